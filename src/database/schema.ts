@@ -1,0 +1,458 @@
+import { isNotNull, isNull, sql } from 'drizzle-orm'
+import {
+  bigint,
+  bigserial,
+  boolean,
+  index,
+  integer,
+  jsonb,
+  pgSchema,
+  primaryKey,
+  text,
+  timestamp,
+  uniqueIndex,
+  uuid,
+} from 'drizzle-orm/pg-core'
+
+// Property names are the column names: a payload, a row and an analyst's query speak of `created_at` alike.
+
+/** The mirror itself: what Buildkite holds, a row for each of its objects. */
+export const buildkite = pgSchema('buildkite')
+/** How the mirror came to be: deliveries, cycles, windows, watermarks. */
+export const sync = pgSchema('sync')
+
+const time = () => timestamp({ withTimezone: true, precision: 3, mode: 'date' })
+const json = () => jsonb().$type<unknown>()
+
+/** Whence a row is known. */
+export type Via = 'webhook' | 'rest'
+
+/** What every mirror row says of itself, besides what Buildkite says. */
+const mirrored = () => ({
+  observed_at: time().notNull(),
+  verified_at: time(),
+  first_seen_at: time().notNull(),
+  first_seen_via: text().$type<Via>().notNull(),
+  changed_at: time().notNull(),
+  deleted_at: time(),
+  deleted_reason: text(),
+  extra: jsonb().$type<Record<string, unknown>>().notNull().default({}),
+})
+
+export const organizations = buildkite.table(
+  'organizations',
+  {
+    id: uuid().primaryKey(),
+    graphql_id: text(),
+    url: text(),
+    web_url: text(),
+    name: text(),
+    slug: text(),
+    pipelines_url: text(),
+    agents_url: text(),
+    emojis_url: text(),
+    created_at: time(),
+    ...mirrored(),
+  },
+  (t) => [index('organizations_slug').on(t.slug), index('organizations_changed_at').on(t.changed_at)],
+)
+
+export const pipelines = buildkite.table(
+  'pipelines',
+  {
+    id: uuid().primaryKey(),
+    organization_id: uuid(),
+    graphql_id: text(),
+    url: text(),
+    web_url: text(),
+    name: text(),
+    description: text(),
+    slug: text(),
+    repository: text(),
+    cluster_id: uuid(),
+    cluster_url: text(),
+    pipeline_template_uuid: uuid(),
+    branch_configuration: text(),
+    default_branch: text(),
+    skip_queued_branch_builds: boolean(),
+    skip_queued_branch_builds_filter: text(),
+    cancel_running_branch_builds: boolean(),
+    cancel_running_branch_builds_filter: text(),
+    allow_rebuilds: boolean(),
+    provider_id: text(),
+    provider_settings: json(),
+    builds_url: text(),
+    badge_url: text(),
+    clone_mirror_url: text(),
+    created_by_id: uuid(),
+    created_by_name: text(),
+    created_by_email: text(),
+    created_at: time(),
+    archived_at: time(),
+    scheduled_builds_count: integer(),
+    running_builds_count: integer(),
+    scheduled_jobs_count: integer(),
+    running_jobs_count: integer(),
+    waiting_jobs_count: integer(),
+    visibility: text(),
+    tags: text().array(),
+    emoji: text(),
+    color: text(),
+    env: json(),
+    configuration: text(),
+    steps: json(),
+    ...mirrored(),
+  },
+  (t) => [
+    index('pipelines_organization_slug').on(t.organization_id, t.slug),
+    index('pipelines_changed_at').on(t.changed_at),
+  ],
+)
+
+export const builds = buildkite.table(
+  'builds',
+  {
+    id: uuid().primaryKey(),
+    organization_id: uuid(),
+    pipeline_id: uuid(),
+    graphql_id: text(),
+    url: text(),
+    web_url: text(),
+    number: bigint({ mode: 'number' }),
+    state: text(),
+    blocked: boolean(),
+    blocked_state: text(),
+    cancel_reason: text(),
+    message: text(),
+    commit: text(),
+    branch: text(),
+    tag: text(),
+    source: text(),
+    author_username: text(),
+    author_name: text(),
+    author_email: text(),
+    author_date: time(),
+    creator_id: uuid(),
+    creator_graphql_id: text(),
+    creator_name: text(),
+    creator_email: text(),
+    creator_avatar_url: text(),
+    creator_created_at: time(),
+    created_at: time(),
+    scheduled_at: time(),
+    started_at: time(),
+    finished_at: time(),
+    failing_at: time(),
+    meta_data: json(),
+    env: json(),
+    pull_request_id: text(),
+    pull_request_base: text(),
+    pull_request_repository: text(),
+    pull_request_labels: text().array(),
+    merge_queue_base_branch: text(),
+    rebuilt_from_id: uuid(),
+    rebuilt_from_number: bigint({ mode: 'number' }),
+    rebuilt_from_url: text(),
+    triggered_from_build_id: uuid(),
+    triggered_from_build_number: bigint({ mode: 'number' }),
+    triggered_from_build_pipeline_slug: text(),
+    cluster_id: uuid(),
+    cluster_url: text(),
+    test_engine: json(),
+    ...mirrored(),
+  },
+  (t) => [
+    index('builds_pipeline_number').on(t.pipeline_id, t.number),
+    index('builds_organization_created_at').on(t.organization_id, t.created_at),
+    index('builds_organization_finished_at').on(t.organization_id, t.finished_at),
+    index('builds_pipeline_created_at').on(t.pipeline_id, t.created_at),
+    index('builds_created_at').on(t.created_at),
+    index('builds_finished_at').on(t.finished_at),
+    index('builds_changed_at').on(t.changed_at),
+    index('builds_branch').on(t.branch, t.created_at),
+    index('builds_commit').on(t.commit),
+    // What the hot cycle asks for by name: builds still open, and builds that a webhook changed since REST last saw them.
+    index('builds_open')
+      .on(t.organization_id, t.created_at)
+      .where(
+        sql`${t.state} in ('creating', 'scheduled', 'running', 'failing', 'canceling') and ${t.deleted_at} is null`,
+      ),
+    index('builds_provisional')
+      .on(t.organization_id, t.created_at)
+      .where(sql`(${t.verified_at} is null or ${t.observed_at} > ${t.verified_at}) and ${t.deleted_at} is null`),
+    index('builds_without_pipeline').on(t.id).where(isNull(t.pipeline_id)),
+    index('builds_without_organization').on(t.id).where(isNull(t.organization_id)),
+  ],
+)
+
+export const build_attempts = buildkite.table(
+  'build_attempts',
+  {
+    build_id: uuid().notNull(),
+    finished_at: time().notNull(),
+    started_at: time(),
+    state: text(),
+    blocked: boolean(),
+    blocked_state: text(),
+    observed_at: time().notNull(),
+    first_seen_at: time().notNull(),
+    first_seen_via: text().$type<Via>().notNull(),
+    changed_at: time().notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.build_id, t.finished_at] }),
+    index('build_attempts_finished_at').on(t.finished_at),
+    index('build_attempts_changed_at').on(t.changed_at),
+  ],
+)
+
+export const jobs = buildkite.table(
+  'jobs',
+  {
+    id: uuid().primaryKey(),
+    build_id: uuid(),
+    graphql_id: text(),
+    type: text(),
+    name: text(),
+    label: text(),
+    step_key: text(),
+    group_key: text(),
+    step_id: uuid(),
+    step_signature: json(),
+    priority_number: integer(),
+    agent_query_rules: text().array(),
+    state: text(),
+    build_url: text(),
+    web_url: text(),
+    log_url: text(),
+    raw_log_url: text(),
+    artifacts_url: text(),
+    command: text(),
+    soft_failed: boolean(),
+    exit_status: bigint({ mode: 'number' }),
+    signal: text(),
+    signal_reason: text(),
+    broken_reason: text(),
+    promised_exit_status: bigint({ mode: 'number' }),
+    promised_exit_status_at: time(),
+    promised_exit_status_reason: text(),
+    artifact_paths: text(),
+    created_at: time(),
+    scheduled_at: time(),
+    runnable_at: time(),
+    concurrency_wait_time_ms: bigint({ mode: 'number' }),
+    started_at: time(),
+    finished_at: time(),
+    expired_at: time(),
+    retried: boolean(),
+    retried_in_job_id: uuid(),
+    retries_count: integer(),
+    retry_source_job_id: uuid(),
+    retry_source_retry_type: text(),
+    retry_source_retried_by_name: text(),
+    retry_source_retried_by_email: text(),
+    retry_type: text(),
+    retried_by_id: uuid(),
+    retried_by_name: text(),
+    retried_by_email: text(),
+    parallel_group_index: integer(),
+    parallel_group_total: integer(),
+    matrix: json(),
+    agent_id: uuid(),
+    agent_name: text(),
+    cluster_id: uuid(),
+    cluster_url: text(),
+    cluster_queue_id: uuid(),
+    cluster_queue_url: text(),
+    unblocked_by_id: uuid(),
+    unblocked_by_name: text(),
+    unblocked_by_email: text(),
+    unblocked_at: time(),
+    unblockable: boolean(),
+    unblock_url: text(),
+    async: boolean(),
+    triggered_build_id: uuid(),
+    triggered_build_number: bigint({ mode: 'number' }),
+    triggered_build_url: text(),
+    triggered_build_web_url: text(),
+    ...mirrored(),
+  },
+  (t) => [
+    index('jobs_build_id').on(t.build_id),
+    index('jobs_created_at').on(t.created_at),
+    index('jobs_finished_at').on(t.finished_at),
+    index('jobs_changed_at').on(t.changed_at),
+    index('jobs_agent_id').on(t.agent_id).where(isNotNull(t.agent_id)),
+    index('jobs_retried_in_job_id').on(t.retried_in_job_id).where(isNotNull(t.retried_in_job_id)),
+    index('jobs_triggered_build_id').on(t.triggered_build_id).where(isNotNull(t.triggered_build_id)),
+  ],
+)
+
+export const agents = buildkite.table(
+  'agents',
+  {
+    id: uuid().primaryKey(),
+    organization_id: uuid(),
+    graphql_id: text(),
+    url: text(),
+    web_url: text(),
+    name: text(),
+    connection_state: text(),
+    hostname: text(),
+    ip_address: text(),
+    user_agent: text(),
+    version: text(),
+    os_id: text(),
+    arch: text(),
+    queue: text(),
+    creator_id: uuid(),
+    creator_name: text(),
+    creator_email: text(),
+    created_at: time(),
+    connected_at: time(),
+    disconnected_at: time(),
+    lost_at: time(),
+    stopped_at: time(),
+    job_id: uuid(),
+    last_job_finished_at: time(),
+    priority: integer(),
+    meta_data: text().array(),
+    paused: boolean(),
+    paused_at: time(),
+    paused_by_id: uuid(),
+    paused_by_name: text(),
+    paused_by_email: text(),
+    paused_note: text(),
+    paused_timeout_in_minutes: integer(),
+    cluster_url: text(),
+    cluster_queue_url: text(),
+    ...mirrored(),
+  },
+  (t) => [index('agents_organization_name').on(t.organization_id, t.name), index('agents_changed_at').on(t.changed_at)],
+)
+
+export const organization_slugs = buildkite.table(
+  'organization_slugs',
+  {
+    organization_id: uuid().notNull(),
+    slug: text().notNull(),
+    first_seen_at: time().notNull(),
+    last_seen_at: time().notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.organization_id, t.slug] }), index('organization_slugs_slug').on(t.slug)],
+)
+
+export const pipeline_slugs = buildkite.table(
+  'pipeline_slugs',
+  {
+    pipeline_id: uuid().notNull(),
+    organization_slug: text().notNull(),
+    slug: text().notNull(),
+    first_seen_at: time().notNull(),
+    last_seen_at: time().notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.pipeline_id, t.organization_slug, t.slug] }),
+    index('pipeline_slugs_slug').on(t.organization_slug, t.slug, t.last_seen_at),
+  ],
+)
+
+export type DeliveryStatus = 'pending' | 'applied' | 'ignored' | 'failed'
+
+export const deliveries = sync.table(
+  'deliveries',
+  {
+    id: bigserial({ mode: 'number' }).primaryKey(),
+    key: text().notNull(),
+    event: text().notNull(),
+    request_id: text(),
+    received_at: time().notNull(),
+    observed_at: time().notNull(),
+    status: text().$type<DeliveryStatus>().notNull().default('pending'),
+    attempts: integer().notNull().default(0),
+    error: text(),
+    enqueued_at: time(),
+    applied_at: time(),
+    payload: text(),
+  },
+  (t) => [
+    uniqueIndex('deliveries_key').on(t.key),
+    index('deliveries_received_at').on(t.received_at),
+    index('deliveries_pending').on(t.id).where(sql`${t.status} = 'pending'`),
+    index('deliveries_failed').on(t.id).where(sql`${t.status} = 'failed'`),
+  ],
+)
+
+export const watermarks = sync.table('watermarks', {
+  organization_id: uuid().primaryKey(),
+  watermark: time(),
+  warm_watermark: time(),
+  backfill_from: time(),
+  backfill_to: time(),
+  pipelines_read_at: time(),
+  updated_at: time().notNull(),
+})
+
+export type WindowStatus = 'pending' | 'running' | 'done'
+
+export const windows = sync.table(
+  'windows',
+  {
+    id: bigserial({ mode: 'number' }).primaryKey(),
+    organization_id: uuid().notNull(),
+    created_from: time().notNull(),
+    created_to: time().notNull(),
+    status: text().$type<WindowStatus>().notNull().default('pending'),
+    walked_to: time(),
+    builds: integer().notNull().default(0),
+    requests: integer().notNull().default(0),
+    started_at: time(),
+    finished_at: time(),
+    verified_at: time(),
+    error: text(),
+  },
+  (t) => [uniqueIndex('windows_organization_span').on(t.organization_id, t.created_from, t.created_to)],
+)
+
+export type CycleKind = 'hot' | 'warm' | 'pipelines'
+
+export const cycles = sync.table(
+  'cycles',
+  {
+    id: bigserial({ mode: 'number' }).primaryKey(),
+    organization_id: uuid().notNull(),
+    kind: text().$type<CycleKind>().notNull(),
+    watermark_from: time(),
+    watermark_to: time(),
+    started_at: time().notNull(),
+    finished_at: time(),
+    requests: integer().notNull().default(0),
+    builds_read: integer().notNull().default(0),
+    builds_missing: integer().notNull().default(0),
+    builds_healed: integer().notNull().default(0),
+    jobs_missing: integer().notNull().default(0),
+    jobs_healed: integer().notNull().default(0),
+    absent_read: integer().notNull().default(0),
+    error: text(),
+  },
+  (t) => [index('cycles_organization_started_at').on(t.organization_id, t.started_at)],
+)
+
+export const absences = sync.table(
+  'absences',
+  {
+    build_id: uuid().primaryKey(),
+    organization_id: uuid().notNull(),
+    reads: integer().notNull().default(0),
+    last_read_at: time().notNull(),
+    next_read_at: time().notNull(),
+    last_status: integer(),
+  },
+  (t) => [index('absences_next_read_at').on(t.organization_id, t.next_read_at)],
+)
+
+export const budgets = sync.table('budgets', {
+  scope: text().primaryKey(),
+  state: jsonb().$type<unknown>().notNull(),
+  updated_at: time().notNull(),
+})

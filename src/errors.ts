@@ -1,0 +1,55 @@
+/** A fault in what the user configured or typed. Exit code 2; the message names the setting, its value's fault and the remedy. */
+export class ConfigError extends Error {
+  override name = 'ConfigError'
+}
+
+/** Why Buildkite did not give us what we asked for. The first three are the codes users of DX's connector know. */
+export type BuildkiteErrorCode =
+  | 'invalid_credentials'
+  | 'invalid_permissions'
+  | 'no_resources'
+  | 'rate_limited'
+  | 'unavailable'
+
+/** Buildkite's API refused or failed; `code` says which kind, the message says what to do. Never holds a token or a body. */
+export class BuildkiteError extends Error {
+  override name = 'BuildkiteError'
+  readonly code: BuildkiteErrorCode
+  /** The HTTP status, where there was one. */
+  readonly status: number | undefined
+  /** For `rate_limited`: how long to wait before asking again. */
+  readonly retryAfterMs: number | undefined
+
+  constructor(
+    code: BuildkiteErrorCode,
+    message: string,
+    options: { status?: number | undefined; retryAfterMs?: number | undefined; cause?: unknown } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.code = code
+    this.status = options.status
+    this.retryAfterMs = options.retryAfterMs
+  }
+}
+
+/** Whether trying the same thing again later can succeed (`transient`) or never will (`permanent`). */
+export type StoreErrorKind = 'transient' | 'permanent'
+
+/** Postgres, Redis or the queue failed. Holds the SQLSTATE or errno, never SQL, parameters or payloads. */
+export class StoreError extends Error {
+  override name = 'StoreError'
+  readonly kind: StoreErrorKind
+  /** SQLSTATE (`23505`) or system code (`ECONNREFUSED`), where there was one. */
+  readonly code: string | undefined
+
+  constructor(kind: StoreErrorKind, message: string, options: { code?: string | undefined; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.kind = kind
+    this.code = options.code
+  }
+}
+
+/** The message of anything thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

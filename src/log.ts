@@ -1,0 +1,46 @@
+import { type DestinationStream, type Logger, type LoggerOptions, pino } from 'pino'
+import pretty from 'pino-pretty'
+import { StoreError } from './errors.ts'
+
+export type Log = Logger
+
+/**
+ * The service's log: pretty on a terminal, a JSON line each elsewhere. Errors are written as name, message, code and stack;
+ * whatever else hangs on them (SQL, parameters, bodies, headers) is not.
+ */
+export function createLog(level: string, stream?: DestinationStream): Log {
+  const options: LoggerOptions = {
+    level,
+    base: null,
+    timestamp: () => `,"time":"${new Date().toISOString()}"`,
+    formatters: { level: (label) => ({ level: label }) },
+    serializers: { err: describeError, error: describeError },
+  }
+  if (stream) return pino(options, stream)
+  if (!process.stdout.isTTY) return pino(options, pino.destination({ dest: 1, sync: false, minLength: 0 }))
+  return pino(
+    options,
+    pretty({ colorize: process.stdout.hasColors(), translateTime: 'SYS:HH:MM:ss', ignore: 'pid,hostname' }),
+  )
+}
+
+interface DescribedError {
+  name: string
+  message: string
+  code?: string
+  kind?: string
+  stack?: string
+  cause?: DescribedError
+}
+
+function describeError(error: unknown): DescribedError | unknown {
+  if (!(error instanceof Error)) return error
+  // Drizzle puts the SQL and every parameter into the message (drizzle-orm#5939): such a message must never be written.
+  const leaky = error.constructor.name === 'DrizzleQueryError'
+  const described: DescribedError = { name: error.name, message: leaky ? 'A query failed.' : error.message }
+  if ('code' in error && typeof error.code === 'string') described.code = error.code
+  if (error instanceof StoreError) described.kind = error.kind
+  if (error.stack && !leaky) described.stack = error.stack
+  if (error.cause instanceof Error) described.cause = describeError(error.cause) as DescribedError
+  return described
+}
