@@ -1,0 +1,189 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import net from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import postgres from 'postgres'
+import type { TestProject } from 'vitest/node'
+import { migrate } from '../../src/database/migrate.ts'
+import { createLog } from '../../src/log.ts'
+import { withDeadline } from '../../src/time.ts'
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** A superuser's URL, without database: databases are created and dropped through it. */
+    postgresUrl: string
+    /** A database migrated once for this run; each test database is a copy of it. */
+    templateDatabase: string
+    /** Empty where there is no Redis: the Redis leg is then left out, as the start of the run said. */
+    redisUrl: string
+  }
+}
+
+/** Something this run started, or found; `stop` leaves what it found alone. */
+interface Service {
+  url: string
+  stop(): Promise<void>
+}
+
+/** Finds or starts Postgres and Redis for the whole run; whatever is missing is said loudly. */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const stops: (() => Promise<void>)[] = []
+  const tearDown = async () => {
+    for (const stop of stops.reverse()) await stop()
+  }
+  try {
+    const database = await findPostgres()
+    stops.push(database.stop)
+    const redis = await findRedis()
+    if (redis) stops.push(redis.stop)
+    const template = `bkm_${Date.now()}_${randomBytes(4).toString('hex')}_template`
+    await createTemplate(database.url, template)
+    stops.push(() => dropDatabases(database.url, template.replace('template', '%')))
+    project.provide('postgresUrl', database.url)
+    project.provide('templateDatabase', template)
+    project.provide('redisUrl', redis?.url ?? '')
+  } catch (error) {
+    await tearDown()
+    throw error
+  }
+  return tearDown
+}
+
+async function findPostgres(): Promise<Service> {
+  const given = process.env.TEST_DATABASE_URL
+  for (const url of given ? [given] : ['postgres://postgres@127.0.0.1:5432/postgres']) {
+    const fault = await postgresFault(url)
+    if (fault === undefined) return { url, stop: async () => {} }
+    if (given) throw new Error(`TEST_DATABASE_URL is set, but no superuser can connect through it: ${fault}`)
+  }
+  const { startEmbedded } = await import('../../src/database/embedded.ts')
+  const folder = await mkdtemp(join(tmpdir(), 'bkm-postgres-'))
+  const embedded = await startEmbedded(folder, createLog('warn'))
+  return {
+    url: embedded.url,
+    async stop() {
+      await embedded.stop(10_000)
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/** Why `url` is no good for tests; undefined when it is. */
+async function postgresFault(url: string): Promise<string | undefined> {
+  const client = postgres(url, { max: 1, connect_timeout: 2, onnotice: () => {} })
+  try {
+    const [row] = await client<{ able: boolean }[]>`
+      select rolsuper or rolcreatedb as able from pg_roles where rolname = current_user`
+    return row?.able ? undefined : 'its user may not create databases.'
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  } finally {
+    await client.end({ timeout: 1 })
+  }
+}
+
+async function createTemplate(url: string, name: string): Promise<void> {
+  const client = postgres(url, { max: 1, onnotice: () => {} })
+  try {
+    // Left by runs that were killed: names carry the time at which their run began.
+    const old = await client<{ datname: string }[]>`select datname from pg_database where datname ~ '^bkm_[0-9]+_'`
+    for (const { datname } of old) {
+      const age = Date.now() - Number(datname.split('_')[1])
+      if (age > 3 * 3_600_000) await client.unsafe(`drop database if exists ${datname} with (force)`).catch(() => {})
+    }
+    await client.unsafe(`create database ${name}`)
+  } finally {
+    await client.end({ timeout: 1 })
+  }
+  const target = new URL(url)
+  target.pathname = `/${name}`
+  await migrate(target.href)
+}
+
+async function dropDatabases(url: string, pattern: string): Promise<void> {
+  const client = postgres(url, { max: 1, onnotice: () => {} })
+  try {
+    const rows = await client<{ datname: string }[]>`select datname from pg_database where datname like ${pattern}`
+    for (const { datname } of rows) await client.unsafe(`drop database if exists ${datname} with (force)`)
+  } finally {
+    await client.end({ timeout: 1 })
+  }
+}
+
+async function findRedis(): Promise<Service | undefined> {
+  const given = process.env.TEST_REDIS_URL
+  if (given) {
+    if (await redisAnswers(given)) return { url: given, stop: async () => {} }
+    throw new Error('TEST_REDIS_URL is set, but no Redis answers there.')
+  }
+  const local = 'redis://127.0.0.1:6379'
+  if (await redisAnswers(local)) return { url: local, stop: async () => {} }
+  const started = await startRedis()
+  if (started) return started
+  const advice =
+    'No Redis answers at 127.0.0.1:6379 and there is no redis-server to start (apt-get install redis-server).'
+  if (process.env.CI) throw new Error(advice)
+  console.warn(`\n!!! ${advice}\n!!! The tests of the queue on Redis are LEFT OUT; the queue on Postgres is tested.\n`)
+  return undefined
+}
+
+async function startRedis(): Promise<Service | undefined> {
+  const folder = await mkdtemp(join(tmpdir(), 'bkm-redis-'))
+  const port = await freePort()
+  const url = `redis://127.0.0.1:${port}`
+  const flags = `--bind 127.0.0.1 --port ${port} --dir ${folder} --appendonly no --maxmemory-policy noeviction`
+  const child = spawn('redis-server', [...flags.split(' '), '--save', ''], { stdio: 'ignore' })
+  const missing = new Promise<boolean>((resolve) => {
+    child.once('error', () => resolve(true))
+    child.once('exit', () => resolve(true))
+  })
+  const ready = (async () => {
+    while (child.exitCode === null && !(await redisAnswers(url))) await new Promise((again) => setTimeout(again, 20))
+    return false
+  })()
+  const stop = async () => {
+    await stopChild(child)
+    await rm(folder, { recursive: true, force: true })
+  }
+  if (!(await withDeadline(Promise.race([missing, ready]), 10_000, 'redis-server'))) return { url, stop }
+  await stop()
+  return undefined
+}
+
+async function stopChild(child: ChildProcess): Promise<void> {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
+  const exited = new Promise((resolve) => child.once('exit', resolve))
+  child.kill('SIGTERM')
+  await withDeadline(exited, 3_000, 'redis-server').catch(() => child.kill('SIGKILL'))
+}
+
+/** Whether a Redis speaks at `url`; one that asks for a password in TEST_REDIS_URL counts as speaking. */
+function redisAnswers(url: string): Promise<boolean> {
+  const { hostname, port } = new URL(url)
+  return new Promise((resolve) => {
+    const socket = net.connect({ host: hostname, port: Number(port || 6379) })
+    const done = (answers: boolean) => {
+      socket.destroy()
+      resolve(answers)
+    }
+    socket.setTimeout(1_000, () => done(false))
+    socket.once('error', () => done(false))
+    socket.once('connect', () => socket.write('PING\r\n'))
+    socket.once('data', (bytes) => done(/^(\+PONG|-NOAUTH)/.test(bytes.toString())))
+  })
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = net.createServer()
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address()
+      server.close(() =>
+        address && typeof address === 'object' ? resolve(address.port) : reject(new Error('no port')),
+      )
+    })
+  })
+}
