@@ -1,0 +1,86 @@
+import { inArray } from 'drizzle-orm'
+import type { Db, Transaction } from '../database/connection.ts'
+import { agents, builds, jobs, organizations, pipelines } from '../database/schema.ts'
+import { asStoreError } from '../database/store-error.ts'
+import { keepAttempts } from './attempts.ts'
+import type { Observations } from './observation.ts'
+import { adoptByOrganizations, adoptByPipelines, keepSlugs, placeInOrganizations, placeInPipelines } from './places.ts'
+import { agentRule, buildRule, jobRule, organizationRule, pipelineRule } from './rules.ts'
+import { type Merged, mergeTable, report, type TableReport } from './table.ts'
+
+/** What a merge did, by table. */
+export interface MergeReport {
+  organizations: TableReport
+  pipelines: TableReport
+  builds: TableReport
+  jobs: TableReport
+  agents: TableReport
+  /** Objects without a usable id, of which nothing could be mirrored. */
+  unreadable: number
+}
+
+/** SQLSTATEs that say "try the same again": deadlock and serialization failure. */
+const CONFLICTS = new Set(['40P01', '40001'])
+const TRIES = 6
+
+/**
+ * Merges observations into the mirror in one transaction, whole or not at all; tried again when it met a deadlock. Idempotent: the
+ * same observations again change nothing. `now` is our clock.
+ * @throws StoreError `transient` when the database is away, `permanent` when it refuses a value.
+ */
+export async function applyObservations(db: Db, observed: Observations, now: Date): Promise<MergeReport> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await db.transaction((tx) => apply(tx, observed, now))
+    } catch (error) {
+      const failure = asStoreError(error, 'merging observations into the mirror')
+      if (attempt >= TRIES || !CONFLICTS.has(failure.code ?? '')) throw failure
+    }
+  }
+}
+
+async function apply(tx: Transaction, observed: Observations, now: Date): Promise<MergeReport> {
+  const mergedOrganizations = await mergeTable(tx, organizations, organizationRule, observed.organizations, now)
+  await placeInOrganizations(tx, observed)
+  const mergedPipelines = await mergeTable(tx, pipelines, pipelineRule, observed.pipelines, now)
+  await placeInPipelines(tx, observed)
+  const mergedBuilds = await mergeTable(tx, builds, buildRule, observed.builds, now)
+  await keepAttempts(tx, observed.builds, now)
+  const mergedJobs = await mergeTable(tx, jobs, jobRule, observed.jobs, now)
+  const mergedAgents = await mergeTable(tx, agents, agentRule, observed.agents, now)
+  const newPlaces = { organizations: renamed(mergedOrganizations), pipelines: renamed(mergedPipelines) }
+  await keepSlugs(tx, newPlaces, observed)
+  await adoptByOrganizations(tx, newPlaces.organizations, now)
+  await adoptByPipelines(tx, newPlaces.pipelines, now)
+  return {
+    organizations: report(mergedOrganizations),
+    pipelines: report(mergedPipelines),
+    builds: report(mergedBuilds),
+    jobs: report(mergedJobs),
+    agents: report(mergedAgents),
+    unreadable: observed.unreadable,
+  }
+}
+
+/** The rows that are new or have a new slug: what arrived under that slug before them can now be placed. */
+function renamed<Row extends { slug: string | null }>(merged: readonly Merged<Row>[]): Row[] {
+  return merged
+    .filter(({ before, after }) => after.slug !== null && before?.slug !== after.slug)
+    .map(({ after }) => after)
+}
+
+/** Marks rows as gone from Buildkite, with the reason; they stay, and a later sight of one unmarks it. */
+export async function markDeleted(
+  db: Db | Transaction,
+  table: 'builds' | 'pipelines',
+  ids: readonly string[],
+  reason: string,
+  at: Date,
+): Promise<void> {
+  if (ids.length === 0) return
+  const target = table === 'builds' ? builds : pipelines
+  await db
+    .update(target)
+    .set({ deleted_at: at, deleted_reason: reason, changed_at: at })
+    .where(inArray(target.id, [...ids]))
+}

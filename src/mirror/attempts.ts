@@ -1,0 +1,81 @@
+import { inArray, sql } from 'drizzle-orm'
+import type { Transaction } from '../database/connection.ts'
+import { build_attempts } from '../database/schema.ts'
+import { compareSeconds, same } from './merge.ts'
+import type { BuildRow, Observation } from './observation.ts'
+import { hasFinished } from './rules.ts'
+import { columnList, recordset } from './table.ts'
+
+type Attempt = typeof build_attempts.$inferSelect
+
+/**
+ * Keeps each distinct finish of the observed builds as a row of `build_attempts`. A build's row shows its latest attempt; a retry or
+ * an unblock overwrites it, and only here does the first result survive. A pause at a block step counts as a finish of its own, as
+ * Buildkite sends `build.finished` for it.
+ */
+export async function keepAttempts(
+  tx: Transaction,
+  observations: readonly Observation<BuildRow>[],
+  now: Date,
+): Promise<void> {
+  const finishes = observations.flatMap((observation) => finishOf(observation, now) ?? [])
+  if (finishes.length === 0) return
+  const ids = [...new Set(finishes.map(({ build_id }) => build_id))]
+  const stored = await tx.select().from(build_attempts).where(inArray(build_attempts.build_id, ids))
+  const known = new Map<string, Attempt>(stored.map((attempt) => [keyOf(attempt), attempt]))
+  const changed = new Map<string, Attempt>()
+  for (const finish of finishes) {
+    const before = known.get(keyOf(finish))
+    const after = before ? mergeAttempt(before, finish, now) : finish
+    if (after === before) continue
+    known.set(keyOf(after), after)
+    changed.set(keyOf(after), after)
+  }
+  const rows = [...changed.values()].sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
+  if (rows.length > 0) await writeAttempts(tx, rows)
+}
+
+function finishOf({ draft, at, via }: Observation<BuildRow>, now: Date): Attempt | undefined {
+  if (!draft.finished_at || !hasFinished(draft)) return undefined
+  return {
+    build_id: draft.id,
+    finished_at: draft.finished_at,
+    started_at: draft.started_at ?? null,
+    state: draft.state ?? null,
+    blocked: draft.blocked ?? null,
+    blocked_state: draft.blocked_state ?? null,
+    observed_at: at,
+    first_seen_at: now,
+    first_seen_via: via,
+    changed_at: now,
+  }
+}
+
+/** A build finishes at most once a second, and some payloads know the time no finer. */
+function keyOf({ build_id, finished_at }: Pick<Attempt, 'build_id' | 'finished_at'>): string {
+  return `${build_id} ${Math.floor(finished_at.getTime() / 1_000)}`
+}
+
+function mergeAttempt(before: Attempt, seen: Attempt, now: Date): Attempt {
+  const later = compareSeconds(seen.observed_at, before.observed_at) >= 0
+  const [newer, older] = later ? [seen, before] : [before, seen]
+  const after: Attempt = {
+    ...before,
+    started_at: newer.started_at ?? older.started_at,
+    state: newer.state ?? older.state,
+    blocked: newer.blocked ?? older.blocked,
+    blocked_state: newer.blocked_state ?? older.blocked_state,
+  }
+  const columns = ['started_at', 'state', 'blocked', 'blocked_state'] as const
+  if (columns.every((column) => same(after[column], before[column]))) return before
+  return { ...after, observed_at: newer.observed_at, changed_at: now }
+}
+
+async function writeAttempts(tx: Transaction, rows: readonly Attempt[]): Promise<void> {
+  const columns = columnList(build_attempts)
+  await tx.execute(sql`
+    insert into ${build_attempts} (${columns}) select ${columns} from ${recordset(build_attempts, rows)}
+    on conflict (build_id, finished_at) do update set
+      started_at = excluded.started_at, state = excluded.state, blocked = excluded.blocked,
+      blocked_state = excluded.blocked_state, observed_at = excluded.observed_at, changed_at = excluded.changed_at`)
+}

@@ -1,0 +1,164 @@
+import { isDeepStrictEqual } from 'node:util'
+import { HOUR, SECOND } from '../time.ts'
+import type { Draft, MirrorRow, Observation } from './observation.ts'
+
+/** How an observation relates to what is stored: the last word, an earlier word, or (jobs only) one to be joined with it. */
+export type Standing = 'later' | 'earlier' | 'join'
+
+/** What one of Buildkite's objects asks of the merge beyond the common rules. */
+export interface MergeRule<Row extends MirrorRow> {
+  /** Every payload column, so that a new row has them all. */
+  columns: readonly (keyof Draft<Row> & keyof Row & string)[]
+  /** Columns that go back to null in the course of an object's life; for these a webhook's explicit null counts. */
+  lifecycle: ReadonlySet<string>
+  standing(stored: Row, observation: Observation<Row>): Standing
+  /** For `join`: which of two different known values is kept. */
+  choose?(column: string, stored: unknown, seen: unknown, row: Row, observation: Observation<Row>): unknown
+}
+
+/** A verification is written again only when it is this much newer: re-reading what has not changed should cost no writes. */
+const VERIFICATION_STEP = HOUR
+
+/** Both times in whole seconds: a signature's timestamp and HTTP's `Date` know no finer (-1, 0 or 1). */
+export function compareSeconds(a: Date, b: Date): number {
+  return Math.sign(Math.floor(a.getTime() / SECOND) - Math.floor(b.getTime() / SECOND))
+}
+
+function latest(a: Date, b: Date): Date {
+  return new Date(Math.max(a.getTime(), b.getTime()))
+}
+
+/** When the stored row was last known true: the later of what changed it and what confirmed it. */
+export function knownAt(row: MirrorRow): Date {
+  return row.verified_at ? latest(row.verified_at, row.observed_at) : row.observed_at
+}
+
+/**
+ * Merges one observation into what is stored (`undefined`: nothing yet) and returns the row as it should be. Returns `stored`
+ * itself when nothing is worth a write. Pure; `now` is our clock and marks only the mirror's own columns.
+ */
+export function mergeRow<Row extends MirrorRow>(
+  rule: MergeRule<Row>,
+  stored: Row | undefined,
+  observation: Observation<Row>,
+  now: Date,
+): Row {
+  if (!stored) return newRow(rule, observation, now)
+  const standing = rule.standing(stored, observation)
+  const merged: Row = { ...stored }
+  let changed = false
+  for (const column of rule.columns) {
+    const value = mergeColumn(rule, column, standing, stored, observation)
+    if (same(value, stored[column])) continue
+    Object.assign(merged, { [column]: value })
+    changed = true
+  }
+  const extra = mergeExtra(standing, stored, observation)
+  if (!isDeepStrictEqual(extra, stored.extra)) {
+    merged.extra = extra
+    changed = true
+  }
+  if (stored.deleted_at && observation.at > stored.deleted_at) {
+    merged.deleted_at = null
+    merged.deleted_reason = null
+    changed = true
+  }
+  if (changed) {
+    merged.changed_at = now
+    if (standing !== 'earlier') merged.observed_at = changedAt(stored, observation)
+  }
+  return confirm(merged, stored, observation, standing, changed)
+}
+
+/**
+ * The new `observed_at` of a row that an observation changed. A webhook's change must show as provisional even in the second of the
+ * last verification, which its whole-second timestamp alone would hide.
+ */
+function changedAt(stored: MirrorRow, observation: { at: Date; via: string }): Date {
+  const { observed_at, verified_at } = stored
+  const changed = latest(observation.at, observed_at)
+  if (observation.via === 'webhook' && verified_at && changed <= verified_at) return new Date(verified_at.getTime() + 1)
+  return changed
+}
+
+function newRow<Row extends MirrorRow>(rule: MergeRule<Row>, observation: Observation<Row>, now: Date): Row {
+  const { draft, at, via } = observation
+  const values: Record<string, unknown> = {}
+  for (const column of rule.columns) values[column] = draft[column] ?? null
+  return {
+    ...values,
+    id: draft.id,
+    extra: draft.extra,
+    observed_at: at,
+    verified_at: via === 'rest' ? at : null,
+    first_seen_at: now,
+    first_seen_via: via,
+    changed_at: now,
+    deleted_at: null,
+    deleted_reason: null,
+  } as Row // every column of the rule is set, and the rule's columns are the row's
+}
+
+function mergeColumn<Row extends MirrorRow>(
+  rule: MergeRule<Row>,
+  column: keyof Draft<Row> & keyof Row & string,
+  standing: Standing,
+  stored: Row,
+  observation: Observation<Row>,
+): unknown {
+  const before: unknown = stored[column]
+  const seen: unknown = observation.draft[column]
+  if (seen === undefined) return before
+  if (before === null) {
+    // An earlier word may tell us what we did not know, but not that something ended which a later word says is open.
+    return standing === 'earlier' && rule.lifecycle.has(column) ? before : seen
+  }
+  if (standing === 'earlier') return before
+  if (seen === null) {
+    if (standing === 'join') return before
+    return observation.via === 'rest' || rule.lifecycle.has(column) ? null : before
+  }
+  const chosen = standing === 'join' && rule.choose ? rule.choose(column, before, seen, stored, observation) : seen
+  return observation.via === 'rest' ? chosen : finer(before, chosen)
+}
+
+/** Old webhooks and EventBridge cut times to seconds: the same second without milliseconds is the same time, known less well. */
+function finer(before: unknown, seen: unknown): unknown {
+  if (!(before instanceof Date) || !(seen instanceof Date)) return seen
+  return seen.getTime() % SECOND === 0 && compareSeconds(before, seen) === 0 ? before : seen
+}
+
+function mergeExtra<Row extends MirrorRow>(
+  standing: Standing,
+  stored: Row,
+  observation: Observation<Row>,
+): Record<string, unknown> {
+  const { extra } = observation.draft
+  return standing === 'earlier' ? { ...extra, ...stored.extra } : { ...stored.extra, ...extra }
+}
+
+function confirm<Row extends MirrorRow>(
+  merged: Row,
+  stored: Row,
+  observation: Observation<Row>,
+  standing: Standing,
+  changed: boolean,
+): Row {
+  if (observation.via === 'rest' && standing === 'later') {
+    const provisional = !stored.verified_at || stored.observed_at > stored.verified_at
+    const step = stored.verified_at ? observation.at.getTime() - stored.verified_at.getTime() : 0
+    if (changed || provisional || step >= VERIFICATION_STEP) {
+      // In the second of a webhook the read confirms it; "provisional" must not outlive that by fractions.
+      merged.verified_at = latest(observation.at, merged.observed_at)
+      return merged
+    }
+  }
+  return changed ? merged : stored
+}
+
+/** Whether two column values are equal. */
+export function same(a: unknown, b: unknown): boolean {
+  if (a === b) return true
+  if (a instanceof Date && b instanceof Date) return a.getTime() === b.getTime()
+  return typeof a === 'object' && typeof b === 'object' && isDeepStrictEqual(a, b)
+}

@@ -1,0 +1,148 @@
+import { slugsOf } from '../buildkite/urls.ts'
+import type { Via } from '../database/schema.ts'
+import { draftAgent, draftBuild, draftJob, draftOrganization, draftPipeline } from './drafts.ts'
+import {
+  combine,
+  type Draft,
+  type MirrorRow,
+  noObservations,
+  type Observation,
+  type Observations,
+  type PipelineRow,
+  type Place,
+} from './observation.ts'
+import { isObject, type Json } from './reader.ts'
+import { redact } from './redact.ts'
+
+export interface ObserveOptions {
+  /** Whether `env`, pipeline configuration and steps may be kept. */
+  storeEnv: boolean
+}
+
+/** A webhook's payload from which nothing can be mirrored. The message names what is missing, never a value. */
+export class PayloadError extends Error {
+  override name = 'PayloadError'
+}
+
+/** Live counters of the pipelines list. Every webhook carries some older moment's; only a REST read says what they are. */
+const pipelineCounters = [
+  'scheduled_builds_count',
+  'running_builds_count',
+  'scheduled_jobs_count',
+  'running_jobs_count',
+  'waiting_jobs_count',
+] as const satisfies (keyof PipelineRow)[]
+
+/**
+ * What a webhook says, as of `at`. An event of a kind we do not know says nothing.
+ * @throws PayloadError when the object that the event is about is missing or has no id.
+ */
+export function observeWebhook(event: string, payload: unknown, at: Date, options: ObserveOptions): Observations {
+  const safe = redact(payload, options)
+  if (!isObject(safe)) throw new PayloadError(`The payload of ${event} is not a JSON object.`)
+  const kind = event.split('.')[0] ?? ''
+  if (kind !== 'ping' && kind !== 'build' && kind !== 'job' && kind !== 'agent') return noObservations()
+  const observed = observePayload(safe, { at, via: 'webhook' })
+  const subject = { ping: undefined, build: observed.builds, job: observed.jobs, agent: observed.agents }[kind]
+  if (subject?.length === 0) throw new PayloadError(`The payload of ${event} holds no ${kind} with an id.`)
+  return observed
+}
+
+/** What REST says of builds, their jobs and the agents that ran them, as of `at`. */
+export function observeBuilds(builds: readonly unknown[], at: Date, options: ObserveOptions): Observations {
+  return combine(
+    builds.map((build) => {
+      const safe = redact(build, options)
+      if (!isObject(safe)) return unreadable()
+      return observePayload({ build: safe, pipeline: safe.pipeline }, { at, via: 'rest' })
+    }),
+  )
+}
+
+/** What REST says of pipelines, as of `at`. */
+export function observePipelines(pipelines: readonly unknown[], at: Date, options: ObserveOptions): Observations {
+  return combine(
+    pipelines.map((pipeline) => {
+      const safe = redact(pipeline, options)
+      return isObject(safe) ? observePayload({ pipeline: safe }, { at, via: 'rest' }) : unreadable()
+    }),
+  )
+}
+
+/** What REST says of organizations, as of `at`. */
+export function observeOrganizations(organizations: readonly unknown[], at: Date): Observations {
+  return combine(
+    organizations.map((organization) => {
+      const safe = redact(organization, { storeEnv: false })
+      return isObject(safe) ? observePayload({ organization: safe }, { at, via: 'rest' }) : unreadable()
+    }),
+  )
+}
+
+interface Sight {
+  at: Date
+  via: Via
+}
+
+function observePayload(payload: Json, sight: Sight): Observations {
+  const observed = noObservations()
+  const { organization, build, job, agent } = payload
+  const pipeline = payload.pipeline ?? payload.project // 2015's webhooks say `project`
+  if (isObject(organization)) {
+    add(observed, observed.organizations, draftOrganization(organization), sight, {})
+  }
+  let pipelineId: string | undefined
+  if (isObject(pipeline)) {
+    const draft = draftPipeline(pipeline)
+    if (draft && sight.via === 'webhook') for (const counter of pipelineCounters) delete draft[counter]
+    pipelineId = draft?.id
+    add(observed, observed.pipelines, draft, sight, slugsOf(draft?.url))
+  }
+  let buildId: string | undefined
+  if (isObject(build)) {
+    const draft = draftBuild(build)
+    buildId = draft?.id
+    if (draft && pipelineId) draft.pipeline_id = pipelineId
+    add(observed, observed.builds, draft, sight, slugsOf(draft?.url))
+    // A build webhook carries no jobs; the empty list of some captures says nothing about them.
+    if (Array.isArray(build.jobs)) for (const item of build.jobs) observeJob(observed, item, buildId, sight)
+  }
+  if (job !== undefined) {
+    const reason = payload.promised_exit_status_reason
+    observeJob(
+      observed,
+      isObject(job) && reason !== undefined ? { promised_exit_status_reason: reason, ...job } : job,
+      buildId,
+      sight,
+    )
+  }
+  if (agent !== undefined) observeAgent(observed, agent, sight)
+  return observed
+}
+
+function observeJob(observed: Observations, job: unknown, buildId: string | undefined, sight: Sight): void {
+  if (!isObject(job)) return
+  add(observed, observed.jobs, draftJob(job, buildId), sight, {})
+  observeAgent(observed, job.agent, sight)
+}
+
+function observeAgent(observed: Observations, agent: unknown, sight: Sight): void {
+  if (!isObject(agent) || Object.keys(agent).length === 0) return
+  const draft = draftAgent(agent)
+  add(observed, observed.agents, draft, sight, slugsOf(draft?.url))
+}
+
+function add<Row extends MirrorRow>(
+  observed: Observations,
+  list: Observation<Row>[],
+  draft: Draft<Row> | undefined,
+  sight: Sight,
+  place: Place,
+): void {
+  if (draft) list.push({ draft, at: sight.at, via: sight.via, place })
+  else observed.unreadable++
+}
+
+function unreadable(): Observations {
+  return { ...noObservations(), unreadable: 1 }
+}

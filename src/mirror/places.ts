@@ -1,0 +1,112 @@
+import { and, eq, inArray, isNull, sql } from 'drizzle-orm'
+import type { Transaction } from '../database/connection.ts'
+import { agents, builds, organization_slugs, organizations, pipeline_slugs, pipelines } from '../database/schema.ts'
+import type { Observations, OrganizationRow, PipelineRow } from './observation.ts'
+
+// Keys are Buildkite's ids, but most payloads name their organization, and lists without `pipeline` their pipeline, only by the slugs
+// in a URL. Here slugs become ids; and what arrived before its organization or pipeline was known is given its id later.
+
+/** Fills `organization_id` of pipelines, builds and agents from the slug in their URL, where the organization is known. */
+export async function placeInOrganizations(tx: Transaction, observed: Observations): Promise<void> {
+  const placed = [...observed.pipelines, ...observed.builds, ...observed.agents]
+  const slugs = distinct(placed.map(({ place }) => place.organization))
+  if (slugs.length === 0) return
+  const rows = await tx
+    .select({ id: organizations.id, slug: organizations.slug })
+    .from(organizations)
+    .where(and(inArray(organizations.slug, slugs), isNull(organizations.deleted_at)))
+  const ids = new Map(rows.map((row) => [row.slug, row.id]))
+  for (const { draft, place } of placed) {
+    const id = place.organization === undefined ? undefined : ids.get(place.organization)
+    if (id) draft.organization_id = id
+  }
+}
+
+/** Fills `pipeline_id` of builds whose payload held no pipeline, from the slugs in their URL. */
+export async function placeInPipelines(tx: Transaction, observed: Observations): Promise<void> {
+  const homeless = observed.builds.filter(({ draft, place }) => !draft.pipeline_id && place.pipeline)
+  const slugs = distinct(homeless.map(({ place }) => place.pipeline))
+  if (slugs.length === 0) return
+  const rows = await tx
+    .select({ id: pipelines.id, slug: pipelines.slug, organization_id: pipelines.organization_id })
+    .from(pipelines)
+    // A deleted pipeline's slug may have been given to another, which then comes last and wins.
+    .where(inArray(pipelines.slug, slugs))
+    .orderBy(sql`${pipelines.deleted_at} nulls last`, pipelines.observed_at)
+  const ids = new Map(rows.map((row) => [`${row.organization_id} ${row.slug}`, row.id]))
+  for (const { draft, place } of homeless) {
+    const id = ids.get(`${draft.organization_id} ${place.pipeline}`)
+    if (id) draft.pipeline_id = id
+  }
+}
+
+/** Rows whose slug is new: just met, or renamed. */
+export interface NewPlaces {
+  organizations: readonly OrganizationRow[]
+  pipelines: readonly PipelineRow[]
+}
+
+/** Keeps the history of slugs, so that an old URL still leads to the row it meant. */
+export async function keepSlugs(tx: Transaction, fresh: NewPlaces, observed: Observations): Promise<void> {
+  for (const { id, slug, observed_at } of fresh.organizations) {
+    if (!slug) continue
+    await tx
+      .insert(organization_slugs)
+      .values({ organization_id: id, slug, first_seen_at: observed_at, last_seen_at: observed_at })
+      .onConflictDoUpdate({
+        target: [organization_slugs.organization_id, organization_slugs.slug],
+        set: { last_seen_at: sql`greatest(${organization_slugs.last_seen_at}, excluded.last_seen_at)` },
+      })
+  }
+  const places = new Map(observed.pipelines.map(({ draft, place }) => [draft.id, place]))
+  for (const { id, slug, observed_at } of fresh.pipelines) {
+    const organization_slug = places.get(id)?.organization
+    if (!slug || !organization_slug) continue
+    await tx
+      .insert(pipeline_slugs)
+      .values({ pipeline_id: id, organization_slug, slug, first_seen_at: observed_at, last_seen_at: observed_at })
+      .onConflictDoUpdate({
+        target: [pipeline_slugs.pipeline_id, pipeline_slugs.organization_slug, pipeline_slugs.slug],
+        set: { last_seen_at: sql`greatest(${pipeline_slugs.last_seen_at}, excluded.last_seen_at)` },
+      })
+  }
+}
+
+/** Gives rows that came before their organization its id. */
+export async function adoptByOrganizations(
+  tx: Transaction,
+  fresh: readonly OrganizationRow[],
+  now: Date,
+): Promise<void> {
+  for (const { id, slug } of fresh) {
+    if (!slug) continue
+    const set = { organization_id: id, changed_at: now }
+    for (const table of [pipelines, builds, agents]) {
+      const here = sql`split_part(${table.url}, '/organizations/', 2) like ${`${escapeLike(slug)}/%`}`
+      await tx
+        .update(table)
+        .set(set)
+        .where(and(isNull(table.organization_id), here))
+    }
+  }
+}
+
+/** Gives builds that came before their pipeline its id. */
+export async function adoptByPipelines(tx: Transaction, fresh: readonly PipelineRow[], now: Date): Promise<void> {
+  for (const { id, slug, organization_id } of fresh) {
+    if (!slug || !organization_id) continue
+    const here = sql`split_part(${builds.url}, '/pipelines/', 2) like ${`${escapeLike(slug)}/%`}`
+    await tx
+      .update(builds)
+      .set({ pipeline_id: id, changed_at: now })
+      .where(and(isNull(builds.pipeline_id), eq(builds.organization_id, organization_id), here))
+  }
+}
+
+function distinct(values: readonly (string | undefined)[]): string[] {
+  return [...new Set(values.filter((value) => value !== undefined))]
+}
+
+function escapeLike(text: string): string {
+  return text.replace(/[\\%_]/g, '\\$&')
+}

@@ -1,0 +1,139 @@
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
+const OLD_TIME = /^(\d{4}-\d{2}-\d{2}) (\d{2}:\d{2}:\d{2}(?:\.\d+)?) UTC$/
+/** Postgres refuses to index more than 2,704 bytes; a character takes up to four. */
+const MAX_NAME = 600
+const INT4_MAX = 2_147_483_647
+
+export type Json = Record<string, unknown>
+
+/** A field as read: a value, an explicit null, or `undefined` when the payload lacks the key or holds something unusable there. */
+export type Read<T> = T | null | undefined
+
+export function isObject(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/**
+ * Reads one payload field by field and remembers what was read, so that `rest()` can say what was not. A field of an unexpected
+ * type is never an error: it counts as absent and shows up in the rest. Paths lead into objects: `text('creator', 'name')`.
+ */
+export class PayloadReader {
+  readonly #payload: Json
+  readonly #taken = new Set<string>()
+
+  constructor(payload: Json) {
+    this.#payload = payload
+  }
+
+  /** Text; numbers and booleans are written out (old captures hold a pull request's id as a number). */
+  text(...path: string[]): Read<string> {
+    return this.#read(path, (value) => {
+      if (typeof value === 'string') return value
+      return typeof value === 'number' || typeof value === 'boolean' ? String(value) : undefined
+    })
+  }
+
+  /** Text that an index can hold: a "branch" of megabytes is no branch, and stays in the rest. */
+  name(...path: string[]): Read<string> {
+    return this.#read(path, (value) => (typeof value === 'string' && value.length <= MAX_NAME ? value : undefined))
+  }
+
+  uuid(...path: string[]): Read<string> {
+    return this.#read(path, (value) =>
+      typeof value === 'string' && UUID.test(value) ? value.toLowerCase() : undefined,
+    )
+  }
+
+  boolean(...path: string[]): Read<boolean> {
+    return this.#read(path, (value) => (typeof value === 'boolean' ? value : undefined))
+  }
+
+  /** A whole number that fits a Postgres `integer`. */
+  integer(...path: string[]): Read<number> {
+    return this.#read(path, (value) => wholeNumber(value, INT4_MAX))
+  }
+
+  /** A whole number that JavaScript holds exactly. */
+  bigint(...path: string[]): Read<number> {
+    return this.#read(path, (value) => wholeNumber(value, Number.MAX_SAFE_INTEGER))
+  }
+
+  time(...path: string[]): Read<Date> {
+    return this.#read(path, parseTime)
+  }
+
+  /** Any JSON value, whole. */
+  json(...path: string[]): Read<unknown> {
+    return this.#read(path, (value) => value)
+  }
+
+  /** A list of texts. */
+  texts(...path: string[]): Read<string[]> {
+    return this.#read(path, (value) =>
+      Array.isArray(value) && value.every((item) => typeof item === 'string') ? value : undefined,
+    )
+  }
+
+  /** Marks a field as dealt with, so that it stays out of the rest. */
+  skip(...path: string[]): void {
+    this.#taken.add(path.join('\n'))
+  }
+
+  /** The value at a path as it is, without taking it. */
+  peek(...path: string[]): unknown {
+    let value: unknown = this.#payload
+    for (const key of path) {
+      if (!isObject(value) || !Object.hasOwn(value, key)) return undefined
+      value = value[key]
+    }
+    return value
+  }
+
+  /** What nobody read: unknown keys, and known ones of a type that no column takes. Nulls and emptied objects are left out. */
+  rest(): Json {
+    return this.#restOf(this.#payload, [])
+  }
+
+  #restOf(object: Json, path: string[]): Json {
+    const rest: Json = {}
+    for (const [key, value] of Object.entries(object)) {
+      const here = [...path, key]
+      if (value === null || value === undefined || this.#taken.has(here.join('\n'))) continue
+      if (!isObject(value)) {
+        rest[key] = value
+        continue
+      }
+      const inner = this.#restOf(value, here)
+      if (Object.keys(inner).length > 0) rest[key] = inner
+    }
+    return rest
+  }
+
+  #read<T>(path: string[], convert: (value: unknown) => T | undefined): Read<T> {
+    // `creator: null` says that every field of the creator is null.
+    for (let depth = 1; depth < path.length; depth++) {
+      if (this.peek(...path.slice(0, depth)) === null) return null
+    }
+    const value = this.peek(...path)
+    if (value === undefined) return undefined
+    if (value === null) return null
+    const converted = convert(value)
+    if (converted !== undefined) this.skip(...path)
+    return converted
+  }
+}
+
+/** Parses both of Buildkite's formats, `2015-05-09T21:05:59.874Z` and `2013-09-03 13:24:38 UTC`; `undefined` for anything else. */
+export function parseTime(value: unknown): Date | undefined {
+  if (typeof value !== 'string' || value.length > 40) return undefined
+  const old = OLD_TIME.exec(value)
+  const time = new Date(old ? `${old[1]}T${old[2]}Z` : value)
+  const year = time.getUTCFullYear()
+  // Invalid dates have the year NaN; beyond four digits neither ISO text nor an analyst's tools follow.
+  return year >= 1 && year <= 9999 ? time : undefined
+}
+
+function wholeNumber(value: unknown, max: number): number | undefined {
+  const number = typeof value === 'string' && /^-?\d+$/.test(value) ? Number(value) : value
+  return typeof number === 'number' && Number.isInteger(number) && Math.abs(number) <= max ? number : undefined
+}

@@ -1,0 +1,198 @@
+import { getTableColumns, type Table } from 'drizzle-orm'
+import { agents, builds, jobs, organizations, pipelines } from '../database/schema.ts'
+import { compareSeconds, knownAt, type MergeRule, type Standing } from './merge.ts'
+import type {
+  AgentRow,
+  BuildRow,
+  JobRow,
+  MirrorColumns,
+  MirrorRow,
+  Observation,
+  OrganizationRow,
+  PipelineRow,
+} from './observation.ts'
+
+/** The mirror's own columns, which no payload fills. */
+const mirrorColumns: Record<keyof MirrorColumns, true> = {
+  observed_at: true,
+  verified_at: true,
+  first_seen_at: true,
+  first_seen_via: true,
+  changed_at: true,
+  deleted_at: true,
+  deleted_reason: true,
+  extra: true,
+}
+
+type PayloadColumn<Row> = Exclude<keyof Row, keyof MirrorColumns | 'id'> & string
+
+function payloadColumns<Row extends MirrorRow>(table: Table): PayloadColumn<Row>[] {
+  const isPayloadColumn = (name: string): name is PayloadColumn<Row> => name !== 'id' && !(name in mirrorColumns)
+  return Object.keys(getTableColumns(table)).filter(isPayloadColumn)
+}
+
+const buildStateRank: Record<string, number> = {
+  creating: 0,
+  scheduled: 1,
+  running: 2,
+  failing: 3,
+  canceling: 4,
+  blocked: 5,
+  passed: 6,
+  failed: 6,
+  canceled: 6,
+  skipped: 6,
+  not_run: 6,
+}
+
+/** What a build's state really is: a blocked build keeps its last state, such as `passed`, and says `blocked: true` (reference B6). */
+export function effectiveState(build: { state?: string | null | undefined; blocked?: boolean | null | undefined }) {
+  return build.blocked ? 'blocked' : (build.state ?? undefined)
+}
+
+/** Whether a build with these fields has come to an end or to a pause, so that its `finished_at` means something. */
+export function hasFinished(build: Parameters<typeof effectiveState>[0]): boolean {
+  const state = effectiveState(build)
+  return state !== undefined && (buildStateRank[state] ?? 0) >= 5
+}
+
+/** Builds: the later observation wins, for a build may legally go back from finished to running; within one second, the further. */
+export const buildRule: MergeRule<BuildRow> = {
+  columns: payloadColumns<BuildRow>(builds),
+  lifecycle: new Set([
+    'state',
+    'blocked',
+    'blocked_state',
+    'cancel_reason',
+    'scheduled_at',
+    'started_at',
+    'finished_at',
+  ]),
+  standing(stored, observation) {
+    const order = compareSeconds(observation.at, knownAt(stored))
+    if (order !== 0) return order > 0 ? 'later' : 'earlier'
+    return furtherBuild(stored, observation) ? 'later' : 'earlier'
+  },
+}
+
+function furtherBuild(stored: BuildRow, { draft, via }: Observation<BuildRow>): boolean {
+  // Starting after the other's finish is the next attempt, however far the other had come.
+  if (draft.started_at && stored.finished_at && draft.started_at > stored.finished_at) return true
+  if (stored.started_at && draft.finished_at && stored.started_at > draft.finished_at) return false
+  const rank = (build: Parameters<typeof effectiveState>[0]) => buildStateRank[effectiveState(build) ?? ''] ?? -1
+  const difference = rank(draft) - rank(stored)
+  if (difference !== 0) return difference > 0
+  const finished = (draft.finished_at?.getTime() ?? 0) - (stored.finished_at?.getTime() ?? 0)
+  if (finished !== 0) return finished > 0
+  return via === 'rest' || stored.verified_at === null || stored.observed_at > stored.verified_at
+}
+
+/** How far a job's state is along its life (reference B3). Unknown states lie between waiting and finished. */
+const jobStateRank: Record<string, number> = {
+  pending: 0,
+  waiting: 1,
+  blocked: 1,
+  limiting: 2,
+  platform_limiting: 2,
+  limited: 3,
+  platform_limited: 3,
+  scheduled: 4,
+  reserved: 5,
+  assigned: 6,
+  accepted: 7,
+  running: 8,
+  canceling: 9,
+  timing_out: 9,
+  finished: 10,
+  waiting_failed: 11,
+  blocked_failed: 11,
+  unblocked: 11,
+  unblocked_failed: 12,
+  passed: 11,
+  failed: 11,
+  canceled: 11,
+  timed_out: 11,
+  expired: 11,
+  skipped: 11,
+  broken: 11,
+}
+
+function jobRank(state: string | null | undefined): number {
+  return state ? (jobStateRank[state] ?? 7.5) : -1
+}
+
+/** Jobs only move forward, a retry being a new job: observations are joined whatever their order, and only a later REST read overrules. */
+export const jobRule: MergeRule<JobRow> = {
+  columns: payloadColumns<JobRow>(jobs),
+  lifecycle: new Set([
+    'state',
+    'started_at',
+    'finished_at',
+    'expired_at',
+    'exit_status',
+    'soft_failed',
+    'signal',
+    'signal_reason',
+    'broken_reason',
+    'retried',
+    'retried_in_job_id',
+    'retried_by_id',
+    'retried_by_name',
+    'retried_by_email',
+    'unblocked_at',
+    'unblocked_by_id',
+    'unblocked_by_name',
+    'unblocked_by_email',
+    'triggered_build_id',
+    'triggered_build_number',
+    'triggered_build_url',
+    'triggered_build_web_url',
+  ]),
+  standing(stored, observation) {
+    if (stored.verified_at && compareSeconds(observation.at, stored.verified_at) < 0) return 'earlier'
+    if (observation.via === 'rest' && compareSeconds(observation.at, knownAt(stored)) > 0) return 'later'
+    return 'join'
+  },
+  choose(column, before, seen, row, { draft, at }) {
+    if (column === 'retried') return before === true || seen === true
+    if (column === 'retries_count') return Math.max(Number(before), Number(seen))
+    const further = jobRank(draft.state) - jobRank(row.state) || at.getTime() - row.observed_at.getTime()
+    if (further !== 0) return further > 0 ? seen : before
+    // Two different values from one moment: any rule will do, so long as the order of arrival is not it.
+    return JSON.stringify(seen) > JSON.stringify(before) ? seen : before
+  },
+}
+
+const latestWins = (stored: MirrorRow, observation: { at: Date }): Standing =>
+  compareSeconds(observation.at, knownAt(stored)) < 0 ? 'earlier' : 'later'
+
+export const organizationRule: MergeRule<OrganizationRow> = {
+  columns: payloadColumns<OrganizationRow>(organizations),
+  lifecycle: new Set(),
+  standing: latestWins,
+}
+
+export const pipelineRule: MergeRule<PipelineRow> = {
+  columns: payloadColumns<PipelineRow>(pipelines),
+  lifecycle: new Set(['archived_at']),
+  standing: latestWins,
+}
+
+export const agentRule: MergeRule<AgentRow> = {
+  columns: payloadColumns<AgentRow>(agents),
+  lifecycle: new Set([
+    'connection_state',
+    'connected_at',
+    'disconnected_at',
+    'lost_at',
+    'stopped_at',
+    'job_id',
+    'paused_at',
+    'paused_by_id',
+    'paused_by_name',
+    'paused_by_email',
+    'paused_note',
+    'paused_timeout_in_minutes',
+  ]),
+  standing: latestWins,
+}
