@@ -1,0 +1,228 @@
+import type { JobsOptions } from 'bullmq'
+import { z } from 'zod'
+import { messageOf, StoreError } from '../errors.ts'
+import type { Log } from '../log.ts'
+import { DAY, MINUTE, withDeadline } from '../time.ts'
+import { type BareQueue, type Engine, type QueueName, queueNames } from './engine.ts'
+import { keepOpening, type Opening } from './opening.ts'
+import { postgresEngine } from './postgres.ts'
+import { redisEngine } from './redis.ts'
+import { type RunningWorker, startWorker } from './worker.ts'
+
+export type { RunningWorker } from './worker.ts'
+
+const keptDelivery = z.object({
+  key: z.string(),
+  event: z.string(),
+  request_id: z.string().nullable(),
+  received_at: z.string(),
+  observed_at: z.string(),
+  payload: z.string(),
+})
+const deliveriesJob = z.union([z.object({ ids: z.array(z.number()) }), z.object({ kept: z.array(keptDelivery) })])
+const reconcileJob = z.object({
+  task: z.enum(['hot', 'warm', 'pipelines', 'discover', 'backfill']),
+  organization: z.string().exactOptional(),
+})
+
+/** A delivery that only the queue holds; times are ISO 8601. */
+export type KeptDelivery = z.infer<typeof keptDelivery>
+/** `ids` of rows in the inbox, or, taken while Postgres was down, the deliveries themselves. */
+export type DeliveriesJob = z.infer<typeof deliveriesJob>
+/** One piece of reconciliation; `organization` is an organization's id, absent for `discover`. */
+export type ReconcileJob = z.infer<typeof reconcileJob>
+export type ReconcileTask = ReconcileJob['task']
+
+export interface QueueDepth {
+  waiting: number
+  active: number
+  delayed: number
+  failed: number
+}
+
+type Handler<T> = (job: T, signal: AbortSignal) => Promise<void>
+
+/**
+ * The service's queues. A handler that throws a transient StoreError spends no attempt: the queue rests, and the job comes back.
+ * Any other error is a failed attempt, tried again with back-off. The handler's signal aborts when its worker is closed.
+ */
+export interface Queues {
+  readonly backend: 'redis' | 'postgres'
+  /** @throws StoreError (transient) when the queue has not confirmed within `deadlineMs`; it may still have taken the job. */
+  addDeliveries(job: DeliveriesJob, deadlineMs: number): Promise<void>
+  /** Runs `job` now and then every `everyMs`. Repeating the call changes nothing, and restores what a lost Redis forgot. */
+  schedule(job: ReconcileJob, everyMs: number): Promise<void>
+  unschedule(job: ReconcileJob): Promise<void>
+  /** Warnings about how the queue's store is set up. @throws StoreError (transient) when it is out of reach. */
+  check(): Promise<string[]>
+  /** @throws StoreError (transient) when the queue is out of reach. */
+  depth(): Promise<Record<QueueName, QueueDepth>>
+  workDeliveries(handler: Handler<DeliveriesJob>, concurrency: number): RunningWorker
+  workReconcile(handler: Handler<ReconcileJob>, concurrency: number): RunningWorker
+  workBackfill(handler: Handler<ReconcileJob>, concurrency: number): RunningWorker
+  /** Closes what workers left over; close the workers first. */
+  close(deadlineMs: number): Promise<void>
+}
+
+export interface QueueConfig {
+  redisUrl: string | undefined
+  databaseUrl: string
+  /** Of the keys in Redis; for tests that share one. */
+  prefix?: string
+}
+
+const answerWithin = 3_000
+
+// A delivery in the inbox is never lost with its job: the sweeper enqueues it again.
+const idsOptions: JobsOptions = {
+  attempts: 5,
+  backoff: { type: 'capped' },
+  removeOnComplete: true,
+  removeOnFail: { age: (7 * DAY) / 1_000, count: 1_000 },
+  stackTraceLimit: 1,
+}
+// The only copy: tried for years, and kept if even that should end.
+const keptOptions: JobsOptions = { ...idsOptions, attempts: 1_000_000, removeOnFail: false }
+// The next tick is the retry.
+const tickOptions: JobsOptions = {
+  attempts: 1,
+  removeOnComplete: true,
+  removeOnFail: { age: DAY / 1_000, count: 100 },
+  stackTraceLimit: 1,
+}
+
+/**
+ * Opens the queues on Redis when there is a `redisUrl`, else on Postgres. Returns within some seconds even when the store is down;
+ * it is then opened as soon as it can be, and until then every call fails as transient.
+ */
+export async function openQueues(config: QueueConfig, log: Log): Promise<Queues> {
+  const complain = occasionally(log)
+  const engine: Engine = config.redisUrl
+    ? redisEngine(config.redisUrl, config.prefix ?? '{bk}', complain)
+    : postgresEngine(config.databaseUrl)
+  let preparing: Promise<void> | undefined
+  const prepared = () => {
+    preparing ??= engine.prepare().catch((error) => {
+      preparing = undefined
+      throw error
+    })
+    return preparing
+  }
+  const open = (name: QueueName) =>
+    keepOpening<BareQueue>(async () => {
+      await prepared()
+      return engine.openQueue(name, complain)
+    }, complain)
+  const queues = { deliveries: open('deliveries'), reconcile: open('reconcile'), backfill: open('backfill') }
+  const all = Object.values(queues)
+  await Promise.all(all.map((queue) => queue.within(answerWithin))).catch(() => {
+    log.warn({ backend: engine.backend }, 'The queue is out of reach; it is opened as soon as it answers.')
+  })
+
+  const work = <T>(name: QueueName, shape: z.ZodType<T>, handler: Handler<T>, concurrency: number) =>
+    startWorker({
+      engine,
+      prepared,
+      name,
+      queue: queues[name],
+      concurrency,
+      handle: (data, signal) => handler(shape.parse(data), signal),
+      onError: complain,
+    })
+
+  return {
+    backend: engine.backend,
+    async addDeliveries(job, deadlineMs) {
+      const options = 'kept' in job ? keptOptions : idsOptions
+      await confirmed(queues.deliveries, deadlineMs, 'taking a delivery', (queue) => queue.add('apply', job, options))
+    },
+    async schedule(job, everyMs) {
+      await confirmed(queueOf(job), answerWithin, 'taking a schedule', async (queue) => {
+        const known = await queue.getJobScheduler(schedulerId(job))
+        // Setting it again would run the job at once. A tick long overdue says that the scheduler lost its next job: then it must.
+        const overdue = Date.now() - (known?.next ?? 0) > 2 * everyMs + MINUTE
+        if (known?.every === everyMs && !overdue) return
+        await queue.upsertJobScheduler(
+          schedulerId(job),
+          { every: everyMs },
+          { name: job.task, data: job, opts: tickOptions },
+        )
+      })
+    },
+    async unschedule(job) {
+      const forget = (queue: BareQueue) => queue.removeJobScheduler(schedulerId(job))
+      await confirmed(queueOf(job), answerWithin, 'dropping a schedule', forget)
+    },
+    async check() {
+      return asTransient('answering', () =>
+        withDeadline(engine.check(queues.deliveries.current), answerWithin, 'The queue'),
+      )
+    },
+    async depth() {
+      const entries = queueNames.map((name) => confirmed(queues[name], answerWithin, 'counting its jobs', countJobs))
+      const [deliveries, reconcile, backfill] = await Promise.all(entries)
+      if (!deliveries || !reconcile || !backfill) throw new Error('A queue was not counted.')
+      return { deliveries, reconcile, backfill }
+    },
+    workDeliveries: (handler, concurrency) => work('deliveries', deliveriesJob, handler, concurrency),
+    workReconcile: (handler, concurrency) => work('reconcile', reconcileJob, handler, concurrency),
+    workBackfill: (handler, concurrency) => work('backfill', reconcileJob, handler, concurrency),
+    async close(deadlineMs) {
+      for (const queue of all) queue.stop()
+      const closing = Promise.all(all.map((queue) => queue.current?.close()))
+      await withDeadline(closing, deadlineMs, 'The queue').catch(complain)
+      engine.close()
+    },
+  }
+
+  function queueOf(job: ReconcileJob): Opening<BareQueue> {
+    return job.task === 'backfill' ? queues.backfill : queues.reconcile
+  }
+}
+
+function schedulerId(job: ReconcileJob): string {
+  return job.organization ? `${job.task}-${job.organization}` : job.task
+}
+
+async function countJobs(queue: BareQueue): Promise<QueueDepth> {
+  const counts = await queue.getJobCounts('waiting', 'prioritized', 'active', 'delayed', 'failed')
+  return {
+    waiting: (counts.waiting ?? 0) + (counts.prioritized ?? 0),
+    active: counts.active ?? 0,
+    delayed: counts.delayed ?? 0,
+    failed: counts.failed ?? 0,
+  }
+}
+
+/** Runs `command` on the queue, waiting `ms` in all for the queue to be open and to answer. */
+function confirmed<T>(
+  opening: Opening<BareQueue>,
+  ms: number,
+  doing: string,
+  command: (queue: BareQueue) => Promise<T>,
+): Promise<T> {
+  const run = async () => command(opening.current ?? (await opening.within(ms)))
+  return asTransient(doing, () => withDeadline(run(), ms, 'The queue'))
+}
+
+async function asTransient<T>(doing: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+    throw new StoreError('transient', `The queue failed while ${doing}: ${messageOf(error)}`, { code, cause: error })
+  }
+}
+
+/** Connections in trouble repeat themselves several times a second: each message is logged at most once a minute. */
+function occasionally(log: Log): (error: Error) => void {
+  const lastLogged = new Map<string, number>()
+  return (error) => {
+    const now = Date.now()
+    const cause = `${error.name} ${error.message}`
+    if (now - (lastLogged.get(cause) ?? 0) < MINUTE) return
+    if (lastLogged.size >= 100) lastLogged.clear()
+    lastLogged.set(cause, now)
+    log.warn({ err: error }, 'The queue has trouble.')
+  }
+}

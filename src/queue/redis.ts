@@ -1,0 +1,83 @@
+import { Queue, Worker } from 'bullmq'
+import { Redis, type RedisOptions } from 'ioredis'
+import { type Engine, workerOptions } from './engine.ts'
+
+/** BullMQ on Redis. The hash tag in `prefix` keeps all keys in one slot of a cluster; changing it later would strand jobs. */
+export function redisEngine(url: string, prefix: string, onError: (error: Error) => void): Engine {
+  const connect = (options: RedisOptions) => {
+    const client = new Redis(url, {
+      connectTimeout: 5_000,
+      keepAlive: 10_000,
+      retryStrategy: (times) => Math.min(times * 200, 2_000),
+      ...options,
+    })
+    client.on('error', onError)
+    return client
+  }
+  // A producer must fail fast: a webhook waits for it.
+  let producer: Redis | undefined
+  const producing = () => {
+    producer ??= connect({ enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: 1_500 })
+    return producer
+  }
+  // A worker must wait: with commandTimeout it would never work again after the first timeout. A dead socket is still found.
+  let worker: Redis | undefined
+  const working = () => {
+    worker ??= connect({ maxRetriesPerRequest: null, socketTimeout: 30_000 })
+    return worker
+  }
+  return {
+    backend: 'redis',
+    prepare: async () => {},
+    openQueue(name, onQueueError) {
+      const queue = new Queue(name, { connection: producing(), prefix, streams: { events: { maxLen: 1_000 } } })
+      queue.on('error', onQueueError)
+      return queue
+    },
+    openWorker(name, processor, settings, onWorkerError) {
+      const { concurrency, backoff } = settings
+      const worker = new Worker<unknown, void>(name, processor, {
+        ...workerOptions,
+        connection: working(),
+        prefix,
+        concurrency,
+        settings: { backoffStrategy: backoff },
+      })
+      worker.on('error', onWorkerError)
+      return worker
+    },
+    check: () => checkRedis(producing()),
+    close() {
+      producer?.disconnect()
+      worker?.disconnect()
+    },
+  }
+}
+
+async function checkRedis(client: Redis): Promise<string[]> {
+  await client.ping()
+  const warnings: string[] = []
+  const policy = await setting(client, 'maxmemory-policy')
+  if (policy !== undefined && policy !== 'noeviction') {
+    warnings.push(
+      `Redis may throw jobs away when its memory is full (maxmemory-policy is "${policy}"). Set it to noeviction.`,
+    )
+  }
+  if ((await setting(client, 'appendonly')) === 'no') {
+    warnings.push(
+      'Redis keeps no append-only file, so a crash of Redis loses queued jobs. They are found again in Postgres, ' +
+        'except deliveries that came while Postgres was down. Set appendonly to yes.',
+    )
+  }
+  return warnings
+}
+
+/** A managed Redis often forbids CONFIG: what it does not tell is not warned of. */
+async function setting(client: Redis, name: string): Promise<string | undefined> {
+  try {
+    const answer = await client.config('GET', name)
+    return Array.isArray(answer) && typeof answer[1] === 'string' ? answer[1] : undefined
+  } catch {
+    return undefined
+  }
+}

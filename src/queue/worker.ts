@@ -1,0 +1,121 @@
+import { RateLimitError, WaitingError } from 'bullmq'
+import { messageOf, StoreError } from '../errors.ts'
+import { MINUTE, pause, SECOND, withDeadline } from '../time.ts'
+import type { BareQueue, BareWorker, Engine, QueueJob, QueueName } from './engine.ts'
+import { keepOpening, type Opening } from './opening.ts'
+
+/** A worker of one queue, at work from its making until it is closed. */
+export interface RunningWorker {
+  /** Takes no further jobs; those at work go on. */
+  pause(): void
+  /** Aborts the handlers' signal, waits for them, and gives up after `deadlineMs`: the queue then hands their jobs out again. */
+  close(deadlineMs: number): Promise<void>
+  /** When the worker was last seen to finish, to be at work for a plausible time, or to have nothing to do (ms since the epoch). */
+  readonly lastProgressAt: number
+}
+
+/** Nothing takes this long: a handler beyond it no longer counts as progress. */
+const plausible = 15 * MINUTE
+/** While the infrastructure is down, how long the whole queue rests between tries. */
+const rest = 2 * SECOND
+
+export interface WorkerParts {
+  engine: Engine
+  /** Resolves when the engine's store is ready for use. */
+  prepared: () => Promise<void>
+  name: QueueName
+  queue: Opening<BareQueue>
+  concurrency: number
+  handle: (data: unknown, signal: AbortSignal) => Promise<void>
+  onError: (error: Error) => void
+}
+
+export function startWorker(parts: WorkerParts): RunningWorker {
+  const { engine, prepared, name, queue, concurrency, onError } = parts
+  const stop = new AbortController()
+  const atWork = new Map<symbol, number>()
+  let lastProgressAt = Date.now()
+
+  const process = async (job: QueueJob, token?: string): Promise<void> => {
+    const run = Symbol()
+    atWork.set(run, Date.now())
+    try {
+      await parts.handle(job.data, stop.signal)
+      lastProgressAt = Date.now()
+    } catch (error) {
+      throw await verdict(error, job, token)
+    } finally {
+      atWork.delete(run)
+    }
+  }
+
+  /** What BullMQ is told of a failed run. */
+  const verdict = async (error: unknown, job: QueueJob, token: string | undefined): Promise<Error> => {
+    if (stop.signal.aborted) {
+      // Cut short by our own shutdown: another process takes the job at once, no attempt is spent.
+      await job.moveToWait(token)
+      return new WaitingError()
+    }
+    if (error instanceof StoreError && error.kind === 'transient') {
+      onError(error)
+      await opening.current?.rateLimit(rest)
+      return new RateLimitError()
+    }
+    lastProgressAt = Date.now()
+    return toldToTheQueue(error)
+  }
+
+  const opening = keepOpening<BareWorker>(async () => {
+    await prepared()
+    return engine.openWorker(name, process, { concurrency, backoff }, onError)
+  }, onError)
+
+  const probe = setInterval(async () => {
+    const now = Date.now()
+    if ([...atWork.values()].some((since) => now - since < plausible)) lastProgressAt = now
+    if (!opening.current?.isRunning() || atWork.size > 0) return
+    const counts = await queue.current?.getJobCounts('waiting').catch(() => undefined)
+    if (counts?.waiting === 0) lastProgressAt = now
+  }, 5 * SECOND)
+  probe.unref()
+
+  return {
+    get lastProgressAt() {
+      return lastProgressAt
+    },
+    pause() {
+      opening.current?.pause(true).catch(onError)
+    },
+    async close(deadlineMs) {
+      const until = Date.now() + deadlineMs
+      clearInterval(probe)
+      opening.stop()
+      stop.abort()
+      const worker = opening.current
+      if (!worker) return
+      await worker.pause(true).catch(onError)
+      while (atWork.size > 0 && Date.now() < until) await pause(20)
+      // With its store gone close() never returns, and a second close(true) would only wait for the first one.
+      const closed = worker.close(atWork.size > 0)
+      await withDeadline(closed, Math.max(until - Date.now(), 100), `The ${name} worker`).catch((error) => {
+        onError(error)
+        worker.disconnect().catch(() => {})
+      })
+    },
+  }
+}
+
+/** From 1 s, doubled, to at most 5 minutes; with some chance, so that many jobs do not come back as one. */
+export function backoff(attemptsMade: number): number {
+  const ms = Math.min(SECOND * 2 ** Math.min(attemptsMade - 1, 20), 5 * MINUTE)
+  return Math.round(ms * (0.75 + Math.random() * 0.5))
+}
+
+/** The queue keeps the message and stack of each failure for people to read, so they must be short and hold no SQL or payload. */
+function toldToTheQueue(error: unknown): Error {
+  const leaky = error instanceof Error && 'params' in error && 'query' in error
+  const told = new Error(leaky ? 'A query failed.' : messageOf(error).slice(0, 500))
+  if (error instanceof Error) told.name = error.name
+  told.stack = `${told.name}: ${told.message}`
+  return told
+}
