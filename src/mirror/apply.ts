@@ -1,7 +1,7 @@
 import { inArray } from 'drizzle-orm'
 import type { Db, Transaction } from '../database/connection.ts'
+import { asStoreError } from '../database/connection.ts'
 import { agents, builds, jobs, organizations, pipelines } from '../database/schema.ts'
-import { asStoreError } from '../database/store-error.ts'
 import { keepAttempts } from './attempts.ts'
 import type { Observations } from './observation.ts'
 import { adoptByOrganizations, adoptByPipelines, keepSlugs, placeInOrganizations, placeInPipelines } from './places.ts'
@@ -33,7 +33,7 @@ export async function applyObservations(db: Db, observed: Observations, now: Dat
     try {
       return await db.transaction((tx) => apply(tx, observed, now))
     } catch (error) {
-      const failure = asStoreError(error, 'merging observations into the mirror')
+      const failure = asStoreError(error, 'merge observations into the mirror')
       if (attempt >= TRIES || !CONFLICTS.has(failure.code ?? '')) throw failure
     }
   }

@@ -25,8 +25,9 @@ export interface Merged<Row> {
 const CHUNK = 1_000
 
 /**
- * Merges observations into one table: locks the stored rows, merges in memory, writes what changed. Every transaction takes its locks
- * table by table, stored rows before new ones, each in the order of the ids, so that two of them seldom deadlock.
+ * Merges observations into one table: inserts what is new, then locks what is stored, merges in memory and writes what changed.
+ * Inserts come first and locks follow, each in the order of the ids: while a transaction waits for another's insert it holds nothing
+ * that the other could want, so two of them do not deadlock.
  * @returns the merged rows, changed or not.
  */
 export async function mergeTable<Row extends MirrorRow>(
@@ -42,33 +43,28 @@ export async function mergeTable<Row extends MirrorRow>(
     if (list) list.push(observation)
     else byId.set(observation.draft.id, [observation])
   }
-  const results: Merged<Row>[] = []
   const ids = [...byId.keys()].sort()
+  const results: Merged<Row>[] = []
   for (let start = 0; start < ids.length; start += CHUNK) {
-    let remaining = ids.slice(start, start + CHUNK)
-    // A row that another transaction inserted between our look and our insert is merged with in the next round.
-    while (remaining.length > 0) {
-      const stored = await lockRows<Row>(tx, table, remaining)
-      const round = remaining.map((id) => {
-        const before = stored.get(id)
-        return { before, after: mergeAll(rule, before, byId.get(id) ?? [], now) }
-      })
-      const fresh = round.filter(({ before }) => !before)
-      const inserted = await insertRows(
-        tx,
-        table,
-        fresh.map(({ after }) => after),
-      )
-      await updateRows(
-        tx,
-        table,
-        round.filter(({ before, after }) => before && before !== after).map(({ after }) => after),
-      )
-      results.push(...round.filter(({ before, after }) => before || inserted.has(after.id)))
-      remaining = fresh.map(({ after }) => after.id).filter((id) => !inserted.has(id))
-    }
+    const chunk = ids.slice(start, start + CHUNK)
+    const merge = (id: string, before?: Row) => ({ before, after: mergeAll(rule, before, byId.get(id) ?? [], now) })
+    const known = await knownIds(tx, table, chunk)
+    const fresh = chunk.filter((id) => !known.has(id)).map((id) => merge(id))
+    const inserted = await insertRows(tx, table, rowsOf(fresh))
+    const stored = await lockRows<Row>(
+      tx,
+      table,
+      chunk.filter((id) => !inserted.has(id)),
+    )
+    const updated = stored.map((before) => merge(before.id, before))
+    await updateRows(tx, table, rowsOf(updated.filter(({ before, after }) => before !== after)))
+    results.push(...fresh.filter(({ after }) => inserted.has(after.id)), ...updated)
   }
   return results
+}
+
+function rowsOf<Row>(merged: readonly Merged<Row>[]): Row[] {
+  return merged.map(({ after }) => after)
 }
 
 export function report<Row>(merged: readonly Merged<Row>[]): TableReport {
@@ -90,18 +86,27 @@ function mergeAll<Row extends MirrorRow>(
   return rest.reduce((row, observation) => mergeRow(rule, row, observation, now), mergeRow(rule, stored, first, now))
 }
 
+async function knownIds(tx: Transaction, table: MirrorTable, ids: readonly string[]): Promise<Set<string>> {
+  const rows = await tx
+    .select({ id: table.id })
+    .from(table as PgTable)
+    .where(inArray(table.id, [...ids]))
+  return new Set(rows.map(({ id }) => String(id)))
+}
+
 async function lockRows<Row extends MirrorRow>(
   tx: Transaction,
   table: MirrorTable,
   ids: readonly string[],
-): Promise<Map<string, Row>> {
+): Promise<Row[]> {
+  if (ids.length === 0) return []
   const rows = await tx
     .select()
     .from(table as PgTable)
     .where(inArray(table.id, [...ids]))
     .orderBy(asc(table.id))
     .for('update')
-  return new Map(rows.map((row) => [String(row.id), row as Row]))
+  return rows as Row[]
 }
 
 // The rows travel as one JSON parameter, whatever their number: no 65,533-parameter limit, one plan for every size.

@@ -1,0 +1,178 @@
+import { sql } from 'drizzle-orm'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { type Database, openDatabase } from '../../src/database/connection.ts'
+import {
+  agents,
+  build_attempts,
+  builds,
+  jobs,
+  organizations,
+  pipeline_slugs,
+  pipelines,
+} from '../../src/database/schema.ts'
+import { applyObservations, markDeleted } from '../../src/mirror/apply.ts'
+import { combine } from '../../src/mirror/observation.ts'
+import { observeBuilds, observeOrganizations, observePipelines, observeWebhook } from '../../src/mirror/observe.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { at, base, buildPayload, ids, jobPayload, organizationPayload, pipelinePayload } from './payloads.ts'
+
+const options = { storeEnv: false }
+let test: TestDatabase
+let database: Database
+
+beforeAll(async () => {
+  test = await createTestDatabase()
+  database = openDatabase(test.url, { name: 'test' })
+})
+
+afterAll(async () => {
+  await database.close()
+  await test.drop()
+})
+
+beforeEach(async () => {
+  await database.db.execute(
+    sql`truncate ${organizations}, ${pipelines}, ${builds}, ${jobs}, ${agents}, ${build_attempts}, ${pipeline_slugs}`,
+  )
+})
+
+const apply = (observed: ReturnType<typeof observeWebhook>) => applyObservations(database.db, observed, at(1_000))
+
+function jobWebhook(seconds: number, job: object = {}, build: object = {}) {
+  const payload = {
+    event: 'job.started',
+    job: jobPayload(job),
+    build: buildPayload(build),
+    pipeline: pipelinePayload(),
+  }
+  return observeWebhook('job.started', payload, at(seconds), options)
+}
+
+describe('applying observations', () => {
+  it('makes a row of each object in a webhook, keyed by its id', async () => {
+    const report = await apply(jobWebhook(10))
+    expect(report.builds).toEqual({ seen: 1, inserted: 1, updated: 0, unchanged: 0 })
+    const [build] = await database.db.select().from(builds)
+    expect(build).toMatchObject({
+      id: ids.build,
+      pipeline_id: ids.pipeline,
+      number: 7,
+      creator_name: 'Ada',
+      created_at: new Date('2026-05-01T10:00:00.100Z'),
+      first_seen_via: 'webhook',
+      verified_at: null,
+      observed_at: at(10),
+    })
+    expect(await database.db.select().from(jobs)).toMatchObject([
+      { id: ids.job, build_id: ids.build, agent_id: ids.agent },
+    ])
+    expect(await database.db.select().from(agents)).toMatchObject([{ id: ids.agent, name: 'agent-1' }])
+    expect(await database.db.select().from(pipelines)).toMatchObject([{ id: ids.pipeline, slug: 'app' }])
+  })
+
+  it('changes nothing when the same is applied again', async () => {
+    await apply(jobWebhook(10))
+    const report = await apply(jobWebhook(10))
+    expect(report).toMatchObject({
+      builds: { unchanged: 1 },
+      jobs: { unchanged: 1 },
+      agents: { unchanged: 1 },
+      pipelines: { unchanged: 1 },
+    })
+  })
+
+  it('places by slug what came without ids, and what came before its organization and pipeline once these are known', async () => {
+    await apply(observeBuilds([buildPayload()], at(10), options))
+    expect(await database.db.select().from(builds)).toMatchObject([{ organization_id: null, pipeline_id: null }])
+    await apply(observeOrganizations([organizationPayload()], at(11)))
+    await apply(observePipelines([pipelinePayload()], at(12), options))
+    expect(await database.db.select().from(builds)).toMatchObject([
+      { organization_id: ids.organization, pipeline_id: ids.pipeline },
+    ])
+  })
+
+  it('keeps one row for a renamed pipeline, and the history of its slugs', async () => {
+    await apply(observeOrganizations([organizationPayload()], at(1)))
+    await apply(observePipelines([pipelinePayload()], at(2), options))
+    await apply(observePipelines([pipelinePayload({ slug: 'web', url: `${base}/pipelines/web` })], at(50), options))
+    expect(await database.db.select().from(pipelines)).toMatchObject([{ id: ids.pipeline, slug: 'web' }])
+    const slugs = await database.db.select().from(pipeline_slugs).orderBy(pipeline_slugs.first_seen_at)
+    expect(slugs.map(({ slug }) => slug)).toEqual(['app', 'web'])
+    const late = buildPayload({ url: `${base}/pipelines/web/builds/7` })
+    await apply(observeBuilds([late], at(60), options))
+    expect(await database.db.select().from(builds)).toMatchObject([{ pipeline_id: ids.pipeline }])
+  })
+
+  it('keeps each finish of a build as an attempt, whatever the order of arrival', async () => {
+    const failed = { state: 'failed', finished_at: '2026-05-01T10:01:00.000Z' }
+    const passed = { state: 'passed', started_at: '2026-05-01T10:02:00.000Z', finished_at: '2026-05-01T10:03:00.000Z' }
+    await apply(observeBuilds([buildPayload(passed)], at(190), options))
+    await apply(jobWebhook(61, {}, failed))
+    await apply(jobWebhook(61, {}, failed))
+    const attempts = await database.db.select().from(build_attempts).orderBy(build_attempts.finished_at)
+    expect(attempts.map(({ state }) => state)).toEqual(['failed', 'passed'])
+    expect(await database.db.select().from(builds)).toMatchObject([{ state: 'passed' }])
+  })
+
+  it('counts a pause at a block step as a finish, and a running build with an old finish not', async () => {
+    const blocked = { state: 'passed', blocked: true, finished_at: '2026-05-01T10:01:00.000Z' }
+    const running = { state: 'running', blocked: false, finished_at: '2026-05-01T10:02:30.000Z' }
+    await apply(combine([jobWebhook(61, {}, blocked), jobWebhook(120, {}, running)]))
+    expect(await database.db.select().from(build_attempts)).toMatchObject([{ state: 'passed', blocked: true }])
+  })
+
+  it('loses nothing when many transactions write the same rows at once', async () => {
+    const writers = Array.from({ length: 8 }, (_, writer) =>
+      combine(
+        Array.from({ length: 40 }, (_, n) => {
+          const number = (n * (writer + 1)) % 41
+          const id = `0190a1b2-0000-7000-8000-${String(number).padStart(12, '0')}`
+          return observeBuilds(
+            [buildPayload({ id, number, tag: `t${writer}`, jobs: [jobPayload()] })],
+            at(10 + writer),
+            options,
+          )
+        }),
+      ),
+    )
+    await Promise.all(writers.map((observed) => apply(observed)))
+    const rows = await database.db.select().from(builds)
+    const last = rows.filter(
+      ({ number }) => number !== null && writers[7]?.builds.some(({ draft }) => draft.number === number),
+    )
+    expect(last.length).toBeGreaterThan(0)
+    expect(last.every(({ tag }) => tag === 't7')).toBe(true)
+  })
+
+  it('stores payloads with hostile values, keeping what fits no column', async () => {
+    const hostile = {
+      number: 2 ** 60,
+      message: 'a\0b\ud800',
+      branch: 'b'.repeat(100_000),
+      created_at: 'whenever',
+      meta_data: { 'k\0': '\0' },
+      unheard_of: [1, { deep: '\u0000' }],
+      state: 'pondering',
+    }
+    await apply(observeBuilds([buildPayload(hostile)], at(10), options))
+    const [build] = await database.db.select().from(builds)
+    expect(build).toMatchObject({
+      message: 'ab\ufffd',
+      state: 'pondering',
+      branch: null,
+      created_at: null,
+      meta_data: { k: '' },
+    })
+    expect(build?.extra).toMatchObject({ created_at: 'whenever', unheard_of: [1, { deep: '' }] })
+  })
+
+  it('marks what is gone with the reason and keeps the row', async () => {
+    await apply(observeBuilds([buildPayload()], at(10), options))
+    await markDeleted(database.db, 'builds', [ids.build], 'not_found', at(100))
+    expect(await database.db.select().from(builds)).toMatchObject([
+      { deleted_at: at(100), deleted_reason: 'not_found' },
+    ])
+    await apply(observeBuilds([buildPayload()], at(200), options))
+    expect(await database.db.select().from(builds)).toMatchObject([{ deleted_at: null, deleted_reason: null }])
+  })
+})

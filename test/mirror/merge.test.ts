@@ -1,0 +1,176 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { draftBuild, draftJob } from '../../src/mirror/drafts.ts'
+import { mergeRow } from '../../src/mirror/merge.ts'
+import type { BuildRow, JobRow, Observation } from '../../src/mirror/observation.ts'
+import { buildRule, jobRule } from '../../src/mirror/rules.ts'
+import { at, buildPayload, ids, jobPayload } from './payloads.ts'
+
+const now = at(1_000)
+
+function sawBuild(via: 'webhook' | 'rest', seconds: number, fields: object): Observation<BuildRow> {
+  const draft = draftBuild(buildPayload(fields))
+  if (!draft) throw new Error('unreadable')
+  return { draft, at: at(seconds), via, place: {} }
+}
+
+function sawJob(via: 'webhook' | 'rest', seconds: number, fields: object): Observation<JobRow> {
+  const draft = draftJob(jobPayload(fields), ids.build)
+  if (!draft) throw new Error('unreadable')
+  return { draft, at: at(seconds), via, place: {} }
+}
+
+function mergeBuilds(...observations: Observation<BuildRow>[]): BuildRow {
+  return fold(observations, (row: BuildRow | undefined, seen) => mergeRow(buildRule, row, seen, now))
+}
+
+function mergeJobs(...observations: Observation<JobRow>[]): JobRow {
+  return fold(observations, (row: JobRow | undefined, seen) => mergeRow(jobRule, row, seen, now))
+}
+
+function fold<Seen, Row>(observations: readonly Seen[], merge: (row: Row | undefined, seen: Seen) => Row): Row {
+  let row: Row | undefined
+  for (const seen of observations) row = merge(row, seen)
+  if (row === undefined) throw new Error('nothing to merge')
+  return row
+}
+
+const passed = { state: 'passed', finished_at: '2026-05-01T10:05:00.300Z' }
+const isProvisional = (row: BuildRow) => row.verified_at === null || row.observed_at > row.verified_at
+
+describe('merging builds', () => {
+  it('lets the later observation win in whatever order they arrive', () => {
+    const running = sawBuild('webhook', 10, {})
+    const done = sawBuild('webhook', 301, passed)
+    expect(mergeBuilds(running, done)).toMatchObject({ state: 'passed' })
+    expect(mergeBuilds(done, running)).toMatchObject({ state: 'passed', finished_at: new Date(passed.finished_at) })
+  })
+
+  it('lets a webhook take a finished build back, and leaves it provisional until REST confirms', () => {
+    const reopened = { state: 'running', finished_at: null }
+    const row = mergeBuilds(sawBuild('rest', 301, passed), sawBuild('webhook', 400, reopened))
+    expect(row).toMatchObject({ state: 'running', finished_at: null })
+    expect(isProvisional(row)).toBe(true)
+    expect(
+      isProvisional(
+        mergeBuilds(sawBuild('rest', 301, passed), sawBuild('webhook', 400, reopened), sawBuild('rest', 401, reopened)),
+      ),
+    ).toBe(false)
+  })
+
+  it('takes the further one of two observations in the same second, and a new attempt over any finish', () => {
+    expect(mergeBuilds(sawBuild('webhook', 300, passed), sawBuild('rest', 300.4, {}))).toMatchObject({
+      state: 'passed',
+    })
+    const next = sawBuild('webhook', 300, { state: 'running', started_at: '2026-05-01T10:05:00.900Z' })
+    expect(mergeBuilds(sawBuild('webhook', 300, passed), next)).toMatchObject({ state: 'running' })
+    expect(mergeBuilds(next, sawBuild('webhook', 300, passed))).toMatchObject({ state: 'running' })
+  })
+
+  it('never erases a known value by an absent key, and by a null only on the word of REST', () => {
+    const known = sawBuild('webhook', 10, { tag: 'v1', pull_request: { id: '5', base: 'main' } })
+    const silent = sawBuild('webhook', 20, {})
+    expect(mergeBuilds(known, silent)).toMatchObject({ tag: 'v1' })
+    expect(mergeBuilds(known, sawBuild('webhook', 20, { tag: null, pull_request: null }))).toMatchObject({
+      tag: 'v1',
+      pull_request_id: '5',
+    })
+    expect(mergeBuilds(known, sawBuild('rest', 20, { tag: null, pull_request: null }))).toMatchObject({
+      tag: null,
+      pull_request_id: null,
+    })
+  })
+
+  it('learns what it did not know from an older observation, but not that the build had ended', () => {
+    const row = mergeBuilds(
+      sawBuild('rest', 20, { finished_at: null }),
+      sawBuild('webhook', 10, { ...passed, tag: 'v1' }),
+    )
+    expect(row).toMatchObject({ state: 'running', finished_at: null, tag: 'v1' })
+  })
+
+  it('keeps milliseconds when an old payload tells the same second', () => {
+    const row = mergeBuilds(
+      sawBuild('rest', 10, {}),
+      sawBuild('webhook', 20, { created_at: '2026-05-01 10:00:00 UTC', state: 'failing' }),
+    )
+    expect(row).toMatchObject({ state: 'failing', created_at: new Date('2026-05-01T10:00:00.100Z') })
+  })
+
+  it('returns the very row when an observation says nothing new', () => {
+    const row = mergeBuilds(sawBuild('rest', 10, {}))
+    expect(mergeRow(buildRule, row, sawBuild('webhook', 20, {}), now)).toBe(row)
+    expect(mergeRow(buildRule, row, sawBuild('rest', 70, {}), now)).toBe(row)
+    expect(mergeRow(buildRule, row, sawBuild('rest', 3_700, {}), now)).toMatchObject({
+      verified_at: at(3_700),
+      changed_at: row.changed_at,
+    })
+  })
+
+  it('unmarks a build that comes back', () => {
+    const gone: BuildRow = {
+      ...mergeBuilds(sawBuild('rest', 10, {})),
+      deleted_at: at(100),
+      deleted_reason: 'not_found',
+    }
+    expect(mergeRow(buildRule, gone, sawBuild('rest', 50, {}), now)).toMatchObject({ deleted_at: at(100) })
+    expect(mergeRow(buildRule, gone, sawBuild('rest', 150, {}), now)).toMatchObject({
+      deleted_at: null,
+      deleted_reason: null,
+    })
+  })
+
+  it('shows a change by webhook as provisional even within the second of a verification', () => {
+    const row = mergeBuilds(sawBuild('rest', 10.5, {}), sawBuild('webhook', 10, { state: 'failing' }))
+    expect(row.state).toBe('failing')
+    expect(isProvisional(row)).toBe(true)
+  })
+})
+
+const jobLife = [
+  sawJob('webhook', 1, { state: 'scheduled', started_at: null, agent: null }),
+  sawJob('webhook', 6, { state: 'assigned', started_at: null }),
+  sawJob('webhook', 7, { state: 'running' }),
+  sawJob('webhook', 60, { state: 'failed', finished_at: '2026-05-01T10:01:00.000Z', exit_status: 1 }),
+  sawJob('webhook', 90, {
+    state: 'failed',
+    finished_at: '2026-05-01T10:01:00.000Z',
+    exit_status: 1,
+    retried: true,
+    retries_count: 1,
+  }),
+]
+
+describe('merging jobs', () => {
+  it('comes to the same row whatever the order and however often each webhook arrives', () => {
+    const { first_seen_at: _, observed_at: __, ...expected } = mergeJobs(...jobLife)
+    expect(expected).toMatchObject({ state: 'failed', exit_status: 1, retried: true, agent_id: ids.agent })
+    const shuffled = fc
+      .shuffledSubarray([...jobLife, ...jobLife], { minLength: jobLife.length })
+      .filter((some) => new Set(some).size === jobLife.length)
+    fc.assert(
+      fc.property(shuffled, (order) => {
+        expect(mergeJobs(...order)).toMatchObject(expected)
+      }),
+      { numRuns: 300 },
+    )
+  })
+
+  it('lets a later REST read overrule, even backwards', () => {
+    const row = mergeJobs(...jobLife, sawJob('rest', 100, { state: 'running', retried: false }))
+    expect(row).toMatchObject({
+      state: 'running',
+      finished_at: null,
+      exit_status: null,
+      retried: false,
+      verified_at: at(100),
+    })
+  })
+
+  it('does not let a late webhook undo what REST has verified since', () => {
+    const verified = mergeJobs(sawJob('rest', 100, { state: 'running' }))
+    expect(
+      mergeJobs(sawJob('rest', 100, { state: 'running' }), sawJob('webhook', 60, { state: 'failed', exit_status: 1 })),
+    ).toEqual(verified)
+  })
+})

@@ -1,0 +1,63 @@
+import { describe, expect, it } from 'vitest'
+import { draftBuild } from '../../src/mirror/drafts.ts'
+import { PayloadReader, parseTime } from '../../src/mirror/reader.ts'
+import { buildPayload } from './payloads.ts'
+
+describe('PayloadReader', () => {
+  it('tells absent, null and unusable apart, and keeps the unusable in the rest', () => {
+    const read = new PayloadReader({ name: null, count: 'many', creator: null, unknown: { a: 1, b: null } })
+    expect(read.text('missing')).toBeUndefined()
+    expect(read.text('name')).toBeNull()
+    expect(read.text('creator', 'name')).toBeNull()
+    expect(read.integer('count')).toBeUndefined()
+    expect(read.rest()).toEqual({ count: 'many', unknown: { a: 1 } })
+  })
+
+  it('refuses numbers that the column cannot hold, and leaves them in the rest', () => {
+    const read = new PayloadReader({ small: 2_147_483_648, big: Number.MAX_SAFE_INTEGER, half: 0.5 })
+    expect(read.integer('small')).toBeUndefined()
+    expect(read.bigint('big')).toBe(Number.MAX_SAFE_INTEGER)
+    expect(read.bigint('half')).toBeUndefined()
+    expect(read.rest()).toEqual({ small: 2_147_483_648, half: 0.5 })
+  })
+})
+
+describe('parseTime', () => {
+  it.each([
+    ['2015-05-09T21:05:59.874Z', '2015-05-09T21:05:59.874Z'],
+    ['2013-09-03 13:24:38 UTC', '2013-09-03T13:24:38.000Z'],
+    ['2026-05-01T10:00:00+02:00', '2026-05-01T08:00:00.000Z'],
+  ])('reads %s', (text, iso) => {
+    expect(parseTime(text)?.toISOString()).toBe(iso)
+  })
+
+  it.each(['', 'yesterday', '2026-13-45', '+275760-09-13T00:00:00Z', 12, null, {}])('refuses %j', (value) => {
+    expect(parseTime(value)).toBeUndefined()
+  })
+})
+
+describe('the author of a build', () => {
+  it.each([
+    [undefined, {}],
+    [null, { author_name: null, author_email: null, author_username: null, author_date: null }],
+    [{}, {}],
+    [
+      { name: 'Ada', email: 'a@x' },
+      { author_name: 'Ada', author_email: 'a@x' },
+    ],
+    [
+      { username: 'ada', name: 'Ada', email: 'a@x' },
+      { author_username: 'ada', author_name: 'Ada', author_email: 'a@x' },
+    ],
+    [
+      { name: 'Ada', email: 'a@x', date: '2026-05-01T10:00:00.000Z' },
+      { author_name: 'Ada', author_email: 'a@x', author_date: new Date('2026-05-01T10:00:00.000Z') },
+    ],
+    ['Ada <a@x>', { author_name: 'Ada <a@x>' }],
+  ])('is read from %j', (author, expected) => {
+    const draft = draftBuild(buildPayload({ author }))
+    const read = Object.entries(draft ?? {}).filter(([key, value]) => key.startsWith('author_') && value !== undefined)
+    expect(Object.fromEntries(read)).toEqual(expected)
+    expect(draft?.extra).toEqual({})
+  })
+})

@@ -1,0 +1,44 @@
+import { describe, expect, it } from 'vitest'
+import { redact } from '../../src/mirror/redact.ts'
+
+describe('redact', () => {
+  it('removes environments, step definitions and credentials at any depth', () => {
+    const payload = {
+      build: { env: { TOKEN: 'x' }, id: '1' },
+      pipeline: {
+        configuration: 'env: …',
+        steps: [{ env: { A: 'b' } }],
+        provider: { id: 'github', webhook_url: 'https://secret' },
+      },
+      agent: { access_token: 'x', name: 'a' },
+    }
+    expect(redact(payload, { storeEnv: false })).toEqual({
+      build: { id: '1' },
+      pipeline: { provider: { id: 'github' } },
+      agent: { name: 'a' },
+    })
+  })
+
+  it('keeps environments when told to, and credentials never', () => {
+    const payload = { env: { A: 'b' }, provider: { webhook_url: 'https://secret' }, access_token: 'x' }
+    expect(redact(payload, { storeEnv: true })).toEqual({ env: { A: 'b' }, provider: {} })
+  })
+
+  it("leaves the users' own keys alone: meta-data and matrix may call things env or token", () => {
+    const payload = { meta_data: { env: 'production', token: 'blue' }, matrix: { env: 'a' } }
+    expect(redact(payload, { storeEnv: false })).toEqual(payload)
+  })
+
+  it('cleans text that Postgres refuses', () => {
+    expect(redact({ message: 'a\0b\ud800c' }, { storeEnv: false })).toEqual({ message: 'ab\ufffdc' })
+  })
+
+  it('survives any nesting and prototype keys', () => {
+    let deep: unknown = 'end'
+    for (let level = 0; level < 50_000; level++) deep = [deep]
+    expect(() => JSON.stringify(redact({ deep }, { storeEnv: false }))).not.toThrow()
+    const hostile: unknown = JSON.parse('{"__proto__": {"polluted": true}, "a": 1}')
+    expect(redact(hostile, { storeEnv: false })).toEqual({ a: 1 })
+    expect(Object.hasOwn(Object.prototype, 'polluted')).toBe(false)
+  })
+})
