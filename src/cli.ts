@@ -1,0 +1,56 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs'
+import { backfill } from './commands/backfill.ts'
+import { check } from './commands/check.ts'
+import { type Command, commandHelp, generalHelp, type Io, parseOptions } from './commands/command.ts'
+import { demo } from './commands/demo.ts'
+import { migrate } from './commands/migrate.ts'
+import { reconcile } from './commands/reconcile.ts'
+import { serve } from './commands/serve.ts'
+import { status } from './commands/status.ts'
+import { readEnvironment } from './config.ts'
+import { BuildkiteError, ConfigError, messageOf, StoreError } from './errors.ts'
+
+const commands: readonly Command[] = [serve, check, backfill, reconcile, status, migrate, demo]
+
+async function main(args: readonly string[], io: Io): Promise<number> {
+  const [name, ...rest] = args
+  if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
+    io.stdout.write(generalHelp(commands, version()))
+    return name === undefined ? 2 : 0
+  }
+  if (name === '--version' || name === '-v') {
+    io.stdout.write(`${version()}\n`)
+    return 0
+  }
+  const command = commands.find((candidate) => candidate.name === name)
+  if (!command) throw new ConfigError(`There is no command "${name}". See buildkite-mirror --help.`)
+  if (rest.includes('--help') || rest.includes('-h')) {
+    io.stdout.write(commandHelp(command))
+    return 0
+  }
+  return command.run(parseOptions(command, rest), io)
+}
+
+function version(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
+  const parsed: unknown = JSON.parse(text)
+  return typeof parsed === 'object' && parsed && 'version' in parsed ? String(parsed.version) : 'unknown'
+}
+
+/** Errors of kinds we know are told in one sentence; anything else is a fault of ours and shows where. */
+function explain(error: unknown): string {
+  const known = error instanceof ConfigError || error instanceof StoreError
+  if (known) return error.message
+  if (error instanceof BuildkiteError) return `${error.code}: ${error.message}`
+  return error instanceof Error && error.stack ? error.stack : messageOf(error)
+}
+
+try {
+  const io = { env: readEnvironment(), stdout: process.stdout, stderr: process.stderr }
+  // Whatever a library left open must not keep a finished command alive.
+  process.exit(await main(process.argv.slice(2), io))
+} catch (error) {
+  process.stderr.write(`${explain(error)}\n`)
+  process.exit(error instanceof ConfigError ? 2 : 1)
+}

@@ -1,0 +1,100 @@
+import { parseArgs } from 'node:util'
+import { settings } from '../config.ts'
+import { ConfigError } from '../errors.ts'
+
+/** One `--option` of a command. */
+export interface Option {
+  /** What to write after it, such as `<slug>`; absent for a switch. */
+  value?: string
+  about: string
+}
+
+/** The options as given: text for those with a value, true for switches. */
+export type Values = Readonly<Record<string, string | boolean | undefined>>
+
+/** What a command may touch of the outside. */
+export interface Io {
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly stdout: NodeJS.WriteStream
+  readonly stderr: NodeJS.WriteStream
+}
+
+/** One command of the command line, one file each. */
+export interface Command {
+  readonly name: string
+  readonly summary: string
+  /** A paragraph for `<command> --help`. */
+  readonly about: string
+  readonly options: Readonly<Record<string, Option>>
+  /** @returns the exit code: 0 success, 1 failure. @throws ConfigError for exit code 2. */
+  run(values: Values, io: Io): Promise<number>
+}
+
+/** Parses a command's arguments. @throws ConfigError for an unknown option or a missing value. */
+export function parseOptions(command: Command, args: readonly string[]): Values {
+  const help = `See buildkite-mirror ${command.name} --help.`
+  try {
+    const options = Object.fromEntries(
+      Object.entries(command.options).map(([name, { value }]) => [
+        name,
+        { type: value ? 'string' : 'boolean' } as const,
+      ]),
+    )
+    const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true })
+    if (positionals[0] !== undefined) throw new ConfigError(`Unexpected argument "${positionals[0]}". ${help}`)
+    return values
+  } catch (error) {
+    if (error instanceof ConfigError) throw error
+    const fault = error instanceof Error ? error.message.split('. To specify')[0] : String(error)
+    throw new ConfigError(`${fault?.replace(/\.?$/, '.')} ${help}`)
+  }
+}
+
+/** Text option as a day or a moment. @throws ConfigError when it is neither. */
+export function parseMoment(name: string, text: string): Date {
+  const time = new Date(text)
+  if (/^\d{4}-\d{2}-\d{2}/.test(text) && !Number.isNaN(time.getTime())) return time
+  throw new ConfigError(`--${name} is "${text}", not a date. Write it like 2026-01-31 or 2026-01-31T12:00:00Z.`)
+}
+
+/** The text of `buildkite-mirror --help`. */
+export function generalHelp(commands: readonly Command[], version: string): string {
+  const width = Math.max(...commands.map(({ name }) => name.length))
+  const nameWidth = Math.max(...settings.map(({ name }) => name.length))
+  return [
+    `buildkite-mirror ${version}: an exact, live mirror of your Buildkite history in your own Postgres.`,
+    '',
+    'Usage: buildkite-mirror <command> [options]',
+    '',
+    'Commands:',
+    ...commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`),
+    '',
+    'buildkite-mirror <command> --help tells more of each. Exit codes: 0 success, 1 failure, 2 bad usage or configuration.',
+    '',
+    'Settings (environment variables, or a .env file in the working directory):',
+    ...settings.flatMap(({ name, about, default: fallback }) => [
+      `  ${name.padEnd(nameWidth)}  ${about}`,
+      `  ${''.padEnd(nameWidth)}  default: ${fallback}`,
+    ]),
+    '',
+  ].join('\n')
+}
+
+/** The text of `buildkite-mirror <command> --help`. */
+export function commandHelp(command: Command): string {
+  const options = Object.entries({ ...command.options, help: { about: 'Show this.' } as Option }).map(
+    ([name, { value, about }]) => [`--${name}${value ? ` ${value}` : ''}`, about] as const,
+  )
+  const width = Math.max(...options.map(([left]) => left.length))
+  return [
+    `Usage: buildkite-mirror ${command.name} [options]`,
+    '',
+    command.about,
+    '',
+    'Options:',
+    ...options.map(([left, about]) => `  ${left.padEnd(width)}  ${about}`),
+    '',
+    'Settings are read from the environment; buildkite-mirror --help lists them.',
+    '',
+  ].join('\n')
+}

@@ -1,0 +1,48 @@
+import type { Config } from '../config.ts'
+import { type Database, openDatabase } from '../database/connection.ts'
+import { findEmbedded, startEmbedded } from '../database/embedded.ts'
+import { migrate } from '../database/migrate.ts'
+import type { Log } from '../log.ts'
+
+/** Where the mirror's Postgres is, and how to leave it. */
+export interface PostgresHome {
+  readonly url: string
+  readonly kind: 'external' | 'embedded'
+  /** Stops the server, if it is ours. */
+  stop(deadlineMs?: number): Promise<void>
+}
+
+/**
+ * The Postgres of `DATABASE_URL`, else the embedded one, started.
+ * @throws ConfigError when another service holds the data directory.
+ */
+export async function findPostgres(config: Config, log: Log): Promise<PostgresHome> {
+  if (config.databaseUrl) return { url: config.databaseUrl, kind: 'external', stop: async () => {} }
+  const embedded = await startEmbedded(config.dataDir, log)
+  return { url: embedded.url, kind: 'embedded', stop: (deadlineMs) => embedded.stop(deadlineMs) }
+}
+
+/**
+ * Runs one command's work on the migrated database: beside a running service on its embedded server, else on a server of its own.
+ * Everything is closed again.
+ */
+export async function withDatabase<T>(
+  config: Config,
+  log: Log,
+  name: string,
+  work: (database: Database, url: string) => Promise<T>,
+): Promise<T> {
+  const running = config.databaseUrl ? undefined : await findEmbedded(config.dataDir)
+  const home = running ? { url: running, stop: async () => {} } : await findPostgres(config, log)
+  try {
+    await migrate(home.url, log)
+    const database = openDatabase(home.url, { name })
+    try {
+      return await work(database, home.url)
+    } finally {
+      await database.close()
+    }
+  } finally {
+    await home.stop()
+  }
+}
