@@ -44,23 +44,28 @@ export async function mergeTable<Row extends MirrorRow>(
     else byId.set(observation.draft.id, [observation])
   }
   const ids = [...byId.keys()].sort()
-  const results: Merged<Row>[] = []
-  for (let start = 0; start < ids.length; start += CHUNK) {
-    const chunk = ids.slice(start, start + CHUNK)
-    const merge = (id: string, before?: Row) => ({ before, after: mergeAll(rule, before, byId.get(id) ?? [], now) })
+  const merge = (id: string, before?: Row) => ({ before, after: mergeAll(rule, before, byId.get(id) ?? [], now) })
+  const inserted = new Map<string, Merged<Row>>()
+  for (const chunk of chunksOf(ids)) {
     const known = await knownIds(tx, table, chunk)
     const fresh = chunk.filter((id) => !known.has(id)).map((id) => merge(id))
-    const inserted = await insertRows(tx, table, rowsOf(fresh))
-    const stored = await lockRows<Row>(
-      tx,
-      table,
-      chunk.filter((id) => !inserted.has(id)),
-    )
-    const updated = stored.map((before) => merge(before.id, before))
-    await updateRows(tx, table, rowsOf(updated.filter(({ before, after }) => before !== after)))
-    results.push(...fresh.filter(({ after }) => inserted.has(after.id)), ...updated)
+    const insertedIds = await insertRows(tx, table, rowsOf(fresh))
+    for (const row of fresh) if (insertedIds.has(row.after.id)) inserted.set(row.after.id, row)
   }
-  return results
+  const updated: Merged<Row>[] = []
+  for (const chunk of chunksOf(ids.filter((id) => !inserted.has(id)))) {
+    const stored = await lockRows<Row>(tx, table, chunk)
+    const merged = stored.map((before) => merge(before.id, before))
+    await updateRows(tx, table, rowsOf(merged.filter(({ before, after }) => before !== after)))
+    updated.push(...merged)
+  }
+  return [...inserted.values(), ...updated]
+}
+
+function chunksOf(ids: readonly string[]): string[][] {
+  const chunks: string[][] = []
+  for (let start = 0; start < ids.length; start += CHUNK) chunks.push(ids.slice(start, start + CHUNK))
+  return chunks
 }
 
 function rowsOf<Row>(merged: readonly Merged<Row>[]): Row[] {
@@ -99,7 +104,6 @@ async function lockRows<Row extends MirrorRow>(
   table: MirrorTable,
   ids: readonly string[],
 ): Promise<Row[]> {
-  if (ids.length === 0) return []
   const rows = await tx
     .select()
     .from(table as PgTable)
