@@ -1,0 +1,83 @@
+import type { Mix } from './mix.ts'
+import { type Build, iso, type ScriptJob } from './shapes.ts'
+import type { Truth } from './truth.ts'
+import { finishBuild, hasFailed, isRunnable, replace, schedule, settle, tell } from './turns.ts'
+
+// What people do to builds. `at` is in milliseconds since the epoch.
+
+/** Somebody lets a blocked build go on. */
+export function unblock(truth: Truth, build: Build, at: number, mix: Mix): void {
+  const job = build.jobs.find((one) => one.type === 'manual' && one.state === 'blocked')
+  if (job?.type !== 'manual') return
+  Object.assign(job, {
+    state: 'unblocked',
+    unblockable: false,
+    unblocked_by: truth.random.pick(truth.people),
+    unblocked_at: iso(at),
+  })
+  build.blocked = false
+  build.blocked_state = ''
+  reopen(truth, build, at)
+  tell(truth, 'job.activated', at, build, job)
+  tell(truth, 'build.running', at, build)
+  settle(truth, build, at, mix)
+}
+
+/** Somebody retries the failed jobs of a finished build: the same build runs again. */
+export function retryFailed(truth: Truth, build: Build, at: number, mix: Mix): void {
+  const failed = build.jobs.filter((job): job is ScriptJob => job.type === 'script' && hasFailed(job))
+  if (failed.length === 0) {
+    truth.alive.delete(build)
+    return
+  }
+  for (const job of build.jobs) {
+    if (isRunnable(job) && job.state === 'waiting_failed') job.state = 'waiting'
+    if (job.type === 'manual' && job.state === 'blocked_failed') job.state = 'waiting'
+  }
+  reopen(truth, build, at)
+  if (truth.random.chance(0.3)) build.started_at = iso(at)
+  for (const job of failed) schedule(truth, build, replace(truth, build, job, at, 'manual'), at)
+  tell(truth, 'build.running', at, build)
+  settle(truth, build, at, mix)
+}
+
+function reopen(truth: Truth, build: Build, at: number): void {
+  build.state = 'running'
+  build.started_at ??= iso(at)
+  build.finished_at = null
+  truth.alive.add(build)
+}
+
+/** Somebody cancels a build: at once when none of its jobs runs, else when these have stopped. */
+export function cancel(truth: Truth, build: Build, at: number): void {
+  build.blocked = false
+  build.blocked_state = ''
+  build.cancel_reason = 'Canceled by hand'
+  build.state = 'canceling'
+  build.finished_at = null
+  truth.alive.add(build)
+  const running = build.jobs.filter((job) => isRunnable(job) && job.state === 'running')
+  for (const job of running) if (isRunnable(job)) job.state = 'canceling'
+  if (running.length === 0) endCancel(truth, build, at)
+  else truth.recount(build)
+}
+
+/** Ends a build that is being canceled. */
+export function endCancel(truth: Truth, build: Build, at: number): true {
+  for (const job of build.jobs) {
+    if (job.type === 'manual' && job.state !== 'unblocked')
+      Object.assign(job, { state: 'canceled', unblockable: false })
+    if (!isRunnable(job) || !['canceling', 'scheduled', 'waiting', 'waiting_failed'].includes(job.state)) continue
+    const began = job.started_at !== null
+    const told = job.state === 'canceling' || job.state === 'scheduled'
+    job.state = 'canceled'
+    job.finished_at = iso(at)
+    if (job.type === 'script') {
+      if (began) Object.assign(job, { exit_status: 143, signal: 'SIGTERM', signal_reason: 'cancel' })
+      if (job.agent) truth.running.delete(job.agent)
+    }
+    if (told) tell(truth, 'job.finished', at, build, job)
+  }
+  finishBuild(truth, build, at, 'canceled')
+  return true
+}

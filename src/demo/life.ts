@@ -1,0 +1,184 @@
+import { cancel, endCancel, retryFailed, unblock } from './interventions.ts'
+import type { Mix } from './mix.ts'
+import { planBuild } from './plan-build.ts'
+import { planJobs } from './plan-jobs.ts'
+import { type Build, iso, type Job, type Pipeline, type ScriptJob, type TriggerJob } from './shapes.ts'
+import type { Truth } from './truth.ts'
+import { isRunnable, type RunnableJob, replace, schedule, settle, tell } from './turns.ts'
+
+// What can happen to a build, one turn at a time. Each function changes the truth as of `at` (milliseconds since the epoch)
+// and tells it the webhooks that Buildkite would send.
+
+/** Creates a build; `origin` overrides any of its fields. */
+export function startBuild(
+  truth: Truth,
+  pipeline: Pipeline,
+  at: number,
+  mix: Mix,
+  options: { jobs?: number | undefined; origin?: Partial<Build> } = {},
+): Build {
+  const build = planBuild(truth, pipeline, at, options.origin ?? {})
+  build.jobs = planJobs(truth, build, at, mix, options.jobs)
+  truth.addBuild(build)
+  truth.alive.add(build)
+  tell(truth, 'build.scheduled', at, build)
+  settle(truth, build, at, mix)
+  return build
+}
+
+/** Lets one thing happen to a build. Returns false when nothing could: its agents are busy, or it waits for another build. */
+export function advance(truth: Truth, build: Build, at: number, mix: Mix): boolean {
+  const { random } = truth
+  if (build.state === 'canceling') return endCancel(truth, build, at)
+  if (build.blocked) {
+    if (random.chance(mix.cancel)) cancel(truth, build, at)
+    else unblock(truth, build, at, mix)
+    return true
+  }
+  if (build.state === 'passed' || build.state === 'failed') {
+    if (build.state === 'failed') retryFailed(truth, build, at, mix)
+    else truth.alive.delete(build)
+    return true
+  }
+  if (build.state === 'scheduled' && !build.started_at) {
+    if (random.chance(mix.skip)) return endWithoutRunning(truth, build, at, 'skipped')
+    if (random.chance(mix.notRun)) return endWithoutRunning(truth, build, at, 'not_run')
+  }
+  if (random.chance(mix.cancel / 4)) {
+    cancel(truth, build, at)
+    return true
+  }
+  const job = random.choose(build.jobs.filter((one) => canMove(truth, build, one)))
+  if (!job || !isRunnable(job)) return false
+  if (job.state === 'scheduled') startJob(truth, build, job, at, mix)
+  else finishJob(truth, build, job, at, mix)
+  return true
+}
+
+function canMove(truth: Truth, build: Build, job: Job): boolean {
+  if (!isRunnable(job)) return false
+  if (job.state === 'scheduled') return job.type === 'trigger' || idleAgent(truth, build) !== undefined
+  if (job.state !== 'running') return false
+  if (job.type === 'script' || !job.triggered_build) return true
+  const child = truth.build(job.triggered_build.id)
+  return !child || (child.finished_at !== null && !child.blocked)
+}
+
+const idleAgent = (truth: Truth, build: Build) =>
+  truth
+    .agentsOf(truth.organizationOf(build.pipeline))
+    .find((agent) => agent.connection_state === 'connected' && !truth.running.has(agent))
+
+function startJob(truth: Truth, build: Build, job: RunnableJob, at: number, mix: Mix): void {
+  job.state = 'running'
+  job.started_at = iso(at)
+  if (job.type === 'script') {
+    const agent = idleAgent(truth, build)
+    if (agent) truth.running.set(agent, job)
+    job.agent = agent ?? null
+    job.concurrency_wait_time_ms = truth.random.chance(0.1) ? truth.random.int(1, 60_000) : null
+  }
+  if (build.commit === 'HEAD') build.commit = truth.random.hex(40)
+  const begins = build.state === 'scheduled'
+  if (begins) {
+    build.state = 'running'
+    build.started_at ??= iso(at)
+  }
+  tell(truth, 'job.started', at, build, job)
+  if (begins) tell(truth, 'build.running', at, build)
+  if (job.type === 'trigger') startTriggered(truth, build, job, at, mix)
+}
+
+function startTriggered(truth: Truth, build: Build, job: TriggerJob, at: number, mix: Mix): void {
+  const others = truth.pipelinesOf(truth.organizationOf(build.pipeline)).filter((one) => !one.archived_at)
+  const child = startBuild(truth, others.at(-1) ?? build.pipeline, at, mix, {
+    jobs: 5,
+    origin: {
+      source: 'trigger_job',
+      triggered_from: {
+        build_id: build.id,
+        build_number: build.number,
+        build_pipeline_slug: build.pipeline.slug,
+      },
+    },
+  })
+  job.triggered_build = { id: child.id, number: child.number, url: child.url, web_url: child.web_url }
+  job.web_url = child.web_url
+  if (job.async) finishJob(truth, build, job, at, mix)
+}
+
+function finishJob(truth: Truth, build: Build, job: RunnableJob, at: number, mix: Mix): void {
+  const { random } = truth
+  let failed = false
+  if (job.type === 'trigger') {
+    const child = job.async || !job.triggered_build ? undefined : truth.build(job.triggered_build.id)
+    failed = child !== undefined && child.state !== 'passed'
+  } else failed = random.chance(mix.fail)
+  job.state = failed ? 'failed' : 'passed'
+  job.finished_at = iso(at)
+  if (job.type === 'script') finishScript(truth, job, at, mix, failed)
+  const retries = job.type === 'script' && failed && !job.soft_failed && (job.retries_count ?? 0) < 2
+  if (retries && random.chance(mix.automaticRetry)) {
+    const retry = replace(truth, build, job, at, 'automatic')
+    tell(truth, 'job.finished', at, build, job)
+    schedule(truth, build, retry, at)
+    return
+  }
+  if (failed && !job.soft_failed) failing(truth, build, at)
+  tell(truth, 'job.finished', at, build, job)
+  settle(truth, build, at, mix)
+}
+
+function finishScript(truth: Truth, job: ScriptJob, at: number, mix: Mix, failed: boolean): void {
+  const { random } = truth
+  job.exit_status = failed ? random.pick([1, 2, 127]) : 0
+  job.soft_failed = failed && random.chance(mix.softFail)
+  const { agent } = job
+  if (!agent) return
+  truth.running.delete(agent)
+  agent.last_job_finished_at = iso(at)
+  if (!failed || job.soft_failed || !random.chance(mix.lost)) return
+  // A lost agent leaves -1. Another one takes its place under the same name, as autoscaled machines do.
+  job.exit_status = -1
+  job.signal_reason = 'agent_stop'
+  Object.assign(agent, { connection_state: 'lost', lost_at: iso(at) })
+  truth.tell({ event: 'agent.lost', agent }, at)
+  Object.assign(agent, { connection_state: 'connected', connected_at: iso(at), lost_at: null })
+  truth.tell({ event: 'agent.connected', agent }, at)
+}
+
+function failing(truth: Truth, build: Build, at: number): void {
+  const goesOn = build.jobs.some((job) => isRunnable(job) && ['scheduled', 'running'].includes(job.state))
+  if (!goesOn || build.state !== 'running') return
+  build.state = 'failing'
+  build.failing_at ??= iso(at)
+  tell(truth, 'build.failing', at, build)
+}
+
+function endWithoutRunning(truth: Truth, build: Build, at: number, state: 'skipped' | 'not_run'): true {
+  for (const job of build.jobs) {
+    if (!isRunnable(job) || job.finished_at) continue
+    job.state = 'skipped'
+    job.finished_at = iso(at)
+  }
+  build.state = state
+  build.finished_at = iso(at)
+  truth.alive.delete(build)
+  truth.recount(build)
+  // Of a build whose every step was skipped Buildkite sends nothing.
+  if (state === 'skipped') tell(truth, 'build.skipped', at, build)
+  return true
+}
+
+/** Somebody builds a finished build once more: a new build of the same commit. */
+export function rebuild(truth: Truth, build: Build, at: number, mix: Mix): Build {
+  return startBuild(truth, build.pipeline, at, mix, {
+    origin: {
+      commit: build.commit,
+      branch: build.branch,
+      message: build.message,
+      source: 'ui',
+      rebuilt_from: { id: build.id, number: build.number, url: build.url },
+    },
+  })
+}

@@ -1,0 +1,79 @@
+/** A source of chance that repeats itself: the same seed gives the same numbers, and so the same Buildkite. */
+export interface Random {
+  /** From 0 to below 1. */
+  next(): number
+  /** A whole number from `min` to `max`, both included. */
+  int(min: number, max: number): number
+  chance(probability: number): boolean
+  pick<T>(list: readonly [T, ...T[]]): T
+  /** One of a list that may be empty. */
+  choose<T>(list: readonly T[]): T | undefined
+  hex(digits: number): string
+  /** A UUID of version 7: its first 48 bits are the time `at`, as Buildkite's are. */
+  uuid(at: number): string
+}
+
+/** Makes a source of chance from a seed (sfc32 behind an FNV hash of the seed). */
+export function createRandom(seed: number | string): Random {
+  const next32 = generator(String(seed))
+  const next = () => next32() / 4_294_967_296
+  const hex = (digits: number) => {
+    let text = ''
+    while (text.length < digits) text += next32().toString(16).padStart(8, '0')
+    return text.slice(0, digits)
+  }
+  const int = (min: number, max: number) => min + Math.floor(next() * (max - min + 1))
+  return {
+    next,
+    int,
+    hex,
+    chance: (probability) => next() < probability,
+    pick: (list) => list[int(0, list.length - 1)] ?? list[0],
+    choose: (list) => list[int(0, list.length - 1)],
+    uuid(at) {
+      const time = Math.trunc(at).toString(16).padStart(12, '0')
+      const rest = hex(18)
+      const variant = '89ab'[Number.parseInt(rest.charAt(3), 16) & 3]
+      return `${time.slice(0, 8)}-${time.slice(8)}-7${rest.slice(0, 3)}-${variant}${rest.slice(4, 7)}-${hex(12)}`
+    },
+  }
+}
+
+function generator(seed: string): () => number {
+  let hash = 2_166_136_261
+  for (const character of seed) hash = Math.imul(hash ^ (character.codePointAt(0) ?? 0), 16_777_619) >>> 0
+  let a = hash
+  let b = hash ^ 0x9e3779b9
+  let c = hash ^ 0x243f6a88
+  let counter = 1
+  const step = () => {
+    const sum = (((a + b) | 0) + counter++) | 0
+    a = b ^ (b >>> 9)
+    b = (c + (c << 3)) | 0
+    c = (((c << 21) | (c >>> 11)) + sum) | 0
+    return sum >>> 0
+  }
+  for (let i = 0; i < 12; i++) step()
+  return step
+}
+
+/** The simulation's time. `pass` lets time go by: at once on a virtual clock, not at all on the real one. */
+export interface DemoClock {
+  /** Milliseconds since the epoch. */
+  now(): number
+  pass(ms: number): void
+}
+
+/** A clock that stands still until told to move. */
+export function virtualClock(start: number): DemoClock {
+  let now = start
+  return {
+    now: () => now,
+    pass(ms) {
+      now += ms
+    },
+  }
+}
+
+/** The wall's clock, which passes by itself. */
+export const realClock: DemoClock = { now: () => Date.now(), pass: () => undefined }

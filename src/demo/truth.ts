@@ -1,0 +1,232 @@
+import { foundAgent, foundOrganization, foundPeople, foundPipeline, pipelineAddresses } from './founding.ts'
+import { createRandom, type Random } from './random.ts'
+import {
+  type Agent,
+  type Build,
+  type Change,
+  iso,
+  type Job,
+  type Organization,
+  openBuildStates,
+  type Person,
+  type Pipeline,
+  type ScriptJob,
+} from './shapes.ts'
+
+export interface TruthOptions {
+  seed: number | string
+  /** When the organizations, pipelines and agents were made, in milliseconds since the epoch. */
+  foundedAt: number
+  /** Slugs. */
+  organizations?: readonly string[]
+  pipelines?: number
+  agents?: number
+}
+
+/**
+ * What Buildkite itself holds: every object in its REST form, and the order in which the lists show them.
+ * Change it through `life.ts` (builds) and the methods below, so that indexes, counts and webhooks follow.
+ */
+export class Truth {
+  readonly random: Random
+  readonly people: [Person, ...Person[]]
+  readonly organizations: Organization[] = []
+  readonly pipelines: Pipeline[] = []
+  readonly agents: Agent[] = []
+  /** Builds to which something is still going to happen by itself. */
+  readonly alive = new Set<Build>()
+  /** Jobs by the agent that runs them. */
+  readonly running = new Map<Agent, ScriptJob>()
+  /** Pipelines that the token's user cannot see: absent from every list, 404 by name. */
+  readonly hidden = new Set<Pipeline>()
+
+  readonly #organizationOf = new Map<Pipeline | Agent, Organization>()
+  readonly #builds = new Map<Organization, Build[]>()
+  readonly #byId = new Map<string, Build>()
+  readonly #byNumber = new Map<Pipeline, Map<number, Build>>()
+  readonly #numbers = new Map<Pipeline, number>()
+  readonly #open = new Map<Pipeline, Set<Build>>()
+  readonly #listeners = new Set<(change: Change, at: number) => void>()
+
+  constructor(options: TruthOptions) {
+    const { foundedAt } = options
+    this.random = createRandom(options.seed)
+    this.people = foundPeople(this.random, foundedAt)
+    for (const slug of options.organizations ?? ['acme']) {
+      const organization = foundOrganization(this.random, foundedAt, slug)
+      this.organizations.push(organization)
+      this.#builds.set(organization, [])
+      for (let i = 0; i < (options.pipelines ?? 4); i++) {
+        this.#addPipeline(
+          organization,
+          foundPipeline(this.random, foundedAt, organization, i, this.random.pick(this.people)),
+        )
+      }
+      for (let i = 0; i < (options.agents ?? 8); i++) {
+        const agent = foundAgent(this.random, foundedAt, organization, i + 1, this.random.pick(this.people))
+        this.agents.push(agent)
+        this.#organizationOf.set(agent, organization)
+      }
+    }
+  }
+
+  /** Every build of every organization, oldest first within each. */
+  get builds(): Build[] {
+    return this.organizations.flatMap((organization) => this.buildsOf(organization))
+  }
+
+  /** Every job with the build that it belongs to. */
+  get jobs(): { build: Build; job: Job }[] {
+    return this.builds.flatMap((build) => build.jobs.map((job) => ({ build, job })))
+  }
+
+  /** The builds of one organization by `created_at`, oldest first. Not a copy. */
+  buildsOf(organization: Organization): readonly Build[] {
+    return this.#builds.get(organization) ?? []
+  }
+
+  pipelinesOf(organization: Organization): Pipeline[] {
+    return this.pipelines.filter((pipeline) => this.#organizationOf.get(pipeline) === organization)
+  }
+
+  agentsOf(organization: Organization): Agent[] {
+    return this.agents.filter((agent) => this.#organizationOf.get(agent) === organization)
+  }
+
+  organizationOf(thing: Pipeline | Agent): Organization {
+    const organization = this.#organizationOf.get(thing)
+    if (!organization) throw new Error(`${thing.name} belongs to no organization of this simulation.`)
+    return organization
+  }
+
+  organization(slug: string): Organization | undefined {
+    return this.organizations.find((organization) => organization.slug === slug)
+  }
+
+  /** The pipeline of that slug, unless it is hidden. */
+  pipeline(organization: Organization, slug: string): Pipeline | undefined {
+    return this.pipelinesOf(organization).find((pipeline) => pipeline.slug === slug && !this.hidden.has(pipeline))
+  }
+
+  build(id: string): Build | undefined {
+    return this.#byId.get(id)
+  }
+
+  buildByNumber(pipeline: Pipeline, number: number): Build | undefined {
+    return this.#byNumber.get(pipeline)?.get(number)
+  }
+
+  nextNumber(pipeline: Pipeline): number {
+    const number = (this.#numbers.get(pipeline) ?? 0) + 1
+    this.#numbers.set(pipeline, number)
+    return number
+  }
+
+  /** Puts a new build where its `created_at` belongs; builds of one instant keep the order in which they came. */
+  addBuild(build: Build): void {
+    const list = this.#builds.get(this.organizationOf(build.pipeline))
+    if (!list) return
+    list.splice(firstCreatedFrom(list, build.created_at, true), 0, build)
+    this.#byId.set(build.id, build)
+    this.#byNumber.get(build.pipeline)?.set(build.number, build)
+    this.recount(build)
+  }
+
+  /** Removes a build as Buildkite's retention does: no webhook says so. */
+  deleteBuild(build: Build): void {
+    const list = this.#builds.get(this.organizationOf(build.pipeline))
+    const position = list?.indexOf(build) ?? -1
+    if (position >= 0) list?.splice(position, 1)
+    this.#byId.delete(build.id)
+    this.#byNumber.get(build.pipeline)?.delete(build.number)
+    this.#open.get(build.pipeline)?.delete(build)
+    this.alive.delete(build)
+    for (const [agent, job] of this.running) if (build.jobs.includes(job)) this.running.delete(agent)
+  }
+
+  /** Removes a pipeline and all its builds. */
+  deletePipeline(pipeline: Pipeline): void {
+    const gone = this.buildsOf(this.organizationOf(pipeline)).filter((build) => build.pipeline === pipeline)
+    for (const build of gone) this.deleteBuild(build)
+    this.pipelines.splice(this.pipelines.indexOf(pipeline), 1)
+  }
+
+  archivePipeline(pipeline: Pipeline, at: number): void {
+    pipeline.archived_at = iso(at)
+  }
+
+  /** Gives a pipeline another slug; the addresses of everything in it change with it, and no webhook says so. */
+  renamePipeline(pipeline: Pipeline, name: string, slug: string): void {
+    const organization = this.organizationOf(pipeline)
+    const before = { url: pipeline.url, web_url: pipeline.web_url }
+    const badge = pipeline.badge_url
+    Object.assign(pipeline, { name, slug, ...pipelineAddresses(organization.slug, slug, '') })
+    pipeline.badge_url = badge
+    const moved = (text: string) =>
+      text.replace(`${before.url}/`, `${pipeline.url}/`).replace(`${before.web_url}/`, `${pipeline.web_url}/`)
+    for (const build of this.buildsOf(organization)) {
+      if (build.pipeline !== pipeline) continue
+      for (const thing of [build, ...build.jobs]) {
+        for (const [key, value] of Object.entries(thing)) {
+          if (typeof value === 'string' && key.endsWith('url')) Object.assign(thing, { [key]: moved(value) })
+        }
+      }
+    }
+  }
+
+  /** Brings the pipeline's counts of builds and jobs up to date after `build` has changed. */
+  recount(build: Build): void {
+    const { pipeline } = build
+    const open = this.#open.get(pipeline)
+    if (!open) return
+    if (openBuildStates.has(build.state)) open.add(build)
+    else open.delete(build)
+    let [scheduled, running, scheduledJobs, runningJobs, waitingJobs] = [0, 0, 0, 0, 0]
+    for (const one of open) {
+      if (one.state === 'scheduled' || one.state === 'creating') scheduled++
+      else running++
+      for (const job of one.jobs) {
+        if (job.type !== 'script') continue
+        if (job.state === 'scheduled') scheduledJobs++
+        else if (job.state === 'running' || job.state === 'canceling') runningJobs++
+        else if (job.state === 'waiting') waitingJobs++
+      }
+    }
+    pipeline.scheduled_builds_count = scheduled
+    pipeline.running_builds_count = running
+    pipeline.scheduled_jobs_count = scheduledJobs
+    pipeline.running_jobs_count = runningJobs
+    pipeline.waiting_jobs_count = waitingJobs
+  }
+
+  /** Calls `listener` at every change that Buildkite would send a webhook for. Returns the way to stop it. */
+  onChange(listener: (change: Change, at: number) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  tell(change: Change, at: number): void {
+    for (const listener of this.#listeners) listener(change, at)
+  }
+
+  #addPipeline(organization: Organization, pipeline: Pipeline): void {
+    this.pipelines.push(pipeline)
+    this.#organizationOf.set(pipeline, organization)
+    this.#byNumber.set(pipeline, new Map())
+    this.#open.set(pipeline, new Set())
+  }
+}
+
+/** The position of the first build created at `time` or later (`after`: later only), in a list that is oldest first. */
+export function firstCreatedFrom(builds: readonly Build[], time: string, after = false): number {
+  let low = 0
+  let high = builds.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    const created = builds[middle]?.created_at ?? ''
+    // All times have one form, so their text sorts as they do.
+    if (created < time || (after && created === time)) low = middle + 1
+    else high = middle
+  }
+  return low
+}

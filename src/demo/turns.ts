@@ -1,0 +1,78 @@
+import type { Mix } from './mix.ts'
+import { planRetry } from './plan-jobs.ts'
+import { type Build, iso, type Job, type ScriptJob, type TriggerJob } from './shapes.ts'
+import type { Truth } from './truth.ts'
+
+// What follows by itself when a job of a build has changed. `at` is in milliseconds since the epoch.
+
+/** Updates the pipeline's counts and tells the webhook that Buildkite sends for the change. */
+export const tell = (truth: Truth, event: string, at: number, build: Build, job?: Job) => {
+  truth.recount(build)
+  truth.tell(job ? { event, build, job } : { event, build }, at)
+}
+
+export type RunnableJob = ScriptJob | TriggerJob
+export const isRunnable = (job: Job): job is RunnableJob => job.type === 'script' || job.type === 'trigger'
+const isRetried = (job: Job) => job.type === 'script' && job.retried
+export const hasFailed = (job: Job) =>
+  isRunnable(job) && !isRetried(job) && !job.soft_failed && ['failed', 'timed_out', 'expired'].includes(job.state)
+
+export function replace(
+  truth: Truth,
+  build: Build,
+  job: ScriptJob,
+  at: number,
+  kind: 'automatic' | 'manual',
+): ScriptJob {
+  const retry = planRetry(truth, build, job, at, kind)
+  build.jobs.splice(build.jobs.indexOf(job) + 1, 0, retry)
+  return retry
+}
+
+export function schedule(truth: Truth, build: Build, job: RunnableJob, at: number): void {
+  job.state = 'scheduled'
+  job.runnable_at = iso(at)
+  if (job.type === 'script') tell(truth, 'job.scheduled', at, build, job)
+}
+
+/** Works out what follows when a job has ended: the next jobs, a block, or the end of the build. */
+export function settle(truth: Truth, build: Build, at: number, mix: Mix): void {
+  if (build.jobs.some((job) => isRunnable(job) && ['scheduled', 'running', 'canceling'].includes(job.state))) return
+  if (build.jobs.some(hasFailed)) {
+    for (const job of build.jobs) {
+      if (isRunnable(job) && job.state === 'waiting') job.state = 'waiting_failed'
+      if (job.type === 'manual' && job.state !== 'unblocked') job.state = 'blocked_failed'
+    }
+    finishBuild(truth, build, at, 'failed')
+    if (truth.random.chance(mix.retry)) truth.alive.add(build)
+    return
+  }
+  let found = false
+  for (const job of build.jobs) {
+    if (job.type === 'manual' && job.state !== 'unblocked' && !found) {
+      block(truth, build, job, at)
+      return
+    }
+    if (found && (job.type === 'waiter' || job.type === 'manual')) return
+    if (!isRunnable(job) || job.state !== 'waiting') continue
+    schedule(truth, build, job, at)
+    found = true
+  }
+  if (!found) finishBuild(truth, build, at, 'passed')
+}
+
+function block(truth: Truth, build: Build, job: Job, at: number): void {
+  if (job.type === 'manual') Object.assign(job, { state: 'blocked', unblockable: true })
+  build.blocked = true
+  build.blocked_state = 'passed'
+  // What REST and webhooks show of a blocked build: the state so far, and a finish that is none.
+  finishBuild(truth, build, at, 'passed')
+  truth.alive.add(build)
+}
+
+export function finishBuild(truth: Truth, build: Build, at: number, state: string): void {
+  build.state = state
+  build.finished_at = iso(at)
+  truth.alive.delete(build)
+  tell(truth, 'build.finished', at, build)
+}
