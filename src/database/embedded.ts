@@ -1,11 +1,144 @@
-import { ConfigError } from '../errors.ts'
+import { existsSync } from 'node:fs'
+import { mkdir, realpath } from 'node:fs/promises'
+import { join } from 'node:path'
+import postgres from 'postgres'
+import { ConfigError, messageOf, StoreError } from '../errors.ts'
 import type { Log } from '../log.ts'
+import { pause, SECOND, withDeadline } from '../time.ts'
+import {
+  type Address,
+  checkVersion,
+  createCluster,
+  DATABASE,
+  letsIn,
+  readAddress,
+  startServer,
+  stopServer,
+} from './embedded-cluster.ts'
+import { findPrograms } from './embedded-program.ts'
 
-export interface EmbeddedPostgres {
+/** The embedded PostgreSQL, running and ours. */
+export interface Embedded {
+  /** Superuser's URL, password included; the same is in the file `postgres.url` of the data folder, for psql. */
   readonly url: string
+  /** Resolves when the server is gone, whether we stopped it or not. */
+  readonly exited: Promise<void>
+  /** Stops the server: cleanly within `deadlineMs` (default 15 s), else at once, to be recovered at the next start. Never rejects. */
   stop(deadlineMs?: number): Promise<void>
 }
 
-export async function startEmbedded(_dataDir: string, _log: Log): Promise<EmbeddedPostgres> {
-  throw new ConfigError('The embedded PostgreSQL is not here yet. Set DATABASE_URL.')
+/**
+ * Starts PostgreSQL with its data in `dataDir`/postgres, made at the first start. It listens on 127.0.0.1 only. The server
+ * is a daemon of its own: it outlives a killed service, and the next one takes it over.
+ * @throws ConfigError when another service uses `dataDir`, or PostgreSQL cannot run here; the message says what to do.
+ * @throws StoreError when the server does not start; the message names its log.
+ */
+export async function startEmbedded(dataDir: string, log: Log): Promise<Embedded> {
+  const root = await makeFolder(dataDir)
+  const cluster = join(root, 'postgres')
+  const programs = await findPrograms(root, cluster)
+  const kept = await readAddress(root)
+  if (!existsSync(cluster)) {
+    log.info(`Making a PostgreSQL database in ${cluster}.`)
+    await createCluster(root, cluster, kept, programs)
+  }
+  await checkVersion(cluster)
+  const address = await startServer(root, cluster, kept, programs)
+  const claim = await claimServer(address, dataDir)
+  await createDatabase(claim.sql)
+  let stopping = false
+  const exited = claim.lost.then(() => {
+    if (!stopping) log.error(`The embedded PostgreSQL has stopped. Its log is ${join(root, 'postgres.log')}.`)
+  })
+  return {
+    url: address.url(DATABASE),
+    exited,
+    async stop(deadlineMs = 15 * SECOND) {
+      stopping = true
+      await stopServer(cluster, programs, deadlineMs).catch((error: unknown) => {
+        log.warn(`The embedded PostgreSQL did not stop: ${messageOf(error)}`)
+      })
+      await endConnection(claim.sql)
+    },
+  }
+}
+
+/** The URL of the embedded server that runs on `dataDir`, for commands beside the service; undefined when none runs. */
+export async function findEmbedded(dataDir: string): Promise<string | undefined> {
+  const root = await realpath(dataDir).catch(() => undefined)
+  if (root === undefined || !existsSync(join(root, 'postgres.url'))) return undefined
+  const address = await readAddress(root)
+  return (await letsIn(address)) ? address.url(DATABASE) : undefined
+}
+
+async function makeFolder(dataDir: string): Promise<string> {
+  try {
+    await mkdir(dataDir, { recursive: true })
+    return await realpath(dataDir)
+  } catch (error) {
+    throw new ConfigError(
+      `DATA_DIR=${dataDir} cannot be used (${messageOf(error)}). Name a folder that can be written.`,
+    )
+  }
+}
+
+/** The one connection that makes the server ours for as long as it lasts. */
+interface Claim {
+  readonly sql: postgres.Sql
+  /** Resolves when the connection has ended. */
+  readonly lost: Promise<void>
+}
+
+/**
+ * Takes the server for this process by an advisory lock, which goes with the process however it ends.
+ * @throws ConfigError when another process has it.
+ */
+async function claimServer(address: Address, dataDir: string): Promise<Claim> {
+  let end = () => {}
+  const lost = new Promise<void>((resolve) => {
+    end = resolve
+  })
+  const sql = postgres(address.url('postgres'), {
+    max: 1,
+    connect_timeout: 5,
+    idle_timeout: 0,
+    // A connection renewed would be a lock let go.
+    max_lifetime: null,
+    onnotice: () => {},
+    onclose: () => end(),
+    connection: { application_name: `buildkite-mirror process ${process.pid}` },
+  })
+  try {
+    // Not one try only: a process killed just now may hold its lock for another moment.
+    for (let tries = 0; tries < 20; tries++) {
+      const [row] = await sql<
+        { held: boolean }[]
+      >`select pg_try_advisory_lock(hashtext('buildkite-mirror owner')) as held`
+      if (row?.held) return { sql, lost }
+      await pause(100)
+    }
+    throw new ConfigError(await inUse(sql, dataDir))
+  } catch (error) {
+    await endConnection(sql)
+    if (error instanceof ConfigError) throw error
+    const message = `The embedded PostgreSQL in ${dataDir} runs but lets nobody in: ${messageOf(error)}`
+    throw new StoreError('permanent', message, { cause: error })
+  }
+}
+
+async function inUse(sql: postgres.Sql, dataDir: string): Promise<string> {
+  const [holder] = await sql<{ application_name: string }[]>`
+    select application_name from pg_locks join pg_stat_activity using (pid)
+    where locktype = 'advisory' and granted and application_name like 'buildkite-mirror process %' limit 1`
+  const who = holder?.application_name ?? 'another buildkite-mirror'
+  return `DATA_DIR=${dataDir} is in use by ${who}. Stop that one first, or give this one a DATA_DIR of its own.`
+}
+
+async function createDatabase(sql: postgres.Sql): Promise<void> {
+  const [there] = await sql`select 1 from pg_database where datname = ${DATABASE}`
+  if (!there) await sql.unsafe(`create database ${DATABASE}`)
+}
+
+async function endConnection(sql: postgres.Sql): Promise<void> {
+  await withDeadline(sql.end({ timeout: 1 }), 2 * SECOND, 'Closing a connection').catch(() => {})
 }
