@@ -1,0 +1,147 @@
+import { readFileSync } from 'node:fs'
+import { z } from 'zod'
+import { BuildkiteError } from '../errors.ts'
+import { SECOND } from '../time.ts'
+import type { Priority } from './budget.ts'
+import { type BuildsFilter, type BuildsPage, walkBuilds } from './builds.ts'
+import type { LimitsSeen } from './limits.ts'
+import { cursorPages, type ListOptions, notBuildkite, numberedPages, type Read } from './lists.ts'
+import { readMoment } from './timestamp.ts'
+import { Transport, type TransportOptions } from './transport.ts'
+
+export type { BuildsFilter, BuildsPage } from './builds.ts'
+export type { Read } from './lists.ts'
+export { DeepListingError } from './refusal.ts'
+export { tokenFingerprint } from './transport.ts'
+
+/** What the token is and may do. */
+export interface AccessToken {
+  readonly uuid: string | undefined
+  readonly description: string | undefined
+  readonly scopes: readonly string[]
+  readonly expires_at: Date | undefined
+  readonly user: { readonly name: string | undefined; readonly email: string | undefined } | undefined
+}
+
+/**
+ * Buildkite's REST API as one token sees it. Objects are handed on as they came.
+ *
+ * Every method waits for the budget, waits out 429s, and retries faults of network and server. All throw BuildkiteError when
+ * Buildkite refuses or stays unavailable, and the signal's reason (an AbortError) when it aborts or the client is closed.
+ */
+export interface BuildkiteClient {
+  accessToken(signal?: AbortSignal): Promise<Read<AccessToken>>
+  organizations(signal?: AbortSignal): AsyncGenerator<Read<unknown[]>>
+  /** All pipelines of an organization, archived ones too; `no_resources` when the token sees no such organization. */
+  pipelines(organization: string, priority?: Priority, signal?: AbortSignal): AsyncGenerator<Read<unknown[]>>
+  /** An organization's builds with their jobs, newest first; DeepListingError when the filter's span must be halved. */
+  builds(
+    organization: string,
+    filter: BuildsFilter,
+    priority: Priority,
+    signal?: AbortSignal,
+  ): AsyncGenerator<BuildsPage>
+  /** One build with its jobs; undefined when it is gone, or is no longer this token's to see (404). */
+  build(
+    organization: string,
+    pipeline: string,
+    number: number,
+    priority: Priority,
+    signal?: AbortSignal,
+  ): Promise<Read<unknown> | undefined>
+  /** Any list of the newer kind, with cursors; `path` begins with a slash and holds no query. */
+  cursorPages(
+    path: string,
+    priority: Priority,
+    organization?: string,
+    signal?: AbortSignal,
+  ): AsyncGenerator<Read<unknown[]>>
+  close(): Promise<void>
+  /** How many requests were sent so far. */
+  readonly requests: number
+  /** The rate limits as the last answer showed them. */
+  readonly limits: LimitsSeen
+}
+
+export type ClientOptions = Omit<TransportOptions, 'userAgent'>
+
+const text = z.string().nullish().catch(undefined)
+
+const accessToken = z.looseObject({
+  uuid: text,
+  description: text,
+  scopes: z.array(z.string()),
+  expires_at: z.unknown(),
+  user: z.looseObject({ name: text, email: text }).nullish().catch(undefined),
+})
+
+/** Opens a client; connects with the first request. Close it to end the requests under way. */
+export function createClient(options: ClientOptions): BuildkiteClient {
+  const timeoutMs = options.timeoutMs ?? 30 * SECOND
+  const transport = new Transport({ ...options, timeoutMs, userAgent: `buildkite-mirror/${version()}` })
+  const slowMs = timeoutMs / 3
+  const organizationPath = (slug: string) => `/organizations/${encodeURIComponent(slug)}`
+  const listing = (asked: Omit<ListOptions, 'slowMs'>): ListOptions => ({ ...asked, slowMs })
+
+  return {
+    async accessToken(signal) {
+      const { value, at } = await transport.get({ path: () => '/access-token', priority: 'hot', signal })
+      return { value: readAccessToken(value), at }
+    },
+    organizations: (signal) =>
+      numberedPages(transport, '/organizations', listing({ priority: 'hot', scope: 'read_organizations', signal })),
+    pipelines: (organization, priority = 'hot', signal) =>
+      numberedPages(
+        transport,
+        `${organizationPath(organization)}/pipelines`,
+        listing({ priority, organization, scope: 'read_pipelines', signal }),
+      ),
+    builds: (organization, filter, priority, signal) =>
+      walkBuilds(transport, organization, filter, { priority, signal, slowMs }),
+    async build(organization, pipeline, number, priority, signal) {
+      const path = `${organizationPath(organization)}/pipelines/${encodeURIComponent(pipeline)}/builds/${number}`
+      try {
+        const { value, at } = await transport.get({
+          path: () => `${path}?include_retried_jobs=true&exclude_pipeline=true`,
+          priority,
+          organization,
+          scope: 'read_builds',
+          signal,
+        })
+        return { value, at }
+      } catch (error) {
+        if (error instanceof BuildkiteError && error.code === 'no_resources') return undefined
+        throw error
+      }
+    },
+    cursorPages: (path, priority, organization, signal) =>
+      cursorPages(transport, path, listing({ priority, organization, signal })),
+    close: () => transport.close(),
+    get requests() {
+      return transport.requests
+    },
+    get limits() {
+      return transport.limits
+    },
+  }
+}
+
+function readAccessToken(value: unknown): AccessToken {
+  const parsed = accessToken.safeParse(value)
+  if (!parsed.success) throw notBuildkite('an access token')
+  const { uuid, description, scopes, expires_at, user } = parsed.data
+  const expires = readMoment(expires_at)
+  return {
+    uuid: uuid ?? undefined,
+    description: description ?? undefined,
+    scopes,
+    expires_at: expires ? new Date(expires.ms) : undefined,
+    user: user ? { name: user.name ?? undefined, email: user.email ?? undefined } : undefined,
+  }
+}
+
+function version(): string {
+  // Two levels up from src/buildkite as well as from dist/buildkite.
+  const file = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  return z.object({ version: z.string() }).parse(JSON.parse(file)).version
+}

@@ -1,0 +1,91 @@
+import { promisify } from 'node:util'
+import { gunzip } from 'node:zlib'
+import { type Dispatcher, request } from 'undici'
+import type { Clock } from '../time.ts'
+
+/** One request sent and its answer, whatever it says. Times are on our clock. */
+export interface Answer {
+  readonly status: number
+  readonly headers: Record<string, string | string[] | undefined>
+  /** The parsed JSON; undefined when the body was empty or something else, such as a proxy's HTML. */
+  readonly body: unknown
+  readonly sentAt: number
+  readonly headersAt: number
+}
+
+/** No answer, or none that is whole. `page` says whether a smaller page may help (slow, cut off, too large). */
+export class ExchangeError extends Error {
+  override name = 'ExchangeError'
+  readonly page: boolean
+
+  constructor(message: string, page: boolean, cause: unknown) {
+    super(message, { cause })
+    this.page = page
+  }
+}
+
+/** Unpacked answers larger than this are not read: a page of builds is some megabytes. */
+const LARGEST_BODY_BYTES = 256 * 1024 * 1024
+
+const unpack = promisify(gunzip)
+
+/**
+ * Sends one GET and reads the whole answer within `timeoutMs`.
+ * @throws ExchangeError when that fails; the signal's reason when it aborts.
+ */
+export async function exchange(
+  url: string,
+  options: {
+    dispatcher: Dispatcher
+    headers: Record<string, string>
+    timeoutMs: number
+    clock: Clock
+    signal: AbortSignal
+  },
+): Promise<Answer> {
+  const { dispatcher, timeoutMs, clock, signal } = options
+  signal.throwIfAborted()
+  const limit = new AbortController()
+  const timer = setTimeout(() => limit.abort(), timeoutMs)
+  const stop = () => limit.abort()
+  signal.addEventListener('abort', stop, { once: true })
+  const sentAt = clock()
+  let headersAt: number | undefined
+  try {
+    const headers = { ...options.headers, accept: 'application/json', 'accept-encoding': 'gzip' }
+    const response = await request(url, {
+      dispatcher,
+      headers,
+      signal: limit.signal,
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    })
+    headersAt = clock()
+    const packed = Buffer.from(await response.body.arrayBuffer())
+    const gzipped = response.headers['content-encoding'] === 'gzip' && packed.length > 0
+    const raw = gzipped ? await unpack(packed, { maxOutputLength: LARGEST_BODY_BYTES }) : packed
+    return { status: response.statusCode, headers: response.headers, body: parse(raw), sentAt, headersAt }
+  } catch (error) {
+    signal.throwIfAborted()
+    if (limit.signal.aborted) throw new ExchangeError(`no whole answer within ${timeoutMs} ms`, true, error)
+    const what = headersAt === undefined ? 'the request failed' : 'the answer was cut off or too large'
+    throw new ExchangeError(`${what} (${codeOf(error)})`, headersAt !== undefined, error)
+  } finally {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', stop)
+  }
+}
+
+function parse(raw: Buffer): unknown {
+  if (raw.length === 0) return undefined
+  try {
+    return JSON.parse(raw.toString('utf8'))
+  } catch {
+    return undefined
+  }
+}
+
+function codeOf(error: unknown): string {
+  if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code
+  return error instanceof Error ? error.message : 'unknown reason'
+}

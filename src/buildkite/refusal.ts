@@ -1,0 +1,94 @@
+import { z } from 'zod'
+import { BuildkiteError } from '../errors.ts'
+
+/** Buildkite does not list this deep (its 400): the same span must be asked for in smaller windows. */
+export class DeepListingError extends BuildkiteError {
+  override name = 'DeepListingError'
+
+  constructor() {
+    super(
+      'unavailable',
+      'Buildkite does not list builds this deep (HTTP 400). Ask for a shorter span of created_at at a time.',
+      { status: 400 },
+    )
+  }
+}
+
+/** What a call was about, as far as its refusal must say: the scope it needs, and the organization it named. */
+export interface Asked {
+  readonly scope?: Scope | undefined
+  readonly organization?: string | undefined
+}
+
+export type Scope = 'read_organizations' | 'read_pipelines' | 'read_builds'
+
+export interface Refusal {
+  readonly status: number
+  /** Buildkite's own `message`, when the body had one. */
+  readonly message: string | undefined
+  /** The token's scopes, when the answer or a later look told them. */
+  readonly scopes: readonly string[] | undefined
+}
+
+const envelope = z.looseObject({ message: z.string() })
+
+/** The `message` of an error body, or undefined when it is no JSON of Buildkite's. */
+export function messageOfBody(body: unknown): string | undefined {
+  const parsed = envelope.safeParse(body)
+  return parsed.success ? parsed.data.message : undefined
+}
+
+/** The scopes that a 403's message says are missing; empty when it speaks of something else. */
+export function scopesMissingBy(message: string | undefined): string[] {
+  if (!message || !/scope/i.test(message)) return []
+  return message.match(/\b(?:read|write|delete)_[a-z_]+\b|\bgraphql\b/g) ?? []
+}
+
+/** Turns a refusal (any 3xx or 4xx but 429) into the error that tells the user what to do. */
+export function refusalError(refusal: Refusal, asked: Asked): BuildkiteError {
+  const { status, message } = refusal
+  if (status === 401) return new BuildkiteError('invalid_credentials', invalidToken, { status })
+  if (status === 403) return forbidden(refusal, asked)
+  if (status === 404) return notFound(asked)
+  if (status === 400 && message && /\bdeep\b/i.test(message)) return new DeepListingError()
+  if (status < 400) {
+    const hint = 'Set BUILDKITE_API_URL to the address that it points to, if you trust it.'
+    return new BuildkiteError('unavailable', `Buildkite's API answered with a redirect (HTTP ${status}). ${hint}`, {
+      status,
+    })
+  }
+  const said = message ? ` It said: ${message.slice(0, 200)}` : ''
+  return new BuildkiteError('unavailable', `Buildkite refused the request (HTTP ${status}).${said}`, { status })
+}
+
+const invalidToken =
+  'Buildkite does not accept the API token (HTTP 401): it is mistyped, revoked or expired. Create a new one under ' +
+  'Personal Settings > API Access Tokens with the scopes read_builds, read_pipelines and read_organizations, and put it ' +
+  'into BUILDKITE_API_TOKEN.'
+
+function forbidden({ status, message, scopes }: Refusal, { scope, organization }: Asked): BuildkiteError {
+  const told = scopesMissingBy(message)
+  const missing = told.length > 0 ? told : scope && scopes && !scopes.includes(scope) ? [scope] : []
+  if (missing.length > 0) {
+    const names = missing.length === 1 ? `the scope ${missing[0]}` : `the scopes ${missing.join(', ')}`
+    const remedy = 'Add it to the token under Personal Settings > API Access Tokens; nothing needs to be restarted.'
+    return new BuildkiteError('invalid_permissions', `The API token lacks ${names} (HTTP 403). ${remedy}`, { status })
+  }
+  const where = organization ? ` for the organization "${organization}"` : ''
+  const known = scope && scopes ? `, though it has the scope ${scope}` : ''
+  return new BuildkiteError(
+    'invalid_permissions',
+    `Buildkite refuses the API token${where} (HTTP 403)${known}. Most likely the organization or the token allows only ` +
+      "certain IP addresses: add this machine's address there, or set HTTPS_PROXY so that calls leave from an allowed one. " +
+      "Otherwise the token is not granted to the organization, or its user may not see it: check both in Buildkite's settings.",
+    { status },
+  )
+}
+
+function notFound({ organization }: Asked): BuildkiteError {
+  const message = organization
+    ? `Buildkite knows no organization "${organization}" that this API token may see (HTTP 404). Check ` +
+      'BUILDKITE_ORGANIZATIONS, and that the token is granted to the organization.'
+    : 'Buildkite has nothing at this address (HTTP 404). Check BUILDKITE_API_URL: it ends in /v2.'
+  return new BuildkiteError('no_resources', message, { status: 404 })
+}

@@ -1,0 +1,84 @@
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
+
+/** `at` is the time in the signature: when Buildkite sent the delivery. `reason` is for our log only, never for the sender. */
+export type Verdict = { ok: true; at: Date } | { ok: false; reason: string }
+
+/**
+ * Checks an `X-Buildkite-Signature` header (`timestamp=<unix seconds>,signature=<hex>`) against the raw body.
+ *
+ * Every secret is tried, so that a webhook's token can be rotated without losing a delivery. `now` and `toleranceMs` are
+ * milliseconds; the timestamp may be off by the tolerance both ways. Never throws.
+ */
+export function verifySignature(
+  raw: Buffer,
+  header: string | undefined,
+  secrets: readonly string[],
+  now: number,
+  toleranceMs: number,
+): Verdict {
+  if (!header) return refuse('There is no X-Buildkite-Signature header.')
+  const parts = parseHeader(header)
+  if (!parts) return refuse('The X-Buildkite-Signature header is not "timestamp=<seconds>,signature=<64 hex digits>".')
+  const given = Buffer.from(parts.signature, 'hex')
+  let matches = false
+  for (const secret of secrets) {
+    // No early exit: the time taken must not tell which secret is the live one.
+    if (timingSafeEqual(given, digest(raw, secret, parts.timestamp))) matches = true
+  }
+  if (!matches) return refuse('The signature matches none of the configured secrets.')
+  const at = Number(parts.timestamp) * 1000
+  const offMs = at - now
+  if (Math.abs(offMs) > toleranceMs) {
+    const direction = offMs < 0 ? 'behind' : 'ahead of'
+    return refuse(`The signature's time is ${Math.round(Math.abs(offMs) / 1000)} s ${direction} our clock.`)
+  }
+  return { ok: true, at: new Date(at) }
+}
+
+/** The header value that Buildkite would send for this body; `at` is in milliseconds and is written in whole seconds. */
+export function sign(raw: Buffer | string, secret: string, at: number): string {
+  const timestamp = String(Math.floor(at / 1000))
+  return `timestamp=${timestamp},signature=${digest(raw, secret, timestamp).toString('hex')}`
+}
+
+/** Whether an `X-Buildkite-Token` header holds one of the secrets; takes the same time whichever it is, or none. */
+export function verifyToken(header: string | undefined, secrets: readonly string[]): boolean {
+  if (!header) return false
+  // Hashing first gives both sides one length, so that not even the secret's length can be measured.
+  const given = sha256(header)
+  let matches = false
+  for (const secret of secrets) {
+    if (timingSafeEqual(given, sha256(secret))) matches = true
+  }
+  return matches
+}
+
+function refuse(reason: string): Verdict {
+  return { ok: false, reason }
+}
+
+function digest(raw: Buffer | string, secret: string, timestamp: string): Buffer {
+  // The timestamp is signed as it was written, so a header with leading zeros still verifies.
+  return createHmac('sha256', secret).update(`${timestamp}.`).update(raw).digest()
+}
+
+function sha256(text: string): Buffer {
+  return createHash('sha256').update(text).digest()
+}
+
+function parseHeader(header: string): { timestamp: string; signature: string } | undefined {
+  const found = new Map<string, string>()
+  for (const part of header.split(',')) {
+    const equals = part.indexOf('=')
+    if (equals < 0) return undefined
+    const name = part.slice(0, equals).trim()
+    // A name given twice leaves open which one was meant; Buildkite never does that.
+    if (found.has(name)) return undefined
+    found.set(name, part.slice(equals + 1).trim())
+  }
+  const timestamp = found.get('timestamp')
+  const signature = found.get('signature')
+  if (!timestamp || !signature) return undefined
+  if (!/^\d{1,12}$/.test(timestamp) || !/^[0-9a-f]{64}$/i.test(signature)) return undefined
+  return { timestamp, signature }
+}

@@ -1,0 +1,219 @@
+import { createHash } from 'node:crypto'
+import { BuildkiteError, messageOf } from '../errors.ts'
+import type { Log } from '../log.ts'
+import { type Clock, pause, SECOND } from '../time.ts'
+import type { Budget, Priority } from './budget.ts'
+import { type Answer, ExchangeError, exchange } from './exchange.ts'
+import { type LimitsSeen, limitsOfHeaders, limitsOfRefusal, waitOf } from './limits.ts'
+import { openDispatcher, type ProxyRoute } from './proxy.ts'
+import { type Asked, messageOfBody, refusalError, scopesMissingBy } from './refusal.ts'
+import { narrowSkew, readAt, type Skew } from './skew.ts'
+
+export interface TransportOptions {
+  readonly token: string
+  /** Such as `https://api.buildkite.com/v2`, without a slash at the end. */
+  readonly apiUrl: string
+  readonly budget: Budget
+  readonly proxy?: ProxyRoute | undefined
+  readonly log: Log
+  readonly clock?: Clock | undefined
+  /** For one request, to the last byte of its answer. Default 30 s. */
+  readonly timeoutMs?: number | undefined
+  /** The longest first pause between retries; each next one may be twice as long. Default 500 ms. */
+  readonly backoffMs?: number | undefined
+  readonly userAgent?: string | undefined
+}
+
+export interface Ask extends Asked {
+  /** The path with its query, made anew for each try, because a failed one may make the page smaller. */
+  readonly path: () => string
+  readonly priority: Priority
+  readonly signal?: AbortSignal | undefined
+  /** Called when a smaller page may do better: the answer was slow, cut off, too large, or a gateway gave up. */
+  readonly onTrouble?: () => void
+}
+
+/** A whole answer of 200 with JSON in it. */
+export interface Reply {
+  readonly value: unknown
+  /** The time, on Buildkite's clock, at which the value was true. */
+  readonly at: Date
+  readonly link: string | undefined
+  readonly tookMs: number
+}
+
+const RETRIES = 5
+const LONGEST_BACKOFF_MS = 30 * SECOND
+
+/** Names a token in budgets and logs without giving it away. */
+export function tokenFingerprint(token: string): string {
+  return createHash('sha256').update(token).digest('hex').slice(0, 12)
+}
+
+/** Sends GET requests to Buildkite within the budget, patiently: one per token. */
+export class Transport {
+  requests = 0
+  /** The limits as the last answer showed them. */
+  limits: LimitsSeen = {}
+  readonly #options: TransportOptions
+  readonly #clock: Clock
+  readonly #dispatcher
+  readonly #closing = new AbortController()
+  #skew: Skew | undefined
+
+  constructor(options: TransportOptions) {
+    this.#options = options
+    this.#clock = options.clock ?? Date.now
+    this.#dispatcher = openDispatcher(options.apiUrl, options.proxy)
+  }
+
+  /**
+   * Asks until there is an answer: waits out 429s for as long as they last, retries faults of network and server five times.
+   * @throws BuildkiteError when Buildkite refuses or stays unavailable; the signal's reason when it aborts.
+   */
+  async get(ask: Ask): Promise<Reply> {
+    const link = linkSignals(this.#closing.signal, ask.signal)
+    try {
+      return await this.#persist(ask, link.signal)
+    } finally {
+      link.release()
+    }
+  }
+
+  /** Ends every request and wait under way; they reject with an AbortError. */
+  async close(): Promise<void> {
+    this.#closing.abort()
+    await this.#dispatcher.destroy()
+  }
+
+  async #persist(ask: Ask, signal: AbortSignal): Promise<Reply> {
+    for (let failures = 0; ; ) {
+      const fault = await this.#try(ask, signal)
+      if ('reply' in fault) return fault.reply
+      if (fault.waitMs !== undefined) {
+        await pause(fault.waitMs, signal)
+        continue
+      }
+      failures += 1
+      if (failures > RETRIES) throw fault.error
+      const ceiling = Math.min(LONGEST_BACKOFF_MS, (this.#options.backoffMs ?? 500) * 2 ** (failures - 1))
+      const waitMs = Math.round(Math.random() * ceiling)
+      this.#options.log.warn({ attempt: failures, wait_ms: waitMs }, `${messageOf(fault.error)} Trying again.`)
+      await pause(waitMs, signal)
+    }
+  }
+
+  async #try(
+    ask: Ask,
+    signal: AbortSignal,
+  ): Promise<{ reply: Reply } | { waitMs: number } | { waitMs?: undefined; error: BuildkiteError }> {
+    signal.throwIfAborted()
+    const scopes = this.#scopesOf(ask)
+    await this.#options.budget.take(scopes, ask.priority, signal)
+    let answer: Answer
+    try {
+      answer = await this.#send(ask.path(), signal)
+    } catch (error) {
+      if (!(error instanceof ExchangeError)) throw error
+      if (error.page) ask.onTrouble?.()
+      return { error: unavailable(`Buildkite's API is out of reach: ${error.message}.`, undefined, error) }
+    }
+    const limited = answer.status === 429
+    const seen = limited ? limitsOfRefusal(answer.headers, answer.body) : limitsOfHeaders(answer.headers)
+    this.limits = { ...this.limits, ...seen }
+    await this.#options.budget.report(scopes, seen)
+    if (limited) {
+      const waitMs = waitOf(seen)
+      this.#options.log.warn(
+        { wait_ms: waitMs },
+        'Buildkite says that the rate limit is used up (HTTP 429); waiting for its reset.',
+      )
+      return { waitMs }
+    }
+    return this.#judge(ask, answer, signal)
+  }
+
+  async #judge(ask: Ask, answer: Answer, signal: AbortSignal): Promise<{ reply: Reply } | { error: BuildkiteError }> {
+    const { status, body, headers, sentAt, headersAt } = answer
+    if (status >= 500 || status === 408 || status === 425) {
+      // A gateway that gave up on an answer that took too long to make looks just like this.
+      ask.onTrouble?.()
+      return { error: unavailable(`Buildkite's API failed (HTTP ${status}).`, status) }
+    }
+    if (status !== 200) {
+      const message = messageOfBody(body)?.replaceAll(this.#options.token, '…')
+      const scopes = status === 403 ? await this.#tokenScopes(ask, answer, message, signal) : undefined
+      throw refusalError({ status, message, scopes }, ask)
+    }
+    if (body === undefined) {
+      ask.onTrouble?.()
+      return { error: unavailable("Buildkite's API answered something that is not JSON (HTTP 200).", status) }
+    }
+    this.#skew = narrowSkew(this.#skew, sentAt, headersAt, first(headers.date))
+    const at = readAt(sentAt, this.#skew)
+    return { reply: { value: body, at, link: first(headers.link), tookMs: this.#clock() - sentAt } }
+  }
+
+  async #send(path: string, signal: AbortSignal): Promise<Answer> {
+    const { apiUrl, token, userAgent, timeoutMs, log } = this.#options
+    this.requests += 1
+    const answer = await exchange(apiUrl + path, {
+      dispatcher: this.#dispatcher,
+      headers: { authorization: `Bearer ${token}`, 'user-agent': userAgent ?? 'buildkite-mirror' },
+      timeoutMs: timeoutMs ?? 30 * SECOND,
+      clock: this.#clock,
+      signal,
+    })
+    log.debug({ path, status: answer.status, took_ms: this.#clock() - answer.sentAt }, 'Asked Buildkite.')
+    return answer
+  }
+
+  /** For a 403 that does not say why: which scopes the token has, by this answer or by asking. Never fails but by abort. */
+  async #tokenScopes(
+    ask: Ask,
+    answer: Answer,
+    message: string | undefined,
+    signal: AbortSignal,
+  ): Promise<readonly string[] | undefined> {
+    if (!ask.scope || scopesMissingBy(message).length > 0) return undefined
+    const told = first(answer.headers['x-oauth-scopes'])
+    if (told !== undefined) return told.split(/[,\s]+/)
+    try {
+      await this.#options.budget.take(this.#scopesOf({}), ask.priority, signal)
+      const { status, body } = await this.#send('/access-token', signal)
+      const scopes = typeof body === 'object' && body !== null && 'scopes' in body ? body.scopes : undefined
+      return status === 200 && Array.isArray(scopes) ? scopes.filter((scope) => typeof scope === 'string') : undefined
+    } catch (error) {
+      if (error instanceof ExchangeError) return undefined
+      throw error
+    }
+  }
+
+  #scopesOf({ organization }: Asked): string[] {
+    const user = `user:${tokenFingerprint(this.#options.token)}`
+    return organization === undefined ? [user] : [user, `organization:${organization}`]
+  }
+}
+
+function unavailable(message: string, status?: number, cause?: unknown): BuildkiteError {
+  return new BuildkiteError('unavailable', message, { status, cause })
+}
+
+function first(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value.join(', ') : value
+}
+
+/** One signal for two. By hand, because AbortSignal.any keeps what hangs on a long-lived signal in memory on Node 20. */
+function linkSignals(one: AbortSignal, other: AbortSignal | undefined): { signal: AbortSignal; release(): void } {
+  const both = new AbortController()
+  const sources = other ? [one, other] : [one]
+  const abort = () => both.abort(sources.find((source) => source.aborted)?.reason)
+  for (const source of sources) source.addEventListener('abort', abort, { once: true })
+  if (sources.some((source) => source.aborted)) abort()
+  return {
+    signal: both.signal,
+    release: () => {
+      for (const source of sources) source.removeEventListener('abort', abort)
+    },
+  }
+}
