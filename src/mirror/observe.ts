@@ -4,6 +4,7 @@ import { draftAgent, draftBuild, draftJob, draftOrganization, draftPipeline } fr
 import {
   combine,
   type Draft,
+  type JobRow,
   type MirrorRow,
   noObservations,
   type Observation,
@@ -122,8 +123,30 @@ function observePayload(payload: Json, sight: Sight): Observations {
 
 function observeJob(observed: Observations, job: unknown, buildId: string | undefined, sight: Sight): void {
   if (!isObject(job)) return
-  add(observed, observed.jobs, draftJob(job, buildId), sight, {})
+  const draft = draftJob(job, buildId)
+  add(observed, observed.jobs, draft, sight, {})
+  if (draft && sight.via === 'webhook') observeRetried(observed, draft, sight)
   observeAgent(observed, job.agent, sight)
+}
+
+/**
+ * Buildkite sends no event for a job's being retried; the retry's own event tells of it in `retry_source`. The retried job's row then
+ * says so as REST would.
+ */
+function observeRetried(observed: Observations, retry: Draft<JobRow>, sight: Sight): void {
+  const id = retry.retry_source_job_id
+  if (!id) return
+  const retried: Draft<JobRow> = {
+    id,
+    build_id: retry.build_id,
+    retried: true,
+    retried_in_job_id: retry.id,
+    retry_type: retry.retry_source_retry_type,
+    retried_by_name: retry.retry_source_retried_by_name,
+    retried_by_email: retry.retry_source_retried_by_email,
+    extra: {},
+  }
+  add(observed, observed.jobs, retried, sight, {})
 }
 
 function observeAgent(observed: Observations, agent: unknown, sight: Sight): void {

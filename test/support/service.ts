@@ -1,0 +1,96 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import net from 'node:net'
+import { fileURLToPath } from 'node:url'
+import { until } from './until.ts'
+
+const cli = fileURLToPath(new URL('../../dist/cli.js', import.meta.url))
+
+/** The built service as a process of its own, the way a user runs it. */
+export interface ServiceProcess {
+  readonly publicUrl: string
+  readonly privateUrl: string
+  readonly process: ChildProcess
+  /** Everything it has written so far. */
+  output(): string
+  /** `/status` of the private listener. */
+  status(): Promise<Record<string, unknown>>
+  /** Ends it with a signal and returns its exit code, or the signal's name. */
+  stop(signal?: NodeJS.Signals): Promise<number | string>
+}
+
+/** Starts `buildkite-mirror serve` with these settings and nothing else, and waits until it is ready. */
+export async function startService(settings: Record<string, string>, ready = true): Promise<ServiceProcess> {
+  if (!existsSync(cli)) throw new Error('dist/cli.js is missing. Run npm run build, or npm test, which does.')
+  const [port, adminPort] = await Promise.all([freePort(), freePort()])
+  const child = spawn(process.execPath, [cli, 'serve'], {
+    env: {
+      PATH: process.env.PATH ?? '',
+      HOST: '127.0.0.1',
+      PORT: String(port),
+      ADMIN_PORT: String(adminPort),
+      LOG_LEVEL: 'info',
+      ...settings,
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => (output += String(chunk)))
+  const ended = new Promise<number | string>((resolve) => {
+    child.once('exit', (code, signal) => resolve(code ?? signal ?? 'unknown'))
+  })
+  const service: ServiceProcess = {
+    publicUrl: `http://127.0.0.1:${port}`,
+    privateUrl: `http://127.0.0.1:${adminPort}`,
+    process: child,
+    output: () => output,
+    async status() {
+      const response = await fetch(`${service.privateUrl}/status`)
+      return (await response.json()) as Record<string, unknown>
+    },
+    async stop(signal = 'SIGTERM') {
+      child.kill(signal)
+      return ended
+    },
+  }
+  if (ready) {
+    const answersReady = async () => {
+      if (child.exitCode !== null) throw new Error(`The service ended early:\n${output}`)
+      const response = await fetch(`${service.publicUrl}/health/ready`).catch(() => undefined)
+      return response?.status === 200
+    }
+    await until(answersReady, 'the service becomes ready', 30_000).catch((error: unknown) => {
+      child.kill('SIGKILL')
+      throw new Error(`The service did not become ready:\n${output}`, { cause: error })
+    })
+  }
+  return service
+}
+
+/** Runs another command of the built command line to its end. */
+export async function runCommand(
+  args: readonly string[],
+  settings: Record<string, string>,
+): Promise<{ code: number | string; stdout: string; stderr: string }> {
+  const child = spawn(process.execPath, [cli, ...args], {
+    env: { PATH: process.env.PATH ?? '', LOG_LEVEL: 'warn', ...settings },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let stdout = ''
+  let stderr = ''
+  child.stdout.on('data', (chunk) => (stdout += String(chunk)))
+  child.stderr.on('data', (chunk) => (stderr += String(chunk)))
+  const code = await new Promise<number | string>((resolve) => {
+    child.once('close', (exit, signal) => resolve(exit ?? signal ?? 'unknown'))
+  })
+  return { code, stdout, stderr }
+}
+
+export async function freePort(): Promise<number> {
+  const server = net.createServer().listen(0, '127.0.0.1')
+  await new Promise((listening) => server.once('listening', listening))
+  const address = server.address()
+  await new Promise((closed) => server.close(closed))
+  if (typeof address !== 'object' || !address) throw new Error('No port was given.')
+  return address.port
+}
