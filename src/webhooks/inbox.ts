@@ -1,0 +1,177 @@
+import { asStoreError, type Db } from '../database/connection.ts'
+import { deliveries } from '../database/schema.ts'
+import { StoreError } from '../errors.ts'
+import type { Log } from '../log.ts'
+import type { KeptDelivery, Queues } from '../queue/queues.ts'
+import { type Clock, MINUTE, pause, SECOND } from '../time.ts'
+import { Breaker } from './breaker.ts'
+import type { OnOccurrence } from './occurrence.ts'
+
+/** One authentic webhook request, ready to be kept: `payload` is JSON text without secrets, `key` the same for the same request. */
+export type NewDelivery = Omit<typeof deliveries.$inferInsert, 'payload'> & { payload: string }
+
+/** Where a delivery is now: `new` or `known` in Postgres, or `queued` while Postgres is away. */
+export type Kept = 'new' | 'known' | 'queued'
+
+export interface Inbox {
+  /** Resolves once the delivery is safe. @throws StoreError when neither Postgres nor the queue took it. Never waits above 4 s. */
+  keep(delivery: NewDelivery): Promise<Kept>
+  /** Waits for what is being kept. */
+  close(deadlineMs: number): Promise<void>
+}
+
+export interface InboxParts {
+  db: Db
+  queues: Pick<Queues, 'addDeliveries'>
+  log: Log
+  clock?: Clock
+  on?: OnOccurrence
+}
+
+interface Waiting {
+  delivery: NewDelivery
+  resolve: (kept: Kept) => void
+  reject: (error: unknown) => void
+}
+
+/** How many requests share one insert at most: by number, and by characters of payload. */
+const groupSize = 200
+const groupChars = 8 * 1024 * 1024
+/** Two, so that one group gathers, inserts or is enqueued while the other's insert is on its way. */
+const lanes = 2
+
+// A request may wait for the group before its own, then for its insert, then for the queue: in all it must stay under 4 s.
+const insertWithin = 1_200
+const enqueueWithin = 1_000
+const rest = 3 * SECOND
+
+/**
+ * Opens the inbox: `sync.deliveries`, written by group commit. Requests that come while an insert is on its way share the next
+ * one, and one queue job; a lone request waits for nobody.
+ */
+export function openInbox({ db, queues, log, clock = Date.now, on = () => {} }: InboxParts): Inbox {
+  const postgres = new Breaker('Postgres', rest, clock)
+  const queue = new Breaker('The queue', rest, clock)
+  const waiting: Waiting[] = []
+  let inserting = 0
+  let atWork = 0
+  let scheduled = false
+  let warnedAt = Number.NEGATIVE_INFINITY
+
+  const warn = (error: unknown, message: string) => {
+    if (clock() - warnedAt < MINUTE) return
+    warnedAt = clock()
+    log.warn({ err: error }, message)
+  }
+
+  const schedule = () => {
+    if (scheduled || waiting.length === 0 || inserting >= lanes) return
+    scheduled = true
+    // The requests of one turn of the event loop belong together.
+    setImmediate(() => {
+      scheduled = false
+      const group = takeGroup(waiting)
+      if (group.length > 0) void keepGroup(group)
+      schedule()
+    })
+  }
+
+  const keepGroup = async (group: readonly Waiting[]) => {
+    atWork += 1
+    inserting += 1
+    let ids: Map<string, number>
+    try {
+      ids = await insert(group.map((one) => one.delivery))
+    } catch (error) {
+      inserting -= 1
+      schedule()
+      await keepInQueue(group, error)
+      atWork -= 1
+      return
+    }
+    inserting -= 1
+    schedule()
+    await enqueue([...ids.values()])
+    if (ids.size > 0) on('kept', ids.size, { via: 'postgres' })
+    for (const { delivery, resolve } of group) resolve(ids.delete(delivery.key) ? 'new' : 'known')
+    atWork -= 1
+  }
+
+  /** Inserts what is new and returns its ids by key. */
+  const insert = async (group: readonly NewDelivery[]): Promise<Map<string, number>> => {
+    const unique = [...new Map(group.map((delivery) => [delivery.key, delivery])).values()]
+    const enqueued_at = queue.broken ? null : new Date(clock()) // null: the sweeper need not wait for the job to be overdue
+    try {
+      const rows = await postgres.attempt(
+        async () =>
+          db
+            .insert(deliveries)
+            .values(unique.map((delivery) => ({ ...delivery, enqueued_at })))
+            .onConflictDoNothing({ target: deliveries.key })
+            .returning({ id: deliveries.id, key: deliveries.key }),
+        insertWithin,
+      )
+      return new Map(rows.map(({ id, key }) => [key, id]))
+    } catch (error) {
+      throw asStoreError(error, `keep ${unique.length} deliveries in the inbox`)
+    }
+  }
+
+  /** A failure is no harm: the rows are there, and the sweeper enqueues them. */
+  const enqueue = async (ids: number[]) => {
+    if (ids.length === 0) return
+    try {
+      await queue.attempt(() => queues.addDeliveries({ ids }, enqueueWithin), enqueueWithin)
+    } catch (error) {
+      warn(error, 'Deliveries are kept in Postgres but could not be enqueued; the sweeper does that later.')
+    }
+  }
+
+  const keepInQueue = async (group: readonly Waiting[], cause: unknown) => {
+    const kept = group.map((one) => asKept(one.delivery))
+    try {
+      await queue.attempt(() => queues.addDeliveries({ kept }, enqueueWithin), enqueueWithin)
+    } catch (error) {
+      const message = 'Deliveries could be kept neither in Postgres nor in the queue, and were refused.'
+      log.error({ err: cause, queue: error, deliveries: group.length }, message)
+      for (const { reject } of group) reject(new StoreError('transient', message, { cause }))
+      return
+    }
+    warn(cause, 'Postgres did not take deliveries; the queue keeps them until it does.')
+    on('kept', group.length, { via: 'queue' })
+    for (const { resolve } of group) resolve('queued')
+  }
+
+  return {
+    keep(delivery) {
+      return new Promise((resolve, reject) => {
+        waiting.push({ delivery, resolve, reject })
+        schedule()
+      })
+    },
+    async close(deadlineMs) {
+      const until = Date.now() + deadlineMs
+      while ((atWork > 0 || waiting.length > 0) && Date.now() < until) await pause(10)
+    },
+  }
+}
+
+function takeGroup(waiting: Waiting[]): Waiting[] {
+  let chars = 0
+  const end = waiting.findIndex(({ delivery }, index) => {
+    chars += delivery.payload.length
+    return index >= groupSize || (index > 0 && chars > groupChars)
+  })
+  return waiting.splice(0, end === -1 ? waiting.length : end)
+}
+
+function asKept(delivery: NewDelivery): KeptDelivery {
+  return {
+    key: delivery.key,
+    event: delivery.event,
+    request_id: delivery.request_id ?? null,
+    received_at: delivery.received_at.toISOString(),
+    observed_at: delivery.observed_at.toISOString(),
+    payload: delivery.payload,
+  }
+}

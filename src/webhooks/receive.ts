@@ -1,0 +1,176 @@
+import { createHash } from 'node:crypto'
+import rateLimit from '@fastify/rate-limit'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { verifySignature, verifyToken } from '../buildkite/signature.ts'
+import type { WebhookAuth } from '../config.ts'
+import { messageOf, StoreError } from '../errors.ts'
+import type { Log } from '../log.ts'
+import { isObject } from '../mirror/reader.ts'
+import { cleanText, redact } from '../mirror/redact.ts'
+import { type Clock, DeadlineError, MINUTE, withDeadline } from '../time.ts'
+import type { Inbox, NewDelivery } from './inbox.ts'
+import type { OnOccurrence } from './occurrence.ts'
+
+export const WEBHOOK_PATH = '/webhooks/buildkite'
+
+export interface ReceiverSettings {
+  /** All that are valid now; none turns the receiver off. */
+  secrets: readonly string[]
+  auth: WebhookAuth
+  /** How far a signature's time may be from ours, both ways, in milliseconds. */
+  toleranceMs: number
+  storeEnv: boolean
+}
+
+export interface ReceiverParts extends ReceiverSettings {
+  inbox: Pick<Inbox, 'keep'>
+  log: Log
+  clock?: Clock
+  on?: OnOccurrence
+}
+
+/** The parts of a request that matter. Header values as received, the body byte by byte. */
+export interface WebhookRequest {
+  raw: Buffer
+  event: string | undefined
+  signature: string | undefined
+  token: string | undefined
+  requestId: string | undefined
+}
+
+export type Reading =
+  | { ok: true; delivery: NewDelivery }
+  | { ok: false; status: 400 | 401 | 503; error: string; reason: string }
+
+const bodyLimit = 10 * 1024 * 1024
+/** Buildkite gives up after about 5 s. */
+const answerWithin = 4_000
+const failuresPerMinute = 60
+
+/**
+ * Authenticates a request and reads it into a delivery; pure. `error` may be told to the sender, `reason` only to the log.
+ * The bytes are verified before anything looks into them.
+ */
+export function readRequest(request: WebhookRequest, settings: ReceiverSettings, now: number): Reading {
+  if (settings.secrets.length === 0) {
+    const error = 'The receiver of webhooks is off, because WEBHOOK_SECRET is not set.'
+    return { ok: false, status: 503, error, reason: error }
+  }
+  const proof = authenticate(request, settings, now)
+  if (!proof.ok) return { ok: false, status: 401, error: 'unauthorized', reason: proof.reason }
+  const payload = parseObject(request.raw)
+  if (!payload) {
+    const error = 'The body is not a JSON object.'
+    return { ok: false, status: 400, error, reason: error }
+  }
+  const named = request.event ?? payload.event
+  const event = typeof named === 'string' && named !== '' ? cleanText(named).slice(0, 200) : 'unknown'
+  const delivery: NewDelivery = {
+    key: deliveryKey(event, proof.signed ? proof.at.toISOString() : (request.requestId ?? ''), request.raw),
+    event,
+    request_id: request.requestId === undefined ? null : cleanText(request.requestId).slice(0, 200),
+    received_at: new Date(now),
+    observed_at: proof.at,
+    payload: JSON.stringify(redact(payload, settings)),
+  }
+  return { ok: true, delivery }
+}
+
+type Proof = { ok: true; at: Date; signed: boolean } | { ok: false; reason: string }
+
+/** In signature mode a token counts for nothing: else whoever saw one could do without the signature. */
+function authenticate(request: WebhookRequest, settings: ReceiverSettings, now: number): Proof {
+  if (settings.auth === 'token') {
+    if (verifyToken(request.token, settings.secrets)) return { ok: true, at: new Date(now), signed: false }
+    return { ok: false, reason: 'X-Buildkite-Token is missing or matches none of the configured secrets.' }
+  }
+  const verdict = verifySignature(request.raw, request.signature, settings.secrets, now, settings.toleranceMs)
+  return verdict.ok ? { ok: true, at: verdict.at, signed: true } : verdict
+}
+
+function parseObject(raw: Buffer): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(raw.toString('utf8'))
+    return isObject(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * Buildkite gives deliveries no id. One sent again has the same bytes and a new time; one replayed by a stranger has the same of
+ * both, and is the same delivery.
+ */
+function deliveryKey(event: string, moment: string, raw: Buffer): string {
+  return createHash('sha256').update(`${event}\n${moment}\n`).update(raw).digest('hex')
+}
+
+/** A Fastify plugin: `POST /webhooks/buildkite`, with its own body parser and errors. */
+export async function webhookRoute(app: FastifyInstance, parts: ReceiverParts): Promise<void> {
+  const { inbox, log, clock = Date.now, on = () => {} } = parts
+  let floodLoggedAt = Number.NEGATIVE_INFINITY
+
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', { parseAs: 'buffer', bodyLimit }, (_request, body, done) =>
+    done(null, body),
+  )
+  // Counted by hand, and only for calls that fail authentication: Buildkite never sends a refused delivery again, and its
+  // deliveries share an address with everything else behind the same proxy. Verifying first costs an HMAC, which is cheap.
+  await app.register(rateLimit, { global: false, max: failuresPerMinute, timeWindow: MINUTE })
+  const failures = app.createRateLimit()
+
+  const refuseStranger = async (request: FastifyRequest, reply: FastifyReply, reason: string) => {
+    const spent = await failures(request)
+    if (spent.isAllowed || !spent.isExceeded) {
+      log.debug({ reason }, 'A webhook was refused.')
+      return reply.code(401).send({ error: 'unauthorized' })
+    }
+    if (clock() - floodLoggedAt >= MINUTE) {
+      floodLoggedAt = clock()
+      log.warn({ reason, address: request.ip }, 'Webhooks that fail authentication come in a flood.')
+    }
+    return reply.code(429).header('retry-after', spent.ttlInSeconds).send({ error: 'too many requests' })
+  }
+
+  app.setErrorHandler((error, _request, reply) => {
+    const status = statusOf(error)
+    if (status >= 500) log.error({ err: error }, 'A webhook could not be answered.')
+    return reply.code(status).send({ error: status < 500 ? messageOf(error) : 'The delivery was not kept.' })
+  })
+  app.addHook('onResponse', async (_request, reply) => on('answered', 1, { status: String(reply.statusCode) }))
+
+  app.post(WEBHOOK_PATH, { bodyLimit }, async (request, reply) => {
+    const reading = readRequest(partsOf(request), parts, clock())
+    if (!reading.ok) {
+      if (reading.status === 401) return refuseStranger(request, reply, reading.reason)
+      return reply.code(reading.status).send({ error: reading.error })
+    }
+    try {
+      const kept = await withDeadline(inbox.keep(reading.delivery), answerWithin, 'The inbox')
+      if (kept === 'known') on('duplicate', 1)
+    } catch (error) {
+      if (!(error instanceof StoreError) && !(error instanceof DeadlineError)) throw error
+      return reply.code(503).header('retry-after', 5).send({ error: 'The delivery could not be kept. Send it again.' })
+    }
+    return reply.code(202).send({ status: 'accepted' })
+  })
+}
+
+function partsOf(request: FastifyRequest): WebhookRequest {
+  const header = (name: string) => {
+    const value = request.headers[name]
+    return typeof value === 'string' ? value : undefined
+  }
+  return {
+    raw: Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0),
+    event: header('x-buildkite-event'),
+    signature: header('x-buildkite-signature'),
+    token: header('x-buildkite-token'),
+    requestId: header('x-buildkite-request'),
+  }
+}
+
+function statusOf(error: unknown): number {
+  const status = error instanceof Error && 'statusCode' in error ? error.statusCode : undefined
+  return typeof status === 'number' && status >= 400 ? status : 500
+}
