@@ -1,0 +1,193 @@
+import { isDeepStrictEqual } from 'node:util'
+import postgres from 'postgres'
+
+type Json = Record<string, unknown>
+
+/** What of the simulated truth a comparison leaves out, with the reason stated where it is used. */
+export interface Omissions {
+  /** Columns by table, such as `jobs: ['group_key']`. */
+  columns?: Readonly<Record<string, readonly string[]>>
+  /** Jobs to leave out altogether. */
+  jobs?: (job: Json) => boolean
+}
+
+export interface TruthLike {
+  readonly organizations: readonly object[]
+  readonly pipelines: readonly object[]
+  readonly builds: readonly object[]
+}
+
+/** Of the mirror alone; Buildkite knows nothing of them. */
+const mirrorColumns = new Set([
+  'observed_at',
+  'verified_at',
+  'first_seen_at',
+  'first_seen_via',
+  'changed_at',
+  'deleted_at',
+  'deleted_reason',
+  'extra',
+])
+
+/** Secrets, which must be in no column: the comparison demands null. */
+const secretKeys = new Set(['env', 'configuration', 'steps', 'webhook_url', 'access_token'])
+
+/** Objects inside that have rows of their own, or follow from rows. */
+const nested: Readonly<Record<string, readonly string[]>> = {
+  builds: ['jobs', 'pipeline', 'job_state_counts'],
+  jobs: [],
+  pipelines: [],
+  organizations: [],
+}
+
+/**
+ * Compares the mirror with the simulated truth, field by field, and returns each difference as a line (at most `limit`). It knows
+ * nothing of our readers: a field's column is its path joined by `_`, and what has no column must lie in `extra`.
+ */
+export async function differences(url: string, truth: TruthLike, omit: Omissions = {}, limit = 20): Promise<string[]> {
+  const sql = postgres(url, { max: 2, onnotice: () => {} })
+  try {
+    const organizationOf = new Map(truth.organizations.map((one) => [slugOf(one), idOf(one)]))
+    const jobs = truth.builds.flatMap((build) =>
+      listOf(build, 'jobs')
+        .filter((job) => !omit.jobs?.(job))
+        .map((job) => ({ ...job, build_id: idOf(build) })),
+    )
+    const builds = truth.builds.map((build) => ({
+      ...build,
+      pipeline_id: idOf(field(build, 'pipeline')),
+      organization_id: organizationOf.get(String(field(build, 'url')).split('/organizations/')[1]?.split('/')[0] ?? ''),
+    }))
+    const lines = [
+      ...(await compareTable(sql, 'organizations', truth.organizations, omit)),
+      ...(await compareTable(sql, 'pipelines', truth.pipelines, omit)),
+      ...(await compareTable(sql, 'builds', builds, omit)),
+      ...(await compareTable(sql, 'jobs', jobs, omit)),
+    ]
+    const more = lines.length > limit ? [`… and ${lines.length - limit} more`] : []
+    return [...lines.slice(0, limit), ...more]
+  } finally {
+    await sql.end({ timeout: 1 })
+  }
+}
+
+async function compareTable(sql: postgres.Sql, name: string, objects: readonly object[], omit: Omissions) {
+  const rows = new Map<string, Json>()
+  for (const row of await sql<Json[]>`select * from ${sql(`buildkite.${name}`)}`) rows.set(String(row.id), row)
+  const columns = await sql<{ column_name: string; data_type: string }[]>`
+    select column_name, data_type from information_schema.columns where table_schema = 'buildkite' and table_name = ${name}`
+  const types = new Map(columns.map(({ column_name, data_type }) => [column_name, data_type]))
+  const lines: string[] = []
+  const known = new Set(objects.map(idOf))
+  for (const id of rows.keys()) if (!known.has(id) && !omit.jobs) lines.push(`${name} ${id}: is not in the truth`)
+  for (const object of objects) {
+    const id = idOf(object)
+    const row = rows.get(id)
+    if (row) lines.push(...compareRow(name, id, row, object, types, new Set(omit.columns?.[name])))
+    else lines.push(`${name} ${id}: is missing`)
+  }
+  return lines
+}
+
+function compareRow(
+  name: string,
+  id: string,
+  row: Json,
+  object: object,
+  types: ReadonlyMap<string, string>,
+  omitted: ReadonlySet<string>,
+): string[] {
+  const expected = new Map<string, unknown>()
+  const extra: Json = {}
+  for (const [key, value] of Object.entries(object)) {
+    if (!nested[name]?.includes(key)) flatten(name, [key], value, types, expected, extra)
+  }
+  const lines: string[] = []
+  for (const column of types.keys()) {
+    if (mirrorColumns.has(column) || omitted.has(column)) continue
+    // A pipeline's organization is in its URL only.
+    if (name === 'pipelines' && column === 'organization_id') {
+      if (row[column] === null) lines.push(`${name} ${id}: organization_id is null`)
+      continue
+    }
+    const [is, should] = [comparable(row[column]), comparable(expected.get(column) ?? null)]
+    if (!isDeepStrictEqual(is, should)) {
+      lines.push(`${name} ${id}: ${column} is ${JSON.stringify(is)}, truth ${JSON.stringify(should)}`)
+    }
+  }
+  if (!omitted.has('extra') && !isDeepStrictEqual(row.extra, extra)) {
+    lines.push(`${name} ${id}: extra is ${JSON.stringify(row.extra)}, truth ${JSON.stringify(extra)}`)
+  }
+  return lines
+}
+
+function flatten(
+  name: string,
+  path: readonly string[],
+  value: unknown,
+  types: ReadonlyMap<string, string>,
+  expected: Map<string, unknown>,
+  extra: Json,
+): void {
+  const column = path.join('_')
+  const key = path.at(-1) ?? ''
+  if (secretKeys.has(key) || value === null || value === undefined) return
+  if (column === 'author' && typeof value === 'string') {
+    expected.set('author_name', value)
+    return
+  }
+  const type = types.get(column)
+  if (type) {
+    expected.set(column, type.startsWith('timestamp') && typeof value === 'string' ? readTime(value) : value)
+    return
+  }
+  // Of the agent inside a job two columns stay; the rest is the agent's own row.
+  if (name === 'jobs' && path[0] === 'agent' && path.length > 1) return
+  if (typeof value === 'object' && !Array.isArray(value)) {
+    for (const [inner, innerValue] of Object.entries(value)) {
+      flatten(name, [...path, inner], innerValue, types, expected, extra)
+    }
+    return
+  }
+  put(extra, path, value)
+}
+
+function put(target: Json, path: readonly string[], value: unknown): void {
+  const [key, ...rest] = path
+  if (key === undefined) return
+  if (rest.length === 0) {
+    target[key] = value
+    return
+  }
+  const inner = typeof target[key] === 'object' && target[key] !== null ? (target[key] as Json) : {}
+  target[key] = inner
+  put(inner, rest, value)
+}
+
+function readTime(text: string): Date {
+  return new Date(/ UTC$/.test(text) ? text.replace(' UTC', 'Z').replace(' ', 'T') : text)
+}
+
+/** bigint columns come as text; dates compare by their moment. */
+function comparable(value: unknown): unknown {
+  if (value instanceof Date) return value.toISOString()
+  if (typeof value === 'number') return String(value)
+  return value
+}
+
+function field(object: unknown, key: string): unknown {
+  return typeof object === 'object' && object !== null ? (object as Json)[key] : undefined
+}
+
+function listOf(object: unknown, key: string): Json[] {
+  const list = field(object, key)
+  return Array.isArray(list) ? (list as Json[]) : []
+}
+
+function idOf(object: unknown): string {
+  return String(field(object, 'id'))
+}
+
+function slugOf(object: unknown): string {
+  return String(field(object, 'slug'))
+}
