@@ -1,0 +1,332 @@
+-- What every schema, table and column means, for whoever reads the mirror with SQL: \d+ in psql, or the schema explorer.
+-- A later change of a comment, or the comments of a new table, go into a migration of their own.
+
+comment on schema buildkite is 'The mirror: a row for each object of Buildkite, under Buildkite''s own ids and field names. An object inside another becomes a prefix (creator_id, creator_name). Rows are never deleted: see deleted_at.';
+comment on schema sync is 'How the mirror came to be: webhook deliveries, reconcile cycles, back-fill windows, watermarks. Read it to know how complete the mirror is.';
+
+-- Columns that every table of the mirror has alike.
+do $$
+declare
+  mirrored text;
+begin
+  foreach mirrored in array array['organizations', 'pipelines', 'builds', 'jobs', 'agents'] loop
+    execute format('comment on column buildkite.%I.observed_at is %L', mirrored,
+      'When the row was last known to change, on Buildkite''s clock: the time of the webhook or REST read that changed it. Not the time of the write; that is changed_at.');
+    execute format('comment on column buildkite.%I.verified_at is %L', mirrored,
+      'When REST last showed the object as it stands here, on Buildkite''s clock. Null: never, so far only webhooks told of it. The row is provisional while verified_at is null or observed_at > verified_at.');
+    execute format('comment on column buildkite.%I.first_seen_at is %L', mirrored,
+      'When the mirror first heard of the object. Long after created_at means: back-filled, or its webhooks were lost.');
+    execute format('comment on column buildkite.%I.first_seen_via is %L', mirrored,
+      'What first told of the object: webhook or rest.');
+    execute format('comment on column buildkite.%I.changed_at is %L', mirrored,
+      'When this row was last written, on the mirror''s clock. Indexed, for incremental loads: read changed_at > the greatest value loaded before, minus a few minutes for transactions still open then. Moves only when a column changed.');
+    execute format('comment on column buildkite.%I.deleted_at is %L', mirrored,
+      'When the mirror noticed that Buildkite no longer shows the object. Null: it does, as far as is known. The row stays as history; leave it out with deleted_at is null.');
+    execute format('comment on column buildkite.%I.deleted_reason is %L', mirrored,
+      'Why Buildkite no longer shows the object, as far as can be told. A 404 cannot tell deletion, retention and lost access apart by itself.');
+    execute format('comment on column buildkite.%I.extra is %L', mirrored,
+      'Fields that Buildkite sent and no column holds, under their own names. Secrets are left out. {} when there are none.');
+  end loop;
+end
+$$;
+
+comment on table buildkite.organizations is 'Organizations that the API tokens see, or that webhooks named. One row each; a rename keeps the row (names over time: organization_slugs).';
+comment on column buildkite.organizations.id is 'Buildkite''s UUID of the organization. Never changes.';
+comment on column buildkite.organizations.graphql_id is 'The same object''s id in the GraphQL API.';
+comment on column buildkite.organizations.url is 'REST address. Holds the slug, so it changes with a rename.';
+comment on column buildkite.organizations.web_url is 'Address in the browser. Changes with a rename.';
+comment on column buildkite.organizations.name is 'Display name.';
+comment on column buildkite.organizations.slug is 'Name in URLs, at present. Changes with a rename: join by id.';
+comment on column buildkite.organizations.pipelines_url is 'REST address of its pipelines.';
+comment on column buildkite.organizations.agents_url is 'REST address of its agents.';
+comment on column buildkite.organizations.emojis_url is 'REST address of its emojis.';
+comment on column buildkite.organizations.created_at is 'When it was created in Buildkite (UTC).';
+
+comment on table buildkite.organization_slugs is 'Every slug that an organization was seen under. A row per organization and slug.';
+comment on column buildkite.organization_slugs.organization_id is 'organizations.id.';
+comment on column buildkite.organization_slugs.slug is 'A slug it bears or bore.';
+comment on column buildkite.organization_slugs.first_seen_at is 'When it was first seen under this slug, on Buildkite''s clock.';
+comment on column buildkite.organization_slugs.last_seen_at is 'When it was last seen under this slug. The present slug is the one seen last.';
+
+comment on table buildkite.pipelines is 'Pipelines, archived ones too. One row each; a rename keeps the row (names over time: pipeline_slugs). A pipeline known only from a build or webhook has few columns filled until REST lists it.';
+comment on column buildkite.pipelines.id is 'Buildkite''s UUID of the pipeline. Survives a rename.';
+comment on column buildkite.pipelines.organization_id is 'organizations.id. Null until it is known to which organization the slug in its address belongs.';
+comment on column buildkite.pipelines.graphql_id is 'The same object''s id in the GraphQL API.';
+comment on column buildkite.pipelines.url is 'REST address. Holds the slugs, so it changes with a rename.';
+comment on column buildkite.pipelines.web_url is 'Address in the browser. Changes with a rename.';
+comment on column buildkite.pipelines.name is 'Display name.';
+comment on column buildkite.pipelines.description is 'Free text, or null.';
+comment on column buildkite.pipelines.slug is 'Name in URLs, at present. Changes with a rename: join by id.';
+comment on column buildkite.pipelines.repository is 'Address of the source repository, as configured.';
+comment on column buildkite.pipelines.cluster_id is 'UUID of the cluster it runs in; null outside clusters.';
+comment on column buildkite.pipelines.cluster_url is 'REST address of that cluster.';
+comment on column buildkite.pipelines.pipeline_template_uuid is 'UUID of the pipeline template it follows; null without one.';
+comment on column buildkite.pipelines.branch_configuration is 'Branch filter for which builds are created; null: all branches.';
+comment on column buildkite.pipelines.default_branch is 'Its default branch, usually main.';
+comment on column buildkite.pipelines.skip_queued_branch_builds is 'Whether a newer build skips those still waiting on the same branch: these end in state skipped.';
+comment on column buildkite.pipelines.skip_queued_branch_builds_filter is 'Branches to which skip_queued_branch_builds applies; null: all.';
+comment on column buildkite.pipelines.cancel_running_branch_builds is 'Whether a newer build cancels those running on the same branch: these end in state canceled.';
+comment on column buildkite.pipelines.cancel_running_branch_builds_filter is 'Branches to which cancel_running_branch_builds applies; null: all.';
+comment on column buildkite.pipelines.allow_rebuilds is 'Whether its builds may be rebuilt.';
+comment on column buildkite.pipelines.provider_id is 'Source host: github, github_enterprise, bitbucket, gitlab, gitlab_ee, private, unknown; may grow.';
+comment on column buildkite.pipelines.provider_settings is 'Settings of the source host, as Buildkite sends them; the secret delivery address is left out.';
+comment on column buildkite.pipelines.builds_url is 'REST address of its builds.';
+comment on column buildkite.pipelines.badge_url is 'Address of its status badge.';
+comment on column buildkite.pipelines.clone_mirror_url is 'Address of the mirror that agents clone from, if configured.';
+comment on column buildkite.pipelines.created_by_id is 'UUID of the user who created it.';
+comment on column buildkite.pipelines.created_by_name is 'Name of the user who created it.';
+comment on column buildkite.pipelines.created_by_email is 'Email of the user who created it.';
+comment on column buildkite.pipelines.created_at is 'When it was created in Buildkite (UTC).';
+comment on column buildkite.pipelines.archived_at is 'When it was archived; null: it is not. Its builds stay.';
+comment on column buildkite.pipelines.scheduled_builds_count is 'Builds waiting, at the moment of observation. Stale by nature: count rows of builds instead.';
+comment on column buildkite.pipelines.running_builds_count is 'Builds running, at the moment of observation. Stale by nature: count rows of builds instead.';
+comment on column buildkite.pipelines.scheduled_jobs_count is 'Jobs scheduled, at the moment of observation. Stale by nature.';
+comment on column buildkite.pipelines.running_jobs_count is 'Jobs running, at the moment of observation. Stale by nature.';
+comment on column buildkite.pipelines.waiting_jobs_count is 'Jobs waiting, at the moment of observation. Stale by nature.';
+comment on column buildkite.pipelines.visibility is 'private or public.';
+comment on column buildkite.pipelines.tags is 'Tags given to the pipeline.';
+comment on column buildkite.pipelines.emoji is 'Its emoji, such as :rocket:.';
+comment on column buildkite.pipelines.color is 'Its colour, as a hex code.';
+comment on column buildkite.pipelines.env is 'Environment variables of the pipeline. May hold secrets: null unless STORE_ENV is on.';
+comment on column buildkite.pipelines.configuration is 'Its YAML text. May hold secrets: null unless STORE_ENV is on.';
+comment on column buildkite.pipelines.steps is 'Its steps as Buildkite sends them. May hold secrets: null unless STORE_ENV is on.';
+
+comment on table buildkite.pipeline_slugs is 'Every slug that a pipeline was seen under, with its organization''s slug of the time. Finds the pipeline of an old address.';
+comment on column buildkite.pipeline_slugs.pipeline_id is 'pipelines.id.';
+comment on column buildkite.pipeline_slugs.organization_slug is 'Slug of the organization in the same address.';
+comment on column buildkite.pipeline_slugs.slug is 'A slug it bears or bore. Another pipeline may bear it later: the one seen last has it.';
+comment on column buildkite.pipeline_slugs.first_seen_at is 'When it was first seen under this slug, on Buildkite''s clock.';
+comment on column buildkite.pipeline_slugs.last_seen_at is 'When it was last seen under this slug.';
+
+comment on table buildkite.builds is 'Builds, each as it stands now. A finished build may run again: a retry or an unblock takes it back to running and overwrites started_at and finished_at. Its finishes are kept in build_attempts.';
+comment on column buildkite.builds.id is 'Buildkite''s UUID of the build.';
+comment on column buildkite.builds.organization_id is 'organizations.id. Null until it is known to which organization the slug in its address belongs.';
+comment on column buildkite.builds.pipeline_id is 'pipelines.id. Null until it is known to which pipeline the slug in its address belongs.';
+comment on column buildkite.builds.graphql_id is 'The same object''s id in the GraphQL API. Missing on builds before about 2019.';
+comment on column buildkite.builds.url is 'REST address. Holds the slugs of the time it was sent.';
+comment on column buildkite.builds.web_url is 'Address in the browser.';
+comment on column buildkite.builds.number is 'Number within its pipeline, counting up; gaps occur. With pipeline_id it names the build to people.';
+comment on column buildkite.builds.state is 'creating, scheduled, running, passed, failing, failed, canceling, canceled, skipped, not_run; may grow. Trap: never reads blocked. A build waiting at a block step keeps its last state, often passed, with blocked true: the effective state is case when blocked then ''blocked'' else state end.';
+comment on column buildkite.builds.blocked is 'True while the build waits at a block step for someone. It is then neither finished nor a success, whatever state and finished_at say.';
+comment on column buildkite.builds.blocked_state is 'What the build counts as while blocked: passed, failed or running; empty or null otherwise.';
+comment on column buildkite.builds.cancel_reason is 'Why it was canceled, where Buildkite says so.';
+comment on column buildkite.builds.message is 'Usually the commit message. May be null.';
+comment on column buildkite.builds.commit is 'Commit to build: a full SHA, or HEAD or a branch name until the build starts, when it turns into the SHA.';
+comment on column buildkite.builds.branch is 'Branch built.';
+comment on column buildkite.builds.tag is 'Tag built; null for most builds.';
+comment on column buildkite.builds.source is 'What created it: webhook, api, ui, trigger_job, schedule; may grow.';
+comment on column buildkite.builds.author_username is 'Commit author''s user name, where the source host gives it.';
+comment on column buildkite.builds.author_name is 'Commit author''s name. The author wrote the commit; the creator started the build.';
+comment on column buildkite.builds.author_email is 'Commit author''s email.';
+comment on column buildkite.builds.author_date is 'When the commit was written, where given.';
+comment on column buildkite.builds.creator_id is 'UUID of the Buildkite user who started the build; null for committers Buildkite does not know.';
+comment on column buildkite.builds.creator_graphql_id is 'The creator''s id in the GraphQL API.';
+comment on column buildkite.builds.creator_name is 'The creator''s name.';
+comment on column buildkite.builds.creator_email is 'The creator''s email.';
+comment on column buildkite.builds.creator_avatar_url is 'Address of the creator''s picture.';
+comment on column buildkite.builds.creator_created_at is 'When the creator''s account was made.';
+comment on column buildkite.builds.created_at is 'When it was created (UTC). Never changes; the order of Buildkite''s lists.';
+comment on column buildkite.builds.scheduled_at is 'When it was scheduled (UTC). May lie before created_at.';
+comment on column buildkite.builds.started_at is 'When it last started (UTC). Moves when a build runs again, so it may be later than a job''s started_at. Null before, and for a build blocked at its first step.';
+comment on column buildkite.builds.finished_at is 'When it last finished (UTC). Trap: set does not mean finished. A blocked build has it too, and a retry clears or moves it. First and final finish: build_attempts.';
+comment on column buildkite.builds.failing_at is 'When it was first known to fail (UTC); since June 2026. Never cleared, even when a retry passes.';
+comment on column buildkite.builds.meta_data is 'Meta-data set by its steps: an object of strings. A change sends no webhook: found by REST only.';
+comment on column buildkite.builds.env is 'Environment of the build. May hold secrets: null unless STORE_ENV is on. REST only.';
+comment on column buildkite.builds.pull_request_id is 'Number of the pull request, as text; null outside pull requests.';
+comment on column buildkite.builds.pull_request_base is 'Branch that the pull request goes into.';
+comment on column buildkite.builds.pull_request_repository is 'Repository that the pull request comes from; a fork''s for forks.';
+comment on column buildkite.builds.pull_request_labels is 'Labels of the pull request, where given.';
+comment on column buildkite.builds.merge_queue_base_branch is 'Branch that the merge queue merges into; null outside merge queues.';
+comment on column buildkite.builds.rebuilt_from_id is 'builds.id of the build of which this is a rebuild. A rebuild is a new build; a retry is not.';
+comment on column buildkite.builds.rebuilt_from_number is 'Number of that build.';
+comment on column buildkite.builds.rebuilt_from_url is 'REST address of that build.';
+comment on column buildkite.builds.triggered_from_build_id is 'builds.id of the build whose trigger step started this one.';
+comment on column buildkite.builds.triggered_from_build_number is 'Number of that build.';
+comment on column buildkite.builds.triggered_from_build_pipeline_slug is 'Slug of that build''s pipeline at the time.';
+comment on column buildkite.builds.cluster_id is 'UUID of the cluster it ran in; null outside clusters.';
+comment on column buildkite.builds.cluster_url is 'REST address of that cluster.';
+comment on column buildkite.builds.test_engine is 'Test Engine runs of the build. Only a single read of the build gives it, so it is null for most.';
+
+comment on table buildkite.build_attempts is 'Each distinct finish of a build. A retry or an unblock begins the next attempt. The first attempt is what people waited for; the last is what builds shows. Only finishes that were seen: one that came and went between two reads while its webhook was lost is not here.';
+comment on column buildkite.build_attempts.build_id is 'builds.id.';
+comment on column buildkite.build_attempts.finished_at is 'When this attempt finished (UTC), or came to a block step when blocked is true.';
+comment on column buildkite.build_attempts.started_at is 'When this attempt started (UTC), as the build said at its finish.';
+comment on column buildkite.build_attempts.state is 'State at this finish. With blocked true it is not a result.';
+comment on column buildkite.build_attempts.blocked is 'True when the attempt ended at a block step: not finished, and not a success.';
+comment on column buildkite.build_attempts.blocked_state is 'What the build counted as while blocked.';
+comment on column buildkite.build_attempts.observed_at is 'When this finish was observed, on Buildkite''s clock.';
+comment on column buildkite.build_attempts.first_seen_at is 'When the mirror first heard of this finish.';
+comment on column buildkite.build_attempts.first_seen_via is 'What first told of it: webhook or rest.';
+comment on column buildkite.build_attempts.changed_at is 'When this row was last written, on the mirror''s clock. For incremental loads.';
+
+comment on table buildkite.jobs is 'Jobs of builds. A retry is a new job and the old one keeps its result: count retried is not true for the latest of each step. Which columns are filled depends on type; waiters have hardly any.';
+comment on column buildkite.jobs.id is 'Buildkite''s UUID of the job.';
+comment on column buildkite.jobs.build_id is 'builds.id.';
+comment on column buildkite.jobs.graphql_id is 'The same object''s id in the GraphQL API.';
+comment on column buildkite.jobs.type is 'script (a command), waiter, manual (block or input), trigger; may grow.';
+comment on column buildkite.jobs.name is 'Name of the step, where it has one. Manual jobs have a label instead.';
+comment on column buildkite.jobs.label is 'Label of a manual job.';
+comment on column buildkite.jobs.step_key is 'Key of the step, from the pipeline''s YAML. Stable across builds, unlike step_id.';
+comment on column buildkite.jobs.group_key is 'Key of the group that holds the step. REST only.';
+comment on column buildkite.jobs.step_id is 'UUID of the step within this build: shared by the retries and parallel jobs of one step.';
+comment on column buildkite.jobs.step_signature is 'Signature of the step, where pipelines are signed.';
+comment on column buildkite.jobs.priority_number is 'Priority in the queue; higher runs sooner, 0 is the default.';
+comment on column buildkite.jobs.agent_query_rules is 'Which agents may run it, such as queue=default.';
+comment on column buildkite.jobs.state is 'pending, waiting, waiting_failed, blocked, blocked_failed, unblocked, unblocked_failed, limiting, limited, platform_limiting, platform_limited, scheduled, reserved, assigned, accepted, running, passed, failed, canceling, canceled, timing_out, timed_out, expired, skipped, broken; may grow. Null for waiters. REST shows limited jobs as scheduled. broken: left out by its configuration; skipped: by an outside cause.';
+comment on column buildkite.jobs.build_url is 'REST address of its build.';
+comment on column buildkite.jobs.web_url is 'Address in the browser; null for manual jobs.';
+comment on column buildkite.jobs.log_url is 'REST address of its log.';
+comment on column buildkite.jobs.raw_log_url is 'REST address of its log as plain text.';
+comment on column buildkite.jobs.artifacts_url is 'REST address of its artifacts.';
+comment on column buildkite.jobs.command is 'The command it runs.';
+comment on column buildkite.jobs.soft_failed is 'True when it failed and was allowed to: state is failed, the build does not fail by it.';
+comment on column buildkite.jobs.exit_status is 'Exit status of the command; -1 when the agent was lost. Null while it runs.';
+comment on column buildkite.jobs.signal is 'Signal that ended the command, such as SIGTERM.';
+comment on column buildkite.jobs.signal_reason is 'Why it was signalled: agent_stop, cancel, process_run_error, agent_refused, signature_rejected, stack_error, agent_incompatible; may grow.';
+comment on column buildkite.jobs.broken_reason is 'Why it is broken: conditional_failed, branch_mismatch or free text.';
+comment on column buildkite.jobs.promised_exit_status is 'Exit status that the running job announced before its end; since June 2026.';
+comment on column buildkite.jobs.promised_exit_status_at is 'When it announced that.';
+comment on column buildkite.jobs.promised_exit_status_reason is 'Why it announced that. Webhooks only.';
+comment on column buildkite.jobs.artifact_paths is 'Which files it uploads, as configured.';
+comment on column buildkite.jobs.created_at is 'When it was created (UTC).';
+comment on column buildkite.jobs.scheduled_at is 'When it was scheduled (UTC). Trap: may lie before created_at, for it can be the build''s.';
+comment on column buildkite.jobs.runnable_at is 'When nothing but a free agent was missing (UTC). started_at - runnable_at is the wait for an agent.';
+comment on column buildkite.jobs.concurrency_wait_time_ms is 'Milliseconds that it waited for its concurrency group.';
+comment on column buildkite.jobs.started_at is 'When an agent started it (UTC).';
+comment on column buildkite.jobs.finished_at is 'When it ended (UTC). Does not move: a retry is another job.';
+comment on column buildkite.jobs.expired_at is 'When it expired because no agent took it (UTC), by default after 30 days.';
+comment on column buildkite.jobs.retried is 'True when a later job replaced it. Leave such jobs out to see each step once.';
+comment on column buildkite.jobs.retried_in_job_id is 'jobs.id of the job that replaced it.';
+comment on column buildkite.jobs.retries_count is 'How many retries preceded it: 0 or null is the first try.';
+comment on column buildkite.jobs.retry_source_job_id is 'jobs.id of the job of which this is the retry.';
+comment on column buildkite.jobs.retry_source_retry_type is 'How that job was retried: automatic or manual.';
+comment on column buildkite.jobs.retry_source_retried_by_name is 'Who retried that job.';
+comment on column buildkite.jobs.retry_source_retried_by_email is 'Email of who retried that job.';
+comment on column buildkite.jobs.retry_type is 'How this job was itself retried: automatic or manual; null when it was not.';
+comment on column buildkite.jobs.retried_by_id is 'UUID of the user who retried this job.';
+comment on column buildkite.jobs.retried_by_name is 'Name of the user who retried this job.';
+comment on column buildkite.jobs.retried_by_email is 'Email of the user who retried this job.';
+comment on column buildkite.jobs.parallel_group_index is 'Its place among the parallel jobs of its step, from 0; null when not parallel.';
+comment on column buildkite.jobs.parallel_group_total is 'How many parallel jobs its step has.';
+comment on column buildkite.jobs.matrix is 'Its values of the build matrix, as Buildkite sends them.';
+comment on column buildkite.jobs.agent_id is 'agents.id of the agent that ran it; null before one took it.';
+comment on column buildkite.jobs.agent_name is 'Name of that agent at the time.';
+comment on column buildkite.jobs.cluster_id is 'UUID of the cluster it runs in.';
+comment on column buildkite.jobs.cluster_url is 'REST address of that cluster.';
+comment on column buildkite.jobs.cluster_queue_id is 'UUID of the queue it runs on.';
+comment on column buildkite.jobs.cluster_queue_url is 'REST address of that queue.';
+comment on column buildkite.jobs.unblocked_by_id is 'UUID of the user who unblocked a manual job.';
+comment on column buildkite.jobs.unblocked_by_name is 'Name of the user who unblocked a manual job.';
+comment on column buildkite.jobs.unblocked_by_email is 'Email of the user who unblocked a manual job.';
+comment on column buildkite.jobs.unblocked_at is 'When a manual job was unblocked (UTC).';
+comment on column buildkite.jobs.unblockable is 'Whether a manual job can be unblocked at the moment of observation.';
+comment on column buildkite.jobs.unblock_url is 'REST address that unblocks it.';
+comment on column buildkite.jobs.async is 'Whether a trigger job does not wait for the build it triggers.';
+comment on column buildkite.jobs.triggered_build_id is 'builds.id of the build that a trigger job started.';
+comment on column buildkite.jobs.triggered_build_number is 'Number of that build.';
+comment on column buildkite.jobs.triggered_build_url is 'REST address of that build.';
+comment on column buildkite.jobs.triggered_build_web_url is 'Address of that build in the browser.';
+
+comment on table buildkite.agents is 'Agents that jobs and webhooks told of, each as last seen. Buildkite lists only connected ones, so this is the history of those that were seen, not a complete list.';
+comment on column buildkite.agents.id is 'Buildkite''s UUID of the agent. A restarted agent is a new one.';
+comment on column buildkite.agents.organization_id is 'organizations.id. Null until it is known to which organization the slug in its address belongs.';
+comment on column buildkite.agents.graphql_id is 'The same object''s id in the GraphQL API.';
+comment on column buildkite.agents.url is 'REST address.';
+comment on column buildkite.agents.web_url is 'Address in the browser.';
+comment on column buildkite.agents.name is 'Its name; not unique over time.';
+comment on column buildkite.agents.connection_state is 'never_connected, connected, disconnected, stopping, stopped, lost; may grow. As of observed_at: an agent that left unseen still reads connected.';
+comment on column buildkite.agents.hostname is 'Host it runs on.';
+comment on column buildkite.agents.ip_address is 'Address it connects from.';
+comment on column buildkite.agents.user_agent is 'Program and version it says it is.';
+comment on column buildkite.agents.version is 'Version of the agent.';
+comment on column buildkite.agents.os_id is 'Operating system, where given.';
+comment on column buildkite.agents.arch is 'Processor architecture, where given.';
+comment on column buildkite.agents.queue is 'Queue it serves.';
+comment on column buildkite.agents.creator_id is 'UUID of the user under whose token it runs, where given.';
+comment on column buildkite.agents.creator_name is 'Name of that user.';
+comment on column buildkite.agents.creator_email is 'Email of that user.';
+comment on column buildkite.agents.created_at is 'When it registered (UTC).';
+comment on column buildkite.agents.connected_at is 'When it connected (UTC).';
+comment on column buildkite.agents.disconnected_at is 'When it disconnected (UTC).';
+comment on column buildkite.agents.lost_at is 'When Buildkite gave it up as lost (UTC).';
+comment on column buildkite.agents.stopped_at is 'When it was told to stop (UTC).';
+comment on column buildkite.agents.job_id is 'jobs.id of the job it ran at the moment of observation. Stale by nature: for history use jobs.agent_id.';
+comment on column buildkite.agents.last_job_finished_at is 'When its last job ended (UTC), as of observed_at.';
+comment on column buildkite.agents.priority is 'Priority among agents: higher gets jobs sooner.';
+comment on column buildkite.agents.meta_data is 'Its tags, each as key=value.';
+comment on column buildkite.agents.paused is 'Whether it is paused: connected, but taking no jobs.';
+comment on column buildkite.agents.paused_at is 'When it was paused (UTC).';
+comment on column buildkite.agents.paused_by_id is 'UUID of the user who paused it.';
+comment on column buildkite.agents.paused_by_name is 'Name of the user who paused it.';
+comment on column buildkite.agents.paused_by_email is 'Email of the user who paused it.';
+comment on column buildkite.agents.paused_note is 'Why it was paused.';
+comment on column buildkite.agents.paused_timeout_in_minutes is 'After how many minutes the pause ends by itself.';
+comment on column buildkite.agents.cluster_url is 'REST address of its cluster.';
+comment on column buildkite.agents.cluster_queue_url is 'REST address of its queue.';
+
+comment on table sync.deliveries is 'The inbox: each webhook request accepted, kept before it was acknowledged. The same delivery received twice is one row.';
+comment on column sync.deliveries.id is 'Order of arrival.';
+comment on column sync.deliveries.key is 'Fingerprint of the delivery, by which repeats are known: Buildkite gives deliveries no id.';
+comment on column sync.deliveries.event is 'The event, such as build.finished. ping and unknown events are kept too.';
+comment on column sync.deliveries.request_id is 'Buildkite''s id of the request, where it sent one. For tracing.';
+comment on column sync.deliveries.received_at is 'When the request arrived, on the mirror''s clock.';
+comment on column sync.deliveries.observed_at is 'The time at which the payload is taken to be true: that of the signature, or of receipt where there is none. Buildkite dispatches late at times, so it may be long after the event.';
+comment on column sync.deliveries.status is 'pending: not applied yet; applied: its objects are in the mirror; ignored: nothing in it to mirror; failed: see error, it can be replayed.';
+comment on column sync.deliveries.attempts is 'How often applying it was tried.';
+comment on column sync.deliveries.error is 'Why it could not be applied; null otherwise.';
+comment on column sync.deliveries.enqueued_at is 'When it was last handed to the queue. Null: not yet; the sweeper will.';
+comment on column sync.deliveries.applied_at is 'When it was applied or set aside, on the mirror''s clock. applied_at - received_at is the lag.';
+comment on column sync.deliveries.payload is 'The body, secrets taken out. Null once PAYLOAD_RETENTION_DAYS have passed since it was applied.';
+
+comment on table sync.watermarks is 'How far the mirror is known to be complete. A row per organization.';
+comment on column sync.watermarks.organization_id is 'organizations.id.';
+comment on column sync.watermarks.watermark is 'Every build created or finished before it was read from REST, on Buildkite''s clock, back to backfill_from as far as the windows are done. Moved by the hot cycle after all it read was committed.';
+comment on column sync.watermarks.warm_watermark is 'Start of the last warm cycle: the same reading with an overlap of hours.';
+comment on column sync.watermarks.backfill_from is 'created_at at which the back-fill ends: older builds are not asked for.';
+comment on column sync.watermarks.backfill_to is 'created_at from which the back-fill goes into the past: newer builds are the cycles'' part.';
+comment on column sync.watermarks.pipelines_read_at is 'When the list of pipelines was last read whole.';
+comment on column sync.watermarks.updated_at is 'When this row was last written, on the mirror''s clock.';
+
+comment on table sync.windows is 'The back-fill in pieces: half-open spans of created_at, newest first. What is covered: the spans with status done.';
+comment on column sync.windows.id is 'Order of making.';
+comment on column sync.windows.organization_id is 'organizations.id.';
+comment on column sync.windows.created_from is 'Builds with created_at from here on (included) …';
+comment on column sync.windows.created_to is '… up to here (excluded).';
+comment on column sync.windows.status is 'pending, running or done. Done: every build of the span that REST lists is in the mirror.';
+comment on column sync.windows.walked_to is 'How far the reading has come, from created_to downwards: a restart goes on from here.';
+comment on column sync.windows.builds is 'Builds read in it so far.';
+comment on column sync.windows.requests is 'Requests it took so far.';
+comment on column sync.windows.started_at is 'When its reading began, on the mirror''s clock.';
+comment on column sync.windows.finished_at is 'When its reading was complete, on the mirror''s clock.';
+comment on column sync.windows.verified_at is 'Since when its builds are verified, on Buildkite''s clock: the start of the last complete reading, by back-fill or audit.';
+comment on column sync.windows.error is 'Why the last try failed; null otherwise.';
+
+comment on table sync.cycles is 'Each run of the reconciler: what it read, and what it found that the webhooks had not brought.';
+comment on column sync.cycles.id is 'Order of starting.';
+comment on column sync.cycles.organization_id is 'organizations.id.';
+comment on column sync.cycles.kind is 'hot: every interval, short overlap; warm: overlap of hours; pipelines: the list of pipelines.';
+comment on column sync.cycles.watermark_from is 'Watermark that it began from; null at the first.';
+comment on column sync.cycles.watermark_to is 'Watermark that it set; null when it failed.';
+comment on column sync.cycles.started_at is 'When it began, on the mirror''s clock.';
+comment on column sync.cycles.finished_at is 'When it ended; null while it runs, or when its process was killed.';
+comment on column sync.cycles.requests is 'Requests to Buildkite''s API.';
+comment on column sync.cycles.builds_read is 'Builds read from REST.';
+comment on column sync.cycles.builds_missing is 'Builds that the mirror had not known: every webhook of theirs was lost, or came later.';
+comment on column sync.cycles.builds_healed is 'Builds known but wrong or behind, set right.';
+comment on column sync.cycles.jobs_missing is 'Jobs that the mirror had not known.';
+comment on column sync.cycles.jobs_healed is 'Jobs known but wrong or behind, set right.';
+comment on column sync.cycles.absent_read is 'Builds read one by one because no list showed them.';
+comment on column sync.cycles.error is 'Why it failed; null otherwise.';
+
+comment on table sync.absences is 'Builds open or provisional in the mirror that Buildkite''s lists do not show, and when to ask for each again.';
+comment on column sync.absences.build_id is 'builds.id.';
+comment on column sync.absences.organization_id is 'organizations.id.';
+comment on column sync.absences.reads is 'How often it was asked for by itself. The wait grows with it.';
+comment on column sync.absences.last_read_at is 'When it was last asked for, on the mirror''s clock.';
+comment on column sync.absences.next_read_at is 'Not before this will it be asked for again.';
+comment on column sync.absences.last_status is 'HTTP status of the last answer: 404 is deleted, past retention, or out of the token''s sight.';
+
+comment on table sync.budgets is 'What is left of Buildkite''s rate limits, shared by all processes.';
+comment on column sync.budgets.scope is 'Which limit: a user''s (by a fingerprint of the token) or an organization''s.';
+comment on column sync.budgets.state is 'Requests granted of late, and what Buildkite last said of the limit. For the program only.';
+comment on column sync.budgets.updated_at is 'When it was last written.';
