@@ -1,0 +1,138 @@
+import { type Api, type ApiOptions, startApi } from './api.ts'
+import { type HistoryOptions, writeHistory } from './history.ts'
+import { advance, rebuild, startBuild } from './life.ts'
+import { livelyMix, type Mix } from './mix.ts'
+import { type DemoClock, virtualClock } from './random.ts'
+import type { Build } from './shapes.ts'
+import { Truth, type TruthOptions } from './truth.ts'
+import { startWebhooks, type WebhookOptions, type Webhooks } from './webhooks.ts'
+
+export interface SimulationOptions extends Partial<TruthOptions> {
+  /** Default: a virtual clock that starts now and moves only by steps. */
+  clock?: DemoClock
+  /** How builds turn out; `livelyMix` where not given. */
+  mix?: Partial<Mix>
+  /** Milliseconds that pass from one step to the next, at least and at most; default 50 to 2,000. */
+  stepMs?: readonly [number, number]
+}
+
+/** A Buildkite of one's own: the truth, its clock, and ways to let it live. */
+export interface Simulation {
+  readonly truth: Truth
+  readonly clock: DemoClock
+  readonly mix: Mix
+  /** Writes `builds` builds into the past `days` days. */
+  writeHistory(options: { builds: number; jobs?: number; days: number; mix?: Partial<Mix> }): void
+  startApi(options?: ApiOptions): Promise<Api>
+  startWebhooks(options: WebhookOptions): Webhooks
+  /** Starts a build in some pipeline. */
+  startBuild(options?: { jobs?: number; origin?: Partial<Build> }): Build
+  /** Lets `count` things happen to builds that are under way; returns how many did: fewer when none is left. */
+  step(count?: number): number
+  /**
+   * Lives `builds` new builds to their end, `atOnce` of them side by side; with nothing given ends those under way. Webhooks
+   * leave meanwhile, and all that are not paused have been answered when it resolves.
+   */
+  play(options?: { builds?: number; jobs?: number; atOnce?: number }): Promise<void>
+  /** Starts and advances builds in real time until stopped. Returns the way to stop. */
+  live(options?: { everyMs?: number; atOnce?: number; steps?: number }): () => void
+  /** Stops whatever was started. */
+  stop(): Promise<void>
+}
+
+/** While a simulation plays, no more webhooks than this wait to be sent, so that their bodies are about as old as they should be. */
+const backlog = 20
+
+/** Makes a simulated Buildkite. The same options and the same calls give the same Buildkite, to the last id. */
+export function createSimulation(options: SimulationOptions = {}): Simulation {
+  const clock = options.clock ?? virtualClock(Date.now())
+  const mix: Mix = { ...livelyMix, ...options.mix }
+  const [shortest, longest] = options.stepMs ?? [50, 2_000]
+  const truth = new Truth({ ...options, seed: options.seed ?? 1, foundedAt: options.foundedAt ?? clock.now() - 4e10 })
+  const { random } = truth
+  const stops: (() => unknown)[] = []
+  const senders: Webhooks[] = []
+  const now = () => clock.now()
+
+  const simulation: Simulation = {
+    truth,
+    clock,
+    mix,
+    writeHistory({ builds, jobs, days, mix: other }) {
+      const until = now()
+      const history: HistoryOptions = { builds, from: until - days * 86_400_000, until, mix: { ...mix, ...other } }
+      writeHistory(truth, jobs === undefined ? history : { ...history, jobs })
+    },
+    async startApi(apiOptions) {
+      const api = await startApi(truth, now, apiOptions)
+      stops.push(() => api.stop())
+      return api
+    },
+    startWebhooks(webhookOptions) {
+      const webhooks = startWebhooks(truth, now, { seed: options.seed ?? 1, ...webhookOptions })
+      senders.push(webhooks)
+      stops.push(() => webhooks.stop())
+      return webhooks
+    },
+    startBuild(given = {}) {
+      clock.pass(random.int(shortest, longest))
+      const finished = random.chance(mix.rebuild) ? lastFinished(truth) : undefined
+      if (finished && !given.origin) return rebuild(truth, finished, now(), mix)
+      const pipeline = random.choose(truth.pipelines.filter((one) => !one.archived_at))
+      if (!pipeline) throw new Error('No pipeline to build: all of them are archived.')
+      return startBuild(truth, pipeline, now(), mix, given)
+    },
+    step(count = 1) {
+      let done = 0
+      let idle = 0
+      while (done < count && truth.alive.size > 0) {
+        clock.pass(random.int(shortest, longest))
+        const build = random.choose([...truth.alive])
+        if (build && advance(truth, build, now(), mix)) {
+          done++
+          idle = 0
+        } else if (++idle > 10_000) {
+          throw new Error(`The simulation is stuck with ${truth.alive.size} builds under way: this is a fault in it.`)
+        }
+      }
+      return done
+    },
+    async play({ builds = 0, jobs, atOnce = 5 } = {}) {
+      let started = 0
+      while (started < builds || truth.alive.size > 0) {
+        if (started < builds && truth.alive.size < atOnce) {
+          simulation.startBuild(jobs === undefined ? {} : { jobs })
+          started++
+        } else simulation.step()
+        for (const webhooks of senders) await webhooks.settled(backlog)
+      }
+      for (const webhooks of senders) await webhooks.settled()
+    },
+    live({ everyMs = 200, atOnce = 8, steps = 2 } = {}) {
+      const timer = setInterval(() => {
+        if (truth.alive.size < atOnce && random.chance(0.4)) simulation.startBuild()
+        const limit = Math.min(steps, truth.alive.size)
+        for (let i = 0; i < limit; i++) {
+          const build = random.choose([...truth.alive])
+          if (build) advance(truth, build, now(), mix)
+        }
+      }, everyMs)
+      const stop = () => clearInterval(timer)
+      stops.push(stop)
+      return stop
+    },
+    async stop() {
+      for (const stop of stops.splice(0).reverse()) await stop()
+    },
+  }
+  return simulation
+}
+
+function lastFinished(truth: Truth): Build | undefined {
+  const organization = truth.random.choose(truth.organizations)
+  if (!organization) return undefined
+  return truth
+    .buildsOf(organization)
+    .slice(-20)
+    .find((build) => build.finished_at !== null && !build.blocked && !truth.alive.has(build))
+}

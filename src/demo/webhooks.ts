@@ -1,0 +1,227 @@
+import { createHmac } from 'node:crypto'
+import { Agent as HttpAgent, request } from 'node:http'
+import { createRandom } from './random.ts'
+import { type Change, type Job, secretMark } from './shapes.ts'
+import type { Truth } from './truth.ts'
+
+export interface WebhookOptions {
+  url: string
+  /** The webhook's token: the key of the signature, or what is sent as it is in `token` mode. */
+  secret: string
+  mode?: 'signature' | 'token'
+  /** How many requests run at once; default 8. */
+  concurrency?: number
+  /** The share that gets lost, from 0 to 1; which ones follows from the seed. */
+  drop?: number
+  seed?: number | string
+  /** Decides each change instead of `drop`. */
+  choose?: (change: Change) => 'send' | 'drop' | 'twice'
+  /** How long an answer may take; Buildkite waits about 5 s. */
+  timeoutMs?: number
+}
+
+export interface WebhookStats {
+  /** Requests begun, lost changes not among them. */
+  sent: number
+  dropped: number
+  /** Answered with 2xx. */
+  accepted: number
+  /** Answers by status; `error` where there was none. */
+  answers: Record<string, number>
+}
+
+/** What was sent and how it was answered. */
+export interface SentWebhook {
+  event: string
+  request_id: string
+  body: string
+  /** 0 when no answer came. */
+  status: number
+}
+
+export interface Webhooks {
+  readonly stats: WebhookStats
+  /** Every request with its answer, in the order of the answers; only when `keep` is set, for it grows without end. */
+  readonly log: SentWebhook[]
+  keep: boolean
+  /** Where webhooks go from now on. */
+  url: string
+  drop: number
+  choose: ((change: Change) => 'send' | 'drop' | 'twice') | undefined
+  /** Nothing leaves until `resume`; changes wait. */
+  pause(): void
+  resume(): void
+  /** Sends the ping that Buildkite sends when the service's settings change. */
+  ping(): void
+  /** Resolves when at most `left` (default none) are neither sent and answered nor failed; at once while paused. */
+  settled(left?: number): Promise<void>
+  /** Lets go of the truth; what waits is forgotten, what runs is waited for. */
+  stop(): Promise<void>
+}
+
+interface Waiting {
+  event: string
+  render: () => Record<string, unknown>
+}
+
+/** Sends a webhook for every change of the truth, with the body as it is at dispatch. Nothing is ever sent again. */
+export function startWebhooks(truth: Truth, now: () => number, options: WebhookOptions): Webhooks {
+  const { concurrency = 8, timeoutMs = 5_000, mode = 'signature', secret } = options
+  const random = createRandom(`webhooks ${options.seed ?? 1}`)
+  const agent = new HttpAgent({ keepAlive: true, maxSockets: concurrency })
+  const queue: Waiting[] = []
+  let head = 0
+  let active = 0
+  let paused = false
+  let waiters: { left: number; resolve: () => void }[] = []
+  const sender = { id: truth.people[0].id, name: truth.people[0].name }
+
+  const webhooks: Webhooks = {
+    stats: { sent: 0, dropped: 0, accepted: 0, answers: {} },
+    log: [],
+    keep: false,
+    url: options.url,
+    drop: options.drop ?? 0,
+    choose: options.choose,
+    pause() {
+      paused = true
+    },
+    resume() {
+      paused = false
+      pump()
+    },
+    ping() {
+      const organization = truth.organizations[0]
+      const service = { id: random.uuid(now()), provider: 'webhook', settings: { url: webhooks.url } }
+      queue.push({ event: 'ping', render: () => ({ event: 'ping', service, organization, sender }) })
+      pump()
+    },
+    settled: (left = 0) =>
+      new Promise((resolve) => {
+        waiters.push({ left, resolve })
+        setImmediate(pump)
+      }),
+    async stop() {
+      unsubscribe()
+      queue.length = 0
+      head = 0
+      await webhooks.settled()
+      agent.destroy()
+    },
+  }
+
+  const unsubscribe = truth.onChange((change) => {
+    const fate = webhooks.choose?.(change) ?? (random.chance(webhooks.drop) ? 'drop' : 'send')
+    if (fate === 'drop') {
+      webhooks.stats.dropped++
+      return
+    }
+    const waiting = { event: change.event, render: () => renderChange(truth, change, sender) }
+    queue.push(waiting)
+    if (fate === 'twice') queue.push(waiting)
+    // Not at once: the function that told the change may still be changing the object, and Buildkite renders later too.
+    setImmediate(pump)
+  })
+
+  function pump(): void {
+    while (!paused && active < concurrency && head < queue.length) {
+      const next = queue[head++]
+      if (!next) break
+      active++
+      void dispatch(next).finally(() => {
+        active--
+        pump()
+      })
+    }
+    if (head === queue.length) {
+      queue.length = 0
+      head = 0
+    }
+    const left = active + (paused ? 0 : queue.length - head)
+    for (const waiter of waiters) if (left <= waiter.left) waiter.resolve()
+    waiters = waiters.filter((waiter) => left > waiter.left)
+  }
+
+  async function dispatch({ event, render }: Waiting): Promise<void> {
+    const body = JSON.stringify(render())
+    const requestId = random.uuid(now())
+    webhooks.stats.sent++
+    const proof: Record<string, string> =
+      mode === 'token'
+        ? { 'X-Buildkite-Token': secret }
+        : { 'X-Buildkite-Signature': signature(body, secret, Math.floor(now() / 1_000)) }
+    const status = await post(webhooks.url, agent, timeoutMs, body, {
+      'X-Buildkite-Event': event,
+      'X-Buildkite-Request': requestId,
+      ...proof,
+    })
+    if (status >= 200 && status < 300) webhooks.stats.accepted++
+    const name = status === 0 ? 'error' : String(status)
+    webhooks.stats.answers[name] = (webhooks.stats.answers[name] ?? 0) + 1
+    if (webhooks.keep) webhooks.log.push({ event, request_id: requestId, body, status })
+  }
+
+  return webhooks
+}
+
+/** The signature header's value; `timestamp` in seconds since the epoch. */
+function signature(body: string, secret: string, timestamp: number): string {
+  return `timestamp=${timestamp},signature=${createHmac('sha256', secret).update(`${timestamp}.${body}`).digest('hex')}`
+}
+
+/** The status of the answer, or 0 when none came in time. */
+function post(
+  url: string,
+  agent: HttpAgent,
+  timeoutMs: number,
+  body: string,
+  headers: Record<string, string>,
+): Promise<number> {
+  return new Promise((resolve) => {
+    const outgoing = request(
+      url,
+      {
+        method: 'POST',
+        agent,
+        signal: AbortSignal.timeout(timeoutMs),
+        headers: {
+          'Content-Type': 'application/json',
+          'Content-Length': Buffer.byteLength(body),
+          'User-Agent': 'Buildkite-Request',
+          Accept: '*/*',
+          'Accept-Encoding': 'gzip;q=1.0,deflate;q=0.6,identity;q=0.3',
+          ...headers,
+        },
+      },
+      (response) => {
+        response.resume()
+        response.on('close', () => resolve(response.statusCode ?? 0))
+      },
+    )
+    outgoing.on('error', () => resolve(0))
+    outgoing.end(body)
+  })
+}
+
+/** The body of a webhook: the build without jobs and env, and the pipeline beside it with all it should not tell. */
+export function renderChange(
+  truth: Truth,
+  change: Change,
+  sender: { id: string; name: string },
+): Record<string, unknown> {
+  const { event, build, job, agent } = change
+  if (agent) {
+    const running = truth.running.get(agent)
+    return { event, agent: { ...agent, job: running ? withoutAgent(running) : null }, sender }
+  }
+  if (!build) return { event, sender }
+  const { jobs: _, env: __, pipeline, ...rest } = build
+  const trimmed = { event, build: rest, pipeline, sender }
+  return job ? { ...trimmed, job: renderJob(job) } : trimmed
+}
+
+const withoutAgent = ({ agent: _, ...rest }: Extract<Job, { type: 'script' }>) => rest
+
+/** Old agents sent their token along; a mirror must not keep it. */
+const renderJob = (job: Job) =>
+  job.type === 'script' && job.agent ? { ...job, agent: { ...job.agent, access_token: `${secretMark}-agent` } } : job
