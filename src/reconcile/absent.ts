@@ -1,0 +1,187 @@
+import { eq, type SQL, sql } from 'drizzle-orm'
+import { slugsOf } from '../buildkite/urls.ts'
+import { absences, builds, pipelines } from '../database/schema.ts'
+import { BuildkiteError } from '../errors.ts'
+import { markDeleted } from '../mirror/apply.ts'
+import { HOUR, MINUTE } from '../time.ts'
+import type { ReconcileDeps, Source } from './deps.ts'
+import type { BuildKeeper, PageReport } from './pages.ts'
+import { refreshPipelines } from './pipelines.ts'
+import type { Span } from './spans.ts'
+
+/** The states of list 3. A limited build hides in `scheduled`; a blocked one waits for weeks and is not asked for. */
+export const OPEN_STATES = ['creating', 'scheduled', 'running', 'failing', 'canceling'] as const
+
+/** Which builds of the mirror the lists should have shown but did not. */
+export interface AbsentQuery {
+  /** Only builds created before this: the younger ones are in the created list, or will be soon. */
+  readonly createdBefore: Date
+  /** The cycle's start: what a webhook has changed since will be in the next cycle's lists. */
+  readonly observedBefore: Date
+  /** Builds that this cycle's lists held. */
+  readonly seen: ReadonlySet<string>
+  /** Spans that the backfill has yet to read: it will meet these builds by the hundred. */
+  readonly awaitingBackfill: readonly Span[]
+  /** How many builds to read at most; the others wait for the next cycle, oldest debt first. */
+  readonly limit: number
+}
+
+interface AbsentBuild extends Record<string, unknown> {
+  id: string
+  number: string
+  url: string | null
+  pipeline_id: string | null
+  slug: string | null
+  reads: number
+}
+
+/** What reading absent builds cost and found. */
+export interface AbsentReport {
+  readonly requests: number
+  /** Builds asked for. */
+  readonly reads: number
+  readonly pages: readonly PageReport[]
+}
+
+/** Milliseconds until an absent build is read again after its `reads`-th read: 1, 2, 4 … minutes, 6 hours at most. */
+export function backOff(reads: number): number {
+  return Math.min(6 * HOUR, MINUTE * 2 ** Math.max(0, reads - 1))
+}
+
+/**
+ * Reads, one by one, builds that the mirror holds as open or provisional and that no list of this cycle held. A 404 is recorded
+ * on the build; a build that Buildkite cannot show just now is tried again later: neither holds up the watermark.
+ * @throws BuildkiteError when the token is refused; StoreError.
+ */
+export async function readAbsent(
+  deps: ReconcileDeps,
+  source: Source,
+  keeper: BuildKeeper,
+  query: AbsentQuery,
+  signal?: AbortSignal,
+): Promise<AbsentReport> {
+  const asked = new Asked(deps, source, keeper, signal)
+  for (const build of await findAbsent(deps, source, query)) {
+    signal?.throwIfAborted()
+    const slug = build.slug ?? slugsOf(build.url).pipeline
+    if (slug === undefined || !deps.scope.pipeline(slug)) continue
+    const { status, state } = await asked.about(build, slug)
+    const open = state === undefined || OPEN_STATES.some((one) => one === state)
+    await remember(deps, source, build, status, !open)
+  }
+  return asked
+}
+
+/** What asking for builds one by one has cost and found so far. */
+class Asked {
+  requests = 0
+  reads = 0
+  readonly pages: PageReport[] = []
+  private pipelinesRefreshed = false
+  private readonly deps: ReconcileDeps
+  private readonly source: Source
+  private readonly keeper: BuildKeeper
+  private readonly signal: AbortSignal | undefined
+
+  constructor(deps: ReconcileDeps, source: Source, keeper: BuildKeeper, signal: AbortSignal | undefined) {
+    this.deps = deps
+    this.source = source
+    this.keeper = keeper
+    this.signal = signal
+  }
+
+  /** Reads one build and keeps what Buildkite says of it: `state` as it is now, or a `status` that says why there is none. */
+  async about(build: AbsentBuild, slug: string): Promise<{ status: number | null; state?: string | undefined }> {
+    const askedAt = new Date(this.deps.clock())
+    try {
+      const found = await this.read(build, slug)
+      if (found) return { status: 200, state: found.state ?? '' }
+      const pipeline = await this.pipelineOf(build)
+      if (pipeline.slug !== null && pipeline.slug !== slug) return await this.about(build, pipeline.slug)
+      await markDeleted(
+        this.deps.db,
+        'builds',
+        [build.id],
+        pipeline.gone ? 'pipeline_not_listed' : 'not_found',
+        askedAt,
+      )
+      return { status: 404 }
+    } catch (error) {
+      if (!(error instanceof BuildkiteError) || error.code !== 'unavailable') throw error
+      const where = { organization: this.source.slug, pipeline: slug, build: Number(build.number) }
+      this.deps.log.warn({ err: error, ...where }, 'Could not read a build; it will be tried again later.')
+      return { status: error.status ?? null }
+    }
+  }
+
+  private async read(build: AbsentBuild, slug: string) {
+    this.requests += 1
+    this.reads += 1
+    const { client, slug: organization } = this.source
+    const answer = await client.build(organization, slug, Number(build.number), 'absent', this.signal)
+    if (!answer) return undefined
+    const page = await this.keeper.keep([answer.value], answer.at)
+    this.pages.push(page)
+    // A pipeline deleted and made anew under its old slug counts from 1 again: the same URL, another build.
+    return page.facts.find(({ id }) => id === build.id)
+  }
+
+  /** Where a build that was not found may be now: a renamed pipeline's builds answer 404 under the old slug. */
+  private async pipelineOf({ pipeline_id }: AbsentBuild): Promise<{ slug: string | null; gone: boolean }> {
+    if (pipeline_id === null) return { slug: null, gone: false }
+    if (!this.pipelinesRefreshed) {
+      this.pipelinesRefreshed = true
+      this.requests += (await refreshPipelines(this.deps, this.source, this.signal)).requests
+    }
+    const [row] = await this.deps.db.select().from(pipelines).where(eq(pipelines.id, pipeline_id))
+    return { slug: row?.slug ?? null, gone: row?.deleted_at != null }
+  }
+}
+
+async function findAbsent({ db, clock }: ReconcileDeps, source: Source, query: AbsentQuery): Promise<AbsentBuild[]> {
+  const created = sql`coalesce(b.created_at, b.first_seen_at)`
+  const waiting: SQL[] = query.awaitingBackfill.map(
+    ({ from, to }) =>
+      sql`and not (${created} >= ${from.toISOString()}::timestamptz and ${created} < ${to.toISOString()}::timestamptz)`,
+  )
+  return db.execute<AbsentBuild>(sql`
+    select b.id, b.number, b.url, b.pipeline_id, p.slug, coalesce(a.reads, 0) as reads
+    from ${builds} b
+    left join ${pipelines} p on p.id = b.pipeline_id
+    left join ${absences} a on a.build_id = b.id
+    where b.organization_id = ${source.id} and b.deleted_at is null and b.number is not null
+      and (b.state in ${[...OPEN_STATES]} or b.verified_at is null or b.observed_at > b.verified_at)
+      and ${created} < ${query.createdBefore.toISOString()}::timestamptz
+      and b.observed_at < ${query.observedBefore.toISOString()}::timestamptz
+      and (a.next_read_at is null or a.next_read_at <= ${new Date(clock()).toISOString()}::timestamptz)
+      and b.id not in (select value::uuid from json_array_elements_text(${JSON.stringify([...query.seen])}::json))
+      ${sql.join(waiting, sql` `)}
+    order by a.next_read_at nulls first, ${created} desc
+    limit ${query.limit}`)
+}
+
+async function remember(
+  { db, clock }: ReconcileDeps,
+  source: Source,
+  build: AbsentBuild,
+  status: number | null,
+  settled: boolean,
+): Promise<void> {
+  if (settled) {
+    if (build.reads > 0) await db.delete(absences).where(eq(absences.build_id, build.id))
+    return
+  }
+  const reads = build.reads + 1
+  const now = clock()
+  const row = {
+    organization_id: source.id,
+    reads,
+    last_read_at: new Date(now),
+    next_read_at: new Date(now + backOff(reads)),
+    last_status: status,
+  }
+  await db
+    .insert(absences)
+    .values({ build_id: build.id, ...row })
+    .onConflictDoUpdate({ target: absences.build_id, set: row })
+}

@@ -1,0 +1,120 @@
+import type { Budget } from '../buildkite/budget.ts'
+import { type BuildkiteClient, type ClientOptions, createClient } from '../buildkite/client.ts'
+import type { Config } from '../config.ts'
+import type { Log } from '../log.ts'
+import type { Scope } from '../scope.ts'
+import { type Clock, MINUTE } from '../time.ts'
+import type { Source } from './deps.ts'
+import type { Problem } from './problem.ts'
+import { type InspectedToken, inspectToken } from './token.ts'
+
+/** What all tokens together give access to, as of the last look. */
+export interface Discovery {
+  /** One for each of BUILDKITE_API_TOKEN, in its order. */
+  readonly tokens: readonly InspectedToken[]
+  /** The organizations in scope that can be read, each by the first token that can. */
+  readonly sources: readonly Source[]
+  readonly problems: readonly Problem[]
+  /** Whether every token answered: only then does a missing organization mean anything. */
+  readonly complete: boolean
+}
+
+/** The tokens of one process and what they may read. */
+export interface Access {
+  /**
+   * What can be read, found out at most every ten minutes, or every minute while something is wrong. Never rejects for a fault of
+   * Buildkite: those are the discovery's problems. @throws the signal's reason, StoreError (the shared budget is in Postgres).
+   */
+  current(signal?: AbortSignal): Promise<Discovery>
+  /** The client for an organization by id; `undefined` when no token sees it. */
+  source(organizationId: string, signal?: AbortSignal): Promise<Source | undefined>
+  /** Says that a call was refused although the last look promised otherwise: look again within a minute. */
+  doubt(): void
+  /** What the last look found wrong; empty before the first. */
+  problems(): readonly Problem[]
+  close(): Promise<void>
+}
+
+export type AccessConfig = Pick<Config, 'apiTokens' | 'apiUrl' | 'httpsProxy' | 'noProxy'>
+
+export interface AccessDeps {
+  readonly budget: Budget
+  readonly scope: Scope
+  readonly log: Log
+  readonly clock: Clock
+  /** Passed to every client; for tests. */
+  readonly client?: Partial<ClientOptions>
+}
+
+const WELL_FOR = 10 * MINUTE
+const ILL_FOR = MINUTE - 1_000 // the task that looks runs every minute
+
+/** Opens a client for each token; nothing is asked yet. */
+export function openAccess(config: AccessConfig, deps: AccessDeps): Access {
+  const proxy = config.httpsProxy === undefined ? {} : { proxy: { url: config.httpsProxy, noProxy: config.noProxy } }
+  const { budget, log, clock } = deps
+  const clients = config.apiTokens.map((token) =>
+    createClient({ token, apiUrl: config.apiUrl, budget, log, clock, ...proxy, ...deps.client }),
+  )
+  let last: { at: number; discovery: Discovery } | undefined
+  let looking: Promise<Discovery> | undefined
+  let doubted = false
+
+  async function look(signal?: AbortSignal): Promise<Discovery> {
+    const tokens: InspectedToken[] = []
+    for (const [index, client] of clients.entries()) {
+      const label = clients.length === 1 ? 'token' : `token ${index + 1}`
+      const inspected = await inspectToken(label, client, deps.scope, clock(), signal)
+      // A token that cannot be asked just now keeps what it could do before: one 503 must not stop the hot cycles.
+      tokens.push(
+        inspected.answered ? inspected : { ...inspected, sources: last?.discovery.tokens[index]?.sources ?? [] },
+      )
+    }
+    const discovery = combineTokens(tokens)
+    last = { at: clock(), discovery }
+    doubted = false
+    return discovery
+  }
+
+  function fresh(): Discovery | undefined {
+    if (!last) return undefined
+    const good = last.discovery.complete && last.discovery.problems.length === 0 && !doubted
+    return clock() - last.at < (good ? WELL_FOR : ILL_FOR) ? last.discovery : undefined
+  }
+
+  return {
+    async current(signal) {
+      const known = fresh()
+      if (known) return known
+      looking ??= look(signal).finally(() => {
+        looking = undefined
+      })
+      return looking
+    },
+    async source(organizationId, signal) {
+      const { sources } = await this.current(signal)
+      return sources.find(({ id }) => id === organizationId)
+    },
+    doubt() {
+      doubted = true
+    },
+    problems: () => last?.discovery.problems ?? [],
+    async close() {
+      await Promise.all(clients.map((client: BuildkiteClient) => client.close()))
+    },
+  }
+}
+
+/** Puts together what each token may read: an organization goes to the first token that can read its builds. */
+export function combineTokens(tokens: readonly InspectedToken[]): Discovery {
+  const sources = new Map<string, Source>()
+  for (const token of tokens) {
+    for (const source of token.sources) if (!sources.has(source.id)) sources.set(source.id, source)
+  }
+  return {
+    tokens,
+    sources: [...sources.values()],
+    problems: tokens.flatMap(({ problems }) => problems),
+    complete: tokens.every(({ answered }) => answered),
+  }
+}

@@ -1,0 +1,49 @@
+import type { BuildkiteClient } from '../buildkite/client.ts'
+import type { Config } from '../config.ts'
+import type { Db } from '../database/connection.ts'
+import type { Log } from '../log.ts'
+import { inScope, type Scope } from '../scope.ts'
+import type { Clock } from '../time.ts'
+
+/** What every piece of reconciling works with. */
+export interface ReconcileDeps {
+  readonly db: Db
+  readonly log: Log
+  readonly clock: Clock
+  /** Which organizations and pipelines are to be mirrored. */
+  readonly scope: Scope
+  /** Whether env, pipeline configuration and steps are kept. */
+  readonly storeEnv: boolean
+  /** How many days of history are wanted. */
+  readonly backfillDays: number
+}
+
+/** An organization, and the client by which it can be read. */
+export interface Source {
+  /** Buildkite's UUID. */
+  readonly id: string
+  readonly slug: string
+  readonly client: BuildkiteClient
+}
+
+/** The settings that reconciling goes by. */
+export type ReconcileConfig = Pick<
+  Config,
+  | 'apiTokens'
+  | 'apiUrl'
+  | 'httpsProxy'
+  | 'noProxy'
+  | 'apiBudgetShare'
+  | 'organizations'
+  | 'pipelinesInclude'
+  | 'pipelinesExclude'
+  | 'storeEnv'
+  | 'backfillDays'
+  | 'reconcileIntervalMs'
+>
+
+/** What reconciling works with, made from the configuration. */
+export function reconcileDeps(config: ReconcileConfig, db: Db, log: Log, clock: Clock): ReconcileDeps {
+  const { storeEnv, backfillDays } = config
+  return { db, log, clock, scope: inScope(config), storeEnv, backfillDays }
+}

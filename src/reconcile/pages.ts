@@ -1,0 +1,114 @@
+import { and, eq, inArray } from 'drizzle-orm'
+import { z } from 'zod'
+import { slugsOf } from '../buildkite/urls.ts'
+import { builds as buildRows, pipelines, watermarks } from '../database/schema.ts'
+import { applyObservations, type MergeReport } from '../mirror/apply.ts'
+import { observeBuilds } from '../mirror/observe.ts'
+import { MINUTE } from '../time.ts'
+import type { ReconcileDeps, Source } from './deps.ts'
+import { refreshPipelines } from './pipelines.ts'
+
+/** What reconciling itself must know of a build; the rest is the mirror's business. */
+const buildFacts = z.object({
+  id: z.string(),
+  state: z.string().nullish(),
+  url: z.string().nullish(),
+  created_at: z.coerce.date().nullish().catch(null),
+})
+export type BuildFacts = z.infer<typeof buildFacts>
+
+/** What came of one page (or one build) of REST. */
+export interface PageReport {
+  /** Every build on the page, also those out of scope. */
+  readonly facts: readonly BuildFacts[]
+  /** Builds in scope. */
+  readonly read: number
+  /** Builds that the mirror did not have although Buildkite had had them for {@link WEBHOOK_GRACE}. */
+  readonly missing: number
+  /** Requests that refreshing the pipelines took besides. */
+  readonly requests: number
+  readonly merged: MergeReport
+}
+
+/** Only a build at least this old counts as missed: a younger one's webhook may still be on its way. */
+const WEBHOOK_GRACE = 2 * MINUTE
+/** A slug that the pipelines list does not know (a pipeline hidden from our user) is asked for no more often than this. */
+const PIPELINES_AGE = 5 * MINUTE
+
+/** Merges pages of builds of one organization into the mirror. */
+export interface BuildKeeper {
+  /** @throws StoreError, and BuildkiteError when pipelines had to be refreshed first. */
+  keep(builds: readonly unknown[], at: Date): Promise<PageReport>
+}
+
+/**
+ * A keeper for one cycle or window. With `exclude_pipeline` a build tells its pipeline by its URL alone; when that names a pipeline
+ * new to the mirror, the pipelines are read first, at most once a keeper.
+ */
+export function buildKeeper(deps: ReconcileDeps, source: Source): BuildKeeper {
+  let known: Set<string> | undefined
+  let refreshed = false
+
+  async function refreshFor(facts: readonly BuildFacts[]): Promise<number> {
+    if (refreshed) return 0
+    known ??= await knownSlugs(deps, source)
+    const slugs = known
+    const strangers = facts.filter(({ url }) => {
+      const slug = slugsOf(url).pipeline
+      return slug !== undefined && !slugs.has(slug)
+    })
+    if (strangers.length === 0) return 0
+    if (!(await worthRefreshing(deps, source, strangers))) return 0
+    refreshed = true
+    return (await refreshPipelines(deps, source)).requests
+  }
+
+  return {
+    async keep(builds, at) {
+      const all = builds.flatMap((raw) => {
+        const parsed = buildFacts.safeParse(raw)
+        return parsed.success ? [{ raw, facts: parsed.data }] : []
+      })
+      const wanted = all.filter(({ facts }) => deps.scope.pipeline(slugsOf(facts.url).pipeline ?? ''))
+      const requests = await refreshFor(wanted.map(({ facts }) => facts))
+      const missing = await countMissing(
+        deps,
+        wanted.map(({ facts }) => facts),
+        at,
+      )
+      const observed = observeBuilds(
+        wanted.map(({ raw }) => raw),
+        at,
+        { storeEnv: deps.storeEnv },
+      )
+      const merged = await applyObservations(deps.db, observed, new Date(deps.clock()))
+      return { facts: all.map(({ facts }) => facts), read: wanted.length, missing, requests, merged }
+    },
+  }
+}
+
+async function knownSlugs({ db }: ReconcileDeps, source: Source): Promise<Set<string>> {
+  const rows = await db.select({ slug: pipelines.slug }).from(pipelines).where(eq(pipelines.organization_id, source.id))
+  return new Set(rows.flatMap(({ slug }) => slug ?? []))
+}
+
+async function worthRefreshing(deps: ReconcileDeps, source: Source, strangers: readonly BuildFacts[]) {
+  const [row] = await deps.db
+    .select({ readAt: watermarks.pipelines_read_at })
+    .from(watermarks)
+    .where(eq(watermarks.organization_id, source.id))
+  const readAt = row?.readAt
+  if (!readAt || deps.clock() - readAt.getTime() > PIPELINES_AGE) return true
+  return strangers.some(({ created_at }) => created_at && created_at > readAt)
+}
+
+async function countMissing({ db }: ReconcileDeps, facts: readonly BuildFacts[], at: Date): Promise<number> {
+  const due = facts.filter(({ created_at }) => created_at && at.getTime() - created_at.getTime() > WEBHOOK_GRACE)
+  if (due.length === 0) return 0
+  const ids = due.map(({ id }) => id)
+  const held = await db
+    .select({ id: buildRows.id })
+    .from(buildRows)
+    .where(and(inArray(buildRows.id, ids)))
+  return new Set(ids).size - held.length
+}

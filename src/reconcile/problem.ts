@@ -1,0 +1,41 @@
+import { BuildkiteError, type BuildkiteErrorCode, messageOf, StoreError } from '../errors.ts'
+
+/** Something that keeps the mirror from being complete, told so that a person can mend it. */
+export interface Problem {
+  /** What it concerns: `token 1`, `organization acme`, `BUILDKITE_API_TOKEN`. */
+  readonly subject: string
+  readonly code: BuildkiteErrorCode | 'expires_soon' | 'store' | 'internal'
+  readonly message: string
+  readonly remedy: string
+}
+
+const remedies: Record<BuildkiteErrorCode, string> = {
+  invalid_credentials:
+    'Make a new API access token with the scopes read_builds, read_pipelines and read_organizations, and set BUILDKITE_API_TOKEN to it.',
+  invalid_permissions:
+    "Give the token the scopes read_builds, read_pipelines and read_organizations, and see that this machine's address is allowed.",
+  no_resources:
+    'Allow the token to use the organization, see that its user can see it, and check BUILDKITE_ORGANIZATIONS.',
+  rate_limited:
+    'Nothing to do: the service waits. If it lasts, lower API_BUDGET_SHARE or find who else uses the limit.',
+  unavailable:
+    'Nothing to do: it is tried again. If it lasts, check buildkitestatus.com, BUILDKITE_API_URL and HTTPS_PROXY.',
+}
+
+/** An error as a problem of `subject`. */
+export function problemOf(subject: string, error: unknown): Problem {
+  if (error instanceof BuildkiteError) {
+    return { subject, code: error.code, message: error.message, remedy: remedies[error.code] }
+  }
+  if (error instanceof StoreError) {
+    const remedy = 'Check that Postgres answers and has room; the work is tried again.'
+    return { subject, code: 'store', message: error.message, remedy }
+  }
+  const remedy = 'This is a fault of the service: please report it with the log around it.'
+  return { subject, code: 'internal', message: messageOf(error), remedy }
+}
+
+/** A problem found without an error, with the remedy that belongs to its code. */
+export function problem(subject: string, code: BuildkiteErrorCode, message: string): Problem {
+  return { subject, code, message, remedy: remedies[code] }
+}

@@ -1,0 +1,107 @@
+import { asc, eq, inArray, sql } from 'drizzle-orm'
+import { z } from 'zod'
+import { type Budget, type BudgetState, decide, learn, type ScopeState } from '../buildkite/budget.ts'
+import { asStoreError, type Db, type Transaction } from '../database/connection.ts'
+import { budgets } from '../database/schema.ts'
+import { pause, SECOND } from '../time.ts'
+
+const scopeState = z.object({
+  grants: z.array(z.number()),
+  limit: z.number().nullable(),
+  hold_until: z.number(),
+})
+
+/** How long to wait at most before looking again: an answer meanwhile may have shown a larger limit. */
+const LOOK_AGAIN = 2 * SECOND
+
+/**
+ * The budget that all replicas share, through rows of sync.budgets. It goes by the database's clock, so that replicas whose own
+ * clocks differ agree on what the last minute was.
+ * @throws StoreError from both methods when the database is away: without it no call is granted.
+ */
+export function sharedBudget(db: Db, share: number): Budget {
+  const lastTold = new Map<string, number>()
+  return {
+    async take(scopes, priority, signal) {
+      for (;;) {
+        signal?.throwIfAborted()
+        const waitMs = await withStates(db, scopes, (states, now) => {
+          const decision = decide(states, scopes, priority, now, share)
+          return decision.grant ? { states: decision.states, value: 0 } : { value: decision.waitMs }
+        })
+        if (waitMs === 0) return
+        await pause(Math.min(waitMs, LOOK_AGAIN), signal)
+      }
+    },
+    async report(scopes, seen) {
+      // Most answers say nothing new; only those that do are worth a write.
+      const told = learn({}, scopes, seen, 0)
+      const news = Object.entries(told).some(
+        ([scope, { limit, hold_until }]) => hold_until > 0 || (limit !== null && lastTold.get(scope) !== limit),
+      )
+      if (!news) return
+      await withStates(db, scopes, (states, now) => ({ states: learn(states, scopes, seen, now), value: undefined }))
+      for (const [scope, { limit }] of Object.entries(told)) if (limit !== null) lastTold.set(scope, limit)
+    },
+  }
+}
+
+type Step<T> = (states: BudgetState, now: number) => { states?: BudgetState; value: T }
+
+async function withStates<T>(db: Db, scopes: readonly string[], step: Step<T>): Promise<T> {
+  // Always in the same order, so that two replicas never wait for each other.
+  const sorted = [...new Set(scopes)].sort()
+  try {
+    return await db.transaction(async (tx) => {
+      const states = await lockStates(tx, sorted)
+      const now = await databaseNow(tx)
+      const { states: next, value } = step(states, now)
+      if (next) {
+        for (const scope of sorted) {
+          const state = next[scope]
+          if (!state || state === states[scope]) continue
+          await tx
+            .update(budgets)
+            .set({ state, updated_at: new Date(now) })
+            .where(eq(budgets.scope, scope))
+        }
+      }
+      return value
+    })
+  } catch (error) {
+    throw asStoreError(error, 'share the API budget')
+  }
+}
+
+async function lockStates(tx: Transaction, scopes: readonly string[]): Promise<Record<string, ScopeState>> {
+  const read = () =>
+    tx
+      .select()
+      .from(budgets)
+      .where(inArray(budgets.scope, [...scopes]))
+      .orderBy(asc(budgets.scope))
+      .for('update')
+  let rows = await read()
+  if (rows.length < scopes.length) {
+    const empty: ScopeState = { grants: [], limit: null, hold_until: 0 }
+    await tx
+      .insert(budgets)
+      .values(scopes.map((scope) => ({ scope, state: empty, updated_at: new Date(0) })))
+      .onConflictDoNothing()
+    rows = await read()
+  }
+  const states: Record<string, ScopeState> = {}
+  for (const { scope, state } of rows) {
+    const parsed = scopeState.safeParse(state)
+    if (parsed.success) states[scope] = parsed.data
+  }
+  return states
+}
+
+/** The time after the locks were had, not the transaction's start: another replica may have held them until now. */
+async function databaseNow(tx: Transaction): Promise<number> {
+  const [row] = await tx.execute<{ now: string }>(
+    sql`select floor(extract(epoch from clock_timestamp()) * 1000)::text as now`,
+  )
+  return Number(row?.now)
+}

@@ -1,0 +1,95 @@
+import { z } from 'zod'
+import type { AccessToken, BuildkiteClient, Read } from '../buildkite/client.ts'
+import { BuildkiteError } from '../errors.ts'
+import type { Scope } from '../scope.ts'
+import { DAY, formatDuration } from '../time.ts'
+import type { Source } from './deps.ts'
+import { type Problem, problem, problemOf } from './problem.ts'
+
+export const REQUIRED_SCOPES = ['read_builds', 'read_pipelines', 'read_organizations'] as const
+
+const WARN_BEFORE_EXPIRY = 7 * DAY
+
+/** What one token is, may do, and sees. */
+export interface InspectedToken {
+  /** How people know it: `token`, or `token 2` when there are several. */
+  readonly label: string
+  readonly token: AccessToken | undefined
+  readonly missingScopes: readonly string[]
+  /** Organizations in scope whose builds it may read. */
+  readonly sources: readonly Source[]
+  /** Every organization that it sees, as Buildkite wrote it, in scope or not. */
+  readonly organizations: readonly Read<unknown[]>[]
+  readonly problems: readonly Problem[]
+  /** False when Buildkite could not be asked, which says nothing about the token. */
+  readonly answered: boolean
+}
+
+const organizationFacts = z.object({ id: z.string(), slug: z.string() })
+
+/**
+ * Asks what a token is and sees: one request for the token, one for each page of its organizations.
+ * @throws the signal's reason, and StoreError from a shared budget; what Buildkite says becomes the result's problems.
+ */
+export async function inspectToken(
+  label: string,
+  client: BuildkiteClient,
+  scope: Scope,
+  now: number,
+  signal?: AbortSignal,
+): Promise<InspectedToken> {
+  const nothing = { label, token: undefined, missingScopes: [], sources: [], organizations: [] }
+  let token: AccessToken | undefined
+  try {
+    token = (await client.accessToken(signal)).value
+    const missingScopes = REQUIRED_SCOPES.filter((required) => !token?.scopes.includes(required))
+    const problems = [...scopeProblems(label, missingScopes), ...expiryProblems(label, token, now)]
+    if (missingScopes.includes('read_organizations')) {
+      return { ...nothing, token, missingScopes, problems, answered: true }
+    }
+    const organizations: Read<unknown[]>[] = []
+    for await (const page of client.organizations(signal)) organizations.push(page)
+    const seen = organizations.flatMap(({ value }) =>
+      value.flatMap((raw) => organizationFacts.safeParse(raw).data ?? []),
+    )
+    const wanted = seen.filter(({ slug }) => scope.organization(slug))
+    if (wanted.length === 0) problems.push(noOrganization(label, seen))
+    const sources = missingScopes.includes('read_builds') ? [] : wanted.map(({ id, slug }) => ({ id, slug, client }))
+    return { label, token, missingScopes, sources, organizations, problems, answered: true }
+  } catch (error) {
+    if (!(error instanceof BuildkiteError)) throw error
+    const answered = error.code !== 'unavailable' && error.code !== 'rate_limited'
+    return { ...nothing, token, problems: [problemOf(label, error)], answered }
+  }
+}
+
+function scopeProblems(label: string, missing: readonly string[]): Problem[] {
+  if (missing.length === 0) return []
+  const scopes = missing.length === 1 ? `scope ${missing[0]}` : `scopes ${missing.join(', ')}`
+  return [problem(label, 'invalid_permissions', `The API token lacks the ${scopes}.`)]
+}
+
+function expiryProblems(label: string, { expires_at }: AccessToken, now: number): Problem[] {
+  if (!expires_at) return []
+  const left = expires_at.getTime() - now
+  if (left <= 0) {
+    return [problem(label, 'invalid_credentials', `The API token expired at ${expires_at.toISOString()}.`)]
+  }
+  if (left > WARN_BEFORE_EXPIRY) return []
+  return [
+    {
+      subject: label,
+      code: 'expires_soon',
+      message: `The API token expires in ${formatDuration(left)}, at ${expires_at.toISOString()}.`,
+      remedy: 'Make a new token in time, add it to BUILDKITE_API_TOKEN, and remove the old one afterwards.',
+    },
+  ]
+}
+
+function noOrganization(label: string, seen: readonly { slug: string }[]): Problem {
+  const message =
+    seen.length === 0
+      ? 'The API token sees no organization.'
+      : `The API token sees ${seen.map(({ slug }) => slug).join(', ')}, none of which BUILDKITE_ORGANIZATIONS names.`
+  return problem(label, 'no_resources', message)
+}
