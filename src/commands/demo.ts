@@ -1,0 +1,226 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { openDatabase } from '../database/connection.ts'
+import { startEmbedded } from '../database/embedded.ts'
+import { type Api, demoToken } from '../demo/api.ts'
+import { createRandom, realClock } from '../demo/random.ts'
+import type { Build } from '../demo/shapes.ts'
+import { createSimulation, type Simulation } from '../demo/simulation.ts'
+import type { Webhooks } from '../demo/webhooks.ts'
+import { ConfigError } from '../errors.ts'
+import { createLog } from '../log.ts'
+import { pause, SECOND } from '../time.ts'
+import type { Command, Io, Values } from './command.ts'
+import { type Comparison, compare, isWhole } from './demo-comparison.ts'
+import { type DemoService, startDemoService } from './demo-service.ts'
+import { Screen, type Sight } from './demo-view.ts'
+import { count } from './terminal.ts'
+
+export const demo: Command = {
+  name: 'demo',
+  summary: 'watch the service mirror a simulated Buildkite',
+  about:
+    'Starts a simulated Buildkite organization with some history and builds that run while you watch, and beside it the real\n' +
+    'service with a PostgreSQL of its own. Some webhooks get lost on purpose; the reconciler finds what they would have told.\n' +
+    'Nothing is installed, nothing leaves this machine, and Ctrl-C leaves nothing behind.',
+  options: {
+    builds: { value: '<n>', about: 'builds of history to begin with (default 3000)' },
+    seconds: { value: '<s>', about: 'stop after so long, once the mirror is whole again (default: until Ctrl-C)' },
+    drop: { value: '<share>', about: 'share of webhooks that get lost, from 0 to 1 (default 0.1)' },
+    'rate-limit': { value: '<n>', about: "the API's requests a minute, or none (default 200)" },
+    seed: { value: '<text>', about: 'another seed is another Buildkite (default 1)' },
+    keep: { about: 'leave the database where it is at the end' },
+    json: { about: 'print nothing but a summary as JSON at the end' },
+  },
+  async run(values, io) {
+    const options = readOptions(values)
+    const stopping = new AbortController()
+    const release = onSignals(stopping, io)
+    try {
+      return await runDemo(options, io, stopping)
+    } finally {
+      release()
+    }
+  },
+}
+
+interface DemoOptions {
+  builds: number
+  seconds: number | undefined
+  drop: number
+  rateLimit: number | undefined
+  seed: string
+  keep: boolean
+  json: boolean
+}
+
+function readOptions(values: Values): DemoOptions {
+  const number = (name: string, fallback: number, from: number, to: number) => {
+    const given = values[name]
+    const value = given === undefined ? fallback : Number(given)
+    if (given !== '' && value >= from && value <= to) return value
+    throw new ConfigError(`--${name} is "${given}". Use a number from ${from} to ${to}.`)
+  }
+  return {
+    builds: Math.trunc(number('builds', 3_000, 0, 200_000)),
+    seconds: values.seconds === undefined ? undefined : number('seconds', 0, 1, 86_400),
+    drop: number('drop', 0.1, 0, 1),
+    rateLimit: values['rate-limit'] === 'none' ? undefined : number('rate-limit', 200, 1, 1_000_000),
+    seed: typeof values.seed === 'string' ? values.seed : '1',
+    keep: values.keep === true,
+    json: values.json === true,
+  }
+}
+
+/** The first signal asks for an orderly end, the second one ends at once. */
+function onSignals(stopping: AbortController, io: Io): () => void {
+  const onSignal = () => {
+    if (stopping.signal.aborted) process.exit(130)
+    io.stderr.write('\nStopping …\n')
+    stopping.abort()
+  }
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal)
+  return () => process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
+}
+
+async function runDemo(options: DemoOptions, io: Io, stopping: AbortController): Promise<number> {
+  const say = (text: string) => options.json || io.stdout.write(`${text}\n`)
+  const folder = await mkdtemp(join(tmpdir(), 'buildkite-mirror-demo-'))
+  // Undone in reverse, whatever happens in between.
+  const undo: (() => Promise<unknown>)[] = []
+  if (!options.keep) undo.push(() => rm(folder, { recursive: true, force: true }))
+  try {
+    say('Starting PostgreSQL …')
+    const embedded = await startEmbedded(folder, createLog('warn'))
+    undo.push(() => embedded.stop())
+    const simulation = createSimulation({ seed: options.seed, clock: realClock })
+    undo.push(() => simulation.stop())
+    simulation.writeHistory({ builds: options.builds, days: 30 })
+    const api = await simulation.startApi({ limits: { organization: options.rateLimit, user: options.rateLimit } })
+    const secret = createRandom(`${options.seed} ${Date.now()}`).hex(32)
+    say('Starting the service …')
+    const service = await startDemoService(
+      {
+        databaseUrl: embedded.url,
+        apiUrl: api.url,
+        token: demoToken.token,
+        secret,
+        logFile: join(folder, 'service.log'),
+        dataDir: folder,
+      },
+      stopping.signal,
+    )
+    const killAtExit = () => service.kill()
+    process.once('exit', killAtExit)
+    undo.push(async () => {
+      const how = await service.stop(20 * SECOND)
+      process.off('exit', killAtExit)
+      say(how === 'gracefully' ? 'The service has stopped.' : 'The service had to be killed.')
+    })
+    say(
+      `\nLook for yourself while it runs:\n\n  psql '${embedded.url}' -c 'select state, count(*) from buildkite.builds group by 1'\n`,
+    )
+    return await watch({ options, io, stopping: stopping.signal, simulation, api, service, secret, url: embedded.url })
+  } catch (error) {
+    if (stopping.signal.aborted) return 0
+    throw error
+  } finally {
+    for (const step of undo.reverse()) await step()
+    if (options.keep) say(`Kept: DATA_DIR=${folder} (the log of the service is service.log in it)`)
+  }
+}
+
+interface Watching {
+  options: DemoOptions
+  io: Io
+  stopping: AbortSignal
+  simulation: Simulation
+  api: Api
+  service: DemoService
+  secret: string
+  url: string
+}
+
+async function watch(watching: Watching): Promise<number> {
+  const { options, io, stopping, simulation, api, service } = watching
+  const { truth } = simulation
+  const started = Date.now()
+  const lost = new Set<Build>()
+  const chance = createRandom(`lost ${options.seed}`)
+  const webhooks = simulation.startWebhooks({
+    url: service.webhookUrl,
+    secret: watching.secret,
+    choose({ build }) {
+      if (!chance.chance(options.drop)) return 'send'
+      if (build) lost.add(build)
+      return 'drop'
+    },
+  })
+  webhooks.ping()
+  for (const agent of truth.agents) truth.tell({ event: 'agent.connected', agent }, started)
+  const stopLive = simulation.live()
+
+  const database = openDatabase(watching.url, { name: 'buildkite-mirror demo', connections: 2 })
+  const screen = new Screen(io.stdout)
+  let death: string | undefined
+  void service.died.then((how) => {
+    death = how
+  })
+  let comparison: Comparison | undefined
+  const look = async (doing: string, last = false) => {
+    comparison = await compare(database.db, truth, lost).catch(() => comparison)
+    if (options.json) return
+    screen.show(sightOf(doing, started, comparison, webhooks, api), last)
+  }
+  try {
+    const end = options.seconds === undefined ? Number.POSITIVE_INFINITY : started + options.seconds * SECOND
+    while (!stopping.aborted && death === undefined && Date.now() < end) {
+      await look('builds come and go')
+      await pause(io.stdout.isTTY ? 500 : SECOND, stopping)
+    }
+    stopLive()
+    if (!stopping.aborted && death === undefined) {
+      await simulation.play()
+      const patience = Date.now() + 2 * 60 * SECOND
+      do {
+        await look('all builds have ended; the reconciler finds what got lost')
+        await pause(500, stopping)
+      } while (!isWhole(comparison) && Date.now() < patience && !stopping.aborted && death === undefined)
+    }
+    await look('the end', true)
+  } finally {
+    stopLive()
+    await webhooks.stop()
+    await database.close(SECOND)
+  }
+  if (death !== undefined && !stopping.aborted) throw new Error(death)
+  return conclude(watching, sightOf('the end', started, comparison, webhooks, api))
+}
+
+function sightOf(
+  doing: string,
+  started: number,
+  comparison: Comparison | undefined,
+  webhooks: Webhooks,
+  api: Api,
+): Sight {
+  const now = Date.now()
+  const limited = api.requests.filter(({ status }) => status === 429).length
+  const requests = { total: api.requests.length, limited }
+  return { elapsedMs: now - started, doing, comparison, webhooks: webhooks.stats, requests, now }
+}
+
+/** The last words, and the exit code: a run with an end of its own fails when the mirror is not whole then. */
+function conclude({ options, io, stopping }: Watching, sight: Sight): number {
+  const whole = isWhole(sight.comparison)
+  const { comparison, webhooks, requests, elapsedMs } = sight
+  if (options.json) {
+    io.stdout.write(`${JSON.stringify({ whole, elapsed_ms: elapsedMs, ...comparison, webhooks, requests }, null, 2)}\n`)
+  } else if (whole) {
+    io.stdout.write(`\nThe mirror equals the simulated Buildkite; ${count(webhooks.dropped)} webhooks were lost.\n`)
+  } else if (!stopping.aborted) {
+    io.stdout.write('\nThe mirror does not equal the simulated Buildkite. Run with --keep and look into service.log.\n')
+  }
+  return whole || stopping.aborted ? 0 : 1
+}
