@@ -1,0 +1,139 @@
+import { asc, count, eq, gte, max } from 'drizzle-orm'
+import type { Config, Role } from '../config.ts'
+import { asStoreError, type Database, type Db } from '../database/connection.ts'
+import { pendingMigrations } from '../database/migrate.ts'
+import { type DeliveryStatus, deliveries } from '../database/schema.ts'
+import { ConfigError } from '../errors.ts'
+import type { Queues, RunningWorker } from '../queue/queues.ts'
+import { type Clock, DAY, DeadlineError, SECOND, withDeadline } from '../time.ts'
+
+/** Something wrong on Buildkite's side of us: a token refused, a scope missing, an organization out of sight. */
+export interface Problem {
+  readonly code: string
+  readonly message: string
+}
+
+/** What health, status and metrics look at. `running` tells what this process started; all of it is read, never changed. */
+export interface Watched {
+  readonly config: Pick<Config, 'roles' | 'webhookSecrets' | 'webhookAuth' | 'apiTokens'>
+  readonly database: Database
+  readonly databaseKind: 'external' | 'embedded'
+  readonly queues: Queues
+  readonly workers: readonly RunningWorker[]
+  /** What the reconciler cannot do at present. */
+  problems(): readonly Problem[]
+  /** How far each organization is covered (`coverage` of reconcile/, bound to the database). */
+  coverage(): Promise<readonly Coverage[]>
+  /** Whether the process is closing. */
+  closing(): boolean
+  readonly clock: Clock
+}
+
+/** The part of an organization's coverage that the metrics need. */
+export interface Coverage {
+  readonly slug: string | null
+  readonly watermark: Date | null
+}
+
+/** One question answered, or why it was not. */
+export type Answer<T> = { ok: true; value: T } | { ok: false; why: string }
+
+/** What readiness is decided on. */
+export interface Facts {
+  readonly roles: ReadonlySet<Role>
+  readonly closing: boolean
+  /** The number of migrations that the database lacks. */
+  readonly database: Answer<number>
+  /** Warnings of the queue's store. */
+  readonly queue: Answer<readonly string[]>
+  /** The age of the oldest delivery not yet applied; undefined when none waits or the database does not say. */
+  readonly oldestPendingMs: number | undefined
+  /** For how long the worst worker of this process has made no progress; undefined when it runs none. */
+  readonly idleMs: number | undefined
+  readonly problems: readonly Problem[]
+}
+
+const PATIENCE = SECOND
+
+/** Gathers what readiness is decided on, in little more than a second whatever is broken. */
+export async function gatherFacts(watched: Watched): Promise<Facts> {
+  const { database, queues, clock } = watched
+  const [migrations, queue, oldest] = await Promise.all([
+    ask('The database', () => pendingMigrations(database.db)),
+    ask('The queue', () => queues.check()),
+    ask('The inbox', () => oldestPending(database.db)),
+  ])
+  const progress = watched.workers.map((worker) => worker.lastProgressAt)
+  return {
+    roles: watched.config.roles,
+    closing: watched.closing(),
+    database: migrations,
+    queue,
+    oldestPendingMs: oldest.ok && oldest.value ? Math.max(0, clock() - oldest.value.getTime()) : undefined,
+    idleMs: progress.length > 0 ? clock() - Math.min(...progress) : undefined,
+    problems: watched.problems(),
+  }
+}
+
+/** Asks with a deadline of a second; never rejects. `whom` begins a sentence: "The queue". */
+export async function ask<T>(whom: string, question: () => Promise<T>): Promise<Answer<T>> {
+  try {
+    return { ok: true, value: await withDeadline(question(), PATIENCE, whom) }
+  } catch (error) {
+    // Anything else may be Drizzle's, whose messages hold SQL and parameters.
+    const plain = error instanceof ConfigError || error instanceof DeadlineError
+    return { ok: false, why: plain ? error.message : asStoreError(error, `ask ${whom.toLowerCase()}`).message }
+  }
+}
+
+/** When the oldest delivery that still waits was received. */
+async function oldestPending(db: Db): Promise<Date | undefined> {
+  const rows = await db
+    .select({ received_at: deliveries.received_at })
+    .from(deliveries)
+    .where(eq(deliveries.status, 'pending'))
+    .orderBy(asc(deliveries.id))
+    .limit(1)
+  return rows[0]?.received_at
+}
+
+/** The inbox in figures. */
+export interface InboxFigures {
+  pending: number
+  failed: number
+  oldest_pending_seconds: number
+  last_received_at: Date | null
+  /** Of the deliveries received in the last 24 hours. */
+  day: Partial<Record<DeliveryStatus, number>>
+}
+
+/** Counts the inbox, at the time `now` in milliseconds. */
+export async function inboxFigures(db: Db, now: number): Promise<InboxFigures> {
+  const [waiting, oldest, [last], byStatus] = await Promise.all([
+    pendingAndFailed(db),
+    oldestPending(db),
+    db.select({ at: max(deliveries.received_at) }).from(deliveries),
+    db
+      .select({ status: deliveries.status, n: count() })
+      .from(deliveries)
+      .where(gte(deliveries.received_at, new Date(now - DAY)))
+      .groupBy(deliveries.status),
+  ])
+  const day: Partial<Record<DeliveryStatus, number>> = {}
+  for (const { status, n } of byStatus) day[status] = n
+  return {
+    ...waiting,
+    oldest_pending_seconds: oldest ? Math.max(0, now - oldest.getTime()) / SECOND : 0,
+    last_received_at: last?.at ?? null,
+    day,
+  }
+}
+
+/** How many deliveries wait, and how many could not be applied; both by partial indexes. */
+export async function pendingAndFailed(db: Db): Promise<{ pending: number; failed: number }> {
+  const [pending, failed] = await Promise.all([
+    db.$count(deliveries, eq(deliveries.status, 'pending')),
+    db.$count(deliveries, eq(deliveries.status, 'failed')),
+  ])
+  return { pending, failed }
+}

@@ -1,0 +1,45 @@
+import {
+  type FastifyBaseLogger,
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  fastify,
+  LogController,
+} from 'fastify'
+import type { Log } from '../log.ts'
+import { SECOND } from '../time.ts'
+
+/**
+ * A Fastify instance with what both listeners share: every timeout set, errors as small JSON, and a log of our own faults only
+ * (requests, headers and bodies are never logged). It does not listen yet.
+ */
+export function buildListener(log: Log): FastifyInstance {
+  const logger: FastifyBaseLogger = log
+  const app = fastify({
+    loggerInstance: logger,
+    logController: new LogController({ disableRequestLogging: true }),
+    // Whoever stands before us is the client; X-Forwarded-For can be written by anyone.
+    trustProxy: false,
+    return503OnClosing: true,
+    // The webhook's route sets its own; no other takes a body.
+    bodyLimit: 64 * 1024,
+    connectionTimeout: 30 * SECOND,
+    requestTimeout: 10 * SECOND,
+    keepAliveTimeout: 65 * SECOND,
+    // Node looks for connections beyond their time every 30 s unless told otherwise, which would make 10 s up to 40.
+    http: { headersTimeout: 5 * SECOND, connectionsCheckingInterval: SECOND },
+  })
+  app.setErrorHandler((error: FastifyError, _request, reply) => {
+    const status = error.statusCode ?? reply.statusCode
+    if (status >= 400 && status < 500) return reply.code(status).send({ error: error.message })
+    log.error({ err: error }, 'A request failed.')
+    return reply.code(status === 503 ? 503 : 500).send({ error: 'Something failed here. The log says what.' })
+  })
+  return app
+}
+
+/** The answer to whatever has no route. */
+export function nothingHere(_request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  return reply.code(404).send({ error: 'There is nothing here.' })
+}

@@ -1,0 +1,42 @@
+import rateLimit from '@fastify/rate-limit'
+import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
+import type { Log } from '../log.ts'
+import { MINUTE, SECOND } from '../time.ts'
+import type { Facts } from './facts.ts'
+import { healthRoutes } from './health.ts'
+import { buildListener, nothingHere } from './listener.ts'
+import type { Meters } from './metrics.ts'
+
+export interface PublicDeps {
+  readonly log: Log
+  /** The route of `POST /webhooks/buildkite`; undefined in a process that does not receive. */
+  readonly webhooks: FastifyPluginAsync | undefined
+  /** What readiness is decided on, cached. */
+  readonly facts: () => Promise<Facts>
+  /** Told how long each webhook request took (`answer_seconds`). */
+  readonly on?: Meters['on']
+}
+
+/** Someone who looks for what is not there may do so so often a minute. */
+const STRAYS_PER_MINUTE = 60
+
+/** Builds the listener that faces the internet: the webhook and the two health checks, and nothing else. It does not listen yet. */
+export async function buildPublicApp(deps: PublicDeps): Promise<FastifyInstance> {
+  const app = buildListener(deps.log)
+  await app.register(async (strays) => {
+    // Not for every route: a limit by address would refuse authentic deliveries, which all come from a few addresses.
+    await strays.register(rateLimit, { global: false })
+    const limit = strays.rateLimit({ max: STRAYS_PER_MINUTE, timeWindow: MINUTE })
+    strays.setNotFoundHandler({ preHandler: limit }, nothingHere)
+  })
+  healthRoutes(app, deps.facts)
+  const { webhooks, on } = deps
+  // In a context of its own: it takes bodies raw, and no other route should.
+  if (webhooks) {
+    await app.register(async (own) => {
+      own.addHook('onResponse', async (_request, reply) => on?.('answer_seconds', reply.elapsedTime / SECOND))
+      await webhooks(own, {})
+    })
+  }
+  return app
+}

@@ -1,0 +1,103 @@
+import { readFileSync } from 'node:fs'
+import { z } from 'zod'
+import type { Role } from '../config.ts'
+import type { QueueDepth } from '../queue/queues.ts'
+import { SECOND } from '../time.ts'
+import {
+  type Answer,
+  ask,
+  type Coverage,
+  type Facts,
+  type InboxFigures,
+  inboxFigures,
+  type Problem,
+  type Watched,
+} from './facts.ts'
+import { type HealthStatus, readiness } from './health.ts'
+
+/** What `/status` answers. A part that could not be read within a second is null, and `reasons` says why. Never holds a secret. */
+export interface Status {
+  version: string
+  status: HealthStatus
+  reasons: readonly string[]
+  roles: readonly Role[]
+  started_at: string
+  uptime_seconds: number
+  database: { kind: 'external' | 'embedded'; ok: boolean; pending_migrations: number | null }
+  queue: {
+    backend: 'redis' | 'postgres'
+    ok: boolean
+    warnings: readonly string[]
+    depth: Record<string, QueueDepth> | null
+  }
+  webhooks: { on: boolean; auth: string; why: string | null }
+  reconciler: { on: boolean; why: string | null }
+  deliveries: InboxFigures | null
+  organizations: readonly Coverage[] | null
+  problems: readonly Problem[]
+}
+
+const startedAt = Date.now() - process.uptime() * SECOND
+
+/** Reads the whole status, in little more than a second whatever is broken. */
+export async function readStatus(watched: Watched, facts: Facts): Promise<Status> {
+  const { config, clock } = watched
+  const [depth, inbox, coverage] = await Promise.all([
+    ask('The queue', () => watched.queues.depth()),
+    ask('The inbox', () => inboxFigures(watched.database.db, clock())),
+    ask('The coverage', () => watched.coverage()),
+  ])
+  const { status, reasons } = readiness(facts)
+  return {
+    version: programVersion(),
+    status,
+    reasons: [...new Set([...reasons, ...[depth, inbox, coverage].flatMap(whyNot)])],
+    roles: [...config.roles],
+    started_at: new Date(startedAt).toISOString(),
+    uptime_seconds: Math.round((clock() - startedAt) / SECOND),
+    database: {
+      kind: watched.databaseKind,
+      ok: facts.database.ok,
+      pending_migrations: facts.database.ok ? facts.database.value : null,
+    },
+    queue: {
+      backend: watched.queues.backend,
+      ok: facts.queue.ok,
+      warnings: facts.queue.ok ? facts.queue.value : [],
+      depth: depth.ok ? depth.value : null,
+    },
+    webhooks: webhooksStatus(config),
+    reconciler: reconcilerStatus(config),
+    deliveries: inbox.ok ? inbox.value : null,
+    organizations: coverage.ok ? coverage.value : null,
+    problems: facts.problems,
+  }
+}
+
+const whyNot = (answer: Answer<unknown>) => (answer.ok ? [] : [answer.why])
+
+function webhooksStatus(config: Watched['config']): Status['webhooks'] {
+  const why = !config.roles.has('web')
+    ? 'ROLES does not name web.'
+    : config.webhookSecrets.length === 0
+      ? 'WEBHOOK_SECRET is not set: webhooks are answered with 503.'
+      : null
+  return { on: why === null, auth: config.webhookAuth, why }
+}
+
+function reconcilerStatus(config: Watched['config']): Status['reconciler'] {
+  const why = !config.roles.has('reconciler')
+    ? 'ROLES does not name reconciler.'
+    : config.apiTokens.length === 0
+      ? 'BUILDKITE_API_TOKEN is not set: nothing is read from the REST API, and what webhooks miss stays missing.'
+      : null
+  return { on: why === null, why }
+}
+
+const packageFile = z.object({ version: z.string() })
+
+/** This program's version, from its package.json: two folders up from src/http/ and dist/http/ alike. */
+function programVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  return packageFile.parse(JSON.parse(text)).version
+}

@@ -1,0 +1,93 @@
+import { messageOf } from './errors.ts'
+import type { Log } from './log.ts'
+import { type Clock, formatDuration, SECOND, withDeadline } from './time.ts'
+
+/** All closers together never take longer: Kubernetes and Docker kill after 30 s and 10 s, and we prefer to leave by ourselves. */
+const TOTAL = 25 * SECOND
+/** npm passes a Ctrl-C on to a child that the terminal has already told: the echo is not the user's second wish. */
+const ECHO = 250
+
+/** Closes what the process opened, in order, within a bounded time even when what it talks to is gone. */
+export interface Shutdown {
+  /** Appends a closer; closers run one after another in the order in which they were added. */
+  add(name: string, close: (deadlineMs: number) => Promise<void> | void, deadlineMs: number): void
+  /**
+   * Runs every closer once; a second call waits for the first. A closer that fails or overruns is logged and passed by.
+   * Resolves with the exit code: 0, or 1 when `cause` (what made the process give up) is given. Takes 25 s at most.
+   */
+  run(reason: string, cause?: unknown): Promise<number>
+  /** From now on SIGTERM, SIGINT and uncaught errors run the closers and exit; a second signal exits 1 at once. */
+  install(): void
+  /** Aborted as soon as closing begins. */
+  readonly signal: AbortSignal
+}
+
+interface Closer {
+  name: string
+  close: (deadlineMs: number) => Promise<void> | void
+  deadlineMs: number
+}
+
+/** Makes the process's shutdown; `clock` in milliseconds, monotonic by default. */
+export function createShutdown(log: Log, clock: Clock = () => performance.now()): Shutdown {
+  const closers: Closer[] = []
+  const begun = new AbortController()
+  let running: Promise<number> | undefined
+
+  async function closeAll(reason: string, cause: unknown): Promise<number> {
+    const start = clock()
+    if (cause === undefined) log.info({ reason }, `Shutting down (${reason}).`)
+    else log.fatal({ reason, err: cause }, `Shutting down (${reason}): ${messageOf(cause)}`)
+    begun.abort()
+    for (const closer of closers) {
+      const deadline = Math.max(0, Math.min(closer.deadlineMs, start + TOTAL - clock()))
+      await closeOne(closer, deadline, log)
+    }
+    log.info(`Shut down in ${formatDuration(clock() - start)}.`)
+    return cause === undefined ? 0 : 1
+  }
+
+  const shutdown: Shutdown = {
+    signal: begun.signal,
+    add(name, close, deadlineMs) {
+      closers.push({ name, close, deadlineMs })
+    },
+    run(reason, cause) {
+      running ??= closeAll(reason, cause)
+      return running
+    },
+    install() {
+      let firstAt: number | undefined
+      const exit = (code: number) => process.exit(code)
+      const onSignal = (signal: NodeJS.Signals) => {
+        if (firstAt === undefined) {
+          firstAt = clock()
+          void shutdown.run(signal).then(exit)
+        } else if (clock() - firstAt > ECHO) {
+          log.warn(`${signal} again: leaving without waiting.`)
+          exit(1)
+        }
+      }
+      process.on('SIGTERM', onSignal)
+      process.on('SIGINT', onSignal)
+      const onFatal = (error: unknown) => {
+        if (running) log.error({ err: error }, 'An error while shutting down.')
+        else void shutdown.run('uncaught error', error ?? new Error('unknown')).then(exit)
+      }
+      process.on('uncaughtException', onFatal)
+      process.on('unhandledRejection', onFatal)
+    },
+  }
+  return shutdown
+}
+
+async function closeOne(closer: Closer, deadlineMs: number, log: Log): Promise<void> {
+  try {
+    // Started even when no time is left: most closers do their work in the first moment.
+    const closing = Promise.resolve(closer.close(deadlineMs))
+    await withDeadline(closing, deadlineMs, `Closing ${closer.name}`)
+    log.debug(`Closed ${closer.name}.`)
+  } catch (error) {
+    log.warn({ err: error }, `${closer.name} was left as it is: ${messageOf(error)}`)
+  }
+}

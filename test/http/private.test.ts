@@ -1,0 +1,199 @@
+import type { FastifyInstance } from 'fastify'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { type Database, openDatabase } from '../../src/database/connection.ts'
+import { deliveries } from '../../src/database/schema.ts'
+import { gatherFacts, type Watched } from '../../src/http/facts.ts'
+import { watchGauges } from '../../src/http/gauges.ts'
+import { createMeters } from '../../src/http/metrics.ts'
+import { bearsToken, buildPrivateApp, isLoopbackHost } from '../../src/http/private.ts'
+import { readStatus, type Status } from '../../src/http/status.ts'
+import { createLog } from '../../src/log.ts'
+import { openQueues, type Queues } from '../../src/queue/queues.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+
+const log = createLog('silent')
+let home: TestDatabase
+let database: Database
+let queues: Queues
+let app: FastifyInstance | undefined
+
+beforeAll(async () => {
+  home = await createTestDatabase()
+  database = openDatabase(home.url, { name: 'http test' })
+  queues = await openQueues({ redisUrl: undefined, databaseUrl: home.url }, log)
+})
+
+afterEach(async () => {
+  await app?.close()
+  await database.db.delete(deliveries)
+})
+
+afterAll(async () => {
+  await queues.close(2_000)
+  await database.close()
+  await home.drop()
+})
+
+function watched(over: Partial<Watched> = {}): Watched {
+  return {
+    config: {
+      roles: new Set(['web', 'worker', 'reconciler']),
+      webhookSecrets: ['hunter2-webhook'],
+      webhookAuth: 'signature',
+      apiTokens: ['hunter2-token'],
+    },
+    database,
+    databaseKind: 'external',
+    queues,
+    workers: [],
+    problems: () => [],
+    coverage: async () => [{ slug: 'acme', watermark: new Date(Date.now() - 60_000) }],
+    closing: () => false,
+    clock: Date.now,
+    ...over,
+  }
+}
+
+async function build(parts: Watched, adminToken?: string) {
+  const meters = createMeters()
+  watchGauges(meters, parts)
+  app = await buildPrivateApp({
+    log,
+    config: { adminHost: '127.0.0.1', adminToken },
+    status: async () => readStatus(parts, await gatherFacts(parts)),
+    meters,
+  })
+  return app
+}
+
+const delivery = (key: string, status: 'pending' | 'failed' | 'applied', age: number) => {
+  const at = new Date(Date.now() - age)
+  return { key, event: 'ping', received_at: at, observed_at: at, status, payload: '{}' }
+}
+
+describe('/status', () => {
+  it('tells how everything stands, without a secret in it', async () => {
+    await database.db
+      .insert(deliveries)
+      .values([delivery('a', 'pending', 5_000), delivery('b', 'failed', 9_000), delivery('c', 'applied', 90_000_000)])
+    const answer = await (await build(watched())).inject('/status')
+    expect(answer.statusCode).toBe(200)
+    expect(answer.headers['cache-control']).toBe('no-store')
+    expect(answer.body).not.toContain('hunter2')
+    const status = answer.json<Status>()
+    expect(status).toMatchObject({
+      status: 'ok',
+      reasons: [],
+      roles: ['web', 'worker', 'reconciler'],
+      database: { kind: 'external', ok: true, pending_migrations: 0 },
+      queue: { backend: 'postgres', ok: true, depth: { deliveries: { waiting: 0 } } },
+      webhooks: { on: true, auth: 'signature', why: null },
+      reconciler: { on: true, why: null },
+      deliveries: { pending: 1, failed: 1, day: { pending: 1, failed: 1 } },
+      organizations: [{ slug: 'acme' }],
+      problems: [],
+    })
+    expect(status.version).toMatch(/^\d+\.\d+\.\d+/)
+    expect(status.deliveries?.oldest_pending_seconds).toBeGreaterThan(4)
+  })
+
+  it('says what is off and why', async () => {
+    const config = { ...watched().config, webhookSecrets: [], apiTokens: [] }
+    const status = (await (await build(watched({ config }))).inject('/status')).json<Status>()
+    expect(status.webhooks.why).toContain('WEBHOOK_SECRET is not set')
+    expect(status.reconciler.why).toContain('BUILDKITE_API_TOKEN is not set')
+  })
+
+  it('shows what Buildkite refuses', async () => {
+    const problems = () => [{ code: 'invalid_credentials', message: 'The token is refused.' }]
+    const status = (await (await build(watched({ problems }))).inject('/status')).json<Status>()
+    expect(status).toMatchObject({
+      status: 'degraded',
+      reasons: ['The token is refused.'],
+      problems: [{ code: 'invalid_credentials' }],
+    })
+  })
+
+  it('answers within two seconds when Postgres is gone, saying so', async () => {
+    const gone = openDatabase('postgres://nobody:hunter2@127.0.0.1:1/none', { name: 'http test' })
+    const begun = performance.now()
+    const answer = await (await build(watched({ database: gone }))).inject('/status')
+    expect(performance.now() - begun).toBeLessThan(2_500)
+    expect(answer.statusCode).toBe(200)
+    expect(answer.body).not.toContain('hunter2')
+    const status = answer.json<Status>()
+    expect(status).toMatchObject({ status: 'degraded', database: { ok: false }, deliveries: null })
+    expect(status.reasons.length).toBeGreaterThan(0)
+    await gone.close(100)
+  })
+})
+
+describe('/metrics', () => {
+  it('shows counters, and asks the stores at each scrape', async () => {
+    await database.db.insert(deliveries).values([delivery('a', 'pending', 5_000), delivery('b', 'failed', 9_000)])
+    const answer = await (await build(watched())).inject('/metrics')
+    expect(answer.headers['content-type']).toContain('text/plain')
+    expect(answer.body).toContain('buildkite_mirror_deliveries_pending 1')
+    expect(answer.body).toContain('buildkite_mirror_deliveries_failed 1')
+    expect(answer.body).toContain('buildkite_mirror_store_up{store="database"} 1')
+    expect(answer.body).toContain('buildkite_mirror_queue_jobs{queue="deliveries",state="waiting"} 0')
+    expect(answer.body).toMatch(/buildkite_mirror_watermark_age_seconds\{organization="acme"\} 6\d/)
+    expect(answer.body).toContain('process_resident_memory_bytes')
+  })
+})
+
+describe('the guard of the private listener', () => {
+  it('asks for the token, when there is one, on every path', async () => {
+    const guarded = await build(watched(), 'right')
+    for (const url of ['/', '/status', '/metrics', '/nothing']) {
+      const answer = await guarded.inject(url)
+      expect([url, answer.statusCode]).toEqual([url, 401])
+      expect(answer.headers['www-authenticate']).toContain('Bearer')
+    }
+    const enter = (authorization: string) => guarded.inject({ url: '/', headers: { authorization } })
+    expect((await enter('Bearer wrong')).statusCode).toBe(401)
+    expect((await enter('Bearer right')).statusCode).toBe(200)
+  })
+
+  it('without a token, answers only by the names of loopback', async () => {
+    const open = await build(watched())
+    const ask = (host: string) => open.inject({ url: '/', headers: { host } })
+    expect((await ask('127.0.0.1:8081')).statusCode).toBe(200)
+    expect((await ask('evil.example')).statusCode).toBe(403)
+  })
+
+  it.each(['localhost', 'LOCALHOST:8081', '127.0.0.1', '127.1.2.3:80', '[::1]:8081'])('takes %s for loopback', (host) =>
+    expect(isLoopbackHost(host)).toBe(true),
+  )
+
+  it.each(['localhost.evil.example', '127.0.0.1.evil.example', 'evil', '', '[::2]', undefined])(
+    'does not take %s',
+    (host) => expect(isLoopbackHost(host)).toBe(false),
+  )
+
+  it('reads the Authorization header strictly', () => {
+    expect(bearsToken('bearer abc', 'abc')).toBe(true)
+    for (const header of [undefined, '', 'abc', 'Basic abc', 'Bearer', 'Bearer abcd', 'Bearer ab']) {
+      expect(bearsToken(header, 'abc')).toBe(false)
+    }
+  })
+})
+
+describe('meters', () => {
+  it('leave an undeclared name uncounted, and bound the values of a label', async () => {
+    const meters = createMeters()
+    meters.on('no such thing', 1, { a: 'b' })
+    for (let n = 0; n < 150; n++) meters.on('settled', 1, { status: `s${n}`, extra: 'ignored' })
+    const { body } = await meters.page()
+    const lines = body.split('\n').filter((line) => line.startsWith('buildkite_mirror_deliveries_settled_total{'))
+    expect(lines).toHaveLength(101)
+    expect(lines.at(-1)).toBe('buildkite_mirror_deliveries_settled_total{status="other"} 50')
+  })
+
+  it('show the page even when a source fails', async () => {
+    const meters = createMeters()
+    meters.onScrape(() => Promise.reject(new Error('no')))
+    meters.on('swept', 3)
+    expect((await meters.page()).body).toContain('buildkite_mirror_deliveries_swept_total 3')
+  })
+})

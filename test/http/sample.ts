@@ -1,0 +1,12 @@
+import type { Facts } from '../../src/http/facts.ts'
+
+/** The facts of a process in which all is well. */
+export const healthy: Facts = {
+  roles: new Set(['web', 'worker', 'reconciler']),
+  closing: false,
+  database: { ok: true, value: 0 },
+  queue: { ok: true, value: [] },
+  oldestPendingMs: undefined,
+  idleMs: 0,
+  problems: [],
+}
