@@ -21,6 +21,8 @@ export interface TransportOptions {
   readonly timeoutMs?: number | undefined
   /** The longest first pause between retries; each next one may be twice as long. Default 500 ms. */
   readonly backoffMs?: number | undefined
+  /** How to wait; real time unless a test holds it. */
+  readonly wait?: typeof pause | undefined
   readonly userAgent?: string | undefined
 }
 
@@ -87,11 +89,12 @@ export class Transport {
   }
 
   async #persist(ask: Ask, signal: AbortSignal): Promise<Reply> {
+    const wait = this.#options.wait ?? pause
     for (let failures = 0; ; ) {
       const fault = await this.#try(ask, signal)
       if ('reply' in fault) return fault.reply
       if (fault.waitMs !== undefined) {
-        await pause(fault.waitMs, signal)
+        await wait(fault.waitMs, signal)
         continue
       }
       failures += 1
@@ -99,7 +102,7 @@ export class Transport {
       const ceiling = Math.min(LONGEST_BACKOFF_MS, (this.#options.backoffMs ?? 500) * 2 ** (failures - 1))
       const waitMs = Math.round(Math.random() * ceiling)
       this.#options.log.warn({ attempt: failures, wait_ms: waitMs }, `${messageOf(fault.error)} Trying again.`)
-      await pause(waitMs, signal)
+      await wait(waitMs, signal)
     }
   }
 

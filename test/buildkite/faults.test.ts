@@ -1,0 +1,123 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import { memoryBudget } from '../../src/buildkite/budget.ts'
+import { type Answered, askBuild, closeAll, collect, errorOf, openBudget, start } from './stub.ts'
+
+afterEach(closeAll)
+
+describe('a 429', () => {
+  it('is waited out until the reset of the exhausted limit, and the same request is sent again, for as long as it takes', async () => {
+    const headers = {
+      'RateLimit-Remaining': '50',
+      'RateLimit-Reset': '9',
+      'RateLimit-User-Remaining': '0',
+      'RateLimit-User-Reset': '42',
+    }
+    const budget = openBudget()
+    const { client, stub } = await start(
+      ({ index }) => (index < 8 ? { status: 429, headers, json: {} } : { json: { id: 1 } }),
+      { budget },
+    )
+    expect((await askBuild(client))?.value).toEqual({ id: 1 })
+    expect(client.waited).toEqual(Array(8).fill(42_000))
+    expect(budget.takes.length).toBe(9)
+    expect(new Set(stub.seen.map(({ path }) => path)).size).toBe(1)
+  })
+
+  it('stops every other call of the user until then', async () => {
+    let now = Date.now()
+    const wait = async (ms: number) => {
+      now += ms
+    }
+    const budget = memoryBudget(1, () => now, wait)
+    const begun = now
+    const { client } = await start(
+      ({ index }) => (index === 0 ? { status: 429, json: { scope: 'rest_user', reset: 30 } } : { json: {} }),
+      { budget, wait },
+    )
+    await askBuild(client)
+    expect(now - begun).toBeGreaterThanOrEqual(30_000)
+    expect(now - begun).toBeLessThan(33_000)
+  })
+
+  it('ends when the caller gives up', async () => {
+    const abort = new AbortController()
+    const wait = async () => abort.abort()
+    const { client, stub } = await start(() => ({ status: 429, json: {} }), { wait })
+    expect((await errorOf(client.build('acme', 'web', 7, 'hot', abort.signal))).name).toBe('AbortError')
+    expect(stub.seen.length).toBe(1)
+  })
+})
+
+describe('a fault', () => {
+  const faults: [string, Answered][] = [
+    ['a 500', { status: 500, json: { message: 'oops' } }],
+    ['a 502 in HTML', { status: 502, text: '<html>Bad gateway</html>' }],
+    ['HTML with status 200', { text: '<html>Sign in</html>' }],
+    ['an empty answer', { text: '' }],
+    [
+      'a body that is cut off',
+      (response) => {
+        response.writeHead(200, { 'content-length': '100' })
+        response.write('{"id":')
+        setImmediate(() => response.destroy())
+      },
+    ],
+    ['a connection that is closed', (response) => void response.destroy()],
+    ['an answer that never comes', () => {}],
+    [
+      'an answer that never ends',
+      (response) => {
+        response.writeHead(200)
+        response.write('{"id":')
+      },
+    ],
+  ]
+
+  it.each(faults)('such as %s is tried again', async (_name, fault) => {
+    const { client } = await start(({ index }) => (index < 2 ? fault : { json: { id: 1 } }), { timeoutMs: 150 })
+    expect((await askBuild(client))?.value).toEqual({ id: 1 })
+    expect(client.waited.length).toBe(2)
+  })
+
+  it.each(faults)('such as %s ends as "unavailable" after five retries', async (_name, fault) => {
+    const { client, stub } = await start(() => fault, { timeoutMs: 50 })
+    expect(await errorOf(askBuild(client))).toMatchObject({ code: 'unavailable', name: 'BuildkiteError' })
+    expect(stub.seen.length).toBe(6)
+  })
+
+  it('is retried with pauses that may double, none longer than its share', async () => {
+    const { client } = await start(() => ({ status: 500 }), { backoffMs: 1_000 })
+    await errorOf(askBuild(client))
+    for (const [index, ms] of client.waited.entries()) expect(ms).toBeLessThanOrEqual(1_000 * 2 ** index)
+  })
+
+  it('of a server that is not there says so', async () => {
+    const { client, stub } = await start(() => ({ json: {} }))
+    await stub.close()
+    expect((await errorOf(askBuild(client))).message).toMatch(/out of reach.*ECONNREFUSED/)
+  })
+
+  it('of a server that is no Buildkite says what to check', async () => {
+    const { client } = await start(() => ({ json: { hello: 'world' } }))
+    for (const work of [
+      client.accessToken(),
+      collect(client.organizations()),
+      collect(client.builds('a', { created_to: new Date() }, 'hot')),
+    ]) {
+      expect((await errorOf(work)).message).toContain('BUILDKITE_API_URL')
+    }
+  })
+
+  it('is never made of giving up: an abort ends the request at once', async () => {
+    const abort = new AbortController()
+    const { client, stub } = await start(() => () => abort.abort())
+    expect((await errorOf(client.build('acme', 'web', 7, 'hot', abort.signal))).name).toBe('AbortError')
+    expect(stub.seen.length).toBe(1)
+  })
+
+  it('is never made of closing: what is under way ends with an AbortError', async () => {
+    const { client, stub } = await start(() => () => void client.close())
+    expect((await errorOf(askBuild(client))).name).toBe('AbortError')
+    expect(stub.seen.length).toBe(1)
+  })
+})
