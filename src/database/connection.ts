@@ -1,14 +1,15 @@
 import { sql } from 'drizzle-orm'
-import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js'
-import postgres from 'postgres'
+import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
+import type { PgTransactionConfig } from 'drizzle-orm/pg-core'
+import pg from 'pg'
 import { MINUTE, SECOND, withDeadline } from '../time.ts'
 import * as schema from './schema.ts'
 import { asStoreError } from './store-error.ts'
 
 export { asStoreError } from './store-error.ts'
 
-/** Drizzle over postgres.js, knowing the whole schema. */
-export type Db = PostgresJsDatabase<typeof schema>
+/** Drizzle over node-postgres, knowing the whole schema. What `execute` returns has its rows in `.rows`. */
+export type Db = NodePgDatabase<typeof schema>
 /** An open transaction of `Db`: the same methods, all or nothing. */
 export type Transaction = Parameters<Parameters<Db['transaction']>[0]>[0]
 
@@ -25,14 +26,24 @@ const PING_DEADLINE = 2 * SECOND
 
 /**
  * Makes a pool of at most `connections` (default 10) connections to `url`; the first query connects. `name` is what
- * pg_stat_activity shows as application_name.
+ * pg_stat_activity shows as application_name. A query that finds no free connection within 10 s fails as transient.
  */
 export function openDatabase(url: string, options: { name: string; connections?: number }): Database {
-  const client = postgres(url, {
-    ...connectionOptions(options.name),
+  const pool = new pg.Pool({
+    ...connectionOptions(url, options.name),
     max: options.connections ?? 10,
+    idleTimeoutMillis: 5 * MINUTE,
+    maxLifetimeSeconds: 45 * 60,
   })
-  const db = drizzle(client, { schema })
+  const clients = new Set<pg.PoolClient>()
+  pool.on('connect', (client) => {
+    clients.add(client)
+    // Without a listener, a connection lost while nobody queries ends the process. The next query on it says it better.
+    client.on('error', () => {})
+  })
+  pool.on('remove', (client) => clients.delete(client))
+  pool.on('error', () => {})
+  const db = withSafeTransactions(drizzle(pool, { schema }), pool)
   return {
     db,
     async ping() {
@@ -43,25 +54,62 @@ export function openDatabase(url: string, options: { name: string; connections?:
       }
     },
     async close(deadlineMs = 5 * SECOND) {
-      // end() has hung when the server was gone (postgres#1097): the timeout is its own, the deadline is ours.
-      const ended = client.end({ timeout: deadlineMs / SECOND })
-      await withDeadline(ended, deadlineMs + SECOND, 'Closing the database').catch(() => {})
+      const ended = pool.end()
+      await withDeadline(ended, deadlineMs, 'Closing the database').catch(async () => {
+        for (const client of clients) client.end().catch(() => {})
+        await withDeadline(ended, SECOND, 'Closing the database').catch(() => {})
+      })
     },
   }
 }
 
-/** The postgres.js options that every connection of the service shares. */
-export function connectionOptions(name: string) {
-  return {
-    connect_timeout: 5,
-    // postgres.js waits up to 20 s between attempts; a service that must notice Postgres coming back cannot.
-    backoff: (attempt: number) => Math.min(1, 0.05 * 2 ** attempt),
-    onnotice: () => {},
-    connection: {
-      application_name: `buildkite-mirror ${name}`,
-      // A query that takes longer is stuck. PgBouncer needs `ignore_startup_parameters = statement_timeout`.
-      statement_timeout: MINUTE,
-      TimeZone: 'UTC',
-    },
+/**
+ * Drizzle's own transaction leaks the connection when `begin` fails, and puts one back whose `rollback` failed. Here every
+ * connection goes back to the pool, or to the grave when its state is not known.
+ */
+function withSafeTransactions<D extends Db>(db: D, pool: pg.Pool): D {
+  const transaction = async <T>(work: (tx: Transaction) => Promise<T>, config?: PgTransactionConfig): Promise<T> => {
+    const client = await pool.connect()
+    let fault: { thrown: unknown } | undefined
+    let sound = false
+    try {
+      const value = await drizzle(client, { schema }).transaction(async (tx) => {
+        try {
+          return await work(tx)
+        } catch (thrown) {
+          fault = { thrown }
+          throw thrown
+        }
+      }, config)
+      sound = true
+      return value
+    } catch (error) {
+      // Anything but the work's own fault comes from begin, commit or rollback.
+      sound = fault !== undefined && fault.thrown === error
+      throw fault ? fault.thrown : error
+    } finally {
+      client.release(!sound)
+    }
   }
+  return Object.assign(db, { transaction })
+}
+
+/** The node-postgres options that every connection of the service shares. */
+export function connectionOptions(url: string, name: string): pg.ClientConfig {
+  return {
+    connectionString: likeLibpq(url),
+    application_name: `buildkite-mirror ${name}`,
+    connectionTimeoutMillis: 10 * SECOND,
+    keepAlive: true,
+    // A query that takes longer is stuck. PgBouncer needs `ignore_startup_parameters = statement_timeout`.
+    statement_timeout: MINUTE,
+  }
+}
+
+/** Makes sslmode mean what it means to psql: node-postgres takes `require` for `verify-full` unless told not to. */
+function likeLibpq(url: string): string {
+  const parsed = new URL(url)
+  if (!parsed.searchParams.has('sslmode') || parsed.searchParams.has('uselibpqcompat')) return url
+  parsed.searchParams.set('uselibpqcompat', 'true')
+  return parsed.href
 }

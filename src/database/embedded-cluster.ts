@@ -15,7 +15,7 @@ import {
 } from 'node:fs/promises'
 import net from 'node:net'
 import { join } from 'node:path'
-import postgres from 'postgres'
+import pg from 'pg'
 import { ConfigError, messageOf, StoreError } from '../errors.ts'
 import { MINUTE, pause, SECOND, withDeadline } from '../time.ts'
 import type { Programs } from './embedded-program.ts'
@@ -198,14 +198,15 @@ async function waitForRunning(cluster: string, address: Address): Promise<Addres
 
 /** Whether the server takes connections; one that refuses ours for good (a wrong password) counts too. */
 export async function letsIn(address: Address): Promise<boolean> {
-  const sql = postgres(address.url('postgres'), { max: 1, connect_timeout: 2, onnotice: () => {} })
+  const client = new pg.Client({ connectionString: address.url('postgres'), connectionTimeoutMillis: 2 * SECOND })
+  client.on('error', () => {})
   try {
-    await sql`select 1`
+    await client.connect()
     return true
   } catch (error) {
-    return error instanceof postgres.PostgresError && !error.code.startsWith('57')
+    return error instanceof pg.DatabaseError && !error.code?.startsWith('57')
   } finally {
-    await withDeadline(sql.end({ timeout: 1 }), 2 * SECOND, 'Closing a connection').catch(() => {})
+    await withDeadline(client.end(), 2 * SECOND, 'Closing a connection').catch(() => {})
   }
 }
 

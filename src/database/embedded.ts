@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { mkdir, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
-import postgres from 'postgres'
+import pg from 'pg'
 import { ConfigError, messageOf, StoreError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { pause, SECOND, withDeadline } from '../time.ts'
@@ -45,7 +45,7 @@ export async function startEmbedded(dataDir: string, log: Log): Promise<Embedded
   await checkVersion(cluster)
   const address = await startServer(root, cluster, kept, programs)
   const claim = await claimServer(address, dataDir)
-  await createDatabase(claim.sql)
+  await createDatabase(claim.client)
   let stopping = false
   const exited = claim.lost.then(() => {
     if (!stopping) log.error(`The embedded PostgreSQL has stopped. Its log is ${join(root, 'postgres.log')}.`)
@@ -58,7 +58,7 @@ export async function startEmbedded(dataDir: string, log: Log): Promise<Embedded
       await stopServer(cluster, programs, deadlineMs).catch((error: unknown) => {
         log.warn(`The embedded PostgreSQL did not stop: ${messageOf(error)}`)
       })
-      await endConnection(claim.sql)
+      await endConnection(claim.client)
     },
   }
 }
@@ -84,7 +84,7 @@ async function makeFolder(dataDir: string): Promise<string> {
 
 /** The one connection that makes the server ours for as long as it lasts. */
 interface Claim {
-  readonly sql: postgres.Sql
+  readonly client: pg.Client
   /** Resolves when the connection has ended. */
   readonly lost: Promise<void>
 }
@@ -94,51 +94,43 @@ interface Claim {
  * @throws ConfigError when another process has it.
  */
 async function claimServer(address: Address, dataDir: string): Promise<Claim> {
-  let end = () => {}
-  const lost = new Promise<void>((resolve) => {
-    end = resolve
+  const client = new pg.Client({
+    connectionString: address.url('postgres'),
+    application_name: `buildkite-mirror process ${process.pid}`,
+    connectionTimeoutMillis: 5 * SECOND,
   })
-  const sql = postgres(address.url('postgres'), {
-    max: 1,
-    connect_timeout: 5,
-    idle_timeout: 0,
-    // A connection renewed would be a lock let go.
-    max_lifetime: null,
-    onnotice: () => {},
-    onclose: () => end(),
-    connection: { application_name: `buildkite-mirror process ${process.pid}` },
-  })
+  client.on('error', () => {})
+  const lost = new Promise<void>((resolve) => client.once('end', () => resolve()))
   try {
+    await client.connect()
     // Not one try only: a process killed just now may hold its lock for another moment.
     for (let tries = 0; tries < 20; tries++) {
-      const [row] = await sql<
-        { held: boolean }[]
-      >`select pg_try_advisory_lock(hashtext('buildkite-mirror owner')) as held`
-      if (row?.held) return { sql, lost }
+      const { rows } = await client.query(`select pg_try_advisory_lock(hashtext('buildkite-mirror owner')) as held`)
+      if (rows[0]?.held === true) return { client, lost }
       await pause(100)
     }
-    throw new ConfigError(await inUse(sql, dataDir))
+    throw new ConfigError(await inUse(client, dataDir))
   } catch (error) {
-    await endConnection(sql)
+    await endConnection(client)
     if (error instanceof ConfigError) throw error
     const message = `The embedded PostgreSQL in ${dataDir} runs but lets nobody in: ${messageOf(error)}`
     throw new StoreError('permanent', message, { cause: error })
   }
 }
 
-async function inUse(sql: postgres.Sql, dataDir: string): Promise<string> {
-  const [holder] = await sql<{ application_name: string }[]>`
+async function inUse(client: pg.Client, dataDir: string): Promise<string> {
+  const { rows } = await client.query<{ application_name: string }>(`
     select application_name from pg_locks join pg_stat_activity using (pid)
-    where locktype = 'advisory' and granted and application_name like 'buildkite-mirror process %' limit 1`
-  const who = holder?.application_name ?? 'another buildkite-mirror'
+    where locktype = 'advisory' and granted and application_name like 'buildkite-mirror process %' limit 1`)
+  const who = rows[0]?.application_name ?? 'another buildkite-mirror'
   return `DATA_DIR=${dataDir} is in use by ${who}. Stop that one first, or give this one a DATA_DIR of its own.`
 }
 
-async function createDatabase(sql: postgres.Sql): Promise<void> {
-  const [there] = await sql`select 1 from pg_database where datname = ${DATABASE}`
-  if (!there) await sql.unsafe(`create database ${DATABASE}`)
+async function createDatabase(client: pg.Client): Promise<void> {
+  const { rowCount } = await client.query('select 1 from pg_database where datname = $1', [DATABASE])
+  if (!rowCount) await client.query(`create database ${DATABASE}`)
 }
 
-async function endConnection(sql: postgres.Sql): Promise<void> {
-  await withDeadline(sql.end({ timeout: 1 }), 2 * SECOND, 'Closing a connection').catch(() => {})
+async function endConnection(client: pg.Client): Promise<void> {
+  await withDeadline(client.end(), 2 * SECOND, 'Closing a connection').catch(() => {})
 }

@@ -20,10 +20,10 @@ export async function withLock<T>(db: Db, name: string, work: (tx: Transaction) 
     await tx.execute(sql`
       select set_config(name, '0', true) from pg_settings
       where name in ('idle_in_transaction_session_timeout', 'statement_timeout', 'transaction_timeout')`)
-    const [row] = await tx.execute<{ held: boolean }>(
+    const { rows } = await tx.execute<{ held: boolean }>(
       sql`select pg_try_advisory_xact_lock(hashtextextended(${`buildkite-mirror ${name}`}, 0)) as held`,
     )
-    if (!row?.held) return { held: false }
+    if (!rows[0]?.held) return { held: false }
     return { held: true, value: await work(tx) }
   })
 }

@@ -2,16 +2,14 @@ import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { sql } from 'drizzle-orm'
 import { type MigrationMeta, readMigrationFiles } from 'drizzle-orm/migrator'
-import postgres from 'postgres'
+import pg from 'pg'
 import { ConfigError } from '../errors.ts'
 import type { Log } from '../log.ts'
+import { SECOND, withDeadline } from '../time.ts'
 import { asStoreError, connectionOptions, type Db } from './connection.ts'
 
 // From src/database/ and from dist/database/ alike, the package's root is two folders up.
 const folder = fileURLToPath(new URL('../../drizzle', import.meta.url))
-
-/** The part of a postgres.js transaction that migrating needs. */
-type Sql = postgres.TransactionSql
 
 /**
  * Brings the database at `url` to the schema of this code: every missing migration in one transaction, under a lock, so that
@@ -21,39 +19,45 @@ type Sql = postgres.TransactionSql
  */
 export async function migrate(url: string, log?: Log): Promise<void> {
   const known = knownMigrations()
-  const client = postgres(url, { ...connectionOptions('migrate'), max: 1, prepare: false })
+  const client = new pg.Client(connectionOptions(url, 'migrate'))
+  // A lost connection is told by the query that meets it; without a listener it would end the process.
+  client.on('error', () => {})
   try {
-    const applied = await client.begin(async (tx) => {
-      // A migration may rewrite a large table, and replicas wait here for the one that does.
-      await tx`select set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true)`
-      await tx`select pg_advisory_xact_lock(hashtextextended('buildkite-mirror migrate', 0))`
-      await createJournal(tx)
-      const rows = await tx<{ hash: string }[]>`select hash from drizzle.__drizzle_migrations`
-      const missing = missingMigrations(
-        known,
-        rows.map((row) => row.hash),
-      )
-      for (const migration of missing) await applyMigration(tx, migration)
-      return missing.length
-    })
+    await client.connect()
+    const applied = await applyMissing(client, known)
     if (applied > 0) log?.info({ migrations: applied }, 'The database schema was brought up to date.')
   } catch (error) {
     if (error instanceof ConfigError) throw error
     throw asStoreError(error, 'migrate the database')
   } finally {
-    await client.end({ timeout: 2 })
+    await withDeadline(client.end(), 2 * SECOND, 'Closing a connection').catch(() => {})
   }
+}
+
+/** In one transaction, which an error leaves to the closing of the connection to undo. Returns how many were missing. */
+async function applyMissing(client: pg.Client, known: readonly MigrationMeta[]): Promise<number> {
+  await client.query('begin')
+  // A migration may rewrite a large table, and replicas wait here for the one that does.
+  await client.query(`select set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true)`)
+  await client.query(`select pg_advisory_xact_lock(hashtextextended('buildkite-mirror migrate', 0))`)
+  await createJournal(client)
+  const { rows } = await client.query<{ hash: string }>('select hash from drizzle.__drizzle_migrations')
+  const applied = rows.map((row) => row.hash)
+  const missing = missingMigrations(known, applied)
+  for (const migration of missing) await applyMigration(client, migration)
+  await client.query('commit')
+  return missing.length
 }
 
 /** How many migrations the database still lacks: 0 when the schema is as the code expects. @throws StoreError */
 export async function pendingMigrations(db: Db): Promise<number> {
   const known = knownMigrations()
   try {
-    const [journal] = await db.execute<{ there: boolean }>(
+    const journal = await db.execute<{ there: boolean }>(
       sql`select to_regclass('drizzle.__drizzle_migrations') is not null as there`,
     )
-    if (!journal?.there) return known.length
-    const rows = await db.execute<{ hash: string }>(sql`select hash from drizzle.__drizzle_migrations`)
+    if (!journal.rows[0]?.there) return known.length
+    const { rows } = await db.execute<{ hash: string }>(sql`select hash from drizzle.__drizzle_migrations`)
     const applied = new Set(rows.map((row) => row.hash))
     return known.filter((migration) => !applied.has(migration.hash)).length
   } catch (error) {
@@ -86,17 +90,22 @@ function knownMigrations(): MigrationMeta[] {
 }
 
 /** The same table that drizzle-kit keeps, so that its tools work on the database too. */
-async function createJournal(tx: Sql): Promise<void> {
+async function createJournal(client: pg.Client): Promise<void> {
   // Asked first: "create … if not exists" needs the right to create even where there is nothing to do.
-  const [journal] = await tx<{ there: boolean }[]>`
-    select to_regclass('drizzle.__drizzle_migrations') is not null as there`
-  if (journal?.there) return
-  await tx`create schema if not exists drizzle`
-  await tx`create table drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint)`
-  await tx`comment on schema drizzle is 'Which migrations of buildkite-mirror were applied. Nothing for analysts here.'`
+  const journal = await client.query<{ there: boolean }>(
+    `select to_regclass('drizzle.__drizzle_migrations') is not null as there`,
+  )
+  if (journal.rows[0]?.there) return
+  await client.query(`
+    create schema if not exists drizzle;
+    create table drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint);
+    comment on schema drizzle is 'Which migrations of buildkite-mirror were applied. Nothing for analysts here.'`)
 }
 
-async function applyMigration(tx: Sql, migration: MigrationMeta): Promise<void> {
-  for (const statement of migration.sql) await tx.unsafe(statement)
-  await tx`insert into drizzle.__drizzle_migrations (hash, created_at) values (${migration.hash}, ${migration.folderMillis})`
+async function applyMigration(client: pg.Client, migration: MigrationMeta): Promise<void> {
+  for (const statement of migration.sql) await client.query(statement)
+  await client.query('insert into drizzle.__drizzle_migrations (hash, created_at) values ($1, $2)', [
+    migration.hash,
+    migration.folderMillis,
+  ])
 }

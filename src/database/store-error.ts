@@ -1,5 +1,5 @@
 import { DrizzleQueryError } from 'drizzle-orm/errors'
-import postgres from 'postgres'
+import pg from 'pg'
 import { ConfigError, StoreError, type StoreErrorKind } from '../errors.ts'
 import { DeadlineError } from '../time.ts'
 
@@ -13,16 +13,19 @@ export function asStoreError(error: unknown, doing: string): StoreError {
   if (error instanceof StoreError) return error
   const inner = unwrap(error)
   const prefix = `Could not ${doing}: `
-  if (inner instanceof postgres.PostgresError) {
+  if (inner instanceof pg.DatabaseError) {
+    const state = inner.code ?? ''
     const refused = startupParameter(inner)
-    if (refused) return new StoreError('permanent', prefix + refused, { code: inner.code })
-    return new StoreError(kindOfSqlState(inner.code), prefix + describe(inner), { code: inner.code })
+    if (refused) return new StoreError('permanent', prefix + refused, { code: state })
+    return new StoreError(kindOfSqlState(state), prefix + describe(inner, state), { code: state })
   }
   if (inner instanceof DeadlineError) return new StoreError('transient', `${prefix}${inner.message}.`, { cause: inner })
   const code = codeOf(inner)
   if (code !== undefined && transientCodes.has(code)) {
     return new StoreError('transient', `${prefix}Postgres cannot be reached (${code}).`, { code })
   }
+  const lost = inner instanceof Error && connectionLost.find((sentence) => inner.message.startsWith(sentence))
+  if (lost) return new StoreError('transient', `${prefix}the connection to Postgres was lost or not had (${lost}).`)
   const name = inner instanceof Error ? inner.name : typeof inner
   const safe = inner === error && (inner instanceof ConfigError || !(inner instanceof DrizzleQueryError))
   return new StoreError('permanent', `${prefix}${name}${code ? ` (${code})` : ''}.`, {
@@ -41,12 +44,18 @@ function codeOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 }
 
-/** What the network, the resolver or postgres.js says when there is no server to talk to. */
+/** node-postgres says these without any code. */
+const connectionLost = [
+  'Connection terminated',
+  'Client has encountered a connection error',
+  'Client was closed',
+  'timeout exceeded when trying to connect',
+  'Cannot use a pool after calling end',
+  'Query read timeout',
+]
+
+/** What the network or the resolver says when there is no server to talk to. */
 const transientCodes = new Set([
-  'CONNECTION_CLOSED',
-  'CONNECTION_ENDED',
-  'CONNECTION_DESTROYED',
-  'CONNECT_TIMEOUT',
   'ECONNREFUSED',
   'ECONNRESET',
   'ECONNABORTED',
@@ -81,18 +90,18 @@ function kindOfSqlState(state: string): StoreErrorKind {
 /** SQLSTATE classes whose messages quote what was stored or asked: data exceptions, constraints, syntax, raised, internal. */
 const quotingStates = ['21', '22', '23', '42601', '42804', 'P0', 'XX']
 
-function describe(error: postgres.PostgresError): string {
+function describe(error: pg.DatabaseError, state: string): string {
   const where = [
-    error.table_name && `table ${error.schema_name}.${error.table_name}`,
-    error.column_name && `column ${error.column_name}`,
-    error.constraint_name && `constraint ${error.constraint_name}`,
+    error.table && `table ${error.schema}.${error.table}`,
+    error.column && `column ${error.column}`,
+    error.constraint && `constraint ${error.constraint}`,
   ].filter(Boolean)
-  const quoting = quotingStates.some((prefix) => error.code.startsWith(prefix))
+  const quoting = quotingStates.some((prefix) => state.startsWith(prefix))
   const what = quoting ? 'Postgres refused the data' : error.message
-  return `${what} (SQLSTATE ${[error.code, ...where].join(', ')}).`
+  return `${what} (SQLSTATE ${[state, ...where].join(', ')}).`
 }
 
-function startupParameter(error: postgres.PostgresError): string | undefined {
+function startupParameter(error: pg.DatabaseError): string | undefined {
   if (error.code !== '08P01' || !error.message.includes('startup parameter')) return undefined
   return `the connection pooler refused a parameter (${error.message}). In PgBouncer, set ignore_startup_parameters = statement_timeout.`
 }

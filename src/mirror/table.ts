@@ -121,7 +121,7 @@ async function insertRows(tx: Transaction, table: MirrorTable, rows: readonly Mi
   const inserted = await tx.execute<{ id: string }>(
     sql`insert into ${table} (${columns}) select ${columns} from ${recordset(table, rows)} on conflict (id) do nothing returning id`,
   )
-  return new Set(inserted.map(({ id }) => id))
+  return new Set(inserted.rows.map(({ id }) => id))
 }
 
 async function updateRows(tx: Transaction, table: MirrorTable, rows: readonly MirrorRow[]): Promise<void> {

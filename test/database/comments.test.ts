@@ -15,7 +15,7 @@ afterAll(async () => {
 })
 
 test('every schema, table, view and column has a comment', async () => {
-  const missing = await database.db.execute<{ name: string }>(sql`
+  const { rows } = await database.db.execute<{ name: string }>(sql`
     with ours as (select oid, nspname from pg_namespace where nspname in ('buildkite', 'sync', 'analytics'))
     select nspname as name from ours where obj_description(oid, 'pg_namespace') is null
     union all
@@ -25,5 +25,5 @@ test('every schema, table, view and column has a comment', async () => {
     select nspname || '.' || relname || '.' || attname
     from pg_attribute join pg_class c on c.oid = attrelid join ours on ours.oid = relnamespace
     where relkind in ('r', 'p', 'v', 'm') and attnum > 0 and not attisdropped and col_description(attrelid, attnum) is null`)
-  expect(missing.map((row) => row.name)).toEqual([])
+  expect(rows.map((row) => row.name)).toEqual([])
 })
