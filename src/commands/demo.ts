@@ -75,8 +75,12 @@ function readOptions(values: Values): DemoOptions {
 
 /** The first signal asks for an orderly end, the second one ends at once. */
 function onSignals(stopping: AbortController, io: Io): () => void {
+  let first = 0
   const onSignal = () => {
+    // A terminal and npm may both pass on one and the same Ctrl-C.
+    if (stopping.signal.aborted && Date.now() - first < SECOND) return
     if (stopping.signal.aborted) process.exit(130)
+    first = Date.now()
     io.stderr.write('\nStopping …\n')
     stopping.abort()
   }
