@@ -1,3 +1,4 @@
+import { inArray } from 'drizzle-orm'
 import { asStoreError, type Db } from '../database/connection.ts'
 import { deliveries } from '../database/schema.ts'
 import { StoreError } from '../errors.ts'
@@ -91,9 +92,11 @@ export function openInbox({ db, queues, log, clock = Date.now, on = () => {} }: 
     }
     inserting -= 1
     schedule()
-    await enqueue([...ids.values()])
+    const fresh = [...ids.values()]
+    const enqueued = await enqueue(fresh)
     if (ids.size > 0) on('kept', ids.size, { via: 'postgres' })
     for (const { delivery, resolve } of group) resolve(ids.delete(delivery.key) ? 'new' : 'known')
+    if (!enqueued) await leaveToSweeper(fresh)
     atWork -= 1
   }
 
@@ -117,14 +120,26 @@ export function openInbox({ db, queues, log, clock = Date.now, on = () => {} }: 
     }
   }
 
-  /** A failure is no harm: the rows are there, and the sweeper enqueues them. */
-  const enqueue = async (ids: number[]) => {
-    if (ids.length === 0) return
+  /** Whether the queue took them. A failure is no harm: the rows are there, and the sweeper enqueues them. */
+  const enqueue = async (ids: number[]): Promise<boolean> => {
+    if (ids.length === 0) return true
     try {
       await queue.attempt(() => queues.addDeliveries({ ids }, enqueueWithin), enqueueWithin)
+      return true
     } catch (error) {
       warn(error, 'Deliveries are kept in Postgres but could not be enqueued; the sweeper does that later.')
+      return false
     }
+  }
+
+  /** Without this the sweeper would first wait for their job to be overdue. */
+  const leaveToSweeper = async (ids: readonly number[]) => {
+    const mark = () =>
+      db
+        .update(deliveries)
+        .set({ enqueued_at: null })
+        .where(inArray(deliveries.id, [...ids]))
+    await postgres.attempt(async () => mark(), insertWithin).catch(() => {})
   }
 
   const keepInQueue = async (group: readonly Waiting[], cause: unknown) => {

@@ -106,7 +106,11 @@ export async function sweep(parts: SweeperParts, signal?: AbortSignal): Promise<
  * Drops the payloads of settled deliveries received since `since` and older than the retention, in small batches; failed ones keep
  * theirs, for replay. Returns the time up to which this is done.
  */
-export async function dropPayloads(parts: SweeperParts, since: Date, signal?: AbortSignal): Promise<Date> {
+export async function dropPayloads(
+  parts: Pick<SweeperParts, 'db' | 'payloadRetentionDays' | 'clock'>,
+  since: Date,
+  signal?: AbortSignal,
+): Promise<Date> {
   const { db, payloadRetentionDays, clock = Date.now } = parts
   const cutoff = new Date(clock() - payloadRetentionDays * DAY)
   for (;;) {
