@@ -7,7 +7,7 @@ export type Priority = 'hot' | 'absent' | 'backfill' | 'audit'
 /** Grants calls to Buildkite within both rate limits, of which it leaves a share to people. */
 export interface Budget {
   /**
-   * Waits until one call may be sent, and counts it. `scopes` are `user:<token fingerprint>` and `organization:<slug>`.
+   * Waits until one call may be sent, and counts it. `scopes` are `user:<fingerprint>` and `organization:<slug>`.
    * Rejects with the signal's reason when it aborts.
    */
   take(scopes: readonly string[], priority: Priority, signal?: AbortSignal): Promise<void>

@@ -12,7 +12,6 @@ import { Transport, type TransportOptions } from './transport.ts'
 export type { BuildsFilter, BuildsPage } from './builds.ts'
 export type { Read } from './lists.ts'
 export { DeepListingError } from './refusal.ts'
-export { tokenFingerprint } from './transport.ts'
 
 /** What the token is and may do. */
 export interface AccessToken {
@@ -71,7 +70,7 @@ const accessToken = z.looseObject({
   uuid: text,
   description: text,
   scopes: z.array(z.string()),
-  expires_at: z.unknown(),
+  expires_at: z.unknown().optional(),
   user: z.looseObject({ name: text, email: text }).nullish().catch(undefined),
 })
 
@@ -86,7 +85,9 @@ export function createClient(options: ClientOptions): BuildkiteClient {
   return {
     async accessToken(signal) {
       const { value, at } = await transport.get({ path: () => '/access-token', priority: 'hot', signal })
-      return { value: readAccessToken(value), at }
+      const token = readAccessToken(value)
+      if (token.user?.email) transport.belongsTo(token.user.email)
+      return { value: token, at }
     },
     organizations: (signal) =>
       numberedPages(transport, '/organizations', listing({ priority: 'hot', scope: 'read_organizations', signal })),

@@ -47,9 +47,9 @@ export interface Reply {
 const RETRIES = 5
 const LONGEST_BACKOFF_MS = 30 * SECOND
 
-/** Names a token in budgets and logs without giving it away. */
-export function tokenFingerprint(token: string): string {
-  return createHash('sha256').update(token).digest('hex').slice(0, 12)
+/** Names a token, or its user, in budgets and logs without giving it away. */
+export function fingerprint(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 12)
 }
 
 /** Sends GET requests to Buildkite within the budget, patiently: one per token. */
@@ -62,10 +62,12 @@ export class Transport {
   readonly #dispatcher
   readonly #closing = new AbortController()
   #skew: Skew | undefined
+  #user: string
 
   constructor(options: TransportOptions) {
     this.#options = options
     this.#clock = options.clock ?? Date.now
+    this.#user = options.token
     this.#dispatcher = openDispatcher(options.apiUrl, options.proxy)
   }
 
@@ -80,6 +82,11 @@ export class Transport {
     } finally {
       link.release()
     }
+  }
+
+  /** Tells whose the token is. Buildkite limits users, not tokens: several tokens of one user must share one budget. */
+  belongsTo(user: string): void {
+    this.#user = user
   }
 
   /** Ends every request and wait under way; they reject with an AbortError. */
@@ -193,7 +200,7 @@ export class Transport {
   }
 
   #scopesOf({ organization }: Asked): string[] {
-    const user = `user:${tokenFingerprint(this.#options.token)}`
+    const user = `user:${fingerprint(this.#user)}`
     return organization === undefined ? [user] : [user, `organization:${organization}`]
   }
 }

@@ -46,6 +46,11 @@ describe('the client', () => {
     expect((await client.accessToken()).value).toMatchObject({ scopes: [], expires_at: undefined, user: undefined })
   })
 
+  it('reads an access token of which only the scopes are told', async () => {
+    const { client } = await start(() => ({ json: { scopes: ['graphql'], user: 7 } }))
+    expect((await client.accessToken()).value).toMatchObject({ scopes: ['graphql'], uuid: undefined, user: undefined })
+  })
+
   it('dates a read by when its request started', async () => {
     const { client } = await start(() => ({ json: me }))
     const before = Date.now()
@@ -112,6 +117,18 @@ describe('the client', () => {
     expect(budget.reports).toMatchObject([{ user: { remaining: 9 } }])
     expect(client.limits).toMatchObject({ user: { remaining: 9 } })
     expect(client.requests).toBe(1)
+  })
+
+  it('shares the budget of a user among all tokens of that user, once it knows whose they are', async () => {
+    const budget = openBudget()
+    const one = await start(() => ({ json: me }), { budget })
+    const other = await start(() => ({ json: me }), { budget, token: 'another' })
+    for (const { client } of [one, other]) await client.accessToken()
+    for (const { client } of [one, other]) await askBuild(client)
+    const [user, another, first, second] = budget.takes.map(([scope]) => scope)
+    expect(user).not.toBe(another)
+    expect(first).toBe(second)
+    expect(JSON.stringify(budget.takes)).not.toContain(me.user.email)
   })
 })
 
