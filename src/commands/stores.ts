@@ -8,18 +8,27 @@ import type { Log } from '../log.ts'
 export interface PostgresHome {
   readonly url: string
   readonly kind: 'external' | 'embedded'
+  /** Resolves when the server is gone without our having stopped it; never, when it is not ours. */
+  readonly exited: Promise<void>
   /** Stops the server, if it is ours. */
   stop(deadlineMs?: number): Promise<void>
 }
+
+const never = new Promise<never>(() => {})
 
 /**
  * The Postgres of `DATABASE_URL`, else the embedded one, started.
  * @throws ConfigError when another service holds the data directory.
  */
 export async function findPostgres(config: Config, log: Log): Promise<PostgresHome> {
-  if (config.databaseUrl) return { url: config.databaseUrl, kind: 'external', stop: async () => {} }
+  if (config.databaseUrl) return { url: config.databaseUrl, kind: 'external', exited: never, stop: async () => {} }
   const embedded = await startEmbedded(config.dataDir, log)
-  return { url: embedded.url, kind: 'embedded', stop: (deadlineMs) => embedded.stop(deadlineMs) }
+  return {
+    url: embedded.url,
+    kind: 'embedded',
+    exited: embedded.exited,
+    stop: (deadlineMs) => embedded.stop(deadlineMs),
+  }
 }
 
 /**

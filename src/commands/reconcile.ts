@@ -1,0 +1,54 @@
+import { type CycleReport, reconcileOnce } from '../reconcile/cycle.ts'
+import { refreshPipelines } from '../reconcile/pipelines.ts'
+import type { Command } from './command.ts'
+import { withSources } from './sources.ts'
+import { count, table } from './terminal.ts'
+
+export const reconcile: Command = {
+  name: 'reconcile',
+  summary: 'run one cycle now and print what it found',
+  about:
+    'Reads pipelines, and every build created or finished since the watermark, open, or missing from those lists; mends the\n' +
+    'mirror and moves the watermark. The same as the service does every RECONCILE_INTERVAL; safe beside it.',
+  options: {
+    organization: { value: '<slug>', about: 'only this organization' },
+    json: { about: 'print JSON' },
+  },
+  run: (values, io) =>
+    withSources(values, io, 'reconcile', async ({ deps, sources }) => {
+      const reports: CycleReport[] = []
+      for (const source of sources) {
+        await refreshPipelines(deps, source)
+        const report = await reconcileOnce(deps, source)
+        if (report) reports.push(report)
+        else io.stderr.write(`${source.slug}: a cycle is running already, in the service or another command.\n`)
+      }
+      if (values.json) io.stdout.write(`${JSON.stringify(reports, null, 2)}\n`)
+      else if (reports.length > 0) io.stdout.write(`${describe(reports)}\n`)
+      return reports.length === sources.length ? 0 : 1
+    }),
+}
+
+function describe(reports: readonly CycleReport[]): string {
+  const header = [
+    'organization',
+    'verified up to',
+    'requests',
+    'builds read',
+    'missing',
+    'healed',
+    'jobs missing',
+    'healed',
+  ]
+  const rows = reports.map((report) => [
+    report.organization,
+    report.watermark_to.toISOString(),
+    count(report.requests),
+    count(report.builds_read),
+    count(report.builds_missing),
+    count(report.builds_healed),
+    count(report.jobs_missing),
+    count(report.jobs_healed),
+  ])
+  return table([header, ...rows])
+}

@@ -1,0 +1,211 @@
+import type { FastifyInstance } from 'fastify'
+import { type Config, readConfig } from '../config.ts'
+import { type Database, openDatabase } from '../database/connection.ts'
+import { migrate } from '../database/migrate.ts'
+import { ConfigError, StoreError } from '../errors.ts'
+import { gatherFacts, type Watched } from '../http/facts.ts'
+import { watchGauges } from '../http/gauges.ts'
+import { cached } from '../http/health.ts'
+import { createMeters, type Meters } from '../http/metrics.ts'
+import { buildPrivateApp } from '../http/private.ts'
+import { buildPublicApp } from '../http/public.ts'
+import { readStatus } from '../http/status.ts'
+import { createLog, type Log } from '../log.ts'
+import { openQueues, type Queues, type RunningWorker } from '../queue/queues.ts'
+import { type Reconciler, startReconciler } from '../reconcile/reconciler.ts'
+import { coverage } from '../reconcile/status.ts'
+import { inScope } from '../scope.ts'
+import { createShutdown, type Shutdown } from '../shutdown.ts'
+import { pause, SECOND } from '../time.ts'
+import { deliveryHandler } from '../webhooks/apply.ts'
+import { type Inbox, openInbox } from '../webhooks/inbox.ts'
+import { webhookRoute } from '../webhooks/receive.ts'
+import { startSweeper } from '../webhooks/sweeper.ts'
+import type { Command } from './command.ts'
+import { findPostgres, type PostgresHome } from './stores.ts'
+
+/** Deliveries come in batches already; more at once would only wait for each other's rows. */
+const DELIVERY_JOBS_AT_ONCE = 4
+
+export const serve: Command = {
+  name: 'serve',
+  summary: 'run the service: receive webhooks, apply them, reconcile',
+  about:
+    'Runs until it gets SIGTERM or SIGINT, then ends gracefully; a second signal ends it at once. ROLES chooses what this\n' +
+    'process does, so that the same program can be spread over machines: web receives, worker applies, reconciler reads the API.',
+  options: {},
+  async run(_values, io) {
+    const config = readConfig(io.env)
+    const log = createLog(config.logLevel)
+    const shutdown = createShutdown(log)
+    shutdown.install()
+    await startService(config, log, shutdown)
+    // Nothing more to do here: shutdown ends the process.
+    return new Promise<number>(() => {})
+  },
+}
+
+/** The running parts, as far as they have been started. */
+interface Parts {
+  readonly config: Config
+  readonly log: Log
+  readonly home: PostgresHome
+  readonly database: Database
+  readonly queues: Queues
+  readonly meters: Meters
+  readonly workers: RunningWorker[]
+  reconciler: Reconciler | undefined
+}
+
+/** Starts everything in the order of dependence; each part's closer is added as it starts, and they run last first. */
+async function startService(config: Config, log: Log, shutdown: Shutdown): Promise<void> {
+  const home = await findPostgres(config, log)
+  shutdown.add('Postgres', (ms) => home.stop(ms), 10 * SECOND)
+  void home.exited.then(() => shutdown.run('embedded PostgreSQL ended', new StoreError('transient', 'It must run.')))
+  const database = openDatabase(home.url, { name: 'serve', connections: 15 })
+  shutdown.add('the database connections', (ms) => database.close(ms), 3 * SECOND)
+  const queues = await openQueues({ redisUrl: config.redisUrl, databaseUrl: home.url }, log)
+  shutdown.add('the queues', (ms) => queues.close(ms), 3 * SECOND)
+  const parts: Parts = {
+    config,
+    log,
+    home,
+    database,
+    queues,
+    meters: createMeters(),
+    workers: [],
+    reconciler: undefined,
+  }
+
+  // Listening comes before migrating: while Postgres is away at the start, webhooks are kept through the queue.
+  await startListeners(parts, shutdown)
+  await migrateWhenPossible(home.url, log, shutdown.signal)
+  if (shutdown.signal.aborted) return
+  if (config.roles.has('worker')) startWorkers(parts, shutdown)
+  if (config.roles.has('reconciler')) startReconciling(parts, shutdown)
+  for (const warning of await queues.check().catch(() => [])) log.warn(warning)
+  log.info({ roles: [...config.roles], database: home.kind, queue: queues.backend }, 'Started.')
+}
+
+async function startListeners(parts: Parts, shutdown: Shutdown): Promise<void> {
+  const { config, log, meters } = parts
+  const watched = watch(parts, shutdown)
+  const facts = cached(() => gatherFacts(watched), Date.now)
+  watchGauges(meters, watched)
+  const inbox = config.roles.has('web') ? openReceiverInbox(parts, shutdown) : undefined
+  const webhooks = inbox && ((app: FastifyInstance) => webhookRoute(app, receiverParts(parts, inbox)))
+  const publicApp = await buildPublicApp({ log, webhooks, facts })
+  await listen(publicApp, 'public', config.host, config.port, log, shutdown)
+  const status = async () => readStatus(watched, await facts())
+  const privateApp = await buildPrivateApp({ log, config, status, meters })
+  await listen(privateApp, 'private', config.adminHost, config.adminPort, log, shutdown)
+  if (config.roles.has('web') && config.webhookSecrets.length === 0) {
+    log.warn(
+      'WEBHOOK_SECRET is not set: webhooks are answered with 503. Set it to the token of the webhook in Buildkite.',
+    )
+  }
+}
+
+function openReceiverInbox({ database, queues, log, meters }: Parts, shutdown: Shutdown): Inbox {
+  const inbox = openInbox({ db: database.db, queues, log, on: meters.on })
+  shutdown.add('the inbox', (ms) => inbox.close(ms), 5 * SECOND)
+  return inbox
+}
+
+function receiverParts({ config, log, meters }: Parts, inbox: Inbox) {
+  return {
+    inbox,
+    log,
+    on: meters.on,
+    secrets: config.webhookSecrets,
+    auth: config.webhookAuth,
+    toleranceMs: config.webhookToleranceMs,
+    storeEnv: config.storeEnv,
+  }
+}
+
+function watch(parts: Parts, shutdown: Shutdown): Watched {
+  const { config, database, home, queues, workers } = parts
+  return {
+    config,
+    database,
+    databaseKind: home.kind,
+    queues,
+    workers,
+    problems: () => parts.reconciler?.problems() ?? [],
+    coverage: () => coverage(database.db),
+    closing: () => shutdown.signal.aborted,
+    clock: Date.now,
+  }
+}
+
+function startWorkers({ config, log, database, queues, meters, workers }: Parts, shutdown: Shutdown): void {
+  const handler = deliveryHandler({
+    db: database.db,
+    scope: inScope(config),
+    storeEnv: config.storeEnv,
+    log,
+    on: meters.on,
+  })
+  const worker = queues.workDeliveries(handler, DELIVERY_JOBS_AT_ONCE)
+  workers.push(worker)
+  shutdown.add('the delivery worker', (ms) => worker.close(ms), 8 * SECOND)
+  const { payloadRetentionDays } = config
+  const sweeper = startSweeper({ db: database.db, queues, payloadRetentionDays, log, on: meters.on })
+  shutdown.add('the sweeper', (ms) => sweeper.stop(ms), 3 * SECOND)
+}
+
+function startReconciling(parts: Parts, shutdown: Shutdown): void {
+  const { config, database, queues, log, meters } = parts
+  const reconciler = startReconciler({
+    config,
+    db: database.db,
+    queues,
+    log,
+    clock: Date.now,
+    onCycle: ({ kind, started_at, finished_at }) => {
+      meters.on('cycles_total', 1, { kind, result: 'ok' })
+      meters.on('cycle_seconds', (finished_at.getTime() - started_at.getTime()) / SECOND, { kind })
+    },
+  })
+  parts.reconciler = reconciler
+  shutdown.add('the reconciler', (ms) => reconciler.close(ms), 8 * SECOND)
+}
+
+async function listen(
+  app: FastifyInstance,
+  name: string,
+  host: string,
+  port: number,
+  log: Log,
+  shutdown: Shutdown,
+): Promise<void> {
+  try {
+    await app.listen({ host, port })
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+    const setting = name === 'public' ? 'HOST and PORT' : 'ADMIN_HOST and ADMIN_PORT'
+    throw new ConfigError(
+      code === 'EADDRINUSE'
+        ? `Port ${port} on ${host} is in use: another service runs there. Stop it, or set ${setting} to something else.`
+        : `Cannot listen on ${host}:${port} (${code}). Set ${setting} to an address of this machine that we may use.`,
+      { cause: error },
+    )
+  }
+  const address = app.server.address()
+  log.info({ host, port: typeof address === 'object' ? address?.port : port }, `The ${name} listener is up.`)
+  shutdown.add(`the ${name} listener`, () => app.close(), 5 * SECOND)
+}
+
+/** Brings the database to our schema, waiting for it as long as it takes. @throws ConfigError when it is newer than we are. */
+async function migrateWhenPossible(url: string, log: Log, signal: AbortSignal): Promise<void> {
+  for (let wait = SECOND / 2; !signal.aborted; wait = Math.min(wait * 2, 5 * SECOND)) {
+    try {
+      return await migrate(url, log)
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.kind === 'permanent') throw error
+      log.warn({ err: error }, 'Postgres cannot be reached; trying again.')
+      await pause(wait, signal)
+    }
+  }
+}

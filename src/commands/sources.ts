@@ -1,0 +1,63 @@
+import { type Config, readConfig } from '../config.ts'
+import { ConfigError } from '../errors.ts'
+import { createLog, type Log } from '../log.ts'
+import { openAccess } from '../reconcile/access.ts'
+import { type ReconcileDeps, reconcileDeps, type Source } from '../reconcile/deps.ts'
+import { discover } from '../reconcile/discover.ts'
+import { sharedBudget } from '../reconcile/shared-budget.ts'
+import type { Io, Values } from './command.ts'
+import { withDatabase } from './stores.ts'
+
+/** What a command that reads Buildkite's API works with. */
+export interface Sources {
+  readonly config: Config
+  readonly log: Log
+  readonly deps: ReconcileDeps
+  /** The organizations asked for by `--organization`, or all. */
+  readonly sources: readonly Source[]
+}
+
+/**
+ * Runs a command's work on the organizations that the tokens can read, sharing database, budget and locks with a running service.
+ * Problems of the tokens are printed; the exit code is then 1.
+ * @throws ConfigError without a token, or for an organization that none of them sees.
+ */
+export async function withSources(
+  values: Values,
+  io: Io,
+  name: string,
+  work: (context: Sources) => Promise<number>,
+): Promise<number> {
+  const config = readConfig(io.env)
+  if (config.apiTokens.length === 0) {
+    throw new ConfigError(
+      'BUILDKITE_API_TOKEN is not set, so there is nothing to read from. Set it to a token with the scopes ' +
+        'read_builds, read_pipelines and read_organizations.',
+    )
+  }
+  const log = createLog(config.logLevel === 'info' ? 'warn' : config.logLevel)
+  return withDatabase(config, log, name, async ({ db }) => {
+    const deps = reconcileDeps(config, db, log, Date.now)
+    const budget = sharedBudget(db, config.apiBudgetShare)
+    const access = openAccess(config, { budget, scope: deps.scope, log, clock: Date.now })
+    try {
+      const discovery = await discover(deps, access)
+      for (const { subject, code, message, remedy } of discovery.problems) {
+        io.stderr.write(`${subject}: ${code}: ${message} ${remedy}\n`)
+      }
+      const sources = choose(discovery.sources, values.organization)
+      if (sources.length === 0) return 1
+      return await work({ config, log, deps, sources })
+    } finally {
+      await access.close()
+    }
+  })
+}
+
+function choose(sources: readonly Source[], wanted: string | boolean | undefined): readonly Source[] {
+  if (typeof wanted !== 'string' || sources.length === 0) return sources
+  const chosen = sources.filter(({ slug }) => slug === wanted)
+  if (chosen.length > 0) return chosen
+  const known = sources.map(({ slug }) => slug).join(', ')
+  throw new ConfigError(`--organization is "${wanted}", which no token sees. They see: ${known}.`)
+}

@@ -1,0 +1,49 @@
+import { readConfig } from '../config.ts'
+import { createLog } from '../log.ts'
+import { coverage, type OrganizationCoverage } from '../reconcile/status.ts'
+import { formatDuration } from '../time.ts'
+import type { Command, Io } from './command.ts'
+import { withDatabase } from './stores.ts'
+import { count, table } from './terminal.ts'
+
+export const status: Command = {
+  name: 'status',
+  summary: 'how far each organization is mirrored',
+  about: 'Prints how complete the mirror is, read from its database alone. Works beside a running service.',
+  options: { json: { about: 'print JSON' } },
+  async run(values, io) {
+    const config = readConfig(io.env)
+    const found = await withDatabase(config, createLog(config.logLevel), 'status', ({ db }) => coverage(db))
+    if (values.json) io.stdout.write(`${JSON.stringify(found, null, 2)}\n`)
+    else printCoverage(found, io, Date.now())
+    return 0
+  },
+}
+
+function printCoverage(found: readonly OrganizationCoverage[], io: Io, now: number): void {
+  if (found.length === 0) {
+    io.stdout.write('No organization is known yet: none was reconciled, and no webhook has told of one.\n')
+    return
+  }
+  const rows = found.map((one) => [
+    one.slug ?? one.id,
+    one.watermark ? `${formatDuration(Math.max(0, now - one.watermark.getTime()))} ago` : 'never',
+    one.covered_from ? one.covered_from.toISOString().slice(0, 10) : '-',
+    one.backfill.done ? 'done' : `${Math.floor(one.backfill.progress * 100)}%`,
+    count(one.builds),
+    count(one.open_builds),
+    count(one.provisional_builds),
+    one.last_error ? `failed: ${one.last_error.message}` : one.last_cycle ? 'ok' : '-',
+  ])
+  const header = [
+    'organization',
+    'verified',
+    'complete since',
+    'backfill',
+    'builds',
+    'open',
+    'provisional',
+    'last cycle',
+  ]
+  io.stdout.write(`${table([header, ...rows])}\n`)
+}
