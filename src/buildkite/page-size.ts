@@ -2,7 +2,7 @@
 const sizes: readonly number[] = [100, 50, 25, 5, 1]
 
 /** This many quick answers in a row, and pages grow again. */
-const GROW_AFTER = 5
+const GROW_AFTER = 3
 
 /** How many objects to ask for at a time: as many as Buildkite gives, fewer while its answers are too slow or too large. */
 export class PageSize {
