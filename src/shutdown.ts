@@ -7,9 +7,9 @@ const TOTAL = 25 * SECOND
 /** npm passes a Ctrl-C on to a child that the terminal has already told: the echo is not the user's second wish. */
 const ECHO = 250
 
-/** Closes what the process opened, in order, within a bounded time even when what it talks to is gone. */
+/** Closes what the process opened, last opened first, within a bounded time even when what it talks to is gone. */
 export interface Shutdown {
-  /** Appends a closer; closers run one after another in the order in which they were added. */
+  /** Adds a closer. They run one after another, the last added first: what was started later depends on what was started earlier. */
   add(name: string, close: (deadlineMs: number) => Promise<void> | void, deadlineMs: number): void
   /**
    * Runs every closer once; a second call waits for the first. A closer that fails or overruns is logged and passed by.
@@ -50,7 +50,7 @@ export function createShutdown(log: Log, clock: Clock = () => performance.now())
   const shutdown: Shutdown = {
     signal: begun.signal,
     add(name, close, deadlineMs) {
-      closers.push({ name, close, deadlineMs })
+      closers.unshift({ name, close, deadlineMs })
     },
     run(reason, cause) {
       running ??= closeAll(reason, cause)

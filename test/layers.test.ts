@@ -34,7 +34,7 @@ const libraries: Record<string, readonly string[]> = {
   bullmq: ['queue'],
   ioredis: ['queue'],
   pg: ['database', 'queue'],
-  fastify: ['http', 'webhooks/receive.ts'],
+  fastify: ['http', 'webhooks/receive.ts', 'commands/serve.ts'],
   '@fastify/rate-limit': ['http', 'webhooks/receive.ts'],
   'prom-client': ['http'],
   undici: ['buildkite'],

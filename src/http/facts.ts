@@ -2,9 +2,10 @@ import { asc, count, eq, gte, max } from 'drizzle-orm'
 import type { Config, Role } from '../config.ts'
 import { asStoreError, type Database, type Db } from '../database/connection.ts'
 import { pendingMigrations } from '../database/migrate.ts'
-import { type DeliveryStatus, deliveries } from '../database/schema.ts'
+import { type DeliveryStatus, deliveries, organizations, watermarks } from '../database/schema.ts'
 import { ConfigError } from '../errors.ts'
 import type { Queues, RunningWorker } from '../queue/queues.ts'
+import type { OrganizationCoverage } from '../reconcile/status.ts'
 import { type Clock, DAY, DeadlineError, SECOND, withDeadline } from '../time.ts'
 
 /** Something wrong on Buildkite's side of us: a token refused, a scope missing, an organization out of sight. */
@@ -22,17 +23,11 @@ export interface Watched {
   readonly workers: readonly RunningWorker[]
   /** What the reconciler cannot do at present. */
   problems(): readonly Problem[]
-  /** How far each organization is covered (`coverage` of reconcile/, bound to the database). */
-  coverage(): Promise<readonly Coverage[]>
+  /** How far each organization is covered. */
+  coverage(): Promise<readonly OrganizationCoverage[]>
   /** Whether the process is closing. */
   closing(): boolean
   readonly clock: Clock
-}
-
-/** The part of an organization's coverage that the metrics need. */
-export interface Coverage {
-  readonly slug: string | null
-  readonly watermark: Date | null
 }
 
 /** One question answered, or why it was not. */
@@ -75,10 +70,10 @@ export async function gatherFacts(watched: Watched): Promise<Facts> {
   }
 }
 
-/** Asks with a deadline of a second; never rejects. `whom` begins a sentence: "The queue". */
-export async function ask<T>(whom: string, question: () => Promise<T>): Promise<Answer<T>> {
+/** Asks with a deadline (default 1 s); never rejects. `whom` begins a sentence: "The queue". */
+export async function ask<T>(whom: string, question: () => Promise<T>, patienceMs = PATIENCE): Promise<Answer<T>> {
   try {
-    return { ok: true, value: await withDeadline(question(), PATIENCE, whom) }
+    return { ok: true, value: await withDeadline(question(), patienceMs, whom) }
   } catch (error) {
     // Anything else may be Drizzle's, whose messages hold SQL and parameters.
     const plain = error instanceof ConfigError || error instanceof DeadlineError
@@ -136,4 +131,13 @@ export async function pendingAndFailed(db: Db): Promise<{ pending: number; faile
     db.$count(deliveries, eq(deliveries.status, 'failed')),
   ])
   return { pending, failed }
+}
+
+/** The watermark of each organization that has one, by slug. */
+export async function watermarksBySlug(db: Db): Promise<{ slug: string; watermark: Date }[]> {
+  const rows = await db
+    .select({ slug: organizations.slug, watermark: watermarks.watermark })
+    .from(watermarks)
+    .innerJoin(organizations, eq(organizations.id, watermarks.organization_id))
+  return rows.flatMap(({ slug, watermark }) => (slug && watermark ? [{ slug, watermark }] : []))
 }

@@ -1,5 +1,5 @@
 import { SECOND } from '../time.ts'
-import { ask, inboxFigures, type Watched } from './facts.ts'
+import { ask, inboxFigures, type Watched, watermarksBySlug } from './facts.ts'
 import type { Meters } from './metrics.ts'
 
 /** Sets the gauges of stores, queue, inbox and watermarks at every scrape. What does not answer within a second is left out. */
@@ -27,11 +27,10 @@ export function watchGauges(meters: Meters, watched: Watched): void {
     meters.on('oldest_pending', inbox.value.oldest_pending_seconds)
   })
   meters.onScrape(async () => {
-    const coverage = await ask('The coverage', () => watched.coverage())
+    const marks = await ask('The database', () => watermarksBySlug(watched.database.db))
     meters.forget('watermark_age')
-    if (!coverage.ok) return
-    for (const { slug, watermark } of coverage.value) {
-      if (!slug || !watermark) continue
+    if (!marks.ok) return
+    for (const { slug, watermark } of marks.value) {
       meters.on('watermark_age', (watched.clock() - watermark.getTime()) / SECOND, { organization: slug })
     }
   })

@@ -55,13 +55,13 @@ const declared = declare({
     help: 'Deliveries enqueued again because their job was lost or never made.',
     labels: [],
   },
-  rows: {
+  rows_total: {
     kind: 'counter',
     name: 'rows_total',
     help: 'Rows seen by the merge, by table, result (inserted, updated, unchanged) and path (webhook, rest).',
     labels: ['table', 'result', 'via'],
   },
-  cycle: {
+  cycles_total: {
     kind: 'counter',
     name: 'cycles_total',
     help: 'Reconcile cycles, by kind (hot, warm, …) and result (ok, error, busy).',
@@ -74,7 +74,7 @@ const declared = declare({
     labels: ['kind'],
     buckets: [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800],
   },
-  api_request: {
+  api_requests_total: {
     kind: 'counter',
     name: 'api_requests_total',
     help: "Requests to Buildkite's REST API, by HTTP status (error: no answer).",

@@ -2,20 +2,12 @@ import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import type { Role } from '../config.ts'
 import type { QueueDepth } from '../queue/queues.ts'
+import type { OrganizationCoverage } from '../reconcile/status.ts'
 import { SECOND } from '../time.ts'
-import {
-  type Answer,
-  ask,
-  type Coverage,
-  type Facts,
-  type InboxFigures,
-  inboxFigures,
-  type Problem,
-  type Watched,
-} from './facts.ts'
+import { type Answer, ask, type Facts, type InboxFigures, inboxFigures, type Problem, type Watched } from './facts.ts'
 import { type HealthStatus, readiness } from './health.ts'
 
-/** What `/status` answers. A part that could not be read within a second is null, and `reasons` says why. Never holds a secret. */
+/** What `/status` answers. A part that could not be read in time is null, and `reasons` says why. Never holds a secret. */
 export interface Status {
   version: string
   status: HealthStatus
@@ -33,19 +25,22 @@ export interface Status {
   webhooks: { on: boolean; auth: string; why: string | null }
   reconciler: { on: boolean; why: string | null }
   deliveries: InboxFigures | null
-  organizations: readonly Coverage[] | null
+  organizations: readonly OrganizationCoverage[] | null
   problems: readonly Problem[]
 }
 
 const startedAt = Date.now() - process.uptime() * SECOND
 
-/** Reads the whole status, in little more than a second whatever is broken. */
+/** Counting builds takes its time in a large mirror. */
+const COVERAGE_PATIENCE = 5 * SECOND
+
+/** Reads the whole status, within seconds whatever is broken. */
 export async function readStatus(watched: Watched, facts: Facts): Promise<Status> {
   const { config, clock } = watched
   const [depth, inbox, coverage] = await Promise.all([
     ask('The queue', () => watched.queues.depth()),
     ask('The inbox', () => inboxFigures(watched.database.db, clock())),
-    ask('The coverage', () => watched.coverage()),
+    ask('The coverage', () => watched.coverage(), COVERAGE_PATIENCE),
   ])
   const { status, reasons } = readiness(facts)
   return {

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
-import { deliveries } from '../../src/database/schema.ts'
+import { deliveries, organizations, watermarks } from '../../src/database/schema.ts'
 import { gatherFacts, type Watched } from '../../src/http/facts.ts'
 import { watchGauges } from '../../src/http/gauges.ts'
 import { createMeters } from '../../src/http/metrics.ts'
@@ -9,9 +9,11 @@ import { bearsToken, buildPrivateApp, isLoopbackHost } from '../../src/http/priv
 import { readStatus, type Status } from '../../src/http/status.ts'
 import { createLog } from '../../src/log.ts'
 import { openQueues, type Queues } from '../../src/queue/queues.ts'
+import { coverage } from '../../src/reconcile/status.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
 const log = createLog('silent')
+const acme = '0190a0b0-0000-7000-8000-000000000001'
 let home: TestDatabase
 let database: Database
 let queues: Queues
@@ -21,6 +23,17 @@ beforeAll(async () => {
   home = await createTestDatabase()
   database = openDatabase(home.url, { name: 'http test' })
   queues = await openQueues({ redisUrl: undefined, databaseUrl: home.url }, log)
+  const now = new Date()
+  await database.db.insert(organizations).values({
+    id: acme,
+    slug: 'acme',
+    observed_at: now,
+    first_seen_at: now,
+    first_seen_via: 'rest',
+    changed_at: now,
+  })
+  const minuteAgo = new Date(now.getTime() - 60_000)
+  await database.db.insert(watermarks).values({ organization_id: acme, watermark: minuteAgo, updated_at: now })
 })
 
 afterEach(async () => {
@@ -47,7 +60,7 @@ function watched(over: Partial<Watched> = {}): Watched {
     queues,
     workers: [],
     problems: () => [],
-    coverage: async () => [{ slug: 'acme', watermark: new Date(Date.now() - 60_000) }],
+    coverage: () => coverage(database.db),
     closing: () => false,
     clock: Date.now,
     ...over,
