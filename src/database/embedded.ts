@@ -5,17 +5,9 @@ import pg from 'pg'
 import { ConfigError, messageOf, StoreError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { pause, SECOND, withDeadline } from '../time.ts'
-import {
-  type Address,
-  checkVersion,
-  createCluster,
-  DATABASE,
-  letsIn,
-  readAddress,
-  startServer,
-  stopServer,
-} from './embedded-cluster.ts'
+import { type Address, checkVersion, createCluster, DATABASE, readAddress } from './embedded-cluster.ts'
 import { findPrograms } from './embedded-program.ts'
+import { letsIn, startServer, stopServer } from './embedded-server.ts'
 
 /** The embedded PostgreSQL, running and ours. */
 export interface Embedded {

@@ -27,7 +27,10 @@ interface Service {
   stop(): Promise<void>
 }
 
-/** Finds or starts Postgres and Redis for the whole run; whatever is missing is said loudly. */
+/**
+ * Finds or starts Postgres and Redis for the whole run; whatever is missing is said loudly. TEST_DATABASE_URL and
+ * TEST_REDIS_URL name others; TEST_DATABASE_URL=embedded asks for the embedded PostgreSQL.
+ */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const stops: (() => Promise<void>)[] = []
   const tearDown = async () => {
@@ -53,10 +56,11 @@ export default async function setup(project: TestProject): Promise<() => Promise
 
 async function findPostgres(): Promise<Service> {
   const given = process.env.TEST_DATABASE_URL
-  for (const url of given ? [given] : ['postgres://postgres@127.0.0.1:5432/postgres']) {
+  if (given !== 'embedded') {
+    const url = given ?? 'postgres://postgres@127.0.0.1:5432/postgres'
     const fault = await postgresFault(url)
     if (fault === undefined) return { url, stop: async () => {} }
-    if (given) throw new Error(`TEST_DATABASE_URL is set, but no superuser can connect through it: ${fault}`)
+    if (given) throw new Error(`TEST_DATABASE_URL is set, but cannot be used: ${fault}`)
   }
   const { startEmbedded } = await import('../../src/database/embedded.ts')
   const folder = await mkdtemp(join(tmpdir(), 'bkm-postgres-'))
@@ -118,10 +122,11 @@ async function findRedis(): Promise<Service | undefined> {
     if (await redisAnswers(given)) return { url: given, stop: async () => {} }
     throw new Error('TEST_REDIS_URL is set, but no Redis answers there.')
   }
-  const local = 'redis://127.0.0.1:6379'
-  if (await redisAnswers(local)) return { url: local, stop: async () => {} }
+  // One of this run's own, because the service's keys bear the same names in every run.
   const started = await startRedis()
   if (started) return started
+  const local = 'redis://127.0.0.1:6379'
+  if (await redisAnswers(local)) return { url: local, stop: async () => {} }
   const advice =
     'No Redis answers at 127.0.0.1:6379 and there is no redis-server to start (apt-get install redis-server).'
   if (process.env.CI) throw new Error(advice)
