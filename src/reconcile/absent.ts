@@ -144,7 +144,7 @@ async function findAbsent({ db, clock }: ReconcileDeps, source: Source, query: A
     ({ from, to }) =>
       sql`and not (${created} >= ${from.toISOString()}::timestamptz and ${created} < ${to.toISOString()}::timestamptz)`,
   )
-  return db.execute<AbsentBuild>(sql`
+  const { rows } = await db.execute<AbsentBuild>(sql`
     select b.id, b.number, b.url, b.pipeline_id, p.slug, coalesce(a.reads, 0) as reads
     from ${builds} b
     left join ${pipelines} p on p.id = b.pipeline_id
@@ -158,6 +158,7 @@ async function findAbsent({ db, clock }: ReconcileDeps, source: Source, query: A
       ${sql.join(waiting, sql` `)}
     order by a.next_read_at nulls first, ${created} desc
     limit ${query.limit}`)
+  return rows
 }
 
 async function remember(

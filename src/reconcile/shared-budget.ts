@@ -100,8 +100,8 @@ async function lockStates(tx: Transaction, scopes: readonly string[]): Promise<R
 
 /** The time after the locks were had, not the transaction's start: another replica may have held them until now. */
 async function databaseNow(tx: Transaction): Promise<number> {
-  const [row] = await tx.execute<{ now: string }>(
+  const { rows } = await tx.execute<{ now: string }>(
     sql`select floor(extract(epoch from clock_timestamp()) * 1000)::text as now`,
   )
-  return Number(row?.now)
+  return Number(rows[0]?.now)
 }

@@ -1,0 +1,148 @@
+import { asc } from 'drizzle-orm'
+import { afterEach, describe, expect, it } from 'vitest'
+import { builds, windows } from '../../src/database/schema.ts'
+import { calmMix } from '../../src/demo/mix.ts'
+import type { SimulationOptions } from '../../src/demo/simulation.ts'
+import { type BackfillProgress, backfillOwed, backfillSpan } from '../../src/reconcile/backfill.ts'
+import { reconcileOnce } from '../../src/reconcile/cycle.ts'
+import { discover } from '../../src/reconcile/discover.ts'
+import { coverage } from '../../src/reconcile/status.ts'
+import { DAY } from '../../src/time.ts'
+import { accessOf } from './access-of.ts'
+import { openScene, type Scene } from './scene.ts'
+
+let scene: Scene
+
+afterEach(() => scene.close())
+
+async function open(history: { builds: number; days: number; jobs?: number }, options: SimulationOptions = {}) {
+  scene = await openScene(options)
+  scene.simulation.writeHistory(history)
+  const access = accessOf(scene)
+  await discover(scene.deps, access)
+  await access.close()
+}
+
+const span = () => {
+  const to = scene.simulation.clock.now()
+  return [new Date(to - 90 * DAY), new Date(to)] as const
+}
+const storedWindows = () => scene.database.db.select().from(windows).orderBy(asc(windows.created_from))
+const listed = () => scene.api.count('builds')
+
+describe('a backfill', () => {
+  it('reads the whole span, newest first, within a tenth more requests than the builds fill pages', async () => {
+    await open({ builds: 3_000, days: 89, jobs: 1 }, { mix: calmMix })
+    const told: BackfillProgress[] = []
+    const result = await backfillSpan(scene.deps, scene.source, ...span(), (progress) => told.push(progress))
+    const total = scene.simulation.truth.builds.length
+    expect(result).toMatchObject({ done: true, buildsDone: total, requests: listed() })
+    expect(listed()).toBeLessThanOrEqual(1.1 * Math.ceil(total / 100))
+    expect(await scene.differences()).toEqual([])
+    const reached = told.map(({ coveredFrom }) => coveredFrom.getTime())
+    expect(reached).toEqual(reached.toSorted((a, b) => b - a))
+    const estimates = told.flatMap(({ buildsExpected }) => buildsExpected ?? [])
+    expect(Math.max(...estimates.slice(3))).toBeLessThan(total * 1.5)
+  })
+
+  it('leaves windows that cover the span without gap or overlap, all verified', async () => {
+    await open({ builds: 400, days: 89 })
+    const [from, to] = span()
+    await backfillSpan(scene.deps, scene.source, from, to)
+    const rows = await storedWindows()
+    expect(rows[0]?.created_from).toEqual(from)
+    expect(rows.at(-1)?.created_to).toEqual(to)
+    for (const [index, row] of rows.entries()) {
+      expect(row).toMatchObject({ status: 'done', verified_at: expect.any(Date) })
+      if (index > 0) expect(row.created_from).toEqual(rows[index - 1]?.created_to)
+    }
+  })
+
+  it('goes on inside the window in which it was stopped, and reads nothing twice', async () => {
+    await open({ builds: 1_200, days: 10 })
+    const stop = new AbortController()
+    const until = (progress: BackfillProgress) => progress.buildsDone > 700 && stop.abort()
+    const first = await backfillSpan(scene.deps, scene.source, ...span(), until, stop.signal)
+    expect(first?.done).toBe(false)
+    const running = (await storedWindows()).find(({ status }) => status !== 'done')
+    expect(running?.walked_to).not.toBeNull()
+    const done = first?.buildsDone ?? 0
+    scene.api.forget()
+    const second = await backfillSpan(scene.deps, scene.source, ...span())
+    expect(second?.done).toBe(true)
+    expect(listed()).toBeLessThanOrEqual(Math.ceil((scene.simulation.truth.builds.length - done) / 99) + 4)
+    expect(await scene.differences()).toEqual([])
+  })
+
+  it('costs nothing when its span is covered', async () => {
+    await open({ builds: 100, days: 10 })
+    await backfillSpan(scene.deps, scene.source, ...span())
+    scene.api.forget()
+    expect(await backfillSpan(scene.deps, scene.source, ...span())).toMatchObject({ done: true })
+    expect(scene.api.requests).toEqual([])
+  })
+
+  it('halves what Buildkite will not list that deep', async () => {
+    await open({ builds: 300, days: 20 })
+    let refusals = 0
+    scene.api.beforeAnswer = ({ kind, query }) => {
+      const length = Date.parse(query.get('created_to') ?? '') - Date.parse(query.get('created_from') ?? '')
+      if (kind !== 'builds' || length < 6 * DAY) return undefined
+      refusals += 1
+      return { kind: 'status', status: 400, message: 'Listing builds this deep is not supported. Please narrow' }
+    }
+    const result = await backfillSpan(scene.deps, scene.source, ...span())
+    expect(result?.done).toBe(true)
+    expect(refusals).toBeGreaterThan(3)
+    expect((await storedWindows()).length).toBeGreaterThan(15)
+    expect(await scene.differences()).toEqual([])
+  })
+
+  it('ends where the first cycle began, and is then done for good', async () => {
+    await open({ builds: 250, days: 40 })
+    await reconcileOnce(scene.deps, scene.source)
+    expect(await backfillOwed(scene.deps, scene.source)).toMatchObject({ done: true })
+    expect(await backfillOwed(scene.deps, scene.source)).toBeUndefined()
+    const [organization] = await coverage(scene.database.db, new Date(scene.simulation.clock.now()))
+    expect(organization).toMatchObject({ slug: 'acme', backfill: { done: true, progress: 1 }, last_error: null })
+    expect(organization?.covered_from).toEqual(organization?.backfill.from)
+    expect(organization?.builds).toBe(scene.simulation.truth.builds.length)
+  })
+
+  it('reaches further back when more days are wanted, without reading again what it has', async () => {
+    await open({ builds: 600, days: 60 })
+    await reconcileOnce(scene.deps, scene.source)
+    await backfillOwed({ ...scene.deps, backfillDays: 10 }, scene.source)
+    await backfillOwed({ ...scene.deps, backfillDays: 30 }, scene.source)
+    const before = await scene.database.db.$count(builds)
+    scene.api.forget()
+    await backfillOwed({ ...scene.deps, backfillDays: 100 }, scene.source)
+    const added = (await scene.database.db.$count(builds)) - before
+    expect(listed()).toBeLessThanOrEqual(Math.ceil(added / 99) + 6)
+    expect(await scene.differences()).toEqual([])
+  })
+
+  it('is left to the process that is at it', async () => {
+    await open({ builds: 300, days: 10 })
+    scene.api.beforeAnswer = () => ({ kind: 'delay', ms: 20 })
+    const other = { ...scene.source, client: scene.client() }
+    const both = await Promise.all([
+      backfillSpan(scene.deps, scene.source, ...span()),
+      backfillSpan(scene.deps, other, ...span()),
+    ])
+    expect(both.filter(Boolean).length).toBe(1)
+  })
+
+  it('keeps what it has read when Buildkite fails, says why, and goes on later', async () => {
+    await open({ builds: 500, days: 20 })
+    scene.api.beforeAnswer = () => (listed() > 3 ? { kind: 'status', status: 403, message: 'Forbidden' } : undefined)
+    await expect(backfillSpan(scene.deps, scene.source, ...span())).rejects.toMatchObject({
+      code: 'invalid_permissions',
+    })
+    expect((await storedWindows()).some(({ error }) => error !== null)).toBe(true)
+    scene.api.beforeAnswer = undefined
+    expect(await backfillSpan(scene.deps, scene.source, ...span())).toMatchObject({ done: true })
+    expect((await storedWindows()).every(({ error }) => error === null)).toBe(true)
+    expect(await scene.differences()).toEqual([])
+  })
+})

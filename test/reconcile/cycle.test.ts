@@ -1,0 +1,245 @@
+import { desc, eq } from 'drizzle-orm'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { absences, builds, cycles, watermarks } from '../../src/database/schema.ts'
+import { cancel, retryFailed } from '../../src/demo/interventions.ts'
+import { calmMix } from '../../src/demo/mix.ts'
+import type { Build } from '../../src/demo/shapes.ts'
+import { backOff } from '../../src/reconcile/absent.ts'
+import { backfillOwed } from '../../src/reconcile/backfill.ts'
+import { reconcileOnce } from '../../src/reconcile/cycle.ts'
+import { discover } from '../../src/reconcile/discover.ts'
+import { DAY, HOUR, MINUTE } from '../../src/time.ts'
+import { accessOf } from './access-of.ts'
+import { openScene, type Scene } from './scene.ts'
+
+let scene: Scene
+
+beforeEach(async () => {
+  scene = await openScene()
+})
+afterEach(() => scene.close())
+
+const cycle = () => reconcileOnce(scene.deps, scene.source)
+const rowOf = async (build: Build) => (await scene.database.db.select().from(builds).where(eq(builds.id, build.id)))[0]
+const watermark = async () => (await scene.database.db.select().from(watermarks))[0]?.watermark
+
+async function knowOrganizations(): Promise<void> {
+  const access = accessOf(scene)
+  await discover(scene.deps, access)
+  await access.close()
+}
+
+/** History, backfilled, and a first cycle: a mirror that is complete. */
+async function completeMirror(count = 150): Promise<void> {
+  scene.simulation.writeHistory({ builds: count, days: 30 })
+  await knowOrganizations()
+  await cycle()
+  await backfillOwed(scene.deps, scene.source)
+  scene.simulation.clock.pass(MINUTE)
+}
+
+function finishedBuild(state: string): Build {
+  const before = scene.simulation.clock.now() - 5 * DAY
+  const build = scene.simulation.truth.builds.find(
+    (one) => one.state === state && !one.blocked && Date.parse(one.created_at) < before,
+  )
+  if (!build) throw new Error(`The history has no ${state} build.`)
+  return build
+}
+
+describe('a cycle', () => {
+  it('after the backfill leaves the mirror equal to Buildkite', async () => {
+    await completeMirror()
+    expect(await scene.differences()).toEqual([])
+  })
+
+  it('costs three builds requests when nothing has happened', async () => {
+    await completeMirror()
+    scene.simulation.clock.pass(HOUR)
+    await cycle()
+    scene.simulation.clock.pass(MINUTE)
+    scene.api.forget()
+    const report = await cycle()
+    expect(scene.api.requests.length).toBe(3)
+    expect(report).toMatchObject({ requests: 3, builds_missing: 0, builds_healed: 0, absent_read: 0 })
+  })
+
+  it('finds builds that no webhook told of, whatever became of them', async () => {
+    await completeMirror()
+    for (let i = 0; i < 15; i++) {
+      scene.simulation.startBuild()
+      scene.simulation.step(40)
+    }
+    scene.simulation.clock.pass(3 * MINUTE)
+    const report = await cycle()
+    expect(report?.builds_missing).toBeGreaterThanOrEqual(15)
+    expect(await scene.differences()).toEqual([])
+  })
+
+  it('follows a build of long ago that runs again, and its second end', async () => {
+    await completeMirror()
+    const build = finishedBuild('failed')
+    retryFailed(scene.simulation.truth, build, scene.simulation.clock.now(), calmMix)
+    await cycle()
+    expect((await rowOf(build))?.state).toBe('running')
+    while (scene.simulation.truth.alive.has(build) && scene.simulation.step() > 0);
+    scene.simulation.clock.pass(10 * MINUTE)
+    await cycle()
+    expect(await rowOf(build)).toMatchObject({ state: build.state })
+    expect(await scene.differences()).toEqual([])
+  })
+
+  it('sees the end of builds that were open when it last looked', async () => {
+    await completeMirror()
+    for (let i = 0; i < 5; i++) scene.simulation.startBuild()
+    scene.simulation.step(15)
+    scene.simulation.clock.pass(DAY)
+    await cycle()
+    await scene.simulation.play()
+    scene.simulation.clock.pass(DAY)
+    await cycle()
+    expect(await scene.differences()).toEqual([])
+  })
+
+  it('reads one by one what the mirror holds as open and no list shows', async () => {
+    await completeMirror()
+    const build = finishedBuild('passed')
+    const lie = { state: 'running', finished_at: null, observed_at: new Date(scene.simulation.clock.now() - HOUR) }
+    await scene.database.db
+      .update(builds)
+      .set({ ...lie, verified_at: lie.observed_at })
+      .where(eq(builds.id, build.id))
+    scene.api.forget()
+    const report = await cycle()
+    expect(report).toMatchObject({ absent_read: 1, requests: 4 })
+    expect(scene.api.count('build')).toBe(1)
+    expect(await scene.differences()).toEqual([])
+  })
+
+  it('confirms a webhook that took a finished build back, and stops asking', async () => {
+    await completeMirror()
+    const build = finishedBuild('passed')
+    const at = new Date(scene.simulation.clock.now() - MINUTE)
+    await scene.database.db.update(builds).set({ state: 'running', observed_at: at }).where(eq(builds.id, build.id))
+    await cycle()
+    expect((await rowOf(build))?.state).toBe('passed')
+    scene.api.forget()
+    await cycle()
+    expect(scene.api.requests.length).toBe(3)
+  })
+
+  it('records a build that is gone, keeps its row, and asks for it no more', async () => {
+    await completeMirror()
+    for (let i = 0; i < 3; i++) scene.simulation.startBuild()
+    await cycle()
+    const [build] = [...scene.simulation.truth.alive]
+    if (!build) throw new Error('No build is under way.')
+    scene.simulation.clock.pass(10 * MINUTE)
+    await cycle()
+    scene.simulation.truth.deleteBuild(build)
+    scene.simulation.clock.pass(10 * MINUTE)
+    const report = await cycle()
+    expect(report?.absent_read).toBe(1)
+    expect(await rowOf(build)).toMatchObject({ deleted_reason: 'not_found', state: expect.any(String) })
+    scene.api.forget()
+    await cycle()
+    expect(scene.api.count('build')).toBe(0)
+  })
+
+  it('finds a build under the new slug of a renamed pipeline', async () => {
+    await completeMirror()
+    const build = finishedBuild('passed')
+    const at = new Date(scene.simulation.clock.now() - MINUTE)
+    await scene.database.db.update(builds).set({ state: 'running', observed_at: at }).where(eq(builds.id, build.id))
+    scene.simulation.truth.renamePipeline(build.pipeline, 'Renamed', 'renamed')
+    await cycle()
+    expect(await rowOf(build)).toMatchObject({ state: 'passed', deleted_at: null, url: build.url })
+  })
+
+  it('waits longer and longer before it reads again a build that Buildkite does not settle', async () => {
+    await completeMirror()
+    const build = finishedBuild('passed')
+    const at = new Date(scene.simulation.clock.now() - HOUR)
+    await scene.database.db.update(builds).set({ state: 'running', observed_at: at }).where(eq(builds.id, build.id))
+    scene.api.beforeAnswer = ({ kind }) =>
+      kind === 'build' ? { kind: 'status', status: 500, message: 'no' } : undefined
+    expect((await cycle())?.absent_read).toBe(1)
+    expect((await cycle())?.absent_read).toBe(0)
+    const [absence] = await scene.database.db.select().from(absences)
+    expect(absence).toMatchObject({ build_id: build.id, reads: 1, last_status: 500 })
+    scene.simulation.clock.pass(MINUTE)
+    scene.api.beforeAnswer = undefined
+    expect((await cycle())?.absent_read).toBe(1)
+    expect(await scene.database.db.select().from(absences)).toEqual([])
+  })
+
+  it('keeps the watermark where it was when a list fails, and says why', async () => {
+    await completeMirror()
+    const before = await watermark()
+    scene.simulation.startBuild()
+    scene.api.beforeAnswer = ({ query }) =>
+      query.has('finished_from') ? { kind: 'status', status: 403, message: 'Forbidden' } : undefined
+    await expect(cycle()).rejects.toMatchObject({ code: 'invalid_permissions' })
+    expect(await watermark()).toEqual(before)
+    const [row] = await scene.database.db.select().from(cycles).orderBy(desc(cycles.id)).limit(1)
+    expect(row?.error).toMatch(/403|allow|permission/i)
+    scene.api.beforeAnswer = undefined
+    await cycle()
+    expect((await watermark())?.getTime()).toBeGreaterThan(before?.getTime() ?? 0)
+  })
+
+  it('runs only once for an organization, however many ask', async () => {
+    await completeMirror()
+    const other = { ...scene.source, client: scene.client() }
+    scene.api.beforeAnswer = () => ({ kind: 'delay', ms: 30 })
+    const reports = await Promise.all([cycle(), reconcileOnce(scene.deps, other), reconcileOnce(scene.deps, other)])
+    expect(reports.filter(Boolean).length).toBe(1)
+  })
+
+  it('leaves out pipelines that are out of scope', async () => {
+    const [kept] = scene.simulation.truth.pipelines
+    if (!kept) throw new Error('The simulation has no pipelines.')
+    await knowOrganizations()
+    const scope = { organization: () => true, pipeline: (slug: string) => slug === kept.slug }
+    for (let i = 0; i < 20; i++) scene.simulation.startBuild()
+    await reconcileOnce({ ...scene.deps, scope }, scene.source)
+    const rows = await scene.database.db.select().from(builds)
+    expect(rows.length).toBeGreaterThan(0)
+    expect(new Set(rows.map(({ pipeline_id }) => pipeline_id))).toEqual(new Set([kept.id]))
+  })
+
+  it('that is warm reads again what lies hours behind the watermark', async () => {
+    await completeMirror()
+    for (let i = 0; i < 3; i++) scene.simulation.startBuild()
+    await scene.simulation.play()
+    await cycle()
+    scene.simulation.clock.pass(HOUR)
+    await cycle()
+    const [hidden] = scene.simulation.truth.builds.slice(-1)
+    if (!hidden) throw new Error('No builds.')
+    await scene.database.db.delete(builds).where(eq(builds.id, hidden.id))
+    expect((await cycle())?.builds_read).toBe(0)
+    const warm = await reconcileOnce(scene.deps, scene.source, 'warm')
+    expect(warm?.builds_missing).toBe(1)
+    expect(await scene.differences()).toEqual([])
+  })
+
+  it('misses nothing of a canceled build that nobody told of', async () => {
+    await completeMirror()
+    const build = scene.simulation.startBuild()
+    scene.simulation.clock.pass(HOUR)
+    await cycle()
+    cancel(scene.simulation.truth, build, scene.simulation.clock.now())
+    await scene.simulation.play()
+    scene.simulation.clock.pass(HOUR)
+    await cycle()
+    expect(await scene.differences()).toEqual([])
+  })
+})
+
+describe('backOff', () => {
+  it('doubles from a minute to six hours', () => {
+    expect([1, 2, 3, 4].map(backOff)).toEqual([MINUTE, 2 * MINUTE, 4 * MINUTE, 8 * MINUTE])
+    expect(backOff(50)).toBe(6 * HOUR)
+  })
+})

@@ -1,0 +1,93 @@
+import { setMaxListeners } from 'node:events'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { Budget } from '../../src/buildkite/budget.ts'
+import { type Database, openDatabase } from '../../src/database/connection.ts'
+import { budgets } from '../../src/database/schema.ts'
+import { sharedBudget } from '../../src/reconcile/shared-budget.ts'
+import { MINUTE, SECOND } from '../../src/time.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { until } from '../support/until.ts'
+
+let home: TestDatabase
+let replicas: [Database, Database]
+
+beforeAll(async () => {
+  home = await createTestDatabase()
+  replicas = [openDatabase(home.url, { name: 'one' }), openDatabase(home.url, { name: 'two' })]
+})
+beforeEach(async () => {
+  await replicas[0].db.delete(budgets)
+})
+afterAll(async () => {
+  await Promise.all(replicas.map((replica) => replica.close()))
+  await home.drop()
+})
+
+const scopes = ['user:a', 'organization:acme']
+const seen = (limit: number, remaining: number, resetMs: number) => ({ user: { limit, remaining, resetMs } })
+
+/** Whether a call is granted without waiting. */
+async function grants(budget: Budget): Promise<boolean> {
+  const [result] = await Promise.allSettled([budget.take(scopes, 'hot', AbortSignal.timeout(200))])
+  return result.status === 'fulfilled'
+}
+
+describe('the shared budget', () => {
+  it('grants the share of the limit to all replicas together, not to each', async () => {
+    const [one, two] = replicas.map(({ db }) => sharedBudget(db, 0.5))
+    if (!one || !two) throw new Error('Two replicas are needed.')
+    await one.report(scopes, seen(20, 20, MINUTE))
+    const stop = new AbortController()
+    setMaxListeners(40, stop.signal)
+    let granted = 0
+    const takers = [one, two].flatMap((budget) =>
+      Array.from({ length: 12 }, async () => {
+        await budget.take(scopes, 'hot', stop.signal)
+        granted += 1
+      }),
+    )
+    await until(() => granted >= 10, 'ten calls are granted')
+    expect(await grants(one)).toBe(false)
+    expect(await grants(two)).toBe(false)
+    expect(granted).toBe(10)
+    stop.abort()
+    await Promise.allSettled(takers)
+  })
+
+  it('stops every replica when one of them was refused', async () => {
+    const [one, two] = replicas.map(({ db }) => sharedBudget(db, 1))
+    if (!one || !two) throw new Error('Two replicas are needed.')
+    await one.report(scopes, seen(50, 0, 30 * SECOND))
+    expect(await grants(two)).toBe(false)
+    const [row] = (await replicas[0].db.select().from(budgets)).filter(({ scope }) => scope === 'user:a')
+    expect(row?.state).toMatchObject({ limit: 50, hold_until: expect.any(Number) })
+  })
+
+  it('goes on by itself when the limit is reset', async () => {
+    const [one, two] = replicas.map(({ db }) => sharedBudget(db, 1))
+    if (!one || !two) throw new Error('Two replicas are needed.')
+    await one.report(scopes, seen(50, 0, SECOND / 2))
+    const before = Date.now()
+    await two.take(scopes, 'hot')
+    expect(Date.now() - before).toBeGreaterThanOrEqual(SECOND / 2)
+  })
+
+  it('does not stop other organizations or users', async () => {
+    const budget = sharedBudget(replicas[0].db, 1)
+    await budget.report(scopes, seen(50, 0, 30 * SECOND))
+    await budget.take(['user:b', 'organization:acme'], 'hot')
+  })
+
+  it('gives up waiting when its signal aborts', async () => {
+    const budget = sharedBudget(replicas[0].db, 1)
+    await budget.report(scopes, seen(50, 0, 30 * SECOND))
+    await expect(budget.take(scopes, 'hot', AbortSignal.timeout(50))).rejects.toMatchObject({ name: 'TimeoutError' })
+  })
+
+  it('starts afresh where what is stored makes no sense', async () => {
+    await replicas[0].db.insert(budgets).values({ scope: 'user:a', state: { old: 'shape' }, updated_at: new Date() })
+    await sharedBudget(replicas[0].db, 1).take(scopes, 'hot')
+    const rows = await replicas[0].db.select().from(budgets)
+    expect(rows.find(({ scope }) => scope === 'user:a')?.state).toMatchObject({ grants: [expect.any(Number)] })
+  })
+})
