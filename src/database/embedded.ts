@@ -13,7 +13,7 @@ import { letsIn, startServer, stopServer } from './embedded-server.ts'
 export interface Embedded {
   /** Superuser's URL, password included; the same is in the file `postgres.url` of the data folder, for psql. */
   readonly url: string
-  /** Resolves when the server is gone, whether we stopped it or not. */
+  /** Resolves when the server is gone for good though we did not stop it: it ended and could not be started again. */
   readonly exited: Promise<void>
   /** Stops the server: cleanly within `deadlineMs` (default 15 s), else at once, to be recovered at the next start. Never rejects. */
   stop(deadlineMs?: number): Promise<void>
@@ -36,15 +36,30 @@ export async function startEmbedded(dataDir: string, log: Log): Promise<Embedded
   }
   await checkVersion(cluster)
   const address = await startServer(root, cluster, kept, programs)
-  const claim = await claimServer(address, dataDir)
+  let claim = await claimServer(address, dataDir)
   await createDatabase(claim.client)
   let stopping = false
-  const exited = claim.lost.then(() => {
-    if (!stopping) log.error(`The embedded PostgreSQL has stopped. Its log is ${join(root, 'postgres.log')}.`)
-  })
+
+  const keepRunning = async (): Promise<void> => {
+    for (;;) {
+      await claim.lost
+      if (stopping) return new Promise(() => {})
+      log.error(`The embedded PostgreSQL has ended; starting it again. Its log is ${join(root, 'postgres.log')}.`)
+      try {
+        const again = await startServer(root, cluster, address, programs)
+        if (stopping) return await stopServer(cluster, programs, SECOND)
+        claim = await claimServer(again, dataDir)
+        // The pools know the first port only.
+        if (again.port !== address.port) return log.error('The embedded PostgreSQL runs again, but on another port.')
+      } catch (error) {
+        return log.error({ err: error }, 'The embedded PostgreSQL could not be started again.')
+      }
+    }
+  }
+
   return {
     url: address.url(DATABASE),
-    exited,
+    exited: keepRunning(),
     async stop(deadlineMs = 15 * SECOND) {
       stopping = true
       await stopServer(cluster, programs, deadlineMs).catch((error: unknown) => {

@@ -9,6 +9,7 @@ import { openDatabase } from '../../src/database/connection.ts'
 import { findEmbedded, startEmbedded } from '../../src/database/embedded.ts'
 import { ConfigError } from '../../src/errors.ts'
 import { createLog } from '../../src/log.ts'
+import { until } from '../support/until.ts'
 
 const log = createLog('silent')
 let folder: string
@@ -120,13 +121,20 @@ describe('the embedded PostgreSQL', () => {
     expect(refused[0]?.reason).toBeInstanceOf(ConfigError)
   })
 
-  test('killed with -9 is noticed, and recovers at the next start', async () => {
-    const server = await start()
-    await query(server.url, 'create table kept (n int); insert into kept values (7)')
+  test('killed with -9 is started again while the service runs, with everything committed', async () => {
+    const { url } = await start()
+    await query(url, 'create table kept (n int); insert into kept values (7)')
     process.kill(await postmaster(), 'SIGKILL')
-    await server.exited
-    const next = await start()
-    expect(await query(next.url, 'select n from kept')).toEqual([{ n: 7 }])
+    const rows = await until(() => query(url, 'select n from kept'), 'the server answers again')
+    expect(rows).toEqual([{ n: 7 }])
+  })
+
+  test('killed with -9 while nobody watched recovers at the next start', async () => {
+    const { child, url } = await startElsewhere()
+    await query(url, 'create table kept (n int); insert into kept values (7)')
+    await kill(child)
+    process.kill(await postmaster(), 'SIGKILL')
+    expect(await query((await start()).url, 'select n from kept')).toEqual([{ n: 7 }])
   })
 
   test('starts although its lock file names another process, as after a restart of a container', async () => {
