@@ -11,19 +11,19 @@ declare
 begin
   foreach mirrored in array array['organizations', 'pipelines', 'builds', 'jobs', 'agents'] loop
     execute format('comment on column buildkite.%I.observed_at is %L', mirrored,
-      'When the row was last known to change, on Buildkite''s clock: the time of the webhook or REST read that changed it. Not the time of the write; that is changed_at.');
+      'When Buildkite was last seen to differ from the row, on Buildkite''s clock: the time of the webhook or REST read that changed it. Not the time of the write; that is changed_at.');
     execute format('comment on column buildkite.%I.verified_at is %L', mirrored,
-      'When REST last showed the object as it stands here, on Buildkite''s clock. Null: never, so far only webhooks told of it. The row is provisional while verified_at is null or observed_at > verified_at.');
+      'When REST showed the object as it stands here, on Buildkite''s clock. Renewed at most once an hour while nothing changes. Null: never, so far only webhooks told of it. The row is provisional, not yet confirmed by REST, while verified_at is null or observed_at > verified_at.');
     execute format('comment on column buildkite.%I.first_seen_at is %L', mirrored,
-      'When the mirror first heard of the object. Long after created_at means: back-filled, or its webhooks were lost.');
+      'When the mirror first heard of the object, on the mirror''s clock. Long after created_at means: back-filled, or its webhooks were lost.');
     execute format('comment on column buildkite.%I.first_seen_via is %L', mirrored,
       'What first told of the object: webhook or rest.');
     execute format('comment on column buildkite.%I.changed_at is %L', mirrored,
-      'When this row was last written, on the mirror''s clock. Indexed, for incremental loads: read changed_at > the greatest value loaded before, minus a few minutes for transactions still open then. Moves only when a column changed.');
+      'When a column of the row last changed, on the mirror''s clock. Indexed, for incremental loads: read changed_at > the greatest value loaded before, minus a few minutes for transactions still open then. A mere renewal of verified_at does not move it.');
     execute format('comment on column buildkite.%I.deleted_at is %L', mirrored,
       'When the mirror noticed that Buildkite no longer shows the object. Null: it does, as far as is known. The row stays as history; leave it out with deleted_at is null.');
     execute format('comment on column buildkite.%I.deleted_reason is %L', mirrored,
-      'Why Buildkite no longer shows the object, as far as can be told. A 404 cannot tell deletion, retention and lost access apart by itself.');
+      'Why Buildkite no longer shows the object, as far as can be told: not_found (asked for by itself, Buildkite answers 404), not_listed (the complete list lacks it), pipeline_not_listed (a build not found whose whole pipeline is gone); may grow. Deletion, retention and lost access can look alike.');
     execute format('comment on column buildkite.%I.extra is %L', mirrored,
       'Fields that Buildkite sent and no column holds, under their own names. Secrets are left out. {} when there are none.');
   end loop;
@@ -275,12 +275,12 @@ comment on column sync.deliveries.status is 'pending: not applied yet; applied: 
 comment on column sync.deliveries.attempts is 'How often applying it was tried.';
 comment on column sync.deliveries.error is 'Why it could not be applied; null otherwise.';
 comment on column sync.deliveries.enqueued_at is 'When it was last handed to the queue. Null: not yet; the sweeper will.';
-comment on column sync.deliveries.applied_at is 'When it was applied or set aside, on the mirror''s clock. applied_at - received_at is the lag.';
-comment on column sync.deliveries.payload is 'The body, secrets taken out. Null once PAYLOAD_RETENTION_DAYS have passed since it was applied.';
+comment on column sync.deliveries.applied_at is 'When its objects were in the mirror, on the mirror''s clock. Null while pending, ignored or failed. applied_at - received_at is the lag.';
+comment on column sync.deliveries.payload is 'The body, secrets taken out. Null once PAYLOAD_RETENTION_DAYS have passed and it is done with.';
 
 comment on table sync.watermarks is 'How far the mirror is known to be complete. A row per organization.';
 comment on column sync.watermarks.organization_id is 'organizations.id.';
-comment on column sync.watermarks.watermark is 'Every build created or finished before it was read from REST, on Buildkite''s clock, back to backfill_from as far as the windows are done. Moved by the hot cycle after all it read was committed.';
+comment on column sync.watermarks.watermark is 'Everything created or finished before it, on Buildkite''s clock, is verified: back to backfill_to by the cycles, from there to backfill_from as far as the windows are done. Moved by a cycle to its own start, after all it read was committed.';
 comment on column sync.watermarks.warm_watermark is 'Start of the last warm cycle: the same reading with an overlap of hours.';
 comment on column sync.watermarks.backfill_from is 'created_at at which the back-fill ends: older builds are not asked for.';
 comment on column sync.watermarks.backfill_to is 'created_at from which the back-fill goes into the past: newer builds are the cycles'' part.';
