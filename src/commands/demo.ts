@@ -172,8 +172,11 @@ async function watch(watching: Watching): Promise<number> {
     death = how
   })
   let comparison: Comparison | undefined
+  let took = 0
   const look = async (doing: string, last = false) => {
+    const asked = Date.now()
     comparison = await compare(database.db, truth, lost).catch(() => comparison)
+    took = Date.now() - asked
     if (options.json) return
     screen.show(sightOf(doing, started, comparison, webhooks, api), last)
   }
@@ -181,7 +184,8 @@ async function watch(watching: Watching): Promise<number> {
     const end = options.seconds === undefined ? Number.POSITIVE_INFINITY : started + options.seconds * SECOND
     while (!stopping.aborted && death === undefined && Date.now() < end) {
       await look('builds come and go')
-      await pause(io.stdout.isTTY ? 500 : SECOND, stopping)
+      // A large mirror takes long to compare, and must not be kept busy by that.
+      await pause(Math.max(io.stdout.isTTY ? 500 : SECOND, 5 * took), stopping)
     }
     stopLive()
     if (!stopping.aborted && death === undefined) {
@@ -189,7 +193,7 @@ async function watch(watching: Watching): Promise<number> {
       const patience = Date.now() + 2 * 60 * SECOND
       do {
         await look('all builds have ended; the reconciler finds what got lost')
-        await pause(500, stopping)
+        await pause(Math.max(500, took), stopping)
       } while (!isWhole(comparison) && Date.now() < patience && !stopping.aborted && death === undefined)
     }
     await look('the end', true)

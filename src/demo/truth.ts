@@ -57,10 +57,7 @@ export class Truth {
       this.organizations.push(organization)
       this.#builds.set(organization, [])
       for (let i = 0; i < (options.pipelines ?? 4); i++) {
-        this.#addPipeline(
-          organization,
-          foundPipeline(this.random, foundedAt, organization, i, this.random.pick(this.people)),
-        )
+        this.addPipeline(organization, foundedAt)
       }
       for (let i = 0; i < (options.agents ?? 8); i++) {
         const agent = foundAgent(this.random, foundedAt, organization, i + 1, this.random.pick(this.people))
@@ -130,6 +127,17 @@ export class Truth {
     this.#byId.set(build.id, build)
     this.#byNumber.get(build.pipeline)?.set(build.number, build)
     this.recount(build)
+  }
+
+  /** Adds a pipeline with the next of the names that the simulation knows; no webhook says so until it has builds. */
+  addPipeline(organization: Organization, at: number): Pipeline {
+    const position = this.pipelinesOf(organization).length
+    const pipeline = foundPipeline(this.random, at, organization, position, this.random.pick(this.people))
+    this.pipelines.push(pipeline)
+    this.#organizationOf.set(pipeline, organization)
+    this.#byNumber.set(pipeline, new Map())
+    this.#open.set(pipeline, new Set())
+    return pipeline
   }
 
   /** Removes a build as Buildkite's retention does: no webhook says so. */
@@ -207,13 +215,6 @@ export class Truth {
 
   tell(change: Change, at: number): void {
     for (const listener of this.#listeners) listener(change, at)
-  }
-
-  #addPipeline(organization: Organization, pipeline: Pipeline): void {
-    this.pipelines.push(pipeline)
-    this.#organizationOf.set(pipeline, organization)
-    this.#byNumber.set(pipeline, new Map())
-    this.#open.set(pipeline, new Set())
   }
 }
 

@@ -1,0 +1,70 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+
+const cli = join(import.meta.dirname, '../../src/cli.ts')
+let folder: string
+let running: { child: ChildProcess; ended: Promise<unknown> } | undefined
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'bkm-demo-'))
+})
+afterEach(async () => {
+  running?.child.kill('SIGTERM')
+  await running?.ended
+  await rm(folder, { recursive: true, force: true })
+})
+
+/** Runs the command as a user does, from its sources; everything temporary lands in `folder`. */
+function runDemo(args: readonly string[]) {
+  const child = spawn(process.execPath, ['--import', 'tsx', cli, 'demo', ...args], {
+    env: { ...process.env, TMPDIR: folder, DATABASE_URL: 'postgres://nobody@127.0.0.1:1/not-used' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let output = ''
+  const heard = new Set<() => void>()
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      output += text
+      for (const listener of heard) listener()
+    })
+  }
+  const ended = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)))
+  running = { child, ended }
+  const says = (text: string) =>
+    new Promise<void>((resolve, reject) => {
+      const look = () => output.includes(text) && resolve()
+      heard.add(look)
+      look()
+      void ended.then(() => reject(new Error(`The demo ended without saying "${text}":\n${output}`)))
+    })
+  return { child, ended, says, output: () => output }
+}
+
+test('the demo ends by itself with a mirror that equals the simulated Buildkite, though webhooks were lost', async () => {
+  const demo = runDemo(['--builds', '200', '--seconds', '4', '--drop', '0.3', '--json'])
+  const code = await demo.ended
+  expect(code, demo.output()).toBe(0)
+  const summary = JSON.parse(demo.output())
+  expect(summary).toMatchObject({ whole: true, requests: { limited: 0 } })
+  expect(summary.webhooks.dropped).toBeGreaterThan(0)
+  expect(summary.webhooks.accepted).toBe(summary.webhooks.sent)
+})
+
+test('Ctrl-C stops the demo in order and leaves nothing behind', async () => {
+  const demo = runDemo(['--builds', '50'])
+  await demo.says("psql 'postgres://")
+  await demo.says('builds come and go')
+  demo.child.kill('SIGINT')
+  expect(await demo.ended, demo.output()).toBe(0)
+  expect(demo.output()).toContain('The service has stopped.')
+  expect((await readdir(folder)).filter((name) => name.startsWith('buildkite-mirror-demo'))).toEqual([])
+})
+
+test('an option that makes no sense is refused before anything starts', async () => {
+  const demo = runDemo(['--drop', '7'])
+  expect(await demo.ended).toBe(2)
+  expect(demo.output()).toContain('--drop is "7". Use a number from 0 to 1.')
+})
