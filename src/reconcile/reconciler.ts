@@ -100,6 +100,8 @@ export function startReconciler(parts: ReconcilerParts): Reconciler {
     const key = `${job.task} ${job.organization ?? ''}`
     try {
       await run(job, signal)
+      // A backfill that was cut short has not failed, but must not count as done either: the next process takes it up at once.
+      signal.throwIfAborted()
       problems.replace(key, [])
     } catch (error) {
       if (signal.aborted) throw error
