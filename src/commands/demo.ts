@@ -10,7 +10,7 @@ import { createSimulation, type Simulation } from '../demo/simulation.ts'
 import type { Webhooks } from '../demo/webhooks.ts'
 import { ConfigError } from '../errors.ts'
 import { createLog } from '../log.ts'
-import { pause, SECOND } from '../time.ts'
+import { MINUTE, pause, SECOND } from '../time.ts'
 import type { Command, Io, Values } from './command.ts'
 import { type Comparison, compare, isWhole } from './demo-comparison.ts'
 import { type DemoService, startDemoService } from './demo-service.ts'
@@ -190,7 +190,7 @@ async function watch(watching: Watching): Promise<number> {
     stopLive()
     if (!stopping.aborted && death === undefined) {
       await simulation.play()
-      const patience = Date.now() + 2 * 60 * SECOND
+      const patience = Date.now() + 2 * MINUTE + backfillMs(options)
       do {
         await look('all builds have ended; the reconciler finds what got lost')
         await pause(Math.max(500, took), stopping)
@@ -205,6 +205,9 @@ async function watch(watching: Watching): Promise<number> {
   if (death !== undefined && !stopping.aborted) throw new Error(death)
   return conclude(watching, sightOf('the end', started, comparison, webhooks, api))
 }
+
+/** About how long the API's limit makes the backfill last. */
+const backfillMs = ({ builds, rateLimit }: DemoOptions) => (rateLimit ? (1.5 * MINUTE * builds) / 100 / rateLimit : 0)
 
 function sightOf(
   doing: string,
