@@ -1,0 +1,123 @@
+import postgres from 'postgres'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { type Api, demoToken } from '../../src/demo/api.ts'
+import { calmMix } from '../../src/demo/mix.ts'
+import { createSimulation, type Simulation } from '../../src/demo/simulation.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { differences } from '../support/differences.ts'
+import { testQueueBackends } from '../support/redis.ts'
+import { type RedisServer, startRedisServer } from '../support/redis-server.ts'
+import { runCommand, type ServiceProcess, startService } from '../support/service.ts'
+import { until } from '../support/until.ts'
+
+const secret = 'killed-secret'
+
+let test: TestDatabase
+let sql: postgres.Sql
+let simulation: Simulation
+let redis: RedisServer | undefined
+let service: ServiceProcess | undefined
+
+beforeEach(async () => {
+  test = await createTestDatabase()
+  sql = postgres(test.url, { max: 2, onnotice: () => {} })
+})
+
+afterEach(async () => {
+  await service?.stop()
+  service = undefined
+  await redis?.stop()
+  redis = undefined
+  await simulation.stop()
+  await sql.end({ timeout: 1 })
+  await test.drop()
+})
+
+async function start(settings: Record<string, string>): Promise<ServiceProcess> {
+  service = await startService({
+    DATABASE_URL: test.url,
+    ...(redis ? { REDIS_URL: redis.url } : {}),
+    API_BUDGET_SHARE: '1',
+    ...settings,
+  })
+  return service
+}
+
+async function count(table: string): Promise<number> {
+  const [row] = await sql<{ count: string }[]>`select count(*) from ${sql(table)}`
+  return Number(row?.count)
+}
+
+describe.each(testQueueBackends())('killed with -9 while webhooks arrive, the queue on %s', (backend) => {
+  it('has every delivery that it answered with 202 in its tables after the restart', async () => {
+    if (backend === 'redis') redis = await startRedisServer()
+    simulation = createSimulation({ seed: 11, stepMs: [1, 5] })
+    const first = await start({ WEBHOOK_SECRET: secret })
+    const url = (to: ServiceProcess) => `${to.publicUrl}/webhooks/buildkite`
+    const webhooks = simulation.startWebhooks({ url: url(first), secret, concurrency: 32 })
+    webhooks.keep = true
+    webhooks.ping()
+    simulation.play({ builds: 110 })
+    await until(() => webhooks.stats.accepted > 300, 'some hundred deliveries are accepted')
+    await first.stop('SIGKILL')
+    webhooks.pause()
+    const second = await start({ WEBHOOK_SECRET: secret })
+    webhooks.url = url(second)
+    webhooks.resume()
+    await webhooks.settled()
+
+    const accepted = webhooks.log.filter(({ status }) => status === 202)
+    expect(webhooks.stats.sent).toBeGreaterThan(1_000)
+    expect(accepted.length).toBeGreaterThan(500)
+    await until(
+      async () => (await sql`select 1 from sync.deliveries where status = 'pending' limit 1`).length === 0,
+      'every delivery is applied',
+      60_000,
+    )
+    const kept = await sql<{ request_id: string; status: string }[]>`select request_id, status from sync.deliveries`
+    const statusOf = new Map(kept.map(({ request_id, status }) => [request_id, status]))
+    expect(accepted.filter(({ request_id }) => statusOf.get(request_id) !== 'applied')).toEqual([])
+    const builds = new Set((await sql<{ id: string }[]>`select id from buildkite.builds`).map(({ id }) => id))
+    const jobs = new Set((await sql<{ id: string }[]>`select id from buildkite.jobs`).map(({ id }) => id))
+    const missing = accepted.filter(({ body }) => {
+      const { build, job } = JSON.parse(body)
+      return (build && !builds.has(build.id)) || (job && !jobs.has(job.id))
+    })
+    expect(missing).toEqual([])
+  })
+})
+
+describe('a backfill of 20,000 builds with 5 jobs each', () => {
+  const builds = 20_000
+  const reading = (api: Api) => ({ BUILDKITE_API_URL: api.url, BUILDKITE_API_TOKEN: demoToken.token })
+
+  it('goes on after kill -9 without starting over, reads no list twice, and leaves a quiet organization at three requests', async () => {
+    simulation = createSimulation({ seed: 5 })
+    simulation.writeHistory({ builds, jobs: 5, days: 80, mix: calmMix })
+    const api = await simulation.startApi()
+    const settings = { ...reading(api), RECONCILE_INTERVAL: '1h' }
+    const first = await start(settings)
+    await until(async () => (await count('buildkite.builds')) > builds / 4, 'a quarter is read', 60_000)
+    await first.stop('SIGKILL')
+    const before = await count('buildkite.builds')
+    expect(before).toBeLessThan(builds)
+    const requestsBefore = api.count('builds')
+    const second = await start(settings)
+    await until(async () => (await count('buildkite.builds')) === builds, 'all builds are read', 120_000)
+    const left = builds - before
+    expect(api.count('builds') - requestsBefore).toBeLessThanOrEqual(1.1 * Math.ceil(left / 100) + 6)
+    // Six are the lists of the first cycle and of one that the restart may begin.
+    expect(api.count('builds')).toBeLessThanOrEqual(1.1 * Math.ceil(builds / 100) + 6)
+    expect(await count('buildkite.jobs')).toBe(builds * 5)
+    await second.stop()
+    service = undefined
+
+    api.forget()
+    const quiet = await runCommand(['reconcile', '--json'], { DATABASE_URL: test.url, ...reading(api) })
+    expect(quiet.stderr).toBe('')
+    expect(quiet.code).toBe(0)
+    expect(JSON.parse(quiet.stdout)).toMatchObject([{ builds_missing: 0, builds_healed: 0, requests: 3 }])
+    expect(api.count('builds')).toBe(3)
+    expect(await differences(test.url, simulation.truth)).toEqual([])
+  })
+})
