@@ -14,6 +14,7 @@ export interface Shutdown {
   /**
    * Runs every closer once; a second call waits for the first. A closer that fails or overruns is logged and passed by.
    * Resolves with the exit code: 0, or 1 when `cause` (what made the process give up) is given. Takes 25 s at most.
+   * Once installed, the process ends with that code.
    */
   run(reason: string, cause?: unknown): Promise<number>
   /** From now on SIGTERM, SIGINT and uncaught errors run the closers and exit; a second signal exits 1 at once. */
@@ -33,6 +34,7 @@ export function createShutdown(log: Log, clock: Clock = () => performance.now())
   const closers: Closer[] = []
   const begun = new AbortController()
   let running: Promise<number> | undefined
+  let installed = false
 
   async function closeAll(reason: string, cause: unknown): Promise<number> {
     const start = clock()
@@ -53,26 +55,26 @@ export function createShutdown(log: Log, clock: Clock = () => performance.now())
       closers.unshift({ name, close, deadlineMs })
     },
     run(reason, cause) {
-      running ??= closeAll(reason, cause)
+      running ??= closeAll(reason, cause).then((code) => (installed ? process.exit(code) : code))
       return running
     },
     install() {
+      installed = true
       let firstAt: number | undefined
-      const exit = (code: number) => process.exit(code)
       const onSignal = (signal: NodeJS.Signals) => {
         if (firstAt === undefined) {
           firstAt = clock()
-          void shutdown.run(signal).then(exit)
+          void shutdown.run(signal)
         } else if (clock() - firstAt > ECHO) {
           log.warn(`${signal} again: leaving without waiting.`)
-          exit(1)
+          process.exit(1)
         }
       }
       process.on('SIGTERM', onSignal)
       process.on('SIGINT', onSignal)
       const onFatal = (error: unknown) => {
         if (running) log.error({ err: error }, 'An error while shutting down.')
-        else void shutdown.run('uncaught error', error ?? new Error('unknown')).then(exit)
+        else void shutdown.run('uncaught error', error ?? new Error('unknown'))
       }
       process.on('uncaughtException', onFatal)
       process.on('unhandledRejection', onFatal)

@@ -9,4 +9,5 @@ if (way === 'hang') shutdown.add('the hanging store', () => new Promise(() => {}
 shutdown.add('the timer', () => clearInterval(alive), 1_000)
 shutdown.install()
 if (way === 'crash') setTimeout(() => Promise.reject(new Error('A part broke.')), 10)
+if (way === 'give up') setTimeout(() => shutdown.run('Postgres ended', new Error('It must run.')), 10)
 process.stdout.write('ready\n')

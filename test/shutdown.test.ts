@@ -112,4 +112,10 @@ describe('a process with the shutdown installed', () => {
     expect(output).toContain('A part broke.')
     expect(output).toContain('Shut down in')
   })
+
+  it('closes, then ends with 1, when a part says that it cannot go on', async () => {
+    const { code, output } = await (await start('give up')).exit()
+    expect(code).toBe(1)
+    expect(output).toContain('Shutting down (Postgres ended): It must run.')
+  })
 })

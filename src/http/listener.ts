@@ -15,7 +15,8 @@ import { SECOND } from '../time.ts'
  * (requests, headers and bodies are never logged). It does not listen yet.
  */
 export function buildListener(log: Log): FastifyInstance {
-  const logger: FastifyBaseLogger = log
+  // Fastify says at "info" where it listens, once for each address of the machine; serve says it once.
+  const logger: FastifyBaseLogger = log.child({}, { level: log.isLevelEnabled('info') ? 'warn' : log.level })
   const app = fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
