@@ -78,7 +78,8 @@ export function openAccess(config: AccessConfig, deps: AccessDeps): Access {
 
   function fresh(): Discovery | undefined {
     if (!last) return undefined
-    const good = last.discovery.complete && last.discovery.problems.length === 0 && !doubted
+    const ill = last.discovery.problems.some(({ code }) => code !== 'expires_soon')
+    const good = last.discovery.complete && !ill && !doubted
     return clock() - last.at < (good ? WELL_FOR : ILL_FOR) ? last.discovery : undefined
   }
 

@@ -6,7 +6,7 @@ import { messageOf } from '../errors.ts'
 import { DAY } from '../time.ts'
 import { oneAhead } from './ahead.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
-import { buildKeeper } from './pages.ts'
+import { buildKeeper, type Refused, refusalOf } from './pages.ts'
 import { clip, coveredBackFrom, lengthOf, type Span } from './spans.ts'
 import { awaitingBackfill, readWatermark } from './watermark.ts'
 import {
@@ -93,15 +93,17 @@ async function readWindow(
   await beginWindow(db, window, new Date(clock()))
   try {
     const filter = { created_from: window.created_from, created_to: walkedTo }
+    const refused: Refused[] = []
     for await (const page of oneAhead(source.client.builds(source.slug, filter, 'backfill', signal))) {
       verifiedAt ??= page.at
-      await keeper.keep(page.value, page.at)
+      refused.push(...(await keeper.keep(page.value, page.at)).refused)
       walkedTo = page.walkedTo
       await noteProgress(db, window, { walkedTo, builds: page.value.length, requests: 1 })
       await tell()
       signal?.throwIfAborted()
     }
-    await finishWindow(db, window, window.started_at ?? verifiedAt ?? new Date(clock()), new Date(clock()))
+    const now = new Date(clock())
+    await finishWindow(db, window, window.started_at ?? verifiedAt ?? now, now, refusalOf(refused))
   } catch (error) {
     const now = new Date(clock())
     if (error instanceof DeepListingError) {

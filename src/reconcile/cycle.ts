@@ -7,7 +7,7 @@ import { DAY, HOUR, MINUTE } from '../time.ts'
 import { OPEN_STATES, readAbsent } from './absent.ts'
 import { oneAhead } from './ahead.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
-import { buildKeeper, type PageReport } from './pages.ts'
+import { buildKeeper, type PageReport, type Refused, refusalOf } from './pages.ts'
 import { awaitingBackfill, moveWatermark, readWatermark, type Watermark } from './watermark.ts'
 
 /**
@@ -44,6 +44,8 @@ export interface CycleReport {
   readonly jobs_healed: number
   /** Builds read one by one, because no list held them. */
   readonly absent_read: number
+  /** Builds that Postgres would not take; the watermark passes them, and the cycle's row names them as its error. */
+  readonly refused: readonly Refused[]
 }
 
 /**
@@ -73,8 +75,8 @@ export async function reconcileOnce(
         ...tally,
       }
       await moveWatermark(tx, source.id, kind, to, deps.backfillDays, report.finished_at)
-      const { organization: _, ...row } = report
-      await tx.insert(cycles).values({ organization_id: source.id, ...row })
+      const { organization: _, refused, ...row } = report
+      await tx.insert(cycles).values({ organization_id: source.id, ...row, error: refusalOf(refused) ?? null })
       return report
     })
     if (kind === 'warm') await forgetOldCycles(deps, source)
@@ -85,10 +87,17 @@ export async function reconcileOnce(
   }
 }
 
-type Tally = Pick<
-  { -readonly [Key in keyof CycleReport]: CycleReport[Key] },
-  'requests' | 'builds_read' | 'builds_missing' | 'builds_healed' | 'jobs_missing' | 'jobs_healed' | 'absent_read'
->
+/** What a cycle has read and found so far. */
+interface Tally {
+  requests: number
+  builds_read: number
+  builds_missing: number
+  builds_healed: number
+  jobs_missing: number
+  jobs_healed: number
+  absent_read: number
+  refused: Refused[]
+}
 
 function newTally(): Tally {
   return {
@@ -99,6 +108,7 @@ function newTally(): Tally {
     jobs_missing: 0,
     jobs_healed: 0,
     absent_read: 0,
+    refused: [],
   }
 }
 
@@ -121,11 +131,12 @@ async function runCycle(
   const count = (page: PageReport) => {
     tally.requests += page.requests
     tally.builds_read += page.read
+    tally.refused.push(...page.refused)
     if (first) return
     tally.builds_missing += page.missing
-    tally.builds_healed += page.merged.builds.updated
-    tally.jobs_missing += page.merged.jobs.inserted
-    tally.jobs_healed += page.merged.jobs.updated
+    tally.builds_healed += page.changes.buildsUpdated
+    tally.jobs_missing += page.changes.jobsInserted
+    tally.jobs_healed += page.changes.jobsUpdated
   }
   const walk = async (filter: BuildsFilter) => {
     for await (const page of oneAhead(source.client.builds(source.slug, filter, priority, signal))) {
@@ -178,7 +189,8 @@ async function recordFailure(
   tally: Tally,
   error: unknown,
 ): Promise<void> {
-  const row = { started_at: started, finished_at: new Date(clock()), ...tally, error: messageOf(error) }
+  const { refused: _, ...found } = tally
+  const row = { started_at: started, finished_at: new Date(clock()), ...found, error: messageOf(error) }
   try {
     await db.insert(cycles).values({ organization_id: source.id, kind, ...row })
   } catch (failure) {

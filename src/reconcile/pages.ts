@@ -2,7 +2,8 @@ import { and, eq, inArray } from 'drizzle-orm'
 import { z } from 'zod'
 import { slugsOf } from '../buildkite/urls.ts'
 import { builds as buildRows, pipelines, watermarks } from '../database/schema.ts'
-import { applyObservations, type MergeReport } from '../mirror/apply.ts'
+import { StoreError } from '../errors.ts'
+import { applyObservations } from '../mirror/apply.ts'
 import { observeBuilds } from '../mirror/observe.ts'
 import { MINUTE } from '../time.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
@@ -27,7 +28,21 @@ export interface PageReport {
   readonly missing: number
   /** Requests that refreshing the pipelines took besides. */
   readonly requests: number
-  readonly merged: MergeReport
+  /** Rows that were new to the mirror, and rows that it had otherwise. */
+  readonly changes: Changes
+  /** Builds that Postgres would not take. The others are kept all the same: one bad build must not hold up an organization. */
+  readonly refused: readonly Refused[]
+}
+
+export interface Changes {
+  readonly buildsUpdated: number
+  readonly jobsInserted: number
+  readonly jobsUpdated: number
+}
+
+export interface Refused {
+  readonly id: string
+  readonly reason: string
 }
 
 /** Only a build at least this old counts as missed: a younger one's webhook may still be on its way. */
@@ -76,15 +91,62 @@ export function buildKeeper(deps: ReconcileDeps, source: Source): BuildKeeper {
         wanted.map(({ facts }) => facts),
         at,
       )
-      const observed = observeBuilds(
-        wanted.map(({ raw }) => raw),
-        at,
-        { storeEnv: deps.storeEnv },
-      )
-      const merged = await applyObservations(deps.db, observed, new Date(deps.clock()))
-      return { facts: all.map(({ facts }) => facts), read: wanted.length, missing, requests, merged }
+      const { changes, refused } = await applyBuilds(deps, wanted, at)
+      for (const { id, reason } of refused) deps.log.error({ build: id }, `A build could not be stored. ${reason}`)
+      return { facts: all.map(({ facts }) => facts), read: wanted.length, missing, requests, changes, refused }
     },
   }
+}
+
+interface SeenBuild {
+  readonly raw: unknown
+  readonly facts: BuildFacts
+}
+
+/** Merges a page at once; when Postgres refuses some value in it, build by build, so that only the bad one is left out. */
+async function applyBuilds(
+  deps: ReconcileDeps,
+  seen: readonly SeenBuild[],
+  at: Date,
+): Promise<{ changes: Changes; refused: Refused[] }> {
+  const observed = observeBuilds(
+    seen.map(({ raw }) => raw),
+    at,
+    { storeEnv: deps.storeEnv },
+  )
+  try {
+    const { builds, jobs } = await applyObservations(deps.db, observed, new Date(deps.clock()))
+    const changes = { buildsUpdated: builds.updated, jobsInserted: jobs.inserted, jobsUpdated: jobs.updated }
+    return { changes, refused: [] }
+  } catch (error) {
+    if (!isRefusal(error)) throw error
+    const [only, ...others] = seen
+    if (!only) throw error
+    if (others.length === 0) return { changes: noChanges, refused: [{ id: only.facts.id, reason: error.message }] }
+    let changes = noChanges
+    const refused: Refused[] = []
+    for (const one of seen) {
+      const result = await applyBuilds(deps, [one], at)
+      changes = addChanges(changes, result.changes)
+      refused.push(...result.refused)
+    }
+    return { changes, refused }
+  }
+}
+
+const noChanges: Changes = { buildsUpdated: 0, jobsInserted: 0, jobsUpdated: 0 }
+
+function addChanges(a: Changes, b: Changes): Changes {
+  return {
+    buildsUpdated: a.buildsUpdated + b.buildsUpdated,
+    jobsInserted: a.jobsInserted + b.jobsInserted,
+    jobsUpdated: a.jobsUpdated + b.jobsUpdated,
+  }
+}
+
+/** SQLSTATE classes 22 and 23: the value is at fault, not the database. */
+function isRefusal(error: unknown): error is StoreError {
+  return error instanceof StoreError && error.kind === 'permanent' && /^2[23]/.test(error.code ?? '')
 }
 
 async function knownSlugs({ db }: ReconcileDeps, source: Source): Promise<Set<string>> {
@@ -111,4 +173,13 @@ async function countMissing({ db }: ReconcileDeps, facts: readonly BuildFacts[],
     .from(buildRows)
     .where(and(inArray(buildRows.id, ids)))
   return new Set(ids).size - held.length
+}
+
+/** Names builds that could not be stored, in a sentence; `undefined` when there are none. */
+export function refusalOf(refused: readonly Refused[]): string | undefined {
+  const [first] = refused
+  if (!first) return undefined
+  const ids = [...new Set(refused.map(({ id }) => id))]
+  const named = ids.slice(0, 10).join(', ') + (ids.length > 10 ? ' …' : '')
+  return `${ids.length} ${ids.length === 1 ? 'build' : 'builds'} could not be stored: ${named}. ${first.reason}`
 }

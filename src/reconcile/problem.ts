@@ -39,3 +39,9 @@ export function problemOf(subject: string, error: unknown): Problem {
 export function problem(subject: string, code: BuildkiteErrorCode, message: string): Problem {
   return { subject, code, message, remedy: remedies[code] }
 }
+
+/** Builds that Buildkite shows and Postgres will not take. */
+export function unstorable(subject: string, message: string): Problem {
+  const remedy = 'The others are mirrored. This is a fault of the service: please report it with the log around it.'
+  return { subject, code: 'store', message, remedy }
+}

@@ -8,8 +8,9 @@ import { backfillOwed } from './backfill.ts'
 import { type CycleReport, reconcileOnce } from './cycle.ts'
 import { type ReconcileConfig, reconcileDeps } from './deps.ts'
 import { discover } from './discover.ts'
+import { refusalOf } from './pages.ts'
 import { refreshPipelines } from './pipelines.ts'
-import { type Problem, problemOf } from './problem.ts'
+import { type Problem, problemOf, unstorable } from './problem.ts'
 import { sharedBudget } from './shared-budget.ts'
 import { readWatermark } from './watermark.ts'
 
@@ -80,11 +81,20 @@ export function startReconciler(parts: ReconcilerParts): Reconciler {
     if (job.task === 'pipelines') await refreshPipelines(deps, source, signal)
     else if (job.task === 'backfill') {
       await firstCycle(source.id, signal)
-      await backfillOwed(deps, source, signal, { yieldAfterMs: BACKFILL_TURN })
+      const progress = await backfillOwed(deps, source, signal, { yieldAfterMs: BACKFILL_TURN })
+      if (progress) log.info(progress, 'Fetched history.')
     } else {
       const report = await reconcileOnce(deps, source, job.task, signal)
-      if (report) parts.onCycle?.(report)
+      if (report) noteCycle(report)
     }
+  }
+
+  function noteCycle(report: CycleReport): void {
+    log.debug(report, 'Ran a cycle.')
+    parts.onCycle?.(report)
+    const refused = refusalOf(report.refused)
+    const subject = `builds of ${report.organization}`
+    problems.replace(`refused ${report.kind} ${report.organization}`, refused ? [unstorable(subject, refused)] : [])
   }
 
   /** A backfill ends where the first cycle began: it waits for that one, which is scheduled beside it. */
@@ -106,7 +116,8 @@ export function startReconciler(parts: ReconcilerParts): Reconciler {
     } catch (error) {
       if (signal.aborted) throw error
       const failure = classify(error, `run the task "${job.task}"`)
-      if (failure instanceof BuildkiteError && failure.code.startsWith('invalid_')) access.doubt()
+      // A refusal, or an organization under another name: the tokens are looked at again.
+      if (failure instanceof BuildkiteError && failure.code !== 'unavailable') access.doubt()
       const slug = job.organization && (await nameOf(access, job.organization))
       problems.replace(key, [problemOf(slug ? `${job.task} of ${slug}` : job.task, failure)])
       if (failure instanceof StoreError && failure.kind === 'transient') throw failure

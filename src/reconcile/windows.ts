@@ -76,11 +76,17 @@ export async function noteProgress(
     .where(eq(windows.id, window.id))
 }
 
-/** Ends a window. `verifiedAt` is the time on Buildkite's clock from which on it is known to be right. */
-export async function finishWindow(db: Db, window: Window, verifiedAt: Date, now: Date): Promise<void> {
+/** Ends a window. `verifiedAt` is the time on Buildkite's clock from which on it is known to be right, except for what `error` names. */
+export async function finishWindow(
+  db: Db,
+  window: Window,
+  verifiedAt: Date,
+  now: Date,
+  error: string | undefined,
+): Promise<void> {
   await db
     .update(windows)
-    .set({ status: 'done', finished_at: now, verified_at: verifiedAt })
+    .set({ status: 'done', finished_at: now, verified_at: verifiedAt, error: error ?? null })
     .where(eq(windows.id, window.id))
 }
 

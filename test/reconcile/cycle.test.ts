@@ -1,4 +1,4 @@
-import { desc, eq } from 'drizzle-orm'
+import { desc, eq, sql } from 'drizzle-orm'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { absences, builds, cycles, watermarks } from '../../src/database/schema.ts'
 import { cancel, retryFailed } from '../../src/demo/interventions.ts'
@@ -186,6 +186,24 @@ describe('a cycle', () => {
     scene.api.beforeAnswer = undefined
     await cycle()
     expect((await watermark())?.getTime()).toBeGreaterThan(before?.getTime() ?? 0)
+  })
+
+  it('keeps all other builds when Postgres refuses one, and names it', async () => {
+    await completeMirror()
+    await scene.database.db.execute(
+      sql`alter table buildkite.builds add constraint no_poison check (message is distinct from 'poison')`,
+    )
+    const started = [1, 2, 3].map(() => scene.simulation.startBuild())
+    const [poison] = started
+    if (!poison) throw new Error('No build was started.')
+    poison.message = 'poison'
+    const before = await watermark()
+    const report = await cycle()
+    expect(report?.refused).toMatchObject([{ id: poison.id, reason: expect.stringContaining('23514') }])
+    expect((await Promise.all(started.map(rowOf))).map(Boolean)).toEqual([false, true, true])
+    expect((await watermark())?.getTime()).toBeGreaterThan(before?.getTime() ?? 0)
+    const [row] = await scene.database.db.select().from(cycles).orderBy(desc(cycles.id)).limit(1)
+    expect(row?.error).toContain(poison.id)
   })
 
   it('runs only once for an organization, however many ask', async () => {
