@@ -57,15 +57,22 @@ export async function startEmbedded(dataDir: string, log: Log): Promise<Embedded
     }
   }
 
+  const stop = async (deadlineMs: number): Promise<void> => {
+    stopping = true
+    await stopServer(cluster, programs, deadlineMs).catch((error: unknown) => {
+      log.warn(`The embedded PostgreSQL did not stop: ${messageOf(error)}`)
+    })
+    await endConnection(claim.client)
+  }
+  let stopped: Promise<void> | undefined
+
   return {
     url: address.url(DATABASE),
     exited: keepRunning(),
-    async stop(deadlineMs = 15 * SECOND) {
-      stopping = true
-      await stopServer(cluster, programs, deadlineMs).catch((error: unknown) => {
-        log.warn(`The embedded PostgreSQL did not stop: ${messageOf(error)}`)
-      })
-      await endConnection(claim.client)
+    stop(deadlineMs = 15 * SECOND) {
+      // Once only: by the second call the server may be another process's.
+      stopped ??= stop(deadlineMs)
+      return stopped
     },
   }
 }

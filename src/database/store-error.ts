@@ -1,6 +1,6 @@
 import { DrizzleQueryError } from 'drizzle-orm/errors'
 import pg from 'pg'
-import { ConfigError, StoreError, type StoreErrorKind } from '../errors.ts'
+import { StoreError, type StoreErrorKind } from '../errors.ts'
 import { DeadlineError } from '../time.ts'
 
 /**
@@ -26,12 +26,17 @@ export function asStoreError(error: unknown, doing: string): StoreError {
   }
   const lost = inner instanceof Error && connectionLost.find((sentence) => inner.message.startsWith(sentence))
   if (lost) return new StoreError('transient', `${prefix}the connection to Postgres was lost or not had (${lost}).`)
-  const name = inner instanceof Error ? inner.name : typeof inner
-  const safe = inner === error && (inner instanceof ConfigError || !(inner instanceof DrizzleQueryError))
-  return new StoreError('permanent', `${prefix}${name}${code ? ` (${code})` : ''}.`, {
+  return new StoreError('permanent', `${prefix}${describeFault(inner)}${code ? ` (${code})` : ''}.`, {
     code,
-    ...(safe ? { cause: inner } : {}),
+    // A fault inside a query may quote its parameters; one of our own keeps its stack.
+    ...(inner === error ? { cause: inner } : {}),
   })
+}
+
+/** The driver's own faults ("The server does not support SSL connections") are plain Errors; other kinds may quote a parameter. */
+function describeFault(error: unknown): string {
+  if (!(error instanceof Error)) return typeof error
+  return error.constructor === Error ? error.message : error.name
 }
 
 function unwrap(error: unknown): unknown {
