@@ -59,8 +59,11 @@ export async function findPrograms(dataDir: string, cluster: string): Promise<Pr
 
 const symlinks = z.array(z.object({ source: z.string(), target: z.string() }))
 
-/** npm packages cannot hold symlinks; an install script makes them, which `npm ci --ignore-scripts` leaves out. */
-async function makeSymlinks(root: string, name: string): Promise<void> {
+/**
+ * Makes the symlinks that the package at `root` lists: npm packages cannot hold any, so an install script makes them, which
+ * `npm ci --ignore-scripts` leaves out. @throws ConfigError when one is missing and cannot be made.
+ */
+export async function makeSymlinks(root: string, name: string): Promise<void> {
   const list = symlinks.parse(
     JSON.parse(await readFile(join(root, 'native', 'pg-symlinks.json'), 'utf8').catch(() => '[]')),
   )

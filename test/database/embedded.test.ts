@@ -1,12 +1,13 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sql } from 'drizzle-orm'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openDatabase } from '../../src/database/connection.ts'
 import { findEmbedded, startEmbedded } from '../../src/database/embedded.ts'
+import { makeSymlinks } from '../../src/database/embedded-program.ts'
 import { ConfigError } from '../../src/errors.ts'
 import { createLog } from '../../src/log.ts'
 import { until } from '../support/until.ts'
@@ -143,6 +144,25 @@ describe('the embedded PostgreSQL', () => {
     await writeFile(join(dataDir, 'postgres', 'postmaster.pid'), `${lock.join('\n')}\n`)
     const { url } = await start()
     expect(await query(url, 'select 1 as one')).toEqual([{ one: 1 }])
+  })
+
+  test('runs below a folder that is closed to everybody else, such as /root', async () => {
+    const closed = join(folder, 'closed')
+    await mkdir(closed, { mode: 0o700 })
+    dataDir = join(closed, 'data')
+    expect(await query((await start()).url, 'select 1 as one')).toEqual([{ one: 1 }])
+  })
+
+  test('gets the symlinks of its libraries where npm ran no install scripts', async () => {
+    const lib = join(folder, 'native', 'lib')
+    await mkdir(lib, { recursive: true })
+    await writeFile(join(lib, 'libpq.so.5.18'), 'library')
+    const link = { source: 'native/lib/libpq.so.5.18', target: 'native/lib/libpq.so.5' }
+    await writeFile(join(folder, 'native', 'pg-symlinks.json'), JSON.stringify([link]))
+    await makeSymlinks(folder, 'a package')
+    await makeSymlinks(folder, 'a package')
+    expect(await readlink(join(lib, 'libpq.so.5'))).toBe('libpq.so.5.18')
+    expect(await readFile(join(lib, 'libpq.so.5'), 'utf8')).toBe('library')
   })
 
   test('clears away what a start killed half-way left behind', async () => {
