@@ -44,8 +44,8 @@ export type QueueJob = Job<unknown, void>
 
 /** How a worker of every queue is run. */
 export const workerOptions = {
-  lockDuration: 30_000,
-  stalledInterval: 30_000,
+  lockDuration: 15_000,
+  stalledInterval: 10_000,
   // Every job is safe to repeat, and a stall only says that a process died: with BullMQ's default of 1, two kill -9 fail a job
   // for ever without its handler having been called.
   maxStalledCount: 1_000,
