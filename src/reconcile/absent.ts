@@ -1,9 +1,9 @@
-import { eq, type SQL, sql } from 'drizzle-orm'
+import { and, eq, lt, type SQL, sql } from 'drizzle-orm'
 import { slugsOf } from '../buildkite/urls.ts'
 import { absences, builds, pipelines } from '../database/schema.ts'
 import { BuildkiteError } from '../errors.ts'
 import { markDeleted } from '../mirror/apply.ts'
-import { HOUR, MINUTE } from '../time.ts'
+import { DAY, HOUR, MINUTE } from '../time.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
 import type { BuildKeeper, PageReport } from './pages.ts'
 import { refreshPipelines } from './pipelines.ts'
@@ -13,7 +13,7 @@ import type { Span } from './spans.ts'
 export const OPEN_STATES = ['creating', 'scheduled', 'running', 'failing', 'canceling'] as const
 
 // As constants, not parameters: only so can the planner tell that the partial index builds_open holds them.
-const openStates = sql.raw(OPEN_STATES.map((state) => `'${state}'`).join(', '))
+export const openStates = sql.raw(OPEN_STATES.map((state) => `'${state}'`).join(', '))
 
 /** Which builds of the mirror the lists should have shown but did not. */
 export interface AbsentQuery {
@@ -188,4 +188,10 @@ async function remember(
     .insert(absences)
     .values({ build_id: build.id, ...row })
     .onConflictDoUpdate({ target: absences.build_id, set: row })
+}
+
+/** Forgets the back-off of builds that have been due for a day and were not asked for: something else has settled them. */
+export async function forgetSettled({ db, clock }: ReconcileDeps, source: Source): Promise<void> {
+  const before = new Date(clock() - DAY)
+  await db.delete(absences).where(and(eq(absences.organization_id, source.id), lt(absences.next_read_at, before)))
 }

@@ -4,7 +4,7 @@ import { withLock } from '../database/locks.ts'
 import { cycles } from '../database/schema.ts'
 import { messageOf } from '../errors.ts'
 import { DAY, HOUR, MINUTE } from '../time.ts'
-import { OPEN_STATES, readAbsent } from './absent.ts'
+import { forgetSettled, OPEN_STATES, readAbsent } from './absent.ts'
 import { oneAhead } from './ahead.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
 import { buildKeeper, type PageReport, type Refused, refusalOf } from './pages.ts'
@@ -79,7 +79,10 @@ export async function reconcileOnce(
       await tx.insert(cycles).values({ organization_id: source.id, ...row, error: refusalOf(refused) ?? null })
       return report
     })
-    if (kind === 'warm') await forgetOldCycles(deps, source)
+    if (kind === 'warm') {
+      await forgetOldCycles(deps, source)
+      await forgetSettled(deps, source)
+    }
     return locked.held ? locked.value : undefined
   } catch (error) {
     if (!signal?.aborted) await recordFailure(deps, source, kind, started, tally, error)

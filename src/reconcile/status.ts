@@ -2,7 +2,7 @@ import { and, asc, desc, eq, gt, sql } from 'drizzle-orm'
 import type { Db } from '../database/connection.ts'
 import { builds, cycles, organizations, windows } from '../database/schema.ts'
 import { DAY } from '../time.ts'
-import { OPEN_STATES } from './absent.ts'
+import { openStates } from './absent.ts'
 import { clip, coveredBackFrom, lengthOf } from './spans.ts'
 import { readWatermark, type Watermark } from './watermark.ts'
 
@@ -112,17 +112,15 @@ function cyclesOf(db: Db, organizationId: string, which: ReturnType<typeof sql>)
 }
 
 async function countBuilds(db: Db, organizationId: string) {
-  const open = sql`${builds.state} in ${[...OPEN_STATES]} and ${builds.deleted_at} is null`
+  const ours = eq(builds.organization_id, organizationId)
+  // Each in the words of its partial index, so that the count touches only the few builds in it.
+  const open = sql`${builds.state} in (${openStates}) and ${builds.deleted_at} is null`
   const provisional = sql`(${builds.verified_at} is null or ${builds.observed_at} > ${builds.verified_at}) and ${builds.deleted_at} is null`
-  const [row] = await db
-    .select({
-      builds: sql<number>`count(*)::int`,
-      open_builds: sql<number>`(count(*) filter (where ${open}))::int`,
-      provisional_builds: sql<number>`(count(*) filter (where ${provisional}))::int`,
-    })
-    .from(builds)
-    .where(eq(builds.organization_id, organizationId))
-  return row ?? { builds: 0, open_builds: 0, provisional_builds: 0 }
+  return {
+    builds: await db.$count(builds, ours),
+    open_builds: await db.$count(builds, and(ours, open)),
+    provisional_builds: await db.$count(builds, and(ours, provisional)),
+  }
 }
 
 async function lastDay(db: Db, organizationId: string, now: Date) {

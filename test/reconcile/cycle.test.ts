@@ -53,14 +53,16 @@ describe('a cycle', () => {
     expect(await scene.differences()).toEqual([])
   })
 
-  it('costs three builds requests when nothing has happened', async () => {
-    await completeMirror()
+  it('costs three requests when nothing has happened, however long the history', async () => {
+    scene.simulation.writeHistory({ builds: 20_000, days: 90, jobs: 1 })
+    await knowOrganizations()
+    await cycle()
     scene.simulation.clock.pass(HOUR)
     await cycle()
     scene.simulation.clock.pass(MINUTE)
     scene.api.forget()
     const report = await cycle()
-    expect(scene.api.requests.length).toBe(3)
+    expect(scene.api.requests.map(({ kind }) => kind)).toEqual(['builds', 'builds', 'builds'])
     expect(report).toMatchObject({ requests: 3, builds_missing: 0, builds_healed: 0, absent_read: 0 })
   })
 

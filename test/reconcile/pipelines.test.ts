@@ -1,0 +1,95 @@
+import { eq } from 'drizzle-orm'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { builds, cycles, pipelines } from '../../src/database/schema.ts'
+import { reconcileOnce } from '../../src/reconcile/cycle.ts'
+import { discover } from '../../src/reconcile/discover.ts'
+import { refreshPipelines } from '../../src/reconcile/pipelines.ts'
+import { MINUTE } from '../../src/time.ts'
+import { accessOf } from './access-of.ts'
+import { openScene, type Scene } from './scene.ts'
+
+let scene: Scene
+
+beforeEach(async () => {
+  scene = await openScene({ pipelines: 120 })
+  const access = accessOf(scene)
+  await discover(scene.deps, access)
+  await access.close()
+})
+afterEach(() => scene.close())
+
+async function refresh() {
+  scene.simulation.clock.pass(5 * MINUTE)
+  return refreshPipelines(scene.deps, scene.source)
+}
+const rowOf = async ({ id }: { id: string }) =>
+  (await scene.database.db.select().from(pipelines).where(eq(pipelines.id, id)))[0]
+function somePipeline() {
+  const [pipeline] = scene.simulation.truth.pipelines
+  if (!pipeline) throw new Error('The simulation has no pipelines.')
+  return pipeline
+}
+
+describe('reading the pipelines', () => {
+  it('brings all of them, page by page, field by field', async () => {
+    expect(await refresh()).toMatchObject({ requests: 2, read: 120, inserted: 120, unlisted: 0 })
+    expect(await scene.differences()).toEqual([])
+    expect(await refresh()).toMatchObject({ inserted: 0, updated: 0 })
+  })
+
+  it('follows a renamed and an archived pipeline as the same rows', async () => {
+    await refresh()
+    const [renamed, archived] = scene.simulation.truth.pipelines
+    if (!renamed || !archived) throw new Error('The simulation has no pipelines.')
+    scene.simulation.truth.renamePipeline(renamed, 'Another', 'another')
+    scene.simulation.truth.archivePipeline(archived, scene.simulation.clock.now())
+    expect(await refresh()).toMatchObject({ inserted: 0, updated: 2 })
+    expect(await scene.differences()).toEqual([])
+  })
+
+  it('marks what is no longer listed, and unmarks it when it is seen again', async () => {
+    await refresh()
+    const pipeline = somePipeline()
+    scene.simulation.truth.hidden.add(pipeline)
+    expect(await refresh()).toMatchObject({ unlisted: 1 })
+    expect(await rowOf(pipeline)).toMatchObject({ deleted_reason: 'not_listed', slug: pipeline.slug })
+    expect(await refresh()).toMatchObject({ unlisted: 0 })
+    scene.simulation.truth.hidden.delete(pipeline)
+    await refresh()
+    expect(await rowOf(pipeline)).toMatchObject({ deleted_at: null, deleted_reason: null })
+  })
+
+  it('marks nothing when the listing did not come to its end', async () => {
+    await refresh()
+    scene.simulation.truth.hidden.add(somePipeline())
+    scene.api.beforeAnswer = ({ query }) =>
+      query.get('page') === '2' ? { kind: 'status', status: 403, message: 'Forbidden' } : undefined
+    await expect(refresh()).rejects.toMatchObject({ code: 'invalid_permissions' })
+    expect(await rowOf(somePipeline())).toMatchObject({ deleted_at: null })
+  })
+
+  it('happens by itself, once, when a cycle meets a build of a pipeline it does not know', async () => {
+    for (let i = 0; i < 5; i++) scene.simulation.startBuild()
+    const report = await reconcileOnce(scene.deps, scene.source)
+    expect(report?.requests).toBe(3 + 2)
+    const rows = await scene.database.db.select().from(builds)
+    expect(rows.every(({ pipeline_id }) => pipeline_id !== null)).toBe(true)
+    scene.api.forget()
+    scene.simulation.clock.pass(MINUTE)
+    await reconcileOnce(scene.deps, scene.source)
+    expect(scene.api.count('pipelines')).toBe(0)
+  })
+
+  it('does not happen over and over for a pipeline that the list never shows', async () => {
+    await refresh()
+    const build = scene.simulation.startBuild()
+    const { id } = build.pipeline
+    await scene.database.db.delete(pipelines).where(eq(pipelines.id, id))
+    await scene.database.db.delete(cycles)
+    scene.simulation.truth.hidden.add(build.pipeline)
+    await reconcileOnce(scene.deps, scene.source)
+    scene.simulation.clock.pass(MINUTE)
+    await reconcileOnce(scene.deps, scene.source)
+    expect(await scene.database.db.$count(cycles, eq(cycles.kind, 'pipelines'))).toBeLessThanOrEqual(1)
+  })
+})
