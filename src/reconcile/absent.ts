@@ -46,6 +46,9 @@ export interface AbsentReport {
   readonly pages: readonly PageReport[]
 }
 
+/** As many reads as bring the longest back-off. */
+const NEVER_SOON = 20
+
 /** Milliseconds until an absent build is read again after its `reads`-th read: 1, 2, 4 … minutes, 6 hours at most. */
 export function backOff(reads: number): number {
   return Math.min(6 * HOUR, MINUTE * 2 ** Math.max(0, reads - 1))
@@ -67,7 +70,11 @@ export async function readAbsent(
   for (const build of await findAbsent(deps, source, query)) {
     signal?.throwIfAborted()
     const slug = build.slug ?? slugsOf(build.url).pipeline
-    if (slug === undefined || !deps.scope.pipeline(slug)) continue
+    if (slug === undefined || !deps.scope.pipeline(slug)) {
+      // Not to be asked for; but it must not take the place of one that is, cycle after cycle.
+      await remember(deps, source, { ...build, reads: NEVER_SOON }, null, false)
+      continue
+    }
     const { status, state } = await asked.about(build, slug)
     const open = state === undefined || OPEN_STATES.some((one) => one === state)
     await remember(deps, source, build, status, !open)

@@ -1,4 +1,4 @@
-import { desc, eq, sql } from 'drizzle-orm'
+import { and, desc, eq, ne, sql } from 'drizzle-orm'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { absences, builds, cycles, watermarks } from '../../src/database/schema.ts'
 import { cancel, retryFailed } from '../../src/demo/interventions.ts'
@@ -148,6 +148,21 @@ describe('a cycle', () => {
     expect(scene.api.count('build')).toBe(0)
   })
 
+  it('tells builds that went with their pipeline from builds that went alone', async () => {
+    await completeMirror()
+    for (let i = 0; i < 8; i++) scene.simulation.startBuild()
+    scene.simulation.clock.pass(10 * MINUTE)
+    await cycle()
+    const [build] = [...scene.simulation.truth.alive]
+    if (!build) throw new Error('No build is under way.')
+    scene.simulation.truth.deletePipeline(build.pipeline)
+    scene.simulation.clock.pass(10 * MINUTE)
+    await cycle()
+    expect(await rowOf(build)).toMatchObject({ deleted_reason: 'pipeline_not_listed' })
+    const ended = await scene.database.db.select().from(builds).where(eq(builds.pipeline_id, build.pipeline.id))
+    expect(ended.filter(({ finished_at, deleted_at }) => finished_at && deleted_at)).toEqual([])
+  })
+
   it('finds a build under the new slug of a renamed pipeline', async () => {
     await completeMirror()
     const build = finishedBuild('passed')
@@ -226,6 +241,21 @@ describe('a cycle', () => {
     const rows = await scene.database.db.select().from(builds)
     expect(rows.length).toBeGreaterThan(0)
     expect(new Set(rows.map(({ pipeline_id }) => pipeline_id))).toEqual(new Set([kept.id]))
+  })
+
+  it('lets builds out of scope take no turn from those that are in it', async () => {
+    await completeMirror()
+    const [left] = scene.simulation.truth.pipelines
+    const lie = { state: 'running', observed_at: new Date(scene.simulation.clock.now() - HOUR) }
+    await scene.database.db.update(builds).set({ ...lie, verified_at: lie.observed_at })
+    const scope = { organization: () => true, pipeline: (slug: string) => slug !== left?.slug }
+    const wrong = () =>
+      scene.database.db.$count(builds, and(eq(builds.state, 'running'), ne(builds.pipeline_id, left?.id ?? '')))
+    for (let i = 0; i < 10 && (await wrong()) > 0; i++) {
+      await reconcileOnce({ ...scene.deps, scope }, scene.source)
+      scene.simulation.clock.pass(MINUTE)
+    }
+    expect(await wrong()).toBe(0)
   })
 
   it('that is warm reads again what lies hours behind the watermark', async () => {

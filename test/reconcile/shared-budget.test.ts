@@ -1,12 +1,16 @@
 import { setMaxListeners } from 'node:events'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Budget } from '../../src/buildkite/budget.ts'
+import type { BuildkiteClient } from '../../src/buildkite/client.ts'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
 import { budgets } from '../../src/database/schema.ts'
+import { realClock } from '../../src/demo/random.ts'
+import { oneAhead } from '../../src/reconcile/ahead.ts'
 import { sharedBudget } from '../../src/reconcile/shared-budget.ts'
 import { MINUTE, SECOND } from '../../src/time.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { until } from '../support/until.ts'
+import { openScene } from './scene.ts'
 
 let home: TestDatabase
 let replicas: [Database, Database]
@@ -89,5 +93,35 @@ describe('the shared budget', () => {
     await sharedBudget(replicas[0].db, 1).take(scopes, 'hot')
     const rows = await replicas[0].db.select().from(budgets)
     expect(rows.find(({ scope }) => scope === 'user:a')?.state).toMatchObject({ grants: [expect.any(Number)] })
+  })
+
+  it('keeps every client silent until the reset that a 429 to one of them named', async () => {
+    const scene = await openScene({ clock: realClock }, { limits: { organization: 5_000, user: 5_000 } })
+    try {
+      scene.simulation.writeHistory({ builds: 2_500, days: 10, jobs: 1 })
+      let refusedAt = 0
+      scene.api.beforeAnswer = () => {
+        if (refusedAt > 0 || scene.api.requests.length < 8) return undefined
+        refusedAt = Date.now()
+        return { kind: 'limit', scope: 'rest_user', reset: 2 }
+      }
+      const clients = replicas.map(({ db }) => scene.client(sharedBudget(db, 1)))
+      const walk = async (client: BuildkiteClient) => {
+        const ids = new Set<unknown>()
+        const everything = { created_to: new Date(Date.now() + MINUTE) }
+        for await (const page of oneAhead(client.builds(scene.source.slug, everything, 'hot'))) {
+          for (const build of page.value) ids.add(JSON.stringify(build).slice(0, 60))
+        }
+        return ids.size
+      }
+      const read = await Promise.all(clients.map(walk))
+      expect(read).toEqual([2_500, 2_500])
+      // What was already on its way when the refusal came may still arrive.
+      const early = scene.api.requests.filter(({ at }) => at > refusedAt + 200 && at < refusedAt + 2 * SECOND)
+      expect(early).toEqual([])
+      expect(scene.api.requests.filter(({ status }) => status === 429).length).toBe(1)
+    } finally {
+      await scene.close()
+    }
   })
 })
