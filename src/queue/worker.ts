@@ -76,7 +76,7 @@ export function startWorker(parts: WorkerParts): RunningWorker {
     if (!opening.current?.isRunning() || atWork.size > 0) return
     const counts = await queue.current?.getJobCounts('waiting').catch(() => undefined)
     if (counts?.waiting === 0) lastProgressAt = now
-  }, 5 * SECOND)
+  }, 2 * SECOND)
   probe.unref()
 
   return {

@@ -69,7 +69,7 @@ export function startSweeper(parts: SweeperParts): Sweeper {
 export async function sweep(parts: SweeperParts, signal?: AbortSignal): Promise<number> {
   const { db, queues, clock = Date.now, on = () => {} } = parts
   const { deliveries: depth } = await queues.depth()
-  const patience = depth.waiting + depth.delayed > 0 ? overdueInBacklog : overdue
+  const patience = depth.waiting > 0 ? overdueInBacklog : overdue
   let swept = 0
   for (;;) {
     if (signal?.aborted) return swept

@@ -178,6 +178,18 @@ describe.each(testQueueBackends())('the queue on %s', (backend) => {
     await until(() => seen.some((job) => 'ids' in job && job.ids[0] === 3), 'the job after the outage', 30_000)
   })
 
+  test('a worker with nothing to do makes progress; one whose store is gone does not', async () => {
+    const queues = await open()
+    const worker = queues.workDeliveries(async () => {}, 1)
+    closers.push(() => worker.close(2_000))
+    const begun = worker.lastProgressAt
+    await until(() => worker.lastProgressAt > begun, 'a sign of life')
+    await proxy.cut()
+    const last = worker.lastProgressAt
+    await until(() => Date.now() - last > 2_500, 'the next sign is due')
+    expect(worker.lastProgressAt).toBe(last)
+  })
+
   test('closing holds its deadline when the store is gone', async () => {
     const queues = await open()
     const worker = queues.workDeliveries(async () => {}, 1)
