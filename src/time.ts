@@ -29,7 +29,7 @@ export function formatDuration(ms: number): string {
 
 /**
  * Resolves with the value of `work`, or rejects after `ms` with an error naming `what`. The work itself goes on: neither BullMQ,
- * ioredis nor postgres.js gives up by itself, so every wait that a caller depends on passes through here.
+ * ioredis nor pg gives up by itself, so every wait that a caller depends on passes through here.
  */
 export async function withDeadline<T>(work: Promise<T>, ms: number, what: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined

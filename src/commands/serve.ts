@@ -77,9 +77,10 @@ async function startService(config: Config, log: Log, shutdown: Shutdown): Promi
     reconciler: undefined,
   }
 
-  // Listening comes before migrating: while Postgres is away at the start, webhooks are kept through the queue.
+  // A database that is away must not keep us from listening: webhooks are kept through the queue meanwhile.
+  const migrated = await tryMigrating(home.url, log)
   await startListeners(parts, shutdown)
-  await migrateWhenPossible(home.url, log, shutdown.signal)
+  if (!migrated) await migrateWhenPossible(home.url, log, shutdown.signal)
   if (shutdown.signal.aborted) return
   if (config.roles.has('worker')) startWorkers(parts, shutdown)
   if (config.roles.has('reconciler')) startReconciling(parts, shutdown)
@@ -197,15 +198,25 @@ async function listen(
   shutdown.add(`the ${name} listener`, () => app.close(), 5 * SECOND)
 }
 
-/** Brings the database to our schema, waiting for it as long as it takes. @throws ConfigError when it is newer than we are. */
+/** Waits for the database as long as it takes, and migrates it. */
 async function migrateWhenPossible(url: string, log: Log, signal: AbortSignal): Promise<void> {
   for (let wait = SECOND / 2; !signal.aborted; wait = Math.min(wait * 2, 5 * SECOND)) {
-    try {
-      return await migrate(url, log)
-    } catch (error) {
-      if (!(error instanceof StoreError) || error.kind === 'permanent') throw error
-      log.warn({ err: error }, 'Postgres cannot be reached; trying again.')
-      await pause(wait, signal)
-    }
+    await pause(wait, signal)
+    if (await tryMigrating(url, log)) return
+  }
+}
+
+/**
+ * Brings the database to our schema; false when it is away.
+ * @throws ConfigError when it is newer than we are, StoreError when it refuses for good.
+ */
+async function tryMigrating(url: string, log: Log): Promise<boolean> {
+  try {
+    await migrate(url, log)
+    return true
+  } catch (error) {
+    if (!(error instanceof StoreError) || error.kind === 'permanent') throw error
+    log.warn({ err: error }, 'Postgres cannot be reached; trying again.')
+    return false
   }
 }

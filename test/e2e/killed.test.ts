@@ -52,22 +52,21 @@ describe.each(testQueueBackends())('killed with -9 while webhooks arrive, the qu
   it('has every delivery that it answered with 202 in its tables after the restart', async () => {
     if (backend === 'redis') redis = await startRedisServer()
     simulation = createSimulation({ seed: 11, stepMs: [1, 5] })
-    const first = await start({ WEBHOOK_SECRET: secret })
+    const first = await start({ WEBHOOK_SECRET: secret, WEBHOOK_TOLERANCE: '1d' })
     const url = (to: ServiceProcess) => `${to.publicUrl}/webhooks/buildkite`
     const webhooks = simulation.startWebhooks({ url: url(first), secret, concurrency: 32 })
     webhooks.keep = true
     webhooks.ping()
-    simulation.play({ builds: 110 })
-    await until(() => webhooks.stats.accepted > 300, 'some hundred deliveries are accepted')
+    const played = simulation.play({ builds: 110 })
+    await until(() => webhooks.stats.accepted > 500, 'some hundred deliveries are accepted')
     await first.stop('SIGKILL')
-    webhooks.pause()
-    const second = await start({ WEBHOOK_SECRET: secret })
+    const second = await start({ WEBHOOK_SECRET: secret, WEBHOOK_TOLERANCE: '1d' })
     webhooks.url = url(second)
-    webhooks.resume()
-    await webhooks.settled()
+    await played
 
     const accepted = webhooks.log.filter(({ status }) => status === 202)
     expect(webhooks.stats.sent).toBeGreaterThan(1_000)
+    expect(webhooks.stats.answers.error).toBeGreaterThan(0)
     expect(accepted.length).toBeGreaterThan(500)
     await until(
       async () => (await sql`select 1 from sync.deliveries where status = 'pending' limit 1`).length === 0,
@@ -75,15 +74,15 @@ describe.each(testQueueBackends())('killed with -9 while webhooks arrive, the qu
       60_000,
     )
     const kept = await sql<{ request_id: string; status: string }[]>`select request_id, status from sync.deliveries`
-    const statusOf = new Map(kept.map(({ request_id, status }) => [request_id, status]))
-    expect(accepted.filter(({ request_id }) => statusOf.get(request_id) !== 'applied')).toEqual([])
+    const applied = new Set(kept.filter(({ status }) => status === 'applied').map(({ request_id }) => request_id))
+    expect(accepted.filter(({ request_id }) => !applied.has(request_id)).map(({ event }) => event)).toEqual([])
     const builds = new Set((await sql<{ id: string }[]>`select id from buildkite.builds`).map(({ id }) => id))
     const jobs = new Set((await sql<{ id: string }[]>`select id from buildkite.jobs`).map(({ id }) => id))
     const missing = accepted.filter(({ body }) => {
       const { build, job } = JSON.parse(body)
       return (build && !builds.has(build.id)) || (job && !jobs.has(job.id))
     })
-    expect(missing).toEqual([])
+    expect(missing.map(({ event }) => event)).toEqual([])
   })
 })
 
@@ -119,5 +118,5 @@ describe('a backfill of 20,000 builds with 5 jobs each', () => {
     expect(JSON.parse(quiet.stdout)).toMatchObject([{ builds_missing: 0, builds_healed: 0, requests: 3 }])
     expect(api.count('builds')).toBe(3)
     expect(await differences(test.url, simulation.truth)).toEqual([])
-  })
+  }, 240_000)
 })

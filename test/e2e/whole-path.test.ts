@@ -32,7 +32,6 @@ describe.each(testQueueBackends())('the whole path with the queue on %s', (backe
   })
 
   afterEach(async () => {
-    if (process.env.SHOW) console.log(service?.output())
     await service?.stop()
     service = undefined
     await simulation.stop()
@@ -45,6 +44,7 @@ describe.each(testQueueBackends())('the whole path with the queue on %s', (backe
       ...(redis ? { REDIS_URL: redis.url } : {}),
       RECONCILE_INTERVAL: '1s',
       API_BUDGET_SHARE: '1',
+      WEBHOOK_TOLERANCE: '1d',
       ...settings,
     })
     return service
@@ -75,7 +75,7 @@ describe.each(testQueueBackends())('the whole path with the queue on %s', (backe
     const webhooks = sendTo(running)
     webhooks.keep = true
     webhooks.ping()
-    simulation.play({ builds: 80 })
+    await simulation.play({ builds: 80 })
     await webhooks.settled()
     expect(webhooks.stats.answers).toEqual({ '202': webhooks.stats.sent })
     await allApplied()
@@ -92,7 +92,7 @@ describe.each(testQueueBackends())('the whole path with the queue on %s', (backe
     const api = await simulation.startApi({ limits: unlimited })
     await start({ BUILDKITE_API_URL: api.url, BUILDKITE_API_TOKEN: demoToken.token })
     await equalsTruth()
-    simulation.play({ builds: 40 })
+    await simulation.play({ builds: 40 })
     await equalsTruth()
   })
 
@@ -106,7 +106,7 @@ describe.each(testQueueBackends())('the whole path with the queue on %s', (backe
     })
     const webhooks = sendTo(running, 0.5)
     webhooks.ping()
-    simulation.play({ builds: 60 })
+    await simulation.play({ builds: 60 })
     await webhooks.settled()
     expect(webhooks.stats.dropped).toBeGreaterThan(100)
     expect(webhooks.stats.answers).toEqual({ '202': webhooks.stats.sent })
