@@ -27,7 +27,7 @@ export interface Sweeper {
 const chunk = 200
 const enqueueWithin = 2 * SECOND
 /** A job not done after this long is taken for lost; in a backlog, jobs wait longer without being lost. */
-const overdue = 30 * SECOND
+const overdue = 15 * SECOND
 const overdueInBacklog = 10 * MINUTE
 
 /** Sweeps every 10 s: deliveries whose job was lost or never made are enqueued; hourly, old payloads are dropped. */
