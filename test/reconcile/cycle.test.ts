@@ -1,4 +1,5 @@
 import { and, desc, eq, ne, sql } from 'drizzle-orm'
+import postgres from 'postgres'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { absences, builds, cycles, watermarks } from '../../src/database/schema.ts'
 import { cancel, retryFailed } from '../../src/demo/interventions.ts'
@@ -36,6 +37,12 @@ async function completeMirror(count = 150): Promise<void> {
   await cycle()
   await backfillOwed(scene.deps, scene.source)
   scene.simulation.clock.pass(MINUTE)
+}
+
+async function asAdminOf(url: string, query: string): Promise<void> {
+  const sql = postgres(url, { max: 1 })
+  await sql.unsafe(query)
+  await sql.end({ timeout: 1 })
 }
 
 function finishedBuild(state: string): Build {
@@ -200,6 +207,26 @@ describe('a cycle', () => {
     expect(await watermark()).toEqual(before)
     const [row] = await scene.database.db.select().from(cycles).orderBy(desc(cycles.id)).limit(1)
     expect(row?.error).toMatch(/403|allow|permission/i)
+    scene.api.beforeAnswer = undefined
+    await cycle()
+    expect((await watermark())?.getTime()).toBeGreaterThan(before?.getTime() ?? 0)
+  })
+
+  it('that loses its lock with its connection moves no watermark, and the next one catches up', async () => {
+    await completeMirror()
+    const before = await watermark()
+    scene.simulation.startBuild()
+    let cut: Promise<unknown> | undefined
+    scene.api.beforeAnswer = ({ query }) => {
+      if (!query.has('finished_from')) return undefined
+      const holders =
+        "select pid from pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())"
+      cut ??= asAdminOf(scene.url, `select pg_terminate_backend(pid) from (${holders}) h`)
+      return { kind: 'delay', ms: 200 }
+    }
+    await expect(cycle()).rejects.toThrow()
+    await cut
+    expect(await watermark()).toEqual(before)
     scene.api.beforeAnswer = undefined
     await cycle()
     expect((await watermark())?.getTime()).toBeGreaterThan(before?.getTime() ?? 0)
