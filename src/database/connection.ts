@@ -103,6 +103,8 @@ export function connectionOptions(url: string, name: string): pg.ClientConfig {
     keepAlive: true,
     // A query that takes longer is stuck. PgBouncer needs `ignore_startup_parameters = statement_timeout`.
     statement_timeout: MINUTE,
+    // Where the connection is half open nothing answers at all: then this side gives up, and the pool makes a new one.
+    query_timeout: MINUTE + 5 * SECOND,
   }
 }
 

@@ -24,22 +24,28 @@ const CONFLICTS = new Set(['40P01', '40001'])
 const TRIES = 6
 
 /**
- * Merges observations into the mirror in one transaction, whole or not at all; tried again when it met a deadlock. Idempotent: the
- * same observations again change nothing. `now` is our clock.
+ * Merges observations into the mirror in one transaction, whole or not at all. Idempotent: the same observations again change
+ * nothing. `now` is our clock.
  * @throws StoreError `transient` when the database is away, `permanent` when it refuses a value.
  */
 export async function applyObservations(db: Db, observed: Observations, now: Date): Promise<MergeReport> {
+  return inOneTransaction(db, 'merge observations into the mirror', (tx) => mergeObservations(tx, observed, now))
+}
+
+/** Runs `work` in a transaction, again when it met a deadlock. @throws StoreError, saying that we could not do `doing`. */
+export async function inOneTransaction<T>(db: Db, doing: string, work: (tx: Transaction) => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await db.transaction((tx) => apply(tx, observed, now))
+      return await db.transaction(work)
     } catch (error) {
-      const failure = asStoreError(error, 'merge observations into the mirror')
+      const failure = asStoreError(error, doing)
       if (attempt >= TRIES || !CONFLICTS.has(failure.code ?? '')) throw failure
     }
   }
 }
 
-async function apply(tx: Transaction, observed: Observations, now: Date): Promise<MergeReport> {
+/** The merge itself, inside the caller's transaction. */
+export async function mergeObservations(tx: Transaction, observed: Observations, now: Date): Promise<MergeReport> {
   const mergedOrganizations = await mergeTable(tx, organizations, organizationRule, observed.organizations, now)
   await placeInOrganizations(tx, observed)
   const mergedPipelines = await mergeTable(tx, pipelines, pipelineRule, observed.pipelines, now)

@@ -1,18 +1,16 @@
 import { and, asc, eq, inArray, sql } from 'drizzle-orm'
-import { slugsOf } from '../buildkite/urls.ts'
-import type { Db } from '../database/connection.ts'
+import type { Db, Transaction } from '../database/connection.ts'
 import { type DeliveryStatus, deliveries } from '../database/schema.ts'
 import { messageOf, StoreError } from '../errors.ts'
 import type { Log } from '../log.ts'
-import { applyObservations } from '../mirror/apply.ts'
+import { inOneTransaction, mergeObservations } from '../mirror/apply.ts'
 import { combine, type Observations } from '../mirror/observation.ts'
-import { observeWebhook, PayloadError } from '../mirror/observe.ts'
-import { isObject } from '../mirror/reader.ts'
 import type { DeliveriesJob, KeptDelivery } from '../queue/queues.ts'
 import type { Scope } from '../scope.ts'
 import type { Clock } from '../time.ts'
 import type { OnOccurrence } from './occurrence.ts'
 import { asked } from './query.ts'
+import { type Pending, readDelivery } from './read.ts'
 
 export interface ApplyParts {
   db: Db
@@ -27,32 +25,22 @@ export interface ApplyParts {
 const batchBytes = 4 * 1024 * 1024
 const batchSize = 200
 
-/** What reading a delivery came to. */
-type Outcome = { observed: Observations } | { ignored: true } | { error: string }
-
-interface Pending {
-  id: number
-  event: string
-  observed_at: Date
-  payload: string | null
-}
-
-interface Readable {
-  id: number
-  observed: Observations
-}
-
 /**
  * The delivery worker's handler: brings the deliveries of a job into the mirror and settles each as `applied`, `ignored` or
- * `failed`. Whatever is settled is passed over, so any job may run again.
+ * `failed`, in the transaction that writes its rows. Whatever is settled is passed over, so any job may run again. In a backlog a
+ * job takes along what else is waiting, so that many small jobs make few large transactions.
  * @throws StoreError `transient` when the database is away; nothing is lost then. A delivery that can never be applied does not
  * throw: it is settled as `failed`, with its error, and the others go on.
  */
 export function deliveryHandler(parts: ApplyParts): (job: DeliveriesJob) => Promise<void> {
   return async (job) => {
     const ids = 'kept' in job ? await moveToInbox(parts, job.kept) : job.ids
-    for (const batch of await pendingBatches(parts.db, ids)) await applyBatch(parts, batch)
+    await applyAll(parts, ids)
   }
+}
+
+async function applyAll(parts: ApplyParts, ids: readonly number[]): Promise<void> {
+  for (const batch of await pendingBatches(parts.db, ids)) await applyBatch(parts, batch)
 }
 
 /**
@@ -66,7 +54,7 @@ async function moveToInbox(parts: ApplyParts, kept: readonly KeptDelivery[]): Pr
     if (kept.length === 1 || !isPoison(error)) throw error
     const moved: number[] = []
     for (const delivery of kept) moved.push(...(await insertKept(parts, [delivery]).catch(() => [])))
-    for (const batch of await pendingBatches(parts.db, moved)) await applyBatch(parts, batch)
+    await applyAll(parts, moved)
     throw error
   }
 }
@@ -87,26 +75,56 @@ async function insertKept({ db, clock = Date.now }: ApplyParts, kept: readonly K
   })
 }
 
-/** The ids that are still to be settled, oldest first, in batches that fit into memory. */
+/** The job's deliveries that are still pending, and then others that wait, oldest first, in batches that fit into memory. */
 async function pendingBatches(db: Db, ids: readonly number[]): Promise<number[][]> {
   if (ids.length === 0) return []
   const bytes = sql<number>`coalesce(octet_length(${deliveries.payload}), 0)`
-  const rows = await asked('look up deliveries', async () =>
-    db.select({ id: deliveries.id, bytes }).from(deliveries).where(pendingAmong(ids)).orderBy(asc(deliveries.id)),
+  const waiting = db.select({ id: deliveries.id, bytes }).from(deliveries).orderBy(asc(deliveries.id))
+  const own = await asked('look up deliveries', async () => waiting.where(pendingAmong(ids)))
+  if (own.length === 0) return []
+  const all = await asked('look up deliveries', async () =>
+    db
+      .select({ id: deliveries.id, bytes })
+      .from(deliveries)
+      .where(eq(deliveries.status, 'pending'))
+      .orderBy(asc(deliveries.id))
+      .limit(batchSize),
   )
+  const mine = new Set(own.map(({ id }) => id))
+  return splitBatches(
+    own,
+    all.filter(({ id }) => !mine.has(id)),
+  )
+}
+
+interface Sized {
+  id: number
+  bytes: number
+}
+
+/** Splits the job's own deliveries into batches, and fills up the last one with others; pure. */
+function splitBatches(own: readonly Sized[], others: readonly Sized[]): number[][] {
   const batches: number[][] = []
   let batch: number[] = []
   let size = 0
-  for (const row of rows) {
-    if (batch.length >= batchSize || (batch.length > 0 && size + row.bytes > batchBytes)) {
+  const fits = ({ bytes }: Sized) => batch.length === 0 || (batch.length < batchSize && size + bytes <= batchBytes)
+  const take = ({ id, bytes }: Sized) => {
+    batch.push(id)
+    size += bytes
+  }
+  for (const one of own) {
+    if (!fits(one)) {
       batches.push(batch)
       batch = []
       size = 0
     }
-    batch.push(row.id)
-    size += row.bytes
+    take(one)
   }
-  if (batch.length > 0) batches.push(batch)
+  for (const one of others) {
+    if (!fits(one)) break
+    take(one)
+  }
+  batches.push(batch)
   return batches
 }
 
@@ -114,76 +132,65 @@ function pendingAmong(ids: readonly number[]) {
   return and(inArray(deliveries.id, [...ids]), eq(deliveries.status, 'pending'))
 }
 
-async function applyBatch(parts: ApplyParts, ids: readonly number[]): Promise<void> {
-  const rows: Pending[] = await asked('read deliveries', async () =>
-    parts.db
-      .select({
-        id: deliveries.id,
-        event: deliveries.event,
-        observed_at: deliveries.observed_at,
-        payload: deliveries.payload,
-      })
-      .from(deliveries)
-      .where(pendingAmong(ids)),
-  )
-  const readable: Readable[] = []
-  const ignored: number[] = []
-  for (const row of rows) {
-    const outcome = readDelivery(row, parts)
-    if ('observed' in outcome) readable.push({ id: row.id, observed: outcome.observed })
-    else if ('ignored' in outcome) ignored.push(row.id)
-    else await settle(parts, [row.id], 'failed', outcome.error)
-  }
-  await settle(parts, ignored, 'ignored')
-  await applyReadable(parts, readable)
-}
-
-/** Reads one delivery; pure. */
-function readDelivery(row: Pending, { scope, storeEnv }: Pick<ApplyParts, 'scope' | 'storeEnv'>): Outcome {
-  if (row.payload === null) return { error: 'Its payload was dropped.' }
-  const kind = row.event.split('.')[0] ?? ''
-  if (!['ping', 'build', 'job', 'agent'].includes(kind)) return { ignored: true }
-  try {
-    const payload: unknown = JSON.parse(row.payload)
-    if (!isWanted(payload, scope)) return { ignored: true }
-    return { observed: observeWebhook(row.event, payload, row.observed_at, { storeEnv }) }
-  } catch (error) {
-    if (error instanceof PayloadError) return { error: error.message }
-    return { error: `It could not be read: ${error instanceof Error ? error.name : 'unknown error'}.` }
-  }
-}
-
-/** Most payloads name no organization: its slug, and often the pipeline's, stand in the objects' URLs. */
-function isWanted(payload: unknown, scope: Scope): boolean {
-  const { organization, pipeline, project, build, job, agent } = asObject(payload)
-  const subjects = [pipeline, project, build, job, agent].map((subject) => slugsOf(asObject(subject).url))
-  const organizations = [asObject(organization).slug, ...subjects.map((slugs) => slugs.organization)]
-  const pipelines = [asObject(pipeline).slug, asObject(project).slug, ...subjects.map((slugs) => slugs.pipeline)]
-  return (
-    organizations.every((slug) => typeof slug !== 'string' || scope.organization(slug)) &&
-    pipelines.every((slug) => typeof slug !== 'string' || scope.pipeline(slug))
-  )
-}
-
-function asObject(value: unknown): Record<string, unknown> {
-  return isObject(value) ? value : {}
-}
-
 /** Applies all at once; when one of them cannot be, halves until it is found alone. */
-async function applyReadable(parts: ApplyParts, readable: readonly Readable[]): Promise<void> {
-  if (readable.length === 0) return
-  const { db, clock = Date.now } = parts
-  const ids = readable.map((one) => one.id)
+async function applyBatch(parts: ApplyParts, ids: readonly number[]): Promise<void> {
   try {
-    await applyObservations(db, combine(readable.map((one) => one.observed)), new Date(clock()))
+    const settled = await inOneTransaction(parts.db, `apply ${ids.length} deliveries`, (tx) =>
+      applyClaimed(parts, tx, ids),
+    )
+    for (const { status, ids: some } of settled) parts.on?.('settled', some.length, { status })
   } catch (error) {
     if (!isPoison(error)) throw error
-    if (readable.length === 1) return settle(parts, ids, 'failed', messageOf(error))
-    const middle = Math.ceil(readable.length / 2)
-    await applyReadable(parts, readable.slice(0, middle))
-    return applyReadable(parts, readable.slice(middle))
+    if (ids.length === 1) return fail(parts, ids, messageOf(error))
+    const middle = Math.ceil(ids.length / 2)
+    await applyBatch(parts, ids.slice(0, middle))
+    await applyBatch(parts, ids.slice(middle))
   }
-  await settle(parts, ids, 'applied')
+}
+
+interface Settled {
+  status: DeliveryStatus
+  ids: number[]
+}
+
+/** Locks the deliveries that nobody else has in hand, merges them and settles them. */
+async function applyClaimed(parts: ApplyParts, tx: Transaction, ids: readonly number[]): Promise<Settled[]> {
+  const now = new Date((parts.clock ?? Date.now)())
+  const claimed: Pending[] = await tx
+    .select({
+      id: deliveries.id,
+      event: deliveries.event,
+      observed_at: deliveries.observed_at,
+      payload: deliveries.payload,
+    })
+    .from(deliveries)
+    .where(pendingAmong(ids))
+    .orderBy(asc(deliveries.id))
+    .for('update', { skipLocked: true })
+  const applied: number[] = []
+  const ignored: number[] = []
+  const failed: number[] = []
+  const observed: Observations[] = []
+  for (const row of claimed) {
+    const reading = readDelivery(row, parts)
+    if ('observed' in reading) {
+      applied.push(row.id)
+      observed.push(reading.observed)
+    } else if ('ignored' in reading) ignored.push(row.id)
+    else {
+      failed.push(row.id)
+      await settle(tx, [row.id], 'failed', now, reading.error)
+      parts.log.warn({ delivery: row.id, error: reading.error }, 'A delivery cannot be applied and is set aside.')
+    }
+  }
+  await mergeObservations(tx, combine(observed), now)
+  await settle(tx, applied, 'applied', now)
+  await settle(tx, ignored, 'ignored', now)
+  return [
+    { status: 'applied', ids: applied },
+    { status: 'ignored', ids: ignored },
+    { status: 'failed', ids: failed },
+  ]
 }
 
 /** Whether the data is at fault, and not the database's reach, state, schema or permissions (SQLSTATE class 42, 3D, 3F). */
@@ -192,24 +199,28 @@ function isPoison(error: unknown): boolean {
   return error.kind === 'permanent' && !/^(42|3D|3F|28)/.test(error.code ?? '')
 }
 
+async function fail(parts: ApplyParts, ids: readonly number[], error: string): Promise<void> {
+  const now = new Date((parts.clock ?? Date.now)())
+  await asked('set a delivery aside', () => settle(parts.db, ids, 'failed', now, error))
+  parts.log.warn({ delivery: ids[0], error }, 'A delivery could not be applied and is set aside.')
+  parts.on?.('settled', ids.length, { status: 'failed' })
+}
+
 async function settle(
-  { db, log, clock = Date.now, on = () => {} }: ApplyParts,
+  db: Db | Transaction,
   ids: readonly number[],
   status: DeliveryStatus,
+  now: Date,
   error?: string,
 ): Promise<void> {
   if (ids.length === 0) return
-  await asked('settle deliveries', async () => {
-    await db
-      .update(deliveries)
-      .set({
-        status,
-        error: error?.slice(0, 1_000) ?? null,
-        applied_at: status === 'applied' ? new Date(clock()) : null,
-        attempts: sql`${deliveries.attempts} + 1`,
-      })
-      .where(pendingAmong(ids))
-  })
-  if (status === 'failed') log.warn({ delivery: ids[0], error }, 'A delivery could not be applied and is set aside.')
-  on('settled', ids.length, { status })
+  await db
+    .update(deliveries)
+    .set({
+      status,
+      error: error?.slice(0, 1_000) ?? null,
+      applied_at: status === 'applied' ? now : null,
+      attempts: sql`${deliveries.attempts} + 1`,
+    })
+    .where(pendingAmong(ids))
 }

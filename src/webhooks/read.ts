@@ -1,0 +1,47 @@
+import { slugsOf } from '../buildkite/urls.ts'
+import type { Observations } from '../mirror/observation.ts'
+import { observeWebhook, PayloadError } from '../mirror/observe.ts'
+import { isObject } from '../mirror/reader.ts'
+import type { Scope } from '../scope.ts'
+
+/** A delivery as the inbox holds it. */
+export interface Pending {
+  id: number
+  event: string
+  observed_at: Date
+  payload: string | null
+}
+
+/** What reading a delivery came to. */
+export type Reading = { observed: Observations } | { ignored: true } | { error: string }
+
+/** Reads one delivery; pure. What is out of scope, or an event of an unknown kind, is ignored. */
+export function readDelivery(row: Pending, { scope, storeEnv }: { scope: Scope; storeEnv: boolean }): Reading {
+  if (row.payload === null) return { error: 'Its payload was dropped.' }
+  const kind = row.event.split('.')[0] ?? ''
+  if (!['ping', 'build', 'job', 'agent'].includes(kind)) return { ignored: true }
+  try {
+    const payload: unknown = JSON.parse(row.payload)
+    if (!isWanted(payload, scope)) return { ignored: true }
+    return { observed: observeWebhook(row.event, payload, row.observed_at, { storeEnv }) }
+  } catch (error) {
+    if (error instanceof PayloadError) return { error: error.message }
+    return { error: `It could not be read: ${error instanceof Error ? error.name : 'unknown error'}.` }
+  }
+}
+
+/** Most payloads name no organization: its slug, and often the pipeline's, stand in the objects' URLs. */
+function isWanted(payload: unknown, scope: Scope): boolean {
+  const { organization, pipeline, project, build, job, agent } = asObject(payload)
+  const subjects = [pipeline, project, build, job, agent].map((subject) => slugsOf(asObject(subject).url))
+  const organizations = [asObject(organization).slug, ...subjects.map((slugs) => slugs.organization)]
+  const pipelines = [asObject(pipeline).slug, asObject(project).slug, ...subjects.map((slugs) => slugs.pipeline)]
+  return (
+    organizations.every((slug) => typeof slug !== 'string' || scope.organization(slug)) &&
+    pipelines.every((slug) => typeof slug !== 'string' || scope.pipeline(slug))
+  )
+}
+
+function asObject(value: unknown): Record<string, unknown> {
+  return isObject(value) ? value : {}
+}
