@@ -30,8 +30,8 @@ export interface Access {
   source(organizationId: string, signal?: AbortSignal): Promise<Source | undefined>
   /** Says that a call was refused although the last look promised otherwise: look again within a minute. */
   doubt(): void
-  /** What the last look found wrong; empty before the first. */
-  problems(): readonly Problem[]
+  /** The organizations of the last look, without looking; empty before the first. */
+  known(): readonly Source[]
   close(): Promise<void>
 }
 
@@ -99,7 +99,7 @@ export function openAccess(config: AccessConfig, deps: AccessDeps): Access {
     doubt() {
       doubted = true
     },
-    problems: () => last?.discovery.problems ?? [],
+    known: () => last?.discovery.sources ?? [],
     async close() {
       await Promise.all(clients.map((client: BuildkiteClient) => client.close()))
     },

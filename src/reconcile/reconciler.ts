@@ -2,17 +2,14 @@ import { asStoreError, type Db } from '../database/connection.ts'
 import { BuildkiteError, StoreError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Queues, ReconcileJob } from '../queue/queues.ts'
-import { type Clock, HOUR, MINUTE, pause, SECOND } from '../time.ts'
+import { type Clock, MINUTE, pause } from '../time.ts'
 import { type Access, openAccess } from './access.ts'
-import { backfillOwed } from './backfill.ts'
-import { type CycleReport, reconcileOnce } from './cycle.ts'
+import type { CycleReport } from './cycle.ts'
 import { type ReconcileConfig, reconcileDeps } from './deps.ts'
-import { discover } from './discover.ts'
-import { refusalOf } from './pages.ts'
-import { refreshPipelines } from './pipelines.ts'
-import { type Problem, problemOf, unstorable } from './problem.ts'
+import { type Problem, problemOf } from './problem.ts'
+import { openProblemBook, type ProblemBook } from './problem-book.ts'
 import { sharedBudget } from './shared-budget.ts'
-import { readWatermark } from './watermark.ts'
+import { runTask, type TaskParts } from './tasks.ts'
 
 export interface ReconcilerParts {
   readonly config: ReconcileConfig
@@ -36,8 +33,6 @@ export interface Reconciler {
 // Each task holds one connection for its lock and needs one or two more to write: together they stay within a pool of ten.
 const CYCLES_AT_ONCE = 2
 const BACKFILLS_AT_ONCE = 1
-const BACKFILL_TURN = 5 * MINUTE
-const FIRST_CYCLE_WAIT = MINUTE
 
 const noToken: Problem = {
   subject: 'BUILDKITE_API_TOKEN',
@@ -59,89 +54,14 @@ export function startReconciler(parts: ReconcilerParts): Reconciler {
   const deps = reconcileDeps(config, db, log, clock)
   const budget = sharedBudget(db, config.apiBudgetShare)
   const access = openAccess(config, { budget, scope: deps.scope, log, clock })
-  const problems = problemBook(log)
+  const problems = openProblemBook(log)
+  const { onCycle } = parts
+  const tasks: TaskParts = { deps, access, queues, problems, hotEveryMs: config.reconcileIntervalMs, onCycle }
+  const handle = (job: ReconcileJob, signal: AbortSignal) => handleJob(tasks, job, signal)
   const stop = new AbortController()
-
-  async function arrange(signal: AbortSignal): Promise<void> {
-    const { sources, problems: found } = await discover(deps, access, signal)
-    problems.replace('access', found)
-    for (const { id } of sources) {
-      await queues.schedule({ task: 'hot', organization: id }, config.reconcileIntervalMs)
-      await queues.schedule({ task: 'warm', organization: id }, HOUR)
-      await queues.schedule({ task: 'pipelines', organization: id }, 5 * MINUTE)
-      await queues.schedule({ task: 'backfill', organization: id }, MINUTE)
-    }
-  }
-
-  async function run(job: ReconcileJob, signal: AbortSignal): Promise<void> {
-    if (job.task === 'discover') return arrange(signal)
-    if (job.organization === undefined) return
-    const source = await access.source(job.organization, signal)
-    if (!source) return dropUnlessInDoubt(queues, access, job, signal)
-    if (job.task === 'pipelines') await refreshPipelines(deps, source, signal)
-    else if (job.task === 'backfill') {
-      await firstCycle(source.id, signal)
-      const progress = await backfillOwed(deps, source, signal, { yieldAfterMs: BACKFILL_TURN })
-      if (progress) log.info(progress, 'Fetched history.')
-    } else {
-      const report = await reconcileOnce(deps, source, job.task, signal)
-      if (report) noteCycle(report)
-    }
-  }
-
-  function noteCycle(report: CycleReport): void {
-    log.debug(report, 'Ran a cycle.')
-    parts.onCycle?.(report)
-    const refused = refusalOf(report.refused)
-    const subject = `builds of ${report.organization}`
-    problems.replace(`refused ${report.kind} ${report.organization}`, refused ? [unstorable(subject, refused)] : [])
-  }
-
-  /** A backfill ends where the first cycle began: it waits for that one, which is scheduled beside it. */
-  async function firstCycle(organizationId: string, signal: AbortSignal): Promise<void> {
-    const until = clock() + FIRST_CYCLE_WAIT
-    while (!signal.aborted && clock() < until && !(await readWatermark(db, organizationId))?.watermark) {
-      await pause(SECOND / 2, signal)
-    }
-  }
-
-  /** Runs one job; every failure but a store's that is away ends here, for the next tick is the retry. */
-  async function handle(job: ReconcileJob, signal: AbortSignal): Promise<void> {
-    const key = `${job.task} ${job.organization ?? ''}`
-    try {
-      await run(job, signal)
-      // A backfill that was cut short has not failed, but must not count as done either: the next process takes it up at once.
-      signal.throwIfAborted()
-      problems.replace(key, [])
-    } catch (error) {
-      if (signal.aborted) throw error
-      const failure = classify(error, `run the task "${job.task}"`)
-      // A refusal, or an organization under another name: the tokens are looked at again.
-      if (failure instanceof BuildkiteError && failure.code !== 'unavailable') access.doubt()
-      const slug = job.organization && (await nameOf(access, job.organization))
-      problems.replace(key, [problemOf(slug ? `${job.task} of ${slug}` : job.task, failure)])
-      if (failure instanceof StoreError && failure.kind === 'transient') throw failure
-      if (!(failure instanceof BuildkiteError))
-        log.error({ err: failure, task: job.task, organization: slug }, 'A task failed.')
-    }
-  }
-
-  /** Schedules the discovery again and again, because a Redis that lost its data has forgotten it. */
-  async function keepScheduled(): Promise<void> {
-    while (!stop.signal.aborted) {
-      try {
-        await queues.schedule({ task: 'discover' }, MINUTE)
-        problems.replace('schedule', [])
-      } catch (error) {
-        problems.replace('schedule', [problemOf('queue', error)])
-      }
-      await pause(MINUTE, stop.signal)
-    }
-  }
-
   const cycles = queues.workReconcile(handle, CYCLES_AT_ONCE)
   const backfills = queues.workBackfill(handle, BACKFILLS_AT_ONCE)
-  const scheduling = keepScheduled()
+  const scheduling = keepScheduled(queues, problems, stop.signal)
 
   return {
     problems: () => problems.all(),
@@ -157,20 +77,30 @@ export function startReconciler(parts: ReconcilerParts): Reconciler {
   }
 }
 
-/** An organization that no token sees any more is left alone; while a token could not be asked, that is no finding. */
-async function dropUnlessInDoubt(
-  queues: Queues,
-  access: Access,
-  job: ReconcileJob,
-  signal: AbortSignal,
-): Promise<void> {
-  const { complete } = await access.current(signal)
-  if (complete) await queues.unschedule(job)
+/** Runs one job; every failure but a store's that is away ends here, for the next tick is the retry. */
+async function handleJob(parts: TaskParts, job: ReconcileJob, signal: AbortSignal): Promise<void> {
+  const { access, problems, deps } = parts
+  const key = `${job.task} ${job.organization ?? ''}`
+  try {
+    await runTask(parts, job, signal)
+    // A backfill that was cut short has not failed, but must not count as done either: the next process takes it up at once.
+    signal.throwIfAborted()
+    problems.replace(key, [])
+  } catch (error) {
+    if (signal.aborted) throw error
+    const failure = classify(error, `run the task "${job.task}"`)
+    // A refusal, or an organization under another name: the tokens are looked at again.
+    if (failure instanceof BuildkiteError && failure.code !== 'unavailable') access.doubt()
+    const organization = job.organization && nameOf(access, job.organization)
+    problems.replace(key, [problemOf(organization ? `${job.task} of ${organization}` : job.task, failure)])
+    if (failure instanceof StoreError && failure.kind === 'transient') throw failure
+    if (failure instanceof BuildkiteError) return
+    deps.log.error({ err: failure, task: job.task, organization }, 'A task failed.')
+  }
 }
 
-async function nameOf(access: Access, organizationId: string): Promise<string> {
-  const source = await access.source(organizationId).catch(() => undefined)
-  return source?.slug ?? organizationId
+function nameOf(access: Access, organizationId: string): string {
+  return access.known().find(({ id }) => id === organizationId)?.slug ?? organizationId
 }
 
 /** Our own queries throw what the driver throws: made a StoreError where it is one; a fault of ours stays what it is. */
@@ -180,21 +110,15 @@ function classify(error: unknown, doing: string): unknown {
   return failure.kind === 'transient' || failure.code !== undefined ? failure : error
 }
 
-/** Keeps the problems of each source of problems, and logs each when it comes and when it goes. */
-function problemBook(log: Log) {
-  const book = new Map<string, readonly Problem[]>()
-  const same = (one: Problem) => (other: Problem) =>
-    one.subject === other.subject && one.code === other.code && one.message === other.message
-  return {
-    replace(key: string, problems: readonly Problem[]): void {
-      const before = book.get(key) ?? []
-      for (const one of problems) {
-        if (!before.some(same(one))) log.warn({ code: one.code }, `${one.subject}: ${one.message} ${one.remedy}`)
-      }
-      if (problems.length === 0 && before.length > 0) log.info(`${before[0]?.subject}: all is well again.`)
-      if (problems.length === 0) book.delete(key)
-      else book.set(key, problems)
-    },
-    all: (): Problem[] => [...book.values()].flat(),
+/** Schedules the discovery again and again, because a Redis that lost its data has forgotten it. */
+async function keepScheduled(queues: Queues, problems: ProblemBook, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      await queues.schedule({ task: 'discover' }, MINUTE)
+      problems.replace('schedule', [])
+    } catch (error) {
+      problems.replace('schedule', [problemOf('queue', error)])
+    }
+    await pause(MINUTE, signal)
   }
 }

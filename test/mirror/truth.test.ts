@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { createSimulation } from '../../src/demo/simulation.ts'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
+import { createSimulation } from '../../src/demo/simulation.ts'
 import { applyObservations } from '../../src/mirror/apply.ts'
 import { observeBuilds, observeOrganizations, observePipelines } from '../../src/mirror/observe.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'

@@ -1,0 +1,81 @@
+import type { Queues, ReconcileJob } from '../queue/queues.ts'
+import { HOUR, MINUTE, pause, SECOND } from '../time.ts'
+import type { Access } from './access.ts'
+import { backfillOwed } from './backfill.ts'
+import { type CycleReport, reconcileOnce } from './cycle.ts'
+import type { ReconcileDeps, Source } from './deps.ts'
+import { discover } from './discover.ts'
+import { refusalOf } from './pages.ts'
+import { refreshPipelines } from './pipelines.ts'
+import { unstorable } from './problem.ts'
+import type { ProblemBook } from './problem-book.ts'
+import { readWatermark } from './watermark.ts'
+
+/** What the tasks of the queues work with. */
+export interface TaskParts {
+  readonly deps: ReconcileDeps
+  readonly access: Access
+  readonly queues: Queues
+  readonly problems: ProblemBook
+  /** How often a hot cycle runs, in milliseconds. */
+  readonly hotEveryMs: number
+  readonly onCycle?: ((report: CycleReport) => void) | undefined
+}
+
+/** After this long a backfill ends with its window, so that the next organization gets its turn. */
+const BACKFILL_TURN = 5 * MINUTE
+const FIRST_CYCLE_WAIT = MINUTE
+
+/** Does what a job of the queues `reconcile` and `backfill` asks. @throws BuildkiteError, StoreError, or the signal's reason. */
+export async function runTask(parts: TaskParts, job: ReconcileJob, signal: AbortSignal): Promise<void> {
+  if (job.task === 'discover') return arrange(parts, signal)
+  if (job.organization === undefined) return
+  const source = await parts.access.source(job.organization, signal)
+  if (!source) return dropUnlessInDoubt(parts, job, signal)
+  if (job.task === 'pipelines') await refreshPipelines(parts.deps, source, signal)
+  else if (job.task === 'backfill') await backfill(parts, source, signal)
+  else await cycle(parts, source, job.task, signal)
+}
+
+/** Looks at what the tokens can read, and schedules the work for each organization. */
+async function arrange({ deps, access, queues, problems, hotEveryMs }: TaskParts, signal: AbortSignal): Promise<void> {
+  const discovery = await discover(deps, access, signal)
+  problems.replace('access', discovery.problems)
+  for (const { id: organization } of discovery.sources) {
+    await queues.schedule({ task: 'hot', organization }, hotEveryMs)
+    await queues.schedule({ task: 'warm', organization }, HOUR)
+    await queues.schedule({ task: 'pipelines', organization }, 5 * MINUTE)
+    await queues.schedule({ task: 'backfill', organization }, MINUTE)
+  }
+}
+
+/** An organization that no token sees any more is left alone; while a token could not be asked, that is no finding. */
+async function dropUnlessInDoubt({ access, queues }: TaskParts, job: ReconcileJob, signal: AbortSignal): Promise<void> {
+  const { complete } = await access.current(signal)
+  if (complete) await queues.unschedule(job)
+}
+
+async function backfill({ deps }: TaskParts, source: Source, signal: AbortSignal): Promise<void> {
+  await firstCycle(deps, source, signal)
+  const progress = await backfillOwed(deps, source, signal, { yieldAfterMs: BACKFILL_TURN })
+  if (progress) deps.log.info(progress, 'Fetched history.')
+}
+
+/** A backfill ends where the first cycle began: it waits for that one, which is scheduled beside it. */
+async function firstCycle({ db, clock }: ReconcileDeps, source: Source, signal: AbortSignal): Promise<void> {
+  const until = clock() + FIRST_CYCLE_WAIT
+  while (!signal.aborted && clock() < until && !(await readWatermark(db, source.id))?.watermark) {
+    await pause(SECOND / 2, signal)
+  }
+}
+
+async function cycle(parts: TaskParts, source: Source, kind: 'hot' | 'warm', signal: AbortSignal): Promise<void> {
+  const { deps, problems } = parts
+  const report = await reconcileOnce(deps, source, kind, signal)
+  if (!report) return
+  deps.log.debug(report, 'Ran a cycle.')
+  parts.onCycle?.(report)
+  const refused = refusalOf(report.refused)
+  const subject = `builds of ${source.slug}`
+  problems.replace(`refused ${kind} ${source.slug}`, refused ? [unstorable(subject, refused)] : [])
+}
