@@ -95,7 +95,7 @@ async function startListeners(parts: Parts, shutdown: Shutdown): Promise<void> {
   watchGauges(meters, watched)
   const inbox = config.roles.has('web') ? openReceiverInbox(parts, shutdown) : undefined
   const webhooks = inbox && ((app: FastifyInstance) => webhookRoute(app, receiverParts(parts, inbox)))
-  const publicApp = await buildPublicApp({ log, webhooks, facts })
+  const publicApp = await buildPublicApp({ log, webhooks, facts, on: meters.on })
   await listen(publicApp, 'public', config.host, config.port, log, shutdown)
   const status = async () => readStatus(watched, await facts())
   const privateApp = await buildPrivateApp({ log, config, status, meters })
@@ -165,7 +165,7 @@ function startReconciling(parts: Parts, shutdown: Shutdown): void {
     log,
     clock: Date.now,
     onCycle: ({ kind, started_at, finished_at }) => {
-      meters.on('cycles_total', 1, { kind, result: 'ok' })
+      meters.on('cycles_total', 1, { kind })
       meters.on('cycle_seconds', (finished_at.getTime() - started_at.getTime()) / SECOND, { kind })
     },
   })

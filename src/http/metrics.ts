@@ -55,17 +55,11 @@ const declared = declare({
     help: 'Deliveries enqueued again because their job was lost or never made.',
     labels: [],
   },
-  rows_total: {
-    kind: 'counter',
-    name: 'rows_total',
-    help: 'Rows seen by the merge, by table, result (inserted, updated, unchanged) and path (webhook, rest).',
-    labels: ['table', 'result', 'via'],
-  },
   cycles_total: {
     kind: 'counter',
     name: 'cycles_total',
-    help: 'Reconcile cycles, by kind (hot, warm, …) and result (ok, error, busy).',
-    labels: ['kind', 'result'],
+    help: 'Reconcile cycles that ran to their end, by kind (hot, warm).',
+    labels: ['kind'],
   },
   cycle_seconds: {
     kind: 'histogram',
@@ -73,12 +67,6 @@ const declared = declare({
     help: 'Duration of a reconcile cycle, by kind.',
     labels: ['kind'],
     buckets: [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800],
-  },
-  api_requests_total: {
-    kind: 'counter',
-    name: 'api_requests_total',
-    help: "Requests to Buildkite's REST API, by HTTP status (error: no answer).",
-    labels: ['status'],
   },
   queue_jobs: {
     kind: 'gauge',

@@ -5,7 +5,7 @@ import { builds as buildRows, pipelines, watermarks } from '../database/schema.t
 import { StoreError } from '../errors.ts'
 import { applyObservations } from '../mirror/apply.ts'
 import { observeBuilds } from '../mirror/observe.ts'
-import { MINUTE } from '../time.ts'
+import { MINUTE, SECOND } from '../time.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
 import { refreshPipelines } from './pipelines.ts'
 
@@ -46,7 +46,7 @@ export interface Refused {
 }
 
 /** Only a build at least this old counts as missed: a younger one's webhook may still be on its way. */
-const WEBHOOK_GRACE = 2 * MINUTE
+const WEBHOOK_GRACE = 10 * SECOND
 /** A slug that the pipelines list does not know (a pipeline hidden from our user) is asked for no more often than this. */
 const PIPELINES_AGE = 5 * MINUTE
 

@@ -1,11 +1,15 @@
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import fc from 'fast-check'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
-import { createSimulation } from '../../src/demo/simulation.ts'
+import { createSimulation, type Simulation } from '../../src/demo/simulation.ts'
+import { renderChange } from '../../src/demo/webhooks.ts'
 import { applyObservations } from '../../src/mirror/apply.ts'
-import { observeBuilds, observeOrganizations, observePipelines } from '../../src/mirror/observe.ts'
+import { combine, type Observations } from '../../src/mirror/observation.ts'
+import { observeBuilds, observeOrganizations, observePipelines, observeWebhook } from '../../src/mirror/observe.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { differences } from '../support/differences.ts'
 
+const options = { storeEnv: false }
 let test: TestDatabase
 let database: Database
 
@@ -19,15 +23,56 @@ afterAll(async () => {
   await test.drop()
 })
 
-it('keeps every documented field of every object, in a column or in extra, and no secret', async () => {
-  const { truth, clock, writeHistory } = createSimulation({ seed: 3 })
-  writeHistory({ builds: 300, days: 20 })
+beforeEach(async () => {
+  await database.db.execute(
+    `truncate buildkite.organizations, buildkite.pipelines, buildkite.builds, buildkite.build_attempts, buildkite.jobs, buildkite.agents`,
+  )
+})
+
+const apply = (observed: Observations, at: Date) => applyObservations(database.db, observed, at)
+
+/** Reads the whole truth as REST would show it now. */
+async function readAll({ truth, clock }: Simulation): Promise<void> {
   const at = new Date(clock.now())
-  const options = { storeEnv: false }
-  await applyObservations(database.db, observeOrganizations(truth.organizations, at), at)
-  await applyObservations(database.db, observePipelines(truth.pipelines, at, options), at)
-  for (let page = 0; page < 300; page += 100) {
-    await applyObservations(database.db, observeBuilds(truth.builds.slice(page, page + 100), at, options), at)
+  await apply(observeOrganizations(truth.organizations, at), at)
+  await apply(observePipelines(truth.pipelines, at, options), at)
+  for (let page = 0; page < truth.builds.length; page += 100) {
+    await apply(observeBuilds(truth.builds.slice(page, page + 100), at, options), at)
   }
-  expect(await differences(test.url, truth)).toEqual([])
+}
+
+describe('the mirror of a truth read by REST', () => {
+  it('has every documented field of every object, in a column or in extra, and no secret', async () => {
+    const simulation = createSimulation({ seed: 3 })
+    simulation.writeHistory({ builds: 300, days: 20 })
+    await readAll(simulation)
+    expect(await differences(test.url, simulation.truth)).toEqual([])
+    const [build] = simulation.truth.builds
+    if (build) build.message = 'Something else'
+    expect(await differences(test.url, simulation.truth)).toHaveLength(1)
+  })
+})
+
+describe('the mirror after webhooks in any order, some twice, some never, and one REST read', () => {
+  it.each([1, 2, 3, 4, 5, 6, 7, 8])('equals the truth (seed %i)', async (seed) => {
+    const simulation = createSimulation({ seed, stepMs: [5, 1_500], pipelines: 2 })
+    const { truth, clock } = simulation
+    const told: Observations[] = []
+    const sender = { id: 'sender', name: 'Sender' }
+    truth.onChange((change) => {
+      // A signature knows whole seconds only.
+      const at = new Date(Math.floor(clock.now() / 1_000) * 1_000)
+      told.push(observeWebhook(change.event, structuredClone(renderChange(truth, change, sender)), at, options))
+    })
+    await simulation.play({ builds: 15 })
+    const arrivals = fc.sample(fc.shuffledSubarray([...told, ...told]), { numRuns: 1, seed })[0] ?? []
+    expect(arrivals.length).toBeGreaterThan(0)
+    // Before the read and after it: a webhook may be an hour late.
+    const middle = Math.floor(arrivals.length / 2)
+    for (let i = 0; i < middle; i += 40) await apply(combine(arrivals.slice(i, Math.min(i + 40, middle))), new Date())
+    clock.pass(2_000)
+    await readAll(simulation)
+    for (let i = middle; i < arrivals.length; i += 40) await apply(combine(arrivals.slice(i, i + 40)), new Date())
+    expect(await differences(test.url, truth)).toEqual([])
+  })
 })
