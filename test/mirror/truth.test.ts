@@ -65,8 +65,8 @@ describe('the mirror after webhooks in any order, some twice, some never, and on
       told.push(observeWebhook(change.event, structuredClone(renderChange(truth, change, sender)), at, options))
     })
     await simulation.play({ builds: 15 })
-    const arrivals = fc.sample(fc.shuffledSubarray([...told, ...told]), { numRuns: 1, seed })[0] ?? []
-    expect(arrivals.length).toBeGreaterThan(0)
+    const some = fc.shuffledSubarray([...told, ...told], { minLength: Math.ceil(told.length / 4) })
+    const arrivals = fc.sample(some, { numRuns: 1, seed })[0] ?? []
     // Before the read and after it: a webhook may be an hour late.
     const middle = Math.floor(arrivals.length / 2)
     for (let i = 0; i < middle; i += 40) await apply(combine(arrivals.slice(i, Math.min(i + 40, middle))), new Date())
