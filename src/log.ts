@@ -1,6 +1,7 @@
 import { type DestinationStream, type Logger, type LoggerOptions, pino } from 'pino'
 import pretty from 'pino-pretty'
 import { StoreError } from './errors.ts'
+import type { Clock } from './time.ts'
 
 export type Log = Logger
 
@@ -22,6 +23,16 @@ export function createLog(level: string, stream?: DestinationStream): Log {
     options,
     pretty({ colorize: process.stdout.hasColors(), translateTime: 'SYS:HH:MM:ss', ignore: 'pid,hostname' }),
   )
+}
+
+/** Says yes at most once in `everyMs`: for lines that would otherwise repeat with every request while something is wrong. */
+export function sparingly(everyMs: number, clock: Clock): () => boolean {
+  let last = Number.NEGATIVE_INFINITY
+  return () => {
+    if (clock() - last < everyMs) return false
+    last = clock()
+    return true
+  }
 }
 
 interface DescribedError {

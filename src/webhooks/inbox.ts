@@ -2,7 +2,7 @@ import { inArray } from 'drizzle-orm'
 import { asStoreError, type Db } from '../database/connection.ts'
 import { deliveries } from '../database/schema.ts'
 import { StoreError } from '../errors.ts'
-import type { Log } from '../log.ts'
+import { type Log, sparingly } from '../log.ts'
 import type { KeptDelivery, Queues } from '../queue/queues.ts'
 import { type Clock, MINUTE, pause, SECOND } from '../time.ts'
 import { Breaker } from './breaker.ts'
@@ -57,12 +57,11 @@ export function openInbox({ db, queues, log, clock = Date.now, on = () => {} }: 
   let inserting = 0
   let atWork = 0
   let scheduled = false
-  let warnedAt = Number.NEGATIVE_INFINITY
+  const mayWarn = sparingly(MINUTE, clock)
+  const mayComplain = sparingly(MINUTE, clock)
 
   const warn = (error: unknown, message: string) => {
-    if (clock() - warnedAt < MINUTE) return
-    warnedAt = clock()
-    log.warn({ err: error }, message)
+    if (mayWarn()) log.warn({ err: error }, message)
   }
 
   const schedule = () => {
@@ -148,7 +147,7 @@ export function openInbox({ db, queues, log, clock = Date.now, on = () => {} }: 
       await queue.attempt(() => queues.addDeliveries({ kept }, enqueueWithin), enqueueWithin)
     } catch (error) {
       const message = 'Deliveries could be kept neither in Postgres nor in the queue, and were refused.'
-      log.error({ err: cause, queue: error, deliveries: group.length }, message)
+      if (mayComplain()) log.error({ err: cause, queue: error }, message)
       for (const { reject } of group) reject(new StoreError('transient', message, { cause }))
       return
     }

@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { verifySignature, verifyToken } from '../buildkite/signature.ts'
 import type { WebhookAuth } from '../config.ts'
 import { messageOf, StoreError } from '../errors.ts'
-import type { Log } from '../log.ts'
+import { type Log, sparingly } from '../log.ts'
 import { isObject } from '../mirror/reader.ts'
 import { cleanText, redact } from '../mirror/redact.ts'
 import { type Clock, DeadlineError, MINUTE, withDeadline } from '../time.ts'
@@ -108,7 +108,8 @@ function deliveryKey(event: string, moment: string, raw: Buffer): string {
 /** A Fastify plugin: `POST /webhooks/buildkite`, with its own body parser and errors. */
 export async function webhookRoute(app: FastifyInstance, parts: ReceiverParts): Promise<void> {
   const { inbox, log, clock = Date.now, on = () => {} } = parts
-  let floodLoggedAt = Number.NEGATIVE_INFINITY
+  const mayTellRefusal = sparingly(MINUTE, clock)
+  const mayTellFlood = sparingly(MINUTE, clock)
 
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'buffer', bodyLimit }, (_request, body, done) =>
@@ -122,13 +123,12 @@ export async function webhookRoute(app: FastifyInstance, parts: ReceiverParts): 
   const refuseStranger = async (request: FastifyRequest, reply: FastifyReply, reason: string) => {
     const spent = await failures(request)
     if (spent.isAllowed || !spent.isExceeded) {
-      log.debug({ reason }, 'A webhook was refused.')
+      // Most often a wrong WEBHOOK_SECRET of our own: whoever looks for lost webhooks must find this line.
+      if (mayTellRefusal())
+        log.warn({ reason, address: request.ip }, 'A webhook was refused with 401; told once a minute.')
       return reply.code(401).send({ error: 'unauthorized' })
     }
-    if (clock() - floodLoggedAt >= MINUTE) {
-      floodLoggedAt = clock()
-      log.warn({ reason, address: request.ip }, 'Webhooks that fail authentication come in a flood.')
-    }
+    if (mayTellFlood()) log.warn({ reason, address: request.ip }, 'Webhooks that fail authentication come in a flood.')
     return reply.code(429).header('retry-after', spent.ttlInSeconds).send({ error: 'too many requests' })
   }
 
