@@ -1,7 +1,6 @@
 import { type DestinationStream, type Logger, type LoggerOptions, pino } from 'pino'
 import pretty from 'pino-pretty'
 import { StoreError } from './errors.ts'
-import type { Clock } from './time.ts'
 
 export type Log = Logger
 
@@ -26,7 +25,7 @@ export function createLog(level: string, stream?: DestinationStream): Log {
 }
 
 /** Says yes at most once in `everyMs`: for lines that would otherwise repeat with every request while something is wrong. */
-export function sparingly(everyMs: number, clock: Clock): () => boolean {
+export function sparingly(everyMs: number, clock: () => number): () => boolean {
   let last = Number.NEGATIVE_INFINITY
   return () => {
     if (clock() - last < everyMs) return false
