@@ -13,14 +13,20 @@ export interface RedisServer {
   stop(): Promise<void>
 }
 
-/** Starts the system's redis-server on a free port, with an append-only file as in production. */
+/** There is no redis-server on this machine. */
+export class NoRedisServer extends Error {}
+
+/**
+ * Starts the system's redis-server on a free port, with an append-only file as in production.
+ * @throws NoRedisServer
+ */
 export async function startRedisServer(): Promise<RedisServer> {
   const folder = await mkdtemp(join(tmpdir(), 'bkm-redis-'))
   const port = await freePort()
   const options = `--bind 127.0.0.1 --port ${port} --dir ${folder} --appendonly yes --maxmemory-policy noeviction`
   const child = spawn('redis-server', [...options.split(' '), '--save', ''], { stdio: 'ignore' })
   const missing = once(child, 'error').then(() => {
-    throw new Error('There is no redis-server to start. Install it: apt-get install redis-server.')
+    throw new NoRedisServer('There is no redis-server to start. Install it: apt-get install redis-server.')
   })
   const url = `redis://127.0.0.1:${port}`
   const client = new Redis(url, { lazyConnect: true, retryStrategy: () => 50, maxRetriesPerRequest: null })

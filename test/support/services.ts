@@ -1,4 +1,3 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import net from 'node:net'
@@ -8,7 +7,7 @@ import postgres from 'postgres'
 import type { TestProject } from 'vitest/node'
 import { migrate } from '../../src/database/migrate.ts'
 import { createLog } from '../../src/log.ts'
-import { withDeadline } from '../../src/time.ts'
+import { NoRedisServer, startRedisServer } from './redis-server.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -135,33 +134,12 @@ async function findRedis(): Promise<Service | undefined> {
 }
 
 async function startRedis(): Promise<Service | undefined> {
-  const folder = await mkdtemp(join(tmpdir(), 'bkm-redis-'))
-  const port = await freePort()
-  const url = `redis://127.0.0.1:${port}`
-  const flags = `--bind 127.0.0.1 --port ${port} --dir ${folder} --appendonly no --maxmemory-policy noeviction`
-  const child = spawn('redis-server', [...flags.split(' '), '--save', ''], { stdio: 'ignore' })
-  const missing = new Promise<boolean>((resolve) => {
-    child.once('error', () => resolve(true))
-    child.once('exit', () => resolve(true))
-  })
-  const ready = (async () => {
-    while (child.exitCode === null && !(await redisAnswers(url))) await new Promise((again) => setTimeout(again, 20))
-    return false
-  })()
-  const stop = async () => {
-    await stopChild(child)
-    await rm(folder, { recursive: true, force: true })
+  try {
+    return await startRedisServer()
+  } catch (error) {
+    if (error instanceof NoRedisServer) return undefined
+    throw error
   }
-  if (!(await withDeadline(Promise.race([missing, ready]), 10_000, 'redis-server'))) return { url, stop }
-  await stop()
-  return undefined
-}
-
-async function stopChild(child: ChildProcess): Promise<void> {
-  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
-  const exited = new Promise((resolve) => child.once('exit', resolve))
-  child.kill('SIGTERM')
-  await withDeadline(exited, 3_000, 'redis-server').catch(() => child.kill('SIGKILL'))
 }
 
 /** Whether a Redis speaks at `url`; one that asks for a password in TEST_REDIS_URL counts as speaking. */
@@ -177,18 +155,5 @@ function redisAnswers(url: string): Promise<boolean> {
     socket.once('error', () => done(false))
     socket.once('connect', () => socket.write('PING\r\n'))
     socket.once('data', (bytes) => done(/^(\+PONG|-NOAUTH)/.test(bytes.toString())))
-  })
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = net.createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() =>
-        address && typeof address === 'object' ? resolve(address.port) : reject(new Error('no port')),
-      )
-    })
   })
 }
