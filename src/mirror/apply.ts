@@ -1,4 +1,4 @@
-import { inArray } from 'drizzle-orm'
+import { and, inArray, isNull } from 'drizzle-orm'
 import type { Db, Transaction } from '../database/connection.ts'
 import { asStoreError } from '../database/connection.ts'
 import { agents, builds, jobs, organizations, pipelines } from '../database/schema.ts'
@@ -75,7 +75,10 @@ function renamed<Row extends { slug: string | null }>(merged: readonly Merged<Ro
     .map(({ after }) => after)
 }
 
-/** Marks rows as gone from Buildkite, with the reason; they stay, and a later sight of one unmarks it. */
+/**
+ * Marks rows as gone from Buildkite since `at` (on Buildkite's clock), with the reason; they stay, and a later sight of one unmarks
+ * it. Rows marked already keep their mark.
+ */
 export async function markDeleted(
   db: Db | Transaction,
   table: 'builds' | 'pipelines',
@@ -87,6 +90,6 @@ export async function markDeleted(
   const target = table === 'builds' ? builds : pipelines
   await db
     .update(target)
-    .set({ deleted_at: at, deleted_reason: reason, changed_at: at })
-    .where(inArray(target.id, [...ids]))
+    .set({ deleted_at: at, deleted_reason: reason, changed_at: new Date() })
+    .where(and(inArray(target.id, [...ids]), isNull(target.deleted_at)))
 }

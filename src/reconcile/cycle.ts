@@ -59,10 +59,12 @@ export async function reconcileOnce(
   kind: CycleKind = 'hot',
   signal?: AbortSignal,
 ): Promise<CycleReport | undefined> {
-  const started = new Date(deps.clock())
+  let started = new Date(deps.clock())
   const tally = newTally()
   try {
     const locked = await withLock(deps.db, `cycle:${kind}:${source.id}`, async (tx) => {
+      // The cycle begins once nobody else is at it: so its row tells, and no two rows overlap.
+      started = new Date(deps.clock())
       const before = await readWatermark(tx, source.id)
       const to = await runCycle(deps, source, kind, before, tally, signal)
       const report: CycleReport = {

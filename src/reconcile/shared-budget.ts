@@ -1,8 +1,9 @@
 import { asc, eq, inArray, sql } from 'drizzle-orm'
 import { z } from 'zod'
 import { type Budget, type BudgetState, decide, learn, type ScopeState } from '../buildkite/budget.ts'
-import { asStoreError, type Db, type Transaction } from '../database/connection.ts'
+import type { Db, Transaction } from '../database/connection.ts'
 import { budgets } from '../database/schema.ts'
+import { inOneTransaction } from '../mirror/apply.ts'
 import { pause, SECOND } from '../time.ts'
 
 const scopeState = z.object({
@@ -49,28 +50,24 @@ export function sharedBudget(db: Db, share: number): Budget {
 type Step<T> = (states: BudgetState, now: number) => { states?: BudgetState; value: T }
 
 async function withStates<T>(db: Db, scopes: readonly string[], step: Step<T>): Promise<T> {
-  // Always in the same order, so that two replicas never wait for each other.
+  // Locked in the same order by all. Only while rows are new can two replicas meet crosswise, and then one of them tries again.
   const sorted = [...new Set(scopes)].sort()
-  try {
-    return await db.transaction(async (tx) => {
-      const states = await lockStates(tx, sorted)
-      const now = await databaseNow(tx)
-      const { states: next, value } = step(states, now)
-      if (next) {
-        for (const scope of sorted) {
-          const state = next[scope]
-          if (!state || state === states[scope]) continue
-          await tx
-            .update(budgets)
-            .set({ state, updated_at: new Date(now) })
-            .where(eq(budgets.scope, scope))
-        }
+  return inOneTransaction(db, 'share the API budget', async (tx) => {
+    const states = await lockStates(tx, sorted)
+    const now = await databaseNow(tx)
+    const { states: next, value } = step(states, now)
+    if (next) {
+      for (const scope of sorted) {
+        const state = next[scope]
+        if (!state || state === states[scope]) continue
+        await tx
+          .update(budgets)
+          .set({ state, updated_at: new Date(now) })
+          .where(eq(budgets.scope, scope))
       }
-      return value
-    })
-  } catch (error) {
-    throw asStoreError(error, 'share the API budget')
-  }
+    }
+    return value
+  })
 }
 
 async function lockStates(tx: Transaction, scopes: readonly string[]): Promise<Record<string, ScopeState>> {
@@ -84,9 +81,11 @@ async function lockStates(tx: Transaction, scopes: readonly string[]): Promise<R
   let rows = await read()
   if (rows.length < scopes.length) {
     const empty: ScopeState = { grants: [], limit: null, hold_until: 0 }
+    const held = new Set(rows.map(({ scope }) => scope))
+    const missing = scopes.filter((scope) => !held.has(scope))
     await tx
       .insert(budgets)
-      .values(scopes.map((scope) => ({ scope, state: empty, updated_at: new Date(0) })))
+      .values(missing.map((scope) => ({ scope, state: empty, updated_at: new Date(0) })))
       .onConflictDoNothing()
     rows = await read()
   }

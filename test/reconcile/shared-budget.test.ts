@@ -37,6 +37,16 @@ async function grants(budget: Budget): Promise<boolean> {
 }
 
 describe('the shared budget', () => {
+  it('is begun by many replicas at once without one of them failing', async () => {
+    for (let round = 0; round < 10; round++) {
+      await replicas[0].db.delete(budgets)
+      // One scope is known already: whoever locks it first may need the row that another is just making.
+      await sharedBudget(replicas[0].db, 1).take(['user:a'], 'hot')
+      const takers = Array.from({ length: 16 }, (_, n) => sharedBudget(replicas[n % 2 === 0 ? 0 : 1].db, 1))
+      await Promise.all(takers.map((budget) => budget.take(scopes, 'hot')))
+    }
+  })
+
   it('grants the share of the limit to all replicas together, not to each', async () => {
     const [one, two] = replicas.map(({ db }) => sharedBudget(db, 0.5))
     if (!one || !two) throw new Error('Two replicas are needed.')
