@@ -1,7 +1,7 @@
 import { asc, eq, inArray, sql } from 'drizzle-orm'
 import { z } from 'zod'
 import { type Budget, type BudgetState, decide, learn, type ScopeState } from '../buildkite/budget.ts'
-import type { Db, Transaction } from '../database/connection.ts'
+import { asStoreError, type Db, type Transaction } from '../database/connection.ts'
 import { budgets } from '../database/schema.ts'
 import { inOneTransaction } from '../mirror/apply.ts'
 import { pause, SECOND } from '../time.ts'
@@ -49,52 +49,59 @@ export function sharedBudget(db: Db, share: number): Budget {
 
 type Step<T> = (states: BudgetState, now: number) => { states?: BudgetState; value: T }
 
+/** Takes one step with the states of these scopes, locked for all replicas in the same order. */
 async function withStates<T>(db: Db, scopes: readonly string[], step: Step<T>): Promise<T> {
-  // Locked in the same order by all. Only while rows are new can two replicas meet crosswise, and then one of them tries again.
   const sorted = [...new Set(scopes)].sort()
-  return inOneTransaction(db, 'share the API budget', async (tx) => {
-    const states = await lockStates(tx, sorted)
-    const now = await databaseNow(tx)
-    const { states: next, value } = step(states, now)
-    if (next) {
-      for (const scope of sorted) {
-        const state = next[scope]
-        if (!state || state === states[scope]) continue
-        await tx
-          .update(budgets)
-          .set({ state, updated_at: new Date(now) })
-          .where(eq(budgets.scope, scope))
-      }
-    }
-    return value
-  })
+  for (;;) {
+    const taken = await inOneTransaction(db, 'share the API budget', async (tx) => {
+      const states = await lockStates(tx, sorted)
+      return states && { value: await takeStep(tx, sorted, states, step) }
+    })
+    if (taken) return taken.value
+    await addMissing(db, sorted)
+  }
 }
 
-async function lockStates(tx: Transaction, scopes: readonly string[]): Promise<Record<string, ScopeState>> {
-  const read = () =>
-    tx
-      .select()
-      .from(budgets)
-      .where(inArray(budgets.scope, [...scopes]))
-      .orderBy(asc(budgets.scope))
-      .for('update')
-  let rows = await read()
-  if (rows.length < scopes.length) {
-    const empty: ScopeState = { grants: [], limit: null, hold_until: 0 }
-    const held = new Set(rows.map(({ scope }) => scope))
-    const missing = scopes.filter((scope) => !held.has(scope))
+async function takeStep<T>(tx: Transaction, scopes: readonly string[], states: BudgetState, step: Step<T>): Promise<T> {
+  const now = await databaseNow(tx)
+  const { states: next, value } = step(states, now)
+  for (const scope of next ? scopes : []) {
+    const state = next?.[scope]
+    if (!state || state === states[scope]) continue
     await tx
-      .insert(budgets)
-      .values(missing.map((scope) => ({ scope, state: empty, updated_at: new Date(0) })))
-      .onConflictDoNothing()
-    rows = await read()
+      .update(budgets)
+      .set({ state, updated_at: new Date(now) })
+      .where(eq(budgets.scope, scope))
   }
+  return value
+}
+
+/** Locks the rows of all scopes; `undefined` when one of them has no row yet. */
+async function lockStates(tx: Transaction, scopes: readonly string[]): Promise<BudgetState | undefined> {
+  const rows = await tx
+    .select()
+    .from(budgets)
+    .where(inArray(budgets.scope, [...scopes]))
+    .orderBy(asc(budgets.scope))
+    .for('update')
+  if (rows.length < scopes.length) return undefined
   const states: Record<string, ScopeState> = {}
   for (const { scope, state } of rows) {
     const parsed = scopeState.safeParse(state)
     if (parsed.success) states[scope] = parsed.data
   }
   return states
+}
+
+/** Outside of any transaction: whoever waits here for another's insert holds no lock that the other could want. */
+async function addMissing(db: Db, scopes: readonly string[]): Promise<void> {
+  const empty: ScopeState = { grants: [], limit: null, hold_until: 0 }
+  const rows = scopes.map((scope) => ({ scope, state: empty, updated_at: new Date(0) }))
+  try {
+    await db.insert(budgets).values(rows).onConflictDoNothing()
+  } catch (error) {
+    throw asStoreError(error, 'share the API budget')
+  }
 }
 
 /** The time after the locks were had, not the transaction's start: another replica may have held them until now. */
