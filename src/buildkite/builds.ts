@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { Priority } from './budget.ts'
-import { type ListOptions, numberedPage, type Read } from './lists.ts'
+import { type ListOptions, News, numberedPage, type Read } from './lists.ts'
 import { PageSize } from './page-size.ts'
 import { readMoment } from './timestamp.ts'
 import type { Transport } from './transport.ts'
@@ -11,6 +11,8 @@ export interface BuildsFilter {
   readonly created_to: Date
   readonly finished_from?: Date | undefined
   readonly state?: readonly string[] | undefined
+  /** The slug of a pipeline, where only its builds are wanted. */
+  readonly pipeline?: string | undefined
 }
 
 /** A page of builds, newest first, without those that an earlier page of the same walk held. */
@@ -57,9 +59,10 @@ export async function* walkBuilds(
   filter: BuildsFilter,
   options: { priority: Priority; signal?: AbortSignal | undefined; slowMs: number },
 ): AsyncGenerator<BuildsPage> {
-  const path = `/organizations/${encodeURIComponent(organization)}/builds`
+  const path = buildsPath(organization, filter.pipeline)
   const asked: ListOptions = { ...options, organization, scope: 'read_builds' }
   const size = new PageSize(options.slowMs)
+  const news = new News()
   let place = start(filter.created_to.getTime())
   for (;;) {
     const { to, offset } = place
@@ -70,6 +73,7 @@ export async function* walkBuilds(
       size,
       asked,
     )
+    if (page.more) news.expect(page.value)
     const stamps = page.value.map(stampOf)
     const again = rewound(place, stamps)
     if (again) {
@@ -85,6 +89,12 @@ export async function* walkBuilds(
     place = advanced(place, stamps, page.offset)
     yield { value, at: page.at, walkedTo: new Date(place.to), last: false }
   }
+}
+
+/** The path of the list of an organization's builds, or of one pipeline's. */
+export function buildsPath(organization: string, pipeline?: string): string {
+  const within = pipeline === undefined ? '' : `/pipelines/${encodeURIComponent(pipeline)}`
+  return `/organizations/${encodeURIComponent(organization)}${within}/builds`
 }
 
 function start(to: number): Place {

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { BuildkiteError } from '../errors.ts'
 import { SECOND } from '../time.ts'
 import type { Priority } from './budget.ts'
-import { type BuildsFilter, type BuildsPage, walkBuilds } from './builds.ts'
+import { type BuildsFilter, type BuildsPage, buildsPath, walkBuilds } from './builds.ts'
 import type { LimitsSeen } from './limits.ts'
 import { cursorPages, type ListOptions, notBuildkite, numberedPages, type Read } from './lists.ts'
 import { readMoment } from './timestamp.ts'
@@ -48,6 +48,8 @@ export interface BuildkiteClient {
     priority: Priority,
     signal?: AbortSignal,
   ): Promise<Read<unknown> | undefined>
+  /** Whether an organization lists any build created before `moment`. One request. */
+  hasBuildsBefore(organization: string, moment: Date, priority: Priority, signal?: AbortSignal): Promise<boolean>
   /** Any list of the newer kind, with cursors; `path` begins with a slash and holds no query. */
   cursorPages(
     path: string,
@@ -114,6 +116,14 @@ export function createClient(options: ClientOptions): BuildkiteClient {
         if (error instanceof BuildkiteError && error.code === 'no_resources') return undefined
         throw error
       }
+    },
+    async hasBuildsBefore(organization, moment, priority, signal) {
+      const query = `created_to=${encodeURIComponent(moment.toISOString())}&per_page=1&exclude_jobs=true&exclude_pipeline=true`
+      const path = () => `${buildsPath(organization)}?${query}`
+      const { value } = await transport.get({ path, priority, organization, scope: 'read_builds', signal })
+      const builds = z.array(z.unknown()).safeParse(value)
+      if (!builds.success) throw notBuildkite('a list')
+      return builds.data.length > 0
     },
     cursorPages: (path, priority, organization, signal) =>
       cursorPages(transport, path, listing({ priority, organization, signal })),

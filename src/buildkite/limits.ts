@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { MINUTE, SECOND } from '../time.ts'
+import { HOUR, MINUTE, SECOND } from '../time.ts'
 
 /** The two limits that count every call: the token's user, and the organization with all its users together. */
 export type LimitScope = 'user' | 'organization'
@@ -13,11 +13,15 @@ export interface SeenLimit {
 
 export type LimitsSeen = Partial<Record<LimitScope, SeenLimit>>
 
+/** Buildkite's windows last a minute or five. A timer set for very long runs out at once, and one for no time would ask again and again. */
+const LONGEST_RESET = HOUR
+const SHORTEST_WAIT = SECOND
+
 type Headers = Record<string, string | string[] | undefined>
 
 const refusal = z.looseObject({
   scope: z.string().optional().catch(undefined),
-  limit: z.number().optional().catch(undefined),
+  limit: z.number().nonnegative().max(1e9).optional().catch(undefined),
   reset: z.number().optional().catch(undefined),
 })
 
@@ -54,7 +58,8 @@ export function limitsOfRefusal(headers: Headers, body: unknown): LimitsSeen {
     const inBody = scope === named || own === undefined ? toldMs : undefined
     const unsaid = own === undefined && inBody === undefined
     const limit = seen[scope]?.limit ?? (scope === named ? told?.limit : undefined)
-    result[scope] = { limit, remaining: 0, resetMs: unsaid ? MINUTE : Math.max(own ?? 0, inBody ?? 0) }
+    const resetMs = unsaid ? MINUTE : Math.max(own ?? 0, inBody ?? 0)
+    result[scope] = { limit, remaining: 0, resetMs: Math.min(Math.max(resetMs, SHORTEST_WAIT), LONGEST_RESET) }
   }
   return result
 }
@@ -73,7 +78,7 @@ function limitOf(headers: Headers, prefixes: readonly string[]): SeenLimit | und
   const remaining = read('remaining')
   const reset = read('reset')
   if (limit === undefined && remaining === undefined && reset === undefined) return undefined
-  return { limit, remaining, resetMs: reset === undefined ? undefined : reset * SECOND }
+  return { limit, remaining, resetMs: reset === undefined ? undefined : Math.min(reset * SECOND, LONGEST_RESET) }
 }
 
 function secondsOf(value: string | string[] | undefined): number | undefined {
@@ -83,6 +88,6 @@ function secondsOf(value: string | string[] | undefined): number | undefined {
 
 function numberOf(value: string | string[] | undefined): number | undefined {
   const text = Array.isArray(value) ? value[0] : value
-  if (text === undefined || !/^\s*\d+(\.\d+)?\s*$/.test(text)) return undefined
+  if (text === undefined || !/^\s*\d{1,9}(\.\d{1,9})?\s*$/.test(text)) return undefined
   return Number(text)
 }

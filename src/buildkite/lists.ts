@@ -19,6 +19,7 @@ export interface ListOptions extends Asked {
 }
 
 const list = z.array(z.unknown())
+const identified = z.object({ id: z.string() })
 const cursorPage = z.looseObject({
   items: list,
   links: z.looseObject({ next: z.string().nullish() }).nullish(),
@@ -31,11 +32,33 @@ export async function* numberedPages(
   options: ListOptions,
 ): AsyncGenerator<Read<unknown[]>> {
   const size = new PageSize(options.slowMs)
+  const news = new News()
   for (let offset = 0; ; ) {
     const page = await numberedPage(transport, (query) => `${path}?${query}`, offset, size, options)
     yield { value: page.value, at: page.at }
     if (!page.more) return
+    news.expect(page.value)
     offset = page.offset
+  }
+}
+
+/** So many pages in a row without anything new, and a list is taken for one that never ends. */
+const STALE_PAGES = 100
+
+/** Notices a list that goes on and on without anything new: a server, or a cache before it, that does not heed the query. */
+export class News {
+  readonly #seen = new Set<string>()
+  #stale = 0
+
+  /** To be told of each page that has a next one. @throws BuildkiteError when there has been nothing new for too long. */
+  expect(page: readonly unknown[]): void {
+    const before = this.#seen.size
+    for (const item of page) {
+      const named = identified.safeParse(item)
+      if (named.success) this.#seen.add(named.data.id)
+    }
+    this.#stale = this.#seen.size > before ? 0 : this.#stale + 1
+    if (this.#stale >= STALE_PAGES) throw notBuildkite('a list that ends')
   }
 }
 

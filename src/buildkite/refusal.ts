@@ -57,8 +57,17 @@ export function refusalError(refusal: Refusal, asked: Asked): BuildkiteError {
       status,
     })
   }
-  const said = message ? ` It said: ${message.slice(0, 200)}` : ''
+  const said = message ? ` It said: "${plain(message)}".` : ''
   return new BuildkiteError('unavailable', `Buildkite refused the request (HTTP ${status}).${said}`, { status })
+}
+
+/** A stranger's words as one line of a log can hold them; what looks like one of Buildkite's tokens is left out. */
+function plain(message: string): string {
+  return message
+    .replace(/\bbk[a-z]{1,4}_[\w-]+/g, '…')
+    .slice(0, 200)
+    .toWellFormed()
+    .replace(/\p{Cc}+/gu, ' ')
 }
 
 const invalidToken =

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { BuildkiteError, messageOf } from '../errors.ts'
 import type { Log } from '../log.ts'
-import { type Clock, pause, SECOND } from '../time.ts'
+import { type Clock, DAY, formatDuration, pause, SECOND } from '../time.ts'
 import type { Budget, Priority } from './budget.ts'
 import { type Answer, ExchangeError, exchange } from './exchange.ts'
 import { type LimitsSeen, limitsOfHeaders, limitsOfRefusal, waitOf } from './limits.ts'
@@ -46,6 +46,12 @@ export interface Reply {
 
 const RETRIES = 5
 const LONGEST_BACKOFF_MS = 30 * SECOND
+
+/**
+ * Of clocks further apart one is wrong, and which is not to be told. What is read could not be given a time: a watermark set by it might
+ * lie in the future, and pass by all that comes until then.
+ */
+const CLOCKS_APART = DAY
 
 /** Names a token, or its user, in budgets and logs without giving it away. */
 export function fingerprint(text: string): string {
@@ -159,6 +165,8 @@ export class Transport {
       ask.onTrouble?.()
       return { error: unavailable("Buildkite's API answered something that is not JSON (HTTP 200).", status) }
     }
+    const apartMs = Math.abs(Date.parse(first(headers.date) ?? '') - sentAt)
+    if (apartMs > CLOCKS_APART) return { error: unavailable(clocksApart(apartMs), status) }
     this.#skew = narrowSkew(this.#skew, sentAt, headersAt, first(headers.date))
     const at = readAt(sentAt, this.#skew)
     return { reply: { value: body, at, link: first(headers.link), tookMs: this.#clock() - sentAt } }
@@ -203,6 +211,10 @@ export class Transport {
     const user = `user:${fingerprint(this.#user)}`
     return organization === undefined ? [user] : [user, `organization:${organization}`]
   }
+}
+
+function clocksApart(ms: number): string {
+  return `Buildkite's clock and ours are ${formatDuration(ms)} apart. Set this machine's clock.`
 }
 
 function unavailable(message: string, status?: number, cause?: unknown): BuildkiteError {

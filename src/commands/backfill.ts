@@ -1,9 +1,8 @@
 import type { LimitsSeen } from '../buildkite/limits.ts'
-import { ConfigError } from '../errors.ts'
 import { type BackfillProgress, backfillSpan } from '../reconcile/backfill.ts'
 import { refreshPipelines } from '../reconcile/pipelines.ts'
 import { DAY } from '../time.ts'
-import { type Command, parseMoment, type Values } from './command.ts'
+import { type Command, givenSpan } from './command.ts'
 import { type Sources, withSources } from './sources.ts'
 import { count, ProgressBar } from './terminal.ts'
 
@@ -54,25 +53,7 @@ function rateLeft({ user, organization }: LimitsSeen): number | undefined {
   return left.length > 0 ? Math.min(...left) : undefined
 }
 
-interface GivenSpan {
-  from: Date | undefined
-  to: Date | undefined
-}
-
-/** The span as given, checked before anything is opened. */
-function givenSpan(values: Values): GivenSpan {
-  const moment = (name: string) => {
-    const text = values[name]
-    return typeof text === 'string' ? parseMoment(name, text) : undefined
-  }
-  const span = { from: moment('from'), to: moment('to') }
-  if (span.from && span.from >= (span.to ?? new Date())) {
-    throw new ConfigError(`--from ${span.from.toISOString()} is not before --to. Give an earlier --from.`)
-  }
-  return span
-}
-
-function wholeSpan({ from, to }: GivenSpan, { config }: Sources): { from: Date; to: Date } {
+function wholeSpan({ from, to }: ReturnType<typeof givenSpan>, { config }: Sources): { from: Date; to: Date } {
   const end = to ?? new Date()
   return { from: from ?? new Date(end.getTime() - config.backfillDays * DAY), to: end }
 }

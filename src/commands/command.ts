@@ -57,6 +57,19 @@ export function parseMoment(name: string, text: string): Date {
   throw new ConfigError(`--${name} is "${text}", not a date. Write it like 2026-01-31 or 2026-01-31T12:00:00Z.`)
 }
 
+/** The span of `--from` and `--to` as given. @throws ConfigError when one is no date, or they are the wrong way round. */
+export function givenSpan(values: Values): { from: Date | undefined; to: Date | undefined } {
+  const moment = (name: string) => {
+    const text = values[name]
+    return typeof text === 'string' ? parseMoment(name, text) : undefined
+  }
+  const span = { from: moment('from'), to: moment('to') }
+  if (span.from && span.from >= (span.to ?? new Date())) {
+    throw new ConfigError(`--from ${span.from.toISOString()} is not before --to. Give an earlier --from.`)
+  }
+  return span
+}
+
 /** The text of `buildkite-mirror --help`. */
 export function generalHelp(commands: readonly Command[], version: string): string {
   const width = Math.max(...commands.map(({ name }) => name.length))

@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify'
+import { readWebhookRanges } from '../buildkite/meta.ts'
 import { type Config, readConfig } from '../config.ts'
 import { type Database, openDatabase } from '../database/connection.ts'
 import { migrate } from '../database/migrate.ts'
@@ -17,6 +18,7 @@ import { coverage } from '../reconcile/status.ts'
 import { inScope } from '../scope.ts'
 import { createShutdown, type Shutdown } from '../shutdown.ts'
 import { pause, SECOND } from '../time.ts'
+import { type AllowList, fixedAllowList, followedAllowList } from '../webhooks/allow-list.ts'
 import { deliveryHandler } from '../webhooks/apply.ts'
 import { type Inbox, openInbox } from '../webhooks/inbox.ts'
 import { webhookRoute } from '../webhooks/receive.ts'
@@ -94,8 +96,9 @@ async function startListeners(parts: Parts, shutdown: Shutdown): Promise<void> {
   const facts = cached(() => gatherFacts(watched), Date.now)
   watchGauges(meters, watched)
   const inbox = config.roles.has('web') ? openReceiverInbox(parts, shutdown) : undefined
-  const webhooks = inbox && ((app: FastifyInstance) => webhookRoute(app, receiverParts(parts, inbox)))
-  const publicApp = await buildPublicApp({ log, webhooks, facts, on: meters.on })
+  const allowed = inbox && openAllowList(parts, shutdown)
+  const webhooks = inbox && ((app: FastifyInstance) => webhookRoute(app, receiverParts(parts, inbox, allowed)))
+  const publicApp = await buildPublicApp({ log, webhooks, facts, trustProxy: config.trustProxy, on: meters.on })
   await listen(publicApp, 'public', config.host, config.port, log, shutdown)
   const status = async () => readStatus(watched, await facts())
   const privateApp = await buildPrivateApp({ log, config, status, meters })
@@ -113,9 +116,21 @@ function openReceiverInbox({ database, queues, log, meters }: Parts, shutdown: S
   return inbox
 }
 
-function receiverParts({ config, log, meters }: Parts, inbox: Inbox) {
+/** Undefined where every address may send webhooks. */
+function openAllowList({ config, log }: Parts, shutdown: Shutdown): AllowList | undefined {
+  const { webhookAllowedIps: wanted, apiUrl, httpsProxy, noProxy } = config
+  if (wanted === undefined) return undefined
+  if (wanted !== 'buildkite') return fixedAllowList(wanted)
+  const proxy = httpsProxy === undefined ? undefined : { url: httpsProxy, noProxy }
+  const list = followedAllowList({ read: (signal) => readWebhookRanges(apiUrl, proxy, signal), log })
+  shutdown.add('the list of addresses', async () => list.stop(), SECOND)
+  return list
+}
+
+function receiverParts({ config, log, meters }: Parts, inbox: Inbox, allowed: AllowList | undefined) {
   return {
     inbox,
+    lets: allowed?.lets,
     log,
     on: meters.on,
     secrets: config.webhookSecrets,

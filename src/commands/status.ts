@@ -1,4 +1,6 @@
+import { eq } from 'drizzle-orm'
 import { readConfig } from '../config.ts'
+import { deliveries } from '../database/schema.ts'
 import { createLog } from '../log.ts'
 import { coverage, type OrganizationCoverage } from '../reconcile/status.ts'
 import { formatDuration } from '../time.ts'
@@ -13,10 +15,16 @@ export const status: Command = {
   options: { json: { about: 'print JSON' } },
   async run(values, io) {
     const config = readConfig(io.env)
-    const found = await withDatabase(config, createLog(config.logLevel), 'status', ({ db }) => coverage(db))
-    if (values.json) io.stdout.write(`${JSON.stringify(found, null, 2)}\n`)
-    else printCoverage(found, io, Date.now())
-    return 0
+    const log = createLog(config.logLevel)
+    return withDatabase(config, log, 'status', async ({ db }) => {
+      const found = await coverage(db)
+      if (values.json) io.stdout.write(`${JSON.stringify(found, null, 2)}\n`)
+      else {
+        printCoverage(found, io, Date.now())
+        printFailed(await db.$count(deliveries, eq(deliveries.status, 'failed')), io)
+      }
+      return 0
+    })
   },
 }
 
@@ -33,6 +41,7 @@ function printCoverage(found: readonly OrganizationCoverage[], io: Io, now: numb
     count(one.builds),
     count(one.open_builds),
     count(one.provisional_builds),
+    count(one.drift.unhealed),
     one.last_error ? `failed: ${one.last_error.message}` : one.last_cycle ? 'ok' : '-',
   ])
   const header = [
@@ -43,7 +52,16 @@ function printCoverage(found: readonly OrganizationCoverage[], io: Io, now: numb
     'builds',
     'open',
     'provisional',
+    'drift',
     'last cycle',
   ]
   io.stdout.write(`${table([header, ...rows])}\n`)
+}
+
+function printFailed(failed: number, io: Io): void {
+  if (failed === 0) return
+  const what = failed === 1 ? '1 webhook delivery' : `${count(failed)} webhook deliveries`
+  io.stdout.write(
+    `\n${what} could not be applied; sync.deliveries says why. After the remedy: buildkite-mirror replay --failed\n`,
+  )
 }

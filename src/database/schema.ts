@@ -373,6 +373,7 @@ export const deliveries = sync.table(
     error: text(),
     enqueued_at: time(),
     applied_at: time(),
+    failed_at: time(),
     payload: text(),
   },
   (t) => [
@@ -414,7 +415,7 @@ export const windows = sync.table(
   (t) => [uniqueIndex('windows_organization_span').on(t.organization_id, t.created_from, t.created_to)],
 )
 
-export type CycleKind = 'hot' | 'warm' | 'pipelines'
+export type CycleKind = 'hot' | 'warm' | 'pipelines' | 'audit'
 
 export const cycles = sync.table(
   'cycles',
@@ -436,6 +437,33 @@ export const cycles = sync.table(
     error: text(),
   },
   (t) => [index('cycles_organization_started_at').on(t.organization_id, t.started_at)],
+)
+
+/** Buildkite has it and the mirror not, they tell different things, or the mirror has what Buildkite has no longer. */
+export type DriftKind = 'missing' | 'different' | 'surplus'
+
+export const drift = sync.table(
+  'drift',
+  {
+    id: bigserial({ mode: 'number' }).primaryKey(),
+    organization_id: uuid().notNull(),
+    pipeline_id: uuid(),
+    build_id: uuid().notNull(),
+    job_id: uuid(),
+    kind: text().$type<DriftKind>().notNull(),
+    columns: text().array().notNull(),
+    mirror: jsonb().$type<Record<string, unknown>>().notNull(),
+    buildkite: jsonb().$type<Record<string, unknown>>().notNull(),
+    right_until: time(),
+    found_at: time().notNull(),
+    found_by: text().$type<'audit' | 'verify'>().notNull(),
+    healed_at: time(),
+  },
+  (t) => [
+    index('drift_organization_found_at').on(t.organization_id, t.found_at),
+    index('drift_build_id').on(t.build_id),
+    index('drift_unhealed').on(t.organization_id).where(isNull(t.healed_at)),
+  ],
 )
 
 export const absences = sync.table(

@@ -68,6 +68,13 @@ export function pipelineAddresses(organization: string, slug: string, badge: str
   }
 }
 
+/** The name and slug of the pipeline in that place: the simulation knows some, and numbers those beyond. */
+export function pipelineName(position: number): { name: string; slug: string } {
+  const [slug, name] = pipelineNames[position % pipelineNames.length] ?? pipelineNames[0]
+  const round = Math.floor(position / pipelineNames.length)
+  return round ? { name: `${name} ${round + 1}`, slug: `${slug}-${round + 1}` } : { name, slug }
+}
+
 export function foundPipeline(
   random: Random,
   at: number,
@@ -75,9 +82,7 @@ export function foundPipeline(
   position: number,
   creator: Person,
 ): Pipeline {
-  const [baseSlug, baseName] = pipelineNames[position % pipelineNames.length] ?? pipelineNames[0]
-  const round = Math.floor(position / pipelineNames.length)
-  const slug = round ? `${baseSlug}-${round + 1}` : baseSlug
+  const { name, slug } = pipelineName(position)
   const id = random.uuid(at)
   const cluster = random.uuid(at)
   const repository = `git@github.com:${organization.slug}/${slug}.git`
@@ -85,7 +90,7 @@ export function foundPipeline(
     id,
     graphql_id: graphqlId('Pipeline', id),
     ...pipelineAddresses(organization.slug, slug, random.hex(40)),
-    name: round ? `${baseName} ${round + 1}` : baseName,
+    name,
     description: position % 2 ? null : `Builds ${slug}`,
     slug,
     repository,

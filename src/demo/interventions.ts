@@ -1,7 +1,7 @@
 import type { Mix } from './mix.ts'
 import { type Build, iso, type ScriptJob } from './shapes.ts'
 import type { Truth } from './truth.ts'
-import { finishBuild, hasFailed, isRunnable, replace, schedule, settle, tell } from './turns.ts'
+import { finishBuild, happens, hasFailed, isRunnable, replace, schedule, settle, tell } from './turns.ts'
 
 // What people do to builds. `at` is in milliseconds since the epoch.
 
@@ -17,7 +17,7 @@ export function unblock(truth: Truth, build: Build, at: number, mix: Mix): void 
   })
   build.blocked = false
   build.blocked_state = ''
-  reopen(truth, build, at)
+  reopen(truth, build, at, mix)
   tell(truth, 'job.activated', at, build, job)
   tell(truth, 'build.running', at, build)
   settle(truth, build, at, mix)
@@ -34,17 +34,18 @@ export function retryFailed(truth: Truth, build: Build, at: number, mix: Mix): v
     if (isRunnable(job) && job.state === 'waiting_failed') job.state = 'waiting'
     if (job.type === 'manual' && job.state === 'blocked_failed') job.state = 'waiting'
   }
-  reopen(truth, build, at)
+  reopen(truth, build, at, mix)
   if (truth.random.chance(0.3)) build.started_at = iso(at)
   for (const job of failed) schedule(truth, build, replace(truth, build, job, at, 'manual'), at)
   tell(truth, 'build.running', at, build)
   settle(truth, build, at, mix)
 }
 
-function reopen(truth: Truth, build: Build, at: number): void {
+function reopen(truth: Truth, build: Build, at: number, mix: Mix): void {
   build.state = 'running'
   build.started_at ??= iso(at)
-  build.finished_at = null
+  // Whether Buildkite clears it is not documented, so the simulation does both.
+  if (!happens(truth, mix.keepFinish)) build.finished_at = null
   truth.alive.add(build)
 }
 

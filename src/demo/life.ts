@@ -2,9 +2,9 @@ import { cancel, endCancel, retryFailed, unblock } from './interventions.ts'
 import type { Mix } from './mix.ts'
 import { planBuild } from './plan-build.ts'
 import { planJobs } from './plan-jobs.ts'
-import { type Build, iso, type Job, type Pipeline, type ScriptJob, type TriggerJob } from './shapes.ts'
+import { type Build, iso, type Job, openBuildStates, type Pipeline, type ScriptJob, type TriggerJob } from './shapes.ts'
 import type { Truth } from './truth.ts'
-import { isRunnable, type RunnableJob, replace, schedule, settle, tell } from './turns.ts'
+import { happens, isRunnable, type RunnableJob, replace, schedule, settle, tell } from './turns.ts'
 
 // What can happen to a build, one turn at a time. Each function changes the truth as of `at` (milliseconds since the epoch)
 // and tells it the webhooks that Buildkite would send.
@@ -50,7 +50,9 @@ export function advance(truth: Truth, build: Build, at: number, mix: Mix): boole
   }
   const job = random.choose(build.jobs.filter((one) => canMove(truth, build, one)))
   if (!job || !isRunnable(job)) return false
-  if (job.state === 'scheduled') startJob(truth, build, job, at, mix)
+  if (job.state === 'scheduled' && job.type === 'script' && happens(truth, mix.expire))
+    expireJob(truth, build, job, at, mix)
+  else if (job.state === 'scheduled') startJob(truth, build, job, at, mix)
   else finishJob(truth, build, job, at, mix)
   return true
 }
@@ -61,7 +63,7 @@ function canMove(truth: Truth, build: Build, job: Job): boolean {
   if (job.state !== 'running') return false
   if (job.type === 'script' || !job.triggered_build) return true
   const child = truth.build(job.triggered_build.id)
-  return !child || (child.finished_at !== null && !child.blocked)
+  return !child || (child.finished_at !== null && !child.blocked && !openBuildStates.has(child.state))
 }
 
 const idleAgent = (truth: Truth, build: Build) =>
@@ -114,7 +116,8 @@ function finishJob(truth: Truth, build: Build, job: RunnableJob, at: number, mix
     const child = job.async || !job.triggered_build ? undefined : truth.build(job.triggered_build.id)
     failed = child !== undefined && child.state !== 'passed'
   } else failed = random.chance(mix.fail)
-  job.state = failed ? 'failed' : 'passed'
+  const timedOut = failed && job.type === 'script' && happens(truth, mix.timeOut)
+  job.state = timedOut ? 'timed_out' : failed ? 'failed' : 'passed'
   job.finished_at = iso(at)
   if (job.type === 'script') finishScript(truth, job, at, mix, failed)
   const retries = job.type === 'script' && failed && !job.soft_failed && (job.retries_count ?? 0) < 2
@@ -125,6 +128,14 @@ function finishJob(truth: Truth, build: Build, job: RunnableJob, at: number, mix
     return
   }
   if (failed && !job.soft_failed) failing(truth, build, at)
+  tell(truth, 'job.finished', at, build, job)
+  settle(truth, build, at, mix)
+}
+
+/** No agent took the job in time. */
+function expireJob(truth: Truth, build: Build, job: ScriptJob, at: number, mix: Mix): void {
+  Object.assign(job, { state: 'expired', expired_at: iso(at), finished_at: iso(at) })
+  failing(truth, build, at)
   tell(truth, 'job.finished', at, build, job)
   settle(truth, build, at, mix)
 }

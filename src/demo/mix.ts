@@ -19,6 +19,11 @@ export interface Mix {
   broken: number
   /** A finished build is built again. */
   rebuild: number
+  /** A job that fails does so by its time limit; one that is scheduled expires before an agent takes it. */
+  timeOut: number
+  expire: number
+  /** A build that runs again keeps the `finished_at` of its last attempt meanwhile. */
+  keepFinish: number
 }
 
 /** Something of everything. */
@@ -35,6 +40,27 @@ export const livelyMix: Mix = {
   notRun: 0.02,
   broken: 0.03,
   rebuild: 0.02,
+  timeOut: 0,
+  expire: 0,
+  keepFinish: 0,
+}
+
+/** More of everything that a mirror may get wrong. */
+export const wildMix: Mix = {
+  ...livelyMix,
+  fail: 0.3,
+  lost: 0.3,
+  retry: 0.7,
+  block: 0.35,
+  trigger: 0.2,
+  cancel: 0.06,
+  skip: 0.04,
+  notRun: 0.04,
+  broken: 0.1,
+  rebuild: 0.1,
+  timeOut: 0.2,
+  expire: 0.03,
+  keepFinish: 0.4,
 }
 
 /** Nothing goes wrong and nobody interferes: every change of these builds and of their script jobs has its webhook. */
@@ -51,4 +77,7 @@ export const calmMix: Mix = {
   notRun: 0,
   broken: 0,
   rebuild: 0,
+  timeOut: 0,
+  expire: 0,
+  keepFinish: 0,
 }

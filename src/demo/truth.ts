@@ -1,4 +1,11 @@
-import { foundAgent, foundOrganization, foundPeople, foundPipeline, pipelineAddresses } from './founding.ts'
+import {
+  foundAgent,
+  foundOrganization,
+  foundPeople,
+  foundPipeline,
+  pipelineAddresses,
+  pipelineName,
+} from './founding.ts'
 import { createRandom, type Random } from './random.ts'
 import {
   type Agent,
@@ -131,7 +138,10 @@ export class Truth {
 
   /** Adds a pipeline with the next of the names that the simulation knows; no webhook says so until it has builds. */
   addPipeline(organization: Organization, at: number): Pipeline {
-    const position = this.pipelinesOf(organization).length
+    const taken = new Set(this.pipelinesOf(organization).map(({ slug }) => slug))
+    let position = taken.size
+    // A deleted pipeline's slug may be used again; one that is in use may not.
+    while (taken.has(pipelineName(position).slug)) position++
     const pipeline = foundPipeline(this.random, at, organization, position, this.random.pick(this.people))
     this.pipelines.push(pipeline)
     this.#organizationOf.set(pipeline, organization)

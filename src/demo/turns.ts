@@ -11,6 +11,9 @@ export const tell = (truth: Truth, event: string, at: number, build: Build, job?
   truth.tell(job ? { event, build, job } : { event, build }, at)
 }
 
+/** Draws only for what can happen at all, so that a mix without it gives the same lives as before there was such a thing. */
+export const happens = (truth: Truth, probability: number) => probability > 0 && truth.random.chance(probability)
+
 export type RunnableJob = ScriptJob | TriggerJob
 export const isRunnable = (job: Job): job is RunnableJob => job.type === 'script' || job.type === 'trigger'
 const isRetried = (job: Job) => job.type === 'script' && job.retried

@@ -5,7 +5,8 @@ import { type Change, type Job, secretMark } from './shapes.ts'
 import type { Truth } from './truth.ts'
 
 export interface WebhookOptions {
-  url: string
+  /** Where to; a function is asked for each request. */
+  url: string | (() => string)
   /** The webhook's token: the key of the signature, or what is sent as it is in `token` mode. */
   secret: string
   mode?: 'signature' | 'token'
@@ -13,12 +14,18 @@ export interface WebhookOptions {
   concurrency?: number
   /** The share that gets lost, from 0 to 1; which ones follows from the seed. */
   drop?: number
+  /** The share that is sent twice, and the share that comes late: after others that were told later, as it was when it should have come. */
+  twice?: number
+  late?: number
   seed?: number | string
   /** Decides each change instead of `drop`. */
-  choose?: (change: Change) => 'send' | 'drop' | 'twice'
+  choose?: (change: Change) => Fate
   /** How long an answer may take; Buildkite waits about 5 s. */
   timeoutMs?: number
 }
+
+/** What becomes of one webhook. */
+export type Fate = 'send' | 'drop' | 'twice' | 'late'
 
 export interface WebhookStats {
   /** Requests begun, lost changes not among them. */
@@ -34,7 +41,10 @@ export interface WebhookStats {
 export interface SentWebhook {
   event: string
   request_id: string
+  url: string
   body: string
+  /** Milliseconds since the epoch on the wall's clock. */
+  answered_at: number
   /** 0 when no answer came. */
   status: number
 }
@@ -45,9 +55,13 @@ export interface Webhooks {
   readonly log: SentWebhook[]
   keep: boolean
   /** Where webhooks go from now on. */
-  url: string
+  url: string | (() => string)
   drop: number
-  choose: ((change: Change) => 'send' | 'drop' | 'twice') | undefined
+  twice: number
+  late: number
+  choose: ((change: Change) => Fate) | undefined
+  /** Sends what is late now. */
+  catchUp(): void
   /** Nothing leaves until `resume`; changes wait. */
   pause(): void
   resume(): void
@@ -61,8 +75,12 @@ export interface Webhooks {
 
 interface Waiting {
   event: string
-  render: () => Record<string, unknown>
+  /** The body, and the moment at which it was signed in milliseconds since the epoch. */
+  render: () => { body: string; at: number }
 }
+
+/** A late one comes after at most so many others. */
+const latest = 60
 
 /** Sends a webhook for every change of the truth, with the body as it is at dispatch. Nothing is ever sent again. */
 export function startWebhooks(truth: Truth, now: () => number, options: WebhookOptions): Webhooks {
@@ -73,6 +91,7 @@ export function startWebhooks(truth: Truth, now: () => number, options: WebhookO
   let head = 0
   let active = 0
   let paused = false
+  let held: { after: number; waiting: Waiting }[] = []
   let waiters: { left: number; resolve: () => void }[] = []
   const sender = { id: truth.people[0].id, name: truth.people[0].name }
 
@@ -82,7 +101,14 @@ export function startWebhooks(truth: Truth, now: () => number, options: WebhookO
     keep: false,
     url: options.url,
     drop: options.drop ?? 0,
+    twice: options.twice ?? 0,
+    late: options.late ?? 0,
     choose: options.choose,
+    catchUp() {
+      queue.push(...held.map(({ waiting }) => waiting))
+      held = []
+      pump()
+    },
     pause() {
       paused = true
     },
@@ -93,7 +119,8 @@ export function startWebhooks(truth: Truth, now: () => number, options: WebhookO
     ping() {
       const organization = truth.organizations[0]
       const service = { id: random.uuid(now()), provider: 'webhook', settings: { url: webhooks.url } }
-      queue.push({ event: 'ping', render: () => ({ event: 'ping', service, organization, sender }) })
+      const render = () => ({ body: JSON.stringify({ event: 'ping', service, organization, sender }), at: now() })
+      queue.push({ event: 'ping', render })
       pump()
     },
     settled: (left = 0) =>
@@ -111,17 +138,35 @@ export function startWebhooks(truth: Truth, now: () => number, options: WebhookO
   }
 
   const unsubscribe = truth.onChange((change) => {
-    const fate = webhooks.choose?.(change) ?? (random.chance(webhooks.drop) ? 'drop' : 'send')
+    const fate = webhooks.choose?.(change) ?? draw()
     if (fate === 'drop') {
       webhooks.stats.dropped++
       return
     }
-    const waiting = { event: change.event, render: () => renderChange(truth, change, sender) }
+    const render = () => ({ body: JSON.stringify(renderChange(truth, change, sender)), at: now() })
+    if (fate === 'late') {
+      // Once this turn is over, for the function that told the change may still be changing the object.
+      setImmediate(() => {
+        const rendered = render()
+        held.push({ after: random.int(1, latest), waiting: { event: change.event, render: () => rendered } })
+      })
+      return
+    }
+    const waiting = { event: change.event, render }
     queue.push(waiting)
     if (fate === 'twice') queue.push(waiting)
+    for (const one of held) one.after--
+    queue.push(...held.filter(({ after }) => after <= 0).map((one) => one.waiting))
+    held = held.filter(({ after }) => after > 0)
     // Not at once: the function that told the change may still be changing the object, and Buildkite renders later too.
     setImmediate(pump)
   })
+
+  function draw(): Fate {
+    if (random.chance(webhooks.drop)) return 'drop'
+    if (webhooks.twice > 0 && random.chance(webhooks.twice)) return 'twice'
+    return webhooks.late > 0 && random.chance(webhooks.late) ? 'late' : 'send'
+  }
 
   function pump(): void {
     while (!paused && active < concurrency && head < queue.length) {
@@ -143,14 +188,15 @@ export function startWebhooks(truth: Truth, now: () => number, options: WebhookO
   }
 
   async function dispatch({ event, render }: Waiting): Promise<void> {
-    const body = JSON.stringify(render())
+    const { body, at } = render()
     const requestId = random.uuid(now())
     webhooks.stats.sent++
     const proof: Record<string, string> =
       mode === 'token'
         ? { 'X-Buildkite-Token': secret }
-        : { 'X-Buildkite-Signature': signature(body, secret, Math.floor(now() / 1_000)) }
-    const status = await post(webhooks.url, agent, timeoutMs, body, {
+        : { 'X-Buildkite-Signature': signature(body, secret, Math.floor(at / 1_000)) }
+    const url = typeof webhooks.url === 'function' ? webhooks.url() : webhooks.url
+    const status = await post(url, agent, timeoutMs, body, {
       'X-Buildkite-Event': event,
       'X-Buildkite-Request': requestId,
       ...proof,
@@ -158,7 +204,7 @@ export function startWebhooks(truth: Truth, now: () => number, options: WebhookO
     if (status >= 200 && status < 300) webhooks.stats.accepted++
     const name = status === 0 ? 'error' : String(status)
     webhooks.stats.answers[name] = (webhooks.stats.answers[name] ?? 0) + 1
-    if (webhooks.keep) webhooks.log.push({ event, request_id: requestId, body, status })
+    if (webhooks.keep) webhooks.log.push({ event, request_id: requestId, url, body, status, answered_at: Date.now() })
   }
 
   return webhooks

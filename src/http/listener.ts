@@ -7,6 +7,7 @@ import {
   fastify,
   LogController,
 } from 'fastify'
+import { type IpRange, withinRanges } from '../ip-range.ts'
 import type { Log } from '../log.ts'
 import { SECOND } from '../time.ts'
 
@@ -14,15 +15,16 @@ import { SECOND } from '../time.ts'
  * A Fastify instance with what both listeners share: every timeout set, errors as small JSON, and a log of our own faults only
  * (requests, headers and bodies are never logged). It does not listen yet.
  */
-export function buildListener(log: Log): FastifyInstance {
+export function buildListener(log: Log, trustProxy: readonly IpRange[] = []): FastifyInstance {
   // Fastify says at "info" where it listens, once for each address of the machine; serve says it once.
   const logger: FastifyBaseLogger = log.child({}, { level: log.isLevelEnabled('info') ? 'warn' : log.level })
   const app = fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
-    // Whoever stands before us is the client; X-Forwarded-For can be written by anyone.
-    trustProxy: false,
-    return503OnClosing: true,
+    // Whoever stands before us is the client, for X-Forwarded-For can be written by anyone: unless it is a proxy of our own.
+    trustProxy: trustProxy.length > 0 && withinRanges(trustProxy),
+    // What comes on an open connection while we stop is still taken: a webhook refused is a webhook lost.
+    return503OnClosing: false,
     // The webhook's route sets its own; no other takes a body.
     bodyLimit: 64 * 1024,
     connectionTimeout: 30 * SECOND,

@@ -44,6 +44,7 @@ type Guard = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyRe
 function guard(config: PrivateDeps['config']): Guard {
   const { adminToken } = config
   return async (request, reply) => {
+    if (isCrossSite(request)) return reply.code(403).send({ error: 'Not from the page of another site.' })
     if (adminToken === undefined) {
       if (isLoopbackHost(request.headers.host)) return undefined
       return reply.code(403).send({ error: 'Ask for localhost or 127.0.0.1, or set ADMIN_TOKEN.' })
@@ -54,6 +55,18 @@ function guard(config: PrivateDeps['config']): Guard {
       .header('www-authenticate', 'Bearer realm="buildkite-mirror"')
       .send({ error: 'Send the header Authorization: Bearer <ADMIN_TOKEN>.' })
   }
+}
+
+/**
+ * Whether another site's page in the operator's browser sends this, and it would change something. Reading is the browser's to refuse;
+ * programs send neither header.
+ */
+function isCrossSite({ method, headers }: FastifyRequest): boolean {
+  if (method === 'GET' || method === 'HEAD') return false
+  const site = headers['sec-fetch-site']
+  if (site !== undefined && site !== 'same-origin' && site !== 'none') return true
+  if (headers.origin === undefined) return false
+  return !URL.canParse(headers.origin) || new URL(headers.origin).host !== headers.host
 }
 
 /** Whether a Host header names this machine by loopback: localhost, 127.0.0.0/8 or ::1, with any port. */

@@ -1,5 +1,6 @@
 import rateLimit from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
+import type { IpRange } from '../ip-range.ts'
 import type { Log } from '../log.ts'
 import { MINUTE, SECOND } from '../time.ts'
 import type { Facts } from './facts.ts'
@@ -13,6 +14,8 @@ export interface PublicDeps {
   readonly webhooks: FastifyPluginAsync | undefined
   /** What readiness is decided on, cached. */
   readonly facts: () => Promise<Facts>
+  /** Proxies of our own before this listener. */
+  readonly trustProxy?: readonly IpRange[]
   /** Told how long each webhook request took (`answer_seconds`). */
   readonly on?: Meters['on']
 }
@@ -22,7 +25,7 @@ const STRAYS_PER_MINUTE = 60
 
 /** Builds the listener that faces the internet: the webhook and the two health checks, and nothing else. It does not listen yet. */
 export async function buildPublicApp(deps: PublicDeps): Promise<FastifyInstance> {
-  const app = buildListener(deps.log)
+  const app = buildListener(deps.log, deps.trustProxy)
   await app.register(async (strays) => {
     // Not for every route: a limit by address would refuse authentic deliveries, which all come from a few addresses.
     await strays.register(rateLimit, { global: false })

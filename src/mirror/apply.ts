@@ -75,19 +75,21 @@ function renamed<Row extends { slug: string | null }>(merged: readonly Merged<Ro
     .map(({ after }) => after)
 }
 
+const markable = { organizations, pipelines, builds, jobs }
+
 /**
  * Marks rows as gone from Buildkite since `at` (on Buildkite's clock), with the reason; they stay, and a later sight of one unmarks
- * it. Rows marked already keep their mark.
+ * it. Rows marked already keep their mark. @throws the driver's error.
  */
 export async function markDeleted(
   db: Db | Transaction,
-  table: 'builds' | 'pipelines',
+  table: keyof typeof markable,
   ids: readonly string[],
   reason: string,
   at: Date,
 ): Promise<void> {
   if (ids.length === 0) return
-  const target = table === 'builds' ? builds : pipelines
+  const target = markable[table]
   await db
     .update(target)
     .set({ deleted_at: at, deleted_reason: reason, changed_at: new Date() })

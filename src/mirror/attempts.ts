@@ -1,6 +1,7 @@
 import { inArray, sql } from 'drizzle-orm'
 import type { Transaction } from '../database/connection.ts'
 import { build_attempts } from '../database/schema.ts'
+import { SECOND } from '../time.ts'
 import { compareSeconds, same } from './merge.ts'
 import type { BuildRow, Observation } from './observation.ts'
 import { hasFinished } from './rules.ts'
@@ -22,17 +23,31 @@ export async function keepAttempts(
   if (finishes.length === 0) return
   const ids = [...new Set(finishes.map(({ build_id }) => build_id))]
   const stored = await tx.select().from(build_attempts).where(inArray(build_attempts.build_id, ids))
-  const known = new Map<string, Attempt>(stored.map((attempt) => [keyOf(attempt), attempt]))
+  const known = new Attempts(stored)
   const changed = new Map<string, Attempt>()
   for (const finish of finishes) {
-    const before = known.get(keyOf(finish))
+    const before = known.same(finish)
     const after = before ? mergeAttempt(before, finish, now) : finish
     if (after === before) continue
-    known.set(keyOf(after), after)
+    known.put(after)
     changed.set(keyOf(after), after)
   }
   const rows = [...changed.values()].sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
   if (rows.length > 0) await writeAttempts(tx, rows)
+}
+
+/** Ids of observed builds of whose finish, as it was seen, no row tells. */
+export async function missingAttempts(
+  tx: Transaction,
+  observations: readonly Observation<BuildRow>[],
+): Promise<Set<string>> {
+  const finishes = observations.flatMap((observation) => finishOf(observation, observation.at) ?? [])
+  if (finishes.length === 0) return new Set()
+  const ids = [...new Set(finishes.map(({ build_id }) => build_id))]
+  const { build_id, finished_at } = build_attempts
+  const stored = await tx.select({ build_id, finished_at }).from(build_attempts).where(inArray(build_id, ids))
+  const known = new Attempts(stored)
+  return new Set(finishes.filter((finish) => !known.same(finish)).map((finish) => finish.build_id))
 }
 
 function finishOf({ draft, at, via }: Observation<BuildRow>, now: Date): Attempt | undefined {
@@ -51,9 +66,36 @@ function finishOf({ draft, at, via }: Observation<BuildRow>, now: Date): Attempt
   }
 }
 
-/** A build finishes at most once a second, and some payloads know the time no finer. */
-function keyOf({ build_id, finished_at }: Pick<Attempt, 'build_id' | 'finished_at'>): string {
-  return `${build_id} ${Math.floor(finished_at.getTime() / 1_000)}`
+type Finish = Pick<Attempt, 'build_id' | 'finished_at'>
+
+/** Attempts by build and second. */
+class Attempts<One extends Finish> {
+  readonly #bySecond = new Map<string, One[]>()
+
+  constructor(attempts: readonly One[]) {
+    for (const attempt of attempts) this.put(attempt)
+  }
+
+  put(attempt: One): void {
+    const there = this.#bySecond.get(secondOf(attempt)) ?? []
+    const others = there.filter((other) => keyOf(other) !== keyOf(attempt))
+    this.#bySecond.set(secondOf(attempt), [...others, attempt])
+  }
+
+  /** The attempt with this finish. A time cut to the second, as some payloads have it, is the same as any within that second. */
+  same(finish: Finish): One | undefined {
+    const there = this.#bySecond.get(secondOf(finish)) ?? []
+    const isCut = ({ finished_at }: Finish) => finished_at.getTime() % SECOND === 0
+    return there.find((one) => keyOf(one) === keyOf(finish)) ?? there.find((one) => isCut(one) || isCut(finish))
+  }
+}
+
+function keyOf({ build_id, finished_at }: Finish): string {
+  return `${build_id} ${finished_at.getTime()}`
+}
+
+function secondOf({ build_id, finished_at }: Finish): string {
+  return `${build_id} ${Math.floor(finished_at.getTime() / SECOND)}`
 }
 
 function mergeAttempt(before: Attempt, seen: Attempt, now: Date): Attempt {

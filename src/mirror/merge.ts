@@ -12,8 +12,12 @@ export interface MergeRule<Row extends MirrorRow> {
   /** Columns that go back to null in the course of an object's life; for these a webhook's explicit null counts. */
   lifecycle: ReadonlySet<string>
   standing(stored: Row, observation: Observation<Row>): Standing
+  /** How much newer a verification that changes nothing must be for it to be written, in milliseconds; an hour where not given. */
+  verificationStep?(row: Row): number
+  /** True where a webhook about an object that REST lacks does not bring it back, but shows that it is hidden from our user. */
+  hidable?: boolean
   /** For `join`: which of two different known values is kept. */
-  choose?(column: string, stored: unknown, seen: unknown, row: Row, observation: Observation<Row>): unknown
+  choose?(column: string, before: unknown, seen: unknown, stored: Row, observation: Observation<Row>): unknown
 }
 
 /** A verification is written again only when it is this much newer: re-reading what has not changed should cost no writes. */
@@ -58,16 +62,16 @@ export function mergeRow<Row extends MirrorRow>(
     merged.extra = extra
     changed = true
   }
-  if (stored.deleted_at && observation.at > stored.deleted_at) {
-    merged.deleted_at = null
-    merged.deleted_reason = null
+  const mark = mergeMark(rule, stored, observation)
+  if (mark.deleted_reason !== stored.deleted_reason) {
+    Object.assign(merged, mark)
     changed = true
   }
   if (changed) {
     merged.changed_at = now
     if (standing !== 'earlier') merged.observed_at = changedAt(stored, observation)
   }
-  return confirm(merged, stored, observation, standing, changed)
+  return confirm(rule, merged, stored, observation, standing, changed)
 }
 
 /**
@@ -128,16 +132,42 @@ function finer(before: unknown, seen: unknown): unknown {
   return seen.getTime() % SECOND === 0 && compareSeconds(before, seen) === 0 ? before : seen
 }
 
+type Mark = Pick<MirrorRow, 'deleted_at' | 'deleted_reason'>
+
+/** The mark of being gone: a later sight takes it away. */
+function mergeMark<Row extends MirrorRow>(rule: MergeRule<Row>, stored: Row, observation: Observation<Row>): Mark {
+  const { deleted_at, deleted_reason } = stored
+  if (!deleted_at || observation.at <= deleted_at) return { deleted_at, deleted_reason }
+  if (rule.hidable && observation.via === 'webhook') return { deleted_at, deleted_reason: 'hidden' }
+  return { deleted_at: null, deleted_reason: null }
+}
+
 function mergeExtra<Row extends MirrorRow>(
   standing: Standing,
   stored: Row,
   observation: Observation<Row>,
 ): Record<string, unknown> {
   const { extra } = observation.draft
-  return standing === 'earlier' ? { ...extra, ...stored.extra } : { ...stored.extra, ...extra }
+  if (standing === 'earlier') return { ...extra, ...stored.extra }
+  if (standing === 'later') return { ...stored.extra, ...extra }
+  const joined = { ...stored.extra }
+  for (const [key, value] of Object.entries(extra)) {
+    if (!Object.hasOwn(joined, key) || canonical(value) > canonical(joined[key])) joined[key] = value
+  }
+  return joined
+}
+
+/** JSON text that is the same for equal values, whatever the order of their keys: by it values of any kind have an order. */
+export function canonical(value: unknown): string {
+  return JSON.stringify(value, (_, inner: unknown) =>
+    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  )
 }
 
 function confirm<Row extends MirrorRow>(
+  rule: MergeRule<Row>,
   merged: Row,
   stored: Row,
   observation: Observation<Row>,
@@ -147,7 +177,7 @@ function confirm<Row extends MirrorRow>(
   if (observation.via === 'rest' && standing === 'later') {
     const provisional = !stored.verified_at || stored.observed_at > stored.verified_at
     const step = stored.verified_at ? observation.at.getTime() - stored.verified_at.getTime() : 0
-    if (changed || provisional || step >= VERIFICATION_STEP) {
+    if (changed || provisional || step >= (rule.verificationStep?.(merged) ?? VERIFICATION_STEP)) {
       // In the second of a webhook the read confirms it; "provisional" must not outlive that by fractions.
       merged.verified_at = latest(observation.at, merged.observed_at)
       return merged

@@ -1,7 +1,9 @@
 import { slugsOf } from '../buildkite/urls.ts'
 import type { Via } from '../database/schema.ts'
+import { MINUTE } from '../time.ts'
 import { draftAgent, draftBuild, draftJob, draftOrganization, draftPipeline } from './drafts.ts'
 import {
+  type BuildRow,
   combine,
   type Draft,
   type JobRow,
@@ -18,6 +20,8 @@ import { redact } from './redact.ts'
 export interface ObserveOptions {
   /** Whether `env`, pipeline configuration and steps may be kept. */
   storeEnv: boolean
+  /** The id of the organization that was asked, where that is known: payloads tell its slug only. */
+  organizationId?: string
 }
 
 /** A webhook's payload from which nothing can be mirrored. The message names what is missing, never a value. */
@@ -51,23 +55,30 @@ export function observeWebhook(event: string, payload: unknown, at: Date, option
 
 /** What REST says of builds, their jobs and the agents that ran them, as of `at`. */
 export function observeBuilds(builds: readonly unknown[], at: Date, options: ObserveOptions): Observations {
-  return combine(
-    builds.map((build) => {
-      const safe = redact(build, options)
-      if (!isObject(safe)) return unreadable()
-      return observePayload({ build: safe, pipeline: safe.pipeline }, { at, via: 'rest' })
-    }),
-  )
+  const observed = builds.map((build) => {
+    const safe = redact(build, options)
+    if (!isObject(safe)) return unreadable()
+    return observePayload({ build: safe, pipeline: safe.pipeline }, { at, via: 'rest' })
+  })
+  return within(options.organizationId, combine(observed))
 }
 
 /** What REST says of pipelines, as of `at`. */
 export function observePipelines(pipelines: readonly unknown[], at: Date, options: ObserveOptions): Observations {
-  return combine(
-    pipelines.map((pipeline) => {
-      const safe = redact(pipeline, options)
-      return isObject(safe) ? observePayload({ pipeline: safe }, { at, via: 'rest' }) : unreadable()
-    }),
-  )
+  const observed = pipelines.map((pipeline) => {
+    const safe = redact(pipeline, options)
+    return isObject(safe) ? observePayload({ pipeline: safe }, { at, via: 'rest' }) : unreadable()
+  })
+  return within(options.organizationId, combine(observed))
+}
+
+/** Says of everything observed that it belongs to this organization. */
+function within(organizationId: string | undefined, observed: Observations): Observations {
+  if (organizationId === undefined) return observed
+  for (const { draft } of [...observed.pipelines, ...observed.builds, ...observed.agents]) {
+    draft.organization_id = organizationId
+  }
+  return observed
 }
 
 /** What REST says of organizations, as of `at`. */
@@ -104,7 +115,8 @@ function observePayload(payload: Json, sight: Sight): Observations {
     const draft = draftBuild(build)
     buildId = draft?.id
     if (draft && pipelineId) draft.pipeline_id = pipelineId
-    add(observed, observed.builds, draft, sight, slugsOf(draft?.url))
+    const seen = sight.via === 'rest' ? { ...sight, at: atLeastItsTimes(draft, sight.at) } : sight
+    add(observed, observed.builds, draft, seen, slugsOf(draft?.url))
     // A build webhook carries no jobs; the empty list of some captures says nothing about them.
     if (Array.isArray(build.jobs)) for (const item of build.jobs) observeJob(observed, item, buildId, sight)
   }
@@ -119,6 +131,19 @@ function observePayload(payload: Json, sight: Sight): Observations {
   }
   if (agent !== undefined) observeAgent(observed, agent, sight)
   return observed
+}
+
+/** How much later than its answer's time a build may say that something happened: beyond this it is no slow answer, but a wrong clock. */
+const SLOW_ANSWER = MINUTE
+
+/**
+ * When a build that REST shows was so at the earliest. An answer that took long may hold a build that finished after the answer's own
+ * time; taken for older than it is, it would yield to webhooks from before that finish.
+ */
+function atLeastItsTimes(build: Draft<BuildRow> | undefined, at: Date): Date {
+  const times = [build?.started_at, build?.finished_at].map((time) => time?.getTime() ?? 0)
+  const latest = Math.max(at.getTime(), ...times)
+  return latest - at.getTime() <= SLOW_ANSWER ? new Date(latest) : at
 }
 
 function observeJob(observed: Observations, job: unknown, buildId: string | undefined, sight: Sight): void {

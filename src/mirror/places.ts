@@ -8,13 +8,17 @@ import type { Observations, OrganizationRow, PipelineRow } from './observation.t
 
 /** Fills `organization_id` of pipelines, builds and agents from the slug in their URL, where the organization is known. */
 export async function placeInOrganizations(tx: Transaction, observed: Observations): Promise<void> {
-  const placed = [...observed.pipelines, ...observed.builds, ...observed.agents]
+  const placed = [...observed.pipelines, ...observed.builds, ...observed.agents].filter(
+    ({ draft }) => !draft.organization_id,
+  )
   const slugs = distinct(placed.map(({ place }) => place.organization))
   if (slugs.length === 0) return
   const rows = await tx
     .select({ id: organizations.id, slug: organizations.slug })
     .from(organizations)
-    .where(and(inArray(organizations.slug, slugs), isNull(organizations.deleted_at)))
+    .where(inArray(organizations.slug, slugs))
+    // One that our tokens see no more may have lost its slug to another, which then comes last and wins.
+    .orderBy(sql`${organizations.deleted_at} nulls last`, organizations.observed_at)
   const ids = new Map(rows.map((row) => [row.slug, row.id]))
   for (const { draft, place } of placed) {
     const id = place.organization === undefined ? undefined : ids.get(place.organization)
@@ -40,6 +44,9 @@ export async function placeInPipelines(tx: Transaction, observed: Observations):
   }
 }
 
+/** Postgres refuses to index more than 2,704 bytes, a uuid and a time among them. No real slug comes near. */
+const LONGEST_KEY = 2_600
+
 /** Rows whose slug is new: just met, or renamed. */
 export interface NewPlaces {
   organizations: readonly OrganizationRow[]
@@ -61,7 +68,7 @@ export async function keepSlugs(tx: Transaction, fresh: NewPlaces, observed: Obs
   const places = new Map(observed.pipelines.map(({ draft, place }) => [draft.id, place]))
   for (const { id, slug, observed_at } of fresh.pipelines) {
     const organization_slug = places.get(id)?.organization
-    if (!slug || !organization_slug) continue
+    if (!slug || !organization_slug || Buffer.byteLength(slug + organization_slug) > LONGEST_KEY) continue
     await tx
       .insert(pipeline_slugs)
       .values({ pipeline_id: id, organization_slug, slug, first_seen_at: observed_at, last_seen_at: observed_at })
@@ -70,6 +77,19 @@ export async function keepSlugs(tx: Transaction, fresh: NewPlaces, observed: Obs
         set: { last_seen_at: sql`greatest(${pipeline_slugs.last_seen_at}, excluded.last_seen_at)` },
       })
   }
+}
+
+/**
+ * Gives every row of an organization that came before it, or before its pipeline, their ids. A row can escape the adoption at the
+ * arrival of its organization: one that another transaction was just inserting, which had not seen it yet.
+ */
+export async function adoptOrphans(tx: Transaction, organizationId: string, now: Date): Promise<void> {
+  const [organization] = await tx.select().from(organizations).where(eq(organizations.id, organizationId))
+  if (!organization) return
+  await adoptByOrganizations(tx, [organization], now)
+  const there = and(eq(pipelines.organization_id, organizationId), isNull(pipelines.deleted_at))
+  const orphans = await tx.$count(builds, and(eq(builds.organization_id, organizationId), isNull(builds.pipeline_id)))
+  if (orphans > 0) await adoptByPipelines(tx, await tx.select().from(pipelines).where(there), now)
 }
 
 /** Gives rows that came before their organization its id. */

@@ -13,6 +13,11 @@ export function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
+/** Whether it is one of Buildkite's ids, by which alone a row can be kept. */
+export function isUuid(value: unknown): value is string {
+  return typeof value === 'string' && UUID.test(value)
+}
+
 /**
  * Reads one payload field by field and remembers what was read, so that `rest()` can say what was not. A field of an unexpected
  * type is never an error: it counts as absent and shows up in the rest. Paths lead into objects: `text('creator', 'name')`.
@@ -39,9 +44,7 @@ export class PayloadReader {
   }
 
   uuid(...path: string[]): Read<string> {
-    return this.#read(path, (value) =>
-      typeof value === 'string' && UUID.test(value) ? value.toLowerCase() : undefined,
-    )
+    return this.#read(path, (value) => (isUuid(value) ? value.toLowerCase() : undefined))
   }
 
   boolean(...path: string[]): Read<boolean> {

@@ -1,6 +1,7 @@
 import { getTableColumns, type Table } from 'drizzle-orm'
 import { agents, builds, jobs, organizations, pipelines } from '../database/schema.ts'
-import { compareSeconds, knownAt, type MergeRule, type Standing } from './merge.ts'
+import { HOUR, SECOND } from '../time.ts'
+import { canonical, compareSeconds, knownAt, type MergeRule, type Standing } from './merge.ts'
 import type {
   AgentRow,
   BuildRow,
@@ -68,6 +69,8 @@ export const buildRule: MergeRule<BuildRow> = {
     'started_at',
     'finished_at',
   ]),
+  // An open build may finish and run again between two reads that look alike; only a fresh verification keeps that finish's late webhook out.
+  verificationStep: (row) => (hasFinished(row) ? HOUR : SECOND),
   standing(stored, observation) {
     const order = compareSeconds(observation.at, knownAt(stored))
     if (order !== 0) return order > 0 ? 'later' : 'earlier'
@@ -121,7 +124,7 @@ function jobRank(state: string | null | undefined): number {
   return state ? (jobStateRank[state] ?? 7.5) : -1
 }
 
-/** Jobs only move forward, a retry being a new job: observations are joined whatever their order, and only a later REST read overrules. */
+/** Jobs only move forward, a retry being a new job: webhooks are joined whatever their order, and only a later REST read overrules. */
 export const jobRule: MergeRule<JobRow> = {
   columns: payloadColumns<JobRow>(jobs),
   lifecycle: new Set([
@@ -153,14 +156,34 @@ export const jobRule: MergeRule<JobRow> = {
     if (observation.via === 'rest' && compareSeconds(observation.at, knownAt(stored)) > 0) return 'later'
     return 'join'
   },
-  choose(column, before, seen, row, { draft, at }) {
-    if (column === 'retried') return before === true || seen === true
-    if (column === 'retries_count') return Math.max(Number(before), Number(seen))
-    const further = jobRank(draft.state) - jobRank(row.state) || at.getTime() - row.observed_at.getTime()
-    if (further !== 0) return further > 0 ? seen : before
-    // Two different values from one moment: any rule will do, so long as the order of arrival is not it.
-    return JSON.stringify(seen) > JSON.stringify(before) ? seen : before
+  choose(column, before, seen, stored, { at, via }) {
+    // What does not grow, such as an address, REST knows best within its own second.
+    if (!grows(column, seen)) {
+      if (via === 'rest' && compareSeconds(at, knownAt(stored)) === 0) return seen
+      if (via === 'webhook' && stored.verified_at && compareSeconds(at, stored.verified_at) === 0) return before
+    }
+    return furtherValue(column, seen, before) ? seen : before
   },
+}
+
+function grows(column: string, value: unknown): boolean {
+  return column === 'state' || typeof value === 'number' || typeof value === 'boolean' || value instanceof Date
+}
+
+/**
+ * Whether one known value of a job's column is further along than another: an order of the values alone, total and the same whenever
+ * it is asked, so that joining webhooks is commutative, associative and idempotent for any values. That of a state is its place in the job's life;
+ * times and numbers grow, flags are raised (`unblockable` is lowered); for text any order will do, so long as arrival is not it.
+ */
+function furtherValue(column: string, a: unknown, b: unknown): boolean {
+  if (column === 'state') {
+    const ranks = jobRank(String(a)) - jobRank(String(b))
+    return ranks === 0 ? String(a) > String(b) : ranks > 0
+  }
+  if (column === 'unblockable') return a === false
+  if (a instanceof Date && b instanceof Date) return a > b
+  if (typeof a === 'number' && typeof b === 'number') return a > b
+  return canonical(a) > canonical(b)
 }
 
 const latestWins = (stored: MirrorRow, observation: { at: Date }): Standing =>
@@ -169,12 +192,14 @@ const latestWins = (stored: MirrorRow, observation: { at: Date }): Standing =>
 export const organizationRule: MergeRule<OrganizationRow> = {
   columns: payloadColumns<OrganizationRow>(organizations),
   lifecycle: new Set(),
+  hidable: true,
   standing: latestWins,
 }
 
 export const pipelineRule: MergeRule<PipelineRow> = {
   columns: payloadColumns<PipelineRow>(pipelines),
   lifecycle: new Set(['archived_at']),
+  hidable: true,
   standing: latestWins,
 }
 

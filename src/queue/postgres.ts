@@ -1,8 +1,20 @@
 import { createPostgresBackend, withBackend } from 'bullmq'
+import pg from 'pg'
 import { type Engine, workerOptions } from './engine.ts'
 
 const schema = 'bullmq'
 const { Queue, Worker } = withBackend(createPostgresBackend)
+
+/**
+ * BullMQ takes connections from its pool without listening for their errors; one lost there would end the process. The query under
+ * way fails all the same, and says it.
+ */
+class CalmClient extends pg.Client {
+  constructor(options?: string | pg.ClientConfig) {
+    super(options)
+    this.on('error', () => {})
+  }
+}
 
 /**
  * BullMQ on Postgres, in a schema of its own. Needs direct connections: LISTEN and the pinned search_path do not pass a
@@ -15,6 +27,7 @@ export function postgresEngine(url: string): Engine {
     keepAlive: true,
     connectionTimeoutMillis: 5_000,
     application_name: 'buildkite-mirror queue',
+    Client: CalmClient,
   }
   return {
     backend: 'postgres',

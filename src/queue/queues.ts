@@ -2,7 +2,7 @@ import type { JobsOptions } from 'bullmq'
 import { z } from 'zod'
 import { messageOf, StoreError } from '../errors.ts'
 import type { Log } from '../log.ts'
-import { DAY, MINUTE, withDeadline } from '../time.ts'
+import { DAY, MINUTE, SECOND, withDeadline } from '../time.ts'
 import { type BareQueue, type Engine, type QueueName, queueNames } from './engine.ts'
 import { keepOpening, type Opening } from './opening.ts'
 import { postgresEngine } from './postgres.ts'
@@ -21,7 +21,7 @@ const keptDelivery = z.object({
 })
 const deliveriesJob = z.union([z.object({ ids: z.array(z.number()) }), z.object({ kept: z.array(keptDelivery) })])
 const reconcileJob = z.object({
-  task: z.enum(['hot', 'warm', 'pipelines', 'discover', 'backfill']),
+  task: z.enum(['hot', 'warm', 'pipelines', 'discover', 'backfill', 'audit']),
   organization: z.string().exactOptional(),
 })
 
@@ -140,7 +140,7 @@ export async function openQueues(config: QueueConfig, log: Log): Promise<Queues>
       await confirmed(queueOf(job), answerWithin, 'taking a schedule', async (queue) => {
         const known = await queue.getJobScheduler(schedulerId(job))
         // Setting it again would run the job at once. A tick long overdue says that the scheduler lost its next job: then it must.
-        const overdue = Date.now() - (known?.next ?? 0) > 2 * everyMs + MINUTE
+        const overdue = Date.now() - (known?.next ?? 0) > 2 * everyMs + 15 * SECOND
         if (known?.every === everyMs && !overdue) return
         await queue.upsertJobScheduler(
           schedulerId(job),
@@ -176,7 +176,7 @@ export async function openQueues(config: QueueConfig, log: Log): Promise<Queues>
   }
 
   function queueOf(job: ReconcileJob): Opening<BareQueue> {
-    return job.task === 'backfill' ? queues.backfill : queues.reconcile
+    return job.task === 'backfill' || job.task === 'audit' ? queues.backfill : queues.reconcile
   }
 }
 

@@ -6,8 +6,8 @@ import { markDeleted } from '../mirror/apply.ts'
 import { DAY, HOUR, MINUTE } from '../time.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
 import type { BuildKeeper, PageReport } from './pages.ts'
-import { refreshPipelines } from './pipelines.ts'
 import type { Span } from './spans.ts'
+import { Search } from './whereabouts.ts'
 
 /** The states of list 3. A limited build hides in `scheduled`; a blocked one waits for weeks and is not asked for. */
 export const OPEN_STATES = ['creating', 'scheduled', 'running', 'failing', 'canceling'] as const
@@ -35,6 +35,7 @@ interface AbsentBuild extends Record<string, unknown> {
   url: string | null
   pipeline_id: string | null
   slug: string | null
+  created_at: string | null
   reads: number
 }
 
@@ -66,7 +67,8 @@ export async function readAbsent(
   query: AbsentQuery,
   signal?: AbortSignal,
 ): Promise<AbsentReport> {
-  const asked = new Asked(deps, source, keeper, signal)
+  const search = new Search(deps, source, 'absent', { refresh: true, signal })
+  const pages: PageReport[] = []
   for (const build of await findAbsent(deps, source, query)) {
     signal?.throwIfAborted()
     const slug = build.slug ?? slugsOf(build.url).pipeline
@@ -75,76 +77,39 @@ export async function readAbsent(
       await remember(deps, source, { ...build, reads: NEVER_SOON }, null, false)
       continue
     }
-    const { status, state } = await asked.about(build, slug)
-    const open = state === undefined || OPEN_STATES.some((one) => one === state)
-    await remember(deps, source, build, status, !open)
+    const { status, page } = await askFor(deps, source, keeper, search, build, slug)
+    if (page) pages.push(page)
+    const state = page?.facts[0]?.state ?? ''
+    const settled = page !== undefined && !OPEN_STATES.some((open) => open === state)
+    await remember(deps, source, build, status, settled)
   }
-  return asked
+  return { requests: search.requests, reads: search.reads, pages }
 }
 
-/** What asking for builds one by one has cost and found so far. */
-class Asked {
-  requests = 0
-  reads = 0
-  readonly pages: PageReport[] = []
-  private pipelinesRefreshed = false
-  private readonly deps: ReconcileDeps
-  private readonly source: Source
-  private readonly keeper: BuildKeeper
-  private readonly signal: AbortSignal | undefined
-
-  constructor(deps: ReconcileDeps, source: Source, keeper: BuildKeeper, signal: AbortSignal | undefined) {
-    this.deps = deps
-    this.source = source
-    this.keeper = keeper
-    this.signal = signal
-  }
-
-  /** Reads one build and keeps what Buildkite says of it: `state` as it is now, or a `status` that says why there is none. */
-  async about(build: AbsentBuild, slug: string): Promise<{ status: number | null; state?: string | undefined }> {
-    const askedAt = new Date(this.deps.clock())
-    try {
-      const found = await this.read(build, slug)
-      if (found) return { status: 200, state: found.state ?? '' }
-      const pipeline = await this.pipelineOf(build)
-      if (pipeline.slug !== null && pipeline.slug !== slug) return await this.about(build, pipeline.slug)
-      await markDeleted(
-        this.deps.db,
-        'builds',
-        [build.id],
-        pipeline.gone ? 'pipeline_not_listed' : 'not_found',
-        askedAt,
-      )
-      return { status: 404 }
-    } catch (error) {
-      if (!(error instanceof BuildkiteError) || error.code !== 'unavailable') throw error
-      const where = { organization: this.source.slug, pipeline: slug, build: Number(build.number) }
-      this.deps.log.warn({ err: error, ...where }, 'Could not read a build; it will be tried again later.')
-      return { status: error.status ?? null }
+/** Reads one build and keeps what Buildkite says of it, or marks it as gone; or returns the `status` that says why it can do neither. */
+async function askFor(
+  deps: ReconcileDeps,
+  source: Source,
+  keeper: BuildKeeper,
+  search: Search,
+  build: AbsentBuild,
+  slug: string,
+): Promise<{ status: number | null; page?: PageReport }> {
+  const created_at = build.created_at === null ? null : new Date(build.created_at)
+  const lost = { ...build, number: Number(build.number), created_at }
+  try {
+    const whereabouts = await search.find(lost, slug)
+    if ('read' in whereabouts) {
+      const { value, at } = whereabouts.read
+      return { status: 200, page: await keeper.keep([value], at) }
     }
-  }
-
-  private async read(build: AbsentBuild, slug: string) {
-    this.requests += 1
-    this.reads += 1
-    const { client, slug: organization } = this.source
-    const answer = await client.build(organization, slug, Number(build.number), 'absent', this.signal)
-    if (!answer) return undefined
-    const page = await this.keeper.keep([answer.value], answer.at)
-    this.pages.push(page)
-    // A pipeline deleted and made anew under its old slug counts from 1 again: the same URL, another build.
-    return page.facts.find(({ id }) => id === build.id)
-  }
-
-  /** Where a build that was not found may be now: a renamed pipeline's builds answer 404 under the old slug. */
-  private async pipelineOf({ pipeline_id }: AbsentBuild): Promise<{ slug: string | null; gone: boolean }> {
-    if (pipeline_id === null) return { slug: null, gone: false }
-    if (!this.pipelinesRefreshed) {
-      this.pipelinesRefreshed = true
-      this.requests += (await refreshPipelines(this.deps, this.source, this.signal)).requests
-    }
-    const [row] = await this.deps.db.select().from(pipelines).where(eq(pipelines.id, pipeline_id))
-    return { slug: row?.slug ?? null, gone: row?.deleted_at != null }
+    await markDeleted(deps.db, 'builds', [build.id], whereabouts.gone, whereabouts.at)
+    return { status: 404 }
+  } catch (error) {
+    if (!(error instanceof BuildkiteError) || error.code !== 'unavailable') throw error
+    const where = { organization: source.slug, pipeline: slug, build: lost.number }
+    deps.log.warn({ err: error, ...where }, 'Could not read a build; it will be tried again later.')
+    return { status: error.status ?? null }
   }
 }
 
@@ -155,7 +120,7 @@ async function findAbsent({ db, clock }: ReconcileDeps, source: Source, query: A
       sql`and not (${created} >= ${from.toISOString()}::timestamptz and ${created} < ${to.toISOString()}::timestamptz)`,
   )
   const { rows } = await db.execute<AbsentBuild>(sql`
-    select b.id, b.number, b.url, b.pipeline_id, p.slug, coalesce(a.reads, 0) as reads
+    select b.id, b.number, b.url, b.pipeline_id, b.created_at, p.slug, coalesce(a.reads, 0) as reads
     from ${builds} b
     left join ${pipelines} p on p.id = b.pipeline_id
     left join ${absences} a on a.build_id = b.id

@@ -1,4 +1,6 @@
-import { applyObservations } from '../mirror/apply.ts'
+import { and, isNotNull, isNull } from 'drizzle-orm'
+import { organizations } from '../database/schema.ts'
+import { applyObservations, markDeleted } from '../mirror/apply.ts'
 import { combine } from '../mirror/observation.ts'
 import { observeOrganizations } from '../mirror/observe.ts'
 import type { Access, Discovery } from './access.ts'
@@ -16,5 +18,26 @@ export async function discover(deps: ReconcileDeps, access: Access, signal?: Abo
     organizations.map(({ value, at }) => observeOrganizations(value.filter(inScope), at)),
   )
   if (observed.length > 0) await applyObservations(deps.db, combine(observed), new Date(deps.clock()))
+  if (discovery.complete) await markLost(deps, discovery)
   return discovery
+}
+
+/** Marks organizations that a token once saw and none sees now. What is in them stays as it is: nothing is known of it. */
+async function markLost({ db }: ReconcileDeps, { tokens }: Discovery): Promise<void> {
+  // A token that was refused, or may list no organizations, says nothing of what is there.
+  if (tokens.some((token) => token.organizations.length === 0)) return
+  const lists = tokens.flatMap((token) => token.organizations)
+  const [first] = lists
+  if (!first) return
+  const seen = new Set(lists.flatMap(({ value }) => value.flatMap(idOf)))
+  const held = await db
+    .select({ id: organizations.id })
+    .from(organizations)
+    .where(and(isNull(organizations.deleted_at), isNotNull(organizations.verified_at)))
+  const lost = held.map(({ id }) => id).filter((id) => !seen.has(id))
+  await markDeleted(db, 'organizations', lost, 'no_access', first.at)
+}
+
+function idOf(raw: unknown): string[] {
+  return typeof raw === 'object' && raw !== null && 'id' in raw ? [String(raw.id).toLowerCase()] : []
 }

@@ -5,15 +5,16 @@ import { builds as buildRows, pipelines, watermarks } from '../database/schema.t
 import { StoreError } from '../errors.ts'
 import { applyObservations } from '../mirror/apply.ts'
 import { observeBuilds } from '../mirror/observe.ts'
+import { isObject, isUuid } from '../mirror/reader.ts'
 import { MINUTE, SECOND } from '../time.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
 import { refreshPipelines } from './pipelines.ts'
 
 /** What reconciling itself must know of a build; the rest is the mirror's business. */
 const buildFacts = z.object({
-  id: z.string(),
-  state: z.string().nullish(),
-  url: z.string().nullish(),
+  id: z.guid().toLowerCase(),
+  state: z.string().nullish().catch(null),
+  url: z.string().nullish().catch(null),
   created_at: z.coerce.date().nullish().catch(null),
 })
 export type BuildFacts = z.infer<typeof buildFacts>
@@ -30,7 +31,7 @@ export interface PageReport {
   readonly requests: number
   /** Rows that were new to the mirror, and rows that it had otherwise. */
   readonly changes: Changes
-  /** Builds that Postgres would not take. The others are kept all the same: one bad build must not hold up an organization. */
+  /** Builds that could not be read or that Postgres would not take, whole or in part. The others are kept all the same: one bad build must not hold up an organization. */
   readonly refused: readonly Refused[]
 }
 
@@ -84,6 +85,7 @@ export function buildKeeper(deps: ReconcileDeps, source: Source): BuildKeeper {
         const parsed = buildFacts.safeParse(raw)
         return parsed.success ? [{ raw, facts: parsed.data }] : []
       })
+      const nameless: Refused[] = all.length < builds.length ? [{ id: 'without an id', reason: noId }] : []
       const wanted = all.filter(({ facts }) => deps.scope.pipeline(slugsOf(facts.url).pipeline ?? ''))
       const requests = await refreshFor(wanted.map(({ facts }) => facts))
       const missing = await countMissing(
@@ -91,7 +93,9 @@ export function buildKeeper(deps: ReconcileDeps, source: Source): BuildKeeper {
         wanted.map(({ facts }) => facts),
         at,
       )
-      const { changes, refused } = await applyBuilds(deps, wanted, at)
+      const { changes, refused: refusedByStore } = await applyBuilds(deps, source, wanted, at)
+      // Told, for the watermark passes them: what a list held and the mirror lacks must not be lost in silence.
+      const refused = [...nameless, ...wanted.flatMap(unreadJobs), ...refusedByStore]
       for (const { id, reason } of refused) deps.log.error({ build: id }, `A build could not be stored. ${reason}`)
       return { facts: all.map(({ facts }) => facts), read: wanted.length, missing, requests, changes, refused }
     },
@@ -103,16 +107,27 @@ interface SeenBuild {
   readonly facts: BuildFacts
 }
 
+const noId = 'Buildkite showed it without an id that can be used.'
+
+/** A build some of whose jobs cannot be kept. */
+function unreadJobs({ raw, facts: { id } }: SeenBuild): Refused[] {
+  const jobs = isObject(raw) ? (raw.jobs ?? []) : []
+  if (!Array.isArray(jobs)) return [{ id, reason: 'Its jobs are no list.' }]
+  const nameless = jobs.filter((job) => !isObject(job) || !isUuid(job.id)).length
+  return nameless > 0 ? [{ id, reason: `${nameless} of its jobs have no id that can be used.` }] : []
+}
+
 /** Merges a page at once; when Postgres refuses some value in it, build by build, so that only the bad one is left out. */
 async function applyBuilds(
   deps: ReconcileDeps,
+  source: Source,
   seen: readonly SeenBuild[],
   at: Date,
 ): Promise<{ changes: Changes; refused: Refused[] }> {
   const observed = observeBuilds(
     seen.map(({ raw }) => raw),
     at,
-    { storeEnv: deps.storeEnv },
+    { storeEnv: deps.storeEnv, organizationId: source.id },
   )
   try {
     const { builds, jobs } = await applyObservations(deps.db, observed, new Date(deps.clock()))
@@ -126,7 +141,7 @@ async function applyBuilds(
     let changes = noChanges
     const refused: Refused[] = []
     for (const one of seen) {
-      const result = await applyBuilds(deps, [one], at)
+      const result = await applyBuilds(deps, source, [one], at)
       changes = addChanges(changes, result.changes)
       refused.push(...result.refused)
     }
@@ -144,9 +159,9 @@ function addChanges(a: Changes, b: Changes): Changes {
   }
 }
 
-/** SQLSTATE classes 22 and 23: the value is at fault, not the database. */
+/** SQLSTATE classes 21 to 23 and 54: the value is at fault (wrong, doubled or too large), not the database. */
 function isRefusal(error: unknown): error is StoreError {
-  return error instanceof StoreError && error.kind === 'permanent' && /^2[23]/.test(error.code ?? '')
+  return error instanceof StoreError && error.kind === 'permanent' && /^(2[123]|54)/.test(error.code ?? '')
 }
 
 async function knownSlugs({ db }: ReconcileDeps, source: Source): Promise<Set<string>> {

@@ -1,11 +1,15 @@
 import { and, eq, isNull, lt } from 'drizzle-orm'
 import { z } from 'zod'
 import { cycles, pipelines, watermarks } from '../database/schema.ts'
-import { applyObservations, markDeleted } from '../mirror/apply.ts'
+import { applyObservations, inOneTransaction, markDeleted } from '../mirror/apply.ts'
 import { observePipelines } from '../mirror/observe.ts'
+import { adoptOrphans } from '../mirror/places.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
 
-const pipelineFacts = z.object({ id: z.string(), slug: z.string() })
+const pipelineFacts = z.object({ id: z.guid().toLowerCase(), slug: z.string().nullish().catch(null) })
+
+const unreadableInList =
+  'The list of pipelines holds something without an id that can be used. No pipeline is marked as gone, for it may be that one.'
 
 /** What reading all pipelines of an organization found. */
 export interface PipelinesReport {
@@ -19,8 +23,9 @@ export interface PipelinesReport {
 }
 
 /**
- * Reads all pipelines of an organization, archived ones too, and marks those that the complete list lacks as `not_listed`. Whether
- * they were deleted or our user lost access cannot be told from a list, so nothing else is done; the mark goes when one is seen again.
+ * Reads all pipelines of an organization, archived ones too, and marks those that the complete list lacks. One that a list once held is
+ * `not_listed`: whether it was deleted or our user may no longer see it, a list cannot tell. One that only webhooks know is `hidden`; so
+ * is, from then on, any of which a webhook comes after it was marked. The mark goes when a list holds it again.
  * @throws BuildkiteError, StoreError.
  */
 export async function refreshPipelines(
@@ -34,6 +39,7 @@ export async function refreshPipelines(
   let read = 0
   let inserted = 0
   let updated = 0
+  let unreadable = 0
   let firstReadAt: Date | undefined
   for await (const page of source.client.pipelines(source.slug, 'hot', signal)) {
     signal?.throwIfAborted()
@@ -43,16 +49,21 @@ export async function refreshPipelines(
       const parsed = pipelineFacts.safeParse(raw)
       return parsed.success ? [{ raw, facts: parsed.data }] : []
     })
+    unreadable += page.value.length - all.length
     for (const { facts } of all) listed.add(facts.id)
-    const wanted = all.filter(({ facts }) => deps.scope.pipeline(facts.slug)).map(({ raw }) => raw)
-    const observed = observePipelines(wanted, page.at, { storeEnv: deps.storeEnv })
+    const wanted = all.filter(({ facts }) => deps.scope.pipeline(facts.slug ?? '')).map(({ raw }) => raw)
+    const observed = observePipelines(wanted, page.at, { storeEnv: deps.storeEnv, organizationId: source.id })
     const report = await applyObservations(deps.db, observed, new Date(deps.clock()))
     read += wanted.length
     inserted += report.pipelines.inserted
     updated += report.pipelines.updated
   }
   const at = firstReadAt ?? startedAt
-  const unlisted = await markUnlisted(deps, source, listed, at)
+  if (unreadable > 0) deps.log.error({ organization: source.slug, unreadable }, unreadableInList)
+  const unlisted = unreadable > 0 ? 0 : await markUnlisted(deps, source, listed, at)
+  await inOneTransaction(deps.db, 'place builds that came before their pipeline', (tx) =>
+    adoptOrphans(tx, source.id, new Date(deps.clock())),
+  )
   await record(deps, source, at, { startedAt, requests })
   return { requests, read, inserted, updated, unlisted }
 }
@@ -60,11 +71,13 @@ export async function refreshPipelines(
 async function markUnlisted({ db }: ReconcileDeps, source: Source, listed: ReadonlySet<string>, at: Date) {
   // A pipeline that a webhook told of while we were paging is no older than our first page.
   const held = await db
-    .select({ id: pipelines.id })
+    .select({ id: pipelines.id, verified_at: pipelines.verified_at })
     .from(pipelines)
     .where(and(eq(pipelines.organization_id, source.id), isNull(pipelines.deleted_at), lt(pipelines.observed_at, at)))
-  const gone = held.map(({ id }) => id).filter((id) => !listed.has(id))
-  await markDeleted(db, 'pipelines', gone, 'not_listed', at)
+  const gone = held.filter(({ id }) => !listed.has(id))
+  const ids = (rows: typeof held) => rows.map(({ id }) => id)
+  await markDeleted(db, 'pipelines', ids(gone.filter(({ verified_at }) => verified_at !== null)), 'not_listed', at)
+  await markDeleted(db, 'pipelines', ids(gone.filter(({ verified_at }) => verified_at === null)), 'hidden', at)
   return gone.length
 }
 

@@ -2,14 +2,14 @@ import { asStoreError, type Db } from '../database/connection.ts'
 import { BuildkiteError, StoreError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Queues, ReconcileJob } from '../queue/queues.ts'
-import { type Clock, MINUTE, pause } from '../time.ts'
+import { type Clock, MINUTE, pause, SECOND } from '../time.ts'
 import { type Access, openAccess } from './access.ts'
 import type { CycleReport } from './cycle.ts'
 import { type ReconcileConfig, reconcileDeps } from './deps.ts'
 import { type Problem, problemOf } from './problem.ts'
-import { openProblemBook, type ProblemBook } from './problem-book.ts'
+import { openProblemBook } from './problem-book.ts'
 import { sharedBudget } from './shared-budget.ts'
-import { runTask, type TaskParts } from './tasks.ts'
+import { runTask, scheduleAll, type TaskParts } from './tasks.ts'
 
 export interface ReconcilerParts {
   readonly config: ReconcileConfig
@@ -33,6 +33,8 @@ export interface Reconciler {
 // Each task holds one connection for its lock and needs one or two more to write: together they stay within a pool of ten.
 const CYCLES_AT_ONCE = 2
 const BACKFILLS_AT_ONCE = 1
+
+const SCHEDULE_AGAIN = 10 * SECOND
 
 const noToken =
   'BUILDKITE_API_TOKEN is not set: webhooks are received, but nothing is reconciled and no history is fetched. ' +
@@ -59,7 +61,7 @@ export function startReconciler(parts: ReconcilerParts): Reconciler {
   const stop = new AbortController()
   const cycles = queues.workReconcile(handle, CYCLES_AT_ONCE)
   const backfills = queues.workBackfill(handle, BACKFILLS_AT_ONCE)
-  const scheduling = keepScheduled(queues, problems, stop.signal)
+  const scheduling = keepScheduled(tasks, stop.signal)
 
   return {
     problems: () => problems.all(),
@@ -108,15 +110,17 @@ function classify(error: unknown, doing: string): unknown {
   return failure.kind === 'transient' || failure.code !== undefined ? failure : error
 }
 
-/** Schedules the discovery again and again, because a Redis that lost its data has forgotten it. */
-async function keepScheduled(queues: Queues, problems: ProblemBook, signal: AbortSignal): Promise<void> {
+/** Schedules everything again and again, because a queue that lost its data has forgotten it. */
+async function keepScheduled(parts: TaskParts, signal: AbortSignal): Promise<void> {
+  const { queues, problems, access } = parts
   while (!signal.aborted) {
     try {
       await queues.schedule({ task: 'discover' }, MINUTE)
+      await scheduleAll(parts, access.known())
       problems.replace('schedule', [])
     } catch (error) {
       problems.replace('schedule', [problemOf('queue', error)])
     }
-    await pause(MINUTE, signal)
+    await pause(SCHEDULE_AGAIN, signal)
   }
 }

@@ -1,6 +1,6 @@
-import { and, asc, desc, eq, gt, sql } from 'drizzle-orm'
+import { and, asc, desc, eq, gt, isNull, min, sql } from 'drizzle-orm'
 import type { Db } from '../database/connection.ts'
-import { builds, cycles, organizations, windows } from '../database/schema.ts'
+import { builds, cycles, drift, organizations, windows } from '../database/schema.ts'
 import { DAY } from '../time.ts'
 import { openStates } from './absent.ts'
 import { clip, coveredBackFrom, lengthOf } from './spans.ts'
@@ -21,6 +21,10 @@ export interface OrganizationCoverage {
   readonly open_builds: number
   /** Builds that a webhook has changed since REST last showed them. */
   readonly provisional_builds: number
+  /** Differences that audit or `verify` found: in the last 24 hours, and those that nobody has healed. */
+  readonly drift: { last_day: number; unhealed: number }
+  /** The longest ago that any window of history was verified; null before the backfill. */
+  readonly oldest_verification: Date | null
   /** The last cycle that ran to its end, and the last error if one came after it. */
   readonly last_cycle: typeof cycles.$inferSelect | null
   readonly last_error: { at: Date; message: string } | null
@@ -75,6 +79,8 @@ async function coverageOf(
     backfill,
     pipelines_read_at: mark?.pipelines_read_at ?? null,
     ...(await countBuilds(db, organization.id)),
+    drift: await countDrift(db, organization.id, now),
+    oldest_verification: await oldestVerification(db, organization.id),
     last_cycle: last ?? null,
     last_error: failedSince ? { at: failed.started_at, message: failed.error ?? '' } : null,
     last_day: await lastDay(db, organization.id, now),
@@ -84,7 +90,9 @@ async function coverageOf(
 async function backfillCoverage(db: Db, organizationId: string, mark: Watermark | undefined) {
   const from = mark?.backfill_from ?? null
   const to = mark?.backfill_to ?? null
-  const rows = await db.select().from(windows).where(eq(windows.organization_id, organizationId))
+  const rows = (await db.select().from(windows).where(eq(windows.organization_id, organizationId)))
+    // The audit adds windows for what came after the backfill.
+    .filter(({ created_from }) => !to || created_from < to)
   const read = rows.flatMap((row) => {
     const reached = row.status === 'done' ? row.created_from : row.walked_to
     return reached ? [{ from: reached, to: row.created_to }] : []
@@ -121,6 +129,22 @@ async function countBuilds(db: Db, organizationId: string) {
     open_builds: await db.$count(builds, and(ours, open)),
     provisional_builds: await db.$count(builds, and(ours, provisional)),
   }
+}
+
+async function countDrift(db: Db, organizationId: string, now: Date) {
+  const ours = eq(drift.organization_id, organizationId)
+  return {
+    last_day: await db.$count(drift, and(ours, gt(drift.found_at, new Date(now.getTime() - DAY)))),
+    unhealed: await db.$count(drift, and(ours, isNull(drift.healed_at))),
+  }
+}
+
+async function oldestVerification(db: Db, organizationId: string): Promise<Date | null> {
+  const [row] = await db
+    .select({ at: min(windows.verified_at) })
+    .from(windows)
+    .where(eq(windows.organization_id, organizationId))
+  return row?.at ?? null
 }
 
 async function lastDay(db: Db, organizationId: string, now: Date) {

@@ -1,6 +1,7 @@
 import type { Queues, ReconcileJob } from '../queue/queues.ts'
 import { HOUR, MINUTE, pause, SECOND } from '../time.ts'
 import type { Access } from './access.ts'
+import { auditTurn } from './audit.ts'
 import { backfillOwed } from './backfill.ts'
 import { type CycleReport, reconcileOnce } from './cycle.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
@@ -34,18 +35,25 @@ export async function runTask(parts: TaskParts, job: ReconcileJob, signal: Abort
   if (!source) return dropUnlessInDoubt(parts, job, signal)
   if (job.task === 'pipelines') await refreshPipelines(parts.deps, source, signal)
   else if (job.task === 'backfill') await backfill(parts, source, signal)
+  else if (job.task === 'audit') await auditTurn(parts.deps, source, signal)
   else await cycle(parts, source, job.task, signal)
 }
 
 /** Looks at what the tokens can read, and schedules the work for each organization. */
-async function arrange({ deps, access, queues, problems, hotEveryMs }: TaskParts, signal: AbortSignal): Promise<void> {
-  const discovery = await discover(deps, access, signal)
-  problems.replace('access', discovery.problems)
-  for (const { id: organization } of discovery.sources) {
+async function arrange(parts: TaskParts, signal: AbortSignal): Promise<void> {
+  const discovery = await discover(parts.deps, parts.access, signal)
+  parts.problems.replace('access', discovery.problems)
+  await scheduleAll(parts, discovery.sources)
+}
+
+/** Schedules the work for each of `sources`. Repeating it changes nothing, and restores what a queue forgot. @throws StoreError */
+export async function scheduleAll({ queues, hotEveryMs }: TaskParts, sources: readonly Source[]): Promise<void> {
+  for (const { id: organization } of sources) {
     await queues.schedule({ task: 'hot', organization }, hotEveryMs)
     await queues.schedule({ task: 'warm', organization }, HOUR)
     await queues.schedule({ task: 'pipelines', organization }, 5 * MINUTE)
     await queues.schedule({ task: 'backfill', organization }, MINUTE)
+    await queues.schedule({ task: 'audit', organization }, 5 * MINUTE)
   }
 }
 

@@ -22,8 +22,8 @@ export interface ApplyParts {
 }
 
 /** How much payload is held in memory and applied in one transaction. */
-const batchBytes = 4 * 1024 * 1024
-const batchSize = 200
+export const batchBytes = 4 * 1024 * 1024
+export const batchSize = 200
 
 /**
  * The delivery worker's handler: brings the deliveries of a job into the mirror and settles each as `applied`, `ignored` or
@@ -132,8 +132,11 @@ function pendingAmong(ids: readonly number[]) {
   return and(inArray(deliveries.id, [...ids]), eq(deliveries.status, 'pending'))
 }
 
-/** Applies all at once; when one of them cannot be, halves until it is found alone. */
-async function applyBatch(parts: ApplyParts, ids: readonly number[]): Promise<void> {
+/**
+ * Applies those of the deliveries that are pending, all at once; when one of them cannot be, halves until it is found alone and settles
+ * it as `failed`. @throws StoreError `transient`
+ */
+export async function applyBatch(parts: ApplyParts, ids: readonly number[]): Promise<void> {
   try {
     const settled = await inOneTransaction(parts.db, `apply ${ids.length} deliveries`, (tx) =>
       applyClaimed(parts, tx, ids),
@@ -219,7 +222,9 @@ async function settle(
     .set({
       status,
       error: error?.slice(0, 1_000) ?? null,
-      applied_at: status === 'applied' ? now : null,
+      // One that was applied before and fails in a replay still says when it was applied.
+      ...(status === 'applied' && { applied_at: now }),
+      failed_at: status === 'failed' ? now : null,
       attempts: sql`${deliveries.attempts} + 1`,
     })
     .where(pendingAmong(ids))

@@ -24,6 +24,8 @@ export interface ReceiverSettings {
 
 export interface ReceiverParts extends ReceiverSettings {
   inbox: Pick<Inbox, 'keep'>
+  /** Whether an address may send webhooks; everyone may when not given. */
+  lets?: ((address: string) => boolean) | undefined
   log: Log
   clock?: Clock
   on?: OnOccurrence
@@ -107,7 +109,8 @@ function deliveryKey(event: string, moment: string, raw: Buffer): string {
 
 /** A Fastify plugin: `POST /webhooks/buildkite`, with its own body parser and errors. */
 export async function webhookRoute(app: FastifyInstance, parts: ReceiverParts): Promise<void> {
-  const { inbox, log, clock = Date.now, on = () => {} } = parts
+  const { inbox, lets, log, clock = Date.now, on = () => {} } = parts
+  const mayTellAddress = sparingly(MINUTE, clock)
   const mayTellRefusal = sparingly(MINUTE, clock)
   const mayTellFlood = sparingly(MINUTE, clock)
 
@@ -138,6 +141,20 @@ export async function webhookRoute(app: FastifyInstance, parts: ReceiverParts): 
     return reply.code(status).send({ error: status < 500 ? messageOf(error) : 'The delivery was not kept.' })
   })
   app.addHook('onResponse', async (_request, reply) => on('answered', 1, { status: String(reply.statusCode) }))
+
+  if (lets) {
+    // Before the body is read, and the connection ends, so that it never is.
+    app.addHook('onRequest', async (request, reply) => {
+      if (lets(request.ip)) return undefined
+      if (mayTellAddress()) {
+        log.warn(
+          { address: request.ip },
+          'A webhook came from an address that WEBHOOK_ALLOWED_IPS lacks; told once a minute.',
+        )
+      }
+      return reply.code(403).header('connection', 'close').send({ error: 'forbidden' })
+    })
+  }
 
   app.post(WEBHOOK_PATH, { bodyLimit }, async (request, reply) => {
     const reading = readRequest(partsOf(request), parts, clock())

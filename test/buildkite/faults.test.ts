@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { memoryBudget } from '../../src/buildkite/budget.ts'
-import { type Answered, askBuild, closeAll, collect, errorOf, openBudget, start } from './stub.ts'
+import { type Answered, askBuild, closeAll, collect, errorOf, openBudget, start, token } from './stub.ts'
 
 afterEach(closeAll)
 
@@ -95,6 +95,30 @@ describe('a fault', () => {
     const { client, stub } = await start(() => ({ json: {} }))
     await stub.close()
     expect((await errorOf(askBuild(client))).message).toMatch(/out of reach.*ECONNREFUSED/)
+  })
+
+  it('of a clock that is days away is told, for what was read could not be given a time', async () => {
+    const { client } = await start(() => ({ json: { id: 1 }, headers: { date: 'Fri, 31 Dec 9999 23:59:59 GMT' } }))
+    const error = await errorOf(askBuild(client))
+    expect(error).toMatchObject({ name: 'BuildkiteError', code: 'unavailable' })
+    expect(error.message).toMatch(/clock/)
+  })
+
+  it('is told in one line, whatever the server says, and without what looks like a token', async () => {
+    const message = `No\r\nlevel:fatal \u0000 ${token} bkua_of_somebody_else`
+    const { client } = await start(() => ({ status: 422, json: { message } }))
+    const told = (await errorOf(askBuild(client))).message
+    expect(told).toMatch(/\(HTTP 422\)\. It said: "No level:fatal .*"\.$/)
+    expect(told).not.toMatch(/bkua_/)
+  })
+
+  it('of a list that goes on for ever without anything new ends', async () => {
+    const link = { link: '<https://x.invalid/?page=2>; rel="next"' }
+    const { client, stub } = await start(() => ({ json: [{ id: 'x' }, { name: 'of no id' }], headers: link }))
+    for (const list of [client.organizations(), client.builds('a', { created_to: new Date() }, 'hot')]) {
+      expect((await errorOf(collect(list))).message).toContain('a list that ends')
+    }
+    expect(stub.seen.length).toBeLessThan(300)
   })
 
   it('of a server that is no Buildkite says what to check', async () => {

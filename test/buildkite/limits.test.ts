@@ -51,6 +51,19 @@ describe('a 429', () => {
     expect(waitOf(limitsOfRefusal(both('150', '0'), { scope: 'rest_user', reset: 5 }))).toBe(42_000)
   })
 
+  it.each([0, -5, 1e308, Number.NaN, '9'.repeat(30)])(
+    'is never waited out for no time, nor for ever (reset %j)',
+    (reset) => {
+      for (const seen of [
+        limitsOfRefusal({}, { scope: 'rest', reset }),
+        limitsOfRefusal({ 'ratelimit-remaining': '0', 'ratelimit-reset': String(reset) }, undefined),
+      ]) {
+        expect(waitOf(seen)).toBeGreaterThanOrEqual(1_000)
+        expect(waitOf(seen)).toBeLessThanOrEqual(3_600_000)
+      }
+    },
+  )
+
   it('is waited out for a minute when nothing says how long, and counts for both limits', () => {
     const seen = limitsOfRefusal({}, '<html>')
     expect(waitOf(seen)).toBe(60_000)

@@ -40,6 +40,29 @@ describe('a webhook signature', () => {
     expect(verdict(header.slice(0, -1) + last).ok).toBe(false)
   })
 
+  it('is refused whichever bit of the body is flipped', () => {
+    for (let bit = 0; bit < body.length * 8; bit++) {
+      const flipped = Buffer.from(body)
+      flipped.writeUInt8(flipped.readUInt8(bit >> 3) ^ (1 << (bit & 7)), bit >> 3)
+      expect(verdict(header, [secret], at, flipped).ok).toBe(false)
+    }
+  })
+
+  it('is refused for the same JSON written otherwise', () => {
+    const spaced = Buffer.from('{ "event": "ping", "b": 1 }')
+    const given = sign(spaced, secret, at)
+    expect(verdict(given, [secret], at, spaced).ok).toBe(true)
+    const again = Buffer.from(JSON.stringify(JSON.parse(spaced.toString())))
+    expect(verdict(given, [secret], at, again).ok).toBe(false)
+    expect(verdict(given, [secret], at, Buffer.from('{ "b": 1, "event": "ping" }')).ok).toBe(false)
+  })
+
+  it('is refused once its secret has been rotated out', () => {
+    const old = sign(body, 'old', at)
+    expect(verdict(old, ['new', 'old']).ok).toBe(true)
+    expect(verdict(old, ['new']).ok).toBe(false)
+  })
+
   it('is refused under a wrong secret and under none', () => {
     expect(verdict(header, ['another']).ok).toBe(false)
     expect(verdict(header, []).ok).toBe(false)

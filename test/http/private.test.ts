@@ -175,6 +175,45 @@ describe('the guard of the private listener', () => {
     expect((await ask('evil.example')).statusCode).toBe(403)
   })
 
+  it('answers whoever brings the token by any name', async () => {
+    const guarded = await build(watched(), 'right')
+    const headers = { host: 'mirror.internal', authorization: 'Bearer right' }
+    expect((await guarded.inject({ url: '/status', headers })).statusCode).toBe(200)
+  })
+
+  it.each<[string, Record<string, string>]>([
+    ['of another origin', { origin: 'https://evil.example' }],
+    ['of another port of this machine', { origin: 'http://127.0.0.1:3000' }],
+    ['without an origin that it would tell', { origin: 'null' }],
+    ['that the browser calls cross-site', { 'sec-fetch-site': 'cross-site' }],
+    ['that the browser calls same-site', { 'sec-fetch-site': 'same-site', origin: 'http://127.0.0.1:8081' }],
+  ])('refuses what a page %s posts, with the token and without', async (_name, headers) => {
+    for (const token of [undefined, 'right']) {
+      const guarded = await build(watched(), token)
+      const own = { host: '127.0.0.1:8081', authorization: 'Bearer right' }
+      for (const method of ['POST', 'PUT', 'DELETE', 'PATCH'] as const) {
+        const answer = await guarded.inject({ method, url: '/anything', headers: { ...own, ...headers } })
+        expect([method, answer.statusCode]).toEqual([method, 403])
+      }
+      await guarded.close()
+    }
+  })
+
+  it('lets its own page and programs post', async () => {
+    const open = await build(watched())
+    const post = (headers: Record<string, string>) =>
+      open.inject({ method: 'POST', url: '/anything', headers: { host: '127.0.0.1:8081', ...headers } })
+    expect((await post({})).statusCode).toBe(404)
+    const own = { origin: 'http://127.0.0.1:8081', 'sec-fetch-site': 'same-origin' }
+    expect((await post(own)).statusCode).toBe(404)
+  })
+
+  it('gives nothing away in the answer to an address that is none', async () => {
+    const answer = await (await build(watched(), 'right')).inject('/%ZZ')
+    expect(answer.statusCode).toBeGreaterThanOrEqual(400)
+    expect(answer.body).not.toMatch(/right|hunter2|acme/)
+  })
+
   it.each(['localhost', 'LOCALHOST:8081', '127.0.0.1', '127.1.2.3:80', '[::1]:8081'])('takes %s for loopback', (host) =>
     expect(isLoopbackHost(host)).toBe(true),
   )

@@ -88,6 +88,36 @@ describe('the public listener', () => {
     expect((await app.inject('/health/ready')).statusCode).toBe(200)
   })
 
+  it.each(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const)(
+    'answers %s only where it has something, and elsewhere names nothing',
+    async (method) => {
+      await build()
+      const there: Record<string, readonly string[]> = {
+        '/webhooks/buildkite': ['POST'],
+        '/health/live': ['GET', 'HEAD'],
+        '/health/ready': ['GET', 'HEAD'],
+      }
+      const other = [
+        '/',
+        '/status',
+        '/metrics',
+        '/schema',
+        '/queues',
+        '/admin',
+        '/webhooks',
+        '/webhooks/buildkite/x',
+        '/.env',
+      ]
+      for (const url of [...Object.keys(there), ...other]) {
+        if (there[url]?.includes(method)) continue
+        const answer = await app.inject({ method, url })
+        expect([url, answer.statusCode]).toEqual([url, 404])
+        expect(answer.body).toBe(method === 'HEAD' ? answer.body : '{"error":"There is nothing here."}')
+        expect(Object.keys(answer.headers)).not.toContain('allow')
+      }
+    },
+  )
+
   it('has no webhook route in a process that does not receive', async () => {
     await build({}, false)
     expect((await app.inject({ method: 'POST', url: '/webhooks/buildkite' })).statusCode).toBe(404)

@@ -168,10 +168,8 @@ describe('applying observations', () => {
 
   it('marks what is gone with the reason and keeps the row', async () => {
     await apply(observeBuilds([buildPayload()], at(10), options))
-    await markDeleted(database.db, 'builds', [ids.build], 'not_found', at(100))
-    expect(await database.db.select().from(builds)).toMatchObject([
-      { deleted_at: at(100), deleted_reason: 'not_found' },
-    ])
+    await markDeleted(database.db, 'builds', [ids.build], 'deleted', at(100))
+    expect(await database.db.select().from(builds)).toMatchObject([{ deleted_at: at(100), deleted_reason: 'deleted' }])
     await apply(observeBuilds([buildPayload()], at(200), options))
     expect(await database.db.select().from(builds)).toMatchObject([{ deleted_at: null, deleted_reason: null }])
   })

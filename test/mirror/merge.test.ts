@@ -98,20 +98,26 @@ describe('merging builds', () => {
   })
 
   it('returns the very row when an observation says nothing new', () => {
-    const row = mergeBuilds(sawBuild('rest', 10, {}))
-    expect(mergeRow(buildRule, row, sawBuild('webhook', 20, {}), now)).toBe(row)
-    expect(mergeRow(buildRule, row, sawBuild('rest', 70, {}), now)).toBe(row)
-    expect(mergeRow(buildRule, row, sawBuild('rest', 3_700, {}), now)).toMatchObject({
-      verified_at: at(3_700),
+    const row = mergeBuilds(sawBuild('rest', 310, passed))
+    expect(mergeRow(buildRule, row, sawBuild('webhook', 320, passed), now)).toBe(row)
+    expect(mergeRow(buildRule, row, sawBuild('rest', 370, passed), now)).toBe(row)
+    expect(mergeRow(buildRule, row, sawBuild('rest', 4_000, passed), now)).toMatchObject({
+      verified_at: at(4_000),
       changed_at: row.changed_at,
     })
+  })
+
+  it('renews the verification of an open build at every read, which keeps out late webhooks from before it', () => {
+    const row = mergeBuilds(sawBuild('rest', 10, {}), sawBuild('rest', 70, {}))
+    expect(row).toMatchObject({ verified_at: at(70), changed_at: now })
+    expect(mergeRow(buildRule, row, sawBuild('webhook', 40, passed), now)).toBe(row)
   })
 
   it('unmarks a build that comes back', () => {
     const gone: BuildRow = {
       ...mergeBuilds(sawBuild('rest', 10, {})),
       deleted_at: at(100),
-      deleted_reason: 'not_found',
+      deleted_reason: 'deleted',
     }
     expect(mergeRow(buildRule, gone, sawBuild('rest', 50, {}), now)).toMatchObject({ deleted_at: at(100) })
     expect(mergeRow(buildRule, gone, sawBuild('rest', 150, {}), now)).toMatchObject({
@@ -172,5 +178,78 @@ describe('merging jobs', () => {
     expect(
       mergeJobs(sawJob('rest', 100, { state: 'running' }), sawJob('webhook', 60, { state: 'failed', exit_status: 1 })),
     ).toEqual(verified)
+  })
+})
+
+/** A webhook about the one job with arbitrary values, also contradictory ones; a key may be absent or null. */
+const anyJobWebhook = fc
+  .record(
+    {
+      state: fc.constantFrom('scheduled', 'running', 'passed', 'failed', 'canceled', 'timed_out', 'new_state', null),
+      name: fc.constantFrom('a', 'b', null),
+      started_at: anyTime(),
+      finished_at: anyTime(),
+      exit_status: fc.constantFrom(0, 1, -1, null),
+      soft_failed: fc.constantFrom(true, false, null),
+      retried: fc.boolean(),
+      unblockable: fc.boolean(),
+      retries_count: fc.constantFrom(0, 1, 2, null),
+      agent_query_rules: fc.constantFrom(['queue=a'], ['queue=b', 'os=linux'], [], null),
+      matrix: fc.constantFrom({ os: 'linux', arch: 'arm64' }, { arch: 'arm64', os: 'linux' }, { os: 'mac' }),
+      agent: fc.constantFrom({ id: ids.agent, name: 'one' }, { id: ids.creator, name: 'two' }, null),
+      new_field: fc.oneof(fc.integer(), fc.constantFrom('x', { y: 1, z: [2] }, { z: [2], y: 1 })),
+    },
+    { requiredKeys: [] },
+  )
+  .chain((fields) => fc.integer({ min: 0, max: 99 }).map((second) => ({ fields, second })))
+  .map(({ fields, second }) => {
+    const draft = draftJob({ id: ids.job, ...fields }, ids.build)
+    if (!draft) throw new Error('unreadable')
+    return { draft, at: at(second), via: 'webhook' as const, place: {} }
+  })
+
+function anyTime() {
+  return fc.constantFrom('2026-05-01T10:00:06.500Z', '2026-05-01T10:00:06.000Z', '2026-05-01T10:01:00.000Z', null)
+}
+
+/** What a row says of its job: without what the mirror says of the row. */
+function facts(row: JobRow) {
+  return { ...Object.fromEntries(jobRule.columns.map((column) => [column, row[column]])), extra: row.extra }
+}
+
+describe('the merge of jobs, for webhooks with any values', () => {
+  it('is commutative and associative: every order gives the same row', () => {
+    const shuffles = fc
+      .array(anyJobWebhook, { minLength: 1, maxLength: 6 })
+      .chain((all) => fc.tuple(fc.constant(all), fc.shuffledSubarray(all, { minLength: all.length })))
+    fc.assert(
+      fc.property(shuffles, ([one, other]) => {
+        expect(facts(mergeJobs(...other))).toEqual(facts(mergeJobs(...one)))
+      }),
+      { numRuns: 2_000 },
+    )
+  })
+
+  it('is idempotent: what was merged before changes nothing, not even the row', () => {
+    fc.assert(
+      fc.property(fc.array(anyJobWebhook, { minLength: 1, maxLength: 5 }), fc.nat(), (all, index) => {
+        const row = mergeJobs(...all)
+        const again = all[index % all.length]
+        expect(again && mergeRow(jobRule, row, again, now)).toBe(row)
+      }),
+      { numRuns: 1_000 },
+    )
+  })
+
+  it('leaves the last word to a later REST read, and no stale webhook takes it back', () => {
+    fc.assert(
+      fc.property(fc.array(anyJobWebhook, { maxLength: 4 }), fc.array(anyJobWebhook), (before, after) => {
+        const read = sawJob('rest', 200, { state: 'failed', exit_status: 1, finished_at: '2026-05-01T10:02:00.000Z' })
+        const told = jobRule.columns.filter((column) => read.draft[column] !== undefined)
+        const row = mergeJobs(...before, read, ...after)
+        expect(told.map((column) => row[column])).toEqual(told.map((column) => read.draft[column]))
+      }),
+      { numRuns: 1_000 },
+    )
   })
 })

@@ -1,4 +1,5 @@
 import { Redis } from 'ioredis'
+import postgres from 'postgres'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { StoreError } from '../../src/errors.ts'
 import { createLog } from '../../src/log.ts'
@@ -208,6 +209,29 @@ describe.each(testQueueBackends())('the queue on %s', (backend) => {
     // The tests' Redis may keep no append-only file: that is the only thing it may be told.
     expect(warnings.filter((warning) => !warning.includes('append-only'))).toEqual([])
   })
+})
+
+test('a connection lost while the queue on Postgres is being opened is a failed try, not the end of the process', async () => {
+  const database = await createTestDatabase()
+  const open = () => openQueues({ redisUrl: undefined, databaseUrl: database.url }, log)
+  await (await open()).close(2_000)
+  const sql = postgres(database.url, { max: 2 })
+  const opening = await sql.begin(async (holder) => {
+    await holder`lock table bullmq.migration in access exclusive mode`
+    const opened = open()
+    await until(
+      () =>
+        sql`select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database()
+        and application_name = 'buildkite-mirror queue' and wait_event_type = 'Lock'`.then((rows) => rows.length > 0),
+      'the connection is lost while it waits',
+    )
+    return { opened }
+  })
+  const queues = await opening.opened
+  await until(() => queues.addDeliveries({ ids: [1] }, 800).then(() => true), 'it opens in the end')
+  await queues.close(2_000)
+  await sql.end({ timeout: 1 })
+  await database.drop()
 })
 
 describe.runIf(testQueueBackends().includes('redis'))('a Redis that forgot everything', () => {

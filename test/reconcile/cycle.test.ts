@@ -6,7 +6,6 @@ import { cancel, retryFailed } from '../../src/demo/interventions.ts'
 import { calmMix } from '../../src/demo/mix.ts'
 import type { Build } from '../../src/demo/shapes.ts'
 import { backOff } from '../../src/reconcile/absent.ts'
-import { backfillOwed } from '../../src/reconcile/backfill.ts'
 import { reconcileOnce } from '../../src/reconcile/cycle.ts'
 import { discover } from '../../src/reconcile/discover.ts'
 import { DAY, HOUR, MINUTE } from '../../src/time.ts'
@@ -30,14 +29,7 @@ async function knowOrganizations(): Promise<void> {
   await access.close()
 }
 
-/** History, backfilled, and a first cycle: a mirror that is complete. */
-async function completeMirror(count = 150): Promise<void> {
-  scene.simulation.writeHistory({ builds: count, days: 30 })
-  await knowOrganizations()
-  await cycle()
-  await backfillOwed(scene.deps, scene.source)
-  scene.simulation.clock.pass(MINUTE)
-}
+const completeMirror = (count = 150) => scene.complete({ builds: count, days: 30 })
 
 async function asAdminOf(url: string, query: string): Promise<void> {
   const sql = postgres(url, { max: 1 })
@@ -149,7 +141,7 @@ describe('a cycle', () => {
     scene.simulation.clock.pass(10 * MINUTE)
     const report = await cycle()
     expect(report?.absent_read).toBe(1)
-    expect(await rowOf(build)).toMatchObject({ deleted_reason: 'not_found', state: expect.any(String) })
+    expect(await rowOf(build)).toMatchObject({ deleted_reason: 'deleted', state: expect.any(String) })
     scene.api.forget()
     await cycle()
     expect(scene.api.count('build')).toBe(0)
@@ -248,6 +240,20 @@ describe('a cycle', () => {
     expect((await watermark())?.getTime()).toBeGreaterThan(before?.getTime() ?? 0)
     const [row] = await scene.database.db.select().from(cycles).orderBy(desc(cycles.id)).limit(1)
     expect(row?.error).toContain(poison.id)
+  })
+
+  it('tells of builds and jobs that cannot be kept, for the watermark passes them', async () => {
+    await completeMirror()
+    const [nameless, jobless, odd] = [1, 2, 3].map(() => scene.simulation.startBuild())
+    if (!nameless || !jobless?.jobs[0] || !odd) throw new Error('No build was started.')
+    nameless.id = 'no uuid'
+    jobless.jobs[0].id = ''
+    Object.assign(odd, { state: 7, url: null })
+    const report = await cycle()
+    expect(report?.refused.map(({ id }) => id)).toEqual(['without an id', jobless.id])
+    const [row] = await scene.database.db.select().from(cycles).orderBy(desc(cycles.id)).limit(1)
+    expect(row?.error).toContain(jobless.id)
+    expect(await rowOf(odd)).toMatchObject({ state: null, extra: { state: 7 } })
   })
 
   it('runs only once for an organization, however many ask', async () => {

@@ -59,6 +59,17 @@ describe('reading the pipelines', () => {
     expect(await rowOf(pipeline)).toMatchObject({ deleted_at: null, deleted_reason: null })
   })
 
+  it('marks nothing while the list holds something that cannot be read, for it may be just that one', async () => {
+    await refresh()
+    const pipeline = somePipeline()
+    const { id } = pipeline
+    pipeline.id = 'no uuid'
+    expect(await refresh()).toMatchObject({ unlisted: 0 })
+    expect(await rowOf({ id })).toMatchObject({ deleted_at: null })
+    pipeline.id = id.toUpperCase()
+    expect(await refresh()).toMatchObject({ unlisted: 0 })
+  })
+
   it('marks nothing when the listing did not come to its end', async () => {
     await refresh()
     scene.simulation.truth.hidden.add(somePipeline())

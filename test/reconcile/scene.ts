@@ -4,10 +4,16 @@ import { type Database, openDatabase } from '../../src/database/connection.ts'
 import { type Api, type ApiOptions, demoToken } from '../../src/demo/api.ts'
 import { createSimulation, type Simulation, type SimulationOptions } from '../../src/demo/simulation.ts'
 import { createLog } from '../../src/log.ts'
+import { backfillOwed } from '../../src/reconcile/backfill.ts'
+import { reconcileOnce } from '../../src/reconcile/cycle.ts'
 import type { ReconcileDeps, Source } from '../../src/reconcile/deps.ts'
+import { discover } from '../../src/reconcile/discover.ts'
+import { refreshPipelines } from '../../src/reconcile/pipelines.ts'
 import { inScope } from '../../src/scope.ts'
+import { MINUTE } from '../../src/time.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { differences } from '../support/differences.ts'
+import { accessOf } from './access-of.ts'
 
 /** A simulated Buildkite with its API, a database of its own, and what reconciling needs to bring the two together. */
 export interface Scene {
@@ -19,6 +25,8 @@ export interface Scene {
   readonly source: Source
   /** A second client with its own budget, as another replica has. */
   client(budget?: Budget): BuildkiteClient
+  /** Writes a history, and mirrors it whole: organizations, pipelines, a first cycle and the backfill. */
+  complete(history: { builds: number; days: number; jobs?: number }): Promise<void>
   /** Where mirror and truth differ, a line each. */
   differences(): Promise<string[]>
   close(): Promise<void>
@@ -44,14 +52,26 @@ export async function openScene(options: SimulationOptions = {}, apiOptions: Api
   const [organization] = simulation.truth.organizations
   if (!organization) throw new Error('The simulation has no organization.')
   const scope = inScope({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
-  return {
+  const deps = { db: database.db, log: silent, clock, scope, storeEnv: false, backfillDays: 90 }
+  const source = { id: organization.id, slug: organization.slug, client: open() }
+  const scene: Scene = {
     simulation,
     api,
     database,
     url: home.url,
-    deps: { db: database.db, log: silent, clock, scope, storeEnv: false, backfillDays: 90 },
-    source: { id: organization.id, slug: organization.slug, client: open() },
+    deps,
+    source,
     client: open,
+    async complete(history) {
+      simulation.writeHistory(history)
+      const access = accessOf(scene)
+      await discover(deps, access)
+      await access.close()
+      await refreshPipelines(deps, source)
+      await reconcileOnce(deps, source)
+      await backfillOwed(deps, source)
+      simulation.clock.pass(MINUTE)
+    },
     differences: () => differences(home.url, simulation.truth),
     async close() {
       await Promise.all(clients.map((client) => client.close()))
@@ -60,4 +80,5 @@ export async function openScene(options: SimulationOptions = {}, apiOptions: Api
       await home.drop()
     },
   }
+  return scene
 }

@@ -53,7 +53,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
   return tearDown
 }
 
-async function findPostgres(): Promise<Service> {
+/** The Postgres of TEST_DATABASE_URL, the one of this machine, or an embedded one, started. */
+export async function findPostgres(): Promise<Service> {
   const given = process.env.TEST_DATABASE_URL
   if (given !== 'embedded') {
     const url = given ?? 'postgres://postgres@127.0.0.1:5432/postgres'

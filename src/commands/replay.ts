@@ -1,0 +1,88 @@
+import { readConfig } from '../config.ts'
+import { ConfigError } from '../errors.ts'
+import { createLog } from '../log.ts'
+import { inScope } from '../scope.ts'
+import { parseDuration } from '../time.ts'
+import { type ReplayReport, replay as replayDeliveries, type Selection } from '../webhooks/replay.ts'
+import { type Command, type Io, parseMoment, type Values } from './command.ts'
+import { withDatabase } from './stores.ts'
+import { count, ProgressBar } from './terminal.ts'
+
+export const replay: Command = {
+  name: 'replay',
+  summary: 'apply kept webhook deliveries again',
+  about:
+    'Applies deliveries of sync.deliveries again, the way the service does: those that failed, once what made them fail is mended,\n' +
+    'or any others. Doing so twice changes nothing. Conditions narrow each other; at least one must be given. Deliveries whose\n' +
+    'payload was dropped after PAYLOAD_RETENTION_DAYS cannot be applied again; the reconciler reads from REST what they told.\n' +
+    'Exit code 0 only when none failed. Safe beside a running service.',
+  options: {
+    id: { value: '<n,…>', about: 'deliveries by id' },
+    failed: { about: 'those that failed' },
+    since: { value: '<when>', about: 'received since a day, a moment, or a while such as 2h' },
+    json: { about: 'print JSON' },
+  },
+  async run(values, io) {
+    const selection = selectionOf(values)
+    const config = readConfig(io.env)
+    const log = createLog(config.logLevel === 'info' ? 'error' : config.logLevel)
+    const stop = new AbortController()
+    const onSignal = () => (stop.signal.aborted ? process.exit(130) : stop.abort())
+    process.on('SIGINT', onSignal).on('SIGTERM', onSignal)
+    const bar = new ProgressBar(values.json ? io.stderr : io.stdout, 'replay')
+    const report = await withDatabase(config, log, 'replay', ({ db }) =>
+      replayDeliveries(
+        { db, scope: inScope(config), storeEnv: config.storeEnv, log },
+        selection,
+        (done, expected) => bar.show({ done, expected, requests: 0 }),
+        stop.signal,
+      ),
+    )
+    bar.end(lastWord(report))
+    if (values.json) io.stdout.write(`${JSON.stringify(report, null, 2)}\n`)
+    else tellFaults(report, io)
+    return report.failed === 0 && report.unknown.length === 0 && !stop.signal.aborted ? 0 : 1
+  },
+}
+
+function selectionOf(values: Values): Selection {
+  const { id, failed, since } = values
+  if (id === undefined && failed === undefined && since === undefined) {
+    throw new ConfigError(
+      'Say which deliveries: --failed, --since <when> or --id <n,…>. See buildkite-mirror replay --help.',
+    )
+  }
+  return {
+    ids: typeof id === 'string' ? id.split(',').map(readId) : undefined,
+    failed: failed === true,
+    since: typeof since === 'string' ? readSince(since) : undefined,
+  }
+}
+
+function readId(text: string): number {
+  const id = Number(text.trim())
+  if (Number.isSafeInteger(id) && id > 0) return id
+  throw new ConfigError(`--id names "${text}", not the id of a delivery. Write it like 17 or 17,23.`)
+}
+
+function readSince(text: string): Date {
+  const ago = parseDuration(text)
+  return ago === undefined ? parseMoment('since', text) : new Date(Date.now() - ago)
+}
+
+function lastWord({ applied, ignored, failed, pending, without_payload }: ReplayReport): string {
+  const parts = [`${count(applied)} applied`, `${count(ignored)} ignored`, `${count(failed)} failed`]
+  if (pending > 0) parts.push(`${count(pending)} left to the running service`)
+  if (without_payload > 0) parts.push(`${count(without_payload)} without a payload any more`)
+  return `replay: ${parts.join(', ')}.`
+}
+
+function tellFaults({ errors, unknown, without_payload }: ReplayReport, io: Io): void {
+  for (const [error, times] of Object.entries(errors)) io.stderr.write(`${count(times)} × ${error}\n`)
+  if (unknown.length > 0) io.stderr.write(`There is no delivery with the id ${unknown.join(', ')}.\n`)
+  if (without_payload > 0) {
+    io.stderr.write(
+      'Payloads are dropped after PAYLOAD_RETENTION_DAYS; buildkite-mirror verify --heal reads the same from REST.\n',
+    )
+  }
+}

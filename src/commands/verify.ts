@@ -1,0 +1,102 @@
+import { ConfigError } from '../errors.ts'
+import { type Finding, recordDrift } from '../reconcile/drift.ts'
+import { type VerifyReport, verifySpan } from '../reconcile/verify.ts'
+import { DAY } from '../time.ts'
+import { type Command, givenSpan, type Values } from './command.ts'
+import { type Sources, withSources } from './sources.ts'
+import { count, ProgressBar, table } from './terminal.ts'
+
+export const verify: Command = {
+  name: 'verify',
+  summary: 'compare a span of history with Buildkite, field by field',
+  about:
+    'Reads every build created in the span from the API once more, with its jobs, compares all with the mirror, both ways, and\n' +
+    'prints what differs. Writes nothing without --heal, which sets the mirror right and records what it found in sync.drift.\n' +
+    'Exit code 0 only when nothing differs, or all that did is healed. Safe beside a running service.',
+  options: {
+    from: { value: '<date>', about: 'first day or moment of created_at (default: BACKFILL_DAYS ago)' },
+    to: { value: '<date>', about: 'end, not included (default: now)' },
+    pipeline: { value: '<slug>', about: 'only this pipeline' },
+    organization: { value: '<slug>', about: 'only this organization' },
+    sample: { value: '<n>', about: 'only about n builds: pages of a hundred at random places of the span' },
+    heal: { about: 'set the mirror right' },
+    json: { about: 'print JSON' },
+  },
+  async run(values, io) {
+    const given = givenSpan(values)
+    const sample = sampleSize(values)
+    const pipeline = typeof values.pipeline === 'string' ? values.pipeline : undefined
+    const heal = values.heal === true
+    return withSources(values, io, 'verify', async (context) => {
+      const stop = new AbortController()
+      const onSignal = () => (stop.signal.aborted ? process.exit(130) : stop.abort())
+      process.on('SIGINT', onSignal).on('SIGTERM', onSignal)
+      const span = wholeSpan(given, context)
+      const reports: VerifyReport[] = []
+      for (const source of context.sources) {
+        const bar = new ProgressBar(values.json ? io.stderr : io.stdout, source.slug)
+        const onProgress = ({ builds, requests }: { builds: number; requests: number }) =>
+          bar.show({ done: builds, expected: sample, requests, rateLeft: undefined })
+        const asked = { span, pipeline, sample, heal, priority: 'absent', onProgress, signal: stop.signal } as const
+        const report = await verifySpan(context.deps, source, asked).catch((error: unknown) => {
+          if (!stop.signal.aborted) throw error
+        })
+        if (!report) {
+          bar.end(`${source.slug}: stopped.`)
+          return 1
+        }
+        if (heal) await recordDrift(context.deps.db, source.id, 'verify', report.findings, new Date())
+        bar.end(lastWord(report))
+        reports.push(report)
+      }
+      if (values.json) io.stdout.write(`${JSON.stringify(reports, null, 2)}\n`)
+      else for (const { findings } of reports) io.stdout.write(describe(findings))
+      return reports.every(({ findings }) => findings.every(({ healed }) => healed)) ? 0 : 1
+    })
+  },
+}
+
+function sampleSize({ sample }: Values): number | undefined {
+  if (typeof sample !== 'string') return undefined
+  if (/^[1-9]\d{0,8}$/.test(sample)) return Number(sample)
+  throw new ConfigError(`--sample is "${sample}", not a number of builds. Write it like 500.`)
+}
+
+function wholeSpan({ from, to }: ReturnType<typeof givenSpan>, { config }: Sources): { from: Date; to: Date } {
+  const end = to ?? new Date()
+  return { from: from ?? new Date(end.getTime() - config.backfillDays * DAY), to: end }
+}
+
+function lastWord({ organization, builds, jobs, requests, findings }: VerifyReport): string {
+  const compared = `${count(builds)} builds and ${count(jobs)} jobs compared in ${count(requests)} requests`
+  if (findings.length === 0) return `${organization}: ${compared}: no difference.`
+  const of = (wanted: Finding['kind']) => count(findings.filter(({ kind }) => kind === wanted).length)
+  const kinds = `${of('missing')} missing, ${of('different')} different, ${of('surplus')} gone from Buildkite`
+  const healed = findings.filter((finding) => finding.healed).length
+  const end = healed > 0 ? `; ${count(healed)} healed` : ''
+  return `${organization}: ${compared}: ${count(findings.length)} differences (${kinds})${end}.`
+}
+
+/** How many differences are printed; --json has them all. */
+const PRINTED = 50
+
+function describe(findings: readonly Finding[]): string {
+  if (findings.length === 0) return ''
+  const rows = findings
+    .slice(0, PRINTED)
+    .map(({ kind, build_id, job_id, columns, reason, healed }) => [
+      job_id ? 'job' : 'build',
+      job_id ?? build_id,
+      kind === 'surplus' ? `gone${reason ? ` (${reason})` : ''}` : kind,
+      columns.map(({ column, mirror, buildkite }) => `${column}: ${brief(mirror)} → ${brief(buildkite)}`).join('; '),
+      healed ? 'healed' : '',
+    ])
+  const left = findings.length - rows.length
+  const more = left > 0 ? `… and ${count(left)} more; --json prints all.\n` : ''
+  return `${table([['what', 'id', 'difference', 'mirror → Buildkite', ''], ...rows])}\n${more}`
+}
+
+function brief(value: unknown): string {
+  const text = JSON.stringify(value) ?? 'nothing'
+  return text.length > 60 ? `${text.slice(0, 59)}…` : text
+}

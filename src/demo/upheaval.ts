@@ -1,0 +1,65 @@
+import { DAY } from '../time.ts'
+import { iso } from './shapes.ts'
+import type { Truth } from './truth.ts'
+
+const acts = [
+  'rename',
+  'archive',
+  'add',
+  'hide',
+  'show',
+  'edit',
+  'delete build',
+  'delete pipeline',
+  'retention',
+] as const
+
+/** Something that people or Buildkite do without any webhook. */
+export type Upheaval = (typeof acts)[number]
+
+/** Lets one such thing happen at `at` (milliseconds since the epoch), and returns which; undefined when there was nothing to do it to. */
+export function upheave(truth: Truth, at: number): Upheaval | undefined {
+  const act = truth.random.pick(acts)
+  return perform(truth, act, at) ? act : undefined
+}
+
+function perform(truth: Truth, act: Upheaval, at: number): boolean {
+  const { random } = truth
+  const organization = random.choose(truth.organizations)
+  if (!organization) return false
+  const pipelines = truth.pipelinesOf(organization)
+  const usable = pipelines.filter((one) => !one.archived_at && !truth.hidden.has(one))
+  const pipeline = random.choose(usable)
+  const finished = truth.buildsOf(organization).filter((build) => build.finished_at !== null && !truth.alive.has(build))
+  const build = random.choose(finished)
+  switch (act) {
+    case 'add':
+      truth.addPipeline(organization, at)
+      return true
+    case 'show': {
+      const [hidden] = truth.hidden
+      return hidden !== undefined && truth.hidden.delete(hidden)
+    }
+    case 'edit':
+      if (build) Object.assign(build, { message: `Edited at ${iso(at)}`, meta_data: { edited: iso(at) } })
+      return build !== undefined
+    case 'delete build':
+      if (build) truth.deleteBuild(build)
+      return build !== undefined
+    case 'retention':
+      return expire(truth, iso(at - 30 * DAY))
+  }
+  if (!pipeline || usable.length < 2) return false
+  if (act === 'rename') truth.renamePipeline(pipeline, `${pipeline.name} II`, `${pipeline.slug}-${random.hex(4)}`)
+  else if (act === 'archive') truth.archivePipeline(pipeline, at)
+  else if (act === 'hide') truth.hidden.add(pipeline)
+  else truth.deletePipeline(pipeline)
+  return true
+}
+
+/** Removes every finished build created before `time`. */
+function expire(truth: Truth, time: string): boolean {
+  const old = truth.builds.filter((build) => build.created_at < time && !truth.alive.has(build))
+  for (const build of old) truth.deleteBuild(build)
+  return old.length > 0
+}

@@ -1,0 +1,28 @@
+import { BlockList, isIP, isIPv4 } from 'node:net'
+
+/** Addresses that share their first `prefix` bits. */
+export interface IpRange {
+  readonly address: string
+  readonly prefix: number
+}
+
+/** Reads `192.0.2.0/24`, `2001:db8::/32` or a single address; `undefined` for anything else. */
+export function parseRange(text: string): IpRange | undefined {
+  const [address = '', bits, ...more] = text.trim().split('/')
+  const longest = isIPv4(address) ? 32 : 128
+  if (isIP(address) === 0 || address.includes('%') || more.length > 0) return undefined
+  if (bits === undefined) return { address, prefix: longest }
+  return /^\d{1,3}$/.test(bits) && Number(bits) <= longest ? { address, prefix: Number(bits) } : undefined
+}
+
+/** A test for addresses: whether one lies in any of the ranges. What is no address lies in none. */
+export function withinRanges(ranges: readonly IpRange[]): (address: string) => boolean {
+  const list = new BlockList()
+  for (const { address, prefix } of ranges) list.addSubnet(address, prefix, isIPv4(address) ? 'ipv4' : 'ipv6')
+  return (given) => {
+    // A listener on both families shows a peer of IPv4 so.
+    const address = given.replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/, '')
+    const family = isIP(address)
+    return family !== 0 && list.check(address, family === 4 ? 'ipv4' : 'ipv6')
+  }
+}

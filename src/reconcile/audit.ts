@@ -1,0 +1,143 @@
+import { and, asc, desc, eq, gt, lt, max, or } from 'drizzle-orm'
+import { withLock } from '../database/locks.ts'
+import { builds, cycles, windows } from '../database/schema.ts'
+import { DAY, HOUR, MINUTE } from '../time.ts'
+import type { ReconcileDeps, Source } from './deps.ts'
+import { type Finding, recordDrift } from './drift.ts'
+import { WINDOW_BUILDS } from './spans.ts'
+import { createdIn } from './surplus.ts'
+import { type VerifyReport, verifySpan } from './verify.ts'
+import { readWatermark } from './watermark.ts'
+import { spanOf, type Window } from './windows.ts'
+
+/** How old a window's verification may become before the audit reads it again: young builds still change, old ones hardly. */
+const RECENT = 7 * DAY
+const RECENT_EVERY = DAY
+const OLD_EVERY = 7 * DAY
+/** A turn ends with its window once this much time has passed, so that the backfill gets its turn. */
+const TURN = MINUTE
+/** What the warm cycles still look at is not the audit's yet. */
+const BEHIND = 3 * HOUR
+
+/**
+ * One turn of the audit of one organization: reads windows of history again whose verification has become old, the oldest
+ * verification first, sets right what differs and records it in sync.drift. `undefined` when another process is at it.
+ * @throws BuildkiteError, StoreError; windows read until then count.
+ */
+export async function auditTurn(
+  deps: ReconcileDeps,
+  source: Source,
+  signal?: AbortSignal,
+): Promise<VerifyReport[] | undefined> {
+  const until = deps.clock() + TURN
+  const locked = await withLock(deps.db, `audit:${source.id}`, async () => {
+    await addWindows(deps, source)
+    const reports: VerifyReport[] = []
+    while (!signal?.aborted && deps.clock() < until) {
+      const window = await dueWindow(deps, source)
+      if (!window) break
+      reports.push(await auditWindow(deps, source, window, signal))
+    }
+    return reports
+  })
+  return locked.held ? locked.value : undefined
+}
+
+async function auditWindow(
+  deps: ReconcileDeps,
+  source: Source,
+  window: Window,
+  signal: AbortSignal | undefined,
+): Promise<VerifyReport> {
+  const { db, clock, log } = deps
+  const startedAt = new Date(clock())
+  const report = await verifySpan(deps, source, { span: spanOf(window), heal: true, priority: 'audit', signal })
+  const now = new Date(clock())
+  await recordDrift(db, source.id, 'audit', report.findings, now)
+  await db
+    .update(windows)
+    .set({ verified_at: report.read_at ?? startedAt })
+    .where(eq(windows.id, window.id))
+  await db.insert(cycles).values({
+    organization_id: source.id,
+    kind: 'audit',
+    watermark_from: window.created_from,
+    watermark_to: window.created_to,
+    started_at: startedAt,
+    finished_at: now,
+    requests: report.requests,
+    builds_read: report.builds,
+    ...tally(report.findings),
+  })
+  if (report.findings.length > 0) {
+    const span = `${window.created_from.toISOString()} to ${window.created_to.toISOString()}`
+    const message = `The audit found ${report.findings.length} differences among builds created from ${span}; see sync.drift.`
+    log.warn({ organization: source.slug, ...tally(report.findings) }, message)
+  }
+  return report
+}
+
+/** Findings by what was found, as the columns of sync.cycles have it. */
+export function tally(findings: readonly Finding[]) {
+  const of = (missing: boolean, job: boolean) =>
+    findings.filter(({ kind, job_id }) => (kind === 'missing') === missing && (job_id !== null) === job).length
+  return {
+    builds_missing: of(true, false),
+    builds_healed: of(false, false),
+    jobs_missing: of(true, true),
+    jobs_healed: of(false, true),
+  }
+}
+
+/** The finished window whose verification is oldest, newest window first among equals; undefined when none is due. */
+async function dueWindow({ db, clock }: ReconcileDeps, source: Source): Promise<Window | undefined> {
+  const ago = (ms: number) => new Date(clock() - ms)
+  const isRecent = gt(windows.created_to, ago(RECENT))
+  const [window] = await db
+    .select()
+    .from(windows)
+    .where(
+      and(
+        eq(windows.organization_id, source.id),
+        eq(windows.status, 'done'),
+        or(lt(windows.verified_at, ago(OLD_EVERY)), and(isRecent, lt(windows.verified_at, ago(RECENT_EVERY)))),
+      ),
+    )
+    .orderBy(asc(windows.verified_at), desc(windows.created_to))
+    .limit(1)
+  return window
+}
+
+/**
+ * Adds windows for what the cycles have covered since the backfill's end, a day or more at a time, so that the audit comes to it too.
+ * The cycles have verified it: so the windows begin as done.
+ */
+async function addWindows(deps: ReconcileDeps, source: Source): Promise<void> {
+  const { db, clock } = deps
+  const mark = await readWatermark(db, source.id)
+  if (!mark?.watermark || !mark.backfill_to) return
+  const [newest] = await db
+    .select({ to: max(windows.created_to) })
+    .from(windows)
+    .where(eq(windows.organization_id, source.id))
+  const from = new Date(Math.max(mark.backfill_to.getTime(), newest?.to?.getTime() ?? 0))
+  const to = new Date(mark.watermark.getTime() - BEHIND)
+  if (to.getTime() - from.getTime() < DAY) return
+  const total = await db.$count(builds, createdIn(source, { from, to }))
+  const parts = Math.max(1, Math.ceil(total / WINDOW_BUILDS))
+  const edge = (part: number) => new Date(from.getTime() + Math.round(((to.getTime() - from.getTime()) * part) / parts))
+  const now = new Date(clock())
+  for (let part = 0; part < parts; part++) {
+    const span = { from: edge(part), to: edge(part + 1) }
+    await db.insert(windows).values({
+      organization_id: source.id,
+      created_from: span.from,
+      created_to: span.to,
+      status: 'done',
+      builds: await db.$count(builds, createdIn(source, span)),
+      started_at: now,
+      finished_at: now,
+      verified_at: to,
+    })
+  }
+}

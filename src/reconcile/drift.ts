@@ -1,0 +1,89 @@
+import { and, inArray, isNull } from 'drizzle-orm'
+import type { Db } from '../database/connection.ts'
+import { builds, drift } from '../database/schema.ts'
+import type { ColumnDifference, Difference } from '../mirror/compare.ts'
+
+/** Who found a difference. */
+export type Finder = 'audit' | 'verify'
+
+/** A difference that was looked at twice, and what became of it. */
+export interface Finding extends Difference {
+  /** Of a surplus build: why Buildkite shows it no longer. */
+  readonly reason?: string
+  readonly healed: boolean
+}
+
+/** Values longer than this are cut: the table tells what differed, the mirror itself what is right. */
+const VALUE_CHARS = 500
+
+/**
+ * Records findings in sync.drift. One that an earlier run recorded and nobody healed since is not recorded again; healed now, its row
+ * says so.
+ */
+export async function recordDrift(
+  db: Db,
+  organization_id: string,
+  found_by: Finder,
+  findings: readonly Finding[],
+  now: Date,
+): Promise<void> {
+  for (let start = 0; start < findings.length; start += 500) {
+    await recordSome(db, organization_id, found_by, findings.slice(start, start + 500), now)
+  }
+}
+
+async function recordSome(
+  db: Db,
+  organization_id: string,
+  found_by: Finder,
+  findings: readonly Finding[],
+  now: Date,
+): Promise<void> {
+  const buildIds = [...new Set(findings.map(({ build_id }) => build_id))]
+  const open = await db
+    .select()
+    .from(drift)
+    .where(and(inArray(drift.build_id, buildIds), isNull(drift.healed_at)))
+  const known = new Map(open.map((row) => [keyOf(row), row.id]))
+  const pipelines = await pipelinesOf(db, buildIds)
+  const rows = findings
+    .filter((finding) => !known.has(keyOf(finding)))
+    .map((finding) => ({
+      organization_id,
+      pipeline_id: pipelines.get(finding.build_id) ?? null,
+      build_id: finding.build_id,
+      job_id: finding.job_id,
+      kind: finding.kind,
+      columns: finding.columns.map(({ column }) => column),
+      mirror: valuesOf(finding.columns, 'mirror'),
+      buildkite: { ...valuesOf(finding.columns, 'buildkite'), ...(finding.reason && { reason: finding.reason }) },
+      right_until: finding.right_until,
+      found_at: now,
+      found_by,
+      healed_at: finding.healed ? now : null,
+    }))
+  if (rows.length > 0) await db.insert(drift).values(rows)
+  const healed = findings.filter((finding) => finding.healed).flatMap((finding) => known.get(keyOf(finding)) ?? [])
+  if (healed.length > 0) await db.update(drift).set({ healed_at: now }).where(inArray(drift.id, healed))
+}
+
+async function pipelinesOf(db: Db, ids: readonly string[]): Promise<Map<string, string | null>> {
+  const rows = await db
+    .select({ id: builds.id, pipeline_id: builds.pipeline_id })
+    .from(builds)
+    .where(inArray(builds.id, [...ids]))
+  return new Map(rows.map(({ id, pipeline_id }) => [id, pipeline_id]))
+}
+
+function keyOf({ kind, build_id, job_id }: Pick<Difference, 'kind' | 'build_id' | 'job_id'>): string {
+  return `${kind} ${build_id} ${job_id ?? ''}`
+}
+
+function valuesOf(columns: readonly ColumnDifference[], side: 'mirror' | 'buildkite'): Record<string, unknown> {
+  return Object.fromEntries(columns.map((column) => [column.column, shortened(column[side])]))
+}
+
+function shortened(value: unknown): unknown {
+  const text = JSON.stringify(value)
+  return text !== undefined && text.length > VALUE_CHARS ? `${text.slice(0, VALUE_CHARS)}…` : value
+}

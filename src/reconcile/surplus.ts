@@ -1,0 +1,79 @@
+import { and, eq, gte, isNull, lt, lte } from 'drizzle-orm'
+import type { BuildsPage } from '../buildkite/client.ts'
+import { slugsOf } from '../buildkite/urls.ts'
+import { builds, pipelines } from '../database/schema.ts'
+import { isObject } from '../mirror/reader.ts'
+import type { ReconcileDeps, Source } from './deps.ts'
+import type { Span } from './spans.ts'
+import type { GoneReason, LostBuild, Search } from './whereabouts.ts'
+
+interface HeldBuild extends LostBuild {
+  readonly verified_at: Date | null
+}
+
+/** A build that the mirror holds and Buildkite shows no longer. */
+export interface SurplusBuild {
+  readonly build: HeldBuild
+  readonly gone: GoneReason
+  readonly at: Date
+}
+
+/** How many surplus builds one run asks for by themselves; the others stay for the next. */
+const READS = 200
+
+/** Finds, page by page of one walk, the builds that the mirror holds too many. */
+export class Surplus {
+  readonly #deps: ReconcileDeps
+  readonly #source: Source
+  readonly #search: Search
+  readonly #pipeline: string | undefined
+  /** Builds listed so far that lie below what is read whole: a later page's part of the span may hold them. */
+  #below: string[] = []
+
+  constructor(deps: ReconcileDeps, source: Source, search: Search, pipeline: string | undefined) {
+    this.#deps = deps
+    this.#source = source
+    this.#search = search
+    this.#pipeline = pipeline
+  }
+
+  /** Builds created in `span`, which is read whole with this page, that are not marked as gone and that no page listed. */
+  async of(page: BuildsPage, span: Span): Promise<SurplusBuild[]> {
+    const listed = page.value.filter(isObject)
+    const seen = new Set([...this.#below, ...listed.map(idOf)])
+    const isBelow = (build: Record<string, unknown>) => !(Date.parse(String(build.created_at)) >= span.from.getTime())
+    this.#below = [...(span.from < span.to ? [] : this.#below), ...listed.filter(isBelow).map(idOf)]
+    const found: SurplusBuild[] = []
+    for (const build of await this.#held(span, page.at)) {
+      if (seen.has(build.id)) continue
+      if (this.#search.reads >= READS) break
+      const whereabouts = await this.#search.explain(build)
+      // Listed late, or created since the page was read: the next run compares it.
+      if ('gone' in whereabouts) found.push({ build, ...whereabouts })
+    }
+    return found
+  }
+
+  async #held(span: Span, readAt: Date): Promise<HeldBuild[]> {
+    const { id, number, url, pipeline_id, created_at, verified_at } = builds
+    const rows = await this.#deps.db
+      .select({ id, number, url, pipeline_id, created_at, verified_at, slug: pipelines.slug })
+      .from(builds)
+      .leftJoin(pipelines, eq(pipelines.id, builds.pipeline_id))
+      .where(and(createdIn(this.#source, span), isNull(builds.deleted_at), lte(builds.observed_at, readAt)))
+    return rows.flatMap(({ slug: known, number: one, ...row }) => {
+      const slug = known ?? slugsOf(row.url).pipeline
+      if (one === null || !this.#deps.scope.pipeline(slug ?? '')) return []
+      return this.#pipeline === undefined || this.#pipeline === slug ? [{ ...row, number: one }] : []
+    })
+  }
+}
+
+/** The builds of the mirror of one organization that were created in a span. */
+export function createdIn(source: Source, span: Span) {
+  return and(eq(builds.organization_id, source.id), gte(builds.created_at, span.from), lt(builds.created_at, span.to))
+}
+
+function idOf({ id }: Record<string, unknown>): string {
+  return String(id).toLowerCase()
+}

@@ -1,0 +1,111 @@
+import { eq } from 'drizzle-orm'
+import type { Priority } from '../buildkite/budget.ts'
+import type { Read } from '../buildkite/client.ts'
+import { slugsOf } from '../buildkite/urls.ts'
+import { pipelines } from '../database/schema.ts'
+import { isObject } from '../mirror/reader.ts'
+import { DAY } from '../time.ts'
+import type { ReconcileDeps, Source } from './deps.ts'
+import { refreshPipelines } from './pipelines.ts'
+
+/** A build of the mirror that no list shows. */
+export interface LostBuild {
+  readonly id: string
+  readonly number: number
+  readonly url: string | null
+  readonly pipeline_id: string | null
+  readonly created_at: Date | null
+}
+
+/** Why Buildkite shows a build no longer, as far as its API lets one tell. Each has its evidence in {@link Search}. */
+export type GoneReason = 'deleted' | 'retention' | 'pipeline_not_listed' | 'hidden'
+
+/** The build itself as Buildkite shows it now, or why it does not. */
+export type Whereabouts = { readonly read: Read<unknown> } | { readonly gone: GoneReason; readonly at: Date }
+
+/** The shortest retention of any plan (reference B7): whatever goes earlier was deleted by somebody. */
+const SHORTEST_RETENTION = 30 * DAY
+
+/** Looks for lost builds of one organization, one after the other, and remembers what it learned of the whole. */
+export class Search {
+  /** Requests so far. */
+  requests = 0
+  /** Builds asked for one by one. */
+  reads = 0
+  readonly #deps: ReconcileDeps
+  readonly #source: Source
+  readonly #priority: Priority
+  readonly #signal: AbortSignal | undefined
+  #pipelinesRefreshed: boolean
+  /** The oldest moment before which Buildkite is known to list builds, and the newest before which it lists none. */
+  #someBefore = Number.POSITIVE_INFINITY
+  #noneBefore = Number.NEGATIVE_INFINITY
+
+  /** With `refresh` the pipelines are read again before a build counts as gone; without, nothing is written. */
+  constructor(
+    deps: ReconcileDeps,
+    source: Source,
+    priority: Priority,
+    { refresh, signal }: { refresh: boolean; signal?: AbortSignal | undefined },
+  ) {
+    this.#deps = deps
+    this.#source = source
+    this.#priority = priority
+    this.#signal = signal
+    this.#pipelinesRefreshed = !refresh
+  }
+
+  /** Asks for one build under the slug that its pipeline has. @throws BuildkiteError when it cannot be asked for just now. */
+  async find(build: LostBuild, slug: string): Promise<Whereabouts> {
+    const at = new Date(this.#deps.clock())
+    this.requests += 1
+    this.reads += 1
+    const { client, slug: organization } = this.#source
+    const read = await client.build(organization, slug, build.number, this.#priority, this.#signal)
+    // A pipeline deleted and made anew under its old slug counts from 1 again: the same URL, another build.
+    if (read && isObject(read.value) && read.value.id === build.id) return { read }
+    const pipeline = await this.#pipelineOf(build)
+    // A renamed pipeline's builds answer 404 under the old slug.
+    if (pipeline.slug !== null && pipeline.slug !== slug) return this.find(build, pipeline.slug)
+    if (pipeline.gone) return { gone: pipeline.gone, at }
+    return { gone: (await this.#outlived(build)) ? 'retention' : 'deleted', at }
+  }
+
+  /**
+   * Tells of a build that a complete list lacks, without asking for the build where what is gone with it tells enough: retention and
+   * deleted pipelines take builds by the thousand.
+   */
+  async explain(build: LostBuild): Promise<Whereabouts> {
+    const at = new Date(this.#deps.clock())
+    const pipeline = await this.#pipelineOf(build)
+    if (pipeline.gone) return { gone: pipeline.gone, at }
+    if (await this.#outlived(build)) return { gone: 'retention', at }
+    const slug = pipeline.slug ?? slugsOf(build.url).pipeline
+    return slug === undefined ? { gone: 'deleted', at } : this.find(build, slug)
+  }
+
+  /** Whether the build is old enough for retention to have taken it, and nothing as old is listed. */
+  async #outlived({ created_at }: LostBuild): Promise<boolean> {
+    if (!created_at || created_at.getTime() > this.#deps.clock() - SHORTEST_RETENTION) return false
+    const moment = created_at.getTime() + 1
+    if (moment >= this.#someBefore) return false
+    if (moment <= this.#noneBefore) return true
+    this.requests += 1
+    const { client, slug } = this.#source
+    const some = await client.hasBuildsBefore(slug, new Date(moment), this.#priority, this.#signal)
+    if (some) this.#someBefore = moment
+    else this.#noneBefore = moment
+    return !some
+  }
+
+  async #pipelineOf({ pipeline_id }: LostBuild): Promise<{ slug: string | null; gone: GoneReason | undefined }> {
+    if (pipeline_id === null) return { slug: null, gone: undefined }
+    if (!this.#pipelinesRefreshed) {
+      this.#pipelinesRefreshed = true
+      this.requests += (await refreshPipelines(this.#deps, this.#source, this.#signal)).requests
+    }
+    const [row] = await this.#deps.db.select().from(pipelines).where(eq(pipelines.id, pipeline_id))
+    if (!row?.deleted_at) return { slug: row?.slug ?? null, gone: undefined }
+    return { slug: row.slug, gone: row.deleted_reason === 'hidden' ? 'hidden' : 'pipeline_not_listed' }
+  }
+}

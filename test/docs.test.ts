@@ -1,0 +1,34 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+
+const root = new URL('../', import.meta.url)
+const read = (path: string) => readFileSync(new URL(path, root), 'utf8')
+
+/** Each `test/….test.ts` in a row of the table, with the title that follows it up to the cell's or the part's end. */
+function namedTests(markdown: string): { path: string; title: string | undefined }[] {
+  const cells = markdown.matchAll(/`(test\/[\w/-]+\.test\.ts)`(?:: ([^|;]+))?/g)
+  return [...cells].map(([, path = '', title]) => ({ path, title: title?.trim() }))
+}
+
+describe('docs/failure-modes.md', () => {
+  const named = namedTests(read('docs/failure-modes.md'))
+
+  it('names tests that exist, in their words', () => {
+    expect(named.length).toBeGreaterThan(25)
+    const wrong = named.filter(({ path, title }) => {
+      if (!existsSync(new URL(path, root))) return true
+      return title !== undefined && !read(path).includes(title)
+    })
+    expect(wrong).toEqual([])
+  })
+})
+
+describe('README.md', () => {
+  it('names every command', () => {
+    const commands = readdirSync(new URL('src/commands', root))
+      .filter((file) => /export const \w+: Command = \{/.test(read(`src/commands/${file}`)))
+      .map((file) => file.replace('.ts', ''))
+    expect(commands.length).toBeGreaterThan(7)
+    expect(commands.filter((name) => !read('README.md').includes(`| \`${name}\` |`))).toEqual([])
+  })
+})

@@ -1,0 +1,130 @@
+import { asc, eq } from 'drizzle-orm'
+import { afterEach, describe, expect, it } from 'vitest'
+import { build_attempts, builds, jobs } from '../../src/database/schema.ts'
+import { retryFailed, unblock } from '../../src/demo/interventions.ts'
+import { calmMix } from '../../src/demo/mix.ts'
+import type { Build } from '../../src/demo/shapes.ts'
+import type { SimulationOptions } from '../../src/demo/simulation.ts'
+import { reconcileOnce } from '../../src/reconcile/cycle.ts'
+import { refreshPipelines } from '../../src/reconcile/pipelines.ts'
+import { DAY, HOUR, MINUTE } from '../../src/time.ts'
+import { openScene, type Scene } from './scene.ts'
+
+// No webhook ever comes in this file: whatever the mirror knows, a cycle has found.
+
+let scene: Scene
+
+afterEach(() => scene.close())
+
+async function open(history: { builds: number; days: number; jobs?: number }, options: SimulationOptions = {}) {
+  scene = await openScene(options)
+  await scene.complete(history)
+}
+
+const cycle = () => reconcileOnce(scene.deps, scene.source)
+const now = () => scene.simulation.clock.now()
+
+/** Puts aside what a build looked like, to tell later whether it has changed. */
+function remember(): () => number {
+  const seen = new Map(scene.simulation.truth.builds.map((build) => [build.id, JSON.stringify(build)]))
+  return () => scene.simulation.truth.builds.filter((build) => seen.get(build.id) !== JSON.stringify(build)).length
+}
+
+describe('an outage of all webhooks', () => {
+  it.each([
+    ['minutes', 40, 5 * MINUTE],
+    ['hours', 330, 4 * HOUR],
+    ['days', 740, 3 * DAY],
+  ])('of %s heals in one cycle of at most ceil(changed builds / 100) + 3 list requests', async (_, played, lasted) => {
+    await open({ builds: 600, days: 60, jobs: 4 }, { stepMs: [5, 60] })
+    const { truth, mix } = scene.simulation
+    const changed = remember()
+    const old = truth.builds.filter(({ state, blocked }) => state === 'failed' && !blocked).slice(0, 25)
+    for (const build of old) retryFailed(truth, build, now(), mix)
+    await scene.simulation.play({ builds: played, jobs: 4 })
+    scene.simulation.clock.pass(lasted)
+    for (let i = 0; i < 8; i++) scene.simulation.startBuild()
+    scene.simulation.step(10)
+    scene.simulation.clock.pass(MINUTE)
+    scene.api.forget()
+    const report = await cycle()
+    expect(changed()).toBeGreaterThan(played)
+    expect(scene.api.count('builds')).toBeLessThanOrEqual(Math.ceil(changed() / 100) + 3)
+    expect(report?.builds_missing).toBeGreaterThanOrEqual(played)
+    await refreshPipelines(scene.deps, scene.source)
+    expect(await scene.differences()).toEqual([])
+  })
+})
+
+describe('a build that runs again, with all webhooks dropped', () => {
+  const attemptsOf = ({ id }: Build) =>
+    scene.database.db
+      .select()
+      .from(build_attempts)
+      .where(eq(build_attempts.build_id, id))
+      .orderBy(asc(build_attempts.finished_at))
+  const stateOf = async ({ id }: Build) => {
+    const [row] = await scene.database.db.select().from(builds).where(eq(builds.id, id))
+    return row && { state: row.state, blocked: row.blocked, finished_at: row.finished_at?.toISOString() ?? null }
+  }
+  const shown = ({ state, blocked, finished_at }: Build) => ({ state, blocked, finished_at })
+
+  it.each([0, 1])(
+    'because it was retried: both attempts stay, its jobs are linked (finish kept: %d)',
+    async (keepFinish) => {
+      await open({ builds: 0, days: 1 }, { mix: { ...calmMix, fail: 1, keepFinish }, agents: 20 })
+      const { truth, clock } = scene.simulation
+      const build = scene.simulation.startBuild({ jobs: 5 })
+      while (!build.finished_at) scene.simulation.step()
+      const first = build.finished_at
+      clock.pass(HOUR)
+      await cycle()
+      expect(await attemptsOf(build)).toMatchObject([{ state: 'failed', finished_at: new Date(first) }])
+      scene.simulation.mix.fail = 0
+      retryFailed(truth, build, now(), { ...calmMix, keepFinish })
+      clock.pass(MINUTE)
+      await cycle()
+      expect(await stateOf(build)).toEqual(shown(build))
+      expect(await stateOf(build)).toMatchObject({ state: 'running' })
+      while (truth.alive.size > 0) scene.simulation.step()
+      clock.pass(HOUR)
+      await cycle()
+      expect(await stateOf(build)).toEqual(shown(build))
+      expect(await attemptsOf(build)).toMatchObject([
+        { state: 'failed', finished_at: new Date(first) },
+        { state: 'passed', finished_at: new Date(build.finished_at ?? 0) },
+      ])
+      const rows = await scene.database.db.select().from(jobs).where(eq(jobs.build_id, build.id))
+      const retried = rows.filter((job) => job.retried)
+      expect(retried.length).toBeGreaterThan(0)
+      for (const { id, retried_in_job_id } of retried) {
+        const retry = rows.find((job) => job.id === retried_in_job_id)
+        expect(retry).toMatchObject({ retry_source_job_id: id, state: 'passed' })
+      }
+    },
+  )
+
+  it('because it was unblocked after weeks: the pause is its first attempt', async () => {
+    await open({ builds: 0, days: 1 }, { mix: { ...calmMix, block: 1 } })
+    const { truth, clock } = scene.simulation
+    const build = scene.simulation.startBuild({ jobs: 6 })
+    while (!build.blocked) scene.simulation.step()
+    clock.pass(HOUR)
+    await cycle()
+    expect(await attemptsOf(build)).toMatchObject([{ blocked: true }])
+    clock.pass(20 * DAY)
+    await cycle()
+    unblock(truth, build, now(), calmMix)
+    clock.pass(MINUTE)
+    await cycle()
+    expect(await stateOf(build)).toEqual(shown(build))
+    while (truth.alive.size > 0) scene.simulation.step()
+    clock.pass(MINUTE)
+    await cycle()
+    expect(await stateOf(build)).toEqual(shown(build))
+    expect(await attemptsOf(build)).toMatchObject([
+      { blocked: true, state: 'passed' },
+      { blocked: false, state: 'passed', finished_at: new Date(build.finished_at ?? 0) },
+    ])
+  })
+})
