@@ -1,4 +1,5 @@
-import { and, eq, inArray, isNull, sql } from 'drizzle-orm'
+import { and, asc, eq, inArray, isNull, type SQL, sql } from 'drizzle-orm'
+import type { PgTable, PgUpdateSetSource } from 'drizzle-orm/pg-core'
 import type { Transaction } from '../database/connection.ts'
 import { agents, builds, organization_slugs, organizations, pipeline_slugs, pipelines } from '../database/schema.ts'
 import type { Observations, OrganizationRow, PipelineRow } from './observation.ts'
@@ -103,10 +104,7 @@ export async function adoptByOrganizations(
     const set = { organization_id: id, changed_at: now }
     for (const table of [pipelines, builds, agents]) {
       const here = sql`split_part(${table.url}, '/organizations/', 2) like ${`${escapeLike(slug)}/%`}`
-      await tx
-        .update(table)
-        .set(set)
-        .where(and(isNull(table.organization_id), here))
+      await updateInOrder(tx, table, set, and(isNull(table.organization_id), here))
     }
   }
 }
@@ -116,11 +114,27 @@ export async function adoptByPipelines(tx: Transaction, fresh: readonly Pipeline
   for (const { id, slug, organization_id } of fresh) {
     if (!slug || !organization_id) continue
     const here = sql`split_part(${builds.url}, '/pipelines/', 2) like ${`${escapeLike(slug)}/%`}`
-    await tx
-      .update(builds)
-      .set({ pipeline_id: id, changed_at: now })
-      .where(and(isNull(builds.pipeline_id), eq(builds.organization_id, organization_id), here))
+    const orphans = and(isNull(builds.pipeline_id), eq(builds.organization_id, organization_id), here)
+    await updateInOrder(tx, builds, { pipeline_id: id, changed_at: now }, orphans)
   }
+}
+
+/** Locks rows in the order of their ids, as every merge does, before it updates them: in the order of a scan they would deadlock. */
+async function updateInOrder<Table extends typeof pipelines | typeof builds | typeof agents>(
+  tx: Transaction,
+  table: Table,
+  set: PgUpdateSetSource<Table>,
+  where: SQL | undefined,
+): Promise<void> {
+  const locked = tx.$with('locked').as(
+    tx
+      .select({ id: table.id })
+      .from(table as PgTable)
+      .where(where)
+      .orderBy(asc(table.id))
+      .for('update'),
+  )
+  await tx.with(locked).update(table).set(set).from(locked).where(eq(table.id, locked.id))
 }
 
 function distinct(values: readonly (string | undefined)[]): string[] {

@@ -14,6 +14,7 @@ import { applyObservations, markDeleted } from '../../src/mirror/apply.ts'
 import { combine } from '../../src/mirror/observation.ts'
 import { observeBuilds, observeOrganizations, observePipelines, observeWebhook } from '../../src/mirror/observe.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { until } from '../support/until.ts'
 import { at, base, buildPayload, ids, jobPayload, organizationPayload, pipelinePayload } from './payloads.ts'
 
 const options = { storeEnv: false }
@@ -142,6 +143,23 @@ describe('applying observations', () => {
     )
     expect(last.length).toBeGreaterThan(0)
     expect(last.every(({ tag }) => tag === 't7')).toBe(true)
+  })
+
+  it('locks what it adopts in the order of the ids, as every merge does, so that they cannot deadlock', async () => {
+    const [low, high] = ['0190a1b2-0000-7000-8000-00000000000a', '0190a1b2-0000-7000-8000-00000000000b']
+    for (const id of [high, low]) await apply(observePipelines([pipelinePayload({ id })], at(10), options))
+    const lock = (id: string) => sql`select 1 from ${pipelines} where id = ${id} for update nowait`
+    const waiting = sql`select 1 from pg_locks join pg_stat_activity using (pid) where not granted and datname = current_database()`
+    const adoption = await database.db.transaction(async (tx) => {
+      await tx.execute(lock(low))
+      const adopting = apply(observeOrganizations([organizationPayload()], at(11)))
+      await until(async () => (await database.db.execute(waiting)).rows.length, 'the adoption waits for the lower row')
+      await tx.execute(lock(high))
+      return { adopting }
+    })
+    await adoption.adopting
+    const adopted = await database.db.select().from(pipelines)
+    expect(adopted.map(({ organization_id }) => organization_id)).toEqual([ids.organization, ids.organization])
   })
 
   it('stores payloads with hostile values, keeping what fits no column', async () => {
