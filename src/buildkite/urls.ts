@@ -28,10 +28,12 @@ export function slugsOf(url: unknown): Slugs {
   }
 }
 
+/** A part that is no percent-encoding, or of a NUL, which Postgres takes in no text, stays as it is written. */
 function decoded(part: string | undefined): string | undefined {
   if (part === undefined) return undefined
   try {
-    return decodeURIComponent(part)
+    const text = decodeURIComponent(part)
+    return text.includes('\0') ? part : text
   } catch {
     return part
   }

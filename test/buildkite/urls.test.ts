@@ -17,7 +17,8 @@ describe('slugsOf', () => {
     expect(slugsOf(url)).toEqual({ organization, pipeline, number })
   })
 
-  it('keeps a badly encoded slug as it stands', () => {
+  it('keeps a badly encoded slug as it stands, and a NUL encoded', () => {
     expect(slugsOf('https://buildkite.com/acme/we%b').pipeline).toBe('we%b')
+    expect(slugsOf('https://buildkite.com/acme/we%00b')).toMatchObject({ organization: 'acme', pipeline: 'we%00b' })
   })
 })

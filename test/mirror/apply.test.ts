@@ -164,6 +164,7 @@ describe('applying observations', () => {
 
   it('stores payloads with hostile values, keeping what fits no column', async () => {
     const hostile = {
+      url: `${base}/pipelines/app%00/builds/7`,
       number: 2 ** 60,
       message: 'a\0b\ud800',
       branch: 'b'.repeat(100_000),
