@@ -171,6 +171,8 @@ export const builds = buildkite.table(
     index('builds_changed_at').on(t.changed_at),
     index('builds_branch').on(t.branch, t.created_at),
     index('builds_commit').on(t.commit),
+    index('builds_rebuilt_from_id').on(t.rebuilt_from_id).where(isNotNull(t.rebuilt_from_id)),
+    index('builds_triggered_from_build_id').on(t.triggered_from_build_id).where(isNotNull(t.triggered_from_build_id)),
     // What the hot cycle asks for by name: builds still open, and builds that a webhook changed since REST last saw them.
     index('builds_open')
       .on(t.organization_id, t.created_at)
@@ -284,6 +286,10 @@ export const jobs = buildkite.table(
     index('jobs_changed_at').on(t.changed_at),
     index('jobs_agent_id').on(t.agent_id).where(isNotNull(t.agent_id)),
     index('jobs_retried_in_job_id').on(t.retried_in_job_id).where(isNotNull(t.retried_in_job_id)),
+    // What the views ask for: the tries that failed, the parts of a parallel step, the gates.
+    index('jobs_failed').on(t.finished_at).where(sql`${t.state} in ('failed', 'timed_out', 'expired')`),
+    index('jobs_parallel').on(t.build_id).where(sql`${t.parallel_group_total} > 1`),
+    index('jobs_manual').on(t.created_at).where(sql`${t.type} = 'manual'`),
     index('jobs_triggered_build_id').on(t.triggered_build_id).where(isNotNull(t.triggered_build_id)),
   ],
 )

@@ -1,0 +1,221 @@
+import { sql } from 'drizzle-orm'
+import { boolean, index, integer, jsonb, primaryKey, text, timestamp, uniqueIndex, uuid } from 'drizzle-orm/pg-core'
+import { buildkite, sync } from './schema.ts'
+
+// Small lists that Buildkite tells by REST alone. Each is read whole and replaces what was there; what it no longer holds is marked.
+
+const time = () => timestamp({ withTimezone: true, precision: 3, mode: 'date' })
+
+/** What every row of a dimension says of itself. */
+const listed = () => ({
+  organization_id: uuid().notNull(),
+  extra: jsonb().$type<Record<string, unknown>>().notNull().default({}),
+  first_seen_at: time().notNull(),
+  changed_at: time().notNull(),
+  deleted_at: time(),
+})
+
+const createdBy = () => ({
+  created_by_id: uuid(),
+  created_by_name: text(),
+  created_by_email: text(),
+})
+
+export const clusters = buildkite.table('clusters', {
+  id: uuid().primaryKey(),
+  graphql_id: text(),
+  name: text(),
+  description: text(),
+  emoji: text(),
+  color: text(),
+  default_queue_id: uuid(),
+  url: text(),
+  web_url: text(),
+  created_at: time(),
+  ...createdBy(),
+  ...listed(),
+})
+
+export const cluster_queues = buildkite.table(
+  'cluster_queues',
+  {
+    id: uuid().primaryKey(),
+    cluster_id: uuid().notNull(),
+    graphql_id: text(),
+    key: text(),
+    description: text(),
+    dispatch_paused: boolean(),
+    dispatch_paused_at: time(),
+    dispatch_paused_note: text(),
+    url: text(),
+    web_url: text(),
+    created_at: time(),
+    ...createdBy(),
+    ...listed(),
+  },
+  (t) => [index('cluster_queues_cluster_id').on(t.cluster_id)],
+)
+
+export const teams = buildkite.table('teams', {
+  id: uuid().primaryKey(),
+  graphql_id: text(),
+  name: text(),
+  slug: text(),
+  description: text(),
+  privacy: text(),
+  default: boolean(),
+  created_at: time(),
+  ...createdBy(),
+  ...listed(),
+})
+
+export const team_members = buildkite.table(
+  'team_members',
+  {
+    team_id: uuid().notNull(),
+    user_id: uuid().notNull(),
+    user_name: text(),
+    role: text(),
+    created_at: time(),
+    ...listed(),
+  },
+  (t) => [primaryKey({ columns: [t.team_id, t.user_id] }), index('team_members_user_id').on(t.user_id)],
+)
+
+export const team_pipelines = buildkite.table(
+  'team_pipelines',
+  {
+    team_id: uuid().notNull(),
+    pipeline_id: uuid().notNull(),
+    access_level: text(),
+    created_at: time(),
+    ...listed(),
+  },
+  (t) => [primaryKey({ columns: [t.team_id, t.pipeline_id] }), index('team_pipelines_pipeline_id').on(t.pipeline_id)],
+)
+
+export const members = buildkite.table(
+  'members',
+  {
+    id: uuid().notNull(),
+    name: text(),
+    email: text(),
+    role: text(),
+    sso_mode: text(),
+    ...listed(),
+  },
+  (t) => [primaryKey({ columns: [t.organization_id, t.id] })],
+)
+
+export const pipeline_schedules = buildkite.table(
+  'pipeline_schedules',
+  {
+    id: uuid().primaryKey(),
+    pipeline_id: uuid().notNull(),
+    graphql_id: text(),
+    label: text(),
+    cronline: text(),
+    message: text(),
+    commit: text(),
+    branch: text(),
+    enabled: boolean(),
+    next_build_at: time(),
+    failed_at: time(),
+    failed_message: text(),
+    url: text(),
+    created_at: time(),
+    ...createdBy(),
+    ...listed(),
+  },
+  (t) => [index('pipeline_schedules_pipeline_id').on(t.pipeline_id)],
+)
+
+/** Annotations and artifacts, one list a build: fetched only where STORE_ANNOTATIONS or STORE_ARTIFACTS ask for them. */
+export const annotations = buildkite.table(
+  'annotations',
+  {
+    id: uuid().primaryKey(),
+    build_id: uuid().notNull(),
+    context: text(),
+    style: text(),
+    body_html: text(),
+    created_at: time(),
+    updated_at: time(),
+    ...listed(),
+  },
+  (t) => [index('annotations_build_id').on(t.build_id)],
+)
+
+export const artifacts = buildkite.table(
+  'artifacts',
+  {
+    id: uuid().primaryKey(),
+    build_id: uuid().notNull(),
+    job_id: uuid(),
+    state: text(),
+    path: text(),
+    dirname: text(),
+    filename: text(),
+    mime_type: text(),
+    file_size: text(),
+    sha1sum: text(),
+    ...listed(),
+  },
+  (t) => [index('artifacts_build_id').on(t.build_id), index('artifacts_job_id').on(t.job_id)],
+)
+
+/** People, put together from everywhere they appear: creators, authors, unblockers, members. */
+export const users = buildkite.table(
+  'users',
+  {
+    key: text().primaryKey(),
+    id: uuid(),
+    name: text(),
+    email: text(),
+    emails: text().array().notNull(),
+    usernames: text().array().notNull(),
+    is_member: boolean().notNull(),
+    last_seen_at: time(),
+    changed_at: time().notNull(),
+  },
+  (t) => [
+    uniqueIndex('users_id').on(t.id).where(sql`${t.id} is not null`),
+    index('users_emails').using('gin', t.emails),
+  ],
+)
+
+/** Every way in which a person was seen, from which `users` is put together. */
+export const sightings = sync.table(
+  'sightings',
+  {
+    id: uuid(),
+    email: text(),
+    username: text(),
+    name: text(),
+    last_seen_at: time(),
+  },
+  (t) => [
+    uniqueIndex('sightings_person').on(
+      sql`(coalesce(${t.id}::text, ''))`,
+      sql`(coalesce(${t.email}, ''))`,
+      sql`(coalesce(${t.username}, ''))`,
+    ),
+  ],
+)
+
+export type DimensionStatus = 'read' | 'missing_scope' | 'refused' | 'off'
+
+/** How each list of an organization was last read. */
+export const dimensions = sync.table(
+  'dimensions',
+  {
+    organization_id: uuid().notNull(),
+    name: text().notNull(),
+    status: text().$type<DimensionStatus>().notNull(),
+    rows: integer(),
+    read_at: time(),
+    error: text(),
+    updated_at: time().notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.organization_id, t.name] })],
+)
