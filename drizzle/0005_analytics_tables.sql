@@ -218,8 +218,11 @@ CREATE INDEX "team_members_user_id" ON "buildkite"."team_members" USING btree ("
 CREATE INDEX "team_pipelines_pipeline_id" ON "buildkite"."team_pipelines" USING btree ("pipeline_id");--> statement-breakpoint
 CREATE UNIQUE INDEX "users_id" ON "buildkite"."users" USING btree ("id") WHERE "buildkite"."users"."id" is not null;--> statement-breakpoint
 CREATE INDEX "users_emails" ON "buildkite"."users" USING gin ("emails");--> statement-breakpoint
+CREATE INDEX "builds_finished_day" ON "buildkite"."builds" USING btree ((("finished_at" at time zone 'UTC')::date));--> statement-breakpoint
+CREATE INDEX "builds_created_day" ON "buildkite"."builds" USING btree ((("created_at" at time zone 'UTC')::date));--> statement-breakpoint
 CREATE INDEX "builds_rebuilt_from_id" ON "buildkite"."builds" USING btree ("rebuilt_from_id") WHERE "buildkite"."builds"."rebuilt_from_id" is not null;--> statement-breakpoint
 CREATE INDEX "builds_triggered_from_build_id" ON "buildkite"."builds" USING btree ("triggered_from_build_id") WHERE "buildkite"."builds"."triggered_from_build_id" is not null;--> statement-breakpoint
+CREATE INDEX "jobs_started_at" ON "buildkite"."jobs" USING btree ("started_at");--> statement-breakpoint
 CREATE INDEX "jobs_failed" ON "buildkite"."jobs" USING btree ("finished_at") WHERE "buildkite"."jobs"."state" in ('failed', 'timed_out', 'expired');--> statement-breakpoint
 CREATE INDEX "jobs_parallel" ON "buildkite"."jobs" USING btree ("build_id") WHERE "buildkite"."jobs"."parallel_group_total" > 1;--> statement-breakpoint
 CREATE INDEX "jobs_manual" ON "buildkite"."jobs" USING btree ("created_at") WHERE "buildkite"."jobs"."type" = 'manual';
