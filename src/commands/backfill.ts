@@ -1,4 +1,5 @@
 import type { LimitsSeen } from '../buildkite/limits.ts'
+import { refreshRollups } from '../mirror/rollups.ts'
 import { type BackfillProgress, backfillSpan } from '../reconcile/backfill.ts'
 import { refreshPipelines } from '../reconcile/pipelines.ts'
 import { DAY } from '../time.ts'
@@ -41,6 +42,7 @@ export const backfill: Command = {
         if (result) results.push(result)
         bar.end(lastWord(source.slug, result))
       }
+      await refreshRollups(context.deps.db, stop.signal)
       if (values.json) io.stdout.write(`${JSON.stringify(results, null, 2)}\n`)
       return results.length === context.sources.length && results.every(({ done }) => done) ? 0 : 1
     })

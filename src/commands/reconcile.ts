@@ -1,3 +1,4 @@
+import { refreshRollups } from '../mirror/rollups.ts'
 import { type CycleReport, reconcileOnce } from '../reconcile/cycle.ts'
 import { refreshPipelines } from '../reconcile/pipelines.ts'
 import type { Command } from './command.ts'
@@ -23,6 +24,7 @@ export const reconcile: Command = {
         if (report) reports.push(report)
         else io.stderr.write(`${source.slug}: a cycle is running already, in the service or another command.\n`)
       }
+      await refreshRollups(deps.db)
       if (values.json) io.stdout.write(`${JSON.stringify(reports, null, 2)}\n`)
       else if (reports.length > 0) io.stdout.write(`${describe(reports)}\n`)
       return reports.length === sources.length ? 0 : 1

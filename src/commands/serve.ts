@@ -12,6 +12,7 @@ import { buildPrivateApp } from '../http/private.ts'
 import { buildPublicApp } from '../http/public.ts'
 import { readStatus } from '../http/status.ts'
 import { createLog, type Log } from '../log.ts'
+import { startRollups } from '../mirror/rollups.ts'
 import { openQueues, type Queues, type RunningWorker } from '../queue/queues.ts'
 import { type Reconciler, startReconciler } from '../reconcile/reconciler.ts'
 import { coverage } from '../reconcile/status.ts'
@@ -169,6 +170,8 @@ function startWorkers({ config, log, database, queues, meters, workers }: Parts,
   const { payloadRetentionDays } = config
   const sweeper = startSweeper({ db: database.db, queues, payloadRetentionDays, log, on: meters.on })
   shutdown.add('the sweeper', (ms) => sweeper.stop(ms), 3 * SECOND)
+  const rollups = startRollups(database.db, log)
+  shutdown.add('the sums of analytics', (ms) => rollups.stop(ms), 3 * SECOND)
 }
 
 function startReconciling(parts: Parts, shutdown: Shutdown): void {
