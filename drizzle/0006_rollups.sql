@@ -36,8 +36,8 @@ end;
 comment on function analytics.job_result is 'How a job ended. passed (also a gate that was unblocked); soft_failed: it failed and was allowed to; failed: its command failed; infra_lost: it failed for want of its machine (signal_reason other than cancel: agent_stop, agent_refused, process_run_error, ...; or exit status -1 without a reason); timed_out: ran too long; expired: no agent took it; canceled; broken: its conditions kept it from running, or what it waited for failed; skipped. Null while it is open.';
 
 create function analytics.queue_of(rules text[]) returns text
-language sql immutable parallel safe
-return (select substring(rule from 7) from unnest(rules) as rule where rule like 'queue=%' limit 1);
+language sql stable parallel safe -- stable, as array_to_string is: so it is written out where it is called
+return substring(array_to_string(rules, E'\n') from '(?:^|\n)queue=([^\n]*)');
 comment on function analytics.queue_of is 'The queue that a job''s agent query rules (or an agent''s meta-data) name: deploy of {queue=deploy,os=linux}. Null when they name none.';
 
 create function analytics.job_name(name text, label text, step_key text, command text) returns text
@@ -220,7 +220,10 @@ create trigger mark_days_of_changed_builds after update on buildkite.builds
 
 -- Making them anew --------------------------------------------------------------------------------------------------------------
 
-create function sync.refresh_day(which date) returns void language plpgsql as $$
+create function sync.refresh_day(which date) returns void language plpgsql
+set jit = off -- compiling this takes longer than running it
+set work_mem = '32MB'
+as $$
 declare
   day_start constant timestamptz := which::timestamp at time zone 'UTC';
   day_end constant timestamptz := (which + 1)::timestamp at time zone 'UTC';
@@ -331,7 +334,7 @@ declare
   stale date;
   began constant timestamptz := clock_timestamp();
 begin
-  if not pg_try_advisory_xact_lock(hashtextextended('buildkite-mirror rollups ' || current_database(), 0)) then
+  if not pg_try_advisory_xact_lock(hashtextextended('buildkite-mirror rollups', 0)) then
     return 0;
   end if;
   select max(day) into stale from sync.stale_days;
@@ -353,7 +356,7 @@ declare
   since timestamptz;
   people integer;
 begin
-  if not pg_try_advisory_xact_lock(hashtextextended('buildkite-mirror users ' || current_database(), 0)) then
+  if not pg_try_advisory_xact_lock(hashtextextended('buildkite-mirror users', 0)) then
     return 0;
   end if;
   -- Ten minutes back, for transactions that were open then: to see the same person twice changes nothing.
