@@ -49,6 +49,8 @@ describe.each(testQueueBackends())('the reconciler, with its queue on %s', (back
         pipelinesInclude: [],
         pipelinesExclude: [],
         storeEnv: false,
+        storeAnnotations: false,
+        storeArtifacts: false,
         backfillDays: 30,
         reconcileIntervalMs: SECOND,
         ...config,
