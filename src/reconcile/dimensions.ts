@@ -35,8 +35,8 @@ export interface DimensionsReport {
   readonly lists: readonly { name: string; status: Outcome['status'] }[]
   /** Rows that were new, different or gone; of agents, whom webhooks tell of too, nothing is counted. */
   readonly changed: number
-  /** Builds whose annotations or artifacts were read. */
-  readonly builds: number
+  /** Lists of annotations or artifacts that were read, one a build. */
+  readonly build_lists: number
 }
 
 /**
@@ -83,9 +83,9 @@ class Turn {
         failure ??= error
       }
     }
-    const builds = await readBuildLists(this.#deps, this.#source, () => this.#isOver(), this.#signal)
+    const build_lists = await readBuildLists(this.#deps, this.#source, () => this.#isOver(), this.#signal)
     if (failure) throw failure
-    return { lists: asked, changed: this.#changed, builds }
+    return { lists: asked, changed: this.#changed, build_lists }
   }
 
   #isOver(): boolean {
