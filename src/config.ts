@@ -168,6 +168,8 @@ const environment = z.object({
   API_BUDGET_SHARE: number(0.5, (n) => n > 0 && n <= 1, 'Use a share above 0 and up to 1, such as 0.5.'),
   PAYLOAD_RETENTION_DAYS: number(7, (n) => n >= 0 && n <= 36_500, 'Use a number of days from 0 to 36500.'),
   STORE_ENV: flag(false),
+  STORE_ANNOTATIONS: flag(false),
+  STORE_ARTIFACTS: flag(false),
   ROLES: roles,
   LOG_LEVEL: oneOf(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], 'info'),
 })
@@ -221,6 +223,16 @@ export const settings: readonly (Setting & { name: keyof z.input<typeof environm
   { name: 'API_BUDGET_SHARE', about: "Share of Buildkite's rate limits that the mirror may use", default: '0.5' },
   { name: 'PAYLOAD_RETENTION_DAYS', about: 'How long applied webhook payloads are kept', default: '7' },
   { name: 'STORE_ENV', about: 'Keep env, pipeline configuration and steps, which may hold secrets', default: 'false' },
+  {
+    name: 'STORE_ANNOTATIONS',
+    about: 'Fetch the annotations of finished builds, one request a build',
+    default: 'false',
+  },
+  {
+    name: 'STORE_ARTIFACTS',
+    about: 'Fetch the names and sizes of the artifacts of finished builds, one request a build; scope read_artifacts',
+    default: 'false',
+  },
   { name: 'ROLES', about: 'What this process does: any of web, worker, reconciler', default: 'web,worker,reconciler' },
   { name: 'LOG_LEVEL', about: 'trace, debug, info, warn, error, fatal or silent', default: 'info' },
 ]
@@ -257,6 +269,8 @@ export interface Config {
   readonly apiBudgetShare: number
   readonly payloadRetentionDays: number
   readonly storeEnv: boolean
+  readonly storeAnnotations: boolean
+  readonly storeArtifacts: boolean
   readonly roles: ReadonlySet<Role>
   readonly logLevel: string
 }
@@ -309,6 +323,8 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     apiBudgetShare: value.API_BUDGET_SHARE,
     payloadRetentionDays: value.PAYLOAD_RETENTION_DAYS,
     storeEnv: value.STORE_ENV,
+    storeAnnotations: value.STORE_ANNOTATIONS,
+    storeArtifacts: value.STORE_ARTIFACTS,
     roles: value.ROLES,
     logLevel: value.LOG_LEVEL,
   })

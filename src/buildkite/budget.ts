@@ -2,7 +2,7 @@ import { type Clock, MINUTE, pause, SECOND } from '../time.ts'
 import type { LimitScope, LimitsSeen } from './limits.ts'
 
 /** What a call is for, most urgent first. A lower rank stops earlier, so that a higher one always finds room. */
-export type Priority = 'hot' | 'absent' | 'backfill' | 'audit'
+export type Priority = 'hot' | 'absent' | 'backfill' | 'audit' | 'dimensions'
 
 /** Grants calls to Buildkite within both rate limits, of which it leaves a share to people. */
 export interface Budget {
@@ -36,7 +36,7 @@ const LONGEST_HOLD_MS = 5 * MINUTE
 /** Resets are told in whole seconds, possibly rounded down. */
 const RESET_MARGIN_MS = 500
 
-const ceilings: Record<Priority, number> = { hot: 1, absent: 0.9, backfill: 0.75, audit: 0.5 }
+const ceilings: Record<Priority, number> = { hot: 1, absent: 0.9, backfill: 0.75, audit: 0.5, dimensions: 0.4 }
 
 /** Buildkite's defaults, until its headers tell the account's own. */
 const defaultLimits: Record<LimitScope, number> = { user: 50, organization: 200 }

@@ -50,6 +50,12 @@ export interface BuildkiteClient {
   ): Promise<Read<unknown> | undefined>
   /** Whether an organization lists any build created before `moment`. One request. */
   hasBuildsBefore(organization: string, moment: Date, priority: Priority, signal?: AbortSignal): Promise<boolean>
+  /** Any list within an organization that is paged by number; `path` holds the parts of the address below the organization's. */
+  list(
+    organization: string,
+    path: readonly string[],
+    options: { priority: Priority; query?: Readonly<Record<string, string>>; signal?: AbortSignal | undefined },
+  ): AsyncGenerator<Read<unknown[]>>
   /** Any list of the newer kind, with cursors; `path` begins with a slash and holds no query. */
   cursorPages(
     path: string,
@@ -125,6 +131,13 @@ export function createClient(options: ClientOptions): BuildkiteClient {
       if (!builds.success) throw notBuildkite('a list')
       return builds.data.length > 0
     },
+    list: (organization, path, { priority, query, signal }) =>
+      numberedPages(
+        transport,
+        [organizationPath(organization), ...path.map(encodeURIComponent)].join('/'),
+        listing({ priority, organization, signal }),
+        query,
+      ),
     cursorPages: (path, priority, organization, signal) =>
       cursorPages(transport, path, listing({ priority, organization, signal })),
     close: () => transport.close(),

@@ -30,11 +30,14 @@ export async function* numberedPages(
   transport: Transport,
   path: string,
   options: ListOptions,
+  filter: Readonly<Record<string, string>> = {},
 ): AsyncGenerator<Read<unknown[]>> {
   const size = new PageSize(options.slowMs)
   const news = new News()
+  const asked = new URLSearchParams(filter).toString()
+  const address = asked ? `${path}?${asked}&` : `${path}?`
   for (let offset = 0; ; ) {
-    const page = await numberedPage(transport, (query) => `${path}?${query}`, offset, size, options)
+    const page = await numberedPage(transport, (query) => address + query, offset, size, options)
     yield { value: page.value, at: page.at }
     if (!page.more) return
     news.expect(page.value)
@@ -55,7 +58,7 @@ export class News {
     const before = this.#seen.size
     for (const item of page) {
       const named = identified.safeParse(item)
-      if (named.success) this.#seen.add(named.data.id)
+      this.#seen.add(named.success ? named.data.id : JSON.stringify(item))
     }
     this.#stale = this.#seen.size > before ? 0 : this.#stale + 1
     if (this.#stale >= STALE_PAGES) throw notBuildkite('a list that ends')

@@ -56,6 +56,18 @@ function printCoverage(found: readonly OrganizationCoverage[], io: Io, now: numb
     'last cycle',
   ]
   io.stdout.write(`${table([header, ...rows])}\n`)
+  const notes = found.flatMap(notesOf)
+  if (notes.length > 0) io.stdout.write(`\n${notes.join('\n')}\n`)
+}
+
+/** What the token may not read is no fault: a line for each reason. */
+function notesOf({ slug, id, lists }: OrganizationCoverage): string[] {
+  const unread = lists.filter(({ status }) => status === 'missing_scope' || status === 'refused')
+  const reasons = [...new Set(unread.map(({ error }) => error ?? ''))]
+  return reasons.map((reason) => {
+    const names = unread.filter(({ error }) => (error ?? '') === reason).map(({ name }) => name)
+    return `note: ${slug ?? id}: not mirrored: ${names.join(', ')}. ${reason}`
+  })
 }
 
 function printFailed(failed: number, io: Io): void {

@@ -219,3 +219,14 @@ export const dimensions = sync.table(
   },
   (t) => [primaryKey({ columns: [t.organization_id, t.name] })],
 )
+
+/** When a list that belongs to one object was last asked for. Many such lists are empty, so their rows could not tell. */
+export const list_reads = sync.table(
+  'list_reads',
+  {
+    name: text().notNull(),
+    subject_id: uuid().notNull(),
+    read_at: time().notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.name, t.subject_id] })],
+)

@@ -70,7 +70,15 @@ export interface Api {
 export const demoToken: Token = {
   token: 'demo-token',
   uuid: '0198f3c1-0000-7000-8000-000000000001',
-  scopes: ['read_builds', 'read_pipelines', 'read_organizations'],
+  scopes: [
+    'read_builds',
+    'read_pipelines',
+    'read_organizations',
+    'read_clusters',
+    'view_teams',
+    'read_agents',
+    'read_artifacts',
+  ],
   user: 'ada',
 }
 
@@ -171,15 +179,15 @@ async function answer(
   const headers = {
     ...limitHeaders(counted),
     'X-OAuth-Scopes': holder.scopes.join(', '),
-    ...(route?.scope ? { 'X-Accepted-OAuth-Scopes': route.scope } : {}),
+    ...(route?.scopes ? { 'X-Accepted-OAuth-Scopes': route.scopes.join(', ') } : {}),
   }
   if (counted.exceeded) {
     const state = counted.exceeded === 'rest' ? counted.organization : counted.user
     return send(429, limitBody(counted.exceeded, state), headers)
   }
   if (!route || logged.method !== 'GET') return send(404, { message: `No route matches ${path}` }, headers)
-  if (route.scope && !holder.scopes.includes(route.scope)) {
-    return send(403, { message: `Your access token doesn't have the ${route.scope} scope` }, headers)
+  if (route.scopes && !route.scopes.some((scope) => holder.scopes.includes(scope))) {
+    return send(403, { message: `Your access token doesn't have the ${route.scopes[0]} scope` }, headers)
   }
   const { status, body, pages } = answerRoute(() =>
     route.answer({ truth, token: holder, query: url.searchParams, depth: api.depth, now: now() }),

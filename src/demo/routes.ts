@@ -1,4 +1,5 @@
 import type { Token } from './api.ts'
+import { findCompanyRoute, listAnnotations, listArtifacts, listSchedules } from './company-routes.ts'
 import { BadQuery, cutPage, readBuildsQuery, readPage, selectBuilds } from './query.ts'
 import type { Build, Job, Organization, Pipeline } from './shapes.ts'
 import type { Truth } from './truth.ts'
@@ -14,7 +15,8 @@ export interface Answer {
 export interface Route {
   kind: string
   organization?: string
-  scope?: string
+  /** Scopes of which the token needs one. */
+  scopes?: readonly string[]
   answer: (context: Context) => Answer
 }
 
@@ -28,7 +30,7 @@ export interface Context {
   now: number
 }
 
-const notFound = (what: string): Answer => ({ status: 404, body: { message: `No ${what} found` } })
+export const notFound = (what: string): Answer => ({ status: 404, body: { message: `No ${what} found` } })
 const deep =
   'Listing builds this deep is not supported. Please narrow your query using filters such as branch or created_from.'
 
@@ -45,10 +47,14 @@ export function findRoute(path: string): Route | undefined {
   if (first === 'access-token' && slug === undefined) return { kind: 'access-token', answer: showToken }
   if (first === 'meta' && slug === undefined) return { kind: 'meta', answer: showMeta }
   if (first !== 'organizations') return undefined
-  if (slug === undefined) return { kind: 'organizations', scope: 'read_organizations', answer: listOrganizations }
-  const within = (kind: string, scope: string, answer: (context: Context, organization: Organization) => Answer) => ({
+  if (slug === undefined) return { kind: 'organizations', scopes: ['read_organizations'], answer: listOrganizations }
+  const within = (
+    kind: string,
+    scopes: string | readonly string[],
+    answer: (context: Context, organization: Organization) => Answer,
+  ) => ({
     kind,
-    scope,
+    scopes: typeof scopes === 'string' ? [scopes] : scopes,
     organization: slug,
     answer: (context: Context) => {
       const organization = context.truth.organization(slug)
@@ -60,6 +66,8 @@ export function findRoute(path: string): Route | undefined {
   if (second === undefined) return within('organization', 'read_organizations', (_, found) => ok(found))
   if (second === 'builds' && pipeline === undefined) return within('builds', 'read_builds', listBuilds)
   if (second === 'agents' && pipeline === undefined) return within('agents', 'read_agents', listAgents)
+  const company = findCompanyRoute([second, pipeline, third, number, fourth])
+  if (company) return within(company.kind, company.scopes, company.answer)
   if (second !== 'pipelines') return undefined
   if (pipeline === undefined) return within('pipelines', 'read_pipelines', listPipelines)
   const inside = (
@@ -74,18 +82,21 @@ export function findRoute(path: string): Route | undefined {
   if (third === undefined) {
     return inside('pipeline', 'read_pipelines', (context, found) => ok(showPipeline(found, context.token)))
   }
+  if (third === 'schedules' && number === undefined) return inside('schedules', 'read_pipelines', listSchedules)
   if (third !== 'builds') return undefined
   if (number === undefined) {
     return inside('pipeline-builds', 'read_builds', (context, found, organization) =>
       listBuilds(context, organization, found),
     )
   }
-  const ofBuild = (kind: string, answer: (context: Context, build: Build) => Answer) =>
-    inside(kind, 'read_builds', (context, found) => {
+  const ofBuild = (kind: string, answer: (context: Context, build: Build) => Answer, scope = 'read_builds') =>
+    inside(kind, scope, (context, found) => {
       const build = context.truth.buildByNumber(found, Number(number))
       return build ? answer(context, build) : notFound('build')
     })
   if (fourth === undefined) return ofBuild('build', showBuild)
+  if (fourth === 'annotations') return ofBuild('annotations', listAnnotations)
+  if (fourth === 'artifacts') return ofBuild('artifacts', listArtifacts, 'read_artifacts')
   return fourth === 'jobs' ? ofBuild('jobs', listJobs) : undefined
 }
 
@@ -107,7 +118,7 @@ function showToken({ token, now }: Context): Answer {
 
 const showMeta = (): Answer => ok({ webhook_ips: ['127.0.0.0/8', '192.0.2.0/24', '198.51.100.12'] })
 
-function paged<T>(context: Context, all: readonly T[], show: (item: T) => unknown): Answer {
+export function paged<T>(context: Context, all: readonly T[], show: (item: T) => unknown): Answer {
   const page = readPage(context.query)
   const { items, pages } = cutPage(all, page)
   return { status: 200, body: items.map(show), pages: { page: page.page, pages } }
@@ -142,7 +153,8 @@ const showPipeline = (pipeline: Pipeline, token: Token) => ({
 
 function listAgents(context: Context, organization: Organization): Answer {
   const { truth } = context
-  const connected = truth.agentsOf(organization).filter((agent) => agent.connection_state === 'connected')
+  const shown = ['connected', 'stopping']
+  const connected = truth.agentsOf(organization).filter((agent) => shown.includes(agent.connection_state))
   return paged(context, connected, (agent) => {
     const job = truth.running.get(agent)
     return { ...agent, job: job ? { ...job, agent: undefined } : null }

@@ -1,3 +1,4 @@
+import { type Company, foundCompany } from './company.ts'
 import {
   foundAgent,
   foundOrganization,
@@ -49,6 +50,7 @@ export class Truth {
 
   readonly #organizationOf = new Map<Pipeline | Agent, Organization>()
   readonly #builds = new Map<Organization, Build[]>()
+  readonly #companies = new Map<Organization, Company>()
   readonly #byId = new Map<string, Build>()
   readonly #byNumber = new Map<Pipeline, Map<number, Build>>()
   readonly #numbers = new Map<Pipeline, number>()
@@ -63,6 +65,7 @@ export class Truth {
       const organization = foundOrganization(this.random, foundedAt, slug)
       this.organizations.push(organization)
       this.#builds.set(organization, [])
+      this.#companies.set(organization, foundCompany(String(options.seed), foundedAt, organization, this.people))
       for (let i = 0; i < (options.pipelines ?? 4); i++) {
         this.addPipeline(organization, foundedAt)
       }
@@ -95,6 +98,13 @@ export class Truth {
 
   agentsOf(organization: Organization): Agent[] {
     return this.agents.filter((agent) => this.#organizationOf.get(agent) === organization)
+  }
+
+  /** Its clusters, teams, people and schedules. */
+  companyOf(organization: Organization): Company {
+    const company = this.#companies.get(organization)
+    if (!company) throw new Error(`${organization.slug} is none of this simulation's.`)
+    return company
   }
 
   organizationOf(thing: Pipeline | Agent): Organization {
@@ -143,6 +153,7 @@ export class Truth {
     // A deleted pipeline's slug may be used again; one that is in use may not.
     while (taken.has(pipelineName(position).slug)) position++
     const pipeline = foundPipeline(this.random, at, organization, position, this.random.pick(this.people))
+    this.companyOf(organization).join(pipeline, position, at)
     this.pipelines.push(pipeline)
     this.#organizationOf.set(pipeline, organization)
     this.#byNumber.set(pipeline, new Map())

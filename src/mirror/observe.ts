@@ -72,6 +72,15 @@ export function observePipelines(pipelines: readonly unknown[], at: Date, option
   return within(options.organizationId, combine(observed))
 }
 
+/** What REST says of agents, as of `at`. */
+export function observeAgents(agents: readonly unknown[], at: Date, options: ObserveOptions): Observations {
+  const observed = agents.map((agent) => {
+    const safe = redact(agent, options)
+    return isObject(safe) ? observePayload({ agent: safe }, { at, via: 'rest' }) : unreadable()
+  })
+  return within(options.organizationId, combine(observed))
+}
+
 /** Says of everything observed that it belongs to this organization. */
 function within(organizationId: string | undefined, observed: Observations): Observations {
   if (organizationId === undefined) return observed

@@ -21,7 +21,7 @@ const keptDelivery = z.object({
 })
 const deliveriesJob = z.union([z.object({ ids: z.array(z.number()) }), z.object({ kept: z.array(keptDelivery) })])
 const reconcileJob = z.object({
-  task: z.enum(['hot', 'warm', 'pipelines', 'discover', 'backfill', 'audit']),
+  task: z.enum(['hot', 'warm', 'pipelines', 'discover', 'backfill', 'audit', 'dimensions']),
   organization: z.string().exactOptional(),
 })
 
@@ -72,6 +72,9 @@ export interface QueueConfig {
 }
 
 const answerWithin = 3_000
+
+/** Tasks that may take minutes, and must not keep the cycles waiting. */
+const leisurely: ReadonlySet<ReconcileTask> = new Set(['backfill', 'audit', 'dimensions'])
 
 // A delivery in the inbox is never lost with its job: the sweeper enqueues it again.
 const idsOptions: JobsOptions = {
@@ -176,7 +179,7 @@ export async function openQueues(config: QueueConfig, log: Log): Promise<Queues>
   }
 
   function queueOf(job: ReconcileJob): Opening<BareQueue> {
-    return job.task === 'backfill' || job.task === 'audit' ? queues.backfill : queues.reconcile
+    return leisurely.has(job.task) ? queues.backfill : queues.reconcile
   }
 }
 

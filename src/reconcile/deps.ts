@@ -14,6 +14,9 @@ export interface ReconcileDeps {
   readonly scope: Scope
   /** Whether env, pipeline configuration and steps are kept. */
   readonly storeEnv: boolean
+  /** Whether the annotations, and the artifacts' names, of finished builds are fetched. */
+  readonly storeAnnotations: boolean
+  readonly storeArtifacts: boolean
   /** How many days of history are wanted. */
   readonly backfillDays: number
 }
@@ -38,12 +41,14 @@ export type ReconcileConfig = Pick<
   | 'pipelinesInclude'
   | 'pipelinesExclude'
   | 'storeEnv'
+  | 'storeAnnotations'
+  | 'storeArtifacts'
   | 'backfillDays'
   | 'reconcileIntervalMs'
 >
 
 /** What reconciling works with, made from the configuration. */
 export function reconcileDeps(config: ReconcileConfig, db: Db, log: Log, clock: Clock): ReconcileDeps {
-  const { storeEnv, backfillDays } = config
-  return { db, log, clock, scope: inScope(config), storeEnv, backfillDays }
+  const { storeEnv, storeAnnotations, storeArtifacts, backfillDays } = config
+  return { db, log, clock, scope: inScope(config), storeEnv, storeAnnotations, storeArtifacts, backfillDays }
 }

@@ -1,5 +1,6 @@
-import { and, asc, desc, eq, gt, isNull, min, sql } from 'drizzle-orm'
+import { and, asc, desc, eq, getTableColumns, gt, isNull, min, sql } from 'drizzle-orm'
 import type { Db } from '../database/connection.ts'
+import { dimensions } from '../database/dimensions.ts'
 import { builds, cycles, drift, organizations, windows } from '../database/schema.ts'
 import { DAY } from '../time.ts'
 import { openStates } from './absent.ts'
@@ -28,6 +29,8 @@ export interface OrganizationCoverage {
   /** The last cycle that ran to its end, and the last error if one came after it. */
   readonly last_cycle: typeof cycles.$inferSelect | null
   readonly last_error: { at: Date; message: string } | null
+  /** How each small list was last read, by name: clusters, teams, members and so on. */
+  readonly lists: readonly ListReading[]
   /** What cycles of the last 24 hours found. */
   readonly last_day: {
     cycles: number
@@ -38,6 +41,8 @@ export interface OrganizationCoverage {
     jobs_healed: number
   }
 }
+
+export type ListReading = Omit<typeof dimensions.$inferSelect, 'organization_id'>
 
 export interface BackfillCoverage {
   readonly from: Date | null
@@ -83,6 +88,7 @@ async function coverageOf(
     oldest_verification: await oldestVerification(db, organization.id),
     last_cycle: last ?? null,
     last_error: failedSince ? { at: failed.started_at, message: failed.error ?? '' } : null,
+    lists: await listReadings(db, organization.id),
     last_day: await lastDay(db, organization.id, now),
   }
 }
@@ -145,6 +151,11 @@ async function oldestVerification(db: Db, organizationId: string): Promise<Date 
     .from(windows)
     .where(eq(windows.organization_id, organizationId))
   return row?.at ?? null
+}
+
+function listReadings(db: Db, organizationId: string): Promise<ListReading[]> {
+  const { organization_id, ...columns } = getTableColumns(dimensions)
+  return db.select(columns).from(dimensions).where(eq(organization_id, organizationId)).orderBy(asc(dimensions.name))
 }
 
 async function lastDay(db: Db, organizationId: string, now: Date) {

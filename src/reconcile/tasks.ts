@@ -5,6 +5,7 @@ import { auditTurn } from './audit.ts'
 import { backfillOwed } from './backfill.ts'
 import { type CycleReport, reconcileOnce } from './cycle.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
+import { dimensionsTurn } from './dimensions.ts'
 import { discover } from './discover.ts'
 import { refusalOf } from './pages.ts'
 import { refreshPipelines } from './pipelines.ts'
@@ -36,6 +37,7 @@ export async function runTask(parts: TaskParts, job: ReconcileJob, signal: Abort
   if (job.task === 'pipelines') await refreshPipelines(parts.deps, source, signal)
   else if (job.task === 'backfill') await backfill(parts, source, signal)
   else if (job.task === 'audit') await auditTurn(parts.deps, source, signal)
+  else if (job.task === 'dimensions') await dimensionsTurn(parts.deps, source, signal)
   else await cycle(parts, source, job.task, signal)
 }
 
@@ -54,6 +56,7 @@ export async function scheduleAll({ queues, hotEveryMs }: TaskParts, sources: re
     await queues.schedule({ task: 'pipelines', organization }, 5 * MINUTE)
     await queues.schedule({ task: 'backfill', organization }, MINUTE)
     await queues.schedule({ task: 'audit', organization }, 5 * MINUTE)
+    await queues.schedule({ task: 'dimensions', organization }, 5 * MINUTE)
   }
 }
 

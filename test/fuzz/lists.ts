@@ -89,7 +89,16 @@ class Round {
     this.#url = `${url}/${slug}`
     this.answers = makeAnswers(shapes, this.#id, this.#random)
     const scope = inScope({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
-    this.#deps = { db, log, clock: Date.now, scope, storeEnv: false, backfillDays: 90 }
+    this.#deps = {
+      db,
+      log,
+      clock: Date.now,
+      scope,
+      storeEnv: false,
+      storeAnnotations: false,
+      storeArtifacts: false,
+      backfillDays: 90,
+    }
   }
 
   async run(): Promise<void> {

@@ -1,5 +1,6 @@
 import { eq } from 'drizzle-orm'
 import { afterEach, describe, expect, it } from 'vitest'
+import { clusters } from '../../src/database/dimensions.ts'
 import { budgets, builds, cycles, watermarks } from '../../src/database/schema.ts'
 import { demoToken } from '../../src/demo/api.ts'
 import { realClock } from '../../src/demo/random.ts'
@@ -49,6 +50,8 @@ describe.each(testQueueBackends())('the reconciler, with its queue on %s', (back
         pipelinesInclude: [],
         pipelinesExclude: [],
         storeEnv: false,
+        storeAnnotations: false,
+        storeArtifacts: false,
         backfillDays: 30,
         reconcileIntervalMs: SECOND,
         ...config,
@@ -71,6 +74,7 @@ describe.each(testQueueBackends())('the reconciler, with its queue on %s', (back
     await until(equal, 'the history is there', 20_000)
     for (let i = 0; i < 4; i++) scene.simulation.startBuild()
     await until(equal, 'the new builds are there')
+    await until(async () => (await scene.database.db.$count(clusters)) === 2, 'the small lists are there', 20_000)
     await scene.simulation.play()
     await until(equal, 'their ends are there')
     expect(reconciler.problems()).toEqual([])

@@ -52,7 +52,16 @@ export async function openScene(options: SimulationOptions = {}, apiOptions: Api
   const [organization] = simulation.truth.organizations
   if (!organization) throw new Error('The simulation has no organization.')
   const scope = inScope({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
-  const deps = { db: database.db, log: silent, clock, scope, storeEnv: false, backfillDays: 90 }
+  const deps = {
+    db: database.db,
+    log: silent,
+    clock,
+    scope,
+    storeEnv: false,
+    storeAnnotations: false,
+    storeArtifacts: false,
+    backfillDays: 90,
+  }
   const source = { id: organization.id, slug: organization.slug, client: open() }
   const scene: Scene = {
     simulation,

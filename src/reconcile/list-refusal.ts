@@ -1,0 +1,16 @@
+import { BuildkiteError } from '../errors.ts'
+
+/** Statuses by which a server says that it could not, not that it will not. */
+const passing = new Set([408, 425, 429])
+
+/**
+ * Why Buildkite will not show a list to the token's user, in a sentence; `undefined` when the error says nothing of the list itself: the
+ * token is not accepted at all, or Buildkite is out of reach.
+ */
+export function refusalOfList(error: unknown): string | undefined {
+  if (!(error instanceof BuildkiteError) || error.code === 'invalid_credentials') return undefined
+  const { status, message } = error
+  if (status === undefined || status < 400 || status >= 500 || passing.has(status)) return undefined
+  if (/ lacks the scope/.test(message)) return message
+  return `Buildkite does not show this list to the API token's user (HTTP ${status}).`
+}
