@@ -142,6 +142,28 @@ create table analytics.agents_daily (
 );
 create index agents_daily_day on analytics.agents_daily (day);
 
+create table analytics.deployments (
+  id text not null,
+  reference_id text,
+  service_id bigint,
+  repository text,
+  commit_sha text,
+  attributed_at timestamptz,
+  merge_commit_shas text[],
+  environment text,
+  deployed_at timestamptz not null,
+  success boolean not null,
+  service text,
+  source_url text,
+  source_name text,
+  integration_branch text,
+  deployment_inference_rule_id bigint,
+  deployment_service_id bigint,
+  primary key (id)
+);
+create index deployments_deployed_at on analytics.deployments (deployed_at);
+create index deployments_service on analytics.deployments (service, environment, deployed_at);
+
 create table sync.jobs_found (
   hour timestamptz not null,
   organization_id uuid,
@@ -194,6 +216,7 @@ end $$;
 
 create function sync.mark_days_of_new_builds() returns trigger language plpgsql as $$
 begin
+  perform sync.mark_days(array_agg(finished_at), array_agg(finished_at)) from after_rows;
   perform sync.mark_days(array_agg(job.started_at), array_agg(job.finished_at))
   from after_rows as build join buildkite.jobs as job on job.build_id = build.id or job.build_id = build.rebuilt_from_id;
   return null;
@@ -201,6 +224,9 @@ end $$;
 
 create function sync.mark_days_of_changed_builds() returns trigger language plpgsql as $$
 begin
+  perform sync.mark_days(array_agg(before.finished_at), array_agg(after.finished_at))
+  from before_rows as before join after_rows as after using (id)
+  where after.changed_at is distinct from before.changed_at;
   perform sync.mark_days(array_agg(job.started_at), array_agg(job.finished_at))
   from before_rows as before join after_rows as after using (id)
   join buildkite.jobs as job on job.build_id = after.id or job.build_id = after.rebuilt_from_id
@@ -209,6 +235,16 @@ begin
   return null;
 end $$;
 
+-- With another rule every day may have other deployments.
+create function sync.mark_every_day() returns trigger language plpgsql as $$
+begin
+  insert into sync.stale_days (day) select distinct day from analytics.minutes_daily
+  union select distinct (finished_at at time zone 'UTC')::date from buildkite.builds where finished_at is not null;
+  return null;
+end $$;
+
+create trigger mark_every_day after insert or update or delete on settings.deployment_rules
+  for each statement execute function sync.mark_every_day();
 create trigger mark_days_of_new_jobs after insert on buildkite.jobs
   referencing new table as after_rows for each statement execute function sync.mark_days_of_new_jobs();
 create trigger mark_days_of_changed_jobs after update on buildkite.jobs
@@ -233,7 +269,33 @@ begin
   delete from analytics.queue_waits_hourly where hour >= day_start and hour < day_end;
   delete from analytics.minutes_daily where day = which;
   delete from analytics.agents_daily where day = which;
+  delete from analytics.deployments where deployed_at >= day_start and deployed_at < day_end;
   delete from sync.jobs_found where hour >= day_start and hour < day_end;
+
+  insert into analytics.deployments
+  select
+    rule.id || ':' || deployed.id, deployed.id::text, null, analytics.repository_name(pipeline.repository), deployed.commit, deployed.finished_at,
+    array[deployed.commit], rule.environment, deployed.finished_at, deployed.success, coalesce(rule.service, pipeline.slug), deployed.web_url,
+    coalesce(pipeline.name, pipeline.slug), pipeline.default_branch, rule.id, null
+  from settings.deployment_rules as rule
+  join buildkite.pipelines as pipeline on analytics.matches(pipeline.slug, rule.pipeline)
+  join (
+    select build.id, build.pipeline_id, build.branch, build.commit, build.finished_at, build.state = 'passed' as success, build.web_url,
+      null as step_key, null as step_name, false as is_job
+    from buildkite.builds as build
+    where build.finished_at >= day_start and build.finished_at < day_end and build.state in ('passed', 'failed') and not coalesce(build.blocked, false)
+    union all
+    select job.id, build.pipeline_id, build.branch, build.commit, job.finished_at, job.state = 'passed', coalesce(job.web_url, build.web_url),
+      job.step_key, job.name, true
+    from buildkite.jobs as job join buildkite.builds as build on build.id = job.build_id
+    where job.finished_at >= day_start and job.finished_at < day_end and job.type in ('script', 'trigger')
+      and job.retried_in_job_id is null and not coalesce(job.retried, false)
+      and analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason)
+        in ('passed', 'soft_failed', 'failed', 'infra_lost', 'timed_out')
+  ) as deployed on deployed.pipeline_id = pipeline.id and deployed.is_job = (rule.step is not null)
+    and (rule.step is null or analytics.matches(deployed.step_key, rule.step) or analytics.matches(deployed.step_name, rule.step))
+  where rule.enabled and analytics.matches(deployed.branch, rule.branch)
+  on conflict (id) do nothing;
 
   with tries as materialized (
     select
@@ -424,4 +486,14 @@ comment on function sync.refresh_users is 'Takes in the people whom builds, jobs
 insert into sync.stale_days (day)
 select distinct days.day from buildkite.jobs
 cross join lateral (values ((started_at at time zone 'UTC')::date), ((finished_at at time zone 'UTC')::date)) as days (day)
-where days.day is not null;
+where days.day is not null
+union select (finished_at at time zone 'UTC')::date from buildkite.builds where finished_at is not null;
+
+-- Compiling a view's plan takes longer than most of them run, and some ten times as long. 
+do $$
+begin
+  execute format('alter database %I set jit = off', current_database());
+exception
+  when insufficient_privilege then
+    raise notice 'This user may not set jit = off for the database: views of analytics may be slower than they need be.';
+end $$;

@@ -592,42 +592,6 @@ where job.type = 'script' and job.state in ('failed', 'timed_out', 'expired') an
   and analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason) in ('failed', 'timed_out')
   and before.result = 'passed';
 
-create view analytics.deployments as
-select
-  rule.id || ':' || build.id as id,
-  build.id::text as reference_id,
-  null::bigint as service_id,
-  analytics.repository_name(pipeline.repository) as repository,
-  build.commit as commit_sha,
-  build.finished_at as attributed_at,
-  array[build.commit] as merge_commit_shas,
-  rule.environment,
-  build.finished_at as deployed_at,
-  build.state = 'passed' as success,
-  coalesce(rule.service, pipeline.slug) as service,
-  build.web_url as source_url,
-  coalesce(pipeline.name, pipeline.slug) as source_name,
-  pipeline.default_branch as integration_branch,
-  rule.id::bigint as deployment_inference_rule_id,
-  null::bigint as deployment_service_id
-from settings.deployment_rules as rule
-join buildkite.pipelines as pipeline on analytics.matches(pipeline.slug, rule.pipeline)
-join buildkite.builds as build on build.pipeline_id = pipeline.id and analytics.matches(build.branch, rule.branch)
-where rule.enabled and rule.step is null and build.state in ('passed', 'failed') and not coalesce(build.blocked, false)
-union all
-select
-  rule.id || ':' || job.id, job.id::text, null, analytics.repository_name(pipeline.repository), build.commit, job.finished_at, array[build.commit],
-  rule.environment, job.finished_at, job.state = 'passed', coalesce(rule.service, pipeline.slug), coalesce(job.web_url, build.web_url),
-  coalesce(pipeline.name, pipeline.slug), pipeline.default_branch, rule.id, null
-from settings.deployment_rules as rule
-join buildkite.pipelines as pipeline on analytics.matches(pipeline.slug, rule.pipeline)
-join buildkite.builds as build on build.pipeline_id = pipeline.id and analytics.matches(build.branch, rule.branch)
-join buildkite.jobs as job on job.build_id = build.id
-where rule.enabled and job.type in ('script', 'trigger') and job.finished_at is not null
-  and (analytics.matches(job.step_key, rule.step) or analytics.matches(job.name, rule.step))
-  and job.retried_in_job_id is null and not coalesce(job.retried, false)
-  and analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason) in ('passed', 'soft_failed', 'failed', 'infra_lost', 'timed_out');
-
 -- Sums ---------------------------------------------------------------------------------------------------------------------------
 
 create view analytics.pipeline_durations_daily as
@@ -823,15 +787,18 @@ select
   percentile_cont(0.5) within group (order by analytics.seconds(deployed.committed_at, deployed.deployed_at))
     filter (where deployed.success) as p50_lead_seconds
 from (
-  select
-    deployment.*,
-    case when not deployment.success
-      and lag(deployment.success) over (partition by service, environment order by deployed_at, id) is distinct from false
-    then min(case when deployment.success then deployment.deployed_at end)
-      over (partition by service, environment order by deployed_at, id rows between 1 following and unbounded following)
-    end as restored_at,
+  select deployment.*, after.restored_at,
     (select min(build.author_date) from buildkite.builds as build where build.commit = deployment.commit_sha) as committed_at
   from analytics.deployments as deployment
+  left join lateral (
+    select before.success from analytics.deployments as before
+    where before.service = deployment.service and before.environment = deployment.environment and before.deployed_at < deployment.deployed_at
+    order by before.deployed_at desc limit 1
+  ) as before on not deployment.success
+  left join lateral (
+    select min(next.deployed_at) as restored_at from analytics.deployments as next
+    where next.service = deployment.service and next.environment = deployment.environment and next.deployed_at > deployment.deployed_at and next.success
+  ) as after on not deployment.success and before.success is distinct from false
 ) as deployed
 group by 1, 2, 3;
 

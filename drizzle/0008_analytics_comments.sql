@@ -6,7 +6,7 @@ comment on schema settings is 'What you tell the mirror, by SQL: which builds ar
 comment on view analytics.pipeline_sources is 'Where pipeline runs come from, in the shape of DX''s table of that name: one row, Buildkite.';
 comment on view analytics.pipeline_runs is 'Builds in the shape of DX''s table of that name, so that a query written for it runs unchanged. One row a build. Our own grain, with first and final result: analytics.builds.';
 comment on view analytics.pipeline_jobs is 'Command and trigger jobs in the shape of DX''s table of that name, every try a row. Our own grain: analytics.jobs.';
-comment on view analytics.deployments is 'Deployments in the shape of DX''s table of that name, found by the rules in settings.deployment_rules: builds, or the last tries of a step''s jobs, that ended in success or failure. Canceled, blocked and open ones are none. Without rules the view is empty.';
+comment on table analytics.deployments is 'Deployments in the shape of DX''s table of that name, found by the rules in settings.deployment_rules: builds, or the last tries of a step''s jobs, that ended in success or failure. Canceled, blocked and open ones are none. Without rules it is empty. A kept table, made anew within about 15 s of a change of a build, and for every day when a rule changes.';
 comment on view analytics.pipelines is 'Pipelines with their tags and the teams that own them. Every other view has pipeline_id: join here to slice it by team or tag (where ''payments'' = any (teams)).';
 comment on view analytics.attempt_runs is 'How long each attempt of a build ran, pauses at block steps and between attempts left out. Made for the other views.';
 comment on view analytics.builds is 'Builds, one row each, with first and final result side by side. Sum up run_seconds for what people wait while it runs, total_seconds for what they wait in all.';
@@ -20,7 +20,7 @@ comment on view analytics.agents is 'Agents, those that are gone too, as last se
 comment on view analytics.users is 'People, put together from creators, authors, unblockers and members by id and e-mail address.';
 comment on view analytics.pipeline_schedules is 'Schedules of pipelines (a build of source schedule is made by one of them; Buildkite does not say by which).';
 comment on view analytics.rebuilds is 'Builds that were made by Rebuild, beside the build that they repeat.';
-comment on view analytics.pull_requests is 'What each pull request cost in CI. Merge times are not Buildkite''s to know.';
+comment on view analytics.pull_requests is 'What each pull request cost in CI. Merge times are not Buildkite''s to know. Ask for one (where pr_number = ...); for all of a span of time group analytics.builds.';
 comment on view analytics.parallel_steps is 'How evenly the parts of a parallel step share the work, by the last try of each part. imbalance 1 is perfect; at 2 the step takes twice as long as it had to.';
 comment on view analytics.critical_paths is 'The chain of jobs that decided how long a build took, first to last: from the job that finished last, back to the job whose end let it begin. Buildkite''s API has no dependencies; a job counts as waiting for the one that finished last before it became runnable (within 1 s). Ask for one build (where build_id = ...).';
 comment on view analytics.first_failures is 'When a build first told that it would fail: the earliest of failing_at, the first hard failure of a job, and a promised exit status. Also of builds that a retry turned green.';

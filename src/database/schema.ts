@@ -163,6 +163,10 @@ export const builds = buildkite.table(
   },
   (t) => [
     index('builds_pipeline_number').on(t.pipeline_id, t.number),
+    index('builds_pipeline_branch_number').on(t.pipeline_id, t.branch, t.number),
+    index('builds_pull_request')
+      .on(sql`(${t.pull_request_id}::integer)`)
+      .where(sql`${t.pull_request_id} ~ '^[0-9]{1,9}$'`),
     index('builds_organization_created_at').on(t.organization_id, t.created_at),
     index('builds_organization_finished_at').on(t.organization_id, t.finished_at),
     index('builds_pipeline_created_at').on(t.pipeline_id, t.created_at),

@@ -1,6 +1,7 @@
 -- A year of a large company, straight into the tables: :builds builds and ten times as many jobs, evenly over 365 days until now.
 -- 50 pipelines, every fourth build on the default branch; 12 % of builds fail, 3 % are retried to green, 4 % are canceled.
 -- ids are version 7, in order of time, as Buildkite's are.
+select now() as moment \gset
 set synchronous_commit = off;
 set session_replication_role = replica; -- the marks of the days are made at the end, all at once
 
@@ -9,28 +10,28 @@ create function pg_temp.id(at timestamptz, kind text, number bigint) returns uui
 $$;
 
 insert into buildkite.organizations (id, slug, name, observed_at, verified_at, first_seen_at, first_seen_via, changed_at)
-values ('00000000-0000-7000-8000-000000000001', 'large', 'Large', now(), now(), now(), 'rest', now());
+values ('00000000-0000-7000-8000-000000000001', 'large', 'Large', :'moment'::timestamptz, :'moment'::timestamptz, :'moment'::timestamptz, 'rest', :'moment'::timestamptz);
 
 insert into buildkite.pipelines (id, organization_id, slug, name, repository, default_branch, observed_at, verified_at, first_seen_at, first_seen_via, changed_at)
-select pg_temp.id(now() - interval '2 years', 'pipeline', p), '00000000-0000-7000-8000-000000000001', 'pipeline-' || p, 'Pipeline ' || p,
-  'git@github.com:large/app-' || p || '.git', 'main', now(), now(), now(), 'rest', now()
+select pg_temp.id(:'moment'::timestamptz - interval '2 years', 'pipeline', p), '00000000-0000-7000-8000-000000000001', 'pipeline-' || p, 'Pipeline ' || p,
+  'git@github.com:large/app-' || p || '.git', 'main', :'moment'::timestamptz, :'moment'::timestamptz, :'moment'::timestamptz, 'rest', :'moment'::timestamptz
 from generate_series(0, 49) as p;
 
 create temporary table plan as
 select b, pg_temp.id(at, 'build', b) as id, at, (b * 7919) % 50 as p, (b * 104729) % 100 as draw, b % 4 = 0 as trunk
 from generate_series(1::bigint, :builds) as b
-cross join lateral (select now() - interval '365 days' + b * interval '365 days' / (:builds + 1) as at) as moment;
+cross join lateral (select :'moment'::timestamptz - interval '365 days' + b * interval '365 days' / (:builds + 1) as at) as moment;
 
 insert into buildkite.builds (id, organization_id, pipeline_id, number, state, blocked, branch, commit, message, source, url, web_url,
   author_name, author_email, author_date, creator_id, creator_name, creator_email, created_at, scheduled_at, started_at, finished_at, failing_at,
   pull_request_id, pull_request_base, env, meta_data, observed_at, verified_at, first_seen_at, first_seen_via, changed_at, cancel_reason)
-select id, '00000000-0000-7000-8000-000000000001', pg_temp.id(now() - interval '2 years', 'pipeline', p), b,
+select id, '00000000-0000-7000-8000-000000000001', pg_temp.id(:'moment'::timestamptz - interval '2 years', 'pipeline', p), b,
   case when draw < 12 then 'failed' when draw < 16 then 'canceled' else 'passed' end, false,
   case when trunk then 'main' else 'feature/' || b % 5000 end, md5('commit' || b) || '00000000', 'Change number ' || b || ' of the year, with a line of text',
   (array['webhook', 'webhook', 'api', 'ui', 'schedule'])[1 + b % 5],
   'https://api.buildkite.com/v2/organizations/large/pipelines/pipeline-' || p || '/builds/' || b,
   'https://buildkite.com/large/pipeline-' || p || '/builds/' || b,
-  'Author ' || b % 400, 'author' || b % 400 || '@example.com', at - interval '20 minutes', pg_temp.id(now() - interval '3 years', 'user', b % 400),
+  'Author ' || b % 400, 'author' || b % 400 || '@example.com', at - interval '20 minutes', pg_temp.id(:'moment'::timestamptz - interval '3 years', 'user', b % 400),
   'Author ' || b % 400, 'author' || b % 400 || '@example.com', at, at, at + interval '20 seconds', at + interval '20 seconds' + (300 + b % 1800) * interval '1 second',
   case when draw < 12 then at + (60 + b % 600) * interval '1 second' end, case when not trunk then (b % 5000)::text end, case when not trunk then 'main' end,
   '{}', '{}', at + interval '40 minutes', at + interval '40 minutes', at + interval '1 second', case when b % 200 = 0 then 'rest' else 'webhook' end, at + interval '40 minutes',
@@ -60,13 +61,13 @@ select pg_temp.id(at + j * interval '1 millisecond', 'job', b * 10 + j), id, 'sc
   draw between 97 and 99 and j = 7, case when draw between 97 and 99 and j = 7 then pg_temp.id(at + interval '8 milliseconds', 'job', b * 10 + 8) end,
   case when draw between 97 and 99 and j = 8 then pg_temp.id(at + interval '7 milliseconds', 'job', b * 10 + 7) end,
   case when j in (3, 4, 5, 6) then j - 3 end, case when j in (3, 4, 5, 6) then 4 end,
-  pg_temp.id(now() - interval '1 year', 'agent', (b + j) % 300), 'agent-' || (b + j) % 300, null,
+  pg_temp.id(:'moment'::timestamptz - interval '1 year', 'agent', (b + j) % 300), 'agent-' || (b + j) % 300, null,
   at + interval '30 minutes', at + interval '30 minutes', at + interval '1 second', case when b % 300 = 0 then 'rest' else 'webhook' end, at + interval '30 minutes'
 from plan cross join generate_series(0, 9) as j;
 
 insert into settings.deployment_rules (pipeline, branch, step, environment) values ('pipeline-*', 'main', 'Deploy', 'production');
 insert into settings.queue_rates (queue, per_minute) values ('default', 0.01), ('large', 0.04), ('deploy', 0.01), ('mac', 0.12);
-insert into sync.deliveries (key, event, received_at, observed_at, status, applied_at) values ('first', 'ping', now() - interval '400 days', now() - interval '400 days', 'applied', now() - interval '400 days');
+insert into sync.deliveries (key, event, received_at, observed_at, status, applied_at) values ('first', 'ping', :'moment'::timestamptz - interval '400 days', :'moment'::timestamptz - interval '400 days', 'applied', :'moment'::timestamptz - interval '400 days');
 
 set session_replication_role = origin;
 insert into sync.stale_days (day) select distinct (finished_at at time zone 'UTC')::date from buildkite.jobs
