@@ -7,7 +7,7 @@ create schema analytics;
 
 create function analytics.seconds(earlier timestamptz, later timestamptz) returns double precision
 language sql immutable parallel safe
-return greatest(extract(epoch from later - earlier), 0)::double precision;
+return case when later > earlier then extract(epoch from later - earlier)::double precision when later <= earlier then 0 end;
 comment on function analytics.seconds is 'Seconds from one time to a later one; 0 when they stand the other way round (Buildkite''s times may), null when either is null.';
 
 create function analytics.build_state(state text, blocked boolean) returns text

@@ -213,7 +213,7 @@ select
   job.runnable_at,
   job.started_at,
   job.finished_at,
-  greatest(analytics.seconds(job.created_at, job.runnable_at) - coalesce(job.concurrency_wait_time_ms, 0) / 1000.0, 0) as dependency_wait_seconds,
+  analytics.seconds(job.created_at + coalesce(job.concurrency_wait_time_ms, 0) * interval '1 millisecond', job.runnable_at) as dependency_wait_seconds,
   job.concurrency_wait_time_ms / 1000.0::double precision as concurrency_wait_seconds,
   analytics.seconds(job.runnable_at, job.started_at) as agent_wait_seconds,
   analytics.seconds(job.started_at, job.finished_at) as run_seconds,

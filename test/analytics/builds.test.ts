@@ -1,0 +1,239 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expected, type HistoryStage, openHistory } from './stage.ts'
+
+// Expected rows are written by hand from test/analytics/history.ts, not taken from what the views say.
+
+let stage: HistoryStage
+beforeAll(async () => {
+  stage = await openHistory()
+})
+afterAll(() => stage.close())
+
+const says = async (query: string, rows: string) => expect(await stage.lines(query)).toBe(expected(rows))
+
+test('pipeline_sources: Buildkite, alone', () =>
+  says('select * from analytics.pipeline_sources', '1 | Buildkite | false'))
+
+test('pipeline_runs: the columns of DX, in its order', () =>
+  says(
+    `select string_agg(column_name || ' ' || data_type, ', ' order by ordinal_position) from information_schema.columns
+    where table_schema = 'analytics' and table_name = 'pipeline_runs'`,
+    `id uuid, reference_id text, source_id text, pipeline_source_id bigint, name text, status text, started_at timestamp with time zone, finished_at timestamp with time zone, updated_at timestamp with time zone, duration integer, repository text, commit_sha text, head_branch text, pr_number integer, pull_id bigint, dx_user_id bigint, email text, source_url text, github_repository_id bigint, github_username text, gitlab_project_id bigint`,
+  ))
+
+test('pipeline_runs: a blocked build is no success, one that a retry turned green is', () =>
+  says(
+    `select number, run.name, status, run.started_at, run.finished_at, run.duration, run.pr_number, run.email
+    from analytics.pipeline_runs as run join buildkite.builds using (id) order by number`,
+    `1 | APP | success | 02 10:00:20 | 02 10:10:20 | 600 | - | ada@example.com
+    2 | APP | failure | 02 11:00:20 | 02 11:05:20 | 300 | - | ada@example.com
+    3 | APP | success | 02 12:00:20 | 02 12:12:20 | 720 | - | ada@example.com
+    4 | APP | success | 02 13:00:30 | 02 13:03:30 | 180 | 7 | ada@example.com
+    5 | APP | cancelled | 02 14:00:20 | 02 14:02:00 | 100 | 7 | ada@example.com
+    6 | APP | cancelled | - | - | - | 7 | ada@example.com
+    7 | APP | success | 02 14:02:00 | 02 14:12:00 | 600 | 7 | ada@example.com
+    8 | APP | failure | - | 03 09:00:00 | - | - | ada@example.com
+    9 | APP | failure | 03 09:30:10 | 03 10:30:10 | 3600 | - | ada@example.com
+    10 | APP | cancelled | - | 03 11:00:01 | - | - | ada@example.com
+    11 | APP | running | 03 12:00:10 | - | - | - | ada@example.com
+    12 | APP | running | - | - | - | - | ada@example.com
+    13 | APP | running | 03 12:02:10 | - | - | - | ada@example.com
+    14 | APP | cancelled | - | 03 12:04:30 | - | - | ada@example.com
+    15 | APP | cancelled | 03 12:05:10 | - | - | - | ada@example.com
+    16 | APP | running | - | - | - | - | ada@example.com
+    17 | APP | unknown | - | - | - | - | ada@example.com
+    18 | APP | running | 03 13:00:10 | - | - | - | ada@example.com
+    19 | APP | success | 03 14:00:10 | 03 15:06:50 | 4000 | - | ada@example.com
+    20 | APP | running | - | - | - | - | ada@example.com
+    21 | APP | success | 04 10:00:00 | 04 10:20:00 | 1200 | - | ada@example.com
+    22 | DEPLOY | success | 04 10:05:00 | 04 10:20:00 | 900 | - | ada@example.com
+    23 | LIB | failure | 04 10:06:30 | 04 10:30:00 | 1410 | - | ada@example.com
+    24 | APP | failure | 04 12:00:00 | 04 12:02:00 | 120 | - | ada@example.com
+    25 | APP | success | 04 12:10:00 | 04 12:13:00 | 180 | - | bob@example.com
+    26 | LIB | success | 04 23:50:00 | 05 00:10:00 | 1200 | - | ada@example.com
+    27 | LIB | success | 05 09:00:00 | 05 09:10:00 | 600 | - | ada@example.com
+    28 | LIB | success | 06 08:00:00 | 06 08:01:00 | 60 | - | ada@example.com
+    29 | LIB | success | 06 08:10:00 | 06 08:11:00 | 60 | - | ada@example.com
+    30 | LIB | success | 06 08:20:00 | 06 08:30:00 | 600 | - | ada@example.com
+    31 | DEPLOY | success | 09 10:00:00 | 09 10:10:00 | 600 | - | ada@example.com
+    32 | DEPLOY | failure | 09 11:00:00 | 09 11:10:00 | 600 | - | ada@example.com
+    33 | DEPLOY | failure | 09 12:00:00 | 09 12:10:00 | 600 | - | ada@example.com
+    34 | DEPLOY | success | 09 13:00:00 | 09 13:10:00 | 600 | - | ada@example.com
+    35 | DEPLOY | cancelled | 09 14:00:00 | 09 14:01:00 | 60 | - | ada@example.com
+    36 | DEPLOY | running | 09 15:00:00 | - | - | - | ada@example.com
+    37 | LIB | failure | 10 08:00:00 | 10 08:05:00 | 300 | - | ada@example.com
+    38 | LIB | failure | 10 09:00:00 | 10 09:05:00 | 300 | - | ada@example.com`,
+  ))
+
+test('pipeline_runs: the rest of its columns', () =>
+  says(
+    `select pipeline_source_id, repository, commit_sha, head_branch, github_username, source_id = id::text, count(*)
+    from analytics.pipeline_runs where commit_sha in ('c4', 'c31', 'c26') group by 1, 2, 3, 4, 5, 6 order by commit_sha`,
+    `1 | group/sub/lib | c26 | trunk | - | true | 1
+    1 | acme/app | c31 | main | - | true | 1
+    1 | acme/app | c4 | feature/a | - | true | 1`,
+  ))
+
+test('pipeline_jobs: command and trigger jobs, every try', () =>
+  says(
+    `select build.number, job.name, job.status, count(*), sum(job.duration) from analytics.pipeline_jobs as job
+    left join buildkite.builds as build on build.id = pipeline_run_id group by 1, 2, 3 order by 1, 2, 3`,
+    `1 | test | success | 1 | 600
+    2 | test | failure | 1 | 300
+    3 | test | failure | 1 | 360
+    3 | test | success | 1 | 120
+    4 | lint | failure | 1 | 60
+    4 | test | success | 1 | 180
+    5 | test | not_finished | 1 | 100
+    7 | test | failure | 1 | 180
+    7 | test | success | 1 | 360
+    8 | test | failure | 1 | -
+    9 | test | failure | 1 | 3600
+    10 | test | not_finished | 1 | -
+    11 | test | not_finished | 1 | -
+    12 | test | not_finished | 1 | -
+    13 | lint | failure | 1 | 60
+    21 | deploy it | success | 1 | 1200
+    22 | deploy | success | 1 | 900
+    24 | test | failure | 1 | 120
+    25 | test | success | 1 | 180
+    26 | nightly | success | 1 | 1200
+    27 | pack arm64 | success | 1 | 300
+    27 | parts | failure | 1 | 30
+    27 | parts | success | 3 | 360
+    30 | test | success | 1 | 600
+    31 | deploy | success | 1 | 600
+    32 | deploy | failure | 1 | 600
+    33 | deploy | failure | 1 | 600
+    34 | deploy | success | 1 | 600
+    35 | deploy | not_finished | 1 | 60
+    - | orphan | success | 1 | -`,
+  ))
+
+test('builds: state and result, first and final, waits and runs', () =>
+  says(
+    `select number, state, result, first_result, attempts, started_at, finished_at, wait_seconds, run_seconds, first_run_seconds, total_seconds
+    from analytics.builds order by number limit 20`,
+    `1 | passed | passed | passed | 1 | 02 10:00:20 | 02 10:10:20 | 20 | 600 | 600 | 620
+    2 | failed | failed | failed | 1 | 02 11:00:20 | 02 11:05:20 | 20 | 300 | 300 | 320
+    3 | passed | passed | failed | 2 | 02 12:00:20 | 02 12:12:20 | 20 | 480 | 360 | 740
+    4 | passed | passed | passed | 1 | 02 13:00:30 | 02 13:03:30 | 30 | 180 | 180 | 210
+    5 | canceled | canceled | canceled | 1 | 02 14:00:20 | 02 14:02:00 | 20 | 100 | 100 | 120
+    6 | skipped | skipped | - | 0 | - | - | - | - | - | -
+    7 | passed | passed | passed | 1 | 02 14:02:00 | 02 14:12:00 | 30 | 600 | 600 | 630
+    8 | failed | failed | failed | 1 | - | 03 09:00:00 | - | - | - | 3600
+    9 | failed | failed | failed | 1 | 03 09:30:10 | 03 10:30:10 | 10 | 3600 | 3600 | 3610
+    10 | not_run | not_run | - | 0 | - | 03 11:00:01 | - | - | - | 1
+    11 | running | - | - | 0 | 03 12:00:10 | - | 10 | - | - | -
+    12 | scheduled | - | - | 0 | - | - | - | - | - | -
+    13 | failing | - | - | 0 | 03 12:02:10 | - | 10 | - | - | -
+    14 | canceled | canceled | canceled | 1 | - | 03 12:04:30 | - | - | - | 30
+    15 | canceling | - | - | 0 | 03 12:05:10 | - | 10 | - | - | -
+    16 | creating | - | - | 0 | - | - | - | - | - | -
+    17 | stalled | - | - | 0 | - | - | - | - | - | -
+    18 | blocked | - | - | 0 | 03 13:00:10 | - | 10 | 300 | 300 | -
+    19 | passed | passed | passed | 1 | 03 14:00:10 | 03 15:06:50 | 10 | 400 | 400 | 4010
+    20 | blocked | - | - | 0 | - | - | - | - | - | -`,
+  ))
+
+test('builds: whose they are, what they ran on, what is known of them', () =>
+  says(
+    `select number, pipeline, branch, is_default_branch, pr_number, queues, tags, teams, source, creator_email, is_provisional, deleted_at
+    from analytics.builds where number in (1, 4, 18, 22, 24, 27, 28, 29, 37) order by number`,
+    `1 | app | main | true | - | {linux} | {web,tier-1} | {payments} | webhook | ada@example.com | false | -
+    4 | app | feature/a | false | 7 | {linux} | {web,tier-1} | {payments} | webhook | ada@example.com | false | -
+    18 | app | release | false | - | {} | {web,tier-1} | {payments} | webhook | ada@example.com | false | -
+    22 | deploy | main | true | - | {mac} | {} | {} | trigger_job | ada@example.com | false | -
+    24 | app | feature/c | false | - | {linux} | {web,tier-1} | {payments} | webhook | ada@example.com | false | -
+    27 | lib | wide | false | - | {arm,linux} | {} | {} | webhook | ada@example.com | false | -
+    28 | lib | trunk | true | - | {} | {} | {} | webhook | ada@example.com | false | 08 00:00:00
+    29 | lib | x | false | - | {} | {} | {} | webhook | ada@example.com | true | -
+    37 | lib | trunk | true | - | {} | {} | {} | schedule | - | false | -`,
+  ))
+
+test('build_attempts: each finish, a stop at a gate among them', () =>
+  says(
+    `select number, attempt, state, result, started_at, finished_at, run_seconds from analytics.build_attempts
+    where number in (3, 5, 14, 18, 19, 20) order by number, attempt`,
+    `3 | 1 | failed | failed | 02 12:00:20 | 02 12:06:20 | 360
+    3 | 2 | passed | passed | 02 12:10:20 | 02 12:12:20 | 120
+    5 | 1 | canceled | canceled | 02 14:00:20 | 02 14:02:00 | 100
+    14 | 1 | canceled | canceled | - | 03 12:04:30 | -
+    18 | 1 | blocked | - | 03 13:00:10 | 03 13:05:10 | 300
+    19 | 1 | blocked | - | 03 14:00:10 | 03 14:05:10 | 300
+    19 | 2 | passed | passed | 03 15:05:10 | 03 15:06:50 | 100
+    20 | 1 | blocked | - | - | 03 16:00:01 | -`,
+  ))
+
+test('attempt_runs: up to the first result, and after it', () =>
+  says(
+    `select number, seconds, is_first from analytics.attempt_runs join buildkite.builds on id = build_id where number in (3, 19) order by number, attempt_runs.finished_at`,
+    `3 | 360 | true
+    3 | 120 | false
+    19 | 300 | true
+    19 | 100 | true`,
+  ))
+
+test('pipelines: with tags, teams and cluster', () =>
+  says(
+    'select slug, organization, repository, default_branch, tags, teams, cluster from analytics.pipelines order by slug',
+    `app | acme | acme/app | main | {web,tier-1} | {payments} | -
+    deploy | acme | acme/app | main | {} | {} | Main
+    lib | acme | group/sub/lib | trunk | {} | {} | -`,
+  ))
+
+test('rebuilds: beside what they repeat', () =>
+  says(
+    'select pipeline, original_number, original_result, rebuild_number, rebuild_result, same_commit, passed_on_rebuild, rebuilt_by_email from analytics.rebuilds',
+    'app | 24 | failed | 25 | passed | true | true | bob@example.com',
+  ))
+
+test('trigger_edges: told by the job, or by the child alone', () =>
+  says(
+    `select parent.number, child.number, trigger_job_id is null, async, parent_result, child_result from analytics.trigger_edges
+    join buildkite.builds as parent on parent.id = parent_build_id join buildkite.builds as child on child.id = child_build_id order by 1`,
+    `21 | 22 | false | false | passed | passed
+    22 | 23 | true | - | passed | failed`,
+  ))
+
+test('trigger_trees: from the top to the last that finished', () =>
+  says(
+    'select build.number, builds, depth, total_seconds, failed from analytics.trigger_trees join buildkite.builds as build on build.id = root_build_id',
+    '21 | 3 | 2 | 1800 | 1',
+  ))
+
+test('pull_requests: pushes, builds and time', () =>
+  says(
+    'select repository, pr_number, base, pushes, builds, failed_builds, first_build_at, last_finished_at, run_seconds from analytics.pull_requests',
+    'acme/app | 7 | main | 4 | 4 | 0 | 02 13:00:00 | 02 14:12:00 | 880',
+  ))
+
+test('trunk_recoveries: a spell ends with the next build that passed', () =>
+  says(
+    'select pipeline, broken_by_number, broken_by_email, broken_at, recovered_by_number, seconds_to_green from analytics.trunk_recoveries order by broken_at',
+    `app | 2 | ada@example.com | 02 11:05:20 | 3 | 4020
+    app | 8 | ada@example.com | 03 09:00:00 | - | -
+    lib | 23 | ada@example.com | 04 10:30:00 | 26 | 49200
+    deploy | 32 | ada@example.com | 09 11:10:00 | 34 | 7200
+    lib | 37 | ada@example.com | 10 08:05:00 | - | -`,
+  ))
+
+test('users: one person by id and e-mail', () =>
+  says(
+    'select name, email, emails, is_member, teams from analytics.users order by email',
+    `Ada Lovelace | ada@example.com | {ada@example.com} | true | {payments}
+    Bob | bob@example.com | {bob@example.com} | false | {}
+    Carol | carol@example.com | {carol@example.com} | false | {}`,
+  ))
+
+test('pipeline_schedules and agents', async () => {
+  await says(
+    'select pipeline, label, cronline, branch, enabled from analytics.pipeline_schedules',
+    'lib | Nightly | @daily | trunk | true',
+  )
+  await says(
+    'select name, queue, connection_state, is_connected, is_busy, version from analytics.agents order by name',
+    `linux-1 | linux | connected | true | false | 3.100
+    mac-1 | mac | lost | false | false | 3.99`,
+  )
+})
