@@ -200,7 +200,7 @@ end;
 
 create function sync.mark_days_of_new_jobs() returns trigger language plpgsql as $$
 begin
-  perform sync.mark_days(array_agg(started_at), array_agg(finished_at)) from after_rows;
+  perform sync.mark_days(array_agg(started_at), array_agg(coalesce(finished_at, expired_at))) from after_rows;
   return null;
 end $$;
 
@@ -208,7 +208,8 @@ create function sync.mark_days_of_changed_jobs() returns trigger language plpgsq
 begin
   -- Before and after: a job whose time was corrected across midnight leaves one day and enters another.
   perform sync.mark_days(
-    array_agg(before.started_at) || array_agg(after.started_at), array_agg(before.finished_at) || array_agg(after.finished_at))
+    array_agg(before.started_at) || array_agg(after.started_at), 
+    array_agg(coalesce(before.finished_at, before.expired_at)) || array_agg(coalesce(after.finished_at, after.expired_at)))
   from before_rows as before join after_rows as after using (id)
   where after.changed_at is distinct from before.changed_at;
   return null;
@@ -217,7 +218,7 @@ end $$;
 create function sync.mark_days_of_new_builds() returns trigger language plpgsql as $$
 begin
   perform sync.mark_days(array_agg(finished_at), array_agg(finished_at)) from after_rows;
-  perform sync.mark_days(array_agg(job.started_at), array_agg(job.finished_at))
+  perform sync.mark_days(array_agg(job.started_at), array_agg(coalesce(job.finished_at, job.expired_at)))
   from after_rows as build join buildkite.jobs as job on job.build_id = build.id or job.build_id = build.rebuilt_from_id;
   return null;
 end $$;
@@ -227,7 +228,7 @@ begin
   perform sync.mark_days(array_agg(before.finished_at), array_agg(after.finished_at))
   from before_rows as before join after_rows as after using (id)
   where after.changed_at is distinct from before.changed_at;
-  perform sync.mark_days(array_agg(job.started_at), array_agg(job.finished_at))
+  perform sync.mark_days(array_agg(job.started_at), array_agg(coalesce(job.finished_at, job.expired_at)))
   from before_rows as before join after_rows as after using (id)
   join buildkite.jobs as job on job.build_id = after.id or job.build_id = after.rebuilt_from_id
   where (after.organization_id, after.pipeline_id, after.branch, after.state = 'canceled', after.rebuilt_from_id)
@@ -309,7 +310,7 @@ begin
       job.started_at, job.finished_at,
       job.first_seen_via = 'rest' and job.first_seen_at > job.started_at + interval '10 seconds' as lost_webhook,
       job.started_at >= day_start and job.started_at < day_end as starts,
-      job.finished_at >= day_start and job.finished_at < day_end as ends,
+      coalesce(job.finished_at, job.expired_at) >= day_start and coalesce(job.finished_at, job.expired_at) < day_end as ends,
       analytics.seconds(job.started_at, job.finished_at) as run,
       analytics.seconds(job.runnable_at, job.started_at) as wait,
       job.concurrency_wait_time_ms / 1000.0 as concurrency_wait
@@ -317,7 +318,8 @@ begin
     join buildkite.builds as build on build.id = job.build_id
     left join buildkite.cluster_queues as queue on queue.id = job.cluster_queue_id
     where job.type = 'script'
-      and ((job.started_at >= day_start and job.started_at < day_end) or (job.finished_at >= day_start and job.finished_at < day_end))
+      and ((job.started_at >= day_start and job.started_at < day_end) or (job.finished_at >= day_start and job.finished_at < day_end)
+        or (job.expired_at >= day_start and job.expired_at < day_end))
   ), jobs_of_the_day as (
     insert into analytics.jobs_daily
     select which, organization_id, pipeline_id, job, count(*),
@@ -348,13 +350,14 @@ begin
     select hour, try.organization_id, try.cluster_id, try.queue,
       try.starts and try.started_at >= hour and try.started_at < hour + interval '1 hour' as starts,
       try.wait,
-      coalesce(analytics.seconds(greatest(try.started_at, hour), least(try.finished_at, hour + interval '1 hour')), 0) as busy
+      case when try.finished_at is null then 0 else analytics.seconds(greatest(try.started_at, hour), least(try.finished_at, hour + interval '1 hour')) end as busy
     from tries as try
     cross join lateral generate_series(
       date_trunc('hour', greatest(try.started_at, day_start), 'UTC'),
       least(coalesce(try.finished_at, try.started_at), day_end - interval '1 microsecond'),
       interval '1 hour'
     ) as hour
+    where try.started_at is not null
   ), waits_of_the_hours as (
     insert into analytics.queue_waits_hourly
     select hour, organization_id, cluster_id, queue, count(*) filter (where starts),
@@ -385,7 +388,7 @@ begin
   )
   insert into analytics.agents_daily
   select which, organization_id, agent_id, max(agent_name), queue, count(*) filter (where ends),
-    sum(coalesce(analytics.seconds(greatest(started_at, day_start), least(finished_at, day_end)), 0)),
+    sum(case when finished_at is null then 0 else analytics.seconds(greatest(started_at, day_start), least(finished_at, day_end)) end),
     count(*) filter (where ends and result = 'infra_lost')
   from tries where agent_id is not null group by organization_id, agent_id, queue;
 end $$;
@@ -485,7 +488,7 @@ comment on function sync.refresh_users is 'Takes in the people whom builds, jobs
 -- What the mirror holds already is made with the first turns.
 insert into sync.stale_days (day)
 select distinct days.day from buildkite.jobs
-cross join lateral (values ((started_at at time zone 'UTC')::date), ((finished_at at time zone 'UTC')::date)) as days (day)
+cross join lateral (values ((started_at at time zone 'UTC')::date), ((coalesce(finished_at, expired_at) at time zone 'UTC')::date)) as days (day)
 where days.day is not null
 union select (finished_at at time zone 'UTC')::date from buildkite.builds where finished_at is not null;
 

@@ -520,7 +520,7 @@ from buildkite.builds as build
 left join buildkite.pipelines as pipeline on pipeline.id = build.pipeline_id
 left join lateral (
   select failed.id, analytics.job_name(failed.name, failed.label, failed.step_key, failed.command) as name,
-    least(failed.finished_at, case when failed.promised_exit_status <> 0 then failed.promised_exit_status_at end) as failed_at
+    least(coalesce(failed.finished_at, failed.expired_at), case when failed.promised_exit_status <> 0 then failed.promised_exit_status_at end) as failed_at
   from buildkite.jobs as failed
   where failed.build_id = build.id and failed.type = 'script'
     and not coalesce(failed.soft_failed, false)
@@ -596,7 +596,7 @@ where job.type = 'script' and job.state in ('failed', 'timed_out', 'expired') an
 
 create view analytics.pipeline_durations_daily as
 select
-  (build.finished_at at time zone 'UTC')::date as day,
+  (coalesce(build.finished_at, build.created_at) at time zone 'UTC')::date as day,
   build.organization_id,
   build.pipeline_id,
   count(*) as builds,
@@ -621,7 +621,7 @@ group by 1, 2, 3;
 
 create view analytics.branch_durations_daily as
 select
-  (build.finished_at at time zone 'UTC')::date as day,
+  (coalesce(build.finished_at, build.created_at) at time zone 'UTC')::date as day,
   build.organization_id,
   build.pipeline_id,
   build.branch,
@@ -643,7 +643,7 @@ group by 1, 2, 3, 4;
 
 create view analytics.build_results_daily as
 select
-  (build.finished_at at time zone 'UTC')::date as day,
+  (coalesce(build.finished_at, build.created_at) at time zone 'UTC')::date as day,
   build.organization_id,
   build.pipeline_id,
   count(*) filter (where build.state in ('passed', 'failed')) as finished,
@@ -705,7 +705,7 @@ group by 1, 2, 3, 4;
 
 create view analytics.trunk_health_daily as
 select
-  (build.finished_at at time zone 'UTC')::date as day,
+  (coalesce(build.finished_at, build.created_at) at time zone 'UTC')::date as day,
   build.organization_id,
   build.pipeline_id,
   count(*) as builds,

@@ -173,7 +173,7 @@ export const builds = buildkite.table(
     index('builds_created_at').on(t.created_at),
     index('builds_finished_at').on(t.finished_at),
     // The day of a build in UTC, as the views group by it: a condition on `day` finds it.
-    index('builds_finished_day').on(sql`((${t.finished_at} at time zone 'UTC')::date)`),
+    index('builds_ended_day').on(sql`((coalesce(${t.finished_at}, ${t.created_at}) at time zone 'UTC')::date)`),
     index('builds_created_day').on(sql`((${t.created_at} at time zone 'UTC')::date)`),
     index('builds_changed_at').on(t.changed_at),
     index('builds_branch').on(t.branch, t.created_at),
@@ -291,6 +291,7 @@ export const jobs = buildkite.table(
     index('jobs_created_at').on(t.created_at),
     index('jobs_started_at').on(t.started_at),
     index('jobs_finished_at').on(t.finished_at),
+    index('jobs_expired_at').on(t.expired_at).where(isNotNull(t.expired_at)),
     index('jobs_changed_at').on(t.changed_at),
     index('jobs_agent_id').on(t.agent_id).where(isNotNull(t.agent_id)),
     index('jobs_retried_in_job_id').on(t.retried_in_job_id).where(isNotNull(t.retried_in_job_id)),

@@ -1,2 +1,0 @@
-CREATE INDEX "builds_pipeline_branch_number" ON "buildkite"."builds" USING btree ("pipeline_id","branch","number");--> statement-breakpoint
-CREATE INDEX "builds_pull_request" ON "buildkite"."builds" USING btree (("pull_request_id"::integer)) WHERE "buildkite"."builds"."pull_request_id" ~ '^[0-9]{1,9}$';
