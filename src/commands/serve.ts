@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { readWebhookRanges } from '../buildkite/meta.ts'
 import { type Config, readConfig } from '../config.ts'
+import { readCatalog } from '../database/catalog.ts'
 import { type Database, openDatabase } from '../database/connection.ts'
 import { migrate } from '../database/migrate.ts'
 import { ConfigError, StoreError } from '../errors.ts'
@@ -102,7 +103,13 @@ async function startListeners(parts: Parts, shutdown: Shutdown): Promise<void> {
   const publicApp = await buildPublicApp({ log, webhooks, facts, trustProxy: config.trustProxy, on: meters.on })
   await listen(publicApp, 'public', config.host, config.port, log, shutdown)
   const status = async () => readStatus(watched, await facts())
-  const privateApp = await buildPrivateApp({ log, config, status, meters })
+  const privateApp = await buildPrivateApp({
+    log,
+    config,
+    status,
+    meters,
+    catalog: () => readCatalog(parts.database.db),
+  })
   await listen(privateApp, 'private', config.adminHost, config.adminPort, log, shutdown)
   if (config.roles.has('web') && config.webhookSecrets.length === 0) {
     log.warn(

@@ -1,9 +1,11 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Config } from '../config.ts'
+import type { CatalogSchema } from '../database/catalog.ts'
 import type { Log } from '../log.ts'
 import { buildListener, nothingHere } from './listener.ts'
 import type { Meters } from './metrics.ts'
+import { schemaPage } from './schema-page.ts'
 import type { Status } from './status.ts'
 
 export interface PrivateDeps {
@@ -11,9 +13,11 @@ export interface PrivateDeps {
   readonly config: Pick<Config, 'adminHost' | 'adminToken'>
   readonly status: () => Promise<Status>
   readonly meters: Meters
+  /** What the database says of itself. */
+  readonly catalog: () => Promise<CatalogSchema[]>
 }
 
-/** Builds the listener for the operator: `/` (a page that links the rest), `/status` and `/metrics`. It does not listen yet. */
+/** Builds the listener for the operator: `/` (a page that links the rest), `/status`, `/schema` and `/metrics`. It does not listen yet. */
 export async function buildPrivateApp(deps: PrivateDeps): Promise<FastifyInstance> {
   const app = buildListener(deps.log)
   app.addHook('onRequest', guard(deps.config))
@@ -26,13 +30,24 @@ export async function buildPrivateApp(deps: PrivateDeps): Promise<FastifyInstanc
     const { type, body } = await deps.meters.page()
     return reply.header('content-type', type).send(body)
   })
-  app.get('/', async (_request, reply) =>
-    reply
-      .header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
-      .type('text/html; charset=utf-8')
-      .send(page),
-  )
+  app.get('/schema', async (request, reply) => {
+    const catalog = await deps.catalog()
+    return wantsJson(request) ? catalog : sendPage(reply, schemaPage(catalog))
+  })
+  app.get('/', async (_request, reply) => sendPage(reply, page))
   return app
+}
+
+function sendPage(reply: FastifyReply, html: string): FastifyReply {
+  return reply
+    .header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
+    .type('text/html; charset=utf-8')
+    .send(html)
+}
+
+/** Whether JSON is asked for by name; browsers ask for HTML, and curl for anything. */
+function wantsJson({ headers }: FastifyRequest): boolean {
+  return /\bapplication\/json\b/i.test(headers.accept ?? '')
 }
 
 type Guard = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply | undefined>
@@ -90,6 +105,7 @@ const page = `<!doctype html>
 <h1>buildkite-mirror</h1>
 <ul>
 <li><a href="/status">/status</a>: how complete the mirror is, and what is wrong, as JSON</li>
+<li><a href="/schema">/schema</a>: every table, view and column, with its meaning and an example</li>
 <li><a href="/metrics">/metrics</a>: figures for Prometheus</li>
 </ul>
 </html>

@@ -4,6 +4,7 @@ import { insertHistory } from './history.ts'
 
 /** A database with the hand-made history in it. */
 export interface HistoryStage {
+  readonly url: string
   readonly sql: postgres.Sql
   /** The rows of a query, one a line: times as `02 10:00:20`, numbers to three places, null as `-`. */
   lines(query: string): Promise<string>
@@ -16,6 +17,7 @@ export async function openHistory(): Promise<HistoryStage> {
   const sql = postgres(database.url, { max: 1, onnotice: () => {} })
   await insertHistory(sql)
   const stage: HistoryStage = {
+    url: database.url,
     sql,
     async lines(query) {
       const rows = await sql.unsafe(query).values()

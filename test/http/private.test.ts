@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { readCatalog } from '../../src/database/catalog.ts'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
 import { deliveries, organizations, watermarks } from '../../src/database/schema.ts'
 import { gatherFacts, type Watched } from '../../src/http/facts.ts'
@@ -75,6 +76,7 @@ async function build(parts: Watched, adminToken?: string) {
     config: { adminHost: '127.0.0.1', adminToken },
     status: async () => readStatus(parts, await gatherFacts(parts)),
     meters,
+    catalog: () => readCatalog(parts.database.db),
   })
   return app
 }
@@ -83,6 +85,25 @@ const delivery = (key: string, status: 'pending' | 'failed' | 'applied', age: nu
   const at = new Date(Date.now() - age)
   return { key, event: 'ping', received_at: at, observed_at: at, status, payload: '{}' }
 }
+
+describe('/schema', () => {
+  it('shows every column as a page and as JSON, in which nothing can break out of its text', async () => {
+    await database.db.update(organizations).set({ name: '<script>alert(1)</script>' })
+    const built = await build(watched())
+    const html = await built.inject('/schema')
+    expect(html.headers['content-type']).toContain('text/html')
+    expect(html.headers['content-security-policy']).toContain("default-src 'none'")
+    expect(html.body).toContain('id="analytics.pipeline_runs"')
+    expect(html.body).not.toContain('<script')
+    expect(html.body).toContain('&#60;script&#62;')
+    const json = await built.inject({ url: '/schema', headers: { accept: 'application/json' } })
+    expect(json.json()).toEqual(await readCatalog(database.db))
+  })
+
+  it('asks for the token when there is one', async () => {
+    expect((await (await build(watched(), 'hunter2-admin')).inject('/schema')).statusCode).toBe(401)
+  })
+})
 
 describe('/status', () => {
   it('tells how everything stands, without a secret in it', async () => {

@@ -1,0 +1,107 @@
+import { sql } from 'drizzle-orm'
+import { asStoreError, type Db } from './connection.ts'
+
+export interface CatalogColumn {
+  readonly name: string
+  readonly type: string
+  readonly nullable: boolean
+  readonly comment: string | null
+  /** A value that some row holds, as text, cut to 60 characters; null when the relation is empty or too slow to look into. */
+  readonly example: string | null
+}
+
+export interface CatalogRelation {
+  readonly name: string
+  readonly kind: 'table' | 'view'
+  readonly comment: string | null
+  /** Names of the primary key's columns; none for a view. */
+  readonly key: readonly string[]
+  readonly columns: readonly CatalogColumn[]
+}
+
+export interface CatalogFunction {
+  readonly signature: string
+  readonly comment: string | null
+}
+
+export interface CatalogSchema {
+  readonly name: string
+  readonly comment: string | null
+  readonly relations: readonly CatalogRelation[]
+  readonly functions: readonly CatalogFunction[]
+}
+
+/** In the order in which a reader should meet them. */
+const schemas = ['analytics', 'buildkite', 'settings', 'sync']
+/** Rows looked at for examples. */
+const SAMPLE = 200
+const withoutExample = new Set(['payload'])
+
+/**
+ * What the database says of itself: every schema, table, view and column, with its comment and an example from its own rows.
+ * @throws StoreError when the database is away.
+ */
+export async function readCatalog(db: Db): Promise<CatalogSchema[]> {
+  try {
+    const catalog: CatalogSchema[] = []
+    for (const name of schemas) catalog.push(await readSchema(db, name))
+    return catalog
+  } catch (error) {
+    throw asStoreError(error, 'read the catalog of the database')
+  }
+}
+
+async function readSchema(db: Db, schema: string): Promise<CatalogSchema> {
+  const described = await db.execute<{ comment: string | null }>(
+    sql`select obj_description(oid, 'pg_namespace') as comment from pg_namespace where nspname = ${schema}`,
+  )
+  const { rows } = await db.execute<
+    Omit<CatalogRelation, 'columns'> & { columns: Omit<CatalogColumn, 'example'>[] }
+  >(sql`
+    select relname as name, case relkind when 'v' then 'view' else 'table' end as kind, obj_description(c.oid, 'pg_class') as comment,
+      array(select attname::text from pg_index join pg_attribute on attrelid = c.oid and attnum = any (indkey)
+        where indrelid = c.oid and indisprimary order by array_position(indkey::int2[], attnum)) as key,
+      (select json_agg(json_build_object('name', attname, 'type', format_type(atttypid, atttypmod), 'nullable', not attnotnull,
+          'comment', col_description(attrelid, attnum)) order by attnum)
+        from pg_attribute where attrelid = c.oid and attnum > 0 and not attisdropped) as columns
+    from pg_class c where relnamespace = ${schema}::regnamespace and relkind in ('r', 'p', 'v', 'm') order by relname`)
+  const functions = await db.execute<{ signature: string; comment: string | null }>(sql`
+    select proname || '(' || pg_get_function_arguments(oid) || ') → ' || pg_get_function_result(oid) as signature,
+      obj_description(oid, 'pg_proc') as comment
+    from pg_proc where pronamespace = ${schema}::regnamespace and prorettype <> 'trigger'::regtype and obj_description(oid, 'pg_proc') is not null
+    order by 1`)
+  const relations: CatalogRelation[] = []
+  for (const relation of rows) {
+    const examples = await examplesOf(db, schema, relation.name, relation.columns)
+    const columns = relation.columns.map((column) => ({ ...column, example: examples[column.name] ?? null }))
+    relations.push({ ...relation, columns })
+  }
+  return { name: schema, comment: described.rows[0]?.comment ?? null, relations, functions: functions.rows }
+}
+
+/** The least value of each column among some rows: the same rows give the same examples. */
+async function examplesOf(
+  db: Db,
+  schema: string,
+  relation: string,
+  columns: readonly { name: string }[],
+): Promise<Record<string, string | null>> {
+  const chosen = columns.filter(({ name }) => !withoutExample.has(name))
+  const values = chosen.map(({ name }) => sql`min(left(${sql.identifier(name)}::text, 60)) as ${sql.identifier(name)}`)
+  try {
+    return await db.transaction(
+      async (tx) => {
+        await tx.execute(sql`set local statement_timeout = '2s'`)
+        const { rows } = await tx.execute<Record<string, string | null>>(
+          sql`select ${sql.join(values, sql`, `)} from (select * from ${sql.identifier(schema)}.${sql.identifier(relation)} limit ${sql.raw(String(SAMPLE))}) as sample`,
+        )
+        return rows[0] ?? {}
+      },
+      { accessMode: 'read only' },
+    )
+  } catch (error) {
+    // A view may be too slow over everything that a large mirror holds: then without examples.
+    if (asStoreError(error, 'look for examples').code === '57014') return {}
+    throw error
+  }
+}

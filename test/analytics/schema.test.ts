@@ -1,0 +1,68 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type CatalogColumn, type CatalogSchema, readCatalog } from '../../src/database/catalog.ts'
+import { type Database, openDatabase } from '../../src/database/connection.ts'
+import { type HistoryStage, openHistory } from './stage.ts'
+
+let stage: HistoryStage
+let database: Database
+beforeAll(async () => {
+  stage = await openHistory()
+  database = openDatabase(stage.url, { name: 'schema test' })
+})
+afterAll(async () => {
+  await database.close()
+  await stage.close()
+})
+
+// When it fails after a migration: npm run docs:schema writes the page anew.
+test('docs/schema.md is what the database says', async () => {
+  await expect(asMarkdown(await readCatalog(database.db))).toMatchFileSnapshot('../../docs/schema.md')
+})
+
+test('the catalog holds every relation of our schemas', async () => {
+  const catalog = await readCatalog(database.db)
+  const named = catalog.flatMap(({ name, relations }) => relations.map((relation) => `${name}.${relation.name}`))
+  const there = await stage.sql<{ name: string }[]>`
+    select table_schema || '.' || table_name as name from information_schema.tables
+    where table_schema in ('analytics', 'buildkite', 'settings', 'sync') order by 1`
+  expect(named.toSorted()).toEqual(there.map(({ name }) => name).toSorted())
+})
+
+function asMarkdown(catalog: readonly CatalogSchema[]): string {
+  const parts = catalog.map(
+    ({ name, comment, relations, functions }) => `## ${name}
+
+${comment ?? ''}
+
+${relations
+  .map(
+    (relation) => `### ${name}.${relation.name}
+
+${relation.kind === 'view' ? 'View. ' : ''}${relation.comment ?? ''}
+
+| Column | Type | Meaning | Example |
+|---|---|---|---|
+${relation.columns.map((column) => columnLine(column, relation.key.includes(column.name))).join('\n')}
+`,
+  )
+  .join('\n')}
+${functions.length > 0 ? `### Functions of ${name}\n\n${functions.map((one) => `- \`${one.signature}\`: ${one.comment}`).join('\n')}\n` : ''}`,
+  )
+  return `# Schema
+
+Every table, view and column, made from the database itself by \`npm run docs:schema\`; a running service shows the same, with examples from
+its own rows, at \`/schema\` of the private listener. Examples here are from the history in \`test/analytics/history.ts\`.
+
+${parts.join('\n')}`
+}
+
+function columnLine({ name, type, comment, example }: CatalogColumn, isKey: boolean): string {
+  const cell = (text: string) => text.replaceAll('|', '\\|').replaceAll('\n', ' ')
+  return `| \`${name}\`${isKey ? ' (key)' : ''} | ${type} | ${cell(comment ?? '')} | ${cell(steady(name, example))} |`
+}
+
+/** Times of the test's own run are left out: they are others each time. */
+function steady(name: string, example: string | null): string {
+  const ofTheRun = name === 'took_ms' || (/^20\d\d-\d\d-\d\d /.test(example ?? '') && (example ?? '') > '2026-04')
+  return ofTheRun ? '' : (example ?? '')
+}
