@@ -1,0 +1,79 @@
+import { readFileSync } from 'node:fs'
+import postgres from 'postgres'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Scene } from '../reconcile/scene.ts'
+import { openDemoHistory } from './demo-history.ts'
+
+const page = readFileSync(new URL('../../docs/cookbook.md', import.meta.url), 'utf8')
+const recipes = [...page.matchAll(/^##+ ([^\n]+)\n\n[^\n]+\n\n```sql\n(.*?)\n```/gms)].map(
+  ([, title = '', query = '']) => ({
+    title,
+    query,
+  }),
+)
+
+let scene: Scene
+let sql: postgres.Sql
+beforeAll(async () => {
+  scene = await openDemoHistory()
+  sql = postgres(scene.url, { max: 1, onnotice: () => {} })
+  await sql`set role buildkite_reader`
+})
+afterAll(async () => {
+  await sql.end({ timeout: 1 })
+  await scene.close()
+})
+
+describe('docs/cookbook.md', () => {
+  it('answers all 24 questions, and some more', () => {
+    const numbers = recipes.flatMap(({ title }) => /^(\d+)\. /.exec(title)?.[1] ?? []).map(Number)
+    expect(numbers).toEqual(Array.from({ length: 24 }, (_, index) => index + 1))
+    expect(recipes.length).toBe([...page.matchAll(/^```sql$/gm)].length)
+  })
+
+  it.each(recipes)('$title: has rows for a reader, in at most ten lines', async ({ query }) => {
+    expect(query.split('\n').length).toBeLessThanOrEqual(10)
+    expect((await sql.unsafe(query)).length).toBeGreaterThan(0)
+  })
+
+  // When it fails after a change: npm run docs:cookbook writes the samples anew.
+  it('shows what the queries answer', async () => {
+    let rewritten = page
+    for (const { query } of recipes) {
+      const rows = await sql.unsafe(query)
+      const sample = [
+        rows.columns.map(({ name }) => name),
+        ...rows.slice(0, 5).map((row) => Object.values(row).map(cell)),
+      ]
+      const old = rewritten.slice(rewritten.indexOf(query))
+      const block = /```text\n.*?```/s.exec(old)?.[0] ?? ''
+      rewritten = rewritten.replace(old, old.replace(block, `\`\`\`text\n${aligned(sample)}\n\`\`\``))
+    }
+    await expect(rewritten).toMatchFileSnapshot('../../docs/cookbook.md')
+  })
+})
+
+function aligned(lines: readonly string[][]): string {
+  const widths = (lines[0] ?? []).map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)))
+  return lines
+    .map((line) =>
+      line
+        .map((text, column) => text.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
+}
+
+function cell(value: unknown): string {
+  if (value === null || value === undefined) return '-'
+  if (value instanceof Date)
+    return value
+      .toISOString()
+      .replace('T00:00:00.000Z', '')
+      .replace(/:\d\d\.\d+Z$/, 'Z')
+  if (typeof value === 'number') return String(Math.round(value * 100) / 100)
+  if (Array.isArray(value)) return `{${value.join(',')}}`
+  const text = String(value)
+  return /^-?\d+\.\d+$/.test(text) ? String(Math.round(Number(text) * 100) / 100) : text.slice(0, 40)
+}
