@@ -7,7 +7,12 @@ import { openScene, type Scene } from '../reconcile/scene.ts'
 
 /** The simulated Buildkite's last two weeks of March 2026, mirrored over its REST API, the same to the last id each time. */
 export async function openDemoHistory(): Promise<Scene> {
-  const scene = await openScene({ seed: 24, pipelines: 4, clock: virtualClock(Date.parse('2026-03-31T12:00:00Z')) })
+  const scene = await openScene({
+    seed: 24,
+    pipelines: 4,
+    mix: { rebuild: 0.3 },
+    clock: virtualClock(Date.parse('2026-03-31T12:00:00Z')),
+  })
   await scene.complete({ builds: 150, days: 14, jobs: 7 })
   // Lived, not written: only so do people rebuild.
   await scene.simulation.play({ builds: 60 })
