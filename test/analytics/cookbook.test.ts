@@ -74,6 +74,6 @@ function cell(value: unknown): string {
       .replace(/:\d\d\.\d+Z$/, 'Z')
   if (typeof value === 'number') return String(Math.round(value * 100) / 100)
   if (Array.isArray(value)) return `{${value.join(',')}}`
-  const text = String(value)
+  const text = String(value).replaceAll('\n', ' ')
   return /^-?\d+\.\d+$/.test(text) ? String(Math.round(Number(text) * 100) / 100) : text.slice(0, 40)
 }
