@@ -1,0 +1,94 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import postgres from 'postgres'
+
+// Times the views over the last 30 days on a database that test/scale/generate.sql has filled, and keeps their plans:
+//   tsx test/scale/measure.ts postgres://…/scale
+// Writes docs/plans.md. Each is run twice; the second time counts, as on a dashboard that is looked at.
+
+const url = process.argv[2]
+if (!url) {
+  process.stderr.write(
+    'Which database? tsx test/scale/measure.ts <url of a database filled by test/scale/generate.sql>\n',
+  )
+  process.exit(2)
+}
+const sql = postgres(url, { max: 1, onnotice: () => {} })
+
+const days = 'where day > current_date - 30'
+const since = (column: string) => `where ${column} > now() - interval '30 days'`
+const rollups = [
+  `pipeline_durations_daily ${days}`,
+  `branch_durations_daily ${days}`,
+  `build_results_daily ${days}`,
+  `jobs_daily ${days}`,
+  `job_failures_daily ${days}`,
+  `flaky_jobs_daily ${days}`,
+  `queue_waits_daily ${days}`,
+  `queue_waits_hourly ${since('hour')}`,
+  `busy_periods ${since('began_at')}`,
+  `trunk_health_daily ${days}`,
+  `trunk_recoveries ${since('broken_at')}`,
+  `job_breaks ${since('broken_at')}`,
+  `first_failures_daily ${days}`,
+  `cancellations_daily ${days}`,
+  `build_sources_daily ${days}`,
+  `minutes_daily ${days}`,
+  `costs_daily ${days}`,
+  `agents_daily ${days}`,
+  `deployments ${since('deployed_at')}`,
+  `dora_weekly ${since('week')}`,
+  `webhook_loss ${since('hour')}`,
+].map((rest) => `select * from analytics.${rest}`)
+
+/** What the dashboards ask each time they are looked at, over a month, of any pipeline. */
+const panels = ['overview', 'pipelines', 'queues', 'flaky-jobs', 'data-quality'].flatMap((name) => {
+  const text = readFileSync(new URL(`../../docs/grafana/dashboards/${name}.json`, import.meta.url), 'utf8')
+  return [...text.matchAll(/"rawSql": ("(?:[^"\\]|\\.)*")/g)].map(([, found = '""']) =>
+    String(JSON.parse(found))
+      .replaceAll(/\$__timeFilter\(((?:[^()]|\([^()]*\))*)\)/g, `$1 > now() - interval '30 days'`)
+      .replaceAll('$__timeFrom()', `(now() - interval '30 days')`)
+      .replaceAll('$__timeTo()', 'now()')
+      .replaceAll('$pipeline', `'pipeline-7'`),
+  )
+})
+
+async function explained(query: string): Promise<{ ms: number; plan: string }> {
+  const run = () =>
+    sql.unsafe<{ 'QUERY PLAN': string }[]>(`explain (analyze, costs off, timing off, summary on) ${query}`)
+  await run()
+  const lines = (await run()).map((row) => row['QUERY PLAN'])
+  const ms = Number(/Execution Time: ([\d.]+)/.exec(lines.join('\n'))?.[1])
+  return { ms, plan: lines.join('\n') }
+}
+
+const [size] = await sql<{ builds: string; jobs: string; version: string; jit: string }[]>`
+  select (select count(*) from buildkite.builds) as builds, (select count(*) from buildkite.jobs) as jobs,
+    current_setting('server_version') as version, current_setting('jit') as jit`
+const parts: string[] = []
+for (const [title, queries] of [
+  ['Sums over the last 30 days', rollups],
+  ['Panels of the dashboards, over 30 days', panels],
+] as const) {
+  const rows: string[] = []
+  const plans: string[] = []
+  for (const query of queries) {
+    const { ms, plan } = await explained(query)
+    rows.push(`| \`${query.replaceAll('|', '\\|')}\` | ${Math.round(ms)} |`)
+    plans.push(`\`\`\`text\n${query}\n\n${plan}\n\`\`\``)
+    process.stdout.write(`${Math.round(ms)} ms  ${query.slice(0, 110)}\n`)
+  }
+  parts.push(
+    `## ${title}\n\n| Query | ms |\n|---|---|\n${rows.join('\n')}\n\n<details><summary>Plans</summary>\n\n${plans.join('\n\n')}\n\n</details>`,
+  )
+}
+writeFileSync(
+  new URL('../../docs/plans.md', import.meta.url),
+  `# Plans and times on a large mirror
+
+${size?.builds} builds and ${size?.jobs} jobs over a year, made by \`test/scale/generate.sql\`; Postgres ${size?.version} with default settings
+but for \`jit = ${size?.jit}\`, on two cores. Written by \`test/scale/measure.ts\`; each query was run twice, the second time counts.
+
+${parts.join('\n\n')}
+`,
+)
+await sql.end()
