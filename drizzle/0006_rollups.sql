@@ -217,7 +217,7 @@ end $$;
 
 create function sync.mark_days_of_new_builds() returns trigger language plpgsql as $$
 begin
-  perform sync.mark_days(array_agg(finished_at), array_agg(finished_at)) from after_rows;
+  perform sync.mark_days(array_agg(created_at), array_agg(coalesce(finished_at, created_at))) from after_rows;
   perform sync.mark_days(array_agg(job.started_at), array_agg(coalesce(job.finished_at, job.expired_at)))
   from after_rows as build join buildkite.jobs as job on job.build_id = build.id or job.build_id = build.rebuilt_from_id;
   return null;
@@ -225,7 +225,7 @@ end $$;
 
 create function sync.mark_days_of_changed_builds() returns trigger language plpgsql as $$
 begin
-  perform sync.mark_days(array_agg(before.finished_at), array_agg(after.finished_at))
+  perform sync.mark_days(array_agg(coalesce(before.finished_at, before.created_at)), array_agg(coalesce(after.finished_at, after.created_at)))
   from before_rows as before join after_rows as after using (id)
   where after.changed_at is distinct from before.changed_at;
   perform sync.mark_days(array_agg(job.started_at), array_agg(coalesce(job.finished_at, job.expired_at)))
@@ -236,16 +236,18 @@ begin
   return null;
 end $$;
 
--- With another rule every day may have other deployments.
+-- With another rule every day may have other deployments; with another default branch, another trunk.
 create function sync.mark_every_day() returns trigger language plpgsql as $$
 begin
   insert into sync.stale_days (day) select distinct day from analytics.minutes_daily
-  union select distinct (finished_at at time zone 'UTC')::date from buildkite.builds where finished_at is not null;
+  union select distinct (coalesce(finished_at, created_at) at time zone 'UTC')::date from buildkite.builds where coalesce(finished_at, created_at) is not null;
   return null;
 end $$;
 
 create trigger mark_every_day after insert or update or delete on settings.deployment_rules
   for each statement execute function sync.mark_every_day();
+create trigger mark_every_day after update on buildkite.pipelines
+  for each row when (old.default_branch is distinct from new.default_branch) execute function sync.mark_every_day();
 create trigger mark_days_of_new_jobs after insert on buildkite.jobs
   referencing new table as after_rows for each statement execute function sync.mark_days_of_new_jobs();
 create trigger mark_days_of_changed_jobs after update on buildkite.jobs
@@ -273,6 +275,14 @@ begin
   delete from analytics.deployments where deployed_at >= day_start and deployed_at < day_end;
   delete from sync.jobs_found where hour >= day_start and hour < day_end;
 
+  delete from analytics.pipeline_durations_daily where day = which;
+  insert into analytics.pipeline_durations_daily select * from sync.pipeline_durations_daily_now where day = which;
+  delete from analytics.branch_durations_daily where day = which;
+  insert into analytics.branch_durations_daily select * from sync.branch_durations_daily_now where day = which;
+  delete from analytics.build_results_daily where day = which;
+  insert into analytics.build_results_daily select * from sync.build_results_daily_now where day = which;
+  delete from analytics.trunk_health_daily where day = which;
+  insert into analytics.trunk_health_daily select * from sync.trunk_health_daily_now where day = which;
   insert into analytics.deployments
   select
     rule.id || ':' || deployed.id, deployed.id::text, null, analytics.repository_name(pipeline.repository), deployed.commit, deployed.finished_at,
@@ -490,7 +500,7 @@ insert into sync.stale_days (day)
 select distinct days.day from buildkite.jobs
 cross join lateral (values ((started_at at time zone 'UTC')::date), ((coalesce(finished_at, expired_at) at time zone 'UTC')::date)) as days (day)
 where days.day is not null
-union select (finished_at at time zone 'UTC')::date from buildkite.builds where finished_at is not null;
+union select (coalesce(finished_at, created_at) at time zone 'UTC')::date from buildkite.builds where coalesce(finished_at, created_at) is not null;
 
 -- Compiling a view's plan takes longer than most of them run, and some ten times as long. 
 do $$

@@ -594,7 +594,7 @@ where job.type = 'script' and job.state in ('failed', 'timed_out', 'expired') an
 
 -- Sums ---------------------------------------------------------------------------------------------------------------------------
 
-create view analytics.pipeline_durations_daily as
+create view sync.pipeline_durations_daily_now as
 select
   (coalesce(build.finished_at, build.created_at) at time zone 'UTC')::date as day,
   build.organization_id,
@@ -619,7 +619,7 @@ cross join lateral (
 where build.state in ('passed', 'failed') and not coalesce(build.blocked, false)
 group by 1, 2, 3;
 
-create view analytics.branch_durations_daily as
+create view sync.branch_durations_daily_now as
 select
   (coalesce(build.finished_at, build.created_at) at time zone 'UTC')::date as day,
   build.organization_id,
@@ -641,7 +641,7 @@ cross join lateral (
 where build.state in ('passed', 'failed') and not coalesce(build.blocked, false)
 group by 1, 2, 3, 4;
 
-create view analytics.build_results_daily as
+create view sync.build_results_daily_now as
 select
   (coalesce(build.finished_at, build.created_at) at time zone 'UTC')::date as day,
   build.organization_id,
@@ -703,7 +703,7 @@ where first.retried_in_job_id is not null and first.state in ('failed', 'timed_o
   and not exists (select from buildkite.jobs as earlier where earlier.retried_in_job_id = first.id)
 group by 1, 2, 3, 4;
 
-create view analytics.trunk_health_daily as
+create view sync.trunk_health_daily_now as
 select
   (coalesce(build.finished_at, build.created_at) at time zone 'UTC')::date as day,
   build.organization_id,
@@ -801,6 +801,24 @@ from (
   ) as after on not deployment.success and before.success is distinct from false
 ) as deployed
 group by 1, 2, 3;
+
+-- Kept by day: what dashboards ask all the time. sync.refresh_day fills them from the views of the same name.
+create table analytics.pipeline_durations_daily as select * from sync.pipeline_durations_daily_now with no data;
+create index pipeline_durations_daily_day on analytics.pipeline_durations_daily (day);
+create index pipeline_durations_daily_pipeline on analytics.pipeline_durations_daily (pipeline_id, day);
+comment on view sync.pipeline_durations_daily_now is 'What analytics.pipeline_durations_daily is made from, over all builds as they are now.';
+create table analytics.branch_durations_daily as select * from sync.branch_durations_daily_now with no data;
+create index branch_durations_daily_day on analytics.branch_durations_daily (day);
+create index branch_durations_daily_pipeline on analytics.branch_durations_daily (pipeline_id, day);
+comment on view sync.branch_durations_daily_now is 'What analytics.branch_durations_daily is made from, over all builds as they are now.';
+create table analytics.build_results_daily as select * from sync.build_results_daily_now with no data;
+create index build_results_daily_day on analytics.build_results_daily (day);
+create index build_results_daily_pipeline on analytics.build_results_daily (pipeline_id, day);
+comment on view sync.build_results_daily_now is 'What analytics.build_results_daily is made from, over all builds as they are now.';
+create table analytics.trunk_health_daily as select * from sync.trunk_health_daily_now with no data;
+create index trunk_health_daily_day on analytics.trunk_health_daily (day);
+create index trunk_health_daily_pipeline on analytics.trunk_health_daily (pipeline_id, day);
+comment on view sync.trunk_health_daily_now is 'What analytics.trunk_health_daily is made from, over all builds as they are now.';
 
 -- How far to trust it -----------------------------------------------------------------------------------------------------------
 

@@ -26,12 +26,12 @@ comment on view analytics.critical_paths is 'The chain of jobs that decided how 
 comment on view analytics.first_failures is 'When a build first told that it would fail: the earliest of failing_at, the first hard failure of a job, and a promised exit status. Also of builds that a retry turned green.';
 comment on view analytics.trunk_recoveries is 'Red spells of default branches: the build that broke it, and the next build (by number) that passed. By final results: a build that a retry turned green breaks nothing. Some count from the first red commit''s push instead; that is not Buildkite''s to know.';
 comment on view analytics.job_breaks is 'Which build broke a job on the default branch: its last try failed or timed out, and passed in the build before that had it. Lost agents break nothing.';
-comment on view analytics.pipeline_durations_daily is 'How long builds ran, by pipeline and the day (UTC) they finished, attempts added up and pauses left out. Practice disagrees on whether failures count: percentiles are over passed and failed builds; passed_ over passed ones alone; first_ over first attempts alone.';
-comment on view analytics.branch_durations_daily is 'As pipeline_durations_daily, by branch.';
-comment on view analytics.build_results_daily is 'How builds ended, by pipeline and the day (UTC) they finished. Practice disagrees on retries: failure_rate is by the final result, first_failure_rate by the first. Canceled and skipped builds are in neither.';
+comment on table analytics.pipeline_durations_daily is 'How long builds ran, by pipeline and the day (UTC) they finished, attempts added up and pauses left out. Practice disagrees on whether failures count: percentiles are over passed and failed builds; passed_ over passed ones alone; first_ over first attempts alone. A kept table.';
+comment on table analytics.branch_durations_daily is 'As pipeline_durations_daily, by branch. A kept table.';
+comment on table analytics.build_results_daily is 'How builds ended, by pipeline and the day (UTC) they finished. Practice disagrees on retries: failure_rate is by the final result, first_failure_rate by the first. Canceled and skipped builds are in neither; those that never finished count on the day they were created. A kept table.';
 comment on view analytics.job_failures_daily is 'Failure rates of command jobs, every try counted, by pipeline and the day (UTC) they finished: hard (failed, timed out), soft, and infrastructure (agent lost, expired). Canceled tries are left out of the rates. Practice disagrees on soft failures: add the rate to the hard one or do not.';
 comment on view analytics.flaky_jobs_daily is 'Jobs whose first try failed by themselves and that were tried again in the same build, so on the same commit; flaky are those whose last try passed. A lost agent makes no job flaky.';
-comment on view analytics.trunk_health_daily is 'The default branch day by day (UTC): builds and commits that ended red.';
+comment on table analytics.trunk_health_daily is 'The default branch day by day (UTC): builds and commits that ended red. A kept table.';
 comment on view analytics.first_failures_daily is 'Time from a build''s creation to its first sign of failure, by pipeline and the day (UTC) the build was created.';
 comment on view analytics.cancellations_daily is 'Builds canceled or skipped, and the minutes their command jobs had run, by reason and the day (UTC) they were created.';
 comment on view analytics.build_sources_daily is 'What makes builds, by day (UTC) of creation: webhook, api, ui, trigger_job or schedule, and for whom.';
@@ -407,7 +407,7 @@ begin
       ('users.teams', 'Slugs of the teams that the person is in.'),
       ('webhook_loss.builds', 'Builds created in the hour.')
     ) as special (name, comment) on special.name = relname || '.' || attname
-    where nspname = 'analytics' and relkind in ('r', 'v') and attnum > 0 and not attisdropped and coalesce(special.comment, general.comment) is not null
+    where (nspname = 'analytics' or nspname = 'sync' and relname like '%\_now') and relkind in ('r', 'v') and attnum > 0 and not attisdropped and coalesce(special.comment, general.comment) is not null
   loop
     execute said.statement;
   end loop;

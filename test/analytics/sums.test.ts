@@ -283,6 +283,8 @@ test('a change reaches the kept sums: of a job, of its build, of a rule; a job m
   const now = () => new Date().toISOString()
   await sql`update buildkite.jobs set finished_at = ${at('04 23:59:59')}, changed_at = ${now()} where name = 'nightly'`
   await sql`update buildkite.builds set branch = 'renamed', changed_at = ${now()} where number = 30`
+  await sql`update buildkite.builds set state = 'failed', changed_at = ${now()} where number = 29`
+  await sql`update buildkite.pipelines set default_branch = 'x' where slug = 'lib'`
   await sql`update settings.deployment_rules set enabled = false where service is null`
   await stage.refresh()
   await says(
@@ -290,5 +292,7 @@ test('a change reaches the kept sums: of a job, of its build, of a rule; a job m
     '4 | 599',
   )
   await says(`select branch, minutes from analytics.minutes_daily where day = '2026-03-06'`, 'renamed | 10')
+  await says(`select finished, failed from analytics.build_results_daily where day = '2026-03-06'`, '3 | 1')
+  await says(`select builds, red_builds from analytics.trunk_health_daily where day = '2026-03-06'`, '1 | 1')
   await says('select count(*) from analytics.deployments', '5')
 })
