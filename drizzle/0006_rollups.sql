@@ -172,6 +172,14 @@ create table sync.jobs_found (
 );
 create index jobs_found_hour on sync.jobs_found (hour);
 
+create table sync.builds_found (
+  hour timestamptz not null,
+  organization_id uuid,
+  builds bigint not null,
+  builds_lost bigint not null
+);
+create index builds_found_hour on sync.builds_found (hour);
+
 -- Which days are to be made anew ------------------------------------------------------------------------------------------------
 
 create table sync.stale_days (
@@ -273,6 +281,11 @@ begin
   delete from analytics.minutes_daily where day = which;
   delete from analytics.agents_daily where day = which;
   delete from analytics.deployments where deployed_at >= day_start and deployed_at < day_end;
+  delete from sync.builds_found where hour >= day_start and hour < day_end;
+  insert into sync.builds_found
+  select date_trunc('hour', created_at, 'UTC'), organization_id, count(*),
+    count(*) filter (where first_seen_via = 'rest' and first_seen_at > created_at + interval '10 seconds')
+  from buildkite.builds where created_at >= day_start and created_at < day_end group by 1, 2;
   delete from sync.jobs_found where hour >= day_start and hour < day_end;
 
   delete from analytics.pipeline_durations_daily where day = which;

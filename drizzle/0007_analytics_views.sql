@@ -882,15 +882,12 @@ select
   coalesce(ran.jobs, 0) as jobs,
   coalesce(ran.jobs_lost, 0) as jobs_lost
 from (
-  select date_trunc('hour', build.created_at, 'UTC') as hour, build.organization_id, count(*) as builds,
-    count(*) filter (where build.first_seen_via = 'rest' and build.first_seen_at > build.created_at + interval '10 seconds') as builds_lost
-  from buildkite.builds as build
-  where build.created_at >= (select min(received_at) from sync.deliveries)
-  group by 1, 2
+  select found.hour, found.organization_id, found.builds, found.builds_lost
+  from sync.builds_found as found where found.hour >= (select date_trunc('hour', min(received_at), 'UTC') from sync.deliveries)
 ) as built
 full join (
   select found.hour, found.organization_id, found.jobs, found.jobs_lost
-  from sync.jobs_found as found where found.hour >= (select min(received_at) from sync.deliveries)
+  from sync.jobs_found as found where found.hour >= (select date_trunc('hour', min(received_at), 'UTC') from sync.deliveries)
 ) as ran on ran.hour = built.hour and ran.organization_id = built.organization_id;
 
 create view analytics.drift as

@@ -63,6 +63,7 @@ comment on table sync.dimensions is 'How each small list of an organization was 
 comment on table sync.stale_days is 'Days whose kept sums in analytics are to be made anew. Filled by triggers on builds and jobs, emptied by sync.refresh_rollups().';
 comment on table sync.rollups is 'When sums (days) and people (users) were last brought up to date.';
 comment on table sync.jobs_found is 'Command jobs by hour of start, and how many of them REST told of first; analytics.webhook_loss reads it. A kept table.';
+comment on table sync.builds_found is 'Builds by hour of creation, and how many of them REST told of first; analytics.webhook_loss reads it. A kept table.';
 comment on table settings.deployment_rules is 'What counts as a deployment. Yours to fill: insert into settings.deployment_rules (pipeline, branch, step) values (''shop'', ''main'', ''deploy'').';
 comment on table settings.queue_rates is 'What a minute of a queue''s agents costs. Yours to fill.';
 
@@ -426,6 +427,8 @@ begin
       ('body_html', 'Its text, as HTML.'),
       ('branch', 'Branch of its builds.'),
       ('build_id', 'builds.id.'),
+      ('builds', 'Builds created in the hour.'),
+      ('builds_lost', 'Of them, those that REST told of first, 10 s or more after they were created.'),
       ('changed_at', 'When a column last changed, on the mirror''s clock; for incremental loads.'),
       ('cluster_id', 'clusters.id.'),
       ('color', 'Colour, as a hex code.'),
@@ -517,7 +520,7 @@ begin
       ('sync.sightings.id', 'Id of the user, where it was told.'),
       ('sync.sightings.name', 'Name, as last seen.')
     ) as special (name, comment) on special.name = nspname || '.' || relname || '.' || attname
-    where nspname || '.' || relname in ('buildkite.clusters', 'buildkite.cluster_queues', 'buildkite.teams', 'buildkite.team_members', 'buildkite.team_pipelines', 'buildkite.members', 'buildkite.pipeline_schedules', 'buildkite.annotations', 'buildkite.artifacts', 'buildkite.users', 'sync.sightings', 'sync.dimensions', 'sync.stale_days', 'sync.rollups', 'sync.jobs_found', 'settings.deployment_rules', 'settings.queue_rates') and relkind in ('r', 'v') and attnum > 0 and not attisdropped and coalesce(special.comment, general.comment) is not null
+    where nspname || '.' || relname in ('buildkite.clusters', 'buildkite.cluster_queues', 'buildkite.teams', 'buildkite.team_members', 'buildkite.team_pipelines', 'buildkite.members', 'buildkite.pipeline_schedules', 'buildkite.annotations', 'buildkite.artifacts', 'buildkite.users', 'sync.sightings', 'sync.dimensions', 'sync.stale_days', 'sync.rollups', 'sync.jobs_found', 'sync.builds_found', 'settings.deployment_rules', 'settings.queue_rates') and relkind in ('r', 'v') and attnum > 0 and not attisdropped and coalesce(special.comment, general.comment) is not null
   loop
     execute said.statement;
   end loop;
