@@ -14,7 +14,9 @@ const folder = fileURLToPath(new URL('../../drizzle', import.meta.url))
 /**
  * Brings the database at `url` to the schema of this code: every missing migration in one transaction, under a lock, so that
  * any number of processes may start at once. The lock is the transaction's own: behind PgBouncer a session lock could be orphaned.
- * @throws ConfigError when the database was migrated by another version of the code that knows more, or other, migrations.
+ * A newer version may have migrated it already: this code goes on beside it for as long as `sync.compatibility` allows, so that
+ * versions can be changed one process at a time and taken back.
+ * @throws ConfigError when the database asks for a newer version of the code than this one.
  * @throws StoreError when Postgres fails.
  */
 export async function migrate(url: string, log?: Log): Promise<void> {
@@ -43,7 +45,7 @@ async function applyMissing(client: pg.Client, known: readonly MigrationMeta[]):
   await createJournal(client)
   const { rows } = await client.query<{ hash: string }>('select hash from drizzle.__drizzle_migrations')
   const applied = rows.map((row) => row.hash)
-  const missing = missingMigrations(known, applied)
+  const missing = missingMigrations(known, applied, await migrationsNeeded(client))
   for (const migration of missing) await applyMigration(client, migration)
   await client.query('commit')
   return missing.length
@@ -65,14 +67,28 @@ export async function pendingMigrations(db: Db): Promise<number> {
   }
 }
 
+/** What the database asks of a program, in migrations that it must know; `undefined` while it does not say. */
+async function migrationsNeeded(client: pg.Client): Promise<number | undefined> {
+  const table = await client.query<{ there: boolean }>(`select to_regclass('sync.compatibility') is not null as there`)
+  if (!table.rows[0]?.there) return undefined
+  const { rows } = await client.query<{ needed: number }>(
+    'select migrations_needed as needed from sync.compatibility where single_row',
+  )
+  return rows[0]?.needed
+}
+
 /**
- * The migrations of `known` that are not among the `applied` hashes (pure).
- * @throws ConfigError when one was applied that this code does not know.
+ * The migrations of `known` that are not among the `applied` hashes (pure). `needed` is how many the database asks a program to know.
+ * @throws ConfigError when some were applied that this code does not know, and the database does not say that it need not.
  */
-export function missingMigrations(known: readonly MigrationMeta[], applied: readonly string[]): MigrationMeta[] {
+export function missingMigrations(
+  known: readonly MigrationMeta[],
+  applied: readonly string[],
+  needed = Number.POSITIVE_INFINITY,
+): MigrationMeta[] {
   const hashes = new Set(known.map((migration) => migration.hash))
   const unknown = applied.filter((hash) => !hashes.has(hash)).length
-  if (unknown > 0) {
+  if (unknown > 0 && known.length < needed) {
     throw new ConfigError(
       `The database is newer than this program: it holds ${unknown} ${unknown === 1 ? 'migration' : 'migrations'} that this ` +
         'version of buildkite-mirror does not know. Run the version that made them or a later one, or use another database.',

@@ -499,3 +499,9 @@ export const budgets = sync.table('budgets', {
   state: jsonb().$type<unknown>().notNull(),
   updated_at: time().notNull(),
 })
+
+/** One row: how many migrations a program must know to work on this database. A migration that older programs cannot bear raises it. */
+export const compatibility = sync.table('compatibility', {
+  single_row: boolean().primaryKey().default(true),
+  migrations_needed: integer().notNull(),
+})

@@ -41,13 +41,15 @@ describe('migrating', () => {
     expect(await pendingAt(url)).toBe(0)
   })
 
-  test('a database newer than the code is refused in a clear sentence and left as it is', async () => {
+  test('a database newer than the code is worked with while it allows that, and else refused in a clear sentence', async () => {
     const { url } = await emptyDatabase()
     await migrate(url)
     const database = openDatabase(url, { name: 'test' })
     await database.db.execute(
       sql`insert into drizzle.__drizzle_migrations (hash, created_at) values ('future', 9999999999999)`,
     )
+    await migrate(url) // The unknown migration is one that this program can work with: it raised nothing.
+    await database.db.execute(sql`update sync.compatibility set migrations_needed = 1000`)
     await database.close()
     const refused = migrate(url)
     await expect(refused).rejects.toThrow(ConfigError)
@@ -68,5 +70,7 @@ describe('migrating', () => {
     expect(missingMigrations(known, ['a']).map((migration) => migration.hash)).toEqual(['b', 'c'])
     expect(missingMigrations(known, ['a', 'b', 'c'])).toEqual([])
     expect(() => missingMigrations(known, ['a', 'x'])).toThrow(ConfigError)
+    expect(() => missingMigrations(known, ['a', 'x'], 4)).toThrow(ConfigError)
+    expect(missingMigrations(known, ['a', 'x'], 3).map((migration) => migration.hash)).toEqual(['b', 'c'])
   })
 })
