@@ -505,3 +505,31 @@ export const compatibility = sync.table('compatibility', {
   single_row: boolean().primaryKey().default(true),
   migrations_needed: integer().notNull(),
 })
+
+/** What a person has stopped for an organization until they let it go on. No row: it runs. */
+export const pauses = sync.table(
+  'pauses',
+  {
+    organization_id: uuid().notNull(),
+    task: text().$type<'backfill'>().notNull(),
+    paused_at: time().notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.organization_id, t.task] })],
+)
+
+export type FindingResult = 'ok' | 'warning' | 'failed'
+
+/** What the service's own hourly check found last, one row for each thing looked at. */
+export const findings = sync.table(
+  'findings',
+  {
+    name: text().notNull(),
+    subject: text().notNull(),
+    result: text().$type<FindingResult>().notNull(),
+    detail: text().notNull(),
+    remedy: text(),
+    checked_at: time().notNull(),
+    since: time().notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.name, t.subject] })],
+)
