@@ -95,6 +95,9 @@ const jobStateRank: Record<string, number> = {
   pending: 0,
   waiting: 1,
   blocked: 1,
+  // What they wait for has failed. A retry of that sets them going again, as the same jobs.
+  waiting_failed: 1.5,
+  blocked_failed: 1.5,
   limiting: 2,
   platform_limiting: 2,
   limited: 3,
@@ -107,8 +110,6 @@ const jobStateRank: Record<string, number> = {
   canceling: 9,
   timing_out: 9,
   finished: 10,
-  waiting_failed: 11,
-  blocked_failed: 11,
   unblocked: 11,
   unblocked_failed: 12,
   passed: 11,

@@ -173,6 +173,15 @@ describe('merging jobs', () => {
     })
   })
 
+  it('lets a job go on whose wait had failed, once a retry has brought that to an end', () => {
+    const stopped = sawJob('rest', 10, { state: 'waiting_failed', started_at: null })
+    expect(mergeJobs(stopped, sawJob('webhook', 10, { state: 'scheduled', started_at: null }))).toMatchObject({
+      state: 'scheduled',
+    })
+    const ended = { state: 'passed', finished_at: '2026-05-01T10:00:40.000Z' }
+    expect(mergeJobs(stopped, sawJob('webhook', 40, ended))).toMatchObject({ state: 'passed' })
+  })
+
   it('does not let a late webhook undo what REST has verified since', () => {
     const verified = mergeJobs(sawJob('rest', 100, { state: 'running' }))
     expect(
