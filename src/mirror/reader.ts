@@ -24,6 +24,7 @@ export function isUuid(value: unknown): value is string {
  */
 export class PayloadReader {
   readonly #payload: Json
+  /** Paths of the fields read, their keys joined by line ends. */
   readonly #taken = new Set<string>()
 
   constructor(payload: Json) {
@@ -79,7 +80,7 @@ export class PayloadReader {
 
   /** Marks a field as dealt with, so that it stays out of the rest. */
   skip(...path: string[]): void {
-    this.#taken.add(path.join('\n'))
+    this.#taken.add(keyOf(path))
   }
 
   /** The value at a path as it is, without taking it. */
@@ -94,36 +95,48 @@ export class PayloadReader {
 
   /** What nobody read: unknown keys, and known ones of a type that no column takes. Nulls and emptied objects are left out. */
   rest(): Json {
-    return this.#restOf(this.#payload, [])
+    return this.#restOf(this.#payload, '')
   }
 
-  #restOf(object: Json, path: string[]): Json {
+  #restOf(object: Json, prefix: string): Json {
     const rest: Json = {}
-    for (const [key, value] of Object.entries(object)) {
-      const here = [...path, key]
-      if (value === null || value === undefined || this.#taken.has(here.join('\n'))) continue
+    for (const key in object) {
+      const value = object[key]
+      if (value === null || value === undefined || this.#taken.has(prefix + key)) continue
       if (!isObject(value)) {
         rest[key] = value
         continue
       }
-      const inner = this.#restOf(value, here)
+      const inner = this.#restOf(value, `${prefix}${key}\n`)
       if (Object.keys(inner).length > 0) rest[key] = inner
     }
     return rest
   }
 
   #read<T>(path: string[], convert: (value: unknown) => T | undefined): Read<T> {
+    const last = path.length - 1
+    let object = this.#payload
     // `creator: null` says that every field of the creator is null.
-    for (let depth = 1; depth < path.length; depth++) {
-      if (this.peek(...path.slice(0, depth)) === null) return null
+    for (let depth = 0; depth < last; depth++) {
+      const inner = own(object, path[depth])
+      if (inner === null) return null
+      if (!isObject(inner)) return undefined
+      object = inner
     }
-    const value = this.peek(...path)
-    if (value === undefined) return undefined
-    if (value === null) return null
+    const value = own(object, path[last])
+    if (value === undefined || value === null) return value
     const converted = convert(value)
-    if (converted !== undefined) this.skip(...path)
+    if (converted !== undefined) this.#taken.add(keyOf(path))
     return converted
   }
+}
+
+function own(object: Json, key: string | undefined): unknown {
+  return key !== undefined && Object.hasOwn(object, key) ? object[key] : undefined
+}
+
+function keyOf(path: readonly string[]): string {
+  return path.length === 1 ? String(path[0]) : path.join('\n')
 }
 
 /** Parses both of Buildkite's formats, `2015-05-09T21:05:59.874Z` and `2013-09-03 13:24:38 UTC`; `undefined` for anything else. */

@@ -18,3 +18,31 @@ export async function* oneAhead<T>(source: AsyncGenerator<T>): AsyncGenerator<T>
     source.return(undefined).catch(() => {})
   }
 }
+
+/**
+ * Yields what `work` makes of each value of `source`, in order, with two values at work at a time: one is written by Postgres while
+ * the next is read here. When a value fails, or the reader stops early, what is under way comes to its end first; a failure of
+ * `source` is passed on after all values before it.
+ */
+export async function* twoAtOnce<T, R>(source: AsyncGenerator<T>, work: (value: T) => Promise<R>): AsyncGenerator<R> {
+  let underway: Promise<R> | undefined
+  try {
+    for (;;) {
+      const step = await source.next().then(asStep, (failure: unknown) => ({ failure }))
+      const before = underway
+      underway = 'value' in step ? work(step.value) : undefined
+      // Awaited one turn later: until then its failure must not count as unhandled.
+      underway?.catch(() => {})
+      if (before) yield await before
+      if ('failure' in step) throw step.failure
+      if (!underway) return
+    }
+  } finally {
+    await Promise.allSettled([underway])
+    await source.return(undefined)
+  }
+}
+
+function asStep<T>(result: IteratorResult<T, unknown>): { value: T } | { ended: true } {
+  return result.done ? { ended: true } : { value: result.value }
+}

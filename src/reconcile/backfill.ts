@@ -4,7 +4,7 @@ import { withLock } from '../database/locks.ts'
 import { watermarks } from '../database/schema.ts'
 import { messageOf } from '../errors.ts'
 import { DAY } from '../time.ts'
-import { oneAhead } from './ahead.ts'
+import { oneAhead, twoAtOnce } from './ahead.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
 import { buildKeeper, type Refused, refusalOf } from './pages.ts'
 import { clip, coveredBackFrom, lengthOf, type Span } from './spans.ts'
@@ -94,9 +94,11 @@ async function readWindow(
   try {
     const filter = { created_from: window.created_from, created_to: walkedTo }
     const refused: Refused[] = []
-    for await (const page of oneAhead(source.client.builds(source.slug, filter, 'backfill', signal))) {
+    const pages = oneAhead(source.client.builds(source.slug, filter, 'backfill', signal))
+    const kept = twoAtOnce(pages, async (page) => ({ page, report: await keeper.keep(page.value, page.at) }))
+    for await (const { page, report } of kept) {
       verifiedAt ??= page.at
-      refused.push(...(await keeper.keep(page.value, page.at)).refused)
+      refused.push(...report.refused)
       walkedTo = page.walkedTo
       await noteProgress(db, window, { walkedTo, builds: page.value.length, requests: 1 })
       await tell()

@@ -1,0 +1,68 @@
+import { createServer, type IncomingMessage } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { buildOf, jobOf, organization, pipelines } from './company.ts'
+
+// Buildkite's API over a history of any length, without limits and without holding any of it in memory: build n of N was created
+// n * spacing after the first. A process of its own: node --import tsx test/bench/api.ts <builds> <jobs> <from ms> <to ms>
+const [builds = 0, jobs = 0, from = 0, to = 0] = process.argv.slice(2).map(Number)
+const spacing = (to - from) / builds
+const createdAt = (n: number) => Math.round(from + n * spacing)
+let listRequests = 0
+
+/** The builds that a list with these bounds and filters holds, newest first, by number: all of them ended long ago. */
+function page(query: URLSearchParams): number[] {
+  if (query.has('finished_from') || query.has('state[]')) return []
+  const until = Date.parse(query.get('created_to') ?? '') || to
+  const since = Date.parse(query.get('created_from') ?? '') || from
+  const size = Number(query.get('per_page') ?? 30)
+  let n = Math.min(builds - 1, Math.ceil((until - from) / spacing))
+  while (n >= 0 && createdAt(n) >= until) n--
+  n -= (Number(query.get('page') ?? 1) - 1) * size
+  const found: number[] = []
+  for (; n >= 0 && found.length <= size && createdAt(n) >= since; n--) found.push(n)
+  return found
+}
+
+/** What one build's JSON comes to, kept for the page that is asked for again. */
+function textOf(n: number): string {
+  const at = createdAt(n)
+  const own = Array.from({ length: jobs }, (_, j) => jobOf(n, at, j))
+  return JSON.stringify({ ...buildOf(n, at), jobs: own })
+}
+
+function answer(request: IncomingMessage): { body: string; link?: string } {
+  const url = new URL(request.url ?? '/', 'http://api')
+  if (url.pathname === '/count') return { body: JSON.stringify({ listRequests }) }
+  if (url.pathname === '/access-token') {
+    const scopes = ['read_builds', 'read_pipelines', 'read_organizations']
+    return {
+      body: JSON.stringify({ uuid: organization.id, scopes, user: { name: 'Bench', email: 'bench@example.com' } }),
+    }
+  }
+  if (url.pathname === '/organizations') return { body: JSON.stringify([organization]) }
+  if (url.pathname === '/organizations/bench/pipelines') return { body: JSON.stringify(pipelines) }
+  if (url.pathname === '/organizations/bench/builds') {
+    listRequests += 1
+    const size = Number(url.searchParams.get('per_page') ?? 30)
+    const found = page(url.searchParams)
+    const body = `[${found.slice(0, size).map(textOf).join(',')}]`
+    if (found.length <= size) return { body }
+    url.searchParams.set('page', String(Number(url.searchParams.get('page') ?? 1) + 1))
+    return { body, link: `<http://${request.headers.host}${url.pathname}${url.search}>; rel="next"` }
+  }
+  return { body: '[]' }
+}
+
+const server = createServer((request, response) => {
+  const { body, link } = answer(request)
+  const limits = ['', 'User-'].flatMap((whose) => [
+    [`RateLimit-${whose}Scope`, whose ? 'rest_user' : 'rest'],
+    [`RateLimit-${whose}Limit`, '1000000000'],
+    [`RateLimit-${whose}Remaining`, '999999999'],
+    [`RateLimit-${whose}Reset`, '60'],
+  ])
+  for (const [name = '', value = ''] of limits) response.setHeader(name, value)
+  if (link) response.setHeader('link', link)
+  response.setHeader('content-type', 'application/json').end(body)
+})
+server.listen(0, '127.0.0.1', () => process.send?.((server.address() as AddressInfo).port))

@@ -1,0 +1,61 @@
+import { execFileSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import os from 'node:os'
+import { parseArgs } from 'node:util'
+import { accept } from './accept.ts'
+import { apply } from './apply.ts'
+import { backfill } from './backfill.ts'
+import type { Bench, Row } from './bench.ts'
+import { freshness } from './freshness.ts'
+import { openStores, type Stores } from './stores.ts'
+import { bytes } from './words.ts'
+
+// npm run bench [-- --quick] [--only accept,apply] [--write]
+// Starts what it needs, measures the service against the limit of this machine in the same run, and prints one table. Nothing here
+// passes or fails: a figure is to be read beside its limit. --write puts the table into docs/benchmarks.md.
+
+const courses: Record<string, (bench: Bench) => Promise<Row[]>> = { accept, apply, freshness, backfill }
+
+const { values } = parseArgs({
+  options: { quick: { type: 'boolean' }, only: { type: 'string' }, write: { type: 'boolean' } },
+})
+const chosen = values.only?.split(',') ?? Object.keys(courses)
+const unknown = chosen.filter((name) => !courses[name])
+if (unknown.length > 0) {
+  process.stderr.write(`There is no course ${unknown.join(', ')}. There are: ${Object.keys(courses).join(', ')}.\n`)
+  process.exit(2)
+}
+
+const begun = Date.now()
+const say = (text: string) => process.stderr.write(`${Math.round((Date.now() - begun) / 1_000)} s  ${text}\n`)
+const stores = await openStores()
+const rows: Row[] = []
+try {
+  for (const name of chosen)
+    rows.push(...((await courses[name]?.({ stores, quick: values.quick === true, say })) ?? []))
+} finally {
+  await stores.stop()
+}
+const text = page(rows, stores)
+process.stdout.write(text)
+if (values.write) writeFileSync(new URL('../../docs/benchmarks.md', import.meta.url), text)
+
+function page(found: readonly Row[], { postgresVersion }: Stores): string {
+  const cpus = os.cpus()
+  const lines = found.map(({ course, what, ours, limit, result, reach, reached }) =>
+    ['', course, what, ours, limit, result, reach, reached ? 'yes' : '**no**', ''].join(' | ').trim(),
+  )
+  return [
+    `${new Date().toISOString().slice(0, 10)}, ${cpus.length} cores (${cpus[0]?.model}), ${bytes(os.totalmem())} of memory, Node ${process.versions.node}, ` +
+      `Postgres ${postgresVersion}, ${redisVersion()}; ${Math.round((Date.now() - begun) / 1_000)} s in all${values.quick ? ', the quick run' : ''}.`,
+    '',
+    '| course | what | ours | the limit | result | to reach | reached |',
+    '|---|---|---|---|---|---|---|',
+    ...lines,
+    '',
+  ].join('\n')
+}
+
+function redisVersion(): string {
+  return `Redis ${/v=([\d.]+)/.exec(execFileSync('redis-server', ['--version'], { encoding: 'utf8' }))?.[1]}`
+}
