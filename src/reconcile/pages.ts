@@ -63,20 +63,23 @@ export interface BuildKeeper {
  */
 export function buildKeeper(deps: ReconcileDeps, source: Source): BuildKeeper {
   let known: Set<string> | undefined
-  let refreshed = false
+  let refreshed: Promise<{ requests: number }> | undefined
 
   async function refreshFor(facts: readonly BuildFacts[]): Promise<number> {
-    if (refreshed) return 0
-    known ??= await knownSlugs(deps, source)
-    const slugs = known
-    const strangers = facts.filter(({ url }) => {
-      const slug = slugsOf(url).pipeline
-      return slug !== undefined && !slugs.has(slug)
-    })
-    if (strangers.length === 0) return 0
-    if (!(await worthRefreshing(deps, source, strangers))) return 0
-    refreshed = true
-    return (await refreshPipelines(deps, source)).requests
+    if (!refreshed) {
+      known ??= await knownSlugs(deps, source)
+      const slugs = known
+      const strangers = facts.filter(({ url }) => {
+        const slug = slugsOf(url).pipeline
+        return slug !== undefined && !slugs.has(slug)
+      })
+      if (strangers.length === 0) return 0
+      if (!(await worthRefreshing(deps, source, strangers))) return 0
+    }
+    // Another page may be asking just now: then this one waits for the same answer.
+    if (refreshed) return refreshed.then(() => 0)
+    refreshed = refreshPipelines(deps, source)
+    return (await refreshed).requests
   }
 
   return {
