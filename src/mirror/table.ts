@@ -1,4 +1,4 @@
-import { asc, getTableColumns, getTableName, inArray, type SQL, sql } from 'drizzle-orm'
+import { asc, getTableColumns, getTableName, type SQL, sql } from 'drizzle-orm'
 import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core'
 import type { Transaction } from '../database/connection.ts'
 import type { agents, builds, jobs, organizations, pipelines } from '../database/schema.ts'
@@ -25,7 +25,8 @@ export interface Merged<Row> {
 const CHUNK = 1_000
 
 /**
- * Merges observations into one table: inserts what is new, then locks what is stored, merges in memory and writes what changed.
+ * Merges observations into one table: inserts what is new, then locks what they change, merges it in memory and writes it. A row that
+ * they do not change is not locked either: a pipeline that every webhook names would else make all deliveries wait in line.
  * Inserts come first and locks follow, each in the order of the ids: while a transaction waits for another's insert it holds nothing
  * that the other could want, so two of them do not deadlock.
  * @returns the merged rows, changed or not.
@@ -45,21 +46,22 @@ export async function mergeTable<Row extends MirrorRow>(
   }
   const ids = [...byId.keys()].sort()
   const merge = (id: string, before?: Row) => ({ before, after: mergeAll(rule, before, byId.get(id) ?? [], now) })
-  const inserted = new Map<string, Merged<Row>>()
+  const done = new Map<string, Merged<Row>>()
   for (const chunk of chunksOf(ids)) {
-    const known = await knownIds(tx, table, chunk)
-    const fresh = chunk.filter((id) => !known.has(id)).map((id) => merge(id))
+    const stored = new Map((await readRows<Row>(tx, table, chunk)).map((row) => [row.id, row]))
+    const seen = chunk.map((id) => merge(id, stored.get(id)))
+    const fresh = seen.filter(({ before }) => !before)
     const insertedIds = await insertRows(tx, table, rowsOf(fresh))
-    for (const row of fresh) if (insertedIds.has(row.after.id)) inserted.set(row.after.id, row)
+    // What another transaction changes meanwhile comes after us: a row that stays as it is may be left to it.
+    for (const row of seen) if (row.before === row.after || insertedIds.has(row.after.id)) done.set(row.after.id, row)
   }
-  const updated: Merged<Row>[] = []
-  for (const chunk of chunksOf(ids.filter((id) => !inserted.has(id)))) {
-    const stored = await lockRows<Row>(tx, table, chunk)
+  for (const chunk of chunksOf(ids.filter((id) => !done.has(id)))) {
+    const stored = await readRows<Row>(tx, table, chunk, 'locked')
     const merged = stored.map((before) => merge(before.id, before))
     await updateRows(tx, table, rowsOf(merged.filter(({ before, after }) => before !== after)))
-    updated.push(...merged)
+    for (const row of merged) done.set(row.after.id, row)
   }
-  return [...inserted.values(), ...updated]
+  return [...done.values()]
 }
 
 function chunksOf(ids: readonly string[]): string[][] {
@@ -91,25 +93,18 @@ function mergeAll<Row extends MirrorRow>(
   return rest.reduce((row, observation) => mergeRow(rule, row, observation, now), mergeRow(rule, stored, first, now))
 }
 
-async function knownIds(tx: Transaction, table: MirrorTable, ids: readonly string[]): Promise<Set<string>> {
-  const rows = await tx
-    .select({ id: table.id })
-    .from(table as PgTable)
-    .where(inArray(table.id, [...ids]))
-  return new Set(rows.map(({ id }) => String(id)))
-}
-
-async function lockRows<Row extends MirrorRow>(
+async function readRows<Row extends MirrorRow>(
   tx: Transaction,
   table: MirrorTable,
   ids: readonly string[],
+  locked?: 'locked',
 ): Promise<Row[]> {
-  const rows = await tx
+  const query = tx
     .select()
     .from(table as PgTable)
-    .where(inArray(table.id, [...ids]))
+    .where(sql`${table.id} = any(${sql.param(ids)}::uuid[])`)
     .orderBy(asc(table.id))
-    .for('update')
+  const rows = await (locked ? query.for('update') : query)
   return rows as Row[]
 }
 

@@ -1,4 +1,4 @@
-import { and, asc, eq, inArray, sql } from 'drizzle-orm'
+import { and, asc, eq, sql } from 'drizzle-orm'
 import type { Db, Transaction } from '../database/connection.ts'
 import { type DeliveryStatus, deliveries } from '../database/schema.ts'
 import { messageOf, StoreError } from '../errors.ts'
@@ -23,43 +23,93 @@ export interface ApplyParts {
 
 /** How much payload is held in memory and applied in one transaction. */
 export const batchBytes = 4 * 1024 * 1024
-export const batchSize = 200
+/** A build's webhooks lie close together: the more of them one batch holds, the fewer times its rows are written. */
+export const batchSize = 1_000
+/** After so many batches a job ends, for the queue to see that its worker lives; the jobs behind it go on. */
+const batchesPerJob = 20
 
 /**
- * The delivery worker's handler: brings the deliveries of a job into the mirror and settles each as `applied`, `ignored` or
- * `failed`, in the transaction that writes its rows. Whatever is settled is passed over, so any job may run again. In a backlog a
- * job takes along what else is waiting, so that many small jobs make few large transactions.
+ * The delivery worker's handler: brings what is pending in the inbox into the mirror, oldest first, and settles each delivery as
+ * `applied`, `ignored` or `failed`, in the transaction that writes its rows. A job says that there is something to do, and takes
+ * along whatever waits: so any job may run again or be lost, and in a backlog many small jobs make few large transactions.
  * @throws StoreError `transient` when the database is away; nothing is lost then. A delivery that can never be applied does not
  * throw: it is settled as `failed`, with its error, and the others go on.
  */
-export function deliveryHandler(parts: ApplyParts): (job: DeliveriesJob) => Promise<void> {
-  return async (job) => {
-    const ids = 'kept' in job ? await moveToInbox(parts, job.kept) : job.ids
-    await applyAll(parts, ids)
+export function deliveryHandler(parts: ApplyParts): (job: DeliveriesJob, signal?: AbortSignal) => Promise<void> {
+  return async (job, signal) => {
+    if ('kept' in job) await moveToInbox(parts, job.kept, signal)
+    await applyPending(parts, signal)
   }
 }
 
-async function applyAll(parts: ApplyParts, ids: readonly number[]): Promise<void> {
-  for (const batch of await pendingBatches(parts.db, ids)) await applyBatch(parts, batch)
+async function applyPending(parts: ApplyParts, signal: AbortSignal | undefined): Promise<void> {
+  for (let batch = 0; batch < batchesPerJob && !signal?.aborted; batch++) {
+    if (!(await applyNextBatch(parts))) return
+  }
+}
+
+/** Applies the oldest deliveries that nobody else has in hand; true when there may be more. */
+async function applyNextBatch(parts: ApplyParts): Promise<boolean> {
+  let batch: Batch = { ids: [], more: false }
+  try {
+    const settled = await inOneTransaction(parts.db, 'apply deliveries', async (tx) => {
+      batch = await claimBatch(tx)
+      return batch.ids.length > 0 ? applyClaimed(parts, tx, batch.ids) : []
+    })
+    count(parts, settled)
+  } catch (error) {
+    if (!isPoison(error) || batch.ids.length === 0) throw error
+    await applyBatch(parts, batch.ids)
+  }
+  return batch.more
+}
+
+interface Batch {
+  ids: readonly number[]
+  /** Whether others may be waiting still. */
+  more: boolean
+}
+
+/** Locks the oldest pending deliveries that are free, and returns as many of them as fit into memory. */
+async function claimBatch(tx: Transaction): Promise<Batch> {
+  const rows = await tx
+    .select({ id: deliveries.id, bytes: sql<number>`coalesce(octet_length(${deliveries.payload}), 0)` })
+    .from(deliveries)
+    // Written out: with a parameter in its place the partial index would not be used.
+    .where(sql`${deliveries.status} = 'pending'`)
+    .orderBy(asc(deliveries.id))
+    .limit(batchSize)
+    .for('update', { skipLocked: true })
+  const ids: number[] = []
+  let size = 0
+  for (const { id, bytes } of rows) {
+    if (ids.length > 0 && size + bytes > batchBytes) break
+    ids.push(id)
+    size += bytes
+  }
+  return { ids, more: rows.length === batchSize || ids.length < rows.length }
 }
 
 /**
- * Deliveries that came while Postgres was away get their rows now. Returns the ids of all of them, also of those moved before.
- * Each is tried alone when all together are refused: the job is their only copy, and one must not keep the others out.
+ * Deliveries that came while Postgres was away get their rows now. Each is tried alone when all together are refused: the job is
+ * their only copy, and one must not keep the others out.
  */
-async function moveToInbox(parts: ApplyParts, kept: readonly KeptDelivery[]): Promise<number[]> {
+async function moveToInbox(
+  parts: ApplyParts,
+  kept: readonly KeptDelivery[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
   try {
-    return await insertKept(parts, kept)
+    await insertKept(parts, kept)
   } catch (error) {
     if (kept.length === 1 || !isPoison(error)) throw error
-    const moved: number[] = []
-    for (const delivery of kept) moved.push(...(await insertKept(parts, [delivery]).catch(() => [])))
-    await applyAll(parts, moved)
+    for (const delivery of kept) await insertKept(parts, [delivery]).catch(() => {})
+    await applyPending(parts, signal)
     throw error
   }
 }
 
-async function insertKept({ db, clock = Date.now }: ApplyParts, kept: readonly KeptDelivery[]): Promise<number[]> {
+async function insertKept({ db, clock = Date.now }: ApplyParts, kept: readonly KeptDelivery[]): Promise<void> {
   const rows = kept.map((delivery) => ({
     ...delivery,
     received_at: new Date(delivery.received_at),
@@ -67,69 +117,14 @@ async function insertKept({ db, clock = Date.now }: ApplyParts, kept: readonly K
     enqueued_at: new Date(clock()),
   }))
   const unique = [...new Map(rows.map((row) => [row.key, row])).values()]
-  return asked(`move ${unique.length} deliveries from the queue to the inbox`, async () => {
-    await db.insert(deliveries).values(unique).onConflictDoNothing({ target: deliveries.key })
-    const keys = unique.map((row) => row.key)
-    const found = await db.select({ id: deliveries.id }).from(deliveries).where(inArray(deliveries.key, keys))
-    return found.map((row) => row.id)
-  })
-}
-
-/** The job's deliveries that are still pending, and then others that wait, oldest first, in batches that fit into memory. */
-async function pendingBatches(db: Db, ids: readonly number[]): Promise<number[][]> {
-  if (ids.length === 0) return []
-  const bytes = sql<number>`coalesce(octet_length(${deliveries.payload}), 0)`
-  const waiting = db.select({ id: deliveries.id, bytes }).from(deliveries).orderBy(asc(deliveries.id))
-  const own = await asked('look up deliveries', async () => waiting.where(pendingAmong(ids)))
-  if (own.length === 0) return []
-  const all = await asked('look up deliveries', async () =>
-    db
-      .select({ id: deliveries.id, bytes })
-      .from(deliveries)
-      .where(eq(deliveries.status, 'pending'))
-      .orderBy(asc(deliveries.id))
-      .limit(batchSize),
-  )
-  const mine = new Set(own.map(({ id }) => id))
-  return splitBatches(
-    own,
-    all.filter(({ id }) => !mine.has(id)),
+  await asked(`move ${unique.length} deliveries from the queue to the inbox`, async () =>
+    db.insert(deliveries).values(unique).onConflictDoNothing({ target: deliveries.key }),
   )
 }
 
-interface Sized {
-  id: number
-  bytes: number
-}
-
-/** Splits the job's own deliveries into batches, and fills up the last one with others; pure. */
-function splitBatches(own: readonly Sized[], others: readonly Sized[]): number[][] {
-  const batches: number[][] = []
-  let batch: number[] = []
-  let size = 0
-  const fits = ({ bytes }: Sized) => batch.length === 0 || (batch.length < batchSize && size + bytes <= batchBytes)
-  const take = ({ id, bytes }: Sized) => {
-    batch.push(id)
-    size += bytes
-  }
-  for (const one of own) {
-    if (!fits(one)) {
-      batches.push(batch)
-      batch = []
-      size = 0
-    }
-    take(one)
-  }
-  for (const one of others) {
-    if (!fits(one)) break
-    take(one)
-  }
-  batches.push(batch)
-  return batches
-}
-
+/** Those of `ids` that are pending. As one parameter: a statement of a thousand would be planned anew for each number of them. */
 function pendingAmong(ids: readonly number[]) {
-  return and(inArray(deliveries.id, [...ids]), eq(deliveries.status, 'pending'))
+  return and(sql`${deliveries.id} = any(${sql.param(ids)}::bigint[])`, eq(deliveries.status, 'pending'))
 }
 
 /**
@@ -138,10 +133,8 @@ function pendingAmong(ids: readonly number[]) {
  */
 export async function applyBatch(parts: ApplyParts, ids: readonly number[]): Promise<void> {
   try {
-    const settled = await inOneTransaction(parts.db, `apply ${ids.length} deliveries`, (tx) =>
-      applyClaimed(parts, tx, ids),
-    )
-    for (const { status, ids: some } of settled) parts.on?.('settled', some.length, { status })
+    const doing = `apply ${ids.length} deliveries`
+    count(parts, await inOneTransaction(parts.db, doing, (tx) => applyClaimed(parts, tx, ids)))
   } catch (error) {
     if (!isPoison(error)) throw error
     if (ids.length === 1) return fail(parts, ids, messageOf(error))
@@ -154,6 +147,10 @@ export async function applyBatch(parts: ApplyParts, ids: readonly number[]): Pro
 interface Settled {
   status: DeliveryStatus
   ids: number[]
+}
+
+function count(parts: ApplyParts, settled: readonly Settled[]): void {
+  for (const { status, ids } of settled) parts.on?.('settled', ids.length, { status })
 }
 
 /** Locks the deliveries that nobody else has in hand, merges them and settles them. */
