@@ -8,6 +8,7 @@ import type { Bench, Row } from './bench.ts'
 import { type Webhook, webhookOfSize } from './company.ts'
 import { type LoadReport, load } from './load.ts'
 import { interleaved, ratios, sample } from './statistics.ts'
+import type { Stores } from './stores.ts'
 import { many, ms, times } from './words.ts'
 
 export const secretOfBench = 'the-secret-of-the-benchmarks'
@@ -70,6 +71,19 @@ export async function accept({ stores, quick, say }: Bench): Promise<Row[]> {
     }
   }
   return rows
+}
+
+/** Webhooks that the service accepts per second into the database at `url`, with its queue on Redis. */
+export async function acceptRate(stores: Stores, url: string, count: number): Promise<number> {
+  const service = await receiver(url, stores.redis.url)
+  const run = async (seed: number, n: number) =>
+    (await accepted(load(portOf(service), signedRequests(seed, n), CONNECTIONS, { kind: 'closed' }))).perSecond
+  try {
+    await run(Date.now() % 10_000, 1_000)
+    return await run(10_000 + (Date.now() % 10_000), count)
+  } finally {
+    await service.stop()
+  }
 }
 
 /** The service that receives and does nothing else. */

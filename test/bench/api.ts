@@ -11,7 +11,7 @@ let listRequests = 0
 
 /** The builds that a list with these bounds and filters holds, newest first, by number: all of them ended long ago. */
 function page(query: URLSearchParams): number[] {
-  if (query.has('finished_from') || query.has('state[]')) return []
+  if (builds === 0 || query.has('finished_from') || query.has('state[]')) return []
   const until = Date.parse(query.get('created_to') ?? '') || to
   const since = Date.parse(query.get('created_from') ?? '') || from
   const size = Number(query.get('per_page') ?? 30)
@@ -40,8 +40,8 @@ function answer(request: IncomingMessage): { body: string; link?: string } {
     }
   }
   if (url.pathname === '/organizations') return { body: JSON.stringify([organization]) }
-  if (url.pathname === '/organizations/bench/pipelines') return { body: JSON.stringify(pipelines) }
-  if (url.pathname === '/organizations/bench/builds') {
+  if (/^\/organizations\/\w+\/pipelines$/.test(url.pathname)) return { body: JSON.stringify(pipelines) }
+  if (/^\/organizations\/\w+\/builds$/.test(url.pathname)) {
     listRequests += 1
     const size = Number(url.searchParams.get('per_page') ?? 30)
     const found = page(url.searchParams)

@@ -7,6 +7,7 @@ import { apply } from './apply.ts'
 import { backfill } from './backfill.ts'
 import type { Bench, Row } from './bench.ts'
 import { freshness } from './freshness.ts'
+import { size } from './size.ts'
 import { openStores, type Stores } from './stores.ts'
 import { bytes } from './words.ts'
 
@@ -14,7 +15,7 @@ import { bytes } from './words.ts'
 // Starts what it needs, measures the service against the limit of this machine in the same run, and prints one table. Nothing here
 // passes or fails: a figure is to be read beside its limit. --write puts the table into docs/benchmarks.md.
 
-const courses: Record<string, (bench: Bench) => Promise<Row[]>> = { accept, apply, freshness, backfill }
+const courses: Record<string, (bench: Bench) => Promise<Row[]>> = { accept, apply, freshness, backfill, size }
 
 const { values } = parseArgs({
   options: { quick: { type: 'boolean' }, only: { type: 'string' }, write: { type: 'boolean' } },

@@ -17,6 +17,17 @@ select pg_temp.id(:'moment'::timestamptz - interval '2 years', 'pipeline', p), '
   'git@github.com:large/app-' || p || '.git', 'main', :'moment'::timestamptz, :'moment'::timestamptz, :'moment'::timestamptz, 'rest', :'moment'::timestamptz
 from generate_series(0, 49) as p;
 
+-- Filled first and indexed afterwards: that takes half the time.
+create temporary table dropped as select indexdef from pg_indexes
+where schemaname = 'buildkite' and tablename in ('builds', 'jobs') and indexname not like '%_pkey';
+do $$
+declare name text;
+begin
+  for name in select indexname from pg_indexes where schemaname = 'buildkite' and tablename in ('builds', 'jobs') and indexname not like '%_pkey' loop
+    execute format('drop index buildkite.%I', name);
+  end loop;
+end $$;
+
 create temporary table plan as
 select b, pg_temp.id(at, 'build', b) as id, at, (b * 7919) % 50 as p, (b * 104729) % 100 as draw, b % 4 = 0 as trunk
 from generate_series(1::bigint, :builds) as b
@@ -64,6 +75,15 @@ select pg_temp.id(at + j * interval '1 millisecond', 'job', b * 10 + j), id, 'sc
   pg_temp.id(:'moment'::timestamptz - interval '1 year', 'agent', (b + j) % 300), 'agent-' || (b + j) % 300, null,
   at + interval '30 minutes', at + interval '30 minutes', at + interval '1 second', case when b % 300 = 0 then 'rest' else 'webhook' end, at + interval '30 minutes'
 from plan cross join generate_series(0, 9) as j;
+
+set maintenance_work_mem = '512MB';
+do $$
+declare definition text;
+begin
+  for definition in select indexdef from dropped loop
+    execute definition;
+  end loop;
+end $$;
 
 insert into settings.deployment_rules (pipeline, branch, step, environment) values ('pipeline-*', 'main', 'Deploy', 'production');
 insert into settings.queue_rates (queue, per_minute) values ('default', 0.01), ('large', 0.04), ('deploy', 0.01), ('mac', 0.12);

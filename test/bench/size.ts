@@ -1,0 +1,239 @@
+import { gzipSync } from 'node:zlib'
+import postgres from 'postgres'
+import { createClient } from '../../src/buildkite/client.ts'
+import { type Database, openDatabase } from '../../src/database/connection.ts'
+import { createLog } from '../../src/log.ts'
+import { reconcileOnce } from '../../src/reconcile/cycle.ts'
+import { inScope } from '../../src/scope.ts'
+import { acceptRate } from './accept.ts'
+import { applyAll, lives } from './apply.ts'
+import { runBackfill, startApi } from './backfill.ts'
+import type { Bench, Row } from './bench.ts'
+import { buildOf, jobOf } from './company.ts'
+import { historyOf } from './history.ts'
+import { interleaved, ratios, type Sample, sample } from './statistics.ts'
+import { bytes, many, ms, times } from './words.ts'
+
+const silent = createLog('silent')
+const JOBS = 10
+
+/** What a history of each size does to everything that is done beside it. */
+export async function size(bench: Bench): Promise<Row[]> {
+  const { stores, quick, say } = bench
+  const sizes = quick ? [1_000, 10_000] : [1_000, 10_000, 100_000, 1_000_000]
+  const histories: History[] = []
+  for (const builds of sizes) {
+    const url = await historyOf(builds, stores)
+    histories.push({ builds, url, name: `${builds.toLocaleString('en-US')} builds` })
+    say(`size: a history of ${builds.toLocaleString('en-US')} builds is made`)
+  }
+  const rows = [
+    ...(await cycles(histories, bench)),
+    ...(await rates(histories, bench)),
+    ...(await backfills(histories, bench)),
+    ...(await sums(histories, bench)),
+    ...(await storage(histories, bench)),
+  ]
+  for (const { url } of histories) await stores.drop(url)
+  return rows
+}
+
+interface History {
+  builds: number
+  url: string
+  name: string
+}
+
+const last = <T>(values: readonly T[]): T => {
+  const value = values.at(-1)
+  if (value === undefined) throw new Error('There is no history.')
+  return value
+}
+
+const perHistory = (histories: readonly History[], figure: (one: History, index: number) => string) =>
+  histories.map((one, index) => `${one.name}: ${figure(one, index)}`).join('; ')
+
+/** Hot cycles that find nothing new. */
+async function cycles(histories: readonly History[], { say, quick }: Bench): Promise<Row[]> {
+  const api = await startApi({ builds: 0, from: 0, to: 0 }, 0)
+  const turns = quick ? 10 : 30
+  const taken: number[][] = []
+  const requests: number[] = []
+  for (const { url } of histories) {
+    const database = openDatabase(url, { name: 'bench' })
+    const cycle = await cycleOn(database, api.url)
+    await cycle()
+    const before = await api.listRequests()
+    const times: number[] = []
+    for (let turn = 0; turn < turns; turn++) {
+      const begun = performance.now()
+      await cycle()
+      times.push(performance.now() - begun)
+    }
+    requests.push(((await api.listRequests()) - before) / turns)
+    taken.push(times)
+    await database.close()
+  }
+  api.stop()
+  const largest = sample(last(taken)).median
+  say(`size: a quiet cycle takes ${ms(largest)} on the largest history`)
+  return [
+    {
+      course: 'hot cycle',
+      what: 'one that finds nothing new, whole: requests, SQL and all',
+      ours: perHistory(histories, (_, index) => ms(sample(taken[index] ?? []).median)),
+      limit: `list requests: ${perHistory(histories, (_, index) => String(requests[index]))}`,
+      result: ms(largest),
+      reach: 'the same requests; SQL < 100 ms',
+      reached: largest < 100 && new Set(requests).size === 1,
+    },
+  ]
+}
+
+async function cycleOn({ db }: Database, apiUrl: string): Promise<() => Promise<unknown>> {
+  const id = '00000000-0000-7000-8000-000000000001'
+  const deps = {
+    db,
+    log: silent,
+    clock: Date.now,
+    scope: inScope({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] }),
+    storeEnv: false,
+    storeAnnotations: false,
+    storeArtifacts: false,
+    backfillDays: 90,
+  }
+  const budget = { take: async () => {}, report: async () => {} }
+  const client = createClient({ token: 'bench', apiUrl, budget, log: silent })
+  return () => reconcileOnce(deps, { id, slug: 'large', client })
+}
+
+/** Accepting and applying, beside each history and beside the smallest one. */
+async function rates(histories: readonly History[], { stores, quick, say }: Bench): Promise<Row[]> {
+  const rounds = 3
+  const builds = quick ? 60 : 200
+  let first = 10_000_000
+  const accepting = await interleaved(
+    rounds,
+    Object.fromEntries(histories.map(({ name, url }) => [name, () => acceptRate(stores, url, quick ? 4_000 : 12_000)])),
+  )
+  const applying = await interleaved(
+    rounds,
+    Object.fromEntries(
+      histories.map(({ name, url }) => [
+        name,
+        (round: number) => {
+          first += builds
+          return applyAll(stores, url, lives(first, builds), round)
+        },
+      ]),
+    ),
+  )
+  return [
+    ['accept', accepting, 'webhooks of 8 KB answered, queue on Redis'] as const,
+    ['apply', applying, 'deliveries applied'] as const,
+  ].map(([course, figures, what]) => {
+    const small = figures[histories[0]?.name ?? ''] ?? []
+    const against = (name: string): Sample => ratios(figures[name] ?? [], small)
+    const ratio = against(last(histories).name)
+    say(`size: ${course} beside the largest history: ${times(ratio)}`)
+    return {
+      course: `${course}, by size`,
+      what: `${what}, beside a history`,
+      ours: perHistory(histories, ({ name }) => `${many(sample(figures[name] ?? []))} /s`),
+      limit: `the same beside ${histories[0]?.name}`,
+      result: times(ratio),
+      reach: '>= 0.8',
+      reached: ratio.median >= 0.8,
+    }
+  })
+}
+
+/** Fetching more history beside each history. */
+async function backfills(histories: readonly History[], { quick }: Bench): Promise<Row[]> {
+  const builds = quick ? 1_000 : 5_000
+  const to = Date.now() - 400 * 86_400_000
+  const span = { builds, from: to - 10 * 86_400_000, to }
+  const api = await startApi(span, JOBS)
+  const perSecond: number[] = []
+  for (const { url } of histories) perSecond.push(builds / (await runBackfill(url, api.url, span)).seconds)
+  api.stop()
+  return [
+    {
+      course: 'backfill, by size',
+      what: `${builds.toLocaleString('en-US')} more builds of ${JOBS} jobs, their sums made too, beside a history`,
+      ours: perHistory(histories, (_, index) => `${Math.round(perSecond[index] ?? 0)} builds/s`),
+      limit: '',
+      result: ((perSecond.at(-1) ?? 0) / (perSecond[0] ?? 1)).toFixed(2),
+      reach: 'none set',
+      reached: true,
+    },
+  ]
+}
+
+/** Making the sums of one day anew. */
+async function sums(histories: readonly History[], _bench: Bench): Promise<Row[]> {
+  const taken: number[] = []
+  for (const { url } of histories) {
+    const sql = postgres(url, { max: 1, onnotice: () => {} })
+    const times: number[] = []
+    for (let day = 20; day < 25; day++) {
+      const begun = performance.now()
+      await sql`select sync.refresh_day((now() - make_interval(days => ${day}))::date)`
+      times.push(performance.now() - begun)
+    }
+    taken.push(sample(times).median)
+    await sql.end()
+  }
+  return [
+    {
+      course: 'sums, by size',
+      what: 'the sums of one day made anew',
+      ours: perHistory(
+        histories,
+        ({ builds }, index) => `${ms(taken[index] ?? 0)} (${Math.round(builds / 365)} builds a day)`,
+      ),
+      limit: '',
+      result: ms(taken.at(-1) ?? 0),
+      reach: 'none set',
+      reached: true,
+    },
+  ]
+}
+
+/** Disk, by table, against the gzipped JSON of builds like these. */
+async function storage(histories: readonly History[], { say }: Bench): Promise<Row[]> {
+  const { url, builds } = last(histories)
+  const sql = postgres(url, { max: 1, onnotice: () => {} })
+  const tables = await sql<{ name: string; rows: number; heap: number; indexes: number }[]>`
+    select relname as name, c.reltuples::float8 as rows, pg_table_size(c.oid)::float8 as heap, pg_indexes_size(c.oid)::float8 as indexes
+    from pg_class c where relnamespace = 'buildkite'::regnamespace and relname in ('builds', 'build_attempts', 'jobs')`
+  await sql.end()
+  const total = tables.reduce((sum, { heap, indexes }) => sum + heap + indexes, 0) / builds
+  const json = gzipPerBuild()
+  say(`size: ${bytes(total)} a build with its jobs on disk`)
+  return [
+    {
+      course: 'storage',
+      what: `a build with its ${JOBS} jobs, of ${builds.toLocaleString('en-US')}`,
+      ours: tables
+        .map(
+          ({ name, rows, heap, indexes }) =>
+            `${name}: ${bytes(heap / rows)} a row and ${bytes(indexes / rows)} of indexes`,
+        )
+        .join('; '),
+      limit: `${bytes(json)} as Buildkite's JSON, gzipped build by build`,
+      result: `${bytes(total)}, ${(total / json).toFixed(1)} times`,
+      reach: '<= 1.5 times',
+      reached: total <= 1.5 * json,
+    },
+  ]
+}
+
+function gzipPerBuild(): number {
+  const sizes = Array.from({ length: 200 }, (_, n) => {
+    const at = Date.now() - n * 77_000
+    const jobs = Array.from({ length: JOBS }, (_, j) => jobOf(n, at, j))
+    return gzipSync(JSON.stringify({ ...buildOf(n, at), jobs })).length
+  })
+  return sample(sizes).median
+}
