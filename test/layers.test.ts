@@ -23,6 +23,7 @@ const leaves: Record<string, readonly string[]> = {
   'errors.ts': [],
   'time.ts': [],
   'scope.ts': [],
+  'occurrence.ts': [],
   'log.ts': ['errors.ts'],
   'config.ts': ['errors.ts', 'ip-range.ts', 'time.ts'],
   'ip-range.ts': [],

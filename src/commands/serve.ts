@@ -96,7 +96,7 @@ async function startListeners(parts: Parts, shutdown: Shutdown): Promise<void> {
   const { config, log, meters } = parts
   const watched = watch(parts, shutdown)
   const facts = cached(() => gatherFacts(watched), Date.now)
-  watchGauges(meters, watched)
+  watchGauges(meters, watched, config.apiBudgetShare)
   const inbox = config.roles.has('web') ? openReceiverInbox(parts, shutdown) : undefined
   const allowed = inbox && openAllowList(parts, shutdown)
   const webhooks = inbox && ((app: FastifyInstance) => webhookRoute(app, receiverParts(parts, inbox, allowed)))
@@ -177,7 +177,7 @@ function startWorkers({ config, log, database, queues, meters, workers }: Parts,
   const { payloadRetentionDays } = config
   const sweeper = startSweeper({ db: database.db, queues, payloadRetentionDays, log, on: meters.on })
   shutdown.add('the sweeper', (ms) => sweeper.stop(ms), 3 * SECOND)
-  const rollups = startRollups(database.db, log)
+  const rollups = startRollups(database.db, log, meters.on)
   shutdown.add('the sums of analytics', (ms) => rollups.stop(ms), 3 * SECOND)
 }
 
@@ -189,10 +189,7 @@ function startReconciling(parts: Parts, shutdown: Shutdown): void {
     queues,
     log,
     clock: Date.now,
-    onCycle: ({ kind, started_at, finished_at }) => {
-      meters.on('cycles_total', 1, { kind })
-      meters.on('cycle_seconds', (finished_at.getTime() - started_at.getTime()) / SECOND, { kind })
-    },
+    on: meters.on,
   })
   parts.reconciler = reconciler
   shutdown.add('the reconciler', (ms) => reconciler.close(ms), 8 * SECOND)

@@ -2,6 +2,9 @@ import type { BuildkiteClient } from '../buildkite/client.ts'
 import type { Config } from '../config.ts'
 import type { Db } from '../database/connection.ts'
 import type { Log } from '../log.ts'
+import { applyObservations, type MergeReport, tellRows } from '../mirror/apply.ts'
+import type { Observations } from '../mirror/observation.ts'
+import type { OnOccurrence } from '../occurrence.ts'
 import { inScope, type Scope } from '../scope.ts'
 import type { Clock } from '../time.ts'
 
@@ -9,6 +12,8 @@ import type { Clock } from '../time.ts'
 export interface ReconcileDeps {
   readonly db: Db
   readonly log: Log
+  /** Told of what is found and written. */
+  readonly on?: OnOccurrence | undefined
   readonly clock: Clock
   /** Which organizations and pipelines are to be mirrored. */
   readonly scope: Scope
@@ -48,7 +53,20 @@ export type ReconcileConfig = Pick<
 >
 
 /** What reconciling works with, made from the configuration. */
-export function reconcileDeps(config: ReconcileConfig, db: Db, log: Log, clock: Clock): ReconcileDeps {
+export function reconcileDeps(
+  config: ReconcileConfig,
+  db: Db,
+  log: Log,
+  clock: Clock,
+  on?: OnOccurrence,
+): ReconcileDeps {
   const { storeEnv, storeAnnotations, storeArtifacts, backfillDays } = config
-  return { db, log, clock, scope: inScope(config), storeEnv, storeAnnotations, storeArtifacts, backfillDays }
+  return { db, log, on, clock, scope: inScope(config), storeEnv, storeAnnotations, storeArtifacts, backfillDays }
+}
+
+/** Merges what REST told into the mirror, and tells of the rows. @throws StoreError */
+export async function keepObserved({ db, clock, on }: ReconcileDeps, observed: Observations): Promise<MergeReport> {
+  const report = await applyObservations(db, observed, new Date(clock()))
+  tellRows(on, 'rest', report)
+  return report
 }

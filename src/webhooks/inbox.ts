@@ -3,10 +3,10 @@ import { asStoreError, type Db } from '../database/connection.ts'
 import { deliveries } from '../database/schema.ts'
 import { StoreError } from '../errors.ts'
 import { type Log, sparingly } from '../log.ts'
+import type { OnOccurrence } from '../occurrence.ts'
 import type { KeptDelivery, Queues } from '../queue/queues.ts'
 import { type Clock, MINUTE, pause, SECOND } from '../time.ts'
 import { Breaker } from './breaker.ts'
-import type { OnOccurrence } from './occurrence.ts'
 
 /** One authentic webhook request, ready to be kept: `payload` is JSON text without secrets, `key` the same for the same request. */
 export type NewDelivery = Omit<typeof deliveries.$inferInsert, 'payload'> & { payload: string }

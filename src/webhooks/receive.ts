@@ -7,9 +7,9 @@ import { messageOf, StoreError } from '../errors.ts'
 import { type Log, sparingly } from '../log.ts'
 import { isObject } from '../mirror/reader.ts'
 import { cleanText, redact } from '../mirror/redact.ts'
+import type { OnOccurrence } from '../occurrence.ts'
 import { type Clock, DeadlineError, MINUTE, withDeadline } from '../time.ts'
 import type { Inbox, NewDelivery } from './inbox.ts'
-import type { OnOccurrence } from './occurrence.ts'
 
 export const WEBHOOK_PATH = '/webhooks/buildkite'
 
