@@ -3,6 +3,7 @@ import { BuildkiteError, messageOf } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { OnOccurrence } from '../occurrence.ts'
 import { type Clock, DAY, formatDuration, pause, SECOND } from '../time.ts'
+import { type Span, span, type Tracing } from '../tracing.ts'
 import { type Budget, kindOf, type Priority } from './budget.ts'
 import { type Answer, ExchangeError, exchange } from './exchange.ts'
 import { type LimitsSeen, limitsOfHeaders, limitsOfRefusal, waitOf } from './limits.ts'
@@ -20,6 +21,7 @@ export interface TransportOptions {
   readonly log: Log
   /** Told of requests, waits and limits. */
   readonly on?: OnOccurrence | undefined
+  readonly tracing?: Tracing | undefined
   readonly clock?: Clock | undefined
   /** For one request, to the last byte of its answer. Default 30 s. */
   readonly timeoutMs?: number | undefined
@@ -183,9 +185,19 @@ export class Transport {
     this.#options.on?.('api_waited', (performance.now() - asked) / SECOND, { priority })
   }
 
-  async #send(path: string, signal: AbortSignal): Promise<Answer> {
-    const { apiUrl, token, userAgent, timeoutMs, log, on } = this.#options
+  #send(path: string, signal: AbortSignal): Promise<Answer> {
     const endpoint = endpointOf(path)
+    const about = { 'http.request.method': 'GET', 'url.template': endpoint }
+    const work = async (traced: Span) => {
+      const answer = await this.#exchange(path, endpoint, signal)
+      traced.set({ 'http.response.status_code': answer.status })
+      return answer
+    }
+    return span(this.#options.tracing, `GET ${endpoint}`, about, work, { kind: 'client' })
+  }
+
+  async #exchange(path: string, endpoint: string, signal: AbortSignal): Promise<Answer> {
+    const { apiUrl, token, userAgent, timeoutMs, log, on } = this.#options
     const began = performance.now()
     let status = 'none'
     this.requests += 1

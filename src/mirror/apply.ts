@@ -85,6 +85,13 @@ export function tellRows(on: OnOccurrence | undefined, via: Via, { unreadable: _
   }
 }
 
+/** A merge in figures, for a trace: rows written and skipped. */
+export function rowsOfReport({ unreadable: _, ...tables }: MergeReport): Record<string, number> {
+  const all = Object.values(tables)
+  const sum = (of: (table: TableReport) => number) => all.reduce((total, table) => total + of(table), 0)
+  return { 'rows.written': sum((one) => one.inserted + one.updated), 'rows.skipped': sum((one) => one.unchanged) }
+}
+
 const markable = { organizations, pipelines, builds, jobs }
 
 /**

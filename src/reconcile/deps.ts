@@ -2,11 +2,12 @@ import type { BuildkiteClient } from '../buildkite/client.ts'
 import type { Config } from '../config.ts'
 import type { Db } from '../database/connection.ts'
 import type { Log } from '../log.ts'
-import { applyObservations, type MergeReport, tellRows } from '../mirror/apply.ts'
+import { applyObservations, type MergeReport, rowsOfReport, tellRows } from '../mirror/apply.ts'
 import type { Observations } from '../mirror/observation.ts'
 import type { OnOccurrence } from '../occurrence.ts'
 import { inScope, type Scope } from '../scope.ts'
 import type { Clock } from '../time.ts'
+import { span, type Tracing } from '../tracing.ts'
 
 /** What every piece of reconciling works with. */
 export interface ReconcileDeps {
@@ -14,6 +15,7 @@ export interface ReconcileDeps {
   readonly log: Log
   /** Told of what is found and written. */
   readonly on?: OnOccurrence | undefined
+  readonly tracing?: Tracing | undefined
   readonly clock: Clock
   /** Which organizations and pipelines are to be mirrored. */
   readonly scope: Scope
@@ -58,15 +60,28 @@ export function reconcileDeps(
   db: Db,
   log: Log,
   clock: Clock,
-  on?: OnOccurrence,
+  watched: Pick<ReconcileDeps, 'on' | 'tracing'> = {},
 ): ReconcileDeps {
   const { storeEnv, storeAnnotations, storeArtifacts, backfillDays } = config
-  return { db, log, on, clock, scope: inScope(config), storeEnv, storeAnnotations, storeArtifacts, backfillDays }
+  return {
+    ...watched,
+    db,
+    log,
+    clock,
+    scope: inScope(config),
+    storeEnv,
+    storeAnnotations,
+    storeArtifacts,
+    backfillDays,
+  }
 }
 
 /** Merges what REST told into the mirror, and tells of the rows. @throws StoreError */
-export async function keepObserved({ db, clock, on }: ReconcileDeps, observed: Observations): Promise<MergeReport> {
-  const report = await applyObservations(db, observed, new Date(clock()))
-  tellRows(on, 'rest', report)
-  return report
+export function keepObserved({ db, clock, on, tracing }: ReconcileDeps, observed: Observations): Promise<MergeReport> {
+  return span(tracing, 'merge', { via: 'rest' }, async (traced) => {
+    const report = await applyObservations(db, observed, new Date(clock()))
+    tellRows(on, 'rest', report)
+    traced.set(rowsOfReport(report))
+    return report
+  })
 }

@@ -4,6 +4,7 @@ import type { Log } from '../log.ts'
 import type { OnOccurrence } from '../occurrence.ts'
 import type { Queues, ReconcileJob } from '../queue/queues.ts'
 import { type Clock, MINUTE, pause, SECOND } from '../time.ts'
+import type { Tracing } from '../tracing.ts'
 import { type Access, openAccess } from './access.ts'
 import { type ReconcileConfig, reconcileDeps } from './deps.ts'
 import { type Problem, problemOf } from './problem.ts'
@@ -17,7 +18,9 @@ export interface ReconcilerParts {
   readonly queues: Queues
   readonly log: Log
   readonly clock: Clock
+  /** Told of what is found and written, and how it is traced. */
   readonly on?: OnOccurrence
+  readonly tracing?: Tracing | undefined
 }
 
 /** The reconciler of one process. */
@@ -44,15 +47,15 @@ const noToken =
  * read. Nothing here stops the service: what Buildkite refuses is logged once, told by `problems()`, and tried again.
  */
 export function startReconciler(parts: ReconcilerParts): Reconciler {
-  const { config, db, queues, log, clock, on } = parts
+  const { config, db, queues, log, clock, on, tracing } = parts
   if (config.apiTokens.length === 0) {
     // A choice, not a fault: /status says that the reconciler is off, and why.
     log.warn(noToken)
     return { problems: () => [], lastProgressAt: undefined, close: async () => {} }
   }
-  const deps = reconcileDeps(config, db, log, clock, on)
+  const deps = reconcileDeps(config, db, log, clock, { on, tracing })
   const budget = sharedBudget(db, config.apiBudgetShare)
-  const access = openAccess(config, { budget, scope: deps.scope, log, on, clock })
+  const access = openAccess(config, { budget, scope: deps.scope, log, on, tracing, clock })
   const problems = openProblemBook(log)
   const tasks: TaskParts = { deps, access, queues, problems, hotEveryMs: config.reconcileIntervalMs }
   const handle = (job: ReconcileJob, signal: AbortSignal) => handleJob(tasks, job, signal)

@@ -1,6 +1,7 @@
 import type { OnOccurrence } from '../occurrence.ts'
 import type { Queues, ReconcileJob } from '../queue/queues.ts'
 import { HOUR, MINUTE, pause, SECOND } from '../time.ts'
+import { type Span, span } from '../tracing.ts'
 import type { Access } from './access.ts'
 import { auditTurn } from './audit.ts'
 import { backfillOwed } from './backfill.ts'
@@ -29,16 +30,21 @@ const BACKFILL_TURN = 5 * MINUTE
 const FIRST_CYCLE_WAIT = MINUTE
 
 /** Does what a job of the queues `reconcile` and `backfill` asks. @throws BuildkiteError, StoreError, or the signal's reason. */
-export async function runTask(parts: TaskParts, job: ReconcileJob, signal: AbortSignal): Promise<void> {
+export function runTask(parts: TaskParts, job: ReconcileJob, signal: AbortSignal): Promise<void> {
+  return span(parts.deps.tracing, `reconcile ${job.task}`, {}, (traced) => run(parts, job, traced, signal))
+}
+
+async function run(parts: TaskParts, job: ReconcileJob, traced: Span, signal: AbortSignal): Promise<void> {
   if (job.task === 'discover') return arrange(parts, signal)
   if (job.organization === undefined) return
   const source = await parts.access.source(job.organization, signal)
   if (!source) return dropUnlessInDoubt(parts, job, signal)
+  traced.set({ organization: source.slug })
   if (job.task === 'pipelines') await refreshPipelines(parts.deps, source, signal)
   else if (job.task === 'backfill') await backfill(parts, source, signal)
   else if (job.task === 'audit') await audit(parts, source, signal)
   else if (job.task === 'dimensions') await dimensionsTurn(parts.deps, source, signal)
-  else await cycle(parts, source, job.task, signal)
+  else await cycle(parts, source, job.task, traced, signal)
 }
 
 /** Looks at what the tokens can read, and schedules the work for each organization. */
@@ -85,12 +91,20 @@ async function audit({ deps }: TaskParts, source: Source, signal: AbortSignal): 
   for (const { kind } of reports?.flatMap(({ findings }) => findings) ?? []) deps.on?.('drift_found', 1, { kind })
 }
 
-async function cycle(parts: TaskParts, source: Source, kind: 'hot' | 'warm', signal: AbortSignal): Promise<void> {
+async function cycle(
+  parts: TaskParts,
+  source: Source,
+  kind: 'hot' | 'warm',
+  traced: Span,
+  signal: AbortSignal,
+): Promise<void> {
   const { deps, problems } = parts
   const report = await reconcileOnce(deps, source, kind, signal)
   if (!report) return
   deps.log.debug(report, 'Ran a cycle.')
   tellCycle(deps.on, report)
+  const { requests, builds_read, builds_missing, builds_healed, jobs_missing, jobs_healed } = report
+  traced.set({ requests, builds_read, builds_missing, builds_healed, jobs_missing, jobs_healed })
   const refused = refusalOf(report.refused)
   const subject = `builds of ${source.slug}`
   problems.replace(`refused ${kind} ${source.slug}`, refused ? [unstorable(subject, refused)] : [])

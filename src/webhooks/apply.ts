@@ -3,12 +3,13 @@ import type { Db, Transaction } from '../database/connection.ts'
 import { type DeliveryStatus, deliveries } from '../database/schema.ts'
 import { messageOf, StoreError } from '../errors.ts'
 import type { Log } from '../log.ts'
-import { inOneTransaction, type MergeReport, mergeObservations, tellRows } from '../mirror/apply.ts'
+import { inOneTransaction, type MergeReport, mergeObservations, rowsOfReport, tellRows } from '../mirror/apply.ts'
 import { combine, type Observations } from '../mirror/observation.ts'
 import type { OnOccurrence } from '../occurrence.ts'
 import type { DeliveriesJob, KeptDelivery } from '../queue/queues.ts'
 import type { Scope } from '../scope.ts'
 import { type Clock, SECOND } from '../time.ts'
+import { span, type Tracing } from '../tracing.ts'
 import { asked } from './query.ts'
 import { type Pending, readDelivery } from './read.ts'
 
@@ -19,6 +20,7 @@ export interface ApplyParts {
   log: Log
   clock?: Clock
   on?: OnOccurrence
+  tracing?: Tracing | undefined
 }
 
 /** How much payload is held in memory and applied in one transaction. */
@@ -33,10 +35,17 @@ export const batchSize = 200
  * throw: it is settled as `failed`, with its error, and the others go on.
  */
 export function deliveryHandler(parts: ApplyParts): (job: DeliveriesJob) => Promise<void> {
-  return async (job) => {
-    const ids = 'kept' in job ? await moveToInbox(parts, job.kept) : job.ids
-    await applyAll(parts, ids)
-  }
+  return (job) =>
+    span(
+      parts.tracing,
+      'deliveries apply',
+      { deliveries: 'kept' in job ? job.kept.length : job.ids.length },
+      async () => {
+        const ids = 'kept' in job ? await moveToInbox(parts, job.kept) : job.ids
+        await applyAll(parts, ids)
+      },
+      { kind: 'consumer', from: job.trace },
+    )
 }
 
 async function applyAll(parts: ApplyParts, ids: readonly number[]): Promise<void> {
@@ -203,7 +212,11 @@ async function applyClaimed(parts: ApplyParts, tx: Transaction, ids: readonly nu
       parts.log.warn({ delivery: row.id, error: reading.error }, 'A delivery cannot be applied and is set aside.')
     }
   }
-  const report = await mergeObservations(tx, combine(observed), now)
+  const report = await span(parts.tracing, 'merge', { via: 'webhook' }, async (traced) => {
+    const merged = await mergeObservations(tx, combine(observed), now)
+    traced.set(rowsOfReport(merged))
+    return merged
+  })
   await settle(tx, applied, 'applied', now)
   await settle(tx, ignored, 'ignored', now)
   return { settled, report }
