@@ -11,6 +11,8 @@ export interface Metric {
   /** Each label with what its values are. */
   readonly labels: Readonly<Record<string, string>>
   readonly buckets?: readonly number[]
+  /** Series that are there from the start, at 0: of one that begins at 1 Prometheus does not see the first. */
+  readonly begins?: readonly Readonly<Record<string, string>>[]
 }
 
 export const PREFIX = 'buildkite_mirror_'
@@ -27,6 +29,7 @@ const told: Readonly<Record<Occurrence, Metric>> = {
     unit: 'requests',
     help: 'Webhook requests, by the HTTP status of the answer.',
     labels: { status: 'HTTP status' },
+    begins: [{ status: '202' }, { status: '401' }, { status: '503' }],
   },
   answer_seconds: {
     kind: 'histogram',
@@ -42,6 +45,7 @@ const told: Readonly<Record<Occurrence, Metric>> = {
     unit: 'deliveries',
     help: 'Deliveries kept for the first time, by the store that took them (postgres, or queue while Postgres was down).',
     labels: { via: 'postgres, queue' },
+    begins: [{ via: 'postgres' }, { via: 'queue' }],
   },
   duplicate: {
     kind: 'counter',
@@ -145,6 +149,7 @@ const told: Readonly<Record<Occurrence, Metric>> = {
     unit: 'differences',
     help: 'Differences between mirror and Buildkite that the audit found and recorded in sync.drift.',
     labels: { kind: 'missing, different, surplus' },
+    begins: [{ kind: 'missing' }, { kind: 'different' }, { kind: 'surplus' }],
   },
   api_requests: {
     kind: 'counter',

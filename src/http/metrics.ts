@@ -53,6 +53,7 @@ function makeInstrument(registry: Registry, metric: Metric): Instrument {
   const options = { name: PREFIX + metric.name, help: metric.help, labelNames: names, registers: [registry] }
   if (metric.kind === 'counter') {
     const counter = new Counter(options)
+    for (const labels of metric.begins ?? []) counter.inc(labels, 0)
     return { count: (n, labels) => n > 0 && counter.inc(pick(labels), n), forget: () => counter.reset() }
   }
   if (metric.kind === 'gauge') {
