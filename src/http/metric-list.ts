@@ -275,7 +275,7 @@ const asked = {
     kind: 'gauge',
     name: 'worker_idle_seconds',
     unit: 'seconds',
-    help: 'For how long the worst worker of this process has made no progress although there is work; absent where it runs none.',
+    help: 'For how long the delivery worker of this process has made no progress although there is work; absent where it runs none.',
     labels: {},
   },
   store_up: {
