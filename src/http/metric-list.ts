@@ -19,7 +19,7 @@ export const PREFIX = 'buildkite_mirror_'
 
 const organization = "the organization's slug"
 const cycleKind = 'hot (each RECONCILE_INTERVAL), warm (hourly)'
-const scope = 'user:(fingerprint of the token), organization:(slug)'
+const scope = 'user:(fingerprint of the token or of its user), organization:(slug)'
 
 /** What the rooms tell of as it happens. */
 const told: Readonly<Record<Occurrence, Metric>> = {
