@@ -172,6 +172,7 @@ const environment = z.object({
   STORE_ARTIFACTS: flag(false),
   ROLES: roles,
   LOG_LEVEL: oneOf(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], 'info'),
+  OTEL_EXPORTER_OTLP_ENDPOINT: url(['http:', 'https:'], 'http://collector:4318').optional(),
 })
 
 /** Every setting, in the order in which the help and the README show them. */
@@ -235,6 +236,11 @@ export const settings: readonly (Setting & { name: keyof z.input<typeof environm
   },
   { name: 'ROLES', about: 'What this process does: any of web, worker, reconciler', default: 'web,worker,reconciler' },
   { name: 'LOG_LEVEL', about: 'trace, debug, info, warn, error, fatal or silent', default: 'info' },
+  {
+    name: 'OTEL_EXPORTER_OTLP_ENDPOINT',
+    about: "Where traces go, by OTLP over HTTP; OpenTelemetry's other variables count too (docs/traces.md)",
+    default: 'none: nothing is traced',
+  },
 ]
 
 // A name such as 127.0.0.1.example.com may resolve to anything.
@@ -333,4 +339,15 @@ export function readConfig(env: Record<string, string | undefined>): Config {
 /** The process's environment over the `.env` file of the working directory, if there is one. */
 export function readEnvironment(file = '.env'): Record<string, string | undefined> {
   return existsSync(file) ? { ...parseEnv(readFileSync(file, 'utf8')), ...process.env } : process.env
+}
+
+/**
+ * A library that reads its own variables knows the process's environment only: this puts there those of `env` (which holds the `.env`
+ * file too) that begin with `prefix`, where it lacks them. Returns `env`.
+ */
+export function lentToLibraries(env: Record<string, string | undefined>, prefix: string) {
+  for (const [name, value] of Object.entries(env)) {
+    if (name.startsWith(prefix) && value) process.env[name] ||= value
+  }
+  return env
 }

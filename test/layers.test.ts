@@ -23,9 +23,11 @@ const leaves: Record<string, readonly string[]> = {
   'errors.ts': [],
   'time.ts': [],
   'scope.ts': [],
+  'occurrence.ts': [],
   'log.ts': ['errors.ts'],
   'config.ts': ['errors.ts', 'ip-range.ts', 'time.ts'],
   'ip-range.ts': [],
+  'tracing.ts': ['log.ts', 'time.ts'],
   'shutdown.ts': ['errors.ts', 'log.ts', 'time.ts'],
 }
 
@@ -41,6 +43,7 @@ const libraries: Record<string, readonly string[]> = {
   undici: ['buildkite'],
   pino: ['log.ts'],
   'pino-pretty': ['log.ts'],
+  '@opentelemetry': ['tracing.ts'],
 }
 
 interface Import {

@@ -59,9 +59,8 @@ export function decide(
   const next: Record<string, ScopeState> = { ...states }
   for (const scope of scopes) {
     const state = states[scope] ?? unknown
-    const grants = state.grants.filter((at) => Math.abs(now - at) < WINDOW_MS)
-    const held = state.hold_until - now
-    if (held > 0 && held <= LONGEST_HOLD_MS) waitMs = Math.max(waitMs, held)
+    const grants = state.grants.filter((at) => isCounted(at, now))
+    waitMs = Math.max(waitMs, holdOf(state, now))
     // The oldest grant that must leave the window before there is room for this one.
     const leaving = grants[grants.length - ceilingOf(scope, state, priority, share)]
     if (leaving !== undefined) waitMs = Math.max(waitMs, leaving + WINDOW_MS - now)
@@ -88,6 +87,12 @@ export function learn(states: BudgetState, scopes: readonly string[], seen: Limi
   return next
 }
 
+/** Calls of the highest priority that could be granted at once, at the time `now`; none while the scope is held. */
+export function callsLeft(scope: string, state: ScopeState, now: number, share: number): number {
+  if (holdOf(state, now) > 0) return 0
+  return Math.max(0, ceilingOf(scope, state, 'hot', share) - state.grants.filter((at) => isCounted(at, now)).length)
+}
+
 /** A budget for one process: `check`, and tests. Replicas share theirs through Postgres. */
 export function memoryBudget(share: number, clock: Clock = Date.now, wait: typeof pause = pause): Budget {
   let states: BudgetState = {}
@@ -110,11 +115,22 @@ export function memoryBudget(share: number, clock: Clock = Date.now, wait: typeo
   }
 }
 
+function isCounted(grantedAt: number, now: number): boolean {
+  return Math.abs(now - grantedAt) < WINDOW_MS
+}
+
+/** For how long no call is granted, in milliseconds. */
+function holdOf({ hold_until }: ScopeState, now: number): number {
+  const held = hold_until - now
+  return held > 0 && held <= LONGEST_HOLD_MS ? held : 0
+}
+
 function ceilingOf(scope: string, state: ScopeState, priority: Priority, share: number): number {
   const limit = state.limit ?? defaultLimits[kindOf(scope)]
   return Math.max(1, Math.floor(limit * share * ceilings[priority]))
 }
 
-function kindOf(scope: string): LimitScope {
+/** Which of the two limits a scope such as `organization:acme` falls under. */
+export function kindOf(scope: string): LimitScope {
   return scope.startsWith('organization:') ? 'organization' : 'user'
 }

@@ -1,13 +1,16 @@
 import { createHash } from 'node:crypto'
 import { BuildkiteError, messageOf } from '../errors.ts'
 import type { Log } from '../log.ts'
+import type { OnOccurrence } from '../occurrence.ts'
 import { type Clock, DAY, formatDuration, pause, SECOND } from '../time.ts'
-import type { Budget, Priority } from './budget.ts'
+import { type Span, span, type Tracing } from '../tracing.ts'
+import { type Budget, kindOf, type Priority } from './budget.ts'
 import { type Answer, ExchangeError, exchange } from './exchange.ts'
 import { type LimitsSeen, limitsOfHeaders, limitsOfRefusal, waitOf } from './limits.ts'
 import { openDispatcher, type ProxyRoute } from './proxy.ts'
 import { type Asked, messageOfBody, refusalError, scopesMissingBy } from './refusal.ts'
 import { narrowSkew, readAt, type Skew } from './skew.ts'
+import { endpointOf } from './urls.ts'
 
 export interface TransportOptions {
   readonly token: string
@@ -16,6 +19,9 @@ export interface TransportOptions {
   readonly budget: Budget
   readonly proxy?: ProxyRoute | undefined
   readonly log: Log
+  /** Told of requests, waits and limits. */
+  readonly on?: OnOccurrence | undefined
+  readonly tracing?: Tracing | undefined
   readonly clock?: Clock | undefined
   /** For one request, to the last byte of its answer. Default 30 s. */
   readonly timeoutMs?: number | undefined
@@ -125,7 +131,7 @@ export class Transport {
   ): Promise<{ reply: Reply } | { waitMs: number } | { waitMs?: undefined; error: BuildkiteError }> {
     signal.throwIfAborted()
     const scopes = this.#scopesOf(ask)
-    await this.#options.budget.take(scopes, ask.priority, signal)
+    await this.#take(scopes, ask.priority, signal)
     let answer: Answer
     try {
       answer = await this.#send(ask.path(), signal)
@@ -137,6 +143,7 @@ export class Transport {
     const limited = answer.status === 429
     const seen = limited ? limitsOfRefusal(answer.headers, answer.body) : limitsOfHeaders(answer.headers)
     this.limits = { ...this.limits, ...seen }
+    this.#tellLimits(scopes, seen)
     await this.#options.budget.report(scopes, seen)
     if (limited) {
       const waitMs = waitOf(seen)
@@ -172,18 +179,51 @@ export class Transport {
     return { reply: { value: body, at, link: first(headers.link), tookMs: this.#clock() - sentAt } }
   }
 
-  async #send(path: string, signal: AbortSignal): Promise<Answer> {
-    const { apiUrl, token, userAgent, timeoutMs, log } = this.#options
+  async #take(scopes: readonly string[], priority: Priority, signal: AbortSignal): Promise<void> {
+    const asked = performance.now()
+    await this.#options.budget.take(scopes, priority, signal)
+    this.#options.on?.('api_waited', (performance.now() - asked) / SECOND, { priority })
+  }
+
+  #send(path: string, signal: AbortSignal): Promise<Answer> {
+    const endpoint = endpointOf(path)
+    const about = { 'http.request.method': 'GET', 'url.template': endpoint }
+    const work = async (traced: Span) => {
+      const answer = await this.#exchange(path, endpoint, signal)
+      traced.set({ 'http.response.status_code': answer.status })
+      return answer
+    }
+    return span(this.#options.tracing, `GET ${endpoint}`, about, work, { kind: 'client' })
+  }
+
+  async #exchange(path: string, endpoint: string, signal: AbortSignal): Promise<Answer> {
+    const { apiUrl, token, userAgent, timeoutMs, log, on } = this.#options
+    const began = performance.now()
+    let status = 'none'
     this.requests += 1
-    const answer = await exchange(apiUrl + path, {
-      dispatcher: this.#dispatcher,
-      headers: { authorization: `Bearer ${token}`, 'user-agent': userAgent ?? 'buildkite-mirror' },
-      timeoutMs: timeoutMs ?? 30 * SECOND,
-      clock: this.#clock,
-      signal,
-    })
-    log.debug({ path, status: answer.status, took_ms: this.#clock() - answer.sentAt }, 'Asked Buildkite.')
-    return answer
+    try {
+      const answer = await exchange(apiUrl + path, {
+        dispatcher: this.#dispatcher,
+        headers: { authorization: `Bearer ${token}`, 'user-agent': userAgent ?? 'buildkite-mirror' },
+        timeoutMs: timeoutMs ?? 30 * SECOND,
+        clock: this.#clock,
+        signal,
+      })
+      status = String(answer.status)
+      log.debug({ path, status: answer.status, took_ms: this.#clock() - answer.sentAt }, 'Asked Buildkite.')
+      return answer
+    } finally {
+      on?.('api_requests', 1, { endpoint, status })
+      on?.('api_request_seconds', (performance.now() - began) / SECOND, { endpoint })
+    }
+  }
+
+  #tellLimits(scopes: readonly string[], seen: LimitsSeen): void {
+    for (const scope of scopes) {
+      const { limit, remaining } = seen[kindOf(scope)] ?? {}
+      if (limit !== undefined) this.#options.on?.('api_limit', limit, { scope })
+      if (remaining !== undefined) this.#options.on?.('api_remaining', remaining, { scope })
+    }
   }
 
   /** For a 403 that does not say why: which scopes the token has, by this answer or by asking. Never fails but by abort. */
@@ -197,7 +237,7 @@ export class Transport {
     const told = first(answer.headers['x-oauth-scopes'])
     if (told !== undefined) return told.split(/[,\s]+/)
     try {
-      await this.#options.budget.take(this.#scopesOf({}), ask.priority, signal)
+      await this.#take(this.#scopesOf({}), ask.priority, signal)
       const { status, body } = await this.#send('/access-token', signal)
       const scopes = typeof body === 'object' && body !== null && 'scopes' in body ? body.scopes : undefined
       return status === 200 && Array.isArray(scopes) ? scopes.filter((scope) => typeof scope === 'string') : undefined

@@ -28,6 +28,16 @@ export function slugsOf(url: unknown): Slugs {
   }
 }
 
+/** A path of the API with `*` for each name in it: its kind of address, which tells nothing of whose it is. */
+export function endpointOf(path: string): string {
+  const parts = path
+    .replace(/[?#].*/s, '')
+    .split('/')
+    .filter(Boolean)
+  // Collections and names within them take turns: /organizations/acme/pipelines/web/builds/7.
+  return `/${parts.map((part, index) => (index % 2 === 0 ? part : '*')).join('/')}`
+}
+
 /** A part that is no percent-encoding, or of a NUL, which Postgres takes in no text, stays as it is written. */
 function decoded(part: string | undefined): string | undefined {
   if (part === undefined) return undefined

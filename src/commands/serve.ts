@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { readWebhookRanges } from '../buildkite/meta.ts'
-import { type Config, readConfig } from '../config.ts'
+import { type Config, lentToLibraries, readConfig } from '../config.ts'
 import { readCatalog } from '../database/catalog.ts'
 import { type Database, openDatabase } from '../database/connection.ts'
 import { migrate } from '../database/migrate.ts'
@@ -20,6 +20,7 @@ import { coverage } from '../reconcile/status.ts'
 import { inScope } from '../scope.ts'
 import { createShutdown, type Shutdown } from '../shutdown.ts'
 import { pause, SECOND } from '../time.ts'
+import { openTracing, type Tracing } from '../tracing.ts'
 import { type AllowList, fixedAllowList, followedAllowList } from '../webhooks/allow-list.ts'
 import { deliveryHandler } from '../webhooks/apply.ts'
 import { type Inbox, openInbox } from '../webhooks/inbox.ts'
@@ -43,7 +44,9 @@ export const serve: Command = {
     const log = createLog(config.logLevel)
     const shutdown = createShutdown(log)
     shutdown.install()
-    await startService(config, log, shutdown)
+    const tracing = await openTracing(lentToLibraries(io.env, 'OTEL_'), log)
+    if (tracing) shutdown.add('tracing', (ms) => tracing.close(ms), 2 * SECOND)
+    await startService(config, log, shutdown, tracing)
     // Nothing more to do here: shutdown ends the process.
     return new Promise<number>(() => {})
   },
@@ -57,12 +60,13 @@ interface Parts {
   readonly database: Database
   readonly queues: Queues
   readonly meters: Meters
+  readonly tracing: Tracing | undefined
   readonly workers: RunningWorker[]
   reconciler: Reconciler | undefined
 }
 
 /** Starts everything in the order of dependence; each part's closer is added as it starts, and they run last first. */
-async function startService(config: Config, log: Log, shutdown: Shutdown): Promise<void> {
+async function startService(config: Config, log: Log, shutdown: Shutdown, tracing: Tracing | undefined): Promise<void> {
   const home = await findPostgres(config, log)
   shutdown.add('Postgres', (ms) => home.stop(ms), 10 * SECOND)
   void home.exited.then(() => shutdown.run('embedded PostgreSQL ended', new StoreError('transient', 'It must run.')))
@@ -77,6 +81,7 @@ async function startService(config: Config, log: Log, shutdown: Shutdown): Promi
     database,
     queues,
     meters: createMeters(),
+    tracing,
     workers: [],
     reconciler: undefined,
   }
@@ -96,7 +101,7 @@ async function startListeners(parts: Parts, shutdown: Shutdown): Promise<void> {
   const { config, log, meters } = parts
   const watched = watch(parts, shutdown)
   const facts = cached(() => gatherFacts(watched), Date.now)
-  watchGauges(meters, watched)
+  watchGauges(meters, watched, config.apiBudgetShare)
   const inbox = config.roles.has('web') ? openReceiverInbox(parts, shutdown) : undefined
   const allowed = inbox && openAllowList(parts, shutdown)
   const webhooks = inbox && ((app: FastifyInstance) => webhookRoute(app, receiverParts(parts, inbox, allowed)))
@@ -118,8 +123,8 @@ async function startListeners(parts: Parts, shutdown: Shutdown): Promise<void> {
   }
 }
 
-function openReceiverInbox({ database, queues, log, meters }: Parts, shutdown: Shutdown): Inbox {
-  const inbox = openInbox({ db: database.db, queues, log, on: meters.on })
+function openReceiverInbox({ database, queues, log, meters, tracing }: Parts, shutdown: Shutdown): Inbox {
+  const inbox = openInbox({ db: database.db, queues, log, on: meters.on, tracing })
   shutdown.add('the inbox', (ms) => inbox.close(ms), 5 * SECOND)
   return inbox
 }
@@ -135,12 +140,13 @@ function openAllowList({ config, log }: Parts, shutdown: Shutdown): AllowList | 
   return list
 }
 
-function receiverParts({ config, log, meters }: Parts, inbox: Inbox, allowed: AllowList | undefined) {
+function receiverParts({ config, log, meters, tracing }: Parts, inbox: Inbox, allowed: AllowList | undefined) {
   return {
     inbox,
     lets: allowed?.lets,
     log,
     on: meters.on,
+    tracing,
     secrets: config.webhookSecrets,
     auth: config.webhookAuth,
     toleranceMs: config.webhookToleranceMs,
@@ -163,13 +169,14 @@ function watch(parts: Parts, shutdown: Shutdown): Watched {
   }
 }
 
-function startWorkers({ config, log, database, queues, meters, workers }: Parts, shutdown: Shutdown): void {
+function startWorkers({ config, log, database, queues, meters, tracing, workers }: Parts, shutdown: Shutdown): void {
   const handler = deliveryHandler({
     db: database.db,
     scope: inScope(config),
     storeEnv: config.storeEnv,
     log,
     on: meters.on,
+    tracing,
   })
   const worker = queues.workDeliveries(handler, DELIVERY_JOBS_AT_ONCE)
   workers.push(worker)
@@ -177,22 +184,20 @@ function startWorkers({ config, log, database, queues, meters, workers }: Parts,
   const { payloadRetentionDays } = config
   const sweeper = startSweeper({ db: database.db, queues, payloadRetentionDays, log, on: meters.on })
   shutdown.add('the sweeper', (ms) => sweeper.stop(ms), 3 * SECOND)
-  const rollups = startRollups(database.db, log)
+  const rollups = startRollups(database.db, log, meters.on)
   shutdown.add('the sums of analytics', (ms) => rollups.stop(ms), 3 * SECOND)
 }
 
 function startReconciling(parts: Parts, shutdown: Shutdown): void {
-  const { config, database, queues, log, meters } = parts
+  const { config, database, queues, log, meters, tracing } = parts
   const reconciler = startReconciler({
     config,
     db: database.db,
     queues,
     log,
     clock: Date.now,
-    onCycle: ({ kind, started_at, finished_at }) => {
-      meters.on('cycles_total', 1, { kind })
-      meters.on('cycle_seconds', (finished_at.getTime() - started_at.getTime()) / SECOND, { kind })
-    },
+    on: meters.on,
+    tracing,
   })
   parts.reconciler = reconciler
   shutdown.add('the reconciler', (ms) => reconciler.close(ms), 8 * SECOND)

@@ -82,7 +82,7 @@ export async function ask<T>(whom: string, question: () => Promise<T>, patienceM
 }
 
 /** When the oldest delivery that still waits was received. */
-async function oldestPending(db: Db): Promise<Date | undefined> {
+export async function oldestPending(db: Db): Promise<Date | undefined> {
   const rows = await db
     .select({ received_at: deliveries.received_at })
     .from(deliveries)
@@ -90,6 +90,12 @@ async function oldestPending(db: Db): Promise<Date | undefined> {
     .orderBy(asc(deliveries.id))
     .limit(1)
   return rows[0]?.received_at
+}
+
+/** When the last delivery was received, by index; undefined before the first. */
+export async function lastReceived(db: Db): Promise<Date | undefined> {
+  const [last] = await db.select({ at: max(deliveries.received_at) }).from(deliveries)
+  return last?.at ?? undefined
 }
 
 /** The inbox in figures. */
@@ -104,10 +110,10 @@ export interface InboxFigures {
 
 /** Counts the inbox, at the time `now` in milliseconds. */
 export async function inboxFigures(db: Db, now: number): Promise<InboxFigures> {
-  const [waiting, oldest, [last], byStatus] = await Promise.all([
+  const [waiting, oldest, last, byStatus] = await Promise.all([
     pendingAndFailed(db),
     oldestPending(db),
-    db.select({ at: max(deliveries.received_at) }).from(deliveries),
+    lastReceived(db),
     db
       .select({ status: deliveries.status, n: count() })
       .from(deliveries)
@@ -119,7 +125,7 @@ export async function inboxFigures(db: Db, now: number): Promise<InboxFigures> {
   return {
     ...waiting,
     oldest_pending_seconds: oldest ? Math.max(0, now - oldest.getTime()) / SECOND : 0,
-    last_received_at: last?.at ?? null,
+    last_received_at: last ?? null,
     day,
   }
 }

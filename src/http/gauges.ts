@@ -1,15 +1,41 @@
+import { sql } from 'drizzle-orm'
+import type { Db } from '../database/connection.ts'
+import { budgetsLeft } from '../reconcile/shared-budget.ts'
+import { backfillAndDrift } from '../reconcile/status.ts'
 import { SECOND } from '../time.ts'
-import { ask, inboxFigures, type Watched, watermarksBySlug } from './facts.ts'
+import {
+  type Answer,
+  ask,
+  lastReceived,
+  oldestPending,
+  pendingAndFailed,
+  type Watched,
+  watermarksBySlug,
+} from './facts.ts'
+import type { MetricName } from './metric-list.ts'
 import type { Meters } from './metrics.ts'
 
-/** Sets the gauges of stores, queue, inbox and watermarks at every scrape. What does not answer within a second is left out. */
-export function watchGauges(meters: Meters, watched: Watched): void {
+/**
+ * Sets the gauges at every scrape: of stores, queue, inbox and completeness. `share` is API_BUDGET_SHARE. Each question touches a few
+ * rows or an index, whatever the mirror's size. What does not answer within a second is left out.
+ */
+export function watchGauges(meters: Meters, watched: Watched, share = 1): void {
+  const { database, queues, clock } = watched
+  /** Asks at each scrape and shows the answer; where there is none, nothing of `gauges` is shown. */
+  const watch = <T>(gauges: readonly MetricName[], question: () => Promise<T>, show: (value: T) => void) =>
+    meters.onScrape(async () => {
+      const answer: Answer<T> = await ask('The database', question)
+      for (const gauge of gauges) meters.forget(gauge)
+      if (answer.ok) show(answer.value)
+    })
+  const age = (time: Date) => Math.max(0, clock() - time.getTime()) / SECOND
+
   meters.onScrape(async () => {
-    const up = await ask('The database', () => watched.database.ping())
+    const up = await ask('The database', () => database.ping())
     meters.on('store_up', up.ok ? 1 : 0, { store: 'database' })
   })
   meters.onScrape(async () => {
-    const depth = await ask('The queue', () => watched.queues.depth())
+    const depth = await ask('The queue', () => queues.depth())
     meters.on('store_up', depth.ok ? 1 : 0, { store: 'queue' })
     meters.forget('queue_jobs')
     if (!depth.ok) return
@@ -18,20 +44,73 @@ export function watchGauges(meters: Meters, watched: Watched): void {
     }
   })
   meters.onScrape(async () => {
-    const inbox = await ask('The inbox', () => inboxFigures(watched.database.db, watched.clock()))
-    const gauges = ['pending', 'failed', 'oldest_pending'] as const
-    for (const gauge of gauges) meters.forget(gauge)
-    if (!inbox.ok) return
-    meters.on('pending', inbox.value.pending)
-    meters.on('failed', inbox.value.failed)
-    meters.on('oldest_pending', inbox.value.oldest_pending_seconds)
+    meters.forget('worker_idle')
+    const progress = watched.workers.map((worker) => worker.lastProgressAt)
+    if (progress.length > 0) meters.on('worker_idle', age(new Date(Math.min(...progress))))
+    meters.forget('problems')
+    for (const [code, n] of countBy(watched.problems().map((problem) => problem.code)))
+      meters.on('problems', n, { code })
   })
-  meters.onScrape(async () => {
-    const marks = await ask('The database', () => watermarksBySlug(watched.database.db))
-    meters.forget('watermark_age')
-    if (!marks.ok) return
-    for (const { slug, watermark } of marks.value) {
-      meters.on('watermark_age', (watched.clock() - watermark.getTime()) / SECOND, { organization: slug })
-    }
-  })
+  watch(
+    ['pending', 'failed'],
+    () => pendingAndFailed(database.db),
+    ({ pending, failed }) => {
+      meters.on('pending', pending)
+      meters.on('failed', failed)
+    },
+  )
+  watch(
+    ['oldest_pending'],
+    () => oldestPending(database.db),
+    (oldest) => {
+      meters.on('oldest_pending', oldest ? age(oldest) : 0)
+    },
+  )
+  watch(
+    ['last_received_age'],
+    () => lastReceived(database.db),
+    (last) => {
+      if (last) meters.on('last_received_age', age(last))
+    },
+  )
+  watch(
+    ['watermark_age'],
+    () => watermarksBySlug(database.db),
+    (marks) => {
+      for (const { slug, watermark } of marks) meters.on('watermark_age', age(watermark), { organization: slug })
+    },
+  )
+  watch(
+    ['backfill_progress', 'drift_unhealed'],
+    () => backfillAndDrift(database.db),
+    (all) => {
+      for (const { slug, progress, unhealed } of all) {
+        meters.on('backfill_progress', progress, { organization: slug })
+        meters.on('drift_unhealed', unhealed, { organization: slug })
+      }
+    },
+  )
+  watch(
+    ['budget_left'],
+    () => budgetsLeft(database.db, share),
+    (budgets) => {
+      for (const { scope, left } of budgets) meters.on('budget_left', left, { scope })
+    },
+  )
+  watch(
+    ['rollup_days_waiting'],
+    () => rollupDaysWaiting(database.db),
+    (days) => meters.on('rollup_days_waiting', days),
+  )
+}
+
+function countBy(values: readonly string[]): Map<string, number> {
+  const counts = new Map<string, number>()
+  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1)
+  return counts
+}
+
+async function rollupDaysWaiting(db: Db): Promise<number> {
+  const { rows } = await db.execute<{ days: number }>(sql`select count(distinct day)::int as days from sync.stale_days`)
+  return rows[0]?.days ?? 0
 }

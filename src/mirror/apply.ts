@@ -1,7 +1,8 @@
 import { and, inArray, isNull } from 'drizzle-orm'
 import type { Db, Transaction } from '../database/connection.ts'
 import { asStoreError } from '../database/connection.ts'
-import { agents, builds, jobs, organizations, pipelines } from '../database/schema.ts'
+import { agents, builds, jobs, organizations, pipelines, type Via } from '../database/schema.ts'
+import type { OnOccurrence } from '../occurrence.ts'
 import { keepAttempts } from './attempts.ts'
 import type { Observations } from './observation.ts'
 import { adoptByOrganizations, adoptByPipelines, keepSlugs, placeInOrganizations, placeInPipelines } from './places.ts'
@@ -73,6 +74,22 @@ function renamed<Row extends { slug: string | null }>(merged: readonly Merged<Ro
   return merged
     .filter(({ before, after }) => after.slug !== null && before?.slug !== after.slug)
     .map(({ after }) => after)
+}
+
+/** Tells what a committed merge wrote and what it passed over, by table. */
+export function tellRows(on: OnOccurrence | undefined, via: Via, { unreadable: _, ...tables }: MergeReport): void {
+  for (const [table, { inserted, updated, unchanged }] of Object.entries(tables)) {
+    on?.('rows', inserted, { table, via, result: 'inserted' })
+    on?.('rows', updated, { table, via, result: 'updated' })
+    on?.('rows', unchanged, { table, via, result: 'skipped' })
+  }
+}
+
+/** A merge in figures, for a trace: rows written and skipped. */
+export function rowsOfReport({ unreadable: _, ...tables }: MergeReport): Record<string, number> {
+  const all = Object.values(tables)
+  const sum = (of: (table: TableReport) => number) => all.reduce((total, table) => total + of(table), 0)
+  return { 'rows.written': sum((one) => one.inserted + one.updated), 'rows.skipped': sum((one) => one.unchanged) }
 }
 
 const markable = { organizations, pipelines, builds, jobs }

@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm'
 import { asStoreError, type Db } from '../database/connection.ts'
-import type { Log } from '../log.ts'
+import { type Log, sparingly } from '../log.ts'
+import type { OnOccurrence } from '../occurrence.ts'
 import { MINUTE, pause, SECOND } from '../time.ts'
 
 /** What a turn brought up to date. */
@@ -45,17 +46,21 @@ const EVERY = 15 * SECOND
 const REST = 20
 
 /** Keeps the sums up to date from now on: every 15 s, or as often as one twentieth of the time allows. */
-export function startRollups(db: Db, log: Log): RollupKeeper {
+export function startRollups(db: Db, log: Log, on: OnOccurrence = () => {}): RollupKeeper {
   const stop = new AbortController()
-  let warnedAt = Number.NEGATIVE_INFINITY
+  const mayWarn = sparingly(MINUTE, Date.now)
   const running = (async () => {
     while (!stop.signal.aborted) {
       const began = Date.now()
-      await refreshRollups(db, stop.signal).catch((error) => {
-        if (Date.now() - warnedAt < MINUTE) return
-        warnedAt = Date.now()
-        log.warn({ err: error }, 'The sums of analytics could not be brought up to date; trying again soon.')
-      })
+      try {
+        on('rollup_days', (await refreshRollups(db, stop.signal)).days)
+      } catch (error) {
+        on('rollup_failed', 1)
+        if (mayWarn()) {
+          log.warn({ err: error }, 'The sums of analytics could not be brought up to date; trying again soon.')
+        }
+      }
+      on('rollup_seconds', (Date.now() - began) / SECOND)
       await pause(Math.max(EVERY, REST * (Date.now() - began)), stop.signal)
     }
   })()

@@ -19,7 +19,11 @@ const keptDelivery = z.object({
   observed_at: z.string(),
   payload: z.string(),
 })
-const deliveriesJob = z.union([z.object({ ids: z.array(z.number()) }), z.object({ kept: z.array(keptDelivery) })])
+const trace = z.array(z.string()).exactOptional()
+const deliveriesJob = z.union([
+  z.object({ ids: z.array(z.number()), trace }),
+  z.object({ kept: z.array(keptDelivery), trace }),
+])
 const reconcileJob = z.object({
   task: z.enum(['hot', 'warm', 'pipelines', 'discover', 'backfill', 'audit', 'dimensions']),
   organization: z.string().exactOptional(),
@@ -27,7 +31,7 @@ const reconcileJob = z.object({
 
 /** A delivery that only the queue holds; times are ISO 8601. */
 export type KeptDelivery = z.infer<typeof keptDelivery>
-/** `ids` of rows in the inbox, or, taken while Postgres was down, the deliveries themselves. */
+/** `ids` of rows in the inbox, or, taken while Postgres was down, the deliveries themselves; `trace` says where they came from. */
 export type DeliveriesJob = z.infer<typeof deliveriesJob>
 /** One piece of reconciliation; `organization` is an organization's id, absent for `discover`. */
 export type ReconcileJob = z.infer<typeof reconcileJob>

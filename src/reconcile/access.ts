@@ -2,8 +2,10 @@ import type { Budget } from '../buildkite/budget.ts'
 import { type BuildkiteClient, type ClientOptions, createClient } from '../buildkite/client.ts'
 import type { Config } from '../config.ts'
 import type { Log } from '../log.ts'
+import type { OnOccurrence } from '../occurrence.ts'
 import type { Scope } from '../scope.ts'
 import { type Clock, MINUTE } from '../time.ts'
+import type { Tracing } from '../tracing.ts'
 import type { Source } from './deps.ts'
 import type { Problem } from './problem.ts'
 import { type InspectedToken, inspectToken } from './token.ts'
@@ -41,6 +43,8 @@ export interface AccessDeps {
   readonly budget: Budget
   readonly scope: Scope
   readonly log: Log
+  readonly on?: OnOccurrence | undefined
+  readonly tracing?: Tracing | undefined
   readonly clock: Clock
   /** Passed to every client; for tests. */
   readonly client?: Partial<ClientOptions>
@@ -52,9 +56,9 @@ const ILL_FOR = MINUTE - 1_000 // the task that looks runs every minute
 /** Opens a client for each token; nothing is asked yet. */
 export function openAccess(config: AccessConfig, deps: AccessDeps): Access {
   const proxy = config.httpsProxy === undefined ? {} : { proxy: { url: config.httpsProxy, noProxy: config.noProxy } }
-  const { budget, log, clock } = deps
+  const { budget, log, on, tracing, clock } = deps
   const clients = config.apiTokens.map((token) =>
-    createClient({ token, apiUrl: config.apiUrl, budget, log, clock, ...proxy, ...deps.client }),
+    createClient({ token, apiUrl: config.apiUrl, budget, log, on, tracing, clock, ...proxy, ...deps.client }),
   )
   let last: { at: number; discovery: Discovery } | undefined
   let looking: Promise<Discovery> | undefined

@@ -2,11 +2,11 @@ import { and, eq, inArray, notInArray, or } from 'drizzle-orm'
 import { dimensions } from '../database/dimensions.ts'
 import { withLock } from '../database/locks.ts'
 import { BuildkiteError } from '../errors.ts'
-import { applyObservations, inOneTransaction } from '../mirror/apply.ts'
+import { inOneTransaction } from '../mirror/apply.ts'
 import { observeAgents } from '../mirror/observe.ts'
 import { HOUR, MINUTE } from '../time.ts'
 import { readBuildLists } from './build-lists.ts'
-import type { ReconcileDeps, Source } from './deps.ts'
+import { keepObserved, type ReconcileDeps, type Source } from './deps.ts'
 import { type AnyList, agentList, dueLists, dueParents, parentsOf } from './dimension-due.ts'
 import type { DimensionList, Parent } from './dimension-lists.ts'
 import {
@@ -194,7 +194,7 @@ class Turn {
   }
 
   async #readAgents(): Promise<'read'> {
-    const { db, storeEnv, clock } = this.#deps
+    const { storeEnv, clock } = this.#deps
     const { client, slug, id: organizationId } = this.#source
     let at: Date | undefined
     let rows = 0
@@ -203,7 +203,7 @@ class Turn {
       at ??= page.at
       rows += page.value.length
       const observed = observeAgents(page.value, page.at, { storeEnv, organizationId })
-      await applyObservations(db, observed, new Date(clock()))
+      await keepObserved(this.#deps, observed)
     }
     return this.#note(agentList.name, { status: 'read', rows, read_at: at ?? new Date(clock()), error: null })
   }

@@ -1,10 +1,10 @@
 import { and, isNotNull, isNull } from 'drizzle-orm'
 import { organizations } from '../database/schema.ts'
-import { applyObservations, markDeleted } from '../mirror/apply.ts'
+import { markDeleted } from '../mirror/apply.ts'
 import { combine } from '../mirror/observation.ts'
 import { observeOrganizations } from '../mirror/observe.ts'
 import type { Access, Discovery } from './access.ts'
-import type { ReconcileDeps } from './deps.ts'
+import { keepObserved, type ReconcileDeps } from './deps.ts'
 
 /**
  * Finds out what the tokens can read, and keeps the organizations in scope.
@@ -17,7 +17,7 @@ export async function discover(deps: ReconcileDeps, access: Access, signal?: Abo
   const observed = discovery.tokens.flatMap(({ organizations }) =>
     organizations.map(({ value, at }) => observeOrganizations(value.filter(inScope), at)),
   )
-  if (observed.length > 0) await applyObservations(deps.db, combine(observed), new Date(deps.clock()))
+  if (observed.length > 0) await keepObserved(deps, combine(observed))
   if (discovery.complete) await markLost(deps, discovery)
   return discovery
 }

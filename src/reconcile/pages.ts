@@ -3,11 +3,10 @@ import { z } from 'zod'
 import { slugsOf } from '../buildkite/urls.ts'
 import { builds as buildRows, pipelines, watermarks } from '../database/schema.ts'
 import { StoreError } from '../errors.ts'
-import { applyObservations } from '../mirror/apply.ts'
 import { observeBuilds } from '../mirror/observe.ts'
 import { isObject, isUuid } from '../mirror/reader.ts'
 import { MINUTE, SECOND } from '../time.ts'
-import type { ReconcileDeps, Source } from './deps.ts'
+import { keepObserved, type ReconcileDeps, type Source } from './deps.ts'
 import { refreshPipelines } from './pipelines.ts'
 
 /** What reconciling itself must know of a build; the rest is the mirror's business. */
@@ -133,7 +132,7 @@ async function applyBuilds(
     { storeEnv: deps.storeEnv, organizationId: source.id },
   )
   try {
-    const { builds, jobs } = await applyObservations(deps.db, observed, new Date(deps.clock()))
+    const { builds, jobs } = await keepObserved(deps, observed)
     const changes = { buildsUpdated: builds.updated, jobsInserted: jobs.inserted, jobsUpdated: jobs.updated }
     return { changes, refused: [] }
   } catch (error) {

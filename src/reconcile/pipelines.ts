@@ -1,10 +1,10 @@
 import { and, eq, isNull, lt } from 'drizzle-orm'
 import { z } from 'zod'
 import { cycles, pipelines, watermarks } from '../database/schema.ts'
-import { applyObservations, inOneTransaction, markDeleted } from '../mirror/apply.ts'
+import { inOneTransaction, markDeleted } from '../mirror/apply.ts'
 import { observePipelines } from '../mirror/observe.ts'
 import { adoptOrphans } from '../mirror/places.ts'
-import type { ReconcileDeps, Source } from './deps.ts'
+import { keepObserved, type ReconcileDeps, type Source } from './deps.ts'
 
 const pipelineFacts = z.object({ id: z.guid().toLowerCase(), slug: z.string().nullish().catch(null) })
 
@@ -53,7 +53,7 @@ export async function refreshPipelines(
     for (const { facts } of all) listed.add(facts.id)
     const wanted = all.filter(({ facts }) => deps.scope.pipeline(facts.slug ?? '')).map(({ raw }) => raw)
     const observed = observePipelines(wanted, page.at, { storeEnv: deps.storeEnv, organizationId: source.id })
-    const report = await applyObservations(deps.db, observed, new Date(deps.clock()))
+    const report = await keepObserved(deps, observed)
     read += wanted.length
     inserted += report.pipelines.inserted
     updated += report.pipelines.updated

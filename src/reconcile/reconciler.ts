@@ -1,10 +1,11 @@
 import { asStoreError, type Db } from '../database/connection.ts'
 import { BuildkiteError, StoreError } from '../errors.ts'
 import type { Log } from '../log.ts'
+import type { OnOccurrence } from '../occurrence.ts'
 import type { Queues, ReconcileJob } from '../queue/queues.ts'
 import { type Clock, MINUTE, pause, SECOND } from '../time.ts'
+import type { Tracing } from '../tracing.ts'
 import { type Access, openAccess } from './access.ts'
-import type { CycleReport } from './cycle.ts'
 import { type ReconcileConfig, reconcileDeps } from './deps.ts'
 import { type Problem, problemOf } from './problem.ts'
 import { openProblemBook } from './problem-book.ts'
@@ -17,8 +18,9 @@ export interface ReconcilerParts {
   readonly queues: Queues
   readonly log: Log
   readonly clock: Clock
-  /** Told of every cycle that ran to its end; for metrics. */
-  readonly onCycle?: (report: CycleReport) => void
+  /** Told of what is found and written, and how it is traced. */
+  readonly on?: OnOccurrence
+  readonly tracing?: Tracing | undefined
 }
 
 /** The reconciler of one process. */
@@ -45,18 +47,17 @@ const noToken =
  * read. Nothing here stops the service: what Buildkite refuses is logged once, told by `problems()`, and tried again.
  */
 export function startReconciler(parts: ReconcilerParts): Reconciler {
-  const { config, db, queues, log, clock } = parts
+  const { config, db, queues, log, clock, on, tracing } = parts
   if (config.apiTokens.length === 0) {
     // A choice, not a fault: /status says that the reconciler is off, and why.
     log.warn(noToken)
     return { problems: () => [], lastProgressAt: undefined, close: async () => {} }
   }
-  const deps = reconcileDeps(config, db, log, clock)
+  const deps = reconcileDeps(config, db, log, clock, { on, tracing })
   const budget = sharedBudget(db, config.apiBudgetShare)
-  const access = openAccess(config, { budget, scope: deps.scope, log, clock })
+  const access = openAccess(config, { budget, scope: deps.scope, log, on, tracing, clock })
   const problems = openProblemBook(log)
-  const { onCycle } = parts
-  const tasks: TaskParts = { deps, access, queues, problems, hotEveryMs: config.reconcileIntervalMs, onCycle }
+  const tasks: TaskParts = { deps, access, queues, problems, hotEveryMs: config.reconcileIntervalMs }
   const handle = (job: ReconcileJob, signal: AbortSignal) => handleJob(tasks, job, signal)
   const stop = new AbortController()
   const cycles = queues.workReconcile(handle, CYCLES_AT_ONCE)
@@ -92,7 +93,9 @@ async function handleJob(parts: TaskParts, job: ReconcileJob, signal: AbortSigna
     // A refusal, or an organization under another name: the tokens are looked at again.
     if (failure instanceof BuildkiteError && failure.code !== 'unavailable') access.doubt()
     const organization = job.organization && nameOf(access, job.organization)
-    problems.replace(key, [problemOf(organization ? `${job.task} of ${organization}` : job.task, failure)])
+    const problem = problemOf(organization ? `${job.task} of ${organization}` : job.task, failure)
+    deps.on?.('task_failed', 1, { task: job.task, code: problem.code })
+    problems.replace(key, [problem])
     if (failure instanceof StoreError && failure.kind === 'transient') throw failure
     if (failure instanceof BuildkiteError) return
     deps.log.error({ err: failure, task: job.task, organization }, 'A task failed.')

@@ -1,6 +1,6 @@
 import { asc, eq, inArray, sql } from 'drizzle-orm'
 import { z } from 'zod'
-import { type Budget, type BudgetState, decide, learn, type ScopeState } from '../buildkite/budget.ts'
+import { type Budget, type BudgetState, callsLeft, decide, learn, type ScopeState } from '../buildkite/budget.ts'
 import { asStoreError, type Db, type Transaction } from '../database/connection.ts'
 import { budgets } from '../database/schema.ts'
 import { inOneTransaction } from '../mirror/apply.ts'
@@ -45,6 +45,16 @@ export function sharedBudget(db: Db, share: number): Budget {
       for (const [scope, { limit }] of Object.entries(told)) if (limit !== null) lastTold.set(scope, limit)
     },
   }
+}
+
+/** How many calls each scope still grants now. @throws the driver's error when the database is away. */
+export async function budgetsLeft(db: Db, share: number): Promise<{ scope: string; left: number }[]> {
+  const rows = await db.select().from(budgets).orderBy(asc(budgets.scope))
+  const now = await databaseNow(db)
+  return rows.flatMap(({ scope, state }) => {
+    const parsed = scopeState.safeParse(state)
+    return parsed.success ? [{ scope, left: callsLeft(scope, parsed.data, now, share) }] : []
+  })
 }
 
 type Step<T> = (states: BudgetState, now: number) => { states?: BudgetState; value: T }
@@ -105,7 +115,7 @@ async function addMissing(db: Db, scopes: readonly string[]): Promise<void> {
 }
 
 /** The time after the locks were had, not the transaction's start: another replica may have held them until now. */
-async function databaseNow(tx: Transaction): Promise<number> {
+async function databaseNow(tx: Db | Transaction): Promise<number> {
   const { rows } = await tx.execute<{ now: string }>(
     sql`select floor(extract(epoch from clock_timestamp()) * 1000)::text as now`,
   )

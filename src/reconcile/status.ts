@@ -55,6 +55,18 @@ export interface BackfillCoverage {
   readonly done: boolean
 }
 
+/** Of each organization with a slug: the share of the history wanted that is read, and the differences that nobody has healed. */
+export async function backfillAndDrift(db: Db): Promise<{ slug: string; progress: number; unhealed: number }[]> {
+  const known = await db.select({ id: organizations.id, slug: organizations.slug }).from(organizations)
+  const result: { slug: string; progress: number; unhealed: number }[] = []
+  for (const { id, slug } of known) {
+    if (slug === null) continue
+    const { backfill } = await backfillCoverage(db, id, await readWatermark(db, id))
+    result.push({ slug, progress: backfill.progress, unhealed: await countUnhealed(db, id) })
+  }
+  return result
+}
+
 /** The coverage of every organization in the mirror, by slug. @throws the driver's error when the database is away. */
 export async function coverage(db: Db, now: Date = new Date()): Promise<OrganizationCoverage[]> {
   const known = await db
@@ -141,8 +153,12 @@ async function countDrift(db: Db, organizationId: string, now: Date) {
   const ours = eq(drift.organization_id, organizationId)
   return {
     last_day: await db.$count(drift, and(ours, gt(drift.found_at, new Date(now.getTime() - DAY)))),
-    unhealed: await db.$count(drift, and(ours, isNull(drift.healed_at))),
+    unhealed: await countUnhealed(db, organizationId),
   }
+}
+
+async function countUnhealed(db: Db, organizationId: string): Promise<number> {
+  return db.$count(drift, and(eq(drift.organization_id, organizationId), isNull(drift.healed_at)))
 }
 
 async function oldestVerification(db: Db, organizationId: string): Promise<Date | null> {

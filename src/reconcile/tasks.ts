@@ -1,5 +1,7 @@
+import type { OnOccurrence } from '../occurrence.ts'
 import type { Queues, ReconcileJob } from '../queue/queues.ts'
 import { HOUR, MINUTE, pause, SECOND } from '../time.ts'
+import { type Span, span } from '../tracing.ts'
 import type { Access } from './access.ts'
 import { auditTurn } from './audit.ts'
 import { backfillOwed } from './backfill.ts'
@@ -21,7 +23,6 @@ export interface TaskParts {
   readonly problems: ProblemBook
   /** How often a hot cycle runs, in milliseconds. */
   readonly hotEveryMs: number
-  readonly onCycle?: ((report: CycleReport) => void) | undefined
 }
 
 /** After this long a backfill ends with its window, so that the next organization gets its turn. */
@@ -29,16 +30,21 @@ const BACKFILL_TURN = 5 * MINUTE
 const FIRST_CYCLE_WAIT = MINUTE
 
 /** Does what a job of the queues `reconcile` and `backfill` asks. @throws BuildkiteError, StoreError, or the signal's reason. */
-export async function runTask(parts: TaskParts, job: ReconcileJob, signal: AbortSignal): Promise<void> {
+export function runTask(parts: TaskParts, job: ReconcileJob, signal: AbortSignal): Promise<void> {
+  return span(parts.deps.tracing, `reconcile ${job.task}`, {}, (traced) => run(parts, job, traced, signal))
+}
+
+async function run(parts: TaskParts, job: ReconcileJob, traced: Span, signal: AbortSignal): Promise<void> {
   if (job.task === 'discover') return arrange(parts, signal)
   if (job.organization === undefined) return
   const source = await parts.access.source(job.organization, signal)
   if (!source) return dropUnlessInDoubt(parts, job, signal)
+  traced.set({ organization: source.slug })
   if (job.task === 'pipelines') await refreshPipelines(parts.deps, source, signal)
   else if (job.task === 'backfill') await backfill(parts, source, signal)
-  else if (job.task === 'audit') await auditTurn(parts.deps, source, signal)
+  else if (job.task === 'audit') await audit(parts, source, signal)
   else if (job.task === 'dimensions') await dimensionsTurn(parts.deps, source, signal)
-  else await cycle(parts, source, job.task, signal)
+  else await cycle(parts, source, job.task, traced, signal)
 }
 
 /** Looks at what the tokens can read, and schedules the work for each organization. */
@@ -80,13 +86,40 @@ async function firstCycle({ db, clock }: ReconcileDeps, source: Source, signal: 
   }
 }
 
-async function cycle(parts: TaskParts, source: Source, kind: 'hot' | 'warm', signal: AbortSignal): Promise<void> {
+async function audit({ deps }: TaskParts, source: Source, signal: AbortSignal): Promise<void> {
+  const reports = await auditTurn(deps, source, signal)
+  for (const { kind } of reports?.flatMap(({ findings }) => findings) ?? []) deps.on?.('drift_found', 1, { kind })
+}
+
+async function cycle(
+  parts: TaskParts,
+  source: Source,
+  kind: 'hot' | 'warm',
+  traced: Span,
+  signal: AbortSignal,
+): Promise<void> {
   const { deps, problems } = parts
   const report = await reconcileOnce(deps, source, kind, signal)
   if (!report) return
   deps.log.debug(report, 'Ran a cycle.')
-  parts.onCycle?.(report)
+  tellCycle(deps.on, report)
+  const { requests, builds_read, builds_missing, builds_healed, jobs_missing, jobs_healed } = report
+  traced.set({ requests, builds_read, builds_missing, builds_healed, jobs_missing, jobs_healed })
   const refused = refusalOf(report.refused)
   const subject = `builds of ${source.slug}`
   problems.replace(`refused ${kind} ${source.slug}`, refused ? [unstorable(subject, refused)] : [])
+}
+
+function tellCycle(on: OnOccurrence | undefined, report: CycleReport): void {
+  const { kind, started_at, finished_at } = report
+  on?.('cycles_total', 1, { kind })
+  on?.('cycle_seconds', (finished_at.getTime() - started_at.getTime()) / SECOND, { kind })
+  const found = (object: 'build' | 'job', result: string, n: number) => on?.('cycle_found', n, { kind, object, result })
+  found('build', 'read', report.builds_read)
+  found('build', 'missing', report.builds_missing)
+  found('build', 'healed', report.builds_healed)
+  found('build', 'absent', report.absent_read)
+  found('build', 'refused', report.refused.length)
+  found('job', 'missing', report.jobs_missing)
+  found('job', 'healed', report.jobs_healed)
 }

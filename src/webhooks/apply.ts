@@ -3,12 +3,13 @@ import type { Db, Transaction } from '../database/connection.ts'
 import { type DeliveryStatus, deliveries } from '../database/schema.ts'
 import { messageOf, StoreError } from '../errors.ts'
 import type { Log } from '../log.ts'
-import { inOneTransaction, mergeObservations } from '../mirror/apply.ts'
+import { inOneTransaction, type MergeReport, mergeObservations, rowsOfReport, tellRows } from '../mirror/apply.ts'
 import { combine, type Observations } from '../mirror/observation.ts'
+import type { OnOccurrence } from '../occurrence.ts'
 import type { DeliveriesJob, KeptDelivery } from '../queue/queues.ts'
 import type { Scope } from '../scope.ts'
-import type { Clock } from '../time.ts'
-import type { OnOccurrence } from './occurrence.ts'
+import { type Clock, SECOND } from '../time.ts'
+import { span, type Tracing } from '../tracing.ts'
 import { asked } from './query.ts'
 import { type Pending, readDelivery } from './read.ts'
 
@@ -19,6 +20,7 @@ export interface ApplyParts {
   log: Log
   clock?: Clock
   on?: OnOccurrence
+  tracing?: Tracing | undefined
 }
 
 /** How much payload is held in memory and applied in one transaction. */
@@ -36,9 +38,13 @@ const batchesPerJob = 20
  * throw: it is settled as `failed`, with its error, and the others go on.
  */
 export function deliveryHandler(parts: ApplyParts): (job: DeliveriesJob, signal?: AbortSignal) => Promise<void> {
-  return async (job, signal) => {
-    if ('kept' in job) await moveToInbox(parts, job.kept, signal)
-    await applyPending(parts, signal)
+  return (job, signal) => {
+    const deliveries = 'kept' in job ? job.kept.length : job.ids.length
+    const work = async () => {
+      if ('kept' in job) await moveToInbox(parts, job.kept, signal)
+      await applyPending(parts, signal)
+    }
+    return span(parts.tracing, 'deliveries apply', { deliveries }, work, { kind: 'consumer', from: job.trace })
   }
 }
 
@@ -52,11 +58,11 @@ async function applyPending(parts: ApplyParts, signal: AbortSignal | undefined):
 async function applyNextBatch(parts: ApplyParts): Promise<boolean> {
   let batch: Batch = { ids: [], more: false }
   try {
-    const settled = await inOneTransaction(parts.db, 'apply deliveries', async (tx) => {
+    const outcome = await inOneTransaction(parts.db, 'apply deliveries', async (tx) => {
       batch = await claimBatch(tx)
-      return batch.ids.length > 0 ? applyClaimed(parts, tx, batch.ids) : []
+      return batch.ids.length > 0 ? applyClaimed(parts, tx, batch.ids) : undefined
     })
-    count(parts, settled)
+    if (outcome) tellOutcome(parts, outcome)
   } catch (error) {
     if (!isPoison(error) || batch.ids.length === 0) throw error
     await applyBatch(parts, batch.ids)
@@ -133,8 +139,10 @@ function pendingAmong(ids: readonly number[]) {
  */
 export async function applyBatch(parts: ApplyParts, ids: readonly number[]): Promise<void> {
   try {
-    const doing = `apply ${ids.length} deliveries`
-    count(parts, await inOneTransaction(parts.db, doing, (tx) => applyClaimed(parts, tx, ids)))
+    const outcome = await inOneTransaction(parts.db, `apply ${ids.length} deliveries`, (tx) =>
+      applyClaimed(parts, tx, ids),
+    )
+    tellOutcome(parts, outcome)
   } catch (error) {
     if (!isPoison(error)) throw error
     if (ids.length === 1) return fail(parts, ids, messageOf(error))
@@ -144,22 +152,30 @@ export async function applyBatch(parts: ApplyParts, ids: readonly number[]): Pro
   }
 }
 
-interface Settled {
-  status: DeliveryStatus
-  ids: number[]
+/** What became of the deliveries of one transaction. */
+interface Outcome {
+  readonly settled: readonly { status: DeliveryStatus; event: string; receivedAt: Date }[]
+  readonly report: MergeReport
 }
 
-function count(parts: ApplyParts, settled: readonly Settled[]): void {
-  for (const { status, ids } of settled) parts.on?.('settled', ids.length, { status })
+function tellOutcome({ on, clock = Date.now }: ApplyParts, { settled, report }: Outcome): void {
+  if (!on) return
+  for (const { status, event, receivedAt } of settled) {
+    on('settled', 1, { status, event })
+    // A replica received it, whose clock may be ahead of ours.
+    if (status === 'applied') on('apply_seconds', Math.max(0, clock() - receivedAt.getTime()) / SECOND)
+  }
+  tellRows(on, 'webhook', report)
 }
 
 /** Locks the deliveries that nobody else has in hand, merges them and settles them. */
-async function applyClaimed(parts: ApplyParts, tx: Transaction, ids: readonly number[]): Promise<Settled[]> {
+async function applyClaimed(parts: ApplyParts, tx: Transaction, ids: readonly number[]): Promise<Outcome> {
   const now = new Date((parts.clock ?? Date.now)())
-  const claimed: Pending[] = await tx
+  const claimed: (Pending & { received_at: Date })[] = await tx
     .select({
       id: deliveries.id,
       event: deliveries.event,
+      received_at: deliveries.received_at,
       observed_at: deliveries.observed_at,
       payload: deliveries.payload,
     })
@@ -169,28 +185,33 @@ async function applyClaimed(parts: ApplyParts, tx: Transaction, ids: readonly nu
     .for('update', { skipLocked: true })
   const applied: number[] = []
   const ignored: number[] = []
-  const failed: number[] = []
   const observed: Observations[] = []
+  const settled: Outcome['settled'][number][] = []
+  const tell = (row: (typeof claimed)[number], status: DeliveryStatus) =>
+    settled.push({ status, event: row.event, receivedAt: row.received_at })
   for (const row of claimed) {
     const reading = readDelivery(row, parts)
     if ('observed' in reading) {
       applied.push(row.id)
       observed.push(reading.observed)
-    } else if ('ignored' in reading) ignored.push(row.id)
-    else {
-      failed.push(row.id)
+      tell(row, 'applied')
+    } else if ('ignored' in reading) {
+      ignored.push(row.id)
+      tell(row, 'ignored')
+    } else {
+      tell(row, 'failed')
       await settle(tx, [row.id], 'failed', now, reading.error)
       parts.log.warn({ delivery: row.id, error: reading.error }, 'A delivery cannot be applied and is set aside.')
     }
   }
-  await mergeObservations(tx, combine(observed), now)
+  const report = await span(parts.tracing, 'merge', { via: 'webhook' }, async (traced) => {
+    const merged = await mergeObservations(tx, combine(observed), now)
+    traced.set(rowsOfReport(merged))
+    return merged
+  })
   await settle(tx, applied, 'applied', now)
   await settle(tx, ignored, 'ignored', now)
-  return [
-    { status: 'applied', ids: applied },
-    { status: 'ignored', ids: ignored },
-    { status: 'failed', ids: failed },
-  ]
+  return { settled, report }
 }
 
 /** Whether the data is at fault, and not the database's reach, state, schema or permissions (SQLSTATE class 42, 3D, 3F). */
@@ -201,9 +222,15 @@ function isPoison(error: unknown): boolean {
 
 async function fail(parts: ApplyParts, ids: readonly number[], error: string): Promise<void> {
   const now = new Date((parts.clock ?? Date.now)())
-  await asked('set a delivery aside', () => settle(parts.db, ids, 'failed', now, error))
+  const [event] = await asked('set a delivery aside', async () => {
+    await settle(parts.db, ids, 'failed', now, error)
+    return parts.db
+      .select({ event: deliveries.event })
+      .from(deliveries)
+      .where(sql`${deliveries.id} = any(${sql.param(ids)}::bigint[])`)
+  })
   parts.log.warn({ delivery: ids[0], error }, 'A delivery could not be applied and is set aside.')
-  parts.on?.('settled', ids.length, { status: 'failed' })
+  parts.on?.('settled', ids.length, { status: 'failed', event: event?.event ?? 'unknown' })
 }
 
 async function settle(

@@ -3,10 +3,11 @@ import { asStoreError, type Db } from '../database/connection.ts'
 import { deliveries } from '../database/schema.ts'
 import { StoreError } from '../errors.ts'
 import { type Log, sparingly } from '../log.ts'
-import type { KeptDelivery, Queues } from '../queue/queues.ts'
+import type { OnOccurrence } from '../occurrence.ts'
+import type { DeliveriesJob, KeptDelivery, Queues } from '../queue/queues.ts'
 import { type Clock, MINUTE, pause, SECOND } from '../time.ts'
+import { span, type Tracing } from '../tracing.ts'
 import { Breaker } from './breaker.ts'
-import type { OnOccurrence } from './occurrence.ts'
 
 /** One authentic webhook request, ready to be kept: `payload` is JSON text without secrets, `key` the same for the same request. */
 export type NewDelivery = Omit<typeof deliveries.$inferInsert, 'payload'> & { payload: string }
@@ -27,10 +28,13 @@ export interface InboxParts {
   log: Log
   clock?: Clock
   on?: OnOccurrence
+  tracing?: Tracing | undefined
 }
 
 interface Waiting {
   delivery: NewDelivery
+  /** The request's span. */
+  trace: string | undefined
   resolve: (kept: Kept) => void
   reject: (error: unknown) => void
 }
@@ -38,6 +42,8 @@ interface Waiting {
 /** How many requests share one insert at most: by number, and by characters of payload. */
 const groupSize = 200
 const groupChars = 8 * 1024 * 1024
+/** Of a large group only so many requests are traced on through the queue: a job must stay small. */
+const groupTraces = 20
 /** Two, so that one group gathers, inserts or is enqueued while the other's insert is on its way. */
 const lanes = 2
 
@@ -50,7 +56,7 @@ const rest = 3 * SECOND
  * Opens the inbox: `sync.deliveries`, written by group commit. Requests that come while an insert is on its way share the next
  * one, and one queue job; a lone request waits for nobody.
  */
-export function openInbox({ db, queues, log, clock = Date.now, on = () => {} }: InboxParts): Inbox {
+export function openInbox({ db, queues, log, clock = Date.now, on = () => {}, tracing }: InboxParts): Inbox {
   const postgres = new Breaker('Postgres', rest, clock)
   const queue = new Breaker('The queue', rest, clock)
   const waiting: Waiting[] = []
@@ -71,12 +77,16 @@ export function openInbox({ db, queues, log, clock = Date.now, on = () => {} }: 
     setImmediate(() => {
       scheduled = false
       const group = takeGroup(waiting)
-      if (group.length > 0) void keepGroup(group)
+      if (group.length > 0) {
+        const from = group.flatMap(({ trace }) => trace ?? []).slice(0, groupTraces)
+        const work = () => keepGroup(group, from)
+        void span(tracing, 'inbox keep', { deliveries: group.length }, work, { kind: 'producer', from })
+      }
       schedule()
     })
   }
 
-  const keepGroup = async (group: readonly Waiting[]) => {
+  const keepGroup = async (group: readonly Waiting[], from: readonly string[]) => {
     atWork += 1
     inserting += 1
     let ids: Map<string, number>
@@ -85,14 +95,14 @@ export function openInbox({ db, queues, log, clock = Date.now, on = () => {} }: 
     } catch (error) {
       inserting -= 1
       schedule()
-      await keepInQueue(group, error)
+      await keepInQueue(group, from, error)
       atWork -= 1
       return
     }
     inserting -= 1
     schedule()
     const fresh = [...ids.values()]
-    const enqueued = await enqueue(fresh)
+    const enqueued = await enqueue(fresh, from)
     if (ids.size > 0) on('kept', ids.size, { via: 'postgres' })
     for (const { delivery, resolve } of group) resolve(ids.delete(delivery.key) ? 'new' : 'known')
     if (!enqueued) await leaveToSweeper(fresh)
@@ -120,10 +130,10 @@ export function openInbox({ db, queues, log, clock = Date.now, on = () => {} }: 
   }
 
   /** Whether the queue took them. A failure is no harm: the rows are there, and the sweeper enqueues them. */
-  const enqueue = async (ids: number[]): Promise<boolean> => {
+  const enqueue = async (ids: number[], from: readonly string[]): Promise<boolean> => {
     if (ids.length === 0) return true
     try {
-      await queue.attempt(() => queues.addDeliveries({ ids }, enqueueWithin), enqueueWithin)
+      await queue.attempt(() => queues.addDeliveries({ ids, ...traced(from) }, enqueueWithin), enqueueWithin)
       return true
     } catch (error) {
       warn(error, 'Deliveries are kept in Postgres but could not be enqueued; the sweeper does that later.')
@@ -141,10 +151,10 @@ export function openInbox({ db, queues, log, clock = Date.now, on = () => {} }: 
     await postgres.attempt(async () => mark(), insertWithin).catch(() => {})
   }
 
-  const keepInQueue = async (group: readonly Waiting[], cause: unknown) => {
+  const keepInQueue = async (group: readonly Waiting[], from: readonly string[], cause: unknown) => {
     const kept = group.map((one) => asKept(one.delivery))
     try {
-      await queue.attempt(() => queues.addDeliveries({ kept }, enqueueWithin), enqueueWithin)
+      await queue.attempt(() => queues.addDeliveries({ kept, ...traced(from) }, enqueueWithin), enqueueWithin)
     } catch (error) {
       const message = 'Deliveries could be kept neither in Postgres nor in the queue, and were refused.'
       if (mayComplain()) log.error({ err: cause, queue: error }, message)
@@ -159,7 +169,7 @@ export function openInbox({ db, queues, log, clock = Date.now, on = () => {} }: 
   return {
     keep(delivery) {
       return new Promise((resolve, reject) => {
-        waiting.push({ delivery, resolve, reject })
+        waiting.push({ delivery, trace: tracing?.current(), resolve, reject })
         schedule()
       })
     },
@@ -168,6 +178,11 @@ export function openInbox({ db, queues, log, clock = Date.now, on = () => {} }: 
       while ((atWork > 0 || waiting.length > 0) && Date.now() < until) await pause(10)
     },
   }
+}
+
+/** What a job carries so that its trace goes on where it is worked on. */
+function traced(from: readonly string[]): Pick<DeliveriesJob, 'trace'> {
+  return from.length > 0 ? { trace: [...from] } : {}
 }
 
 function takeGroup(waiting: Waiting[]): Waiting[] {

@@ -7,9 +7,10 @@ import { messageOf, StoreError } from '../errors.ts'
 import { type Log, sparingly } from '../log.ts'
 import { isObject } from '../mirror/reader.ts'
 import { cleanText, redact } from '../mirror/redact.ts'
+import type { OnOccurrence } from '../occurrence.ts'
 import { type Clock, DeadlineError, MINUTE, withDeadline } from '../time.ts'
+import { type Span, span, type Tracing } from '../tracing.ts'
 import type { Inbox, NewDelivery } from './inbox.ts'
-import type { OnOccurrence } from './occurrence.ts'
 
 export const WEBHOOK_PATH = '/webhooks/buildkite'
 
@@ -29,6 +30,7 @@ export interface ReceiverParts extends ReceiverSettings {
   log: Log
   clock?: Clock
   on?: OnOccurrence
+  tracing?: Tracing | undefined
 }
 
 /** The parts of a request that matter. Header values as received, the body byte by byte. */
@@ -156,12 +158,27 @@ export async function webhookRoute(app: FastifyInstance, parts: ReceiverParts): 
     })
   }
 
-  app.post(WEBHOOK_PATH, { bodyLimit }, async (request, reply) => {
+  app.post(WEBHOOK_PATH, { bodyLimit }, (request, reply) =>
+    span(
+      parts.tracing,
+      `POST ${WEBHOOK_PATH}`,
+      { 'http.request.method': 'POST', 'http.route': WEBHOOK_PATH },
+      async (traced) => {
+        await receive(request, reply, traced)
+        traced.set({ 'http.response.status_code': reply.statusCode })
+        return reply
+      },
+      { kind: 'server' },
+    ),
+  )
+
+  const receive = async (request: FastifyRequest, reply: FastifyReply, traced: Span): Promise<FastifyReply> => {
     const reading = readRequest(partsOf(request), parts, clock())
     if (!reading.ok) {
       if (reading.status === 401) return refuseStranger(request, reply, reading.reason)
       return reply.code(reading.status).send({ error: reading.error })
     }
+    traced.set({ 'buildkite.event': reading.delivery.event })
     try {
       const kept = await withDeadline(inbox.keep(reading.delivery), answerWithin, 'The inbox')
       if (kept === 'known') on('duplicate', 1)
@@ -170,7 +187,7 @@ export async function webhookRoute(app: FastifyInstance, parts: ReceiverParts): 
       return reply.code(503).header('retry-after', 5).send({ error: 'The delivery could not be kept. Send it again.' })
     }
     return reply.code(202).send({ status: 'accepted' })
-  })
+  }
 }
 
 function partsOf(request: FastifyRequest): WebhookRequest {

@@ -2,9 +2,9 @@ import { and, asc, gte, inArray, isNotNull, isNull, lt, or, sql } from 'drizzle-
 import type { Db } from '../database/connection.ts'
 import { deliveries } from '../database/schema.ts'
 import type { Log } from '../log.ts'
+import type { OnOccurrence } from '../occurrence.ts'
 import type { Queues } from '../queue/queues.ts'
 import { type Clock, DAY, HOUR, MINUTE, pause, SECOND } from '../time.ts'
-import type { OnOccurrence } from './occurrence.ts'
 import { asked } from './query.ts'
 
 export interface SweeperParts {

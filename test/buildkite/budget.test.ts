@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type BudgetState, decide, learn, memoryBudget, type Priority } from '../../src/buildkite/budget.ts'
+import { type BudgetState, callsLeft, decide, learn, memoryBudget, type Priority } from '../../src/buildkite/budget.ts'
 
 const scopes = ['user:one', 'organization:acme']
 const user = ['user:one']
@@ -24,6 +24,18 @@ describe('the budget', () => {
     expect(granted).toBe(25)
     expect(waitMs).toBeGreaterThanOrEqual(60_000)
     expect(waitMs).toBeLessThanOrEqual(61_000)
+  })
+
+  it('says how many calls are left: none while the scope is held, all when the minute is over', () => {
+    const state = (states: BudgetState) => states['user:one'] ?? { grants: [], limit: null, hold_until: 0 }
+    const left = (states: BudgetState, now: number) => callsLeft('user:one', state(states), now, 0.5)
+    expect(left({}, 1_000)).toBe(25)
+    const { states } = takeAll({}, 'backfill', 1_000, 0.5)
+    expect(left(states, 1_000)).toBe(25 - state(states).grants.length)
+    expect(left(states, 90_000)).toBe(25)
+    const held = learn({}, user, seen(50, 0, 10_000), 1_000)
+    expect(left(held, 2_000)).toBe(0)
+    expect(left(held, 20_000)).toBe(25)
   })
 
   it('grants again after exactly the wait it asked for', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { slugsOf } from '../../src/buildkite/urls.ts'
+import { endpointOf, slugsOf } from '../../src/buildkite/urls.ts'
 
 describe('slugsOf', () => {
   it.each([
@@ -21,4 +21,17 @@ describe('slugsOf', () => {
     expect(slugsOf('https://buildkite.com/acme/we%b').pipeline).toBe('we%b')
     expect(slugsOf('https://buildkite.com/acme/we%00b')).toMatchObject({ organization: 'acme', pipeline: 'we%00b' })
   })
+})
+
+describe('endpointOf', () => {
+  it.each([
+    ['/access-token', '/access-token'],
+    ['/organizations?page=1&per_page=100', '/organizations'],
+    ['/organizations/acme/builds?created_from=2026-01-01T00%3A00%3A00Z', '/organizations/*/builds'],
+    [
+      '/organizations/acme/pipelines/pay%2Froll/builds/7?include_retried_jobs=true',
+      '/organizations/*/pipelines/*/builds/*',
+    ],
+    ['/organizations/acme/teams/0190/members?page=2', '/organizations/*/teams/*/members'],
+  ])('of %s is %s', (path, endpoint) => expect(endpointOf(path)).toBe(endpoint))
 })

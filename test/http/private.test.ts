@@ -260,7 +260,7 @@ describe('meters', () => {
     const { body } = await meters.page()
     const lines = body.split('\n').filter((line) => line.startsWith('buildkite_mirror_deliveries_settled_total{'))
     expect(lines).toHaveLength(101)
-    expect(lines.at(-1)).toBe('buildkite_mirror_deliveries_settled_total{status="other"} 50')
+    expect(lines.at(-1)).toBe('buildkite_mirror_deliveries_settled_total{status="other",event="unknown"} 50')
   })
 
   it('show the page even when a source fails', async () => {

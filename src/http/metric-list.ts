@@ -1,0 +1,294 @@
+import type { Occurrence } from '../occurrence.ts'
+
+/** One metric as Prometheus and docs/metrics.md show it. */
+export interface Metric {
+  readonly kind: 'counter' | 'gauge' | 'histogram'
+  /** What the page shows after {@link PREFIX}. A name that was once released stays. */
+  readonly name: string
+  /** Of what the value is so many. */
+  readonly unit: string
+  readonly help: string
+  /** Each label with what its values are. */
+  readonly labels: Readonly<Record<string, string>>
+  readonly buckets?: readonly number[]
+  /** Series that are there from the start, at 0: of one that begins at 1 Prometheus does not see the first. */
+  readonly begins?: readonly Readonly<Record<string, string>>[]
+}
+
+export const PREFIX = 'buildkite_mirror_'
+
+const organization = "the organization's slug"
+const cycleKind = 'hot (each RECONCILE_INTERVAL), warm (hourly)'
+const scope = 'user:(fingerprint of the token or of its user), organization:(slug)'
+
+/** What the rooms tell of as it happens. */
+const told: Readonly<Record<Occurrence, Metric>> = {
+  answered: {
+    kind: 'counter',
+    name: 'webhook_requests_total',
+    unit: 'requests',
+    help: 'Webhook requests, by the HTTP status of the answer.',
+    labels: { status: 'HTTP status' },
+    begins: [{ status: '202' }, { status: '401' }, { status: '503' }],
+  },
+  answer_seconds: {
+    kind: 'histogram',
+    name: 'webhook_answer_seconds',
+    unit: 'seconds',
+    help: 'Accept latency: from the arrival of a webhook request to its answer.',
+    labels: {},
+    buckets: [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
+  },
+  kept: {
+    kind: 'counter',
+    name: 'deliveries_kept_total',
+    unit: 'deliveries',
+    help: 'Deliveries kept for the first time, by the store that took them (postgres, or queue while Postgres was down).',
+    labels: { via: 'postgres, queue' },
+    begins: [{ via: 'postgres' }, { via: 'queue' }],
+  },
+  duplicate: {
+    kind: 'counter',
+    name: 'deliveries_duplicate_total',
+    unit: 'deliveries',
+    help: 'Deliveries that had been kept before.',
+    labels: {},
+  },
+  settled: {
+    kind: 'counter',
+    name: 'deliveries_settled_total',
+    unit: 'deliveries',
+    help: 'Deliveries that the worker is done with, by outcome and event.',
+    labels: { status: 'applied, ignored, failed', event: "Buildkite's name of the event, such as build.finished" },
+  },
+  apply_seconds: {
+    kind: 'histogram',
+    name: 'delivery_apply_seconds',
+    unit: 'seconds',
+    help: 'Apply latency: from the receipt of a delivery to the commit of its rows.',
+    labels: {},
+    buckets: [0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800],
+  },
+  swept: {
+    kind: 'counter',
+    name: 'deliveries_swept_total',
+    unit: 'deliveries',
+    help: 'Deliveries enqueued again because their job was lost or never made.',
+    labels: {},
+  },
+  rows: {
+    kind: 'counter',
+    name: 'rows_total',
+    unit: 'rows',
+    help: 'Rows of committed merges, by what became of each: written (inserted, updated) or skipped because nothing would change.',
+    labels: {
+      table: 'organizations, pipelines, builds, jobs, agents',
+      via: 'webhook, rest',
+      result: 'inserted, updated, skipped',
+    },
+  },
+  rollup_days: {
+    kind: 'counter',
+    name: 'rollup_days_total',
+    unit: 'days',
+    help: 'Days whose sums in the schema analytics were made anew.',
+    labels: {},
+  },
+  rollup_seconds: {
+    kind: 'histogram',
+    name: 'rollup_seconds',
+    unit: 'seconds',
+    help: 'Duration of a turn that makes sums anew.',
+    labels: {},
+    buckets: [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300],
+  },
+  rollup_failed: {
+    kind: 'counter',
+    name: 'rollup_failures_total',
+    unit: 'turns',
+    help: 'Turns of making sums anew that failed; the next comes by itself.',
+    labels: {},
+  },
+  cycles_total: {
+    kind: 'counter',
+    name: 'cycles_total',
+    unit: 'cycles',
+    help: 'Reconcile cycles that ran to their end, by kind.',
+    labels: { kind: cycleKind },
+  },
+  cycle_seconds: {
+    kind: 'histogram',
+    name: 'cycle_seconds',
+    unit: 'seconds',
+    help: 'Duration of a reconcile cycle, by kind.',
+    labels: { kind: cycleKind },
+    buckets: [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800],
+  },
+  cycle_found: {
+    kind: 'counter',
+    name: 'cycle_found_total',
+    unit: 'builds or jobs',
+    help:
+      'What cycles read and found: missing (the mirror lacked it), healed (it differed), absent (read one by one, because no list held it), ' +
+      'refused (Postgres would not take it). A first cycle finds nothing missing.',
+    labels: { kind: cycleKind, object: 'build, job', result: 'read (builds only), missing, healed, absent, refused' },
+  },
+  task_failed: {
+    kind: 'counter',
+    name: 'task_failures_total',
+    unit: 'tasks',
+    help: 'Tasks of the reconciler that failed; each is tried again at its next tick.',
+    labels: {
+      task: 'hot, warm, pipelines, discover, backfill, audit, dimensions',
+      code: 'invalid_credentials, invalid_permissions, no_resources, rate_limited, unavailable, store, internal',
+    },
+  },
+  drift_found: {
+    kind: 'counter',
+    name: 'drift_found_total',
+    unit: 'differences',
+    help: 'Differences between mirror and Buildkite that the audit found and recorded in sync.drift.',
+    labels: { kind: 'missing, different, surplus' },
+    begins: [{ kind: 'missing' }, { kind: 'different' }, { kind: 'surplus' }],
+  },
+  api_requests: {
+    kind: 'counter',
+    name: 'api_requests_total',
+    unit: 'requests',
+    help: "Requests to Buildkite's API, by address and status.",
+    labels: {
+      endpoint: 'the path with * for each name, such as /organizations/*/builds',
+      status: 'HTTP status; none without a whole answer',
+    },
+  },
+  api_request_seconds: {
+    kind: 'histogram',
+    name: 'api_request_seconds',
+    unit: 'seconds',
+    help: "From the sending of a request to the last byte of Buildkite's answer, or to giving up.",
+    labels: { endpoint: 'as of api_requests_total' },
+    buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+  },
+  api_waited: {
+    kind: 'counter',
+    name: 'api_budget_wait_seconds_total',
+    unit: 'seconds',
+    help: 'Time for which calls waited until the budget granted them, by what they are for.',
+    labels: { priority: 'hot, absent, backfill, audit, dimensions' },
+  },
+  api_limit: {
+    kind: 'gauge',
+    name: 'api_limit',
+    unit: 'requests a minute',
+    help: "Buildkite's rate limit, as the last answer to this process showed it.",
+    labels: { scope },
+  },
+  api_remaining: {
+    kind: 'gauge',
+    name: 'api_limit_remaining',
+    unit: 'requests',
+    help: "Requests left of Buildkite's rate limit for everybody, as the last answer to this process showed it.",
+    labels: { scope },
+  },
+}
+
+/** What is asked for at each scrape. What does not answer within a second is left out of that page. */
+const asked = {
+  queue_jobs: {
+    kind: 'gauge',
+    name: 'queue_jobs',
+    unit: 'jobs',
+    help: 'Jobs in the queue, by queue and state.',
+    labels: { queue: 'deliveries, reconcile, backfill', state: 'waiting, active, delayed, failed' },
+  },
+  pending: {
+    kind: 'gauge',
+    name: 'deliveries_pending',
+    unit: 'deliveries',
+    help: 'Deliveries kept and not yet applied.',
+    labels: {},
+  },
+  failed: {
+    kind: 'gauge',
+    name: 'deliveries_failed',
+    unit: 'deliveries',
+    help: 'Dead letters: deliveries that could not be applied.',
+    labels: {},
+  },
+  oldest_pending: {
+    kind: 'gauge',
+    name: 'deliveries_oldest_pending_seconds',
+    unit: 'seconds',
+    help: 'Age of the oldest delivery not yet applied; 0 when there is none.',
+    labels: {},
+  },
+  last_received_age: {
+    kind: 'gauge',
+    name: 'deliveries_last_received_age_seconds',
+    unit: 'seconds',
+    help: 'Time since the last delivery was received; absent before the first.',
+    labels: {},
+  },
+  watermark_age: {
+    kind: 'gauge',
+    name: 'watermark_age_seconds',
+    unit: 'seconds',
+    help: 'Lag: age of the watermark, before which everything created or finished is verified.',
+    labels: { organization },
+  },
+  backfill_progress: {
+    kind: 'gauge',
+    name: 'backfill_progress_ratio',
+    unit: 'share, 0 to 1',
+    help: 'Share of the history wanted that the backfill has read.',
+    labels: { organization },
+  },
+  drift_unhealed: {
+    kind: 'gauge',
+    name: 'drift_unhealed',
+    unit: 'differences',
+    help: 'Differences in sync.drift that nobody has healed.',
+    labels: { organization },
+  },
+  budget_left: {
+    kind: 'gauge',
+    name: 'api_budget_left',
+    unit: 'requests',
+    help: 'Requests that our share of a rate limit still grants now, over all replicas; 0 while it is held until a reset.',
+    labels: { scope },
+  },
+  rollup_days_waiting: {
+    kind: 'gauge',
+    name: 'rollup_days_waiting',
+    unit: 'days',
+    help: 'Days marked for their sums to be made anew.',
+    labels: {},
+  },
+  problems: {
+    kind: 'gauge',
+    name: 'problems',
+    unit: 'problems',
+    help: 'What this process cannot do at present because Buildkite refuses it or a store fails; /status says it in words.',
+    labels: { code: 'as of task_failures_total, and expires_soon' },
+  },
+  worker_idle: {
+    kind: 'gauge',
+    name: 'worker_idle_seconds',
+    unit: 'seconds',
+    help: 'For how long the delivery worker of this process has made no progress although there is work; absent where it runs none.',
+    labels: {},
+  },
+  store_up: {
+    kind: 'gauge',
+    name: 'store_up',
+    unit: '1 or 0',
+    help: '1 when the store answers, by store.',
+    labels: { store: 'database, queue' },
+  },
+} as const satisfies Record<string, Metric>
+
+/** The metrics that can be told or asked for. */
+export type MetricName = Occurrence | keyof typeof asked
+
+/** Every metric of the service's own, by the word that the code has for it; the registry adds those of the Node process. */
+export const metrics: Readonly<Record<MetricName, Metric>> = { ...told, ...asked }

@@ -1,0 +1,412 @@
+import postgres from 'postgres'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { sign } from '../../src/buildkite/signature.ts'
+import { demoToken } from '../../src/demo/api.ts'
+import { virtualClock } from '../../src/demo/random.ts'
+import type { Webhooks } from '../../src/demo/webhooks.ts'
+import { type MetricName, metrics, PREFIX } from '../../src/http/metric-list.ts'
+import { refreshRollups } from '../../src/mirror/rollups.ts'
+import { recordDrift } from '../../src/reconcile/drift.ts'
+import { verifySpan } from '../../src/reconcile/verify.ts'
+import { DAY, HOUR, pause, SECOND } from '../../src/time.ts'
+import { openScene, type Scene } from '../reconcile/scene.ts'
+import { testQueueBackends } from '../support/redis.ts'
+import { type RedisServer, startRedisServer } from '../support/redis-server.ts'
+import { runCommand, type ServiceProcess, startService } from '../support/service.ts'
+import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
+import { until } from '../support/until.ts'
+
+const secret = 'metrics-secret'
+const patience = 120_000
+
+/** One look at `/metrics`: the sum of the series of a metric with these labels; undefined when there are none. */
+type Page = (what: MetricName, labels?: Record<string, string>, part?: '_count' | '_sum') => number | undefined
+
+function readPage(body: string): Page {
+  return (what, labels = {}, part) => {
+    const { name, kind } = metrics[what]
+    const wanted = `${PREFIX}${name}${kind === 'histogram' ? (part ?? '_count') : ''}`
+    const values = body.split('\n').flatMap((line) => {
+      const [, series, given = '', value] = /^(\w+)(?:\{(.*)\})? (\S+)$/.exec(line) ?? []
+      if (series !== wanted) return []
+      const fits = Object.entries(labels).every(([label, text]) => given.includes(`${label}="${text}"`))
+      return fits ? [Number(value)] : []
+    })
+    return values.length === 0 ? undefined : values.reduce((sum, value) => sum + value, 0)
+  }
+}
+
+/** What was seen at the moments that matter, in the order in which they came. */
+interface Seen {
+  /** Just started. */
+  quiet: Page
+  /** Buildkite refuses the token the builds, while webhooks come. */
+  refused: Page
+  /** The token is good again. */
+  mended: Page
+  limited: Page
+  /** Verified and healed by hand. */
+  healed: Page
+  withoutQueue: Page
+  withoutDatabase: Page
+  withoutBoth: Page
+  /** All is back. */
+  end: Page
+}
+
+describe.runIf(testQueueBackends().includes('redis'))('every metric moves when it should:', () => {
+  let scene: Scene
+  let sql: postgres.Sql
+  let proxy: TcpProxy
+  let redis: RedisServer
+  let service: ServiceProcess
+  let webhooks: Webhooks
+  const seen: Partial<Seen> = {}
+
+  const text = async () => (await fetch(`${service.privateUrl}/metrics`)).text()
+  const scrape = async () => readPage(await text())
+  /** Looks again and again until what is seen is as expected. */
+  const look = (what: string, expected: (page: Page) => boolean) =>
+    until(
+      async () => {
+        const body = await text()
+        const page = readPage(body)
+        if (expected(page)) return page
+        const ours = body.split('\n').filter((line) => line.startsWith(PREFIX) && !/_bucket| 0$/.test(line))
+        await pause(100)
+        throw new Error(`The page says:\n${ours.join('\n')}`)
+      },
+      what,
+      patience,
+    )
+  const settings = () => ({
+    DATABASE_URL: proxy.url,
+    REDIS_URL: redis.url,
+    BUILDKITE_API_URL: scene.api.url,
+    BUILDKITE_API_TOKEN: demoToken.token,
+    API_BUDGET_SHARE: '1',
+  })
+
+  const post = async (event: string, payload: object, signature?: string) => {
+    const body = JSON.stringify(payload)
+    const headers = {
+      'content-type': 'application/json',
+      'x-buildkite-event': event,
+      'x-buildkite-signature': signature ?? sign(body, secret, Date.now()),
+    }
+    const answer = await fetch(`${service.publicUrl}/webhooks/buildkite`, { method: 'POST', headers, body })
+    await answer.body?.cancel()
+    return answer.status
+  }
+  const ping = (n: number) => post('ping', { event: 'ping', n })
+
+  /** A mirror in which all is well, but one window is still to be read, one is due for the audit, and one hides a difference. */
+  const prepare = async () => {
+    await scene.complete({ builds: 80, days: 30 })
+    const all = scene.simulation.truth.builds
+    const [oldest, newest] = [all.at(0), all.at(-1)]
+    if (!oldest || !newest) throw new Error('The history is empty.')
+    oldest.meta_data = { edited: 'long ago' }
+    const whole = { from: new Date(Date.now() - 90 * DAY), to: new Date() }
+    const unhealed = await verifySpan(scene.deps, scene.source, { span: whole, heal: false, priority: 'audit' })
+    await recordDrift(scene.deps.db, scene.source.id, 'verify', unhealed.findings, new Date())
+    newest.meta_data = { edited: 'lately' }
+    await sql`update sync.windows set verified_at = now() - interval '8 days'
+      where ${newest.created_at} >= created_from and ${newest.created_at} < created_to`
+    await refreshRollups(scene.deps.db)
+    await sql`update sync.windows set status = 'pending', walked_to = null, started_at = null, finished_at = null
+      where id = (select id from sync.windows order by created_from limit 1)`
+  }
+
+  const refuse = () => {
+    scene.api.beforeAnswer = ({ kind }) =>
+      kind === 'builds' ? { kind: 'status', status: 403, message: 'Forbidden' } : undefined
+    // Of one build in three nothing comes, of another nothing but its beginning.
+    webhooks.choose = ({ event, build }) => {
+      if (build && build.number % 3 === 0) return 'drop'
+      return build && build.number % 3 === 1 && event !== 'build.scheduled' ? 'drop' : 'twice'
+    }
+  }
+
+  beforeAll(async () => {
+    // Its clock is hours behind and stands still, so that the test says how old things are.
+    scene = await openScene({ seed: 23, stepMs: [1, 5], clock: virtualClock(Date.now() - 3 * HOUR) })
+    sql = postgres(scene.url, { max: 1, onnotice: () => {} })
+    proxy = await startTcpProxy(scene.url, 5432)
+    redis = await startRedisServer()
+    await prepare()
+    // Slowly at first: what the first tasks change must not be over before the first look.
+    scene.api.beforeAnswer = ({ kind }) => (kind === 'builds' ? { kind: 'delay', ms: 2_000 } : undefined)
+    service = await startService({
+      ...settings(),
+      WEBHOOK_SECRET: secret,
+      WEBHOOK_TOLERANCE: '1d',
+      RECONCILE_INTERVAL: '1s',
+    })
+    seen.quiet = await scrape()
+    scene.api.beforeAnswer = undefined
+    await look(
+      'the first tasks are done',
+      (page) =>
+        page('backfill_progress') === 1 &&
+        (page('drift_found') ?? 0) > 0 &&
+        (page('cycles_total', { kind: 'hot' }) ?? 0) > 1,
+    )
+
+    webhooks = scene.simulation.startWebhooks({ url: `${service.publicUrl}/webhooks/buildkite`, secret })
+    refuse()
+    await scene.simulation.play({ builds: 12 })
+    scene.simulation.clock.pass(HOUR)
+    await post('build.finished', { event: 'build.finished', build: { number: 1 } })
+    await post('package.created', { event: 'package.created' })
+    await post('build.running', {}, 'timestamp=1,signature=00')
+    seen.refused = await look(
+      'the refusal is told, and days wait for their sums',
+      (page) =>
+        (page('problems', { code: 'invalid_permissions' }) ?? 0) > 0 &&
+        (page('settled', { status: 'failed' }) ?? 0) > 0 &&
+        (page('rollup_days_waiting') ?? 0) > 0,
+    )
+    scene.api.beforeAnswer = undefined
+    seen.mended = await look(
+      'the cycles heal what was dropped, and the sums follow',
+      (page) =>
+        (page('cycle_found', { result: 'missing' }) ?? 0) > 0 &&
+        (page('problems') ?? 0) === 0 &&
+        page('rollup_days_waiting') === 0 &&
+        (page('rollup_days') ?? 0) > (seen.refused?.('rollup_days') ?? 0),
+    )
+
+    let left = 1
+    scene.api.beforeAnswer = ({ kind }) =>
+      kind === 'builds' && left-- > 0 ? { kind: 'limit', scope: 'rest_user', reset: 8 } : undefined
+    const before = seen.mended('budget_left') ?? 0
+    seen.limited = await look(
+      'the budget is held',
+      (page) => (page('api_requests', { status: '429' }) ?? 0) > 0 && (page('budget_left') ?? 0) < before - 100,
+    )
+    await look('it is let go', (page) => (page('api_waited') ?? 0) > (seen.limited?.('api_waited') ?? 0) + 2)
+    scene.api.beforeAnswer = undefined
+
+    const verified = await runCommand(['verify', '--heal', '--json'], settings())
+    expect(verified).toMatchObject({ code: 0 })
+    seen.healed = await look('nothing is unhealed', (page) => page('drift_unhealed') === 0)
+
+    await redis.kill()
+    for (let n = 0; n < 5; n++) expect(await ping(n)).toBe(202)
+    seen.withoutQueue = await look(
+      'deliveries wait for the queue',
+      (page) =>
+        (page('oldest_pending') ?? 0) > 5 &&
+        (page('worker_idle') ?? 0) > 5 &&
+        page('store_up', { store: 'queue' }) === 0,
+    )
+    await redis.start()
+    await look('they are swept up', (page) => page('pending') === 0 && (page('swept') ?? 0) >= 5)
+
+    await proxy.cut()
+    for (let n = 5; n < 10; n++) expect(await ping(n)).toBe(202)
+    seen.withoutDatabase = await look(
+      'the queue keeps them, and the sums cannot be made',
+      (page) =>
+        (page('rollup_failed') ?? 0) > 0 &&
+        (page('queue_jobs', { queue: 'deliveries' }) ?? 0) > 0 &&
+        page('store_up', { store: 'database' }) === 0,
+    )
+    await redis.kill()
+    expect(await ping(10)).toBe(503)
+    seen.withoutBoth = await scrape()
+    await redis.start()
+    await proxy.restore()
+    seen.end = await look(
+      'all is well again',
+      (page) => page('pending') === 0 && page('queue_jobs', { queue: 'deliveries' }) === 0 && page('store_up') === 2,
+    )
+  }, 600_000)
+
+  afterAll(async () => {
+    await service?.stop()
+    await redis?.stop()
+    await sql?.end({ timeout: 1 })
+    await proxy?.close()
+    await scene?.close()
+  })
+
+  const at = (moment: keyof Seen): Page => {
+    const page = seen[moment]
+    if (!page) throw new Error(`The moment "${moment}" never came.`)
+    return page
+  }
+  /** The value with these labels, 0 where there is no such series yet. */
+  const of = (moment: keyof Seen, ...asked: Parameters<Page>) => at(moment)(...asked) ?? 0
+  const rises = (from: keyof Seen, to: keyof Seen, ...asked: Parameters<Page>) => {
+    expect(of(to, ...asked)).toBeGreaterThan(of(from, ...asked))
+  }
+  const stays = (from: keyof Seen, to: keyof Seen, ...asked: Parameters<Page>) => {
+    expect(of(to, ...asked)).toBe(of(from, ...asked))
+  }
+
+  const expected: Record<MetricName, () => void> = {
+    answered() {
+      rises('quiet', 'refused', 'answered', { status: '202' })
+      rises('quiet', 'refused', 'answered', { status: '401' })
+      stays('quiet', 'withoutDatabase', 'answered', { status: '503' })
+      rises('withoutDatabase', 'withoutBoth', 'answered', { status: '503' })
+    },
+    answer_seconds() {
+      rises('quiet', 'refused', 'answer_seconds')
+      rises('quiet', 'refused', 'answer_seconds', {}, '_sum')
+      expect(of('end', 'answer_seconds')).toBe(of('end', 'answered'))
+    },
+    kept() {
+      rises('quiet', 'refused', 'kept', { via: 'postgres' })
+      stays('quiet', 'withoutQueue', 'kept', { via: 'queue' })
+      rises('withoutQueue', 'withoutDatabase', 'kept', { via: 'queue' })
+    },
+    duplicate: () => rises('quiet', 'refused', 'duplicate'),
+    settled() {
+      rises('quiet', 'mended', 'settled', { status: 'applied', event: 'build.finished' })
+      rises('quiet', 'mended', 'settled', { status: 'failed', event: 'build.finished' })
+      rises('quiet', 'mended', 'settled', { status: 'ignored', event: 'package.created' })
+    },
+    apply_seconds() {
+      expect(of('end', 'apply_seconds')).toBe(of('end', 'settled', { status: 'applied' }))
+      // Those that had to wait for the queue waited for more than 5 s.
+      expect(of('end', 'apply_seconds', {}, '_sum')).toBeGreaterThan(of('mended', 'apply_seconds', {}, '_sum') + 5)
+    },
+    swept() {
+      stays('quiet', 'withoutQueue', 'swept')
+      rises('withoutQueue', 'withoutDatabase', 'swept')
+    },
+    rows() {
+      rises('quiet', 'refused', 'rows', { table: 'builds', via: 'webhook', result: 'inserted' })
+      rises('quiet', 'refused', 'rows', { table: 'jobs', via: 'webhook', result: 'updated' })
+      rises('refused', 'mended', 'rows', { table: 'builds', via: 'rest', result: 'inserted' })
+      rises('quiet', 'mended', 'rows', { table: 'builds', via: 'rest', result: 'skipped' })
+    },
+    rollup_days: () => rises('quiet', 'mended', 'rollup_days'),
+    rollup_seconds: () => rises('quiet', 'mended', 'rollup_seconds'),
+    rollup_failed() {
+      stays('quiet', 'withoutQueue', 'rollup_failed')
+      rises('withoutQueue', 'withoutDatabase', 'rollup_failed')
+    },
+    rollup_days_waiting() {
+      expect(at('refused')('rollup_days_waiting')).toBeGreaterThan(0)
+      expect(at('mended')('rollup_days_waiting')).toBe(0)
+    },
+    cycles_total: () => rises('refused', 'mended', 'cycles_total', { kind: 'hot' }),
+    cycle_seconds() {
+      rises('refused', 'mended', 'cycle_seconds', { kind: 'hot' })
+      expect(of('end', 'cycle_seconds')).toBe(of('end', 'cycles_total'))
+    },
+    cycle_found() {
+      for (const object of ['build', 'job']) rises('refused', 'mended', 'cycle_found', { object, result: 'missing' })
+      rises('refused', 'mended', 'cycle_found', { object: 'build', result: 'read' })
+      rises('refused', 'mended', 'cycle_found', { object: 'build', result: 'healed' })
+    },
+    task_failed() {
+      rises('quiet', 'refused', 'task_failed', { task: 'hot', code: 'invalid_permissions' })
+      stays('mended', 'healed', 'task_failed')
+    },
+    drift_found() {
+      rises('quiet', 'mended', 'drift_found', { kind: 'different' })
+      expect(of('mended', 'drift_found', { kind: 'surplus' })).toBe(0)
+    },
+    drift_unhealed() {
+      expect(at('mended')('drift_unhealed', { organization: scene.source.slug })).toBe(1)
+      expect(at('healed')('drift_unhealed', { organization: scene.source.slug })).toBe(0)
+    },
+    api_requests() {
+      rises('quiet', 'mended', 'api_requests', { endpoint: '/organizations/*/builds', status: '200' })
+      rises('quiet', 'refused', 'api_requests', { endpoint: '/organizations/*/builds', status: '403' })
+      rises('mended', 'limited', 'api_requests', { status: '429' })
+    },
+    api_request_seconds() {
+      rises('quiet', 'mended', 'api_request_seconds', { endpoint: '/organizations/*/builds' })
+      expect(of('end', 'api_request_seconds')).toBe(of('end', 'api_requests'))
+    },
+    api_waited: () => rises('limited', 'healed', 'api_waited', { priority: 'hot' }),
+    api_limit() {
+      const organization = { scope: `organization:${scene.source.slug}` }
+      expect(at('mended')('api_limit', organization)).toBe(1_000_000)
+    },
+    api_remaining() {
+      const organization = { scope: `organization:${scene.source.slug}` }
+      expect(of('mended', 'api_remaining', organization)).toBeGreaterThan(999_000)
+      expect(of('mended', 'api_remaining', organization)).toBeLessThan(1_000_000)
+    },
+    budget_left() {
+      expect(of('mended', 'budget_left')).toBeGreaterThan(100)
+      expect(at('limited')('budget_left', { scope: `organization:${scene.source.slug}` })).toBeGreaterThan(100)
+      // The user's limit is held until its reset.
+      expect(of('mended', 'budget_left') - of('limited', 'budget_left')).toBeGreaterThan(100)
+    },
+    queue_jobs() {
+      expect(at('mended')('queue_jobs', { queue: 'reconcile', state: 'delayed' })).toBeGreaterThan(0)
+      rises('mended', 'withoutDatabase', 'queue_jobs', { queue: 'deliveries' })
+      expect(at('withoutQueue')('queue_jobs')).toBeUndefined()
+    },
+    pending() {
+      expect(at('quiet')('pending')).toBe(0)
+      expect(at('withoutQueue')('pending')).toBe(5)
+      expect(at('withoutDatabase')('pending')).toBeUndefined()
+      expect(at('end')('pending')).toBe(0)
+    },
+    failed() {
+      expect(at('quiet')('failed')).toBe(0)
+      expect(at('mended')('failed')).toBe(1)
+    },
+    oldest_pending() {
+      expect(at('quiet')('oldest_pending')).toBe(0)
+      expect(at('withoutQueue')('oldest_pending')).toBeGreaterThan(5)
+      expect(at('end')('oldest_pending')).toBe(0)
+    },
+    last_received_age() {
+      expect(at('quiet')('last_received_age')).toBeUndefined()
+      expect(of('withoutQueue', 'last_received_age')).toBeGreaterThan(3)
+    },
+    watermark_age() {
+      const organization = { organization: scene.source.slug }
+      // No cycle ended while the token was refused; then one did, an hour later by Buildkite's clock.
+      const [refused, mended] = [
+        of('refused', 'watermark_age', organization),
+        of('mended', 'watermark_age', organization),
+      ]
+      expect((refused * SECOND) / HOUR).toBeGreaterThan(2.9)
+      expect((mended * SECOND) / HOUR).toBeLessThan(2.5)
+    },
+    backfill_progress() {
+      const organization = { organization: scene.source.slug }
+      expect(of('quiet', 'backfill_progress', organization)).toBeGreaterThan(0)
+      expect(of('quiet', 'backfill_progress', organization)).toBeLessThan(1)
+      expect(at('mended')('backfill_progress', organization)).toBe(1)
+    },
+    problems() {
+      expect(at('refused')('problems', { code: 'invalid_permissions' })).toBeGreaterThan(0)
+      expect(at('mended')('problems')).toBeUndefined()
+    },
+    worker_idle() {
+      rises('mended', 'withoutQueue', 'worker_idle')
+      expect(of('withoutQueue', 'worker_idle')).toBeGreaterThan(5)
+    },
+    store_up() {
+      for (const store of ['database', 'queue']) expect(at('quiet')('store_up', { store })).toBe(1)
+      expect(at('withoutQueue')('store_up', { store: 'queue' })).toBe(0)
+      expect(at('withoutQueue')('store_up', { store: 'database' })).toBe(1)
+      expect(at('withoutDatabase')('store_up', { store: 'database' })).toBe(0)
+      expect(at('withoutBoth')('store_up')).toBe(0)
+      expect(at('end')('store_up')).toBe(2)
+    },
+  }
+
+  it.each(Object.keys(metrics) as MetricName[])('%s', (name) => {
+    expect(expected[name]).toBeTypeOf('function')
+    expected[name]()
+  })
+
+  it('no page tells a secret', async () => {
+    const body = await (await fetch(`${service.privateUrl}/metrics`)).text()
+    expect(body).not.toContain(secret)
+    expect(body).not.toContain(demoToken.token)
+  })
+})

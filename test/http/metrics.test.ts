@@ -1,0 +1,70 @@
+import { expect, test } from 'vitest'
+import { type Metric, metrics, PREFIX } from '../../src/http/metric-list.ts'
+import { createMeters } from '../../src/http/metrics.ts'
+
+// When it fails after a change of src/http/metric-list.ts: npm run docs:metrics writes the page anew.
+test('docs/metrics.md is what the declarations say', async () => {
+  await expect(asMarkdown(Object.values(metrics))).toMatchFileSnapshot('../../docs/metrics.md')
+})
+
+test('the page shows every declared metric, under its name, kind and help', async () => {
+  const meters = createMeters()
+  const { body } = await meters.page()
+  for (const { name, kind, help } of Object.values(metrics)) {
+    expect(body).toContain(`# TYPE ${PREFIX}${name} ${kind}\n`)
+    expect(body).toContain(`# HELP ${PREFIX}${name} ${help}\n`)
+  }
+})
+
+test('names end as Prometheus wants them: counters in _total, times in their unit', () => {
+  const all = Object.values(metrics)
+  expect(new Set(all.map(({ name }) => name)).size).toBe(all.length)
+  for (const { name, kind, unit } of all) {
+    expect(name).toMatch(/^[a-z][a-z_]*$/)
+    expect([name, name.endsWith('_total')]).toEqual([name, kind === 'counter'])
+    expect([name, /_seconds(_total)?$/.test(name)]).toEqual([name, unit === 'seconds'])
+  }
+})
+
+test('what nobody has told yet is not shown as 0, and what is no number is left uncounted', async () => {
+  const meters = createMeters()
+  for (const n of [Number.NaN, Number.POSITIVE_INFINITY, -1]) {
+    for (const what of ['settled', 'swept', 'pending', 'answer_seconds']) expect(() => meters.on(what, n)).not.toThrow()
+  }
+  expect(value(await meters.page(), 'deliveries_swept_total')).toBe(0)
+  expect(value(await meters.page(), 'deliveries_oldest_pending_seconds')).toBeUndefined()
+  meters.on('oldest_pending', 7)
+  expect(value(await meters.page(), 'deliveries_oldest_pending_seconds')).toBe(7)
+  meters.forget('oldest_pending')
+  expect(value(await meters.page(), 'deliveries_oldest_pending_seconds')).toBeUndefined()
+})
+
+function value({ body }: { body: string }, name: string): number | undefined {
+  const line = body.split('\n').find((one) => one.startsWith(`${PREFIX}${name} `))
+  return line === undefined ? undefined : Number(line.split(' ').at(-1))
+}
+
+function asMarkdown(all: readonly Metric[]): string {
+  const labels = ({ labels: given }: Metric) =>
+    Object.entries(given)
+      .map(([name, values]) => `\`${name}\`: ${values}`)
+      .join('<br>')
+  const line = (one: Metric) =>
+    `| \`${PREFIX}${one.name}\` | ${one.kind} | ${one.unit} | ${labels(one)} | ${one.help} |`
+  return `# Metrics
+
+What \`/metrics\` of the private listener shows to Prometheus, made from \`src/http/metric-list.ts\` by \`npm run docs:metrics\`. Names once released stay.
+A histogram has \`_bucket\`, \`_sum\` and \`_count\`. A label has at most 100 values; what comes beyond is counted as \`other\`.
+
+Counters and histograms are of the process that is asked: add them up over replicas. Gauges of inbox, queue, watermarks, backfill, drift and
+budget are asked of the stores and are the same in every replica: take the \`max\`. A gauge whose store does not answer within a second is
+left out, not 0. Most series of a counter with labels begin when they are first counted.
+
+Node's own stand beside these under their usual names, such as \`process_resident_memory_bytes\`, \`process_cpu_seconds_total\`,
+\`nodejs_eventloop_lag_p99_seconds\` and \`nodejs_heap_size_used_bytes\`.
+
+| Metric | Type | Unit | Labels | Meaning |
+|---|---|---|---|---|
+${all.map(line).join('\n')}
+`
+}
