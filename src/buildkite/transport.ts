@@ -3,7 +3,7 @@ import { BuildkiteError, messageOf } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { type Clock, DAY, formatDuration, pause, SECOND } from '../time.ts'
 import type { Budget, Priority } from './budget.ts'
-import { type Answer, ExchangeError, exchange } from './exchange.ts'
+import { type Answer, ExchangeError, exchange, type Write } from './exchange.ts'
 import { type LimitsSeen, limitsOfHeaders, limitsOfRefusal, waitOf } from './limits.ts'
 import { openDispatcher, type ProxyRoute } from './proxy.ts'
 import { type Asked, messageOfBody, refusalError, scopesMissingBy } from './refusal.ts'
@@ -35,6 +35,16 @@ export interface Ask extends Asked {
   readonly onTrouble?: () => void
 }
 
+/** A request that changes something. */
+export interface Change extends Ask {
+  readonly write: Write
+  /** What the body holds that no error message may repeat. */
+  readonly secret?: string | undefined
+}
+
+/** An `Ask` as sent, whichever kind it is. */
+type Sending = Ask & Partial<Pick<Change, 'write' | 'secret'>>
+
 /** A whole answer of 200 with JSON in it. */
 export interface Reply {
   readonly value: unknown
@@ -58,16 +68,17 @@ export function fingerprint(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 12)
 }
 
-/** Sends GET requests to Buildkite within the budget, patiently: one per token. */
+/** Sends requests to Buildkite within the budget, patiently: one per token. */
 export class Transport {
   requests = 0
   /** The limits as the last answer showed them. */
   limits: LimitsSeen = {}
+  /** How far Buildkite's clock is ahead of ours, as far as answers have shown. */
+  skew: Skew | undefined
   readonly #options: TransportOptions
   readonly #clock: Clock
   readonly #dispatcher
   readonly #closing = new AbortController()
-  #skew: Skew | undefined
   #user: string
 
   constructor(options: TransportOptions) {
@@ -81,7 +92,19 @@ export class Transport {
    * Asks until there is an answer: waits out 429s for as long as they last, retries faults of network and server five times.
    * @throws BuildkiteError when Buildkite refuses or stays unavailable; the signal's reason when it aborts.
    */
-  async get(ask: Ask): Promise<Reply> {
+  get(ask: Ask): Promise<Reply> {
+    return this.#ask(ask)
+  }
+
+  /**
+   * Changes something. A POST whose answer got lost is not repeated: it may have made what it should.
+   * @throws BuildkiteError; the signal's reason when it aborts.
+   */
+  change(change: Change): Promise<Reply> {
+    return this.#ask(change)
+  }
+
+  async #ask(ask: Sending): Promise<Reply> {
     const link = linkSignals(this.#closing.signal, ask.signal)
     try {
       return await this.#persist(ask, link.signal)
@@ -101,7 +124,7 @@ export class Transport {
     await this.#dispatcher.destroy()
   }
 
-  async #persist(ask: Ask, signal: AbortSignal): Promise<Reply> {
+  async #persist(ask: Sending, signal: AbortSignal): Promise<Reply> {
     const wait = this.#options.wait ?? pause
     for (let failures = 0; ; ) {
       const fault = await this.#try(ask, signal)
@@ -111,7 +134,7 @@ export class Transport {
         continue
       }
       failures += 1
-      if (failures > RETRIES) throw fault.error
+      if (failures > RETRIES || ask.write?.method === 'POST') throw fault.error
       const ceiling = Math.min(LONGEST_BACKOFF_MS, (this.#options.backoffMs ?? 500) * 2 ** (failures - 1))
       const waitMs = Math.round(Math.random() * ceiling)
       this.#options.log.warn({ attempt: failures, wait_ms: waitMs }, `${messageOf(fault.error)} Trying again.`)
@@ -120,7 +143,7 @@ export class Transport {
   }
 
   async #try(
-    ask: Ask,
+    ask: Sending,
     signal: AbortSignal,
   ): Promise<{ reply: Reply } | { waitMs: number } | { waitMs?: undefined; error: BuildkiteError }> {
     signal.throwIfAborted()
@@ -128,7 +151,7 @@ export class Transport {
     await this.#options.budget.take(scopes, ask.priority, signal)
     let answer: Answer
     try {
-      answer = await this.#send(ask.path(), signal)
+      answer = await this.#send(ask.path(), signal, ask.write)
     } catch (error) {
       if (!(error instanceof ExchangeError)) throw error
       if (error.page) ask.onTrouble?.()
@@ -149,15 +172,20 @@ export class Transport {
     return this.#judge(ask, answer, signal)
   }
 
-  async #judge(ask: Ask, answer: Answer, signal: AbortSignal): Promise<{ reply: Reply } | { error: BuildkiteError }> {
+  async #judge(
+    ask: Sending,
+    answer: Answer,
+    signal: AbortSignal,
+  ): Promise<{ reply: Reply } | { error: BuildkiteError }> {
     const { status, body, headers, sentAt, headersAt } = answer
     if (status >= 500 || status === 408 || status === 425) {
       // A gateway that gave up on an answer that took too long to make looks just like this.
       ask.onTrouble?.()
       return { error: unavailable(`Buildkite's API failed (HTTP ${status}).`, status) }
     }
-    if (status !== 200) {
-      const message = messageOfBody(body)?.replaceAll(this.#options.token, '…')
+    if (status !== 200 && !(ask.write && status === 201)) {
+      const secrets = [this.#options.token, ask.secret].filter((secret) => secret !== undefined && secret !== '')
+      const message = secrets.reduce((text, secret) => text?.replaceAll(secret ?? '', '…'), messageOfBody(body))
       const scopes = status === 403 ? await this.#tokenScopes(ask, answer, message, signal) : undefined
       throw refusalError({ status, message, scopes }, ask)
     }
@@ -165,14 +193,14 @@ export class Transport {
       ask.onTrouble?.()
       return { error: unavailable("Buildkite's API answered something that is not JSON (HTTP 200).", status) }
     }
+    this.skew = narrowSkew(this.skew, sentAt, headersAt, first(headers.date))
     const apartMs = Math.abs(Date.parse(first(headers.date) ?? '') - sentAt)
     if (apartMs > CLOCKS_APART) return { error: unavailable(clocksApart(apartMs), status) }
-    this.#skew = narrowSkew(this.#skew, sentAt, headersAt, first(headers.date))
-    const at = readAt(sentAt, this.#skew)
+    const at = readAt(sentAt, this.skew)
     return { reply: { value: body, at, link: first(headers.link), tookMs: this.#clock() - sentAt } }
   }
 
-  async #send(path: string, signal: AbortSignal): Promise<Answer> {
+  async #send(path: string, signal: AbortSignal, write?: Write): Promise<Answer> {
     const { apiUrl, token, userAgent, timeoutMs, log } = this.#options
     this.requests += 1
     const answer = await exchange(apiUrl + path, {
@@ -181,6 +209,7 @@ export class Transport {
       timeoutMs: timeoutMs ?? 30 * SECOND,
       clock: this.#clock,
       signal,
+      write,
     })
     log.debug({ path, status: answer.status, took_ms: this.#clock() - answer.sentAt }, 'Asked Buildkite.')
     return answer
