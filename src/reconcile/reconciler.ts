@@ -27,6 +27,8 @@ export interface Reconciler {
   problems(): Problem[]
   /** When a worker of this process last made progress (ms since the epoch); `undefined` without a token. */
   readonly lastProgressAt: number | undefined
+  /** What the tokens may read; `undefined` without a token. */
+  readonly access: Access | undefined
   close(deadlineMs: number): Promise<void>
 }
 
@@ -49,7 +51,7 @@ export function startReconciler(parts: ReconcilerParts): Reconciler {
   if (config.apiTokens.length === 0) {
     // A choice, not a fault: /status says that the reconciler is off, and why.
     log.warn(noToken)
-    return { problems: () => [], lastProgressAt: undefined, close: async () => {} }
+    return { problems: () => [], lastProgressAt: undefined, access: undefined, close: async () => {} }
   }
   const deps = reconcileDeps(config, db, log, clock)
   const budget = sharedBudget(db, config.apiBudgetShare)
@@ -65,6 +67,7 @@ export function startReconciler(parts: ReconcilerParts): Reconciler {
 
   return {
     problems: () => problems.all(),
+    access,
     get lastProgressAt() {
       return Math.min(cycles.lastProgressAt, backfills.lastProgressAt)
     },
