@@ -1,5 +1,5 @@
 import { and, asc, eq, isNotNull, isNull, max } from 'drizzle-orm'
-import type { Database, Db } from '../../database/connection.ts'
+import { asStoreError, type Database, type Db } from '../../database/connection.ts'
 import { withLock } from '../../database/locks.ts'
 import { findings, pipelines } from '../../database/schema.ts'
 import type { Log } from '../../log.ts'
@@ -40,8 +40,9 @@ export function startRounds(parts: RoundsParts): Rounds {
   const stop = new AbortController()
   const running = (async () => {
     await pause(firstAfterMs, stop.signal)
-    while (!stop.signal.aborted) {
-      await lookAlone(parts, Math.min(everyMs, firstAfterMs), stop.signal).catch((error: unknown) => {
+    // Whoever restarts the service wants to see it looked at anew; replicas that start together look once.
+    for (let freshMs = firstAfterMs; !stop.signal.aborted; freshMs = everyMs / 2) {
+      await lookAlone(parts, freshMs, stop.signal).catch((error: unknown) => {
         if (!stop.signal.aborted) log.warn({ err: error }, 'The hourly look at the set-up failed; it is tried again.')
       })
       await pause(everyMs, stop.signal)
@@ -58,12 +59,14 @@ export function startRounds(parts: RoundsParts): Rounds {
 /** Looks, unless another process does, or has within `freshMs`. */
 async function lookAlone(parts: RoundsParts, freshMs: number, signal: AbortSignal): Promise<void> {
   const { database, clock, log } = parts
-  await withLock(database.db, 'doctor', async () => {
+  const turn = await withLock(database.db, 'doctor', async () => {
     const [last] = await database.db.select({ at: max(findings.checked_at) }).from(findings)
     const age = last?.at ? clock() - last.at.getTime() : Number.POSITIVE_INFINITY
-    if (age >= 0 && age < freshMs) return
+    if (age >= 0 && age < freshMs) return false
     await keepFindings(database.db, await lookOnce(parts, signal), new Date(clock()), log)
+    return true
   })
+  if (!turn.held || !turn.value) log.debug('Another process looked already.')
 }
 
 /** One look at everything that is cheap to look at. @throws StoreError, or the signal's reason. */
@@ -73,7 +76,10 @@ export async function lookOnce(parts: RoundsParts, signal?: AbortSignal): Promis
     config,
     scope,
     discovery: await access?.current(signal),
-    pipelines: ({ id }) => mirroredPipelines(database.db, id),
+    pipelines: ({ id }) =>
+      mirroredPipelines(database.db, id).catch((error: unknown) => {
+        throw asStoreError(error, 'look up the pipelines')
+      }),
     priority: 'dimensions',
     signal,
   })
