@@ -1,12 +1,12 @@
 import type { Service } from './services.ts'
 import type { Change, Organization } from './shapes.ts'
 import type { Truth } from './truth.ts'
-import { startWebhooks, type WebhookStats, type Webhooks } from './webhooks.ts'
+import { startWebhooks, type Webhooks } from './webhooks.ts'
 
 /** Webhooks on their way to whatever is registered. */
 export interface Dispatch {
-  /** What was sent to the service of that id so far; undefined for one that is unknown or was never enabled. */
-  stats(id: string): WebhookStats | undefined
+  /** Resolves when all that was to be sent has been answered, or has failed. */
+  settled(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -43,7 +43,9 @@ export function startDispatch(truth: Truth, now: () => number, seed: number | st
   }
 
   return {
-    stats: (id) => senders.get(id)?.stats,
+    async settled() {
+      for (const webhooks of senders.values()) await webhooks.settled()
+    },
     async stop() {
       for (const unsubscribe of unsubscribes) unsubscribe()
       await Promise.all([...stopping, ...[...senders.values()].map((webhooks) => webhooks.stop())])
