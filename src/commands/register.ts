@@ -191,7 +191,8 @@ async function resolvePipelines(
 
 /** Says what was done, the new secret once, and what is left to do by hand. Returns the exit code. */
 function conclude({ outcomes, newSecret }: Registration, asked: Asked, discovery: Discovery, io: Io): number {
-  for (const { subject, code, message, remedy } of discovery.problems) {
+  // What else the token lacks matters to the service, not here.
+  for (const { subject, code, message, remedy } of outcomes.length === 0 ? discovery.problems : []) {
     io.stderr.write(`${subject}: ${code}: ${message} ${remedy}\n`)
   }
   const failed = outcomes.length === 0 || outcomes.some((one) => 'refused' in one || one.plan.kind === 'ambiguous')

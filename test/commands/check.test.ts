@@ -1,11 +1,17 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { demoToken } from '../../src/demo/api.ts'
-import { type DoctorStage, openDoctorStage, secret } from '../reconcile/doctor-stage.ts'
+import { type DoctorStage, openDoctorRedis, openDoctorStage, secret } from '../reconcile/doctor-stage.ts'
+import type { RedisServer } from '../support/redis-server.ts'
 import { runCommand } from '../support/service.ts'
 
 let stage: DoctorStage
+let redis: RedisServer | undefined
+beforeAll(async () => {
+  redis = await openDoctorRedis()
+})
+afterAll(() => redis?.stop())
 beforeEach(async () => {
-  stage = await openDoctorStage()
+  stage = await openDoctorStage(redis)
 })
 afterEach(() => stage.close())
 

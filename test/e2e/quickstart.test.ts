@@ -22,7 +22,7 @@ const shown = {
 /** Commands that go on running, and by what is seen that they do their work. */
 const running: Record<string, RegExp> = {
   'buildkite-mirror demo': /Ctrl-C ends it\.\n/,
-  'buildkite-mirror serve': /"Fetched history\."}\n/,
+  'buildkite-mirror serve': /("Started\.".*"Fetched history\."|"Fetched history\.".*"Started\.")}\n/s,
 }
 
 let root: string
@@ -87,7 +87,9 @@ const pretty = prettyFactory({ colorize: false, translateTime: 'SYS:HH:MM:ss', i
 
 /** What was printed, as a terminal shows it, with whatever is another each time made the same. */
 function steady(printed: string): string {
-  const text = printed.replace(/^\{.*\}$/gm, (line) => pretty(line).trimEnd())
+  // A machine that is slow may have fetched before it says that it has started.
+  const ordered = printed.replace(/^(\{[^\n]*"Fetched history\."\}\n)(.*"Started\."\}\n)/ms, '$2$1')
+  const text = ordered.replace(/^\{.*\}$/gm, (line) => pretty(line).trimEnd())
   const named = (['api', 'public', 'private'] as const).reduce(
     (so, name) => so.replace(new RegExp(`\\b${ports[name]}\\b`, 'g'), shown.ports[name]),
     text,
@@ -98,6 +100,8 @@ function steady(printed: string): string {
     .replace(/\[\d\d:\d\d:\d\d\]/g, '[12:00:00]')
     .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '2026-01-31T12:00:00.000Z')
     .replace(/(buildsDone|buildsExpected): \d+/g, '$1: 301')
+    .replace(/(migrations): \d+/g, '$1: 14')
+    .replace(/(requests): \d+/g, '$1: 6')
     .replace(/^( rest +\|) +\d+$/gm, '$1   301')
     .replace(/^( webhook +\|) +\d+$/gm, '$1     4')
     .trimEnd()

@@ -17,7 +17,7 @@ export const secret = 'the-secret-of-the-webhook'
 /** A set-up in which all is well, to plant faults in. */
 export interface DoctorStage {
   readonly scene: Scene
-  /** Of its own, so that its settings may be spoilt; undefined where this run has no Redis. */
+  /** None of the run's own, so that its settings may be spoilt; undefined where this run has no Redis. */
   readonly redis: RedisServer | undefined
   readonly services: Services
   /** The webhook service as it should be. */
@@ -33,11 +33,14 @@ export interface DoctorStage {
   close(): Promise<void>
 }
 
-export async function openDoctorStage(): Promise<DoctorStage> {
+/** A Redis for stages; undefined where this run has none. */
+export const openDoctorRedis = async () => (inject('redisUrl') ? startRedisServer() : undefined)
+
+/** Sets the stage, with a Redis that outlives it. */
+export async function openDoctorStage(redis: RedisServer | undefined): Promise<DoctorStage> {
   let stage: DoctorStage | undefined
   const clock = { now: () => Date.now() + (stage?.skewMs ?? 0), pass: () => undefined }
   const scene = await openScene({ clock, pipelines: 2 })
-  const redis = inject('redisUrl') ? await startRedisServer() : undefined
   await scene.complete({ builds: 20, days: 3, jobs: 2 })
   const { truth } = scene.simulation
   const [organization] = truth.organizations
@@ -77,10 +80,7 @@ export async function openDoctorStage(): Promise<DoctorStage> {
       if (!stage) throw new Error('The stage is not open.')
       return look(stage)
     },
-    async close() {
-      await redis?.stop()
-      await scene.close()
-    },
+    close: () => scene.close(),
   }
   // The migrations turn it off for their own database; a copy of one does not bring the setting along.
   await stage.sql(`do $$ begin execute format('alter database %I set jit = off', current_database()); end $$`)

@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis'
-import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it, onTestFinished } from 'vitest'
 import { openDatabase } from '../../src/database/connection.ts'
 import { demoToken } from '../../src/demo/api.ts'
 import { judgeClock } from '../../src/reconcile/doctor/clock.ts'
@@ -11,9 +11,11 @@ import { judgePostgres } from '../../src/reconcile/doctor/postgres.ts'
 import { refreshPipelines } from '../../src/reconcile/pipelines.ts'
 import { DAY, HOUR, MINUTE } from '../../src/time.ts'
 import { asAdmin } from '../support/database.ts'
-import { type DoctorStage, openDoctorStage, secret } from './doctor-stage.ts'
+import type { RedisServer } from '../support/redis-server.ts'
+import { type DoctorStage, openDoctorRedis, openDoctorStage, secret } from './doctor-stage.ts'
 
 let stage: DoctorStage
+let redis: RedisServer | undefined
 const faultsIn = (findings: readonly Finding[]) => findings.filter(({ result }) => result !== 'ok')
 /** Each fault as `name result`, without repetition. */
 const namesOf = (findings: readonly Finding[]) => [
@@ -243,8 +245,12 @@ const planted: readonly Planted[] = [
 ]
 
 describe('the doctor', () => {
+  beforeAll(async () => {
+    redis = await openDoctorRedis()
+  })
+  afterAll(() => redis?.stop())
   beforeEach(async () => {
-    stage = await openDoctorStage()
+    stage = await openDoctorStage(redis)
   })
   afterEach(() => stage.close())
 
@@ -260,6 +266,7 @@ describe('the doctor', () => {
 
   it.each(planted)('finds $what', async ({ plant, finds, needsRedis }) => {
     if (needsRedis && !inject('redisUrl')) return expect(stage.redis).toBeUndefined() // the run began by saying so
+    if (needsRedis) onTestFinished(() => redis?.start())
     await plant()
     const { findings } = await stage.look()
     expect(namesOf(findings)).toEqual(finds)

@@ -1,5 +1,5 @@
 import { eq } from 'drizzle-orm'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import { findings as table } from '../../src/database/schema.ts'
 import { createLog } from '../../src/log.ts'
 import { openQueues, type Queues } from '../../src/queue/queues.ts'
@@ -9,20 +9,26 @@ import { failure, well } from '../../src/reconcile/doctor/finding.ts'
 import { type Rounds, startRounds } from '../../src/reconcile/doctor/rounds.ts'
 import { inScope } from '../../src/scope.ts'
 import { HOUR } from '../../src/time.ts'
+import type { RedisServer } from '../support/redis-server.ts'
 import { until } from '../support/until.ts'
 import { accessOf } from './access-of.ts'
-import { type DoctorStage, openDoctorStage } from './doctor-stage.ts'
+import { type DoctorStage, openDoctorRedis, openDoctorStage } from './doctor-stage.ts'
 
 let stage: DoctorStage
+let redis: RedisServer | undefined
 let queues: Queues
 const accesses: Access[] = []
 const running: Rounds[] = []
 let lines: string[] = []
 const log = createLog('debug', { write: (line) => void lines.push(line) })
 
+beforeAll(async () => {
+  redis = await openDoctorRedis()
+})
+afterAll(() => redis?.stop())
 beforeEach(async () => {
   lines = []
-  stage = await openDoctorStage()
+  stage = await openDoctorStage(redis)
   queues = await openQueues({ redisUrl: stage.config.redisUrl, databaseUrl: stage.scene.url }, log)
 })
 afterEach(async () => {

@@ -60,7 +60,7 @@ export interface BuildkiteLook {
 export async function examineBuildkite(look: BuildkiteLook): Promise<Examination> {
   const { config, discovery } = look
   const findings = [...judgeTokens(discovery, config.organizations), judgeSecret(config)]
-  const unseen = new Set<FindingName>()
+  const unseen = new Set<FindingName>(discovery?.complete === false ? [...ofBuildkite, ...ofWebhooks] : [])
   const skew = discovery?.tokens.find(({ client }) => client.skew)?.client.skew
   findings.push(...judgeClock(skew, config.webhookToleranceMs))
   const everywhere: PipelineFacts[] = []
@@ -70,6 +70,7 @@ export async function examineBuildkite(look: BuildkiteLook): Promise<Examination
     const pipelines = await orRefusal(organization, () => look.pipelines(organization))
     if ('refusal' in pipelines) {
       findings.push(pipelines.refusal)
+      for (const name of ofWebhooks) unseen.add(name)
       complete = false
       continue
     }
@@ -83,6 +84,18 @@ export async function examineBuildkite(look: BuildkiteLook): Promise<Examination
   if (wanted.size > 0 && complete) findings.push(...judgeNamedPipelines(config.pipelinesInclude, everywhere))
   return { findings, unseen: [...unseen] }
 }
+
+/** What only Buildkite can tell. */
+const ofBuildkite: readonly FindingName[] = [
+  'token_invalid',
+  'token_expires_soon',
+  'scope_missing',
+  'organization_not_visible',
+  'pipelines_hidden',
+  'pipelines_unwanted',
+  'clock_skew',
+  'webhook_unseen',
+]
 
 const ofWebhooks: readonly FindingName[] = [
   'webhook_missing',
