@@ -125,4 +125,4 @@ it('docs/quickstart.md leads from an empty machine to live rows, and shows what 
     expect(rewritten.split(`$ buildkite-mirror ${command}`)).toHaveLength(2)
   }
   await expect(rewritten).toMatchFileSnapshot('../../docs/quickstart.md')
-}, 180_000)
+}, 300_000)

@@ -37,7 +37,7 @@ export function openShell(folder: string, env: Record<string, string>): Shell {
       const done = await until(
         () => end.exec(printed()) ?? runs?.test(printed()),
         `${command} does its work`,
-        60_000,
+        120_000,
       ).catch((error: unknown) => {
         throw new Error(`It printed:\n${printed()}`, { cause: error })
       })
