@@ -6,6 +6,7 @@ import { type Command, commandHelp, generalHelp, type Io, parseOptions } from '.
 import { demo } from './commands/demo.ts'
 import { migrate } from './commands/migrate.ts'
 import { reconcile } from './commands/reconcile.ts'
+import { register } from './commands/register.ts'
 import { replay } from './commands/replay.ts'
 import { serve } from './commands/serve.ts'
 import { status } from './commands/status.ts'
@@ -13,7 +14,18 @@ import { verify } from './commands/verify.ts'
 import { readEnvironment } from './config.ts'
 import { BuildkiteError, ConfigError, messageOf, StoreError } from './errors.ts'
 
-const commands: readonly Command[] = [serve, check, backfill, reconcile, verify, replay, status, migrate, demo]
+const commands: readonly Command[] = [
+  serve,
+  check,
+  register,
+  backfill,
+  reconcile,
+  verify,
+  replay,
+  status,
+  migrate,
+  demo,
+]
 
 async function main(args: readonly string[], io: Io): Promise<number> {
   const [name, ...rest] = args

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { findingNames } from '../src/reconcile/doctor/finding.ts'
 
 const root = new URL('../', import.meta.url)
 const read = (path: string) => readFileSync(new URL(path, root), 'utf8')
@@ -30,5 +31,15 @@ describe('README.md', () => {
       .map((file) => file.replace('.ts', ''))
     expect(commands.length).toBeGreaterThan(7)
     expect(commands.filter((name) => !read('README.md').includes(`| \`${name}\` |`))).toEqual([])
+  })
+})
+
+describe('docs/doctor.md', () => {
+  it('tells of every finding, in the words of the program', () => {
+    const rows = [...read('docs/doctor.md').matchAll(/^\| `(\w+)` \| (.*) \|$/gm)].map(([, name, about]) => [
+      name,
+      about,
+    ])
+    expect(rows).toEqual(Object.entries(findingNames))
   })
 })

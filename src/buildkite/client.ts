@@ -6,6 +6,8 @@ import type { Priority } from './budget.ts'
 import { type BuildsFilter, type BuildsPage, buildsPath, walkBuilds } from './builds.ts'
 import type { LimitsSeen } from './limits.ts'
 import { cursorPages, type ListOptions, notBuildkite, numberedPages, type Read } from './lists.ts'
+import { openServices, type Services } from './services.ts'
+import type { Skew } from './skew.ts'
 import { readMoment } from './timestamp.ts'
 import { Transport, type TransportOptions } from './transport.ts'
 
@@ -63,7 +65,11 @@ export interface BuildkiteClient {
     organization?: string,
     signal?: AbortSignal,
   ): AsyncGenerator<Read<unknown[]>>
+  /** The notification services, webhooks among them. */
+  readonly services: Services
   close(): Promise<void>
+  /** How far Buildkite's clock is ahead of ours, as the `Date` of its answers tells; undefined before the first. */
+  readonly skew: Skew | undefined
   /** How many requests were sent so far. */
   readonly requests: number
   /** The rate limits as the last answer showed them. */
@@ -140,7 +146,11 @@ export function createClient(options: ClientOptions): BuildkiteClient {
       ),
     cursorPages: (path, priority, organization, signal) =>
       cursorPages(transport, path, listing({ priority, organization, signal })),
+    services: openServices(transport),
     close: () => transport.close(),
+    get skew() {
+      return transport.skew
+    },
     get requests() {
       return transport.requests
     },

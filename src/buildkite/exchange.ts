@@ -13,6 +13,12 @@ export interface Answer {
   readonly headersAt: number
 }
 
+/** What a request that changes something sends; `body` becomes JSON. */
+export interface Write {
+  readonly method: 'POST' | 'PATCH' | 'PUT'
+  readonly body?: unknown
+}
+
 /** No answer, or none that is whole. `page` says whether a smaller page may help (slow, cut off, too large). */
 export class ExchangeError extends Error {
   override name = 'ExchangeError'
@@ -30,7 +36,7 @@ const LARGEST_BODY_BYTES = 256 * 1024 * 1024
 const unpack = promisify(gunzip)
 
 /**
- * Sends one GET and reads the whole answer within `timeoutMs`.
+ * Sends one request (a GET unless `write` says otherwise) and reads the whole answer within `timeoutMs`.
  * @throws ExchangeError when that fails; the signal's reason when it aborts.
  */
 export async function exchange(
@@ -41,9 +47,10 @@ export async function exchange(
     timeoutMs: number
     clock: Clock
     signal: AbortSignal
+    write?: Write | undefined
   },
 ): Promise<Answer> {
-  const { dispatcher, timeoutMs, clock, signal } = options
+  const { dispatcher, timeoutMs, clock, signal, write } = options
   signal.throwIfAborted()
   const limit = new AbortController()
   const timer = setTimeout(() => limit.abort(), timeoutMs)
@@ -53,9 +60,12 @@ export async function exchange(
   let headersAt: number | undefined
   try {
     const headers = { ...options.headers, accept: 'application/json', 'accept-encoding': 'gzip' }
+    const body = write?.body === undefined ? undefined : JSON.stringify(write.body)
     const response = await request(url, {
       dispatcher,
-      headers,
+      method: write?.method ?? 'GET',
+      headers: body === undefined ? headers : { ...headers, 'content-type': 'application/json' },
+      body: body ?? null,
       signal: limit.signal,
       headersTimeout: 0,
       bodyTimeout: 0,

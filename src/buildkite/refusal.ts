@@ -20,7 +20,12 @@ export interface Asked {
   readonly organization?: string | undefined
 }
 
-export type Scope = 'read_organizations' | 'read_pipelines' | 'read_builds'
+export type Scope =
+  | 'read_organizations'
+  | 'read_pipelines'
+  | 'read_builds'
+  | 'read_notification_services'
+  | 'write_notification_services'
 
 export interface Refusal {
   readonly status: number
@@ -30,12 +35,16 @@ export interface Refusal {
   readonly scopes: readonly string[] | undefined
 }
 
-const envelope = z.looseObject({ message: z.string() })
+const fault = z.looseObject({ field: z.string(), code: z.string().optional().catch(undefined) })
+const envelope = z.looseObject({ message: z.string(), errors: z.array(fault).optional().catch(undefined) })
 
-/** The `message` of an error body, or undefined when it is no JSON of Buildkite's. */
+/** The `message` of an error body with the fields that it finds fault with, or undefined when it is no JSON of Buildkite's. */
 export function messageOfBody(body: unknown): string | undefined {
   const parsed = envelope.safeParse(body)
-  return parsed.success ? parsed.data.message : undefined
+  if (!parsed.success) return undefined
+  const { message, errors = [] } = parsed.data
+  if (errors.length === 0) return message
+  return `${message}: ${errors.map(({ field, code }) => (code ? `${field} (${code})` : field)).join(', ')}`
 }
 
 /** The scopes that a 403's message says are missing; empty when it speaks of something else. */
@@ -75,6 +84,10 @@ const invalidToken =
   'Personal Settings > API Access Tokens with the scopes read_builds, read_pipelines and read_organizations, and put it ' +
   'into BUILDKITE_API_TOKEN.'
 
+const mayNotNotify =
+  "Buildkite refuses the API token for the organization's notification services (HTTP 403). Its user must be an administrator " +
+  'of the organization, or have the permission "Change Notification Services".'
+
 function forbidden({ status, message, scopes }: Refusal, { scope, organization }: Asked): BuildkiteError {
   const told = scopesMissingBy(message)
   const missing = told.length > 0 ? told : scope && scopes && !scopes.includes(scope) ? [scope] : []
@@ -83,6 +96,8 @@ function forbidden({ status, message, scopes }: Refusal, { scope, organization }
     const remedy = 'Add it to the token under Personal Settings > API Access Tokens; nothing needs to be restarted.'
     return new BuildkiteError('invalid_permissions', `The API token lacks ${names} (HTTP 403). ${remedy}`, { status })
   }
+  if (scope?.endsWith('notification_services'))
+    return new BuildkiteError('invalid_permissions', mayNotNotify, { status })
   const where = organization ? ` for the organization "${organization}"` : ''
   const known = scope && scopes ? `, though it has the scope ${scope}` : ''
   return new BuildkiteError(

@@ -5,7 +5,7 @@ import type { OnOccurrence } from '../occurrence.ts'
 import { type Clock, DAY, formatDuration, pause, SECOND } from '../time.ts'
 import { type Span, span, type Tracing } from '../tracing.ts'
 import { type Budget, kindOf, type Priority } from './budget.ts'
-import { type Answer, ExchangeError, exchange } from './exchange.ts'
+import { type Answer, ExchangeError, exchange, type Write } from './exchange.ts'
 import { type LimitsSeen, limitsOfHeaders, limitsOfRefusal, waitOf } from './limits.ts'
 import { openDispatcher, type ProxyRoute } from './proxy.ts'
 import { type Asked, messageOfBody, refusalError, scopesMissingBy } from './refusal.ts'
@@ -41,6 +41,16 @@ export interface Ask extends Asked {
   readonly onTrouble?: () => void
 }
 
+/** A request that changes something. */
+export interface Change extends Ask {
+  readonly write: Write
+  /** What the body holds that no error message may repeat. */
+  readonly secret?: string | undefined
+}
+
+/** An `Ask` as sent, whichever kind it is. */
+type Sending = Ask & Partial<Pick<Change, 'write' | 'secret'>>
+
 /** A whole answer of 200 with JSON in it. */
 export interface Reply {
   readonly value: unknown
@@ -64,16 +74,17 @@ export function fingerprint(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 12)
 }
 
-/** Sends GET requests to Buildkite within the budget, patiently: one per token. */
+/** Sends requests to Buildkite within the budget, patiently: one per token. */
 export class Transport {
   requests = 0
   /** The limits as the last answer showed them. */
   limits: LimitsSeen = {}
+  /** How far Buildkite's clock is ahead of ours, as far as answers have shown. */
+  skew: Skew | undefined
   readonly #options: TransportOptions
   readonly #clock: Clock
   readonly #dispatcher
   readonly #closing = new AbortController()
-  #skew: Skew | undefined
   #user: string
 
   constructor(options: TransportOptions) {
@@ -87,7 +98,19 @@ export class Transport {
    * Asks until there is an answer: waits out 429s for as long as they last, retries faults of network and server five times.
    * @throws BuildkiteError when Buildkite refuses or stays unavailable; the signal's reason when it aborts.
    */
-  async get(ask: Ask): Promise<Reply> {
+  get(ask: Ask): Promise<Reply> {
+    return this.#ask(ask)
+  }
+
+  /**
+   * Changes something. A POST whose answer got lost is not repeated: it may have made what it should.
+   * @throws BuildkiteError; the signal's reason when it aborts.
+   */
+  change(change: Change): Promise<Reply> {
+    return this.#ask(change)
+  }
+
+  async #ask(ask: Sending): Promise<Reply> {
     const link = linkSignals(this.#closing.signal, ask.signal)
     try {
       return await this.#persist(ask, link.signal)
@@ -107,7 +130,7 @@ export class Transport {
     await this.#dispatcher.destroy()
   }
 
-  async #persist(ask: Ask, signal: AbortSignal): Promise<Reply> {
+  async #persist(ask: Sending, signal: AbortSignal): Promise<Reply> {
     const wait = this.#options.wait ?? pause
     for (let failures = 0; ; ) {
       const fault = await this.#try(ask, signal)
@@ -117,7 +140,7 @@ export class Transport {
         continue
       }
       failures += 1
-      if (failures > RETRIES) throw fault.error
+      if (failures > RETRIES || ask.write?.method === 'POST') throw fault.error
       const ceiling = Math.min(LONGEST_BACKOFF_MS, (this.#options.backoffMs ?? 500) * 2 ** (failures - 1))
       const waitMs = Math.round(Math.random() * ceiling)
       this.#options.log.warn({ attempt: failures, wait_ms: waitMs }, `${messageOf(fault.error)} Trying again.`)
@@ -126,7 +149,7 @@ export class Transport {
   }
 
   async #try(
-    ask: Ask,
+    ask: Sending,
     signal: AbortSignal,
   ): Promise<{ reply: Reply } | { waitMs: number } | { waitMs?: undefined; error: BuildkiteError }> {
     signal.throwIfAborted()
@@ -134,7 +157,7 @@ export class Transport {
     await this.#take(scopes, ask.priority, signal)
     let answer: Answer
     try {
-      answer = await this.#send(ask.path(), signal)
+      answer = await this.#send(ask.path(), signal, ask.write)
     } catch (error) {
       if (!(error instanceof ExchangeError)) throw error
       if (error.page) ask.onTrouble?.()
@@ -156,15 +179,20 @@ export class Transport {
     return this.#judge(ask, answer, signal)
   }
 
-  async #judge(ask: Ask, answer: Answer, signal: AbortSignal): Promise<{ reply: Reply } | { error: BuildkiteError }> {
+  async #judge(
+    ask: Sending,
+    answer: Answer,
+    signal: AbortSignal,
+  ): Promise<{ reply: Reply } | { error: BuildkiteError }> {
     const { status, body, headers, sentAt, headersAt } = answer
     if (status >= 500 || status === 408 || status === 425) {
       // A gateway that gave up on an answer that took too long to make looks just like this.
       ask.onTrouble?.()
       return { error: unavailable(`Buildkite's API failed (HTTP ${status}).`, status) }
     }
-    if (status !== 200) {
-      const message = messageOfBody(body)?.replaceAll(this.#options.token, '…')
+    if (status !== 200 && !(ask.write && status === 201)) {
+      const secrets = [this.#options.token, ask.secret].filter((secret) => secret !== undefined && secret !== '')
+      const message = secrets.reduce((text, secret) => text?.replaceAll(secret ?? '', '…'), messageOfBody(body))
       const scopes = status === 403 ? await this.#tokenScopes(ask, answer, message, signal) : undefined
       throw refusalError({ status, message, scopes }, ask)
     }
@@ -172,10 +200,10 @@ export class Transport {
       ask.onTrouble?.()
       return { error: unavailable("Buildkite's API answered something that is not JSON (HTTP 200).", status) }
     }
+    this.skew = narrowSkew(this.skew, sentAt, headersAt, first(headers.date))
     const apartMs = Math.abs(Date.parse(first(headers.date) ?? '') - sentAt)
     if (apartMs > CLOCKS_APART) return { error: unavailable(clocksApart(apartMs), status) }
-    this.#skew = narrowSkew(this.#skew, sentAt, headersAt, first(headers.date))
-    const at = readAt(sentAt, this.#skew)
+    const at = readAt(sentAt, this.skew)
     return { reply: { value: body, at, link: first(headers.link), tookMs: this.#clock() - sentAt } }
   }
 
@@ -185,18 +213,19 @@ export class Transport {
     this.#options.on?.('api_waited', (performance.now() - asked) / SECOND, { priority })
   }
 
-  #send(path: string, signal: AbortSignal): Promise<Answer> {
+  #send(path: string, signal: AbortSignal, write?: Write): Promise<Answer> {
     const endpoint = endpointOf(path)
-    const about = { 'http.request.method': 'GET', 'url.template': endpoint }
+    const method = write?.method ?? 'GET'
+    const about = { 'http.request.method': method, 'url.template': endpoint }
     const work = async (traced: Span) => {
-      const answer = await this.#exchange(path, endpoint, signal)
+      const answer = await this.#exchange(path, endpoint, signal, write)
       traced.set({ 'http.response.status_code': answer.status })
       return answer
     }
-    return span(this.#options.tracing, `GET ${endpoint}`, about, work, { kind: 'client' })
+    return span(this.#options.tracing, `${method} ${endpoint}`, about, work, { kind: 'client' })
   }
 
-  async #exchange(path: string, endpoint: string, signal: AbortSignal): Promise<Answer> {
+  async #exchange(path: string, endpoint: string, signal: AbortSignal, write?: Write): Promise<Answer> {
     const { apiUrl, token, userAgent, timeoutMs, log, on } = this.#options
     const began = performance.now()
     let status = 'none'
@@ -208,6 +237,7 @@ export class Transport {
         timeoutMs: timeoutMs ?? 30 * SECOND,
         clock: this.#clock,
         signal,
+        write,
       })
       status = String(answer.status)
       log.debug({ path, status: answer.status, took_ms: this.#clock() - answer.sentAt }, 'Asked Buildkite.')

@@ -12,6 +12,7 @@ import { ConfigError } from '../errors.ts'
 import { createLog } from '../log.ts'
 import { MINUTE, pause, SECOND } from '../time.ts'
 import type { Command, Io, Values } from './command.ts'
+import { runDemoApi } from './demo-api.ts'
 import { type Comparison, compare, isWhole } from './demo-comparison.ts'
 import { type DemoService, startDemoService } from './demo-service.ts'
 import { Screen, type Sight } from './demo-view.ts'
@@ -31,6 +32,10 @@ export const demo: Command = {
     'rate-limit': { value: '<n>', about: "the API's requests a minute, or none (default 200)" },
     seed: { value: '<text>', about: 'another seed is another Buildkite (default 1)' },
     keep: { about: 'leave the database where it is at the end' },
+    'api-only': {
+      about: 'the simulated Buildkite alone, for register and serve to be tried on; no service, no database',
+    },
+    port: { value: '<n>', about: 'with --api-only: where its API listens on 127.0.0.1 (default: a free port)' },
     json: { about: 'print nothing but a summary as JSON at the end' },
   },
   async run(values, io) {
@@ -38,7 +43,7 @@ export const demo: Command = {
     const stopping = new AbortController()
     const release = onSignals(stopping, io)
     try {
-      return await runDemo(options, io, stopping)
+      return options.apiOnly ? await runDemoApi(options, io, stopping.signal) : await runDemo(options, io, stopping)
     } finally {
       release()
     }
@@ -53,6 +58,8 @@ interface DemoOptions {
   seed: string
   keep: boolean
   json: boolean
+  apiOnly: boolean
+  port: number
 }
 
 function readOptions(values: Values): DemoOptions {
@@ -70,6 +77,8 @@ function readOptions(values: Values): DemoOptions {
     seed: typeof values.seed === 'string' ? values.seed : '1',
     keep: values.keep === true,
     json: values.json === true,
+    apiOnly: values['api-only'] === true,
+    port: Math.trunc(number('port', 0, 0, 65_535)),
   }
 }
 

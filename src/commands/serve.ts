@@ -15,6 +15,7 @@ import { readStatus } from '../http/status.ts'
 import { createLog, type Log } from '../log.ts'
 import { startRollups } from '../mirror/rollups.ts'
 import { openQueues, type Queues, type RunningWorker } from '../queue/queues.ts'
+import { startRounds } from '../reconcile/doctor/rounds.ts'
 import { type Reconciler, startReconciler } from '../reconcile/reconciler.ts'
 import { coverage } from '../reconcile/status.ts'
 import { inScope } from '../scope.ts'
@@ -201,6 +202,9 @@ function startReconciling(parts: Parts, shutdown: Shutdown): void {
   })
   parts.reconciler = reconciler
   shutdown.add('the reconciler', (ms) => reconciler.close(ms), 8 * SECOND)
+  const { access } = reconciler
+  const rounds = startRounds({ config, database, queues, access, scope: inScope(config), log, clock: Date.now })
+  shutdown.add('the hourly look', (ms) => rounds.close(ms), 3 * SECOND)
 }
 
 async function listen(

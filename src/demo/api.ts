@@ -15,6 +15,8 @@ export interface Token {
   expiresAt?: number
   /** Tokens of one user share its limit. */
   user: string
+  /** Whether the user may change notification services; so where not given. */
+  admin?: boolean
 }
 
 /** What goes wrong with a request, instead of or before its answer. */
@@ -66,7 +68,7 @@ export interface Api {
   stop(): Promise<void>
 }
 
-/** A token that may read all the mirror needs. */
+/** A token that may read all the mirror needs, and register its webhook. */
 export const demoToken: Token = {
   token: 'demo-token',
   uuid: '0198f3c1-0000-7000-8000-000000000001',
@@ -78,6 +80,8 @@ export const demoToken: Token = {
     'view_teams',
     'read_agents',
     'read_artifacts',
+    'read_notification_services',
+    'write_notification_services',
   ],
   user: 'ada',
 }
@@ -127,9 +131,10 @@ async function answer(
 ): Promise<void> {
   const url = new URL(request.url ?? '/', api.url)
   const path = url.pathname.replace(/^\/v2/, '')
-  const route = findRoute(path)
+  const method = request.method ?? 'GET'
+  const route = findRoute(path, method)
   const logged: LoggedRequest = {
-    method: request.method ?? 'GET',
+    method,
     path,
     query: url.searchParams,
     kind: route?.kind ?? 'other',
@@ -137,7 +142,7 @@ async function answer(
     at: Date.now(),
   }
   api.requests.push(logged)
-  request.resume()
+  const sent = await readBody(request)
   const fault = api.beforeAnswer?.(logged)
   if (fault?.kind === 'hang') return
   if (fault?.kind === 'delay') await new Promise((resolve) => setTimeout(resolve, fault.ms))
@@ -185,15 +190,27 @@ async function answer(
     const state = counted.exceeded === 'rest' ? counted.organization : counted.user
     return send(429, limitBody(counted.exceeded, state), headers)
   }
-  if (!route || logged.method !== 'GET') return send(404, { message: `No route matches ${path}` }, headers)
+  if (!route || (method !== 'GET' && route.organization === undefined))
+    return send(404, { message: `No route matches ${path}` }, headers)
   if (route.scopes && !route.scopes.some((scope) => holder.scopes.includes(scope))) {
     return send(403, { message: `Your access token doesn't have the ${route.scopes[0]} scope` }, headers)
   }
   const { status, body, pages } = answerRoute(() =>
-    route.answer({ truth, token: holder, query: url.searchParams, depth: api.depth, now: now() }),
+    route.answer({ truth, token: holder, query: url.searchParams, depth: api.depth, now: now(), body: sent }),
   )
   const link = pages ? linkHeader(url, pages.page, pages.pages) : ''
   send(status, body, link ? { ...headers, Link: link } : headers)
+}
+
+/** The JSON of a request; undefined where there is none. */
+async function readBody(request: IncomingMessage): Promise<unknown> {
+  let text = ''
+  for await (const chunk of request.setEncoding('utf8')) text += String(chunk)
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
 }
 
 function answerRoute(work: () => Answer): Answer {

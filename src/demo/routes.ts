@@ -1,6 +1,7 @@
 import type { Token } from './api.ts'
 import { findCompanyRoute, listAnnotations, listArtifacts, listSchedules } from './company-routes.ts'
 import { BadQuery, cutPage, readBuildsQuery, readPage, selectBuilds } from './query.ts'
+import { findServicesRoute } from './services.ts'
 import type { Build, Job, Organization, Pipeline } from './shapes.ts'
 import type { Truth } from './truth.ts'
 
@@ -28,6 +29,8 @@ export interface Context {
   depth: number
   /** Milliseconds since the epoch, on the simulation's clock. */
   now: number
+  /** What a request that changes something brought. */
+  body?: unknown
 }
 
 export const notFound = (what: string): Answer => ({ status: 404, body: { message: `No ${what} found` } })
@@ -37,8 +40,8 @@ const deep =
 const isAllowed = (token: Token, organization: Organization) =>
   !token.organizations || token.organizations.includes(organization.slug)
 
-/** Finds the route of a path under /v2, or undefined. */
-export function findRoute(path: string): Route | undefined {
+/** Finds the route of a path under /v2, or undefined. Only services can be changed. */
+export function findRoute(path: string, method = 'GET'): Route | undefined {
   const [first, slug, second, pipeline, third, number, fourth, ...more] = path
     .split('/')
     .slice(1)
@@ -63,6 +66,9 @@ export function findRoute(path: string): Route | undefined {
         : notFound('organization')
     },
   })
+  const services = findServicesRoute(method, [second, pipeline, third, number, fourth])
+  if (services) return within(services.kind, services.scopes, services.answer)
+  if (method !== 'GET') return undefined
   if (second === undefined) return within('organization', 'read_organizations', (_, found) => ok(found))
   if (second === 'builds' && pipeline === undefined) return within('builds', 'read_builds', listBuilds)
   if (second === 'agents' && pipeline === undefined) return within('agents', 'read_agents', listAgents)

@@ -1,4 +1,5 @@
 import { type Api, type ApiOptions, startApi } from './api.ts'
+import { type Dispatch, startDispatch } from './dispatch.ts'
 import { type HistoryOptions, writeHistory } from './history.ts'
 import { advance, rebuild, startBuild } from './life.ts'
 import { livelyMix, type Mix } from './mix.ts'
@@ -25,6 +26,8 @@ export interface Simulation {
   writeHistory(options: { builds: number; jobs?: number; days: number; mix?: Partial<Mix> }): void
   startApi(options?: ApiOptions): Promise<Api>
   startWebhooks(options: WebhookOptions): Webhooks
+  /** Sends webhooks to whatever services are registered through the API. */
+  startDispatch(): Dispatch
   /** Starts a build in some pipeline. */
   startBuild(options?: { jobs?: number; origin?: Partial<Build> }): Build
   /** Lets `count` things happen to builds that are under way; returns how many did: fewer when none is left. */
@@ -73,6 +76,11 @@ export function createSimulation(options: SimulationOptions = {}): Simulation {
       senders.push(webhooks)
       stops.push(() => webhooks.stop())
       return webhooks
+    },
+    startDispatch() {
+      const dispatch = startDispatch(truth, now, options.seed ?? 1)
+      stops.push(() => dispatch.stop())
+      return dispatch
     },
     startBuild(given = {}) {
       clock.pass(random.int(shortest, longest))

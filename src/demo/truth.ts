@@ -8,6 +8,7 @@ import {
   pipelineName,
 } from './founding.ts'
 import { createRandom, type Random } from './random.ts'
+import { foundServices, type Services } from './services.ts'
 import {
   type Agent,
   type Build,
@@ -51,6 +52,7 @@ export class Truth {
   readonly #organizationOf = new Map<Pipeline | Agent, Organization>()
   readonly #builds = new Map<Organization, Build[]>()
   readonly #companies = new Map<Organization, Company>()
+  readonly #services = new Map<Organization, Services>()
   readonly #byId = new Map<string, Build>()
   readonly #byNumber = new Map<Pipeline, Map<number, Build>>()
   readonly #numbers = new Map<Pipeline, number>()
@@ -66,6 +68,7 @@ export class Truth {
       this.organizations.push(organization)
       this.#builds.set(organization, [])
       this.#companies.set(organization, foundCompany(String(options.seed), foundedAt, organization, this.people))
+      this.#services.set(organization, foundServices(String(options.seed), organization))
       for (let i = 0; i < (options.pipelines ?? 4); i++) {
         this.addPipeline(organization, foundedAt)
       }
@@ -105,6 +108,13 @@ export class Truth {
     const company = this.#companies.get(organization)
     if (!company) throw new Error(`${organization.slug} is none of this simulation's.`)
     return company
+  }
+
+  /** Its notification services. */
+  servicesOf(organization: Organization): Services {
+    const services = this.#services.get(organization)
+    if (!services) throw new Error(`${organization.slug} is none of this simulation's.`)
+    return services
   }
 
   organizationOf(thing: Pipeline | Agent): Organization {

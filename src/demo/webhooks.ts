@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { Agent as HttpAgent, request } from 'node:http'
 import { createRandom } from './random.ts'
-import { type Change, type Job, secretMark } from './shapes.ts'
+import { type Change, type Job, type Organization, secretMark } from './shapes.ts'
 import type { Truth } from './truth.ts'
 
 export interface WebhookOptions {
@@ -20,6 +20,8 @@ export interface WebhookOptions {
   seed?: number | string
   /** Decides each change instead of `drop`. */
   choose?: (change: Change) => Fate
+  /** Whose service it is, for the ping; the first organization where not given. */
+  organization?: Organization
   /** How long an answer may take; Buildkite waits about 5 s. */
   timeoutMs?: number
 }
@@ -117,7 +119,7 @@ export function startWebhooks(truth: Truth, now: () => number, options: WebhookO
       pump()
     },
     ping() {
-      const organization = truth.organizations[0]
+      const organization = options.organization ?? truth.organizations[0]
       const service = { id: random.uuid(now()), provider: 'webhook', settings: { url: webhooks.url } }
       const render = () => ({ body: JSON.stringify({ event: 'ping', service, organization, sender }), at: now() })
       queue.push({ event: 'ping', render })

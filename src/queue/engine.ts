@@ -22,6 +22,12 @@ export interface WorkerSettings {
   backoff: (attemptsMade: number) => number
 }
 
+/** Something in the set-up of the queue's store that may lose jobs; `message` is whole sentences, with the remedy. */
+export interface QueueWarning {
+  readonly name: 'redis_eviction' | 'redis_persistence'
+  readonly message: string
+}
+
 /** Where BullMQ keeps its jobs. The two implementations are the only files that know Redis or Postgres. */
 export interface Engine {
   readonly backend: 'redis' | 'postgres'
@@ -34,8 +40,8 @@ export interface Engine {
     settings: WorkerSettings,
     onError: (error: Error) => void,
   ): BareWorker
-  /** Asks the store itself; rejects when it does not answer. Returns what is set up dangerously, as sentences. */
-  check(queue: BareQueue | undefined): Promise<string[]>
+  /** Asks the store itself; rejects when it does not answer. Returns what is set up dangerously. */
+  check(queue: BareQueue | undefined): Promise<QueueWarning[]>
   /** Drops connections that queues and workers share. Never waits. */
   close(): void
 }

@@ -3,12 +3,13 @@ import { z } from 'zod'
 import { messageOf, StoreError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { DAY, MINUTE, SECOND, withDeadline } from '../time.ts'
-import { type BareQueue, type Engine, type QueueName, queueNames } from './engine.ts'
+import { type BareQueue, type Engine, type QueueName, type QueueWarning, queueNames } from './engine.ts'
 import { keepOpening, type Opening } from './opening.ts'
 import { postgresEngine } from './postgres.ts'
 import { redisEngine } from './redis.ts'
 import { type RunningWorker, startWorker } from './worker.ts'
 
+export type { QueueWarning } from './engine.ts'
 export type { RunningWorker } from './worker.ts'
 
 const keptDelivery = z.object({
@@ -59,6 +60,8 @@ export interface Queues {
   unschedule(job: ReconcileJob): Promise<void>
   /** Warnings about how the queue's store is set up. @throws StoreError (transient) when it is out of reach. */
   check(): Promise<string[]>
+  /** The same warnings by name. @throws StoreError (transient) */
+  inspect(): Promise<QueueWarning[]>
   /** @throws StoreError (transient) when the queue is out of reach. */
   depth(): Promise<Record<QueueName, QueueDepth>>
   workDeliveries(handler: Handler<DeliveriesJob>, concurrency: number): RunningWorker
@@ -137,6 +140,9 @@ export async function openQueues(config: QueueConfig, log: Log): Promise<Queues>
       onError: complain,
     })
 
+  const inspect = () =>
+    asTransient('answering', () => withDeadline(engine.check(queues.deliveries.current), answerWithin, 'The queue'))
+
   return {
     backend: engine.backend,
     async addDeliveries(job, deadlineMs) {
@@ -161,10 +167,9 @@ export async function openQueues(config: QueueConfig, log: Log): Promise<Queues>
       await confirmed(queueOf(job), answerWithin, 'dropping a schedule', forget)
     },
     async check() {
-      return asTransient('answering', () =>
-        withDeadline(engine.check(queues.deliveries.current), answerWithin, 'The queue'),
-      )
+      return (await inspect()).map(({ message }) => message)
     },
+    inspect,
     async depth() {
       const entries = queueNames.map((name) => confirmed(queues[name], answerWithin, 'counting its jobs', countJobs))
       const [deliveries, reconcile, backfill] = await Promise.all(entries)

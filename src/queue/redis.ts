@@ -1,6 +1,6 @@
 import { Queue, Worker } from 'bullmq'
 import { Redis, type RedisOptions } from 'ioredis'
-import { type Engine, workerOptions } from './engine.ts'
+import { type Engine, type QueueWarning, workerOptions } from './engine.ts'
 
 /** BullMQ on Redis. The hash tag in `prefix` keeps all keys in one slot of a cluster; changing it later would strand jobs. */
 export function redisEngine(url: string, prefix: string, onError: (error: Error) => void): Engine {
@@ -54,20 +54,23 @@ export function redisEngine(url: string, prefix: string, onError: (error: Error)
   }
 }
 
-async function checkRedis(client: Redis): Promise<string[]> {
+async function checkRedis(client: Redis): Promise<QueueWarning[]> {
   await client.ping()
-  const warnings: string[] = []
+  const warnings: QueueWarning[] = []
   const policy = await setting(client, 'maxmemory-policy')
   if (policy !== undefined && policy !== 'noeviction') {
-    warnings.push(
-      `Redis may throw jobs away when its memory is full (maxmemory-policy is "${policy}"). Set it to noeviction.`,
-    )
+    warnings.push({
+      name: 'redis_eviction',
+      message: `Redis may throw jobs away when its memory is full (maxmemory-policy is "${policy}"). Set it to noeviction.`,
+    })
   }
   if ((await setting(client, 'appendonly')) === 'no') {
-    warnings.push(
-      'Redis keeps no append-only file, so a crash of Redis loses queued jobs. They are found again in Postgres, ' +
+    warnings.push({
+      name: 'redis_persistence',
+      message:
+        'Redis keeps no append-only file, so a crash of Redis loses queued jobs. They are found again in Postgres, ' +
         'except deliveries that came while Postgres was down. Set appendonly to yes.',
-    )
+    })
   }
   return warnings
 }

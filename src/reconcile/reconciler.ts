@@ -29,6 +29,8 @@ export interface Reconciler {
   problems(): Problem[]
   /** When a worker of this process last made progress (ms since the epoch); `undefined` without a token. */
   readonly lastProgressAt: number | undefined
+  /** What the tokens may read; `undefined` without a token. */
+  readonly access: Access | undefined
   close(deadlineMs: number): Promise<void>
 }
 
@@ -51,7 +53,7 @@ export function startReconciler(parts: ReconcilerParts): Reconciler {
   if (config.apiTokens.length === 0) {
     // A choice, not a fault: /status says that the reconciler is off, and why.
     log.warn(noToken)
-    return { problems: () => [], lastProgressAt: undefined, close: async () => {} }
+    return { problems: () => [], lastProgressAt: undefined, access: undefined, close: async () => {} }
   }
   const deps = reconcileDeps(config, db, log, clock, { on, tracing })
   const budget = sharedBudget(db, config.apiBudgetShare)
@@ -66,6 +68,7 @@ export function startReconciler(parts: ReconcilerParts): Reconciler {
 
   return {
     problems: () => problems.all(),
+    access,
     get lastProgressAt() {
       return Math.min(cycles.lastProgressAt, backfills.lastProgressAt)
     },

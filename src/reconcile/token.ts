@@ -15,8 +15,11 @@ export interface InspectedToken {
   /** How people know it: `token`, or `token 2` when there are several. */
   readonly label: string
   readonly token: AccessToken | undefined
+  readonly client: BuildkiteClient
   readonly missingScopes: readonly string[]
-  /** Organizations in scope whose builds it may read. */
+  /** Organizations in scope that it sees, whether or not it may read their builds. */
+  readonly wanted: readonly OrganizationFacts[]
+  /** Those of them whose builds it may read. */
   readonly sources: readonly Source[]
   /** Every organization that it sees, as Buildkite wrote it, in scope or not. */
   readonly organizations: readonly Read<unknown[]>[]
@@ -24,6 +27,9 @@ export interface InspectedToken {
   /** False when Buildkite could not be asked, which says nothing about the token. */
   readonly answered: boolean
 }
+
+/** What names an organization. */
+export type OrganizationFacts = z.infer<typeof organizationFacts>
 
 const organizationFacts = z.object({ id: z.string(), slug: z.string() })
 
@@ -38,7 +44,7 @@ export async function inspectToken(
   now: number,
   signal?: AbortSignal,
 ): Promise<InspectedToken> {
-  const nothing = { label, token: undefined, missingScopes: [], sources: [], organizations: [] }
+  const nothing = { label, client, token: undefined, missingScopes: [], wanted: [], sources: [], organizations: [] }
   let token: AccessToken | undefined
   try {
     token = (await client.accessToken(signal)).value
@@ -55,7 +61,7 @@ export async function inspectToken(
     const wanted = seen.filter(({ slug }) => scope.organization(slug))
     if (wanted.length === 0) problems.push(noOrganization(label, seen))
     const sources = missingScopes.includes('read_builds') ? [] : wanted.map(({ id, slug }) => ({ id, slug, client }))
-    return { label, token, missingScopes, sources, organizations, problems, answered: true }
+    return { label, client, token, missingScopes, wanted, sources, organizations, problems, answered: true }
   } catch (error) {
     if (!(error instanceof BuildkiteError)) throw error
     const answered = error.code !== 'unavailable' && error.code !== 'rate_limited'

@@ -7,6 +7,7 @@ import { DeadlineError } from '../../src/time.ts'
 
 /** One request as the stub saw it; `index` counts from 0. */
 export interface Seen {
+  readonly method: string
   readonly path: string
   readonly query: URLSearchParams
   readonly headers: IncomingHttpHeaders
@@ -30,7 +31,8 @@ export async function startStub(answer: (seen: Seen) => Answered): Promise<Stub>
   const seen: Seen[] = []
   const server = createServer((request, response) => {
     const url = new URL(request.url ?? '/', 'http://stub')
-    const one = { path: url.pathname, query: url.searchParams, headers: request.headers, index: seen.length }
+    const method = request.method ?? 'GET'
+    const one = { method, path: url.pathname, query: url.searchParams, headers: request.headers, index: seen.length }
     seen.push(one)
     const answered = answer(one)
     if (typeof answered === 'function') return answered(response)

@@ -1,0 +1,157 @@
+import { z } from 'zod'
+import { MINUTE } from '../time.ts'
+import type { Priority } from './budget.ts'
+import { cursorPages, notBuildkite } from './lists.ts'
+import { verifyToken } from './signature.ts'
+import type { Transport } from './transport.ts'
+
+export type TokenMode = 'signature' | 'token'
+
+/** The events that the mirror makes use of: all that Buildkite sends of builds, jobs and agents. */
+export const mirroredEvents = [
+  'build.scheduled',
+  'build.running',
+  'build.failing',
+  'build.finished',
+  'build.skipped',
+  'job.scheduled',
+  'job.started',
+  'job.finished',
+  'job.activated',
+  'job.promised_exit_status',
+  'agent.connected',
+  'agent.lost',
+  'agent.disconnected',
+  'agent.stopping',
+  'agent.stopped',
+  'agent.blocked',
+] as const
+
+/** A webhook among an organization's notification services. Its token is in it only as a question. */
+export interface WebhookService {
+  readonly id: string
+  readonly description: string
+  readonly url: string
+  /** False when a person disabled it, or Buildkite did after too many failed deliveries. */
+  readonly enabled: boolean
+  /** `all`, `some_projects`, `some_teams` or `some_clusters`. */
+  readonly scope: string
+  readonly scopeIds: readonly string[]
+  /** Branch filter; empty for all branches. */
+  readonly branches: string
+  readonly tokenMode: string
+  readonly events: readonly string[]
+  /** Whether its token is one of these; undefined when Buildkite did not tell the token. */
+  hasToken(secrets: readonly string[]): boolean | undefined
+}
+
+/** What a webhook service is to be; what is not given stays as it is, or Buildkite's default in a new one. */
+export interface WebhookWish {
+  readonly description?: string
+  readonly url?: string
+  readonly token?: string
+  readonly tokenMode?: TokenMode
+  readonly events?: readonly string[]
+  readonly scope?: 'all' | 'some_projects'
+  readonly scopeIds?: readonly string[]
+  readonly branches?: string
+}
+
+/**
+ * The notification services of organizations, as one token may see and change them. Reading takes the scope
+ * read_notification_services, changing write_notification_services, and both a user who may change notification services.
+ * All methods throw BuildkiteError.
+ */
+export interface Services {
+  /** Every webhook of the organization, oldest first. */
+  webhooks(organization: string, priority: Priority, signal?: AbortSignal): Promise<WebhookService[]>
+  create(organization: string, wish: WebhookWish & { url: string }): Promise<WebhookService>
+  change(organization: string, id: string, wish: WebhookWish): Promise<WebhookService>
+  /** Turns it on, and clears the state in which Buildkite's own doubts put it. */
+  enable(organization: string, id: string): Promise<WebhookService>
+}
+
+const text = z.string().nullish().catch(undefined)
+const texts = z.array(z.string()).nullish().catch(undefined)
+const webhook = z.looseObject({
+  id: z.string(),
+  provider: z.looseObject({ id: z.literal('webhook') }),
+  description: text,
+  enabled: z.boolean(),
+  scope: text,
+  scope_uuids: texts,
+  branch_configuration: text,
+  settings: z.looseObject({ url: text, token: text, token_mode: text, events: texts }),
+})
+
+/** Reading and changing notification services through `transport`. */
+export function openServices(transport: Transport): Services {
+  const home = (organization: string) => `/organizations/${encodeURIComponent(organization)}/services`
+  const write = async (
+    organization: string,
+    path: string,
+    method: 'POST' | 'PATCH' | 'PUT',
+    wish?: WebhookWish,
+    extra: Record<string, unknown> = {},
+  ): Promise<WebhookService> => {
+    const body = wish === undefined ? undefined : { ...extra, ...bodyOf(wish) }
+    const { value } = await transport.change({
+      path: () => home(organization) + path,
+      write: body === undefined ? { method } : { method, body },
+      secret: wish?.token,
+      priority: 'hot',
+      organization,
+      scope: 'write_notification_services',
+    })
+    const service = readWebhook(value)
+    if (!service) throw notBuildkite('a webhook service')
+    return service
+  }
+  return {
+    async webhooks(organization, priority, signal) {
+      const options = { priority, organization, scope: 'read_notification_services', slowMs: MINUTE, signal } as const
+      const found: WebhookService[] = []
+      for await (const { value } of cursorPages(transport, home(organization), options)) {
+        found.push(...value.flatMap((item) => readWebhook(item) ?? []))
+      }
+      return found
+    },
+    create: (organization, wish) => write(organization, '', 'POST', wish, { provider: 'webhook' }),
+    change: (organization, id, wish) => write(organization, `/${encodeURIComponent(id)}`, 'PATCH', wish),
+    enable: (organization, id) => write(organization, `/${encodeURIComponent(id)}/enable`, 'PUT'),
+  }
+}
+
+/** One of Buildkite's services as a webhook; undefined when it is of another provider. */
+function readWebhook(value: unknown): WebhookService | undefined {
+  const parsed = webhook.safeParse(value)
+  if (!parsed.success) return undefined
+  const { id, description, enabled, scope, scope_uuids, branch_configuration, settings } = parsed.data
+  const { token } = settings
+  return {
+    id,
+    description: description ?? '',
+    url: settings.url ?? '',
+    enabled,
+    scope: scope ?? 'all',
+    scopeIds: scope_uuids ?? [],
+    branches: branch_configuration?.trim() ?? '',
+    // Buildkite's default, and the only mode before there was a choice.
+    tokenMode: settings.token_mode ?? 'token',
+    events: settings.events ?? [],
+    hasToken: (secrets) => (token ? verifyToken(token, secrets) : undefined),
+  }
+}
+
+/** A wish in Buildkite's words; what is undefined is left out of the JSON. */
+function bodyOf({ description, url, token, tokenMode, events, scope, scopeIds, branches }: WebhookWish) {
+  const settings = { url, token, token_mode: tokenMode, events }
+  const told = Object.values(settings).some((value) => value !== undefined)
+  return {
+    description,
+    scope,
+    scope_uuids: scopeIds,
+    branch_configuration: branches,
+    ...(told ? { settings } : {}),
+  }
+}

@@ -1,0 +1,41 @@
+import { demoToken } from '../demo/api.ts'
+import { realClock } from '../demo/random.ts'
+import { createSimulation } from '../demo/simulation.ts'
+import { ConfigError } from '../errors.ts'
+import type { Io } from './command.ts'
+
+export interface DemoApiOptions {
+  readonly builds: number
+  readonly rateLimit: number | undefined
+  readonly seed: string
+  readonly port: number
+}
+
+/**
+ * Runs the simulated Buildkite alone until `stopping` aborts: its API, builds that come and go, and webhooks to whatever services are
+ * registered with it. @throws ConfigError when the port is taken.
+ */
+export async function runDemoApi(options: DemoApiOptions, io: Io, stopping: AbortSignal): Promise<number> {
+  const { builds, rateLimit, seed, port } = options
+  const simulation = createSimulation({ seed, clock: realClock })
+  try {
+    simulation.writeHistory({ builds, days: 30 })
+    const api = await simulation
+      .startApi({ port, limits: { organization: rateLimit, user: rateLimit } })
+      .catch((error: unknown) => {
+        throw new ConfigError(`Port ${port} cannot be listened on. Choose another one by --port.`, { cause: error })
+      })
+    simulation.startDispatch()
+    simulation.live({ everyMs: 500, atOnce: 4, steps: 1 })
+    const [organization] = simulation.truth.organizations
+    io.stdout.write(
+      `A simulated Buildkite with the organization "${organization?.slug}" and ${builds} builds. For the commands of buildkite-mirror:\n\n` +
+        `  export BUILDKITE_API_URL=${api.url}\n  export BUILDKITE_API_TOKEN=${demoToken.token}\n\n` +
+        'Builds come and go, and webhooks are sent to each service that is registered. Ctrl-C ends it.\n',
+    )
+    if (!stopping.aborted) await new Promise((resolve) => stopping.addEventListener('abort', resolve, { once: true }))
+    return 0
+  } finally {
+    await simulation.stop()
+  }
+}

@@ -1,0 +1,120 @@
+import { mirroredEvents, type TokenMode, type WebhookService, type WebhookWish } from '../buildkite/services.ts'
+import { pathOf, publicUrl } from '../reconcile/doctor/webhooks.ts'
+import { WEBHOOK_PATH } from '../webhooks/receive.ts'
+
+/** What the webhook of an organization is to be like. */
+export interface Wanted {
+  readonly url: string
+  readonly mode: TokenMode
+  /** WEBHOOK_SECRET: any of them will do; none leaves the token of a service as it is. */
+  readonly secrets: readonly string[]
+  /** The pipelines to be limited to; undefined for all. */
+  readonly scopeIds: readonly string[] | undefined
+  /** Whether to make one although another with our path, but another host, is there. */
+  readonly another: boolean
+}
+
+/** What is to be done, and what to tell of it: `changes` are done to the service, `notes` are for the user. */
+export type Plan = { readonly changes: readonly string[]; readonly notes: readonly string[] } & (
+  | { readonly kind: 'create'; readonly wish: WebhookWish & { url: string } }
+  | { readonly kind: 'correct'; readonly service: WebhookService; readonly wish: WebhookWish; readonly enable: boolean }
+  | { readonly kind: 'keep'; readonly service: WebhookService }
+  | { readonly kind: 'ambiguous' }
+)
+
+/** Decides how an organization's webhooks become what is wanted (pure). */
+export function planRegistration(services: readonly WebhookService[], wanted: Wanted): Plan {
+  const same = services.filter(({ url }) => url === wanted.url)
+  const alike = wanted.another ? [] : services.filter(({ url }) => pathOf(url).endsWith(WEBHOOK_PATH))
+  const service = same[0] ?? (alike.length === 1 ? alike[0] : undefined)
+  if (service) return correct(service, wanted)
+  if (alike.length > 1) {
+    const urls = alike.map(({ url }) => publicUrl(url)).join(', ')
+    const note = `Several webhook services end in ${WEBHOOK_PATH}: ${urls}. Give the URL of one of them, or --new to add one.`
+    return { kind: 'ambiguous', changes: [], notes: [note] }
+  }
+  return create(wanted)
+}
+
+function create({ url, mode, scopeIds }: Wanted): Plan {
+  const wish = {
+    description: 'buildkite-mirror',
+    url,
+    tokenMode: mode,
+    events: mirroredEvents,
+    scope: scopeIds ? 'some_projects' : 'all',
+    ...(scopeIds ? { scopeIds } : {}),
+    branches: '',
+  } as const
+  const changes = [
+    `URL: ${url}`,
+    `events: ${mirroredEvents.length}, all that are sent of builds, jobs and agents`,
+    `pipelines: ${scopeText(scopeIds)}; branches: all`,
+    `proof: ${mode}`,
+  ]
+  return { kind: 'create', wish, changes, notes: [] }
+}
+
+function correct(service: WebhookService, wanted: Wanted): Plan {
+  const wishes = [fixUrl, fixEvents, fixScope, fixBranches, fixMode, fixToken].flatMap(
+    (fix) => fix(service, wanted) ?? [],
+  )
+  const changes = wishes.map(({ change }) => change)
+  if (!service.enabled) changes.push('enabled: it was disabled')
+  const notes =
+    wanted.secrets.length > 0
+      ? []
+      : [
+          "It keeps its token, which is not shown here: copy it from the service's page in Buildkite into WEBHOOK_SECRET, " +
+            'or set WEBHOOK_SECRET to a new one and run this again.',
+        ]
+  if (changes.length === 0) return { kind: 'keep', service, changes, notes }
+  const wish: WebhookWish = Object.assign({}, ...wishes.map((one) => one.wish))
+  return { kind: 'correct', service, wish, enable: !service.enabled, changes, notes }
+}
+
+interface Fix {
+  readonly wish: WebhookWish
+  readonly change: string
+}
+
+type Fixer = (service: WebhookService, wanted: Wanted) => Fix | undefined
+
+const fixUrl: Fixer = (service, { url }) =>
+  service.url === url ? undefined : { wish: { url }, change: `URL: ${publicUrl(service.url)} became ${url}` }
+
+/** Events beyond ours are left: somebody may have asked for them, and the mirror keeps them as ignored. */
+const fixEvents: Fixer = ({ events }) => {
+  const missing = mirroredEvents.filter((event) => !events.includes(event))
+  if (missing.length === 0) return undefined
+  return { wish: { events: [...events, ...missing] }, change: `events: added ${missing.join(', ')}` }
+}
+
+const fixScope: Fixer = (service, { scopeIds }) => {
+  const same = scopeIds
+    ? service.scope === 'some_projects' && [...service.scopeIds].sort().join() === [...scopeIds].sort().join()
+    : service.scope === 'all'
+  if (same) return undefined
+  const was = service.scope === 'all' ? 'all' : `${service.scope} (${service.scopeIds.length})`
+  return {
+    wish: { scope: scopeIds ? 'some_projects' : 'all', scopeIds: scopeIds ?? [] },
+    change: `pipelines: ${was} became ${scopeText(scopeIds)}`,
+  }
+}
+
+const fixBranches: Fixer = ({ branches }) =>
+  branches === '' ? undefined : { wish: { branches: '' }, change: `branch filter: "${branches}" was removed` }
+
+const fixMode: Fixer = ({ tokenMode }, { mode }) =>
+  tokenMode === mode ? undefined : { wish: { tokenMode: mode }, change: `proof: ${tokenMode} became ${mode}` }
+
+/** A token that Buildkite does not tell is set again: otherwise it might be another one for ever. */
+const fixToken: Fixer = (service, { secrets: [first, ...others] }) => {
+  if (first === undefined || service.hasToken([first, ...others])) return undefined
+  return { wish: { token: first }, change: 'token: set to WEBHOOK_SECRET' }
+}
+
+function scopeText(scopeIds: readonly string[] | undefined): string {
+  if (!scopeIds) return 'all'
+  return scopeIds.length === 1 ? '1 that was named' : `the ${scopeIds.length} that were named`
+}

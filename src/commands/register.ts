@@ -1,0 +1,258 @@
+import { randomBytes } from 'node:crypto'
+import { memoryBudget } from '../buildkite/budget.ts'
+import { mirroredEvents } from '../buildkite/services.ts'
+import { type Config, readConfig } from '../config.ts'
+import { BuildkiteError, ConfigError } from '../errors.ts'
+import { createLog } from '../log.ts'
+import { type Discovery, openAccess } from '../reconcile/access.ts'
+import { listedPipelines } from '../reconcile/doctor/pipelines.ts'
+import type { InspectedToken, OrganizationFacts } from '../reconcile/token.ts'
+import { inScope } from '../scope.ts'
+import { WEBHOOK_PATH } from '../webhooks/receive.ts'
+import type { Command, Io, Values } from './command.ts'
+import { type Plan, planRegistration, type Wanted } from './register-plan.ts'
+
+export const register: Command = {
+  name: 'register',
+  summary: 'make or correct the webhook in Buildkite that sends to the service',
+  about:
+    'Makes the webhook service by the REST API, or finds it by its URL and corrects what differs: events, scope, branch filter, mode,\n' +
+    'token, enabled. The token is WEBHOOK_SECRET, or a new one that is printed once. Run twice, it changes nothing the second time.\n' +
+    'Needs the scopes read_notification_services and write_notification_services; without them it says what to do by hand.',
+  options: {
+    url: { value: '<url>', about: `where Buildkite is to send: https://your-host, with or without ${WEBHOOK_PATH}` },
+    pipelines: { value: '<slugs>', about: 'only these pipelines, slugs separated by commas (default: all)' },
+    organization: { value: '<slug>', about: 'only this organization (default: all that are mirrored)' },
+    new: { about: `make another one, though one ends in ${WEBHOOK_PATH} already: for a second mirror` },
+    'dry-run': { about: 'say what would be done, and do nothing' },
+    json: { about: 'print JSON' },
+  },
+  async run(values, io) {
+    const config = readConfig(io.env)
+    const asked = readAsked(values, config)
+    if (config.apiTokens.length === 0) {
+      throw new ConfigError('BUILDKITE_API_TOKEN is not set. Set it to a token that may change notification services.')
+    }
+    const scope = inScope(config)
+    const log = createLog('silent')
+    const access = openAccess(config, { budget: memoryBudget(config.apiBudgetShare), scope, log, clock: Date.now })
+    try {
+      const discovery = await access.current()
+      return conclude(await registerAll(discovery, asked), asked, discovery, io)
+    } finally {
+      await access.close()
+    }
+  },
+}
+
+interface Asked extends Omit<Wanted, 'scopeIds'> {
+  readonly pipelines: readonly string[] | undefined
+  readonly organization: string | undefined
+  readonly dryRun: boolean
+  readonly json: boolean
+}
+
+function readAsked(values: Values, config: Config): Asked {
+  const list = typeof values.pipelines === 'string' ? values.pipelines.split(',').map((one) => one.trim()) : undefined
+  const pipelines = list?.filter(Boolean)
+  if (pipelines?.length === 0)
+    throw new ConfigError('--pipelines names no pipeline. Write slugs, like --pipelines a,b.')
+  return {
+    url: readUrl(values.url),
+    mode: config.webhookAuth,
+    secrets: config.webhookSecrets,
+    another: values.new === true,
+    pipelines,
+    organization: typeof values.organization === 'string' ? values.organization : undefined,
+    dryRun: values['dry-run'] === true,
+    json: values.json === true,
+  }
+}
+
+/** The address for Buildkite to send to, completed by our path. @throws ConfigError */
+export function readUrl(given: string | boolean | undefined): string {
+  const example = 'Write it like --url https://mirror.example.com.'
+  if (typeof given !== 'string') throw new ConfigError(`--url is missing. ${example}`)
+  if (!URL.canParse(given)) throw new ConfigError(`--url is not a URL. ${example}`)
+  const url = new URL(given)
+  const loopback = ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname)
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && loopback)) {
+    throw new ConfigError(`--url must begin with https://, for webhooks cross the internet. ${example}`)
+  }
+  if (url.username || url.password || url.search || url.hash) {
+    throw new ConfigError(`--url holds a user, a ? or a #. ${example}`)
+  }
+  const path = url.pathname.replace(/\/+$/, '')
+  url.pathname = path.endsWith(WEBHOOK_PATH) ? path : path + WEBHOOK_PATH
+  return url.href
+}
+
+/** What became of one organization. */
+type Outcome = { readonly organization: string } & (
+  | { readonly plan: Plan; readonly done: boolean }
+  /** Not for this token to do, or Buildkite said no. */
+  | { readonly refused: string; readonly byHand: boolean }
+)
+
+interface Registration {
+  readonly outcomes: readonly Outcome[]
+  /** Made by us, and in at least one service now. */
+  readonly newSecret: string | undefined
+}
+
+async function registerAll(discovery: Discovery, asked: Asked): Promise<Registration> {
+  const seen = new Map(discovery.tokens.flatMap((token) => token.wanted.map((one) => [one.id, one] as const)))
+  const chosen = [...seen.values()].filter(
+    ({ slug }) => asked.organization === undefined || slug === asked.organization,
+  )
+  if (chosen.length === 0 && seen.size > 0) {
+    const slugs = [...seen.values()].map(({ slug }) => slug).join(', ')
+    throw new ConfigError(`--organization is "${asked.organization}", which no token sees. They see: ${slugs}.`)
+  }
+  const scopeIds = await resolvePipelines(discovery, chosen, asked.pipelines)
+  const secret = asked.secrets[0] ?? randomBytes(32).toString('hex')
+  const outcomes: Outcome[] = []
+  let created = false
+  for (const organization of chosen) {
+    const ids = scopeIds.get(organization.id)
+    // Of an organization without any of the pipelines asked for, nothing is wanted.
+    if (ids?.length === 0) continue
+    const outcome = await registerOne(
+      tokenFor(discovery, organization),
+      organization,
+      { ...asked, scopeIds: ids },
+      {
+        secret,
+        dryRun: asked.dryRun,
+      },
+    )
+    outcomes.push(outcome)
+    if ('plan' in outcome && outcome.done && outcome.plan.kind === 'create') created = true
+  }
+  return { outcomes, newSecret: created && asked.secrets.length === 0 ? secret : undefined }
+}
+
+/** A token that may change the services of an organization, else any that sees it, whose refusal then tells what it lacks. */
+function tokenFor({ tokens }: Discovery, { id }: OrganizationFacts): InspectedToken | undefined {
+  const seeing = tokens.filter(({ wanted }) => wanted.some((one) => one.id === id))
+  return seeing.find(({ token }) => token?.scopes.includes('write_notification_services')) ?? seeing[0]
+}
+
+async function registerOne(
+  token: InspectedToken | undefined,
+  { slug }: OrganizationFacts,
+  wanted: Wanted,
+  { secret, dryRun }: { secret: string; dryRun: boolean },
+): Promise<Outcome> {
+  const lacking = ['read_notification_services', 'write_notification_services'].filter(
+    (scope) => !token?.token?.scopes.includes(scope),
+  )
+  if (!token || lacking.length > 0) {
+    return { organization: slug, refused: `The API token lacks the scope ${lacking.join(' and ')}.`, byHand: true }
+  }
+  const { services } = token.client
+  try {
+    const plan = planRegistration(await services.webhooks(slug, 'hot'), wanted)
+    const done = !dryRun && (plan.kind === 'create' || plan.kind === 'correct')
+    if (done && plan.kind === 'create') await services.create(slug, { ...plan.wish, token: secret })
+    if (done && plan.kind === 'correct') {
+      if (Object.keys(plan.wish).length > 0) await services.change(slug, plan.service.id, plan.wish)
+      if (plan.enable) await services.enable(slug, plan.service.id)
+    }
+    return { organization: slug, plan, done }
+  } catch (error) {
+    if (!(error instanceof BuildkiteError)) throw error
+    return { organization: slug, refused: error.message, byHand: error.code === 'invalid_permissions' }
+  }
+}
+
+/** The ids of the pipelines asked for, by organization; empty when none were. @throws ConfigError for one that no token sees. */
+async function resolvePipelines(
+  discovery: Discovery,
+  organizations: readonly OrganizationFacts[],
+  slugs: readonly string[] | undefined,
+): Promise<ReadonlyMap<string, readonly string[]>> {
+  const found = new Map<string, readonly string[]>()
+  if (!slugs) return found
+  const known = new Set<string>()
+  for (const organization of organizations) {
+    const pipelines = (await listedPipelines(tokenFor(discovery, organization)?.client, organization.slug)) ?? []
+    const chosen = pipelines.filter(({ slug }) => slugs.includes(slug))
+    for (const { slug } of chosen) known.add(slug)
+    found.set(
+      organization.id,
+      chosen.map(({ id }) => id),
+    )
+  }
+  const unknown = slugs.filter((slug) => !known.has(slug))
+  if (unknown.length > 0) throw new ConfigError(`--pipelines names ${unknown.join(', ')}, which no token sees.`)
+  return found
+}
+
+/** Says what was done, the new secret once, and what is left to do by hand. Returns the exit code. */
+function conclude({ outcomes, newSecret }: Registration, asked: Asked, discovery: Discovery, io: Io): number {
+  // What else the token lacks matters to the service, not here.
+  for (const { subject, code, message, remedy } of outcomes.length === 0 ? discovery.problems : []) {
+    io.stderr.write(`${subject}: ${code}: ${message} ${remedy}\n`)
+  }
+  const failed = outcomes.length === 0 || outcomes.some((one) => 'refused' in one || one.plan.kind === 'ambiguous')
+  if (asked.json) {
+    const shown = outcomes.map((one) => ('plan' in one ? describePlan(one) : one))
+    io.stdout.write(`${JSON.stringify({ organizations: shown, webhook_secret: newSecret ?? null }, null, 2)}\n`)
+    return failed ? 1 : 0
+  }
+  for (const outcome of outcomes) tell(outcome, io)
+  if (newSecret !== undefined) {
+    io.stdout.write(
+      `\nPut this into the service's environment; it is shown this once:\n\n  WEBHOOK_SECRET=${newSecret}\n`,
+    )
+  }
+  if (outcomes.some((one) => 'refused' in one && one.byHand)) io.stdout.write(stepsByHand(asked))
+  return failed ? 1 : 0
+}
+
+function describePlan(outcome: Extract<Outcome, { plan: Plan }>) {
+  const { organization, plan, done } = outcome
+  return { organization, outcome: plan.kind, done, changes: plan.changes, notes: plan.notes }
+}
+
+function tell(outcome: Outcome, io: Io): void {
+  const { organization } = outcome
+  if ('refused' in outcome) {
+    io.stderr.write(`${organization}: ${outcome.refused}\n`)
+    return
+  }
+  const { plan, done } = outcome
+  const said = {
+    create: done ? 'Made the webhook service.' : 'Would make the webhook service.',
+    correct: done ? 'Corrected the webhook service.' : 'Would correct the webhook service.',
+    keep: 'The webhook service is as it should be; nothing was changed.',
+    ambiguous: 'Nothing was changed.',
+  }[plan.kind]
+  io.stdout.write(`${organization}: ${said}\n`)
+  for (const line of [...plan.changes, ...plan.notes]) io.stdout.write(`  ${line}\n`)
+}
+
+function stepsByHand({ url, mode, secrets, pipelines }: Asked): string {
+  const token =
+    secrets.length > 0
+      ? 'Token: the value of WEBHOOK_SECRET.'
+      : 'Token: leave what Buildkite proposes, and copy it into WEBHOOK_SECRET of the service.'
+  const proof =
+    mode === 'signature'
+      ? 'Choose "Send an HMAC signature in the X-Buildkite-Signature header".'
+      : 'Choose "Send a token with each request".'
+  const steps = [
+    'In Buildkite, as an administrator: Settings > Notification Services > Webhook > Add.',
+    `Webhook URL: ${url}`,
+    `${token} ${proof}`,
+    `Events: ${mirroredEvents.join(', ')}.`,
+    `Pipelines: ${pipelines ? pipelines.join(', ') : 'all'}. Branch limiting: leave it empty.`,
+    'Save. buildkite-mirror check then tells whether all is right.',
+  ]
+  const lines = steps.map((step, index) => `  ${index + 1}. ${step}`)
+  return (
+    '\nGive the token the scopes read_notification_services and write_notification_services, of a user who may change notification\n' +
+    `services, and run this again; or do it by hand:\n\n${lines.join('\n')}\n`
+  )
+}

@@ -1,0 +1,65 @@
+import type { FindingResult } from '../../database/schema.ts'
+
+/** What the doctor looks at, by the name of the fault that it looks for. The names are a promise: scripts and alerts go by them. */
+export const findingNames = {
+  token_missing: 'BUILDKITE_API_TOKEN is not set',
+  token_invalid: 'Buildkite does not accept the token: mistyped, revoked or expired',
+  token_expires_soon: 'the token expires within a week',
+  scope_missing: 'the token lacks a scope that the mirror needs',
+  access_refused: 'Buildkite refuses the token for another reason, such as an IP restriction',
+  api_unreachable: "Buildkite's API does not answer",
+  organization_not_visible: 'no organization that is wanted can be seen, or a named one cannot',
+  pipelines_hidden: "pipelines that are wanted are out of the sight of the token's user",
+  pipelines_unwanted: 'PIPELINES_INCLUDE and PIPELINES_EXCLUDE leave no pipeline',
+  clock_skew: "our clock and Buildkite's are apart",
+  webhook_secret_missing: 'WEBHOOK_SECRET is not set',
+  webhook_unseen: "the token's user may not look at webhook services, though the token has the scope",
+  webhook_missing: 'no webhook service sends to us',
+  webhook_disabled: 'the webhook service is disabled, by a person or by Buildkite after failed deliveries',
+  webhook_events_missing: 'the webhook service does not send all events that the mirror uses',
+  webhook_pipelines_hidden: 'the webhook service is for some pipelines, teams or clusters only',
+  webhook_branch_filter: 'the webhook service has a branch filter',
+  webhook_token_mode: 'the webhook service proves itself otherwise than WEBHOOK_AUTH asks: all is refused',
+  webhook_secret_differs: "the webhook service's token is not in WEBHOOK_SECRET: all is refused",
+  webhook_silence: 'no webhook has come for long, though REST shows new builds',
+  queue_unreachable: "the queue's store does not answer",
+  redis_eviction: 'Redis may throw jobs away when its memory is full',
+  redis_persistence: 'Redis keeps no append-only file',
+  postgres_unreachable: 'Postgres does not answer',
+  postgres_version: 'Postgres is too old',
+  postgres_read_only: 'Postgres is a standby, or sessions are read-only',
+  postgres_jit: 'jit is on, and compiles the plans of the views for longer than they run',
+  postgres_connections: 'Postgres gives fewer connections than one process of the service opens',
+  disk_space: 'the disk under DATA_DIR is nearly full',
+  migrations_pending: 'the schema is older than the program',
+  delivery_lag: 'a webhook that was received waits to be applied',
+  deliveries_failed: 'webhooks could not be applied',
+  watermark_lag: 'no cycle has verified an organization for long',
+} as const
+
+export type FindingName = keyof typeof findingNames
+
+/** One thing looked at. */
+export interface Finding {
+  readonly name: FindingName
+  /** Whose: an organization's slug, a token's label; empty where there is only one. */
+  readonly subject: string
+  readonly result: FindingResult
+  /** What was found, in a sentence without secrets. */
+  readonly detail: string
+  /** Buildkite's error class, where there is one: the codes that users of DX's connector know. */
+  readonly code?: string
+  readonly remedy?: string
+}
+
+export const well = (name: FindingName, subject: string, detail: string): Finding => {
+  return { name, subject, result: 'ok', detail }
+}
+
+export const warning = (name: FindingName, subject: string, detail: string, remedy: string): Finding => {
+  return { name, subject, result: 'warning', detail, remedy }
+}
+
+export const failure = (name: FindingName, subject: string, detail: string, remedy: string, code?: string): Finding => {
+  return { name, subject, result: 'failed', detail, remedy, ...(code === undefined ? {} : { code }) }
+}

@@ -1,0 +1,61 @@
+import type { Discovery } from '../access.ts'
+import type { Problem } from '../problem.ts'
+import { type InspectedToken, REQUIRED_SCOPES } from '../token.ts'
+import { type Finding, type FindingName, failure, warning, well } from './finding.ts'
+
+/** What is found of the tokens and of the organizations that they see (pure). `organizations` are BUILDKITE_ORGANIZATIONS. */
+export function judgeTokens(discovery: Discovery | undefined, organizations: readonly string[]): Finding[] {
+  if (!discovery || discovery.tokens.length === 0) {
+    const detail = 'BUILDKITE_API_TOKEN is not set: only webhooks are mirrored, and what they miss stays missing.'
+    const remedy = `Set it to a token with the scopes ${REQUIRED_SCOPES.join(', ')}.`
+    return [warning('token_missing', '', detail, remedy)]
+  }
+  return [...discovery.tokens.flatMap(judgeToken), ...judgeNames(discovery, organizations)]
+}
+
+function judgeToken({ label, token, problems, wanted }: InspectedToken): Finding[] {
+  const faults = problems.map(faultOf)
+  const seen = (name: FindingName) => faults.some((fault) => fault.name === name)
+  const found: Finding[] = [...faults]
+  const add = (name: FindingName, detail: string) => {
+    if (!seen(name)) found.push(well(name, label, detail))
+  }
+  if (token && !seen('token_invalid')) {
+    add('token_invalid', 'Buildkite accepts the token.')
+    const expiry = token.expires_at ? `It expires at ${token.expires_at.toISOString()}.` : 'It never expires.'
+    add('token_expires_soon', expiry)
+    add('scope_missing', `Its scopes: ${token.scopes.join(', ')}.`)
+  }
+  if (wanted.length > 0) add('organization_not_visible', `It sees ${wanted.map(({ slug }) => slug).join(', ')}.`)
+  return found
+}
+
+const names: Record<Problem['code'], FindingName> = {
+  invalid_credentials: 'token_invalid',
+  invalid_permissions: 'access_refused',
+  no_resources: 'organization_not_visible',
+  rate_limited: 'api_unreachable',
+  unavailable: 'api_unreachable',
+  expires_soon: 'token_expires_soon',
+  store: 'api_unreachable',
+  internal: 'api_unreachable',
+}
+
+function faultOf({ subject, code, message, remedy }: Problem): Finding {
+  const name = code === 'invalid_permissions' && /\blacks the\b/.test(message) ? 'scope_missing' : names[code]
+  if (code === 'expires_soon') return warning(name, subject, message, remedy)
+  return failure(name, subject, message, remedy, code)
+}
+
+/** An organization named without a glob must be there, or nobody would notice that it is mistyped. */
+function judgeNames({ tokens, complete }: Discovery, organizations: readonly string[]): Finding[] {
+  const visible = new Set(tokens.flatMap(({ wanted }) => wanted.map(({ slug }) => slug.toLowerCase())))
+  // One that sees none of them says so already.
+  if (!complete || visible.size === 0) return []
+  const unseen = organizations.filter((slug) => !/[*?]/.test(slug) && !visible.has(slug.toLowerCase()))
+  const remedy = 'Check the spelling, and that the token is granted to the organization and its user is a member.'
+  return unseen.map((slug) => {
+    const detail = `BUILDKITE_ORGANIZATIONS names ${slug}, which no token sees.`
+    return failure('organization_not_visible', slug, detail, remedy, 'no_resources')
+  })
+}

@@ -1,0 +1,130 @@
+import { mirroredEvents, type WebhookService } from '../../buildkite/services.ts'
+import type { Config } from '../../config.ts'
+import { type Finding, failure, warning, well } from './finding.ts'
+import type { PipelineFacts } from './pipelines.ts'
+
+/** Where our receiver listens, whatever the host before it is called. */
+const RECEIVER_PATH = '/webhooks/buildkite'
+
+const again = 'Run buildkite-mirror register --url https://your-host, which puts it right.'
+
+export interface WebhookFacts {
+  readonly organization: string
+  /** All webhooks of the organization. */
+  readonly services: readonly WebhookService[]
+  /** The pipelines to be mirrored. */
+  readonly pipelines: readonly PipelineFacts[]
+}
+
+type WebhookConfig = Pick<Config, 'webhookSecrets' | 'webhookAuth'>
+
+/** What is found of WEBHOOK_SECRET alone (pure). */
+export function judgeSecret({ webhookSecrets, webhookAuth }: WebhookConfig): Finding {
+  if (webhookSecrets.length > 0) return well('webhook_secret_missing', '', `Webhooks are checked by ${webhookAuth}.`)
+  const detail =
+    'WEBHOOK_SECRET is not set: webhooks are answered with 503, and changes are seen once a minute by REST.'
+  const remedy = 'Run buildkite-mirror register --url https://your-host, and set WEBHOOK_SECRET to what it prints.'
+  return warning('webhook_secret_missing', '', detail, remedy)
+}
+
+/** What is found of the webhook that sends to us (pure). */
+export function judgeWebhooks(facts: WebhookFacts, config: WebhookConfig): Finding[] {
+  const { organization } = facts
+  const service = ourService(facts.services, config.webhookSecrets)
+  if (!service) {
+    const detail = `No webhook service has a URL that ends in ${RECEIVER_PATH}.`
+    const remedy = 'Run buildkite-mirror register --url https://your-host, which makes one.'
+    const expected = config.webhookSecrets.length > 0
+    return [(expected ? failure : warning)('webhook_missing', organization, detail, remedy)]
+  }
+  return [
+    well('webhook_missing', organization, `Webhooks go to ${publicUrl(service.url)}.`),
+    judgeEnabled(organization, service),
+    judgeEvents(organization, service),
+    judgeScope(facts, service),
+    judgeBranches(organization, service),
+    ...(config.webhookSecrets.length > 0 ? judgeProof(organization, service, config) : []),
+  ]
+}
+
+/** The service that sends to us: one whose token we hold, else one with our path; of several an enabled one. */
+export function ourService(
+  services: readonly WebhookService[],
+  secrets: readonly string[],
+): WebhookService | undefined {
+  const ours = services.filter(({ url }) => pathOf(url) === RECEIVER_PATH)
+  const held = services.filter((service) => secrets.length > 0 && service.hasToken(secrets))
+  const best = ours.filter((service) => held.includes(service))
+  const candidates = [best, held, ours].find((some) => some.length > 0) ?? []
+  return candidates.find(({ enabled }) => enabled) ?? candidates[0]
+}
+
+/** A webhook's URL without what may be secret in it. */
+export function publicUrl(url: string): string {
+  if (!URL.canParse(url)) return 'an address that is no URL'
+  const { protocol, host, pathname } = new URL(url)
+  return `${protocol}//${host}${pathname}`
+}
+
+export function pathOf(url: string): string {
+  return URL.canParse(url) ? new URL(url).pathname.replace(/\/+$/, '') : ''
+}
+
+function judgeEnabled(organization: string, { enabled }: WebhookService): Finding {
+  if (enabled) return well('webhook_disabled', organization, 'The webhook service is enabled.')
+  const detail = 'The webhook service is disabled: by a person, or by Buildkite after too many failed deliveries.'
+  const remedy = `See that the service answers at its URL, then enable it. ${again}`
+  return failure('webhook_disabled', organization, detail, remedy)
+}
+
+function judgeEvents(organization: string, { events }: WebhookService): Finding {
+  const missing = mirroredEvents.filter((event) => !events.includes(event))
+  if (missing.length === 0) {
+    return well('webhook_events_missing', organization, `All ${mirroredEvents.length} events that are used are sent.`)
+  }
+  const detail = `The webhook service does not send ${missing.join(', ')}: what they tell is seen by REST only, later.`
+  return warning('webhook_events_missing', organization, detail, again)
+}
+
+function judgeScope({ organization, pipelines }: WebhookFacts, { scope, scopeIds }: WebhookService): Finding {
+  const name = 'webhook_pipelines_hidden'
+  if (scope === 'all') return well(name, organization, 'Webhooks come for all pipelines.')
+  if (scope !== 'some_projects') {
+    const of = scope === 'some_teams' ? 'teams' : scope === 'some_clusters' ? 'clusters' : scope
+    return warning(name, organization, `Webhooks come only for some ${of}.`, again)
+  }
+  const hidden = pipelines.filter(({ id }) => !scopeIds.includes(id)).map(({ slug }) => slug)
+  if (hidden.length === 0) return well(name, organization, 'Webhooks come for all pipelines that are mirrored.')
+  const some = hidden.length > 5 ? `${hidden.slice(0, 5).join(', ')} and ${hidden.length - 5} more` : hidden.join(', ')
+  const remedy = 'Run buildkite-mirror register again, without --pipelines or with these too, or set PIPELINES_EXCLUDE.'
+  return warning(name, organization, `No webhooks come for ${some}.`, remedy)
+}
+
+function judgeBranches(organization: string, { branches }: WebhookService): Finding {
+  if (branches === '') return well('webhook_branch_filter', organization, 'Webhooks come for all branches.')
+  const detail = `The webhook service has the branch filter "${branches}": builds of other branches are seen by REST only, later.`
+  return warning('webhook_branch_filter', organization, detail, again)
+}
+
+function judgeProof(organization: string, service: WebhookService, config: WebhookConfig): Finding[] {
+  const { tokenMode } = service
+  const differs = service.hasToken(config.webhookSecrets) === false
+  const mode =
+    tokenMode === config.webhookAuth
+      ? well('webhook_token_mode', organization, `Webhooks are sent with a ${tokenMode}, as WEBHOOK_AUTH asks.`)
+      : failure(
+          'webhook_token_mode',
+          organization,
+          `The webhook service proves itself by ${tokenMode}, but WEBHOOK_AUTH asks for ${config.webhookAuth}: every webhook is refused.`,
+          again,
+        )
+  const secret = differs
+    ? failure(
+        'webhook_secret_differs',
+        organization,
+        "The webhook service's token is not in WEBHOOK_SECRET: every webhook is refused.",
+        'Run buildkite-mirror register with WEBHOOK_SECRET set, which gives the service that token.',
+      )
+    : well('webhook_secret_differs', organization, "WEBHOOK_SECRET holds the webhook service's token.")
+  return [mode, secret]
+}

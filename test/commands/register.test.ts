@@ -1,0 +1,205 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { mirroredEvents } from '../../src/buildkite/services.ts'
+import { type Api, demoToken } from '../../src/demo/api.ts'
+import { MOST_WEBHOOKS, type Services } from '../../src/demo/services.ts'
+import { createSimulation, type Simulation } from '../../src/demo/simulation.ts'
+import { runCommand } from '../support/service.ts'
+
+let simulation: Simulation
+let api: Api
+let services: Services
+
+beforeEach(async () => {
+  simulation = createSimulation({ seed: 5, pipelines: 3, organizations: ['acme'] })
+  api = await simulation.startApi()
+  const [organization] = simulation.truth.organizations
+  if (!organization) throw new Error('The simulation has no organization.')
+  services = simulation.truth.servicesOf(organization)
+})
+afterEach(() => simulation.stop())
+
+const host = 'https://mirror.example.com'
+const url = `${host}/webhooks/buildkite`
+
+function register(args: readonly string[] = [], settings: Record<string, string> = {}) {
+  const reach = { BUILDKITE_API_URL: api.url, BUILDKITE_API_TOKEN: demoToken.token }
+  return runCommand(['register', ...(args.includes('--url') ? [] : ['--url', host]), ...args], {
+    ...reach,
+    ...settings,
+  })
+}
+const writes = () => api.requests.filter(({ method }) => method !== 'GET').map(({ kind }) => kind)
+const only = () => {
+  const [service, ...others] = services.all
+  if (!service || others.length > 0) throw new Error(`There are ${services.all.length} services.`)
+  return service
+}
+
+describe('register', () => {
+  it('makes the webhook service with a secret of its own, which it prints once', async () => {
+    const { code, stdout, stderr } = await register()
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    const [service] = [only()]
+    expect(service).toMatchObject({
+      enabled: true,
+      scope: 'all',
+      branch_configuration: '',
+      provider: { id: 'webhook' },
+    })
+    expect(service.settings).toMatchObject({ url, token_mode: 'signature', events: [...mirroredEvents] })
+    const [, printed] = /^ {2}WEBHOOK_SECRET=([0-9a-f]{64})$/m.exec(stdout) ?? []
+    expect(printed).toBe(service.settings.token)
+    expect(stdout.split(service.settings.token)).toHaveLength(2)
+  })
+
+  it('uses WEBHOOK_SECRET where there is one, and never prints it', async () => {
+    const { code, stdout, stderr } = await register([], { WEBHOOK_SECRET: 'given-secret,older-secret' })
+    expect(code).toBe(0)
+    expect(only().settings.token).toBe('given-secret')
+    expect(stdout + stderr).not.toContain('secret')
+  })
+
+  it('changes nothing when it is run again, with the secret or without', async () => {
+    await register([], { WEBHOOK_SECRET: 'given-secret' })
+    const before = JSON.stringify(services.all)
+    api.forget()
+    for (const settings of [{ WEBHOOK_SECRET: 'newer,given-secret' }, {}]) {
+      const { code, stdout } = await register([], settings)
+      expect(code).toBe(0)
+      expect(stdout).toContain('nothing was changed')
+      expect(stdout).not.toContain('given-secret')
+    }
+    expect(writes()).toEqual([])
+    expect(JSON.stringify(services.all)).toBe(before)
+  })
+
+  it('corrects all that differs, and says what', async () => {
+    await register()
+    const service = only()
+    const token = service.settings.token
+    const [pipeline] = simulation.truth.pipelines
+    Object.assign(service, {
+      enabled: false,
+      scope: 'some_projects',
+      scope_uuids: [pipeline?.id],
+      branch_configuration: 'main',
+    })
+    Object.assign(service.settings, {
+      url: 'https://old.example.com/webhooks/buildkite',
+      token_mode: 'token',
+      events: ['ping', 'build.finished'],
+    })
+    const { code, stdout } = await register([], { WEBHOOK_SECRET: 'newer' })
+    expect(code).toBe(0)
+    for (const text of [
+      'old.example.com',
+      'added build.scheduled',
+      'branch filter: "main"',
+      'some_projects (1) became all',
+    ])
+      expect(stdout).toContain(text)
+    for (const text of ['token became signature', 'token: set to WEBHOOK_SECRET', 'enabled: it was disabled'])
+      expect(stdout).toContain(text)
+    expect(stdout).not.toContain(token)
+    expect(service).toMatchObject({ enabled: true, scope: 'all', scope_uuids: [], branch_configuration: '' })
+    expect(service.settings).toMatchObject({ url, token: 'newer', token_mode: 'signature' })
+    expect(new Set(service.settings.events)).toEqual(new Set(['ping', ...mirroredEvents]))
+    api.forget()
+    await register([], { WEBHOOK_SECRET: 'newer' })
+    expect(writes()).toEqual([])
+  })
+
+  it('limits the service to the pipelines that are named', async () => {
+    const { code } = await register(['--pipelines', 'monolith,mobile'])
+    expect(code).toBe(0)
+    const named = simulation.truth.pipelines.filter(({ slug }) => ['monolith', 'mobile'].includes(slug))
+    expect(only()).toMatchObject({ scope: 'some_projects', scope_uuids: named.map(({ id }) => id) })
+    const unknown = await register(['--pipelines', 'monolith,mobbile'])
+    expect(unknown).toMatchObject({ code: 2, stderr: expect.stringContaining('mobbile') })
+  })
+
+  it('only says what it would do when it is a dry run', async () => {
+    const { code, stdout } = await register(['--dry-run'])
+    expect(code).toBe(0)
+    expect(stdout).toContain('Would make')
+    expect(stdout).not.toContain('WEBHOOK_SECRET=')
+    expect(services.all).toEqual([])
+    expect(writes()).toEqual([])
+  })
+
+  it('speaks JSON', async () => {
+    const { stdout } = await register(['--json'])
+    expect(JSON.parse(stdout)).toMatchObject({
+      organizations: [{ organization: 'acme', outcome: 'create', done: true }],
+      webhook_secret: only().settings.token,
+    })
+  })
+
+  it.each([
+    [
+      'the token lacks the scope',
+      { scopes: demoToken.scopes.filter((scope) => !scope.includes('notification')) },
+      'lacks the scope',
+    ],
+    ['its user may not', { admin: false }, 'administrator'],
+  ])('says what to do by hand when %s', async (_why, change, reason) => {
+    api.tokens = [{ ...demoToken, ...change }]
+    const { code, stdout, stderr } = await register()
+    expect(code).toBe(1)
+    expect(stderr).toContain(reason)
+    for (const text of [url, 'agent.stopped', 'HMAC signature', 'WEBHOOK_SECRET', 'write_notification_services'])
+      expect(stdout).toContain(text)
+    expect(services.all).toEqual([])
+  })
+
+  it('says what Buildkite finds fault with, and repeats no secret', async () => {
+    const [first] = [await register().then(() => only())]
+    for (let i = 1; i < MOST_WEBHOOKS; i++) {
+      const copy = { ...first, id: `copy-${i}`, settings: { ...first.settings, url: `https://other.example.com/${i}` } }
+      services.add(copy)
+    }
+    const full = await register(['--new', '--url', 'https://second.example.com'], { WEBHOOK_SECRET: 'given-secret' })
+    expect(full).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('Validation Failed: base (too_many_webhooks)'),
+    })
+    api.beforeAnswer = ({ method }) =>
+      method === 'PATCH' ? { kind: 'status', status: 422, message: 'given-secret is no good' } : undefined
+    const refused = await register([], { WEBHOOK_SECRET: 'given-secret' })
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining('HTTP 422') })
+    expect(refused.stderr + refused.stdout).not.toContain('given-secret')
+  })
+
+  it('does not take over one of several that end alike, unless told which, and makes another when asked to', async () => {
+    await register()
+    await register(['--new', '--url', 'https://staging.example.com'])
+    expect(services.all.map(({ settings }) => new URL(settings.url).host)).toEqual([
+      'mirror.example.com',
+      'staging.example.com',
+    ])
+    const unsure = await register(['--url', 'https://third.example.com'])
+    expect(unsure).toMatchObject({ code: 1, stdout: expect.stringContaining('Several webhook services') })
+    expect((await register(['--url', 'https://staging.example.com/webhooks/buildkite/'])).stdout).toContain(
+      'nothing was changed',
+    )
+  })
+
+  it.each([
+    ['http://mirror.example.com', 'https://'],
+    ['https://user:password@mirror.example.com', 'holds a user'],
+    ['https://mirror.example.com/?token=1', 'holds a user'],
+    ['mirror', 'not a URL'],
+  ])('refuses --url %s', async (given, reason) => {
+    const { code, stderr } = await register(['--url', given])
+    expect(code).toBe(2)
+    expect(stderr).toContain(reason)
+    expect(stderr).not.toContain('password')
+  })
+
+  it('takes http for loopback, and a path before ours', async () => {
+    await register(['--url', 'http://127.0.0.1:8080'])
+    expect(only().settings.url).toBe('http://127.0.0.1:8080/webhooks/buildkite')
+    await register(['--url', 'https://example.com/mirror/'])
+    expect(only().settings.url).toBe('https://example.com/mirror/webhooks/buildkite')
+  })
+})

@@ -1,0 +1,113 @@
+import { sql } from 'drizzle-orm'
+import { inject } from 'vitest'
+import { mirroredEvents } from '../../src/buildkite/services.ts'
+import { openDatabase } from '../../src/database/connection.ts'
+import { demoToken } from '../../src/demo/api.ts'
+import type { Service, Services } from '../../src/demo/services.ts'
+import { openQueues } from '../../src/queue/queues.ts'
+import { openAccess } from '../../src/reconcile/access.ts'
+import type { DoctorConfig, Examination } from '../../src/reconcile/doctor/examine.ts'
+import { lookOnce } from '../../src/reconcile/doctor/rounds.ts'
+import { inScope, type ScopeConfig } from '../../src/scope.ts'
+import { type RedisServer, startRedisServer } from '../support/redis-server.ts'
+import { freeBudget, openScene, type Scene, silent } from './scene.ts'
+
+export const secret = 'the-secret-of-the-webhook'
+
+/** A set-up in which all is well, to plant faults in. */
+export interface DoctorStage {
+  readonly scene: Scene
+  /** None of the run's own, so that its settings may be spoilt; undefined where this run has no Redis. */
+  readonly redis: RedisServer | undefined
+  readonly services: Services
+  /** The webhook service as it should be. */
+  readonly service: Service
+  /** What the next look goes by. */
+  config: DoctorConfig & ScopeConfig
+  /** Buildkite's clock is so far ahead of ours, in milliseconds. */
+  skewMs: number
+  /** Postgres as the next look reaches it. */
+  databaseUrl: string
+  sql(text: string): Promise<void>
+  look(): Promise<Examination>
+  close(): Promise<void>
+}
+
+/** A Redis for stages; undefined where this run has none. */
+export const openDoctorRedis = async () => (inject('redisUrl') ? startRedisServer() : undefined)
+
+/** Sets the stage, with a Redis that outlives it. */
+export async function openDoctorStage(redis: RedisServer | undefined): Promise<DoctorStage> {
+  let stage: DoctorStage | undefined
+  const clock = { now: () => Date.now() + (stage?.skewMs ?? 0), pass: () => undefined }
+  const scene = await openScene({ clock, pipelines: 2 })
+  await scene.complete({ builds: 20, days: 3, jobs: 2 })
+  const { truth } = scene.simulation
+  const [organization] = truth.organizations
+  if (!organization) throw new Error('The simulation has no organization.')
+  const services = truth.servicesOf(organization)
+  await scene.source.client.services.create(organization.slug, {
+    url: 'https://mirror.example.com/webhooks/buildkite',
+    token: secret,
+    tokenMode: 'signature',
+    events: mirroredEvents,
+  })
+  const [service] = services.all
+  if (!service) throw new Error('No service was made.')
+  stage = {
+    scene,
+    redis,
+    services,
+    service,
+    config: {
+      apiTokens: [demoToken.token],
+      organizations: [],
+      pipelinesInclude: [],
+      pipelinesExclude: [],
+      webhookSecrets: [secret],
+      webhookAuth: 'signature',
+      webhookToleranceMs: 300_000,
+      databaseUrl: scene.url,
+      dataDir: '/nowhere',
+      redisUrl: redis?.url,
+    },
+    skewMs: 0,
+    databaseUrl: scene.url,
+    async sql(text) {
+      await scene.database.db.execute(sql.raw(text))
+    },
+    look() {
+      if (!stage) throw new Error('The stage is not open.')
+      return look(stage)
+    },
+    close: () => scene.close(),
+  }
+  // The migrations turn it off for their own database; a copy of one does not bring the setting along.
+  await stage.sql(`do $$ begin execute format('alter database %I set jit = off', current_database()); end $$`)
+  return stage
+}
+
+/** One look by a service started anew. */
+async function look({ scene, config, databaseUrl }: DoctorStage): Promise<Examination> {
+  const scope = inScope(config)
+  const reach = { ...config, apiUrl: scene.api.url, httpsProxy: undefined, noProxy: [] }
+  const client = { backoffMs: 1 }
+  const access = openAccess(reach, { budget: freeBudget, scope, log: silent, clock: Date.now, client })
+  const database = openDatabase(databaseUrl, { name: 'doctor test', connections: 2 })
+  const queues = await openQueues({ redisUrl: config.redisUrl, databaseUrl: scene.url }, silent)
+  try {
+    return await lookOnce({
+      config,
+      database,
+      queues,
+      access: config.apiTokens.length > 0 ? access : undefined,
+      scope,
+      log: silent,
+      clock: Date.now,
+    })
+  } finally {
+    await access.close()
+    await queues.close(2_000)
+    await database.close()
+  }
+}

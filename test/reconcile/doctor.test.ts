@@ -1,0 +1,358 @@
+import { Redis } from 'ioredis'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it, onTestFinished } from 'vitest'
+import { openDatabase } from '../../src/database/connection.ts'
+import { demoToken } from '../../src/demo/api.ts'
+import { judgeClock } from '../../src/reconcile/doctor/clock.ts'
+import { judgeDisk } from '../../src/reconcile/doctor/disk.ts'
+import { examinePostgres } from '../../src/reconcile/doctor/examine.ts'
+import { type Finding, findingNames } from '../../src/reconcile/doctor/finding.ts'
+import { judgeNamedPipelines } from '../../src/reconcile/doctor/pipelines.ts'
+import { judgePostgres } from '../../src/reconcile/doctor/postgres.ts'
+import { refreshPipelines } from '../../src/reconcile/pipelines.ts'
+import { DAY, HOUR, MINUTE } from '../../src/time.ts'
+import { asAdmin } from '../support/database.ts'
+import type { RedisServer } from '../support/redis-server.ts'
+import { type DoctorStage, openDoctorRedis, openDoctorStage, secret } from './doctor-stage.ts'
+
+let stage: DoctorStage
+let redis: RedisServer | undefined
+const faultsIn = (findings: readonly Finding[]) => findings.filter(({ result }) => result !== 'ok')
+/** Each fault as `name result`, without repetition. */
+const namesOf = (findings: readonly Finding[]) => [
+  ...new Set(faultsIn(findings).map(({ name, result }) => `${name} ${result}`)),
+]
+
+const ago = (ms: number) => `'${new Date(Date.now() - ms).toISOString()}'`
+const delivery = (status: string, receivedMs: number) =>
+  `insert into sync.deliveries (key, event, received_at, observed_at, status) values ('${status}', 'build.finished', ${ago(receivedMs)}, ${ago(receivedMs)}, '${status}')`
+const spoil = (change: Partial<DoctorStage['config']>) => {
+  stage.config = { ...stage.config, ...change }
+}
+const token = (change: Partial<typeof demoToken>) => {
+  stage.scene.api.tokens = [{ ...demoToken, ...change }]
+}
+const without = (...scopes: string[]) => demoToken.scopes.filter((scope) => !scopes.includes(scope))
+const redisSays = async (...command: [string, ...string[]]) => {
+  const client = new Redis(stage.redis?.url ?? '', { maxRetriesPerRequest: 1 })
+  try {
+    await client.call(...command)
+  } finally {
+    client.disconnect()
+  }
+}
+const ofDatabase = (what: string) =>
+  stage.sql(`do $$ begin execute format('alter database %I ${what}', current_database()); end $$`)
+
+/** A fault as it is planted, and all that the doctor is to find then. */
+interface Planted {
+  what: string
+  plant: () => unknown
+  finds: readonly string[]
+  needsRedis?: boolean
+}
+
+const planted: readonly Planted[] = [
+  { what: 'no token', plant: () => spoil({ apiTokens: [] }), finds: ['token_missing warning'] },
+  { what: 'a token revoked', plant: () => token({ token: 'another' }), finds: ['token_invalid failed'] },
+  { what: 'a token expired', plant: () => token({ expiresAt: Date.now() - 1 }), finds: ['token_invalid failed'] },
+  {
+    what: 'a token about to expire',
+    plant: () => token({ expiresAt: Date.now() + DAY }),
+    finds: ['token_expires_soon warning'],
+  },
+  {
+    what: 'a token without read_builds',
+    plant: () => token({ scopes: without('read_builds') }),
+    finds: ['scope_missing failed'],
+  },
+  {
+    what: 'a token used from an address that is not allowed',
+    plant: () => {
+      stage.scene.api.beforeAnswer = () => ({ kind: 'status', status: 403, message: 'Forbidden' })
+    },
+    finds: ['access_refused failed'],
+  },
+  {
+    what: 'an API that is down',
+    plant: () => {
+      stage.scene.api.beforeAnswer = () => ({ kind: 'html', status: 502 })
+    },
+    finds: ['api_unreachable failed'],
+  },
+  {
+    what: 'a token for another organization',
+    plant: () => token({ organizations: ['other'] }),
+    finds: ['organization_not_visible failed'],
+  },
+  {
+    what: 'an organization that is mistyped',
+    plant: () => spoil({ organizations: ['acme', 'amce'] }),
+    finds: ['organization_not_visible failed'],
+  },
+  {
+    what: 'a user who sees no pipeline',
+    plant: async () => {
+      const { simulation, deps, source } = stage.scene
+      for (const pipeline of simulation.truth.pipelines) simulation.truth.hidden.add(pipeline)
+      await refreshPipelines(deps, source)
+    },
+    finds: ['pipelines_hidden failed'],
+  },
+  {
+    what: 'a pipeline of which only webhooks tell',
+    plant: () =>
+      stage.sql(`update buildkite.pipelines set deleted_at = now(), deleted_reason = 'hidden' where slug = 'web-app'`),
+    finds: ['pipelines_hidden warning'],
+  },
+  {
+    what: 'a list of pipelines that wants none',
+    plant: () => spoil({ pipelinesExclude: ['*'] }),
+    finds: ['pipelines_unwanted failed'],
+  },
+  {
+    what: 'a clock that is 20 s behind',
+    plant: () => {
+      stage.skewMs = 20_000
+    },
+    finds: ['clock_skew warning'],
+  },
+  {
+    what: 'a clock that is a week behind',
+    plant: () => {
+      stage.skewMs = 7 * DAY
+    },
+    finds: ['api_unreachable failed', 'clock_skew failed'],
+  },
+  { what: 'no secret', plant: () => spoil({ webhookSecrets: [] }), finds: ['webhook_secret_missing warning'] },
+  {
+    what: 'a user who may not look at services',
+    plant: () => token({ admin: false }),
+    finds: ['webhook_unseen warning'],
+  },
+  {
+    what: 'no webhook service, though there is a secret',
+    plant: () => {
+      stage.service.settings.url = 'https://elsewhere.example.com/hook'
+      stage.service.settings.token = 'another'
+    },
+    finds: ['webhook_missing failed'],
+  },
+  {
+    what: 'a webhook service disabled',
+    plant: () => {
+      stage.service.enabled = false
+    },
+    finds: ['webhook_disabled failed'],
+  },
+  {
+    what: 'events not asked for',
+    plant: () => {
+      stage.service.settings.events = ['build.finished', 'job.finished']
+    },
+    finds: ['webhook_events_missing warning'],
+  },
+  {
+    what: 'a webhook service for one of two pipelines',
+    plant: () => {
+      stage.service.scope = 'some_projects'
+      stage.service.scope_uuids = stage.scene.simulation.truth.pipelines.slice(0, 1).map(({ id }) => id)
+    },
+    finds: ['webhook_pipelines_hidden warning'],
+  },
+  {
+    what: 'a webhook service for some teams',
+    plant: () => {
+      stage.service.scope = 'some_teams'
+    },
+    finds: ['webhook_pipelines_hidden warning'],
+  },
+  {
+    what: 'a branch filter',
+    plant: () => {
+      stage.service.branch_configuration = 'main'
+    },
+    finds: ['webhook_branch_filter warning'],
+  },
+  {
+    what: 'a service that sends its token in the clear',
+    plant: () => {
+      stage.service.settings.token_mode = 'token'
+    },
+    finds: ['webhook_token_mode failed'],
+  },
+  {
+    what: 'a service with another token',
+    plant: () => {
+      stage.service.settings.token = 'rotated'
+    },
+    finds: ['webhook_secret_differs failed'],
+  },
+  {
+    what: 'no webhook for hours, though builds were created',
+    plant: async () => {
+      await stage.sql(`update buildkite.organizations set first_seen_at = ${ago(3 * HOUR)}`)
+      await stage.sql(`update buildkite.builds set created_at = ${ago(HOUR)}`)
+    },
+    finds: ['webhook_silence warning'],
+  },
+  {
+    what: 'a Redis that evicts',
+    plant: () => redisSays('config', 'set', 'maxmemory-policy', 'allkeys-lru'),
+    finds: ['redis_eviction warning'],
+    needsRedis: true,
+  },
+  {
+    what: 'a Redis without persistence',
+    plant: () => redisSays('config', 'set', 'appendonly', 'no'),
+    finds: ['redis_persistence warning'],
+    needsRedis: true,
+  },
+  {
+    what: 'a Redis that is gone',
+    plant: () => stage.redis?.kill(),
+    finds: ['queue_unreachable failed'],
+    needsRedis: true,
+  },
+  { what: 'jit', plant: () => ofDatabase('set jit = on'), finds: ['postgres_jit warning'] },
+  {
+    what: 'a Postgres that takes no writes',
+    plant: () => ofDatabase('set default_transaction_read_only = on'),
+    finds: ['postgres_read_only failed'],
+  },
+  {
+    what: 'a schema that lacks a migration',
+    plant: () =>
+      stage.sql(
+        'delete from drizzle.__drizzle_migrations where id = (select max(id) from drizzle.__drizzle_migrations)',
+      ),
+    finds: ['migrations_pending warning'],
+  },
+  {
+    what: 'a webhook that waits for a worker',
+    plant: () => stage.sql(delivery('pending', HOUR)),
+    finds: ['delivery_lag failed'],
+  },
+  {
+    what: 'a webhook that could not be applied',
+    plant: () => stage.sql(delivery('failed', MINUTE)),
+    finds: ['deliveries_failed warning'],
+  },
+  {
+    what: 'an organization that was not verified for hours',
+    plant: () => stage.sql(`update sync.watermarks set watermark = ${ago(3 * HOUR)}`),
+    finds: ['watermark_lag warning'],
+  },
+]
+
+describe('the doctor', () => {
+  beforeAll(async () => {
+    redis = await openDoctorRedis()
+  })
+  afterAll(() => redis?.stop())
+  beforeEach(async () => {
+    stage = await openDoctorStage(redis)
+  })
+  afterEach(() => stage.close())
+
+  it('finds nothing where all is well, and tells no secret', async () => {
+    const { findings, unseen } = await stage.look()
+    expect(faultsIn(findings)).toEqual([])
+    expect(unseen).toEqual([])
+    expect(findings.length).toBeGreaterThan(20)
+    expect(findings.map(({ name }) => name)).toContain('webhook_secret_differs')
+    expect(JSON.stringify(findings)).not.toContain(secret)
+    expect(JSON.stringify(findings)).not.toContain(demoToken.token)
+  })
+
+  it.each(planted)('finds $what', async ({ plant, finds, needsRedis }) => {
+    if (needsRedis && !inject('redisUrl')) return expect(stage.redis).toBeUndefined() // the run began by saying so
+    if (needsRedis) onTestFinished(() => redis?.start())
+    await plant()
+    const { findings } = await stage.look()
+    expect(namesOf(findings)).toEqual(finds)
+    for (const { detail, remedy } of faultsIn(findings)) {
+      expect(detail.length).toBeGreaterThan(10)
+      expect(remedy?.length).toBeGreaterThan(10)
+    }
+    expect(JSON.stringify(findings)).not.toContain(secret)
+  })
+
+  it('finds a role that may open too few connections', async () => {
+    const role = `bkm_few_${process.pid}`
+    await asAdmin(async (sql) => {
+      await sql.unsafe(`drop role if exists ${role}`)
+      await sql.unsafe(`create role ${role} login password 'few' connection limit 5 in role pg_read_all_data`)
+    })
+    try {
+      const url = new URL(stage.scene.url)
+      url.username = role
+      url.password = 'few'
+      stage.databaseUrl = url.href
+      await stage.sql(`grant select on all tables in schema drizzle to ${role}`)
+      expect(namesOf((await stage.look()).findings)).toEqual(['postgres_connections warning'])
+    } finally {
+      await stage.sql(`drop owned by ${role}`)
+      await asAdmin((sql) => sql.unsafe(`drop role ${role}`))
+    }
+  })
+
+  it('finds a Postgres that is gone', async () => {
+    const database = openDatabase('postgres://nobody@127.0.0.1:1/nothing', { name: 'doctor test' })
+    try {
+      expect(namesOf(await examinePostgres(database, stage.config, Date.now()))).toEqual([
+        'postgres_unreachable failed',
+      ])
+    } finally {
+      await database.close()
+    }
+  })
+
+  it('does without the right to look at services', async () => {
+    token({ scopes: without('read_notification_services', 'write_notification_services') })
+    const { findings } = await stage.look()
+    expect(faultsIn(findings)).toEqual([])
+    expect(findings.find(({ name }) => name === 'webhook_unseen')?.detail).toContain('read_notification_services')
+  })
+
+  it('asks Buildkite for no more than one request an organization, besides what the tokens see', async () => {
+    stage.scene.api.forget()
+    await stage.look()
+    expect(stage.scene.api.requests.map(({ kind }) => kind)).toEqual(['access-token', 'organizations', 'services'])
+  })
+})
+
+describe('judgements', () => {
+  const facts = { version: 150_020, readOnly: false, jit: false, connections: 97, databaseBytes: 1e9 }
+  const gib = 1024 ** 3
+
+  it('find a Postgres that is too old, and few connections only where the queue needs them too', () => {
+    expect(namesOf(judgePostgres({ ...facts, version: 130_011 }, false))).toEqual(['postgres_version failed'])
+    expect(namesOf(judgePostgres({ ...facts, connections: 20 }, false))).toEqual([])
+    expect(namesOf(judgePostgres({ ...facts, connections: 20 }, true))).toEqual(['postgres_connections warning'])
+  })
+
+  it('find a disk that fills up', () => {
+    const free = (freeBytes: number) => namesOf(judgeDisk(20 * gib, { freeBytes, folder: './data' }))
+    expect(free(10 * gib)).toEqual([])
+    expect(free(2 * gib)).toEqual(['disk_space warning'])
+    expect(free(gib / 10)).toEqual(['disk_space failed'])
+  })
+
+  it('call clocks apart only by what the whole seconds of a header prove', () => {
+    expect(namesOf(judgeClock({ low: -900, high: 999 }, 5 * MINUTE))).toEqual([])
+    expect(namesOf(judgeClock({ low: -31_000, high: -30_000 }, 5 * MINUTE))).toEqual(['clock_skew warning'])
+    expect(namesOf(judgeClock({ low: 10 * MINUTE, high: 11 * MINUTE }, 5 * MINUTE))).toEqual(['clock_skew failed'])
+  })
+
+  it('find a pipeline that is named and not there', () => {
+    const seen = [{ id: '1', slug: 'shop', archived: false }]
+    expect(namesOf(judgeNamedPipelines(['shop', 'web-*'], seen))).toEqual([])
+    expect(namesOf(judgeNamedPipelines(['shopp'], seen))).toEqual(['pipelines_hidden warning'])
+  })
+})
+
+it('a fault of each name is planted', () => {
+  const judged = ['postgres_unreachable', 'postgres_version', 'postgres_connections', 'disk_space']
+  const found = new Set([...planted.flatMap(({ finds }) => finds.map((one) => one.split(' ')[0])), ...judged])
+  expect(Object.keys(findingNames).filter((name) => !found.has(name))).toEqual([])
+})
