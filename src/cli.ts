@@ -5,6 +5,7 @@ import { check } from './commands/check.ts'
 import { type Command, commandHelp, generalHelp, type Io, parseOptions } from './commands/command.ts'
 import { demo } from './commands/demo.ts'
 import { migrate } from './commands/migrate.ts'
+import { move } from './commands/move.ts'
 import { reconcile } from './commands/reconcile.ts'
 import { replay } from './commands/replay.ts'
 import { serve } from './commands/serve.ts'
@@ -13,7 +14,7 @@ import { verify } from './commands/verify.ts'
 import { readEnvironment } from './config.ts'
 import { BuildkiteError, ConfigError, messageOf, StoreError } from './errors.ts'
 
-const commands: readonly Command[] = [serve, check, backfill, reconcile, verify, replay, status, migrate, demo]
+const commands: readonly Command[] = [serve, check, backfill, reconcile, verify, replay, status, migrate, move, demo]
 
 async function main(args: readonly string[], io: Io): Promise<number> {
   const [name, ...rest] = args

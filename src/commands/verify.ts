@@ -34,7 +34,7 @@ export const verify: Command = {
       const span = wholeSpan(given, context)
       const reports: VerifyReport[] = []
       for (const source of context.sources) {
-        const bar = new ProgressBar(values.json ? io.stderr : io.stdout, source.slug)
+        const bar = new ProgressBar(values.json ? io.stderr : io.stdout, source.slug, io.env)
         const onProgress = ({ builds, requests }: { builds: number; requests: number }) =>
           bar.show({ done: builds, expected: sample, requests, rateLeft: undefined })
         const asked = { span, pipeline, sample, heal, priority: 'absent', onProgress, signal: stop.signal } as const

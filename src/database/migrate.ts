@@ -21,7 +21,12 @@ const folder = fileURLToPath(new URL('../../drizzle', import.meta.url))
  */
 export async function migrate(url: string, log?: Log): Promise<void> {
   const known = knownMigrations()
-  const applied = await withClient(url, 'migrate the database', (client) => applyMissing(client, known))
+  const applied = await withClient(url, 'migrate the database', async (client) => {
+    await client.query('begin')
+    const count = await applyMissing(client, known)
+    await client.query('commit')
+    return count
+  })
   if (applied > 0) log?.info({ migrations: applied }, 'The database schema was brought up to date.')
 }
 
@@ -40,16 +45,19 @@ async function withClient<T>(url: string, doing: string, work: (client: pg.Clien
   }
 }
 
-/** In one transaction, which an error leaves to the closing of the connection to undo. Returns how many were missing. */
+/** Brings the database to the schema of this code within the transaction that is open on `client`. Throws the driver's errors. */
+export async function applyMigrations(client: pg.Client): Promise<void> {
+  await applyMissing(client, knownMigrations())
+}
+
+/** In an open transaction, which an error leaves to the closing of the connection to undo. Returns how many were missing. */
 async function applyMissing(client: pg.Client, known: readonly MigrationMeta[]): Promise<number> {
-  await client.query('begin')
   // A migration may rewrite a large table, and replicas wait here for the one that does.
   await client.query(`select set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true)`)
   await client.query(`select pg_advisory_xact_lock(hashtextextended('buildkite-mirror migrate', 0))`)
   await createJournal(client)
   const missing = missingMigrations(known, await appliedMigrations(client), await migrationsNeeded(client))
   for (const migration of missing) await applyMigration(client, migration)
-  await client.query('commit')
   return missing.length
 }
 
@@ -60,13 +68,17 @@ async function applyMissing(client: pg.Client, known: readonly MigrationMeta[]):
  */
 export async function countMissing(url: string): Promise<number> {
   return withClient(url, 'read which migrations were applied', async (client) => {
-    const journal = await hasTable(client, 'drizzle.__drizzle_migrations')
-    return missingMigrations(
-      knownMigrations(),
-      journal ? await appliedMigrations(client) : [],
-      await migrationsNeeded(client),
-    ).length
+    const applied = await appliedMigrations(client)
+    return missingMigrations(knownMigrations(), applied, await migrationsNeeded(client)).length
   })
+}
+
+/** How the schema behind `client` differs from this code's: migrations that it lacks, and those that we do not know. */
+export async function schemaState(client: pg.Client): Promise<{ missing: number; unknown: number }> {
+  const applied = await appliedMigrations(client)
+  const known = new Set(knownMigrations().map(({ hash }) => hash))
+  const unknown = applied.filter((hash) => !known.has(hash)).length
+  return { missing: known.size - (applied.length - unknown), unknown }
 }
 
 /** How many migrations the database still lacks: 0 when the schema is as the code expects. @throws StoreError */
@@ -85,7 +97,9 @@ export async function pendingMigrations(db: Db): Promise<number> {
   }
 }
 
+/** Their hashes; none in a database that never was migrated. */
 async function appliedMigrations(client: pg.Client): Promise<string[]> {
+  if (!(await hasTable(client, 'drizzle.__drizzle_migrations'))) return []
   const { rows } = await client.query<{ hash: string }>('select hash from drizzle.__drizzle_migrations')
   return rows.map((row) => row.hash)
 }
