@@ -1,6 +1,7 @@
 import postgres from 'postgres'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { demoToken } from '../../src/demo/api.ts'
+import { realClock } from '../../src/demo/random.ts'
 import { createSimulation, type Simulation } from '../../src/demo/simulation.ts'
 import type { Webhooks } from '../../src/demo/webhooks.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -40,7 +41,7 @@ describe.each(testQueueBackends())('an upgrade one process at a time, the queue 
     if (backend === 'redis') redis = await startRedisServer()
     test = await createTestDatabase({ empty: true })
     sql = postgres(test.url, { max: 2, onnotice: () => {} })
-    simulation = createSimulation({ seed: 41, stepMs: [1, 5] })
+    simulation = createSimulation({ seed: 41, clock: realClock })
     const api = await simulation.startApi()
     simulation.writeHistory({ builds: 150, days: 10 })
     settings = {
@@ -49,7 +50,6 @@ describe.each(testQueueBackends())('an upgrade one process at a time, the queue 
       BUILDKITE_API_URL: api.url,
       BUILDKITE_API_TOKEN: demoToken.token,
       WEBHOOK_SECRET: secret,
-      WEBHOOK_TOLERANCE: '1d',
       RECONCILE_INTERVAL: '1s',
       API_BUDGET_SHARE: '1',
       AUTO_MIGRATE: 'false',
