@@ -2,6 +2,7 @@ import { readConfig } from '../config.ts'
 import { createLog } from '../log.ts'
 import type { Command } from './command.ts'
 import { withDatabase } from './stores.ts'
+import { whileWaiting } from './terminal.ts'
 
 export const migrate: Command = {
   name: 'migrate',
@@ -12,7 +13,8 @@ export const migrate: Command = {
   options: {},
   async run(_values, io) {
     const config = { ...readConfig(io.env), autoMigrate: true }
-    await withDatabase(config, createLog(config.logLevel), 'migrate', async () => {})
+    const work = withDatabase(config, createLog(config.logLevel), 'migrate', async () => {})
+    await whileWaiting(io.stderr, io.env, 'migrating', work)
     io.stdout.write('The database has the schema of this version.\n')
     return 0
   },
