@@ -62,8 +62,8 @@ function placesOf({ to }: Values, { env }: Io): { from: string; to: string } {
 }
 
 function show(bar: ProgressBar, { doing, table: name, rows, expected }: MoveProgress): void {
-  if (doing === 'copy') bar.show({ done: rows, expected, unit: `rows of ${name}` })
-  else bar.note(doing === 'compare' ? `comparing ${name} …` : 'committing …')
+  if (doing === 'copy' && rows > 0) bar.show({ done: rows, expected, unit: `rows of ${name}` })
+  else bar.note(doing === 'commit' ? 'committing …' : `${doing === 'copy' ? 'copying' : 'comparing'} ${name} …`)
 }
 
 function print({ tables, leftOut }: MoveReport, from: string, io: Io): void {
