@@ -1,4 +1,4 @@
-import { readConfig } from '../config.ts'
+import { type Config, readConfig } from '../config.ts'
 import { hasEmbedded, startEmbedded } from '../database/embedded.ts'
 import { type MoveProgress, type MoveReport, moveDatabase } from '../database/move.ts'
 import { ConfigError } from '../errors.ts'
@@ -48,8 +48,7 @@ export const move: Command = {
 
 /** @throws ConfigError when there is nothing to move, or nowhere to move it. */
 function placesOf({ to }: Values, { env }: Io): { from: string; to: string } {
-  // Read as DATABASE_URL, so that a wrong --to is refused in the same words.
-  const config = readConfig(typeof to === 'string' ? { ...env, DATABASE_URL: to } : env)
+  const config = typeof to === 'string' ? readWith(to, env) : readConfig(env)
   if (!config.databaseUrl) {
     throw new ConfigError('Say where to: --to postgres://user:password@host:5432/name, or set DATABASE_URL.')
   }
@@ -59,6 +58,16 @@ function placesOf({ to }: Values, { env }: Io): { from: string; to: string } {
     )
   }
   return { from: config.dataDir, to: config.databaseUrl }
+}
+
+/** Reads `--to` as if it were DATABASE_URL, and refuses a wrong one in the same words. */
+function readWith(to: string, env: Io['env']): Config {
+  try {
+    return readConfig({ ...env, DATABASE_URL: to })
+  } catch (error) {
+    if (error instanceof ConfigError) throw new ConfigError(error.message.replace(/^DATABASE_URL /m, '--to '))
+    throw error
+  }
 }
 
 function show(bar: ProgressBar, { doing, table: name, rows, expected }: MoveProgress): void {

@@ -76,6 +76,11 @@ describe('what is typed wrong', () => {
       'verify has no option --org. Did you mean --organization? See buildkite-mirror verify --help.',
     ],
     [['status', '--zzz'], 'status has no option --zzz. See buildkite-mirror status --help.'],
+    [
+      ['move', '--to', 'mysql://u:hunter2@x'],
+      '--to is not a postgres: or postgresql: URL. Write it like postgres://user:password@host:5432/buildkite.',
+    ],
+    [['move'], 'Say where to: --to postgres://user:password@host:5432/name, or set DATABASE_URL.'],
     [['status', 'now'], 'Unexpected argument "now". See buildkite-mirror status --help.'],
   ])('%j is answered with the remedy and exit code 2', async (args, answer) => {
     const { code, stdout, stderr } = await runCommand(args, {})
