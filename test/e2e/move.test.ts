@@ -89,7 +89,7 @@ it('from the embedded PostgreSQL to one of your own keeps everything, and what w
   const counters = ['scheduled_builds', 'running_builds', 'scheduled_jobs', 'running_jobs', 'waiting_jobs']
   const columns = { pipelines: counters.map((name) => `${name}_count`) }
   expect(await differences(target.url, simulation.truth, { columns })).toEqual([])
-}, 180_000)
+}, 300_000)
 
 async function embeddedFingerprints(): Promise<Record<string, string>> {
   const embedded = await startEmbedded(folder, createLog('silent'))

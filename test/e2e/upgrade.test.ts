@@ -178,7 +178,7 @@ describe.each(testQueueBackends())('an upgrade one process at a time, the queue 
     const columns = { pipelines: counters.map((name) => `${name}_count`) }
     expect(await differences(test.url, simulation.truth, { columns })).toEqual([])
     for (const one of processes) expect(one.output()).not.toMatch(/deadlock|unhandled|"level":"(error|fatal)"/i)
-  }, 240_000)
+  }, 360_000)
 
   async function pending(): Promise<number> {
     return (await sql`select 1 from sync.deliveries where status = 'pending' limit 1`).length

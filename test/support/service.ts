@@ -63,7 +63,7 @@ export async function startService(
       const response = await fetch(`${service.publicUrl}/health/ready`).catch(() => undefined)
       return response?.status === 200
     }
-    await until(answersReady, 'the service becomes ready', 30_000).catch((error: unknown) => {
+    await until(answersReady, 'the service becomes ready', 60_000).catch((error: unknown) => {
       child.kill('SIGKILL')
       throw new Error(`The service did not become ready:\n${output}`, { cause: error })
     })
