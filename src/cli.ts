@@ -2,19 +2,22 @@
 import { readFileSync } from 'node:fs'
 import { backfill } from './commands/backfill.ts'
 import { check } from './commands/check.ts'
-import { type Command, commandHelp, generalHelp, type Io, parseOptions } from './commands/command.ts'
+import { type Command, commandHelp, findCommand, generalHelp, type Io, parseOptions } from './commands/command.ts'
+import { completionOf } from './commands/completion.ts'
 import { demo } from './commands/demo.ts'
 import { migrate } from './commands/migrate.ts'
+import { move } from './commands/move.ts'
 import { reconcile } from './commands/reconcile.ts'
 import { register } from './commands/register.ts'
 import { replay } from './commands/replay.ts'
 import { serve } from './commands/serve.ts'
 import { status } from './commands/status.ts'
+import { paintFor } from './commands/terminal.ts'
 import { verify } from './commands/verify.ts'
 import { readEnvironment } from './config.ts'
 import { BuildkiteError, ConfigError, messageOf, StoreError } from './errors.ts'
 
-const commands: readonly Command[] = [
+const listed: readonly Command[] = [
   serve,
   check,
   register,
@@ -24,23 +27,24 @@ const commands: readonly Command[] = [
   replay,
   status,
   migrate,
+  move,
   demo,
 ]
+const commands: readonly Command[] = [...listed, completionOf(listed)]
 
 async function main(args: readonly string[], io: Io): Promise<number> {
   const [name, ...rest] = args
   if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
-    io.stdout.write(generalHelp(commands, version()))
+    io.stdout.write(generalHelp(commands, version(), paintFor(io.stdout, io.env)))
     return name === undefined ? 2 : 0
   }
   if (name === '--version' || name === '-v') {
     io.stdout.write(`${version()}\n`)
     return 0
   }
-  const command = commands.find((candidate) => candidate.name === name)
-  if (!command) throw new ConfigError(`There is no command "${name}". See buildkite-mirror --help.`)
+  const command = findCommand(commands, name)
   if (rest.includes('--help') || rest.includes('-h')) {
-    io.stdout.write(commandHelp(command))
+    io.stdout.write(commandHelp(command, paintFor(io.stdout, io.env)))
     return 0
   }
   return command.run(parseOptions(command, rest), io)
@@ -68,13 +72,13 @@ function written(stream: NodeJS.WriteStream): Promise<void> {
   })
 }
 
+const io = { env: readEnvironment(), stdout: process.stdout, stderr: process.stderr }
 try {
-  const io = { env: readEnvironment(), stdout: process.stdout, stderr: process.stderr }
   // Whatever a library left open must not keep a finished command alive.
   const code = await main(process.argv.slice(2), io)
   await written(process.stdout)
   process.exit(code)
 } catch (error) {
-  process.stderr.write(`${explain(error)}\n`)
+  process.stderr.write(`${paintFor(io.stderr, io.env).red(explain(error))}\n`)
   process.exit(error instanceof ConfigError ? 2 : 1)
 }

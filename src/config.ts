@@ -171,6 +171,7 @@ const environment = z.object({
   STORE_ANNOTATIONS: flag(false),
   STORE_ARTIFACTS: flag(false),
   ROLES: roles,
+  AUTO_MIGRATE: flag(true),
   LOG_LEVEL: oneOf(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], 'info'),
   OTEL_EXPORTER_OTLP_ENDPOINT: url(['http:', 'https:'], 'http://collector:4318').optional(),
 })
@@ -235,6 +236,12 @@ export const settings: readonly (Setting & { name: keyof z.input<typeof environm
     default: 'false',
   },
   { name: 'ROLES', about: 'What this process does: any of web, worker, reconciler', default: 'web,worker,reconciler' },
+  {
+    name: 'AUTO_MIGRATE',
+    about:
+      "Bring the database to this version's schema at start; with false nothing but the command migrate does, and what needs the new schema waits for it",
+    default: 'true',
+  },
   { name: 'LOG_LEVEL', about: 'trace, debug, info, warn, error, fatal or silent', default: 'info' },
   {
     name: 'OTEL_EXPORTER_OTLP_ENDPOINT',
@@ -278,6 +285,8 @@ export interface Config {
   readonly storeAnnotations: boolean
   readonly storeArtifacts: boolean
   readonly roles: ReadonlySet<Role>
+  /** Whether the service and the commands migrate the database by themselves. */
+  readonly autoMigrate: boolean
   readonly logLevel: string
 }
 
@@ -332,6 +341,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     storeAnnotations: value.STORE_ANNOTATIONS,
     storeArtifacts: value.STORE_ARTIFACTS,
     roles: value.ROLES,
+    autoMigrate: value.AUTO_MIGRATE,
     logLevel: value.LOG_LEVEL,
   })
 }

@@ -37,6 +37,7 @@ const libraries: Record<string, readonly string[]> = {
   bullmq: ['queue'],
   ioredis: ['queue'],
   pg: ['database', 'queue'],
+  'pg-copy-streams': ['database'],
   fastify: ['http', 'webhooks/receive.ts', 'commands/serve.ts'],
   '@fastify/rate-limit': ['http', 'webhooks/receive.ts'],
   'prom-client': ['http'],

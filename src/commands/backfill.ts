@@ -29,7 +29,7 @@ export const backfill: Command = {
       const results: BackfillProgress[] = []
       for (const source of context.sources) {
         if (stop.signal.aborted) break
-        const bar = new ProgressBar(values.json ? io.stderr : io.stdout, source.slug)
+        const bar = new ProgressBar(values.json ? io.stderr : io.stdout, source.slug, io.env)
         await refreshPipelines(context.deps, source)
         const show = (progress: BackfillProgress) =>
           bar.show({

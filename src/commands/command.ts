@@ -1,6 +1,8 @@
 import { parseArgs } from 'node:util'
 import { settings } from '../config.ts'
 import { ConfigError } from '../errors.ts'
+import { nearest } from './nearest.ts'
+import type { Paint } from './terminal.ts'
 
 /** One `--option` of a command. */
 export interface Option {
@@ -26,6 +28,8 @@ export interface Command {
   /** A paragraph for `<command> --help`. */
   readonly about: string
   readonly options: Readonly<Record<string, Option>>
+  /** The one word that it takes beside options; given as `values.argument`. */
+  readonly argument?: { readonly name: string; readonly values: readonly string[] }
   /** @returns the exit code: 0 success, 1 failure. @throws ConfigError for exit code 2. */
   run(values: Values, io: Io): Promise<number>
 }
@@ -40,14 +44,43 @@ export function parseOptions(command: Command, args: readonly string[]): Values 
         { type: value ? 'string' : 'boolean' } as const,
       ]),
     )
+    const unknown = unknownOption(command, args)
+    if (unknown) throw new ConfigError(`${unknown} ${help}`)
     const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true })
-    if (positionals[0] !== undefined) throw new ConfigError(`Unexpected argument "${positionals[0]}". ${help}`)
-    return values
+    const [argument, extra] = command.argument ? positionals : [undefined, positionals[0]]
+    if (extra !== undefined) throw new ConfigError(`Unexpected argument "${extra}". ${help}`)
+    return argument === undefined ? values : { ...values, argument }
   } catch (error) {
     if (error instanceof ConfigError) throw error
     const fault = error instanceof Error ? error.message.split('. To specify')[0] : String(error)
     throw new ConfigError(`${fault?.replace(/\.?$/, '.')} ${help}`)
   }
+}
+
+/** The sentence about an option that the command does not have, naming the one that was probably meant. */
+function unknownOption(command: Command, args: readonly string[]): string | undefined {
+  const known = Object.keys(command.options)
+  const given = args.slice(0, args.includes('--') ? args.indexOf('--') : undefined)
+  const wrong = given
+    .filter((_, index) => !command.options[given[index - 1]?.slice(2) ?? '']?.value)
+    .map((word) => /^--([^=]+)/.exec(word)?.[1])
+    .find((name) => name !== undefined && !known.includes(name))
+  if (wrong === undefined) return undefined
+  const meant = nearest(wrong, known)
+  return `${command.name} has no option --${wrong}.${meant ? ` Did you mean --${meant}?` : ''}`
+}
+
+/** Finds a command by its name. @throws ConfigError naming the one that was probably meant. */
+export function findCommand(commands: readonly Command[], name: string): Command {
+  const found = commands.find((candidate) => candidate.name === name)
+  if (found) return found
+  const meant = nearest(
+    name,
+    commands.map((command) => command.name),
+  )
+  throw new ConfigError(
+    `There is no command "${name}".${meant ? ` Did you mean ${meant}?` : ''} See buildkite-mirror --help.`,
+  )
 }
 
 /** Text option as a day or a moment. @throws ConfigError when it is neither. */
@@ -71,41 +104,42 @@ export function givenSpan(values: Values): { from: Date | undefined; to: Date | 
 }
 
 /** The text of `buildkite-mirror --help`. */
-export function generalHelp(commands: readonly Command[], version: string): string {
+export function generalHelp(commands: readonly Command[], version: string, paint: Paint): string {
   const width = Math.max(...commands.map(({ name }) => name.length))
   const nameWidth = Math.max(...settings.map(({ name }) => name.length))
   return [
-    `buildkite-mirror ${version}: an exact, live mirror of your Buildkite history in your own Postgres.`,
+    `${paint.bold(`buildkite-mirror ${version}`)}: an exact, live mirror of your Buildkite history in your own Postgres.`,
     '',
     'Usage: buildkite-mirror <command> [options]',
     '',
-    'Commands:',
-    ...commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`),
+    paint.bold('Commands:'),
+    ...commands.map(({ name, summary }) => `  ${paint.cyan(name.padEnd(width))}  ${summary}`),
     '',
     'buildkite-mirror <command> --help tells more of each. Exit codes: 0 success, 1 failure, 2 bad usage or configuration.',
     '',
-    'Settings (environment variables, or a .env file in the working directory):',
+    paint.bold('Settings (environment variables, or a .env file in the working directory):'),
     ...settings.flatMap(({ name, about, default: fallback }) => [
-      `  ${name.padEnd(nameWidth)}  ${about}`,
-      `  ${''.padEnd(nameWidth)}  default: ${fallback}`,
+      `  ${paint.cyan(name.padEnd(nameWidth))}  ${about}`,
+      paint.dim(`  ${''.padEnd(nameWidth)}  default: ${fallback}`),
     ]),
     '',
   ].join('\n')
 }
 
 /** The text of `buildkite-mirror <command> --help`. */
-export function commandHelp(command: Command): string {
+export function commandHelp(command: Command, paint: Paint): string {
   const options = Object.entries({ ...command.options, help: { about: 'Show this.' } as Option }).map(
     ([name, { value, about }]) => [`--${name}${value ? ` ${value}` : ''}`, about] as const,
   )
   const width = Math.max(...options.map(([left]) => left.length))
+  const argument = command.argument ? ` ${command.argument.name}` : ''
   return [
-    `Usage: buildkite-mirror ${command.name} [options]`,
+    `${paint.bold('Usage:')} buildkite-mirror ${command.name}${argument} [options]`,
     '',
     command.about,
     '',
-    'Options:',
-    ...options.map(([left, about]) => `  ${left.padEnd(width)}  ${about}`),
+    paint.bold('Options:'),
+    ...options.map(([left, about]) => `  ${paint.cyan(left.padEnd(width))}  ${about}`),
     '',
     'Settings are read from the environment; buildkite-mirror --help lists them.',
     '',

@@ -1,7 +1,7 @@
 import type { WebhookStats } from '../demo/webhooks.ts'
 import { formatDuration } from '../time.ts'
 import type { Comparison } from './demo-comparison.ts'
-import { count } from './terminal.ts'
+import { count, type Environment, isLive } from './terminal.ts'
 
 /** All that the demo shows at one moment. */
 export interface Sight {
@@ -79,15 +79,17 @@ export function plainLine(sight: Sight): string {
 /** Draws pictures over each other on a terminal, and a line every few seconds elsewhere. */
 export class Screen {
   readonly #out: NodeJS.WriteStream
+  readonly #live: boolean
   #height = 0
   #lastLine = Number.NEGATIVE_INFINITY
 
-  constructor(out: NodeJS.WriteStream) {
+  constructor(out: NodeJS.WriteStream, env: Environment) {
     this.#out = out
+    this.#live = isLive(out, env)
   }
 
   show(sight: Sight, last = false): void {
-    if (!this.#out.isTTY) {
+    if (!this.#live) {
       if (!last && sight.elapsedMs - this.#lastLine < 5_000) return
       this.#lastLine = sight.elapsedMs
       this.#out.write(`${plainLine(sight)}\n`)

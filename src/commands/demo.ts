@@ -175,7 +175,7 @@ async function watch(watching: Watching): Promise<number> {
   const stopLive = simulation.live()
 
   const database = openDatabase(watching.url, { name: 'buildkite-mirror demo', connections: 2 })
-  const screen = new Screen(io.stdout)
+  const screen = new Screen(io.stdout, io.env)
   let death: string | undefined
   void service.died.then((how) => {
     death = how

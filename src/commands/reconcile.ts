@@ -3,7 +3,7 @@ import { type CycleReport, reconcileOnce } from '../reconcile/cycle.ts'
 import { refreshPipelines } from '../reconcile/pipelines.ts'
 import type { Command } from './command.ts'
 import { withSources } from './sources.ts'
-import { count, table } from './terminal.ts'
+import { count, type Paint, paintFor, table, whileWaiting } from './terminal.ts'
 
 export const reconcile: Command = {
   name: 'reconcile',
@@ -19,19 +19,19 @@ export const reconcile: Command = {
     withSources(values, io, 'reconcile', async ({ deps, sources }) => {
       const reports: CycleReport[] = []
       for (const source of sources) {
-        await refreshPipelines(deps, source)
-        const report = await reconcileOnce(deps, source)
+        const cycle = refreshPipelines(deps, source).then(() => reconcileOnce(deps, source))
+        const report = await whileWaiting(io.stderr, io.env, `${source.slug}: reading what changed`, cycle)
         if (report) reports.push(report)
         else io.stderr.write(`${source.slug}: a cycle is running already, in the service or another command.\n`)
       }
       await refreshRollups(deps.db)
       if (values.json) io.stdout.write(`${JSON.stringify(reports, null, 2)}\n`)
-      else if (reports.length > 0) io.stdout.write(`${describe(reports)}\n`)
+      else if (reports.length > 0) io.stdout.write(`${describe(reports, paintFor(io.stdout, io.env))}\n`)
       return reports.length === sources.length ? 0 : 1
     }),
 }
 
-function describe(reports: readonly CycleReport[]): string {
+function describe(reports: readonly CycleReport[], paint: Paint): string {
   const header = [
     'organization',
     'verified up to',
@@ -52,5 +52,5 @@ function describe(reports: readonly CycleReport[]): string {
     count(report.jobs_missing),
     count(report.jobs_healed),
   ])
-  return table([header, ...rows])
+  return table([header, ...rows], paint)
 }

@@ -29,12 +29,12 @@ export const replay: Command = {
     const stop = new AbortController()
     const onSignal = () => (stop.signal.aborted ? process.exit(130) : stop.abort())
     process.on('SIGINT', onSignal).on('SIGTERM', onSignal)
-    const bar = new ProgressBar(values.json ? io.stderr : io.stdout, 'replay')
+    const bar = new ProgressBar(values.json ? io.stderr : io.stdout, 'replay', io.env)
     const report = await withDatabase(config, log, 'replay', ({ db }) =>
       replayDeliveries(
         { db, scope: inScope(config), storeEnv: config.storeEnv, log },
         selection,
-        (done, expected) => bar.show({ done, expected, requests: 0 }),
+        (done, expected) => bar.show({ done, expected, unit: 'deliveries' }),
         stop.signal,
       ),
     )

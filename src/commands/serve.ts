@@ -3,7 +3,7 @@ import { readWebhookRanges } from '../buildkite/meta.ts'
 import { type Config, lentToLibraries, readConfig } from '../config.ts'
 import { readCatalog } from '../database/catalog.ts'
 import { type Database, openDatabase } from '../database/connection.ts'
-import { migrate } from '../database/migrate.ts'
+import { countMissing, migrate } from '../database/migrate.ts'
 import { ConfigError, StoreError } from '../errors.ts'
 import { gatherFacts, type Watched } from '../http/facts.ts'
 import { watchGauges } from '../http/gauges.ts'
@@ -88,9 +88,10 @@ async function startService(config: Config, log: Log, shutdown: Shutdown, tracin
   }
 
   // A database that is away must not keep us from listening: webhooks are kept through the queue meanwhile.
-  const migrated = await tryMigrating(home.url, log)
+  const schemaIsThere = config.autoMigrate ? () => tryMigrating(home.url, log) : awaitedSchema(home.url, log)
+  const ready = await schemaIsThere()
   await startListeners(parts, shutdown)
-  if (!migrated) await migrateWhenPossible(home.url, log, shutdown.signal)
+  if (!ready) await keepTrying(schemaIsThere, shutdown.signal)
   if (shutdown.signal.aborted) return
   if (config.roles.has('worker')) startWorkers(parts, shutdown)
   if (config.roles.has('reconciler')) startReconciling(parts, shutdown)
@@ -232,11 +233,30 @@ async function listen(
   shutdown.add(`the ${name} listener`, () => app.close(), 5 * SECOND)
 }
 
-/** Waits for the database as long as it takes, and migrates it. */
-async function migrateWhenPossible(url: string, log: Log, signal: AbortSignal): Promise<void> {
+/** Waits until the database is there with our schema, as long as it takes. */
+async function keepTrying(schemaIsThere: () => Promise<boolean>, signal: AbortSignal): Promise<void> {
   for (let wait = SECOND / 2; !signal.aborted; wait = Math.min(wait * 2, 5 * SECOND)) {
     await pause(wait, signal)
-    if (await tryMigrating(url, log)) return
+    if (await schemaIsThere()) return
+  }
+}
+
+/**
+ * For AUTO_MIGRATE=false: tells whether somebody has brought the database to our schema, and logs once that we wait for it. What is
+ * received meanwhile is kept in the older inbox, or in the queue where that does not take it.
+ */
+function awaitedSchema(url: string, log: Log): () => Promise<boolean> {
+  let told = false
+  return async () => {
+    const missing = await unlessAway(log, () => countMissing(url))
+    if (missing && !told) {
+      told = true
+      log.warn(
+        { migrations: missing },
+        'The database lacks migrations, and AUTO_MIGRATE is false: nothing is applied or reconciled here until buildkite-mirror migrate was run.',
+      )
+    }
+    return missing === 0
   }
 }
 
@@ -245,12 +265,15 @@ async function migrateWhenPossible(url: string, log: Log, signal: AbortSignal): 
  * @throws ConfigError when it is newer than we are, StoreError when it refuses for good.
  */
 async function tryMigrating(url: string, log: Log): Promise<boolean> {
+  return (await unlessAway(log, () => migrate(url, log).then(() => true))) ?? false
+}
+
+async function unlessAway<T>(log: Log, work: () => Promise<T>): Promise<T | undefined> {
   try {
-    await migrate(url, log)
-    return true
+    return await work()
   } catch (error) {
     if (!(error instanceof StoreError) || error.kind === 'permanent') throw error
     log.warn({ err: error }, 'Postgres cannot be reached; trying again.')
-    return false
+    return undefined
   }
 }

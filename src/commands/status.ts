@@ -6,7 +6,7 @@ import { coverage, type OrganizationCoverage } from '../reconcile/status.ts'
 import { formatDuration } from '../time.ts'
 import type { Command, Io } from './command.ts'
 import { withDatabase } from './stores.ts'
-import { count, table } from './terminal.ts'
+import { count, paintFor, table } from './terminal.ts'
 
 export const status: Command = {
   name: 'status',
@@ -33,6 +33,8 @@ function printCoverage(found: readonly OrganizationCoverage[], io: Io, now: numb
     io.stdout.write('No organization is known yet: none was reconciled, and no webhook has told of one.\n')
     return
   }
+  const paint = paintFor(io.stdout, io.env)
+  const alarm = (n: number) => (n > 0 ? paint.yellow(count(n)) : count(n))
   const rows = found.map((one) => [
     one.slug ?? one.id,
     one.watermark ? `${formatDuration(Math.max(0, now - one.watermark.getTime()))} ago` : 'never',
@@ -41,8 +43,8 @@ function printCoverage(found: readonly OrganizationCoverage[], io: Io, now: numb
     count(one.builds),
     count(one.open_builds),
     count(one.provisional_builds),
-    count(one.drift.unhealed),
-    one.last_error ? `failed: ${one.last_error.message}` : one.last_cycle ? 'ok' : '-',
+    alarm(one.drift.unhealed),
+    one.last_error ? paint.red(`failed: ${one.last_error.message}`) : one.last_cycle ? paint.green('ok') : '-',
   ])
   const header = [
     'organization',
@@ -55,7 +57,7 @@ function printCoverage(found: readonly OrganizationCoverage[], io: Io, now: numb
     'drift',
     'last cycle',
   ]
-  io.stdout.write(`${table([header, ...rows])}\n`)
+  io.stdout.write(`${table([header, ...rows], paint)}\n`)
   const notes = found.flatMap(notesOf)
   if (notes.length > 0) io.stdout.write(`\n${notes.join('\n')}\n`)
 }

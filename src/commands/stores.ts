@@ -1,7 +1,8 @@
 import type { Config } from '../config.ts'
 import { type Database, openDatabase } from '../database/connection.ts'
 import { findEmbedded, startEmbedded } from '../database/embedded.ts'
-import { migrate } from '../database/migrate.ts'
+import { countMissing, migrate } from '../database/migrate.ts'
+import { ConfigError } from '../errors.ts'
 import type { Log } from '../log.ts'
 
 /** Where the mirror's Postgres is, and how to leave it. */
@@ -34,6 +35,7 @@ export async function findPostgres(config: Config, log: Log): Promise<PostgresHo
 /**
  * Runs one command's work on the migrated database: beside a running service on its embedded server, else on a server of its own.
  * Everything is closed again.
+ * @throws ConfigError when the database lacks migrations and AUTO_MIGRATE is false.
  */
 export async function withDatabase<T>(
   config: Config,
@@ -44,7 +46,8 @@ export async function withDatabase<T>(
   const running = config.databaseUrl ? undefined : await findEmbedded(config.dataDir)
   const home = running ? { url: running, stop: async () => {} } : await findPostgres(config, log)
   try {
-    await migrate(home.url, log)
+    if (config.autoMigrate) await migrate(home.url, log)
+    else await demandSchema(home.url)
     const database = openDatabase(home.url, { name })
     try {
       return await work(database, home.url)
@@ -54,4 +57,14 @@ export async function withDatabase<T>(
   } finally {
     await home.stop()
   }
+}
+
+/** A command of a newer version must not migrate a database whose operator does that by hand. */
+async function demandSchema(url: string): Promise<void> {
+  const missing = await countMissing(url)
+  if (missing === 0) return
+  throw new ConfigError(
+    `The database lacks ${missing} ${missing === 1 ? 'migration' : 'migrations'} of this version, and AUTO_MIGRATE is false. ` +
+      'Run buildkite-mirror migrate first.',
+  )
 }

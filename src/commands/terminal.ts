@@ -1,11 +1,54 @@
-import { formatDuration } from '../time.ts'
+import { stripVTControlCharacters, styleText } from 'node:util'
+import { formatDuration, MINUTE, SECOND } from '../time.ts'
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/** What of a stream decides how it is written to. */
+type Output = Pick<NodeJS.WriteStream, 'isTTY'>
+
+/**
+ * Whether `out` gets colours: a terminal that is not dumb, unless NO_COLOR is set to anything. FORCE_COLOR overrules all of that: 0 or
+ * false for never, anything else for always.
+ */
+export function isColoured(out: Output, env: Environment): boolean {
+  if (env.FORCE_COLOR) return !/^(0|false)$/i.test(env.FORCE_COLOR)
+  return isLive(out, env) && !env.NO_COLOR
+}
+
+/** Whether lines on `out` can be drawn over: it is a terminal, and not a dumb one. */
+export function isLive(out: Output, env: Environment): boolean {
+  return out.isTTY === true && env.TERM !== 'dumb'
+}
+
+const styles = ['bold', 'dim', 'red', 'green', 'yellow', 'cyan'] as const
+
+/** Text in colours, or as it is where there are none. */
+export type Paint = Readonly<Record<(typeof styles)[number], (text: string) => string>>
+
+/** The colours that `out` takes. */
+export function paintFor(out: Output, env: Environment): Paint {
+  const coloured = isColoured(out, env)
+  const paint = (style: (typeof styles)[number]) => (text: string) =>
+    coloured ? styleText(style, text, { validateStream: false }) : text
+  return {
+    bold: paint('bold'),
+    dim: paint('dim'),
+    red: paint('red'),
+    green: paint('green'),
+    yellow: paint('yellow'),
+    cyan: paint('cyan'),
+  }
+}
 
 /** Where a long piece of work stands. */
 export interface Progress {
   done: number
   /** How many are expected in all, where that can be said. */
   expected?: number | undefined
-  requests: number
+  /** What is counted; builds unless said otherwise. */
+  unit?: string
+  /** Requests made, where any are. */
+  requests?: number | undefined
   /** Requests left to us in the current minute, where known. */
   rateLeft?: number | undefined
 }
@@ -14,32 +57,39 @@ export interface Progress {
 export class ProgressBar {
   readonly #out: NodeJS.WriteStream
   readonly #what: string
+  readonly #live: boolean
   readonly #startedAt: number
   #lastDrawn = 0
 
-  constructor(out: NodeJS.WriteStream, what: string, now = Date.now()) {
+  constructor(out: NodeJS.WriteStream, what: string, env: Environment = {}, now = Date.now()) {
     this.#out = out
     this.#what = what
+    this.#live = isLive(out, env)
     this.#startedAt = now
   }
 
   show(progress: Progress, now = Date.now()): void {
-    const every = this.#out.isTTY ? 100 : 5_000
+    const every = this.#live ? 100 : 5_000
     if (now - this.#lastDrawn < every) return
     this.#lastDrawn = now
-    const line = progressLine(this.#what, progress, now - this.#startedAt, this.#out.isTTY ? 24 : 0)
-    this.#out.write(this.#out.isTTY ? `\r\x1b[2K${line.slice(0, (this.#out.columns || 80) - 1)}` : `${line}\n`)
+    const line = progressLine(this.#what, progress, now - this.#startedAt, this.#live ? 24 : 0)
+    this.#out.write(this.#live ? `\r\x1b[2K${line.slice(0, (this.#out.columns || 80) - 1)}` : `${line}\n`)
+  }
+
+  /** Says in the bar's place what goes on; on a terminal only. */
+  note(text: string): void {
+    if (this.#live) this.#out.write(`\r\x1b[2K${text.slice(0, (this.#out.columns || 80) - 1)}`)
   }
 
   /** Ends the bar's line with a last word. */
   end(text: string): void {
-    this.#out.write(this.#out.isTTY ? `\r\x1b[2K${text}\n` : `${text}\n`)
+    this.#out.write(this.#live ? `\r\x1b[2K${text}\n` : `${text}\n`)
   }
 }
 
 /** `backfill  ██████░░░░  62%  12,400 of about 20,000 builds  126 requests  9 left this minute  2m left` */
 export function progressLine(what: string, progress: Progress, elapsedMs: number, barWidth: number): string {
-  const { done, expected, requests, rateLeft } = progress
+  const { done, expected, unit = 'builds', requests, rateLeft } = progress
   const share = expected ? Math.min(1, done / expected) : undefined
   const parts = [what]
   if (share !== undefined && barWidth > 0) {
@@ -47,26 +97,52 @@ export function progressLine(what: string, progress: Progress, elapsedMs: number
     parts.push('█'.repeat(filled) + '░'.repeat(barWidth - filled))
   }
   if (share !== undefined) parts.push(`${Math.floor(share * 100)}%`)
-  const builds = expected ? `${count(done)} of about ${count(Math.max(expected, done))}` : count(done)
-  parts.push(`${builds} builds`, `${count(requests)} requests`)
+  const counted = expected ? `${count(done)} of about ${count(Math.max(expected, done))}` : count(done)
+  parts.push(`${counted} ${unit}`)
+  if (requests !== undefined) parts.push(`${count(requests)} requests`)
   if (rateLeft !== undefined) parts.push(`${count(rateLeft)} left this minute`)
   if (share && share < 1) parts.push(`${formatDuration((elapsedMs / share) * (1 - share))} left`)
   return parts.join('  ')
+}
+
+/**
+ * Waits for `work` and says on `out` that it goes on: with the seconds on a terminal, a line a minute elsewhere, and nothing at all
+ * when it takes no second. For work that cannot say how far it is.
+ */
+export async function whileWaiting<T>(
+  out: NodeJS.WriteStream,
+  env: Environment,
+  what: string,
+  work: Promise<T>,
+): Promise<T> {
+  const live = isLive(out, env)
+  const startedAt = Date.now()
+  const say = () => {
+    const line = `${what} … ${formatDuration(Date.now() - startedAt)}`
+    out.write(live ? `\r\x1b[2K${line.slice(0, (out.columns || 80) - 1)}` : `${line}\n`)
+  }
+  const timer = setInterval(say, live ? SECOND : MINUTE)
+  try {
+    return await work
+  } finally {
+    clearInterval(timer)
+    if (live && Date.now() - startedAt >= SECOND) out.write('\r\x1b[2K')
+  }
 }
 
 export function count(n: number): string {
   return n.toLocaleString('en-US')
 }
 
-/** Rows as aligned columns; the first row is the header. */
-export function table(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
+/** Rows as aligned columns; the first row is the header, which `paint` makes bold. Cells may hold colours. */
+export function table(rows: readonly (readonly string[])[], paint?: Paint): string {
+  const width = (cell: string) => stripVTControlCharacters(cell).length
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => width(row[column] ?? ''))))
   return rows
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
+    .map((row, index) => {
+      const cells = row.map((cell, column) => cell + ' '.repeat(Math.max(0, (widths[column] ?? 0) - width(cell))))
+      const line = cells.join('  ').trimEnd()
+      return index === 0 && paint ? paint.bold(line) : line
+    })
     .join('\n')
 }

@@ -4,7 +4,7 @@ import { type VerifyReport, verifySpan } from '../reconcile/verify.ts'
 import { DAY } from '../time.ts'
 import { type Command, givenSpan, type Values } from './command.ts'
 import { type Sources, withSources } from './sources.ts'
-import { count, ProgressBar, table } from './terminal.ts'
+import { count, type Paint, ProgressBar, paintFor, table } from './terminal.ts'
 
 export const verify: Command = {
   name: 'verify',
@@ -34,7 +34,7 @@ export const verify: Command = {
       const span = wholeSpan(given, context)
       const reports: VerifyReport[] = []
       for (const source of context.sources) {
-        const bar = new ProgressBar(values.json ? io.stderr : io.stdout, source.slug)
+        const bar = new ProgressBar(values.json ? io.stderr : io.stdout, source.slug, io.env)
         const onProgress = ({ builds, requests }: { builds: number; requests: number }) =>
           bar.show({ done: builds, expected: sample, requests, rateLeft: undefined })
         const asked = { span, pipeline, sample, heal, priority: 'absent', onProgress, signal: stop.signal } as const
@@ -50,7 +50,7 @@ export const verify: Command = {
         reports.push(report)
       }
       if (values.json) io.stdout.write(`${JSON.stringify(reports, null, 2)}\n`)
-      else for (const { findings } of reports) io.stdout.write(describe(findings))
+      else for (const { findings } of reports) io.stdout.write(describe(findings, paintFor(io.stdout, io.env)))
       return reports.every(({ findings }) => findings.every(({ healed }) => healed)) ? 0 : 1
     })
   },
@@ -80,7 +80,7 @@ function lastWord({ organization, builds, jobs, requests, findings }: VerifyRepo
 /** How many differences are printed; --json has them all. */
 const PRINTED = 50
 
-function describe(findings: readonly Finding[]): string {
+function describe(findings: readonly Finding[], paint: Paint): string {
   if (findings.length === 0) return ''
   const rows = findings
     .slice(0, PRINTED)
@@ -89,11 +89,11 @@ function describe(findings: readonly Finding[]): string {
       job_id ?? build_id,
       kind === 'surplus' ? `gone${reason ? ` (${reason})` : ''}` : kind,
       columns.map(({ column, mirror, buildkite }) => `${column}: ${brief(mirror)} → ${brief(buildkite)}`).join('; '),
-      healed ? 'healed' : '',
+      healed ? paint.green('healed') : '',
     ])
   const left = findings.length - rows.length
   const more = left > 0 ? `… and ${count(left)} more; --json prints all.\n` : ''
-  return `${table([['what', 'id', 'difference', 'mirror → Buildkite', ''], ...rows])}\n${more}`
+  return `${table([['what', 'id', 'difference', 'mirror → Buildkite', ''], ...rows], paint)}\n${more}`
 }
 
 function brief(value: unknown): string {

@@ -102,7 +102,8 @@ async function findRunner(initdb: string, dataDir: string, cluster: string): Pro
   const faults: string[] = []
   for (const runner of runnersAs(owner)) {
     try {
-      await runner.run('/bin/sh', ['-c', 'cd "$1" && "$2" --version', 'sh', dataDir, initdb], 30_000)
+      // --show makes nothing, but looks for the other programs first, which --version would not.
+      await runner.run('/bin/sh', ['-c', 'cd "$1" && "$2" --show --pgdata="$1"', 'sh', dataDir, initdb], 30_000)
       return runner
     } catch (error) {
       faults.push(messageOf(error))
@@ -116,15 +117,21 @@ async function findRunner(initdb: string, dataDir: string, cluster: string): Pro
 
 /**
  * The ways for root to run something as `owner`. The first is all it takes where others may enter our folders. Below a
- * closed one, such as /root, the server needs the right to pass through: CAP_DAC_READ_SEARCH, or where a container
- * withholds that, CAP_DAC_OVERRIDE.
+ * closed one, such as /root where npx keeps its packages, the server needs the right to pass through: CAP_DAC_READ_SEARCH, or
+ * where a container withholds that, CAP_DAC_OVERRIDE. PostgreSQL asks access(2) for its programs, which looks at capabilities only
+ * with the securebit no_setuid_fixup; with it, too, nothing but the one capability survives the exec.
  */
 function runnersAs(owner: Owner): Runner[] {
   const ids = [`--reuid=${owner.uid}`, `--regid=${owner.gid}`, '--clear-groups']
+  const securebits = ['--securebits=+no_setuid_fixup']
   const withCapability = (name: string): Runner => ({
     owner,
     run: (program, args, timeoutMs) =>
-      start('setpriv', [...ids, `--inh-caps=+${name}`, `--ambient-caps=+${name}`, '--', program, ...args], timeoutMs),
+      start(
+        'setpriv',
+        [...ids, ...securebits, `--inh-caps=+${name}`, `--ambient-caps=+${name}`, '--', program, ...args],
+        timeoutMs,
+      ),
   })
   return [
     { owner, run: (program, args, timeoutMs) => start(program, args, timeoutMs, owner) },

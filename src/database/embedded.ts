@@ -85,6 +85,11 @@ export async function findEmbedded(dataDir: string): Promise<string | undefined>
   return (await letsIn(address)) ? address.url(DATABASE) : undefined
 }
 
+/** Whether there is an embedded PostgreSQL in `dataDir`, running or not. */
+export function hasEmbedded(dataDir: string): boolean {
+  return existsSync(join(dataDir, 'postgres')) && existsSync(join(dataDir, 'postgres.url'))
+}
+
 async function makeFolder(dataDir: string): Promise<string> {
   try {
     await mkdir(dataDir, { recursive: true })

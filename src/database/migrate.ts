@@ -21,34 +21,64 @@ const folder = fileURLToPath(new URL('../../drizzle', import.meta.url))
  */
 export async function migrate(url: string, log?: Log): Promise<void> {
   const known = knownMigrations()
+  const applied = await withClient(url, 'migrate the database', async (client) => {
+    await client.query('begin')
+    const count = await applyMissing(client, known)
+    await client.query('commit')
+    return count
+  })
+  if (applied > 0) log?.info({ migrations: applied }, 'The database schema was brought up to date.')
+}
+
+async function withClient<T>(url: string, doing: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client(connectionOptions(url, 'migrate'))
   // A lost connection is told by the query that meets it; without a listener it would end the process.
   client.on('error', () => {})
   try {
     await client.connect()
-    const applied = await applyMissing(client, known)
-    if (applied > 0) log?.info({ migrations: applied }, 'The database schema was brought up to date.')
+    return await work(client)
   } catch (error) {
     if (error instanceof ConfigError) throw error
-    throw asStoreError(error, 'migrate the database')
+    throw asStoreError(error, doing)
   } finally {
     await withDeadline(client.end(), 2 * SECOND, 'Closing a connection').catch(() => {})
   }
 }
 
-/** In one transaction, which an error leaves to the closing of the connection to undo. Returns how many were missing. */
+/** Brings the database to the schema of this code within the transaction that is open on `client`. Throws the driver's errors. */
+export async function applyMigrations(client: pg.Client): Promise<void> {
+  await applyMissing(client, knownMigrations())
+}
+
+/** In an open transaction, which an error leaves to the closing of the connection to undo. Returns how many were missing. */
 async function applyMissing(client: pg.Client, known: readonly MigrationMeta[]): Promise<number> {
-  await client.query('begin')
   // A migration may rewrite a large table, and replicas wait here for the one that does.
   await client.query(`select set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true)`)
   await client.query(`select pg_advisory_xact_lock(hashtextextended('buildkite-mirror migrate', 0))`)
   await createJournal(client)
-  const { rows } = await client.query<{ hash: string }>('select hash from drizzle.__drizzle_migrations')
-  const applied = rows.map((row) => row.hash)
-  const missing = missingMigrations(known, applied, await migrationsNeeded(client))
+  const missing = missingMigrations(known, await appliedMigrations(client), await migrationsNeeded(client))
   for (const migration of missing) await applyMigration(client, migration)
-  await client.query('commit')
   return missing.length
+}
+
+/**
+ * How many migrations the database at `url` lacks, changing nothing.
+ * @throws ConfigError when the database asks for a newer version of the code than this one.
+ * @throws StoreError when Postgres fails.
+ */
+export async function countMissing(url: string): Promise<number> {
+  return withClient(url, 'read which migrations were applied', async (client) => {
+    const applied = await appliedMigrations(client)
+    return missingMigrations(knownMigrations(), applied, await migrationsNeeded(client)).length
+  })
+}
+
+/** How the schema behind `client` differs from this code's: migrations that it lacks, and those that we do not know. */
+export async function schemaState(client: pg.Client): Promise<{ missing: number; unknown: number }> {
+  const applied = await appliedMigrations(client)
+  const known = new Set(knownMigrations().map(({ hash }) => hash))
+  const unknown = applied.filter((hash) => !known.has(hash)).length
+  return { missing: known.size - (applied.length - unknown), unknown }
 }
 
 /** How many migrations the database still lacks: 0 when the schema is as the code expects. @throws StoreError */
@@ -67,10 +97,21 @@ export async function pendingMigrations(db: Db): Promise<number> {
   }
 }
 
+/** Their hashes; none in a database that never was migrated. */
+async function appliedMigrations(client: pg.Client): Promise<string[]> {
+  if (!(await hasTable(client, 'drizzle.__drizzle_migrations'))) return []
+  const { rows } = await client.query<{ hash: string }>('select hash from drizzle.__drizzle_migrations')
+  return rows.map((row) => row.hash)
+}
+
+async function hasTable(client: pg.Client, name: string): Promise<boolean> {
+  const { rows } = await client.query<{ there: boolean }>('select to_regclass($1) is not null as there', [name])
+  return rows[0]?.there === true
+}
+
 /** What the database asks of a program, in migrations that it must know; `undefined` while it does not say. */
 async function migrationsNeeded(client: pg.Client): Promise<number | undefined> {
-  const table = await client.query<{ there: boolean }>(`select to_regclass('sync.compatibility') is not null as there`)
-  if (!table.rows[0]?.there) return undefined
+  if (!(await hasTable(client, 'sync.compatibility'))) return undefined
   const { rows } = await client.query<{ needed: number }>(
     'select migrations_needed as needed from sync.compatibility where single_row',
   )
@@ -108,10 +149,7 @@ function knownMigrations(): MigrationMeta[] {
 /** The same table that drizzle-kit keeps, so that its tools work on the database too. */
 async function createJournal(client: pg.Client): Promise<void> {
   // Asked first: "create … if not exists" needs the right to create even where there is nothing to do.
-  const journal = await client.query<{ there: boolean }>(
-    `select to_regclass('drizzle.__drizzle_migrations') is not null as there`,
-  )
-  if (journal.rows[0]?.there) return
+  if (await hasTable(client, 'drizzle.__drizzle_migrations')) return
   await client.query(`
     create schema if not exists drizzle;
     create table drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint);

@@ -20,16 +20,15 @@ const LATE = 5 * MINUTE
  *
  * `unavailable` (503) means that it cannot do what it is for. For a receiver that is: it can keep a delivery nowhere. Taking it out
  * of the load balancer for anything less would lose webhooks, which Buildkite does not send again, so a receiver with one store
- * left, or with a Buildkite token that no longer works, is `degraded` and stays in (200).
+ * left, on a schema older than it (what that does not take, the queue keeps), or with a Buildkite token that no longer works, is
+ * `degraded` and stays in (200).
  */
 export function readiness(facts: Facts): Readiness {
   const database = faultOfDatabase(facts)
   const queue = facts.queue.ok ? undefined : facts.queue.why
   const stuck = database || queue ? undefined : faultOfProgress(facts)
   const receives = facts.roles.has('web')
-  const unavailable = receives
-    ? Boolean(database && queue) || lacksMigrations(facts)
-    : Boolean(database || queue || stuck)
+  const unavailable = receives ? Boolean(database && queue) : Boolean(database || queue || stuck)
   const reasons = [database, queue, stuck].filter((reason) => reason !== undefined)
   if (facts.queue.ok) reasons.push(...facts.queue.value)
   reasons.push(...facts.problems.map((problem) => problem.message))
@@ -37,10 +36,6 @@ export function readiness(facts: Facts): Readiness {
   // A queue that is badly set up (eviction, no persistence) works, so its warnings are told but degrade nothing.
   const degraded = Boolean(database || queue || stuck || facts.problems.length > 0)
   return { status: unavailable ? 'unavailable' : degraded ? 'degraded' : 'ok', reasons }
-}
-
-function lacksMigrations(facts: Facts): boolean {
-  return facts.database.ok && facts.database.value > 0
 }
 
 function faultOfDatabase({ database }: Facts): string | undefined {

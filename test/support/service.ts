@@ -19,11 +19,15 @@ export interface ServiceProcess {
   stop(signal?: NodeJS.Signals): Promise<number | string>
 }
 
-/** Starts `buildkite-mirror serve` with these settings and nothing else, and waits until it is ready. */
-export async function startService(settings: Record<string, string>, ready = true): Promise<ServiceProcess> {
-  if (!existsSync(cli)) throw new Error('dist/cli.js is missing. Run npm run build, or npm test, which does.')
+/** Starts `buildkite-mirror serve` with these settings and nothing else, and waits until it is ready. `program` is another build of it. */
+export async function startService(
+  settings: Record<string, string>,
+  ready = true,
+  program = cli,
+): Promise<ServiceProcess> {
+  if (!existsSync(program)) throw new Error('dist/cli.js is missing. Run npm run build, or npm test, which does.')
   const [port, adminPort] = await Promise.all([freePort(), freePort()])
-  const child = spawn(process.execPath, [cli, 'serve'], {
+  const child = spawn(process.execPath, [program, 'serve'], {
     env: {
       PATH: process.env.PATH ?? '',
       HOST: '127.0.0.1',
@@ -59,7 +63,7 @@ export async function startService(settings: Record<string, string>, ready = tru
       const response = await fetch(`${service.publicUrl}/health/ready`).catch(() => undefined)
       return response?.status === 200
     }
-    await until(answersReady, 'the service becomes ready', 30_000).catch((error: unknown) => {
+    await until(answersReady, 'the service becomes ready', 60_000).catch((error: unknown) => {
       child.kill('SIGKILL')
       throw new Error(`The service did not become ready:\n${output}`, { cause: error })
     })

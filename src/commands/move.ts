@@ -1,0 +1,89 @@
+import { type Config, readConfig } from '../config.ts'
+import { hasEmbedded, startEmbedded } from '../database/embedded.ts'
+import { type MoveProgress, type MoveReport, moveDatabase } from '../database/move.ts'
+import { ConfigError } from '../errors.ts'
+import { createLog } from '../log.ts'
+import type { Command, Io, Values } from './command.ts'
+import { count, ProgressBar, paintFor, table } from './terminal.ts'
+
+export const move: Command = {
+  name: 'move',
+  summary: 'move the mirror from the embedded PostgreSQL to one of your own',
+  about:
+    'Copies everything in the embedded PostgreSQL of DATA_DIR into an empty database, and compares every table by rows and\n' +
+    'checksum. Stop the service first. All or nothing: until the last moment, after an error, Ctrl-C or a kill, the target is as\n' +
+    'empty as before, and DATA_DIR is never changed. The queue needs no move: what waits is enqueued again from the inbox.',
+  options: {
+    to: {
+      value: '<url>',
+      about: 'the empty database, as postgres://user:password@host:5432/name (default: DATABASE_URL)',
+    },
+    json: { about: 'print JSON at the end' },
+  },
+  async run(values, io) {
+    const { from, to } = placesOf(values, io)
+    const stop = new AbortController()
+    const onSignal = () => (stop.signal.aborted ? process.exit(130) : stop.abort())
+    process.on('SIGINT', onSignal).on('SIGTERM', onSignal)
+    const log = createLog('warn')
+    const source = await startEmbedded(from, log)
+    const out = values.json ? io.stderr : io.stdout
+    const bar = new ProgressBar(out, 'move', io.env)
+    try {
+      const onProgress = (progress: MoveProgress) => show(bar, progress)
+      const report = await moveDatabase({ from: source.url, to, onProgress, signal: stop.signal })
+      bar.end('Copied and compared.')
+      if (values.json) io.stdout.write(`${JSON.stringify(report, null, 2)}\n`)
+      else print(report, from, io)
+      return 0
+    } catch (error) {
+      if (!stop.signal.aborted) throw error
+      bar.end('Stopped. The target is as empty as before, and DATA_DIR was not changed.')
+      return 1
+    } finally {
+      await source.stop()
+    }
+  },
+}
+
+/** @throws ConfigError when there is nothing to move, or nowhere to move it. */
+function placesOf({ to }: Values, { env }: Io): { from: string; to: string } {
+  const config = typeof to === 'string' ? readWith(to, env) : readConfig(env)
+  if (!config.databaseUrl) {
+    throw new ConfigError('Say where to: --to postgres://user:password@host:5432/name, or set DATABASE_URL.')
+  }
+  if (!hasEmbedded(config.dataDir)) {
+    throw new ConfigError(
+      `There is no embedded PostgreSQL in DATA_DIR=${config.dataDir}: nothing to move. Name the folder that the service used.`,
+    )
+  }
+  return { from: config.dataDir, to: config.databaseUrl }
+}
+
+/** Reads `--to` as if it were DATABASE_URL, and refuses a wrong one in the same words. */
+function readWith(to: string, env: Io['env']): Config {
+  try {
+    return readConfig({ ...env, DATABASE_URL: to })
+  } catch (error) {
+    if (error instanceof ConfigError) throw new ConfigError(error.message.replace(/^DATABASE_URL /m, '--to '))
+    throw error
+  }
+}
+
+function show(bar: ProgressBar, { doing, table: name, rows, expected }: MoveProgress): void {
+  if (doing === 'copy' && rows > 0) bar.show({ done: rows, expected, unit: `rows of ${name}` })
+  else bar.note(doing === 'commit' ? 'committing …' : `${doing === 'copy' ? 'copying' : 'comparing'} ${name} …`)
+}
+
+function print({ tables, leftOut }: MoveReport, from: string, io: Io): void {
+  const paint = paintFor(io.stdout, io.env)
+  const rows = tables.map(({ name, rows: n, checksum }) => [name, count(n), checksum, paint.green('equal')])
+  io.stdout.write(`\n${table([['table', 'rows', 'checksum', 'source and target'], ...rows], paint)}\n\n`)
+  for (const name of leftOut) io.stdout.write(`note: ${name} was left out: it is no table of this version.\n`)
+  const all = tables.reduce((sum, { rows: n }) => sum + n, 0)
+  io.stdout.write(
+    `${paint.bold(`Moved ${count(all)} rows in ${tables.length} tables; every checksum is equal.`)}\n` +
+      'Set DATABASE_URL to the new database and start the service. Grants to your own roles must be made again there.\n' +
+      `${from} was not changed: keep it until you are content, then delete it.\n`,
+  )
+}

@@ -1,0 +1,89 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { runCommand } from '../support/service.ts'
+
+const execute = promisify(execFile)
+let script: string
+
+beforeAll(async () => {
+  const { code, stdout } = await runCommand(['completion', 'bash'], {})
+  expect(code).toBe(0)
+  script = stdout
+})
+
+/** What bash offers for the last of `words`, asked the way readline asks. */
+async function offered(...words: string[]): Promise<string[]> {
+  const ask = `eval "$SCRIPT"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); $(complete -p buildkite-mirror | sed 's/.*-F \\([^ ]*\\).*/\\1/'); printf '%s\\n' "\${COMPREPLY[@]}"`
+  const { stdout } = await execute('bash', ['--norc', '-c', ask, 'bash', 'buildkite-mirror', ...words], {
+    env: { PATH: process.env.PATH ?? '', SCRIPT: script },
+  })
+  return stdout.split('\n').filter(Boolean)
+}
+
+describe('completion in bash', () => {
+  it('offers every command that the help names', async () => {
+    const { stdout } = await runCommand(['--help'], {})
+    const names = [...(stdout.split('Settings')[0] ?? '').matchAll(/^ {2}([a-z]+) {2}/gm)].map(([, name]) => name ?? '')
+    expect(names.length).toBeGreaterThan(9)
+    expect((await offered('')).sort()).toEqual([...names, '--help', '--version', 'help'].sort())
+  })
+
+  it.each([
+    [['ver'], ['verify']],
+    [['re'], ['reconcile', 'replay']],
+    [['backfill', '--f'], ['--from']],
+    [['backfill', '--from', ''], []],
+    [
+      ['verify', '--from', '2026-01-01', '--he'],
+      ['--heal', '--help'],
+    ],
+    [
+      ['completion', ''],
+      ['bash', 'zsh', 'fish', '--help'],
+    ],
+    [['nonsense', ''], []],
+  ])('after %j it offers %j', async (words, expected) => {
+    expect(await offered(...words)).toEqual(expect.arrayContaining(expected))
+    if (expected.length === 0) expect(await offered(...words)).toEqual([])
+  })
+})
+
+describe('completion', () => {
+  it.each(['zsh', 'fish'])('has a script for %s that names every command with its options', async (shell) => {
+    const { code, stdout } = await runCommand(['completion', shell], {})
+    expect(code).toBe(0)
+    for (const word of ['serve', 'backfill', 'move', 'completion', 'organization']) expect(stdout).toContain(word)
+  })
+
+  it.each([[['completion']], [['completion', 'tcsh']]])('%j is bad usage, with the shells there are', async (args) => {
+    const { code, stderr } = await runCommand(args, {})
+    expect([code, stderr]).toEqual([2, 'Say for which shell: buildkite-mirror completion bash|zsh|fish.\n'])
+  })
+})
+
+describe('what is typed wrong', () => {
+  it.each<[string[], string]>([
+    [['reconcil'], 'There is no command "reconcil". Did you mean reconcile? See buildkite-mirror --help.'],
+    [['bakcfill'], 'There is no command "bakcfill". Did you mean backfill? See buildkite-mirror --help.'],
+    [['x'], 'There is no command "x". See buildkite-mirror --help.'],
+    [
+      ['backfill', '--form', '2026-01-01'],
+      'backfill has no option --form. Did you mean --from? See buildkite-mirror backfill --help.',
+    ],
+    [
+      ['verify', '--org=a'],
+      'verify has no option --org. Did you mean --organization? See buildkite-mirror verify --help.',
+    ],
+    [['status', '--zzz'], 'status has no option --zzz. See buildkite-mirror status --help.'],
+    [
+      ['move', '--to', 'mysql://u:hunter2@x'],
+      '--to is not a postgres: or postgresql: URL. Write it like postgres://user:password@host:5432/buildkite.',
+    ],
+    [['move'], 'Say where to: --to postgres://user:password@host:5432/name, or set DATABASE_URL.'],
+    [['status', 'now'], 'Unexpected argument "now". See buildkite-mirror status --help.'],
+  ])('%j is answered with the remedy and exit code 2', async (args, answer) => {
+    const { code, stdout, stderr } = await runCommand(args, {})
+    expect({ code, stdout, stderr }).toEqual({ code: 2, stdout: '', stderr: `${answer}\n` })
+  })
+})

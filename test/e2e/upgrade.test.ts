@@ -1,0 +1,223 @@
+import postgres from 'postgres'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { demoToken } from '../../src/demo/api.ts'
+import { realClock } from '../../src/demo/random.ts'
+import { createSimulation, type Simulation } from '../../src/demo/simulation.ts'
+import type { Webhooks } from '../../src/demo/webhooks.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { differences } from '../support/differences.ts'
+import { buildPreviousVersion, type PreviousVersion } from '../support/previous-version.ts'
+import { testQueueBackends } from '../support/redis.ts'
+import { type RedisServer, startRedisServer } from '../support/redis-server.ts'
+import { runCommand, type ServiceProcess, startService } from '../support/service.ts'
+import { until } from '../support/until.ts'
+
+const secret = 'upgrade-secret'
+/** Webhooks that each stage of the upgrade must see accepted. */
+const SOME = 40
+
+let previous: PreviousVersion
+beforeAll(async () => {
+  previous = await buildPreviousVersion()
+}, 120_000)
+afterAll(async () => {
+  await previous?.remove()
+})
+
+describe.each(testQueueBackends())('an upgrade one process at a time, the queue on %s', (backend) => {
+  let test: TestDatabase
+  let sql: postgres.Sql
+  let redis: RedisServer | undefined
+  let simulation: Simulation
+  let webhooks: Webhooks
+  let settings: Record<string, string>
+  /** Receivers in the load balancer. */
+  let receivers: ServiceProcess[]
+  let processes: ServiceProcess[]
+  let living = true
+  let lived: Promise<void>
+
+  beforeEach(async () => {
+    if (backend === 'redis') redis = await startRedisServer()
+    test = await createTestDatabase({ empty: true })
+    sql = postgres(test.url, { max: 2, onnotice: () => {} })
+    simulation = createSimulation({ seed: 41, clock: realClock })
+    const api = await simulation.startApi()
+    simulation.writeHistory({ builds: 150, days: 10 })
+    settings = {
+      DATABASE_URL: test.url,
+      ...(redis ? { REDIS_URL: redis.url } : {}),
+      BUILDKITE_API_URL: api.url,
+      BUILDKITE_API_TOKEN: demoToken.token,
+      WEBHOOK_SECRET: secret,
+      RECONCILE_INTERVAL: '1s',
+      API_BUDGET_SHARE: '1',
+      AUTO_MIGRATE: 'false',
+    }
+    receivers = []
+    processes = []
+    living = true
+  })
+
+  afterEach(async () => {
+    living = false
+    await lived
+    await simulation.stop()
+    await Promise.all(processes.map((one) => one.stop('SIGKILL')))
+    await sql.end({ timeout: 1 })
+    await redis?.stop()
+    redis = undefined
+    await test.drop()
+  })
+
+  /** One process for each role. The previous version does not know AUTO_MIGRATE, and migrates by itself. */
+  async function start(version: 'previous' | 'present', ready: boolean): Promise<Record<Role, ServiceProcess>> {
+    const one = async (role: Role) => {
+      const service = await startService(
+        { ...settings, ROLES: role },
+        ready,
+        version === 'previous' ? previous.cli : undefined,
+      )
+      processes.push(service)
+      return service
+    }
+    const [web, worker, reconciler] = await Promise.all([one('web'), one('worker'), one('reconciler')])
+    return { web, worker, reconciler }
+  }
+
+  /** Webhooks without pause, to each receiver in turn. */
+  function live(): void {
+    let turn = 0
+    const url = () => `${receivers[turn++ % receivers.length]?.publicUrl ?? 'http://127.0.0.1:9'}/webhooks/buildkite`
+    webhooks = simulation.startWebhooks({ url, secret, concurrency: 4, twice: 0.05 })
+    webhooks.keep = true
+    lived = (async () => {
+      while (living) {
+        await simulation.play({ builds: 2, atOnce: 2 })
+        await new Promise((next) => setTimeout(next, 50))
+      }
+    })()
+  }
+
+  const acceptedBy = ({ publicUrl }: ServiceProcess) =>
+    webhooks.log.filter(({ url, status }) => url.startsWith(publicUrl) && status === 202).length
+
+  async function acceptsMore(service: ServiceProcess, what: string): Promise<void> {
+    const before = acceptedBy(service)
+    await until(() => acceptedBy(service) >= before + SOME, `${what} accepts ${SOME} more webhooks`, 60_000)
+  }
+
+  async function appliesMore(service: ServiceProcess, what: string): Promise<void> {
+    const before = await settledBy(service)
+    await until(async () => (await settledBy(service)) > before, `${what} applies more deliveries`, 60_000)
+  }
+
+  it('loses nothing: both versions at once, the old stopped, and back to the old on the new schema', async () => {
+    const old = await start('previous', true)
+    receivers.push(old.web)
+    live()
+    await acceptsMore(old.web, 'the previous version')
+
+    // The new processes come before their schema: the receiver receives, the others wait.
+    const lacking = previous.migrations.present - previous.migrations.previous
+    expect(lacking).toBeGreaterThanOrEqual(0)
+    const present = await start('present', lacking === 0)
+    await until(() => answers(present.web), 'the new receiver listens', 30_000)
+    receivers.push(present.web)
+    await acceptsMore(present.web, 'the new receiver on the old schema')
+    if (lacking > 0) {
+      expect(await readinessOf(present.web)).toEqual([200, 'degraded'])
+      await until(() => answers(present.worker), 'the new worker listens', 30_000)
+      expect(await readinessOf(present.worker)).toEqual([503, 'unavailable'])
+      expect((await present.worker.status()).reasons).toContainEqual(
+        expect.stringContaining(`The database lacks ${lacking} migration(s) that this program needs`),
+      )
+      expect(await settledBy(present.worker)).toBe(0)
+      const refused = await runCommand(['status'], settings)
+      expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('Run buildkite-mirror migrate first')])
+    }
+
+    // Migrated under load; then both versions work side by side.
+    expect((await runCommand(['migrate'], settings)).code).toBe(0)
+    for (const service of Object.values(present)) {
+      await until(async () => (await readinessOf(service))[0] === 200, 'the new version is ready', 30_000)
+    }
+    await Promise.all([
+      acceptsMore(old.web, 'the previous version'),
+      acceptsMore(present.web, 'the new version'),
+      appliesMore(old.worker, 'the previous version'),
+      appliesMore(present.worker, 'the new version'),
+    ])
+
+    // The old ones go.
+    receivers = [present.web]
+    expect(await stopped(old)).toEqual([0, 0, 0])
+    await acceptsMore(present.web, 'the new version alone')
+    await appliesMore(present.worker, 'the new version alone')
+
+    // And back, on the new schema.
+    const again = await start('previous', true)
+    receivers = [again.web, present.web]
+    await acceptsMore(again.web, 'the previous version on the new schema')
+    receivers = [again.web]
+    expect(await stopped(present)).toEqual([0, 0, 0])
+    await acceptsMore(again.web, 'the previous version alone on the new schema')
+    await appliesMore(again.worker, 'the previous version alone on the new schema')
+
+    living = false
+    await lived
+    await webhooks.settled()
+    await until(async () => (await pending()) === 0, 'every delivery is applied', 60_000)
+    expect(webhooks.stats.answers).toEqual({ '202': webhooks.stats.sent })
+    expect(await lost()).toEqual([])
+    const odd = await sql`select event, status, error from sync.deliveries where status not in ('applied', 'ignored')`
+    expect([...odd]).toEqual([])
+    const since = new Date()
+    await until(async () => (await cyclesSince(since)) >= 2, 'two more cycles run', 60_000)
+    const counters = ['scheduled_builds', 'running_builds', 'scheduled_jobs', 'running_jobs', 'waiting_jobs']
+    const columns = { pipelines: counters.map((name) => `${name}_count`) }
+    expect(await differences(test.url, simulation.truth, { columns })).toEqual([])
+    for (const one of processes) expect(one.output()).not.toMatch(/deadlock|unhandled|"level":"(error|fatal)"/i)
+  }, 360_000)
+
+  async function pending(): Promise<number> {
+    return (await sql`select 1 from sync.deliveries where status = 'pending' limit 1`).length
+  }
+
+  async function cyclesSince(since: Date): Promise<number> {
+    return (await sql`select 1 from sync.cycles where kind = 'hot' and error is null and started_at > ${since}`).length
+  }
+
+  /** Events that were answered 202 and stand nowhere in the inbox. */
+  async function lost(): Promise<string[]> {
+    const rows = await sql<{ request_id: string }[]>`select request_id from sync.deliveries`
+    const kept = new Set(rows.map(({ request_id }) => request_id))
+    // What was sent twice is kept once, under the request that came first.
+    const bodies = new Set(webhooks.log.filter(({ request_id }) => kept.has(request_id)).map(({ body }) => body))
+    return webhooks.log.filter(({ status, body }) => status === 202 && !bodies.has(body)).map(({ event }) => event)
+  }
+})
+
+type Role = 'web' | 'worker' | 'reconciler'
+
+/** Ends the processes of one version and returns their exit codes. */
+function stopped(services: Record<Role, ServiceProcess>): Promise<(number | string)[]> {
+  return Promise.all(Object.values(services).map((service) => service.stop()))
+}
+
+/** How many deliveries this process has applied, by its own metrics. */
+async function settledBy({ privateUrl }: ServiceProcess): Promise<number> {
+  const page = await fetch(`${privateUrl}/metrics`)
+  const lines = (await page.text()).matchAll(/^\w*deliveries_settled_total\{[^}]*\} (\d+)/gm)
+  return [...lines].reduce((sum, [, n]) => sum + Number(n), 0)
+}
+
+async function readinessOf({ publicUrl }: ServiceProcess): Promise<[number, string]> {
+  const response = await fetch(`${publicUrl}/health/ready`)
+  const body: unknown = await response.json()
+  return [response.status, typeof body === 'object' && body && 'status' in body ? String(body.status) : '']
+}
+
+async function answers({ publicUrl }: ServiceProcess): Promise<boolean> {
+  return (await fetch(`${publicUrl}/health/live`)).ok
+}
