@@ -487,7 +487,9 @@ left join buildkite.clusters as cluster on cluster.id = pipeline.cluster_id;
 
 create or replace view analytics.attempt_runs as
 select build_id, started_at, finished_at,
-  case when started_at is not null then analytics.seconds(greatest(started_at, previous_finish), finished_at) end as seconds,
+  -- A build canceled at a gate has not run since it stopped there.
+  case when started_at is not null and not (blocked and state = 'canceled' and previous_finish is not null)
+    then analytics.seconds(greatest(started_at, previous_finish), finished_at) end as seconds,
   finished_at <= coalesce(min(case when analytics.build_result(state, blocked) is not null then finished_at end) over whole, 'infinity') as is_first
 from (
   select *, lag(finished_at) over (partition by build_id order by finished_at) as previous_finish from buildkite.build_attempts
