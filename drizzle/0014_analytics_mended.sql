@@ -839,7 +839,7 @@ begin
       ('analytics.builds.state', 'The effective state: blocked while it waits at a block step, else as Buildkite says. Canceled stays canceled.')
     ) as comments (name, comment)
     union all
-    select format('comment on column %I.%I.%I is %L', nspname, relname, attname, 'Whether the branch is the pipeline''s present default branch: after a rename, no build of before is on it.')
+    select format('comment on column %I.%I.%I is %L', nspname, relname, attname, 'Whether the branch is the pipeline''s present default branch. When that is renamed, what ran under the old name says false.')
     from pg_attribute join pg_class on pg_class.oid = attrelid join pg_namespace on pg_namespace.oid = relnamespace
     where nspname = 'analytics' and attname = 'is_default_branch' and relkind in ('r', 'v')
   loop
