@@ -749,24 +749,23 @@ where analytics.build_result(build.state, build.blocked) in ('canceled', 'skippe
 group by 1, 2, 3, 4, 5;
 
 create or replace view analytics.costs_daily as
+with rates as (
+  select queue, cluster, per_minute::double precision as per_minute, currency from settings.queue_rates
+)
 select
   spent.day, spent.organization_id, spent.pipeline_id, spent.branch, spent.queue, spent.minutes,
   spent.minutes_infra_lost + spent.minutes_canceled + spent.minutes_retried + spent.minutes_rebuilt as minutes_wasted,
-  spent.minutes * rate.per_minute as cost,
-  (spent.minutes_infra_lost + spent.minutes_canceled + spent.minutes_retried + spent.minutes_rebuilt) * rate.per_minute as cost_wasted,
-  rate.currency,
+  spent.minutes * coalesce(by_id.per_minute, by_name.per_minute, anywhere.per_minute) as cost,
+  (spent.minutes_infra_lost + spent.minutes_canceled + spent.minutes_retried + spent.minutes_rebuilt)
+    * coalesce(by_id.per_minute, by_name.per_minute, anywhere.per_minute) as cost_wasted,
+  coalesce(by_id.currency, by_name.currency, anywhere.currency) as currency,
   spent.cluster_id,
   cluster.name as cluster
 from analytics.minutes_daily as spent
 left join buildkite.clusters as cluster on cluster.id = spent.cluster_id
-left join settings.queue_rates as by_id on by_id.queue = spent.queue and by_id.cluster = spent.cluster_id::text
-left join settings.queue_rates as by_name on by_name.queue = spent.queue and by_name.cluster = cluster.name and cluster.name <> '*'
-left join settings.queue_rates as anywhere on anywhere.queue = spent.queue and anywhere.cluster = '*'
-cross join lateral (
-  select
-    coalesce(by_id.per_minute, by_name.per_minute, anywhere.per_minute)::double precision as per_minute,
-    coalesce(by_id.currency, by_name.currency, anywhere.currency) as currency
-) as rate;
+left join rates as by_id on by_id.queue = spent.queue and by_id.cluster = spent.cluster_id::text
+left join rates as by_name on by_name.queue = spent.queue and by_name.cluster = cluster.name
+left join rates as anywhere on anywhere.queue = spent.queue and anywhere.cluster = '*';
 
 create or replace view analytics.dora_weekly as
 select
