@@ -748,24 +748,51 @@ from buildkite.builds as build
 where analytics.build_result(build.state, build.blocked) in ('canceled', 'skipped')
 group by 1, 2, 3, 4, 5;
 
+create view sync.cluster_rates as
+-- A cluster that the token may not list can still be named by its id, which goes before a name.
+select distinct on (rate.queue, named.cluster_id)
+  rate.queue, named.cluster_id, rate.per_minute::double precision as per_minute, rate.currency
+from settings.queue_rates as rate
+cross join lateral (
+  select rate.cluster::uuid as cluster_id, 1 as place where rate.cluster ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+  union all
+  select known.id, 2 from buildkite.clusters as known where known.name = rate.cluster
+) as named
+order by rate.queue, named.cluster_id, named.place;
+
 create or replace view analytics.costs_daily as
-with rates as (
-  select queue, cluster, per_minute::double precision as per_minute, currency from settings.queue_rates
-)
 select
   spent.day, spent.organization_id, spent.pipeline_id, spent.branch, spent.queue, spent.minutes,
   spent.minutes_infra_lost + spent.minutes_canceled + spent.minutes_retried + spent.minutes_rebuilt as minutes_wasted,
-  spent.minutes * coalesce(by_id.per_minute, by_name.per_minute, anywhere.per_minute) as cost,
+  spent.minutes * coalesce(own.per_minute, anywhere.per_minute) as cost,
   (spent.minutes_infra_lost + spent.minutes_canceled + spent.minutes_retried + spent.minutes_rebuilt)
-    * coalesce(by_id.per_minute, by_name.per_minute, anywhere.per_minute) as cost_wasted,
-  coalesce(by_id.currency, by_name.currency, anywhere.currency) as currency,
+    * coalesce(own.per_minute, anywhere.per_minute) as cost_wasted,
+  coalesce(own.currency, anywhere.currency) as currency,
   spent.cluster_id,
   cluster.name as cluster
 from analytics.minutes_daily as spent
 left join buildkite.clusters as cluster on cluster.id = spent.cluster_id
-left join rates as by_id on by_id.queue = spent.queue and by_id.cluster = spent.cluster_id::text
-left join rates as by_name on by_name.queue = spent.queue and by_name.cluster = cluster.name
-left join rates as anywhere on anywhere.queue = spent.queue and anywhere.cluster = '*';
+left join sync.cluster_rates as own on own.queue = spent.queue and own.cluster_id = spent.cluster_id
+left join (
+  select queue, per_minute::double precision as per_minute, currency from settings.queue_rates where cluster = '*'
+) as anywhere on anywhere.queue = spent.queue;
+
+create view analytics.queue_costs_daily as
+select
+  spent.day, spent.organization_id, spent.cluster_id, cluster.name as cluster, spent.queue, spent.minutes, spent.minutes_wasted,
+  spent.minutes * coalesce(own.per_minute, anywhere.per_minute) as cost,
+  spent.minutes_wasted * coalesce(own.per_minute, anywhere.per_minute) as cost_wasted,
+  coalesce(own.currency, anywhere.currency) as currency
+from (
+  select day, organization_id, cluster_id, queue, sum(minutes) as minutes,
+    sum(minutes_infra_lost + minutes_canceled + minutes_retried + minutes_rebuilt) as minutes_wasted
+  from analytics.minutes_daily group by day, organization_id, cluster_id, queue
+) as spent
+left join buildkite.clusters as cluster on cluster.id = spent.cluster_id
+left join sync.cluster_rates as own on own.queue = spent.queue and own.cluster_id = spent.cluster_id
+left join (
+  select queue, per_minute::double precision as per_minute, currency from settings.queue_rates where cluster = '*'
+) as anywhere on anywhere.queue = spent.queue;
 
 create or replace view analytics.dora_weekly as
 select
@@ -805,6 +832,8 @@ comment on table analytics.trunk_health_daily is 'The default branch day by day 
 comment on view analytics.pull_requests is 'What each pull request cost in CI. Merge times are not Buildkite''s to know. Ask for one (where pr_number = ...), which is quick; all of history takes some 8 s on a million builds. For all of a span of time group analytics.builds.';
 comment on view analytics.parallel_steps is 'How evenly the parts of a parallel step share the work, by the last try of each part. imbalance 1 is perfect; at 2 the step takes twice as long as it had to. A step without a key bears the name of its first part, so that it is found again in the next build.';
 comment on view analytics.costs_daily is 'Agent minutes times the rates in settings.queue_rates: the one that names the cluster, else the one of every cluster. cost is null for a queue without a rate.';
+comment on view analytics.queue_costs_daily is 'As costs_daily, by queue alone: priced after the minutes of all pipelines and branches were added up, and so much quicker.';
+comment on view sync.cluster_rates is 'The rates of settings.queue_rates that name a cluster, by the cluster''s id.';
 comment on view analytics.dora_weekly is 'Deployment frequency, change failure rate, time to restore and lead time by organization, service, environment and week (Monday, UTC), from analytics.deployments. A failed deployment counts as a failed change; practice also counts incidents, which Buildkite does not know. Restored by the next deployment of the same service that succeeded, counted from the first of a row of failures.';
 comment on table analytics.deployments is 'Deployments in the shape of DX''s table of that name (three columns of our own at the end), found by the rules in settings.deployment_rules: builds, or the last tries of a step''s jobs, that ended in success or failure. Canceled, blocked and open ones are none. One that ran again stands with its last end. Without rules it is empty. A kept table, made anew within about 15 s of a change of a build, and for every day when a rule changes.';
 comment on table analytics.minutes_daily is 'Agent minutes of command jobs by pipeline, branch, cluster, queue and the day (UTC) they finished, and the part wasted, each minute under the first reason that applies: agent lost, canceled (the job or its build), retried, rebuilt. A kept table.';
@@ -828,6 +857,20 @@ begin
       ('analytics.costs_daily.cluster_id', 'clusters.id; null outside clusters.'),
       ('analytics.costs_daily.cluster', 'Name of the cluster, at present; null outside clusters.'),
       ('analytics.dora_weekly.organization_id', 'organizations.id.'),
+      ('analytics.queue_costs_daily.day', 'Day in UTC.'),
+      ('analytics.queue_costs_daily.organization_id', 'organizations.id.'),
+      ('analytics.queue_costs_daily.cluster_id', 'clusters.id; null outside clusters.'),
+      ('analytics.queue_costs_daily.cluster', 'Name of the cluster, at present; null outside clusters.'),
+      ('analytics.queue_costs_daily.queue', 'Queue: of the agent query rules, else of the cluster, else default.'),
+      ('analytics.queue_costs_daily.minutes', 'Agent minutes.'),
+      ('analytics.queue_costs_daily.minutes_wasted', 'Minutes lost to lost agents, cancels, retries and rebuilds.'),
+      ('analytics.queue_costs_daily.cost', 'minutes times the rate of the queue; null without a rate.'),
+      ('analytics.queue_costs_daily.cost_wasted', 'minutes_wasted times the rate of the queue.'),
+      ('analytics.queue_costs_daily.currency', 'Currency of the rate.'),
+      ('sync.cluster_rates.queue', 'Queue.'),
+      ('sync.cluster_rates.cluster_id', 'clusters.id.'),
+      ('sync.cluster_rates.per_minute', 'What a minute of an agent costs.'),
+      ('sync.cluster_rates.currency', 'Currency.'),
       ('analytics.pipelines.repository_url', 'Address of the repository, as configured; passwords and tokens left out.'),
       ('analytics.approvals.blocked_at', 'Since when the build has waited here: its last stop before the unblock, where a webhook or a read saw it. Buildkite tells no time of a gate over REST; then it is an estimate: the last end of any job of the build before the unblock, or the build''s creation when none had ended.'),
       ('analytics.approvals.wait_seconds', 'Seconds from blocked to unblocked, as far as blocked_at is known; null: not yet.'),
@@ -851,8 +894,9 @@ end $$;
 do $$
 begin
   if exists (select from pg_roles where rolname = 'buildkite_reader') then
+    grant select on analytics.queue_costs_daily to buildkite_reader;
     grant select on sync.jobs_found, sync.builds_found, sync.sightings, sync.budgets, sync.pipeline_durations_daily_now,
-      sync.branch_durations_daily_now, sync.build_results_daily_now, sync.trunk_health_daily_now to buildkite_reader;
+      sync.branch_durations_daily_now, sync.build_results_daily_now, sync.trunk_health_daily_now, sync.cluster_rates to buildkite_reader;
   end if;
 end $$;
 

@@ -659,6 +659,6 @@ export async function insertHistory(sql: postgres.Sql): Promise<void> {
   await sql`insert into settings.deployment_rules (pipeline, branch, step, environment, service) values ('dep*', 'main', 'deploy', 'production', 'shop'), ('lib', 'trunk', null, 'registry', null)`
   await sql`insert into settings.deployment_rules (organization, pipeline, branch, environment, service) values ('glob*', '*', 'main', 'staging', 'eu')`
   await sql`insert into settings.queue_rates (queue, per_minute) values ('linux', 0.5), ('mac', 2)`
-  await sql`insert into settings.queue_rates (queue, cluster, per_minute) values ('arm', 'Edge', 3), ('linux', 'Edge', 100)`
+  await sql`insert into settings.queue_rates (queue, cluster, per_minute) values ('arm', 'Edge', 3), ('linux', 'Edge', 100), ('arm', 'Main', 9), ('arm', ${id('c', 1)}, 4)`
   await sql`insert into sync.deliveries (key, event, received_at, observed_at, status, applied_at) values ('d1', 'ping', ${at('02 00:00:00')}, ${at('02 00:00:00')}, 'applied', ${at('02 00:00:02')})`
 }

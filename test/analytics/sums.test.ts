@@ -216,7 +216,7 @@ test('minutes_daily: each minute lost for one reason', () =>
     17 | lib | arm | arm | 1 | 10 | 0 | 0 | 0 | 0`,
   ))
 
-test('costs_daily: no rate, no cost; the rate that names the cluster before the one of all', () =>
+test('costs_daily: the rate that names the cluster, by id or name, before the one of all', () =>
   says(
     `${daily('costs_daily', 'branch, cluster, queue, minutes_wasted, cost, cost_wasted, currency', 'where day in (date $$2026-03-02$$, date $$2026-03-04$$, date $$2026-03-05$$, date $$2026-03-17$$)')}, branch, queue, cluster`,
     `2 | app | feature/a | - | linux | 4.667 | 7.333 | 2.333 | USD
@@ -224,10 +224,24 @@ test('costs_daily: no rate, no cost; the rate that names the cluster before the 
     4 | app | feature/c | - | linux | 2 | 2.5 | 1 | USD
     4 | deploy | main | - | mac | 0 | 30 | 0 | USD
     5 | lib | trunk | - | linux | 0 | 10 | 0 | USD
-    5 | lib | wide | Main | arm | 0 | - | - | -
+    5 | lib | wide | Main | arm | 0 | 20 | 0 | USD
     5 | lib | wide | - | linux | 0.5 | 3.25 | 0.25 | USD
     17 | lib | arm | Edge | arm | 0 | 30 | 0 | USD
-    17 | lib | arm | Main | arm | 0 | - | - | -`,
+    17 | lib | arm | Main | arm | 0 | 40 | 0 | USD`,
+  ))
+
+test('queue_costs_daily: all pipelines and branches of a queue', () =>
+  says(
+    `select extract(day from day)::int, cluster, queue, minutes, minutes_wasted, cost, cost_wasted, currency from analytics.queue_costs_daily
+    where day < '2026-03-06' or day = '2026-03-17' order by day, queue, cluster`,
+    `2 | - | linux | 37.667 | 10.667 | 18.833 | 5.333 | USD
+    3 | - | linux | 61 | 0 | 30.5 | 0 | USD
+    4 | - | linux | 5 | 2 | 2.5 | 1 | USD
+    4 | - | mac | 15 | 0 | 30 | 0 | USD
+    5 | Main | arm | 5 | 0 | 20 | 0 | USD
+    5 | - | linux | 26.5 | 0.5 | 13.25 | 0.25 | USD
+    17 | Edge | arm | 10 | 0 | 30 | 0 | USD
+    17 | Main | arm | 10 | 0 | 40 | 0 | USD`,
   ))
 
 test('agents_daily: what each agent did', () =>
