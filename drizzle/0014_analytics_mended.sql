@@ -682,7 +682,11 @@ left join lateral (
     and analytics.job_result(failed.state, failed.soft_failed, failed.exit_status, failed.signal_reason) in ('failed', 'infra_lost', 'timed_out', 'expired')
   order by 3, failed.id limit 1
 ) as job on true
-where build.failing_at is not null or job.failed_at is not null;
+-- Said of the build first: its jobs need not be read when nothing tells that it ever failed.
+where (
+    build.failing_at is not null or build.state in ('failed', 'failing')
+    or exists (select from buildkite.build_attempts as attempt where attempt.build_id = build.id and attempt.state = 'failed')
+  ) and (build.failing_at is not null or job.failed_at is not null);
 
 create or replace view sync.build_results_daily_now as
 select
@@ -825,7 +829,7 @@ group by 1, 2, 3, 9;
 -- What they mean -----------------------------------------------------------------------------------------------------------------
 
 comment on view analytics.approvals is 'Block and input steps: since when each held its build, who let it go and when. Read over REST, as most are, blocked_at is an estimate: see there.';
-comment on view analytics.first_failures is 'When a build first told that it would fail: the earliest of failing_at, the first hard failure of a job, and a promised exit status. Also of builds that a retry by hand turned green. A try that Buildkite retried by itself is no sign: nobody was told.';
+comment on view analytics.first_failures is 'When a build first told that it would fail: the earliest of failing_at, the first hard failure of a job, and a promised exit status. Also of builds that a retry by hand turned green, which failing_at or a failed attempt tells of. A try that Buildkite retried by itself is no sign: nobody was told.';
 comment on view analytics.trunk_recoveries is 'Red spells of default branches: the build that broke it, and the next build (by number) that passed. By final results: a build that a retry turned green breaks nothing. By the present default branch: what ran on a former one is not here. Some count from the first red commit''s push instead; that is not Buildkite''s to know.';
 comment on view analytics.job_breaks is 'Which build broke a job on the default branch, as it is at present: its last try failed or timed out, and passed in the build before that had it. Lost agents break nothing.';
 comment on table analytics.trunk_health_daily is 'The default branch day by day (UTC): builds and commits that ended red. By the present default branch: when it is renamed, all days are made anew, and those before hold only what ran on a branch of that name. A kept table.';
