@@ -20,7 +20,7 @@ import { type Reconciler, startReconciler } from '../reconcile/reconciler.ts'
 import { coverage } from '../reconcile/status.ts'
 import { inScope } from '../scope.ts'
 import { createShutdown, type Shutdown } from '../shutdown.ts'
-import { pause, SECOND } from '../time.ts'
+import { MINUTE, pause, SECOND } from '../time.ts'
 import { openTracing, type Tracing } from '../tracing.ts'
 import { type AllowList, fixedAllowList, followedAllowList } from '../webhooks/allow-list.ts'
 import { deliveryHandler } from '../webhooks/apply.ts'
@@ -115,7 +115,7 @@ async function startListeners(parts: Parts, shutdown: Shutdown): Promise<void> {
     config,
     status,
     meters,
-    catalog: () => readCatalog(parts.database.db),
+    catalog: cached(() => readCatalog(parts.database.db), Date.now, MINUTE),
   })
   await listen(privateApp, 'private', config.adminHost, config.adminPort, log, shutdown)
   if (config.roles.has('web') && config.webhookSecrets.length === 0) {

@@ -100,8 +100,10 @@ async function examplesOf(
       { accessMode: 'read only' },
     )
   } catch (error) {
-    // A view may be too slow over everything that a large mirror holds: then without examples.
-    if (asStoreError(error, 'look for examples').code === '57014') return {}
+    // A view may be too slow over everything that a large mirror holds, or meet a value that it cannot reckon with (class 22): then
+    // without examples.
+    const code = asStoreError(error, 'look for examples').code ?? ''
+    if (code === '57014' || code.startsWith('22')) return {}
     throw error
   }
 }

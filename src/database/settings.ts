@@ -1,4 +1,4 @@
-import { boolean, numeric, pgSchema, serial, text } from 'drizzle-orm/pg-core'
+import { boolean, numeric, pgSchema, primaryKey, serial, text } from 'drizzle-orm/pg-core'
 
 /** What you tell the mirror, by SQL: the rules and rates that the views of `analytics` read. */
 export const settings = pgSchema('settings')
@@ -12,11 +12,17 @@ export const deployment_rules = settings.table('deployment_rules', {
   environment: text().notNull().default('production'),
   service: text(),
   enabled: boolean().notNull().default(true),
+  organization: text().notNull().default('*'),
 })
 
-/** What a minute of a queue's agents costs. */
-export const queue_rates = settings.table('queue_rates', {
-  queue: text().primaryKey(),
-  per_minute: numeric().notNull(),
-  currency: text().notNull().default('USD'),
-})
+/** What a minute of a queue's agents costs, in one cluster or (`*`) wherever no other rate names the cluster. */
+export const queue_rates = settings.table(
+  'queue_rates',
+  {
+    queue: text().notNull(),
+    per_minute: numeric().notNull(),
+    currency: text().notNull().default('USD'),
+    cluster: text().notNull().default('*'),
+  },
+  (t) => [primaryKey({ columns: [t.queue, t.cluster] })],
+)

@@ -13,17 +13,18 @@ export function planJobs(truth: Truth, build: Build, at: number, mix: Mix, count
   const blocks = random.chance(mix.block)
   const triggers = random.chance(mix.trigger) && !build.triggered_from
   const jobs: Job[] = [planScript(truth, build, at, { name: ':eslint: Lint', step_key: 'lint', command: 'make lint' })]
+  let parts: ScriptJob['step'] | undefined
   for (let i = 0; i < parallel; i++) {
-    jobs.push(
-      planScript(truth, build, at, {
-        name: null,
-        command: 'make test\nmake report',
-        parallel_group_index: i,
-        parallel_group_total: parallel,
-        artifact_paths: 'reports/**/*.xml',
-        retries_count: null,
-      }),
-    )
+    const part = planScript(truth, build, at, {
+      name: null,
+      command: 'make test\nmake report',
+      parallel_group_index: i,
+      parallel_group_total: parallel,
+      artifact_paths: 'reports/**/*.xml',
+      retries_count: null,
+    })
+    parts ??= part.step
+    jobs.push({ ...part, step: parts })
   }
   if (blocks) jobs.push(planManual(truth, build, at))
   else jobs.push(planWaiter(truth, at))

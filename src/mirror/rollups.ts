@@ -13,28 +13,46 @@ export interface RollupTurn {
 }
 
 /**
- * Brings the kept tables of `analytics` and `buildkite.users` up to date, newest day first, one transaction a day. What a day's sums
- * hold is said in SQL: `sync.refresh_day`. Ends early at `signal`; another process that is at it is left alone.
+ * Brings the kept tables of `analytics` and `buildkite.users` up to date, one transaction a day. Each day that is marked when the turn
+ * begins is made once: the newest first, then those that have waited longest; what is marked meanwhile waits for the next turn. With
+ * `enoughMs` the turn ends after so long, but not before the first two, so that neither today nor any other day waits for ever.
+ * What a day's sums hold is said in SQL: `sync.refresh_day`. Ends early at `signal`; another process that is at it is left alone.
  * @throws StoreError when the database is away.
  */
-export async function refreshRollups(db: Db, signal?: AbortSignal): Promise<RollupTurn> {
+export async function refreshRollups(
+  db: Db,
+  signal?: AbortSignal,
+  enoughMs: number = Number.POSITIVE_INFINITY,
+): Promise<RollupTurn> {
+  const began = Date.now()
   try {
     let days = 0
-    while (!signal?.aborted && (await callOne(db, sql`select sync.refresh_rollups() as done`)) > 0) days += 1
-    const users = signal?.aborted ? 0 : await callOne(db, sql`select sync.refresh_users() as done`)
+    for (const day of await markedDays(db)) {
+      if (signal?.aborted || (days >= 2 && Date.now() - began >= enoughMs)) break
+      if (!(await call<boolean>(db, sql`select sync.refresh_marked_day(${day}) as done`))) break
+      days += 1
+    }
+    const users = signal?.aborted ? 0 : ((await call<number>(db, sql`select sync.refresh_users() as done`)) ?? 0)
     return { days, users }
   } catch (error) {
     throw asStoreError(error, 'bring the kept tables of analytics up to date')
   }
 }
 
-async function callOne(db: Db, query: ReturnType<typeof sql>): Promise<number> {
+async function markedDays(db: Db): Promise<string[]> {
+  const { rows } = await db.execute<{ day: string }>(sql`
+    select day::text as day from sync.stale_days group by stale_days.day
+    order by stale_days.day = max(stale_days.day) over () desc, min(marked_at), stale_days.day desc`)
+  return rows.map(({ day }) => day)
+}
+
+async function call<Done extends boolean | number>(db: Db, query: ReturnType<typeof sql>): Promise<Done | undefined> {
   // A day of a large company may take longer than a query of the service ever should.
   const { rows } = await db.transaction(async (tx) => {
     await tx.execute(sql`set local statement_timeout = '10min'`)
-    return tx.execute<{ done: number }>(query)
+    return tx.execute<{ done: Done }>(query)
   })
-  return rows[0]?.done ?? 0
+  return rows[0]?.done
 }
 
 export interface RollupKeeper {
@@ -42,6 +60,8 @@ export interface RollupKeeper {
 }
 
 const EVERY = 15 * SECOND
+/** A turn takes up no more days after so long. Those that are left are in the next one. */
+const ENOUGH = SECOND
 /** Of the time, at most a twentieth goes into sums: on a busy day they grow slow to make, and need not be made all the time. */
 const REST = 20
 
@@ -53,7 +73,7 @@ export function startRollups(db: Db, log: Log, on: OnOccurrence = () => {}): Rol
     while (!stop.signal.aborted) {
       const began = Date.now()
       try {
-        on('rollup_days', (await refreshRollups(db, stop.signal)).days)
+        on('rollup_days', (await refreshRollups(db, stop.signal, ENOUGH)).days)
       } catch (error) {
         on('rollup_failed', 1)
         if (mayWarn()) {

@@ -46,9 +46,12 @@ const buildStateRank: Record<string, number> = {
   not_run: 6,
 }
 
-/** What a build's state really is: a blocked build keeps its last state, such as `passed`, and says `blocked: true` (reference B6). */
+/**
+ * What a build's state really is: a blocked build keeps its last state, such as `passed`, and says `blocked: true`. From canceled there
+ * is no way out, so that a build canceled at a gate is canceled, whatever `blocked` still says (reference B6).
+ */
 export function effectiveState(build: { state?: string | null | undefined; blocked?: boolean | null | undefined }) {
-  return build.blocked ? 'blocked' : (build.state ?? undefined)
+  return build.blocked && build.state !== 'canceled' ? 'blocked' : (build.state ?? undefined)
 }
 
 /** Whether a build with these fields has come to an end or to a pause, so that its `finished_at` means something. */

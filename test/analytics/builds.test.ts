@@ -39,7 +39,7 @@ test('pipeline_runs: a blocked build is no success, one that a retry turned gree
     12 | APP | running | - | - | - | - | ada@example.com
     13 | APP | running | 03 12:02:10 | - | - | - | ada@example.com
     14 | APP | cancelled | - | 03 12:04:30 | - | - | ada@example.com
-    15 | APP | cancelled | 03 12:05:10 | - | - | - | ada@example.com
+    15 | APP | running | 03 12:05:10 | - | - | - | ada@example.com
     16 | APP | running | - | - | - | - | ada@example.com
     17 | APP | unknown | - | - | - | - | ada@example.com
     18 | APP | running | 03 13:00:10 | - | - | - | ada@example.com
@@ -62,16 +62,28 @@ test('pipeline_runs: a blocked build is no success, one that a retry turned gree
     35 | DEPLOY | cancelled | 09 14:00:00 | 09 14:01:00 | 60 | - | ada@example.com
     36 | DEPLOY | running | 09 15:00:00 | - | - | - | ada@example.com
     37 | LIB | failure | 10 08:00:00 | 10 08:05:00 | 300 | - | ada@example.com
-    38 | LIB | failure | 10 09:00:00 | 10 09:05:00 | 300 | - | ada@example.com`,
+    38 | LIB | failure | 10 09:00:00 | 10 09:05:00 | 300 | - | ada@example.com
+    39 | LIB | success | 16 23:20:00 | 17 08:00:00 | 31200 | - | ada@example.com
+    40 | APP | cancelled | 16 09:00:00 | 16 09:30:00 | 1800 | - | ada@example.com
+    41 | APP | running | 16 10:00:10 | - | - | - | ada@example.com
+    42 | APP | success | 16 11:00:00 | 31 00:00:00 | - | - | ada@example.com
+    43 | LIB | success | 16 12:00:00 | 16 12:06:00 | 360 | - | ada@example.com
+    44 | LIB | success | 16 13:00:00 | 16 13:04:00 | 240 | - | ada@example.com
+    45 | LIB | success | 17 09:00:30 | 17 09:12:00 | 690 | - | ada@example.com
+    46 | DEPLOY-EU | success | 09 12:30:00 | 09 12:40:00 | 600 | - | ada@example.com
+    47 | DEPLOY | success | 16 14:00:00 | 16 14:10:00 | 600 | - | ada@example.com
+    48 | APP | success | 16 15:00:00 | 16 15:06:00 | 360 | - | ada@example.com
+    49 | APP | success | 16 16:00:00 | 16 17:20:00 | 4800 | - | ada@example.com`,
   ))
 
 test('pipeline_runs: the rest of its columns', () =>
   says(
     `select pipeline_source_id, repository, commit_sha, head_branch, github_username, source_id = id::text, count(*)
-    from analytics.pipeline_runs where commit_sha in ('c4', 'c31', 'c26') group by 1, 2, 3, 4, 5, 6 order by commit_sha`,
+    from analytics.pipeline_runs where commit_sha in ('c4', 'c31', 'c26', 'c46') group by 1, 2, 3, 4, 5, 6 order by commit_sha`,
     `1 | group/sub/lib | c26 | trunk | - | true | 1
     1 | acme/app | c31 | main | - | true | 1
-    1 | acme/app | c4 | feature/a | - | true | 1`,
+    1 | acme/app | c4 | feature/a | - | true | 1
+    1 | globex/deploy-eu | c46 | main | - | true | 1`,
   ))
 
 test('pipeline_jobs: command and trigger jobs, every try', () =>
@@ -107,13 +119,25 @@ test('pipeline_jobs: command and trigger jobs, every try', () =>
     33 | deploy | failure | 1 | 600
     34 | deploy | success | 1 | 600
     35 | deploy | not_finished | 1 | 60
+    42 | test | success | 1 | -
+    43 | Tests 1/2 | success | 1 | 120
+    43 | Tests 2/2 | success | 1 | 360
+    44 | Tests 1/2 | success | 1 | 120
+    44 | Tests 2/2 | success | 1 | 240
+    45 | pack | success | 2 | 1200
+    46 | deploy | success | 1 | 600
+    47 | deploy | success | 1 | 600
+    48 | test | failure | 1 | 120
+    48 | test | success | 1 | 240
+    49 | ship | success | 1 | 600
+    49 | test | success | 1 | 600
     - | orphan | success | 1 | -`,
   ))
 
 test('builds: state and result, first and final, waits and runs', () =>
   says(
     `select number, state, result, first_result, attempts, started_at, finished_at, wait_seconds, run_seconds, first_run_seconds, total_seconds
-    from analytics.builds order by number limit 20`,
+    from analytics.builds where number <= 20 or number >= 39 order by number`,
     `1 | passed | passed | passed | 1 | 02 10:00:20 | 02 10:10:20 | 20 | 600 | 600 | 620
     2 | failed | failed | failed | 1 | 02 11:00:20 | 02 11:05:20 | 20 | 300 | 300 | 320
     3 | passed | passed | failed | 2 | 02 12:00:20 | 02 12:12:20 | 20 | 480 | 360 | 740
@@ -133,7 +157,18 @@ test('builds: state and result, first and final, waits and runs', () =>
     17 | stalled | - | - | 0 | - | - | - | - | - | -
     18 | blocked | - | - | 0 | 03 13:00:10 | - | 10 | 300 | 300 | -
     19 | passed | passed | passed | 1 | 03 14:00:10 | 03 15:06:50 | 10 | 400 | 400 | 4010
-    20 | blocked | - | - | 0 | - | - | - | - | - | -`,
+    20 | blocked | - | - | 0 | - | - | - | - | - | -
+    39 | passed | passed | failed | 2 | 16 23:20:00 | 17 08:00:00 | 0 | 1200 | 600 | 31200
+    40 | canceled | canceled | canceled | 1 | 16 09:00:00 | 16 09:30:00 | 0 | 300 | 300 | 1800
+    41 | blocked | - | - | 0 | 16 10:00:10 | - | 10 | 300 | 300 | -
+    42 | passed | passed | passed | 1 | 16 11:00:00 | 31 00:00:00 | 0 | - | - | -
+    43 | passed | passed | passed | 1 | 16 12:00:00 | 16 12:06:00 | 0 | 360 | 360 | 360
+    44 | passed | passed | passed | 1 | 16 13:00:00 | 16 13:04:00 | 0 | 240 | 240 | 240
+    45 | passed | passed | passed | 1 | 17 09:00:30 | 17 09:12:00 | 30 | 690 | 690 | 720
+    46 | passed | passed | passed | 1 | 09 12:30:00 | 09 12:40:00 | 0 | 600 | 600 | 600
+    47 | passed | passed | passed | 1 | 16 14:00:00 | 16 14:10:00 | 0 | 600 | 600 | 600
+    48 | passed | passed | passed | 1 | 16 15:00:00 | 16 15:06:00 | 0 | 360 | 360 | 360
+    49 | passed | passed | passed | 1 | 16 16:00:00 | 16 17:20:00 | 0 | 4800 | 4800 | 4800`,
   ))
 
 test('builds: whose they are, what they ran on, what is known of them', () =>
@@ -154,7 +189,7 @@ test('builds: whose they are, what they ran on, what is known of them', () =>
 test('build_attempts: each finish, a stop at a gate among them', () =>
   says(
     `select number, attempt, state, result, started_at, finished_at, run_seconds from analytics.build_attempts
-    where number in (3, 5, 14, 18, 19, 20) order by number, attempt`,
+    where number in (3, 5, 14, 18, 19, 20, 39, 40) order by number, attempt`,
     `3 | 1 | failed | failed | 02 12:00:20 | 02 12:06:20 | 360
     3 | 2 | passed | passed | 02 12:10:20 | 02 12:12:20 | 120
     5 | 1 | canceled | canceled | 02 14:00:20 | 02 14:02:00 | 100
@@ -162,7 +197,11 @@ test('build_attempts: each finish, a stop at a gate among them', () =>
     18 | 1 | blocked | - | 03 13:00:10 | 03 13:05:10 | 300
     19 | 1 | blocked | - | 03 14:00:10 | 03 14:05:10 | 300
     19 | 2 | passed | passed | 03 15:05:10 | 03 15:06:50 | 100
-    20 | 1 | blocked | - | - | 03 16:00:01 | -`,
+    20 | 1 | blocked | - | - | 03 16:00:01 | -
+    39 | 1 | failed | failed | 16 23:20:00 | 16 23:30:00 | 600
+    39 | 2 | passed | passed | 17 07:50:00 | 17 08:00:00 | 600
+    40 | 1 | blocked | - | 16 09:00:00 | 16 09:05:00 | 300
+    40 | 2 | canceled | canceled | 16 09:00:00 | 16 09:30:00 | -`,
   ))
 
 test('attempt_runs: up to the first result, and after it', () =>
@@ -179,7 +218,26 @@ test('pipelines: with tags, teams and cluster', () =>
     'select slug, organization, repository, default_branch, tags, teams, cluster from analytics.pipelines order by slug',
     `app | acme | acme/app | main | {web,tier-1} | {payments} | -
     deploy | acme | acme/app | main | {} | {} | Main
+    deploy-eu | globex | globex/deploy-eu | main | {} | {} | -
     lib | acme | group/sub/lib | trunk | {} | {} | -`,
+  ))
+
+test('repository_name and repository_url: never a credential', () =>
+  says(
+    `select analytics.repository_name(url), analytics.repository_url(url) from (values
+      (1, 'https://github.com/acme/app.git'), (2, 'git@github.com:acme/app.git'), (3, 'https://x-access-token:ghp_SECRET@github.com/acme/app.git'),
+      (4, 'https://ghp_SECRET@github.com/acme/app/'), (5, 'HTTPS://user:p@ss@example.com:8443/a/b/c'), (6, 'ssh://git:SECRET@example.com:22/acme/app.git'),
+      (7, 'github.com/acme/app'), (8, 'acme/app'), (9, 'git://github.com/acme/app.git'), (10, null)) as repository (number, url) order by number`,
+    `acme/app | https://github.com/acme/app.git
+    acme/app | git@github.com:acme/app.git
+    acme/app | https://github.com/acme/app.git
+    acme/app | https://github.com/acme/app/
+    a/b/c | HTTPS://example.com:8443/a/b/c
+    acme/app | ssh://git@example.com:22/acme/app.git
+    acme/app | github.com/acme/app
+    acme/app | acme/app
+    acme/app | git://github.com/acme/app.git
+    - | -`,
   ))
 
 test('rebuilds: beside what they repeat', () =>
@@ -215,7 +273,7 @@ test('trunk_recoveries: a spell ends with the next build that passed', () =>
     app | 8 | ada@example.com | 03 09:00:00 | - | -
     lib | 23 | ada@example.com | 04 10:30:00 | 26 | 49200
     deploy | 32 | ada@example.com | 09 11:10:00 | 34 | 7200
-    lib | 37 | ada@example.com | 10 08:05:00 | - | -`,
+    lib | 37 | ada@example.com | 10 08:05:00 | 39 | 604500`,
   ))
 
 test('users: one person by id and e-mail', () =>

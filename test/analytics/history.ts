@@ -1,13 +1,13 @@
 import type postgres from 'postgres'
 
-// A history made by hand: three pipelines, some forty builds, each a trap. All in March 2026, UTC; the number of a build is unique here,
-// so that expected rows can name it. `day 02` is a Monday.
+// A history made by hand: four pipelines of two organizations, some fifty builds, each a trap. All in March 2026, UTC; the number of a
+// build is unique here, so that expected rows can name it. `day 02` is a Monday.
 
 type Row = Record<string, unknown>
 
-/** `02 10:00:20` is 2 March 2026, 10:00:20 UTC. */
-export const at = (text: string) => `2026-03-${text.replace(' ', 'T')}Z`
-/** The id of a thing: `id('b', 3)` of build 3. Letters: o, p, b, j, a, u, c, q, t, s. */
+/** `02 10:00:20` is 2 March 2026, 10:00:20 UTC. Whole timestamps stay as they are. */
+export const at = (text: string) => (text.includes('T') ? text : `2026-03-${text.replace(' ', 'T')}Z`)
+/** The id of a thing: `id('b', 3)` of build 3. Letters: o, p, b, j, a, u, c, q, t, s, k (a step). */
 export function id(kind: string, number: number): string {
   return `00000000-0000-7000-80${kind.charCodeAt(0).toString(16)}-${String(number).padStart(12, '0')}`
 }
@@ -21,7 +21,7 @@ const mirrored = (created: string, extra: Row = {}) => ({
 })
 const listed = { organization_id: id('o', 1), first_seen_at: at('01 00:00:00'), changed_at: at('01 00:00:00') }
 
-const pipelines = { app: id('p', 1), deploy: id('p', 2), lib: id('p', 3) }
+const pipelines = { app: id('p', 1), deploy: id('p', 2), lib: id('p', 3), 'deploy-eu': id('p', 4) }
 
 type Attempt = [started: string | null, finished: string, state: string, blocked?: boolean]
 
@@ -80,7 +80,7 @@ function build(number: number, story: BuildStory): void {
 /** A command job that became runnable, started and finished at these times of the build's day; returns its number. */
 function job(number: number, name: string, state: string, times: (string | undefined)[], fields: Row = {}): number {
   const day = String(builds.find((one) => one.number === number)?.created_at).slice(8, 10)
-  const [runnable, started, finished] = times.map((time) => time && at(time.includes(' ') ? time : `${day} ${time}`))
+  const [runnable, started, finished] = times.map((time) => time && at(/[ T]/.test(time) ? time : `${day} ${time}`))
   const created = String(builds.find((one) => one.number === number)?.created_at)
   jobNumber += 1
   jobs.push({
@@ -427,6 +427,136 @@ build(38, {
   branch: 'trunk',
   source: 'schedule',
 })
+// The third week. Over midnight: 39 failed on Monday and passed on Tuesday; of its first finish only the attempt tells.
+build(39, {
+  pipeline: 'lib',
+  state: 'passed',
+  created: '16 23:20:00',
+  started: '17 07:50:00',
+  finished: '17 08:00:00',
+  branch: 'trunk',
+  attempts: [
+    ['16 23:20:00', '16 23:30:00', 'failed'],
+    ['17 07:50:00', '17 08:00:00', 'passed'],
+  ],
+})
+
+// Gates again. 40 was canceled at one and still says blocked; 41 says so by its state, as EventBridge does.
+build(40, {
+  state: 'canceled',
+  blocked: true,
+  branch: 'release',
+  created: '16 09:00:00',
+  started: '16 09:00:00',
+  finished: '16 09:30:00',
+  attempts: [
+    ['16 09:00:00', '16 09:05:00', 'passed', true],
+    ['16 09:00:00', '16 09:30:00', 'canceled', true],
+  ],
+})
+build(41, {
+  state: 'blocked',
+  branch: 'release',
+  created: '16 10:00:00',
+  started: '16 10:00:10',
+  finished: '16 10:05:10',
+  attempts: [['16 10:00:10', '16 10:05:10', 'blocked']],
+})
+
+// Some clock was far off: the build and its job finished in 173 years.
+build(42, {
+  state: 'passed',
+  branch: 'absurd',
+  created: '16 11:00:00',
+  started: '16 11:00:00',
+  finished: '2199-12-31T00:00:00Z',
+})
+job(42, 'test', 'passed', ['11:00:00', '11:00:00', '2199-12-31T00:00:00Z'])
+
+// A parallel step without a key, in two builds: its id is another in each.
+for (const [number, hour, slower] of [
+  [43, '12', '06'],
+  [44, '13', '04'],
+] as const) {
+  const finished = `${hour}:${slower}:00`
+  build(number, {
+    pipeline: 'lib',
+    state: 'passed',
+    branch: 'wide',
+    created: `16 ${hour}:00:00`,
+    started: `16 ${hour}:00:00`,
+    finished: `16 ${finished}`,
+  })
+  const step = (index: number) => ({ step_id: id('k', number), parallel_group_index: index, parallel_group_total: 2 })
+  job(number, 'Tests 1/2', 'passed', [`${hour}:00:00`, `${hour}:00:00`, `${hour}:02:00`], step(0))
+  job(number, 'Tests 2/2', 'passed', [`${hour}:00:00`, `${hour}:00:00`, finished], step(1))
+}
+
+// Two clusters, each with a queue `arm`.
+build(45, {
+  pipeline: 'lib',
+  state: 'passed',
+  branch: 'arm',
+  created: '17 09:00:00',
+  started: '17 09:00:30',
+  finished: '17 09:12:00',
+})
+const inQueue = (number: number) => ({
+  agent_query_rules: [],
+  cluster_id: id('c', number),
+  cluster_queue_id: id('q', number),
+})
+job(45, 'pack', 'passed', ['09:00:00', '09:00:30', '09:10:30'], inQueue(1))
+job(45, 'pack', 'passed', ['09:00:00', '09:02:00', '09:12:00'], inQueue(2))
+
+// Another organization deploys the same service while ours is down.
+build(46, {
+  pipeline: 'deploy-eu',
+  organization_id: id('o', 2),
+  state: 'passed',
+  created: '09 12:30:00',
+  started: '09 12:30:00',
+  finished: '09 12:40:00',
+})
+job(46, 'deploy', 'passed', ['12:30:00', '12:30:00', '12:40:00'], { step_key: 'deploy' })
+
+// Jobs that are `finished`, as EventBridge and GraphQL say: a deployment, and a flaky test.
+build(47, { ...ship, state: 'passed', created: '16 14:00:00', started: '16 14:00:00', finished: '16 14:10:00' })
+job(47, 'deploy', 'finished', ['14:00:00', '14:00:00', '14:10:00'], { step_key: 'deploy', exit_status: 0 })
+build(48, {
+  state: 'passed',
+  branch: 'feature/d',
+  created: '16 15:00:00',
+  started: '16 15:00:00',
+  finished: '16 15:06:00',
+})
+job(48, 'test', 'finished', ['15:00:00', '15:00:00', '15:02:00'], {
+  exit_status: 1,
+  ...retriedBy(jobNumber + 2, 'automatic'),
+})
+job(48, 'test', 'finished', ['15:02:00', '15:02:00', '15:06:00'], { exit_status: 0 })
+
+// A gate of which only REST told, when all was over: no stop, no time of the gate's own.
+build(49, {
+  state: 'passed',
+  branch: 'release',
+  created: '16 16:00:00',
+  started: '16 16:00:00',
+  finished: '16 17:20:00',
+})
+job(49, 'test', 'passed', ['16:00:00', '16:00:00', '16:10:00'])
+job(49, '', 'unblocked', [], {
+  type: 'manual',
+  label: 'Ship it?',
+  agent_query_rules: null,
+  step_key: 'ship',
+  created_at: null,
+  unblocked_at: at('16 17:10:00'),
+  unblocked_by_name: 'Carol',
+  unblocked_by_email: 'Carol@example.com',
+})
+job(49, 'ship', 'passed', ['17:10:00', '17:10:00', '17:20:00'])
+
 // A job without a build that the mirror knows.
 jobs.push({
   id: id('j', 99),
@@ -448,6 +578,7 @@ export async function insertHistory(sql: postgres.Sql): Promise<void> {
   }
   await insert('buildkite.organizations', [
     { id: id('o', 1), slug: 'acme', name: 'Acme', ...mirrored(at('01 00:00:00')) },
+    { id: id('o', 2), slug: 'globex', name: 'Globex', ...mirrored(at('01 00:00:00')) },
   ])
   const pipeline = (slug: keyof typeof pipelines, fields: Row) => ({
     id: pipelines[slug],
@@ -463,9 +594,19 @@ export async function insertHistory(sql: postgres.Sql): Promise<void> {
     pipeline('app', { repository: 'git@github.com:acme/app.git', tags: ['web', 'tier-1'] }),
     pipeline('deploy', { repository: 'https://github.com/acme/app', cluster_id: id('c', 1) }),
     pipeline('lib', { repository: 'ssh://git@example.com:2222/group/sub/lib.git', default_branch: 'trunk' }),
+    pipeline('deploy-eu', {
+      organization_id: id('o', 2),
+      repository: 'https://x-access-token:ghp_SECRET@github.com/globex/deploy-eu.git',
+    }),
   ])
-  await insert('buildkite.clusters', [{ id: id('c', 1), name: 'Main', ...listed }])
-  await insert('buildkite.cluster_queues', [{ id: id('q', 1), cluster_id: id('c', 1), key: 'arm', ...listed }])
+  await insert('buildkite.clusters', [
+    { id: id('c', 1), name: 'Main', ...listed },
+    { id: id('c', 2), name: 'Edge', ...listed },
+  ])
+  await insert('buildkite.cluster_queues', [
+    { id: id('q', 1), cluster_id: id('c', 1), key: 'arm', ...listed },
+    { id: id('q', 2), cluster_id: id('c', 2), key: 'arm', ...listed },
+  ])
   await insert('buildkite.teams', [
     { id: id('t', 1), slug: 'payments', ...listed },
     { id: id('t', 2), slug: 'former', ...listed, deleted_at: at('05 00:00:00') },
@@ -516,6 +657,8 @@ export async function insertHistory(sql: postgres.Sql): Promise<void> {
   await insert('buildkite.build_attempts', attempts)
   await insert('buildkite.jobs', jobs)
   await sql`insert into settings.deployment_rules (pipeline, branch, step, environment, service) values ('dep*', 'main', 'deploy', 'production', 'shop'), ('lib', 'trunk', null, 'registry', null)`
+  await sql`insert into settings.deployment_rules (organization, pipeline, branch, environment, service) values ('glob*', '*', 'main', 'staging', 'eu')`
   await sql`insert into settings.queue_rates (queue, per_minute) values ('linux', 0.5), ('mac', 2)`
+  await sql`insert into settings.queue_rates (queue, cluster, per_minute) values ('arm', 'Edge', 3), ('linux', 'Edge', 100), ('arm', 'Main', 9), ('arm', ${id('c', 1)}, 4)`
   await sql`insert into sync.deliveries (key, event, received_at, observed_at, status, applied_at) values ('d1', 'ping', ${at('02 00:00:00')}, ${at('02 00:00:00')}, 'applied', ${at('02 00:00:02')})`
 }

@@ -56,20 +56,24 @@ test('job_retries: first and last try; a lost agent makes no job flaky', () =>
     from analytics.job_retries order by first_finished_at`,
     `app | test | 2 | failed | passed | true | manual | Bob | 02 12:06:20 | 02 12:12:20
     app | test | 2 | infra_lost | passed | false | automatic | - | 02 14:05:00 | 02 14:12:00
-    lib | parts | 2 | failed | passed | true | automatic | - | 05 09:00:30 | 05 09:04:00`,
+    lib | parts | 2 | failed | passed | true | automatic | - | 05 09:00:30 | 05 09:04:00
+    app | test | 2 | failed | passed | true | automatic | - | 16 15:02:00 | 16 15:06:00`,
   ))
 
-test('approvals: since when it waits, who let it go', () =>
+test('approvals: since when it waits, who let it go; over REST, from the end of what ran before', () =>
   says(
     'select pipeline, branch, step, state, blocked_at, unblocked_at, wait_seconds, unblocked_by_email from analytics.approvals order by blocked_at',
     `app | release | Ship it? | blocked | 03 13:05:10 | - | - | -
-    app | release | Ship it? | unblocked | 03 14:05:10 | 03 15:05:10 | 3600 | carol@example.com`,
+    app | release | Ship it? | unblocked | 03 14:05:10 | 03 15:05:10 | 3600 | carol@example.com
+    app | release | Ship it? | unblocked | 16 16:10:00 | 16 17:10:00 | 3600 | carol@example.com`,
   ))
 
-test('parallel_steps: by the last try of each part', () =>
+test('parallel_steps: by the last try of each part; without a key, by the name of the first', () =>
   says(
-    'select pipeline, step, parts, total, shortest_seconds, mean_seconds, longest_seconds, imbalance from analytics.parallel_steps',
-    'lib | parts | 3 | 3 | 60 | 120 | 180 | 1.5',
+    'select pipeline, step, parts, total, shortest_seconds, mean_seconds, longest_seconds, imbalance from analytics.parallel_steps order by created_at',
+    `lib | parts | 3 | 3 | 60 | 120 | 180 | 1.5
+    lib | Tests 1/2 | 2 | 2 | 120 | 240 | 360 | 1.5
+    lib | Tests 1/2 | 2 | 2 | 120 | 180 | 240 | 1.333`,
   ))
 
 test('critical_paths: from the last job back to what it waited for', () =>
@@ -81,11 +85,12 @@ test('critical_paths: from the last job back to what it waited for', () =>
     3 | pack arm64 | 60 | 300`,
   ))
 
-test('first_failures: the first sign, be it failing_at or a job', () =>
+test('first_failures: the first sign, be it failing_at or a job; not what Buildkite retried by itself', () =>
   says(
     `select number, job, first.failing_at, job_failed_at, first_failure_at, seconds_to_first_failure, total_seconds
     from analytics.first_failures as first join buildkite.builds as build on build.id = build_id order by number`,
     `2 | test | 02 11:04:00 | 02 11:05:20 | 02 11:04:00 | 240 | 320
+    3 | test | - | 02 12:06:20 | 02 12:06:20 | 380 | 740
     8 | test | - | 03 09:00:00 | 03 09:00:00 | 3600 | 3600
     9 | test | - | 03 10:30:10 | 03 10:30:10 | 3610 | 3610
     13 | lint | 03 12:03:10 | 03 12:03:10 | 03 12:03:10 | 70 | -
@@ -106,7 +111,7 @@ test('deployments: what the rules find, in the shape of DX', async () => {
   await says(
     `select build.number, repository, commit_sha, environment, service, success, deployed_at, source_name, integration_branch, deployment_inference_rule_id, merge_commit_shas
     from analytics.deployments left join buildkite.jobs as job on job.id::text = reference_id
-    join buildkite.builds as build on build.id::text = reference_id or build.id = job.build_id order by number`,
+    join buildkite.builds as build on build.id::text = reference_id or build.id = job.build_id order by number, environment`,
     `22 | acme/app | c1 | production | shop | true | 04 10:20:00 | DEPLOY | main | 1 | {c1}
     23 | group/sub/lib | c23 | registry | lib | false | 04 10:30:00 | LIB | trunk | 2 | {c23}
     26 | group/sub/lib | c26 | registry | lib | true | 05 00:10:00 | LIB | trunk | 2 | {c26}
@@ -116,13 +121,44 @@ test('deployments: what the rules find, in the shape of DX', async () => {
     33 | acme/app | c33 | production | shop | false | 09 12:10:00 | DEPLOY | main | 1 | {c33}
     34 | acme/app | c34 | production | shop | true | 09 13:10:00 | DEPLOY | main | 1 | {c34}
     37 | group/sub/lib | c37 | registry | lib | false | 10 08:05:00 | LIB | trunk | 2 | {c37}
-    38 | group/sub/lib | c38 | registry | lib | false | 10 09:05:00 | LIB | trunk | 2 | {c38}`,
+    38 | group/sub/lib | c38 | registry | lib | false | 10 09:05:00 | LIB | trunk | 2 | {c38}
+    39 | group/sub/lib | c39 | registry | lib | true | 17 08:00:00 | LIB | trunk | 2 | {c39}
+    46 | globex/deploy-eu | c46 | production | shop | true | 09 12:40:00 | DEPLOY-EU | main | 1 | {c46}
+    46 | globex/deploy-eu | c46 | staging | eu | true | 09 12:40:00 | DEPLOY-EU | main | 3 | {c46}
+    47 | acme/app | c47 | production | shop | true | 16 14:10:00 | DEPLOY | main | 1 | {c47}`,
   )
   await says(
     `select string_agg(column_name, ' ' order by ordinal_position) from information_schema.columns where table_schema = 'analytics' and table_name = 'deployments'`,
-    'id reference_id service_id repository commit_sha attributed_at merge_commit_shas environment deployed_at success service source_url source_name integration_branch deployment_inference_rule_id deployment_service_id',
+    'id reference_id service_id repository commit_sha attributed_at merge_commit_shas environment deployed_at success service source_url source_name integration_branch deployment_inference_rule_id deployment_service_id organization_id pipeline_id committed_at',
   )
 })
+
+test('deployments: whose they are, and when the commit was written', () =>
+  says(
+    `select deployment.environment, organization.slug, pipeline.slug, commit_sha, committed_at from analytics.deployments as deployment
+    join buildkite.organizations as organization on organization.id = organization_id join buildkite.pipelines as pipeline on pipeline.id = pipeline_id
+    where commit_sha in ('c1', 'c31', 'c32', 'c46') order by commit_sha, environment`,
+    `production | acme | deploy | c1 | 02 09:00:00
+    production | acme | deploy | c31 | 09 08:10:00
+    production | acme | deploy | c32 | -
+    production | globex | deploy-eu | c46 | -
+    staging | globex | deploy-eu | c46 | -`,
+  ))
+
+test('build_state and build_result: blocked is no result, canceled always is', () =>
+  says(
+    `select analytics.build_state(state, blocked), analytics.build_result(state, blocked) from (values
+      ('passed', null), ('passed', false), ('passed', true), ('blocked', false), ('canceled', true), ('canceling', false), ('running', true),
+      (null, true)) as build (state, blocked)`,
+    `passed | passed
+    passed | passed
+    blocked | -
+    blocked | -
+    canceled | canceled
+    canceling | -
+    blocked | -
+    blocked | -`,
+  ))
 
 test('job_result: by state, signal and exit status', () =>
   says(

@@ -16,7 +16,7 @@ afterAll(async () => {
 
 test('every schema, table, view and column has a comment', async () => {
   const { rows } = await database.db.execute<{ name: string }>(sql`
-    with ours as (select oid, nspname from pg_namespace where nspname in ('buildkite', 'sync', 'analytics'))
+    with ours as (select oid, nspname from pg_namespace where nspname in ('buildkite', 'sync', 'analytics', 'settings'))
     select nspname as name from ours where obj_description(oid, 'pg_namespace') is null
     union all
     select nspname || '.' || relname from pg_class c join ours on ours.oid = relnamespace

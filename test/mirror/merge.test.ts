@@ -67,6 +67,14 @@ describe('merging builds', () => {
     expect(mergeBuilds(next, sawBuild('webhook', 300, passed))).toMatchObject({ state: 'running' })
   })
 
+  it('takes a cancel at a gate for an end, though the build still says blocked', () => {
+    const gate = { ...passed, blocked: true }
+    const stopped = sawBuild('rest', 300, gate)
+    const canceled = sawBuild('webhook', 300, { ...gate, state: 'canceled' })
+    expect(mergeBuilds(stopped, canceled)).toMatchObject({ state: 'canceled' })
+    expect(mergeBuilds(canceled, stopped)).toMatchObject({ state: 'canceled' })
+  })
+
   it('never erases a known value by an absent key, and by a null only on the word of REST', () => {
     const known = sawBuild('webhook', 10, { tag: 'v1', pull_request: { id: '5', base: 'main' } })
     const silent = sawBuild('webhook', 20, {})

@@ -3,7 +3,7 @@ import postgres from 'postgres'
 
 // Times the views over the last 30 days on a database that test/scale/generate.sql has filled, and keeps their plans:
 //   tsx test/scale/measure.ts postgres://…/scale
-// Writes docs/plans.md. Each is run twice; the second time counts, as on a dashboard that is looked at.
+// Writes docs/plans.md. Each is run six times; the fastest counts, as on a dashboard that is looked at and a machine that others use too.
 
 const url = process.argv[2]
 if (!url) {
@@ -34,6 +34,7 @@ const rollups = [
   `build_sources_daily ${days}`,
   `minutes_daily ${days}`,
   `costs_daily ${days}`,
+  `queue_costs_daily ${days}`,
   `agents_daily ${days}`,
   `deployments ${since('deployed_at')}`,
   `dora_weekly ${since('week')}`,
@@ -53,12 +54,15 @@ const panels = ['overview', 'pipelines', 'queues', 'flaky-jobs', 'data-quality']
 })
 
 async function explained(query: string): Promise<{ ms: number; plan: string }> {
-  const run = () =>
-    sql.unsafe<{ 'QUERY PLAN': string }[]>(`explain (analyze, costs off, timing off, summary on) ${query}`)
-  await run()
-  const lines = (await run()).map((row) => row['QUERY PLAN'])
-  const ms = Number(/Execution Time: ([\d.]+)/.exec(lines.join('\n'))?.[1])
-  return { ms, plan: lines.join('\n') }
+  const runs: { ms: number; plan: string }[] = []
+  while (runs.length < 6) {
+    const rows = await sql.unsafe<{ 'QUERY PLAN': string }[]>(
+      `explain (analyze, costs off, timing off, summary on) ${query}`,
+    )
+    const plan = rows.map((row) => row['QUERY PLAN']).join('\n')
+    runs.push({ ms: Number(/Execution Time: ([\d.]+)/.exec(plan)?.[1]), plan })
+  }
+  return runs.reduce((fastest, run) => (run.ms < fastest.ms ? run : fastest))
 }
 
 const [size] = await sql<{ builds: string; jobs: string; version: string; jit: string }[]>`
@@ -86,7 +90,7 @@ writeFileSync(
   `# Plans and times on a large mirror
 
 ${size?.builds} builds and ${size?.jobs} jobs over a year, made by \`test/scale/generate.sql\`; Postgres ${size?.version} with default settings
-but for \`jit = ${size?.jit}\`, on two cores. Written by \`test/scale/measure.ts\`; each query was run twice, the second time counts.
+but for \`jit = ${size?.jit}\`, on two cores. Written by \`test/scale/measure.ts\`; each query was run six times, the fastest counts.
 
 ${parts.join('\n\n')}
 `,
