@@ -118,3 +118,28 @@ function ceilingOf(scope: string, state: ScopeState, priority: Priority, share: 
 function kindOf(scope: string): LimitScope {
   return scope.startsWith('organization:') ? 'organization' : 'user'
 }
+
+/** What is left of a scope's limit within the share that the mirror may use, at its most urgent. */
+export interface BudgetLeft {
+  readonly scope: string
+  /** Calls a minute that Buildkite allows, or its default before its first answer. */
+  readonly limit: number
+  /** Calls a minute that the mirror may make. */
+  readonly allowed: number
+  /** Calls granted within the last minute. */
+  readonly used: number
+  /** For how long no call is made, because the limit is used up; 0 when calls may be made. */
+  readonly held_ms: number
+}
+
+/** How a scope stands at `now` (pure). */
+export function budgetLeft(scope: string, state: ScopeState, now: number, share: number): BudgetLeft {
+  const held = state.hold_until - now
+  return {
+    scope,
+    limit: state.limit ?? defaultLimits[kindOf(scope)],
+    allowed: ceilingOf(scope, state, 'hot', share),
+    used: state.grants.filter((at) => Math.abs(now - at) < MINUTE).length,
+    held_ms: held > 0 && held <= LONGEST_HOLD_MS ? held : 0,
+  }
+}

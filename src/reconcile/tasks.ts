@@ -1,13 +1,14 @@
 import type { Queues, ReconcileJob } from '../queue/queues.ts'
 import { HOUR, MINUTE, pause, SECOND } from '../time.ts'
 import type { Access } from './access.ts'
-import { auditTurn } from './audit.ts'
+import { auditSpan, auditTurn } from './audit.ts'
 import { backfillOwed } from './backfill.ts'
 import { type CycleReport, reconcileOnce } from './cycle.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
 import { dimensionsTurn } from './dimensions.ts'
 import { discover } from './discover.ts'
 import { refusalOf } from './pages.ts'
+import { unlessPaused } from './pauses.ts'
 import { refreshPipelines } from './pipelines.ts'
 import { unstorable } from './problem.ts'
 import type { ProblemBook } from './problem-book.ts'
@@ -37,6 +38,7 @@ export async function runTask(parts: TaskParts, job: ReconcileJob, signal: Abort
   if (job.task === 'pipelines') await refreshPipelines(parts.deps, source, signal)
   else if (job.task === 'backfill') await backfill(parts, source, signal)
   else if (job.task === 'audit') await auditTurn(parts.deps, source, signal)
+  else if (job.task === 'verify') await verifyAsked(parts.deps, source, job, signal)
   else if (job.task === 'dimensions') await dimensionsTurn(parts.deps, source, signal)
   else await cycle(parts, source, job.task, signal)
 }
@@ -68,8 +70,16 @@ async function dropUnlessInDoubt({ access, queues }: TaskParts, job: ReconcileJo
 
 async function backfill({ deps }: TaskParts, source: Source, signal: AbortSignal): Promise<void> {
   await firstCycle(deps, source, signal)
-  const progress = await backfillOwed(deps, source, signal, { yieldAfterMs: BACKFILL_TURN })
+  const progress = await unlessPaused(deps.db, source.id, signal, (unpaused) =>
+    backfillOwed(deps, source, unpaused, { yieldAfterMs: BACKFILL_TURN }),
+  )
   if (progress) deps.log.info(progress, 'Fetched history.')
+}
+
+/** Reads a span again that a person asked for; a job without a proper span is nobody's. */
+async function verifyAsked(deps: ReconcileDeps, source: Source, job: ReconcileJob, signal: AbortSignal): Promise<void> {
+  const span = { from: new Date(job.from ?? Number.NaN), to: new Date(job.to ?? Number.NaN) }
+  if (span.from < span.to) await auditSpan(deps, source, span, signal)
 }
 
 /** A backfill ends where the first cycle began: it waits for that one, which is scheduled beside it. */

@@ -1,0 +1,106 @@
+import type { FastifyReply } from 'fastify'
+import type { Log } from '../log.ts'
+import { type Clock, pause, SECOND } from '../time.ts'
+import { cached } from './health.ts'
+import type { Status } from './status.ts'
+import { livePieces } from './status-page.ts'
+
+/** How often the facts are gathered while somebody looks. */
+const EVERY = 2 * SECOND
+/** A viewer that takes nothing for so long is gone. */
+const PATIENCE = 30 * SECOND
+/** More browsers than an office has. */
+const MOST_VIEWERS = 100
+
+/** The facts for whoever looks, gathered once for all of them, and only while somebody does. */
+export interface Feed {
+  /** The facts, at most 2 s old. */
+  latest(): Promise<Status>
+  /** What was gathered is no longer true: somebody has changed something. */
+  forget(): void
+  /** Sends the page's live pieces as server-sent events until the viewer goes, the feed is closed, or `until` (ms) has come. */
+  follow(reply: FastifyReply, until: number | undefined): void
+  /** Whether one more may follow. */
+  readonly hasRoom: boolean
+  close(): void
+}
+
+interface Viewer {
+  readonly reply: FastifyReply
+  readonly until: number
+  /** What it was sent last, by piece. */
+  readonly seen: Map<string, string>
+  /** Since when it takes nothing more; undefined while it does. */
+  blockedSince: number | undefined
+}
+
+export function openFeed(gather: () => Promise<Status>, log: Log, clock: Clock = Date.now): Feed {
+  const viewers = new Set<Viewer>()
+  const stop = new AbortController()
+  let gathered = cached(gather, clock, EVERY)
+  let running = false
+
+  const run = async () => {
+    if (running) return
+    running = true
+    while (viewers.size > 0 && !stop.signal.aborted) {
+      await gathered().then(tellAll, (error: unknown) => log.warn({ err: error }, 'The status could not be gathered.'))
+      await pause(EVERY, stop.signal)
+    }
+    running = false
+  }
+  const tellAll = (status: Status) => {
+    const pieces = [...livePieces(status)].map(([id, markup]) => ({ id, html: markup.source }))
+    for (const viewer of viewers) tell(viewer, pieces)
+  }
+  const tell = (viewer: Viewer, pieces: readonly { id: string; html: string }[]) => {
+    const { seen, reply, blockedSince } = viewer
+    if (clock() > viewer.until || (blockedSince !== undefined && clock() - blockedSince > PATIENCE))
+      return leave(viewer)
+    // Whoever reads slowly misses what is in between, and gets the newest later: nothing piles up.
+    if (blockedSince !== undefined) return
+    const news = pieces.filter(({ id, html }) => seen.get(id) !== html)
+    for (const { id, html } of news) seen.set(id, html)
+    const text = news.length > 0 ? `event: facts\ndata: ${JSON.stringify(news)}\n\n` : ': all as before\n\n'
+    if (!reply.raw.write(text)) viewer.blockedSince = clock()
+  }
+  const leave = (viewer: Viewer) => {
+    viewers.delete(viewer)
+    if (viewer.blockedSince === undefined) viewer.reply.raw.end()
+    else viewer.reply.raw.destroy()
+  }
+
+  return {
+    latest: () => gathered(),
+    forget() {
+      gathered = cached(gather, clock, EVERY)
+    },
+    get hasRoom() {
+      return viewers.size < MOST_VIEWERS && !stop.signal.aborted
+    },
+    follow(reply, until = Number.POSITIVE_INFINITY) {
+      reply.hijack()
+      const { raw } = reply
+      raw.writeHead(200, {
+        'content-type': 'text/event-stream; charset=utf-8',
+        'cache-control': 'no-store',
+        'x-content-type-options': 'nosniff',
+        // Tells an nginx in between to pass everything on at once.
+        'x-accel-buffering': 'no',
+      })
+      const viewer: Viewer = { reply, until, seen: new Map(), blockedSince: undefined }
+      raw.on('drain', () => {
+        viewer.blockedSince = undefined
+      })
+      raw.on('close', () => viewers.delete(viewer))
+      raw.on('error', () => viewers.delete(viewer))
+      raw.write('retry: 3000\n\n')
+      viewers.add(viewer)
+      void run()
+    },
+    close() {
+      stop.abort()
+      for (const viewer of viewers) leave(viewer)
+    },
+  }
+}
