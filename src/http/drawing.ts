@@ -25,18 +25,24 @@ export function drawStrip(parts: readonly StripPart[], now: Date): Markup {
 <div class="axis" aria-hidden="true"><span>${day(first.from)}</span><span>${day(middle)}</span><span>now</span></div>`
 }
 
-/** What the shades of the strip mean. */
-export function legend(): Markup {
-  const entry = (shade: string, text: string) =>
-    html`<li><svg viewBox="0 0 10 10" aria-hidden="true"><rect class="${shade}" width="10" height="10"/></svg>${text}</li>`
-  return html`<ul class="legend">${[
-    entry('v0', 'verified within a day'),
-    entry('v1', 'within a week'),
-    entry('v2', 'longer ago'),
-    entry('live', 'kept up by cycles'),
-    entry('reading', 'being read'),
-    entry('unread', 'not read yet'),
-  ]}</ul>`
+const shades: Readonly<Record<string, string>> = {
+  v0: 'verified within a day',
+  v1: 'within a week',
+  v2: 'longer ago',
+  live: 'kept up by cycles',
+  flawed: 'not all could be kept',
+  reading: 'being read',
+  unread: 'not read yet',
+}
+
+/** What the shades of a strip mean, as far as they are in it. */
+export function legend(parts: readonly StripPart[], now: Date): Markup {
+  const used = new Set(parts.map((part) => shadeOf(part, now)))
+  const entries = Object.entries(shades).filter(([shade]) => used.has(shade))
+  return html`<ul class="legend">${entries.map(
+    ([shade, text]) =>
+      html`<li><svg viewBox="0 0 10 10" aria-hidden="true"><rect class="${shade}" width="10" height="10"/></svg>${text}</li>`,
+  )}</ul>`
 }
 
 function shadeOf({ kind, verified_at }: StripPart, now: Date): string {

@@ -2,7 +2,7 @@ import type { OrganizationCoverage } from '../reconcile/status.ts'
 import { DAY, SECOND } from '../time.ts'
 import { drawShare, drawStrip, legend } from './drawing.ts'
 import { html, type Markup } from './html.ts'
-import { ago, count, day, percent, roughly, some } from './words.ts'
+import { ago, count, day, days, percent, roughly, some } from './words.ts'
 
 /** What changes of an organization: its strip of time, its backfill, its figures. */
 export function coveragePiece(one: OrganizationCoverage, now: Date): Markup {
@@ -10,7 +10,7 @@ export function coveragePiece(one: OrganizationCoverage, now: Date): Markup {
   return html`<div class="head"><h2>${nameOf(one)}</h2>
 <p class="quiet small">${about}${some(one.builds, 'build')}${one.open_builds > 0 && `, ${count(one.open_builds)} open`}</p></div>
 ${drawStrip(one.strip, now)}
-${legend()}
+${legend(one.strip, now)}
 ${backfillPart(one)}
 <dl>
 <div><dt>Verified up to</dt><dd>${one.watermark ? ago(one.watermark, now) : 'not yet'}</dd></div>
@@ -21,6 +21,8 @@ ${backfillPart(one)}
 <div><dt>Drift</dt><dd>${one.drift.unhealed > 0 ? html`<span class="mark warn">${count(one.drift.unhealed)} not healed</span>` : 'none open'}<small>${count(one.drift.last_day)} found in 24 hours</small></dd></div>
 </dl>`
 }
+
+type Cycle = OrganizationCoverage['recent_cycles'][number]
 
 export function nameOf({ slug, id }: Pick<OrganizationCoverage, 'slug' | 'id'>): string {
   return slug ?? id
@@ -53,9 +55,9 @@ export function cyclesPiece({ recent_cycles, lists }: OrganizationCoverage, now:
     const took = cycle.finished_at ? roughly(cycle.finished_at.getTime() - cycle.started_at.getTime()) : ''
     const missing = cycle.builds_missing + cycle.jobs_missing
     const healed = cycle.builds_healed + cycle.jobs_healed
-    return html`<tr><td class="nowrap">${ago(cycle.started_at, now)}</td><td>${kindOf(cycle)}${cycle.error && html`<br><span class="bad break">${cycle.error}</span>`}</td><td class="n wide">${took}</td><td class="n">${count(cycle.builds_read)}</td><td class="n">${figure(missing)}</td><td class="n">${figure(healed)}</td></tr>`
+    return html`<tr><td class="nowrap">${ago(cycle.started_at, now)}</td><td>${kindOf(cycle, now)}${cycle.error && html`<br><span class="bad break">${cycle.error}</span>`}</td><td class="n wide">${took}</td><td class="n">${count(cycle.builds_read)}</td><td class="n">${figure(missing)}</td><td class="n">${figure(healed)}</td></tr>`
   })
-  return html`<h3>Last cycles and audits</h3>
+  return html`<h3>Last cycles and audits: what they found and healed</h3>
 ${
   rows.length === 0
     ? html`<p class="quiet">None yet.</p>`
@@ -68,13 +70,11 @@ function figure(n: number): Markup {
   return n > 0 ? html`<b>${count(n)}</b>` : html`<span class="quiet">0</span>`
 }
 
-function kindOf({ kind, watermark_from, watermark_to }: OrganizationCoverage['recent_cycles'][number]): string {
-  if (kind !== 'audit') return kind
+function kindOf({ kind, watermark_from, watermark_to }: Cycle, now: Date): string {
+  if (kind !== 'audit') return `${kind} cycle`
   if (!watermark_from || !watermark_to) return 'audit'
   // The end is not included.
-  const last = new Date(Math.max(watermark_from.getTime(), watermark_to.getTime() - 1))
-  const same = day(watermark_from) === day(last)
-  return `audit of ${same ? day(last) : `${day(watermark_from)} to ${day(last)}`}`
+  return `audit ${days(watermark_from, new Date(Math.max(watermark_from.getTime(), watermark_to.getTime() - 1)), now)}`
 }
 
 function chip({ name, status, rows, error }: OrganizationCoverage['lists'][number]): Markup {

@@ -109,7 +109,7 @@ ${tile('API calls left', least ? html`${count(least.left)} <small>of ${count(lea
 }
 
 function tile(title: string, figure: Markup | string, beneath: Markup | string, drawing?: Markup | null): Markup {
-  return html`<div class="figure"><h2>${title}</h2><b>${figure}</b><p>${beneath}</p>${drawing}</div>`
+  return html`<div class="figure ${drawing && 'drawn'}"><h2>${title}</h2><b>${figure}</b><p>${beneath}</p>${drawing}</div>`
 }
 
 function rate(perMinute: number): string {

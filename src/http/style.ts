@@ -2,10 +2,10 @@
 export const style = `
 :root { color-scheme: light dark;
   --paper: #f4f5f2; --card: #fff; --ink: #1a2320; --soft: #56625c; --line: #dfe3de; --well: #eef0ec;
-  --good: #13714f; --live: #2f8f9d; --warn: #8a5a00; --bad: #b3261e; --good-1: #4d9b7e; --good-2: #93c4b0; --on: #fff }
+  --good: #13714f; --live: #2f8f9d; --warn: #8a5a00; --bad: #b3261e; --v0: #17805a; --good-1: #4d9b7e; --good-2: #93c4b0; --on: #fff }
 @media (prefers-color-scheme: dark) { :root {
   --paper: #0d1211; --card: #141b19; --ink: #e7ece9; --soft: #9daaa4; --line: #26312d; --well: #1b2421;
-  --good: #55c79d; --live: #58b6c4; --warn: #e3ae52; --bad: #ff8d84; --good-1: #35896b; --good-2: #235a47; --on: #08120e } }
+  --good: #55c79d; --live: #58b6c4; --warn: #e3ae52; --bad: #ff8d84; --v0: #2f9f79; --good-1: #26785c; --good-2: #1d5140; --on: #08120e } }
 * { box-sizing: border-box }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif; font-variant-numeric: tabular-nums; -webkit-text-size-adjust: 100% }
 main, .top { max-width: 66rem; margin: 0 auto; padding: 0 1.25rem }
@@ -31,7 +31,7 @@ p { margin: .35rem 0 } .quiet { color: var(--soft) } small, .small { font-size: 
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 0 1rem; align-items: start }
 .head { display: flex; flex-wrap: wrap; gap: .35rem .8rem; align-items: center; justify-content: space-between }
 .head .quiet { margin: 0 }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 13rem), 1fr)); background: var(--card); border: 1px solid var(--line); border-radius: .8rem; margin-bottom: 1rem; overflow: hidden }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 11rem), 1fr)); background: var(--card); border: 1px solid var(--line); border-radius: .8rem; margin-bottom: 1rem; overflow: hidden }
 .figure { padding: .95rem 1.25rem 1rem; box-shadow: 1px 1px 0 var(--line); min-width: 0 }
 .figure h2 { font-size: .82rem; font-weight: 500; color: var(--soft) }
 .figure b { display: block; font-size: 1.65rem; font-weight: 560; letter-spacing: -.025em; line-height: 1.3 }
@@ -39,11 +39,11 @@ p { margin: .35rem 0 } .quiet { color: var(--soft) } small, .small { font-size: 
 .figure p { margin: 0; color: var(--soft); font-size: .85rem }
 .spark { display: block; width: 100%; height: 1.5rem; margin-top: .35rem } .spark rect { fill: var(--good-1) } .spark .now { fill: var(--good-2) }
 .strip { display: block; width: 100%; height: 2rem; border-radius: .35rem; margin-top: .9rem; background: var(--well) }
-.v0 { fill: var(--good) } .v1 { fill: var(--good-1) } .v2 { fill: var(--good-2) } .live { fill: var(--live) } .flawed { fill: var(--bad) } .reading { fill: var(--warn) } .unread, .ahead { fill: transparent }
+.v0 { fill: var(--v0) } .v1 { fill: var(--good-1) } .v2 { fill: var(--good-2) } .live { fill: var(--live) } .flawed { fill: var(--bad) } .reading { fill: var(--warn) } .unread, .ahead { fill: transparent }
 .axis { display: flex; justify-content: space-between; color: var(--soft); font-size: .8rem; margin-top: .25rem }
 .legend { display: flex; flex-wrap: wrap; gap: .1rem .95rem; color: var(--soft); font-size: .8rem; margin: .5rem 0 0; padding: 0; list-style: none }
 .legend svg { width: .7rem; height: .7rem; border-radius: .18rem; background: var(--well); vertical-align: -.06rem; margin-right: .38rem; box-shadow: 0 0 0 1px var(--line) }
-dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.2rem, 1fr)); gap: .8rem 1.2rem; margin: 1.1rem 0 0 }
+dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.3rem, 1fr)); gap: .8rem 1.2rem; margin: 1.1rem 0 0 }
 dt { color: var(--soft); font-size: .82rem } dd { margin: 0; font-weight: 500 } dd small { color: var(--soft); font-weight: 400; display: block; line-height: 1.35 }
 .progress { display: flex; flex-wrap: wrap; align-items: center; gap: .4rem .9rem; margin-top: 1rem; padding: .65rem .85rem; background: var(--well); border-radius: .5rem }
 .progress p { margin: 0; flex: 1 1 16rem }
@@ -78,5 +78,5 @@ td { border-top: 1px solid var(--line); padding: .38rem .9rem .38rem 0; vertical
 footer { color: var(--soft); font-size: .85rem; padding: .6rem 0 0 } footer p { margin: .1rem 0 }
 .narrow { max-width: 27rem; padding-top: 14vh } .sign-in { display: grid; gap: .5rem; margin: 1.4rem 0 1rem } .sign-in input { padding: .55rem .7rem } .sign-in button { justify-self: start; color: var(--on); background: var(--good); border-color: transparent; padding: .5rem 1.1rem; margin-top: .4rem }
 code { font-size: .92em }
-@media (max-width: 40rem) { main, .top { padding-left: .9rem; padding-right: .9rem } .wide { display: none } .card { padding: 1rem } .scroll { margin: .5rem -1rem 0; padding: 0 1rem } .figures { grid-template-columns: 1fr 1fr } .figure { padding: .8rem 1rem } .figure b { font-size: 1.35rem } .hero { padding: .9rem 0 1.2rem } dl { grid-template-columns: 1fr 1fr } }
+@media (max-width: 40rem) { main, .top { padding-left: .9rem; padding-right: .9rem } .wide { display: none } .card { padding: 1rem } .scroll { margin: .5rem -1rem 0; padding: 0 1rem } .figures { grid-template-columns: 1fr 1fr } .figure.drawn { grid-column: 1 / -1; order: -1 } .actions { gap: .4rem } button, details > summary { padding: .36rem .62rem; font-size: .86rem } .figure { padding: .8rem 1rem } .figure b { font-size: 1.35rem } .hero { padding: .9rem 0 1.2rem } .small { font-size: .82rem } dl { grid-template-columns: 1fr 1fr } }
 `

@@ -71,8 +71,9 @@ function lateOnes({ organizations, reconciler, read_at }: Status): Reason[] {
 
 function failedOnes({ deliveries }: Status): Reason[] {
   if (!deliveries || deliveries.failed === 0) return []
+  const all = deliveries.failed > 1
   const text = `${some(deliveries.failed, 'webhook delivery', 'webhook deliveries')} could not be applied.`
-  return [{ tone: 'warn', text, remedy: 'They are kept. Once the cause is mended, replay them below.' }]
+  return [{ tone: 'warn', text, remedy: `Kept. Once the cause is mended, replay ${all ? 'them' : 'it'} below.` }]
 }
 
 function differing({ organizations }: Status): Reason[] {

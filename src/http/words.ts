@@ -37,6 +37,13 @@ export function day(at: Date): string {
   return at.toLocaleDateString('en-GB', { day: 'numeric', month: 'short', year: 'numeric', timeZone: 'UTC' })
 }
 
+/** The days from one moment to another, as short as they can be told: `20 – 22 Nov`; the year only where it is not this one. */
+export function days(from: Date, to: Date, now: Date): string {
+  const year = from.getUTCFullYear() === now.getUTCFullYear() ? undefined : 'numeric'
+  const form = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', year, timeZone: 'UTC' })
+  return form.formatRange(from, to)
+}
+
 /** A share of one in whole per cent; not 100 before all is done. */
 export function percent(share: number): string {
   return `${share >= 1 ? 100 : Math.min(99, Math.floor(share * 100))} %`

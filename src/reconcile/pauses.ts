@@ -23,34 +23,44 @@ export async function backfillPausedAt(db: Db, organizationId: string): Promise<
   return row?.at ?? null
 }
 
+/** Why a backfill was cut short, if it was. */
+export type Interruption = 'paused' | 'wanted'
+
 /**
- * Runs `work` with a signal that also aborts within a second or two of somebody's pausing the backfill; `undefined`, without having
- * run it, when it is paused already.
+ * Runs `work` with a signal that also aborts within a second or two of somebody's pausing the backfill, or of `wanted` saying that a
+ * person's errand waits for the worker. Tells whether that happened; when it is paused already, `work` does not run.
  */
-export async function unlessPaused<T>(
+export async function interruptibly(
   db: Db,
   organizationId: string,
   signal: AbortSignal,
-  work: (signal: AbortSignal) => Promise<T>,
-): Promise<T | undefined> {
-  if (await backfillPausedAt(db, organizationId)) return undefined
-  const paused = new AbortController()
+  wanted: () => Promise<boolean>,
+  work: (signal: AbortSignal) => Promise<void>,
+): Promise<Interruption | undefined> {
+  if (await backfillPausedAt(db, organizationId)) return 'paused'
+  const cut = new AbortController()
   const done = new AbortController()
+  let interruption: Interruption | undefined
+  // A store that is away says nothing here; the work itself will notice that it is away.
+  const look = async (): Promise<Interruption | undefined> => {
+    if (await backfillPausedAt(db, organizationId).catch(() => null)) return 'paused'
+    return (await wanted().catch(() => false)) ? 'wanted' : undefined
+  }
   const watching = (async () => {
-    for (;;) {
+    while (!done.signal.aborted && !signal.aborted && !interruption) {
       await pause(LOOK_EVERY, AbortSignal.any([done.signal, signal]))
       if (done.signal.aborted || signal.aborted) return
-      // A database that is away says nothing about a pause; the work itself will notice that it is away.
-      const at = await backfillPausedAt(db, organizationId).catch(() => null)
-      if (at) return paused.abort(new Error('The backfill was paused.'))
+      interruption = await look()
     }
+    cut.abort(new Error('The backfill was interrupted.'))
   })()
   try {
-    return await work(AbortSignal.any([signal, paused.signal]))
+    await work(AbortSignal.any([signal, cut.signal]))
   } finally {
     done.abort()
     await watching
   }
+  return interruption
 }
 
 function ofBackfill(organizationId: string) {

@@ -72,7 +72,7 @@ export interface BackfillCoverage {
 
 /** Up to so many builds are counted; of more, Postgres's estimate is taken. */
 const COUNTED = 20_000
-const RECENT_CYCLES = 12
+const RECENT_CYCLES = 8
 
 /** The coverage of every organization in the mirror, by slug. @throws the driver's error when the database is away. */
 export async function coverage(db: Db, now: Date = new Date()): Promise<OrganizationCoverage[]> {

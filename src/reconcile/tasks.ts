@@ -8,7 +8,7 @@ import type { ReconcileDeps, Source } from './deps.ts'
 import { dimensionsTurn } from './dimensions.ts'
 import { discover } from './discover.ts'
 import { refusalOf } from './pages.ts'
-import { unlessPaused } from './pauses.ts'
+import { interruptibly } from './pauses.ts'
 import { refreshPipelines } from './pipelines.ts'
 import { unstorable } from './problem.ts'
 import type { ProblemBook } from './problem-book.ts'
@@ -68,12 +68,15 @@ async function dropUnlessInDoubt({ access, queues }: TaskParts, job: ReconcileJo
   if (complete) await queues.unschedule(job)
 }
 
-async function backfill({ deps }: TaskParts, source: Source, signal: AbortSignal): Promise<void> {
+/** One turn of the backfill; a span that a person wants read again goes first, and the backfill goes on behind it. */
+async function backfill({ deps, queues }: TaskParts, source: Source, signal: AbortSignal): Promise<void> {
   await firstCycle(deps, source, signal)
-  const progress = await unlessPaused(deps.db, source.id, signal, (unpaused) =>
-    backfillOwed(deps, source, unpaused, { yieldAfterMs: BACKFILL_TURN }),
-  )
-  if (progress) deps.log.info(progress, 'Fetched history.')
+  const wanted = async () => (await queues.asked()).some(({ job, active }) => job.task === 'verify' && !active)
+  const interrupted = await interruptibly(deps.db, source.id, signal, wanted, async (uninterrupted) => {
+    const progress = await backfillOwed(deps, source, uninterrupted, { yieldAfterMs: BACKFILL_TURN })
+    if (progress) deps.log.info(progress, 'Fetched history.')
+  })
+  if (interrupted === 'wanted') await queues.ask({ task: 'backfill', organization: source.id })
 }
 
 /** Reads a span again that a person asked for; a job without a proper span is nobody's. */
