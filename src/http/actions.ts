@@ -88,8 +88,8 @@ function refuse(request: FastifyRequest, reply: FastifyReply, status: number, me
  * taken from it, and only known sentences are told.
  */
 export function noticeOf(query: unknown): Notice | undefined {
-  const figures = z.record(z.string(), z.string().max(40)).safeParse(query).data ?? {}
-  const n = (key: string) => (/^\d{1,9}$/.test(figures[key] ?? '') ? Number(figures[key]) : 0)
+  const figures = z.record(z.string(), z.unknown()).safeParse(query).data ?? {}
+  const n = (key: string) => (/^\d{1,9}$/.test(String(figures[key])) ? Number(figures[key]) : 0)
   switch (figures.done) {
     case 'replay': {
       if (figures.running === 'true') return { text: 'Replaying; it goes on in the background.' }
