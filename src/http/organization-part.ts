@@ -45,7 +45,7 @@ function backfillPart({ id, slug, backfill }: OrganizationCoverage): Markup | fa
   const name = slug ?? id
   return html`<div class="progress">
 <p><b>${state}: ${percent(backfill.progress)}</b>${paused ? '' : left}<span class="quiet"> · ${some(backfill.builds, 'build')} in ${some(backfill.requests, 'request')}</span>${drawShare(backfill.progress, paused ? 'warn' : 'share')}</p>
-<form method="post" action="/actions/backfill/${paused ? 'resume' : 'pause'}"><input type="hidden" name="organization" value="${id}"><button data-key="pause-${id}" aria-label="${paused ? 'Resume' : 'Pause'} the backfill of ${name}">${paused ? 'Resume' : 'Pause'}</button></form>
+<form method="post" action="/actions/backfill/${paused ? 'resume' : 'pause'}"><input type="hidden" name="organization" value="${id}"><button data-key="pause-${id}">${paused ? 'Resume' : 'Pause'}<span class="unseen"> the backfill of ${name}</span></button></form>
 </div>`
 }
 
@@ -91,11 +91,11 @@ export function organizationForms(one: OrganizationCoverage, now: Date): Markup 
     return html`<div><label for="${id}">${label}</label><input type="date" id="${id}" name="${which}" value="${at.toISOString().slice(0, 10)}" required></div>`
   }
   return html`<div class="actions">
-<form method="post" action="/actions/cycle"><input type="hidden" name="organization" value="${one.id}"><button aria-label="Run a cycle of ${name} now">Run a cycle now</button></form>
+<form method="post" action="/actions/cycle"><input type="hidden" name="organization" value="${one.id}"><button>Run a cycle now<span class="unseen"> of ${name}</span></button></form>
 <details><summary>Read a span again</summary>
 <form method="post" action="/actions/audit"><input type="hidden" name="organization" value="${one.id}">
 ${field('from', 'Builds created from', new Date(now.getTime() - 7 * DAY))}${field('to', 'to the end of', now)}
-<button aria-label="Read this span of ${name} again">Read again</button></form>
+<button>Read again<span class="unseen"> this span of ${name}</span></button></form>
 <p class="quiet small">Every build of the span is read from Buildkite and compared; what differs is set right and recorded as drift. Days are in UTC.</p>
 </details>
 </div>`

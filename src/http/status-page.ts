@@ -104,7 +104,7 @@ ${tile(
 )}
 ${tile('Applied after', flow?.lag_seconds ? seconds(flow.lag_seconds.median) : '–', flow?.lag_seconds ? `95 % within ${seconds(flow.lag_seconds.p95)}` : 'no webhook within the hour')}
 ${tile('Waiting', queue.depth ? count(waiting) : '–', queue.depth ? `${count(active)} at work, ${some(deliveries?.pending ?? 0, 'delivery', 'deliveries')} to apply` : 'the queue does not answer')}
-${tile('API calls left', least ? html`${count(least.left)} <small>of ${count(least.allowed)} a minute</small>` : '–', least ? scopeName(least.scope) : 'none made yet')}
+${tile('API calls left', least ? html`${count(least.left)} <small>of ${count(least.allowed)}</small>` : '–', least ? `this minute, ${scopeName(least.scope)}` : 'none made yet')}
 </div>`
 }
 
@@ -143,14 +143,14 @@ function failedPiece({ failed_deliveries, deliveries, read_at }: Status): Markup
     ) => html`<tr><td class="nowrap">${ago(one.received_at, read_at)}</td><td>${one.event}</td><td class="break">${one.error}</td>
 <td class="end">${
       one.replayable
-        ? html`<form method="post" action="/actions/replay"><input type="hidden" name="id" value="${one.id}"><button data-key="replay-${one.id}" aria-label="Replay delivery ${one.id}">Replay</button></form>`
+        ? html`<form method="post" action="/actions/replay"><input type="hidden" name="id" value="${one.id}"><button data-key="replay-${one.id}">Replay<span class="unseen"> delivery ${one.id}</span></button></form>`
         : html`<span class="quiet">payload dropped</span>`
     }</td></tr>`,
   )
   const all = deliveries?.failed ?? failed_deliveries.length
   return html`<div class="card"><div class="head"><h2>Failed deliveries</h2>
 <form method="post" action="/actions/replay"><input type="hidden" name="failed" value="all"><button class="main" data-key="replay-all">Replay all ${count(all)}</button></form></div>
-<div class="scroll" tabindex="0" role="region" aria-label="Failed deliveries"><table><thead><tr><th scope="col">Received</th><th scope="col">Event</th><th scope="col">Error</th><th scope="col"><span class="end">Action</span></th></tr></thead><tbody>${rows}</tbody></table></div>
+<div class="scroll" tabindex="0" role="region" aria-label="Failed deliveries"><table><thead><tr><th scope="col">Received</th><th scope="col">Event</th><th scope="col">Error</th><th scope="col"><span class="unseen">Action</span></th></tr></thead><tbody>${rows}</tbody></table></div>
 ${all > rows.length && html`<p class="quiet small">The newest ${rows.length} of ${count(all)}; sync.deliveries has them all.</p>`}</div>`
 }
 
@@ -205,7 +205,7 @@ ${items.length === 0 ? html`<p class="quiet">No call was made lately.</p>` : htm
 
 function scopeName(scope: string): string {
   const [kind, name = ''] = scope.split(':')
-  return kind === 'organization' ? `Organization ${name}` : `Token's user ${name.slice(0, 6)}`
+  return kind === 'organization' ? `organization ${name}` : `token’s user ${name.slice(0, 6)}`
 }
 
 function processPiece({ version, roles, uptime_seconds, database, queue }: Status): Markup {

@@ -2,10 +2,10 @@
 export const style = `
 :root { color-scheme: light dark;
   --paper: #f4f5f2; --card: #fff; --ink: #1a2320; --soft: #56625c; --line: #dfe3de; --well: #eef0ec;
-  --good: #13714f; --live: #2f8f9d; --warn: #8a5a00; --bad: #b3261e; --v0: #17805a; --good-1: #4d9b7e; --good-2: #93c4b0; --on: #fff }
+  --good: #13714f; --live: #2f8f9d; --warn: #8a5a00; --bad: #b3261e; --v0: #17805a; --reading: #d39b34; --good-1: #4d9b7e; --good-2: #93c4b0; --on: #fff }
 @media (prefers-color-scheme: dark) { :root {
   --paper: #0d1211; --card: #141b19; --ink: #e7ece9; --soft: #9daaa4; --line: #26312d; --well: #1b2421;
-  --good: #55c79d; --live: #58b6c4; --warn: #e3ae52; --bad: #ff8d84; --v0: #2f9f79; --good-1: #26785c; --good-2: #1d5140; --on: #08120e } }
+  --good: #55c79d; --live: #58b6c4; --warn: #e3ae52; --bad: #ff8d84; --v0: #2f9f79; --reading: #c98f2d; --good-1: #26785c; --good-2: #1d5140; --on: #08120e } }
 * { box-sizing: border-box }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif; font-variant-numeric: tabular-nums; -webkit-text-size-adjust: 100% }
 main, .top { max-width: 66rem; margin: 0 auto; padding: 0 1.25rem }
@@ -39,7 +39,7 @@ p { margin: .35rem 0 } .quiet { color: var(--soft) } small, .small { font-size: 
 .figure p { margin: 0; color: var(--soft); font-size: .85rem }
 .spark { display: block; width: 100%; height: 1.5rem; margin-top: .35rem } .spark rect { fill: var(--good-1) } .spark .now { fill: var(--good-2) }
 .strip { display: block; width: 100%; height: 2rem; border-radius: .35rem; margin-top: .9rem; background: var(--well) }
-.v0 { fill: var(--v0) } .v1 { fill: var(--good-1) } .v2 { fill: var(--good-2) } .live { fill: var(--live) } .flawed { fill: var(--bad) } .reading { fill: var(--warn) } .unread, .ahead { fill: transparent }
+.v0 { fill: var(--v0) } .v1 { fill: var(--good-1) } .v2 { fill: var(--good-2) } .live { fill: var(--live) } .flawed { fill: var(--bad) } .reading { fill: var(--reading) } .unread, .ahead { fill: transparent }
 .axis { display: flex; justify-content: space-between; color: var(--soft); font-size: .8rem; margin-top: .25rem }
 .legend { display: flex; flex-wrap: wrap; gap: .1rem .95rem; color: var(--soft); font-size: .8rem; margin: .5rem 0 0; padding: 0; list-style: none }
 .legend svg { width: .7rem; height: .7rem; border-radius: .18rem; background: var(--well); vertical-align: -.06rem; margin-right: .38rem; box-shadow: 0 0 0 1px var(--line) }
@@ -77,6 +77,6 @@ td { border-top: 1px solid var(--line); padding: .38rem .9rem .38rem 0; vertical
 @keyframes breathe { 50% { opacity: .35 } } @media (prefers-reduced-motion: reduce) { * { animation: none !important } }
 footer { color: var(--soft); font-size: .85rem; padding: .6rem 0 0 } footer p { margin: .1rem 0 }
 .narrow { max-width: 27rem; padding-top: 14vh } .sign-in { display: grid; gap: .5rem; margin: 1.4rem 0 1rem } .sign-in input { padding: .55rem .7rem } .sign-in button { justify-self: start; color: var(--on); background: var(--good); border-color: transparent; padding: .5rem 1.1rem; margin-top: .4rem }
-code { font-size: .92em }
+code { font-size: .92em } .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap } button { position: relative }
 @media (max-width: 40rem) { main, .top { padding-left: .9rem; padding-right: .9rem } .wide { display: none } .card { padding: 1rem } .scroll { margin: .5rem -1rem 0; padding: 0 1rem } .figures { grid-template-columns: 1fr 1fr } .figure.drawn { grid-column: 1 / -1; order: -1 } .actions { gap: .4rem } button, details > summary { padding: .36rem .62rem; font-size: .86rem } .figure { padding: .8rem 1rem } .figure b { font-size: 1.35rem } .hero { padding: .9rem 0 1.2rem } .small { font-size: .82rem } dl { grid-template-columns: 1fr 1fr } }
 `

@@ -46,20 +46,20 @@ try {
     RECONCILE_INTERVAL: '5s',
   })
   const webhooks = simulation.startWebhooks({ url: `${service.publicUrl}/webhooks/buildkite`, secret, drop: 0.06 })
-  simulation.live({ everyMs: 120, atOnce: 10 })
+  simulation.live({ everyMs: 400, atOnce: 6 })
   await until(backfilled, 'the history of one organization is read, and half of the other', 240_000)
   await age()
   await driftAndMend(service)
   browser = await launchChromium()
   for (const shot of [
-    { file: 'status-desktop', width: 1180, height: 1500, dark: false },
-    { file: 'status-phone', width: 390, height: 844, dark: false },
-    { file: 'status-dark', width: 1180, height: 1500, dark: true },
+    { file: 'status-desktop', width: 1180, height: 1320, dark: false },
+    { file: 'status-phone', width: 390, height: 1480, dark: false },
+    { file: 'status-dark', width: 1180, height: 1320, dark: true },
   ]) {
     const context = await browser.newContext({
       viewport: { width: shot.width, height: shot.height },
       colorScheme: shot.dark ? 'dark' : 'light',
-      deviceScaleFactor: shot.width < 500 ? 2 : 1,
+      deviceScaleFactor: shot.width < 500 ? 1.5 : 1,
     })
     const page = await context.newPage()
     await page.goto(service.privateUrl)
@@ -93,11 +93,22 @@ async function backfilled(): Promise<boolean> {
 
 /** What months of running would have left: verifications of different ages, the hourly check's rows, two deliveries that failed. */
 async function age(): Promise<void> {
-  await sql`update sync.windows w set verified_at = now() - (now() - created_to) * 0.09 - interval '3 hours'
-    from buildkite.organizations o where o.id = w.organization_id and o.slug = ${fast} and status = 'done'`
+  await sql`
+    with gone as (
+      delete from sync.windows w using buildkite.organizations o
+      where o.id = w.organization_id and o.slug = ${fast} returning w.organization_id, w.created_from, w.created_to, w.builds),
+    whole as (select organization_id, min(created_from) as low, max(created_to) as high, sum(builds) as builds from gone group by 1)
+    insert into sync.windows (organization_id, created_from, created_to, status, builds, requests, started_at, finished_at, verified_at)
+    select organization_id, low + (high - low) * n / 26, low + (high - low) * (n + 1) / 26, 'done', builds / 26, 4, now() - interval '20 days',
+      now() - interval '20 days', now() - case when n > 23 then interval '9 hours' when n > 14 then interval '2 days' when n > 8 then interval '5 days' else interval '9 days' end
+    from whole, generate_series(0, 25) as n`
+  await sql`insert into sync.deliveries (key, event, received_at, observed_at, status, applied_at)
+    select 'past ' || m || ' ' || n, 'job.finished', at, at, 'applied', at + interval '80 milliseconds' * (1 + n % 4)
+    from generate_series(2, 59) as m, lateral generate_series(1, (34 + 16 * sin(m / 6.0) + (m * 7919) % 13)::int) as n,
+      lateral (select now() - m * interval '1 minute' - n * interval '0.7 seconds' as at) as moment`
   await sql`insert into sync.deliveries (key, event, received_at, observed_at, status, attempts, error, failed_at, payload) values
     ('s1', 'build.finished', now() - interval '41 minutes', now() - interval '41 minutes', 'failed', 1,
-     'The build has no id. (payload kept)', now() - interval '41 minutes', '{}'),
+     'The build has no id.', now() - interval '41 minutes', '{}'),
     ('s2', 'job.finished', now() - interval '26 hours', now() - interval '26 hours', 'failed', 1,
      'finished_at: "soon" is not a time.', now() - interval '26 hours', '{}')`
   const findings = [
