@@ -1,21 +1,25 @@
 import type { FastifyReply } from 'fastify'
 import type { Log } from '../log.ts'
 import { type Clock, pause, SECOND } from '../time.ts'
-import { cached } from './health.ts'
 import type { Status } from './status.ts'
 import { livePieces } from './status-page.ts'
 
-/** How often the facts are gathered while somebody looks. */
+/** How often the facts are gathered while somebody watches, and while nobody does. */
 const EVERY = 2 * SECOND
+const AT_REST = 10 * SECOND
+/** Facts of this age are shown at once, and gathered anew behind: whoever opens the page does not wait for a large mirror. */
+const KEPT = 25 * SECOND
 /** A viewer that takes nothing for so long is gone. */
 const PATIENCE = 30 * SECOND
 /** More browsers than an office has. */
 const MOST_VIEWERS = 100
 
-/** The facts for whoever looks, gathered once for all of them, and only while somebody does. */
+/** The facts for whoever looks, gathered once for all of them. */
 export interface Feed {
-  /** The facts, at most 2 s old. */
+  /** The facts, some seconds old at most; at once, once {@link Feed.keep} was called. */
   latest(): Promise<Status>
+  /** Gathers the facts from now on also while nobody watches, that they are at hand when somebody comes. */
+  keep(): void
   /** What was gathered is no longer true: somebody has changed something. */
   forget(): void
   /** Sends the page's live pieces as server-sent events until the viewer goes, the feed is closed, or `until` (ms) has come. */
@@ -37,14 +41,32 @@ interface Viewer {
 export function openFeed(gather: () => Promise<Status>, log: Log, clock: Clock = Date.now): Feed {
   const viewers = new Set<Viewer>()
   const stop = new AbortController()
-  let gathered = cached(gather, clock, EVERY)
+  let last: { at: number; status: Status } | undefined
+  let gathering: Promise<Status> | undefined
   let running = false
+
+  const gatherNow = (): Promise<Status> => {
+    if (gathering) return gathering
+    const mine = gather().then((status) => {
+      // Not what was gathered before somebody changed something.
+      if (gathering === mine) last = { at: clock(), status }
+      return status
+    })
+    gathering = mine
+    const done = () => {
+      if (gathering === mine) gathering = undefined
+    }
+    mine.then(done, done)
+    return mine
+  }
+  const complain = (error: unknown) => log.warn({ err: error }, 'The status could not be gathered.')
+  const younger = (ms: number) => (last && clock() - last.at < ms ? last.status : undefined)
 
   const run = async () => {
     if (running) return
     running = true
     while (viewers.size > 0 && !stop.signal.aborted) {
-      await gathered().then(tellAll, (error: unknown) => log.warn({ err: error }, 'The status could not be gathered.'))
+      await Promise.resolve(younger(EVERY / 2) ?? gatherNow()).then(tellAll, complain)
       await pause(EVERY, stop.signal)
     }
     running = false
@@ -71,9 +93,23 @@ export function openFeed(gather: () => Promise<Status>, log: Log, clock: Clock =
   }
 
   return {
-    latest: () => gathered(),
+    async latest() {
+      const known = younger(KEPT)
+      if (!known) return gatherNow()
+      if (!younger(EVERY)) gatherNow().catch(complain)
+      return known
+    },
+    keep() {
+      void (async () => {
+        while (!stop.signal.aborted) {
+          if (!younger(AT_REST)) await gatherNow().catch(complain)
+          await pause(AT_REST, stop.signal)
+        }
+      })()
+    },
     forget() {
-      gathered = cached(gather, clock, EVERY)
+      last = undefined
+      gathering = undefined
     },
     get hasRoom() {
       return viewers.size < MOST_VIEWERS && !stop.signal.aborted

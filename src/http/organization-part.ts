@@ -71,7 +71,7 @@ function figure(n: number): Markup {
 }
 
 function kindOf({ kind, watermark_from, watermark_to }: Cycle, now: Date): string {
-  if (kind !== 'audit') return `${kind} cycle`
+  if (kind !== 'audit') return `${kind}\u00a0cycle`
   if (!watermark_from || !watermark_to) return 'audit'
   // The end is not included.
   return `audit ${days(watermark_from, new Date(Math.max(watermark_from.getTime(), watermark_to.getTime() - 1)), now)}`

@@ -43,6 +43,7 @@ export async function buildPrivateApp(deps: PrivateDeps): Promise<FastifyInstanc
     reply.header('x-content-type-options', 'nosniff')
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
   })
+  app.addHook('onListen', async () => feed.keep())
   // Whoever watches would keep the listener open.
   app.addHook('preClose', async () => feed.close())
   app.addContentTypeParser<string>(FORM, { parseAs: 'string' }, async (_request: FastifyRequest, body: string) =>

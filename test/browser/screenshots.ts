@@ -104,8 +104,8 @@ async function age(): Promise<void> {
     from whole, generate_series(0, 25) as n`
   await sql`insert into sync.deliveries (key, event, received_at, observed_at, status, applied_at)
     select 'past ' || m || ' ' || n, 'job.finished', at, at, 'applied', at + interval '80 milliseconds' * (1 + n % 4)
-    from generate_series(2, 59) as m, lateral generate_series(1, (34 + 16 * sin(m / 6.0) + (m * 7919) % 13)::int) as n,
-      lateral (select now() - m * interval '1 minute' - n * interval '0.7 seconds' as at) as moment`
+    from generate_series(2, 59) as m, lateral generate_series(1, (230 + 90 * sin(m / 6.0) + (m * 7919) % 61)::int) as n,
+      lateral (select now() - m * interval '1 minute' - n * interval '0.15 seconds' as at) as moment`
   await sql`insert into sync.deliveries (key, event, received_at, observed_at, status, attempts, error, failed_at, payload) values
     ('s1', 'build.finished', now() - interval '41 minutes', now() - interval '41 minutes', 'failed', 1,
      'The build has no id.', now() - interval '41 minutes', '{}'),

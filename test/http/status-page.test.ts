@@ -346,7 +346,7 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
         }),
     )
     await until(() => texts.every((text) => text.includes('event: facts')), 'all are told')
-    expect(gathered).toBeLessThanOrEqual(2)
+    expect(gathered).toBeLessThanOrEqual(3)
     expect(texts[0]).toContain('"id":"health"')
     await built.close()
     await Promise.all(ended)
