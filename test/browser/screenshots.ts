@@ -53,7 +53,7 @@ try {
   browser = await launchChromium()
   for (const shot of [
     { file: 'status-desktop', width: 1180, height: 1320, dark: false },
-    { file: 'status-phone', width: 390, height: 1480, dark: false },
+    { file: 'status-phone', width: 390, height: 1240, dark: false },
     { file: 'status-dark', width: 1180, height: 1320, dark: true },
   ]) {
     const context = await browser.newContext({
