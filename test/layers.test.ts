@@ -41,6 +41,7 @@ const libraries: Record<string, readonly string[]> = {
   fastify: ['http', 'webhooks/receive.ts', 'commands/serve.ts'],
   '@fastify/rate-limit': ['http', 'webhooks/receive.ts'],
   'prom-client': ['http'],
+  '@bull-board/api': ['queue/board.ts', 'http/queue-board.ts'],
   undici: ['buildkite'],
   pino: ['log.ts'],
   'pino-pretty': ['log.ts'],

@@ -87,12 +87,6 @@ export function learn(states: BudgetState, scopes: readonly string[], seen: Limi
   return next
 }
 
-/** Calls of the highest priority that could be granted at once, at the time `now`; none while the scope is held. */
-export function callsLeft(scope: string, state: ScopeState, now: number, share: number): number {
-  if (holdOf(state, now) > 0) return 0
-  return Math.max(0, ceilingOf(scope, state, 'hot', share) - state.grants.filter((at) => isCounted(at, now)).length)
-}
-
 /** A budget for one process: `check`, and tests. Replicas share theirs through Postgres. */
 export function memoryBudget(share: number, clock: Clock = Date.now, wait: typeof pause = pause): Budget {
   let states: BudgetState = {}
@@ -133,4 +127,28 @@ function ceilingOf(scope: string, state: ScopeState, priority: Priority, share: 
 /** Which of the two limits a scope such as `organization:acme` falls under. */
 export function kindOf(scope: string): LimitScope {
   return scope.startsWith('organization:') ? 'organization' : 'user'
+}
+
+/** What is left of a scope's limit within the share that the mirror may use, at its most urgent. */
+export interface BudgetLeft {
+  readonly scope: string
+  /** Calls a minute that Buildkite allows, or its default before its first answer. */
+  readonly limit: number
+  /** Calls a minute that the mirror may make. */
+  readonly allowed: number
+  /** Calls granted within the last minute. */
+  readonly used: number
+  /** For how long no call is made, because the limit is used up; 0 when calls may be made. */
+  readonly held_ms: number
+  /** Calls of the highest priority that could be granted at once; none while the scope is held. */
+  readonly left: number
+}
+
+/** How a scope stands at `now` (pure). */
+export function budgetLeft(scope: string, state: ScopeState, now: number, share: number): BudgetLeft {
+  const allowed = ceilingOf(scope, state, 'hot', share)
+  const used = state.grants.filter((at) => isCounted(at, now)).length
+  const held_ms = holdOf(state, now)
+  const left = held_ms > 0 ? 0 : Math.max(0, allowed - used)
+  return { scope, limit: state.limit ?? defaultLimits[kindOf(scope)], allowed, used, held_ms, left }
 }

@@ -5,6 +5,7 @@ import { readCatalog } from '../database/catalog.ts'
 import { type Database, openDatabase } from '../database/connection.ts'
 import { countMissing, migrate } from '../database/migrate.ts'
 import { ConfigError, StoreError } from '../errors.ts'
+import type { ActionParts } from '../http/actions.ts'
 import { gatherFacts, type Watched } from '../http/facts.ts'
 import { watchGauges } from '../http/gauges.ts'
 import { cached } from '../http/health.ts'
@@ -116,6 +117,8 @@ async function startListeners(parts: Parts, shutdown: Shutdown): Promise<void> {
     status,
     meters,
     catalog: cached(() => readCatalog(parts.database.db), Date.now, MINUTE),
+    actions: actionParts(parts, shutdown),
+    board: () => parts.queues.board(),
   })
   await listen(privateApp, 'private', config.adminHost, config.adminPort, log, shutdown)
   if (config.roles.has('web') && config.webhookSecrets.length === 0) {
@@ -123,6 +126,12 @@ async function startListeners(parts: Parts, shutdown: Shutdown): Promise<void> {
       'WEBHOOK_SECRET is not set: webhooks are answered with 503. Set it to the token of the webhook in Buildkite.',
     )
   }
+}
+
+/** What the status page's actions work with. */
+function actionParts({ config, database, queues, log, meters }: Parts, shutdown: Shutdown): ActionParts {
+  const apply = { scope: inScope(config), storeEnv: config.storeEnv, log, on: meters.on }
+  return { db: database.db, queues, apply, log, clock: Date.now, closing: shutdown.signal }
 }
 
 function openReceiverInbox({ database, queues, log, meters, tracing }: Parts, shutdown: Shutdown): Inbox {

@@ -40,7 +40,7 @@ function printCoverage(found: readonly OrganizationCoverage[], io: Io, now: numb
     one.watermark ? `${formatDuration(Math.max(0, now - one.watermark.getTime()))} ago` : 'never',
     one.covered_from ? one.covered_from.toISOString().slice(0, 10) : '-',
     one.backfill.done ? 'done' : `${Math.floor(one.backfill.progress * 100)}%`,
-    count(one.builds),
+    `${one.builds_estimated ? 'about ' : ''}${count(one.builds)}`,
     count(one.open_builds),
     count(one.provisional_builds),
     alarm(one.drift.unhealed),

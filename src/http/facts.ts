@@ -12,11 +12,14 @@ import { type Clock, DAY, DeadlineError, SECOND, withDeadline } from '../time.ts
 export interface Problem {
   readonly code: string
   readonly message: string
+  /** What it concerns, and what to do about it, where that is known. */
+  readonly subject?: string
+  readonly remedy?: string
 }
 
 /** What health, status and metrics look at. `running` tells what this process started; all of it is read, never changed. */
 export interface Watched {
-  readonly config: Pick<Config, 'roles' | 'webhookSecrets' | 'webhookAuth' | 'apiTokens'>
+  readonly config: Pick<Config, 'roles' | 'webhookSecrets' | 'webhookAuth' | 'apiTokens' | 'apiBudgetShare'>
   readonly database: Database
   readonly databaseKind: 'external' | 'embedded'
   readonly queues: Queues

@@ -92,7 +92,7 @@ export function watchGauges(meters: Meters, watched: Watched, share = 1): void {
   )
   watch(
     ['budget_left'],
-    () => budgetsLeft(database.db, share),
+    () => budgetsLeft(database.db, share, watched.clock()),
     (budgets) => {
       for (const { scope, left } of budgets) meters.on('budget_left', left, { scope })
     },

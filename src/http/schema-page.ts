@@ -1,4 +1,5 @@
 import type { CatalogRelation, CatalogSchema } from '../database/catalog.ts'
+import { escaped as text } from './html.ts'
 
 /** The schema explorer as one HTML page: no scripts, nothing fetched from elsewhere. */
 export function schemaPage(catalog: readonly CatalogSchema[]): string {
@@ -43,8 +44,4 @@ function relationPart(schema: string, { name, kind, comment, key, columns }: Cat
 <table><tr><th>Column</th><th>Type</th><th>Meaning</th><th>Example</th></tr>
 ${rows.join('\n')}
 </table>`
-}
-
-function text(value: string): string {
-  return value.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
 }

@@ -1,11 +1,22 @@
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
+import type { BudgetLeft } from '../buildkite/budget.ts'
 import type { Role } from '../config.ts'
-import type { QueueDepth } from '../queue/queues.ts'
+import type { AskedJob, QueueDepth } from '../queue/queues.ts'
+import { budgetsLeft } from '../reconcile/shared-budget.ts'
 import type { OrganizationCoverage } from '../reconcile/status.ts'
 import { SECOND } from '../time.ts'
 import { type Answer, ask, type Facts, type InboxFigures, inboxFigures, type Problem, type Watched } from './facts.ts'
+import { type Flow, webhookFlow } from './flow.ts'
 import { type HealthStatus, readiness } from './health.ts'
+import {
+  type CheckFinding,
+  checkFindings,
+  type FailedDelivery,
+  failedDeliveries,
+  type RecentDrift,
+  recentDrift,
+} from './noteworthy.ts'
 
 /** What `/status` answers. A part that could not be read in time is null, and `reasons` says why. Never holds a secret. */
 export interface Status {
@@ -27,26 +38,49 @@ export interface Status {
   deliveries: InboxFigures | null
   organizations: readonly OrganizationCoverage[] | null
   problems: readonly Problem[]
+  /** How webhooks came in during the last hour, and how soon they were applied. */
+  flow: Flow | null
+  /** The newest deliveries that could not be applied. */
+  failed_deliveries: readonly FailedDelivery[] | null
+  /** What is left of Buildkite's rate limits, by scope. */
+  budgets: readonly BudgetLeft[] | null
+  /** The differences found last. */
+  recent_drift: readonly RecentDrift[] | null
+  /** What the service's own hourly check found last, the worst first. */
+  findings: readonly CheckFinding[] | null
+  /** What people asked for and the reconciler has not done yet. */
+  asked: readonly AskedJob[] | null
+  /** When all this was read. */
+  read_at: Date
 }
 
 const startedAt = Date.now() - process.uptime() * SECOND
 
-/** Counting builds takes its time in a large mirror. */
+/** Many organizations are looked at one after another. */
 const COVERAGE_PATIENCE = 5 * SECOND
 
 /** Reads the whole status, within seconds whatever is broken. */
 export async function readStatus(watched: Watched, facts: Facts): Promise<Status> {
   const { config, clock } = watched
-  const [depth, inbox, coverage] = await Promise.all([
+  const { db } = watched.database
+  const now = clock()
+  const [depth, asked, inbox, coverage, flow, failed, budgets, drift, findings] = await Promise.all([
     ask('The queue', () => watched.queues.depth()),
-    ask('The inbox', () => inboxFigures(watched.database.db, clock())),
+    ask('The queue', () => watched.queues.asked()),
+    ask('The inbox', () => inboxFigures(db, now)),
     ask('The coverage', () => watched.coverage(), COVERAGE_PATIENCE),
+    ask('The inbox', () => webhookFlow(db, now)),
+    ask('The inbox', () => failedDeliveries(db)),
+    ask('The database', () => budgetsLeft(db, config.apiBudgetShare, now)),
+    ask('The database', () => recentDrift(db)),
+    ask('The database', () => checkFindings(db)),
   ])
+  const answers = [depth, asked, inbox, coverage, flow, failed, budgets, drift, findings]
   const { status, reasons } = readiness(facts)
   return {
     version: programVersion(),
     status,
-    reasons: [...new Set([...reasons, ...[depth, inbox, coverage].flatMap(whyNot)])],
+    reasons: [...new Set([...reasons, ...answers.flatMap(whyNot)])],
     roles: [...config.roles],
     started_at: new Date(startedAt).toISOString(),
     uptime_seconds: Math.round((clock() - startedAt) / SECOND),
@@ -59,16 +93,24 @@ export async function readStatus(watched: Watched, facts: Facts): Promise<Status
       backend: watched.queues.backend,
       ok: facts.queue.ok,
       warnings: facts.queue.ok ? facts.queue.value : [],
-      depth: depth.ok ? depth.value : null,
+      depth: valueOrNull(depth),
     },
     webhooks: webhooksStatus(config),
     reconciler: reconcilerStatus(config),
-    deliveries: inbox.ok ? inbox.value : null,
-    organizations: coverage.ok ? coverage.value : null,
+    deliveries: valueOrNull(inbox),
+    organizations: valueOrNull(coverage),
     problems: facts.problems,
+    flow: valueOrNull(flow),
+    failed_deliveries: valueOrNull(failed),
+    budgets: valueOrNull(budgets),
+    recent_drift: valueOrNull(drift),
+    findings: valueOrNull(findings),
+    asked: valueOrNull(asked),
+    read_at: new Date(now),
   }
 }
 
+const valueOrNull = <T>(answer: Answer<T>): T | null => (answer.ok ? answer.value : null)
 const whyNot = (answer: Answer<unknown>) => (answer.ok ? [] : [answer.why])
 
 function webhooksStatus(config: Watched['config']): Status['webhooks'] {

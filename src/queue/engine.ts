@@ -7,7 +7,13 @@ export const queueNames: readonly QueueName[] = ['deliveries', 'reconcile', 'bac
 export interface BareQueue
   extends Pick<
     Queue,
-    'waitUntilReady' | 'upsertJobScheduler' | 'getJobScheduler' | 'removeJobScheduler' | 'getJobCounts' | 'close'
+    | 'waitUntilReady'
+    | 'upsertJobScheduler'
+    | 'getJobScheduler'
+    | 'removeJobScheduler'
+    | 'getJobCounts'
+    | 'getJobs'
+    | 'close'
   > {
   add(name: string, data: unknown, options: JobsOptions): Promise<unknown>
 }

@@ -1,14 +1,17 @@
+import { randomUUID } from 'node:crypto'
 import type { JobsOptions } from 'bullmq'
 import { z } from 'zod'
 import { messageOf, StoreError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { DAY, MINUTE, SECOND, withDeadline } from '../time.ts'
-import { type BareQueue, type Engine, type QueueName, type QueueWarning, queueNames } from './engine.ts'
+import { type BoardQueue, boardQueues } from './board.ts'
+import { type BareQueue, type Engine, type QueueJob, type QueueName, type QueueWarning, queueNames } from './engine.ts'
 import { keepOpening, type Opening } from './opening.ts'
 import { postgresEngine } from './postgres.ts'
 import { redisEngine } from './redis.ts'
 import { type RunningWorker, startWorker } from './worker.ts'
 
+export type { BoardQueue } from './board.ts'
 export type { QueueWarning } from './engine.ts'
 export type { RunningWorker } from './worker.ts'
 
@@ -26,8 +29,11 @@ const deliveriesJob = z.union([
   z.object({ kept: z.array(keptDelivery), trace }),
 ])
 const reconcileJob = z.object({
-  task: z.enum(['hot', 'warm', 'pipelines', 'discover', 'backfill', 'audit', 'dimensions']),
+  task: z.enum(['hot', 'warm', 'pipelines', 'discover', 'backfill', 'audit', 'verify', 'dimensions']),
   organization: z.string().exactOptional(),
+  /** For `verify`: the span of `created_at` that a person wants read again, ISO 8601. */
+  from: z.string().exactOptional(),
+  to: z.string().exactOptional(),
 })
 
 /** A delivery that only the queue holds; times are ISO 8601. */
@@ -37,6 +43,12 @@ export type DeliveriesJob = z.infer<typeof deliveriesJob>
 /** One piece of reconciliation; `organization` is an organization's id, absent for `discover`. */
 export type ReconcileJob = z.infer<typeof reconcileJob>
 export type ReconcileTask = ReconcileJob['task']
+
+/** A reconcile job that a person asked for and that is not done yet. */
+export interface AskedJob {
+  readonly job: ReconcileJob
+  readonly active: boolean
+}
 
 export interface QueueDepth {
   waiting: number
@@ -58,6 +70,12 @@ export interface Queues {
   /** Runs `job` now and then every `everyMs`. Repeating the call changes nothing, and restores what a lost Redis forgot. */
   schedule(job: ReconcileJob, everyMs: number): Promise<void>
   unschedule(job: ReconcileJob): Promise<void>
+  /** Has `job` done once, as soon as a worker has time. @throws StoreError (transient) when the queue is out of reach. */
+  ask(job: ReconcileJob): Promise<void>
+  /** What was asked for by {@link ask} and is not done, next one first; 50 at most. @throws StoreError (transient) as above. */
+  asked(): Promise<AskedJob[]>
+  /** The queues that are open, for the queue board to show; it may change none of them. */
+  board(): BoardQueue[]
   /** Warnings about how the queue's store is set up. @throws StoreError (transient) when it is out of reach. */
   check(): Promise<string[]>
   /** The same warnings by name. @throws StoreError (transient) */
@@ -79,9 +97,11 @@ export interface QueueConfig {
 }
 
 const answerWithin = 3_000
+/** How the ids of jobs begin that a person asked for. */
+const ASKED = 'asked-'
 
 /** Tasks that may take minutes, and must not keep the cycles waiting. */
-const leisurely: ReadonlySet<ReconcileTask> = new Set(['backfill', 'audit', 'dimensions'])
+const leisurely: ReadonlySet<ReconcileTask> = new Set(['backfill', 'audit', 'verify', 'dimensions'])
 
 // A delivery in the inbox is never lost with its job: the sweeper enqueues it again.
 const idsOptions: JobsOptions = {
@@ -166,6 +186,17 @@ export async function openQueues(config: QueueConfig, log: Log): Promise<Queues>
       const forget = (queue: BareQueue) => queue.removeJobScheduler(schedulerId(job))
       await confirmed(queueOf(job), answerWithin, 'dropping a schedule', forget)
     },
+    async ask(job) {
+      const options = { ...tickOptions, jobId: `${ASKED}${randomUUID()}` }
+      await confirmed(queueOf(job), answerWithin, 'taking a job', (queue) => queue.add(job.task, job, options))
+    },
+    async asked() {
+      const lists = [queues.reconcile, queues.backfill].map((queue) =>
+        confirmed(queue, answerWithin, 'listing its jobs', askedJobs),
+      )
+      return (await Promise.all(lists)).flat()
+    },
+    board: () => boardQueues(all.flatMap((queue) => queue.current ?? [])),
     async check() {
       return (await inspect()).map(({ message }) => message)
     },
@@ -194,6 +225,21 @@ export async function openQueues(config: QueueConfig, log: Log): Promise<Queues>
 
 function schedulerId(job: ReconcileJob): string {
   return job.organization ? `${job.task}-${job.organization}` : job.task
+}
+
+async function askedJobs(queue: BareQueue): Promise<AskedJob[]> {
+  const [active, waiting] = await Promise.all([
+    queue.getJobs(['active'], 0, 49),
+    queue.getJobs(['waiting'], 0, 49, true),
+  ])
+  const read = (jobs: readonly QueueJob[], isActive: boolean) =>
+    jobs.flatMap((one) => {
+      // A job that was just finished leaves a hole in the list.
+      if (!one?.id?.startsWith(ASKED)) return []
+      const job = reconcileJob.safeParse(one.data).data
+      return job ? [{ job, active: isActive }] : []
+    })
+  return [...read(active, true), ...read(waiting, false)]
 }
 
 async function countJobs(queue: BareQueue): Promise<QueueDepth> {

@@ -1,10 +1,11 @@
-import { and, asc, desc, eq, gt, lt, max, or } from 'drizzle-orm'
+import { and, asc, desc, eq, gt, gte, lt, lte, max, or } from 'drizzle-orm'
 import { withLock } from '../database/locks.ts'
 import { builds, cycles, windows } from '../database/schema.ts'
+import { messageOf } from '../errors.ts'
 import { DAY, HOUR, MINUTE } from '../time.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
 import { type Finding, recordDrift } from './drift.ts'
-import { WINDOW_BUILDS } from './spans.ts'
+import { type Span, WINDOW_BUILDS } from './spans.ts'
 import { createdIn } from './surplus.ts'
 import { type VerifyReport, verifySpan } from './verify.ts'
 import { readWatermark } from './watermark.ts'
@@ -36,45 +37,64 @@ export async function auditTurn(
     while (!signal?.aborted && deps.clock() < until) {
       const window = await dueWindow(deps, source)
       if (!window) break
-      reports.push(await auditWindow(deps, source, window, signal))
+      reports.push(await auditSpan(deps, source, spanOf(window), signal))
     }
     return reports
   })
   return locked.held ? locked.value : undefined
 }
 
-async function auditWindow(
+/**
+ * Reads every build created in a span again, sets right what differs, and records it in sync.drift and as an audit in sync.cycles.
+ * The windows of history that lie in the span count as verified by it.
+ * @throws BuildkiteError, StoreError; the audit's row then tells why.
+ */
+export async function auditSpan(
   deps: ReconcileDeps,
   source: Source,
-  window: Window,
-  signal: AbortSignal | undefined,
+  span: Span,
+  signal?: AbortSignal,
 ): Promise<VerifyReport> {
   const { db, clock, log } = deps
-  const startedAt = new Date(clock())
-  const report = await verifySpan(deps, source, { span: spanOf(window), heal: true, priority: 'audit', signal })
-  const now = new Date(clock())
-  await recordDrift(db, source.id, 'audit', report.findings, now)
-  await db
-    .update(windows)
-    .set({ verified_at: report.read_at ?? startedAt })
-    .where(eq(windows.id, window.id))
-  await db.insert(cycles).values({
+  const row = {
     organization_id: source.id,
     kind: 'audit',
-    watermark_from: window.created_from,
-    watermark_to: window.created_to,
-    started_at: startedAt,
-    finished_at: now,
-    requests: report.requests,
-    builds_read: report.builds,
-    ...tally(report.findings),
-  })
-  if (report.findings.length > 0) {
-    const span = `${window.created_from.toISOString()} to ${window.created_to.toISOString()}`
-    const message = `The audit found ${report.findings.length} differences among builds created from ${span}; see sync.drift.`
-    log.warn({ organization: source.slug, ...tally(report.findings) }, message)
+    watermark_from: span.from,
+    watermark_to: span.to,
+    started_at: new Date(clock()),
+  } as const
+  try {
+    const report = await verifySpan(deps, source, { span, heal: true, priority: 'audit', signal })
+    const now = new Date(clock())
+    await recordDrift(db, source.id, 'audit', report.findings, now)
+    await renewWindows(deps, source, span, report.read_at ?? row.started_at)
+    const read = { requests: report.requests, builds_read: report.builds, ...tally(report.findings) }
+    await db.insert(cycles).values({ ...row, finished_at: now, ...read })
+    if (report.findings.length > 0) {
+      const words = `${span.from.toISOString()} to ${span.to.toISOString()}`
+      const message = `The audit found ${report.findings.length} differences among builds created from ${words}; see sync.drift.`
+      log.warn({ organization: source.slug, ...tally(report.findings) }, message)
+    }
+    return report
+  } catch (error) {
+    const failed = { ...row, finished_at: new Date(clock()), error: messageOf(error) }
+    // The error itself is on its way to the caller; a database that is down cannot take a note of it.
+    if (!signal?.aborted)
+      await db
+        .insert(cycles)
+        .values(failed)
+        .catch(() => {})
+    throw error
   }
-  return report
+}
+
+/** A window whose every build was just read again counts as verified by that. */
+async function renewWindows({ db }: ReconcileDeps, source: Source, span: Span, at: Date): Promise<void> {
+  const within = and(gte(windows.created_from, span.from), lte(windows.created_to, span.to))
+  await db
+    .update(windows)
+    .set({ verified_at: at })
+    .where(and(eq(windows.organization_id, source.id), eq(windows.status, 'done'), within))
 }
 
 /** Findings by what was found, as the columns of sync.cycles have it. */

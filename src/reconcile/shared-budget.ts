@@ -1,10 +1,18 @@
-import { asc, eq, inArray, sql } from 'drizzle-orm'
+import { asc, eq, gt, inArray, sql } from 'drizzle-orm'
 import { z } from 'zod'
-import { type Budget, type BudgetState, callsLeft, decide, learn, type ScopeState } from '../buildkite/budget.ts'
+import {
+  type Budget,
+  type BudgetLeft,
+  type BudgetState,
+  budgetLeft,
+  decide,
+  learn,
+  type ScopeState,
+} from '../buildkite/budget.ts'
 import { asStoreError, type Db, type Transaction } from '../database/connection.ts'
 import { budgets } from '../database/schema.ts'
 import { inOneTransaction } from '../mirror/apply.ts'
-import { pause, SECOND } from '../time.ts'
+import { DAY, pause, SECOND } from '../time.ts'
 
 const scopeState = z.object({
   grants: z.array(z.number()),
@@ -45,16 +53,6 @@ export function sharedBudget(db: Db, share: number): Budget {
       for (const [scope, { limit }] of Object.entries(told)) if (limit !== null) lastTold.set(scope, limit)
     },
   }
-}
-
-/** How many calls each scope still grants now. @throws the driver's error when the database is away. */
-export async function budgetsLeft(db: Db, share: number): Promise<{ scope: string; left: number }[]> {
-  const rows = await db.select().from(budgets).orderBy(asc(budgets.scope))
-  const now = await databaseNow(db)
-  return rows.flatMap(({ scope, state }) => {
-    const parsed = scopeState.safeParse(state)
-    return parsed.success ? [{ scope, left: callsLeft(scope, parsed.data, now, share) }] : []
-  })
 }
 
 type Step<T> = (states: BudgetState, now: number) => { states?: BudgetState; value: T }
@@ -120,4 +118,18 @@ async function databaseNow(tx: Db | Transaction): Promise<number> {
     sql`select floor(extract(epoch from clock_timestamp()) * 1000)::text as now`,
   )
   return Number(rows[0]?.now)
+}
+
+/** How every scope that was used within the last day stands, at `now`; organizations first. @throws the driver's error. */
+export async function budgetsLeft(db: Db, share: number, now: number): Promise<BudgetLeft[]> {
+  const rows = await db
+    .select()
+    .from(budgets)
+    .where(gt(budgets.updated_at, new Date(now - DAY)))
+    .orderBy(asc(budgets.scope))
+    .limit(50)
+  return rows.flatMap(({ scope, state }) => {
+    const parsed = scopeState.safeParse(state)
+    return parsed.success ? [budgetLeft(scope, parsed.data, now, share)] : []
+  })
 }

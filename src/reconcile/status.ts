@@ -1,11 +1,16 @@
-import { and, asc, desc, eq, getTableColumns, gt, isNull, min, sql } from 'drizzle-orm'
+import { and, asc, count, desc, eq, getTableColumns, gt, inArray, isNull, sql } from 'drizzle-orm'
+import { z } from 'zod'
 import type { Db } from '../database/connection.ts'
 import { dimensions } from '../database/dimensions.ts'
 import { builds, cycles, drift, organizations, windows } from '../database/schema.ts'
-import { DAY } from '../time.ts'
+import { DAY, SECOND } from '../time.ts'
 import { openStates } from './absent.ts'
+import { backfillPausedAt } from './pauses.ts'
 import { clip, coveredBackFrom, lengthOf } from './spans.ts'
+import { type StripPart, stripOf } from './strip.ts'
+import { timeLeft } from './time-left.ts'
 import { readWatermark, type Watermark } from './watermark.ts'
+import type { Window } from './windows.ts'
 
 /** How complete the mirror of one organization is. Times are null where nothing is known yet. */
 export interface OrganizationCoverage {
@@ -19,6 +24,8 @@ export interface OrganizationCoverage {
   readonly backfill: BackfillCoverage
   readonly pipelines_read_at: Date | null
   readonly builds: number
+  /** Whether `builds` is Postgres's estimate: a large mirror is not counted at each look. */
+  readonly builds_estimated: boolean
   readonly open_builds: number
   /** Builds that a webhook has changed since REST last showed them. */
   readonly provisional_builds: number
@@ -29,6 +36,10 @@ export interface OrganizationCoverage {
   /** The last cycle that ran to its end, and the last error if one came after it. */
   readonly last_cycle: typeof cycles.$inferSelect | null
   readonly last_error: { at: Date; message: string } | null
+  /** The last cycles and audits, newest first. */
+  readonly recent_cycles: readonly (typeof cycles.$inferSelect)[]
+  /** What is known of each piece of its time, oldest first. */
+  readonly strip: readonly StripPart[]
   /** How each small list was last read, by name: clusters, teams, members and so on. */
   readonly lists: readonly ListReading[]
   /** What cycles of the last 24 hours found. */
@@ -53,15 +64,27 @@ export interface BackfillCoverage {
   /** List requests so far. */
   readonly requests: number
   readonly done: boolean
+  /** Since when a person has it paused; null when it may run. */
+  readonly paused_at: Date | null
+  /** About how long the rest takes at the present pace; null when done, paused or at rest. */
+  readonly seconds_left: number | null
 }
 
+/** Up to so many builds are counted; of more, Postgres's estimate is taken. */
+const COUNTED = 20_000
+const RECENT_CYCLES = 8
+
 /** Of each organization with a slug: the share of the history wanted that is read, and the differences that nobody has healed. */
-export async function backfillAndDrift(db: Db): Promise<{ slug: string; progress: number; unhealed: number }[]> {
-  const known = await db.select({ id: organizations.id, slug: organizations.slug }).from(organizations)
+export async function backfillAndDrift(
+  db: Db,
+  now: Date = new Date(),
+): Promise<{ slug: string; progress: number; unhealed: number }[]> {
+  const all = await db.select({ id: organizations.id, slug: organizations.slug }).from(organizations)
   const result: { slug: string; progress: number; unhealed: number }[] = []
-  for (const { id, slug } of known) {
+  for (const { id, slug } of all) {
     if (slug === null) continue
-    const { backfill } = await backfillCoverage(db, id, await readWatermark(db, id))
+    const [mark, known] = await Promise.all([readWatermark(db, id), windowsOf(db, id)])
+    const { backfill } = backfillCoverage(mark, known, null, now)
     result.push({ slug, progress: backfill.progress, unhealed: await countUnhealed(db, id) })
   }
   return result
@@ -83,11 +106,21 @@ async function coverageOf(
   organization: { id: string; slug: string | null },
   now: Date,
 ): Promise<OrganizationCoverage> {
-  const mark = await readWatermark(db, organization.id)
-  const { backfill, coveredFrom } = await backfillCoverage(db, organization.id, mark)
-  const [last] = await cyclesOf(db, organization.id, sql`${cycles.error} is null`)
-  const [failed] = await cyclesOf(db, organization.id, sql`${cycles.error} is not null`)
-  const failedSince = failed?.error && (!last || failed.started_at > last.started_at)
+  const { id } = organization
+  const [mark, known, pausedAt] = await Promise.all([
+    readWatermark(db, id),
+    windowsOf(db, id),
+    backfillPausedAt(db, id),
+  ])
+  const { backfill, coveredFrom } = backfillCoverage(mark, known, pausedAt, now)
+  const [recent, counts, differing, lists, day] = await Promise.all([
+    recentCycles(db, id),
+    countBuilds(db, id),
+    countDrift(db, id, now),
+    listReadings(db, id),
+    lastDay(db, id, now),
+  ])
+  const { last, error } = await lastCycle(db, id)
   return {
     ...organization,
     watermark: mark?.watermark ?? null,
@@ -95,22 +128,32 @@ async function coverageOf(
     covered_from: coveredFrom,
     backfill,
     pipelines_read_at: mark?.pipelines_read_at ?? null,
-    ...(await countBuilds(db, organization.id)),
-    drift: await countDrift(db, organization.id, now),
-    oldest_verification: await oldestVerification(db, organization.id),
-    last_cycle: last ?? null,
-    last_error: failedSince ? { at: failed.started_at, message: failed.error ?? '' } : null,
-    lists: await listReadings(db, organization.id),
-    last_day: await lastDay(db, organization.id, now),
+    ...counts,
+    drift: differing,
+    oldest_verification: oldestVerification(known),
+    last_cycle: last,
+    last_error: error,
+    recent_cycles: recent,
+    strip: stripOf(mark, known, now),
+    lists,
+    last_day: day,
   }
 }
 
-async function backfillCoverage(db: Db, organizationId: string, mark: Watermark | undefined) {
+function windowsOf(db: Db, organizationId: string): Promise<Window[]> {
+  return db.select().from(windows).where(eq(windows.organization_id, organizationId))
+}
+
+function backfillCoverage(
+  mark: Watermark | undefined,
+  known: readonly Window[],
+  paused_at: Date | null,
+  now: Date,
+): { backfill: BackfillCoverage; coveredFrom: Date | null } {
   const from = mark?.backfill_from ?? null
   const to = mark?.backfill_to ?? null
-  const rows = (await db.select().from(windows).where(eq(windows.organization_id, organizationId)))
-    // The audit adds windows for what came after the backfill.
-    .filter(({ created_from }) => !to || created_from < to)
+  // The audit adds windows for what came after the backfill.
+  const rows = known.filter(({ created_from }) => !to || created_from < to)
   const read = rows.flatMap((row) => {
     const reached = row.status === 'done' ? row.created_from : row.walked_to
     return reached ? [{ from: reached, to: row.created_to }] : []
@@ -118,23 +161,45 @@ async function backfillCoverage(db: Db, organizationId: string, mark: Watermark 
   const totals = {
     builds: rows.reduce((sum, row) => sum + row.builds, 0),
     requests: rows.reduce((sum, row) => sum + row.requests, 0),
+    paused_at,
   }
-  if (!from || !to) return { backfill: { from, to, progress: 0, ...totals, done: false }, coveredFrom: null }
+  if (!from || !to) {
+    return { backfill: { from, to, progress: 0, ...totals, done: false, seconds_left: null }, coveredFrom: null }
+  }
   const bounds = { from, to }
   const within = read.map((span) => clip(span, bounds)).filter((span) => span.from < span.to)
   const whole = to.getTime() - from.getTime()
   const progress = whole > 0 ? lengthOf(within) / whole : 1
   const done = progress >= 1
-  return { backfill: { from, to, progress, ...totals, done }, coveredFrom: coveredBackFrom(to, read) }
+  const left = paused_at ? null : timeLeft(rows, bounds, now)
+  const seconds_left = left === null ? null : Math.ceil(left / SECOND)
+  return { backfill: { from, to, progress, ...totals, done, seconds_left }, coveredFrom: coveredBackFrom(to, read) }
 }
 
-function cyclesOf(db: Db, organizationId: string, which: ReturnType<typeof sql>) {
+/** The last cycle that ran to its end, and the failure after it, if the last one failed. */
+async function lastCycle(db: Db, organizationId: string) {
+  const of = and(eq(cycles.organization_id, organizationId), inArray(cycles.kind, ['hot', 'warm']))
+  const newest = (which: ReturnType<typeof sql>, since?: Date) =>
+    db
+      .select()
+      .from(cycles)
+      .where(and(of, which, since && gt(cycles.started_at, since)))
+      .orderBy(desc(cycles.started_at))
+      .limit(1)
+  const [last] = await newest(sql`${cycles.error} is null`)
+  // Only what came after it: looking for a failure among weeks of cycles that all went well takes its time.
+  const [failed] = await newest(sql`${cycles.error} is not null`, last?.started_at)
+  const error = failed ? { at: failed.started_at, message: failed.error ?? '' } : null
+  return { last: last ?? null, error }
+}
+
+function recentCycles(db: Db, organizationId: string) {
   return db
     .select()
     .from(cycles)
-    .where(and(eq(cycles.organization_id, organizationId), sql`${cycles.kind} in ('hot', 'warm')`, which))
+    .where(and(eq(cycles.organization_id, organizationId), inArray(cycles.kind, ['hot', 'warm', 'audit'])))
     .orderBy(desc(cycles.started_at))
-    .limit(1)
+    .limit(RECENT_CYCLES)
 }
 
 async function countBuilds(db: Db, organizationId: string) {
@@ -143,10 +208,29 @@ async function countBuilds(db: Db, organizationId: string) {
   const open = sql`${builds.state} in (${openStates}) and ${builds.deleted_at} is null`
   const provisional = sql`(${builds.verified_at} is null or ${builds.observed_at} > ${builds.verified_at}) and ${builds.deleted_at} is null`
   return {
-    builds: await db.$count(builds, ours),
+    ...(await countOrEstimate(db, organizationId)),
     open_builds: await db.$count(builds, and(ours, open)),
     provisional_builds: await db.$count(builds, and(ours, provisional)),
   }
+}
+
+const plans = z.array(z.object({ 'QUERY PLAN': z.array(z.object({ Plan: z.object({ 'Plan Rows': z.number() }) })) }))
+
+/** Few builds are counted; of many, the planner's estimate from its statistics is taken, which costs nothing. */
+async function countOrEstimate(db: Db, organizationId: string) {
+  const ours = eq(builds.organization_id, organizationId)
+  const few = db
+    .select({ id: builds.id })
+    .from(builds)
+    .where(ours)
+    .limit(COUNTED + 1)
+    .as('few')
+  const [row] = await db.select({ n: count() }).from(few)
+  const counted = row?.n ?? 0
+  if (counted <= COUNTED) return { builds: counted, builds_estimated: false }
+  const explained = await db.execute(sql`explain (format json) select from ${builds} where ${ours}`)
+  const estimate = plans.parse(explained.rows)[0]?.['QUERY PLAN'][0]?.Plan['Plan Rows'] ?? 0
+  return { builds: Math.max(estimate, counted), builds_estimated: true }
 }
 
 async function countDrift(db: Db, organizationId: string, now: Date) {
@@ -161,12 +245,9 @@ async function countUnhealed(db: Db, organizationId: string): Promise<number> {
   return db.$count(drift, and(eq(drift.organization_id, organizationId), isNull(drift.healed_at)))
 }
 
-async function oldestVerification(db: Db, organizationId: string): Promise<Date | null> {
-  const [row] = await db
-    .select({ at: min(windows.verified_at) })
-    .from(windows)
-    .where(eq(windows.organization_id, organizationId))
-  return row?.at ?? null
+function oldestVerification(known: readonly Window[]): Date | null {
+  const times = known.flatMap(({ verified_at }) => (verified_at ? [verified_at.getTime()] : []))
+  return times.length > 0 ? new Date(times.reduce((oldest, time) => Math.min(oldest, time))) : null
 }
 
 function listReadings(db: Db, organizationId: string): Promise<ListReading[]> {

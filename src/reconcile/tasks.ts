@@ -3,13 +3,14 @@ import type { Queues, ReconcileJob } from '../queue/queues.ts'
 import { HOUR, MINUTE, pause, SECOND } from '../time.ts'
 import { type Span, span } from '../tracing.ts'
 import type { Access } from './access.ts'
-import { auditTurn } from './audit.ts'
+import { auditSpan, auditTurn } from './audit.ts'
 import { backfillOwed } from './backfill.ts'
 import { type CycleReport, reconcileOnce } from './cycle.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
 import { dimensionsTurn } from './dimensions.ts'
 import { discover } from './discover.ts'
 import { refusalOf } from './pages.ts'
+import { interruptibly } from './pauses.ts'
 import { refreshPipelines } from './pipelines.ts'
 import { unstorable } from './problem.ts'
 import type { ProblemBook } from './problem-book.ts'
@@ -43,6 +44,7 @@ async function run(parts: TaskParts, job: ReconcileJob, traced: Span, signal: Ab
   if (job.task === 'pipelines') await refreshPipelines(parts.deps, source, signal)
   else if (job.task === 'backfill') await backfill(parts, source, signal)
   else if (job.task === 'audit') await audit(parts, source, signal)
+  else if (job.task === 'verify') await verifyAsked(parts.deps, source, job, signal)
   else if (job.task === 'dimensions') await dimensionsTurn(parts.deps, source, signal)
   else await cycle(parts, source, job.task, traced, signal)
 }
@@ -72,10 +74,21 @@ async function dropUnlessInDoubt({ access, queues }: TaskParts, job: ReconcileJo
   if (complete) await queues.unschedule(job)
 }
 
-async function backfill({ deps }: TaskParts, source: Source, signal: AbortSignal): Promise<void> {
+/** One turn of the backfill; a span that a person wants read again goes first, and the backfill goes on behind it. */
+async function backfill({ deps, queues }: TaskParts, source: Source, signal: AbortSignal): Promise<void> {
   await firstCycle(deps, source, signal)
-  const progress = await backfillOwed(deps, source, signal, { yieldAfterMs: BACKFILL_TURN })
-  if (progress) deps.log.info(progress, 'Fetched history.')
+  const wanted = async () => (await queues.asked()).some(({ job, active }) => job.task === 'verify' && !active)
+  const interrupted = await interruptibly(deps.db, source.id, signal, wanted, async (uninterrupted) => {
+    const progress = await backfillOwed(deps, source, uninterrupted, { yieldAfterMs: BACKFILL_TURN })
+    if (progress) deps.log.info(progress, 'Fetched history.')
+  })
+  if (interrupted === 'wanted') await queues.ask({ task: 'backfill', organization: source.id })
+}
+
+/** Reads a span again that a person asked for; a job without a proper span is nobody's. */
+async function verifyAsked(deps: ReconcileDeps, source: Source, job: ReconcileJob, signal: AbortSignal): Promise<void> {
+  const span = { from: new Date(job.from ?? Number.NaN), to: new Date(job.to ?? Number.NaN) }
+  if (span.from < span.to) await auditSpan(deps, source, span, signal)
 }
 
 /** A backfill ends where the first cycle began: it waits for that one, which is scheduled beside it. */

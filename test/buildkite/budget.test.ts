@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type BudgetState, callsLeft, decide, learn, memoryBudget, type Priority } from '../../src/buildkite/budget.ts'
+import { type BudgetState, budgetLeft, decide, learn, memoryBudget, type Priority } from '../../src/buildkite/budget.ts'
 
 const scopes = ['user:one', 'organization:acme']
 const user = ['user:one']
@@ -28,7 +28,7 @@ describe('the budget', () => {
 
   it('says how many calls are left: none while the scope is held, all when the minute is over', () => {
     const state = (states: BudgetState) => states['user:one'] ?? { grants: [], limit: null, hold_until: 0 }
-    const left = (states: BudgetState, now: number) => callsLeft('user:one', state(states), now, 0.5)
+    const left = (states: BudgetState, now: number) => budgetLeft('user:one', state(states), now, 0.5).left
     expect(left({}, 1_000)).toBe(25)
     const { states } = takeAll({}, 'backfill', 1_000, 0.5)
     expect(left(states, 1_000)).toBe(25 - state(states).grants.length)

@@ -3,14 +3,17 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { readCatalog } from '../../src/database/catalog.ts'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
 import { deliveries, organizations, watermarks } from '../../src/database/schema.ts'
+import type { ActionParts } from '../../src/http/actions.ts'
 import { gatherFacts, type Watched } from '../../src/http/facts.ts'
 import { watchGauges } from '../../src/http/gauges.ts'
+import { bearsToken, isLoopbackHost } from '../../src/http/guard.ts'
 import { createMeters } from '../../src/http/metrics.ts'
-import { bearsToken, buildPrivateApp, isLoopbackHost } from '../../src/http/private.ts'
+import { buildPrivateApp } from '../../src/http/private.ts'
 import { readStatus, type Status } from '../../src/http/status.ts'
 import { createLog } from '../../src/log.ts'
 import { openQueues, type Queues } from '../../src/queue/queues.ts'
 import { coverage } from '../../src/reconcile/status.ts'
+import { inScope } from '../../src/scope.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
 const log = createLog('silent')
@@ -55,6 +58,7 @@ function watched(over: Partial<Watched> = {}): Watched {
       webhookSecrets: ['hunter2-webhook'],
       webhookAuth: 'signature',
       apiTokens: ['hunter2-token'],
+      apiBudgetShare: 0.5,
     },
     database,
     databaseKind: 'external',
@@ -77,8 +81,16 @@ async function build(parts: Watched, adminToken?: string) {
     status: async () => readStatus(parts, await gatherFacts(parts)),
     meters,
     catalog: () => readCatalog(parts.database.db),
+    actions: actionParts(parts.database),
+    board: () => parts.queues.board(),
   })
   return app
+}
+
+function actionParts({ db }: Database): ActionParts {
+  const scope = inScope({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
+  const apply = { scope, storeEnv: false, log }
+  return { db, queues, apply, log, clock: Date.now, closing: new AbortController().signal }
 }
 
 const delivery = (key: string, status: 'pending' | 'failed' | 'applied', age: number) => {

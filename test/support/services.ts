@@ -7,6 +7,7 @@ import postgres from 'postgres'
 import type { TestProject } from 'vitest/node'
 import { migrate } from '../../src/database/migrate.ts'
 import { createLog } from '../../src/log.ts'
+import { findChromium } from './chromium.ts'
 import { NoRedisServer, startRedisServer } from './redis-server.ts'
 
 declare module 'vitest' {
@@ -40,6 +41,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     stops.push(database.stop)
     const redis = await findRedis()
     if (redis) stops.push(redis.stop)
+    lookForChromium()
     const template = `bkm_${Date.now()}_${randomBytes(4).toString('hex')}_template`
     await createTemplate(database.url, template)
     stops.push(() => dropDatabases(database.url, template.replace('template', '%')))
@@ -132,6 +134,14 @@ async function findRedis(): Promise<Service | undefined> {
   if (process.env.CI) throw new Error(advice)
   console.warn(`\n!!! ${advice}\n!!! The tests of the queue on Redis are LEFT OUT; the queue on Postgres is tested.\n`)
   return undefined
+}
+
+/** Says loudly when there is no browser to test the status page in. */
+function lookForChromium(): void {
+  if (findChromium()) return
+  const advice = 'There is no Chromium here (apt-get install chromium; TEST_CHROMIUM names one elsewhere).'
+  if (process.env.CI) throw new Error(advice)
+  console.warn(`\n!!! ${advice}\n!!! The tests of the status page in a browser are LEFT OUT.\n`)
 }
 
 async function startRedis(): Promise<Service | undefined> {

@@ -1,0 +1,203 @@
+import { eq, inArray, isNotNull, or } from 'drizzle-orm'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { z } from 'zod'
+import type { Db } from '../database/connection.ts'
+import { organizations, watermarks } from '../database/schema.ts'
+import { StoreError } from '../errors.ts'
+import type { Log } from '../log.ts'
+import type { Queues } from '../queue/queues.ts'
+import { pauseBackfill, resumeBackfill } from '../reconcile/pauses.ts'
+import { type Clock, DAY, DeadlineError, SECOND, withDeadline } from '../time.ts'
+import type { ApplyParts } from '../webhooks/apply.ts'
+import { type ReplayReport, replay, type Selection } from '../webhooks/replay.ts'
+import { html } from './html.ts'
+import { page } from './page.ts'
+import { sendPage, wantsJson } from './send.ts'
+import type { Notice } from './status-page.ts'
+import { count, some } from './words.ts'
+
+export interface ActionParts {
+  readonly db: Db
+  readonly queues: Pick<Queues, 'ask'>
+  /** What applying deliveries needs besides the database. */
+  readonly apply: Omit<ApplyParts, 'db'>
+  readonly log: Log
+  readonly clock: Clock
+  /** Aborted as soon as the process is closing. */
+  readonly closing: AbortSignal
+}
+
+/** So long a browser waits for a replay; a longer one goes on without it. */
+const WAITS = 5 * SECOND
+
+/** What was asked for cannot be done; the message says why. */
+class Refusal extends Error {
+  readonly status: 400 | 404
+  constructor(status: 400 | 404, message: string) {
+    super(message)
+    this.status = status
+  }
+}
+
+type Outcome = Readonly<Record<string, unknown>>
+type Action = (parts: ActionParts, body: unknown) => Promise<Outcome>
+
+/** The actions by the end of their path. Each answers machines with its outcome, and leads people back to the page. */
+const actions: Readonly<Record<string, Action>> = {
+  replay: replayDeliveries,
+  cycle: runCycle,
+  'backfill/pause': pauseOne,
+  'backfill/resume': resumeOne,
+  audit: auditSpan,
+}
+
+/** Adds `POST /actions/…`; `changed` is told when one has done something. */
+export function actionRoutes(app: FastifyInstance, parts: ActionParts, changed: () => void): void {
+  for (const [name, action] of Object.entries(actions)) {
+    app.post(`/actions/${name}`, async (request, reply) => {
+      try {
+        const outcome = await action(parts, request.body)
+        changed()
+        return await answer(request, reply, name, outcome)
+      } catch (error) {
+        const known = error instanceof Refusal || (error instanceof StoreError && error.kind === 'transient')
+        if (!known) throw error
+        return refuse(request, reply, error instanceof Refusal ? error.status : 503, error.message)
+      }
+    })
+  }
+}
+
+async function answer(request: FastifyRequest, reply: FastifyReply, name: string, outcome: Outcome) {
+  if (wantsJson(request)) return reply.send({ done: name, ...outcome })
+  const figures = Object.entries(outcome).flatMap(([key, value]): [string, string][] =>
+    typeof value === 'number' || typeof value === 'boolean' ? [[key, String(value)]] : [],
+  )
+  return reply.redirect(`/?${new URLSearchParams([['done', name], ...figures])}`, 303)
+}
+
+function refuse(request: FastifyRequest, reply: FastifyReply, status: number, message: string) {
+  reply.code(status)
+  if (wantsJson(request)) return reply.send({ error: message })
+  const body = html`<main class="narrow"><h1>That could not be done</h1><p>${message}</p><p><a href="/">Back to the page</a></p></main>`
+  return sendPage(reply, page({ title: 'Not done', body }))
+}
+
+/**
+ * What to tell of the action that led to the page, from the query it left there. Anybody can write such a link: so only figures are
+ * taken from it, and only known sentences are told.
+ */
+export function noticeOf(query: unknown): Notice | undefined {
+  const figures = z.record(z.string(), z.unknown()).safeParse(query).data ?? {}
+  const n = (key: string) => (/^\d{1,9}$/.test(String(figures[key])) ? Number(figures[key]) : 0)
+  switch (figures.done) {
+    case 'replay': {
+      if (figures.running === 'true') return { text: 'Replaying; it goes on in the background.' }
+      const failed = n('failed')
+      const parts = [
+        `${count(n('applied'))} applied`,
+        `${count(n('ignored'))} ignored`,
+        `${count(failed)} failed again`,
+      ]
+      if (n('without_payload') > 0) parts.push(`${count(n('without_payload'))} without a payload any more`)
+      return { text: `Replayed: ${parts.join(', ')}.`, bad: failed > 0 }
+    }
+    case 'cycle':
+      return { text: `${some(n('organizations'), 'cycle')} asked for; what it finds shows below within seconds.` }
+    case 'backfill/pause':
+      return { text: 'The backfill stops within seconds, in whatever process it runs.' }
+    case 'backfill/resume':
+      return { text: 'The backfill goes on where it stopped.' }
+    case 'audit':
+      return { text: 'The span is read again as soon as its turn has come; the result shows among the last audits.' }
+    default:
+      return undefined
+  }
+}
+
+const replayBody = z.union([
+  z.object({ id: z.coerce.number().int().positive().max(Number.MAX_SAFE_INTEGER) }),
+  z.object({ failed: z.literal(['all', true]) }),
+])
+
+async function replayDeliveries({ db, apply, log, closing }: ActionParts, body: unknown): Promise<Outcome> {
+  const asked = read(replayBody, body, 'Name a delivery by id, or send failed=all.')
+  const selection: Selection = 'id' in asked ? { ids: [asked.id], failed: true } : { failed: true }
+  const running = replay({ db, ...apply }, selection, undefined, closing)
+  running.catch((error: unknown) => log.warn({ err: error }, 'A replay was broken off.'))
+  let report: ReplayReport
+  try {
+    report = await withDeadline(running, WAITS, 'The replay')
+  } catch (error) {
+    if (error instanceof DeadlineError) return { running: true }
+    throw error
+  }
+  if (report.unknown.length > 0) throw new Refusal(404, `There is no delivery ${report.unknown.join(', ')}.`)
+  const { applied, ignored, failed, pending, without_payload } = report
+  return { running: false, applied, ignored, failed, pending, without_payload }
+}
+
+const cycleBody = z.object({ organization: z.uuid().optional() }).nullish()
+
+async function runCycle({ db, queues }: ActionParts, body: unknown): Promise<Outcome> {
+  const asked = read(cycleBody, body, 'Name an organization by its id, or none for all.')
+  const ids = asked?.organization ? [await knownOrganization(db, asked.organization)] : await everyOrganization(db)
+  for (const organization of ids) await queues.ask({ task: 'hot', organization })
+  return { organizations: ids.length }
+}
+
+const oneBody = z.object({ organization: z.uuid() })
+
+async function pauseOne({ db, clock }: ActionParts, body: unknown): Promise<Outcome> {
+  const { organization } = read(oneBody, body, 'Name an organization by its id.')
+  await pauseBackfill(db, await knownOrganization(db, organization), new Date(clock()))
+  return { organization, paused: true }
+}
+
+async function resumeOne({ db, queues }: ActionParts, body: unknown): Promise<Outcome> {
+  const { organization } = read(oneBody, body, 'Name an organization by its id.')
+  await resumeBackfill(db, await knownOrganization(db, organization))
+  // Its schedule would come to it within a minute: a queue that is away now is no reason to fail.
+  await queues.ask({ task: 'backfill', organization }).catch(() => {})
+  return { organization, paused: false }
+}
+
+/** A day as a form sends it, or a moment. */
+const whenText = z.union([z.iso.date(), z.iso.datetime({ offset: true })])
+const auditBody = z.object({ organization: z.uuid(), from: whenText, to: whenText })
+
+async function auditSpan({ db, queues }: ActionParts, body: unknown): Promise<Outcome> {
+  const words =
+    'Name an organization by its id, and from and to as days (2026-01-31) or moments (2026-01-31T12:00:00Z).'
+  const asked = read(auditBody, body, words)
+  const from = new Date(asked.from)
+  // A day is meant whole.
+  const to = new Date(new Date(asked.to).getTime() + (asked.to.length === 10 ? DAY : 0))
+  if (from >= to) throw new Refusal(400, 'The span ends before it begins.')
+  const organization = await knownOrganization(db, asked.organization)
+  const span = { from: from.toISOString(), to: to.toISOString() }
+  await queues.ask({ task: 'verify', organization, ...span })
+  return { organization, ...span }
+}
+
+function read<T>(shape: z.ZodType<T>, body: unknown, advice: string): T {
+  const parsed = shape.safeParse(body)
+  if (!parsed.success) throw new Refusal(400, advice)
+  return parsed.data
+}
+
+async function knownOrganization(db: Db, id: string): Promise<string> {
+  const [row] = await db.select({ id: organizations.id }).from(organizations).where(eq(organizations.id, id))
+  if (!row) throw new Refusal(404, 'There is no organization of that id in the mirror.')
+  return row.id
+}
+
+/** Those that are reconciled; without any yet, those that are known. */
+async function everyOrganization(db: Db): Promise<string[]> {
+  const marked = db.select({ id: watermarks.organization_id }).from(watermarks)
+  const rows = await db
+    .select({ id: organizations.id })
+    .from(organizations)
+    .where(or(inArray(organizations.id, marked), isNotNull(organizations.verified_at)))
+  return rows.map(({ id }) => id)
+}

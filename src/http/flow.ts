@@ -1,0 +1,63 @@
+import { and, desc, eq, gte, isNotNull, sql } from 'drizzle-orm'
+import { z } from 'zod'
+import type { Db } from '../database/connection.ts'
+import { deliveries } from '../database/schema.ts'
+import { HOUR, MINUTE } from '../time.ts'
+
+/** How webhooks come in and how soon they are applied. */
+export interface Flow {
+  /** Deliveries received in each of the last 60 minutes, oldest first; the last minute is the one under way. */
+  readonly minutes: readonly number[]
+  /** From receipt to being applied, of the last hour's latest 1,000, in seconds; null when there was none. */
+  readonly lag_seconds: { readonly median: number; readonly p95: number } | null
+}
+
+const SAMPLE = 1_000
+const counts = z.array(z.object({ minute: z.number(), n: z.number() }))
+const lags = z.array(z.object({ median: z.number().nullable(), p95: z.number().nullable() }))
+
+/** Looks at the last hour of the inbox, by its index on the time of receipt. @throws the driver's error. */
+export async function webhookFlow(db: Db, now: number): Promise<Flow> {
+  const thisMinute = Math.floor(now / MINUTE)
+  const since = new Date((thisMinute - 59) * MINUTE)
+  const minute = sql<number>`floor(extract(epoch from ${deliveries.received_at}) / 60)::int`
+  const latest = db
+    .select({
+      lag: sql<number>`extract(epoch from ${deliveries.applied_at} - ${deliveries.received_at})::float8`.as('lag'),
+    })
+    .from(deliveries)
+    .where(
+      and(
+        gte(deliveries.received_at, new Date(now - HOUR)),
+        eq(deliveries.status, 'applied'),
+        isNotNull(deliveries.applied_at),
+      ),
+    )
+    .orderBy(desc(deliveries.received_at))
+    .limit(SAMPLE)
+    .as('latest')
+  const share = (part: number) => sql<number>`percentile_cont(${part}::float8) within group (order by ${latest.lag})`
+  const [perMinute, found] = await Promise.all([
+    db
+      .select({ minute, n: sql<number>`count(*)::int` })
+      .from(deliveries)
+      .where(gte(deliveries.received_at, since))
+      .groupBy(sql`1`),
+    db.select({ median: share(0.5), p95: share(0.95) }).from(latest),
+  ])
+  const byMinute = new Map(counts.parse(perMinute).map(({ minute: at, n }) => [at, n]))
+  const [lag] = lags.parse(found)
+  return {
+    minutes: Array.from({ length: 60 }, (_, index) => byMinute.get(thisMinute - 59 + index) ?? 0),
+    lag_seconds:
+      lag && lag.median !== null && lag.p95 !== null
+        ? { median: Math.max(0, lag.median), p95: Math.max(0, lag.p95) }
+        : null,
+  }
+}
+
+/** Deliveries a minute, over the last five whole minutes. */
+export function ratePerMinute({ minutes }: Flow): number {
+  const lately = minutes.slice(-6, -1)
+  return lately.reduce((sum, n) => sum + n, 0) / Math.max(1, lately.length)
+}

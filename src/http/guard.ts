@@ -1,0 +1,70 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { sendPage, wantsHtml } from './send.ts'
+import type { Sessions } from './session.ts'
+import { signInPage } from './sign-in.ts'
+
+export interface GuardParts {
+  readonly adminToken: string | undefined
+  /** Undefined where there is no token. */
+  readonly sessions: Sessions | undefined
+}
+
+type Guard = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply | undefined>
+
+/** What whoever has no session yet may ask for. */
+const SIGN_IN = '/sign-in'
+
+/**
+ * With a token: only who brings it, or a session begun with it, enters. Without one the listener is on loopback (config.ts sees to
+ * that), but a web page in the operator's browser can still reach it by a name of its own that resolves to 127.0.0.1, so only
+ * loopback's own names are served.
+ */
+export function guard({ adminToken, sessions }: GuardParts): Guard {
+  return async (request, reply) => {
+    const { headers, url } = request
+    if (isCrossSite(request)) return reply.code(403).send({ error: 'Not from the page of another site.' })
+    if (adminToken === undefined || !sessions) {
+      if (isLoopbackHost(headers.host)) return undefined
+      return reply.code(403).send({ error: 'Ask for localhost or 127.0.0.1, or set ADMIN_TOKEN.' })
+    }
+    if (url.split('?')[0] === SIGN_IN) return undefined
+    if (bearsToken(headers.authorization, adminToken) || sessions.endOf(headers.cookie) !== undefined) return undefined
+    reply.code(401).header('www-authenticate', 'Bearer realm="buildkite-mirror"')
+    if (wantsHtml(request)) return sendPage(reply, signInPage())
+    return reply.send({ error: 'Send the header Authorization: Bearer <ADMIN_TOKEN>.' })
+  }
+}
+
+/**
+ * Whether another site's page in the operator's browser may have sent this, and it would change something. Reading is the browser's to
+ * refuse. A browser tells in one of two headers whence a post comes. Programs send neither, but they do not send forms either, and
+ * what else a page can post without being asked first is plain text.
+ */
+function isCrossSite({ method, headers }: FastifyRequest): boolean {
+  if (method === 'GET' || method === 'HEAD') return false
+  const { origin } = headers
+  const site = headers['sec-fetch-site']
+  if (site !== undefined && site !== 'same-origin' && site !== 'none') return true
+  if (origin !== undefined) return !URL.canParse(origin) || new URL(origin).host !== headers.host
+  const type = headers['content-type'] ?? ''
+  const isForm = /^\s*(application\/x-www-form-urlencoded|multipart\/form-data|text\/plain)/i.test(type)
+  return isForm && site === undefined && headers.authorization === undefined
+}
+
+/** Whether a Host header names this machine by loopback: localhost, 127.0.0.0/8 or ::1, with any port. */
+export function isLoopbackHost(host: string | undefined): boolean {
+  return host !== undefined && /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i.test(host)
+}
+
+/** Whether an Authorization header bears `token`, compared in constant time. */
+export function bearsToken(header: string | undefined, token: string): boolean {
+  const given = /^Bearer +(\S.*)$/i.exec(header ?? '')?.[1]
+  return given !== undefined && isSameText(given.trim(), token)
+}
+
+/** Compares two secrets in a time that tells nothing of them. */
+export function isSameText(one: string, other: string): boolean {
+  const digest = (text: string) => createHash('sha256').update(text).digest()
+  return timingSafeEqual(digest(one), digest(other))
+}

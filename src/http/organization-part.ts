@@ -1,0 +1,102 @@
+import type { OrganizationCoverage } from '../reconcile/status.ts'
+import { DAY, SECOND } from '../time.ts'
+import { drawShare, drawStrip, legend } from './drawing.ts'
+import { html, type Markup } from './html.ts'
+import { ago, count, day, days, percent, roughly, some } from './words.ts'
+
+/** What changes of an organization: its strip of time, its backfill, its figures. */
+export function coveragePiece(one: OrganizationCoverage, now: Date): Markup {
+  const about = one.builds_estimated ? 'about ' : ''
+  return html`<div class="head"><h2>${nameOf(one)}</h2>
+<p class="quiet small">${about}${some(one.builds, 'build')}${one.open_builds > 0 && `, ${count(one.open_builds)} open`}</p></div>
+${drawStrip(one.strip, now)}
+${legend(one.strip, now)}
+${backfillPart(one)}
+<dl>
+<div><dt>Verified up to</dt><dd>${one.watermark ? ago(one.watermark, now) : 'not yet'}</dd></div>
+<div><dt>Complete since</dt><dd>${one.covered_from ? day(one.covered_from) : 'not yet'}</dd></div>
+<div><dt>Oldest verification</dt><dd>${one.oldest_verification ? ago(one.oldest_verification, now) : 'none yet'}</dd></div>
+<div><dt>Not yet confirmed</dt><dd>${some(one.provisional_builds, 'build')}<small>changed by a webhook since REST</small></dd></div>
+<div><dt>Found in 24 hours</dt><dd>${foundIn(one)}<small>by ${some(one.last_day.cycles, 'cycle')}</small></dd></div>
+<div><dt>Drift</dt><dd>${one.drift.unhealed > 0 ? html`<span class="mark warn">${count(one.drift.unhealed)} not healed</span>` : 'none open'}<small>${count(one.drift.last_day)} found in 24 hours</small></dd></div>
+</dl>`
+}
+
+type Cycle = OrganizationCoverage['recent_cycles'][number]
+
+export function nameOf({ slug, id }: Pick<OrganizationCoverage, 'slug' | 'id'>): string {
+  return slug ?? id
+}
+
+function foundIn({
+  last_day: { builds_missing, builds_healed, jobs_missing, jobs_healed },
+}: OrganizationCoverage): string {
+  const missing = builds_missing + jobs_missing
+  const healed = builds_healed + jobs_healed
+  if (missing + healed === 0) return 'nothing missing'
+  return `${count(missing)} missing, ${count(healed)} behind`
+}
+
+function backfillPart({ id, slug, backfill }: OrganizationCoverage): Markup | false {
+  if (!backfill.from || backfill.done) return false
+  const paused = backfill.paused_at !== null
+  const left = backfill.seconds_left === null ? '' : `, about ${roughly(backfill.seconds_left * SECOND)} left`
+  const state = paused ? 'History is paused' : 'History is being read'
+  const name = slug ?? id
+  return html`<div class="progress">
+<p><b>${state}: ${percent(backfill.progress)}</b>${paused ? '' : left}<span class="quiet"> · ${some(backfill.builds, 'build')} in ${some(backfill.requests, 'request')}</span>${drawShare(backfill.progress, paused ? 'warn' : 'share')}</p>
+<form method="post" action="/actions/backfill/${paused ? 'resume' : 'pause'}"><input type="hidden" name="organization" value="${id}"><button data-key="pause-${id}">${paused ? 'Resume' : 'Pause'}<span class="unseen"> the backfill of ${name}</span></button></form>
+</div>`
+}
+
+/** The last cycles of an organization, and its small lists. */
+export function cyclesPiece({ recent_cycles, lists }: OrganizationCoverage, now: Date): Markup {
+  const rows = recent_cycles.map((cycle) => {
+    const took = cycle.finished_at ? roughly(cycle.finished_at.getTime() - cycle.started_at.getTime()) : ''
+    const missing = cycle.builds_missing + cycle.jobs_missing
+    const healed = cycle.builds_healed + cycle.jobs_healed
+    return html`<tr><td class="nowrap">${ago(cycle.started_at, now)}</td><td>${kindOf(cycle, now)}${cycle.error && html`<br><span class="bad break">${cycle.error}</span>`}</td><td class="n wide">${took}</td><td class="n">${count(cycle.builds_read)}</td><td class="n">${figure(missing)}</td><td class="n">${figure(healed)}</td></tr>`
+  })
+  return html`<h3>Last cycles and audits: what they found and healed</h3>
+${
+  rows.length === 0
+    ? html`<p class="quiet">None yet.</p>`
+    : html`<div class="scroll" tabindex="0" role="region" aria-label="Last cycles and audits"><table><thead><tr><th scope="col">When</th><th scope="col">What</th><th scope="col" class="n wide">Took</th><th scope="col" class="n">Builds read</th><th scope="col" class="n">Missing</th><th scope="col" class="n">Behind</th></tr></thead><tbody>${rows}</tbody></table></div>`
+}
+${lists.length > 0 && html`<h3>Small lists</h3><ul class="chips">${lists.map(chip)}</ul>`}`
+}
+
+function figure(n: number): Markup {
+  return n > 0 ? html`<b>${count(n)}</b>` : html`<span class="quiet">0</span>`
+}
+
+function kindOf({ kind, watermark_from, watermark_to }: Cycle, now: Date): string {
+  if (kind !== 'audit') return `${kind}\u00a0cycle`
+  if (!watermark_from || !watermark_to) return 'audit'
+  // The end is not included.
+  return `audit ${days(watermark_from, new Date(Math.max(watermark_from.getTime(), watermark_to.getTime() - 1)), now)}`
+}
+
+function chip({ name, status, rows, error }: OrganizationCoverage['lists'][number]): Markup {
+  const label = name.replaceAll('_', ' ')
+  if (status === 'read') return html`<li>${label}${rows === null ? '' : ` ${count(rows)}`}</li>`
+  return html`<li class="off" title="${error ?? ''}">${label}: ${status.replaceAll('_', ' ')}</li>`
+}
+
+/** What an operator can have done for an organization; it stays as it is, so that what is being typed is not lost. */
+export function organizationForms(one: OrganizationCoverage, now: Date): Markup {
+  const name = nameOf(one)
+  const field = (which: string, label: string, at: Date) => {
+    const id = `${which}-${one.id}`
+    return html`<div><label for="${id}">${label}</label><input type="date" id="${id}" name="${which}" value="${at.toISOString().slice(0, 10)}" required></div>`
+  }
+  return html`<div class="actions">
+<form method="post" action="/actions/cycle"><input type="hidden" name="organization" value="${one.id}"><button>Run a cycle now<span class="unseen"> of ${name}</span></button></form>
+<details><summary>Read a span again</summary>
+<form method="post" action="/actions/audit"><input type="hidden" name="organization" value="${one.id}">
+${field('from', 'Builds created from', new Date(now.getTime() - 7 * DAY))}${field('to', 'to the end of', now)}
+<button>Read again<span class="unseen"> this span of ${name}</span></button></form>
+<p class="quiet small">Every build of the span is read from Buildkite and compared; what differs is set right and recorded as drift. Days are in UTC.</p>
+</details>
+</div>`
+}

@@ -1,0 +1,26 @@
+import { html, Markup } from './html.ts'
+import { script } from './script.ts'
+import { style } from './style.ts'
+
+const icon =
+  "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Crect width='16' height='16' rx='4' fill='%2315795b'/%3E%3Cpath d='M3 10h3V6h4v4h3' fill='none' stroke='white' stroke-width='1.6'/%3E%3C/svg%3E"
+
+/** A whole page around `body`; `live` where it keeps itself up to date. */
+export function page({ title, body, live = false }: { title: string; body: Markup; live?: boolean }): Markup {
+  return html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>${title} · buildkite-mirror</title>
+<link rel="icon" href="${icon}">
+<style>${new Markup(style)}</style>
+</head>
+<body>
+${body}
+${live && new Markup(`<script>${script}</script>`)}
+</body>
+</html>
+`
+}

@@ -1,0 +1,35 @@
+/**
+ * What the status page runs: takes the pieces that changed from `/events` and puts them in place of the old ones. A piece in which the
+ * mouse is held down waits, or the click would be lost; the focus stays where it was. Without it the page is read all the same.
+ */
+export const script = `(() => {
+  const live = document.getElementById('live')
+  const waiting = new Map()
+  let pressed = null
+  const show = (id, html) => {
+    const box = document.querySelector('[data-live="' + CSS.escape(id) + '"]')
+    if (!box) return location.reload()
+    if (box === pressed) return waiting.set(id, html)
+    const focused = box.contains(document.activeElement) ? document.activeElement.dataset.key : undefined
+    box.innerHTML = html
+    if (focused) box.querySelector('[data-key="' + CSS.escape(focused) + '"]')?.focus({ preventScroll: true })
+  }
+  const flush = () => {
+    pressed = null
+    for (const [id, html] of waiting) show(id, html)
+    waiting.clear()
+  }
+  addEventListener('pointerdown', (event) => { pressed = event.target.closest('[data-live]') })
+  for (const end of ['pointerup', 'pointercancel']) addEventListener(end, () => setTimeout(flush, 300))
+  const say = (text, state) => { live.textContent = text; live.dataset.state = state }
+  const source = new EventSource('/events')
+  source.addEventListener('facts', (event) => {
+    for (const { id, html } of JSON.parse(event.data)) show(id, html)
+    say('Live', 'on')
+  })
+  source.onerror = () => {
+    const over = source.readyState === EventSource.CLOSED
+    say(over ? 'No longer live: reload the page' : 'Connecting again …', 'off')
+  }
+})()
+`

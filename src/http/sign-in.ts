@@ -1,0 +1,69 @@
+import rateLimit from '@fastify/rate-limit'
+import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify'
+import { z } from 'zod'
+import { MINUTE } from '../time.ts'
+import { type GuardParts, isSameText } from './guard.ts'
+import { html, type Markup } from './html.ts'
+import { page } from './page.ts'
+import { sendPage, wantsJson } from './send.ts'
+import { endedSession } from './session.ts'
+
+/** So often a minute an address may try. */
+const TRIES_PER_MINUTE = 10
+
+const form = z.object({ token: z.string().max(10_000) })
+
+/** Adds `/sign-in` and `/sign-out`: a person shows the ADMIN_TOKEN once and has a session from then on. */
+export async function signInRoutes(app: FastifyInstance, { adminToken, sessions }: GuardParts): Promise<void> {
+  await app.register(rateLimit, { global: false })
+  app.setErrorHandler((error: FastifyError, request, reply) => {
+    if (error.statusCode !== 429) throw error
+    reply.code(429)
+    if (wantsJson(request)) return reply.send({ error: 'Too many tries. Try again in a minute.' })
+    return sendPage(reply, signInPage('Too many tries. Try again in a minute.'))
+  })
+  app.get('/sign-in', async (request, reply) => {
+    if (!sessions || sessions.endOf(request.headers.cookie) !== undefined) return reply.redirect('/', 303)
+    return sendPage(reply, signInPage())
+  })
+  const limit = app.rateLimit({ max: TRIES_PER_MINUTE, timeWindow: MINUTE })
+  app.post('/sign-in', { preHandler: limit }, async (request, reply) => {
+    if (adminToken === undefined || !sessions) return reply.redirect('/', 303)
+    const given = form.safeParse(request.body).data?.token.trim()
+    if (given === undefined || !isSameText(given, adminToken)) return refuse(reply, wantsJson(request))
+    reply.header('set-cookie', sessions.begin(cameByTls(request.headers.origin)))
+    return wantsJson(request) ? reply.send({ signed_in: true }) : reply.redirect('/', 303)
+  })
+  app.post('/sign-out', async (request, reply) => {
+    reply.header('set-cookie', endedSession(cameByTls(request.headers.origin)))
+    return wantsJson(request) ? reply.send({ signed_in: false }) : reply.redirect('/sign-in', 303)
+  })
+}
+
+function refuse(reply: FastifyReply, json: boolean): FastifyReply {
+  reply.code(401)
+  const fault = 'That is not the ADMIN_TOKEN of this service.'
+  return json ? reply.send({ error: fault }) : sendPage(reply, signInPage(fault))
+}
+
+/** TLS ends before us, if at all: the browser's own word tells. */
+function cameByTls(origin: string | undefined): boolean {
+  return origin?.startsWith('https:') ?? false
+}
+
+/** The form by which a person signs in. */
+export function signInPage(fault?: string): Markup {
+  return page({
+    title: 'Sign in',
+    body: html`<main class="narrow">
+<h1>buildkite-mirror</h1>
+${fault && html`<p class="notice bad" role="alert">${fault}</p>`}
+<form method="post" action="/sign-in" class="sign-in">
+<label for="token">Admin token</label>
+<input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
+<button>Sign in</button>
+</form>
+<p class="quiet">It is the setting ADMIN_TOKEN of this service. Programs send it as <code>Authorization: Bearer …</code></p>
+</main>`,
+  })
+}

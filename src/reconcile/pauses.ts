@@ -1,0 +1,68 @@
+import { and, eq } from 'drizzle-orm'
+import type { Db } from '../database/connection.ts'
+import { pauses } from '../database/schema.ts'
+import { pause, SECOND } from '../time.ts'
+
+/** How often running work looks whether a person has stopped it. */
+const LOOK_EVERY = SECOND
+
+/** Stops the backfill of an organization, in whatever process it runs, until {@link resumeBackfill}. Repeating it changes nothing. */
+export async function pauseBackfill(db: Db, organizationId: string, now: Date): Promise<void> {
+  const row = { organization_id: organizationId, task: 'backfill', paused_at: now } as const
+  await db.insert(pauses).values(row).onConflictDoNothing()
+}
+
+/** Lets the backfill of an organization go on. */
+export async function resumeBackfill(db: Db, organizationId: string): Promise<void> {
+  await db.delete(pauses).where(ofBackfill(organizationId))
+}
+
+/** Since when the backfill of an organization is stopped; null when it is not. */
+export async function backfillPausedAt(db: Db, organizationId: string): Promise<Date | null> {
+  const [row] = await db.select({ at: pauses.paused_at }).from(pauses).where(ofBackfill(organizationId))
+  return row?.at ?? null
+}
+
+/** Why a backfill was cut short, if it was. */
+export type Interruption = 'paused' | 'wanted'
+
+/**
+ * Runs `work` with a signal that also aborts within a second or two of somebody's pausing the backfill, or of `wanted` saying that a
+ * person's errand waits for the worker. Tells whether that happened; when it is paused already, `work` does not run.
+ */
+export async function interruptibly(
+  db: Db,
+  organizationId: string,
+  signal: AbortSignal,
+  wanted: () => Promise<boolean>,
+  work: (signal: AbortSignal) => Promise<void>,
+): Promise<Interruption | undefined> {
+  if (await backfillPausedAt(db, organizationId)) return 'paused'
+  const cut = new AbortController()
+  const done = new AbortController()
+  let interruption: Interruption | undefined
+  // A store that is away says nothing here; the work itself will notice that it is away.
+  const look = async (): Promise<Interruption | undefined> => {
+    if (await backfillPausedAt(db, organizationId).catch(() => null)) return 'paused'
+    return (await wanted().catch(() => false)) ? 'wanted' : undefined
+  }
+  const watching = (async () => {
+    while (!done.signal.aborted && !signal.aborted && !interruption) {
+      await pause(LOOK_EVERY, AbortSignal.any([done.signal, signal]))
+      if (done.signal.aborted || signal.aborted) return
+      interruption = await look()
+    }
+    cut.abort(new Error('The backfill was interrupted.'))
+  })()
+  try {
+    await work(AbortSignal.any([signal, cut.signal]))
+  } finally {
+    done.abort()
+    await watching
+  }
+  return interruption
+}
+
+function ofBackfill(organizationId: string) {
+  return and(eq(pauses.organization_id, organizationId), eq(pauses.task, 'backfill'))
+}

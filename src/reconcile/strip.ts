@@ -1,0 +1,88 @@
+import { DAY } from '../time.ts'
+import { gaps, type Span } from './spans.ts'
+import type { Watermark } from './watermark.ts'
+import type { Window } from './windows.ts'
+
+/**
+ * How far a piece of time is known: `live` kept up by the cycles, `verified` read from history, `flawed` read but for some builds that
+ * could not be kept, `reading` under way, `unread` still to come, `ahead` after the watermark.
+ */
+export type StripKind = 'live' | 'verified' | 'flawed' | 'reading' | 'unread' | 'ahead'
+
+/** A piece of an organization's time, by `created_at`. */
+export interface StripPart extends Span {
+  readonly kind: StripKind
+  /** When the longest unread window of it was last verified; null where that means nothing. */
+  readonly verified_at: Date | null
+  readonly builds: number | null
+}
+
+/** Pieces shorter than this share of the whole are drawn as one. */
+const FINEST = 1 / 160
+
+/** What is known of each piece of an organization's time, oldest first, without gaps; empty before the first cycle (pure). */
+export function stripOf(mark: Watermark | undefined, windows: readonly Window[], now: Date): StripPart[] {
+  if (!mark?.watermark) return []
+  const until = mark.watermark
+  const from = new Date(
+    Math.min(
+      mark.backfill_from?.getTime() ?? until.getTime() - DAY,
+      ...windows.map((one) => one.created_from.getTime()),
+    ),
+  )
+  const parts = windows.flatMap(partsOf).filter((part) => part.from < part.to)
+  const end = new Date(Math.max(until.getTime(), now.getTime()))
+  const backfillTo = mark.backfill_to ?? until
+  for (const gap of gaps({ from, to: end }, parts)) parts.push(...partsOfGap(gap, backfillTo, until))
+  return joined(
+    parts.sort((a, b) => a.from.getTime() - b.from.getTime()),
+    (end.getTime() - from.getTime()) * FINEST,
+  )
+}
+
+function partsOf(window: Window): StripPart[] {
+  const { created_from: from, created_to: to, verified_at, builds, walked_to, status } = window
+  if (status === 'done') return [{ from, to, kind: window.error ? 'flawed' : 'verified', verified_at, builds }]
+  const walked = walked_to ?? to
+  const rest = { from, to: walked, kind: status === 'running' ? 'reading' : 'unread', verified_at: null } as const
+  return [
+    { ...rest, builds: null },
+    { from: walked, to, kind: 'verified', verified_at: window.started_at, builds },
+  ]
+}
+
+/** What no window covers: before the backfill's end it is unread, after it the cycles' up to the watermark. */
+function partsOfGap({ from, to }: Span, backfillTo: Date, watermark: Date): StripPart[] {
+  const cut = (kind: StripKind, low: Date, high: Date): StripPart[] => {
+    const part = { from: from > low ? from : low, to: to < high ? to : high }
+    return part.from < part.to ? [{ ...part, kind, verified_at: null, builds: null }] : []
+  }
+  return [
+    ...cut('unread', from, backfillTo),
+    ...cut('live', backfillTo, watermark),
+    ...cut('ahead', watermark > backfillTo ? watermark : backfillTo, to),
+  ]
+}
+
+/** Neighbours of one kind, put together while they are too short to be seen. */
+function joined(parts: readonly StripPart[], shortest: number): StripPart[] {
+  const result: StripPart[] = []
+  for (const part of parts) {
+    const last = result.at(-1)
+    const short = last && last.to.getTime() - last.from.getTime() < shortest
+    if (last && last.kind === part.kind && (short || part.kind !== 'verified')) {
+      result[result.length - 1] = {
+        ...last,
+        to: part.to,
+        verified_at: earlier(last.verified_at, part.verified_at),
+        builds: last.builds === null ? part.builds : last.builds + (part.builds ?? 0),
+      }
+    } else result.push(part)
+  }
+  return result
+}
+
+function earlier(one: Date | null, other: Date | null): Date | null {
+  if (!one || !other) return one ?? other
+  return one < other ? one : other
+}

@@ -1,0 +1,29 @@
+import { MINUTE } from '../time.ts'
+import { clip, lengthOf, type Span } from './spans.ts'
+import type { Window } from './windows.ts'
+
+/** The pace is that of the last half hour. */
+const LOOK_BACK = 30 * MINUTE
+
+/**
+ * About how long the rest of a backfill takes at its present pace, in milliseconds; null when it is done, or nothing was read lately
+ * by which to judge (pure).
+ */
+export function timeLeft(windows: readonly Window[], span: Span, now: Date): number | null {
+  const read = windows.flatMap((window) => {
+    const from = window.status === 'done' ? window.created_from : window.walked_to
+    return from && from < window.created_to ? [{ window, part: { from, to: window.created_to } }] : []
+  })
+  const within = read.map(({ part }) => clip(part, span)).filter((part) => part.from < part.to)
+  const left = lengthOf([span]) - lengthOf(within)
+  if (left <= 0) return null
+  const since = now.getTime() - LOOK_BACK
+  const lately = read.filter(({ window: { started_at, finished_at, status } }) => {
+    return started_at && started_at.getTime() >= since && (status !== 'done' || finished_at)
+  })
+  const [first] = lately.map(({ window }) => window.started_at?.getTime() ?? 0).sort((a, b) => a - b)
+  const done = lengthOf(lately.map(({ part }) => part))
+  if (first === undefined || done <= 0) return null
+  const spent = Math.max(now.getTime() - first, 1)
+  return Math.round((left * spent) / done)
+}

@@ -1,0 +1,380 @@
+import { get } from 'node:http'
+import { eq } from 'drizzle-orm'
+import type { FastifyInstance } from 'fastify'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { readCatalog } from '../../src/database/catalog.ts'
+import { type Database, openDatabase } from '../../src/database/connection.ts'
+import {
+  builds,
+  deliveries,
+  drift,
+  findings,
+  organizations,
+  pauses,
+  pipelines,
+  watermarks,
+} from '../../src/database/schema.ts'
+import { gatherFacts, type Watched } from '../../src/http/facts.ts'
+import { createMeters } from '../../src/http/metrics.ts'
+import { buildPrivateApp } from '../../src/http/private.ts'
+import { openSessions } from '../../src/http/session.ts'
+import { readStatus, type Status } from '../../src/http/status.ts'
+import { createLog } from '../../src/log.ts'
+import { openQueues, type Queues } from '../../src/queue/queues.ts'
+import { coverage } from '../../src/reconcile/status.ts'
+import { inScope } from '../../src/scope.ts'
+import { DAY, HOUR } from '../../src/time.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { testQueueBackends, testRedisUrl } from '../support/redis.ts'
+import { until } from '../support/until.ts'
+
+const acme = '0190a0b0-0000-7000-8000-000000000001'
+const token = 'hunter2-admin'
+const nasty = `"><img src=x onerror=alert(1)></script><script>alert(1)</script>'`
+const seen = {
+  observed_at: new Date(),
+  first_seen_at: new Date(),
+  first_seen_via: 'rest',
+  changed_at: new Date(),
+} as const
+
+describe.each(testQueueBackends())('the status page, with the queue on %s,', (backend) => {
+  const lines: string[] = []
+  const log = createLog('debug', { write: (line) => void lines.push(line) })
+  let home: TestDatabase
+  let database: Database
+  let queues: Queues
+  let app: FastifyInstance | undefined
+  let gathered = 0
+
+  beforeAll(async () => {
+    home = await createTestDatabase()
+    database = openDatabase(home.url, { name: 'page test' })
+    const redis =
+      backend === 'redis' ? { redisUrl: testRedisUrl(), prefix: `{page-${process.pid}}` } : { redisUrl: undefined }
+    queues = await openQueues({ ...redis, databaseUrl: home.url }, createLog('silent'))
+    await database.db.insert(organizations).values({ id: acme, slug: 'acme', ...seen, verified_at: new Date() })
+    const minuteAgo = new Date(Date.now() - 60_000)
+    await database.db.insert(watermarks).values({ organization_id: acme, watermark: minuteAgo, updated_at: minuteAgo })
+  })
+
+  afterEach(async () => {
+    await app?.close()
+    app = undefined
+    await database.db.delete(deliveries)
+    await database.db.delete(pauses)
+    await database.db.delete(findings)
+  })
+
+  afterAll(async () => {
+    await queues.close(2_000)
+    await database.close()
+    await home.drop()
+  })
+
+  async function build(adminToken?: string, clock = Date.now): Promise<FastifyInstance> {
+    const { db } = database
+    const watched: Watched = {
+      config: {
+        roles: new Set(['web']),
+        webhookSecrets: ['hunter2-webhook'],
+        webhookAuth: 'signature',
+        apiTokens: ['hunter2-token'],
+        apiBudgetShare: 0.5,
+      },
+      database,
+      databaseKind: 'external',
+      queues,
+      workers: [],
+      problems: () => [],
+      coverage: () => coverage(db),
+      closing: () => false,
+      clock: Date.now,
+    }
+    const scope = inScope({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
+    app = await buildPrivateApp({
+      log,
+      config: { adminHost: '127.0.0.1', adminToken },
+      status: async () => {
+        gathered += 1
+        return readStatus(watched, await gatherFacts(watched))
+      },
+      meters: createMeters(),
+      catalog: () => readCatalog(db),
+      actions: {
+        db,
+        queues,
+        apply: { scope, storeEnv: false, log },
+        log,
+        clock,
+        closing: new AbortController().signal,
+      },
+      board: () => queues.board(),
+    })
+    return app
+  }
+
+  const own = { host: '127.0.0.1:8081', origin: 'http://127.0.0.1:8081', 'sec-fetch-site': 'same-origin' }
+  const form = { ...own, 'content-type': 'application/x-www-form-urlencoded' }
+  const machine = { accept: 'application/json', 'content-type': 'application/json' }
+  const browser = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' }
+  const act = (name: string, payload: object, headers: Record<string, string> = machine) => ({
+    method: 'POST' as const,
+    url: `/actions/${name}`,
+    headers,
+    payload,
+  })
+  const failed = (key: string, error = 'no') => {
+    const at = new Date()
+    return {
+      key,
+      event: 'ping',
+      received_at: at,
+      observed_at: at,
+      failed_at: at,
+      status: 'failed',
+      error,
+      payload: '{"event":"ping"}',
+    } as const
+  }
+
+  it('lets nothing break out of its text, whatever names and errors hold', async () => {
+    const id = '0190a0b0-0000-7000-8000-000000000002'
+    const now = new Date()
+    await database.db.insert(organizations).values({ id, slug: nasty, name: nasty, ...seen })
+    await database.db.insert(pipelines).values({ id, organization_id: id, slug: nasty, ...seen })
+    const link = { web_url: 'javascript:alert(1)', number: 1 }
+    await database.db.insert(builds).values({ id, organization_id: id, pipeline_id: id, ...link, ...seen })
+    const change: Partial<typeof drift.$inferInsert> &
+      Pick<typeof drift.$inferInsert, 'kind' | 'columns' | 'mirror' | 'buildkite' | 'found_at' | 'found_by'> = {
+      kind: 'different',
+      columns: [nasty],
+      mirror: {},
+      buildkite: {},
+      found_at: now,
+      found_by: 'audit',
+    }
+    await database.db.insert(drift).values({ organization_id: id, pipeline_id: id, build_id: id, ...change })
+    await database.db.insert(deliveries).values({ ...failed(nasty, nasty), event: nasty })
+    const check = { name: nasty, subject: nasty, detail: nasty, remedy: nasty, checked_at: now, since: now }
+    await database.db.insert(findings).values({ ...check, result: 'failed' })
+    const { body, headers } = await (await build()).inject('/')
+    expect(body).toContain('&#60;img src=x')
+    expect(body).not.toContain('<img')
+    expect(body.match(/<script/g)).toHaveLength(1)
+    expect(body).not.toContain('href="javascript:')
+    const policy = String(headers['content-security-policy'])
+    expect(policy).toContain("default-src 'none'")
+    expect(policy).not.toContain('unsafe')
+    expect(headers['cache-control']).toBe('no-store')
+    await database.db.delete(drift)
+    await database.db.delete(builds)
+    await database.db.delete(pipelines)
+    await database.db.delete(organizations).where(eq(organizations.id, id))
+  })
+
+  it('tells nothing that a link to it brings along', async () => {
+    const { body } = await (await build()).inject(`/?done=replay&applied=2&failed=${encodeURIComponent(nasty)}&x=phish`)
+    expect(body).toContain('Replayed: 2 applied, 0 ignored, 0 failed again.')
+    expect(body).not.toMatch(/phish|<img/)
+  })
+
+  it('replays failed deliveries, for a form by leading back, for a machine with what came of it', async () => {
+    const rows = await database.db
+      .insert(deliveries)
+      .values([failed('a'), failed('b'), failed('c')])
+      .returning()
+    const built = await build()
+    const one = await built.inject({ ...act('replay', {}, form), payload: `id=${rows[0]?.id}` })
+    expect([one.statusCode, one.headers.location]).toEqual([
+      303,
+      expect.stringMatching(/^\/\?done=replay&running=false&applied=\d&ignored=\d&failed=0/),
+    ])
+    const all = await built.inject(act('replay', { failed: 'all' }))
+    expect(all.json()).toMatchObject({ done: 'replay', running: false, failed: 0 })
+    const left = await database.db.select().from(deliveries)
+    expect(left.map(({ status }) => status)).toEqual(['applied', 'applied', 'applied'])
+    expect((await built.inject(act('replay', { id: 999_999 }))).statusCode).toBe(404)
+  })
+
+  it('has cycles and spans put into the queue, and shows that they wait', async () => {
+    const built = await build()
+    expect((await built.inject(act('cycle', { organization: acme }))).json()).toMatchObject({ organizations: 1 })
+    const asked = await built.inject(act('audit', { organization: acme, from: '2026-01-02', to: '2026-01-03' }))
+    const span = { from: '2026-01-02T00:00:00.000Z', to: '2026-01-04T00:00:00.000Z' }
+    expect(asked.json()).toEqual({ done: 'audit', organization: acme, ...span })
+    expect((await built.inject('/status')).json<Status>().asked).toEqual([
+      { job: { task: 'hot', organization: acme }, active: false },
+      { job: { task: 'verify', organization: acme, ...span }, active: false },
+    ])
+    expect((await built.inject('/')).body).toContain('Reading again of acme 2026-01-02 to 2026-01-04: <b>waits')
+  })
+
+  it('pauses and resumes a backfill', async () => {
+    const built = await build()
+    for (const _twice of [1, 2]) {
+      expect((await built.inject(act('backfill/pause', { organization: acme }))).statusCode).toBe(200)
+    }
+    const [paused] = (await built.inject('/status')).json<Status>().organizations ?? []
+    expect(paused?.backfill.paused_at).not.toBeNull()
+    expect((await built.inject(act('backfill/resume', { organization: acme }))).json()).toMatchObject({ paused: false })
+    expect(await database.db.select().from(pauses)).toEqual([])
+  })
+
+  it.each<[string, string, object, number]>([
+    ['an organization that it does not know', 'cycle', { organization: '0190a0b0-0000-7000-8000-00000000ffff' }, 404],
+    ['an organization that is no id', 'backfill/pause', { organization: "'; drop table" }, 400],
+    ['a span that ends before it begins', 'audit', { organization: acme, from: '2026-02-02', to: '2026-01-02' }, 400],
+    ['a day that is none', 'audit', { organization: acme, from: 'yesterday', to: '2026-01-02' }, 400],
+    ['a delivery that is no number', 'replay', { id: 'all' }, 400],
+    ['an action that is none', 'reboot', {}, 404],
+  ])('refuses %s, with the reason', async (_what, name, payload, status) => {
+    const answer = await (await build()).inject(act(name, payload))
+    expect(answer.statusCode).toBe(status)
+    expect(answer.json<{ error: string }>().error).toBeTruthy()
+  })
+
+  it.each<[string, Record<string, string>]>([
+    ['another site', { ...form, origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' }],
+    ['another port of this machine', { ...form, origin: 'http://127.0.0.1:3000', 'sec-fetch-site': 'same-site' }],
+    ['a page without an origin', { ...form, origin: 'null' }],
+    ['nobody knows where', { host: form.host, 'content-type': form['content-type'] }],
+    ['a name of its own for this machine', { ...form, host: 'evil.example', origin: 'http://evil.example' }],
+  ])('refuses a form from %s', async (_whence, headers) => {
+    const built = await build()
+    const answer = await built.inject({ ...act('backfill/pause', {}, headers), payload: `organization=${acme}` })
+    expect(answer.statusCode).toBe(403)
+    expect(await database.db.select().from(pauses)).toEqual([])
+  })
+
+  it('shows a person the form and a machine the fault while nobody has signed in', async () => {
+    const built = await build(token)
+    for (const url of ['/', '/queues/', '/schema', '/events']) {
+      const person = await built.inject({ url, headers: browser })
+      expect([person.statusCode, person.body.includes('action="/sign-in"')]).toEqual([401, true])
+      const program = await built.inject({ url, headers: { accept: 'application/json' } })
+      expect([program.statusCode, program.json<{ error: string }>().error]).toEqual([
+        401,
+        expect.stringContaining('Bearer'),
+      ])
+    }
+    expect((await built.inject(act('cycle', {}))).statusCode).toBe(401)
+    const bearer = { ...machine, authorization: `Bearer ${token}` }
+    expect((await built.inject(act('cycle', {}, bearer))).statusCode).toBe(200)
+  })
+
+  it('begins a session that is short, hard to steal, and tells nothing of the token', async () => {
+    lines.length = 0
+    const built = await build(token)
+    const signIn = { method: 'POST', url: '/sign-in', headers: form, payload: `token=${token}` } as const
+    const answer = await built.inject(signIn)
+    const cookie = String(answer.headers['set-cookie'])
+    expect([answer.statusCode, answer.headers.location]).toEqual([303, '/'])
+    expect(cookie).toMatch(/^buildkite_mirror_session=[\w.-]+; Path=\/; Max-Age=28800; HttpOnly; SameSite=Strict$/)
+    const overTls = await built.inject({
+      ...signIn,
+      headers: { ...form, host: 'm.example', origin: 'https://m.example' },
+    })
+    expect(String(overTls.headers['set-cookie'])).toMatch(/; Secure$/)
+    const session = { cookie: cookie.split(';')[0] ?? '' }
+    const page = await built.inject({ url: '/', headers: session })
+    expect([page.statusCode, page.body.includes('Sign out')]).toEqual([200, true])
+    const posted = await built.inject({ ...act('cycle', {}, { ...form, ...session }), payload: '' })
+    expect(posted.statusCode).toBe(303)
+    const crossSite = { ...form, ...session, origin: 'https://evil.example' }
+    expect((await built.inject({ ...act('cycle', {}, crossSite), payload: '' })).statusCode).toBe(403)
+    expect(`${cookie}${page.body}${lines.join('')}`).not.toContain('hunter2')
+    const out = await built.inject({ method: 'POST', url: '/sign-out', headers: { ...form, ...session }, payload: '' })
+    expect(String(out.headers['set-cookie'])).toContain('Max-Age=0')
+  })
+
+  it('takes no session that is over, forged, or of another token', async () => {
+    let now = Date.now()
+    const built = await build(token, () => now)
+    const begun = (other: string, at: number) =>
+      openSessions(other, () => at)
+        .begin(false)
+        .split(';')[0] ?? ''
+    const enter = async (cookie: string) => (await built.inject({ url: '/status', headers: { cookie } })).statusCode
+    const good = begun(token, now)
+    expect(await enter(good)).toBe(200)
+    expect(await enter(`other=1; ${good}`)).toBe(200)
+    expect(await enter(begun('another', now))).toBe(401)
+    const [name, value = ''] = good.split('=')
+    const [end = '', random, mac] = value.split('.')
+    for (const forged of [
+      `${Number(end) + DAY}.${random}.${mac}`,
+      `${end}.${random}.`,
+      `${end}..${mac}`,
+      '',
+      '..',
+      'x.y.z',
+    ]) {
+      expect(await enter(`${name}=${forged}`)).toBe(401)
+    }
+    now += 8 * HOUR + 1
+    expect(await enter(good)).toBe(401)
+  })
+
+  it('lets nobody guess the token for long', async () => {
+    const built = await build(token)
+    const guess = (payload: string) =>
+      built.inject({ method: 'POST', url: '/sign-in', headers: { ...form, ...browser }, payload })
+    for (let n = 0; n < 10; n++) expect((await guess(`token=${n}`)).statusCode).toBe(401)
+    const tooMany = await guess(`token=${token}`)
+    expect(tooMany.statusCode).toBe(429)
+    expect(tooMany.headers['set-cookie']).toBeUndefined()
+    expect(tooMany.body).toContain('Too many tries')
+  })
+
+  it('gathers once for all who watch, and closes while they do', async () => {
+    const built = await build()
+    await built.listen({ host: '127.0.0.1', port: 0 })
+    const address = built.server.address()
+    const port = typeof address === 'object' && address ? address.port : 0
+    gathered = 0
+    const texts = ['', '', '', '', '']
+    const ended = texts.map(
+      (_, index) =>
+        new Promise((resolve) => {
+          const asking = get({ host: '127.0.0.1', port, path: '/events' }, (answer) => {
+            expect(answer.headers['content-type']).toContain('text/event-stream')
+            answer.on('data', (chunk) => (texts[index] += String(chunk)))
+            answer.on('close', resolve)
+          })
+          asking.on('error', resolve)
+        }),
+    )
+    await until(() => texts.every((text) => text.includes('event: facts')), 'all are told')
+    expect(gathered).toBeLessThanOrEqual(3)
+    expect(texts[0]).toContain('"id":"health"')
+    await built.close()
+    await Promise.all(ended)
+  })
+
+  it('shows the queues on a board that can only look', async () => {
+    const built = await build()
+    const page = await built.inject('/queues/')
+    expect(page.statusCode).toBe(200)
+    expect(page.body).not.toMatch(/<%|https:\/\//)
+    const script = /src="(static\/js\/main[^"]+)"/.exec(page.body)?.[1]
+    expect((await built.inject(`/queues/${script}`)).headers['content-type']).toContain('javascript')
+    for (const path of ['..%2f..%2fpackage.json', '../package.json', '%2e%2e/index.ejs', 'nothing.js']) {
+      expect((await built.inject(`/queues/static/${path}`)).statusCode).toBe(404)
+    }
+    const { queues: shown } = (await built.inject('/queues/api/queues')).json<{
+      queues: { name: string; readOnlyMode: boolean }[]
+    }>()
+    expect(shown.map(({ name, readOnlyMode }) => [name, readOnlyMode])).toEqual([
+      ['deliveries', true],
+      ['reconcile', true],
+      ['backfill', true],
+    ])
+    expect((await built.inject('/queues/api/redis/stats')).statusCode).toBe(200)
+    for (const path of ['queues/reconcile/pause', 'queues/reconcile/empty', 'queues/pause', 'queues/reconcile/add']) {
+      for (const method of ['POST', 'PUT', 'DELETE', 'PATCH'] as const) {
+        expect((await built.inject({ method, url: `/queues/api/${path}` })).statusCode).toBe(404)
+      }
+    }
+  })
+})

@@ -1,0 +1,71 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { stripOf } from '../../src/reconcile/strip.ts'
+import { timeLeft } from '../../src/reconcile/time-left.ts'
+import type { Watermark } from '../../src/reconcile/watermark.ts'
+import type { Window } from '../../src/reconcile/windows.ts'
+import { DAY, HOUR, MINUTE } from '../../src/time.ts'
+
+const now = new Date('2026-06-01T12:00:00Z')
+const ago = (ms: number) => new Date(now.getTime() - ms)
+
+const mark: Watermark = {
+  organization_id: 'o',
+  watermark: ago(MINUTE),
+  warm_watermark: null,
+  backfill_from: ago(10 * DAY),
+  backfill_to: ago(DAY),
+  pipelines_read_at: null,
+  updated_at: now,
+}
+
+function window(from: number, to: number, over: Partial<Window> = {}): Window {
+  const times = { created_from: ago(from), created_to: ago(to), walked_to: null }
+  const done = { status: 'done', started_at: ago(HOUR), finished_at: now, verified_at: now, error: null } as const
+  return { id: 1, organization_id: 'o', ...times, builds: 5, requests: 1, ...done, ...over }
+}
+
+describe('the strip of an organization', () => {
+  it('is empty before the first cycle', () => {
+    expect(stripOf(undefined, [], now)).toEqual([])
+  })
+
+  it('tells what is unread, being read, verified, kept up and ahead', () => {
+    const reading = { status: 'running', walked_to: ago(4 * DAY), verified_at: null, finished_at: null } as const
+    const parts = stripOf(mark, [window(3 * DAY, DAY), window(5 * DAY, 3 * DAY, reading)], now)
+    expect(parts.map(({ kind }) => kind)).toEqual(['unread', 'reading', 'verified', 'verified', 'live', 'ahead'])
+  })
+
+  it('has neither gaps nor overlaps, whatever windows there are', () => {
+    const spans = fc.array(fc.integer({ min: 1, max: 20 }), { maxLength: 30 })
+    fc.assert(
+      fc.property(spans, (lengths) => {
+        let to = DAY
+        const windows = lengths.map((hours, n) => {
+          const one = window(to + hours * HOUR, to, n % 3 === 0 ? { status: 'pending', verified_at: null } : {})
+          to += hours * HOUR * (n % 4 === 0 ? 2 : 1)
+          return one
+        })
+        const parts = stripOf(mark, windows, now)
+        parts.slice(1).forEach((part, index) => {
+          expect(part.from).toEqual(parts[index]?.to)
+        })
+        expect(parts.at(-1)?.to).toEqual(now)
+      }),
+    )
+  })
+})
+
+describe('the time left of a backfill', () => {
+  const span = { from: ago(10 * DAY), to: ago(0) }
+
+  it('goes by the pace of what was read lately', () => {
+    // Half of it in ten minutes: the other half takes as long.
+    expect(timeLeft([window(5 * DAY, 0, { started_at: ago(10 * MINUTE) })], span, now)).toBe(10 * MINUTE)
+  })
+
+  it('is not known when nothing was read lately, and is nothing when all is read', () => {
+    expect(timeLeft([window(5 * DAY, 0)], span, now)).toBeNull()
+    expect(timeLeft([window(10 * DAY, 0, { started_at: ago(MINUTE) })], span, now)).toBeNull()
+  })
+})
