@@ -57,8 +57,8 @@ const server = createServer((request, response) => {
   const { body, link } = answer(request)
   const limits = ['', 'User-'].flatMap((whose) => [
     [`RateLimit-${whose}Scope`, whose ? 'rest_user' : 'rest'],
-    [`RateLimit-${whose}Limit`, '1000000000'],
-    [`RateLimit-${whose}Remaining`, '999999999'],
+    [`RateLimit-${whose}Limit`, '1000000'],
+    [`RateLimit-${whose}Remaining`, '999999'],
     [`RateLimit-${whose}Reset`, '60'],
   ])
   for (const [name = '', value = ''] of limits) response.setHeader(name, value)
