@@ -32,7 +32,7 @@ import type { Command } from './command.ts'
 import { findPostgres, type PostgresHome } from './stores.ts'
 
 /** Deliveries come in batches already; more at once would only wait for each other's rows. */
-const DELIVERY_JOBS_AT_ONCE = 4
+const DELIVERY_JOBS_AT_ONCE = Number(process.env.DJ ?? 4)
 
 export const serve: Command = {
   name: 'serve',

@@ -56,44 +56,73 @@ async function applyPending(parts: ApplyParts, signal: AbortSignal | undefined):
 
 /** Applies the oldest deliveries that nobody else has in hand; true when there may be more. */
 async function applyNextBatch(parts: ApplyParts): Promise<boolean> {
-  let batch: Batch = { ids: [], more: false }
+  let batch: Batch = { claimed: [], more: false }
   try {
     const outcome = await inOneTransaction(parts.db, 'apply deliveries', async (tx) => {
       batch = await claimBatch(tx)
-      return batch.ids.length > 0 ? applyClaimed(parts, tx, batch.ids) : undefined
+      return batch.claimed.length > 0 ? applyClaimed(parts, tx, batch.claimed) : undefined
     })
     if (outcome) tellOutcome(parts, outcome)
   } catch (error) {
-    if (!isPoison(error) || batch.ids.length === 0) throw error
-    await applyBatch(parts, batch.ids)
+    if (!isPoison(error) || batch.claimed.length === 0) throw error
+    const ids = batch.claimed.map(({ id }) => id)
+    await applyBatch(parts, ids)
   }
   return batch.more
 }
 
+/** A delivery locked by us. */
+type Claimed = Pending & { received_at: Date }
+
 interface Batch {
-  ids: readonly number[]
+  claimed: readonly Claimed[]
   /** Whether others may be waiting still. */
   more: boolean
 }
 
+const columns = {
+  id: deliveries.id,
+  event: deliveries.event,
+  received_at: deliveries.received_at,
+  observed_at: deliveries.observed_at,
+}
+/** Nearly every payload is shorter, and comes along when its row is locked; one that is longer is asked for once it is known to fit. */
+const shortBytes = 32 * 1024
+
 /** Locks the oldest pending deliveries that are free, and returns as many of them as fit into memory. */
 async function claimBatch(tx: Transaction): Promise<Batch> {
+  const bytes = sql<number>`coalesce(octet_length(${deliveries.payload}), 0)`
+  const payload = sql<string | null>`case when ${bytes} <= ${shortBytes} then ${deliveries.payload} end`
   const rows = await tx
-    .select({ id: deliveries.id, bytes: sql<number>`coalesce(octet_length(${deliveries.payload}), 0)` })
+    .select({ ...columns, bytes, payload })
     .from(deliveries)
     // Written out: with a parameter in its place the partial index would not be used.
     .where(sql`${deliveries.status} = 'pending'`)
     .orderBy(asc(deliveries.id))
     .limit(batchSize)
     .for('update', { skipLocked: true })
-  const ids: number[] = []
   let size = 0
-  for (const { id, bytes } of rows) {
-    if (ids.length > 0 && size + bytes > batchBytes) break
-    ids.push(id)
-    size += bytes
-  }
-  return { ids, more: rows.length === batchSize || ids.length < rows.length }
+  const end = rows.findIndex((row, index) => {
+    size += row.bytes
+    return index > 0 && size > batchBytes
+  })
+  const batch = end < 0 ? rows : rows.slice(0, end)
+  const long = await payloadsOf(
+    tx,
+    batch.filter((row) => row.bytes > shortBytes).map(({ id }) => id),
+  )
+  const claimed = batch.map((row) => ({ ...row, payload: long.get(row.id) ?? row.payload }))
+  return { claimed, more: rows.length === batchSize || batch.length < rows.length }
+}
+
+async function payloadsOf(tx: Transaction, ids: readonly number[]): Promise<Map<number, string | null>> {
+  if (ids.length === 0) return new Map()
+  const { id, payload } = deliveries
+  const rows = await tx
+    .select({ id, payload })
+    .from(deliveries)
+    .where(sql`${id} = any(${sql.param(ids)}::bigint[])`)
+  return new Map(rows.map((row) => [row.id, row.payload]))
 }
 
 /**
@@ -139,8 +168,8 @@ function pendingAmong(ids: readonly number[]) {
  */
 export async function applyBatch(parts: ApplyParts, ids: readonly number[]): Promise<void> {
   try {
-    const outcome = await inOneTransaction(parts.db, `apply ${ids.length} deliveries`, (tx) =>
-      applyClaimed(parts, tx, ids),
+    const outcome = await inOneTransaction(parts.db, `apply ${ids.length} deliveries`, async (tx) =>
+      applyClaimed(parts, tx, await claimAmong(tx, ids)),
     )
     tellOutcome(parts, outcome)
   } catch (error) {
@@ -168,21 +197,19 @@ function tellOutcome({ on, clock = Date.now }: ApplyParts, { settled, report }: 
   tellRows(on, 'webhook', report)
 }
 
-/** Locks the deliveries that nobody else has in hand, merges them and settles them. */
-async function applyClaimed(parts: ApplyParts, tx: Transaction, ids: readonly number[]): Promise<Outcome> {
-  const now = new Date((parts.clock ?? Date.now)())
-  const claimed: (Pending & { received_at: Date })[] = await tx
-    .select({
-      id: deliveries.id,
-      event: deliveries.event,
-      received_at: deliveries.received_at,
-      observed_at: deliveries.observed_at,
-      payload: deliveries.payload,
-    })
+/** Locks those of the deliveries that are pending and that nobody else has in hand. */
+function claimAmong(tx: Transaction, ids: readonly number[]): Promise<Claimed[]> {
+  return tx
+    .select({ ...columns, payload: deliveries.payload })
     .from(deliveries)
     .where(pendingAmong(ids))
     .orderBy(asc(deliveries.id))
     .for('update', { skipLocked: true })
+}
+
+/** Merges deliveries that we have locked, and settles them. */
+async function applyClaimed(parts: ApplyParts, tx: Transaction, claimed: readonly Claimed[]): Promise<Outcome> {
+  const now = new Date((parts.clock ?? Date.now)())
   const applied: number[] = []
   const ignored: number[] = []
   const observed: Observations[] = []
