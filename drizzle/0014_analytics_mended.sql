@@ -1,3 +1,5 @@
+-- In the order in which deliveries and pages are merged, for a service may be at it just now: in another order each would wait for the other.
+LOCK TABLE sync.deliveries, buildkite.organizations, buildkite.pipelines, buildkite.builds, buildkite.build_attempts, buildkite.cluster_queues IN ACCESS EXCLUSIVE MODE;--> statement-breakpoint
 ALTER TABLE "settings"."deployment_rules" ADD COLUMN "organization" text DEFAULT '*' NOT NULL;--> statement-breakpoint
 ALTER TABLE "settings"."queue_rates" ADD COLUMN "cluster" text DEFAULT '*' NOT NULL;--> statement-breakpoint
 ALTER TABLE "settings"."queue_rates" DROP CONSTRAINT "queue_rates_pkey";--> statement-breakpoint

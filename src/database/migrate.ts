@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { sql } from 'drizzle-orm'
 import { type MigrationMeta, readMigrationFiles } from 'drizzle-orm/migrator'
 import pg from 'pg'
-import { ConfigError } from '../errors.ts'
+import { ConfigError, StoreError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { SECOND, withDeadline } from '../time.ts'
 import { asStoreError, connectionOptions, type Db } from './connection.ts'
@@ -21,13 +21,28 @@ const folder = fileURLToPath(new URL('../../drizzle', import.meta.url))
  */
 export async function migrate(url: string, log?: Log): Promise<void> {
   const known = knownMigrations()
-  const applied = await withClient(url, 'migrate the database', async (client) => {
-    await client.query('begin')
-    const count = await applyMissing(client, known)
-    await client.query('commit')
-    return count
-  })
+  const applied = await again(() =>
+    withClient(url, 'migrate the database', async (client) => {
+      await client.query('begin')
+      const count = await applyMissing(client, known)
+      await client.query('commit')
+      return count
+    }),
+  )
   if (applied > 0) log?.info({ migrations: applied }, 'The database schema was brought up to date.')
+}
+
+const TRIES = 10
+
+/** Does it again when it met a deadlock: processes of the version before may be at work, and lock the same tables in their own order. */
+async function again<T>(work: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await work()
+    } catch (error) {
+      if (tries >= TRIES || !(error instanceof StoreError) || error.code !== '40P01') throw error
+    }
+  }
 }
 
 async function withClient<T>(url: string, doing: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
