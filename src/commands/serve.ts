@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { readWebhookRanges } from '../buildkite/meta.ts'
-import { type Config, lentToLibraries, readConfig } from '../config.ts'
+import { type Config, lentToLibraries, type Role, readConfig } from '../config.ts'
 import { readCatalog } from '../database/catalog.ts'
 import { type Database, openDatabase } from '../database/connection.ts'
 import { countMissing, migrate } from '../database/migrate.ts'
@@ -31,8 +31,8 @@ import { startSweeper } from '../webhooks/sweeper.ts'
 import type { Command } from './command.ts'
 import { findPostgres, type PostgresHome } from './stores.ts'
 
-/** Deliveries come in batches already; more at once would only wait for each other's rows. */
-const DELIVERY_JOBS_AT_ONCE = Number(process.env.DJ ?? 4)
+/** Jobs at hand together share one transaction: see webhooks/apply.ts. */
+const DELIVERY_JOBS_AT_ONCE = 16
 
 export const serve: Command = {
   name: 'serve',
@@ -54,6 +54,14 @@ export const serve: Command = {
   },
 }
 
+/** How many connections each role works with, and health, status and metrics besides. */
+const CONNECTIONS: Readonly<Record<Role, number>> = { web: 3, worker: 5, reconciler: 6 }
+const CONNECTIONS_BESIDES = 6
+
+function connectionsFor(roles: ReadonlySet<Role>): number {
+  return [...roles].reduce((sum, role) => sum + CONNECTIONS[role], CONNECTIONS_BESIDES)
+}
+
 /** The running parts, as far as they have been started. */
 interface Parts {
   readonly config: Config
@@ -72,7 +80,7 @@ async function startService(config: Config, log: Log, shutdown: Shutdown, tracin
   const home = await findPostgres(config, log)
   shutdown.add('Postgres', (ms) => home.stop(ms), 10 * SECOND)
   void home.exited.then(() => shutdown.run('embedded PostgreSQL ended', new StoreError('transient', 'It must run.')))
-  const database = openDatabase(home.url, { name: 'serve', connections: 15 })
+  const database = openDatabase(home.url, { name: 'serve', connections: connectionsFor(config.roles) })
   shutdown.add('the database connections', (ms) => database.close(ms), 3 * SECOND)
   const queues = await openQueues({ redisUrl: config.redisUrl, databaseUrl: home.url }, log)
   shutdown.add('the queues', (ms) => queues.close(ms), 3 * SECOND)

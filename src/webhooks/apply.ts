@@ -12,6 +12,7 @@ import { type Clock, SECOND } from '../time.ts'
 import { span, type Tracing } from '../tracing.ts'
 import { asked } from './query.ts'
 import { type Pending, readDelivery } from './read.ts'
+import { sharedTurns } from './turns.ts'
 
 export interface ApplyParts {
   db: Db
@@ -33,20 +34,24 @@ const batchesPerJob = 20
 /**
  * The delivery worker's handler: brings what is pending in the inbox into the mirror, oldest first, and settles each delivery as
  * `applied`, `ignored` or `failed`, in the transaction that writes its rows. A job says that there is something to do, and takes
- * along whatever waits: so any job may run again or be lost, and in a backlog many small jobs make few large transactions.
+ * along whatever waits: so any job may run again or be lost, and jobs that come while others are at work share the next turn.
  * @throws StoreError `transient` when the database is away; nothing is lost then. A delivery that can never be applied does not
  * throw: it is settled as `failed`, with its error, and the others go on.
  */
 export function deliveryHandler(parts: ApplyParts): (job: DeliveriesJob, signal?: AbortSignal) => Promise<void> {
+  const turn = sharedTurns((signal: AbortSignal | undefined) => applyPending(parts, signal), lanes)
   return (job, signal) => {
     const deliveries = 'kept' in job ? job.kept.length : job.ids.length
     const work = async () => {
       if ('kept' in job) await moveToInbox(parts, job.kept, signal)
-      await applyPending(parts, signal)
+      await turn(signal)
     }
     return span(parts.tracing, 'deliveries apply', { deliveries }, work, { kind: 'consumer', from: job.trace })
   }
 }
+
+/** Two, so that one reads payloads while Postgres writes the other's rows. More would only wait for each other's builds. */
+const lanes = 2
 
 async function applyPending(parts: ApplyParts, signal: AbortSignal | undefined): Promise<void> {
   for (let batch = 0; batch < batchesPerJob && !signal?.aborted; batch++) {

@@ -328,3 +328,24 @@ test('the catalog goes without examples where a view cannot be reckoned', async 
     await stage.sql`drop view analytics.broken`
   }
 })
+
+describe('marking days', () => {
+  /** How often the table was read from end to end, as Postgres counts it. */
+  const wholeReads = async (table: string) => {
+    await stage.sql`select pg_stat_force_next_flush()`
+    const [row] = await stage.sql<{ reads: number }[]>`
+      select seq_scan::int as reads from pg_stat_user_tables where schemaname || '.' || relname = ${table}`
+    return row?.reads
+  }
+
+  test('finds jobs, builds and deployments by index however small the tables are, for they grow under plans once made', async () => {
+    const tables = ['buildkite.jobs', 'buildkite.builds', 'analytics.deployments']
+    const before = await Promise.all(tables.map(wholeReads))
+    await addBuild(9001, { created_at: at('05 10:00:00'), author_date: at('05 09:00:00'), rebuilt_from_id: id('b', 1) })
+    await stage.sql`update buildkite.builds set branch = 'other', commit = 'c2', changed_at = now() where id = ${id('b', 9001)}`
+    await addAttempt(9001, 'passed', '05 10:00:00', '05 10:05:00')
+    expect(await Promise.all(tables.map(wholeReads))).toEqual(before)
+    await stage.sql`delete from buildkite.build_attempts where build_id = ${id('b', 9001)}`
+    await stage.sql`delete from buildkite.builds where id = ${id('b', 9001)}`
+  })
+})

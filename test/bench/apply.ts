@@ -92,7 +92,7 @@ export async function applyAll(
   await sql.unsafe('analyze sync.deliveries')
   const scope = inScope({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
   const begun = performance.now()
-  const worker = queues.workDeliveries(deliveryHandler({ db, scope, storeEnv: false, log: silent }), 4)
+  const worker = queues.workDeliveries(deliveryHandler({ db, scope, storeEnv: false, log: silent }), 16)
   const pending = async () => (await sql`select 1 from sync.deliveries where status = 'pending' limit 1`).length
   await until(async () => (await pending()) === 0, 'every delivery is applied', 600_000)
   const seconds = (performance.now() - begun) / 1_000

@@ -26,7 +26,6 @@ export async function freshness({ stores, quick, say }: Bench): Promise<Row[]> {
       WEBHOOK_SECRET: secretOfBench,
       ROLES: 'web,worker',
       LOG_LEVEL: 'error',
-      DJ: process.env.DJ ?? '4',
     })
     try {
       const seconds = quick ? 8 : 30
@@ -55,7 +54,7 @@ export async function freshness({ stores, quick, say }: Bench): Promise<Row[]> {
 }
 
 /** Sends the `job.scheduled` webhooks of new jobs and watches for their rows; sorted latencies in milliseconds. */
-async function watched(url: string, port: number, first: number, count: number): Promise<number[]> {
+export async function watched(url: string, port: number, first: number, count: number): Promise<number[]> {
   const sql = postgres(url, { max: 1, onnotice: () => {} })
   const webhooks = lives(first, Math.ceil(count / 10)).filter(({ event }) => event === 'job.scheduled')
   const ids = webhooks.slice(0, count).map(({ body }) => idOfJob(body))
