@@ -5,6 +5,7 @@ import { type Config, readConfig } from '../config.ts'
 import { BuildkiteError, ConfigError } from '../errors.ts'
 import { createLog } from '../log.ts'
 import { type Discovery, openAccess } from '../reconcile/access.ts'
+import { describeService } from '../reconcile/doctor/our-webhook.ts'
 import { listedPipelines } from '../reconcile/doctor/pipelines.ts'
 import type { InspectedToken, OrganizationFacts } from '../reconcile/token.ts'
 import { inScope } from '../scope.ts'
@@ -16,14 +17,15 @@ export const register: Command = {
   name: 'register',
   summary: 'make or correct the webhook in Buildkite that sends to the service',
   about:
-    'Makes the webhook service by the REST API, or finds it by its URL and corrects what differs: events, scope, branch filter, mode,\n' +
-    'token, enabled. The token is WEBHOOK_SECRET, or a new one that is printed once. Run twice, it changes nothing the second time.\n' +
+    'Makes the webhook service by the REST API, or finds it by its URL, its token or its description, and corrects what differs: events,\n' +
+    'scope, branch filter, mode, token, enabled. The token is WEBHOOK_SECRET, or a new one that is printed once. Run twice, it changes nothing the second time.\n' +
     'Needs the scopes read_notification_services and write_notification_services; without them it says what to do by hand.',
   options: {
     url: { value: '<url>', about: `where Buildkite is to send: https://your-host, with or without ${WEBHOOK_PATH}` },
     pipelines: { value: '<slugs>', about: 'only these pipelines, slugs separated by commas (default: all)' },
     organization: { value: '<slug>', about: 'only this organization (default: all that are mirrored)' },
-    new: { about: `make another one, though one ends in ${WEBHOOK_PATH} already: for a second mirror` },
+    new: { about: 'make another one beside those that are there: for a second mirror' },
+    replace: { about: `take over the one that ends in ${WEBHOOK_PATH}, though nothing else says that it is ours` },
     'dry-run': { about: 'say what would be done, and do nothing' },
     json: { about: 'print JSON' },
   },
@@ -57,11 +59,13 @@ function readAsked(values: Values, config: Config): Asked {
   const pipelines = list?.filter(Boolean)
   if (pipelines?.length === 0)
     throw new ConfigError('--pipelines names no pipeline. Write slugs, like --pipelines a,b.')
+  if (values.new && values.replace) throw new ConfigError('--new and --replace exclude each other. Give one of them.')
   return {
     url: readUrl(values.url),
     mode: config.webhookAuth,
     secrets: config.webhookSecrets,
     another: values.new === true,
+    replace: values.replace === true,
     pipelines,
     organization: typeof values.organization === 'string' ? values.organization : undefined,
     dryRun: values['dry-run'] === true,
@@ -79,7 +83,8 @@ export function readUrl(given: string | boolean | undefined): string {
   if (url.protocol !== 'https:' && !(url.protocol === 'http:' && loopback)) {
     throw new ConfigError(`--url must begin with https://, for webhooks cross the internet. ${example}`)
   }
-  if (url.username || url.password || url.search || url.hash) {
+  // By the text: of a bare ? or # the parts are empty, and the URL keeps it all the same.
+  if (url.username || url.password || /[?#]/.test(given)) {
     throw new ConfigError(`--url holds a user, a ? or a #. ${example}`)
   }
   const path = url.pathname.replace(/\/+$/, '')
@@ -213,7 +218,8 @@ function conclude({ outcomes, newSecret }: Registration, asked: Asked, discovery
 
 function describePlan(outcome: Extract<Outcome, { plan: Plan }>) {
   const { organization, plan, done } = outcome
-  return { organization, outcome: plan.kind, done, changes: plan.changes, notes: plan.notes }
+  const service = 'service' in plan ? { service: describeService(plan.service) } : {}
+  return { organization, outcome: plan.kind, done, ...service, changes: plan.changes, notes: plan.notes }
 }
 
 function tell(outcome: Outcome, io: Io): void {
@@ -230,6 +236,7 @@ function tell(outcome: Outcome, io: Io): void {
     ambiguous: 'Nothing was changed.',
   }[plan.kind]
   io.stdout.write(`${organization}: ${said}\n`)
+  if ('service' in plan) io.stdout.write(`  It is ${describeService(plan.service)}.\n`)
   for (const line of [...plan.changes, ...plan.notes]) io.stdout.write(`  ${line}\n`)
 }
 

@@ -184,10 +184,61 @@ describe('register', () => {
     )
   })
 
+  describe("where another tool's webhook ends like ours", () => {
+    const theirs = 'https://ci-dashboard.example.com/webhooks/buildkite?key=hidden'
+    const token = 'the-token-of-the-dashboard'
+    beforeEach(async () => {
+      await register(['--url', 'https://ci-dashboard.example.com'], { WEBHOOK_SECRET: token })
+      Object.assign(only(), { description: 'CI dashboard', branch_configuration: 'main' })
+      only().settings.url = theirs
+      api.forget()
+    })
+
+    it('leaves it, says what is there without its secrets, and asks', async () => {
+      const before = JSON.stringify(services.all)
+      const { code, stdout, stderr } = await register([], { WEBHOOK_SECRET: 'ours' })
+      expect({ code, stderr }).toEqual({ code: 1, stderr: '' })
+      for (const text of [
+        '"CI dashboard", https://ci-dashboard.example.com/webhooks/buildkite, enabled',
+        '--replace',
+        '--new',
+      ])
+        expect(stdout).toContain(text)
+      for (const hidden of [token, 'hidden']) expect(stdout).not.toContain(hidden)
+      expect(writes()).toEqual([])
+      expect(JSON.stringify(services.all)).toBe(before)
+    })
+
+    it('takes it over with --replace, and knows it as ours from then on', async () => {
+      const { code, stdout } = await register(['--replace'], { WEBHOOK_SECRET: 'ours' })
+      expect(code).toBe(0)
+      expect(stdout).toContain('description: "CI dashboard" became "buildkite-mirror"')
+      expect(only()).toMatchObject({ description: 'buildkite-mirror', branch_configuration: '', settings: { url } })
+      expect((await register([], { WEBHOOK_SECRET: 'ours' })).stdout).toContain('nothing was changed')
+    })
+
+    it('makes one beside it with --new', async () => {
+      const before = JSON.stringify(only())
+      expect((await register(['--new'], { WEBHOOK_SECRET: 'ours' })).code).toBe(0)
+      expect(services.all.map(({ description }) => description)).toEqual(['CI dashboard', 'buildkite-mirror'])
+      expect(JSON.stringify(services.all[0])).toBe(before)
+      expect(await register(['--new', '--replace'])).toMatchObject({ code: 2 })
+    })
+
+    it('corrects one whose token is in WEBHOOK_SECRET, whatever it is called', async () => {
+      const { code, stdout } = await register([], { WEBHOOK_SECRET: `newer,${token}` })
+      expect(code).toBe(0)
+      expect(stdout).toContain('It is "CI dashboard"')
+      expect(only()).toMatchObject({ description: 'CI dashboard', settings: { url, token } })
+    })
+  })
+
   it.each([
     ['http://mirror.example.com', 'https://'],
     ['https://user:password@mirror.example.com', 'holds a user'],
     ['https://mirror.example.com/?token=1', 'holds a user'],
+    ['https://mirror.example.com/webhooks/buildkite#', 'holds a user'],
+    ['https://mirror.example.com/webhooks/buildkite?', 'holds a user'],
     ['mirror', 'not a URL'],
   ])('refuses --url %s', async (given, reason) => {
     const { code, stderr } = await register(['--url', given])

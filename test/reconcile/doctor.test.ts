@@ -307,6 +307,14 @@ describe('the doctor', () => {
     }
   })
 
+  it('knows the webhook that register makes for a path before ours', async () => {
+    stage.service.settings.url = 'https://example.com/mirror/webhooks/buildkite'
+    stage.service.settings.token = 'rotated'
+    const { findings } = await stage.look()
+    expect(namesOf(findings)).toEqual(['webhook_secret_differs failed'])
+    expect(findings.find(({ name }) => name === 'webhook_missing')?.detail).toContain('example.com/mirror')
+  })
+
   it('does without the right to look at services', async () => {
     token({ scopes: without('read_notification_services', 'write_notification_services') })
     const { findings } = await stage.look()

@@ -1,10 +1,8 @@
 import { mirroredEvents, type WebhookService } from '../../buildkite/services.ts'
 import type { Config } from '../../config.ts'
 import { type Finding, failure, warning, well } from './finding.ts'
+import { nearestKin, publicUrl, RECEIVER_PATH } from './our-webhook.ts'
 import type { PipelineFacts } from './pipelines.ts'
-
-/** Where our receiver listens, whatever the host before it is called. */
-const RECEIVER_PATH = '/webhooks/buildkite'
 
 const again = 'Run buildkite-mirror register --url https://your-host, which puts it right.'
 
@@ -30,7 +28,7 @@ export function judgeSecret({ webhookSecrets, webhookAuth }: WebhookConfig): Fin
 /** What is found of the webhook that sends to us (pure). */
 export function judgeWebhooks(facts: WebhookFacts, config: WebhookConfig): Finding[] {
   const { organization } = facts
-  const service = ourService(facts.services, config.webhookSecrets)
+  const [service] = nearestKin(facts.services, config.webhookSecrets, ['held', 'described', 'alike'])
   if (!service) {
     const detail = `No webhook service has a URL that ends in ${RECEIVER_PATH}.`
     const remedy = 'Run buildkite-mirror register --url https://your-host, which makes one.'
@@ -45,29 +43,6 @@ export function judgeWebhooks(facts: WebhookFacts, config: WebhookConfig): Findi
     judgeBranches(organization, service),
     ...(config.webhookSecrets.length > 0 ? judgeProof(organization, service, config) : []),
   ]
-}
-
-/** The service that sends to us: one whose token we hold, else one with our path; of several an enabled one. */
-export function ourService(
-  services: readonly WebhookService[],
-  secrets: readonly string[],
-): WebhookService | undefined {
-  const ours = services.filter(({ url }) => pathOf(url) === RECEIVER_PATH)
-  const held = services.filter((service) => secrets.length > 0 && service.hasToken(secrets))
-  const best = ours.filter((service) => held.includes(service))
-  const candidates = [best, held, ours].find((some) => some.length > 0) ?? []
-  return candidates.find(({ enabled }) => enabled) ?? candidates[0]
-}
-
-/** A webhook's URL without what may be secret in it. */
-export function publicUrl(url: string): string {
-  if (!URL.canParse(url)) return 'an address that is no URL'
-  const { protocol, host, pathname } = new URL(url)
-  return `${protocol}//${host}${pathname}`
-}
-
-export function pathOf(url: string): string {
-  return URL.canParse(url) ? new URL(url).pathname.replace(/\/+$/, '') : ''
 }
 
 function judgeEnabled(organization: string, { enabled }: WebhookService): Finding {
