@@ -307,6 +307,14 @@ describe('the doctor', () => {
     }
   })
 
+  it('misses no secret in a process that receives nothing', async () => {
+    spoil({ webhookSecrets: [], roles: new Set(['reconciler']) })
+    const { findings } = await stage.look()
+    expect(faultsIn(findings)).toEqual([])
+    expect(findings.map(({ name }) => name)).not.toContain('webhook_secret_missing')
+    expect(findings.map(({ name }) => name)).toContain('webhook_missing')
+  })
+
   it('knows the webhook that register makes for a path before ours', async () => {
     stage.service.settings.url = 'https://example.com/mirror/webhooks/buildkite'
     stage.service.settings.token = 'rotated'

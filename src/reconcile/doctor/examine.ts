@@ -22,6 +22,7 @@ import { judgeSecret, judgeWebhooks } from './webhooks.ts'
 /** The settings that the doctor goes by. */
 export type DoctorConfig = Pick<
   Config,
+  | 'roles'
   | 'apiTokens'
   | 'organizations'
   | 'pipelinesInclude'
@@ -59,7 +60,7 @@ export interface BuildkiteLook {
  */
 export async function examineBuildkite(look: BuildkiteLook): Promise<Examination> {
   const { config, discovery } = look
-  const findings = [...judgeTokens(discovery, config.organizations), judgeSecret(config)]
+  const findings = [...judgeTokens(discovery, config.organizations), ...judgeSecret(config)]
   const unseen = new Set<FindingName>(discovery?.complete === false ? [...ofBuildkite, ...ofWebhooks] : [])
   const skew = discovery?.tokens.find(({ client }) => client.skew)?.client.skew
   findings.push(...judgeClock(skew, config.webhookToleranceMs))

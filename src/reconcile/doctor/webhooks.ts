@@ -16,13 +16,14 @@ export interface WebhookFacts {
 
 type WebhookConfig = Pick<Config, 'webhookSecrets' | 'webhookAuth'>
 
-/** What is found of WEBHOOK_SECRET alone (pure). */
-export function judgeSecret({ webhookSecrets, webhookAuth }: WebhookConfig): Finding {
-  if (webhookSecrets.length > 0) return well('webhook_secret_missing', '', `Webhooks are checked by ${webhookAuth}.`)
+/** What is found of WEBHOOK_SECRET alone; a process that receives nothing may lack it, and cannot tell of those that do (pure). */
+export function judgeSecret({ webhookSecrets, webhookAuth, roles }: WebhookConfig & Pick<Config, 'roles'>): Finding[] {
+  if (webhookSecrets.length > 0) return [well('webhook_secret_missing', '', `Webhooks are checked by ${webhookAuth}.`)]
+  if (!roles.has('web')) return []
   const detail =
     'WEBHOOK_SECRET is not set: webhooks are answered with 503, and changes are seen once a minute by REST.'
   const remedy = 'Run buildkite-mirror register --url https://your-host, and set WEBHOOK_SECRET to what it prints.'
-  return warning('webhook_secret_missing', '', detail, remedy)
+  return [warning('webhook_secret_missing', '', detail, remedy)]
 }
 
 /** What is found of the webhook that sends to us (pure). */
