@@ -86,6 +86,26 @@ export async function examineBuildkite(look: BuildkiteLook): Promise<Examination
   return { findings, unseen: [...unseen] }
 }
 
+/**
+ * What the stores alone tell, without a request to Buildkite. Not postgres_jit: connections that are older than a change of the setting
+ * say otherwise than younger ones, and each look has any of them.
+ */
+export const ofStores: readonly FindingName[] = [
+  'queue_unreachable',
+  'redis_eviction',
+  'redis_persistence',
+  'postgres_unreachable',
+  'postgres_version',
+  'postgres_read_only',
+  'postgres_connections',
+  'disk_space',
+  'migrations_pending',
+  'delivery_lag',
+  'deliveries_failed',
+  'watermark_lag',
+  'webhook_silence',
+]
+
 /** What only Buildkite can tell. */
 const ofBuildkite: readonly FindingName[] = [
   'token_invalid',
