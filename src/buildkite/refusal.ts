@@ -82,7 +82,7 @@ function plain(message: string): string {
 const invalidToken = 'Buildkite does not accept the API token (HTTP 401): it is mistyped, revoked or expired.'
 
 const newToken =
-  'Create a new one under Personal Settings > API Access Tokens with the scopes read_builds, read_pipelines and read_organizations, and put it ' +
+  'Create a new token under Personal Settings > API Access Tokens with the scopes read_builds, read_pipelines and read_organizations, and put it ' +
   'into BUILDKITE_API_TOKEN.'
 
 const mayNotNotify =
