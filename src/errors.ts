@@ -19,14 +19,28 @@ export class BuildkiteError extends Error {
   readonly status: number | undefined
   /** For `rate_limited`: how long to wait before asking again. */
   readonly retryAfterMs: number | undefined
+  /** What happened, without what to do; and that, where it is known better than the code tells. The message is both. */
+  readonly fact: string
+  readonly remedy: string | undefined
 
   constructor(
     code: BuildkiteErrorCode,
-    message: string,
-    options: { status?: number | undefined; retryAfterMs?: number | undefined; cause?: unknown } = {},
+    fact: string,
+    options: {
+      status?: number | undefined
+      retryAfterMs?: number | undefined
+      remedy?: string | undefined
+      cause?: unknown
+    } = {},
   ) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    const { remedy } = options
+    super(
+      remedy === undefined ? fact : `${fact} ${remedy}`,
+      options.cause === undefined ? undefined : { cause: options.cause },
+    )
     this.code = code
+    this.fact = fact
+    this.remedy = remedy
     this.status = options.status
     this.retryAfterMs = options.retryAfterMs
   }

@@ -56,7 +56,7 @@ export function scopesMissingBy(message: string | undefined): string[] {
 /** Turns a refusal (any 3xx or 4xx but 429) into the error that tells the user what to do. */
 export function refusalError(refusal: Refusal, asked: Asked): BuildkiteError {
   const { status, message } = refusal
-  if (status === 401) return new BuildkiteError('invalid_credentials', invalidToken, { status })
+  if (status === 401) return new BuildkiteError('invalid_credentials', invalidToken, { status, remedy: newToken })
   if (status === 403) return forbidden(refusal, asked)
   if (status === 404) return notFound(asked)
   if (status === 400 && message && /\bdeep\b/i.test(message)) return new DeepListingError()
@@ -79,14 +79,20 @@ function plain(message: string): string {
     .replace(/\p{Cc}+/gu, ' ')
 }
 
-const invalidToken =
-  'Buildkite does not accept the API token (HTTP 401): it is mistyped, revoked or expired. Create a new one under ' +
-  'Personal Settings > API Access Tokens with the scopes read_builds, read_pipelines and read_organizations, and put it ' +
+const invalidToken = 'Buildkite does not accept the API token (HTTP 401): it is mistyped, revoked or expired.'
+
+const newToken =
+  'Create a new token under Personal Settings > API Access Tokens with the scopes read_builds, read_pipelines and read_organizations, and put it ' +
   'into BUILDKITE_API_TOKEN.'
 
 const mayNotNotify =
   "Buildkite refuses the API token for the organization's notification services (HTTP 403). Its user must be an administrator " +
   'of the organization, or have the permission "Change Notification Services".'
+
+const addressOrGrant =
+  "Most likely the organization or the token allows only certain IP addresses: add this machine's address there, or set " +
+  'HTTPS_PROXY so that calls leave from an allowed one. Otherwise the token is not granted to the organization, or its user may ' +
+  "not see it: check both in Buildkite's settings."
 
 function forbidden({ status, message, scopes }: Refusal, { scope, organization }: Asked): BuildkiteError {
   const told = scopesMissingBy(message)
@@ -94,19 +100,19 @@ function forbidden({ status, message, scopes }: Refusal, { scope, organization }
   if (missing.length > 0) {
     const names = missing.length === 1 ? `the scope ${missing[0]}` : `the scopes ${missing.join(', ')}`
     const remedy = 'Add it to the token under Personal Settings > API Access Tokens; nothing needs to be restarted.'
-    return new BuildkiteError('invalid_permissions', `The API token lacks ${names} (HTTP 403). ${remedy}`, { status })
+    return new BuildkiteError('invalid_permissions', `The API token lacks ${names} (HTTP 403).`, {
+      status,
+      remedy,
+    })
   }
   if (scope?.endsWith('notification_services'))
     return new BuildkiteError('invalid_permissions', mayNotNotify, { status })
   const where = organization ? ` for the organization "${organization}"` : ''
   const known = scope && scopes ? `, though it has the scope ${scope}` : ''
-  return new BuildkiteError(
-    'invalid_permissions',
-    `Buildkite refuses the API token${where} (HTTP 403)${known}. Most likely the organization or the token allows only ` +
-      "certain IP addresses: add this machine's address there, or set HTTPS_PROXY so that calls leave from an allowed one. " +
-      "Otherwise the token is not granted to the organization, or its user may not see it: check both in Buildkite's settings.",
-    { status },
-  )
+  return new BuildkiteError('invalid_permissions', `Buildkite refuses the API token${where} (HTTP 403)${known}.`, {
+    status,
+    remedy: addressOrGrant,
+  })
 }
 
 function notFound({ organization }: Asked): BuildkiteError {

@@ -1,6 +1,13 @@
 import { mirroredEvents, type TokenMode, type WebhookService, type WebhookWish } from '../buildkite/services.ts'
-import { pathOf, publicUrl } from '../reconcile/doctor/webhooks.ts'
-import { WEBHOOK_PATH } from '../webhooks/receive.ts'
+import {
+  DESCRIPTION,
+  describeService,
+  kinship,
+  nearestKin,
+  publicUrl,
+  RECEIVER_PATH,
+  sameUrl,
+} from '../reconcile/doctor/our-webhook.ts'
 
 /** What the webhook of an organization is to be like. */
 export interface Wanted {
@@ -10,8 +17,10 @@ export interface Wanted {
   readonly secrets: readonly string[]
   /** The pipelines to be limited to; undefined for all. */
   readonly scopeIds: readonly string[] | undefined
-  /** Whether to make one although another with our path, but another host, is there. */
+  /** Whether to make one although another, that has another URL, may be ours. */
   readonly another: boolean
+  /** Whether to take over one of which only the end of the URL is like ours. */
+  readonly replace: boolean
 }
 
 /** What is to be done, and what to tell of it: `changes` are done to the service, `notes` are for the user. */
@@ -22,23 +31,40 @@ export type Plan = { readonly changes: readonly string[]; readonly notes: readon
   | { readonly kind: 'ambiguous' }
 )
 
-/** Decides how an organization's webhooks become what is wanted (pure). */
+/**
+ * Decides how an organization's webhooks become what is wanted (pure). Taken for ours is what has the URL, else what has our token, else
+ * what is described as ours; what only ends like it may be another tool's, and is taken over when that is asked for.
+ */
 export function planRegistration(services: readonly WebhookService[], wanted: Wanted): Plan {
-  const same = services.filter(({ url }) => url === wanted.url)
-  const alike = wanted.another ? [] : services.filter(({ url }) => pathOf(url).endsWith(WEBHOOK_PATH))
-  const service = same[0] ?? (alike.length === 1 ? alike[0] : undefined)
-  if (service) return correct(service, wanted)
-  if (alike.length > 1) {
-    const urls = alike.map(({ url }) => publicUrl(url)).join(', ')
-    const note = `Several webhook services end in ${WEBHOOK_PATH}: ${urls}. Give the URL of one of them, or --new to add one.`
-    return { kind: 'ambiguous', changes: [], notes: [note] }
+  const same = services.filter(({ url }) => sameUrl(url, wanted.url))
+  const there = nearestKin(same, wanted.secrets, ['held', 'described'])[0] ?? same[0]
+  if (there) return correct(there, wanted)
+  if (wanted.another) return create(wanted)
+  const [ours, ...more] = nearestKin(services, wanted.secrets, ['held', 'described'])
+  if (ours) return more.length === 0 ? correct(ours, wanted) : ambiguous([ours, ...more], several)
+  const [alike, ...others] = nearestKin(services, wanted.secrets, ['alike'])
+  if (!alike) return create(wanted)
+  if (others.length > 0) return ambiguous([alike, ...others], several)
+  return wanted.replace ? correct(alike, wanted) : ambiguous([alike], doubtful)
+}
+
+const several =
+  'Several webhook services may be ours. Give the URL of one of them as it is to correct that one, or --new to add one.'
+const doubtful =
+  `A webhook service ends in ${RECEIVER_PATH}, but nothing else says that it is ours: it may be another tool's. ` +
+  'Give --replace to take it over, or --new to add one beside it.'
+
+function ambiguous(services: readonly WebhookService[], note: string): Plan {
+  return {
+    kind: 'ambiguous',
+    changes: [],
+    notes: [...services.map((one) => `There is ${describeService(one)}.`), note],
   }
-  return create(wanted)
 }
 
 function create({ url, mode, scopeIds }: Wanted): Plan {
   const wish = {
-    description: 'buildkite-mirror',
+    description: DESCRIPTION,
     url,
     tokenMode: mode,
     events: mirroredEvents,
@@ -56,7 +82,7 @@ function create({ url, mode, scopeIds }: Wanted): Plan {
 }
 
 function correct(service: WebhookService, wanted: Wanted): Plan {
-  const wishes = [fixUrl, fixEvents, fixScope, fixBranches, fixMode, fixToken].flatMap(
+  const wishes = [fixDescription, fixUrl, fixEvents, fixScope, fixBranches, fixMode, fixToken].flatMap(
     (fix) => fix(service, wanted) ?? [],
   )
   const changes = wishes.map(({ change }) => change)
@@ -79,6 +105,15 @@ interface Fix {
 }
 
 type Fixer = (service: WebhookService, wanted: Wanted) => Fix | undefined
+
+/** What was another tool's is told apart from then on. */
+const fixDescription: Fixer = (service, { url, secrets }) =>
+  sameUrl(service.url, url) || kinship(service, secrets) !== 'alike'
+    ? undefined
+    : {
+        wish: { description: DESCRIPTION },
+        change: `description: ${JSON.stringify(service.description)} became "${DESCRIPTION}"`,
+      }
 
 const fixUrl: Fixer = (service, { url }) =>
   service.url === url ? undefined : { wish: { url }, change: `URL: ${publicUrl(service.url)} became ${url}` }

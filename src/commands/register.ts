@@ -5,6 +5,7 @@ import { type Config, readConfig } from '../config.ts'
 import { BuildkiteError, ConfigError } from '../errors.ts'
 import { createLog } from '../log.ts'
 import { type Discovery, openAccess } from '../reconcile/access.ts'
+import { describeService } from '../reconcile/doctor/our-webhook.ts'
 import { listedPipelines } from '../reconcile/doctor/pipelines.ts'
 import type { InspectedToken, OrganizationFacts } from '../reconcile/token.ts'
 import { inScope } from '../scope.ts'
@@ -16,14 +17,15 @@ export const register: Command = {
   name: 'register',
   summary: 'make or correct the webhook in Buildkite that sends to the service',
   about:
-    'Makes the webhook service by the REST API, or finds it by its URL and corrects what differs: events, scope, branch filter, mode,\n' +
-    'token, enabled. The token is WEBHOOK_SECRET, or a new one that is printed once. Run twice, it changes nothing the second time.\n' +
+    'Makes the webhook service by the REST API, or finds it by its URL, its token or its description, and corrects what differs: events,\n' +
+    'scope, branch filter, mode, token, enabled. The token is WEBHOOK_SECRET, or a new one that is printed once. Run twice, it changes nothing the second time.\n' +
     'Needs the scopes read_notification_services and write_notification_services; without them it says what to do by hand.',
   options: {
     url: { value: '<url>', about: `where Buildkite is to send: https://your-host, with or without ${WEBHOOK_PATH}` },
     pipelines: { value: '<slugs>', about: 'only these pipelines, slugs separated by commas (default: all)' },
     organization: { value: '<slug>', about: 'only this organization (default: all that are mirrored)' },
-    new: { about: `make another one, though one ends in ${WEBHOOK_PATH} already: for a second mirror` },
+    new: { about: 'make another one beside those that are there: for a second mirror' },
+    replace: { about: `take over the one that ends in ${WEBHOOK_PATH}, though nothing else says that it is ours` },
     'dry-run': { about: 'say what would be done, and do nothing' },
     json: { about: 'print JSON' },
   },
@@ -38,7 +40,7 @@ export const register: Command = {
     const access = openAccess(config, { budget: memoryBudget(config.apiBudgetShare), scope, log, clock: Date.now })
     try {
       const discovery = await access.current()
-      return conclude(await registerAll(discovery, asked), asked, discovery, io)
+      return await registerAndTell(discovery, asked, io)
     } finally {
       await access.close()
     }
@@ -57,11 +59,13 @@ function readAsked(values: Values, config: Config): Asked {
   const pipelines = list?.filter(Boolean)
   if (pipelines?.length === 0)
     throw new ConfigError('--pipelines names no pipeline. Write slugs, like --pipelines a,b.')
+  if (values.new && values.replace) throw new ConfigError('--new and --replace exclude each other. Give one of them.')
   return {
     url: readUrl(values.url),
     mode: config.webhookAuth,
     secrets: config.webhookSecrets,
     another: values.new === true,
+    replace: values.replace === true,
     pipelines,
     organization: typeof values.organization === 'string' ? values.organization : undefined,
     dryRun: values['dry-run'] === true,
@@ -79,7 +83,8 @@ export function readUrl(given: string | boolean | undefined): string {
   if (url.protocol !== 'https:' && !(url.protocol === 'http:' && loopback)) {
     throw new ConfigError(`--url must begin with https://, for webhooks cross the internet. ${example}`)
   }
-  if (url.username || url.password || url.search || url.hash) {
+  // By the text: of a bare ? or # the parts are empty, and the URL keeps it all the same.
+  if (url.username || url.password || /[?#]/.test(given)) {
     throw new ConfigError(`--url holds a user, a ? or a #. ${example}`)
   }
   const path = url.pathname.replace(/\/+$/, '')
@@ -95,12 +100,38 @@ type Outcome = { readonly organization: string } & (
 )
 
 interface Registration {
-  readonly outcomes: readonly Outcome[]
-  /** Made by us, and in at least one service now. */
-  readonly newSecret: string | undefined
+  readonly outcomes: Outcome[]
+  /** Made by us, and about to be in a service, or in one already. */
+  newSecret: string | undefined
 }
 
-async function registerAll(discovery: Discovery, asked: Asked): Promise<Registration> {
+/** Does it, and tells what was done also when it cannot be brought to an end. Returns the exit code. */
+async function registerAndTell(discovery: Discovery, asked: Asked, io: Io): Promise<number> {
+  const done: Registration = { outcomes: [], newSecret: undefined }
+  // Before the first service gets it, for whoever is interrupted afterwards would never see it. JSON is told in one piece.
+  const announce = (secret: string) => {
+    if (!asked.json && done.newSecret === undefined) io.stdout.write(newSecretText(secret))
+    done.newSecret = secret
+  }
+  let ended = false
+  try {
+    await registerAll(discovery, asked, done.outcomes, announce)
+    ended = true
+  } finally {
+    if (!ended && done.newSecret !== undefined) conclude(done, asked, discovery, io)
+  }
+  return conclude(done, asked, discovery, io)
+}
+
+const newSecretText = (secret: string) =>
+  `Put this into the service's environment; it is shown this once:\n\n  WEBHOOK_SECRET=${secret}\n\n`
+
+async function registerAll(
+  discovery: Discovery,
+  asked: Asked,
+  outcomes: Outcome[],
+  announce: (secret: string) => void,
+): Promise<void> {
   const seen = new Map(discovery.tokens.flatMap((token) => token.wanted.map((one) => [one.id, one] as const)))
   const chosen = [...seen.values()].filter(
     ({ slug }) => asked.organization === undefined || slug === asked.organization,
@@ -110,26 +141,20 @@ async function registerAll(discovery: Discovery, asked: Asked): Promise<Registra
     throw new ConfigError(`--organization is "${asked.organization}", which no token sees. They see: ${slugs}.`)
   }
   const scopeIds = await resolvePipelines(discovery, chosen, asked.pipelines)
-  const secret = asked.secrets[0] ?? randomBytes(32).toString('hex')
-  const outcomes: Outcome[] = []
-  let created = false
+  const [given] = asked.secrets
+  const made = randomBytes(32).toString('hex')
+  const takeSecret = () => {
+    if (given === undefined) announce(made)
+    return given ?? made
+  }
   for (const organization of chosen) {
     const ids = scopeIds.get(organization.id)
     // Of an organization without any of the pipelines asked for, nothing is wanted.
     if (ids?.length === 0) continue
-    const outcome = await registerOne(
-      tokenFor(discovery, organization),
-      organization,
-      { ...asked, scopeIds: ids },
-      {
-        secret,
-        dryRun: asked.dryRun,
-      },
-    )
-    outcomes.push(outcome)
-    if ('plan' in outcome && outcome.done && outcome.plan.kind === 'create') created = true
+    const wanted = { ...asked, scopeIds: ids }
+    const token = tokenFor(discovery, organization)
+    outcomes.push(await registerOne(token, organization, wanted, { takeSecret, dryRun: asked.dryRun }))
   }
-  return { outcomes, newSecret: created && asked.secrets.length === 0 ? secret : undefined }
 }
 
 /** A token that may change the services of an organization, else any that sees it, whose refusal then tells what it lacks. */
@@ -142,7 +167,7 @@ async function registerOne(
   token: InspectedToken | undefined,
   { slug }: OrganizationFacts,
   wanted: Wanted,
-  { secret, dryRun }: { secret: string; dryRun: boolean },
+  { takeSecret, dryRun }: { takeSecret: () => string; dryRun: boolean },
 ): Promise<Outcome> {
   const lacking = ['read_notification_services', 'write_notification_services'].filter(
     (scope) => !token?.token?.scopes.includes(scope),
@@ -154,7 +179,7 @@ async function registerOne(
   try {
     const plan = planRegistration(await services.webhooks(slug, 'hot'), wanted)
     const done = !dryRun && (plan.kind === 'create' || plan.kind === 'correct')
-    if (done && plan.kind === 'create') await services.create(slug, { ...plan.wish, token: secret })
+    if (done && plan.kind === 'create') await services.create(slug, { ...plan.wish, token: takeSecret() })
     if (done && plan.kind === 'correct') {
       if (Object.keys(plan.wish).length > 0) await services.change(slug, plan.service.id, plan.wish)
       if (plan.enable) await services.enable(slug, plan.service.id)
@@ -189,11 +214,11 @@ async function resolvePipelines(
   return found
 }
 
-/** Says what was done, the new secret once, and what is left to do by hand. Returns the exit code. */
+/** Says what was done, the new secret in JSON, and what is left to do by hand. Returns the exit code. */
 function conclude({ outcomes, newSecret }: Registration, asked: Asked, discovery: Discovery, io: Io): number {
   // What else the token lacks matters to the service, not here.
   for (const { subject, code, message, remedy } of outcomes.length === 0 ? discovery.problems : []) {
-    io.stderr.write(`${subject}: ${code}: ${message} ${remedy}\n`)
+    io.stderr.write(`${subject}: ${code}: ${message}\n${remedy}\n`)
   }
   const failed = outcomes.length === 0 || outcomes.some((one) => 'refused' in one || one.plan.kind === 'ambiguous')
   if (asked.json) {
@@ -202,18 +227,21 @@ function conclude({ outcomes, newSecret }: Registration, asked: Asked, discovery
     return failed ? 1 : 0
   }
   for (const outcome of outcomes) tell(outcome, io)
-  if (newSecret !== undefined) {
+  if (newSecret !== undefined && outcomes.length > 0 && !outcomes.some(isMade)) {
     io.stdout.write(
-      `\nPut this into the service's environment; it is shown this once:\n\n  WEBHOOK_SECRET=${newSecret}\n`,
+      '\nBuildkite confirmed no webhook service with the WEBHOOK_SECRET above; use it only if one is there.\n',
     )
   }
   if (outcomes.some((one) => 'refused' in one && one.byHand)) io.stdout.write(stepsByHand(asked))
   return failed ? 1 : 0
 }
 
+const isMade = (outcome: Outcome) => 'plan' in outcome && outcome.done && outcome.plan.kind === 'create'
+
 function describePlan(outcome: Extract<Outcome, { plan: Plan }>) {
   const { organization, plan, done } = outcome
-  return { organization, outcome: plan.kind, done, changes: plan.changes, notes: plan.notes }
+  const service = 'service' in plan ? { service: describeService(plan.service) } : {}
+  return { organization, outcome: plan.kind, done, ...service, changes: plan.changes, notes: plan.notes }
 }
 
 function tell(outcome: Outcome, io: Io): void {
@@ -230,6 +258,7 @@ function tell(outcome: Outcome, io: Io): void {
     ambiguous: 'Nothing was changed.',
   }[plan.kind]
   io.stdout.write(`${organization}: ${said}\n`)
+  if ('service' in plan) io.stdout.write(`  It is ${describeService(plan.service)}.\n`)
   for (const line of [...plan.changes, ...plan.notes]) io.stdout.write(`  ${line}\n`)
 }
 

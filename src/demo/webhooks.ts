@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto'
-import { Agent as HttpAgent, request } from 'node:http'
+import { Agent as HttpAgent, request as requestHttp } from 'node:http'
+import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
 import { createRandom } from './random.ts'
 import { type Change, type Job, type Organization, secretMark } from './shapes.ts'
 import type { Truth } from './truth.ts'
@@ -88,7 +89,10 @@ const latest = 60
 export function startWebhooks(truth: Truth, now: () => number, options: WebhookOptions): Webhooks {
   const { concurrency = 8, timeoutMs = 5_000, mode = 'signature', secret } = options
   const random = createRandom(`webhooks ${options.seed ?? 1}`)
-  const agent = new HttpAgent({ keepAlive: true, maxSockets: concurrency })
+  const agents = {
+    http: new HttpAgent({ keepAlive: true, maxSockets: concurrency }),
+    https: new HttpsAgent({ keepAlive: true, maxSockets: concurrency }),
+  }
   const queue: Waiting[] = []
   let head = 0
   let active = 0
@@ -135,7 +139,8 @@ export function startWebhooks(truth: Truth, now: () => number, options: WebhookO
       queue.length = 0
       head = 0
       await webhooks.settled()
-      agent.destroy()
+      agents.http.destroy()
+      agents.https.destroy()
     },
   }
 
@@ -198,7 +203,7 @@ export function startWebhooks(truth: Truth, now: () => number, options: WebhookO
         ? { 'X-Buildkite-Token': secret }
         : { 'X-Buildkite-Signature': signature(body, secret, Math.floor(at / 1_000)) }
     const url = typeof webhooks.url === 'function' ? webhooks.url() : webhooks.url
-    const status = await post(url, agent, timeoutMs, body, {
+    const status = await post(url, agents, timeoutMs, body, {
       'X-Buildkite-Event': event,
       'X-Buildkite-Request': requestId,
       ...proof,
@@ -217,20 +222,21 @@ function signature(body: string, secret: string, timestamp: number): string {
   return `timestamp=${timestamp},signature=${createHmac('sha256', secret).update(`${timestamp}.${body}`).digest('hex')}`
 }
 
-/** The status of the answer, or 0 when none came in time. */
+/** The status of the answer, or 0 when none came in time, or the URL is none that can be asked. */
 function post(
   url: string,
-  agent: HttpAgent,
+  agents: { http: HttpAgent; https: HttpsAgent },
   timeoutMs: number,
   body: string,
   headers: Record<string, string>,
 ): Promise<number> {
-  return new Promise((resolve) => {
-    const outgoing = request(
+  return new Promise<number>((resolve) => {
+    const secure = url.toLowerCase().startsWith('https:')
+    const outgoing = (secure ? requestHttps : requestHttp)(
       url,
       {
         method: 'POST',
-        agent,
+        agent: secure ? agents.https : agents.http,
         signal: AbortSignal.timeout(timeoutMs),
         headers: {
           'Content-Type': 'application/json',
@@ -248,7 +254,7 @@ function post(
     )
     outgoing.on('error', () => resolve(0))
     outgoing.end(body)
-  })
+  }).catch(() => 0)
 }
 
 /** The body of a webhook: the build without jobs and env, and the pipeline beside it with all it should not tell. */

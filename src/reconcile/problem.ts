@@ -25,7 +25,7 @@ const remedies: Record<BuildkiteErrorCode, string> = {
 /** An error as a problem of `subject`. */
 export function problemOf(subject: string, error: unknown): Problem {
   if (error instanceof BuildkiteError) {
-    return { subject, code: error.code, message: error.message, remedy: remedies[error.code] }
+    return { subject, code: error.code, message: error.fact, remedy: error.remedy ?? remedies[error.code] }
   }
   if (error instanceof StoreError) {
     const remedy = 'Check that Postgres answers and has room; the work is tried again.'

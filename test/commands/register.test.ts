@@ -4,6 +4,7 @@ import { type Api, demoToken } from '../../src/demo/api.ts'
 import { MOST_WEBHOOKS, type Services } from '../../src/demo/services.ts'
 import { createSimulation, type Simulation } from '../../src/demo/simulation.ts'
 import { runCommand } from '../support/service.ts'
+import { until } from '../support/until.ts'
 
 let simulation: Simulation
 let api: Api
@@ -21,12 +22,10 @@ afterEach(() => simulation.stop())
 const host = 'https://mirror.example.com'
 const url = `${host}/webhooks/buildkite`
 
-function register(args: readonly string[] = [], settings: Record<string, string> = {}) {
+function register(args: readonly string[] = [], settings: Record<string, string> = {}, interrupted?: Promise<unknown>) {
   const reach = { BUILDKITE_API_URL: api.url, BUILDKITE_API_TOKEN: demoToken.token }
-  return runCommand(['register', ...(args.includes('--url') ? [] : ['--url', host]), ...args], {
-    ...reach,
-    ...settings,
-  })
+  const to = args.includes('--url') ? [] : ['--url', host]
+  return runCommand(['register', ...to, ...args], { ...reach, ...settings }, interrupted)
 }
 const writes = () => api.requests.filter(({ method }) => method !== 'GET').map(({ kind }) => kind)
 const only = () => {
@@ -50,6 +49,31 @@ describe('register', () => {
     const [, printed] = /^ {2}WEBHOOK_SECRET=([0-9a-f]{64})$/m.exec(stdout) ?? []
     expect(printed).toBe(service.settings.token)
     expect(stdout.split(service.settings.token)).toHaveLength(2)
+  })
+
+  it('has printed the new secret before Buildkite has it, for whoever is interrupted', async () => {
+    api.beforeAnswer = ({ method }) => (method === 'POST' ? { kind: 'hang' } : undefined)
+    const interrupted = until(() => api.count('create-service') > 0, 'the service is being made')
+    const { code, stdout } = await register([], {}, interrupted)
+    expect(code).toBe('SIGINT')
+    expect(stdout).toMatch(/^ {2}WEBHOOK_SECRET=[0-9a-f]{64}$/m)
+  })
+
+  it('says that the secret is of no use when no service was made with it', async () => {
+    api.beforeAnswer = ({ method }) => (method === 'POST' ? { kind: 'status', status: 422, message: 'no' } : undefined)
+    const { code, stdout } = await register()
+    expect(code).toBe(1)
+    expect(stdout).toContain('no webhook service with the WEBHOOK_SECRET above')
+  })
+
+  it('says of a token that is refused what to do once, on a line of its own', async () => {
+    api.tokens = []
+    const { code, stdout, stderr } = await register()
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    const [fact, remedy, ...rest] = stderr.trimEnd().split('\n')
+    expect(fact).toMatch(/^token: invalid_credentials: .*expired\.$/)
+    expect(remedy).toMatch(/^Create a new token .* BUILDKITE_API_TOKEN\.$/)
+    expect(rest).toEqual([])
   })
 
   it('uses WEBHOOK_SECRET where there is one, and never prints it', async () => {
@@ -184,10 +208,61 @@ describe('register', () => {
     )
   })
 
+  describe("where another tool's webhook ends like ours", () => {
+    const theirs = 'https://ci-dashboard.example.com/webhooks/buildkite?key=hidden'
+    const token = 'the-token-of-the-dashboard'
+    beforeEach(async () => {
+      await register(['--url', 'https://ci-dashboard.example.com'], { WEBHOOK_SECRET: token })
+      Object.assign(only(), { description: 'CI dashboard', branch_configuration: 'main' })
+      only().settings.url = theirs
+      api.forget()
+    })
+
+    it('leaves it, says what is there without its secrets, and asks', async () => {
+      const before = JSON.stringify(services.all)
+      const { code, stdout, stderr } = await register([], { WEBHOOK_SECRET: 'ours' })
+      expect({ code, stderr }).toEqual({ code: 1, stderr: '' })
+      for (const text of [
+        '"CI dashboard", https://ci-dashboard.example.com/webhooks/buildkite, enabled',
+        '--replace',
+        '--new',
+      ])
+        expect(stdout).toContain(text)
+      for (const hidden of [token, 'hidden']) expect(stdout).not.toContain(hidden)
+      expect(writes()).toEqual([])
+      expect(JSON.stringify(services.all)).toBe(before)
+    })
+
+    it('takes it over with --replace, and knows it as ours from then on', async () => {
+      const { code, stdout } = await register(['--replace'], { WEBHOOK_SECRET: 'ours' })
+      expect(code).toBe(0)
+      expect(stdout).toContain('description: "CI dashboard" became "buildkite-mirror"')
+      expect(only()).toMatchObject({ description: 'buildkite-mirror', branch_configuration: '', settings: { url } })
+      expect((await register([], { WEBHOOK_SECRET: 'ours' })).stdout).toContain('nothing was changed')
+    })
+
+    it('makes one beside it with --new', async () => {
+      const before = JSON.stringify(only())
+      expect((await register(['--new'], { WEBHOOK_SECRET: 'ours' })).code).toBe(0)
+      expect(services.all.map(({ description }) => description)).toEqual(['CI dashboard', 'buildkite-mirror'])
+      expect(JSON.stringify(services.all[0])).toBe(before)
+      expect(await register(['--new', '--replace'])).toMatchObject({ code: 2 })
+    })
+
+    it('corrects one whose token is in WEBHOOK_SECRET, whatever it is called', async () => {
+      const { code, stdout } = await register([], { WEBHOOK_SECRET: `newer,${token}` })
+      expect(code).toBe(0)
+      expect(stdout).toContain('It is "CI dashboard"')
+      expect(only()).toMatchObject({ description: 'CI dashboard', settings: { url, token } })
+    })
+  })
+
   it.each([
     ['http://mirror.example.com', 'https://'],
     ['https://user:password@mirror.example.com', 'holds a user'],
     ['https://mirror.example.com/?token=1', 'holds a user'],
+    ['https://mirror.example.com/webhooks/buildkite#', 'holds a user'],
+    ['https://mirror.example.com/webhooks/buildkite?', 'holds a user'],
     ['mirror', 'not a URL'],
   ])('refuses --url %s', async (given, reason) => {
     const { code, stderr } = await register(['--url', given])

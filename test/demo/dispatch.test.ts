@@ -95,6 +95,25 @@ it('in token mode the token is sent as it is', async () => {
 })
 
 it.each([
+  ['over TLS', () => url.replace('http:', 'https:')],
+  ['at what is no URL', () => 'http://['],
+])('outlives a service %s that cannot be reached, and others get theirs', async (_where, bad) => {
+  let handshakes = 0
+  server.on('clientError', (_error, socket) => {
+    handshakes++
+    socket.destroy()
+  })
+  const away = { provider: 'webhook', settings: { ...settings, url: bad() } }
+  expect((await ask('POST', '', away)).status).toBe(201)
+  await live()
+  expect(received).toEqual([])
+  // Nobody speaks TLS at our port, but it was spoken to.
+  expect(handshakes > 0).toBe(bad().startsWith('https:'))
+  await ask('POST', '', { provider: 'webhook', settings: { ...settings, url } })
+  await until(() => received.length > 0, 'the ping has come')
+})
+
+it.each([
   [{ provider: 'slack', settings: { url: 'https://example.com' } }],
   [{ provider: 'webhook', settings: {} }],
   [{ provider: 'webhook', settings: { url: 'ftp://example.com' } }],

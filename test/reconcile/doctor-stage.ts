@@ -60,6 +60,7 @@ export async function openDoctorStage(redis: RedisServer | undefined): Promise<D
     services,
     service,
     config: {
+      roles: new Set(['web', 'worker', 'reconciler']),
       apiTokens: [demoToken.token],
       organizations: [],
       pipelinesInclude: [],

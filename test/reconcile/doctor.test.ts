@@ -307,6 +307,22 @@ describe('the doctor', () => {
     }
   })
 
+  it('misses no secret in a process that receives nothing', async () => {
+    spoil({ webhookSecrets: [], roles: new Set(['reconciler']) })
+    const { findings } = await stage.look()
+    expect(faultsIn(findings)).toEqual([])
+    expect(findings.map(({ name }) => name)).not.toContain('webhook_secret_missing')
+    expect(findings.map(({ name }) => name)).toContain('webhook_missing')
+  })
+
+  it('knows the webhook that register makes for a path before ours', async () => {
+    stage.service.settings.url = 'https://example.com/mirror/webhooks/buildkite'
+    stage.service.settings.token = 'rotated'
+    const { findings } = await stage.look()
+    expect(namesOf(findings)).toEqual(['webhook_secret_differs failed'])
+    expect(findings.find(({ name }) => name === 'webhook_missing')?.detail).toContain('example.com/mirror')
+  })
+
   it('does without the right to look at services', async () => {
     token({ scopes: without('read_notification_services', 'write_notification_services') })
     const { findings } = await stage.look()

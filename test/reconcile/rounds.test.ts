@@ -5,7 +5,7 @@ import { createLog } from '../../src/log.ts'
 import { openQueues, type Queues } from '../../src/queue/queues.ts'
 import type { Access } from '../../src/reconcile/access.ts'
 import { keepFindings } from '../../src/reconcile/doctor/book.ts'
-import { failure, well } from '../../src/reconcile/doctor/finding.ts'
+import { type Finding, failure, well } from '../../src/reconcile/doctor/finding.ts'
 import { type Rounds, startRounds } from '../../src/reconcile/doctor/rounds.ts'
 import { inScope } from '../../src/scope.ts'
 import { HOUR } from '../../src/time.ts'
@@ -41,7 +41,7 @@ afterEach(async () => {
 const rows = () => stage.scene.database.db.select().from(table)
 const row = async (name: string) => (await rows()).find((one) => one.name === name)
 
-function start(firstAfterMs: number, everyMs: number): void {
+function start(firstAfterMs: number, everyMs: number, storesEveryMs = everyMs): void {
   const access = accessOf(stage.scene)
   accesses.push(access)
   running.push(
@@ -55,6 +55,7 @@ function start(firstAfterMs: number, everyMs: number): void {
       clock: Date.now,
       firstAfterMs,
       everyMs,
+      storesEveryMs,
     }),
   )
 }
@@ -84,6 +85,37 @@ it('looks once for replicas that start together', async () => {
   await until(() => lines.filter((line) => line.includes('looked already')).length === 2, 'the others left it')
   await until(async () => (await rows()).length > 20, 'the look is kept')
   expect(stage.scene.api.count('services')).toBe(1)
+})
+
+it('sees a fault of its stores come and go without waiting for the hour, and asks Buildkite nothing for it', async () => {
+  start(1, HOUR, 50)
+  await until(async () => (await row('deliveries_failed'))?.result === 'ok', 'the first look is kept')
+  const first = await rows()
+  const requests = stage.scene.api.requests.length
+  await stage.sql(
+    "insert into sync.deliveries (key, event, received_at, observed_at, status) values ('x', 'build.finished', now(), now(), 'failed')",
+  )
+  await until(async () => (await row('deliveries_failed'))?.result === 'warning', 'the fault is kept')
+  await stage.sql("delete from sync.deliveries where key = 'x'")
+  await until(async () => (await row('deliveries_failed'))?.result === 'ok', 'it is well again')
+  const others = (all: typeof first) => all.filter(({ name }) => name !== 'deliveries_failed')
+  const byName = (all: typeof first) => new Map(others(all).map((one) => [`${one.name} ${one.subject}`, one]))
+  expect(byName(await rows())).toEqual(byName(first))
+  expect(stage.scene.api.requests).toHaveLength(requests)
+})
+
+it('writes what is as it was only once it is old, and of a fault every word', async () => {
+  const { db } = stage.scene.database
+  const keep = (findings: Finding[], at: number) => keepFindings(db, { findings, unseen: [] }, new Date(at), log, 1_000)
+  const lag = (waited: string) => failure('delivery_lag', '', `It waits for ${waited}.`, 'See the worker.')
+  await keep([well('watermark_lag', 'acme', '5s ago.'), lag('6m')], 1_000)
+  await keep([well('watermark_lag', 'acme', '9s ago.'), lag('6m')], 1_999)
+  expect((await rows()).map(({ checked_at }) => Number(checked_at))).toEqual([1_000, 1_000])
+  await keep([well('watermark_lag', 'acme', '9s ago.'), lag('7m')], 1_999)
+  expect(await row('delivery_lag')).toMatchObject({ checked_at: new Date(1_999), since: new Date(1_000) })
+  expect(await row('watermark_lag')).toMatchObject({ checked_at: new Date(1_000) })
+  await keep([well('watermark_lag', 'acme', '9s ago.'), lag('7m')], 2_000)
+  expect(await row('watermark_lag')).toMatchObject({ checked_at: new Date(2_000), detail: '9s ago.' })
 })
 
 it('forgets what it no longer looks at, and keeps what could not be looked at this time', async () => {

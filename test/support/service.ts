@@ -75,6 +75,7 @@ export async function startService(
 export async function runCommand(
   args: readonly string[],
   settings: Record<string, string>,
+  interrupted?: Promise<unknown>,
 ): Promise<{ code: number | string; stdout: string; stderr: string }> {
   const child = spawn(process.execPath, [cli, ...args], {
     env: { PATH: process.env.PATH ?? '', LOG_LEVEL: 'warn', ...settings },
@@ -84,6 +85,7 @@ export async function runCommand(
   let stderr = ''
   child.stdout.on('data', (chunk) => (stdout += String(chunk)))
   child.stderr.on('data', (chunk) => (stderr += String(chunk)))
+  void interrupted?.then(() => child.kill('SIGINT'))
   const code = await new Promise<number | string>((resolve) => {
     child.once('close', (exit, signal) => resolve(exit ?? signal ?? 'unknown'))
   })

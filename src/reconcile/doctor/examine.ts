@@ -22,6 +22,7 @@ import { judgeSecret, judgeWebhooks } from './webhooks.ts'
 /** The settings that the doctor goes by. */
 export type DoctorConfig = Pick<
   Config,
+  | 'roles'
   | 'apiTokens'
   | 'organizations'
   | 'pipelinesInclude'
@@ -59,7 +60,7 @@ export interface BuildkiteLook {
  */
 export async function examineBuildkite(look: BuildkiteLook): Promise<Examination> {
   const { config, discovery } = look
-  const findings = [...judgeTokens(discovery, config.organizations), judgeSecret(config)]
+  const findings = [...judgeTokens(discovery, config.organizations), ...judgeSecret(config)]
   const unseen = new Set<FindingName>(discovery?.complete === false ? [...ofBuildkite, ...ofWebhooks] : [])
   const skew = discovery?.tokens.find(({ client }) => client.skew)?.client.skew
   findings.push(...judgeClock(skew, config.webhookToleranceMs))
@@ -84,6 +85,26 @@ export async function examineBuildkite(look: BuildkiteLook): Promise<Examination
   if (wanted.size > 0 && complete) findings.push(...judgeNamedPipelines(config.pipelinesInclude, everywhere))
   return { findings, unseen: [...unseen] }
 }
+
+/**
+ * What the stores alone tell, without a request to Buildkite. Not postgres_jit: connections that are older than a change of the setting
+ * say otherwise than younger ones, and each look has any of them.
+ */
+export const ofStores: readonly FindingName[] = [
+  'queue_unreachable',
+  'redis_eviction',
+  'redis_persistence',
+  'postgres_unreachable',
+  'postgres_version',
+  'postgres_read_only',
+  'postgres_connections',
+  'disk_space',
+  'migrations_pending',
+  'delivery_lag',
+  'deliveries_failed',
+  'watermark_lag',
+  'webhook_silence',
+]
 
 /** What only Buildkite can tell. */
 const ofBuildkite: readonly FindingName[] = [

@@ -39,6 +39,10 @@ export const findingNames = {
 
 export type FindingName = keyof typeof findingNames
 
+export function isFindingName(name: string): name is FindingName {
+  return Object.hasOwn(findingNames, name)
+}
+
 /** One thing looked at. */
 export interface Finding {
   readonly name: FindingName

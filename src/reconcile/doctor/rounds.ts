@@ -1,4 +1,4 @@
-import { and, asc, eq, isNotNull, isNull, max } from 'drizzle-orm'
+import { and, asc, eq, isNotNull, isNull, max, notInArray } from 'drizzle-orm'
 import { asStoreError, type Database, type Db } from '../../database/connection.ts'
 import { withLock } from '../../database/locks.ts'
 import { findings, pipelines } from '../../database/schema.ts'
@@ -9,7 +9,15 @@ import { type Clock, HOUR, MINUTE, pause, withDeadline } from '../../time.ts'
 import type { Access } from '../access.ts'
 import { readWatermark } from '../watermark.ts'
 import { keepFindings } from './book.ts'
-import { type DoctorConfig, type Examination, examineBuildkite, examinePostgres, examineQueue } from './examine.ts'
+import {
+  type DoctorConfig,
+  type Examination,
+  examineBuildkite,
+  examinePostgres,
+  examineQueue,
+  ofStores,
+} from './examine.ts'
+import { type Finding, findingNames, isFindingName } from './finding.ts'
 import type { PipelineFacts } from './pipelines.ts'
 
 export interface RoundsParts {
@@ -21,22 +29,24 @@ export interface RoundsParts {
   readonly scope: Scope
   readonly log: Log
   readonly clock: Clock
-  /** Milliseconds from the start to the first look (default a minute), and from one to the next (an hour). */
+  /** Milliseconds from the start to the first look (default a minute), from one to the next (an hour), and between looks at the stores. */
   readonly firstAfterMs?: number
   readonly everyMs?: number
+  readonly storesEveryMs?: number
 }
 
-/** The service's own hourly look at itself. */
+/** The service's own look at itself: hourly at all, every minute at its stores. */
 export interface Rounds {
   close(deadlineMs: number): Promise<void>
 }
 
 /**
  * Looks a minute after the start and then hourly at all that is cheap to look at, and keeps it in sync.findings. Of many replicas one
- * looks. It costs a request for each organization, at the lowest rank of the budget.
+ * looks. It costs a request for each organization, at the lowest rank of the budget. In between it looks every minute at what costs
+ * none, so that a fault that was mended is not told for an hour.
  */
 export function startRounds(parts: RoundsParts): Rounds {
-  const { firstAfterMs = MINUTE, everyMs = HOUR, log } = parts
+  const { firstAfterMs = MINUTE, everyMs = HOUR, storesEveryMs = Math.min(MINUTE, everyMs), log } = parts
   const stop = new AbortController()
   const running = (async () => {
     await pause(firstAfterMs, stop.signal)
@@ -45,7 +55,15 @@ export function startRounds(parts: RoundsParts): Rounds {
       await lookAlone(parts, freshMs, stop.signal).catch((error: unknown) => {
         if (!stop.signal.aborted) log.warn({ err: error }, 'The hourly look at the set-up failed; it is tried again.')
       })
-      await pause(everyMs, stop.signal)
+      const next = performance.now() + everyMs
+      for (let left = everyMs; left > 0 && !stop.signal.aborted; left = next - performance.now()) {
+        await pause(Math.min(storesEveryMs, left), stop.signal)
+        if (stop.signal.aborted || performance.now() >= next) break
+        // The hourly look warns when the stores are away.
+        await lookAtStoresAlone(parts, everyMs).catch((error: unknown) =>
+          log.debug({ err: error }, 'The look at the stores failed; it is tried again.'),
+        )
+      }
     }
   })()
   return {
@@ -60,7 +78,11 @@ export function startRounds(parts: RoundsParts): Rounds {
 async function lookAlone(parts: RoundsParts, freshMs: number, signal: AbortSignal): Promise<void> {
   const { database, clock, log } = parts
   const turn = await withLock(database.db, 'doctor', async () => {
-    const [last] = await database.db.select({ at: max(findings.checked_at) }).from(findings)
+    const ofAll = notInArray(findings.name, [...ofStores])
+    const [last] = await database.db
+      .select({ at: max(findings.checked_at) })
+      .from(findings)
+      .where(ofAll)
     const age = last?.at ? clock() - last.at.getTime() : Number.POSITIVE_INFINITY
     if (age >= 0 && age < freshMs) return false
     await keepFindings(database.db, await lookOnce(parts, signal), new Date(clock()), log)
@@ -69,9 +91,25 @@ async function lookAlone(parts: RoundsParts, freshMs: number, signal: AbortSigna
   if (!turn.held || !turn.value) log.debug('Another process looked already.')
 }
 
+/** Looks at the stores unless another process looks; writes only what has changed, or is `restMs` old. */
+async function lookAtStoresAlone(parts: RoundsParts, restMs: number): Promise<void> {
+  const { database, clock, log } = parts
+  await withLock(database.db, 'doctor', async () => {
+    const findings = (await lookAtStores(parts)).filter(({ name }) => ofStores.includes(name))
+    const unseen = Object.keys(findingNames)
+      .filter(isFindingName)
+      .filter((name) => !ofStores.includes(name))
+    await keepFindings(database.db, { findings, unseen }, new Date(clock()), log, restMs)
+  })
+}
+
+async function lookAtStores({ queues, database, config, clock }: RoundsParts): Promise<Finding[]> {
+  return [...(await examineQueue(queues)), ...(await examinePostgres(database, config, clock()))]
+}
+
 /** One look at everything that is cheap to look at. @throws StoreError, or the signal's reason. */
 export async function lookOnce(parts: RoundsParts, signal?: AbortSignal): Promise<Examination> {
-  const { config, database, queues, access, scope, clock } = parts
+  const { config, database, access, scope } = parts
   const buildkite = await examineBuildkite({
     config,
     scope,
@@ -83,12 +121,7 @@ export async function lookOnce(parts: RoundsParts, signal?: AbortSignal): Promis
     priority: 'dimensions',
     signal,
   })
-  const findings = [
-    ...buildkite.findings,
-    ...(await examineQueue(queues)),
-    ...(await examinePostgres(database, config, clock())),
-  ]
-  return { findings, unseen: buildkite.unseen }
+  return { findings: [...buildkite.findings, ...(await lookAtStores(parts))], unseen: buildkite.unseen }
 }
 
 /** The pipelines that REST listed last, which is a few minutes ago at most and costs no request. */

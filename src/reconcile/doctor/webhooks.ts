@@ -1,10 +1,8 @@
 import { mirroredEvents, type WebhookService } from '../../buildkite/services.ts'
 import type { Config } from '../../config.ts'
 import { type Finding, failure, warning, well } from './finding.ts'
+import { nearestKin, publicUrl, RECEIVER_PATH } from './our-webhook.ts'
 import type { PipelineFacts } from './pipelines.ts'
-
-/** Where our receiver listens, whatever the host before it is called. */
-const RECEIVER_PATH = '/webhooks/buildkite'
 
 const again = 'Run buildkite-mirror register --url https://your-host, which puts it right.'
 
@@ -18,19 +16,20 @@ export interface WebhookFacts {
 
 type WebhookConfig = Pick<Config, 'webhookSecrets' | 'webhookAuth'>
 
-/** What is found of WEBHOOK_SECRET alone (pure). */
-export function judgeSecret({ webhookSecrets, webhookAuth }: WebhookConfig): Finding {
-  if (webhookSecrets.length > 0) return well('webhook_secret_missing', '', `Webhooks are checked by ${webhookAuth}.`)
+/** What is found of WEBHOOK_SECRET alone; a process that receives nothing may lack it, and cannot tell of those that do (pure). */
+export function judgeSecret({ webhookSecrets, webhookAuth, roles }: WebhookConfig & Pick<Config, 'roles'>): Finding[] {
+  if (webhookSecrets.length > 0) return [well('webhook_secret_missing', '', `Webhooks are checked by ${webhookAuth}.`)]
+  if (!roles.has('web')) return []
   const detail =
     'WEBHOOK_SECRET is not set: webhooks are answered with 503, and changes are seen once a minute by REST.'
   const remedy = 'Run buildkite-mirror register --url https://your-host, and set WEBHOOK_SECRET to what it prints.'
-  return warning('webhook_secret_missing', '', detail, remedy)
+  return [warning('webhook_secret_missing', '', detail, remedy)]
 }
 
 /** What is found of the webhook that sends to us (pure). */
 export function judgeWebhooks(facts: WebhookFacts, config: WebhookConfig): Finding[] {
   const { organization } = facts
-  const service = ourService(facts.services, config.webhookSecrets)
+  const [service] = nearestKin(facts.services, config.webhookSecrets, ['held', 'described', 'alike'])
   if (!service) {
     const detail = `No webhook service has a URL that ends in ${RECEIVER_PATH}.`
     const remedy = 'Run buildkite-mirror register --url https://your-host, which makes one.'
@@ -45,29 +44,6 @@ export function judgeWebhooks(facts: WebhookFacts, config: WebhookConfig): Findi
     judgeBranches(organization, service),
     ...(config.webhookSecrets.length > 0 ? judgeProof(organization, service, config) : []),
   ]
-}
-
-/** The service that sends to us: one whose token we hold, else one with our path; of several an enabled one. */
-export function ourService(
-  services: readonly WebhookService[],
-  secrets: readonly string[],
-): WebhookService | undefined {
-  const ours = services.filter(({ url }) => pathOf(url) === RECEIVER_PATH)
-  const held = services.filter((service) => secrets.length > 0 && service.hasToken(secrets))
-  const best = ours.filter((service) => held.includes(service))
-  const candidates = [best, held, ours].find((some) => some.length > 0) ?? []
-  return candidates.find(({ enabled }) => enabled) ?? candidates[0]
-}
-
-/** A webhook's URL without what may be secret in it. */
-export function publicUrl(url: string): string {
-  if (!URL.canParse(url)) return 'an address that is no URL'
-  const { protocol, host, pathname } = new URL(url)
-  return `${protocol}//${host}${pathname}`
-}
-
-export function pathOf(url: string): string {
-  return URL.canParse(url) ? new URL(url).pathname.replace(/\/+$/, '') : ''
 }
 
 function judgeEnabled(organization: string, { enabled }: WebhookService): Finding {
