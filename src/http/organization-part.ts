@@ -2,6 +2,7 @@ import type { OrganizationCoverage } from '../reconcile/status.ts'
 import { DAY, SECOND } from '../time.ts'
 import { drawShare, drawStrip, legend } from './drawing.ts'
 import { html, type Markup } from './html.ts'
+import { dayOf, spanBounds } from './span-bounds.ts'
 import { ago, count, day, days, percent, roughly, some } from './words.ts'
 
 /** What changes of an organization: its strip of time, its backfill, its figures. */
@@ -86,9 +87,10 @@ function chip({ name, status, rows, error }: OrganizationCoverage['lists'][numbe
 /** What an operator can have done for an organization; it stays as it is, so that what is being typed is not lost. */
 export function organizationForms(one: OrganizationCoverage, now: Date): Markup {
   const name = nameOf(one)
+  const { first, last } = spanBounds(now.getTime())
   const field = (which: string, label: string, at: Date) => {
     const id = `${which}-${one.id}`
-    return html`<div><label for="${id}">${label}</label><input type="date" id="${id}" name="${which}" value="${at.toISOString().slice(0, 10)}" required></div>`
+    return html`<div><label for="${id}">${label}</label><input type="date" id="${id}" name="${which}" value="${dayOf(at)}" min="${dayOf(first)}" max="${dayOf(last)}" required></div>`
   }
   return html`<div class="actions">
 <form method="post" action="/actions/cycle"><input type="hidden" name="organization" value="${one.id}"><button>Run a cycle now<span class="unseen"> of ${name}</span></button></form>

@@ -210,6 +210,18 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
     expect((await built.inject('/')).body).toContain('Reading again of acme 2026-01-02 to 2026-01-04: <b>waits')
   })
 
+  it('takes a span from 2010 to tomorrow, and its form offers no other', async () => {
+    const built = await build()
+    const dayIn = (ms: number) => new Date(Date.now() + ms).toISOString().slice(0, 10)
+    const ask = (from: string, to: string) => built.inject(act('audit', { organization: acme, from, to }))
+    expect((await ask('2010-01-01', dayIn(DAY))).statusCode).toBe(200)
+    const beyond = await ask(dayIn(0), dayIn(2 * DAY))
+    expect(beyond.json<{ error: string }>().error).toBe(
+      `The span must lie between 2010-01-01 and ${dayIn(DAY)}. Look at the years of from and to.`,
+    )
+    expect((await built.inject('/')).body).toContain(`min="2010-01-01" max="${dayIn(DAY)}" required`)
+  })
+
   it('pauses and resumes a backfill', async () => {
     const built = await build()
     for (const _twice of [1, 2]) {
@@ -225,6 +237,8 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
     ['an organization that it does not know', 'cycle', { organization: '0190a0b0-0000-7000-8000-00000000ffff' }, 404],
     ['an organization that is no id', 'backfill/pause', { organization: "'; drop table" }, 400],
     ['a span that ends before it begins', 'audit', { organization: acme, from: '2026-02-02', to: '2026-01-02' }, 400],
+    ['a span with a mistyped end', 'audit', { organization: acme, from: '2026-01-02', to: '9999-12-31' }, 400],
+    ['a span with a mistyped begin', 'audit', { organization: acme, from: '0202-01-02', to: '2026-01-02' }, 400],
     ['a day that is none', 'audit', { organization: acme, from: 'yesterday', to: '2026-01-02' }, 400],
     ['a delivery that is no number', 'replay', { id: 'all' }, 400],
     ['an action that is none', 'reboot', {}, 404],
