@@ -44,7 +44,8 @@ export function verdictOf(status: Status): Verdict {
 }
 
 function reasonsOf(status: Status): Reason[] {
-  const problems = status.problems.map(
+  // Several tasks may meet the same.
+  const problems = [...new Map(status.problems.map((one) => [one.message, one])).values()].map(
     ({ code, message, remedy }): Reason => ({ tone: code === 'expires_soon' ? 'warn' : 'bad', text: message, remedy }),
   )
   const told = new Set(status.problems.map(({ message }) => message))

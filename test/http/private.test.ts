@@ -12,6 +12,7 @@ import { buildPrivateApp } from '../../src/http/private.ts'
 import { readStatus, type Status } from '../../src/http/status.ts'
 import { createLog } from '../../src/log.ts'
 import { openQueues, type Queues } from '../../src/queue/queues.ts'
+import { problemOf } from '../../src/reconcile/problem.ts'
 import { coverage } from '../../src/reconcile/status.ts'
 import { inScope } from '../../src/scope.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -171,6 +172,24 @@ describe('/status', () => {
     expect(status).toMatchObject({ status: 'degraded', database: { ok: false }, deliveries: null })
     expect(status.reasons.length).toBeGreaterThan(0)
     await gone.close(100)
+  })
+})
+
+describe('a Redis that is away', () => {
+  it('is told of once, with a remedy that names Redis', async () => {
+    const away = await openQueues({ redisUrl: 'redis://127.0.0.1:1', databaseUrl: home.url }, log)
+    const met = ['queue', 'discover'].map(async (subject) =>
+      problemOf(subject, await away.depth().catch((error: unknown) => error)),
+    )
+    const problems = await Promise.all(met)
+    const answer = await build(watched({ queues: away, problems: () => problems }))
+    const { reasons } = (await answer.inject('/status')).json<Status>()
+    expect(reasons).toEqual(['Redis cannot be reached (ECONNREFUSED).'])
+    const page = (await answer.inject('/')).body
+    expect(page.match(/<li class="bad">Redis cannot be reached/g)).toHaveLength(1)
+    expect(page).toContain('Check that Redis answers at REDIS_URL')
+    expect(page).not.toContain('Check that Postgres answers')
+    await away.close(1_000)
   })
 })
 
