@@ -295,11 +295,34 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
     expect([page.statusCode, page.body.includes('Sign out')]).toEqual([200, true])
     const posted = await built.inject({ ...act('cycle', {}, { ...form, ...session }), payload: '' })
     expect(posted.statusCode).toBe(303)
-    const crossSite = { ...form, ...session, origin: 'https://evil.example' }
+    const crossSite = { ...form, ...session, origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' }
     expect((await built.inject({ ...act('cycle', {}, crossSite), payload: '' })).statusCode).toBe(403)
     expect(`${cookie}${page.body}${lines.join('')}`).not.toContain('hunter2')
     const out = await built.inject({ method: 'POST', url: '/sign-out', headers: { ...form, ...session }, payload: '' })
     expect(String(out.headers['set-cookie'])).toContain('Max-Age=0')
+  })
+
+  it('lets people sign in and press buttons behind a proxy that asks by another Host', async () => {
+    const built = await build(token)
+    const asked = { ...form, ...browser, host: 'mirror:8081', origin: 'https://ops.example.com' }
+    const signIn = { method: 'POST', url: '/sign-in', payload: `token=${token}` } as const
+    const answer = await built.inject({ ...signIn, headers: asked })
+    expect([answer.statusCode, answer.headers.location]).toEqual([303, '/'])
+    const cookie = String(answer.headers['set-cookie']).split(';')[0] ?? ''
+    const posted = await built.inject({ ...act('cycle', {}, { ...asked, cookie }), payload: '' })
+    expect(posted.statusCode).toBe(303)
+    // A browser that does not say so, as without TLS: the page tells what to set.
+    const { 'sec-fetch-site': _site, ...silent } = asked
+    const refused = await built.inject({ ...signIn, headers: silent })
+    expect(refused.statusCode).toBe(403)
+    expect(refused.headers['content-type']).toContain('text/html')
+    expect(refused.body).toContain('the Host mirror:8081')
+    expect(refused.body).toContain('proxy_set_header Host $http_host')
+    await built.close()
+    // Without a token the same post is refused: the Host is all that tells a name made for us from our own.
+    const open = await build()
+    const rebound = { ...form, host: '127.0.0.1:8081', origin: 'http://evil.example' }
+    expect((await open.inject({ ...act('cycle', {}, rebound), payload: '' })).statusCode).toBe(403)
   })
 
   it('takes no session that is over, forged, or of another token', async () => {
