@@ -215,7 +215,8 @@ export const settings: readonly (Setting & { name: keyof z.input<typeof environm
   { name: 'ADMIN_PORT', about: 'Port of the private listener', default: '8081' },
   {
     name: 'ADMIN_TOKEN',
-    about: 'Asked for by the private listener when set; required when ADMIN_HOST is not loopback',
+    about:
+      'Asked for by the private listener when set; required when ADMIN_HOST is not loopback, with 16 characters or more',
     default: 'none',
   },
   { name: 'HTTPS_PROXY', about: 'Proxy through which Buildkite is called', default: 'none' },
@@ -252,6 +253,9 @@ export const settings: readonly (Setting & { name: keyof z.input<typeof environm
 
 // A name such as 127.0.0.1.example.com may resolve to anything.
 const isLoopback = (host: string) => host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'))
+
+/** Of an ADMIN_TOKEN that can be tried from other machines. */
+const SHORTEST_TOKEN = 16
 
 /** The settings of one run, checked and frozen. Durations are in milliseconds. */
 export interface Config {
@@ -308,6 +312,11 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     faults.push(
       `ADMIN_TOKEN is not set, but ADMIN_HOST is ${shown(adminHost)}, which opens the private listener beyond this machine. ` +
         'Set ADMIN_TOKEN to a long random value, or leave ADMIN_HOST at 127.0.0.1.',
+    )
+  } else if (!isLoopback(adminHost) && (given.ADMIN_TOKEN?.length ?? 0) < SHORTEST_TOKEN) {
+    faults.push(
+      `ADMIN_TOKEN has fewer than ${SHORTEST_TOKEN} characters, but ADMIN_HOST is ${shown(adminHost)}, which opens the private ` +
+        'listener beyond this machine. Make a longer one, such as by openssl rand -hex 24.',
     )
   }
   if (!result.success || faults.length > 0) throw new ConfigError(faults.join('\n'))

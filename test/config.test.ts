@@ -107,7 +107,11 @@ describe('readConfig', () => {
 
   it('refuses a private listener beyond this machine without a token', () => {
     expect(faultOf({ ADMIN_HOST: '0.0.0.0' })).toContain('ADMIN_TOKEN is not set')
-    expect(readConfig({ ADMIN_HOST: '0.0.0.0', ADMIN_TOKEN: 'x' }).adminHost).toBe('0.0.0.0')
+    const fault = faultOf({ ADMIN_HOST: '0.0.0.0', ADMIN_TOKEN: 'fifteen letters' })
+    expect(fault).toContain('ADMIN_TOKEN has fewer than 16 characters')
+    expect(fault).not.toContain('fifteen')
+    expect(readConfig({ ADMIN_HOST: '0.0.0.0', ADMIN_TOKEN: 'sixteen letters.' }).adminHost).toBe('0.0.0.0')
+    expect(readConfig({ ADMIN_TOKEN: 'x' }).adminToken).toBe('x')
   })
 
   it('is documented in the README, setting by setting', () => {

@@ -4,12 +4,15 @@ import { html } from './html.ts'
 import { page } from './page.ts'
 import { sendPage, wantsHtml } from './send.ts'
 import type { Sessions } from './session.ts'
-import { signInPage } from './sign-in.ts'
+import { signInPage, tooManyTries } from './sign-in.ts'
+import type { Tries } from './tries.ts'
 
 export interface GuardParts {
   readonly adminToken: string | undefined
   /** Undefined where there is no token. */
   readonly sessions: Sessions | undefined
+  /** Shared by the header and the form, so that nobody guesses by both. */
+  readonly tries: Tries
 }
 
 type Guard = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply | undefined>
@@ -22,7 +25,7 @@ const SIGN_IN = '/sign-in'
  * that), but a web page in the operator's browser can still reach it by a name of its own that resolves to 127.0.0.1, so only
  * loopback's own names are served.
  */
-export function guard({ adminToken, sessions }: GuardParts): Guard {
+export function guard({ adminToken, sessions, tries }: GuardParts): Guard {
   return async (request, reply) => {
     const { headers, url } = request
     const whence = foreign(request, adminToken !== undefined)
@@ -32,7 +35,14 @@ export function guard({ adminToken, sessions }: GuardParts): Guard {
       return forbid(request, reply, 'Ask for localhost or 127.0.0.1, or set ADMIN_TOKEN.')
     }
     if (url.split('?')[0] === SIGN_IN) return undefined
-    if (bearsToken(headers.authorization, adminToken) || sessions.endOf(headers.cookie) !== undefined) return undefined
+    if (sessions.endOf(headers.cookie) !== undefined) return undefined
+    if (headers.authorization !== undefined) {
+      // Not even the right one is taken then: or guessing on would cost nothing.
+      const wait = tries.waitOf(request.ip)
+      if (wait > 0) return tooManyTries(request, reply, wait)
+      if (bearsToken(headers.authorization, adminToken)) return undefined
+      tries.wrong(request.ip)
+    }
     reply.code(401).header('www-authenticate', 'Bearer realm="buildkite-mirror"')
     if (wantsHtml(request)) return sendPage(reply, signInPage())
     return reply.send({ error: 'Send the header Authorization: Bearer <ADMIN_TOKEN>.' })

@@ -364,6 +364,26 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
     expect(tooMany.body).toContain('Too many tries')
   })
 
+  it('lets nobody guess it in a header either, nor by both in turn, while sessions go on', async () => {
+    let now = Date.now()
+    const built = await build(token, () => now)
+    const bear = (value: string) =>
+      built.inject({ url: '/status', headers: { accept: '*/*', authorization: `Bearer ${value}` } })
+    const session = openSessions(token, () => now).begin(false)
+    for (let n = 0; n < 5; n++) {
+      expect((await bear(`guess ${n}`)).statusCode).toBe(401)
+      const asked = { method: 'POST', url: '/sign-in', headers: form, payload: `token=${n}` } as const
+      expect((await built.inject(asked)).statusCode).toBe(401)
+    }
+    const tooMany = await bear(token)
+    expect([tooMany.statusCode, tooMany.headers['retry-after']]).toEqual([429, '60'])
+    expect(tooMany.json()).toEqual({ error: 'Too many tries. Try again in a minute.' })
+    const signedIn = { cookie: session.split(';')[0] ?? '' }
+    expect((await built.inject({ url: '/status', headers: signedIn })).statusCode).toBe(200)
+    now += 60_001
+    expect((await bear(token)).statusCode).toBe(200)
+  })
+
   it('gathers once for all who watch, and closes while they do', async () => {
     const built = await build()
     await built.listen({ host: '127.0.0.1', port: 0 })
