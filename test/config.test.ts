@@ -114,6 +114,19 @@ describe('readConfig', () => {
     expect(readConfig({ ADMIN_TOKEN: 'x' }).adminToken).toBe('x')
   })
 
+  it.each<[Record<string, string>, boolean]>([
+    [{ ADMIN_PORT: '8080' }, true],
+    [{ ADMIN_PORT: '9000', PORT: '9000', HOST: '::' }, true],
+    [{ ADMIN_PORT: '8080', HOST: '127.0.0.1' }, true],
+    [{ ADMIN_PORT: '8080', HOST: 'localhost' }, true],
+    [{ ADMIN_PORT: '8080', HOST: '192.0.2.1' }, false],
+    [{ ADMIN_PORT: '0', PORT: '0' }, false],
+  ])('tells of two listeners on one port: %j %s', (env, refused) => {
+    const fault = /ADMIN_PORT is \d+, as PORT is/
+    if (refused) expect(faultOf(env)).toMatch(fault)
+    else expect(readConfig(env)).toBeDefined()
+  })
+
   it('is documented in the README, setting by setting', () => {
     const rows = settings.map(({ name, about, default: fallback }) => `| \`${name}\` | ${about} | ${fallback} |`)
     const expected = ['| variable | what it does | default |', '|---|---|---|', ...rows].join('\n')
