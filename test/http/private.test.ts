@@ -113,6 +113,13 @@ describe('/schema', () => {
     expect(json.json()).toEqual(await readCatalog(database.db))
   })
 
+  it('answers 503 with a sentence while Postgres is away', async () => {
+    const gone = openDatabase('postgres://nobody:hunter2@127.0.0.1:1/none', { name: 'http test' })
+    const answer = await (await build(watched({ database: gone }))).inject('/schema')
+    expect([answer.statusCode, answer.json()]).toEqual([503, { error: 'A store is out of reach now. Try again soon.' }])
+    await gone.close(100)
+  })
+
   it('asks for the token when there is one', async () => {
     expect((await (await build(watched(), 'hunter2-admin')).inject('/schema')).statusCode).toBe(401)
   })
