@@ -173,6 +173,29 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
     await database.db.delete(organizations).where(eq(organizations.id, id))
   })
 
+  it('tells in its headline what holds now, not what the last check found', async () => {
+    const built = await build()
+    const found = (name: string, subject = '') => ({ name, subject, result: 'failed' as const, checked_at: new Date() })
+    const names = ['deliveries_failed', 'delivery_lag', 'postgres_unreachable', 'queue_unreachable', 'redis_eviction']
+    const stale = [...names.map((name) => found(name)), found('watermark_lag', 'acme')]
+    const told = (one: (typeof stale)[number]) => ({ ...one, detail: `Stale ${one.name}.`, since: new Date() })
+    await database.db.insert(findings).values(stale.map(told))
+    const headline = async () => /<h1>(.*?)<\/h1>.*?<\/div><\/div>/s.exec((await built.inject('/')).body)?.[0] ?? ''
+    expect(await headline()).toContain('Healthy: everything up to')
+    const at = new Date(Date.now() - HOUR)
+    await database.db.insert(deliveries).values([
+      { ...failed('a'), received_at: at },
+      { key: 'b', event: 'ping', received_at: at, observed_at: at, status: 'pending' },
+    ])
+    const wrong = async () => (await headline()).includes('Something is wrong')
+    await until(wrong, 'the page has looked again')
+    expect(await headline()).toContain('1 webhook delivery could not be applied.')
+    expect(await headline()).toContain('waiting for 1h to be applied')
+    expect(await headline()).not.toContain('Stale')
+    await database.db.insert(findings).values(told(found('webhook_disabled', 'acme')))
+    await until(async () => (await headline()).includes('Stale webhook_disabled'), 'what only the check knows is told')
+  })
+
   it('tells nothing that a link to it brings along', async () => {
     const { body } = await (await build()).inject(`/?done=replay&applied=2&failed=${encodeURIComponent(nasty)}&x=phish`)
     expect(body).toContain('Replayed: 2 applied, 0 ignored, 0 failed again.')
