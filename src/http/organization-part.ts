@@ -56,7 +56,7 @@ export function cyclesPiece({ recent_cycles, lists }: OrganizationCoverage, now:
     const took = cycle.finished_at ? roughly(cycle.finished_at.getTime() - cycle.started_at.getTime()) : ''
     const missing = cycle.builds_missing + cycle.jobs_missing
     const healed = cycle.builds_healed + cycle.jobs_healed
-    return html`<tr><td class="nowrap">${ago(cycle.started_at, now)}</td><td>${kindOf(cycle, now)}${cycle.error && html`<br><span class="bad break">${cycle.error}</span>`}</td><td class="n wide">${took}</td><td class="n">${count(cycle.builds_read)}</td><td class="n">${figure(missing)}</td><td class="n">${figure(healed)}</td></tr>`
+    return html`<tr><td class="nowrap">${ago(cycle.started_at, now)}</td><td>${kindOf(cycle, now)}</td><td class="n wide">${took}</td><td class="n">${count(cycle.builds_read)}</td><td class="n">${figure(missing)}</td><td class="n">${figure(healed)}</td></tr>${cycle.error && html`<tr class="under"><td colspan="6"><span class="bad break clamp">${cycle.error}</span></td></tr>`}`
   })
   return html`<h3>Last cycles and audits: what they found and healed</h3>
 ${
