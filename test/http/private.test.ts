@@ -209,7 +209,7 @@ describe('/metrics', () => {
     expect(answer.body).toContain('buildkite_mirror_deliveries_failed 1')
     expect(answer.body).toContain('buildkite_mirror_store_up{store="database"} 1')
     expect(answer.body).toContain('buildkite_mirror_queue_jobs{queue="deliveries",state="waiting"} 0')
-    expect(answer.body).toMatch(/buildkite_mirror_watermark_age_seconds\{organization="acme"\} 6\d/)
+    expect(answer.body).toMatch(/buildkite_mirror_watermark_age_seconds\{organization="acme"\} \d{2,}/)
     expect(answer.body).toContain('process_resident_memory_bytes')
   })
 })
