@@ -215,7 +215,8 @@ export const settings: readonly (Setting & { name: keyof z.input<typeof environm
   { name: 'ADMIN_PORT', about: 'Port of the private listener', default: '8081' },
   {
     name: 'ADMIN_TOKEN',
-    about: 'Asked for by the private listener when set; required when ADMIN_HOST is not loopback',
+    about:
+      'Asked for by the private listener when set; required when ADMIN_HOST is not loopback, with 16 characters or more',
     default: 'none',
   },
   { name: 'HTTPS_PROXY', about: 'Proxy through which Buildkite is called', default: 'none' },
@@ -252,6 +253,20 @@ export const settings: readonly (Setting & { name: keyof z.input<typeof environm
 
 // A name such as 127.0.0.1.example.com may resolve to anything.
 const isLoopback = (host: string) => host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'))
+
+type Addresses = Pick<z.output<typeof environment>, 'HOST' | 'PORT' | 'ADMIN_HOST' | 'ADMIN_PORT'>
+
+/** Whether the public listener would take the private one's address; port 0 is any that is free. */
+function isTaken({ HOST, PORT, ADMIN_HOST, ADMIN_PORT }: Addresses): boolean {
+  if (PORT !== ADMIN_PORT || PORT === 0) return false
+  const isEvery = (host: string) => host === '0.0.0.0' || host === '::'
+  const isNamed = (host: string) => host === 'localhost'
+  if (isEvery(HOST) || isEvery(ADMIN_HOST) || HOST === ADMIN_HOST) return true
+  return isLoopback(HOST) && isLoopback(ADMIN_HOST) && (isNamed(HOST) || isNamed(ADMIN_HOST))
+}
+
+/** Of an ADMIN_TOKEN that can be tried from other machines. */
+const SHORTEST_TOKEN = 16
 
 /** The settings of one run, checked and frozen. Durations are in milliseconds. */
 export interface Config {
@@ -308,6 +323,16 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     faults.push(
       `ADMIN_TOKEN is not set, but ADMIN_HOST is ${shown(adminHost)}, which opens the private listener beyond this machine. ` +
         'Set ADMIN_TOKEN to a long random value, or leave ADMIN_HOST at 127.0.0.1.',
+    )
+  } else if (!isLoopback(adminHost) && (given.ADMIN_TOKEN?.length ?? 0) < SHORTEST_TOKEN) {
+    faults.push(
+      `ADMIN_TOKEN has fewer than ${SHORTEST_TOKEN} characters, but ADMIN_HOST is ${shown(adminHost)}, which opens the private ` +
+        'listener beyond this machine. Make a longer one, such as by openssl rand -hex 24.',
+    )
+  }
+  if (result.success && isTaken(result.data)) {
+    faults.push(
+      `ADMIN_PORT is ${result.data.ADMIN_PORT}, as PORT is: the two listeners need a port each. Set one of them to another.`,
     )
   }
   if (!result.success || faults.length > 0) throw new ConfigError(faults.join('\n'))

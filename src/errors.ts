@@ -55,11 +55,17 @@ export class StoreError extends Error {
   readonly kind: StoreErrorKind
   /** SQLSTATE (`23505`) or system code (`ECONNREFUSED`), where there was one. */
   readonly code: string | undefined
+  readonly store: 'postgres' | 'redis'
 
-  constructor(kind: StoreErrorKind, message: string, options: { code?: string | undefined; cause?: unknown } = {}) {
+  constructor(
+    kind: StoreErrorKind,
+    message: string,
+    options: { code?: string | undefined; store?: 'postgres' | 'redis'; cause?: unknown } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.kind = kind
     this.code = options.code
+    this.store = options.store ?? 'postgres'
   }
 }
 

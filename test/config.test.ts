@@ -107,7 +107,24 @@ describe('readConfig', () => {
 
   it('refuses a private listener beyond this machine without a token', () => {
     expect(faultOf({ ADMIN_HOST: '0.0.0.0' })).toContain('ADMIN_TOKEN is not set')
-    expect(readConfig({ ADMIN_HOST: '0.0.0.0', ADMIN_TOKEN: 'x' }).adminHost).toBe('0.0.0.0')
+    const fault = faultOf({ ADMIN_HOST: '0.0.0.0', ADMIN_TOKEN: 'fifteen letters' })
+    expect(fault).toContain('ADMIN_TOKEN has fewer than 16 characters')
+    expect(fault).not.toContain('fifteen')
+    expect(readConfig({ ADMIN_HOST: '0.0.0.0', ADMIN_TOKEN: 'sixteen letters.' }).adminHost).toBe('0.0.0.0')
+    expect(readConfig({ ADMIN_TOKEN: 'x' }).adminToken).toBe('x')
+  })
+
+  it.each<[Record<string, string>, boolean]>([
+    [{ ADMIN_PORT: '8080' }, true],
+    [{ ADMIN_PORT: '9000', PORT: '9000', HOST: '::' }, true],
+    [{ ADMIN_PORT: '8080', HOST: '127.0.0.1' }, true],
+    [{ ADMIN_PORT: '8080', HOST: 'localhost' }, true],
+    [{ ADMIN_PORT: '8080', HOST: '192.0.2.1' }, false],
+    [{ ADMIN_PORT: '0', PORT: '0' }, false],
+  ])('tells of two listeners on one port: %j %s', (env, refused) => {
+    const fault = /ADMIN_PORT is \d+, as PORT is/
+    if (refused) expect(faultOf(env)).toMatch(fault)
+    else expect(readConfig(env)).toBeDefined()
   })
 
   it('is documented in the README, setting by setting', () => {

@@ -72,7 +72,7 @@ describe('docs/kubernetes', () => {
         REDIS_URL: 'redis://r:6379',
         BUILDKITE_API_TOKEN: 't',
         WEBHOOK_SECRET: 's',
-        ADMIN_TOKEN: 'a',
+        ADMIN_TOKEN: 'a'.repeat(16),
       }
       const env = Object.fromEntries(only.env.map((one) => [one.name, one.value ?? sample[one.name]]))
       const config = readConfig({ ...common, ...env })

@@ -13,6 +13,7 @@ import { type ReplayReport, replay, type Selection } from '../webhooks/replay.ts
 import { html } from './html.ts'
 import { page } from './page.ts'
 import { sendPage, wantsJson } from './send.ts'
+import { dayOf, spanBounds } from './span-bounds.ts'
 import type { Notice } from './status-page.ts'
 import { count, some } from './words.ts'
 
@@ -166,7 +167,7 @@ async function resumeOne({ db, queues }: ActionParts, body: unknown): Promise<Ou
 const whenText = z.union([z.iso.date(), z.iso.datetime({ offset: true })])
 const auditBody = z.object({ organization: z.uuid(), from: whenText, to: whenText })
 
-async function auditSpan({ db, queues }: ActionParts, body: unknown): Promise<Outcome> {
+async function auditSpan({ db, queues, clock }: ActionParts, body: unknown): Promise<Outcome> {
   const words =
     'Name an organization by its id, and from and to as days (2026-01-31) or moments (2026-01-31T12:00:00Z).'
   const asked = read(auditBody, body, words)
@@ -174,6 +175,13 @@ async function auditSpan({ db, queues }: ActionParts, body: unknown): Promise<Ou
   // A day is meant whole.
   const to = new Date(new Date(asked.to).getTime() + (asked.to.length === 10 ? DAY : 0))
   if (from >= to) throw new Refusal(400, 'The span ends before it begins.')
+  const { first, last } = spanBounds(clock())
+  if (from < first || to.getTime() > last.getTime() + DAY) {
+    throw new Refusal(
+      400,
+      `The span must lie between ${dayOf(first)} and ${dayOf(last)}. Look at the years of from and to.`,
+    )
+  }
   const organization = await knownOrganization(db, asked.organization)
   const span = { from: from.toISOString(), to: to.toISOString() }
   await queues.ask({ task: 'verify', organization, ...span })

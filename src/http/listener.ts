@@ -7,6 +7,7 @@ import {
   fastify,
   LogController,
 } from 'fastify'
+import { StoreError } from '../errors.ts'
 import { type IpRange, withinRanges } from '../ip-range.ts'
 import type { Log } from '../log.ts'
 import { SECOND } from '../time.ts'
@@ -36,6 +37,10 @@ export function buildListener(log: Log, trustProxy: readonly IpRange[] = []): Fa
   app.setErrorHandler((error: FastifyError, _request, reply) => {
     const status = error.statusCode ?? reply.statusCode
     if (status >= 400 && status < 500) return reply.code(status).send({ error: error.message })
+    if (error instanceof StoreError && error.kind === 'transient') {
+      log.warn({ code: error.code }, `A request could not be answered: ${error.message}`)
+      return reply.code(503).header('retry-after', 10).send({ error: 'A store is out of reach now. Try again soon.' })
+    }
     log.error({ err: error }, 'A request failed.')
     return reply.code(status === 503 ? 503 : 500).send({ error: 'Something failed here. The log says what.' })
   })

@@ -2,6 +2,7 @@ import type { OrganizationCoverage } from '../reconcile/status.ts'
 import { DAY, SECOND } from '../time.ts'
 import { drawShare, drawStrip, legend } from './drawing.ts'
 import { html, type Markup } from './html.ts'
+import { dayOf, spanBounds } from './span-bounds.ts'
 import { ago, count, day, days, percent, roughly, some } from './words.ts'
 
 /** What changes of an organization: its strip of time, its backfill, its figures. */
@@ -55,7 +56,7 @@ export function cyclesPiece({ recent_cycles, lists }: OrganizationCoverage, now:
     const took = cycle.finished_at ? roughly(cycle.finished_at.getTime() - cycle.started_at.getTime()) : ''
     const missing = cycle.builds_missing + cycle.jobs_missing
     const healed = cycle.builds_healed + cycle.jobs_healed
-    return html`<tr><td class="nowrap">${ago(cycle.started_at, now)}</td><td>${kindOf(cycle, now)}${cycle.error && html`<br><span class="bad break">${cycle.error}</span>`}</td><td class="n wide">${took}</td><td class="n">${count(cycle.builds_read)}</td><td class="n">${figure(missing)}</td><td class="n">${figure(healed)}</td></tr>`
+    return html`<tr><td class="nowrap">${ago(cycle.started_at, now)}</td><td>${kindOf(cycle, now)}</td><td class="n wide">${took}</td><td class="n">${count(cycle.builds_read)}</td><td class="n">${figure(missing)}</td><td class="n">${figure(healed)}</td></tr>${cycle.error && html`<tr class="under"><td colspan="6"><span class="bad break clamp">${cycle.error}</span></td></tr>`}`
   })
   return html`<h3>Last cycles and audits: what they found and healed</h3>
 ${
@@ -86,9 +87,10 @@ function chip({ name, status, rows, error }: OrganizationCoverage['lists'][numbe
 /** What an operator can have done for an organization; it stays as it is, so that what is being typed is not lost. */
 export function organizationForms(one: OrganizationCoverage, now: Date): Markup {
   const name = nameOf(one)
+  const { first, last } = spanBounds(now.getTime())
   const field = (which: string, label: string, at: Date) => {
     const id = `${which}-${one.id}`
-    return html`<div><label for="${id}">${label}</label><input type="date" id="${id}" name="${which}" value="${at.toISOString().slice(0, 10)}" required></div>`
+    return html`<div><label for="${id}">${label}</label><input type="date" id="${id}" name="${which}" value="${dayOf(at)}" min="${dayOf(first)}" max="${dayOf(last)}" required></div>`
   }
   return html`<div class="actions">
 <form method="post" action="/actions/cycle"><input type="hidden" name="organization" value="${one.id}"><button>Run a cycle now<span class="unseen"> of ${name}</span></button></form>

@@ -15,6 +15,7 @@ import { openSessions } from './session.ts'
 import { signInRoutes } from './sign-in.ts'
 import type { Status } from './status.ts'
 import { statusPage } from './status-page.ts'
+import { openTries } from './tries.ts'
 
 export interface PrivateDeps {
   readonly log: Log
@@ -38,7 +39,8 @@ export async function buildPrivateApp(deps: PrivateDeps): Promise<FastifyInstanc
   const app = buildListener(log)
   const sessions = adminToken === undefined ? undefined : openSessions(adminToken, actions.clock)
   const feed = openFeed(deps.status, log, actions.clock)
-  app.addHook('onRequest', guard({ adminToken, sessions }))
+  const entrance = { adminToken, sessions, tries: openTries(actions.clock) }
+  app.addHook('onRequest', guard(entrance))
   app.addHook('onSend', async (_request, reply) => {
     reply.header('x-content-type-options', 'nosniff')
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
@@ -74,6 +76,6 @@ export async function buildPrivateApp(deps: PrivateDeps): Promise<FastifyInstanc
   })
   actionRoutes(app, actions, feed.forget)
   queueBoardRoutes(app, deps.board)
-  await app.register(async (own) => signInRoutes(own, { adminToken, sessions }))
+  signInRoutes(app, entrance)
   return app
 }

@@ -1,36 +1,28 @@
-import rateLimit from '@fastify/rate-limit'
-import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
-import { MINUTE } from '../time.ts'
 import { type GuardParts, isSameText } from './guard.ts'
 import { html, type Markup } from './html.ts'
 import { page } from './page.ts'
-import { sendPage, wantsJson } from './send.ts'
+import { sendPage, wantsHtml, wantsJson } from './send.ts'
 import { endedSession } from './session.ts'
-
-/** So often a minute an address may try. */
-const TRIES_PER_MINUTE = 10
 
 const form = z.object({ token: z.string().max(10_000) })
 
 /** Adds `/sign-in` and `/sign-out`: a person shows the ADMIN_TOKEN once and has a session from then on. */
-export async function signInRoutes(app: FastifyInstance, { adminToken, sessions }: GuardParts): Promise<void> {
-  await app.register(rateLimit, { global: false })
-  app.setErrorHandler((error: FastifyError, request, reply) => {
-    if (error.statusCode !== 429) throw error
-    reply.code(429)
-    if (wantsJson(request)) return reply.send({ error: 'Too many tries. Try again in a minute.' })
-    return sendPage(reply, signInPage('Too many tries. Try again in a minute.'))
-  })
+export function signInRoutes(app: FastifyInstance, { adminToken, sessions, tries }: GuardParts): void {
   app.get('/sign-in', async (request, reply) => {
     if (!sessions || sessions.endOf(request.headers.cookie) !== undefined) return reply.redirect('/', 303)
     return sendPage(reply, signInPage())
   })
-  const limit = app.rateLimit({ max: TRIES_PER_MINUTE, timeWindow: MINUTE })
-  app.post('/sign-in', { preHandler: limit }, async (request, reply) => {
+  app.post('/sign-in', async (request, reply) => {
     if (adminToken === undefined || !sessions) return reply.redirect('/', 303)
+    const wait = tries.waitOf(request.ip)
+    if (wait > 0) return tooManyTries(request, reply, wait)
     const given = form.safeParse(request.body).data?.token.trim()
-    if (given === undefined || !isSameText(given, adminToken)) return refuse(reply, wantsJson(request))
+    if (given === undefined || !isSameText(given, adminToken)) {
+      tries.wrong(request.ip)
+      return refuse(reply, wantsJson(request))
+    }
     reply.header('set-cookie', sessions.begin(cameByTls(request.headers.origin)))
     return wantsJson(request) ? reply.send({ signed_in: true }) : reply.redirect('/', 303)
   })
@@ -38,6 +30,13 @@ export async function signInRoutes(app: FastifyInstance, { adminToken, sessions 
     reply.header('set-cookie', endedSession(cameByTls(request.headers.origin)))
     return wantsJson(request) ? reply.send({ signed_in: false }) : reply.redirect('/sign-in', 303)
   })
+}
+
+/** Answers whoever was wrong too often of late; `wait` in seconds. */
+export function tooManyTries(request: FastifyRequest, reply: FastifyReply, wait: number): FastifyReply {
+  const fault = 'Too many tries. Try again in a minute.'
+  reply.code(429).header('retry-after', wait)
+  return wantsHtml(request) ? sendPage(reply, signInPage(fault)) : reply.send({ error: fault })
 }
 
 function refuse(reply: FastifyReply, json: boolean): FastifyReply {

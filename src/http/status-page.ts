@@ -140,7 +140,7 @@ function failedPiece({ failed_deliveries, deliveries, read_at }: Status): Markup
   const rows = failed_deliveries.map(
     (
       one,
-    ) => html`<tr><td class="nowrap">${ago(one.received_at, read_at)}</td><td>${one.event}</td><td class="break">${one.error}</td>
+    ) => html`<tr><td class="nowrap when">${ago(one.received_at, read_at)}</td><td class="what">${one.event}</td><td class="break"><span class="clamp">${one.error}</span></td>
 <td class="end">${
       one.replayable
         ? html`<form method="post" action="/actions/replay"><input type="hidden" name="id" value="${one.id}"><button data-key="replay-${one.id}">Replay<span class="unseen"> delivery ${one.id}</span></button></form>`
@@ -150,7 +150,7 @@ function failedPiece({ failed_deliveries, deliveries, read_at }: Status): Markup
   const all = deliveries?.failed ?? failed_deliveries.length
   return html`<div class="card"><div class="head"><h2>Failed deliveries</h2>
 <form method="post" action="/actions/replay"><input type="hidden" name="failed" value="all"><button class="main" data-key="replay-all">Replay all ${count(all)}</button></form></div>
-<div class="scroll" tabindex="0" role="region" aria-label="Failed deliveries"><table><thead><tr><th scope="col">Received</th><th scope="col">Event</th><th scope="col">Error</th><th scope="col"><span class="unseen">Action</span></th></tr></thead><tbody>${rows}</tbody></table></div>
+<div class="scroll" tabindex="0" role="region" aria-label="Failed deliveries"><table class="stack"><thead><tr><th scope="col">Received</th><th scope="col">Event</th><th scope="col">Error</th><th scope="col"><span class="unseen">Action</span></th></tr></thead><tbody>${rows}</tbody></table></div>
 ${all > rows.length && html`<p class="quiet small">The newest ${rows.length} of ${count(all)}; sync.deliveries has them all.</p>`}</div>`
 }
 

@@ -75,7 +75,9 @@ export async function readStatus(watched: Watched, facts: Facts): Promise<Status
     ask('The database', () => recentDrift(db)),
     ask('The database', () => checkFindings(db)),
   ])
-  const answers = [depth, asked, inbox, coverage, flow, failed, budgets, drift, findings]
+  // A queue that is away was told of already, and the deadlines here are not why.
+  const queueAnswers = facts.queue.ok ? [depth, asked] : []
+  const answers = [...queueAnswers, inbox, coverage, flow, failed, budgets, drift, findings]
   const { status, reasons } = readiness(facts)
   return {
     version: programVersion(),

@@ -63,7 +63,7 @@ input { font: inherit; color: var(--ink); background: var(--card); border: 1px s
 table { border-collapse: collapse; width: 100%; font-size: .88rem }
 th { text-align: left; font-weight: 500; color: var(--soft); font-size: .8rem; padding: .3rem .9rem .3rem 0; white-space: nowrap }
 td { border-top: 1px solid var(--line); padding: .38rem .9rem .38rem 0; vertical-align: top } th:last-child, td:last-child { padding-right: 0 }
-.n { text-align: right } td.nowrap, td.n { white-space: nowrap } .break { overflow-wrap: anywhere; min-width: 11rem } td.end { text-align: right } td .quiet { color: var(--soft) }
+.n { text-align: right } td.nowrap, td.n { white-space: nowrap } .break { overflow-wrap: anywhere; min-width: 11rem } td.end { text-align: right } .under td { border: 0; padding-top: 0 }  td .quiet { color: var(--soft) }
 .mark { font-weight: 600 } .mark.good, .good { color: var(--good) } .mark.warn { color: var(--warn) } .mark.bad, td .bad { color: var(--bad) }
 .plain { list-style: none; margin: .6rem 0 0; padding: 0; display: grid; gap: .65rem }
 .plain li { border-top: 1px solid var(--line); padding-top: .6rem } .plain li:first-child { border: 0; padding-top: 0 }
@@ -78,5 +78,10 @@ td { border-top: 1px solid var(--line); padding: .38rem .9rem .38rem 0; vertical
 footer { color: var(--soft); font-size: .85rem; padding: .6rem 0 0 } footer p { margin: .1rem 0 }
 .narrow { max-width: 27rem; padding-top: 14vh } .sign-in { display: grid; gap: .5rem; margin: 1.4rem 0 1rem } .sign-in input { padding: .55rem .7rem } .sign-in button { justify-self: start; color: var(--on); background: var(--good); border-color: transparent; padding: .5rem 1.1rem; margin-top: .4rem }
 code { font-size: .92em } .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap } button { position: relative }
-@media (max-width: 40rem) { main, .top { padding-left: .9rem; padding-right: .9rem } .wide { display: none } .card { padding: 1rem } .scroll { margin: .5rem -1rem 0; padding: 0 1rem } .figures { grid-template-columns: 1fr 1fr } .figure.drawn { grid-column: 1 / -1; order: -1 } .actions { gap: .4rem } button, details > summary { padding: .36rem .62rem; font-size: .86rem } .figure { padding: .8rem 1rem } .figure b { font-size: 1.35rem } .hero { padding: .9rem 0 1.2rem } .small { font-size: .82rem } dl { grid-template-columns: 1fr 1fr } }
+@media (max-width: 40rem) { main, .top { padding-left: .9rem; padding-right: .9rem } .wide { display: none } .card { padding: 1rem } .scroll { margin: .5rem -1rem 0; padding: 0 1rem } .figures { grid-template-columns: 1fr 1fr } .figure.drawn { grid-column: 1 / -1; order: -1 } .actions { gap: .4rem } button, details > summary { padding: .36rem .62rem; font-size: .86rem } .figure { padding: .8rem 1rem } .figure b { font-size: 1.35rem } .hero { padding: .9rem 0 1.2rem } .small { font-size: .82rem } dl { grid-template-columns: 1fr 1fr }
+  table { font-size: .84rem } th { white-space: normal; vertical-align: bottom } th, td { padding-right: .55rem } .break { min-width: 0 }
+  .clamp { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; overflow: hidden }
+  .stack, .stack tbody { display: block } .stack thead { position: absolute; clip-path: inset(50%); width: 1px; height: 1px; overflow: hidden }
+  .stack tr { display: grid; grid-template-columns: 1fr auto; gap: .15rem .8rem; border-top: 1px solid var(--line); padding: .6rem 0 .7rem } .stack tr:first-child { border: 0 }
+  .stack td { border: 0; padding: 0 } .stack .what { order: -2; font-weight: 550; overflow-wrap: anywhere } .stack .when { order: -1; color: var(--soft) } .stack .break { grid-column: 1 / -1 } .stack .end { text-align: left; margin-top: .3rem } }
 `

@@ -1,4 +1,5 @@
-import { MINUTE } from '../time.ts'
+import { MINUTE, SECOND } from '../time.ts'
+import type { CheckFinding } from './noteworthy.ts'
 import type { Status } from './status.ts'
 import { percent, roughly, some } from './words.ts'
 
@@ -20,6 +21,8 @@ export interface Verdict {
 
 /** A watermark older than this says that cycles fail or do not run. */
 const LATE = 10 * MINUTE
+/** A delivery that waited for so long was passed by. */
+const WAITING = 5 * MINUTE
 
 /** Whether all is well (pure). */
 export function verdictOf(status: Status): Verdict {
@@ -44,7 +47,8 @@ export function verdictOf(status: Status): Verdict {
 }
 
 function reasonsOf(status: Status): Reason[] {
-  const problems = status.problems.map(
+  // Several tasks may meet the same.
+  const problems = [...new Map(status.problems.map((one) => [one.message, one])).values()].map(
     ({ code, message, remedy }): Reason => ({ tone: code === 'expires_soon' ? 'warn' : 'bad', text: message, remedy }),
   )
   const told = new Set(status.problems.map(({ message }) => message))
@@ -53,6 +57,7 @@ function reasonsOf(status: Status): Reason[] {
     ...problems,
     ...others.map((text): Reason => ({ tone: status.status === 'ok' ? 'warn' : 'bad', text })),
     ...lateOnes(status),
+    ...waitingOnes(status),
     ...failedOnes(status),
     ...differing(status),
     ...found(status, told),
@@ -69,6 +74,14 @@ function lateOnes({ organizations, reconciler, read_at }: Status): Reason[] {
   })
 }
 
+function waitingOnes({ deliveries, reasons }: Status): Reason[] {
+  const waited = (deliveries?.oldest_pending_seconds ?? 0) * SECOND
+  // The readiness of a worker tells of it too.
+  if (waited < WAITING || reasons.some((reason) => reason.startsWith('The oldest delivery'))) return []
+  const text = `A webhook that was received has been waiting for ${roughly(waited)} to be applied.`
+  return [{ tone: 'bad', text, remedy: 'See that a process with the role worker runs, and what its log says.' }]
+}
+
 function failedOnes({ deliveries }: Status): Reason[] {
   if (!deliveries || deliveries.failed === 0) return []
   const all = deliveries.failed > 1
@@ -83,14 +96,41 @@ function differing({ organizations }: Status): Reason[] {
   return [{ tone: 'warn', text, remedy: 'Read the span again, or run buildkite-mirror verify --heal.' }]
 }
 
-function found({ findings }: Status, told: ReadonlySet<string>): Reason[] {
-  return (findings ?? [])
-    .filter(({ result, detail }) => result !== 'ok' && !told.has(detail))
+/** What the hourly check found, save what is known as of now: that was told above, or has passed. */
+function found(status: Status, told: ReadonlySet<string>): Reason[] {
+  return (status.findings ?? [])
+    .filter((finding) => finding.result !== 'ok' && !told.has(finding.detail) && !isKnownNow(finding, status))
     .map(({ result, detail, remedy, subject }) => ({
       tone: result === 'failed' ? 'bad' : 'warn',
       text: subject && !detail.includes(subject) ? `${subject}: ${detail}` : detail,
       remedy: remedy ?? undefined,
     }))
+}
+
+/** Whether the status itself tells how what a finding is about stands now. */
+function isKnownNow(
+  { name, subject }: CheckFinding,
+  { deliveries, organizations, queue, reconciler, read_at }: Status,
+) {
+  switch (name) {
+    case 'postgres_unreachable':
+    case 'migrations_pending':
+    case 'queue_unreachable':
+      return true
+    case 'redis_eviction':
+    case 'redis_persistence':
+      return queue.ok
+    case 'deliveries_failed':
+    case 'delivery_lag':
+      return deliveries !== null
+    case 'watermark_lag': {
+      // A process that reconciles nothing says nothing of watermarks itself, but knows them.
+      const mark = organizations?.find(({ slug }) => slug === subject)?.watermark
+      return organizations !== null && (reconciler.on || !mark || read_at.getTime() - mark.getTime() < LATE)
+    }
+    default:
+      return false
+  }
 }
 
 function beneathOf(status: Status): string {

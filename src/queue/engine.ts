@@ -48,6 +48,8 @@ export interface Engine {
   ): BareWorker
   /** Asks the store itself; rejects when it does not answer. Returns what is set up dangerously. */
   check(queue: BareQueue | undefined): Promise<QueueWarning[]>
+  /** In one sentence why the store is out of reach, as far as is known now or `error` tells; undefined when it is not. */
+  outOfReach(error?: unknown): string | undefined
   /** Drops connections that queues and workers share. Never waits. */
   close(): void
 }

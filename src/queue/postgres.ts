@@ -63,6 +63,8 @@ export function postgresEngine(url: string): Engine {
       await queue.getJobCounts('active')
       return []
     },
+    // Its own words say which; see asStoreError.
+    outOfReach: () => undefined,
     close: () => {},
   }
 }

@@ -160,8 +160,23 @@ export async function openQueues(config: QueueConfig, log: Log): Promise<Queues>
       onError: complain,
     })
 
+  /** Runs `command` on the queue, waiting `ms` in all for the queue to be open and to answer; not at all where it is known to be away. */
+  const confirmed = <T>(
+    opening: Opening<BareQueue>,
+    ms: number,
+    doing: string,
+    command: (queue: BareQueue) => Promise<T>,
+  ): Promise<T> => {
+    const run = async () => command(opening.current ?? (await opening.within(ms)))
+    const away = opening.current ? undefined : engine.outOfReach()
+    if (away) return Promise.reject(new StoreError('transient', away, { store: engine.backend }))
+    return asTransient(engine, doing, () => withDeadline(run(), ms, 'The queue'))
+  }
+
   const inspect = () =>
-    asTransient('answering', () => withDeadline(engine.check(queues.deliveries.current), answerWithin, 'The queue'))
+    asTransient(engine, 'answering', () =>
+      withDeadline(engine.check(queues.deliveries.current), answerWithin, 'The queue'),
+    )
 
   return {
     backend: engine.backend,
@@ -252,23 +267,14 @@ async function countJobs(queue: BareQueue): Promise<QueueDepth> {
   }
 }
 
-/** Runs `command` on the queue, waiting `ms` in all for the queue to be open and to answer. */
-function confirmed<T>(
-  opening: Opening<BareQueue>,
-  ms: number,
-  doing: string,
-  command: (queue: BareQueue) => Promise<T>,
-): Promise<T> {
-  const run = async () => command(opening.current ?? (await opening.within(ms)))
-  return asTransient(doing, () => withDeadline(run(), ms, 'The queue'))
-}
-
-async function asTransient<T>(doing: string, work: () => Promise<T>): Promise<T> {
+async function asTransient<T>(engine: Engine, doing: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
     const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
-    throw new StoreError('transient', `The queue failed while ${doing}: ${messageOf(error)}`, { code, cause: error })
+    // Out of reach is out of reach, whatever was to be done: one sentence, that a page can show once.
+    const message = engine.outOfReach(error) ?? `The queue failed while ${doing}: ${messageOf(error)}`
+    throw new StoreError('transient', message, { code, store: engine.backend, cause: error })
   }
 }
 

@@ -1,5 +1,7 @@
 import { Queue, Worker } from 'bullmq'
 import { Redis, type RedisOptions } from 'ioredis'
+import { messageOf } from '../errors.ts'
+import { DeadlineError } from '../time.ts'
 import { type Engine, type QueueWarning, workerOptions } from './engine.ts'
 
 /** BullMQ on Redis. The hash tag in `prefix` keeps all keys in one slot of a cluster; changing it later would strand jobs. */
@@ -16,8 +18,17 @@ export function redisEngine(url: string, prefix: string, onError: (error: Error)
   }
   // A producer must fail fast: a webhook waits for it.
   let producer: Redis | undefined
+  // Why the producer's last try to connect failed; undefined while it is connected.
+  let fault: string | undefined
   const producing = () => {
-    producer ??= connect({ enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: 1_500 })
+    if (producer) return producer
+    producer = connect({ enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: 1_500 })
+    producer.on('error', (error) => {
+      fault = networkCode(error) ?? fault
+    })
+    producer.on('ready', () => {
+      fault = undefined
+    })
     return producer
   }
   // A worker must wait: with commandTimeout it would never work again after the first timeout. A dead socket is still found.
@@ -47,11 +58,28 @@ export function redisEngine(url: string, prefix: string, onError: (error: Error)
       return worker
     },
     check: () => checkRedis(producing()),
+    outOfReach(error) {
+      const code = networkCode(error) ?? fault
+      if (code) return `Redis cannot be reached (${code}).`
+      if (error === undefined) return undefined
+      if (disconnected.test(messageOf(error))) return 'Redis cannot be reached (the connection is lost).'
+      return timedOut.test(messageOf(error)) || error instanceof DeadlineError ? 'Redis does not answer.' : undefined
+    },
     close() {
       producer?.disconnect()
       worker?.disconnect()
     },
   }
+}
+
+/** What ioredis says of a connection that it does not have, by what it was about to do. */
+const disconnected = /Stream isn't writeable|Connection is closed|max retries per request/
+const timedOut = /Command timed out|Socket timeout/
+
+/** A system's code such as ECONNREFUSED; what Redis itself answers has none. */
+function networkCode(error: unknown): string | undefined {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  return typeof code === 'string' && /^E[A-Z_]+$/.test(code) ? code : undefined
 }
 
 async function checkRedis(client: Redis): Promise<QueueWarning[]> {

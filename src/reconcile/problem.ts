@@ -22,14 +22,19 @@ const remedies: Record<BuildkiteErrorCode, string> = {
     'Nothing to do: it is tried again. If it lasts, check buildkitestatus.com, BUILDKITE_API_URL and HTTPS_PROXY.',
 }
 
+const storeRemedies: Record<StoreError['store'], string> = {
+  postgres: 'Check that Postgres answers and has room; the work is tried again.',
+  redis:
+    'Check that Redis answers at REDIS_URL and has room; webhooks are kept in Postgres, and the work is tried again.',
+}
+
 /** An error as a problem of `subject`. */
 export function problemOf(subject: string, error: unknown): Problem {
   if (error instanceof BuildkiteError) {
     return { subject, code: error.code, message: error.fact, remedy: error.remedy ?? remedies[error.code] }
   }
   if (error instanceof StoreError) {
-    const remedy = 'Check that Postgres answers and has room; the work is tried again.'
-    return { subject, code: 'store', message: error.message, remedy }
+    return { subject, code: 'store', message: error.message, remedy: storeRemedies[error.store] }
   }
   const remedy = 'This is a fault of the service: please report it with the log around it.'
   return { subject, code: 'internal', message: messageOf(error), remedy }

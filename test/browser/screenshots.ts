@@ -1,5 +1,7 @@
 /** Makes docs/screenshots: the built service beside a simulated Buildkite with a believable history, looked at by Chromium. */
+import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import type { Browser } from 'playwright-core'
 import postgres from 'postgres'
 import { demoToken } from '../../src/demo/api.ts'
@@ -11,6 +13,7 @@ import { findPostgres } from '../support/services.ts'
 import { until } from '../support/until.ts'
 
 const folder = fileURLToPath(new URL('../../docs/screenshots/', import.meta.url))
+const cli = fileURLToPath(new URL('../../dist/cli.js', import.meta.url))
 const secret = 'screenshots'
 const fast = 'acme'
 const slow = 'globex'
@@ -35,6 +38,12 @@ api.beforeAnswer = ({ path, kind, query }) =>
   kind === 'builds' && path.includes(slow) && query.has('created_from') && query.has('created_to')
     ? { kind: 'delay', ms: 1_200 }
     : undefined
+// So that the hourly check finds a webhook in each organization.
+const registering = { BUILDKITE_API_URL: api.url, BUILDKITE_API_TOKEN: demoToken.token, WEBHOOK_SECRET: secret }
+for (const organization of [fast, slow]) {
+  const asked = ['register', '--url', 'https://mirror.example.com', '--organization', organization]
+  await promisify(execFile)(process.execPath, [cli, ...asked], { env: { ...process.env, ...registering } })
+}
 let service: ServiceProcess | undefined
 let browser: Browser | undefined
 try {

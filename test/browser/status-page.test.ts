@@ -188,6 +188,23 @@ describe.skipIf(!findChromium())('the status page in a browser', () => {
     expect(await page.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true)
   })
 
+  it('keeps figures, errors and buttons in sight on a narrow phone', async () => {
+    await insertFailed('long', `It could not be applied: ${'because of this and of that, '.repeat(40)}so it is.`)
+    await sql`insert into sync.cycles (organization_id, kind, started_at, finished_at, error)
+      select id, 'audit', now(), now(), ${'Buildkite could not be asked, '.repeat(30)} from buildkite.organizations limit 1`
+    const page = await visit({ viewport: { width: 375, height: 800 } })
+    await page.getByText('Live', { exact: true }).waitFor()
+    const button = await page.getByRole('button', { name: /^Replay delivery/ }).boundingBox()
+    expect((button?.x ?? 999) + (button?.width ?? 0)).toBeLessThan(375)
+    const sideways = `[...document.querySelectorAll('.scroll')].filter((one) => one.scrollWidth > one.clientWidth).length`
+    expect(await page.evaluate(sideways)).toBe(0)
+    for (const text of ['It could not be applied', 'Buildkite could not be asked']) {
+      const error = page.getByText(text).first()
+      expect((await error.boundingBox())?.height).toBeLessThan(80)
+    }
+    await sql`delete from sync.cycles where error is not null`
+  })
+
   it('runs nothing that a name or an error text brings along', async () => {
     const nasty = `<img src=x onerror="window.hacked=1"></script><script>window.hacked=1</script>`
     await insertFailed('nasty', nasty)

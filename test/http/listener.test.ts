@@ -1,6 +1,7 @@
 import net from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { afterEach, describe, expect, it } from 'vitest'
+import { StoreError } from '../../src/errors.ts'
 import { buildListener } from '../../src/http/listener.ts'
 import { createLog } from '../../src/log.ts'
 
@@ -37,6 +38,20 @@ describe('a listener', () => {
     expect([answer.statusCode, answer.json()]).toEqual([500, { error: 'Something failed here. The log says what.' }])
     expect(lines.join('')).toContain('A part broke.')
     expect(lines.join('')).not.toContain('canary')
+  })
+
+  it('says that a store is away, not which, and keeps its log short', async () => {
+    const built = build()
+    built.get('/away', async () => {
+      throw new StoreError('transient', 'Could not read: Postgres cannot be reached (ECONNREFUSED).')
+    })
+    const answer = await built.inject('/away')
+    expect(answer.statusCode).toBe(503)
+    expect(answer.headers['retry-after']).toBe('10')
+    expect(answer.json()).toEqual({ error: 'A store is out of reach now. Try again soon.' })
+    expect(lines).toHaveLength(1)
+    expect(lines[0]).toContain('Postgres cannot be reached')
+    expect(lines[0]).not.toContain('stack')
   })
 
   it('refuses bodies that nobody here wants', async () => {

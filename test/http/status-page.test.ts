@@ -173,6 +173,29 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
     await database.db.delete(organizations).where(eq(organizations.id, id))
   })
 
+  it('tells in its headline what holds now, not what the last check found', async () => {
+    const built = await build()
+    const found = (name: string, subject = '') => ({ name, subject, result: 'failed' as const, checked_at: new Date() })
+    const names = ['deliveries_failed', 'delivery_lag', 'postgres_unreachable', 'queue_unreachable', 'redis_eviction']
+    const stale = [...names.map((name) => found(name)), found('watermark_lag', 'acme')]
+    const told = (one: (typeof stale)[number]) => ({ ...one, detail: `Stale ${one.name}.`, since: new Date() })
+    await database.db.insert(findings).values(stale.map(told))
+    const headline = async () => /<h1>(.*?)<\/h1>.*?<\/div><\/div>/s.exec((await built.inject('/')).body)?.[0] ?? ''
+    expect(await headline()).toContain('Healthy: everything up to')
+    const at = new Date(Date.now() - HOUR)
+    await database.db.insert(deliveries).values([
+      { ...failed('a'), received_at: at },
+      { key: 'b', event: 'ping', received_at: at, observed_at: at, status: 'pending' },
+    ])
+    const wrong = async () => (await headline()).includes('Something is wrong')
+    await until(wrong, 'the page has looked again')
+    expect(await headline()).toContain('1 webhook delivery could not be applied.')
+    expect(await headline()).toContain('waiting for 1h to be applied')
+    expect(await headline()).not.toContain('Stale')
+    await database.db.insert(findings).values(told(found('webhook_disabled', 'acme')))
+    await until(async () => (await headline()).includes('Stale webhook_disabled'), 'what only the check knows is told')
+  })
+
   it('tells nothing that a link to it brings along', async () => {
     const { body } = await (await build()).inject(`/?done=replay&applied=2&failed=${encodeURIComponent(nasty)}&x=phish`)
     expect(body).toContain('Replayed: 2 applied, 0 ignored, 0 failed again.')
@@ -210,6 +233,18 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
     expect((await built.inject('/')).body).toContain('Reading again of acme 2026-01-02 to 2026-01-04: <b>waits')
   })
 
+  it('takes a span from 2010 to tomorrow, and its form offers no other', async () => {
+    const built = await build()
+    const dayIn = (ms: number) => new Date(Date.now() + ms).toISOString().slice(0, 10)
+    const ask = (from: string, to: string) => built.inject(act('audit', { organization: acme, from, to }))
+    expect((await ask('2010-01-01', dayIn(DAY))).statusCode).toBe(200)
+    const beyond = await ask(dayIn(0), dayIn(2 * DAY))
+    expect(beyond.json<{ error: string }>().error).toBe(
+      `The span must lie between 2010-01-01 and ${dayIn(DAY)}. Look at the years of from and to.`,
+    )
+    expect((await built.inject('/')).body).toContain(`min="2010-01-01" max="${dayIn(DAY)}" required`)
+  })
+
   it('pauses and resumes a backfill', async () => {
     const built = await build()
     for (const _twice of [1, 2]) {
@@ -225,6 +260,8 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
     ['an organization that it does not know', 'cycle', { organization: '0190a0b0-0000-7000-8000-00000000ffff' }, 404],
     ['an organization that is no id', 'backfill/pause', { organization: "'; drop table" }, 400],
     ['a span that ends before it begins', 'audit', { organization: acme, from: '2026-02-02', to: '2026-01-02' }, 400],
+    ['a span with a mistyped end', 'audit', { organization: acme, from: '2026-01-02', to: '9999-12-31' }, 400],
+    ['a span with a mistyped begin', 'audit', { organization: acme, from: '0202-01-02', to: '2026-01-02' }, 400],
     ['a day that is none', 'audit', { organization: acme, from: 'yesterday', to: '2026-01-02' }, 400],
     ['a delivery that is no number', 'replay', { id: 'all' }, 400],
     ['an action that is none', 'reboot', {}, 404],
@@ -281,11 +318,34 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
     expect([page.statusCode, page.body.includes('Sign out')]).toEqual([200, true])
     const posted = await built.inject({ ...act('cycle', {}, { ...form, ...session }), payload: '' })
     expect(posted.statusCode).toBe(303)
-    const crossSite = { ...form, ...session, origin: 'https://evil.example' }
+    const crossSite = { ...form, ...session, origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' }
     expect((await built.inject({ ...act('cycle', {}, crossSite), payload: '' })).statusCode).toBe(403)
     expect(`${cookie}${page.body}${lines.join('')}`).not.toContain('hunter2')
     const out = await built.inject({ method: 'POST', url: '/sign-out', headers: { ...form, ...session }, payload: '' })
     expect(String(out.headers['set-cookie'])).toContain('Max-Age=0')
+  })
+
+  it('lets people sign in and press buttons behind a proxy that asks by another Host', async () => {
+    const built = await build(token)
+    const asked = { ...form, ...browser, host: 'mirror:8081', origin: 'https://ops.example.com' }
+    const signIn = { method: 'POST', url: '/sign-in', payload: `token=${token}` } as const
+    const answer = await built.inject({ ...signIn, headers: asked })
+    expect([answer.statusCode, answer.headers.location]).toEqual([303, '/'])
+    const cookie = String(answer.headers['set-cookie']).split(';')[0] ?? ''
+    const posted = await built.inject({ ...act('cycle', {}, { ...asked, cookie }), payload: '' })
+    expect(posted.statusCode).toBe(303)
+    // A browser that does not say so, as without TLS: the page tells what to set.
+    const { 'sec-fetch-site': _site, ...silent } = asked
+    const refused = await built.inject({ ...signIn, headers: silent })
+    expect(refused.statusCode).toBe(403)
+    expect(refused.headers['content-type']).toContain('text/html')
+    expect(refused.body).toContain('the Host mirror:8081')
+    expect(refused.body).toContain('proxy_set_header Host $http_host')
+    await built.close()
+    // Without a token the same post is refused: the Host is all that tells a name made for us from our own.
+    const open = await build()
+    const rebound = { ...form, host: '127.0.0.1:8081', origin: 'http://evil.example' }
+    expect((await open.inject({ ...act('cycle', {}, rebound), payload: '' })).statusCode).toBe(403)
   })
 
   it('takes no session that is over, forged, or of another token', async () => {
@@ -325,6 +385,26 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
     expect(tooMany.statusCode).toBe(429)
     expect(tooMany.headers['set-cookie']).toBeUndefined()
     expect(tooMany.body).toContain('Too many tries')
+  })
+
+  it('lets nobody guess it in a header either, nor by both in turn, while sessions go on', async () => {
+    let now = Date.now()
+    const built = await build(token, () => now)
+    const bear = (value: string) =>
+      built.inject({ url: '/status', headers: { accept: '*/*', authorization: `Bearer ${value}` } })
+    const session = openSessions(token, () => now).begin(false)
+    for (let n = 0; n < 5; n++) {
+      expect((await bear(`guess ${n}`)).statusCode).toBe(401)
+      const asked = { method: 'POST', url: '/sign-in', headers: form, payload: `token=${n}` } as const
+      expect((await built.inject(asked)).statusCode).toBe(401)
+    }
+    const tooMany = await bear(token)
+    expect([tooMany.statusCode, tooMany.headers['retry-after']]).toEqual([429, '60'])
+    expect(tooMany.json()).toEqual({ error: 'Too many tries. Try again in a minute.' })
+    const signedIn = { cookie: session.split(';')[0] ?? '' }
+    expect((await built.inject({ url: '/status', headers: signedIn })).statusCode).toBe(200)
+    now += 60_001
+    expect((await bear(token)).statusCode).toBe(200)
   })
 
   it('gathers once for all who watch, and closes while they do', async () => {

@@ -234,6 +234,44 @@ test('a connection lost while the queue on Postgres is being opened is a failed 
   await database.drop()
 })
 
+describe.runIf(testQueueBackends().includes('redis'))('a Redis that is away', () => {
+  const job: ReconcileJob = { task: 'discover' }
+  const faults = (queues: Queues) =>
+    Promise.all(
+      [
+        queues.check(),
+        queues.depth(),
+        queues.asked(),
+        queues.ask(job),
+        queues.schedule(job, 60_000),
+        queues.addDeliveries({ ids: [1] }, 2_000),
+      ].map((asked) =>
+        asked.then(
+          () => 'answered',
+          (error: unknown) => error instanceof StoreError && [error.kind, error.store, error.message].join(' '),
+        ),
+      ),
+    )
+  const same = Array(6).fill('transient redis Redis cannot be reached (ECONNREFUSED).')
+
+  test('from the first is told in one sentence, whatever was asked, and at once', async () => {
+    const queues = await openQueues({ redisUrl: 'redis://127.0.0.1:1', databaseUrl: '' }, log)
+    const begun = performance.now()
+    expect(await faults(queues)).toEqual(same)
+    expect(performance.now() - begun).toBeLessThan(1_000)
+    await queues.close(1_000)
+  })
+
+  test('in the middle of its work is told in the same sentence', async () => {
+    const proxy = await startTcpProxy(testRedisUrl(), 6379)
+    const queues = await openQueues({ redisUrl: proxy.url, databaseUrl: '', prefix: `{away-${process.pid}}` }, log)
+    await queues.depth()
+    await proxy.close()
+    await until(async () => (await faults(queues)).join() === same.join(), 'all say the same')
+    await queues.close(1_000)
+  })
+})
+
 describe.runIf(testQueueBackends().includes('redis'))('a Redis that forgot everything', () => {
   test('is filled again by the same calls', async () => {
     const prefix = `{test-flush-${process.pid}}`

@@ -113,6 +113,23 @@ describe.each(testQueueBackends())('the reconciler, with its queue on %s', (back
     await until(held, 'the next build is there')
   })
 
+  it('has no lasting problem of a span that could not be read again: its audit tells of it', async () => {
+    await open()
+    const queues = await openQueue()
+    const reconciler = await start()
+    await until(async () => (await scene.database.db.$count(watermarks)) > 0, 'a first cycle has run', 20_000)
+    const isAsked = (query: URLSearchParams) => query.get('created_from')?.startsWith('2019-')
+    scene.api.beforeAnswer = ({ query }) =>
+      isAsked(query) ? { kind: 'status', status: 403, message: 'Forbidden' } : undefined
+    const span = { from: '2019-01-01T00:00:00.000Z', to: '2019-01-02T00:00:00.000Z' }
+    await queues.ask({ task: 'verify', organization: scene.source.id, ...span })
+    const audits = () => scene.database.db.select().from(cycles).where(eq(cycles.kind, 'audit'))
+    await until(async () => (await audits()).length > 0, 'the audit has failed', 20_000)
+    await until(async () => (await queues.asked()).length === 0, 'the job is done')
+    expect((await audits()).map(({ error }) => error)).toEqual([expect.stringContaining('403')])
+    expect(reconciler.problems().filter(({ subject }) => subject.startsWith('verify'))).toEqual([])
+  })
+
   it('asks nothing without a token, which is a choice and no problem', async () => {
     await open(0)
     const reconciler = await start({ apiTokens: [] })
