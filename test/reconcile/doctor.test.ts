@@ -318,7 +318,9 @@ describe('the doctor', () => {
   it('knows the webhook that register makes for a path before ours', async () => {
     stage.service.settings.url = 'https://example.com/mirror/webhooks/buildkite'
     stage.service.settings.token = 'rotated'
+    stage.service.description = 'CI dashboard'
     const { findings } = await stage.look()
+    expect(findings.find(({ name }) => name === 'webhook_secret_differs')?.detail).toContain('"CI dashboard", https://')
     expect(namesOf(findings)).toEqual(['webhook_secret_differs failed'])
     expect(findings.find(({ name }) => name === 'webhook_missing')?.detail).toContain('example.com/mirror')
   })

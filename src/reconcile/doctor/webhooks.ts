@@ -1,7 +1,7 @@
 import { mirroredEvents, type WebhookService } from '../../buildkite/services.ts'
 import type { Config } from '../../config.ts'
 import { type Finding, failure, warning, well } from './finding.ts'
-import { nearestKin, publicUrl, RECEIVER_PATH } from './our-webhook.ts'
+import { describeService, nearestKin, publicUrl, RECEIVER_PATH } from './our-webhook.ts'
 import type { PipelineFacts } from './pipelines.ts'
 
 const again = 'Run buildkite-mirror register --url https://your-host, which puts it right.'
@@ -98,8 +98,8 @@ function judgeProof(organization: string, service: WebhookService, config: Webho
     ? failure(
         'webhook_secret_differs',
         organization,
-        "The webhook service's token is not in WEBHOOK_SECRET: every webhook is refused.",
-        'Run buildkite-mirror register with WEBHOOK_SECRET set, which gives the service that token.',
+        `The token of the webhook service (${describeService(service)}) is not in WEBHOOK_SECRET: every webhook is refused.`,
+        "Run buildkite-mirror register with WEBHOOK_SECRET set, which gives the service that token; if it is another tool's, with --new.",
       )
     : well('webhook_secret_differs', organization, "WEBHOOK_SECRET holds the webhook service's token.")
   return [mode, secret]
