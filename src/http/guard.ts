@@ -37,10 +37,10 @@ export function guard({ adminToken, sessions, tries }: GuardParts): Guard {
     if (url.split('?')[0] === SIGN_IN) return undefined
     if (sessions.endOf(headers.cookie) !== undefined) return undefined
     if (headers.authorization !== undefined) {
-      // Not even the right one is taken then: or guessing on would cost nothing.
+      // The right one is always taken: whoever guesses from behind the same proxy must not lock Prometheus out.
+      if (bearsToken(headers.authorization, adminToken)) return undefined
       const wait = tries.waitOf(request.ip)
       if (wait > 0) return tooManyTries(request, reply, wait)
-      if (bearsToken(headers.authorization, adminToken)) return undefined
       tries.wrong(request.ip)
     }
     reply.code(401).header('www-authenticate', 'Bearer realm="buildkite-mirror"')
