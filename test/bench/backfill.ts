@@ -110,21 +110,17 @@ export async function runBackfill(
 ): Promise<{ seconds: number; peak: number; memory: number[] }> {
   const dates = ['--from', new Date(from).toISOString(), '--to', new Date(to).toISOString()]
   const begun = performance.now()
-  const child = spawn(
-    process.execPath,
-    [...(process.env.PROF ? ['--cpu-prof', '--cpu-prof-dir=/tmp/prof'] : []), cli, 'backfill', ...dates, '--json'],
-    {
-      env: {
-        PATH: process.env.PATH ?? '',
-        DATABASE_URL: databaseUrl,
-        BUILDKITE_API_URL: apiUrl,
-        BUILDKITE_API_TOKEN: 'bench',
-        API_BUDGET_SHARE: '1',
-        LOG_LEVEL: 'error',
-      },
-      stdio: ['ignore', 'pipe', 'inherit'],
+  const child = spawn(process.execPath, [cli, 'backfill', ...dates, '--json'], {
+    env: {
+      PATH: process.env.PATH ?? '',
+      DATABASE_URL: databaseUrl,
+      BUILDKITE_API_URL: apiUrl,
+      BUILDKITE_API_TOKEN: 'bench',
+      API_BUDGET_SHARE: '1',
+      LOG_LEVEL: 'error',
     },
-  )
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   let output = ''
   child.stdout.on('data', (chunk) => (output += String(chunk)))
   const memory: number[] = []
