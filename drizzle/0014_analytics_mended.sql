@@ -1,3 +1,5 @@
+-- Once no sums are being made: they would wait for what is locked below, and this for them.
+SELECT pg_advisory_xact_lock(hashtextextended('buildkite-mirror rollups', 0)), pg_advisory_xact_lock(hashtextextended('buildkite-mirror users', 0));--> statement-breakpoint
 -- In the order in which deliveries and pages are merged, for a service may be at it just now: in another order each would wait for the other.
 LOCK TABLE sync.deliveries, buildkite.organizations, buildkite.pipelines, buildkite.builds, buildkite.build_attempts, buildkite.cluster_queues IN ACCESS EXCLUSIVE MODE;--> statement-breakpoint
 ALTER TABLE "settings"."deployment_rules" ADD COLUMN "organization" text DEFAULT '*' NOT NULL;--> statement-breakpoint

@@ -56,7 +56,7 @@ export const serve: Command = {
 
 /** How many connections each role works with, and health, status and metrics besides. */
 const CONNECTIONS: Readonly<Record<Role, number>> = { web: 3, worker: 5, reconciler: 6 }
-const CONNECTIONS_BESIDES = 6
+const CONNECTIONS_BESIDES = 4
 
 function connectionsFor(roles: ReadonlySet<Role>): number {
   return [...roles].reduce((sum, role) => sum + CONNECTIONS[role], CONNECTIONS_BESIDES)

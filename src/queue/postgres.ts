@@ -42,7 +42,7 @@ export function postgresEngine(url: string): Engine {
       }
     },
     openQueue(name, onError) {
-      const producer = { ...connection, max: 3, connectionTimeoutMillis: 1_500, query_timeout: 1_500 }
+      const producer = { ...connection, max: 2, connectionTimeoutMillis: 1_500, query_timeout: 1_500 }
       const queue = new Queue(name, { connection: producer })
       queue.on('error', onError)
       return queue

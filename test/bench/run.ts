@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import { parseArgs } from 'node:util'
 import { accept } from './accept.ts'
@@ -39,7 +39,17 @@ try {
 }
 const text = page(rows, stores)
 process.stdout.write(text)
-if (values.write) writeFileSync(new URL('../../docs/benchmarks.md', import.meta.url), text)
+if (values.write) keep(text)
+
+/** Puts the table into docs/benchmarks.md, between its marks. */
+function keep(table: string): void {
+  const file = new URL('../../docs/benchmarks.md', import.meta.url)
+  const before = readFileSync(file, 'utf8')
+  writeFileSync(
+    file,
+    before.replace(/(<!-- table -->\n).*(<!-- \/table -->)/s, (_, open, close) => `${open}${table}${close}`),
+  )
+}
 
 function page(found: readonly Row[], { postgresVersion }: Stores): string {
   const cpus = os.cpus()
