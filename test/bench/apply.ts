@@ -21,7 +21,7 @@ const silent = createLog('silent')
 export async function apply({ stores, quick, say }: Bench): Promise<Row[]> {
   const builds = quick ? 100 : 400
   const webhooks = lives(1, builds)
-  const figures = await interleaved(quick ? 3 : 5, {
+  const figures = await interleaved(3, {
     ours: (round) => onFresh(stores, (url) => applyAll(stores, url, webhooks, round)),
     limit: () => onFresh(stores, (url) => writeBare(url, webhooks)),
   })

@@ -1,9 +1,31 @@
 import { readFileSync } from 'node:fs'
 import postgres from 'postgres'
+import { migrate } from '../../src/database/migrate.ts'
 import type { Stores } from './stores.ts'
 
-/** A database with a year of `builds` builds and ten times as many jobs in it, as test/scale/generate.sql makes them. */
-export async function historyOf(builds: number, stores: Stores): Promise<string> {
+/** A history to measure beside; `kept` when it was there before and stays for the next run. */
+export interface History {
+  readonly builds: number
+  readonly url: string
+  readonly kept: boolean
+}
+
+/**
+ * A database with a year of `builds` builds and ten times as many jobs in it, as test/scale/generate.sql makes them. The one of a million
+ * takes minutes to make: with `keep` it is left for the next run, under a name of its own.
+ */
+export async function historyOf(builds: number, stores: Stores, keep: boolean): Promise<History> {
+  const name = `bkb_history_${builds}`
+  const there = await stores.find(name)
+  if (there) {
+    await migrate(there)
+    return { builds, url: there, kept: true }
+  }
+  const url = await generated(builds, stores)
+  return keep ? { builds, url: await stores.keep(url, name), kept: true } : { builds, url, kept: false }
+}
+
+async function generated(builds: number, stores: Stores): Promise<string> {
   const url = await stores.create()
   const sql = postgres(url, { max: 1, onnotice: () => {} })
   for (const statement of generation(builds)) await sql.unsafe(statement)

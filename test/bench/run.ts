@@ -11,14 +11,20 @@ import { size } from './size.ts'
 import { openStores, type Stores } from './stores.ts'
 import { bytes } from './words.ts'
 
-// npm run bench [-- --quick] [--only accept,apply] [--write]
+// npm run bench [-- --quick] [--only accept,apply] [--write] [--keep]
 // Starts what it needs, measures the service against the limit of this machine in the same run, and prints one table. Nothing here
-// passes or fails: a figure is to be read beside its limit. --write puts the table into docs/benchmarks.md.
+// passes or fails: a figure is to be read beside its limit. --write puts the table into docs/benchmarks.md,
+// --keep leaves the history of a million builds for the next run.
 
 const courses: Record<string, (bench: Bench) => Promise<Row[]>> = { accept, apply, freshness, backfill, size }
 
 const { values } = parseArgs({
-  options: { quick: { type: 'boolean' }, only: { type: 'string' }, write: { type: 'boolean' } },
+  options: {
+    quick: { type: 'boolean' },
+    only: { type: 'string' },
+    write: { type: 'boolean' },
+    keep: { type: 'boolean' },
+  },
 })
 const chosen = values.only?.split(',') ?? Object.keys(courses)
 const unknown = chosen.filter((name) => !courses[name])
@@ -33,7 +39,9 @@ const stores = await openStores()
 const rows: Row[] = []
 try {
   for (const name of chosen)
-    rows.push(...((await courses[name]?.({ stores, quick: values.quick === true, say })) ?? []))
+    rows.push(
+      ...((await courses[name]?.({ stores, quick: values.quick === true, keep: values.keep === true, say })) ?? []),
+    )
 } finally {
   await stores.stop()
 }

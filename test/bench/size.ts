@@ -10,7 +10,7 @@ import { applyAll, lives } from './apply.ts'
 import { runBackfill, startApi } from './backfill.ts'
 import type { Bench, Row } from './bench.ts'
 import { buildOf, jobOf } from './company.ts'
-import { historyOf } from './history.ts'
+import { type History, historyOf } from './history.ts'
 import { interleaved, ratios, type Sample, sample } from './statistics.ts'
 import { bytes, many, ms, times } from './words.ts'
 
@@ -19,12 +19,12 @@ const JOBS = 10
 
 /** What a history of each size does to everything that is done beside it. */
 export async function size(bench: Bench): Promise<Row[]> {
-  const { stores, quick, say } = bench
+  const { stores, quick, keep, say } = bench
   const sizes = quick ? [1_000, 10_000] : [1_000, 10_000, 100_000, 1_000_000]
-  const histories: History[] = []
+  const histories: NamedHistory[] = []
   for (const builds of sizes) {
-    const url = await historyOf(builds, stores)
-    histories.push({ builds, url, name: `${builds.toLocaleString('en-US')} builds` })
+    const history = await historyOf(builds, stores, keep && builds === last(sizes))
+    histories.push({ ...history, name: `${builds.toLocaleString('en-US')} builds` })
     say(`size: a history of ${builds.toLocaleString('en-US')} builds is made`)
   }
   const rows = [
@@ -34,13 +34,11 @@ export async function size(bench: Bench): Promise<Row[]> {
     ...(await sums(histories, bench)),
     ...(await storage(histories, bench)),
   ]
-  for (const { url } of histories) await stores.drop(url)
+  for (const { url, kept } of histories) if (!kept) await stores.drop(url)
   return rows
 }
 
-interface History {
-  builds: number
-  url: string
+interface NamedHistory extends History {
   name: string
 }
 
@@ -50,11 +48,11 @@ const last = <T>(values: readonly T[]): T => {
   return value
 }
 
-const perHistory = (histories: readonly History[], figure: (one: History, index: number) => string) =>
+const perHistory = (histories: readonly NamedHistory[], figure: (one: NamedHistory, index: number) => string) =>
   histories.map((one, index) => `${one.name}: ${figure(one, index)}`).join('; ')
 
 /** Hot cycles that find nothing new. */
-async function cycles(histories: readonly History[], { say, quick }: Bench): Promise<Row[]> {
+async function cycles(histories: readonly NamedHistory[], { say, quick }: Bench): Promise<Row[]> {
   const api = await startApi({ builds: 0, from: 0, to: 0 }, 0)
   const turns = quick ? 10 : 30
   const taken: number[][] = []
@@ -108,13 +106,13 @@ async function cycleOn({ db }: Database, apiUrl: string): Promise<() => Promise<
 }
 
 /** Accepting and applying, beside each history and beside the smallest one. */
-async function rates(histories: readonly History[], { stores, quick, say }: Bench): Promise<Row[]> {
-  const rounds = 3
-  const builds = quick ? 60 : 200
+async function rates(histories: readonly NamedHistory[], { stores, quick, say }: Bench): Promise<Row[]> {
+  const rounds = quick ? 2 : 3
+  const builds = quick ? 40 : 200
   let first = 10_000_000
   const accepting = await interleaved(
     rounds,
-    Object.fromEntries(histories.map(({ name, url }) => [name, () => acceptRate(stores, url, quick ? 4_000 : 12_000)])),
+    Object.fromEntries(histories.map(({ name, url }) => [name, () => acceptRate(stores, url, quick ? 3_000 : 10_000)])),
   )
   const applying = await interleaved(
     rounds,
@@ -149,7 +147,7 @@ async function rates(histories: readonly History[], { stores, quick, say }: Benc
 }
 
 /** Fetching more history beside each history. */
-async function backfills(histories: readonly History[], { quick }: Bench): Promise<Row[]> {
+async function backfills(histories: readonly NamedHistory[], { quick }: Bench): Promise<Row[]> {
   const builds = quick ? 1_000 : 5_000
   const to = Date.now() - 400 * 86_400_000
   const span = { builds, from: to - 10 * 86_400_000, to }
@@ -171,7 +169,7 @@ async function backfills(histories: readonly History[], { quick }: Bench): Promi
 }
 
 /** Making the sums of one day anew. */
-async function sums(histories: readonly History[], _bench: Bench): Promise<Row[]> {
+async function sums(histories: readonly NamedHistory[], _bench: Bench): Promise<Row[]> {
   const taken: number[] = []
   for (const { url } of histories) {
     const sql = postgres(url, { max: 1, onnotice: () => {} })
@@ -201,7 +199,7 @@ async function sums(histories: readonly History[], _bench: Bench): Promise<Row[]
 }
 
 /** Disk, by table, against the gzipped JSON of builds like these. */
-async function storage(histories: readonly History[], { say }: Bench): Promise<Row[]> {
+async function storage(histories: readonly NamedHistory[], { say }: Bench): Promise<Row[]> {
   const { url, builds } = last(histories)
   const sql = postgres(url, { max: 1, onnotice: () => {} })
   const tables = await sql<{ name: string; rows: number; heap: number; indexes: number }[]>`
