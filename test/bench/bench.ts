@@ -5,6 +5,8 @@ export interface Bench {
   readonly stores: Stores
   /** Smaller and shorter, for everyone to run; the figures vary more. */
   readonly quick: boolean
+  /** No history is larger than this, in builds. */
+  readonly most: number
   /** Leave the largest history for the next run. */
   readonly keep: boolean
   /** Tells how it goes. */

@@ -11,12 +11,12 @@ import { size } from './size.ts'
 import { openStores, type Stores } from './stores.ts'
 import { bytes } from './words.ts'
 
-// npm run bench [-- --quick] [--only accept,apply] [--write] [--keep]
+// npm run bench [-- --quick] [--only accept,apply] [--most 100000] [--write] [--keep]
 // Starts what it needs, measures the service against the limit of this machine in the same run, and prints one table. Nothing here
 // passes or fails: a figure is to be read beside its limit. --write puts the table into docs/benchmarks.md,
-// --keep leaves the history of a million builds for the next run.
+// --most bounds the histories, in builds; --keep leaves the history of a million builds for the next run.
 
-const courses: Record<string, (bench: Bench) => Promise<Row[]>> = { accept, apply, freshness, backfill, size }
+const courses: Record<string, (bench: Bench) => Promise<Row[]>> = { accept, apply, freshness, size, backfill }
 
 const { values } = parseArgs({
   options: {
@@ -24,6 +24,7 @@ const { values } = parseArgs({
     only: { type: 'string' },
     write: { type: 'boolean' },
     keep: { type: 'boolean' },
+    most: { type: 'string' },
   },
 })
 const chosen = values.only?.split(',') ?? Object.keys(courses)
@@ -33,21 +34,27 @@ if (unknown.length > 0) {
   process.exit(2)
 }
 
+const most = Number(values.most ?? 1_000_000)
+if (!(most >= 1_000)) {
+  process.stderr.write(`--most is "${values.most}". Use a number of builds, 1000 or more.\n`)
+  process.exit(2)
+}
+
 const begun = Date.now()
 const say = (text: string) => process.stderr.write(`${Math.round((Date.now() - begun) / 1_000)} s  ${text}\n`)
 const stores = await openStores()
+const bench: Bench = { stores, quick: values.quick === true, keep: values.keep === true, most, say }
 const rows: Row[] = []
 try {
-  for (const name of chosen)
-    rows.push(
-      ...((await courses[name]?.({ stores, quick: values.quick === true, keep: values.keep === true, say })) ?? []),
-    )
+  for (const name of chosen) {
+    rows.push(...((await courses[name]?.(bench)) ?? []))
+    // After each course, so that a run cut short leaves what it has measured.
+    if (values.write) keep(page(rows, stores))
+  }
 } finally {
   await stores.stop()
 }
-const text = page(rows, stores)
-process.stdout.write(text)
-if (values.write) keep(text)
+process.stdout.write(page(rows, stores))
 
 /** Puts the table into docs/benchmarks.md, between its marks. */
 function keep(table: string): void {

@@ -19,8 +19,8 @@ const JOBS = 10
 
 /** What a history of each size does to everything that is done beside it. */
 export async function size(bench: Bench): Promise<Row[]> {
-  const { stores, quick, keep, say } = bench
-  const sizes = quick ? [1_000, 10_000] : [1_000, 10_000, 100_000, 1_000_000]
+  const { stores, quick, most, keep, say } = bench
+  const sizes = (quick ? [1_000, 10_000] : [1_000, 10_000, 100_000, 1_000_000]).filter((builds) => builds <= most)
   const histories: NamedHistory[] = []
   for (const builds of sizes) {
     const history = await historyOf(builds, stores, keep && builds === last(sizes))
