@@ -25,7 +25,7 @@ export interface ApplyParts {
 }
 
 /** How much payload is held in memory and applied in one transaction. */
-export const batchBytes = 4 * 1024 * 1024
+const batchBytes = 4 * 1024 * 1024
 /** A build's webhooks lie close together: the more of them one batch holds, the fewer times its rows are written. */
 export const batchSize = 1_000
 /** After so many batches a job ends, for the queue to see that its worker lives; the jobs behind it go on. */
@@ -106,18 +106,23 @@ async function claimBatch(tx: Transaction): Promise<Batch> {
     .orderBy(asc(deliveries.id))
     .limit(batchSize)
     .for('update', { skipLocked: true })
-  let size = 0
-  const end = rows.findIndex((row, index) => {
-    size += row.bytes
-    return index > 0 && size > batchBytes
-  })
-  const batch = end < 0 ? rows : rows.slice(0, end)
+  const batch = fitting(rows)
   const long = await payloadsOf(
     tx,
     batch.filter((row) => row.bytes > shortBytes).map(({ id }) => id),
   )
   const claimed = batch.map((row) => ({ ...row, payload: long.get(row.id) ?? row.payload }))
   return { claimed, more: rows.length === batchSize || batch.length < rows.length }
+}
+
+/** The first of the rows whose payloads fit into one batch together; one at least. */
+export function fitting<Row extends { bytes: number }>(rows: readonly Row[]): readonly Row[] {
+  let size = 0
+  const end = rows.findIndex((row, index) => {
+    size += row.bytes
+    return index > 0 && size > batchBytes
+  })
+  return end < 0 ? rows : rows.slice(0, end)
 }
 
 async function payloadsOf(tx: Transaction, ids: readonly number[]): Promise<Map<number, string | null>> {

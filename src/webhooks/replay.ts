@@ -1,6 +1,6 @@
 import { and, asc, count, eq, gt, gte, inArray, isNotNull, isNull, lte, max, type SQL, sql } from 'drizzle-orm'
 import { type DeliveryStatus, deliveries } from '../database/schema.ts'
-import { type ApplyParts, applyBatch, batchBytes, batchSize } from './apply.ts'
+import { type ApplyParts, applyBatch, batchSize, fitting } from './apply.ts'
 import { asked } from './query.ts'
 
 /** Which kept deliveries to apply again; those that meet every condition given. */
@@ -91,7 +91,7 @@ async function takeBatch({ db, clock = Date.now }: ApplyParts, selected: SQL | u
         .limit(batchSize)
         // Until they are pending, their payloads could be dropped.
         .for('update')
-      const ids = fitting(rows)
+      const ids = fitting(rows).map(({ id }) => id)
       const now = new Date(clock())
       if (ids.length > 0) {
         await tx.update(deliveries).set({ status: 'pending', enqueued_at: now }).where(inArray(deliveries.id, ids))
@@ -99,18 +99,6 @@ async function takeBatch({ db, clock = Date.now }: ApplyParts, selected: SQL | u
       return ids
     }),
   )
-}
-
-/** The first of the rows that fit into one batch together; one at least. */
-function fitting(rows: readonly { id: number; bytes: number }[]): number[] {
-  let size = 0
-  const ids: number[] = []
-  for (const row of rows) {
-    size += row.bytes
-    if (ids.length > 0 && size > batchBytes) break
-    ids.push(row.id)
-  }
-  return ids
 }
 
 async function outcomes({ db }: ApplyParts, ids: readonly number[]) {
