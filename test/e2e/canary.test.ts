@@ -166,7 +166,8 @@ async function live(backend: 'redis' | 'postgres'): Promise<void> {
 
   apiFails({ kind: 'status', status: 422, message: `${mark} ${secrets.apiToken} ${secrets.otherToken}` })
   await logSays(mark)
-  await askAdmin('/status')
+  // The log comes before the book of problems that /status reads.
+  await until(async () => (await askAdmin('/status')).text.includes(mark), '/status tells what Buildkite said', 30_000)
   apiFails({
     kind: 'status',
     status: 403,
