@@ -68,12 +68,19 @@ export function openDatabase(url: string, options: { name: string; connections?:
  * connection goes back to the pool, or to the grave when its state is not known.
  */
 function withSafeTransactions<D extends Db>(db: D, pool: pg.Pool): D {
+  // Kept by connection: reading the whole schema anew would cost more than a small transaction does.
+  const overConnections = new WeakMap<pg.PoolClient, Db>()
+  const over = (client: pg.PoolClient): Db => {
+    const known = overConnections.get(client) ?? drizzle(client, { schema })
+    overConnections.set(client, known)
+    return known
+  }
   const transaction = async <T>(work: (tx: Transaction) => Promise<T>, config?: PgTransactionConfig): Promise<T> => {
     const client = await pool.connect()
     let fault: { thrown: unknown } | undefined
     let sound = false
     try {
-      const value = await drizzle(client, { schema }).transaction(async (tx) => {
+      const value = await over(client).transaction(async (tx) => {
         try {
           return await work(tx)
         } catch (thrown) {

@@ -1,5 +1,5 @@
-import { asc, getTableColumns, getTableName, type SQL, sql } from 'drizzle-orm'
-import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core'
+import { Column, getTableColumns, getTableName, type SQL, sql } from 'drizzle-orm'
+import { getTableConfig, type PgColumn, type PgTable } from 'drizzle-orm/pg-core'
 import type { Transaction } from '../database/connection.ts'
 import type { agents, builds, jobs, organizations, pipelines } from '../database/schema.ts'
 import { type MergeRule, mergeRow } from './merge.ts'
@@ -99,13 +99,14 @@ async function readRows<Row extends MirrorRow>(
   ids: readonly string[],
   locked?: 'locked',
 ): Promise<Row[]> {
-  const query = tx
-    .select()
-    .from(table as PgTable)
-    .where(sql`${table.id} = any(${sql.param(ids)}::uuid[])`)
-    .orderBy(asc(table.id))
-  const rows = await (locked ? query.for('update') : query)
-  return rows as Row[]
+  const { rows } = await tx.execute(
+    sql`select ${columnList(table)} from ${table} where id = any(${sql.param(ids)}::uuid[]) order by id ${locked ? sql`for update` : sql``}`,
+  )
+  const { decoders } = wordingOf(table)
+  for (const row of rows) {
+    for (const [name, column] of decoders) if (row[name] !== null) row[name] = column.mapFromDriverValue(row[name])
+  }
+  return rows as unknown as Row[]
 }
 
 // The rows travel as one JSON parameter, whatever their number: no 65,533-parameter limit, one plan for every size.
@@ -121,18 +122,13 @@ async function insertRows(tx: Transaction, table: MirrorTable, rows: readonly Mi
 
 async function updateRows(tx: Transaction, table: MirrorTable, rows: readonly MirrorRow[]): Promise<void> {
   if (rows.length === 0) return
-  const assignments = columnNames(table)
-    .filter((name) => name !== 'id')
-    .map((name) => sql`${sql.identifier(name)} = r.${sql.identifier(name)}`)
-  await tx.execute(
-    sql`update ${table} set ${sql.join(assignments, sql`, `)} from ${recordset(table, rows)} where ${table}.id = r.id`,
-  )
+  const { assignments } = wordingOf(table)
+  await tx.execute(sql`update ${table} set ${assignments} from ${recordset(table, rows)} where ${table}.id = r.id`)
 }
 
 /** `json_populate_recordset(…) as r`: the rows as a table of the target's own type. */
 export function recordset(table: PgTable, rows: readonly object[]): SQL {
-  const schema = getTableConfig(table).schema ?? 'public'
-  const type = sql`${sql.identifier(schema)}.${sql.identifier(getTableName(table))}`
+  const { type } = wordingOf(table)
   return sql`json_populate_recordset(null::${type}, ${JSON.stringify(rows.map(withoutNulls))}::text::json) as r`
 }
 
@@ -147,9 +143,40 @@ export function columnNames(table: PgTable): string[] {
   return Object.values(getTableColumns(table)).map((column) => column.name)
 }
 
+/** The columns' names in double quotes, with commas between them. */
 export function columnList(table: PgTable): SQL {
-  return sql.join(
-    columnNames(table).map((name) => sql.identifier(name)),
-    sql`, `,
-  )
+  return wordingOf(table).columns
+}
+
+/** What statements say of a table, and the columns whose values come back from the driver in another form. */
+interface Wording {
+  readonly columns: SQL
+  readonly assignments: SQL
+  readonly type: SQL
+  readonly decoders: readonly (readonly [name: string, column: PgColumn])[]
+}
+
+const wordings = new WeakMap<PgTable, Wording>()
+
+/** Made once for each table: Drizzle would put fifty columns together anew for every statement, which took longer than the statement. */
+function wordingOf(table: PgTable): Wording {
+  const known = wordings.get(table)
+  if (known) return known
+  const columns = Object.values(getTableColumns(table))
+  const quoted = columnNames(table).map((name) => `"${name}"`)
+  const wording: Wording = {
+    columns: sql.raw(quoted.join(', ')),
+    assignments: sql.raw(
+      quoted
+        .filter((name) => name !== '"id"')
+        .map((name) => `${name} = r.${name}`)
+        .join(', '),
+    ),
+    type: sql.raw(`"${getTableConfig(table).schema ?? 'public'}"."${getTableName(table)}"`),
+    decoders: columns
+      .filter((column) => column.mapFromDriverValue !== Column.prototype.mapFromDriverValue)
+      .map((column) => [column.name, column] as const),
+  }
+  wordings.set(table, wording)
+  return wording
 }

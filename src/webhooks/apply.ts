@@ -39,7 +39,7 @@ const batchesPerJob = 20
  * throw: it is settled as `failed`, with its error, and the others go on.
  */
 export function deliveryHandler(parts: ApplyParts): (job: DeliveriesJob, signal?: AbortSignal) => Promise<void> {
-  const turn = sharedTurns((signal: AbortSignal | undefined) => applyPending(parts, signal), lanes)
+  const turn = sharedTurns((signal: AbortSignal | undefined) => applyPending(parts, signal))
   return (job, signal) => {
     const deliveries = 'kept' in job ? job.kept.length : job.ids.length
     const work = async () => {
@@ -50,13 +50,17 @@ export function deliveryHandler(parts: ApplyParts): (job: DeliveriesJob, signal?
   }
 }
 
-/** Two, so that one reads payloads while Postgres writes the other's rows. More would only wait for each other's builds. */
-const lanes = 2
-
+/** Batch after batch while one is not enough: two at once then, so that one reads payloads while Postgres writes the other's rows. */
 async function applyPending(parts: ApplyParts, signal: AbortSignal | undefined): Promise<void> {
-  for (let batch = 0; batch < batchesPerJob && !signal?.aborted; batch++) {
-    if (!(await applyNextBatch(parts))) return
+  const more = await applyNextBatch(parts)
+  if (!more) return
+  const lane = async () => {
+    for (let batch = 1; batch < batchesPerJob && !signal?.aborted; batch++) {
+      if (!(await applyNextBatch(parts))) return
+    }
   }
+  const ends = await Promise.allSettled([lane(), lane()])
+  for (const end of ends) if (end.status === 'rejected') throw end.reason
 }
 
 /** Applies the oldest deliveries that nobody else has in hand; true when there may be more. */

@@ -1,34 +1,27 @@
 /**
- * Runs `work` for whoever asks, at most `lanes` times at once. Whoever asks while all lanes are taken shares the next turn with all
- * others who do: a turn that begins after the question answers it. A turn's failure reaches all who share it.
+ * Runs `work` for whoever asks, one turn at a time. Whoever asks during a turn shares the next one with all others who do: only a turn
+ * that begins after the question answers it. A turn's failure reaches all who share it.
  */
-export function sharedTurns<T>(work: (argument: T) => Promise<void>, lanes: number): (argument: T) => Promise<void> {
-  let running = 0
-  let next: { promise: Promise<void>; begin: () => void } | undefined
+export function sharedTurns<T>(work: (argument: T) => Promise<void>): (argument: T) => Promise<void> {
+  let current: Promise<void> | undefined
+  let next: Promise<void> | undefined
 
-  const run = async (argument: T) => {
-    running += 1
-    try {
-      await work(argument)
-    } finally {
-      running -= 1
-      next?.begin()
-    }
+  const run = (argument: T): Promise<void> => {
+    const turn = work(argument).finally(() => {
+      // Where a next turn was asked for it follows at once, and what is asked until then shares it.
+      if (!next) current = undefined
+    })
+    current = turn
+    return turn
   }
 
   return (argument) => {
-    if (running < lanes && !next) return run(argument)
-    if (!next) {
-      let begin = () => {}
-      const begun = new Promise<void>((resolve) => {
-        begin = resolve
-      })
-      const promise = begun.then(() => {
-        next = undefined
-        return run(argument)
-      })
-      next = { promise, begin }
+    if (!current) return run(argument)
+    const begin = () => {
+      next = undefined
+      return run(argument)
     }
-    return next.promise
+    next ??= current.then(begin, begin)
+    return next
   }
 }

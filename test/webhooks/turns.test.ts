@@ -10,67 +10,78 @@ function doors() {
     return new Promise<void>((resolve, reject) => {
       ends.push((failure) => (failure ? reject(failure) : resolve()))
     })
-  }, 2)
+  })
   return { begun, ends, turn }
 }
 
 const settle = () => new Promise((resolve) => setImmediate(resolve))
 
 describe('shared turns', () => {
-  it('run side by side up to the number of lanes, and whoever comes later shares one turn after them', async () => {
+  it('run one at a time, and whoever comes during one shares the next', async () => {
     const { begun, ends, turn } = doors()
     const done: string[] = []
-    for (const name of ['a', 'b', 'c', 'd']) void turn(name).then(() => done.push(name))
+    for (const name of ['a', 'b', 'c']) void turn(name).then(() => done.push(name))
     await settle()
-    expect(begun).toEqual(['a', 'b'])
-    ends[1]?.()
-    await settle()
-    expect(begun).toEqual(['a', 'b', 'c'])
-    expect(done).toEqual(['b'])
-    ends[2]?.()
-    await settle()
-    expect(done).toEqual(['b', 'c', 'd'])
+    expect(begun).toEqual(['a'])
     ends[0]?.()
     await settle()
-    expect(done).toEqual(['b', 'c', 'd', 'a'])
+    expect(begun).toEqual(['a', 'b'])
+    expect(done).toEqual(['a'])
+    ends[1]?.()
+    await settle()
+    expect(done).toEqual(['a', 'b', 'c'])
   })
 
   it('answer nobody with a turn that had begun before the question', async () => {
     const { begun, ends, turn } = doors()
     void turn('a')
     void turn('b')
-    void turn('c')
     ends[0]?.()
     await settle()
-    expect(begun).toEqual(['a', 'b', 'c'])
+    expect(begun).toEqual(['a', 'b'])
     let done = false
-    void turn('d').then(() => {
+    void turn('c').then(() => {
       done = true
     })
-    ends[2]?.()
+    ends[1]?.()
     await settle()
     expect(done).toBe(false)
-    expect(begun).toEqual(['a', 'b', 'c', 'd'])
-    ends[1]?.()
-    ends[3]?.()
+    expect(begun).toEqual(['a', 'b', 'c'])
+    ends[2]?.()
     await settle()
     expect(done).toBe(true)
+  })
+
+  it('answer a question of the very moment between two turns with the next, or the one after it', async () => {
+    const { begun, ends, turn } = doors()
+    const asked: Promise<void>[] = [turn('a'), turn('b')]
+    ends[0]?.()
+    // Every step of the handing over, until the second turn runs.
+    for (let step = 0; step < 6; step++) {
+      asked.push(turn(`c${step}`))
+      await Promise.resolve()
+    }
+    for (let end = 1; end < 3; end++) {
+      await settle()
+      ends[end]?.()
+    }
+    await Promise.all(asked)
+    expect(begun).toHaveLength(3)
   })
 
   it('fail for all who share them, and the next one runs all the same', async () => {
     const { ends, turn } = doors()
     const failures: string[] = []
     const ask = (name: string) => turn(name).catch((error: Error) => void failures.push(`${name}: ${error.message}`))
-    for (const name of ['a', 'b', 'c', 'd']) void ask(name)
+    for (const name of ['a', 'b', 'c']) void ask(name)
     ends[0]?.(new Error('away'))
     await settle()
-    ends[2]?.(new Error('still away'))
+    ends[1]?.(new Error('still away'))
     await settle()
-    expect(failures).toEqual(['a: away', 'c: still away', 'd: still away'])
-    void ask('e')
+    expect(failures).toEqual(['a: away', 'b: still away', 'c: still away'])
+    void ask('d')
     await settle()
-    expect(ends).toHaveLength(4)
-    ends[1]?.()
-    ends[3]?.()
+    expect(ends).toHaveLength(3)
+    ends[2]?.()
   })
 })
