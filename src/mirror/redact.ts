@@ -2,7 +2,7 @@
 const MAX_DEPTH = 40
 
 /** Never stored: a capability or a credential whatever the settings say. */
-const SECRET_KEYS = new Set(['access_token', 'api_key', 'token', 'webhook_url', '__proto__'])
+const SECRET_KEYS = new Set(['access_token', 'api_key', 'token', 'webhook_url'])
 
 /** Stored only with STORE_ENV: environments and step definitions, where people keep secrets (an `env` of a step included). */
 const ENV_KEYS = new Set(['env', 'configuration', 'steps'])
@@ -11,25 +11,63 @@ const ENV_KEYS = new Set(['env', 'configuration', 'steps'])
 const FREE_KEYS = new Set(['meta_data', 'matrix'])
 
 /**
- * A copy of a payload that is safe to keep: secrets removed, NUL characters removed and lone surrogates replaced (Postgres refuses
- * both), nesting bounded. Everything that is logged, queued or stored passes through here first.
+ * A payload as it is safe to keep: secrets removed, NUL characters removed and lone surrogates replaced (Postgres refuses both),
+ * nesting bounded. Everything that is logged, queued or stored passes through here first. What needs no change is shared with
+ * `value`, which itself is never changed: nearly all of a page is shared, and copying it took longer than parsing it.
  */
 export function redact(value: unknown, options: { storeEnv: boolean }): unknown {
-  return copy(value, options.storeEnv, true, 0)
+  return safe(value, options.storeEnv, true, 0)
 }
 
-function copy(value: unknown, storeEnv: boolean, guarded: boolean, depth: number): unknown {
+function safe(value: unknown, storeEnv: boolean, guarded: boolean, depth: number): unknown {
   if (typeof value === 'string') return cleanText(value)
   if (typeof value !== 'object' || value === null) return value
   if (depth >= MAX_DEPTH) return null
-  if (Array.isArray(value)) return value.map((item) => copy(item, storeEnv, guarded, depth + 1))
-  const result: Record<string, unknown> = {}
-  for (const [key, inner] of Object.entries(value)) {
-    if (key === '__proto__') continue
-    if (guarded && (SECRET_KEYS.has(key) || (!storeEnv && ENV_KEYS.has(key)))) continue
-    result[cleanText(key)] = copy(inner, storeEnv, guarded && !FREE_KEYS.has(key), depth + 1)
+  if (Array.isArray(value)) return safeList(value, storeEnv, guarded, depth)
+  return safeObject(value as Record<string, unknown>, storeEnv, guarded, depth)
+}
+
+function safeList(list: unknown[], storeEnv: boolean, guarded: boolean, depth: number): unknown[] {
+  let copy: unknown[] | undefined
+  for (let index = 0; index < list.length; index++) {
+    const item = list[index]
+    const kept = safe(item, storeEnv, guarded, depth + 1)
+    if (kept === item) continue
+    copy ??= [...list]
+    copy[index] = kept
   }
-  return result
+  return copy ?? list
+}
+
+function safeObject(
+  object: Record<string, unknown>,
+  storeEnv: boolean,
+  guarded: boolean,
+  depth: number,
+): Record<string, unknown> {
+  let copy: Record<string, unknown> | undefined
+  for (const key in object) {
+    const inner = object[key]
+    const secret = key === '__proto__' || (guarded && (SECRET_KEYS.has(key) || (!storeEnv && ENV_KEYS.has(key))))
+    const name = cleanText(key)
+    const kept = secret ? undefined : safe(inner, storeEnv, guarded && !FREE_KEYS.has(key), depth + 1)
+    if (!copy) {
+      if (!secret && kept === inner && name === key) continue
+      copy = upTo(key, object)
+    }
+    if (!secret) copy[name] = kept
+  }
+  return copy ?? object
+}
+
+/** A copy of what stands before `key`. */
+function upTo(key: string, object: Record<string, unknown>): Record<string, unknown> {
+  const copy: Record<string, unknown> = {}
+  for (const before in object) {
+    if (before === key) break
+    copy[before] = object[before]
+  }
+  return copy
 }
 
 /** Text that Postgres accepts: without NUL, with lone surrogates replaced by U+FFFD. */

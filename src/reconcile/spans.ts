@@ -12,8 +12,8 @@ export interface Density {
   readonly builds: number
 }
 
-/** How many builds one window should hold: some twenty pages, about a minute's work within the usual limits. */
-export const WINDOW_BUILDS = 2_000
+/** How many builds one window should hold: some fifty pages, a few minutes's work within the usual limits. */
+export const WINDOW_BUILDS = 5_000
 
 const FIRST_WINDOW = DAY
 const SMALLEST_WINDOW = HOUR

@@ -33,6 +33,22 @@ describe('redact', () => {
     expect(redact({ message: 'a\0b\ud800c' }, { storeEnv: false })).toEqual({ message: 'ab\ufffdc' })
   })
 
+  it('shares what needs no change, and leaves what it was given as it was', () => {
+    const job = { id: '1', agent: { name: 'a' }, list: [{ a: 1 }] }
+    expect(redact(job, { storeEnv: false })).toBe(job)
+    const build = {
+      before: { b: 1 },
+      env: { A: 'secret' },
+      jobs: [job, { token: 'secret', after: 'a\0b' }],
+      'k\0ey': 1,
+    }
+    const given = structuredClone(build)
+    const kept = redact(build, { storeEnv: false }) as typeof build
+    expect(kept).toEqual({ before: { b: 1 }, jobs: [job, { after: 'ab' }], key: 1 })
+    expect(kept.jobs[0]).toBe(job)
+    expect(build).toEqual(given)
+  })
+
   it('survives any nesting and prototype keys', () => {
     let deep: unknown = 'end'
     for (let level = 0; level < 50_000; level++) deep = [deep]
