@@ -32,7 +32,7 @@ import type { Command } from './command.ts'
 import { findPostgres, type PostgresHome } from './stores.ts'
 
 /** Jobs at hand together share one transaction: see webhooks/apply.ts. */
-const DELIVERY_JOBS_AT_ONCE = 16
+const DELIVERY_JOBS_AT_ONCE = 64
 
 export const serve: Command = {
   name: 'serve',

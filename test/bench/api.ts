@@ -3,16 +3,20 @@ import type { AddressInfo } from 'node:net'
 import { buildOf, jobOf, organization, pipelines } from './company.ts'
 
 // Buildkite's API over a history of any length, without limits and without holding any of it in memory: build n of N was created
-// n * spacing after the first. A process of its own: node --import tsx test/bench/api.ts <builds> <jobs> <from ms> <to ms>
-const [builds = 0, jobs = 0, from = 0, to = 0] = process.argv.slice(2).map(Number)
+// n * spacing after the first. With <per minute> it has a limit, and its history goes on: a build is shown once it is a minute old,
+// when all its webhooks have been sent. A process of its own: node --import tsx test/bench/api.ts <builds> <jobs> <from ms> <to ms> [<per minute>]
+const [builds = 0, jobs = 0, from = 0, to = 0, perMinute = 0] = process.argv.slice(2).map(Number)
+const limit = perMinute || 999_999
+const shownTo = () => (perMinute ? Math.min(to, Date.now() - 60_000) : to)
 const spacing = (to - from) / builds
 const createdAt = (n: number) => Math.round(from + n * spacing)
 let listRequests = 0
+let minute = { number: 0, requests: 0 }
 
 /** The builds that a list with these bounds and filters holds, newest first, by number: all of them ended long ago. */
 function page(query: URLSearchParams): number[] {
   if (builds === 0 || query.has('finished_from') || query.has('state[]')) return []
-  const until = Date.parse(query.get('created_to') ?? '') || to
+  const until = Math.min(Date.parse(query.get('created_to') ?? '') || to, shownTo())
   const since = Date.parse(query.get('created_from') ?? '') || from
   const size = Number(query.get('per_page') ?? 30)
   let n = Math.min(builds - 1, Math.ceil((until - from) / spacing))
@@ -23,7 +27,7 @@ function page(query: URLSearchParams): number[] {
   return found
 }
 
-/** What one build's JSON comes to, kept for the page that is asked for again. */
+/** What one build's JSON comes to. */
 function textOf(n: number): string {
   const at = createdAt(n)
   const own = Array.from({ length: jobs }, (_, j) => jobOf(n, at, j))
@@ -53,13 +57,22 @@ function answer(request: IncomingMessage): { body: string; link?: string } {
   return { body: '[]' }
 }
 
+/** What is left of this minute's requests, this one counted; negative when it is one too many. */
+function remaining(): number {
+  const number = Math.floor(Date.now() / 60_000)
+  minute = { number, requests: minute.number === number ? minute.requests + 1 : 1 }
+  return limit - minute.requests
+}
+
 const server = createServer((request, response) => {
-  const { body, link } = answer(request)
+  const left = request.url === '/count' ? limit : remaining()
+  const { body, link } = left < 0 ? { body: '{"message":"Too many requests"}' } : answer(request)
+  if (left < 0) response.statusCode = 429
   const limits = ['', 'User-'].flatMap((whose) => [
     [`RateLimit-${whose}Scope`, whose ? 'rest_user' : 'rest'],
-    [`RateLimit-${whose}Limit`, '1000000'],
-    [`RateLimit-${whose}Remaining`, '999999'],
-    [`RateLimit-${whose}Reset`, '60'],
+    [`RateLimit-${whose}Limit`, String(limit)],
+    [`RateLimit-${whose}Remaining`, String(Math.max(0, left))],
+    [`RateLimit-${whose}Reset`, String(60 - (Math.floor(Date.now() / 1_000) % 60))],
   ])
   for (const [name = '', value = ''] of limits) response.setHeader(name, value)
   if (link) response.setHeader('link', link)

@@ -80,8 +80,9 @@ export interface BenchApi {
   stop(): void
 }
 
-export async function startApi({ builds, from, to }: Span, jobs: number): Promise<BenchApi> {
-  const child = fork(here('api.ts'), [builds, jobs, from, to].map(String), { execArgv: ['--import', 'tsx'] })
+/** Starts api.ts; `perMinute` gives it a limit and lets its history go on. */
+export async function startApi({ builds, from, to }: Span, jobs: number, perMinute = 0): Promise<BenchApi> {
+  const child = fork(here('api.ts'), [builds, jobs, from, to, perMinute].map(String), { execArgv: ['--import', 'tsx'] })
   const [port] = await once(child, 'message')
   const url = `http://127.0.0.1:${port}`
   return {
@@ -134,7 +135,8 @@ export async function runBackfill(
   return { seconds, peak: Math.max(...memory), memory: memory.filter((n) => n > 0) }
 }
 
-function residentBytes({ pid }: ChildProcess): number {
+/** Resident memory of a process. */
+export function residentBytes({ pid }: ChildProcess): number {
   try {
     return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1_024
   } catch {

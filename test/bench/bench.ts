@@ -9,6 +9,8 @@ export interface Bench {
   readonly most: number
   /** Leave the largest history for the next run. */
   readonly keep: boolean
+  /** How long the soak goes on. */
+  readonly minutes: number
   /** Tells how it goes. */
   say(text: string): void
 }

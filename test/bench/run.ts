@@ -8,15 +8,18 @@ import { backfill } from './backfill.ts'
 import type { Bench, Row } from './bench.ts'
 import { freshness } from './freshness.ts'
 import { size } from './size.ts'
+import { soak } from './soak.ts'
 import { openStores, type Stores } from './stores.ts'
 import { bytes } from './words.ts'
 
-// npm run bench [-- --quick] [--only accept,apply] [--most 100000] [--write] [--keep]
+// npm run bench [-- --quick] [--only accept,apply] [--most 100000] [--minutes 60] [--write] [--keep]
 // Starts what it needs, measures the service against the limit of this machine in the same run, and prints one table. Nothing here
 // passes or fails: a figure is to be read beside its limit. --write puts the table into docs/benchmarks.md,
-// --most bounds the histories, in builds; --keep leaves the history of a million builds for the next run.
+// --most bounds the histories, in builds, --minutes the soak; --keep leaves the history of a million builds for the next run.
 
-const courses: Record<string, (bench: Bench) => Promise<Row[]>> = { accept, apply, freshness, size, backfill }
+const courses: Record<string, (bench: Bench) => Promise<Row[]>> = { accept, apply, freshness, size, backfill, soak }
+/** Only when asked for by name: it takes an hour. */
+const apart = new Set(['soak'])
 
 const { values } = parseArgs({
   options: {
@@ -25,9 +28,10 @@ const { values } = parseArgs({
     write: { type: 'boolean' },
     keep: { type: 'boolean' },
     most: { type: 'string' },
+    minutes: { type: 'string' },
   },
 })
-const chosen = values.only?.split(',') ?? Object.keys(courses)
+const chosen = values.only?.split(',') ?? Object.keys(courses).filter((name) => !apart.has(name))
 const unknown = chosen.filter((name) => !courses[name])
 if (unknown.length > 0) {
   process.stderr.write(`There is no course ${unknown.join(', ')}. There are: ${Object.keys(courses).join(', ')}.\n`)
@@ -40,10 +44,16 @@ if (!(most >= 1_000)) {
   process.exit(2)
 }
 
+const minutes = Number(values.minutes ?? 60)
+if (!(minutes >= 1)) {
+  process.stderr.write(`--minutes is "${values.minutes}". Use a number of minutes, 1 or more.\n`)
+  process.exit(2)
+}
+
 const begun = Date.now()
 const say = (text: string) => process.stderr.write(`${Math.round((Date.now() - begun) / 1_000)} s  ${text}\n`)
 const stores = await openStores()
-const bench: Bench = { stores, quick: values.quick === true, keep: values.keep === true, most, say }
+const bench: Bench = { stores, quick: values.quick === true, keep: values.keep === true, most, minutes, say }
 const rows: Row[] = []
 try {
   for (const name of chosen) {

@@ -1,0 +1,171 @@
+import postgres from 'postgres'
+import type { Status } from '../../src/http/status.ts'
+import { type ServiceProcess, startService } from '../support/service.ts'
+import { portOf, secretOfBench, signedRequest } from './accept.ts'
+import { residentBytes, startApi } from './backfill.ts'
+import type { Bench, Row } from './bench.ts'
+import { webhooksOf } from './company.ts'
+import { type LoadReport, load } from './load.ts'
+import { sample } from './statistics.ts'
+import { bytes, ms } from './words.ts'
+
+const JOBS = 10
+const PER_SECOND = 200
+/** A build has 3 webhooks of its own and 3 of each job: so many milliseconds from one to the next make 200 webhooks a second. */
+const SPACING = (1_000 * (3 + 3 * JOBS)) / PER_SECOND
+const BUILDS_AT_ONCE = 60
+const DAYS = 90
+/** Buildkite allows 200 a minute to an organization; a backfill at this pace reads 9,000 builds a minute at most. */
+const REQUESTS_PER_MINUTE = 90
+
+/** What is looked at again and again; sizes in bytes. */
+interface Sight {
+  readonly memory: number
+  readonly connections: number
+  /** Deliveries not applied yet. */
+  readonly pending: number
+  /** Jobs of the deliveries' queue that wait or are at work. */
+  readonly queued: number
+  /** Rows, of which so many are dead, in the tables that grow. */
+  readonly live: number
+  readonly dead: number
+  readonly deliveryBytes: number
+  readonly jobBytes: number
+  readonly backfilled: number
+}
+
+/** The whole service under a steady load with its backfill at work: whether anything grows that should not. */
+export async function soak({ stores, minutes, say }: Bench): Promise<Row[]> {
+  const now = Math.floor(Date.now() / 1_000) * 1_000
+  const from = now - DAYS * 86_400_000
+  const to = now + (minutes + 60) * 60_000
+  const span = { from, to, builds: Math.floor((to - from) / SPACING) }
+  const api = await startApi(span, JOBS, REQUESTS_PER_MINUTE)
+  const url = await stores.create()
+  const sql = postgres(url, { max: 1, onnotice: () => {}, connection: { application_name: 'the soak' } })
+  const service = await startService({
+    DATABASE_URL: url,
+    REDIS_URL: stores.redis.url,
+    BUILDKITE_API_URL: api.url,
+    BUILDKITE_API_TOKEN: 'bench',
+    API_BUDGET_SHARE: '1',
+    BACKFILL_DAYS: String(DAYS),
+    WEBHOOK_SECRET: secretOfBench,
+    LOG_LEVEL: 'warn',
+  })
+  try {
+    const sights: Sight[] = []
+    const loads: LoadReport[] = []
+    const end = Date.now() + minutes * 60_000
+    const watch = async () => {
+      while (Date.now() < end) {
+        await new Promise((next) => setTimeout(next, 10_000))
+        const sight = await look(sql, service)
+        sights.push(sight)
+        if (sights.length % 6 === 0)
+          say(`soak: ${JSON.stringify({ ...sight, accept: loads.slice(-6).map(({ p99 }) => Math.round(p99)) })}`)
+      }
+    }
+    const send = async () => {
+      let next = Math.ceil((Date.now() - from) / SPACING)
+      let coming = mixed(next, from)
+      while (Date.now() < end) {
+        const requests = await coming
+        next += BUILDS_AT_ONCE
+        coming = mixed(next, from)
+        loads.push(await load(portOf(service), requests, 64, { kind: 'open', perSecond: PER_SECOND }))
+      }
+    }
+    await Promise.all([watch(), send()])
+    const [left] = await sql<{ failed: number; wrong: number }[]>`
+      select (select count(*)::int from sync.deliveries where status = 'failed') as failed,
+             (select count(*)::int from analytics.drift) as wrong`
+    say(
+      `soak: ${left?.failed} deliveries failed, ${left?.wrong} differences found by audits. ${service.output().slice(-2_000)}`,
+    )
+    return report(minutes, sights, loads)
+  } finally {
+    await service.stop()
+    await sql.end()
+    api.stop()
+    await stores.drop(url)
+  }
+}
+
+/** All webhooks of the next builds, side by side; made bit by bit, while others are being sent. */
+async function mixed(first: number, from: number): Promise<Buffer[]> {
+  const all: Buffer[][] = []
+  for (let n = first; n < first + BUILDS_AT_ONCE; n++) {
+    all.push(webhooksOf(n, from + n * SPACING, JOBS).map((webhook) => signedRequest(webhook, Date.now())))
+    await new Promise((next) => setTimeout(next, 20))
+  }
+  return Array.from({ length: 3 + 3 * JOBS }, (_, turn) => all.flatMap((one) => one[turn] ?? [])).flat()
+}
+
+async function look(sql: postgres.Sql, service: ServiceProcess): Promise<Sight> {
+  const [row] = await sql<Omit<Sight, 'memory' | 'queued'>[]>`
+    select (select count(*)::int from pg_stat_activity where datname = current_database()) as connections,
+           (select count(*)::int from sync.deliveries where status = 'pending') as pending,
+           sum(n_live_tup)::float8 as live, sum(n_dead_tup)::float8 as dead,
+           pg_total_relation_size('sync.deliveries')::float8
+             / greatest(1, sum(n_live_tup) filter (where relname = 'deliveries'))::float8 as "deliveryBytes",
+           pg_total_relation_size('buildkite.jobs')::float8
+             / greatest(1, sum(n_live_tup) filter (where relname = 'jobs'))::float8 as "jobBytes",
+           (select coalesce(sum(builds), 0)::int from sync.windows) as backfilled
+    from pg_stat_user_tables where schemaname in ('buildkite', 'sync')`
+  if (!row) throw new Error('Postgres told nothing.')
+  const { queue } = (await service.status()) as unknown as Pick<Status, 'queue'>
+  const { waiting = 0, active = 0 } = queue.depth?.deliveries ?? {}
+  const queued = waiting + active
+  return { ...row, queued, memory: residentBytes(service.process) }
+}
+
+function report(minutes: number, sights: readonly Sight[], loads: readonly LoadReport[]): Row[] {
+  const refused = loads.flatMap(({ statuses }) => Object.keys(statuses)).filter((status) => status !== '202').length
+  const sent = loads.reduce((sum, { statuses }) => sum + Object.values(statuses).reduce((a, b) => a + b, 0), 0)
+  const what = (text: string) => `${minutes} minutes at ${PER_SECOND} webhooks/s with a backfill: ${text}`
+  /** The median of each sixth of the time but for the first, which is the start. */
+  const line = (text: string, of: (sight: Sight) => number, write: (n: number) => string, grows: number): Row => {
+    const part = Math.ceil(sights.length / 6)
+    const parts = Array.from(
+      { length: 6 },
+      (_, index) => sample(sights.slice(index * part, (index + 1) * part).map(of)).median,
+    )
+    const [, second = 0] = parts
+    const last = parts.at(-1) ?? 0
+    return {
+      course: 'soak',
+      what: what(text),
+      ours: parts.map(write).join(', '),
+      limit: '',
+      result: `${write(second)} in the second sixth, ${write(last)} in the last`,
+      reach: 'flat',
+      reached: last <= second * 1.15 + grows,
+    }
+  }
+  const count = (n: number) => Math.round(n).toLocaleString('en-US')
+  const p99 = sample(loads.map((one) => one.p99))
+  return [
+    {
+      course: 'soak',
+      what: what('webhooks answered'),
+      ours: `${count(sent)}, of which ${refused === 0 ? 'none' : refused} not with 202; meanwhile ${count(sights.at(-1)?.backfilled ?? 0)} builds back-filled`,
+      limit: '',
+      result: `p99 of ten seconds: median ${ms(p99.median)}, worst ${ms(p99.most)}`,
+      reach: 'all 202',
+      reached: refused === 0,
+    },
+    line('memory', ({ memory }) => memory, bytes, 0),
+    line('connections to Postgres', ({ connections }) => connections, count, 1),
+    line('deliveries not applied yet', ({ pending }) => pending, count, 50),
+    line('jobs of the deliveries queue', ({ queued }) => queued, count, 10),
+    line(
+      'dead rows for each living one',
+      ({ dead, live }) => dead / Math.max(1, live),
+      (n) => n.toFixed(3),
+      0.05,
+    ),
+    line('bytes a delivery', ({ deliveryBytes }) => deliveryBytes, bytes, 0),
+    line('bytes a job', ({ jobBytes }) => jobBytes, bytes, 0),
+  ]
+}
