@@ -76,7 +76,24 @@ export async function applyAll(
   )
   const { db } = database
   await applyObservations(db, observeOrganizations([organization], new Date()), new Date())
+  for (const ids of await fillInbox(sql, webhooks, round)) await queues.addDeliveries({ ids }, 5_000)
+  await sql.unsafe('analyze sync.deliveries')
+  const scope = inScope({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
+  const begun = performance.now()
+  const worker = queues.workDeliveries(deliveryHandler({ db, scope, storeEnv: false, log: silent }), 16)
+  await allApplied(sql)
+  const seconds = (performance.now() - begun) / 1_000
+  await worker.close(5_000)
+  await queues.close(2_000)
+  await database.close()
+  await sql.end()
+  return webhooks.length / seconds
+}
+
+/** Puts deliveries into the inbox as the receiver would; their ids, by group. */
+export async function fillInbox(sql: postgres.Sql, webhooks: readonly Webhook[], round: number): Promise<number[][]> {
   const now = new Date().toISOString()
+  const groups: number[][] = []
   for (let start = 0; start < webhooks.length; start += 200) {
     const rows = webhooks.slice(start, start + 200).map(({ event, body }, index) => ({
       key: `bench ${round} ${start + index} ${now}`,
@@ -87,22 +104,17 @@ export async function applyAll(
       payload: body,
     }))
     const ids = await sql<{ id: string }[]>`insert into sync.deliveries ${sql(rows)} returning id`
-    await queues.addDeliveries({ ids: ids.map(({ id }) => Number(id)) }, 5_000)
+    groups.push(ids.map(({ id }) => Number(id)))
   }
-  await sql.unsafe('analyze sync.deliveries')
-  const scope = inScope({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
-  const begun = performance.now()
-  const worker = queues.workDeliveries(deliveryHandler({ db, scope, storeEnv: false, log: silent }), 16)
+  return groups
+}
+
+/** Waits until no delivery is pending. @throws Error when one could not be applied. */
+export async function allApplied(sql: postgres.Sql): Promise<void> {
   const pending = async () => (await sql`select 1 from sync.deliveries where status = 'pending' limit 1`).length
   await until(async () => (await pending()) === 0, 'every delivery is applied', 600_000)
-  const seconds = (performance.now() - begun) / 1_000
   const [failed] = await sql<{ n: number }[]>`select count(*)::int as n from sync.deliveries where status <> 'applied'`
-  await worker.close(5_000)
-  await queues.close(2_000)
-  await database.close()
-  await sql.end()
   if (failed?.n !== 0) throw new Error(`${failed?.n} deliveries were not applied.`)
-  return webhooks.length / seconds
 }
 
 const CHUNK = 500

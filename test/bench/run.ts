@@ -7,6 +7,7 @@ import { apply } from './apply.ts'
 import { backfill } from './backfill.ts'
 import type { Bench, Row } from './bench.ts'
 import { freshness } from './freshness.ts'
+import { scale } from './scale.ts'
 import { size } from './size.ts'
 import { soak } from './soak.ts'
 import { openStores, type Stores } from './stores.ts'
@@ -17,7 +18,15 @@ import { bytes } from './words.ts'
 // passes or fails: a figure is to be read beside its limit. --write puts the table into docs/benchmarks.md,
 // --most bounds the histories, in builds, --minutes the soak; --keep leaves the history of a million builds for the next run.
 
-const courses: Record<string, (bench: Bench) => Promise<Row[]>> = { accept, apply, freshness, size, backfill, soak }
+const courses: Record<string, (bench: Bench) => Promise<Row[]>> = {
+  accept,
+  apply,
+  freshness,
+  scale,
+  size,
+  backfill,
+  soak,
+}
 /** Only when asked for by name: it takes an hour. */
 const apart = new Set(['soak'])
 

@@ -38,8 +38,9 @@ interface Sight {
 export async function soak({ stores, minutes, say }: Bench): Promise<Row[]> {
   const now = Math.floor(Date.now() / 1_000) * 1_000
   const from = now - DAYS * 86_400_000
-  const to = now + (minutes + 60) * 60_000
-  const span = { from, to, builds: Math.floor((to - from) / SPACING) }
+  // Build n is the same to the API and to its webhooks.
+  const builds = Math.floor((now + (minutes + 60) * 60_000 - from) / SPACING)
+  const span = { from, to: from + builds * SPACING, builds }
   const api = await startApi(span, JOBS, REQUESTS_PER_MINUTE)
   const url = await stores.create()
   const sql = postgres(url, { max: 1, onnotice: () => {}, connection: { application_name: 'the soak' } })
