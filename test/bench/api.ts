@@ -3,13 +3,15 @@ import type { AddressInfo } from 'node:net'
 import { buildOf, jobOf, organization, pipelines } from './company.ts'
 
 // Buildkite's API over a history of any length, without limits and without holding any of it in memory: build n of N was created
-// n * spacing after the first. With <per minute> it has a limit, and its history goes on: a build is shown once it is a minute old,
-// when all its webhooks have been sent. A process of its own: node --import tsx test/bench/api.ts <builds> <jobs> <from ms> <to ms> [<per minute>]
-const [builds = 0, jobs = 0, from = 0, to = 0, perMinute = 0] = process.argv.slice(2).map(Number)
+// n * spacing after the first. With <per minute> it has a limit, and its history goes on after its end with a build every <live> ms:
+// each is shown once it is a minute old, when all its webhooks have been sent. A process of its own:
+// node --import tsx test/bench/api.ts <builds> <jobs> <from ms> <to ms> [<per minute> <live ms>]
+const [builds = 0, jobs = 0, from = 0, to = 0, perMinute = 0, live = 0] = process.argv.slice(2).map(Number)
 const limit = perMinute || 999_999
-const shownTo = () => (perMinute ? Math.min(to, Date.now() - 60_000) : to)
 const spacing = (to - from) / builds
-const createdAt = (n: number) => Math.round(from + n * spacing)
+const createdAt = (n: number) => Math.round(n < builds ? from + n * spacing : to + (n - builds) * live)
+const numberAt = (ms: number) => Math.ceil(ms < to || !live ? (ms - from) / spacing : builds + (ms - to) / live)
+const shownTo = () => (live ? Math.max(to, Date.now() - 60_000) : to)
 let listRequests = 0
 let minute = { number: 0, requests: 0 }
 
@@ -19,7 +21,7 @@ function page(query: URLSearchParams): number[] {
   const until = Math.min(Date.parse(query.get('created_to') ?? '') || to, shownTo())
   const since = Date.parse(query.get('created_from') ?? '') || from
   const size = Number(query.get('per_page') ?? 30)
-  let n = Math.min(builds - 1, Math.ceil((until - from) / spacing))
+  let n = live ? numberAt(until) : Math.min(builds - 1, numberAt(until))
   while (n >= 0 && createdAt(n) >= until) n--
   n -= (Number(query.get('page') ?? 1) - 1) * size
   const found: number[] = []

@@ -80,9 +80,15 @@ export interface BenchApi {
   stop(): void
 }
 
-/** Starts api.ts; `perMinute` gives it a limit and lets its history go on. */
-export async function startApi({ builds, from, to }: Span, jobs: number, perMinute = 0): Promise<BenchApi> {
-  const child = fork(here('api.ts'), [builds, jobs, from, to, perMinute].map(String), { execArgv: ['--import', 'tsx'] })
+/** Starts api.ts; `goesOn` gives it a limit, and a history that goes on. */
+export async function startApi(
+  { builds, from, to }: Span,
+  jobs: number,
+  goesOn = { perMinute: 0, everyMs: 0 },
+): Promise<BenchApi> {
+  const child = fork(here('api.ts'), [builds, jobs, from, to, goesOn.perMinute, goesOn.everyMs].map(String), {
+    execArgv: ['--import', 'tsx'],
+  })
   const [port] = await once(child, 'message')
   const url = `http://127.0.0.1:${port}`
   return {

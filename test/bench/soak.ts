@@ -15,6 +15,8 @@ const PER_SECOND = 200
 const SPACING = (1_000 * (3 + 3 * JOBS)) / PER_SECOND
 const BUILDS_AT_ONCE = 60
 const DAYS = 90
+/** Builds that were there before, for the backfill. */
+const HISTORY = 1_000_000
 /** Buildkite allows 200 a minute to an organization; a backfill at this pace reads 9,000 builds a minute at most. */
 const REQUESTS_PER_MINUTE = 90
 
@@ -36,12 +38,9 @@ interface Sight {
 
 /** The whole service under a steady load with its backfill at work: whether anything grows that should not. */
 export async function soak({ stores, minutes, say }: Bench): Promise<Row[]> {
-  const now = Math.floor(Date.now() / 1_000) * 1_000
-  const from = now - DAYS * 86_400_000
-  // Build n is the same to the API and to its webhooks.
-  const builds = Math.floor((now + (minutes + 60) * 60_000 - from) / SPACING)
-  const span = { from, to: from + builds * SPACING, builds }
-  const api = await startApi(span, JOBS, REQUESTS_PER_MINUTE)
+  const to = Math.floor(Date.now() / 1_000) * 1_000
+  const span = { from: to - DAYS * 86_400_000, to, builds: HISTORY }
+  const api = await startApi(span, JOBS, { perMinute: REQUESTS_PER_MINUTE, everyMs: SPACING })
   const url = await stores.create()
   const sql = postgres(url, { max: 1, onnotice: () => {}, connection: { application_name: 'the soak' } })
   const service = await startService({
@@ -68,12 +67,14 @@ export async function soak({ stores, minutes, say }: Bench): Promise<Row[]> {
       }
     }
     const send = async () => {
-      let next = Math.ceil((Date.now() - from) / SPACING)
-      let coming = mixed(next, from)
+      // Build n is the same to the API and to its webhooks.
+      const createdAt = (n: number) => to + (n - HISTORY) * SPACING
+      let next = HISTORY + Math.ceil((Date.now() - to) / SPACING)
+      let coming = mixed(next, createdAt)
       while (Date.now() < end) {
         const requests = await coming
         next += BUILDS_AT_ONCE
-        coming = mixed(next, from)
+        coming = mixed(next, createdAt)
         loads.push(await load(portOf(service), requests, 64, { kind: 'open', perSecond: PER_SECOND }))
       }
     }
@@ -94,10 +95,10 @@ export async function soak({ stores, minutes, say }: Bench): Promise<Row[]> {
 }
 
 /** All webhooks of the next builds, side by side; made bit by bit, while others are being sent. */
-async function mixed(first: number, from: number): Promise<Buffer[]> {
+async function mixed(first: number, createdAt: (n: number) => number): Promise<Buffer[]> {
   const all: Buffer[][] = []
   for (let n = first; n < first + BUILDS_AT_ONCE; n++) {
-    all.push(webhooksOf(n, from + n * SPACING, JOBS).map((webhook) => signedRequest(webhook, Date.now())))
+    all.push(webhooksOf(n, createdAt(n), JOBS).map((webhook) => signedRequest(webhook, Date.now())))
     await new Promise((next) => setTimeout(next, 20))
   }
   return Array.from({ length: 3 + 3 * JOBS }, (_, turn) => all.flatMap((one) => one[turn] ?? [])).flat()
