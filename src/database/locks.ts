@@ -15,15 +15,16 @@ export type Locked<T> = { held: true; value: T } | { held: false }
  */
 export async function withLock<T>(db: Db, name: string, work: (tx: Transaction) => Promise<T>): Promise<Locked<T>> {
   return db.transaction(async (tx) => {
-    // The work may call Buildkite for minutes while this transaction sits idle. Asking pg_settings first, because
-    // transaction_timeout exists only from Postgres 17 on.
-    await tx.execute(sql`
-      select set_config(name, '0', true) from pg_settings
-      where name in ('idle_in_transaction_session_timeout', 'statement_timeout', 'transaction_timeout')`)
     const { rows } = await tx.execute<{ held: boolean }>(
       sql`select pg_try_advisory_xact_lock(hashtextextended(${`buildkite-mirror ${name}`}, 0)) as held`,
     )
     if (!rows[0]?.held) return { held: false }
+    // The work may call Buildkite for minutes while this transaction sits idle. Asking pg_settings first, because
+    // transaction_timeout exists only from Postgres 17 on. And last, because it has no parameters: Postgres keeps the portal of a
+    // statement with parameters, and with it a snapshot that would hold back vacuum, until the next statement comes.
+    await tx.execute(sql`
+      select set_config(name, '0', true) from pg_settings
+      where name in ('idle_in_transaction_session_timeout', 'statement_timeout', 'transaction_timeout')`)
     return { held: true, value: await work(tx) }
   })
 }

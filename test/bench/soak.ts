@@ -43,6 +43,8 @@ export async function soak({ stores, minutes, say }: Bench): Promise<Row[]> {
   const api = await startApi(span, JOBS, { perMinute: REQUESTS_PER_MINUTE, everyMs: SPACING })
   const url = await stores.create()
   const sql = postgres(url, { max: 1, onnotice: () => {}, connection: { application_name: 'the soak' } })
+  const [vacuum] = await sql<{ on: boolean }[]>`select current_setting('autovacuum')::bool as on`
+  if (!vacuum?.on) say('soak: autovacuum is off in this Postgres, so that dead rows pile up: switch it on first.')
   const service = await startService({
     DATABASE_URL: url,
     REDIS_URL: stores.redis.url,

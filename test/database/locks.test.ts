@@ -51,6 +51,22 @@ describe('a lock', () => {
     expect(await withLock(other.db, 'cycle', async () => 'mine')).toEqual({ held: true, value: 'mine' })
   })
 
+  test('does not hold back vacuum while its work goes on elsewhere', async () => {
+    const entered = gate()
+    const leave = gate()
+    const held = withLock(one.db, 'long', async () => {
+      entered.open()
+      await leave.opened
+    })
+    await entered.opened
+    const { rows } = await other.db.execute(sql`
+      select state, backend_xmin::text as xmin, backend_xid::text as xid from pg_stat_activity
+      where datname = current_database() and application_name = 'buildkite-mirror one'`)
+    expect(rows).toEqual([{ state: 'idle in transaction', xmin: null, xid: null }])
+    leave.open()
+    await held
+  })
+
   test('keeps what its work wrote, and drops it when the work fails', async () => {
     await withLock(one.db, 'write', async (tx) => {
       await tx.insert(budgets).values(row('kept'))
