@@ -108,7 +108,7 @@ export function connectionOptions(url: string, name: string): pg.ClientConfig {
     application_name: `buildkite-mirror ${name}`,
     connectionTimeoutMillis: 10 * SECOND,
     keepAlive: true,
-    // A query that takes longer is stuck. PgBouncer needs `ignore_startup_parameters = statement_timeout`.
+    // A query that takes longer is stuck. PgBouncer needs `ignore_startup_parameters = statement_timeout`, and drops it: there it is the role's to set.
     statement_timeout: MINUTE,
     // Where the connection is half open nothing answers at all: then this side gives up, and the pool makes a new one.
     query_timeout: MINUTE + 5 * SECOND,

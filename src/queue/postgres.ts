@@ -1,5 +1,6 @@
 import { createPostgresBackend, withBackend } from 'bullmq'
 import pg from 'pg'
+import { SECOND, withDeadline } from '../time.ts'
 import { type Engine, workerOptions } from './engine.ts'
 
 const schema = 'bullmq'
@@ -16,10 +17,12 @@ class CalmClient extends pg.Client {
   }
 }
 
-/**
- * BullMQ on Postgres, in a schema of its own. Needs direct connections: LISTEN and the pinned search_path do not pass a
- * transaction-pooling PgBouncer.
- */
+const throughPooler =
+  'The queue in Postgres needs direct connections: DATABASE_URL leads through a pooler such as PgBouncer, or has options of its own, ' +
+  'and what the queue needs does not pass (search_path and LISTEN). ' +
+  'Set REDIS_URL to keep the queue in Redis, or DATABASE_URL to the address of Postgres itself.'
+
+/** BullMQ on Postgres, in a schema of its own. Needs direct connections: LISTEN and the pinned search_path do not pass PgBouncer. */
 export function postgresEngine(url: string): Engine {
   const connection = {
     connectionString: url,
@@ -29,9 +32,12 @@ export function postgresEngine(url: string): Engine {
     application_name: 'buildkite-mirror queue',
     Client: CalmClient,
   }
+  let isPooled = false
   return {
     backend: 'postgres',
     async prepare() {
+      isPooled = !(await keepsSearchPath({ ...connection, query_timeout: 5_000 }))
+      if (isPooled) throw new Error(throughPooler)
       // BullMQ takes an advisory lock for its migrations, so any number of processes may get here at once.
       const backend = createPostgresBackend('deliveries', { connection: { ...connection, max: 1, migrate: true } })
       backend.on('error', () => {}) // the promise below says it
@@ -64,7 +70,26 @@ export function postgresEngine(url: string): Engine {
       return []
     },
     // Its own words say which; see asStoreError.
-    outOfReach: () => undefined,
+    outOfReach: () => (isPooled ? throughPooler : undefined),
     close: () => {},
+  }
+}
+
+/**
+ * Whether a connection has the search_path that it asked for, as BullMQ's do. PgBouncer refuses it, or drops it where it is told to
+ * ignore `options`: then nothing of BullMQ's would be found.
+ */
+async function keepsSearchPath(config: pg.ClientConfig): Promise<boolean> {
+  const client = new CalmClient({ ...config, options: `-c search_path=${schema}` })
+  try {
+    await client.connect()
+    const { rows } = await client.query<{ path: string }>("select current_setting('search_path') as path")
+    return rows[0]?.path.split(',')[0]?.replaceAll('"', '') === schema
+  } catch (error) {
+    if (error instanceof pg.DatabaseError && error.code === '08P01' && error.message.includes('startup parameter'))
+      return false
+    throw error
+  } finally {
+    await withDeadline(client.end(), 2 * SECOND, 'Closing a connection').catch(() => {})
   }
 }

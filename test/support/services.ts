@@ -8,6 +8,7 @@ import type { TestProject } from 'vitest/node'
 import { migrate } from '../../src/database/migrate.ts'
 import { createLog } from '../../src/log.ts'
 import { findChromium } from './chromium.ts'
+import { findPgBouncer } from './pgbouncer.ts'
 import { NoRedisServer, startRedisServer } from './redis-server.ts'
 
 declare module 'vitest' {
@@ -42,6 +43,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     const redis = await findRedis()
     if (redis) stops.push(redis.stop)
     lookForChromium()
+    lookForPgBouncer()
     const template = `bkm_${Date.now()}_${randomBytes(4).toString('hex')}_template`
     await createTemplate(database.url, template)
     stops.push(() => dropDatabases(database.url, template.replace('template', '%')))
@@ -142,6 +144,14 @@ function lookForChromium(): void {
   const advice = 'There is no Chromium here (apt-get install chromium; TEST_CHROMIUM names one elsewhere).'
   if (process.env.CI) throw new Error(advice)
   console.warn(`\n!!! ${advice}\n!!! The tests of the status page in a browser are LEFT OUT.\n`)
+}
+
+/** Says loudly when there is no pooler to try the service behind. */
+function lookForPgBouncer(): void {
+  if (findPgBouncer()) return
+  const advice = 'There is no PgBouncer here (apt-get install pgbouncer).'
+  if (process.env.CI) throw new Error(advice)
+  console.warn(`\n!!! ${advice}\n!!! The tests of the service behind PgBouncer are LEFT OUT.\n`)
 }
 
 async function startRedis(): Promise<Service | undefined> {

@@ -10,9 +10,10 @@ export type QueueFacts =
 /** What is found of the queue (pure). */
 export function judgeQueue(facts: QueueFacts): Finding[] {
   if (!facts.ok) {
-    const remedy =
+    const { fact, remedy } = parted(facts.why)
+    const usual =
       facts.backend === 'redis' ? 'Check REDIS_URL, and that Redis runs and lets us in from here.' : 'See Postgres.'
-    return [failure('queue_unreachable', '', facts.why, remedy)]
+    return [failure('queue_unreachable', '', fact, remedy || usual)]
   }
   const answers = well('queue_unreachable', '', `The queue answers; it lives in ${storeNames[facts.backend]}.`)
   if (facts.backend === 'postgres') return [answers]
@@ -29,8 +30,14 @@ const storeNames = { redis: 'Redis', postgres: 'Postgres' } as const
 function judgeRedis(warnings: readonly QueueWarning[], name: QueueWarning['name'], good: string): Finding {
   const told = warnings.find((one) => one.name === name)
   if (!told) return well(name, '', good)
-  const cut = told.message.lastIndexOf('. Set ') + 1
-  return warning(name, '', told.message.slice(0, cut), told.message.slice(cut).trim())
+  const { fact, remedy } = parted(told.message)
+  return warning(name, '', fact, remedy)
+}
+
+/** A message of the queue's in its two parts; the remedy is empty where it holds none. */
+function parted(message: string): { fact: string; remedy: string } {
+  const cut = message.lastIndexOf('. Set ') + 1
+  return cut === 0 ? { fact: message, remedy: '' } : { fact: message.slice(0, cut), remedy: message.slice(cut).trim() }
 }
 
 /** Asks the queue. Never rejects. */
