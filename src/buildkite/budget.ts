@@ -45,7 +45,7 @@ const unknown: ScopeState = { grants: [], limit: null, hold_until: 0 }
 
 /**
  * Whether one call may be sent now: at most `share` of each scope's limit within any minute (less for lower priorities,
- * never less than one call), and none while a scope is held. If so, the states to keep; else how long to wait before
+ * never less than one call), evenly spread for what is not urgent, and none while a scope is held. If so, the states to keep; else how long to wait before
  * asking again. Never mutates.
  */
 export function decide(
@@ -61,9 +61,14 @@ export function decide(
     const state = states[scope] ?? unknown
     const grants = state.grants.filter((at) => isCounted(at, now))
     waitMs = Math.max(waitMs, holdOf(state, now))
+    const ceiling = ceilingOf(scope, state, priority, share)
     // The oldest grant that must leave the window before there is room for this one.
-    const leaving = grants[grants.length - ceilingOf(scope, state, priority, share)]
+    const leaving = grants[grants.length - ceiling]
     if (leaving !== undefined) waitMs = Math.max(waitMs, leaving + WINDOW_MS - now)
+    const last = grants.at(-1)
+    if (last !== undefined && isPaced(priority, grants.length, ceiling)) {
+      waitMs = Math.max(waitMs, last + WINDOW_MS / ceiling - now)
+    }
     next[scope] = { ...state, grants: [...grants, now].sort((a, b) => a - b) }
   }
   return waitMs > 0 ? { grant: false, waitMs } : { grant: true, states: next }
@@ -107,6 +112,14 @@ export function memoryBudget(share: number, clock: Clock = Date.now, wait: typeo
       states = learn(states, scopes, seen, clock())
     },
   }
+}
+
+/**
+ * Whether a call comes no sooner than a minute divided by the ceiling after the last one. What may take hours goes on at an even pace
+ * once half of its minute is used: all at once would come again every minute, and webhooks would wait behind it.
+ */
+function isPaced(priority: Priority, used: number, ceiling: number): boolean {
+  return priority !== 'hot' && priority !== 'absent' && used >= ceiling / 2
 }
 
 function isCounted(grantedAt: number, now: number): boolean {

@@ -16,6 +16,22 @@ function takeAll(states: BudgetState, priority: Priority, now: number, share: nu
   }
 }
 
+/** When calls are granted to one who asks again and again for `ms`, waiting as told. */
+function takeWithin(states: BudgetState, priority: Priority, from: number, ms: number, share = 1) {
+  const times: number[] = []
+  let held = states
+  for (let now = from; now < from + ms; ) {
+    const decision = decide(held, user, priority, now, share)
+    if (decision.grant) {
+      held = decision.states
+      times.push(now)
+    } else {
+      now += decision.waitMs
+    }
+  }
+  return { times, states: held }
+}
+
 const seen = (limit: number, remaining: number, resetMs = 30_000) => ({ user: { limit, remaining, resetMs } })
 
 describe('the budget', () => {
@@ -50,11 +66,32 @@ describe('the budget', () => {
   })
 
   it('leaves room for urgent calls when others have taken all they may', () => {
-    const audit = takeAll({}, 'audit', 0, 1)
-    const backfill = takeAll(audit.states, 'backfill', 0, 1)
-    const absent = takeAll(backfill.states, 'absent', 0, 1)
-    const hot = takeAll(absent.states, 'hot', 0, 1)
-    expect([audit, backfill, absent, hot].map(({ granted }) => granted)).toEqual([25, 12, 8, 5])
+    let states: BudgetState = {}
+    let now = 0
+    // Less than a minute in all, so that nothing leaves the window.
+    const asked = [
+      ['audit', 30_000],
+      ['backfill', 20_500],
+      ['absent', 1],
+      ['hot', 1],
+    ] as const
+    const granted = asked.map(([priority, ms]) => {
+      const taken = takeWithin(states, priority, now, ms)
+      states = taken.states
+      now += ms
+      return taken.times.length
+    })
+    expect(granted).toEqual([25, 12, 8, 5])
+  })
+
+  it('lets a backfill begin at once and go on evenly, as fast as the limit allows', () => {
+    const { times } = takeWithin(learn({}, user, seen(200, 200), 0), 'backfill', 0, 600_000, 0.5)
+    expect(times.filter((at) => at === 0)).toHaveLength(38)
+    const later = times.filter((at) => at >= 120_000)
+    expect(later.length / 8).toBeGreaterThan(75 * 0.95)
+    for (const at of later) {
+      expect(later.filter((other) => other >= at && other < at + 5_000).length).toBeLessThanOrEqual(8)
+    }
   })
 
   it('grants at least one call a minute to anyone, however small the share', () => {
