@@ -65,9 +65,11 @@ export function decide(
     // The oldest grant that must leave the window before there is room for this one.
     const leaving = grants[grants.length - ceiling]
     if (leaving !== undefined) waitMs = Math.max(waitMs, leaving + WINDOW_MS - now)
-    const last = grants.at(-1)
-    if (last !== undefined && isPaced(priority, grants.length, ceiling)) {
-      waitMs = Math.max(waitMs, last + WINDOW_MS / ceiling - now)
+    // By tenths, so that one slow call does not cost the others their turns.
+    const some = Math.max(1, Math.floor(ceiling / 10))
+    const mark = grants[grants.length - some]
+    if (mark !== undefined && isPaced(priority, grants.length, ceiling)) {
+      waitMs = Math.max(waitMs, mark + (some * WINDOW_MS) / ceiling - now)
     }
     next[scope] = { ...state, grants: [...grants, now].sort((a, b) => a - b) }
   }
@@ -115,7 +117,7 @@ export function memoryBudget(share: number, clock: Clock = Date.now, wait: typeo
 }
 
 /**
- * Whether a call comes no sooner than a minute divided by the ceiling after the last one. What may take hours goes on at an even pace
+ * Whether no more than a tenth of a minute's calls may come within a tenth of a minute. What may take hours goes on at an even pace
  * once half of its minute is used: all at once would come again every minute, and webhooks would wait behind it.
  */
 function isPaced(priority: Priority, used: number, ceiling: number): boolean {

@@ -48,9 +48,9 @@ function safeObject(
   let copy: Record<string, unknown> | undefined
   for (const key in object) {
     const inner = object[key]
-    const secret = key === '__proto__' || (guarded && (SECRET_KEYS.has(key) || (!storeEnv && ENV_KEYS.has(key))))
     const name = cleanText(key)
-    const kept = secret ? undefined : safe(inner, storeEnv, guarded && !FREE_KEYS.has(key), depth + 1)
+    const secret = name === '__proto__' || (guarded && (SECRET_KEYS.has(name) || (!storeEnv && ENV_KEYS.has(name))))
+    const kept = secret ? undefined : safe(inner, storeEnv, guarded && !FREE_KEYS.has(name), depth + 1)
     if (!copy) {
       if (!secret && kept === inner && name === key) continue
       copy = upTo(key, object)

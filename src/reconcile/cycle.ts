@@ -65,7 +65,8 @@ export async function reconcileOnce(
     const locked = await withLock(deps.db, `cycle:${kind}:${source.id}`, async (tx) => {
       // The cycle begins once nobody else is at it: so its row tells, and no two rows overlap.
       started = new Date(deps.clock())
-      const before = await readWatermark(tx, source.id)
+      // Not through tx: a statement's portal would hold back vacuum for as long as the cycle takes.
+      const before = await readWatermark(deps.db, source.id)
       const to = await runCycle(deps, source, kind, before, tally, signal)
       const report: CycleReport = {
         organization: source.slug,

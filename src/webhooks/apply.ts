@@ -40,10 +40,17 @@ const batchesPerJob = 20
  */
 export function deliveryHandler(parts: ApplyParts): (job: DeliveriesJob, signal?: AbortSignal) => Promise<void> {
   const turn = sharedTurns((signal: AbortSignal | undefined) => applyPending(parts, signal))
+  let moving = Promise.resolve()
+  // One job after another: each may hold megabytes, and they come in numbers when Postgres is back, which then has enough to do.
+  const move = (kept: readonly KeptDelivery[], signal: AbortSignal | undefined) => {
+    const moved = moving.then(() => moveToInbox(parts, kept, signal))
+    moving = moved.catch(() => {})
+    return moved
+  }
   return (job, signal) => {
     const deliveries = 'kept' in job ? job.kept.length : job.ids.length
     const work = async () => {
-      if ('kept' in job) await moveToInbox(parts, job.kept, signal)
+      if ('kept' in job) await move(job.kept, signal)
       await turn(signal)
     }
     return span(parts.tracing, 'deliveries apply', { deliveries }, work, { kind: 'consumer', from: job.trace })

@@ -94,6 +94,23 @@ describe('the budget', () => {
     }
   })
 
+  it('loses little of a minute to slow answers', () => {
+    let states = learn({}, user, seen(200, 200), 0)
+    let granted = 0
+    for (let now = 0; now < 1_800_000; ) {
+      const decision = decide(states, user, 'backfill', now, 0.5)
+      if (decision.grant) {
+        states = decision.states
+        granted += 1
+        // Some answers take longer than a call's share of the minute.
+        now += granted % 2 === 0 ? 1_300 : 200
+      } else {
+        now += decision.waitMs
+      }
+    }
+    expect(granted / 30).toBeGreaterThan(75 * 0.85)
+  })
+
   it('grants at least one call a minute to anyone, however small the share', () => {
     for (const priority of priorities) expect(takeAll({}, priority, 0, 0.001).granted).toBe(1)
   })

@@ -55,6 +55,8 @@ describe('redact', () => {
     expect(() => JSON.stringify(redact({ deep }, { storeEnv: false }))).not.toThrow()
     const hostile: unknown = JSON.parse('{"__proto__": {"polluted": true}, "a": 1}')
     expect(redact(hostile, { storeEnv: false })).toEqual({ a: 1 })
+    const disguised: unknown = JSON.parse('{"to\\u0000ken": "secret", "__pro\\u0000to__": {"polluted": true}, "a": 1}')
+    expect(redact(disguised, { storeEnv: false })).toEqual({ a: 1 })
     expect(Object.hasOwn(Object.prototype, 'polluted')).toBe(false)
   })
 })
