@@ -46,9 +46,9 @@ describe('nextWindow', () => {
     expect(lengthOf([nextWindow(year, { ms: DAY, builds: 10 })])).toBe(8 * DAY)
   })
 
-  it('is sized to hold about two thousand builds', () => {
-    expect(lengthOf([nextWindow(year, { ms: DAY, builds: 500 })])).toBe(4 * DAY)
-    expect(lengthOf([nextWindow(year, { ms: 8 * DAY, builds: 16_000 })])).toBe(DAY)
+  it('is sized to hold about five thousand builds', () => {
+    expect(lengthOf([nextWindow(year, { ms: DAY, builds: 1_250 })])).toBe(4 * DAY)
+    expect(lengthOf([nextWindow(year, { ms: 8 * DAY, builds: 40_000 })])).toBe(DAY)
   })
 
   it('is never shorter than an hour', () => {
