@@ -45,8 +45,8 @@ const unknown: ScopeState = { grants: [], limit: null, hold_until: 0 }
 
 /**
  * Whether one call may be sent now: at most `share` of each scope's limit within any minute (less for lower priorities,
- * never less than one call), evenly spread for what is not urgent, and none while a scope is held. If so, the states to keep; else how long to wait before
- * asking again. Never mutates.
+ * never less than one call), evenly spread for what is not urgent, and none while a scope is held. If so, the states to
+ * keep; else how long to wait before asking again. Never mutates.
  */
 export function decide(
   states: BudgetState,

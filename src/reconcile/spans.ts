@@ -12,7 +12,7 @@ export interface Density {
   readonly builds: number
 }
 
-/** How many builds one window should hold: some fifty pages, a few minutes's work within the usual limits. */
+/** How many builds one window should hold: some fifty pages, a few minutes' work within the usual limits. */
 export const WINDOW_BUILDS = 5_000
 
 const FIRST_WINDOW = DAY

@@ -11,7 +11,7 @@ import { until } from '../support/until.ts'
 import type { Bench, Row } from './bench.ts'
 import { organization, type Webhook, webhooksOf } from './company.ts'
 import { interleaved, ratios, sample } from './statistics.ts'
-import type { Stores } from './stores.ts'
+import { onFresh, type Stores } from './stores.ts'
 import { many, times } from './words.ts'
 
 const JOBS = 10
@@ -50,15 +50,6 @@ export function lives(first: number, builds: number): Webhook[] {
     for (let turn = 0; turn < 3 * JOBS + 3; turn++) mixed.push(...side.flatMap((one) => one[turn] ?? []))
   }
   return mixed
-}
-
-async function onFresh(stores: Stores, measure: (url: string) => Promise<number>): Promise<number> {
-  const url = await stores.create()
-  try {
-    return await measure(url)
-  } finally {
-    await stores.drop(url)
-  }
 }
 
 /** Fills the inbox and the queue, then lets the worker go; deliveries per second. */

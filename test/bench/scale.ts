@@ -11,7 +11,7 @@ import type { Bench, Row } from './bench.ts'
 import { organization } from './company.ts'
 import { load } from './load.ts'
 import { interleaved, ratios, sample } from './statistics.ts'
-import type { Stores } from './stores.ts'
+import { onFresh, type Stores } from './stores.ts'
 import { many, times } from './words.ts'
 
 const CONNECTIONS = 64
@@ -46,15 +46,6 @@ export async function scale({ stores, quick, say }: Bench): Promise<Row[]> {
     row('deliveries applied by three worker processes', applying),
     row('webhooks accepted by two web processes, queue on Redis', accepting),
   ]
-}
-
-async function onFresh(stores: Stores, measure: (url: string) => Promise<number>): Promise<number> {
-  const url = await stores.create()
-  try {
-    return await measure(url)
-  } finally {
-    await stores.drop(url)
-  }
 }
 
 /** Deliveries applied per second from the moment at which their jobs are there; the workers have been waiting for them. */

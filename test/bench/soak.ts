@@ -128,7 +128,7 @@ function report(minutes: number, sights: readonly Sight[], loads: readonly LoadR
   const refused = loads.flatMap(({ statuses }) => Object.keys(statuses)).filter((status) => status !== '202').length
   const sent = loads.reduce((sum, { statuses }) => sum + Object.values(statuses).reduce((a, b) => a + b, 0), 0)
   const what = (text: string) => `${minutes} minutes at ${PER_SECOND} webhooks/s with a backfill: ${text}`
-  /** The median of each sixth of the time but for the first, which is the start. */
+  /** The median of each sixth of the time; the first is the start, and what is flat is told from the second on. */
   const line = (text: string, of: (sight: Sight) => number, write: (n: number) => string, grows: number): Row => {
     const part = Math.ceil(sights.length / 6)
     const parts = Array.from(

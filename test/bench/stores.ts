@@ -63,3 +63,13 @@ export async function openStores(): Promise<Stores> {
     },
   }
 }
+
+/** Measures on a database of its own, with the schema in it and nothing else. */
+export async function onFresh(stores: Stores, measure: (url: string) => Promise<number>): Promise<number> {
+  const url = await stores.create()
+  try {
+    return await measure(url)
+  } finally {
+    await stores.drop(url)
+  }
+}
