@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs'
 import postgres from 'postgres'
 import { openDatabase } from '../../src/database/connection.ts'
 import { migrate } from '../../src/database/migrate.ts'
 import { refreshRollups } from '../../src/mirror/rollups.ts'
+import { generateYear } from '../scale/generate.ts'
 import type { Stores } from './stores.ts'
 
 /** A history to measure beside; `kept` when it was there before and stays for the next run. */
@@ -30,23 +30,11 @@ export async function historyOf(builds: number, stores: Stores, keep: boolean): 
 async function generated(builds: number, stores: Stores): Promise<string> {
   const url = await stores.create()
   const sql = postgres(url, { max: 1, onnotice: () => {} })
-  for (const statement of generation(builds)) await sql.unsafe(statement)
-  await sql.unsafe('vacuum analyze')
+  await generateYear(sql, builds)
   await sql.end()
   // The sums too, or whoever comes first would have a year of them to make.
   const database = openDatabase(url, { name: 'bench' })
   await refreshRollups(database.db)
   await database.close()
   return url
-}
-
-/** The statements of generate.sql, which is written for psql, with its variables filled in. */
-function generation(builds: number): string[] {
-  const text = readFileSync(new URL('../scale/generate.sql', import.meta.url), 'utf8')
-  return [
-    text
-      .replace(/^select .* \\gset$/m, '')
-      .replaceAll(":'moment'", `'${new Date().toISOString()}'`)
-      .replaceAll(':builds', String(builds)),
-  ]
 }

@@ -1,4 +1,5 @@
 import postgres from 'postgres'
+import { twoMoreCycles } from '../support/cycles.ts'
 import { differences } from '../support/differences.ts'
 import { until } from '../support/until.ts'
 import type { Stage } from './stage.ts'
@@ -41,8 +42,7 @@ export async function judge(
   try {
     const pending = async () => (await sql`select 1 from sync.deliveries where status = 'pending' limit 1`).length
     await attempt(faults, 'every delivery in the inbox is applied', async () => (await pending()) === 0)
-    const recoveredAt = Date.now()
-    await attempt(faults, 'two cycles run', async () => (await cyclesSince(sql, recoveredAt)) >= 2)
+    await twoMoreCycles(sql, PATIENCE).catch((error: unknown) => faults.push(String(error)))
     await attempt(faults, 'the history is read', async () => historyRead(sql))
     faults.push(...(await differences(stage.databaseUrl, stage.simulation.truth, omit, 5)))
     // What came while Postgres was away may still be on its way out of the queue.
@@ -60,12 +60,6 @@ export async function judge(
 
 async function attempt(faults: string[], what: string, condition: () => Promise<boolean>): Promise<void> {
   await until(condition, what, PATIENCE).catch((error: unknown) => faults.push(String(error)))
-}
-
-async function cyclesSince(sql: postgres.Sql, time: number): Promise<number> {
-  const [row] = await sql<{ count: string }[]>`
-    select count(*) from sync.cycles where kind = 'hot' and error is null and started_at > ${new Date(time)}`
-  return Number(row?.count)
 }
 
 async function historyRead(sql: postgres.Sql): Promise<boolean> {

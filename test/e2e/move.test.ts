@@ -8,6 +8,7 @@ import { demoToken } from '../../src/demo/api.ts'
 import { realClock } from '../../src/demo/random.ts'
 import { createSimulation, type Simulation } from '../../src/demo/simulation.ts'
 import { createLog } from '../../src/log.ts'
+import { twoMoreCycles } from '../support/cycles.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { differences } from '../support/differences.ts'
 import { runCommand, type ServiceProcess, startService } from '../support/service.ts'
@@ -82,9 +83,7 @@ it('from the embedded PostgreSQL to one of your own keeps everything, and what w
   await simulation.play({ builds: 3 })
   await webhooks.settled()
   expect(webhooks.stats.answers).toEqual({ '202': webhooks.stats.sent })
-  const since = new Date()
-  const cycles = () => sql`select 1 from sync.cycles where kind = 'hot' and error is null and started_at > ${since}`
-  await until(async () => (await cycles()).length >= 2, 'two cycles run on the new database', 60_000)
+  await twoMoreCycles(sql)
   await sql.end({ timeout: 1 })
   const counters = ['scheduled_builds', 'running_builds', 'scheduled_jobs', 'running_jobs', 'waiting_jobs']
   const columns = { pipelines: counters.map((name) => `${name}_count`) }

@@ -2,6 +2,7 @@ import postgres from 'postgres'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { demoToken } from '../../src/demo/api.ts'
 import { createSimulation, type Simulation } from '../../src/demo/simulation.ts'
+import { twoMoreCycles } from '../support/cycles.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { differences } from '../support/differences.ts'
 import { testQueueBackends } from '../support/redis.ts'
@@ -61,10 +62,7 @@ describe.each(testQueueBackends())('two replicas with all schedules on, the queu
     const odd =
       await sql`select id, status, attempts, error from sync.deliveries where status <> 'applied' or attempts <> 1`
     expect([...odd]).toEqual([])
-    const since = new Date()
-    const cycles = async () =>
-      (await sql`select 1 from sync.cycles where kind = 'hot' and error is null and started_at > ${since}`).length
-    await until(async () => (await cycles()) >= 2, 'two more cycles run', 60_000)
+    await twoMoreCycles(sql)
     const counters = ['scheduled_builds', 'running_builds', 'scheduled_jobs', 'running_jobs', 'waiting_jobs']
     const columns = { pipelines: counters.map((name) => `${name}_count`) }
     expect(await differences(test.url, simulation.truth, { columns })).toEqual([])

@@ -4,6 +4,7 @@ import { demoToken } from '../../src/demo/api.ts'
 import { realClock } from '../../src/demo/random.ts'
 import { createSimulation, type Simulation } from '../../src/demo/simulation.ts'
 import type { Webhooks } from '../../src/demo/webhooks.ts'
+import { twoMoreCycles } from '../support/cycles.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { differences } from '../support/differences.ts'
 import { buildPreviousVersion, type PreviousVersion } from '../support/previous-version.ts'
@@ -109,7 +110,10 @@ describe.each(testQueueBackends())('an upgrade one process at a time, the queue 
 
   async function appliesMore(service: ServiceProcess, what: string): Promise<void> {
     const before = await settledBy(service)
-    await until(async () => (await settledBy(service)) > before, `${what} applies more deliveries`, 60_000)
+    const more = async () => (await settledBy(service)) > before
+    await until(more, `${what} applies more deliveries`, 60_000).catch(async (error: unknown) => {
+      throw new Error(`${String(error)}\n${await sceneOf(service)}`)
+    })
   }
 
   it('loses nothing: both versions at once, the old stopped, and back to the old on the new schema', async () => {
@@ -172,20 +176,33 @@ describe.each(testQueueBackends())('an upgrade one process at a time, the queue 
     expect(await lost()).toEqual([])
     const odd = await sql`select event, status, error from sync.deliveries where status not in ('applied', 'ignored')`
     expect([...odd]).toEqual([])
-    const since = new Date()
-    await until(async () => (await cyclesSince(since)) >= 2, 'two more cycles run', 60_000)
+    await twoMoreCycles(sql)
     const counters = ['scheduled_builds', 'running_builds', 'scheduled_jobs', 'running_jobs', 'waiting_jobs']
     const columns = { pipelines: counters.map((name) => `${name}_count`) }
     expect(await differences(test.url, simulation.truth, { columns })).toEqual([])
     for (const one of processes) expect(one.output()).not.toMatch(/deadlock|unhandled|"level":"(error|fatal)"/i)
   }, 360_000)
 
-  async function pending(): Promise<number> {
-    return (await sql`select 1 from sync.deliveries where status = 'pending' limit 1`).length
+  /** What there is to see when a process stands still. */
+  async function sceneOf(service: ServiceProcess): Promise<string> {
+    const sessions = await sql`
+      select application_name, state, wait_event, now() - xact_start as open, pg_blocking_pids(pid) as behind, left(query, 120) as query
+      from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`
+    const inbox = await sql`select status, count(*), max(received_at) from sync.deliveries group by 1`
+    const { sent, answers } = webhooks.stats
+    const scene = {
+      status: await service.status(),
+      sessions,
+      inbox,
+      sent,
+      answers,
+      output: service.output().slice(-2_000),
+    }
+    return JSON.stringify(scene, null, 1)
   }
 
-  async function cyclesSince(since: Date): Promise<number> {
-    return (await sql`select 1 from sync.cycles where kind = 'hot' and error is null and started_at > ${since}`).length
+  async function pending(): Promise<number> {
+    return (await sql`select 1 from sync.deliveries where status = 'pending' limit 1`).length
   }
 
   /** Events that were answered 202 and stand nowhere in the inbox. */
