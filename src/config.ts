@@ -167,6 +167,7 @@ const environment = z.object({
   RECONCILE_INTERVAL: duration('1m'),
   API_BUDGET_SHARE: number(0.5, (n) => n > 0 && n <= 1, 'Use a share above 0 and up to 1, such as 0.5.'),
   PAYLOAD_RETENTION_DAYS: number(7, (n) => n >= 0 && n <= 36_500, 'Use a number of days from 0 to 36500.'),
+  DELIVERY_RETENTION_DAYS: number(365, (n) => n >= 1 && n <= 36_500, 'Use a number of days from 1 to 36500.'),
   STORE_ENV: flag(false),
   STORE_ANNOTATIONS: flag(false),
   STORE_ARTIFACTS: flag(false),
@@ -225,6 +226,11 @@ export const settings: readonly (Setting & { name: keyof z.input<typeof environm
   { name: 'RECONCILE_INTERVAL', about: 'How often the REST API is asked what changed', default: '1m' },
   { name: 'API_BUDGET_SHARE', about: "Share of Buildkite's rate limits that the mirror may use", default: '0.5' },
   { name: 'PAYLOAD_RETENTION_DAYS', about: 'How long applied webhook payloads are kept', default: '7' },
+  {
+    name: 'DELIVERY_RETENTION_DAYS',
+    about: 'How long `sync.deliveries` tells of an applied webhook whose payload is gone',
+    default: '365',
+  },
   { name: 'STORE_ENV', about: 'Keep env, pipeline configuration and steps, which may hold secrets', default: 'false' },
   {
     name: 'STORE_ANNOTATIONS',
@@ -296,6 +302,7 @@ export interface Config {
   readonly reconcileIntervalMs: number
   readonly apiBudgetShare: number
   readonly payloadRetentionDays: number
+  readonly deliveryRetentionDays: number
   readonly storeEnv: boolean
   readonly storeAnnotations: boolean
   readonly storeArtifacts: boolean
@@ -362,6 +369,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     reconcileIntervalMs: value.RECONCILE_INTERVAL,
     apiBudgetShare: value.API_BUDGET_SHARE,
     payloadRetentionDays: value.PAYLOAD_RETENTION_DAYS,
+    deliveryRetentionDays: value.DELIVERY_RETENTION_DAYS,
     storeEnv: value.STORE_ENV,
     storeAnnotations: value.STORE_ANNOTATIONS,
     storeArtifacts: value.STORE_ARTIFACTS,

@@ -200,8 +200,9 @@ function startWorkers({ config, log, database, queues, meters, tracing, workers 
   const worker = queues.workDeliveries(handler, DELIVERY_JOBS_AT_ONCE)
   workers.push(worker)
   shutdown.add('the delivery worker', (ms) => worker.close(ms), 8 * SECOND)
-  const { payloadRetentionDays } = config
-  const sweeper = startSweeper({ db: database.db, queues, payloadRetentionDays, log, on: meters.on })
+  const { payloadRetentionDays, deliveryRetentionDays } = config
+  const retention = { payloadRetentionDays, deliveryRetentionDays }
+  const sweeper = startSweeper({ db: database.db, queues, ...retention, log, on: meters.on })
   shutdown.add('the sweeper', (ms) => sweeper.stop(ms), 3 * SECOND)
   const rollups = startRollups(database.db, log, meters.on)
   shutdown.add('the sums of analytics', (ms) => rollups.stop(ms), 3 * SECOND)

@@ -1,4 +1,4 @@
-import { and, asc, gte, inArray, isNotNull, isNull, lt, or, sql } from 'drizzle-orm'
+import { and, asc, gte, inArray, isNotNull, isNull, lt, or, type SQL, sql } from 'drizzle-orm'
 import type { Db } from '../database/connection.ts'
 import { deliveries } from '../database/schema.ts'
 import type { Log } from '../log.ts'
@@ -12,6 +12,8 @@ export interface SweeperParts {
   queues: Pick<Queues, 'addDeliveries' | 'depth'>
   /** How long the payload of a settled delivery is kept, in days. */
   payloadRetentionDays: number
+  /** How long the row of a settled delivery is kept, in days. */
+  deliveryRetentionDays: number
   log: Log
   clock?: Clock
   on?: OnOccurrence
@@ -29,8 +31,10 @@ const enqueueWithin = 2 * SECOND
 /** A job not done after this long is taken for lost; in a backlog, jobs wait longer without being lost. */
 const overdue = 15 * SECOND
 const overdueInBacklog = 10 * MINUTE
+/** How many old rows one statement takes: each is over soon, and holds up nobody. */
+const step = 500
 
-/** Sweeps every 10 s: deliveries whose job was lost or never made are enqueued; hourly, old payloads are dropped. */
+/** Sweeps every 10 s: deliveries whose job was lost or never made are enqueued; hourly, old payloads are dropped and older rows deleted. */
 export function startSweeper(parts: SweeperParts): Sweeper {
   const { log, clock = Date.now, everyMs = 10 * SECOND } = parts
   const stop = new AbortController()
@@ -43,6 +47,7 @@ export function startSweeper(parts: SweeperParts): Sweeper {
     if (clock() - droppedAt < HOUR) return
     droppedAt = clock()
     droppedUpTo = await dropPayloads(parts, droppedUpTo, stop.signal)
+    await deleteSettled(parts, stop.signal)
   }
   const running = (async () => {
     while (!stop.signal.aborted) {
@@ -79,26 +84,43 @@ export async function sweep(parts: SweeperParts, signal?: AbortSignal): Promise<
       sql`${deliveries.status} = 'pending'`,
       or(isNull(deliveries.enqueued_at), lt(deliveries.enqueued_at, new Date(now.getTime() - patience))),
     )
-    const claimed = await asked('sweep up deliveries', () =>
-      // The claim commits only with the job: replicas skip each other's rows, and a failure leaves them to the next round.
-      db.transaction(async (tx) => {
-        const rows = await tx
-          .select({ id: deliveries.id })
-          .from(deliveries)
-          .where(lost)
-          .orderBy(asc(deliveries.id))
-          .limit(chunk)
-          .for('update', { skipLocked: true })
-        const ids = rows.map((row) => row.id)
-        if (ids.length === 0) return 0
-        await tx.update(deliveries).set({ enqueued_at: now }).where(inArray(deliveries.id, ids))
-        await queues.addDeliveries({ ids }, enqueueWithin)
-        return ids.length
-      }),
-    )
+    const ids = await asked('sweep up deliveries', () => claim(db, lost, now))
+    if (ids.length > 0) await enqueue(parts, ids)
+    const claimed = ids.length
     swept += claimed
     if (claimed > 0) on('swept', claimed)
     if (claimed < chunk) return swept
+  }
+}
+
+/**
+ * Marks some of `lost` as enqueued and returns their ids; replicas skip each other's. Committed before they are enqueued: a worker that
+ * found the rows still locked would pass them by.
+ */
+async function claim(db: Db, lost: SQL | undefined, now: Date): Promise<number[]> {
+  const { id } = deliveries
+  const some = db
+    .$with('some')
+    .as(
+      db.select({ id }).from(deliveries).where(lost).orderBy(asc(id)).limit(chunk).for('update', { skipLocked: true }),
+    )
+  const rows = await db
+    .with(some)
+    .update(deliveries)
+    .set({ enqueued_at: now })
+    .where(inArray(id, db.select({ id: some.id }).from(some)))
+    .returning({ id })
+  return rows.map((row) => row.id)
+}
+
+async function enqueue({ db, queues }: Pick<SweeperParts, 'db' | 'queues'>, ids: number[]): Promise<void> {
+  try {
+    await queues.addDeliveries({ ids }, enqueueWithin)
+  } catch (error) {
+    // For the next round; without this mark it would first wait for their job to be overdue.
+    const unmark = db.update(deliveries).set({ enqueued_at: null }).where(inArray(deliveries.id, ids))
+    await unmark.catch(() => {})
+    throw error
   }
 }
 
@@ -127,13 +149,40 @@ export async function dropPayloads(
             isNotNull(deliveries.payload),
           ),
         )
-        .limit(500)
+        .limit(step)
       return db
         .update(deliveries)
         .set({ payload: null })
         .where(inArray(deliveries.id, old))
         .returning({ id: deliveries.id })
     })
-    if (dropped.length < 500) return cutoff
+    if (dropped.length < step) return cutoff
   }
+}
+
+/**
+ * Deletes settled deliveries older than the retention whose payloads are gone, in small batches; what failed stays until it is replayed.
+ * Nothing refers to them: what they told stands in the mirror. Returns how many.
+ */
+export async function deleteSettled(
+  { db, deliveryRetentionDays, clock = Date.now }: Pick<SweeperParts, 'db' | 'deliveryRetentionDays' | 'clock'>,
+  signal?: AbortSignal,
+): Promise<number> {
+  const cutoff = new Date(clock() - deliveryRetentionDays * DAY)
+  const { id, received_at, status, payload } = deliveries
+  let deleted = 0
+  while (!signal?.aborted) {
+    const gone = await asked('delete old deliveries', async () => {
+      const old = db
+        .select({ id })
+        .from(deliveries)
+        .where(and(lt(received_at, cutoff), inArray(status, ['applied', 'ignored']), isNull(payload)))
+        .orderBy(asc(received_at))
+        .limit(step)
+      return db.delete(deliveries).where(inArray(id, old)).returning({ id })
+    })
+    deleted += gone.length
+    if (gone.length < step) break
+  }
+  return deleted
 }

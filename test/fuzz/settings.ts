@@ -32,6 +32,7 @@ const sane: Record<string, string> = {
   RECONCILE_INTERVAL: '1m',
   API_BUDGET_SHARE: '0.5',
   PAYLOAD_RETENTION_DAYS: '7',
+  DELIVERY_RETENTION_DAYS: '365',
   STORE_ENV: 'false',
   ROLES: 'web,worker,reconciler',
   LOG_LEVEL: 'info',

@@ -109,7 +109,7 @@ async function openTarget(stores: { databaseUrl: string; redisUrl?: string | und
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
   const scope = inScope({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
   const worker = queues.workDeliveries(deliveryHandler({ db: database.db, scope, storeEnv: false, log }), 4)
-  const sweeper = startSweeper({ db: database.db, queues, payloadRetentionDays: 7, log })
+  const sweeper = startSweeper({ db: database.db, queues, payloadRetentionDays: 7, deliveryRetentionDays: 365, log })
   return {
     duplicates: () => duplicates,
     database,

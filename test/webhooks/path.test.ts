@@ -3,7 +3,8 @@ import { eq, inArray, sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { openDatabase } from '../../src/database/connection.ts'
 import { builds, deliveries } from '../../src/database/schema.ts'
-import { dropPayloads, sweep } from '../../src/webhooks/sweeper.ts'
+import type { Queues } from '../../src/queue/queues.ts'
+import { deleteSettled, dropPayloads, sweep } from '../../src/webhooks/sweeper.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { testQueueBackends, testRedisUrl } from '../support/redis.ts'
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
@@ -119,8 +120,25 @@ describe.each(testQueueBackends())('the webhook path with its queue on %s', (bac
       })
       .returning()
     expect(row?.status).toBe('pending')
-    const parts = { db: stage.database.db, queues: stage.queues, payloadRetentionDays: 7, log: silent }
-    expect(await sweep(parts)).toBe(1)
+    const parts = {
+      db: stage.database.db,
+      queues: stage.queues,
+      payloadRetentionDays: 7,
+      deliveryRetentionDays: 365,
+      log: silent,
+    }
+    const free: number[] = []
+    const queues: Pick<Queues, 'depth' | 'addDeliveries'> = {
+      depth: () => stage.queues.depth(),
+      async addDeliveries(job, ms) {
+        // As a worker looks, which may be at it before we have returned.
+        const rows = await stage.database.db.select().from(deliveries).for('update', { skipLocked: true })
+        free.push(...rows.map((each) => each.id))
+        await stage.queues.addDeliveries(job, ms)
+      },
+    }
+    expect(await sweep({ ...parts, queues })).toBe(1)
+    expect(free).toContain(row?.id)
     expect(await sweep(parts)).toBe(0)
     stage.work()
     await until(async () => (await buildStates([id])).size === 1, 'the build is a row')
@@ -276,6 +294,30 @@ test('payloads of settled deliveries are dropped after their time, those of fail
   await dropPayloads({ db: database.db, payloadRetentionDays: 7 }, new Date(0))
   const rows = await database.db.select().from(deliveries)
   expect(rows.filter((each) => each.payload === null).map((each) => each.key)).toEqual(['old applied', 'old ignored'])
+  await database.close()
+  await testDatabase.drop()
+})
+
+test('old deliveries are deleted once they are settled and their payloads gone, however many; others stay', async () => {
+  const testDatabase = await createTestDatabase()
+  const database = openDatabase(testDatabase.url, { name: 'test' })
+  const old = new Date(Date.now() - 100 * 86_400_000)
+  const row = (key: string, more: Partial<typeof deliveries.$inferInsert> = {}) => ({
+    ...{ key, event: 'ping', status: 'applied' as const, received_at: old, observed_at: old, payload: null },
+    ...more,
+  })
+  await database.db
+    .insert(deliveries)
+    .values([
+      ...Array.from({ length: 1_200 }, (_, n) => row(`old ${n}`, { status: n % 2 ? 'applied' : 'ignored' })),
+      row('with its payload', { payload: '{}' }),
+      row('failed', { status: 'failed' }),
+      row('pending', { status: 'pending', payload: '{}' }),
+      row('younger', { received_at: new Date(Date.now() - 98 * 86_400_000) }),
+    ])
+  expect(await deleteSettled({ db: database.db, deliveryRetentionDays: 99 })).toBe(1_200)
+  const rows = await database.db.select().from(deliveries)
+  expect(rows.map(({ key }) => key).sort()).toEqual(['failed', 'pending', 'with its payload', 'younger'])
   await database.close()
   await testDatabase.drop()
 })

@@ -92,7 +92,15 @@ export async function setStage(options: StageOptions): Promise<Stage> {
       return worker
     },
     sweep() {
-      const parts = { db: database.db, queues, payloadRetentionDays: 7, log: silent, on, everyMs: 100 }
+      const parts = {
+        db: database.db,
+        queues,
+        payloadRetentionDays: 7,
+        deliveryRetentionDays: 365,
+        log: silent,
+        on,
+        everyMs: 100,
+      }
       sweepers.push(startSweeper(parts))
     },
     async post(event, payload, headers = {}) {
