@@ -338,6 +338,14 @@ describe('marking days', () => {
     return row?.reads
   }
 
+  test('compiles nothing: a kind of plan turned off counts as dear enough for that, at every write', async () => {
+    const settings = await stage.sql<{ name: string; jit: boolean }[]>`
+      select oid::regprocedure::text as name, 'jit=off' = any(proconfig) as jit from pg_proc
+      where pronamespace = 'sync'::regnamespace and array_to_string(proconfig, ' ') like '%enable_%'`
+    expect(settings.length).toBeGreaterThan(3)
+    expect(settings.filter(({ jit }) => !jit)).toEqual([])
+  })
+
   test('finds jobs, builds and deployments by index however small the tables are, for they grow under plans once made', async () => {
     const tables = ['buildkite.jobs', 'buildkite.builds', 'analytics.deployments']
     const before = await Promise.all(tables.map(wholeReads))
