@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type OwnPostgres, startOwnPostgres } from '../support/own-postgres.ts'
 import { testQueueBackends } from '../support/redis.ts'
 import { runChaos } from './chaos.ts'
 import { faultKinds, planOf } from './plan.ts'
-import { type ChaosPostgres, startPostgres } from './stage.ts'
 
-let postgres: ChaosPostgres
+let postgres: OwnPostgres
 
 beforeAll(async () => {
-  postgres = await startPostgres()
+  postgres = await startOwnPostgres()
 })
 afterAll(() => postgres.stop())
 

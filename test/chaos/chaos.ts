@@ -1,6 +1,7 @@
+import type { OwnPostgres } from '../support/own-postgres.ts'
 import { begin, isOrderly, lift } from './faults.ts'
 import type { Fault, Plan } from './plan.ts'
-import { type ChaosPostgres, type Stage, setStage } from './stage.ts'
+import { type Stage, setStage } from './stage.ts'
 import { judge, type Verdict } from './verdict.ts'
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
@@ -8,7 +9,7 @@ const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve,
 /** Runs a plan to its verdict. `tell` gets a line for everything that is done. */
 export async function runChaos(
   plan: Plan,
-  postgres: ChaosPostgres,
+  postgres: OwnPostgres,
   tell: (line: string) => void = () => {},
 ): Promise<Verdict & { output: string }> {
   const stage = await setStage(plan, postgres)

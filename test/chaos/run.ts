@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
+import { type OwnPostgres, startOwnPostgres } from '../support/own-postgres.ts'
 import { runChaos } from './chaos.ts'
 import { type Plan, planOf } from './plan.ts'
-import { type ChaosPostgres, startPostgres } from './stage.ts'
 
 // npm run chaos -- --seed 7 --minutes 2            one run, told in full
 // npm run chaos -- --seed 1 --runs 200 --parallel 2  many short runs, a line each
@@ -33,12 +33,12 @@ process.exit(failed.length === 0 ? 0 : 1)
 
 /** Takes one plan after the other, with a PostgreSQL of its own. */
 async function work(): Promise<void> {
-  const postgres = await startPostgres()
+  const postgres = await startOwnPostgres()
   for (let plan = plans.shift(); plan; plan = plans.shift()) await one(plan, postgres)
   await postgres.stop()
 }
 
-async function one(plan: Plan, postgres: ChaosPostgres): Promise<void> {
+async function one(plan: Plan, postgres: OwnPostgres): Promise<void> {
   const told = runs === 1 ? console.log : () => {}
   told(
     `seed ${plan.seed}: queue on ${plan.queue}, processes ${plan.processes.join(' | ')}, clocks ${plan.skew / 1_000} s apart`,

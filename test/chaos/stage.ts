@@ -1,41 +1,13 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import postgres from 'postgres'
-import { type Embedded, startEmbedded } from '../../src/database/embedded.ts'
 import { type Api, demoToken } from '../../src/demo/api.ts'
 import { wildMix } from '../../src/demo/mix.ts'
 import { createSimulation, type Simulation } from '../../src/demo/simulation.ts'
 import type { Webhooks } from '../../src/demo/webhooks.ts'
-import { createLog } from '../../src/log.ts'
+import type { OwnPostgres } from '../support/own-postgres.ts'
 import { type RedisServer, startRedisServer } from '../support/redis-server.ts'
 import { type ServiceProcess, startService } from '../support/service.ts'
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
 import type { Plan } from './plan.ts'
-
-/** A PostgreSQL of chaos's own, for any number of runs. */
-export interface ChaosPostgres {
-  readonly url: string
-  /** Ends it as a power cut would; it starts again by itself, and recovers. */
-  crash(): Promise<void>
-  stop(): Promise<void>
-}
-
-export async function startPostgres(): Promise<ChaosPostgres> {
-  const folder = await mkdtemp(join(tmpdir(), 'bkm-chaos-'))
-  const embedded: Embedded = await startEmbedded(folder, createLog('silent'))
-  return {
-    url: embedded.url,
-    async crash() {
-      const [pid] = (await readFile(join(folder, 'postgres', 'postmaster.pid'), 'utf8')).split('\n')
-      process.kill(Number(pid), 'SIGQUIT')
-    },
-    async stop() {
-      await embedded.stop()
-      await rm(folder, { recursive: true, force: true })
-    },
-  }
-}
 
 /** One process of the service, and what became of it. */
 export interface Member {
@@ -60,7 +32,7 @@ export interface Ended {
 /** Everything that one run needs, running. */
 export interface Stage {
   readonly plan: Plan
-  readonly postgres: ChaosPostgres
+  readonly postgres: OwnPostgres
   /** The mirror's database, past the proxy. */
   readonly databaseUrl: string
   readonly toPostgres: TcpProxy
@@ -84,7 +56,7 @@ export interface Stage {
 const secret = 'chaos-secret'
 let databases = 0
 
-export async function setStage(plan: Plan, pg: ChaosPostgres): Promise<Stage> {
+export async function setStage(plan: Plan, pg: OwnPostgres): Promise<Stage> {
   const name = `chaos_${process.pid}_${++databases}`
   await asAdmin(pg.url, `create database ${name}`)
   const databaseUrl = withDatabase(pg.url, name)

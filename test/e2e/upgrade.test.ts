@@ -5,8 +5,8 @@ import { realClock } from '../../src/demo/random.ts'
 import { createSimulation, type Simulation } from '../../src/demo/simulation.ts'
 import type { Webhooks } from '../../src/demo/webhooks.ts'
 import { twoMoreCycles } from '../support/cycles.ts'
-import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { differences } from '../support/differences.ts'
+import { type OwnPostgres, startOwnPostgres } from '../support/own-postgres.ts'
 import { buildPreviousVersion, type PreviousVersion } from '../support/previous-version.ts'
 import { testQueueBackends } from '../support/redis.ts'
 import { type RedisServer, startRedisServer } from '../support/redis-server.ts'
@@ -26,7 +26,7 @@ afterAll(async () => {
 })
 
 describe.each(testQueueBackends())('an upgrade one process at a time, the queue on %s', (backend) => {
-  let test: TestDatabase
+  let own: OwnPostgres
   let sql: postgres.Sql
   let redis: RedisServer | undefined
   let simulation: Simulation
@@ -40,13 +40,14 @@ describe.each(testQueueBackends())('an upgrade one process at a time, the queue 
 
   beforeEach(async () => {
     if (backend === 'redis') redis = await startRedisServer()
-    test = await createTestDatabase({ empty: true })
-    sql = postgres(test.url, { max: 2, onnotice: () => {} })
+    // Six processes at once, with the queue in it besides: up to 80 connections, and the machine's may have no more than 100.
+    own = await startOwnPostgres()
+    sql = postgres(own.url, { max: 2, onnotice: () => {} })
     simulation = createSimulation({ seed: 41, clock: realClock })
     const api = await simulation.startApi()
     simulation.writeHistory({ builds: 150, days: 10 })
     settings = {
-      DATABASE_URL: test.url,
+      DATABASE_URL: own.url,
       ...(redis ? { REDIS_URL: redis.url } : {}),
       BUILDKITE_API_URL: api.url,
       BUILDKITE_API_TOKEN: demoToken.token,
@@ -68,7 +69,7 @@ describe.each(testQueueBackends())('an upgrade one process at a time, the queue 
     await sql.end({ timeout: 1 })
     await redis?.stop()
     redis = undefined
-    await test.drop()
+    await own.stop()
   })
 
   /** One process for each role. The previous version does not know AUTO_MIGRATE, and migrates by itself. */
@@ -179,7 +180,7 @@ describe.each(testQueueBackends())('an upgrade one process at a time, the queue 
     await twoMoreCycles(sql)
     const counters = ['scheduled_builds', 'running_builds', 'scheduled_jobs', 'running_jobs', 'waiting_jobs']
     const columns = { pipelines: counters.map((name) => `${name}_count`) }
-    expect(await differences(test.url, simulation.truth, { columns })).toEqual([])
+    expect(await differences(own.url, simulation.truth, { columns })).toEqual([])
     for (const one of processes) expect(one.output()).not.toMatch(/deadlock|unhandled|"level":"(error|fatal)"/i)
   }, 360_000)
 

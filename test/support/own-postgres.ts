@@ -1,0 +1,30 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Embedded, startEmbedded } from '../../src/database/embedded.ts'
+import { createLog } from '../../src/log.ts'
+
+/** A PostgreSQL of a test's own: to be crashed, or where so many processes connect that they would leave other tests none of the machine's. */
+export interface OwnPostgres {
+  /** A superuser's URL, to an empty database. */
+  readonly url: string
+  /** Ends it as a power cut would; it starts again by itself, and recovers. */
+  crash(): Promise<void>
+  stop(): Promise<void>
+}
+
+export async function startOwnPostgres(): Promise<OwnPostgres> {
+  const folder = await mkdtemp(join(tmpdir(), 'bkm-own-'))
+  const embedded: Embedded = await startEmbedded(folder, createLog('silent'))
+  return {
+    url: embedded.url,
+    async crash() {
+      const [pid] = (await readFile(join(folder, 'postgres', 'postmaster.pid'), 'utf8')).split('\n')
+      process.kill(Number(pid), 'SIGQUIT')
+    },
+    async stop() {
+      await embedded.stop()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
