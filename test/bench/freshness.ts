@@ -28,7 +28,7 @@ export async function freshness({ stores, quick, say }: Bench): Promise<Row[]> {
       LOG_LEVEL: 'error',
     })
     try {
-      const seconds = quick ? 6 : 20
+      const seconds = quick ? 4 : 20
       await watched(url, portOf(service), 1, PER_SECOND * 2)
       const [seen, commits] = await Promise.all([
         watched(url, portOf(service), 1_000, PER_SECOND * seconds),

@@ -19,8 +19,8 @@ const CONNECTIONS = 64
 /** What more processes give, of those that receive and of those that apply, against one Redis and one Postgres. */
 export async function scale({ stores, quick, say }: Bench): Promise<Row[]> {
   const rounds = quick ? 1 : 3
-  const webhooks = lives(1, quick ? 100 : 400)
-  const requests = quick ? 5_000 : 15_000
+  const webhooks = lives(1, quick ? 60 : 400)
+  const requests = quick ? 2_500 : 15_000
   const applying = await interleaved(rounds, {
     one: (round) => onFresh(stores, (url) => applyWith(1, stores, url, webhooks, round)),
     more: (round) => onFresh(stores, (url) => applyWith(3, stores, url, webhooks, round)),
