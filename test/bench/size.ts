@@ -32,6 +32,7 @@ export async function size(bench: Bench): Promise<Row[]> {
     ...(await rates(histories, bench)),
     ...(await backfills(histories, bench)),
     ...(await sums(histories, bench)),
+    ...(await questions(histories)),
     ...(await storage(histories, bench)),
   ]
   for (const { url, kept } of histories) if (!kept) await stores.drop(url)
@@ -204,6 +205,43 @@ async function sums(histories: readonly NamedHistory[], _bench: Bench): Promise<
       reached: true,
     },
   ]
+}
+
+const asked = [
+  'select * from analytics.jobs_daily where day > current_date - 30',
+  'select * from analytics.cancellations_daily where day > current_date - 30',
+  "select * from analytics.job_breaks where broken_at > now() - interval '30 days'",
+]
+
+/** What dashboards ask of the last 30 days; docs/plans.md has every question. */
+async function questions(histories: readonly NamedHistory[]): Promise<Row[]> {
+  const rows: Row[] = []
+  for (const question of asked) {
+    const taken: number[] = []
+    for (const { url } of histories) {
+      const sql = postgres(url, { max: 1, onnotice: () => {} })
+      await sql`set jit = off`
+      const times: number[] = []
+      for (let turn = 0; turn < 4; turn++) {
+        const begun = performance.now()
+        await sql.unsafe(question)
+        // The first one fetches from disk what the others find in memory.
+        if (turn > 0) times.push(performance.now() - begun)
+      }
+      taken.push(sample(times).median)
+      await sql.end()
+    }
+    rows.push({
+      course: 'questions, by size',
+      what: `\`${question}\``,
+      ours: perHistory(histories, (_, index) => ms(taken[index] ?? 0)),
+      limit: '',
+      result: ms(last(taken)),
+      reach: 'none set',
+      reached: true,
+    })
+  }
+  return rows
 }
 
 /** Disk, by table, against the gzipped JSON of builds like these. */

@@ -10,6 +10,7 @@ import { type OwnPostgres, startOwnPostgres } from '../support/own-postgres.ts'
 import { buildPreviousVersion, type PreviousVersion } from '../support/previous-version.ts'
 import { testQueueBackends } from '../support/redis.ts'
 import { type RedisServer, startRedisServer } from '../support/redis-server.ts'
+import { sceneOf } from '../support/scene.ts'
 import { runCommand, type ServiceProcess, startService } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
@@ -113,7 +114,7 @@ describe.each(testQueueBackends())('an upgrade one process at a time, the queue 
     const before = await settledBy(service)
     const more = async () => (await settledBy(service)) > before
     await until(more, `${what} applies more deliveries`, 60_000).catch(async (error: unknown) => {
-      throw new Error(`${String(error)}\n${await sceneOf(service)}`)
+      throw new Error(`${String(error)}\n${await sceneOf(service, sql)}`)
     })
   }
 
@@ -183,24 +184,6 @@ describe.each(testQueueBackends())('an upgrade one process at a time, the queue 
     expect(await differences(own.url, simulation.truth, { columns })).toEqual([])
     for (const one of processes) expect(one.output()).not.toMatch(/deadlock|unhandled|"level":"(error|fatal)"/i)
   }, 360_000)
-
-  /** What there is to see when a process stands still. */
-  async function sceneOf(service: ServiceProcess): Promise<string> {
-    const sessions = await sql`
-      select application_name, state, wait_event, now() - xact_start as open, pg_blocking_pids(pid) as behind, left(query, 120) as query
-      from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`
-    const inbox = await sql`select status, count(*), max(received_at) from sync.deliveries group by 1`
-    const { sent, answers } = webhooks.stats
-    const scene = {
-      status: await service.status(),
-      sessions,
-      inbox,
-      sent,
-      answers,
-      output: service.output().slice(-2_000),
-    }
-    return JSON.stringify(scene, null, 1)
-  }
 
   async function pending(): Promise<number> {
     return (await sql`select 1 from sync.deliveries where status = 'pending' limit 1`).length

@@ -6,6 +6,7 @@ import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { differences, type Omissions } from '../support/differences.ts'
 import { testQueueBackends } from '../support/redis.ts'
 import { type RedisServer, startRedisServer } from '../support/redis-server.ts'
+import { sceneOf } from '../support/scene.ts'
 import { type ServiceProcess, startService } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
@@ -64,7 +65,12 @@ describe.each(testQueueBackends())('the whole path with the queue on %s', (backe
       },
       'the mirror equals the truth',
       45_000,
-    )
+    ).catch(async (error: unknown) => {
+      const sql = postgres(test.url, { max: 1, onnotice: () => {} })
+      const scene = service && (await sceneOf(service, sql))
+      await sql.end({ timeout: 1 })
+      throw new Error(`${String(error)}\n${scene}`, { cause: error })
+    })
 
   it('equals the truth by webhooks alone, in all that webhooks tell', async () => {
     const running = await start({ WEBHOOK_SECRET: secret })
