@@ -62,6 +62,7 @@ describe.each(testQueueBackends())('two replicas with all schedules on, the queu
     const odd =
       await sql`select id, status, attempts, error from sync.deliveries where status <> 'applied' or attempts <> 1`
     expect([...odd]).toEqual([])
+    simulation.clock.pass(1_000)
     await twoMoreCycles(sql)
     const counters = ['scheduled_builds', 'running_builds', 'scheduled_jobs', 'running_jobs', 'waiting_jobs']
     const columns = { pipelines: counters.map((name) => `${name}_count`) }

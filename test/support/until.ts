@@ -1,8 +1,9 @@
-/** Waits until `condition` gives something truthy and returns it; rejects after `ms`, with the condition's last error as cause. */
+/** Asks every `everyMs` until `condition` gives something truthy and returns it; rejects after `ms`, with the condition's last error as cause. */
 export async function until<T>(
   condition: () => T | Promise<T>,
   what: string,
   ms = 15_000,
+  everyMs = 10,
 ): Promise<Exclude<T, false | undefined | null | 0 | ''>> {
   const deadline = Date.now() + ms
   let cause: unknown
@@ -14,7 +15,7 @@ export async function until<T>(
       cause = error
     }
     if (Date.now() > deadline) throw new Error(`It did not happen within ${ms} ms: ${what}`, { cause })
-    await new Promise((again) => setTimeout(again, 10))
+    await new Promise((again) => setTimeout(again, everyMs))
   }
 }
 
