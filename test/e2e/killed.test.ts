@@ -122,13 +122,13 @@ describe('a backfill of 20,000 builds with 5 jobs each', () => {
     const api = await simulation.startApi()
     const settings = { ...reading(api), RECONCILE_INTERVAL: '1h' }
     const first = await start(settings)
-    await until(async () => (await count('buildkite.builds')) > builds / 4, 'a quarter is read', 60_000)
+    await until(async () => (await count('buildkite.builds')) > builds / 4, 'a quarter is read', 60_000, 200)
     await first.stop('SIGKILL')
     const before = await count('buildkite.builds')
     expect(before).toBeLessThan(builds)
     const requestsBefore = api.count('builds')
     const second = await start(settings)
-    await until(async () => (await count('buildkite.builds')) === builds, 'all builds are read', 120_000)
+    await until(async () => (await count('buildkite.builds')) === builds, 'all builds are read', 120_000, 200)
     const left = builds - before
     expect(api.count('builds') - requestsBefore).toBeLessThanOrEqual(1.1 * Math.ceil(left / 100) + 6)
     // Six are the lists of the first cycle and of one that the restart may begin.
