@@ -33,6 +33,8 @@ const overdue = 15 * SECOND
 const overdueInBacklog = 10 * MINUTE
 /** How many old rows one statement takes: each is over soon, and holds up nobody. */
 const step = 500
+/** What the retentions are about: the others are still to be applied, or to be replayed. */
+const settled = inArray(deliveries.status, ['applied', 'ignored'])
 
 /** Sweeps every 10 s: deliveries whose job was lost or never made are enqueued; hourly, old payloads are dropped and older rows deleted. */
 export function startSweeper(parts: SweeperParts): Sweeper {
@@ -69,7 +71,7 @@ export function startSweeper(parts: SweeperParts): Sweeper {
 
 /**
  * Enqueues every pending delivery that has no job or whose job is overdue; returns how many.
- * @throws StoreError when Postgres or the queue is away; what was not enqueued stays as it was.
+ * @throws StoreError when Postgres or the queue is away; what was not enqueued is left to the next round.
  */
 export async function sweep(parts: SweeperParts, signal?: AbortSignal): Promise<number> {
   const { db, queues, clock = Date.now, on = () => {} } = parts
@@ -85,11 +87,12 @@ export async function sweep(parts: SweeperParts, signal?: AbortSignal): Promise<
       or(isNull(deliveries.enqueued_at), lt(deliveries.enqueued_at, new Date(now.getTime() - patience))),
     )
     const ids = await asked('sweep up deliveries', () => claim(db, lost, now))
-    if (ids.length > 0) await enqueue(parts, ids)
-    const claimed = ids.length
-    swept += claimed
-    if (claimed > 0) on('swept', claimed)
-    if (claimed < chunk) return swept
+    if (ids.length > 0) {
+      await enqueue(parts, ids)
+      on('swept', ids.length)
+    }
+    swept += ids.length
+    if (ids.length < chunk) return swept
   }
 }
 
@@ -145,7 +148,7 @@ export async function dropPayloads(
           and(
             gte(deliveries.received_at, since),
             lt(deliveries.received_at, cutoff),
-            inArray(deliveries.status, ['applied', 'ignored']),
+            settled,
             isNotNull(deliveries.payload),
           ),
         )
@@ -169,14 +172,14 @@ export async function deleteSettled(
   signal?: AbortSignal,
 ): Promise<number> {
   const cutoff = new Date(clock() - deliveryRetentionDays * DAY)
-  const { id, received_at, status, payload } = deliveries
+  const { id, received_at, payload } = deliveries
   let deleted = 0
   while (!signal?.aborted) {
     const gone = await asked('delete old deliveries', async () => {
       const old = db
         .select({ id })
         .from(deliveries)
-        .where(and(lt(received_at, cutoff), inArray(status, ['applied', 'ignored']), isNull(payload)))
+        .where(and(lt(received_at, cutoff), settled, isNull(payload)))
         .orderBy(asc(received_at))
         .limit(step)
       return db.delete(deliveries).where(inArray(id, old)).returning({ id })
