@@ -14,7 +14,7 @@ const cli = fileURLToPath(new URL('../../dist/cli.js', import.meta.url))
 
 /** A history fetched from an API without limits, against reading its pages without writing, and COPY of its rows without reading. */
 export async function backfill({ stores, quick, most, say }: Bench): Promise<Row[]> {
-  const builds = Math.min(quick ? 6_000 : 100_000, most)
+  const builds = Math.min(quick ? 4_000 : 100_000, most)
   const to = Math.floor(Date.now() / 1_000) * 1_000
   const span = { builds, from: to - DAYS * 86_400_000, to }
   const api = await startApi(span, JOBS)
