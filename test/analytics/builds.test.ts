@@ -14,12 +14,27 @@ const says = async (query: string, rows: string) => expect(await stage.lines(que
 test('pipeline_sources: Buildkite, alone', () =>
   says('select * from analytics.pipeline_sources', '1 | Buildkite | false'))
 
-test('pipeline_runs: the columns of DX, in its order', () =>
+test('the columns of DX, in its order', () =>
   says(
-    `select string_agg(column_name || ' ' || data_type, ', ' order by ordinal_position) from information_schema.columns
-    where table_schema = 'analytics' and table_name = 'pipeline_runs'`,
-    `id uuid, reference_id text, source_id text, pipeline_source_id bigint, name text, status text, started_at timestamp with time zone, finished_at timestamp with time zone, updated_at timestamp with time zone, duration integer, repository text, commit_sha text, head_branch text, pr_number integer, pull_id bigint, dx_user_id bigint, email text, source_url text, github_repository_id bigint, github_username text, gitlab_project_id bigint`,
+    `select table_name, string_agg(column_name || ' ' || data_type, ', ' order by ordinal_position) from information_schema.columns
+    where table_schema = 'analytics' and table_name in ('pipeline_sources', 'pipeline_runs', 'pipeline_jobs', 'deployments') group by 1 order by 1`,
+    `deployments | id text, reference_id text, service_id bigint, repository text, commit_sha text, attributed_at timestamp with time zone, merge_commit_shas ARRAY, environment text, deployed_at timestamp with time zone, success boolean, service text, source_url text, source_name text, integration_branch text, deployment_inference_rule_id bigint, deployment_service_id bigint, organization_id uuid, pipeline_id uuid, committed_at timestamp with time zone
+    pipeline_jobs | id uuid, pipeline_run_id uuid, reference_id text, source_id text, name text, status text, duration integer, started_at timestamp with time zone, finished_at timestamp with time zone
+    pipeline_runs | id uuid, reference_id text, source_id text, pipeline_source_id bigint, name text, status text, started_at timestamp with time zone, finished_at timestamp with time zone, updated_at timestamp with time zone, duration integer, repository text, commit_sha text, head_branch text, pr_number integer, pull_id bigint, dx_user_id bigint, email text, source_url text, github_repository_id bigint, github_username text, gitlab_project_id bigint
+    pipeline_sources | id bigint, name text, api boolean`,
   ))
+
+test('a query written for DX runs unchanged', async () => {
+  await stage.sql`set search_path = analytics, public`
+  await says(
+    `select s.name, r.name, count(*) as runs, count(*) filter (where r.status = 'success') as green, round(avg(r.duration)) as seconds
+    from pipeline_runs r join pipeline_sources s on s.id = r.pipeline_source_id
+    where r.repository = 'acme/app' and r.started_at >= '2026-03-09' and r.started_at < '2026-03-16' and r.finished_at is not null
+    group by 1, 2`,
+    'Buildkite | DEPLOY | 5 | 2 | 492',
+  )
+  await stage.sql`reset search_path`
+})
 
 test('pipeline_runs: a blocked build is no success, one that a retry turned green is', () =>
   says(
@@ -73,7 +88,17 @@ test('pipeline_runs: a blocked build is no success, one that a retry turned gree
     46 | DEPLOY-EU | success | 09 12:30:00 | 09 12:40:00 | 600 | - | ada@example.com
     47 | DEPLOY | success | 16 14:00:00 | 16 14:10:00 | 600 | - | ada@example.com
     48 | APP | success | 16 15:00:00 | 16 15:06:00 | 360 | - | ada@example.com
-    49 | APP | success | 16 16:00:00 | 16 17:20:00 | 4800 | - | ada@example.com`,
+    49 | APP | success | 16 16:00:00 | 16 17:20:00 | 4800 | - | ada@example.com
+    50 | APP | success | 18 10:00:00 | 18 12:05:00 | 7500 | - | ada@example.com
+    51 | APP | success | 18 13:00:00 | 18 14:10:00 | 4200 | - | ada@example.com
+    52 | APP | running | 18 15:00:00 | - | - | - | ada@example.com
+    53 | LIB | failure | 18 08:00:00 | 18 08:01:00 | 60 | - | ada@example.com
+    54 | LIB | failure | 18 09:00:00 | 18 09:01:00 | 60 | - | ada@example.com
+    55 | LIB | failure | 18 10:00:00 | 18 10:01:00 | 60 | - | ada@example.com
+    56 | APP | success | 18 19:00:00 | 18 19:10:00 | 600 | - | ada@example.com
+    57 | APP | success | 18 20:00:00 | 18 20:20:00 | 1200 | - | ada@example.com
+    58 | DEPLOY | running | 18 20:19:00 | - | - | - | ada@example.com
+    59 | APP | success | 18 17:00:10 | 18 18:06:50 | 4000 | - | ada@example.com`,
   ))
 
 test('pipeline_runs: the rest of its columns', () =>
@@ -131,6 +156,19 @@ test('pipeline_jobs: command and trigger jobs, every try', () =>
     48 | test | success | 1 | 240
     49 | ship | success | 1 | 600
     49 | test | success | 1 | 600
+    50 | test | failure | 1 | 600
+    50 | test | success | 1 | 300
+    51 | ship | success | 1 | 600
+    51 | test | success | 1 | 300
+    53 | pack | failure | 1 | 60
+    53 | pack | success | 1 | 60
+    54 | pack | failure | 1 | 60
+    54 | pack | success | 1 | 60
+    55 | pack | failure | 2 | 120
+    56 | test | failure | 2 | 180
+    56 | test | success | 1 | 420
+    59 | ship | success | 1 | 100
+    59 | test | success | 1 | 300
     - | orphan | success | 1 | -`,
   ))
 
@@ -168,7 +206,17 @@ test('builds: state and result, first and final, waits and runs', () =>
     46 | passed | passed | passed | 1 | 09 12:30:00 | 09 12:40:00 | 0 | 600 | 600 | 600
     47 | passed | passed | passed | 1 | 16 14:00:00 | 16 14:10:00 | 0 | 600 | 600 | 600
     48 | passed | passed | passed | 1 | 16 15:00:00 | 16 15:06:00 | 0 | 360 | 360 | 360
-    49 | passed | passed | passed | 1 | 16 16:00:00 | 16 17:20:00 | 0 | 4800 | 4800 | 4800`,
+    49 | passed | passed | passed | 1 | 16 16:00:00 | 16 17:20:00 | 0 | 4800 | 4800 | 4800
+    50 | passed | passed | failed | 2 | 18 10:00:00 | 18 12:05:00 | 0 | 900 | 600 | 7500
+    51 | passed | passed | passed | 1 | 18 13:00:00 | 18 14:10:00 | 0 | 900 | 900 | 4200
+    52 | blocked | - | - | 0 | 18 15:00:00 | - | 0 | 300 | 300 | -
+    53 | failed | failed | failed | 1 | 18 08:00:00 | 18 08:01:00 | 0 | 60 | 60 | 60
+    54 | failed | failed | failed | 1 | 18 09:00:00 | 18 09:01:00 | 0 | 60 | 60 | 60
+    55 | failed | failed | failed | 1 | 18 10:00:00 | 18 10:01:00 | 0 | 60 | 60 | 60
+    56 | passed | passed | passed | 1 | 18 19:00:00 | 18 19:10:00 | 0 | 600 | 600 | 600
+    57 | passed | passed | passed | 1 | 18 20:00:00 | 18 20:20:00 | 0 | 1200 | 1200 | 1200
+    58 | blocked | - | - | 0 | 18 20:19:00 | - | 0 | 120 | 120 | -
+    59 | passed | passed | passed | 1 | 18 17:00:10 | 18 18:06:50 | 10 | 100 | 100 | 4010`,
   ))
 
 test('builds: whose they are, what they ran on, what is known of them', () =>
@@ -251,13 +299,15 @@ test('trigger_edges: told by the job, or by the child alone', () =>
     `select parent.number, child.number, trigger_job_id is null, async, parent_result, child_result from analytics.trigger_edges
     join buildkite.builds as parent on parent.id = parent_build_id join buildkite.builds as child on child.id = child_build_id order by 1`,
     `21 | 22 | false | false | passed | passed
-    22 | 23 | true | - | passed | failed`,
+    22 | 23 | true | - | passed | failed
+    57 | 58 | true | - | passed | -`,
   ))
 
-test('trigger_trees: from the top to the last that finished', () =>
+test('trigger_trees: from the top to the last that finished, once all have', () =>
   says(
-    'select build.number, builds, depth, total_seconds, failed from analytics.trigger_trees join buildkite.builds as build on build.id = root_build_id',
-    '21 | 3 | 2 | 1800 | 1',
+    'select build.number, builds, depth, total_seconds, failed from analytics.trigger_trees join buildkite.builds as build on build.id = root_build_id order by number',
+    `21 | 3 | 2 | 1800 | 1
+    57 | 2 | 1 | - | 0`,
   ))
 
 test('pull_requests: pushes, builds and time', () =>
@@ -270,10 +320,11 @@ test('trunk_recoveries: a spell ends with the next build that passed', () =>
   says(
     'select pipeline, broken_by_number, broken_by_email, broken_at, recovered_by_number, seconds_to_green from analytics.trunk_recoveries order by broken_at',
     `app | 2 | ada@example.com | 02 11:05:20 | 3 | 4020
-    app | 8 | ada@example.com | 03 09:00:00 | - | -
+    app | 8 | ada@example.com | 03 09:00:00 | 50 | 1307100
     lib | 23 | ada@example.com | 04 10:30:00 | 26 | 49200
     deploy | 32 | ada@example.com | 09 11:10:00 | 34 | 7200
-    lib | 37 | ada@example.com | 10 08:05:00 | 39 | 604500`,
+    lib | 37 | ada@example.com | 10 08:05:00 | 39 | 604500
+    lib | 53 | ada@example.com | 18 08:01:00 | - | -`,
   ))
 
 test('users: one person by id and e-mail', () =>

@@ -96,7 +96,7 @@ test('of a job, of its build, of a rule; a job moved across midnight leaves its 
   await sql`update buildkite.pipelines set default_branch = 'trunk' where slug = 'lib'`
   await sql`update settings.deployment_rules set enabled = true`
   await stage.refresh()
-  await says('select count(*) from analytics.deployments', '14')
+  await says('select count(*) from analytics.deployments', '17')
 })
 
 test('a deployment that ran again over midnight stands once, on its last day', async () => {

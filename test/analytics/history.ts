@@ -1,6 +1,6 @@
 import type postgres from 'postgres'
 
-// A history made by hand: four pipelines of two organizations, some fifty builds, each a trap. All in March 2026, UTC; the number of a
+// A history made by hand: four pipelines of two organizations, some sixty builds, each a trap. All in March 2026, UTC; the number of a
 // build is unique here, so that expected rows can name it. `day 02` is a Monday.
 
 type Row = Record<string, unknown>
@@ -556,6 +556,105 @@ job(49, '', 'unblocked', [], {
   unblocked_by_email: 'Carol@example.com',
 })
 job(49, 'ship', 'passed', ['17:10:00', '17:10:00', '17:20:00'])
+
+// Wednesday of the third week: what Buildkite need not tell. 50 was retried and 51 let go on, and neither's start moved; of 59, which only
+// REST told of when all was over, the start did. 52 waits at a gate of the default branch.
+build(50, {
+  state: 'passed',
+  created: '18 10:00:00',
+  started: '18 10:00:00',
+  finished: '18 12:05:00',
+  attempts: [
+    ['18 10:00:00', '18 10:10:00', 'failed'],
+    ['18 10:00:00', '18 12:05:00', 'passed'],
+  ],
+})
+job(50, 'test', 'failed', ['10:00:00', '10:00:00', '10:10:00'], retriedBy(jobNumber + 2))
+job(50, 'test', 'passed', ['12:00:00', '12:00:00', '12:05:00'])
+const release = { state: 'passed', branch: 'release' }
+build(51, {
+  ...release,
+  created: '18 13:00:00',
+  started: '18 13:00:00',
+  finished: '18 14:10:00',
+  attempts: [
+    ['18 13:00:00', '18 13:05:00', 'passed', true],
+    ['18 13:00:00', '18 14:10:00', 'passed'],
+  ],
+})
+job(51, 'test', 'passed', ['13:00:00', '13:00:00', '13:05:00'])
+job(51, 'ship', 'passed', ['14:00:00', '14:00:00', '14:10:00'])
+build(52, {
+  state: 'passed',
+  blocked: true,
+  created: '18 15:00:00',
+  started: '18 15:00:00',
+  finished: '18 15:05:00',
+  attempts: [['18 15:00:00', '18 15:05:00', 'passed', true]],
+})
+build(59, {
+  ...release,
+  created: '18 17:00:00',
+  started: '18 18:05:10',
+  finished: '18 18:06:50',
+  first_seen_via: 'rest',
+  first_seen_at: at('18 18:10:00'),
+})
+job(59, 'test', 'passed', ['17:00:00', '17:00:10', '17:05:10'])
+job(59, 'ship', 'passed', ['18:05:00', '18:05:10', '18:06:50'])
+
+// Two parts of a matrix with one name: mac fails in all three builds, linux in the last.
+for (const [number, hour, linux, mac] of [
+  [53, '08', 'passed', 'failed'],
+  [54, '09', 'passed', 'failed'],
+  [55, '10', 'failed', 'failed'],
+] as const) {
+  const times = [`${hour}:00:00`, `${hour}:00:00`, `${hour}:01:00`]
+  build(number, {
+    pipeline: 'lib',
+    state: 'failed',
+    branch: 'trunk',
+    created: `18 ${hour}:00:00`,
+    started: `18 ${hour}:00:00`,
+    finished: `18 ${hour}:01:00`,
+  })
+  job(number, 'pack', mac, times, { step_key: 'pack', matrix: { os: 'mac' } })
+  job(number, 'pack', linux, times, { step_key: 'pack', matrix: { os: 'linux' } })
+}
+
+// Three tries: an agent lost, then a failure, then green.
+build(56, {
+  state: 'passed',
+  branch: 'feature/e',
+  created: '18 19:00:00',
+  started: '18 19:00:00',
+  finished: '18 19:10:00',
+})
+const lost = { exit_status: -1, signal_reason: 'agent_stop' }
+job(56, 'test', 'failed', ['19:00:00', '19:00:00', '19:01:00'], { ...lost, ...retriedBy(jobNumber + 2, 'automatic') })
+job(56, 'test', 'failed', ['19:01:00', '19:01:00', '19:03:00'], retriedBy(jobNumber + 2, 'automatic'))
+job(56, 'test', 'passed', ['19:03:00', '19:03:00', '19:10:00'])
+
+// 57 passed long ago as triggers go, and what it triggered waits at a gate.
+build(57, {
+  state: 'passed',
+  branch: 'trigger',
+  created: '18 20:00:00',
+  started: '18 20:00:00',
+  finished: '18 20:20:00',
+})
+build(58, {
+  pipeline: 'deploy',
+  state: 'passed',
+  blocked: true,
+  branch: 'side',
+  created: '18 20:19:00',
+  started: '18 20:19:00',
+  finished: '18 20:21:00',
+  source: 'trigger_job',
+  triggered_from_build_id: id('b', 57),
+  attempts: [['18 20:19:00', '18 20:21:00', 'passed', true]],
+})
 
 // A job without a build that the mirror knows.
 jobs.push({

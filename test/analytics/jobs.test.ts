@@ -50,14 +50,16 @@ test('jobs: a queue known by the cluster, a wait for a concurrency group, parts 
 test('jobs: a job whose build is not known is there all the same', () =>
   says(`select name, build_number, result from analytics.jobs where name = 'orphan'`, 'orphan | - | passed'))
 
-test('job_retries: first and last try; a lost agent makes no job flaky', () =>
+test('job_retries: first and last try; a lost agent makes no job flaky, a failure after it does', () =>
   says(
     `select pipeline, job, tries, first_result, final_result, flaky, retry_type, retried_by, first_finished_at, final_finished_at
     from analytics.job_retries order by first_finished_at`,
     `app | test | 2 | failed | passed | true | manual | Bob | 02 12:06:20 | 02 12:12:20
     app | test | 2 | infra_lost | passed | false | automatic | - | 02 14:05:00 | 02 14:12:00
     lib | parts | 2 | failed | passed | true | automatic | - | 05 09:00:30 | 05 09:04:00
-    app | test | 2 | failed | passed | true | automatic | - | 16 15:02:00 | 16 15:06:00`,
+    app | test | 2 | failed | passed | true | automatic | - | 16 15:02:00 | 16 15:06:00
+    app | test | 2 | failed | passed | true | manual | Bob | 18 10:10:00 | 18 12:05:00
+    app | test | 3 | infra_lost | passed | true | automatic | - | 18 19:01:00 | 18 19:10:00`,
   ))
 
 test('approvals: since when it waits, who let it go; over REST, from the end of what ran before', () =>
@@ -96,15 +98,20 @@ test('first_failures: the first sign, be it failing_at or a job; not what Buildk
     13 | lint | 03 12:03:10 | 03 12:03:10 | 03 12:03:10 | 70 | -
     24 | test | - | 04 12:02:00 | 04 12:02:00 | 120 | 120
     32 | deploy | - | 09 11:10:00 | 09 11:10:00 | 600 | 600
-    33 | deploy | - | 09 12:10:00 | 09 12:10:00 | 600 | 600`,
+    33 | deploy | - | 09 12:10:00 | 09 12:10:00 | 600 | 600
+    50 | test | - | 18 10:10:00 | 18 10:10:00 | 600 | 7500
+    53 | pack | - | 18 08:01:00 | 18 08:01:00 | 60 | 60
+    54 | pack | - | 18 09:01:00 | 18 09:01:00 | 60 | 60
+    55 | pack | - | 18 10:01:00 | 18 10:01:00 | 60 | 60`,
   ))
 
-test('job_breaks: passed in the build before, failed or timed out here', () =>
+test('job_breaks: passed in the build before, failed or timed out here; each part of a matrix by itself', () =>
   says(
     'select pipeline, job, last_good_number, broken_by_number, broken_by_commit, broken_by_email, broken_at from analytics.job_breaks order by broken_at',
     `app | test | 1 | 2 | c2 | ada@example.com | 02 11:05:20
     app | test | 3 | 9 | c9 | ada@example.com | 03 10:30:10
-    deploy | deploy | 31 | 32 | c32 | ada@example.com | 09 11:10:00`,
+    deploy | deploy | 31 | 32 | c32 | ada@example.com | 09 11:10:00
+    lib | pack | 54 | 55 | c55 | ada@example.com | 18 10:01:00`,
   ))
 
 test('deployments: what the rules find, in the shape of DX', async () => {
@@ -125,7 +132,10 @@ test('deployments: what the rules find, in the shape of DX', async () => {
     39 | group/sub/lib | c39 | registry | lib | true | 17 08:00:00 | LIB | trunk | 2 | {c39}
     46 | globex/deploy-eu | c46 | production | shop | true | 09 12:40:00 | DEPLOY-EU | main | 1 | {c46}
     46 | globex/deploy-eu | c46 | staging | eu | true | 09 12:40:00 | DEPLOY-EU | main | 3 | {c46}
-    47 | acme/app | c47 | production | shop | true | 16 14:10:00 | DEPLOY | main | 1 | {c47}`,
+    47 | acme/app | c47 | production | shop | true | 16 14:10:00 | DEPLOY | main | 1 | {c47}
+    53 | group/sub/lib | c53 | registry | lib | false | 18 08:01:00 | LIB | trunk | 2 | {c53}
+    54 | group/sub/lib | c54 | registry | lib | false | 18 09:01:00 | LIB | trunk | 2 | {c54}
+    55 | group/sub/lib | c55 | registry | lib | false | 18 10:01:00 | LIB | trunk | 2 | {c55}`,
   )
   await says(
     `select string_agg(column_name, ' ' order by ordinal_position) from information_schema.columns where table_schema = 'analytics' and table_name = 'deployments'`,

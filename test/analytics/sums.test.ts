@@ -35,6 +35,8 @@ test('pipeline_durations_daily: all, those that passed, first attempts', () =>
     16 | deploy | 1 | 1 | 600 | 600 | 600 | 600 | 600 | 0
     16 | lib | 2 | 2 | 300 | 300 | 348 | 300 | 300 | 0
     17 | lib | 2 | 2 | 945 | 945 | 1149 | 945 | 645 | 15
+    18 | app | 5 | 5 | 740 | 900 | 1080 | 900 | 600 | 0
+    18 | lib | 3 | 0 | 60 | 60 | 60 | - | 60 | 0
     31 | app | 1 | 1 | - | - | - | - | - | 0`,
   ))
 
@@ -62,30 +64,38 @@ test('branch_durations_daily', () =>
     16 | lib | wide | 2 | 300
     17 | lib | arm | 1 | 690
     17 | lib | trunk | 1 | 1200
+    18 | app | feature/e | 1 | 600
+    18 | app | main | 1 | 900
+    18 | app | release | 2 | 500
+    18 | app | trigger | 1 | 1200
+    18 | lib | trunk | 3 | 60
     31 | app | absurd | 1 | -`,
   ))
 
-test('build_results_daily: by the final result and by the first', () =>
+test('build_results_daily: by the final result and by the first; what waits at a gate beside them', () =>
   says(
     daily(
       'build_results_daily',
-      'finished, passed, failed, canceled, skipped, first_failed, passed_on_retry, failure_rate, first_failure_rate',
+      'finished, passed, failed, canceled, skipped, first_failed, passed_on_retry, failure_rate, first_failure_rate, blocked',
     ),
-    `2 | app | 5 | 4 | 1 | 1 | 1 | 2 | 1 | 0.2 | 0.4
-    3 | app | 3 | 1 | 2 | 1 | 1 | 2 | 0 | 0.667 | 0.667
-    4 | app | 3 | 2 | 1 | 0 | 0 | 1 | 0 | 0.333 | 0.333
-    4 | deploy | 1 | 1 | 0 | 0 | 0 | 0 | 0 | 0 | 0
-    4 | lib | 1 | 0 | 1 | 0 | 0 | 1 | 0 | 1 | 1
-    5 | lib | 2 | 2 | 0 | 0 | 0 | 0 | 0 | 0 | 0
-    6 | lib | 3 | 3 | 0 | 0 | 0 | 0 | 0 | 0 | 0
-    9 | deploy | 4 | 2 | 2 | 1 | 0 | 2 | 0 | 0.5 | 0.5
-    9 | deploy-eu | 1 | 1 | 0 | 0 | 0 | 0 | 0 | 0 | 0
-    10 | lib | 2 | 0 | 2 | 0 | 0 | 2 | 0 | 1 | 1
-    16 | app | 2 | 2 | 0 | 1 | 0 | 0 | 0 | 0 | 0
-    16 | deploy | 1 | 1 | 0 | 0 | 0 | 0 | 0 | 0 | 0
-    16 | lib | 2 | 2 | 0 | 0 | 0 | 0 | 0 | 0 | 0
-    17 | lib | 2 | 2 | 0 | 0 | 0 | 1 | 1 | 0 | 0.5
-    31 | app | 1 | 1 | 0 | 0 | 0 | 0 | 0 | 0 | 0`,
+    `2 | app | 5 | 4 | 1 | 1 | 1 | 2 | 1 | 0.2 | 0.4 | 0
+    3 | app | 3 | 1 | 2 | 1 | 1 | 2 | 0 | 0.667 | 0.667 | 2
+    4 | app | 3 | 2 | 1 | 0 | 0 | 1 | 0 | 0.333 | 0.333 | 0
+    4 | deploy | 1 | 1 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0
+    4 | lib | 1 | 0 | 1 | 0 | 0 | 1 | 0 | 1 | 1 | 0
+    5 | lib | 2 | 2 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0
+    6 | lib | 3 | 3 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0
+    9 | deploy | 4 | 2 | 2 | 1 | 0 | 2 | 0 | 0.5 | 0.5 | 1
+    9 | deploy-eu | 1 | 1 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0
+    10 | lib | 2 | 0 | 2 | 0 | 0 | 2 | 0 | 1 | 1 | 0
+    16 | app | 2 | 2 | 0 | 1 | 0 | 0 | 0 | 0 | 0 | 1
+    16 | deploy | 1 | 1 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0
+    16 | lib | 2 | 2 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0
+    17 | lib | 2 | 2 | 0 | 0 | 0 | 1 | 1 | 0 | 0.5 | 0
+    18 | app | 5 | 5 | 0 | 0 | 0 | 1 | 1 | 0 | 0.2 | 1
+    18 | deploy | 0 | 0 | 0 | 0 | 0 | 0 | 0 | - | - | 1
+    18 | lib | 3 | 0 | 3 | 0 | 0 | 3 | 0 | 1 | 1 | 0
+    31 | app | 1 | 1 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0`,
   ))
 
 test('jobs_daily: every try, by job', () =>
@@ -109,6 +119,9 @@ test('jobs_daily: every try, by job', () =>
     16 | lib | Tests 1/2 | 2 | 2 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 120 | 240
     16 | lib | Tests 2/2 | 2 | 2 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 300 | 600
     17 | lib | pack | 2 | 2 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 600 | 1200
+    18 | app | ship | 2 | 2 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 350 | 700
+    18 | app | test | 7 | 4 | 0 | 2 | 1 | 0 | 0 | 0 | 3 | 300 | 2100
+    18 | lib | pack | 6 | 2 | 0 | 4 | 0 | 0 | 0 | 0 | 0 | 60 | 360
     31 | app | test | 1 | 1 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | - | 0`,
   ))
 
@@ -136,15 +149,18 @@ test('job_failures_daily: hard, soft, infrastructure', () =>
     16 | deploy | 1 | 0 | 0 | 0 | 0 | 0 | 0 | 0
     16 | lib | 4 | 0 | 0 | 0 | 0 | 0 | 0 | 0
     17 | lib | 2 | 0 | 0 | 0 | 0 | 0 | 0 | 0
+    18 | app | 9 | 2 | 0 | 1 | 0 | 0.222 | 0 | 0.111
+    18 | lib | 6 | 4 | 0 | 0 | 0 | 0.667 | 0 | 0
     31 | app | 1 | 0 | 0 | 0 | 0 | 0 | 0 | 0`,
   ))
 
-test('flaky_jobs_daily: a lost agent is not among them', () =>
+test('flaky_jobs_daily: a lost agent is not among them, a failure after it is', () =>
   says(
     daily('flaky_jobs_daily', 'job, retried, flaky, lost_seconds'),
     `2 | app | test | 1 | 1 | 360
     5 | lib | parts | 1 | 1 | 30
-    16 | app | test | 1 | 1 | 120`,
+    16 | app | test | 1 | 1 | 120
+    18 | app | test | 2 | 2 | 720`,
   ))
 
 test('queue_waits_daily: of the jobs that started that day', () =>
@@ -161,7 +177,8 @@ test('queue_waits_daily: of the jobs that started that day', () =>
     9 | - | linux | 1 | 0 | 0 | 0 | 0 | 0 | 0 | 0
     16 | - | linux | 10 | 0 | 0 | 0 | 0 | 0 | 0 | 0
     17 | ${id('c', 1)} | arm | 1 | 30 | 30 | 30 | 30 | 30 | 30 | 0
-    17 | ${id('c', 2)} | arm | 1 | 120 | 120 | 120 | 120 | 120 | 120 | 0`,
+    17 | ${id('c', 2)} | arm | 1 | 120 | 120 | 120 | 120 | 120 | 120 | 0
+    18 | - | linux | 15 | 1.333 | 0 | 0 | 6 | 10 | 10 | 0`,
   ))
 
 test('queue_waits_hourly: a job across midnight is busy on both sides', () =>
@@ -213,7 +230,11 @@ test('minutes_daily: each minute lost for one reason', () =>
     16 | deploy | main | linux | 1 | 10 | 0 | 0 | 0 | 0
     16 | lib | wide | linux | 4 | 14 | 0 | 0 | 0 | 0
     17 | lib | arm | arm | 1 | 10 | 0 | 0 | 0 | 0
-    17 | lib | arm | arm | 1 | 10 | 0 | 0 | 0 | 0`,
+    17 | lib | arm | arm | 1 | 10 | 0 | 0 | 0 | 0
+    18 | app | feature/e | linux | 3 | 10 | 1 | 0 | 2 | 0
+    18 | app | main | linux | 2 | 15 | 0 | 0 | 10 | 0
+    18 | app | release | linux | 4 | 21.667 | 0 | 0 | 0 | 0
+    18 | lib | trunk | linux | 6 | 6 | 0 | 0 | 0 | 0`,
   ))
 
 test('costs_daily: the rate that names the cluster, by id or name, before the one of all', () =>
@@ -258,23 +279,26 @@ test('agents_daily: what each agent did', () =>
     9 | linux-1 | linux | 1 | 600 | 0
     16 | linux-1 | linux | 9 | 3000 | 0
     17 | linux-1 | arm | 2 | 1200 | 0
+    18 | linux-1 | linux | 15 | 3160 | 1
     31 | linux-1 | linux | 1 | 0 | 0`,
   ))
 
 test('trunk_health_daily', () =>
   says(
-    daily('trunk_health_daily', 'builds, red_builds, commits, red_commits, green_rate, last_result'),
-    `2 | app | 3 | 1 | 3 | 1 | 0.667 | passed
-    3 | app | 2 | 2 | 2 | 2 | 0 | failed
-    4 | deploy | 1 | 0 | 1 | 0 | 1 | passed
-    4 | lib | 1 | 1 | 1 | 1 | 0 | failed
-    5 | lib | 1 | 0 | 1 | 0 | 1 | passed
-    6 | lib | 1 | 0 | 1 | 0 | 1 | passed
-    9 | deploy | 4 | 2 | 4 | 2 | 0.5 | passed
-    9 | deploy-eu | 1 | 0 | 1 | 0 | 1 | passed
-    10 | lib | 2 | 2 | 2 | 2 | 0 | failed
-    16 | deploy | 1 | 0 | 1 | 0 | 1 | passed
-    17 | lib | 1 | 0 | 1 | 0 | 1 | passed`,
+    daily('trunk_health_daily', 'builds, red_builds, commits, red_commits, green_rate, last_result, blocked'),
+    `2 | app | 3 | 1 | 3 | 1 | 0.667 | passed | 0
+    3 | app | 2 | 2 | 2 | 2 | 0 | failed | 0
+    4 | deploy | 1 | 0 | 1 | 0 | 1 | passed | 0
+    4 | lib | 1 | 1 | 1 | 1 | 0 | failed | 0
+    5 | lib | 1 | 0 | 1 | 0 | 1 | passed | 0
+    6 | lib | 1 | 0 | 1 | 0 | 1 | passed | 0
+    9 | deploy | 4 | 2 | 4 | 2 | 0.5 | passed | 1
+    9 | deploy-eu | 1 | 0 | 1 | 0 | 1 | passed | 0
+    10 | lib | 2 | 2 | 2 | 2 | 0 | failed | 0
+    16 | deploy | 1 | 0 | 1 | 0 | 1 | passed | 0
+    17 | lib | 1 | 0 | 1 | 0 | 1 | passed | 0
+    18 | app | 1 | 0 | 1 | 0 | 1 | passed | 1
+    18 | lib | 3 | 3 | 3 | 3 | 0 | failed | 0`,
   ))
 
 test('first_failures_daily', () =>
@@ -283,7 +307,9 @@ test('first_failures_daily', () =>
     `2 | app | 2 | 310 | 366
     3 | app | 3 | 3600 | 3608
     4 | app | 1 | 120 | 120
-    9 | deploy | 2 | 600 | 600`,
+    9 | deploy | 2 | 600 | 600
+    18 | app | 1 | 600 | 600
+    18 | lib | 3 | 60 | 60`,
   ))
 
 test('cancellations_daily: and the minutes they had run', () =>
@@ -314,7 +340,10 @@ test('build_sources_daily: what made them, and for whom', () =>
     16 | app | webhook | ada@example.com | 5
     16 | deploy | api | ada@example.com | 1
     16 | lib | webhook | ada@example.com | 3
-    17 | lib | webhook | ada@example.com | 1`,
+    17 | lib | webhook | ada@example.com | 1
+    18 | app | webhook | ada@example.com | 6
+    18 | deploy | trigger_job | ada@example.com | 1
+    18 | lib | webhook | ada@example.com | 3`,
   ))
 
 test('dora_weekly: each organization for itself', () =>
@@ -327,7 +356,7 @@ test('dora_weekly: each organization for itself', () =>
     09 00:00:00 | acme | lib | registry | 2 | 2 | 1 | 604500 | -
     09 00:00:00 | acme | shop | production | 4 | 2 | 0.5 | 7200 | 7200
     09 00:00:00 | globex | shop | production | 1 | 0 | 0 | - | -
-    16 00:00:00 | acme | lib | registry | 1 | 0 | 0 | - | -
+    16 00:00:00 | acme | lib | registry | 4 | 3 | 0.75 | - | -
     16 00:00:00 | acme | shop | production | 1 | 0 | 0 | - | -`,
   ))
 
