@@ -2,6 +2,8 @@
 -- beside it. Once no sums are being made, for they would wait for what is altered here, and this for them.
 select pg_advisory_xact_lock(hashtextextended('buildkite-mirror rollups', 0)), pg_advisory_xact_lock(hashtextextended('buildkite-mirror users', 0));--> statement-breakpoint
 
+-- "offset 0" has the jobs of a build looked up by build: the least of their starts would else be sought among all jobs by time.
+
 -- Attempts -----------------------------------------------------------------------------------------------------------------------
 
 create or replace view analytics.attempt_runs as
@@ -11,8 +13,8 @@ select build_id, started_at, finished_at,
     case when previous_finish is null or started_at > previous_finish then analytics.seconds(started_at, finished_at)
     -- Buildkite need not move the start when a build goes on: what ran since then began with the first of its jobs that did.
     else coalesce(analytics.seconds((
-      select min(job.started_at) from buildkite.jobs as job
-      where job.build_id = attempt.build_id and job.started_at >= previous_finish and job.started_at <= finished_at
+      select min(job.started_at) from (select started_at from buildkite.jobs where build_id = attempt.build_id offset 0) as job
+      where job.started_at >= previous_finish and job.started_at <= finished_at
     ), finished_at), 0) end
   end as seconds,
   finished_at <= coalesce(min(case when analytics.build_result(state, blocked) is not null then finished_at end) over whole, 'infinity') as is_first
@@ -59,7 +61,7 @@ cross join lateral (
     least(
       build.started_at,
       (select min(attempt.started_at) from buildkite.build_attempts as attempt where attempt.build_id = build.id),
-      case when build.first_seen_via = 'rest' then (select min(job.started_at) from buildkite.jobs as job where job.build_id = build.id) end
+      case when build.first_seen_via = 'rest' then (select min(job.started_at) from (select started_at from buildkite.jobs where build_id = build.id offset 0) as job) end
     ) as started_at,
     case when analytics.build_result(build.state, build.blocked) is not null then build.finished_at end as finished_at
 ) as span;--> statement-breakpoint
@@ -124,7 +126,7 @@ cross join lateral (
   select least(
     build.started_at,
     (select min(attempt.started_at) from buildkite.build_attempts as attempt where attempt.build_id = build.id),
-    case when build.first_seen_via = 'rest' then (select min(job.started_at) from buildkite.jobs as job where job.build_id = build.id) end
+    case when build.first_seen_via = 'rest' then (select min(job.started_at) from (select started_at from buildkite.jobs where build_id = build.id offset 0) as job) end
   ) as at
 ) as start;--> statement-breakpoint
 
@@ -148,7 +150,7 @@ select
 from buildkite.builds as build
 cross join lateral (
   select sum(attempt.seconds) as total, sum(attempt.seconds) filter (where attempt.is_first) as first,
-    least(min(attempt.started_at), case when build.first_seen_via = 'rest' then (select min(job.started_at) from buildkite.jobs as job where job.build_id = build.id) end) as started_at
+    least(min(attempt.started_at), case when build.first_seen_via = 'rest' then (select min(job.started_at) from (select started_at from buildkite.jobs where build_id = build.id offset 0) as job) end) as started_at
   from analytics.attempt_runs as attempt where attempt.build_id = build.id
 ) as run
 where build.state in ('passed', 'failed') and not coalesce(build.blocked, false)
