@@ -1,4 +1,4 @@
-import { asc, count, eq, gte, max } from 'drizzle-orm'
+import { and, asc, count, eq, gte, isNull, max } from 'drizzle-orm'
 import type { Config, Role } from '../config.ts'
 import { asStoreError, type Database, type Db } from '../database/connection.ts'
 import { pendingMigrations } from '../database/migrate.ts'
@@ -6,6 +6,7 @@ import { type DeliveryStatus, deliveries, organizations, watermarks } from '../d
 import { ConfigError } from '../errors.ts'
 import type { Queues, RunningWorker } from '../queue/queues.ts'
 import type { OrganizationCoverage } from '../reconcile/status.ts'
+import type { Scope } from '../scope.ts'
 import { type Clock, DAY, DeadlineError, SECOND, withDeadline } from '../time.ts'
 
 /** Something wrong on Buildkite's side of us: a token refused, a scope missing, an organization out of sight. */
@@ -19,7 +20,12 @@ export interface Problem {
 
 /** What health, status and metrics look at. `running` tells what this process started; all of it is read, never changed. */
 export interface Watched {
-  readonly config: Pick<Config, 'roles' | 'webhookSecrets' | 'webhookAuth' | 'apiTokens' | 'apiBudgetShare'>
+  readonly config: Pick<
+    Config,
+    'roles' | 'webhookSecrets' | 'webhookAuth' | 'apiTokens' | 'apiBudgetShare' | 'reconcileIntervalMs'
+  >
+  /** Which organizations are to be mirrored. */
+  readonly scope: Scope
   readonly database: Database
   readonly databaseKind: 'external' | 'embedded'
   readonly queues: Queues
@@ -142,11 +148,13 @@ export async function pendingAndFailed(db: Db): Promise<{ pending: number; faile
   return { pending, failed }
 }
 
-/** The watermark of each organization that has one, by slug. */
-export async function watermarksBySlug(db: Db): Promise<{ slug: string; watermark: Date }[]> {
+/** The watermark of each organization that has one and is still mirrored, by slug. */
+export async function watermarksBySlug(db: Db, scope: Scope): Promise<{ slug: string; watermark: Date }[]> {
   const rows = await db
     .select({ slug: organizations.slug, watermark: watermarks.watermark })
     .from(watermarks)
-    .innerJoin(organizations, eq(organizations.id, watermarks.organization_id))
-  return rows.flatMap(({ slug, watermark }) => (slug && watermark ? [{ slug, watermark }] : []))
+    .innerJoin(organizations, and(eq(organizations.id, watermarks.organization_id), isNull(organizations.deleted_at)))
+  return rows.flatMap(({ slug, watermark }) =>
+    slug && watermark && scope.organization(slug) ? [{ slug, watermark }] : [],
+  )
 }

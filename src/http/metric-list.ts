@@ -233,14 +233,16 @@ const asked = {
     kind: 'gauge',
     name: 'watermark_age_seconds',
     unit: 'seconds',
-    help: 'Lag: age of the watermark, before which everything created or finished is verified.',
+    help:
+      'Lag: age of the watermark, before which everything created or finished is verified. Of organizations that are mirrored still, ' +
+      'as are the two below.',
     labels: { organization },
   },
   backfill_progress: {
     kind: 'gauge',
     name: 'backfill_progress_ratio',
     unit: 'share, 0 to 1',
-    help: 'Share of the history wanted that the backfill has read.',
+    help: 'Share of the history wanted that the backfill has read; absent where none is owed, as without a token.',
     labels: { organization },
   },
   drift_unhealed: {
@@ -249,6 +251,13 @@ const asked = {
     unit: 'differences',
     help: 'Differences in sync.drift that nobody has healed.',
     labels: { organization },
+  },
+  reconcile_interval: {
+    kind: 'gauge',
+    name: 'reconcile_interval_seconds',
+    unit: 'seconds',
+    help: 'RECONCILE_INTERVAL of this process: a mirror is not late before it has missed three of them.',
+    labels: {},
   },
   budget_left: {
     kind: 'gauge',

@@ -325,6 +325,7 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
       rises('quiet', 'mended', 'api_request_seconds', { endpoint: '/organizations/*/builds' })
       expect(of('end', 'api_request_seconds')).toBe(of('end', 'api_requests'))
     },
+    reconcile_interval: () => expect(at('quiet')('reconcile_interval')).toBe(1),
     api_waited: () => rises('limited', 'healed', 'api_waited', { priority: 'hot' }),
     api_limit() {
       const organization = { scope: `organization:${scene.source.slug}` }

@@ -299,7 +299,7 @@ describe('the doctor', () => {
   it('finds a Postgres that is gone', async () => {
     const database = openDatabase('postgres://nobody@127.0.0.1:1/nothing', { name: 'doctor test' })
     try {
-      expect(namesOf(await examinePostgres(database, stage.config, Date.now()))).toEqual([
+      expect(namesOf(await examinePostgres(database, stage.config, stage.scene.deps.scope, Date.now()))).toEqual([
         'postgres_unreachable failed',
       ])
     } finally {
@@ -323,6 +323,17 @@ describe('the doctor', () => {
     expect(findings.find(({ name }) => name === 'webhook_secret_differs')?.detail).toContain('"CI dashboard", https://')
     expect(namesOf(findings)).toEqual(['webhook_secret_differs failed'])
     expect(findings.find(({ name }) => name === 'webhook_missing')?.detail).toContain('example.com/mirror')
+  })
+
+  it('says nothing of the lag of an organization that is mirrored no longer, nor before three intervals have passed', async () => {
+    await stage.sql(`update sync.watermarks set watermark = ${ago(3 * HOUR)}`)
+    const faults = async () => namesOf((await stage.look()).findings).filter((name) => name.startsWith('watermark'))
+    spoil({ reconcileIntervalMs: HOUR + MINUTE })
+    expect(await faults()).toEqual([])
+    spoil({ reconcileIntervalMs: MINUTE })
+    expect(await faults()).toEqual(['watermark_lag warning'])
+    spoil({ organizations: ['another'] })
+    expect(await faults()).toEqual([])
   })
 
   it('does without the right to look at services', async () => {

@@ -2,6 +2,7 @@ import { and, asc, eq, gt, isNull, lt, max, sql } from 'drizzle-orm'
 import { asStoreError, type Db } from '../../database/connection.ts'
 import { pendingMigrations } from '../../database/migrate.ts'
 import { builds, deliveries, organizations, pipelines, watermarks } from '../../database/schema.ts'
+import type { Scope } from '../../scope.ts'
 import { DAY, formatDuration, MINUTE } from '../../time.ts'
 import { type Finding, failure, warning, well } from './finding.ts'
 
@@ -29,14 +30,21 @@ const SILENT = 30 * MINUTE
 const PENDING = 5 * MINUTE
 const UNVERIFIED = 15 * MINUTE
 
-/** What is found of the mirror (pure). `receives` says whether webhooks are expected, `reconciles` whether cycles are. */
-export function judgeMirror(facts: MirrorFacts, now: number, receives: boolean, reconciles: boolean): Finding[] {
+/** What a mirror is to be judged by. */
+export interface Expected {
+  readonly webhooks: boolean
+  /** From one cycle to the next; undefined where none are made. */
+  readonly cyclesEveryMs: number | undefined
+}
+
+/** What is found of the mirror (pure). */
+export function judgeMirror(facts: MirrorFacts, now: number, { webhooks, cyclesEveryMs }: Expected): Finding[] {
   return [
     judgePending(facts, now),
     judgeFailed(facts),
     ...facts.organizations.flatMap((one) => [
-      ...(reconciles ? judgeWatermark(one, now) : []),
-      ...(receives ? [judgeSilence(one, facts.lastDeliveryAt, now)] : []),
+      ...(cyclesEveryMs === undefined ? [] : judgeWatermark(one, now, cyclesEveryMs)),
+      ...(webhooks ? [judgeSilence(one, facts.lastDeliveryAt, now)] : []),
       ...judgeHidden(one),
     ]),
   ]
@@ -55,11 +63,11 @@ function judgeFailed({ failedDeliveries: failed }: MirrorFacts): Finding {
   return warning('deliveries_failed', '', detail, 'After the remedy: buildkite-mirror replay --failed.')
 }
 
-function judgeWatermark({ slug, watermark }: OrganizationState, now: number): Finding[] {
+function judgeWatermark({ slug, watermark }: OrganizationState, now: number, everyMs: number): Finding[] {
   if (watermark === undefined) return []
   const age = Math.max(0, now - watermark)
   const detail = `It is verified up to ${formatDuration(age)} ago.`
-  if (age <= UNVERIFIED) return [well('watermark_lag', slug, detail)]
+  if (age <= Math.max(UNVERIFIED, 3 * everyMs)) return [well('watermark_lag', slug, detail)]
   const remedy =
     'See that a process with the role reconciler runs, and what buildkite-mirror status says of its last cycle.'
   return [warning('watermark_lag', slug, detail, remedy)]
@@ -109,8 +117,8 @@ export async function readMigrations(db: Db): Promise<{ missing: number; used: b
   }
 }
 
-/** Reads what is to be judged, on a schema that is up to date. @throws the driver's error. */
-export async function readMirror(db: Db, now: number): Promise<MirrorFacts> {
+/** Reads what is to be judged of the organizations in scope, on a schema that is up to date. @throws the driver's error. */
+export async function readMirror(db: Db, scope: Scope, now: number): Promise<MirrorFacts> {
   const [pending] = await db
     .select({ at: deliveries.received_at })
     .from(deliveries)
@@ -132,6 +140,7 @@ export async function readMirror(db: Db, now: number): Promise<MirrorFacts> {
     .orderBy(asc(organizations.slug))
   const states: OrganizationState[] = []
   for (const { id, slug, since, watermark } of known) {
+    if (slug !== null && !scope.organization(slug)) continue
     const from = Math.max(lastDeliveryAt ?? 0, since.getTime(), now - DAY)
     states.push({
       slug: slug ?? id,
