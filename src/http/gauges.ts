@@ -14,6 +14,7 @@ import {
 } from './facts.ts'
 import type { MetricName } from './metric-list.ts'
 import type { Meters } from './metrics.ts'
+import { checkFindings } from './noteworthy.ts'
 
 /**
  * Sets the gauges at every scrape: of stores, queue, inbox and completeness. `share` is API_BUDGET_SHARE. Each question touches a few
@@ -88,6 +89,15 @@ export function watchGauges(meters: Meters, watched: Watched, share = 1): void {
       for (const { slug, progress, unhealed } of all) {
         if (progress !== undefined) meters.on('backfill_progress', progress, { organization: slug })
         meters.on('drift_unhealed', unhealed, { organization: slug })
+      }
+    },
+  )
+  watch(
+    ['findings'],
+    () => checkFindings(database.db),
+    (all) => {
+      for (const { name, subject, result } of all) {
+        if (result !== 'ok') meters.on('findings', 1, { name, subject, result })
       }
     },
   )

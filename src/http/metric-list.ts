@@ -28,7 +28,7 @@ const told: Readonly<Record<Occurrence, Metric>> = {
     name: 'webhook_requests_total',
     unit: 'requests',
     help: 'Webhook requests, by the HTTP status of the answer.',
-    labels: { status: 'HTTP status' },
+    labels: { status: 'HTTP status; off for the 503 of a receiver without WEBHOOK_SECRET' },
     begins: [{ status: '202' }, { status: '401' }, { status: '503' }],
   },
   answer_seconds: {
@@ -279,6 +279,17 @@ const asked = {
     unit: 'problems',
     help: 'What this process cannot do at present because Buildkite refuses it or a store fails; /status says it in words.',
     labels: { code: 'as of task_failures_total, and expires_soon' },
+  },
+  findings: {
+    kind: 'gauge',
+    name: 'findings',
+    unit: 'findings',
+    help: "1 for each fault that the service's own check has found: sync.findings says it in words, docs/doctor.md what each name means.",
+    labels: {
+      name: 'the name of the fault, such as webhook_silence',
+      subject: "an organization's slug, a token's label, or empty",
+      result: 'warning, failed',
+    },
   },
   worker_idle: {
     kind: 'gauge',

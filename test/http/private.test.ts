@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { readCatalog } from '../../src/database/catalog.ts'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
-import { deliveries, organizations, watermarks } from '../../src/database/schema.ts'
+import { deliveries, findings, organizations, watermarks } from '../../src/database/schema.ts'
 import type { ActionParts } from '../../src/http/actions.ts'
 import { gatherFacts, type Watched } from '../../src/http/facts.ts'
 import { watchGauges } from '../../src/http/gauges.ts'
@@ -264,6 +264,20 @@ describe('/metrics', () => {
     expect(answer.body).toContain('buildkite_mirror_queue_jobs{queue="deliveries",state="waiting"} 0')
     expect(answer.body).toMatch(/buildkite_mirror_watermark_age_seconds\{organization="acme"\} \d{2,}/)
     expect(answer.body).toContain('process_resident_memory_bytes')
+  })
+
+  it('shows the faults that the own check has found', async () => {
+    const at = new Date()
+    const found = { subject: 'acme', detail: 'It is.', checked_at: at, since: at }
+    await database.db.insert(findings).values([
+      { name: 'webhook_silence', result: 'warning', ...found },
+      { name: 'webhook_missing', result: 'ok', ...found },
+    ])
+    const { body } = await (await build(watched())).inject('/metrics')
+    expect(body.split('\n').filter((line) => line.startsWith('buildkite_mirror_findings'))).toEqual([
+      'buildkite_mirror_findings{name="webhook_silence",subject="acme",result="warning"} 1',
+    ])
+    await database.db.delete(findings)
   })
 
   it('shows lag and history only of organizations that are mirrored still, and history only where some is owed', async () => {
