@@ -1,4 +1,4 @@
-import { inArray, notInArray } from 'drizzle-orm'
+import { inArray, notInArray, sql } from 'drizzle-orm'
 import type { FastifyInstance } from 'fastify'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { readCatalog } from '../../src/database/catalog.ts'
@@ -6,6 +6,7 @@ import { type Database, openDatabase } from '../../src/database/connection.ts'
 import { deliveries, findings, organizations, watermarks } from '../../src/database/schema.ts'
 import type { ActionParts } from '../../src/http/actions.ts'
 import { gatherFacts, type Watched } from '../../src/http/facts.ts'
+import { webhookFlow } from '../../src/http/flow.ts'
 import { watchGauges } from '../../src/http/gauges.ts'
 import { bearsToken, isLoopbackHost } from '../../src/http/guard.ts'
 import { createMeters } from '../../src/http/metrics.ts'
@@ -174,7 +175,8 @@ describe('/status', () => {
       queue: { backend: 'postgres', ok: true, depth: { deliveries: { waiting: 0 } } },
       webhooks: { on: true, auth: 'signature', why: null },
       reconciler: { on: true, why: null },
-      deliveries: { pending: 1, failed: 1, day: { pending: 1, failed: 1 } },
+      deliveries: { pending: 1, failed: 1 },
+      flow: { outcomes: { pending: 1, failed: 1 } },
       organizations: [{ slug: 'acme' }],
       problems: [],
     })
@@ -202,6 +204,14 @@ describe('/status', () => {
     expect(await headline({ reconcileIntervalMs: 1_800_000 })).toMatch(/^Healthy: everything up to 1h/)
     await database.db.update(watermarks).set({ watermark: new Date(Date.now() - 60_000) })
     await removeLeftOnes(ids)
+  })
+
+  it('asks about the last hour of webhooks for no longer than a second', async () => {
+    await database.db.transaction(async (tx) => {
+      await tx.execute(sql`lock table ${deliveries} in access exclusive mode`)
+      const flow = webhookFlow(database.db, Date.now())
+      await expect(flow).rejects.toMatchObject({ cause: { code: '57014' } })
+    })
   })
 
   it('says what is off and why', async () => {
