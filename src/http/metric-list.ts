@@ -234,8 +234,8 @@ const asked = {
     name: 'watermark_age_seconds',
     unit: 'seconds',
     help:
-      'Lag: age of the watermark, before which everything created or finished is verified. Of organizations that are mirrored still, ' +
-      'as are the two below.',
+      'Lag: age of the watermark, before which everything created or finished is verified. Absent for organizations that are mirrored ' +
+      'no longer, as are backfill_progress_ratio and drift_unhealed.',
     labels: { organization },
   },
   backfill_progress: {

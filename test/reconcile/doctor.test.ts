@@ -376,6 +376,18 @@ describe('the doctor', () => {
     expect(await silent()).toContainEqual(['acme', 'ok'])
   })
 
+  it('tells of silence also where the newest builds are all of the last minutes', async () => {
+    await stage.sql(`update buildkite.organizations set first_seen_at = ${ago(3 * HOUR)}`)
+    await stage.sql(`update buildkite.builds set created_at = ${ago(HOUR)}`)
+    await stage.sql(`insert into buildkite.builds
+      select (json_populate_record(b, json_build_object('id', gen_random_uuid(), 'created_at', ${ago(MINUTE)}))).*
+      from buildkite.builds b, generate_series(1, 100) where b.id = (select id from buildkite.builds limit 1)`)
+    const { findings } = await stage.look()
+    expect(namesOf(findings)).toEqual(['webhook_silence warning'])
+    const finding = findings.find(({ name }) => name === 'webhook_silence')
+    expect(finding?.detail).toMatch(/^No webhook has told of its last 30 or more builds, the first of them created 1h/)
+  })
+
   it('does without the right to look at services', async () => {
     token({ scopes: without('read_notification_services', 'write_notification_services') })
     const { findings } = await stage.look()

@@ -1,4 +1,4 @@
-import { and, asc, desc, eq, gt, inArray, isNull, or, sql } from 'drizzle-orm'
+import { and, asc, desc, eq, gt, inArray, isNull, lt, or, sql } from 'drizzle-orm'
 import { asStoreError, type Db } from '../../database/connection.ts'
 import { pendingMigrations } from '../../database/migrate.ts'
 import { builds, deliveries, jobs, organizations, pipelines, watermarks } from '../../database/schema.ts'
@@ -19,7 +19,7 @@ export interface OrganizationState {
   readonly watermark: number | undefined
   /** Pipelines of which webhooks tell, and which REST does not list. */
   readonly hiddenPipelines: readonly string[]
-  /** When its newest builds were created, newest first, down to the first of which a webhook has told. */
+  /** When its newest builds were created, newest first, down to the first of which a webhook has told; not all of many. */
   readonly untold: readonly number[]
 }
 
@@ -28,8 +28,8 @@ const LATE = 10 * MINUTE
 const SILENT = 30 * MINUTE
 /** Fewer builds say nothing: a cycle may have seen one in the second before its webhook came. */
 const UNTOLD = 2
-/** So many builds are looked at: enough to tell, however many a day brings. */
-const NEWEST = 100
+/** So many builds are looked at, of now and of half an hour ago: enough to tell, however many a day brings. */
+const NEWEST = 30
 const PENDING = 5 * MINUTE
 const UNVERIFIED = 15 * MINUTE
 
@@ -87,7 +87,7 @@ function judgeSilence({ slug, untold }: OrganizationState, now: number): Finding
   if (due.length < UNTOLD || lasted < SILENT) {
     return well('webhook_silence', slug, 'Webhooks tell of its builds, as far as the last day had any.')
   }
-  const many = due.length < NEWEST ? String(due.length) : `${NEWEST} or more`
+  const many = untold.length < NEWEST ? String(due.length) : `${NEWEST} or more`
   const detail = `No webhook has told of its last ${many} builds, the first of them created ${formatDuration(lasted)} ago.`
   const remedy =
     "See the webhook's recent requests in Buildkite (Settings > Notification Services), and that its URL reaches the public listener."
@@ -151,7 +151,7 @@ export async function readMirror(db: Db, scope: Scope, now: number): Promise<Mir
       slug: slug ?? id,
       watermark: watermark?.getTime(),
       hiddenPipelines: await hiddenPipelines(db, id),
-      untold: await untoldBuilds(db, id, new Date(Math.max(since.getTime(), now - DAY))),
+      untold: await untoldBuilds(db, id, Math.max(since.getTime(), now - DAY), now),
     })
   }
   return {
@@ -172,25 +172,12 @@ async function hiddenPipelines(db: Db, organizationId: string): Promise<string[]
 }
 
 /** A webhook has told of a build when the build or a job of it was first seen by one, or last changed by one. */
-async function untoldBuilds(db: Db, organizationId: string, from: Date): Promise<number[]> {
-  const newest = await db
-    .select({
-      id: builds.id,
-      created_at: builds.created_at,
-      told: sql<boolean>`${builds.first_seen_via} = 'webhook' or coalesce(${builds.observed_at} > ${builds.verified_at}, true)`,
-    })
-    .from(builds)
-    .where(
-      and(
-        eq(builds.organization_id, organizationId),
-        gt(builds.created_at, from),
-        // Of these Buildkite tells by no event.
-        sql`${builds.state} is distinct from 'not_run'`,
-      ),
-    )
-    .orderBy(desc(builds.created_at))
-    .limit(NEWEST)
-  const untold = upTo(newest, ({ told }) => told)
+async function untoldBuilds(db: Db, organizationId: string, from: number, now: number): Promise<number[]> {
+  const newest = await newestBuilds(db, organizationId, from, now)
+  // Of many builds the newest are all of the last minutes, and do not tell how long it has lasted.
+  const before = Math.min(now - SILENT, newest.at(-1)?.created_at?.getTime() ?? 0)
+  const earlier = newest.length < NEWEST ? [] : await newestBuilds(db, organizationId, from, before)
+  const untold = upTo([...newest, ...earlier], ({ told }) => told)
   if (untold.length < UNTOLD) return []
   const ofWebhook = or(eq(jobs.first_seen_via, 'webhook'), gt(jobs.observed_at, jobs.verified_at))
   const ids = untold.map(({ id }) => id)
@@ -200,6 +187,28 @@ async function untoldBuilds(db: Db, organizationId: string, from: Date): Promise
     .where(and(inArray(jobs.build_id, ids), ofWebhook))
   const byJob = new Set(toldJobs.map(({ id }) => id))
   return upTo(untold, ({ id }) => byJob.has(id)).flatMap(({ created_at }) => created_at?.getTime() ?? [])
+}
+
+/** The newest builds created within a span, and whether a webhook was the first or the last to tell of each. */
+function newestBuilds(db: Db, organizationId: string, from: number, to: number) {
+  return db
+    .select({
+      id: builds.id,
+      created_at: builds.created_at,
+      told: sql<boolean>`${builds.first_seen_via} = 'webhook' or coalesce(${builds.observed_at} > ${builds.verified_at}, true)`,
+    })
+    .from(builds)
+    .where(
+      and(
+        eq(builds.organization_id, organizationId),
+        gt(builds.created_at, new Date(from)),
+        lt(builds.created_at, new Date(to)),
+        // Of these Buildkite tells by no event.
+        sql`${builds.state} is distinct from 'not_run'`,
+      ),
+    )
+    .orderBy(desc(builds.created_at))
+    .limit(NEWEST)
 }
 
 /** The first of `all`, up to the one that `isEnd` holds of. */
