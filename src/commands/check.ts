@@ -63,7 +63,7 @@ async function checkStores(config: Config, log: Log): Promise<Finding[]> {
 async function checkPostgres(config: Config, url: string): Promise<Finding[]> {
   const database = openDatabase(url, { name: 'check', connections: 1 })
   try {
-    return await examinePostgres(database, config, Date.now())
+    return await examinePostgres(database, config, inScope(config), Date.now())
   } finally {
     await database.close()
   }

@@ -175,6 +175,7 @@ function receiverParts({ config, log, meters, tracing }: Parts, inbox: Inbox, al
 
 function watch(parts: Parts, shutdown: Shutdown): Watched {
   const { config, database, home, queues, workers } = parts
+  const scope = inScope(config)
   return {
     config,
     database,
@@ -182,7 +183,8 @@ function watch(parts: Parts, shutdown: Shutdown): Watched {
     queues,
     workers,
     problems: () => parts.reconciler?.problems() ?? [],
-    coverage: () => coverage(database.db),
+    scope,
+    coverage: () => coverage(database.db, new Date(), scope),
     closing: () => shutdown.signal.aborted,
     clock: Date.now,
   }

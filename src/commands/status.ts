@@ -3,6 +3,7 @@ import { readConfig } from '../config.ts'
 import { deliveries } from '../database/schema.ts'
 import { createLog } from '../log.ts'
 import { coverage, type OrganizationCoverage } from '../reconcile/status.ts'
+import { inScope } from '../scope.ts'
 import { formatDuration } from '../time.ts'
 import type { Command, Io } from './command.ts'
 import { withDatabase } from './stores.ts'
@@ -17,7 +18,7 @@ export const status: Command = {
     const config = readConfig(io.env)
     const log = createLog(config.logLevel)
     return withDatabase(config, log, 'status', async ({ db }) => {
-      const found = await coverage(db)
+      const found = await coverage(db, new Date(), inScope(config))
       if (values.json) io.stdout.write(`${JSON.stringify(found, null, 2)}\n`)
       else {
         printCoverage(found, io, Date.now())
@@ -63,7 +64,8 @@ function printCoverage(found: readonly OrganizationCoverage[], io: Io, now: numb
 }
 
 /** What the token may not read is no fault: a line for each reason. */
-function notesOf({ slug, id, lists }: OrganizationCoverage): string[] {
+function notesOf({ slug, id, mirrored, lists }: OrganizationCoverage): string[] {
+  if (!mirrored) return [`note: ${slug ?? id}: mirrored no longer, because no token sees it or it is not wanted.`]
   const unread = lists.filter(({ status }) => status === 'missing_scope' || status === 'refused')
   const reasons = [...new Set(unread.map(({ error }) => error ?? ''))]
   return reasons.map((reason) => {

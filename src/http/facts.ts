@@ -1,12 +1,13 @@
-import { asc, count, eq, gte, max } from 'drizzle-orm'
+import { and, asc, eq, isNull, max } from 'drizzle-orm'
 import type { Config, Role } from '../config.ts'
 import { asStoreError, type Database, type Db } from '../database/connection.ts'
 import { pendingMigrations } from '../database/migrate.ts'
-import { type DeliveryStatus, deliveries, organizations, watermarks } from '../database/schema.ts'
+import { deliveries, organizations, watermarks } from '../database/schema.ts'
 import { ConfigError } from '../errors.ts'
 import type { Queues, RunningWorker } from '../queue/queues.ts'
 import type { OrganizationCoverage } from '../reconcile/status.ts'
-import { type Clock, DAY, DeadlineError, SECOND, withDeadline } from '../time.ts'
+import type { Scope } from '../scope.ts'
+import { type Clock, DeadlineError, SECOND, withDeadline } from '../time.ts'
 
 /** Something wrong on Buildkite's side of us: a token refused, a scope missing, an organization out of sight. */
 export interface Problem {
@@ -19,7 +20,12 @@ export interface Problem {
 
 /** What health, status and metrics look at. `running` tells what this process started; all of it is read, never changed. */
 export interface Watched {
-  readonly config: Pick<Config, 'roles' | 'webhookSecrets' | 'webhookAuth' | 'apiTokens' | 'apiBudgetShare'>
+  readonly config: Pick<
+    Config,
+    'roles' | 'webhookSecrets' | 'webhookAuth' | 'apiTokens' | 'apiBudgetShare' | 'reconcileIntervalMs'
+  >
+  /** Which organizations are to be mirrored. */
+  readonly scope: Scope
   readonly database: Database
   readonly databaseKind: 'external' | 'embedded'
   readonly queues: Queues
@@ -107,29 +113,15 @@ export interface InboxFigures {
   failed: number
   oldest_pending_seconds: number
   last_received_at: Date | null
-  /** Of the deliveries received in the last 24 hours. */
-  day: Partial<Record<DeliveryStatus, number>>
 }
 
-/** Counts the inbox, at the time `now` in milliseconds. */
+/** Counts the inbox, at the time `now` in milliseconds, by indexes alone: however many came today. */
 export async function inboxFigures(db: Db, now: number): Promise<InboxFigures> {
-  const [waiting, oldest, last, byStatus] = await Promise.all([
-    pendingAndFailed(db),
-    oldestPending(db),
-    lastReceived(db),
-    db
-      .select({ status: deliveries.status, n: count() })
-      .from(deliveries)
-      .where(gte(deliveries.received_at, new Date(now - DAY)))
-      .groupBy(deliveries.status),
-  ])
-  const day: Partial<Record<DeliveryStatus, number>> = {}
-  for (const { status, n } of byStatus) day[status] = n
+  const [waiting, oldest, last] = await Promise.all([pendingAndFailed(db), oldestPending(db), lastReceived(db)])
   return {
     ...waiting,
     oldest_pending_seconds: oldest ? Math.max(0, now - oldest.getTime()) / SECOND : 0,
     last_received_at: last ?? null,
-    day,
   }
 }
 
@@ -142,11 +134,13 @@ export async function pendingAndFailed(db: Db): Promise<{ pending: number; faile
   return { pending, failed }
 }
 
-/** The watermark of each organization that has one, by slug. */
-export async function watermarksBySlug(db: Db): Promise<{ slug: string; watermark: Date }[]> {
+/** The watermark of each organization that has one and is still mirrored, by slug. */
+export async function watermarksBySlug(db: Db, scope: Scope): Promise<{ slug: string; watermark: Date }[]> {
   const rows = await db
     .select({ slug: organizations.slug, watermark: watermarks.watermark })
     .from(watermarks)
-    .innerJoin(organizations, eq(organizations.id, watermarks.organization_id))
-  return rows.flatMap(({ slug, watermark }) => (slug && watermark ? [{ slug, watermark }] : []))
+    .innerJoin(organizations, and(eq(organizations.id, watermarks.organization_id), isNull(organizations.deleted_at)))
+  return rows.flatMap(({ slug, watermark }) =>
+    slug && watermark && scope.organization(slug) ? [{ slug, watermark }] : [],
+  )
 }

@@ -1,22 +1,26 @@
 import { and, desc, eq, gte, isNotNull, sql } from 'drizzle-orm'
 import { z } from 'zod'
 import type { Db } from '../database/connection.ts'
-import { deliveries } from '../database/schema.ts'
+import { type DeliveryStatus, deliveries } from '../database/schema.ts'
 import { HOUR, MINUTE } from '../time.ts'
 
 /** How webhooks come in and how soon they are applied. */
 export interface Flow {
   /** Deliveries received in each of the last 60 minutes, oldest first; the last minute is the one under way. */
   readonly minutes: readonly number[]
+  /** What became of these deliveries so far. */
+  readonly outcomes: Readonly<Partial<Record<DeliveryStatus, number>>>
   /** From receipt to being applied, of the last hour's latest 1,000, in seconds; null when there was none. */
   readonly lag_seconds: { readonly median: number; readonly p95: number } | null
 }
 
 const SAMPLE = 1_000
-const counts = z.array(z.object({ minute: z.number(), n: z.number() }))
 const lags = z.array(z.object({ median: z.number().nullable(), p95: z.number().nullable() }))
 
-/** Looks at the last hour of the inbox, by its index on the time of receipt. @throws the driver's error. */
+/**
+ * Looks at the last hour of the inbox, by its index on the time of receipt. That is asked again and again, of the pool that takes
+ * webhooks in: so by one connection, and not for longer than anybody waits for the answer. @throws the driver's error.
+ */
 export async function webhookFlow(db: Db, now: number): Promise<Flow> {
   const thisMinute = Math.floor(now / MINUTE)
   const since = new Date((thisMinute - 59) * MINUTE)
@@ -37,17 +41,27 @@ export async function webhookFlow(db: Db, now: number): Promise<Flow> {
     .limit(SAMPLE)
     .as('latest')
   const share = (part: number) => sql<number>`percentile_cont(${part}::float8) within group (order by ${latest.lag})`
-  const [perMinute, found] = await Promise.all([
-    db
-      .select({ minute, n: sql<number>`count(*)::int` })
-      .from(deliveries)
-      .where(gte(deliveries.received_at, since))
-      .groupBy(sql`1`),
-    db.select({ median: share(0.5), p95: share(0.95) }).from(latest),
-  ])
-  const byMinute = new Map(counts.parse(perMinute).map(({ minute: at, n }) => [at, n]))
+  const [received, found] = await db.transaction(
+    async (tx) => {
+      await tx.execute(sql`set local statement_timeout = '1s'`)
+      const perMinute = await tx
+        .select({ minute, status: deliveries.status, n: sql<number>`count(*)::int` })
+        .from(deliveries)
+        .where(gte(deliveries.received_at, since))
+        .groupBy(sql`1`, deliveries.status)
+      return [perMinute, await tx.select({ median: share(0.5), p95: share(0.95) }).from(latest)]
+    },
+    { accessMode: 'read only' },
+  )
+  const byMinute = new Map<number, number>()
+  const outcomes: Partial<Record<DeliveryStatus, number>> = {}
+  for (const { minute: at, status, n } of received) {
+    byMinute.set(at, (byMinute.get(at) ?? 0) + n)
+    outcomes[status] = (outcomes[status] ?? 0) + n
+  }
   const [lag] = lags.parse(found)
   return {
+    outcomes,
     minutes: Array.from({ length: 60 }, (_, index) => byMinute.get(thisMinute - 59 + index) ?? 0),
     lag_seconds:
       lag && lag.median !== null && lag.p95 !== null

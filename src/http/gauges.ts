@@ -14,13 +14,14 @@ import {
 } from './facts.ts'
 import type { MetricName } from './metric-list.ts'
 import type { Meters } from './metrics.ts'
+import { checkFindings } from './noteworthy.ts'
 
 /**
  * Sets the gauges at every scrape: of stores, queue, inbox and completeness. `share` is API_BUDGET_SHARE. Each question touches a few
  * rows or an index, whatever the mirror's size. What does not answer within a second is left out.
  */
 export function watchGauges(meters: Meters, watched: Watched, share = 1): void {
-  const { database, queues, clock } = watched
+  const { database, queues, clock, scope } = watched
   /** Asks at each scrape and shows the answer; where there is none, nothing of `gauges` is shown. */
   const watch = <T>(gauges: readonly MetricName[], question: () => Promise<T>, show: (value: T) => void) =>
     meters.onScrape(async () => {
@@ -44,6 +45,7 @@ export function watchGauges(meters: Meters, watched: Watched, share = 1): void {
     }
   })
   meters.onScrape(async () => {
+    meters.on('reconcile_interval', watched.config.reconcileIntervalMs / SECOND)
     meters.forget('worker_idle')
     const progress = watched.workers.map((worker) => worker.lastProgressAt)
     if (progress.length > 0) meters.on('worker_idle', age(new Date(Math.min(...progress))))
@@ -75,18 +77,27 @@ export function watchGauges(meters: Meters, watched: Watched, share = 1): void {
   )
   watch(
     ['watermark_age'],
-    () => watermarksBySlug(database.db),
+    () => watermarksBySlug(database.db, scope),
     (marks) => {
       for (const { slug, watermark } of marks) meters.on('watermark_age', age(watermark), { organization: slug })
     },
   )
   watch(
     ['backfill_progress', 'drift_unhealed'],
-    () => backfillAndDrift(database.db),
+    () => backfillAndDrift(database.db, scope),
     (all) => {
       for (const { slug, progress, unhealed } of all) {
-        meters.on('backfill_progress', progress, { organization: slug })
+        if (progress !== undefined) meters.on('backfill_progress', progress, { organization: slug })
         meters.on('drift_unhealed', unhealed, { organization: slug })
+      }
+    },
+  )
+  watch(
+    ['findings'],
+    () => checkFindings(database.db),
+    (all) => {
+      for (const { name, subject, result } of all) {
+        if (result !== 'ok') meters.on('findings', 1, { name, subject, result })
       }
     },
   )

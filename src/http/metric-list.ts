@@ -28,7 +28,7 @@ const told: Readonly<Record<Occurrence, Metric>> = {
     name: 'webhook_requests_total',
     unit: 'requests',
     help: 'Webhook requests, by the HTTP status of the answer.',
-    labels: { status: 'HTTP status' },
+    labels: { status: 'HTTP status; off for the 503 of a receiver without WEBHOOK_SECRET' },
     begins: [{ status: '202' }, { status: '401' }, { status: '503' }],
   },
   answer_seconds: {
@@ -233,14 +233,16 @@ const asked = {
     kind: 'gauge',
     name: 'watermark_age_seconds',
     unit: 'seconds',
-    help: 'Lag: age of the watermark, before which everything created or finished is verified.',
+    help:
+      'Lag: age of the watermark, before which everything created or finished is verified. Absent for organizations that are mirrored ' +
+      'no longer, as are backfill_progress_ratio and drift_unhealed.',
     labels: { organization },
   },
   backfill_progress: {
     kind: 'gauge',
     name: 'backfill_progress_ratio',
     unit: 'share, 0 to 1',
-    help: 'Share of the history wanted that the backfill has read.',
+    help: 'Share of the history wanted that the backfill has read; absent where none is owed, as without a token.',
     labels: { organization },
   },
   drift_unhealed: {
@@ -249,6 +251,13 @@ const asked = {
     unit: 'differences',
     help: 'Differences in sync.drift that nobody has healed.',
     labels: { organization },
+  },
+  reconcile_interval: {
+    kind: 'gauge',
+    name: 'reconcile_interval_seconds',
+    unit: 'seconds',
+    help: 'RECONCILE_INTERVAL of this process: a mirror is not late before it has missed three of them.',
+    labels: {},
   },
   budget_left: {
     kind: 'gauge',
@@ -270,6 +279,17 @@ const asked = {
     unit: 'problems',
     help: 'What this process cannot do at present because Buildkite refuses it or a store fails; /status says it in words.',
     labels: { code: 'as of task_failures_total, and expires_soon' },
+  },
+  findings: {
+    kind: 'gauge',
+    name: 'findings',
+    unit: 'findings',
+    help: "1 for each fault that the service's own check has found: sync.findings says it in words, docs/doctor.md what each name means.",
+    labels: {
+      name: 'the name of the fault, such as webhook_silence',
+      subject: "an organization's slug, a token's label, or empty",
+      result: 'warning, failed',
+    },
   },
   worker_idle: {
     kind: 'gauge',

@@ -9,7 +9,7 @@ import { ago, count, day, days, percent, roughly, some } from './words.ts'
 export function coveragePiece(one: OrganizationCoverage, now: Date): Markup {
   const about = one.builds_estimated ? 'about ' : ''
   return html`<div class="head"><h2>${nameOf(one)}</h2>
-<p class="quiet small">${about}${some(one.builds, 'build')}${one.open_builds > 0 && `, ${count(one.open_builds)} open`}</p></div>
+<p class="quiet small">${about}${some(one.builds, 'build')}${one.open_builds > 0 && `, ${count(one.open_builds)} open`}${!one.mirrored && ', mirrored no longer'}</p></div>
 ${drawStrip(one.strip, now)}
 ${legend(one.strip, now)}
 ${backfillPart(one)}

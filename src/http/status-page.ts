@@ -5,7 +5,7 @@ import { html, type Markup } from './html.ts'
 import { coveragePiece, cyclesPiece, nameOf, organizationForms } from './organization-part.ts'
 import { page } from './page.ts'
 import type { Status } from './status.ts'
-import { verdictOf } from './verdict.ts'
+import { marksOf, verdictOf } from './verdict.ts'
 import { ago, count, moment, roughly, some } from './words.ts'
 
 /** What the page shows besides the facts. */
@@ -83,8 +83,9 @@ ${beneath && html`<p class="beneath">${beneath}</p>`}
 ${items.length > 0 && html`<ul class="reasons">${items}</ul>`}</div></div>`
 }
 
-function figuresPiece({ flow, deliveries, queue, organizations, budgets, webhooks, read_at }: Status): Markup {
-  const marks = (organizations ?? []).flatMap(({ watermark }) => watermark ?? [])
+function figuresPiece(status: Status): Markup {
+  const { flow, deliveries, queue, budgets, webhooks, read_at } = status
+  const marks = marksOf(status)
   const oldest = marks.length > 0 ? Math.max(...marks.map((mark) => read_at.getTime() - mark.getTime())) : undefined
   const waiting = Object.values(queue.depth ?? {}).reduce((sum, one) => sum + one.waiting, 0)
   const active = Object.values(queue.depth ?? {}).reduce((sum, one) => sum + one.active, 0)

@@ -34,7 +34,7 @@ export interface Status {
     depth: Record<string, QueueDepth> | null
   }
   webhooks: { on: boolean; auth: string; why: string | null }
-  reconciler: { on: boolean; why: string | null }
+  reconciler: { on: boolean; why: string | null; interval_seconds: number }
   deliveries: InboxFigures | null
   organizations: readonly OrganizationCoverage[] | null
   problems: readonly Problem[]
@@ -130,7 +130,7 @@ function reconcilerStatus(config: Watched['config']): Status['reconciler'] {
     : config.apiTokens.length === 0
       ? 'BUILDKITE_API_TOKEN is not set: nothing is read from the REST API, and what webhooks miss stays missing.'
       : null
-  return { on: why === null, why }
+  return { on: why === null, why, interval_seconds: config.reconcileIntervalMs / SECOND }
 }
 
 const packageFile = z.object({ version: z.string() })

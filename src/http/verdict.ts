@@ -1,3 +1,4 @@
+import type { OrganizationCoverage } from '../reconcile/status.ts'
 import { MINUTE, SECOND } from '../time.ts'
 import type { CheckFinding } from './noteworthy.ts'
 import type { Status } from './status.ts'
@@ -19,7 +20,7 @@ export interface Verdict {
   readonly reasons: readonly Reason[]
 }
 
-/** A watermark older than this says that cycles fail or do not run. */
+/** A watermark older than this, or than three intervals, says that cycles fail or do not run. */
 const LATE = 10 * MINUTE
 /** A delivery that waited for so long was passed by. */
 const WAITING = 5 * MINUTE
@@ -41,7 +42,7 @@ export function verdictOf(status: Status): Verdict {
   const marks = marksOf(status)
   if (marks.length === 0) return { tone: 'good', sentence: 'Ready. Nothing is mirrored yet.', beneath, reasons }
   const oldest = Math.max(...marks.map((mark) => status.read_at.getTime() - mark.getTime()))
-  const reading = status.organizations?.some(({ backfill }) => backfill.from && !backfill.done && !backfill.paused_at)
+  const reading = mirrored(status).some(({ backfill }) => backfill.from && !backfill.done && !backfill.paused_at)
   const healthy = `Healthy: everything up to ${roughly(Math.max(0, oldest))} ago is verified`
   return { tone: 'good', sentence: `${healthy}${reading ? ', and history is being read' : ''}.`, beneath, reasons }
 }
@@ -64,11 +65,20 @@ function reasonsOf(status: Status): Reason[] {
   ]
 }
 
-function lateOnes({ organizations, reconciler, read_at }: Status): Reason[] {
-  if (!reconciler.on) return []
-  return (organizations ?? []).flatMap(({ slug, id, watermark, last_error }): Reason[] => {
-    const age = watermark ? read_at.getTime() - watermark.getTime() : 0
-    if (age < LATE) return []
+/** The organizations of which anything is expected: of one that is mirrored no longer, what is known stands still for ever. */
+function mirrored({ organizations }: Status): readonly OrganizationCoverage[] {
+  return (organizations ?? []).filter((one) => one.mirrored)
+}
+
+function lateAfter({ reconciler }: Status): number {
+  return Math.max(LATE, 3 * reconciler.interval_seconds * SECOND)
+}
+
+function lateOnes(status: Status): Reason[] {
+  if (!status.reconciler.on) return []
+  return mirrored(status).flatMap(({ slug, id, watermark, last_error }): Reason[] => {
+    const age = watermark ? status.read_at.getTime() - watermark.getTime() : 0
+    if (age < lateAfter(status)) return []
     const why = last_error ? ` The last cycle failed: ${last_error.message}` : ''
     return [{ tone: 'bad', text: `${slug ?? id} is verified only up to ${roughly(age)} ago.${why}` }]
   })
@@ -89,8 +99,8 @@ function failedOnes({ deliveries }: Status): Reason[] {
   return [{ tone: 'warn', text, remedy: `Kept. Once the cause is mended, replay ${all ? 'them' : 'it'} below.` }]
 }
 
-function differing({ organizations }: Status): Reason[] {
-  const unhealed = (organizations ?? []).reduce((sum, { drift }) => sum + drift.unhealed, 0)
+function differing(status: Status): Reason[] {
+  const unhealed = mirrored(status).reduce((sum, { drift }) => sum + drift.unhealed, 0)
   if (unhealed === 0) return []
   const text = `${some(unhealed, 'difference')} between mirror and Buildkite ${unhealed === 1 ? 'is' : 'are'} not healed.`
   return [{ tone: 'warn', text, remedy: 'Read the span again, or run buildkite-mirror verify --heal.' }]
@@ -108,10 +118,8 @@ function found(status: Status, told: ReadonlySet<string>): Reason[] {
 }
 
 /** Whether the status itself tells how what a finding is about stands now. */
-function isKnownNow(
-  { name, subject }: CheckFinding,
-  { deliveries, organizations, queue, reconciler, read_at }: Status,
-) {
+function isKnownNow({ name, subject }: CheckFinding, status: Status): boolean {
+  const { deliveries, organizations, queue, reconciler, read_at } = status
   switch (name) {
     case 'postgres_unreachable':
     case 'migrations_pending':
@@ -126,7 +134,9 @@ function isKnownNow(
     case 'watermark_lag': {
       // A process that reconciles nothing says nothing of watermarks itself, but knows them.
       const mark = organizations?.find(({ slug }) => slug === subject)?.watermark
-      return organizations !== null && (reconciler.on || !mark || read_at.getTime() - mark.getTime() < LATE)
+      return (
+        organizations !== null && (reconciler.on || !mark || read_at.getTime() - mark.getTime() < lateAfter(status))
+      )
     }
     default:
       return false
@@ -135,7 +145,7 @@ function isKnownNow(
 
 function beneathOf(status: Status): string {
   const parts: string[] = []
-  for (const { slug, id, backfill } of status.organizations ?? []) {
+  for (const { slug, id, backfill } of mirrored(status)) {
     if (!backfill.from || backfill.done) continue
     const left = backfill.seconds_left === null ? '' : `, about ${roughly(backfill.seconds_left * 1000)} left`
     const how = backfill.paused_at ? ', paused' : left
@@ -146,6 +156,7 @@ function beneathOf(status: Status): string {
   return parts.join(' ')
 }
 
-function marksOf({ organizations }: Status): Date[] {
-  return (organizations ?? []).flatMap(({ watermark }) => watermark ?? [])
+/** The watermarks of what is mirrored. */
+export function marksOf(status: Status): Date[] {
+  return mirrored(status).flatMap(({ watermark }) => watermark ?? [])
 }

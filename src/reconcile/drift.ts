@@ -1,4 +1,4 @@
-import { and, inArray, isNull } from 'drizzle-orm'
+import { and, eq, inArray, isNull } from 'drizzle-orm'
 import type { Db } from '../database/connection.ts'
 import { builds, drift } from '../database/schema.ts'
 import type { ColumnDifference, Difference } from '../mirror/compare.ts'
@@ -65,6 +65,43 @@ async function recordSome(
   if (rows.length > 0) await db.insert(drift).values(rows)
   const healed = findings.filter((finding) => finding.healed).flatMap((finding) => known.get(keyOf(finding)) ?? [])
   if (healed.length > 0) await db.update(drift).set({ healed_at: now }).where(inArray(drift.id, healed))
+}
+
+/** The builds with differences that nobody has healed. */
+export async function buildsWithDrift(db: Db, organizationId: string): Promise<ReadonlySet<string>> {
+  const rows = await db
+    .selectDistinct({ id: drift.build_id })
+    .from(drift)
+    .where(and(eq(drift.organization_id, organizationId), isNull(drift.healed_at)))
+  return new Set(rows.map(({ id }) => id))
+}
+
+/**
+ * Closes what is open in sync.drift and stands no longer: what a cycle or a webhook has put right since, or what has become another
+ * difference. That is what `findings` lack of the builds `compared`, and all of builds that were marked as gone after it was found.
+ */
+export async function closeDrift(
+  db: Db,
+  organizationId: string,
+  compared: ReadonlySet<string>,
+  findings: readonly Difference[],
+  now: Date,
+): Promise<void> {
+  const { id, kind, build_id, job_id, found_at } = drift
+  const open = await db
+    .select({ id, kind, build_id, job_id, found_at, gone_at: builds.deleted_at })
+    .from(drift)
+    .leftJoin(builds, eq(builds.id, drift.build_id))
+    .where(and(eq(drift.organization_id, organizationId), isNull(drift.healed_at)))
+  const found = new Set(findings.map(keyOf))
+  const past = open.filter(
+    (row) =>
+      !found.has(keyOf(row)) && (compared.has(row.build_id) || (row.gone_at !== null && row.gone_at > row.found_at)),
+  )
+  for (let start = 0; start < past.length; start += 500) {
+    const ids = past.slice(start, start + 500).map((row) => row.id)
+    await db.update(drift).set({ healed_at: now }).where(inArray(drift.id, ids))
+  }
 }
 
 async function pipelinesOf(db: Db, ids: readonly string[]): Promise<Map<string, string | null>> {

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import type { Db } from '../database/connection.ts'
 import { dimensions } from '../database/dimensions.ts'
 import { builds, cycles, drift, organizations, windows } from '../database/schema.ts'
+import type { Scope } from '../scope.ts'
 import { DAY, SECOND } from '../time.ts'
 import { openStates } from './absent.ts'
 import { backfillPausedAt } from './pauses.ts'
@@ -16,6 +17,8 @@ import type { Window } from './windows.ts'
 export interface OrganizationCoverage {
   readonly id: string
   readonly slug: string | null
+  /** Whether it is mirrored still: BUILDKITE_ORGANIZATIONS wants it, and no look has found it out of the tokens' sight. */
+  readonly mirrored: boolean
   /** Everything created or finished from `covered_from` up to here is verified. */
   readonly watermark: Date | null
   readonly warm_watermark: Date | null
@@ -74,38 +77,50 @@ export interface BackfillCoverage {
 const COUNTED = 20_000
 const RECENT_CYCLES = 8
 
-/** Of each organization with a slug: the share of the history wanted that is read, and the differences that nobody has healed. */
-export async function backfillAndDrift(
-  db: Db,
-  now: Date = new Date(),
-): Promise<{ slug: string; progress: number; unhealed: number }[]> {
-  const all = await db.select({ id: organizations.id, slug: organizations.slug }).from(organizations)
-  const result: { slug: string; progress: number; unhealed: number }[] = []
-  for (const { id, slug } of all) {
-    if (slug === null) continue
+/** What metrics tell of an organization. */
+interface Gauged {
+  readonly slug: string
+  /** Share of the history wanted that is read; undefined where no history is owed, as without a token. */
+  readonly progress: number | undefined
+  /** Differences that nobody has healed. */
+  readonly unhealed: number
+}
+
+/** How backfill and drift stand, of each organization with a slug that is mirrored still. */
+export async function backfillAndDrift(db: Db, scope: Scope, now: Date = new Date()): Promise<Gauged[]> {
+  const result: Gauged[] = []
+  for (const { id, slug, mirrored } of await knownOrganizations(db, scope)) {
+    if (slug === null || !mirrored) continue
     const [mark, known] = await Promise.all([readWatermark(db, id), windowsOf(db, id)])
     const { backfill } = backfillCoverage(mark, known, null, now)
-    result.push({ slug, progress: backfill.progress, unhealed: await countUnhealed(db, id) })
+    const progress = backfill.from ? backfill.progress : undefined
+    result.push({ slug, progress, unhealed: await countUnhealed(db, id) })
   }
   return result
 }
 
-/** The coverage of every organization in the mirror, by slug. @throws the driver's error when the database is away. */
-export async function coverage(db: Db, now: Date = new Date()): Promise<OrganizationCoverage[]> {
-  const known = await db
-    .select({ id: organizations.id, slug: organizations.slug })
-    .from(organizations)
-    .orderBy(asc(organizations.slug))
+/**
+ * The coverage of every organization in the mirror, by slug; `scope` tells which of them are wanted (default: all).
+ * @throws the driver's error when the database is away.
+ */
+export async function coverage(db: Db, now: Date = new Date(), scope?: Scope): Promise<OrganizationCoverage[]> {
   const result: OrganizationCoverage[] = []
-  for (const organization of known) result.push(await coverageOf(db, organization, now))
+  for (const one of await knownOrganizations(db, scope)) result.push(await coverageOf(db, one, now))
   return result
 }
 
-async function coverageOf(
-  db: Db,
-  organization: { id: string; slug: string | null },
-  now: Date,
-): Promise<OrganizationCoverage> {
+type Known = Pick<OrganizationCoverage, 'id' | 'slug' | 'mirrored'>
+
+async function knownOrganizations(db: Db, scope?: Scope): Promise<Known[]> {
+  const rows = await db
+    .select({ id: organizations.id, slug: organizations.slug, deleted_at: organizations.deleted_at })
+    .from(organizations)
+    .orderBy(asc(organizations.slug))
+  const isWanted = (slug: string | null) => slug === null || !scope || scope.organization(slug)
+  return rows.map(({ id, slug, deleted_at }) => ({ id, slug, mirrored: deleted_at === null && isWanted(slug) }))
+}
+
+async function coverageOf(db: Db, organization: Known, now: Date): Promise<OrganizationCoverage> {
   const { id } = organization
   const [mark, known, pausedAt] = await Promise.all([
     readWatermark(db, id),

@@ -12,7 +12,7 @@ import { MINUTE, pause, SECOND } from '../time.ts'
 import { OPEN_STATES } from './absent.ts'
 import { oneAhead } from './ahead.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
-import type { Finding } from './drift.ts'
+import { buildsWithDrift, closeDrift, type Finding } from './drift.ts'
 import { type BuildKeeper, buildKeeper } from './pages.ts'
 import { halve, type Span } from './spans.ts'
 import { createdIn, Surplus } from './surplus.ts'
@@ -55,17 +55,21 @@ const RECHECKS = 3
 
 /**
  * Reads every build of a span from the API once more, with its jobs, and compares all with the mirror, both ways. What differs on
- * a build under way is looked at again some seconds later, and only counts when it stays.
+ * a build under way is looked at again some seconds later, and only counts when it stays. Healing also closes what is open in
+ * sync.drift of the builds compared and differs no longer.
  * @throws BuildkiteError, StoreError.
  */
 export async function verifySpan(deps: ReconcileDeps, source: Source, options: VerifyOptions): Promise<VerifyReport> {
-  const run = new Verification(deps, source, options)
+  const open = options.heal ? await buildsWithDrift(deps.db, source.id) : new Set<string>()
+  const run = new Verification(deps, source, options, open)
   for await (const stretch of stretches(deps, source, options)) {
     options.signal?.throwIfAborted()
     await run.check(stretch)
   }
   await run.checkAgain()
-  return run.report()
+  const report = run.report()
+  if (options.heal) await closeDrift(deps.db, source.id, run.compared, report.findings, new Date(deps.clock()))
+  return report
 }
 
 /** A page of builds, and the part of the span that is read whole with it. */
@@ -138,12 +142,16 @@ class Verification {
   readonly #surplus: Surplus
   readonly #findings: Finding[] = []
   readonly #suspects = new Map<string, Suspect>()
+  readonly #open: ReadonlySet<string>
+  /** Of the builds with open drift, those that were compared to the end. */
+  readonly compared = new Set<string>()
   #builds = 0
   #jobs = 0
   #requests = 0
   #readAt: Date | undefined
 
-  constructor(deps: ReconcileDeps, source: Source, options: VerifyOptions) {
+  constructor(deps: ReconcileDeps, source: Source, options: VerifyOptions, open: ReadonlySet<string>) {
+    this.#open = open
     this.#deps = deps
     this.#source = source
     this.#options = options
@@ -182,6 +190,7 @@ class Verification {
     }
     const settled = differences.filter(({ build_id }) => !this.#suspects.has(build_id))
     await this.#settle(settled, wanted, page.at)
+    for (const build of wanted) this.#note(idOf(build))
     for (const { build, gone, at } of await this.#surplus.of(page, span)) {
       const { heal } = this.#options
       if (heal) await markDeleted(this.#deps.db, 'builds', [build.id], gone, at)
@@ -190,6 +199,10 @@ class Verification {
       this.#findings.push({ ...finding, healed: heal })
     }
     this.#options.onProgress?.({ ...this.report(), found: this.#findings.length })
+  }
+
+  #note(id: string): void {
+    if (this.#open.has(id) && !this.#suspects.has(id)) this.compared.add(id)
   }
 
   #isWanted(slug: string | undefined): boolean {
@@ -249,6 +262,7 @@ class Verification {
         if (steady || round === RECHECKS) {
           this.#suspects.delete(id)
           await this.#settle(differences, [read.value], read.at)
+          this.#note(id)
         } else this.#suspects.set(id, { ...suspect, at: read.at, differences })
       }
     }

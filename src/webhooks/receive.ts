@@ -111,7 +111,7 @@ function deliveryKey(event: string, moment: string, raw: Buffer): string {
 
 /** A Fastify plugin: `POST /webhooks/buildkite`, with its own body parser and errors. */
 export async function webhookRoute(app: FastifyInstance, parts: ReceiverParts): Promise<void> {
-  const { inbox, lets, log, clock = Date.now, on = () => {} } = parts
+  const { inbox, lets, log, secrets, clock = Date.now, on = () => {} } = parts
   const mayTellAddress = sparingly(MINUTE, clock)
   const mayTellRefusal = sparingly(MINUTE, clock)
   const mayTellFlood = sparingly(MINUTE, clock)
@@ -142,7 +142,11 @@ export async function webhookRoute(app: FastifyInstance, parts: ReceiverParts): 
     if (status >= 500) log.error({ err: error }, 'A webhook could not be answered.')
     return reply.code(status).send({ error: status < 500 ? messageOf(error) : 'The delivery was not kept.' })
   })
-  app.addHook('onResponse', async (_request, reply) => on('answered', 1, { status: String(reply.statusCode) }))
+  app.addHook('onResponse', async (_request, reply) => {
+    // Nothing that was to be kept is lost by a receiver that is off.
+    const off = secrets.length === 0 && reply.statusCode === 503
+    on('answered', 1, { status: off ? 'off' : String(reply.statusCode) })
+  })
 
   if (lets) {
     // Before the body is read, and the connection ends, so that it never is.

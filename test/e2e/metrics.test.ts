@@ -40,6 +40,8 @@ function readPage(body: string): Page {
 interface Seen {
   /** Just started. */
   quiet: Page
+  /** The service's own check has found something. */
+  planted: Page
   /** Buildkite refuses the token the builds, while webhooks come. */
   refused: Page
   /** The token is good again. */
@@ -144,6 +146,9 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
       RECONCILE_INTERVAL: '1s',
     })
     seen.quiet = await scrape()
+    await sql`insert into sync.findings (name, subject, result, detail, checked_at, since)
+      values ('planted', 'acme', 'warning', 'Planted.', now(), now()), ('well', 'acme', 'ok', 'Well.', now(), now())`
+    seen.planted = await scrape()
     scene.api.beforeAnswer = undefined
     await look(
       'the first tasks are done',
@@ -325,6 +330,12 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
       rises('quiet', 'mended', 'api_request_seconds', { endpoint: '/organizations/*/builds' })
       expect(of('end', 'api_request_seconds')).toBe(of('end', 'api_requests'))
     },
+    findings() {
+      expect(at('quiet')('findings')).toBeUndefined()
+      expect(at('planted')('findings')).toBe(1)
+      expect(at('planted')('findings', { name: 'planted', subject: 'acme', result: 'warning' })).toBe(1)
+    },
+    reconcile_interval: () => expect(at('quiet')('reconcile_interval')).toBe(1),
     api_waited: () => rises('limited', 'healed', 'api_waited', { priority: 'hot' }),
     api_limit() {
       const organization = { scope: `organization:${scene.source.slug}` }

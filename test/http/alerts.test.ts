@@ -54,7 +54,9 @@ const panelExprs = dashboard.panels.flatMap(({ title, targets }) =>
 const targetLabels = ['job', 'instance']
 /** The words of PromQL that our expressions use; whatever else stands there as a name is taken for a metric. */
 const words = new Set(
-  'sum min max rate increase delta changes histogram_quantile min_over_time vector by and or unless'.split(' '),
+  'sum min max rate increase delta changes histogram_quantile min_over_time vector scalar clamp_min by and or unless'.split(
+    ' ',
+  ),
 )
 
 /** Every series that can be asked for, with its labels: ours, and those of the Node process. */

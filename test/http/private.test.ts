@@ -1,10 +1,12 @@
+import { inArray, notInArray, sql } from 'drizzle-orm'
 import type { FastifyInstance } from 'fastify'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { readCatalog } from '../../src/database/catalog.ts'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
-import { deliveries, organizations, watermarks } from '../../src/database/schema.ts'
+import { deliveries, findings, organizations, watermarks } from '../../src/database/schema.ts'
 import type { ActionParts } from '../../src/http/actions.ts'
 import { gatherFacts, type Watched } from '../../src/http/facts.ts'
+import { webhookFlow } from '../../src/http/flow.ts'
 import { watchGauges } from '../../src/http/gauges.ts'
 import { bearsToken, isLoopbackHost } from '../../src/http/guard.ts'
 import { createMeters } from '../../src/http/metrics.ts'
@@ -52,6 +54,8 @@ afterAll(async () => {
   await home.drop()
 })
 
+const everything = inScope({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
+
 function watched(over: Partial<Watched> = {}): Watched {
   return {
     config: {
@@ -60,7 +64,9 @@ function watched(over: Partial<Watched> = {}): Watched {
       webhookAuth: 'signature',
       apiTokens: ['hunter2-token'],
       apiBudgetShare: 0.5,
+      reconcileIntervalMs: 60_000,
     },
+    scope: everything,
     database,
     databaseKind: 'external',
     queues,
@@ -89,9 +95,35 @@ async function build(parts: Watched, adminToken?: string) {
 }
 
 function actionParts({ db }: Database): ActionParts {
-  const scope = inScope({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
-  const apply = { scope, storeEnv: false, log }
+  const apply = { scope: everything, storeEnv: false, log }
   return { db, queues, apply, log, clock: Date.now, closing: new AbortController().signal }
+}
+
+const acmeOnly = inScope({ organizations: ['acme'], pipelinesInclude: [], pipelinesExclude: [] })
+
+/** Organizations with marks a day old: one that no token sees any more, one that is not wanted any more. */
+async function addLeftOnes(): Promise<string[]> {
+  const ago = new Date(Date.now() - 86_400_000)
+  const seen = { observed_at: ago, first_seen_at: ago, first_seen_via: 'rest', changed_at: ago } as const
+  const rows = [
+    { id: crypto.randomUUID(), slug: 'lost', ...seen, deleted_at: ago, deleted_reason: 'no_access' },
+    { id: crypto.randomUUID(), slug: 'unwanted', ...seen },
+  ]
+  await database.db.insert(organizations).values(rows)
+  const marks = rows.map(({ id }) => ({
+    organization_id: id,
+    watermark: ago,
+    backfill_from: ago,
+    backfill_to: ago,
+    updated_at: ago,
+  }))
+  await database.db.insert(watermarks).values(marks)
+  return rows.map(({ id }) => id)
+}
+
+async function removeLeftOnes(ids: string[]): Promise<void> {
+  await database.db.delete(watermarks).where(inArray(watermarks.organization_id, ids))
+  await database.db.delete(organizations).where(inArray(organizations.id, ids))
 }
 
 const delivery = (key: string, status: 'pending' | 'failed' | 'applied', age: number) => {
@@ -143,12 +175,43 @@ describe('/status', () => {
       queue: { backend: 'postgres', ok: true, depth: { deliveries: { waiting: 0 } } },
       webhooks: { on: true, auth: 'signature', why: null },
       reconciler: { on: true, why: null },
-      deliveries: { pending: 1, failed: 1, day: { pending: 1, failed: 1 } },
+      deliveries: { pending: 1, failed: 1 },
+      flow: { outcomes: { pending: 1, failed: 1 } },
       organizations: [{ slug: 'acme' }],
       problems: [],
     })
     expect(status.version).toMatch(/^\d+\.\d+\.\d+/)
     expect(status.deliveries?.oldest_pending_seconds).toBeGreaterThan(4)
+  })
+
+  it('says no more of an organization that is mirrored no longer, and waits for three intervals', async () => {
+    const ids = await addLeftOnes()
+    const headline = async (config: Partial<Watched['config']> = {}) => {
+      await app?.close()
+      const parts = watched({
+        config: { ...watched().config, ...config },
+        scope: acmeOnly,
+        coverage: () => coverage(database.db, new Date(), acmeOnly),
+      })
+      return /<h1>(.*?)<\/h1>/.exec((await (await build(parts)).inject('/')).body)?.[1]
+    }
+    expect(await headline()).toMatch(/^Healthy: everything up to 1m (\d+s )?ago/)
+    await database.db
+      .update(watermarks)
+      .set({ watermark: new Date(Date.now() - 3_600_000) })
+      .where(notInArray(watermarks.organization_id, ids))
+    expect(await headline()).toContain('Something is wrong')
+    expect(await headline({ reconcileIntervalMs: 1_800_000 })).toMatch(/^Healthy: everything up to 1h/)
+    await database.db.update(watermarks).set({ watermark: new Date(Date.now() - 60_000) })
+    await removeLeftOnes(ids)
+  })
+
+  it('asks about the last hour of webhooks for no longer than a second', async () => {
+    await database.db.transaction(async (tx) => {
+      await tx.execute(sql`lock table ${deliveries} in access exclusive mode`)
+      const flow = webhookFlow(database.db, Date.now())
+      await expect(flow).rejects.toMatchObject({ cause: { code: '57014' } })
+    })
   })
 
   it('says what is off and why', async () => {
@@ -211,6 +274,38 @@ describe('/metrics', () => {
     expect(answer.body).toContain('buildkite_mirror_queue_jobs{queue="deliveries",state="waiting"} 0')
     expect(answer.body).toMatch(/buildkite_mirror_watermark_age_seconds\{organization="acme"\} \d{2,}/)
     expect(answer.body).toContain('process_resident_memory_bytes')
+  })
+
+  it('shows the faults that the own check has found', async () => {
+    const at = new Date()
+    const found = { subject: 'acme', detail: 'It is.', checked_at: at, since: at }
+    await database.db.insert(findings).values([
+      { name: 'webhook_silence', result: 'warning', ...found },
+      { name: 'webhook_missing', result: 'ok', ...found },
+    ])
+    const { body } = await (await build(watched())).inject('/metrics')
+    expect(body.split('\n').filter((line) => line.startsWith('buildkite_mirror_findings'))).toEqual([
+      'buildkite_mirror_findings{name="webhook_silence",subject="acme",result="warning"} 1',
+    ])
+    await database.db.delete(findings)
+  })
+
+  it('shows lag and history only of organizations that are mirrored still, and history only where some is owed', async () => {
+    const ids = await addLeftOnes()
+    const body = async () =>
+      (await (await build(watched({ scope: acmeOnly }))).inject('/metrics')).body
+        .split('\n')
+        .filter((line) => /\{organization=/.test(line))
+    expect((await body()).map((line) => line.replace(/ [\d.e+]+$/, '')).sort()).toEqual([
+      'buildkite_mirror_drift_unhealed{organization="acme"}',
+      'buildkite_mirror_watermark_age_seconds{organization="acme"}',
+    ])
+    const owed = { backfill_from: new Date(Date.now() - 9_000_000), backfill_to: new Date() }
+    await database.db.update(watermarks).set(owed)
+    await app?.close()
+    expect(await body()).toContain('buildkite_mirror_backfill_progress_ratio{organization="acme"} 0')
+    await database.db.update(watermarks).set({ backfill_from: null, backfill_to: null })
+    await removeLeftOnes(ids)
   })
 })
 

@@ -30,6 +30,7 @@ import { until } from '../support/until.ts'
 
 const acme = '0190a0b0-0000-7000-8000-000000000001'
 const token = 'hunter2-admin'
+const everything = inScope({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
 const nasty = `"><img src=x onerror=alert(1)></script><script>alert(1)</script>'`
 const seen = {
   observed_at: new Date(),
@@ -81,7 +82,9 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
         webhookAuth: 'signature',
         apiTokens: ['hunter2-token'],
         apiBudgetShare: 0.5,
+        reconcileIntervalMs: 60_000,
       },
+      scope: everything,
       database,
       databaseKind: 'external',
       queues,
@@ -91,7 +94,6 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
       closing: () => false,
       clock: Date.now,
     }
-    const scope = inScope({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
     app = await buildPrivateApp({
       log,
       config: { adminHost: '127.0.0.1', adminToken },
@@ -104,7 +106,7 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
       actions: {
         db,
         queues,
-        apply: { scope, storeEnv: false, log },
+        apply: { scope: everything, storeEnv: false, log },
         log,
         clock,
         closing: new AbortController().signal,

@@ -71,6 +71,7 @@ export async function openDoctorStage(redis: RedisServer | undefined): Promise<D
       databaseUrl: scene.url,
       dataDir: '/nowhere',
       redisUrl: redis?.url,
+      reconcileIntervalMs: 60_000,
     },
     skewMs: 0,
     databaseUrl: scene.url,

@@ -9,7 +9,7 @@ import { type Finding, findingNames } from '../../src/reconcile/doctor/finding.t
 import { judgeNamedPipelines } from '../../src/reconcile/doctor/pipelines.ts'
 import { judgePostgres } from '../../src/reconcile/doctor/postgres.ts'
 import { refreshPipelines } from '../../src/reconcile/pipelines.ts'
-import { DAY, HOUR, MINUTE } from '../../src/time.ts'
+import { DAY, HOUR, MINUTE, SECOND } from '../../src/time.ts'
 import { asAdmin } from '../support/database.ts'
 import type { RedisServer } from '../support/redis-server.ts'
 import { type DoctorStage, openDoctorRedis, openDoctorStage, secret } from './doctor-stage.ts'
@@ -299,7 +299,7 @@ describe('the doctor', () => {
   it('finds a Postgres that is gone', async () => {
     const database = openDatabase('postgres://nobody@127.0.0.1:1/nothing', { name: 'doctor test' })
     try {
-      expect(namesOf(await examinePostgres(database, stage.config, Date.now()))).toEqual([
+      expect(namesOf(await examinePostgres(database, stage.config, stage.scene.deps.scope, Date.now()))).toEqual([
         'postgres_unreachable failed',
       ])
     } finally {
@@ -323,6 +323,69 @@ describe('the doctor', () => {
     expect(findings.find(({ name }) => name === 'webhook_secret_differs')?.detail).toContain('"CI dashboard", https://')
     expect(namesOf(findings)).toEqual(['webhook_secret_differs failed'])
     expect(findings.find(({ name }) => name === 'webhook_missing')?.detail).toContain('example.com/mirror')
+  })
+
+  it('says nothing of the lag of an organization that is mirrored no longer, nor before three intervals have passed', async () => {
+    await stage.sql(`update sync.watermarks set watermark = ${ago(3 * HOUR)}`)
+    const faults = async () => namesOf((await stage.look()).findings).filter((name) => name.startsWith('watermark'))
+    spoil({ reconcileIntervalMs: HOUR + MINUTE })
+    expect(await faults()).toEqual([])
+    spoil({ reconcileIntervalMs: MINUTE })
+    expect(await faults()).toEqual(['watermark_lag warning'])
+    spoil({ organizations: ['another'] })
+    expect(await faults()).toEqual([])
+  })
+
+  it('judges the silence of each organization by its own builds', async () => {
+    await stage.sql(`update buildkite.organizations set first_seen_at = ${ago(3 * HOUR)}`)
+    await stage.sql(`update buildkite.builds set created_at = ${ago(HOUR)}`)
+    // Of another organization a webhook has just told.
+    const busy = crypto.randomUUID()
+    const copy = (table: string, change: object, where: string) =>
+      stage.sql(`insert into buildkite.${table} select (json_populate_record(t, '${JSON.stringify(change)}')).*
+        from buildkite.${table} t where ${where} limit 1`)
+    await copy('organizations', { id: busy, slug: 'busy', verified_at: null }, `slug = 'acme'`)
+    const now = new Date(Date.now() - MINUTE)
+    const told = { first_seen_via: 'webhook', created_at: now }
+    await copy('builds', { id: crypto.randomUUID(), organization_id: busy, ...told }, 'true')
+    await stage.sql(delivery('applied', SECOND))
+    const silent = async () => {
+      const { findings } = await stage.look()
+      return findings.filter(({ name }) => name === 'webhook_silence').map(({ subject, result }) => [subject, result])
+    }
+    expect(await silent()).toEqual([
+      ['acme', 'warning'],
+      ['busy', 'ok'],
+    ])
+    const ofAcme = `from buildkite.builds where organization_id <> '${busy}'`
+    // One build alone may have been seen in the second before its webhook.
+    await stage.sql(`update buildkite.builds set state = 'not_run' where id in (select id ${ofAcme} offset 1)`)
+    expect(await silent()).toContainEqual(['acme', 'ok'])
+    await stage.sql(`update buildkite.builds set state = 'passed'`)
+    expect(await silent()).toContainEqual(['acme', 'warning'])
+    // What waits for a worker may tell of them.
+    await stage.sql(delivery('pending', HOUR))
+    expect(await silent()).toEqual([])
+    await stage.sql('delete from sync.deliveries')
+    // Webhooks come again: they tell of a job of the newest build.
+    const newest = `(select id ${ofAcme} and id in (select build_id from buildkite.jobs) limit 1)`
+    await stage.sql(`update buildkite.builds set created_at = ${ago(5 * MINUTE)} where id = ${newest}`)
+    expect(await silent()).toContainEqual(['acme', 'warning'])
+    await stage.sql(`update buildkite.jobs set first_seen_via = 'webhook' where build_id =
+      (select id ${ofAcme} order by created_at desc limit 1)`)
+    expect(await silent()).toContainEqual(['acme', 'ok'])
+  })
+
+  it('tells of silence also where the newest builds are all of the last minutes', async () => {
+    await stage.sql(`update buildkite.organizations set first_seen_at = ${ago(3 * HOUR)}`)
+    await stage.sql(`update buildkite.builds set created_at = ${ago(HOUR)}`)
+    await stage.sql(`insert into buildkite.builds
+      select (json_populate_record(b, json_build_object('id', gen_random_uuid(), 'created_at', ${ago(MINUTE)}))).*
+      from buildkite.builds b, generate_series(1, 100) where b.id = (select id from buildkite.builds limit 1)`)
+    const { findings } = await stage.look()
+    expect(namesOf(findings)).toEqual(['webhook_silence warning'])
+    const finding = findings.find(({ name }) => name === 'webhook_silence')
+    expect(finding?.detail).toMatch(/^No webhook has told of its last 30 or more builds, the first of them created 1h/)
   })
 
   it('does without the right to look at services', async () => {

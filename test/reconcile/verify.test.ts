@@ -1,9 +1,10 @@
-import { eq, sql } from 'drizzle-orm'
+import { eq, isNull, sql } from 'drizzle-orm'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { build_attempts, builds, drift, jobs } from '../../src/database/schema.ts'
+import { markDeleted } from '../../src/mirror/apply.ts'
 import { reconcileOnce } from '../../src/reconcile/cycle.ts'
 import type { Source } from '../../src/reconcile/deps.ts'
-import { recordDrift } from '../../src/reconcile/drift.ts'
+import { closeDrift, type Finding, recordDrift } from '../../src/reconcile/drift.ts'
 import { type VerifyOptions, verifySpan } from '../../src/reconcile/verify.ts'
 import { DAY, HOUR, SECOND } from '../../src/time.ts'
 import { openScene, type Scene } from './scene.ts'
@@ -151,5 +152,39 @@ describe('drift', () => {
     const healedAt = new Date(first.getTime() + 2 * HOUR)
     await recordDrift(db, scene.source.id, 'audit', (await verify({ heal: true })).findings, healedAt)
     expect(await db.select().from(drift)).toMatchObject([{ found_by: 'verify', healed_at: healedAt }])
+  })
+
+  it('is closed by a healing run where it stands no longer, and only there', async () => {
+    const [righted, turned, gone, elsewhere] = [0, 1, 2, 3].map(oldBuild)
+    if (!righted || !turned || !gone || !elsewhere) throw new Error('Too few builds.')
+    const { db } = scene.database
+    const open = (build_id: string): Finding => {
+      return { kind: 'missing', build_id, job_id: null, columns: [], right_until: null, healed: false }
+    }
+    const all = [righted, turned, gone, elsewhere].map(({ id }) => open(id))
+    const found = new Date(scene.simulation.clock.now() - HOUR)
+    await recordDrift(db, scene.source.id, 'verify', all, found)
+    const openOnes = async () =>
+      (await db.select().from(drift).where(isNull(drift.healed_at))).map(({ build_id }) => build_id).sort()
+    const sorted = (...some: { id: string }[]) => some.map(({ id }) => id).sort()
+    // Still different; then a run that writes nothing.
+    await closeDrift(db, scene.source.id, new Set([righted.id]), [open(righted.id)], found)
+    await verify()
+    expect(await openOnes()).toEqual(sorted(righted, turned, gone, elsewhere))
+    // One is another difference now, one is gone, and one lies outside of the span.
+    await run(sql`update ${builds} set message = 'forged' where id = ${turned.id}`)
+    await markDeleted(db, 'builds', [gone.id], 'deleted', new Date(scene.simulation.clock.now()))
+    const others = [righted, turned].map(({ created_at }) => Date.parse(created_at))
+    const spans = others.map((at) => ({ from: new Date(at), to: new Date(at + 1) }))
+    for (const span of spans) {
+      const { findings } = await verify({ heal: true, span })
+      await recordDrift(db, scene.source.id, 'verify', findings, new Date(scene.simulation.clock.now()))
+    }
+    expect(await openOnes()).toEqual([elsewhere.id])
+    const ofTurned = await db.select().from(drift).where(eq(drift.build_id, turned.id)).orderBy(drift.id)
+    expect(ofTurned.map(({ kind, healed_at }) => [kind, healed_at !== null])).toEqual([
+      ['missing', true],
+      ['different', true],
+    ])
   })
 })

@@ -132,6 +132,7 @@ describe('bad input', () => {
     const answer = await stage.post('ping', {})
     expect(answer.status).toBe(503)
     expect(answer.body).toContain('WEBHOOK_SECRET')
+    expect([stage.counted.get('answered off'), stage.counted.get('answered 503')]).toEqual([1, undefined])
     expect(await deliveriesOf(stage)).toEqual([])
   })
 })

@@ -32,6 +32,7 @@ export type DoctorConfig = Pick<
   | 'databaseUrl'
   | 'dataDir'
   | 'redisUrl'
+  | 'reconcileIntervalMs'
 >
 
 /** What was found, and what could not be looked at just now, about which nothing is said. */
@@ -182,6 +183,7 @@ async function orRefusal<T>(
 export async function examinePostgres(
   database: Pick<Database, 'db'>,
   config: DoctorConfig,
+  scope: Scope,
   now: number,
 ): Promise<Finding[]> {
   const { db } = database
@@ -195,8 +197,11 @@ export async function examinePostgres(
       judgeMigrations(missing, used),
     ]
     if (missing > 0) return findings
-    const receives = config.webhookSecrets.length > 0
-    return [...findings, ...judgeMirror(await readMirror(db, now), now, receives, config.apiTokens.length > 0)]
+    const expected = {
+      webhooks: config.webhookSecrets.length > 0,
+      cyclesEveryMs: config.apiTokens.length > 0 ? config.reconcileIntervalMs : undefined,
+    }
+    return [...findings, ...judgeMirror(await readMirror(db, scope, now), now, expected)]
   } catch (error) {
     const remedy = 'Check DATABASE_URL, and that Postgres runs and lets us in from here.'
     return [failure('postgres_unreachable', '', messageOf(asStoreError(error, 'look at Postgres')), remedy)]

@@ -21,7 +21,7 @@ export const findingNames = {
   webhook_branch_filter: 'the webhook service has a branch filter',
   webhook_token_mode: 'the webhook service proves itself otherwise than WEBHOOK_AUTH asks: all is refused',
   webhook_secret_differs: "the webhook service's token is not in WEBHOOK_SECRET: all is refused",
-  webhook_silence: 'no webhook has come for long, though REST shows new builds',
+  webhook_silence: "no webhook has told of an organization's newest builds, which REST shows",
   queue_unreachable: "the queue's store does not answer",
   redis_eviction: 'Redis may throw jobs away when its memory is full',
   redis_persistence: 'Redis keeps no append-only file',

@@ -1,7 +1,8 @@
-import { and, asc, eq, gt, isNull, lt, max, sql } from 'drizzle-orm'
+import { and, asc, desc, eq, gt, inArray, isNull, lt, or, sql } from 'drizzle-orm'
 import { asStoreError, type Db } from '../../database/connection.ts'
 import { pendingMigrations } from '../../database/migrate.ts'
-import { builds, deliveries, organizations, pipelines, watermarks } from '../../database/schema.ts'
+import { builds, deliveries, jobs, organizations, pipelines, watermarks } from '../../database/schema.ts'
+import type { Scope } from '../../scope.ts'
 import { DAY, formatDuration, MINUTE } from '../../time.ts'
 import { type Finding, failure, warning, well } from './finding.ts'
 
@@ -9,7 +10,6 @@ import { type Finding, failure, warning, well } from './finding.ts'
 export interface MirrorFacts {
   readonly oldestPendingAt: number | undefined
   readonly failedDeliveries: number
-  readonly lastDeliveryAt: number | undefined
   readonly organizations: readonly OrganizationState[]
 }
 
@@ -19,33 +19,49 @@ export interface OrganizationState {
   readonly watermark: number | undefined
   /** Pipelines of which webhooks tell, and which REST does not list. */
   readonly hiddenPipelines: readonly string[]
-  /** Since when there should have been a webhook, and how many builds were created since, save in the last minutes. */
-  readonly quiet: { readonly since: number; readonly builds: number }
+  /** When its newest builds were created, newest first, down to the first of which a webhook has told; not all of many. */
+  readonly untold: readonly number[]
 }
 
 /** As long as webhooks are late now and then. */
 const LATE = 10 * MINUTE
 const SILENT = 30 * MINUTE
+/** Fewer builds say nothing: a cycle may have seen one in the second before its webhook came. */
+const UNTOLD = 2
+/** So many builds are looked at, of now and of half an hour ago: enough to tell, however many a day brings. */
+const NEWEST = 30
 const PENDING = 5 * MINUTE
 const UNVERIFIED = 15 * MINUTE
 
-/** What is found of the mirror (pure). `receives` says whether webhooks are expected, `reconciles` whether cycles are. */
-export function judgeMirror(facts: MirrorFacts, now: number, receives: boolean, reconciles: boolean): Finding[] {
+/** What a mirror is to be judged by. */
+export interface Expected {
+  readonly webhooks: boolean
+  /** From one cycle to the next; undefined where none are made. */
+  readonly cyclesEveryMs: number | undefined
+}
+
+/** What is found of the mirror (pure). */
+export function judgeMirror(facts: MirrorFacts, now: number, { webhooks, cyclesEveryMs }: Expected): Finding[] {
   return [
     judgePending(facts, now),
     judgeFailed(facts),
     ...facts.organizations.flatMap((one) => [
-      ...(reconciles ? judgeWatermark(one, now) : []),
-      ...(receives ? [judgeSilence(one, facts.lastDeliveryAt, now)] : []),
+      ...(cyclesEveryMs === undefined ? [] : judgeWatermark(one, now, cyclesEveryMs)),
+      ...(webhooks && !isBehind(facts, now) ? [judgeSilence(one, now)] : []),
       ...judgeHidden(one),
     ]),
   ]
 }
 
-function judgePending({ oldestPendingAt }: MirrorFacts, now: number): Finding {
-  const waited = oldestPendingAt === undefined ? 0 : now - oldestPendingAt
-  if (waited <= PENDING) return well('delivery_lag', '', 'No webhook waits to be applied for long.')
-  const detail = `A webhook that was received has been waiting for ${formatDuration(waited)} to be applied.`
+/** Whether webhooks wait that were received: what they tell of is not known yet. */
+function isBehind({ oldestPendingAt }: MirrorFacts, now: number): boolean {
+  return oldestPendingAt !== undefined && now - oldestPendingAt > PENDING
+}
+
+function judgePending(facts: MirrorFacts, now: number): Finding {
+  if (!isBehind(facts, now)) return well('delivery_lag', '', 'No webhook waits to be applied for long.')
+  const waited = formatDuration(now - (facts.oldestPendingAt ?? now))
+  const detail = `A webhook that was received has been waiting for ${waited} to be applied.`
   return failure('delivery_lag', '', detail, 'See that a process with the role worker runs, and what its log says.')
 }
 
@@ -55,24 +71,24 @@ function judgeFailed({ failedDeliveries: failed }: MirrorFacts): Finding {
   return warning('deliveries_failed', '', detail, 'After the remedy: buildkite-mirror replay --failed.')
 }
 
-function judgeWatermark({ slug, watermark }: OrganizationState, now: number): Finding[] {
+function judgeWatermark({ slug, watermark }: OrganizationState, now: number, everyMs: number): Finding[] {
   if (watermark === undefined) return []
   const age = Math.max(0, now - watermark)
   const detail = `It is verified up to ${formatDuration(age)} ago.`
-  if (age <= UNVERIFIED) return [well('watermark_lag', slug, detail)]
+  if (age <= Math.max(UNVERIFIED, 3 * everyMs)) return [well('watermark_lag', slug, detail)]
   const remedy =
     'See that a process with the role reconciler runs, and what buildkite-mirror status says of its last cycle.'
   return [warning('watermark_lag', slug, detail, remedy)]
 }
 
-function judgeSilence({ slug, quiet }: OrganizationState, last: number | undefined, now: number): Finding {
-  const lasted = now - quiet.since
-  if (quiet.builds === 0 || lasted < SILENT) {
-    const detail =
-      last === undefined ? 'No webhook has come yet.' : `The last webhook came ${formatDuration(now - last)} ago.`
-    return well('webhook_silence', slug, detail)
+function judgeSilence({ slug, untold }: OrganizationState, now: number): Finding {
+  const due = untold.filter((createdAt) => createdAt < now - LATE)
+  const lasted = now - (due.at(-1) ?? now)
+  if (due.length < UNTOLD || lasted < SILENT) {
+    return well('webhook_silence', slug, 'Webhooks tell of its builds, as far as the last day had any.')
   }
-  const detail = `No webhook has come for ${formatDuration(lasted)}, though ${quiet.builds} builds were created meanwhile.`
+  const many = untold.length < NEWEST ? String(due.length) : `${NEWEST} or more`
+  const detail = `No webhook has told of its last ${many} builds, the first of them created ${formatDuration(lasted)} ago.`
   const remedy =
     "See the webhook's recent requests in Buildkite (Settings > Notification Services), and that its URL reaches the public listener."
   return warning('webhook_silence', slug, detail, remedy)
@@ -109,16 +125,14 @@ export async function readMigrations(db: Db): Promise<{ missing: number; used: b
   }
 }
 
-/** Reads what is to be judged, on a schema that is up to date. @throws the driver's error. */
-export async function readMirror(db: Db, now: number): Promise<MirrorFacts> {
+/** Reads what is to be judged of the organizations in scope, on a schema that is up to date. @throws the driver's error. */
+export async function readMirror(db: Db, scope: Scope, now: number): Promise<MirrorFacts> {
   const [pending] = await db
     .select({ at: deliveries.received_at })
     .from(deliveries)
     .where(eq(deliveries.status, 'pending'))
     .orderBy(asc(deliveries.id))
     .limit(1)
-  const [last] = await db.select({ at: max(deliveries.received_at) }).from(deliveries)
-  const lastDeliveryAt = last?.at?.getTime()
   const known = await db
     .select({
       id: organizations.id,
@@ -132,18 +146,17 @@ export async function readMirror(db: Db, now: number): Promise<MirrorFacts> {
     .orderBy(asc(organizations.slug))
   const states: OrganizationState[] = []
   for (const { id, slug, since, watermark } of known) {
-    const from = Math.max(lastDeliveryAt ?? 0, since.getTime(), now - DAY)
+    if (slug !== null && !scope.organization(slug)) continue
     states.push({
       slug: slug ?? id,
       watermark: watermark?.getTime(),
       hiddenPipelines: await hiddenPipelines(db, id),
-      quiet: { since: from, builds: await buildsBetween(db, id, from, now - LATE) },
+      untold: await untoldBuilds(db, id, Math.max(since.getTime(), now - DAY), now),
     })
   }
   return {
     oldestPendingAt: pending?.at.getTime(),
     failedDeliveries: await db.$count(deliveries, eq(deliveries.status, 'failed')),
-    lastDeliveryAt,
     organizations: states,
   }
 }
@@ -158,11 +171,48 @@ async function hiddenPipelines(db: Db, organizationId: string): Promise<string[]
   return rows.flatMap(({ slug }) => slug ?? [])
 }
 
-function buildsBetween(db: Db, organizationId: string, from: number, to: number): Promise<number> {
-  if (from >= to) return Promise.resolve(0)
-  const { organization_id, created_at } = builds
-  return db.$count(
-    builds,
-    and(eq(organization_id, organizationId), gt(created_at, new Date(from)), lt(created_at, new Date(to))),
-  )
+/** A webhook has told of a build when the build or a job of it was first seen by one, or last changed by one. */
+async function untoldBuilds(db: Db, organizationId: string, from: number, now: number): Promise<number[]> {
+  const newest = await newestBuilds(db, organizationId, from, now)
+  // Of many builds the newest are all of the last minutes, and do not tell how long it has lasted.
+  const before = Math.min(now - SILENT, newest.at(-1)?.created_at?.getTime() ?? 0)
+  const earlier = newest.length < NEWEST ? [] : await newestBuilds(db, organizationId, from, before)
+  const untold = upTo([...newest, ...earlier], ({ told }) => told)
+  if (untold.length < UNTOLD) return []
+  const ofWebhook = or(eq(jobs.first_seen_via, 'webhook'), gt(jobs.observed_at, jobs.verified_at))
+  const ids = untold.map(({ id }) => id)
+  const toldJobs = await db
+    .selectDistinct({ id: jobs.build_id })
+    .from(jobs)
+    .where(and(inArray(jobs.build_id, ids), ofWebhook))
+  const byJob = new Set(toldJobs.map(({ id }) => id))
+  return upTo(untold, ({ id }) => byJob.has(id)).flatMap(({ created_at }) => created_at?.getTime() ?? [])
+}
+
+/** The newest builds created within a span, and whether a webhook was the first or the last to tell of each. */
+function newestBuilds(db: Db, organizationId: string, from: number, to: number) {
+  return db
+    .select({
+      id: builds.id,
+      created_at: builds.created_at,
+      told: sql<boolean>`${builds.first_seen_via} = 'webhook' or coalesce(${builds.observed_at} > ${builds.verified_at}, true)`,
+    })
+    .from(builds)
+    .where(
+      and(
+        eq(builds.organization_id, organizationId),
+        gt(builds.created_at, new Date(from)),
+        lt(builds.created_at, new Date(to)),
+        // Of these Buildkite tells by no event.
+        sql`${builds.state} is distinct from 'not_run'`,
+      ),
+    )
+    .orderBy(desc(builds.created_at))
+    .limit(NEWEST)
+}
+
+/** The first of `all`, up to the one that `isEnd` holds of. */
+function upTo<T>(all: readonly T[], isEnd: (one: T) => boolean): readonly T[] {
+  const end = all.findIndex(isEnd)
+  return end < 0 ? all : all.slice(0, end)
 }

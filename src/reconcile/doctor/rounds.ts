@@ -103,8 +103,8 @@ async function lookAtStoresAlone(parts: RoundsParts, restMs: number): Promise<vo
   })
 }
 
-async function lookAtStores({ queues, database, config, clock }: RoundsParts): Promise<Finding[]> {
-  return [...(await examineQueue(queues)), ...(await examinePostgres(database, config, clock()))]
+async function lookAtStores({ queues, database, config, scope, clock }: RoundsParts): Promise<Finding[]> {
+  return [...(await examineQueue(queues)), ...(await examinePostgres(database, config, scope, clock()))]
 }
 
 /** One look at everything that is cheap to look at. @throws StoreError, or the signal's reason. */
