@@ -49,29 +49,18 @@ export function mergeRow<Row extends MirrorRow>(
 ): Row {
   if (!stored) return newRow(rule, observation, now)
   const standing = rule.standing(stored, observation)
-  const merged: Row = { ...stored }
-  let changed = false
+  let changes: Record<string, unknown> | undefined
   for (const column of rule.columns) {
     const value = mergeColumn(rule, column, standing, stored, observation)
-    if (same(value, stored[column])) continue
-    Object.assign(merged, { [column]: value })
-    changed = true
+    if (!same(value, stored[column])) changes = { ...changes, [column]: value }
   }
   const extra = mergeExtra(standing, stored, observation)
-  if (!isDeepStrictEqual(extra, stored.extra)) {
-    merged.extra = extra
-    changed = true
-  }
+  if (!isDeepStrictEqual(extra, stored.extra)) changes = { ...changes, extra }
   const mark = mergeMark(rule, stored, observation)
-  if (mark.deleted_reason !== stored.deleted_reason) {
-    Object.assign(merged, mark)
-    changed = true
-  }
-  if (changed) {
-    merged.changed_at = now
-    if (standing !== 'earlier') merged.observed_at = changedAt(stored, observation)
-  }
-  return confirm(rule, merged, stored, observation, standing, changed)
+  if (mark.deleted_reason !== stored.deleted_reason) changes = { ...changes, ...mark }
+  const merged: Row = changes ? { ...stored, ...changes, changed_at: now } : stored
+  if (changes && standing !== 'earlier') merged.observed_at = changedAt(stored, observation)
+  return confirm(rule, merged, stored, observation, standing)
 }
 
 /**
@@ -87,10 +76,7 @@ function changedAt(stored: MirrorRow, observation: { at: Date; via: string }): D
 
 function newRow<Row extends MirrorRow>(rule: MergeRule<Row>, observation: Observation<Row>, now: Date): Row {
   const { draft, at, via } = observation
-  const values: Record<string, unknown> = {}
-  for (const column of rule.columns) values[column] = draft[column] ?? null
-  return {
-    ...values,
+  const row: MirrorRow & Record<string, unknown> = {
     id: draft.id,
     extra: draft.extra,
     observed_at: at,
@@ -100,7 +86,9 @@ function newRow<Row extends MirrorRow>(rule: MergeRule<Row>, observation: Observ
     changed_at: now,
     deleted_at: null,
     deleted_reason: null,
-  } as Row // every column of the rule is set, and the rule's columns are the row's
+  }
+  for (const column of rule.columns) row[column as string] = draft[column] ?? null
+  return row as unknown as Row // every column of the rule is set, and the rule's columns are the row's
 }
 
 function mergeColumn<Row extends MirrorRow>(
@@ -172,18 +160,16 @@ function confirm<Row extends MirrorRow>(
   stored: Row,
   observation: Observation<Row>,
   standing: Standing,
-  changed: boolean,
 ): Row {
   if (observation.via === 'rest' && standing === 'later') {
     const provisional = !stored.verified_at || stored.observed_at > stored.verified_at
     const step = stored.verified_at ? observation.at.getTime() - stored.verified_at.getTime() : 0
-    if (changed || provisional || step >= (rule.verificationStep?.(merged) ?? VERIFICATION_STEP)) {
+    if (merged !== stored || provisional || step >= (rule.verificationStep?.(merged) ?? VERIFICATION_STEP)) {
       // In the second of a webhook the read confirms it; "provisional" must not outlive that by fractions.
-      merged.verified_at = latest(observation.at, merged.observed_at)
-      return merged
+      return { ...merged, verified_at: latest(observation.at, merged.observed_at) }
     }
   }
-  return changed ? merged : stored
+  return merged
 }
 
 /** Whether two column values are equal. */

@@ -138,7 +138,8 @@ export function recordset(table: PgTable, rows: readonly object[]): SQL {
  */
 function sparse(row: object): object {
   const some: Record<string, unknown> = {}
-  for (const [column, value] of Object.entries(row)) {
+  for (const column in row) {
+    const value = row[column as keyof typeof row] as unknown
     if (value !== null) some[column] = value instanceof Date ? value.toISOString() : value
   }
   return some
