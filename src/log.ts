@@ -5,10 +5,10 @@ import { StoreError } from './errors.ts'
 export type Log = Logger
 
 /**
- * The service's log: pretty on a terminal, a JSON line each elsewhere. Errors are written as name, message, code and stack;
- * whatever else hangs on them (SQL, parameters, bodies, headers) is not.
+ * A log: pretty on a terminal, a JSON line each elsewhere. Errors are written as name, message, code and stack; whatever else hangs
+ * on them (SQL, parameters, bodies, headers) is not. Only the service logs to stdout: that of a command is its answer's.
  */
-export function createLog(level: string, stream?: DestinationStream): Log {
+export function createLog(level: string, to: 'stdout' | 'stderr' | DestinationStream = 'stderr'): Log {
   const options: LoggerOptions = {
     level,
     base: null,
@@ -16,12 +16,11 @@ export function createLog(level: string, stream?: DestinationStream): Log {
     formatters: { level: (label) => ({ level: label }) },
     serializers: { err: describeError, error: describeError },
   }
-  if (stream) return pino(options, stream)
-  if (!process.stdout.isTTY) return pino(options, pino.destination({ dest: 1, sync: false, minLength: 0 }))
-  return pino(
-    options,
-    pretty({ colorize: process.stdout.hasColors(), translateTime: 'SYS:HH:MM:ss', ignore: 'pid,hostname' }),
-  )
+  if (typeof to !== 'string') return pino(options, to)
+  const { fd, isTTY } = process[to]
+  if (!isTTY) return pino(options, pino.destination({ dest: fd, sync: false, minLength: 0 }))
+  const colorize = process[to].hasColors()
+  return pino(options, pretty({ destination: fd, colorize, translateTime: 'SYS:HH:MM:ss', ignore: 'pid,hostname' }))
 }
 
 /** Says yes at most once in `everyMs`: for lines that would otherwise repeat with every request while something is wrong. */

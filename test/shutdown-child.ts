@@ -3,7 +3,7 @@ import { createLog } from '../src/log.ts'
 import { createShutdown } from '../src/shutdown.ts'
 
 const [way] = process.argv.slice(2)
-const shutdown = createShutdown(createLog('info'))
+const shutdown = createShutdown(createLog('info', 'stdout'))
 const alive = setInterval(() => {}, 1_000)
 if (way === 'hang') shutdown.add('the hanging store', () => new Promise(() => {}), 60_000)
 shutdown.add('the timer', () => clearInterval(alive), 1_000)

@@ -7,6 +7,7 @@ import { createLog } from '../log.ts'
 import { type Discovery, openAccess } from '../reconcile/access.ts'
 import { describeService } from '../reconcile/doctor/our-webhook.ts'
 import { listedPipelines } from '../reconcile/doctor/pipelines.ts'
+import type { Problem } from '../reconcile/problem.ts'
 import type { InspectedToken, OrganizationFacts } from '../reconcile/token.ts'
 import { inScope } from '../scope.ts'
 import { WEBHOOK_PATH } from '../webhooks/receive.ts'
@@ -19,7 +20,8 @@ export const register: Command = {
   about:
     'Makes the webhook service by the REST API, or finds it by its URL, its token or its description, and corrects what differs: events,\n' +
     'scope, branch filter, mode, token, enabled. The token is WEBHOOK_SECRET, or a new one that is printed once. Run twice, it changes nothing the second time.\n' +
-    'Needs the scopes read_notification_services and write_notification_services; without them it says what to do by hand.',
+    'Needs the scopes read_organizations, read_notification_services and write_notification_services, and read_pipelines for --pipelines;\n' +
+    'without them it says what to do by hand.',
   options: {
     url: { value: '<url>', about: `where Buildkite is to send: https://your-host, with or without ${WEBHOOK_PATH}` },
     pipelines: { value: '<slugs>', about: 'only these pipelines, slugs separated by commas (default: all)' },
@@ -46,6 +48,9 @@ export const register: Command = {
     }
   },
 }
+
+/** What changing a webhook service takes, all of one token. */
+const SERVICE_SCOPES = ['read_notification_services', 'write_notification_services'] as const
 
 interface Asked extends Omit<Wanted, 'scopeIds'> {
   readonly pipelines: readonly string[] | undefined
@@ -152,29 +157,38 @@ async function registerAll(
     // Of an organization without any of the pipelines asked for, nothing is wanted.
     if (ids?.length === 0) continue
     const wanted = { ...asked, scopeIds: ids }
-    const token = tokenFor(discovery, organization)
+    const token = tokenFor(discovery, organization, 'write_notification_services')
+    const lacking = lackedBy(token, SERVICE_SCOPES)
+    if (asked.pipelines && ids === undefined) lacking.push('read_pipelines')
+    if (!token || lacking.length > 0) {
+      outcomes.push({ organization: organization.slug, refused: lackText(lacking), byHand: true })
+      continue
+    }
     outcomes.push(await registerOne(token, organization, wanted, { takeSecret, dryRun: asked.dryRun }))
   }
 }
 
-/** A token that may change the services of an organization, else any that sees it, whose refusal then tells what it lacks. */
-function tokenFor({ tokens }: Discovery, { id }: OrganizationFacts): InspectedToken | undefined {
+/** A token that sees an organization and has `scope`, else any that sees it, whose refusal then tells what it lacks. */
+function tokenFor({ tokens }: Discovery, { id }: OrganizationFacts, scope: string): InspectedToken | undefined {
   const seeing = tokens.filter(({ wanted }) => wanted.some((one) => one.id === id))
-  return seeing.find(({ token }) => token?.scopes.includes('write_notification_services')) ?? seeing[0]
+  return seeing.find(({ token }) => token?.scopes.includes(scope)) ?? seeing[0]
 }
 
+const lackedBy = (token: InspectedToken | undefined, scopes: readonly string[]) =>
+  scopes.filter((scope) => !token?.token?.scopes.includes(scope))
+
+const lackText = (scopes: readonly string[]) =>
+  `The API token lacks the ${scopes.length === 1 ? 'scope' : 'scopes'} ${inWords(scopes)}.`
+
+const inWords = (scopes: readonly string[]) =>
+  scopes.length > 1 ? `${scopes.slice(0, -1).join(', ')} and ${scopes.at(-1)}` : scopes.join()
+
 async function registerOne(
-  token: InspectedToken | undefined,
+  token: InspectedToken,
   { slug }: OrganizationFacts,
   wanted: Wanted,
   { takeSecret, dryRun }: { takeSecret: () => string; dryRun: boolean },
 ): Promise<Outcome> {
-  const lacking = ['read_notification_services', 'write_notification_services'].filter(
-    (scope) => !token?.token?.scopes.includes(scope),
-  )
-  if (!token || lacking.length > 0) {
-    return { organization: slug, refused: `The API token lacks the scope ${lacking.join(' and ')}.`, byHand: true }
-  }
   const { services } = token.client
   try {
     const plan = planRegistration(await services.webhooks(slug, 'hot'), wanted)
@@ -191,7 +205,10 @@ async function registerOne(
   }
 }
 
-/** The ids of the pipelines asked for, by organization; empty when none were. @throws ConfigError for one that no token sees. */
+/**
+ * The ids of the pipelines asked for, by organization; empty when none were, and without those whose pipelines no token may read.
+ * @throws ConfigError for one that no token sees.
+ */
 async function resolvePipelines(
   discovery: Discovery,
   organizations: readonly OrganizationFacts[],
@@ -201,7 +218,9 @@ async function resolvePipelines(
   if (!slugs) return found
   const known = new Set<string>()
   for (const organization of organizations) {
-    const pipelines = (await listedPipelines(tokenFor(discovery, organization)?.client, organization.slug)) ?? []
+    const token = tokenFor(discovery, organization, 'read_pipelines')
+    if (lackedBy(token, ['read_pipelines']).length > 0) continue
+    const pipelines = (await listedPipelines(token?.client, organization.slug)) ?? []
     const chosen = pipelines.filter(({ slug }) => slugs.includes(slug))
     for (const { slug } of chosen) known.add(slug)
     found.set(
@@ -210,14 +229,16 @@ async function resolvePipelines(
     )
   }
   const unknown = slugs.filter((slug) => !known.has(slug))
-  if (unknown.length > 0) throw new ConfigError(`--pipelines names ${unknown.join(', ')}, which no token sees.`)
+  const readAll = found.size === organizations.length
+  if (readAll && unknown.length > 0)
+    throw new ConfigError(`--pipelines names ${unknown.join(', ')}, which no token sees.`)
   return found
 }
 
 /** Says what was done, the new secret in JSON, and what is left to do by hand. Returns the exit code. */
 function conclude({ outcomes, newSecret }: Registration, asked: Asked, discovery: Discovery, io: Io): number {
-  // What else the token lacks matters to the service, not here.
-  for (const { subject, code, message, remedy } of outcomes.length === 0 ? discovery.problems : []) {
+  const blind = outcomes.length === 0 ? discovery.tokens.map((token) => whyBlind(token, asked)) : []
+  for (const { subject, code, message, remedy } of blind.flatMap(({ problems }) => problems)) {
     io.stderr.write(`${subject}: ${code}: ${message}\n${remedy}\n`)
   }
   const failed = outcomes.length === 0 || outcomes.some((one) => 'refused' in one || one.plan.kind === 'ambiguous')
@@ -232,9 +253,27 @@ function conclude({ outcomes, newSecret }: Registration, asked: Asked, discovery
       '\nBuildkite confirmed no webhook service with the WEBHOOK_SECRET above; use it only if one is there.\n',
     )
   }
-  if (outcomes.some((one) => 'refused' in one && one.byHand)) io.stdout.write(stepsByHand(asked))
+  const refused = outcomes.some((one) => 'refused' in one && one.byHand)
+  if (refused || blind.some(({ byHand }) => byHand)) io.stdout.write(stepsByHand(asked))
   return failed ? 1 : 0
 }
+
+/** Why a token shows no organization. What else it lacks matters to the service, not here. */
+function whyBlind({ label, token, missingScopes, problems }: InspectedToken, asked: Asked) {
+  const lacking = token ? scopesFor(asked).filter((scope) => !token.scopes.includes(scope)) : []
+  const others = problems.filter(({ code }) => missingScopes.length === 0 || code !== 'invalid_permissions')
+  if (lacking.length === 0) return { problems: others, byHand: false }
+  const remedy = 'Give it what is missing and run this again, or make the webhook by hand.'
+  const lack: Problem = { subject: label, code: 'invalid_permissions', message: lackText(lacking), remedy }
+  return { problems: [lack, ...others], byHand: true }
+}
+
+/** Every scope that this command needs. */
+const scopesFor = ({ pipelines }: Asked) => [
+  'read_organizations',
+  ...(pipelines ? ['read_pipelines'] : []),
+  ...SERVICE_SCOPES,
+]
 
 const isMade = (outcome: Outcome) => 'plan' in outcome && outcome.done && outcome.plan.kind === 'create'
 
@@ -262,7 +301,8 @@ function tell(outcome: Outcome, io: Io): void {
   for (const line of [...plan.changes, ...plan.notes]) io.stdout.write(`  ${line}\n`)
 }
 
-function stepsByHand({ url, mode, secrets, pipelines }: Asked): string {
+function stepsByHand(asked: Asked): string {
+  const { url, mode, secrets, pipelines } = asked
   const token =
     secrets.length > 0
       ? 'Token: the value of WEBHOOK_SECRET.'
@@ -281,7 +321,7 @@ function stepsByHand({ url, mode, secrets, pipelines }: Asked): string {
   ]
   const lines = steps.map((step, index) => `  ${index + 1}. ${step}`)
   return (
-    '\nGive the token the scopes read_notification_services and write_notification_services, of a user who may change notification\n' +
-    `services, and run this again; or do it by hand:\n\n${lines.join('\n')}\n`
+    `\nGive the token the scopes ${inWords(scopesFor(asked))},\n` +
+    `of a user who may change notification services, and run this again; or do it by hand:\n\n${lines.join('\n')}\n`
   )
 }

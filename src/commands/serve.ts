@@ -43,7 +43,7 @@ export const serve: Command = {
   options: {},
   async run(_values, io) {
     const config = readConfig(io.env)
-    const log = createLog(config.logLevel)
+    const log = createLog(config.logLevel, 'stdout')
     const shutdown = createShutdown(log)
     shutdown.install()
     const tracing = await openTracing(lentToLibraries(io.env, 'OTEL_'), log)

@@ -1,10 +1,11 @@
 import { type Config, readConfig } from '../config.ts'
 import { ConfigError } from '../errors.ts'
 import { createLog, type Log } from '../log.ts'
-import { openAccess } from '../reconcile/access.ts'
+import { type Discovery, openAccess } from '../reconcile/access.ts'
 import { type ReconcileDeps, reconcileDeps, type Source } from '../reconcile/deps.ts'
 import { discover } from '../reconcile/discover.ts'
 import { sharedBudget } from '../reconcile/shared-budget.ts'
+import type { InspectedToken } from '../reconcile/token.ts'
 import type { Io, Values } from './command.ts'
 import { withDatabase } from './stores.ts'
 
@@ -19,7 +20,7 @@ export interface Sources {
 
 /**
  * Runs a command's work on the organizations that the tokens can read, sharing database, budget and locks with a running service.
- * Problems of the tokens are printed; the exit code is then 1.
+ * Problems of the tokens are printed; the exit code is then 1, unless a token only expires soon or `--organization` is not concerned.
  * @throws ConfigError without a token, or for an organization that none of them sees.
  */
 export async function withSources(
@@ -47,11 +48,23 @@ export async function withSources(
       }
       const sources = choose(discovery.sources, values.organization)
       if (sources.length === 0) return 1
-      return await work({ config, log, deps, sources })
+      const code = await work({ config, log, deps, sources })
+      return code === 0 && mayLack(discovery, values.organization) ? 1 : code
     } finally {
       await access.close()
     }
   })
+}
+
+/** Whether a fault of the tokens may leave out something of what is asked for: of one organization, or of all. */
+function mayLack({ tokens }: Discovery, wanted: string | boolean | undefined): boolean {
+  const faulty = ({ problems }: InspectedToken) => problems.some(({ code }) => code !== 'expires_soon')
+  if (typeof wanted !== 'string') return tokens.some(faulty)
+  // The first token that can read an organization does; those after it are not asked.
+  const reader = tokens.findIndex(({ sources }) => sources.some(({ slug }) => slug === wanted))
+  const maySee = ({ organizations, wanted: seen }: InspectedToken) =>
+    organizations.length === 0 || seen.some(({ slug }) => slug === wanted)
+  return tokens.slice(0, reader + 1).some((token) => faulty(token) && maySee(token))
 }
 
 function choose(sources: readonly Source[], wanted: string | boolean | undefined): readonly Source[] {

@@ -12,7 +12,7 @@ export const verify: Command = {
   about:
     'Reads every build created in the span from the API once more, with its jobs, compares all with the mirror, both ways, and\n' +
     'prints what differs. Writes nothing without --heal, which sets the mirror right and records what it found in sync.drift.\n' +
-    'Exit code 0 only when nothing differs, or all that did is healed. Safe beside a running service.',
+    'Exit code 0 only when all organizations were read, and nothing differs or all that did is healed. Safe beside a running service.',
   options: {
     from: { value: '<date>', about: 'first day or moment of created_at (default: BACKFILL_DAYS ago)' },
     to: { value: '<date>', about: 'end, not included (default: now)' },

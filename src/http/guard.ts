@@ -11,7 +11,7 @@ export interface GuardParts {
   readonly adminToken: string | undefined
   /** Undefined where there is no token. */
   readonly sessions: Sessions | undefined
-  /** Shared by the header and the form, so that nobody guesses by both. */
+  /** Shared by the header and the form: who is wrong by both in turn is slowed as soon. */
   readonly tries: Tries
 }
 

@@ -16,10 +16,11 @@ export function signInRoutes(app: FastifyInstance, { adminToken, sessions, tries
   })
   app.post('/sign-in', async (request, reply) => {
     if (adminToken === undefined || !sessions) return reply.redirect('/', 303)
-    const wait = tries.waitOf(request.ip)
-    if (wait > 0) return tooManyTries(request, reply, wait)
     const given = form.safeParse(request.body).data?.token.trim()
+    // The right one is always taken, as in a header: whoever guesses from the same address must not lock people out.
     if (given === undefined || !isSameText(given, adminToken)) {
+      const wait = tries.waitOf(request.ip)
+      if (wait > 0) return tooManyTries(request, reply, wait)
       tries.wrong(request.ip)
       return refuse(reply, wantsJson(request))
     }
@@ -32,9 +33,9 @@ export function signInRoutes(app: FastifyInstance, { adminToken, sessions, tries
   })
 }
 
-/** Answers whoever was wrong too often of late; `wait` in seconds. */
+/** Answers whoever is wrong, and was so too often of late; `wait` in seconds. */
 export function tooManyTries(request: FastifyRequest, reply: FastifyReply, wait: number): FastifyReply {
-  const fault = 'Too many tries. Try again in a minute.'
+  const fault = 'Too many wrong tries. The right ADMIN_TOKEN is taken all the same.'
   reply.code(429).header('retry-after', wait)
   return wantsHtml(request) ? sendPage(reply, signInPage(fault)) : reply.send({ error: fault })
 }

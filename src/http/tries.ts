@@ -1,13 +1,16 @@
 import { type Clock, MINUTE, SECOND } from '../time.ts'
 
-/** So often a minute an address may be wrong. */
+/** So often a minute an address is told that it was wrong. */
 const PER_MINUTE = 10
 /** More addresses than this at once are forgotten together: memory must not grow with whoever tries. */
 const REMEMBERED = 10_000
 
-/** How often each address was wrong about the ADMIN_TOKEN lately, in a form or a header. */
+/**
+ * How often each address was wrong about the ADMIN_TOKEN lately, in a form or a header. It slows programs that heed a 429 and keeps
+ * nobody from guessing on, for the right token is always taken: against that stands the length that config.ts demands beyond loopback.
+ */
 export interface Tries {
-  /** How many seconds `address` must wait before it may try again; 0 when it may now. */
+  /** How many seconds `address`, wrong once more, is to wait; 0 when it was not wrong too often. */
   waitOf(address: string): number
   /** Takes note that `address` was wrong. */
   wrong(address: string): void

@@ -151,6 +151,8 @@ export async function backfillOwed(
   pace: BackfillPace = {},
   onProgress?: (progress: BackfillProgress) => void,
 ): Promise<BackfillProgress | undefined> {
+  // No backfill, says 0, also to one that is under way: what was owed stays so, and is read once there are days again.
+  if (deps.backfillDays === 0) return undefined
   const mark = await readWatermark(deps.db, source.id)
   if (!mark?.backfill_to || !mark.backfill_from) return undefined
   // A larger BACKFILL_DAYS than at the first cycle reaches further back; a smaller one takes nothing back.

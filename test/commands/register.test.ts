@@ -176,6 +176,31 @@ describe('register', () => {
     expect(services.all).toEqual([])
   })
 
+  it('says what to do by hand, and which scopes it needs itself, when the token shows no organization', async () => {
+    api.tokens = [{ ...demoToken, scopes: ['read_notification_services', 'write_notification_services'] }]
+    const { code, stdout, stderr } = await register()
+    expect(code).toBe(1)
+    expect(stderr).toContain('token: invalid_permissions: The API token lacks the scope read_organizations.\n')
+    expect(stderr + stdout).not.toContain('read_builds')
+    for (const text of [url, 'read_organizations, read_notification_services and write', 'HMAC signature', 'Events: '])
+      expect(stdout).toContain(text)
+    const json = await register(['--json'])
+    expect(JSON.parse(json.stdout)).toEqual({ organizations: [], webhook_secret: null })
+    expect(json.stderr).toContain('lacks the scope read_organizations')
+  })
+
+  it('needs no more than the scopes that it names', async () => {
+    const scopes = ['read_organizations', 'read_notification_services', 'write_notification_services']
+    api.tokens = [{ ...demoToken, scopes }]
+    const named = await register(['--pipelines', 'monolith'])
+    expect(named).toMatchObject({ code: 1, stderr: 'acme: The API token lacks the scope read_pipelines.\n' })
+    expect(named.stdout).toContain('Pipelines: monolith.')
+    expect(services.all).toEqual([])
+    expect(await register()).toMatchObject({ code: 0, stderr: '' })
+    api.tokens = [{ ...demoToken, scopes: [...scopes, 'read_pipelines'] }]
+    expect(await register(['--pipelines', 'monolith'])).toMatchObject({ code: 0, stderr: '' })
+  })
+
   it('says what Buildkite finds fault with, and repeats no secret', async () => {
     const [first] = [await register().then(() => only())]
     for (let i = 1; i < MOST_WEBHOOKS; i++) {

@@ -122,6 +122,19 @@ describe('a backfill', () => {
     expect(await scene.differences()).toEqual([])
   })
 
+  it('stops while BACKFILL_DAYS is 0, also once it has begun, and goes on afterwards', async () => {
+    await open({ builds: 300, days: 40 })
+    await reconcileOnce(scene.deps, scene.source)
+    const stop = new AbortController()
+    const begun = await backfillOwed(scene.deps, scene.source, stop.signal, {}, () => stop.abort())
+    expect(begun).toMatchObject({ done: false, requests: 1 })
+    scene.api.forget()
+    expect(await backfillOwed({ ...scene.deps, backfillDays: 0 }, scene.source)).toBeUndefined()
+    expect(listed()).toBe(0)
+    expect(await backfillOwed(scene.deps, scene.source)).toMatchObject({ done: true })
+    expect(await scene.differences()).toEqual([])
+  })
+
   it('is left to the process that is at it', async () => {
     await open({ builds: 300, days: 10 })
     scene.api.beforeAnswer = () => ({ kind: 'delay', ms: 20 })
