@@ -136,7 +136,9 @@ export class Transport {
       const fault = await this.#try(ask, signal)
       if ('reply' in fault) return fault.reply
       if (fault.waitMs !== undefined) {
+        const asked = performance.now()
         await wait(fault.waitMs, signal)
+        this.#tellWait(asked, ask.priority)
         continue
       }
       failures += 1
@@ -210,7 +212,11 @@ export class Transport {
   async #take(scopes: readonly string[], priority: Priority, signal: AbortSignal): Promise<void> {
     const asked = performance.now()
     await this.#options.budget.take(scopes, priority, signal)
-    this.#options.on?.('api_waited', (performance.now() - asked) / SECOND, { priority })
+    this.#tellWait(asked, priority)
+  }
+
+  #tellWait(since: number, priority: Priority): void {
+    this.#options.on?.('api_waited', (performance.now() - since) / SECOND, { priority })
   }
 
   #send(path: string, signal: AbortSignal, write?: Write): Promise<Answer> {

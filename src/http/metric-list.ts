@@ -173,7 +173,7 @@ const told: Readonly<Record<Occurrence, Metric>> = {
     kind: 'counter',
     name: 'api_budget_wait_seconds_total',
     unit: 'seconds',
-    help: 'Time for which calls waited until the budget granted them, by what they are for.',
+    help: 'Time for which calls waited until the budget granted them or, refused with 429, until the reset, by what they are for.',
     labels: { priority: 'hot, absent, backfill, audit, dimensions' },
   },
   api_limit: {
