@@ -102,28 +102,30 @@ const columns = {
   received_at: deliveries.received_at,
   observed_at: deliveries.observed_at,
 }
-/** Nearly every payload is shorter, and comes along when its row is locked; one that is longer is asked for once it is known to fit. */
-const shortBytes = 32 * 1024
-
 /** Locks the oldest pending deliveries that are free, and returns as many of them as fit into memory. */
 async function claimBatch(tx: Transaction): Promise<Batch> {
-  const bytes = sql<number>`coalesce(octet_length(${deliveries.payload}), 0)`
-  const payload = sql<string | null>`case when ${bytes} <= ${shortBytes} then ${deliveries.payload} end`
-  const rows = await tx
-    .select({ ...columns, bytes, payload })
-    .from(deliveries)
-    // Written out: with a parameter in its place the partial index would not be used.
-    .where(sql`${deliveries.status} = 'pending'`)
-    .orderBy(asc(deliveries.id))
-    .limit(batchSize)
-    .for('update', { skipLocked: true })
-  const batch = fitting(rows)
-  const long = await payloadsOf(
-    tx,
-    batch.filter((row) => row.bytes > shortBytes).map(({ id }) => id),
+  const bytes = sql<number>`coalesce(octet_length(${deliveries.payload}), 0)`.as('bytes')
+  const free = tx.$with('free').as(
+    tx
+      .select({ ...columns, bytes, payload: deliveries.payload })
+      .from(deliveries)
+      // Written out: with a parameter in its place the partial index would not be used.
+      .where(sql`${deliveries.status} = 'pending'`)
+      .orderBy(asc(deliveries.id))
+      .limit(batchSize)
+      .for('update', { skipLocked: true }),
   )
-  const claimed = batch.map((row) => ({ ...row, payload: long.get(row.id) ?? row.payload }))
-  return { claimed, more: rows.length === batchSize || batch.length < rows.length }
+  const { id, event, received_at, observed_at } = free
+  // The others' payloads are not even read.
+  const fits = sql`sum(${free.bytes}) over (order by ${id}) <= ${batchBytes} or row_number() over (order by ${id}) = 1`
+  const payload = sql<string | null>`case when ${fits} then ${free.payload} end`
+  const rows = await tx
+    .with(free)
+    .select({ id, event, received_at, observed_at, bytes: free.bytes, payload })
+    .from(free)
+    .orderBy(asc(id))
+  const claimed = fitting(rows)
+  return { claimed, more: rows.length === batchSize || claimed.length < rows.length }
 }
 
 /** The first of the rows whose payloads fit into one batch together; one at least. */
@@ -134,16 +136,6 @@ export function fitting<Row extends { bytes: number }>(rows: readonly Row[]): re
     return index > 0 && size > batchBytes
   })
   return end < 0 ? rows : rows.slice(0, end)
-}
-
-async function payloadsOf(tx: Transaction, ids: readonly number[]): Promise<Map<number, string | null>> {
-  if (ids.length === 0) return new Map()
-  const { id, payload } = deliveries
-  const rows = await tx
-    .select({ id, payload })
-    .from(deliveries)
-    .where(sql`${id} = any(${sql.param(ids)}::bigint[])`)
-  return new Map(rows.map((row) => [row.id, row.payload]))
 }
 
 /**
