@@ -3,6 +3,7 @@ import { sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
 import { builds, deliveries } from '../../src/database/schema.ts'
+import { StoreError } from '../../src/errors.ts'
 import { inScope } from '../../src/scope.ts'
 import { deliveryHandler } from '../../src/webhooks/apply.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -16,6 +17,7 @@ beforeAll(async () => {
   database = openDatabase(testDatabase.url, { name: 'test' })
 })
 afterEach(async () => {
+  await database.db.execute(sql`drop trigger if exists too_long on buildkite.builds`)
   await database.db.execute(sql`truncate sync.deliveries, buildkite.builds`)
 })
 afterAll(async () => {
@@ -38,6 +40,35 @@ async function fill(count: number, bytes = 0): Promise<void> {
 
 const scope = inScope({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
 const handler = ({ db } = database) => deliveryHandler({ db, scope, storeEnv: false, log: silent })
+
+test('a batch that takes Postgres too long is tried in smaller ones, down to what it can bear', async () => {
+  // As if the statement were cancelled after its time.
+  await database.db.execute(sql`
+    create function too_long() returns trigger language plpgsql as $$ begin
+      if (select count(*) from fresh) > 3 then raise 'canceling statement' using errcode = '57014'; end if;
+      return null;
+    end $$`)
+  await database.db.execute(sql`
+    create trigger too_long after insert on buildkite.builds referencing new table as fresh
+    for each statement execute function too_long()`)
+  await fill(30)
+  const apply = handler()
+  let applied = 0
+  let failures = 0
+  for (let job = 0; job < 60 && applied < 30; job++) {
+    await apply({ ids: [] }).catch((error) => {
+      expect(error).toBeInstanceOf(StoreError)
+      failures += 1
+    })
+    applied = await database.db.$count(builds)
+  }
+  expect(applied).toBe(30)
+  expect(failures).toBeGreaterThan(3)
+  await database.db.execute(sql`drop trigger too_long on buildkite.builds`)
+  await fill(2_000)
+  await apply({ ids: [] })
+  expect(await database.db.$count(builds)).toBe(2_030)
+})
 
 test('no payload is read but those that fit into the batch', async () => {
   const bytes = 8 * 1024
