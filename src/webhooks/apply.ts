@@ -114,6 +114,7 @@ const columns = {
   received_at: deliveries.received_at,
   observed_at: deliveries.observed_at,
 }
+
 /** Locks the oldest pending deliveries that are free, and returns as many of them as fit into memory. */
 async function claimBatch(tx: Transaction, most: number): Promise<Batch> {
   const bytes = sql<number>`coalesce(octet_length(${deliveries.payload}), 0)`.as('bytes')
