@@ -396,6 +396,10 @@ export const deliveries = sync.table(
     index('deliveries_received_at').on(t.received_at),
     index('deliveries_pending').on(t.id).where(sql`${t.status} = 'pending'`),
     index('deliveries_failed').on(t.id).where(sql`${t.status} = 'failed'`),
+    // What retention looks for, however many rows without payload lie around it.
+    index('deliveries_payload_kept')
+      .on(t.received_at)
+      .where(sql`${t.payload} is not null and ${t.status} in ('applied', 'ignored')`),
   ],
 )
 

@@ -39,11 +39,12 @@ const batchesPerJob = 20
  * throw: it is settled as `failed`, with its error, and the others go on.
  */
 export function deliveryHandler(parts: ApplyParts): (job: DeliveriesJob, signal?: AbortSignal) => Promise<void> {
-  const turn = sharedTurns((signal: AbortSignal | undefined) => applyPending(parts, signal))
+  const pace: Pace = { most: batchSize }
+  const turn = sharedTurns((signal: AbortSignal | undefined) => applyPending(parts, pace, signal))
   let moving = Promise.resolve()
   // One job after another: each may hold megabytes, and they come in numbers when Postgres is back, which then has enough to do.
   const move = (kept: readonly KeptDelivery[], signal: AbortSignal | undefined) => {
-    const moved = moving.then(() => moveToInbox(parts, kept, signal))
+    const moved = moving.then(() => moveToInbox(parts, pace, kept, signal))
     moving = moved.catch(() => {})
     return moved
   }
@@ -57,13 +58,18 @@ export function deliveryHandler(parts: ApplyParts): (job: DeliveriesJob, signal?
   }
 }
 
+/** How many deliveries the next batch takes at most. */
+interface Pace {
+  most: number
+}
+
 /** Batch after batch while one is not enough: two at once then, so that one reads payloads while Postgres writes the other's rows. */
-async function applyPending(parts: ApplyParts, signal: AbortSignal | undefined): Promise<void> {
-  const more = await applyNextBatch(parts)
+async function applyPending(parts: ApplyParts, pace: Pace, signal: AbortSignal | undefined): Promise<void> {
+  const more = await applyNextBatch(parts, pace)
   if (!more) return
   const lane = async () => {
     for (let batch = 1; batch < batchesPerJob && !signal?.aborted; batch++) {
-      if (!(await applyNextBatch(parts))) return
+      if (!(await applyNextBatch(parts, pace))) return
     }
   }
   const ends = await Promise.allSettled([lane(), lane()])
@@ -71,16 +77,22 @@ async function applyPending(parts: ApplyParts, signal: AbortSignal | undefined):
 }
 
 /** Applies the oldest deliveries that nobody else has in hand; true when there may be more. */
-async function applyNextBatch(parts: ApplyParts): Promise<boolean> {
+async function applyNextBatch(parts: ApplyParts, pace: Pace): Promise<boolean> {
   let batch: Batch = { claimed: [], more: false }
   try {
     const outcome = await inOneTransaction(parts.db, 'apply deliveries', async (tx) => {
-      batch = await claimBatch(tx)
+      batch = await claimBatch(tx, pace.most)
       return batch.claimed.length > 0 ? applyClaimed(parts, tx, batch.claimed) : undefined
     })
-    if (outcome) tellOutcome(parts, outcome)
+    if (outcome) {
+      tellOutcome(parts, outcome)
+      pace.most = Math.min(batchSize, pace.most * 2)
+    }
   } catch (error) {
-    if (!isPoison(error) || batch.claimed.length === 0) throw error
+    if (batch.claimed.length === 0) throw error
+    // The oldest come first again: all at once they would be too much the next time, too, and hold up whatever is behind them.
+    if (isTooMuch(error)) pace.most = Math.ceil(batch.claimed.length / 2)
+    if (!isPoison(error)) throw error
     const ids = batch.claimed.map(({ id }) => id)
     await applyBatch(parts, ids)
   }
@@ -102,28 +114,31 @@ const columns = {
   received_at: deliveries.received_at,
   observed_at: deliveries.observed_at,
 }
-/** Nearly every payload is shorter, and comes along when its row is locked; one that is longer is asked for once it is known to fit. */
-const shortBytes = 32 * 1024
 
 /** Locks the oldest pending deliveries that are free, and returns as many of them as fit into memory. */
-async function claimBatch(tx: Transaction): Promise<Batch> {
-  const bytes = sql<number>`coalesce(octet_length(${deliveries.payload}), 0)`
-  const payload = sql<string | null>`case when ${bytes} <= ${shortBytes} then ${deliveries.payload} end`
-  const rows = await tx
-    .select({ ...columns, bytes, payload })
-    .from(deliveries)
-    // Written out: with a parameter in its place the partial index would not be used.
-    .where(sql`${deliveries.status} = 'pending'`)
-    .orderBy(asc(deliveries.id))
-    .limit(batchSize)
-    .for('update', { skipLocked: true })
-  const batch = fitting(rows)
-  const long = await payloadsOf(
-    tx,
-    batch.filter((row) => row.bytes > shortBytes).map(({ id }) => id),
+async function claimBatch(tx: Transaction, most: number): Promise<Batch> {
+  const bytes = sql<number>`coalesce(octet_length(${deliveries.payload}), 0)`.as('bytes')
+  const free = tx.$with('free').as(
+    tx
+      .select({ ...columns, bytes, payload: deliveries.payload })
+      .from(deliveries)
+      // Written out: with a parameter in its place the partial index would not be used.
+      .where(sql`${deliveries.status} = 'pending'`)
+      .orderBy(asc(deliveries.id))
+      .limit(most)
+      .for('update', { skipLocked: true }),
   )
-  const claimed = batch.map((row) => ({ ...row, payload: long.get(row.id) ?? row.payload }))
-  return { claimed, more: rows.length === batchSize || batch.length < rows.length }
+  const { id, event, received_at, observed_at } = free
+  // The others' payloads are not even read.
+  const fits = sql`sum(${free.bytes}) over (order by ${id}) <= ${batchBytes} or row_number() over (order by ${id}) = 1`
+  const payload = sql<string | null>`case when ${fits} then ${free.payload} end`
+  const rows = await tx
+    .with(free)
+    .select({ id, event, received_at, observed_at, bytes: free.bytes, payload })
+    .from(free)
+    .orderBy(asc(id))
+  const claimed = fitting(rows)
+  return { claimed, more: rows.length === most || claimed.length < rows.length }
 }
 
 /** The first of the rows whose payloads fit into one batch together; one at least. */
@@ -136,22 +151,13 @@ export function fitting<Row extends { bytes: number }>(rows: readonly Row[]): re
   return end < 0 ? rows : rows.slice(0, end)
 }
 
-async function payloadsOf(tx: Transaction, ids: readonly number[]): Promise<Map<number, string | null>> {
-  if (ids.length === 0) return new Map()
-  const { id, payload } = deliveries
-  const rows = await tx
-    .select({ id, payload })
-    .from(deliveries)
-    .where(sql`${id} = any(${sql.param(ids)}::bigint[])`)
-  return new Map(rows.map((row) => [row.id, row.payload]))
-}
-
 /**
  * Deliveries that came while Postgres was away get their rows now. Each is tried alone when all together are refused: the job is
  * their only copy, and one must not keep the others out.
  */
 async function moveToInbox(
   parts: ApplyParts,
+  pace: Pace,
   kept: readonly KeptDelivery[],
   signal: AbortSignal | undefined,
 ): Promise<void> {
@@ -160,7 +166,7 @@ async function moveToInbox(
   } catch (error) {
     if (kept.length === 1 || !isPoison(error)) throw error
     for (const delivery of kept) await insertKept(parts, [delivery]).catch(() => {})
-    await applyPending(parts, signal)
+    await applyPending(parts, pace, signal)
     throw error
   }
 }
@@ -266,6 +272,11 @@ async function applyClaimed(parts: ApplyParts, tx: Transaction, claimed: readonl
 function isPoison(error: unknown): boolean {
   if (!(error instanceof StoreError)) return true
   return error.kind === 'permanent' && !/^(42|3D|3F|28)/.test(error.code ?? '')
+}
+
+/** Whether Postgres gave up for want of time (57014) or memory (53200). */
+function isTooMuch(error: unknown): boolean {
+  return error instanceof StoreError && (error.code === '57014' || error.code === '53200')
 }
 
 async function fail(parts: ApplyParts, ids: readonly number[], error: string): Promise<void> {

@@ -1,4 +1,4 @@
-import { and, asc, gte, inArray, isNotNull, isNull, lt, or, type SQL, sql } from 'drizzle-orm'
+import { and, asc, inArray, isNotNull, isNull, lt, or, type SQL, sql } from 'drizzle-orm'
 import type { Db } from '../database/connection.ts'
 import { deliveries } from '../database/schema.ts'
 import type { Log } from '../log.ts'
@@ -33,23 +33,25 @@ const overdue = 15 * SECOND
 const overdueInBacklog = 10 * MINUTE
 /** How many old rows one statement takes: each is over soon, and holds up nobody. */
 const step = 500
-/** What the retentions are about: the others are still to be applied, or to be replayed. */
-const settled = inArray(deliveries.status, ['applied', 'ignored'])
+/** What the retentions are about: the others are still to be applied, or to be replayed. Written out for the partial index, as below. */
+const settled = sql`${deliveries.status} in ('applied', 'ignored')`
 
 /** Sweeps every 10 s: deliveries whose job was lost or never made are enqueued; hourly, old payloads are dropped and older rows deleted. */
 export function startSweeper(parts: SweeperParts): Sweeper {
   const { log, clock = Date.now, everyMs = 10 * SECOND } = parts
   const stop = new AbortController()
   let droppedAt = Number.NEGATIVE_INFINITY
-  let droppedUpTo = new Date(0)
   let warnedAt = Number.NEGATIVE_INFINITY
 
   const round = async () => {
     await sweep(parts, stop.signal)
     if (clock() - droppedAt < HOUR) return
     droppedAt = clock()
-    droppedUpTo = await dropPayloads(parts, droppedUpTo, stop.signal)
-    await deleteSettled(parts, stop.signal)
+    try {
+      await dropPayloads(parts, stop.signal)
+    } finally {
+      await deleteSettled(parts, stop.signal)
+    }
   }
   const running = (async () => {
     while (!stop.signal.aborted) {
@@ -127,39 +129,19 @@ async function enqueue({ db, queues }: Pick<SweeperParts, 'db' | 'queues'>, ids:
   }
 }
 
-/**
- * Drops the payloads of settled deliveries received since `since` and older than the retention, in small batches; failed ones keep
- * theirs, for replay. Returns the time up to which this is done.
- */
+/** Drops the payloads of settled deliveries older than the retention, in small batches; failed ones keep theirs, for replay. */
 export async function dropPayloads(
-  parts: Pick<SweeperParts, 'db' | 'payloadRetentionDays' | 'clock'>,
-  since: Date,
+  { db, payloadRetentionDays, clock = Date.now }: Pick<SweeperParts, 'db' | 'payloadRetentionDays' | 'clock'>,
   signal?: AbortSignal,
-): Promise<Date> {
-  const { db, payloadRetentionDays, clock = Date.now } = parts
+): Promise<void> {
   const cutoff = new Date(clock() - payloadRetentionDays * DAY)
-  for (;;) {
-    if (signal?.aborted) return since
-    const dropped = await asked('drop old payloads', async () => {
-      const old = db
-        .select({ id: deliveries.id })
-        .from(deliveries)
-        .where(
-          and(
-            gte(deliveries.received_at, since),
-            lt(deliveries.received_at, cutoff),
-            settled,
-            isNotNull(deliveries.payload),
-          ),
-        )
-        .limit(step)
-      return db
-        .update(deliveries)
-        .set({ payload: null })
-        .where(inArray(deliveries.id, old))
-        .returning({ id: deliveries.id })
-    })
-    if (dropped.length < step) return cutoff
+  const { id, payload } = deliveries
+  while (!signal?.aborted) {
+    const old = oldest(db, cutoff, isNotNull(payload))
+    const dropped = await asked('drop old payloads', async () =>
+      db.update(deliveries).set({ payload: null }).where(old).returning({ id }),
+    )
+    if (dropped.length < step) return
   }
 }
 
@@ -172,20 +154,27 @@ export async function deleteSettled(
   signal?: AbortSignal,
 ): Promise<number> {
   const cutoff = new Date(clock() - deliveryRetentionDays * DAY)
-  const { id, received_at, payload } = deliveries
+  const { id, payload } = deliveries
   let deleted = 0
   while (!signal?.aborted) {
-    const gone = await asked('delete old deliveries', async () => {
-      const old = db
-        .select({ id })
-        .from(deliveries)
-        .where(and(lt(received_at, cutoff), settled, isNull(payload)))
-        .orderBy(asc(received_at))
-        .limit(step)
-      return db.delete(deliveries).where(inArray(id, old)).returning({ id })
-    })
+    const old = oldest(db, cutoff, isNull(payload))
+    const gone = await asked('delete old deliveries', async () => db.delete(deliveries).where(old).returning({ id }))
     deleted += gone.length
     if (gone.length < step) break
   }
   return deleted
+}
+
+/** Those of the next step, locked; what others hold is passed by: a replay may be making it pending. */
+function oldest(db: Db, cutoff: Date, condition: SQL): SQL {
+  const { id, received_at } = deliveries
+  const some = db
+    .select({ id })
+    .from(deliveries)
+    .where(and(lt(received_at, cutoff), settled, condition))
+    .orderBy(asc(received_at))
+    .limit(step)
+    .for('update', { skipLocked: true })
+  // As an array they are looked up by their key, whatever Postgres knows of the table's size.
+  return sql`${id} = any (array${some})`
 }

@@ -10,6 +10,8 @@ export interface TcpProxy {
   hang(): void
   /** All is well again; connections that hung are broken. */
   restore(): Promise<void>
+  /** How many bytes the target has sent so far. */
+  sent(): number
   close(): Promise<void>
 }
 
@@ -21,6 +23,7 @@ export async function startTcpProxy(targetUrl: string, defaultPort: number): Pro
   const sockets = new Set<net.Socket>()
   let hanging = false
   let listening = 0
+  let sent = 0
 
   const server = net.createServer((client) => {
     sockets.add(client)
@@ -33,6 +36,9 @@ export async function startTcpProxy(targetUrl: string, defaultPort: number): Pro
       client.destroy()
     })
     upstream.on('error', () => client.destroy())
+    upstream.on('data', (data) => {
+      sent += data.length
+    })
     client.on('close', () => upstream.destroy())
     client.pipe(upstream)
     upstream.pipe(client)
@@ -72,6 +78,7 @@ export async function startTcpProxy(targetUrl: string, defaultPort: number): Pro
       breakAll()
       if (!server.listening) await listen()
     },
+    sent: () => sent,
     close: stop,
   }
 }

@@ -291,7 +291,7 @@ test('payloads of settled deliveries are dropped after their time, those of fail
       row('old pending', 'pending', old),
       row('new applied', 'applied', new Date()),
     ])
-  await dropPayloads({ db: database.db, payloadRetentionDays: 7 }, new Date(0))
+  await dropPayloads({ db: database.db, payloadRetentionDays: 7 })
   const rows = await database.db.select().from(deliveries)
   expect(rows.filter((each) => each.payload === null).map((each) => each.key)).toEqual(['old applied', 'old ignored'])
   await database.close()

@@ -107,7 +107,7 @@ describe('replay', () => {
 
   test('says which have no payload any more, and leaves them as they are', async () => {
     await receive(4)
-    await dropPayloads({ db: stage.database.db, payloadRetentionDays: 0, clock: () => Date.now() + 1 }, new Date(0))
+    await dropPayloads({ db: stage.database.db, payloadRetentionDays: 0, clock: () => Date.now() + 1 })
     expect(await again({ since: new Date(0) })).toMatchObject({ applied: 0, failed: 2, without_payload: 2 })
     expect((await deliveriesOf(stage)).map(({ status }) => status)).toEqual(['applied', 'failed', 'applied', 'failed'])
   })
@@ -145,7 +145,7 @@ describe('payloads', () => {
           (await deliveriesOf(stage)).slice(0, 1).map(({ id }) => id),
         ),
       )
-    await dropPayloads({ db: stage.database.db, payloadRetentionDays: 0, clock: () => Date.now() + HOUR }, new Date(0))
+    await dropPayloads({ db: stage.database.db, payloadRetentionDays: 0, clock: () => Date.now() + HOUR })
     const left = await stage.database.db.select().from(deliveries).where(eq(deliveries.payload, deliveries.payload))
     expect(left.map(({ status }) => status).filter((status) => status === 'applied')).toEqual([])
     expect((await deliveriesOf(stage)).filter(({ payload }) => payload === null)).toHaveLength(1)
