@@ -9,7 +9,7 @@ import { type Webhook, webhookOfSize } from './company.ts'
 import { type LoadReport, load } from './load.ts'
 import { interleaved, ratios, sample } from './statistics.ts'
 import type { Stores } from './stores.ts'
-import { many, ms, times } from './words.ts'
+import { many, ms, msOf, times } from './words.ts'
 
 export const secretOfBench = 'the-secret-of-the-benchmarks'
 const CONNECTIONS = 64
@@ -48,22 +48,10 @@ export async function accept({ stores, quick, say }: Bench): Promise<Row[]> {
         reach: '>= 0.5',
         reached: ratio.median >= 0.5,
       })
-      const half = ours.median / 2
-      const open = await run(
-        portOf(service),
-        { kind: 'open', perSecond: half },
-        Math.min(requests, Math.round(half * 10)),
-      )
-      rows.push({
-        course: 'accept',
-        what: `the same at half that load (${Math.round(half)} /s)`,
-        ours: `p50 ${ms(open.p50)}, p99 ${ms(open.p99)}, longest ${ms(open.longest)}`,
-        limit: '',
-        result: `p99 ${ms(open.p99)}`,
-        reach: 'p99 < 50 ms',
-        reached: open.p99 < 50,
-      })
       await everyOneKept(url, 2_000 + requests * rounds)
+      const half = ours.median / 2
+      await service.stop()
+      rows.push(await acceptAt(half, rounds, quick ? 1 : 6, stores, backend))
     } finally {
       await service.stop()
       bare.stop()
@@ -71,6 +59,49 @@ export async function accept({ stores, quick, say }: Bench): Promise<Row[]> {
     }
   }
   return rows
+}
+
+/** How long answers take at a load that leaves room, for a service and a database that have just begun. */
+async function acceptAt(
+  perSecond: number,
+  rounds: number,
+  seconds: number,
+  stores: Stores,
+  backend: 'redis' | 'postgres',
+): Promise<Row> {
+  const url = await stores.create()
+  const service = await receiver(url, backend === 'redis' ? stores.redis.url : undefined)
+  const count = Math.round(perSecond * seconds)
+  const reports: LoadReport[] = []
+  try {
+    await accepted(load(portOf(service), signedRequests(1, 2_000), CONNECTIONS, { kind: 'closed' }))
+    await checkpoint(url)
+    for (let round = 0; round < rounds; round++) {
+      const requests = signedRequests(2 + round, count)
+      reports.push(await accepted(load(portOf(service), requests, CONNECTIONS, { kind: 'open', perSecond })))
+    }
+    await everyOneKept(url, 2_000 + count * rounds)
+  } finally {
+    await service.stop()
+    await stores.drop(url)
+  }
+  const p99 = sample(reports.map((report) => report.p99))
+  return {
+    course: 'accept',
+    what: `the same at half that load (${Math.round(perSecond)} /s)`,
+    ours: `p50 ${msOf(sample(reports.map(({ p50 }) => p50)))}, p99 ${msOf(p99)}, longest ${ms(Math.max(...reports.map(({ longest }) => longest)))}`,
+    limit: '',
+    result: `p99 ${ms(p99.median)}`,
+    reach: 'p99 < 50 ms',
+    reached: p99.median < 50,
+  }
+}
+
+/** What was written before is on disk, so that it is not written while others are measured. */
+async function checkpoint(url: string): Promise<void> {
+  const sql = postgres(url, { max: 1, onnotice: () => {} })
+  await sql`checkpoint`
+  await sql.end()
 }
 
 /** Webhooks that the service accepts per second into the database at `url`, with its queue on Redis. */

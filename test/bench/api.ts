@@ -32,8 +32,8 @@ function page(query: URLSearchParams): number[] {
 /** What one build's JSON comes to. */
 function textOf(n: number): string {
   const at = createdAt(n)
-  const own = Array.from({ length: jobs }, (_, j) => jobOf(n, at, j))
-  return JSON.stringify({ ...buildOf(n, at), jobs: own })
+  const build = buildOf(n, at)
+  return JSON.stringify({ ...build, jobs: Array.from({ length: jobs }, (_, j) => jobOf(build, n, at, j)) })
 }
 
 function answer(request: IncomingMessage): { body: string; link?: string } {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import postgres from 'postgres'
 import { openDatabase } from '../../src/database/connection.ts'
 import { createLog } from '../../src/log.ts'
@@ -72,8 +73,7 @@ export async function applyAll(
   const scope = inScope({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
   const begun = performance.now()
   const worker = queues.workDeliveries(deliveryHandler({ db, scope, storeEnv: false, log: silent }), 16)
-  await allApplied(sql)
-  const seconds = (performance.now() - begun) / 1_000
+  const seconds = ((await allApplied(sql)) - begun) / 1_000
   await worker.close(5_000)
   await queues.close(2_000)
   await database.close()
@@ -87,7 +87,9 @@ export async function fillInbox(sql: postgres.Sql, webhooks: readonly Webhook[],
   const groups: number[][] = []
   for (let start = 0; start < webhooks.length; start += 200) {
     const rows = webhooks.slice(start, start + 200).map(({ event, body }, index) => ({
-      key: `bench ${round} ${start + index} ${now}`,
+      key: createHash('sha256')
+        .update(`${round}\n${start + index}\n${now}\n${body}`)
+        .digest('hex'),
       event,
       received_at: now,
       observed_at: now,
@@ -100,12 +102,14 @@ export async function fillInbox(sql: postgres.Sql, webhooks: readonly Webhook[],
   return groups
 }
 
-/** Waits until no delivery is pending. @throws Error when one could not be applied. */
-export async function allApplied(sql: postgres.Sql): Promise<void> {
+/** Waits until no delivery is pending; the moment, by `performance.now()`. @throws Error when one could not be applied. */
+export async function allApplied(sql: postgres.Sql): Promise<number> {
   const pending = async () => (await sql`select 1 from sync.deliveries where status = 'pending' limit 1`).length
   await until(async () => (await pending()) === 0, 'every delivery is applied', 600_000)
+  const at = performance.now()
   const [failed] = await sql<{ n: number }[]>`select count(*)::int as n from sync.deliveries where status <> 'applied'`
   if (failed?.n !== 0) throw new Error(`${failed?.n} deliveries were not applied.`)
+  return at
 }
 
 const CHUNK = 500

@@ -25,5 +25,6 @@ export interface Row {
   readonly result: string
   /** What is to be reached. */
   readonly reach: string
-  readonly reached: boolean
+  /** Left out where nothing was to be reached. */
+  readonly reached?: boolean
 }

@@ -154,9 +154,14 @@ export function buildOf(n: number, at: number, stage: Stage = 'finished') {
   }
 }
 
-/** Job `j` of build `n`. */
-export function jobOf(n: number, at: number, j: number, stage: Stage = 'finished') {
-  const build = buildOf(n, at)
+/** Job `j` of build `n`, created at `at`; of the build itself only its addresses are asked for. */
+export function jobOf(
+  build: { url: string; web_url: string },
+  n: number,
+  at: number,
+  j: number,
+  stage: Stage = 'finished',
+) {
   const id = idOf(5, at + j, n * 16 + j)
   const failed = n % 10 === 0 && j === 3
   const agent = agents[(n * 7 + j) % AGENTS] ?? agentOf(0)
@@ -223,8 +228,10 @@ export function webhooksOf(n: number, at: number, jobs: number): Webhook[] {
   const pipeline = pipelines[n % PIPELINES] ?? pipelineOf(0)
   const every = Array.from({ length: jobs }, (_, j) => j)
   const of = (event: string, stage: Stage) => webhook(`build.${event}`, buildOf(n, at, stage), pipeline)
-  const ofJobs = (event: string, stage: Stage, buildStage: Stage) =>
-    every.map((j) => webhook(`job.${event}`, buildOf(n, at, buildStage), pipeline, jobOf(n, at, j, stage)))
+  const ofJobs = (event: string, stage: Stage, buildStage: Stage) => {
+    const build = buildOf(n, at, buildStage)
+    return every.map((j) => webhook(`job.${event}`, build, pipeline, jobOf(build, n, at, j, stage)))
+  }
   return [
     of('scheduled', 'scheduled'),
     ...ofJobs('scheduled', 'scheduled', 'scheduled'),
@@ -238,9 +245,8 @@ export function webhooksOf(n: number, at: number, jobs: number): Webhook[] {
 /** A webhook of exactly `bytes`, its commit message filled up: one of a build's own each time. */
 export function webhookOfSize(n: number, at: number, bytes: number): Webhook {
   const pipeline = pipelines[n % PIPELINES] ?? pipelineOf(0)
-  const make = (fill: string) => {
-    const build = buildOf(n, at, 'running')
-    return webhook('job.started', { ...build, message: build.message + fill }, pipeline, jobOf(n, at, 0, 'running'))
-  }
+  const build = buildOf(n, at, 'running')
+  const job = jobOf(build, n, at, 0, 'running')
+  const make = (fill: string) => webhook('job.started', { ...build, message: build.message + fill }, pipeline, job)
   return make('x'.repeat(Math.max(0, bytes - Buffer.byteLength(make('').body))))
 }

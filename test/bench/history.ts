@@ -13,11 +13,11 @@ export interface History {
 }
 
 /**
- * A database with a year of `builds` builds and ten times as many jobs in it, as test/scale/generate.sql makes them. The one of a million
+ * A database with a year of `builds` builds, ten times as many jobs and three times as many deliveries in it, as test/scale/generate.sql makes them. The one of a million
  * takes minutes to make: with `keep` it is left for the next run, under a name of its own.
  */
 export async function historyOf(builds: number, stores: Stores, keep: boolean): Promise<History> {
-  const name = `bkb_history_${builds}`
+  const name = `bkb_year_${builds}`
   const there = await stores.find(name)
   if (there) {
     await migrate(there)

@@ -84,14 +84,19 @@ function keep(table: string): void {
   )
 }
 
-function page(found: readonly Row[], { postgresVersion }: Stores): string {
+function verdict(reached: boolean | undefined): string {
+  if (reached === undefined) return '–'
+  return reached ? 'yes' : '**no**'
+}
+
+function page(found: readonly Row[], { postgres }: Stores): string {
   const cpus = os.cpus()
   const lines = found.map(({ course, what, ours, limit, result, reach, reached }) =>
-    ['', course, what, ours, limit, result, reach, reached ? 'yes' : '**no**', ''].join(' | ').trim(),
+    ['', course, what, ours, limit, result, reach, verdict(reached), ''].join(' | ').trim(),
   )
   return [
     `${new Date().toISOString().slice(0, 10)}, ${cpus.length} cores (${cpus[0]?.model}), ${bytes(os.totalmem())} of memory, Node ${process.versions.node}, ` +
-      `Postgres ${postgresVersion}, ${redisVersion()}; ${Math.round((Date.now() - begun) / 1_000)} s in all${values.quick ? ', the quick run' : ''}.`,
+      `${postgres}, ${redisVersion()}; ${Math.round((Date.now() - begun) / 1_000)} s in all${values.quick ? ', the quick run' : ''}.`,
     '',
     '| course | what | ours | the limit | result | to reach | reached |',
     '|---|---|---|---|---|---|---|',

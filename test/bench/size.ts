@@ -4,6 +4,7 @@ import { createClient } from '../../src/buildkite/client.ts'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
 import { createLog } from '../../src/log.ts'
 import { reconcileOnce } from '../../src/reconcile/cycle.ts'
+import { sharedBudget } from '../../src/reconcile/shared-budget.ts'
 import { inScope } from '../../src/scope.ts'
 import { acceptRate } from './accept.ts'
 import { applyAll, lives } from './apply.ts'
@@ -27,13 +28,16 @@ export async function size(bench: Bench): Promise<Row[]> {
     histories.push({ ...history, name: `${builds.toLocaleString('en-US')} builds` })
     say(`size: a history of ${builds.toLocaleString('en-US')} builds is made`)
   }
+  for (const { url } of histories) await forgetDeliveries(url)
+  // Before anything is added to them.
+  const disk = await storage(histories, bench)
   const rows = [
     ...(await cycles(histories, bench)),
     ...(await rates(histories, bench)),
     ...(await backfills(histories, bench)),
     ...(await sums(histories, bench)),
     ...(await questions(histories)),
-    ...(await storage(histories, bench)),
+    ...disk,
   ]
   for (const { url, kept } of histories) if (!kept) await stores.drop(url)
   return rows
@@ -101,8 +105,7 @@ async function cycleOn({ db }: Database, apiUrl: string): Promise<() => Promise<
     storeArtifacts: false,
     backfillDays: 90,
   }
-  const budget = { take: async () => {}, report: async () => {} }
-  const client = createClient({ token: 'bench', apiUrl, budget, log: silent })
+  const client = createClient({ token: 'bench', apiUrl, budget: sharedBudget(db, 1), log: silent })
   return () => reconcileOnce(deps, { id, slug: 'large', client })
 }
 
@@ -116,7 +119,7 @@ async function rates(histories: readonly NamedHistory[], { stores, quick, say }:
     Object.fromEntries(histories.map(({ name, url }) => [name, () => acceptRate(stores, url, quick ? 2_000 : 10_000)])),
   )
   // They wait there, for nobody applied them: else the first round would.
-  for (const { url } of histories) await empty(url, 'sync.deliveries')
+  for (const { url } of histories) await forgetDeliveries(url)
   const applying = await interleaved(
     rounds,
     Object.fromEntries(
@@ -149,9 +152,11 @@ async function rates(histories: readonly NamedHistory[], { stores, quick, say }:
   })
 }
 
-async function empty(url: string, table: string): Promise<void> {
+/** Leaves the deliveries of the history, whose payloads were dropped long ago, and removes what was measured with. */
+async function forgetDeliveries(url: string): Promise<void> {
   const sql = postgres(url, { max: 1, onnotice: () => {} })
-  await sql.unsafe(`truncate ${table}`)
+  await sql`delete from sync.deliveries where payload is not null or status <> 'applied'`
+  await sql`vacuum analyze sync.deliveries`
   await sql.end()
 }
 
@@ -164,7 +169,9 @@ async function backfills(histories: readonly NamedHistory[], { quick }: Bench): 
   const perSecond: number[] = []
   for (const { url } of histories) {
     // A history kept from an earlier run has this span already, but for the minutes between the two runs.
-    await empty(url, 'sync.windows')
+    const sql = postgres(url, { max: 1, onnotice: () => {} })
+    await sql`truncate sync.windows`
+    await sql.end()
     perSecond.push(builds / (await runBackfill(url, api.url, span)).seconds)
   }
   api.stop()
@@ -176,7 +183,6 @@ async function backfills(histories: readonly NamedHistory[], { quick }: Bench): 
       limit: '',
       result: ((perSecond.at(-1) ?? 0) / (perSecond[0] ?? 1)).toFixed(2),
       reach: 'none set',
-      reached: true,
     },
   ]
 }
@@ -206,7 +212,6 @@ async function sums(histories: readonly NamedHistory[], _bench: Bench): Promise<
       limit: '',
       result: ms(taken.at(-1) ?? 0),
       reach: 'none set',
-      reached: true,
     },
   ]
 }
@@ -242,7 +247,6 @@ async function questions(histories: readonly NamedHistory[]): Promise<Row[]> {
       limit: '',
       result: ms(last(taken)),
       reach: 'none set',
-      reached: true,
     })
   }
   return rows
@@ -252,7 +256,7 @@ async function questions(histories: readonly NamedHistory[]): Promise<Row[]> {
 async function storage(histories: readonly NamedHistory[], { say }: Bench): Promise<Row[]> {
   const onDisk: Disk[] = []
   for (const history of histories) onDisk.push(await diskOf(history))
-  const { total, tables } = last(onDisk)
+  const { total, tables, deliveries } = last(onDisk)
   const json = gzipPerBuild()
   say(`size: ${bytes(total)} a build with its jobs on disk`)
   const parts = tables.flatMap(({ name, rows, heap, indexes }) => [
@@ -274,9 +278,16 @@ async function storage(histories: readonly NamedHistory[], { say }: Bench): Prom
       what: `bytes a row of each table and its indexes, at ${last(histories).name}`,
       ours: parts.join(', '),
       limit: '',
-      result: `of which indexes ${Math.round((100 * indexBytes(tables)) / (total * last(histories).builds))}%`,
+      result: `of which indexes ${Math.round((100 * indexBytes(tables)) / bytesOf(tables))}%`,
       reach: 'none set',
-      reached: true,
+    },
+    {
+      course: 'storage',
+      what: 'a delivery in the inbox, applied and its payload dropped, indexes and all',
+      ours: perHistory(histories, (_, index) => bytes(onDisk[index]?.deliveries ?? 0)),
+      limit: '',
+      result: bytes(deliveries),
+      reach: 'none set',
     },
   ]
 }
@@ -284,6 +295,8 @@ async function storage(histories: readonly NamedHistory[], { say }: Bench): Prom
 interface Disk {
   /** Bytes a build with its jobs and attempts. */
   readonly total: number
+  /** Bytes a delivery. */
+  readonly deliveries: number
   readonly tables: readonly TableOnDisk[]
 }
 
@@ -297,24 +310,37 @@ interface TableOnDisk {
 const indexBytes = (tables: readonly TableOnDisk[]) =>
   tables.flatMap(({ indexes }) => indexes).reduce((sum, index) => sum + index.bytes, 0)
 
-async function diskOf({ url, builds }: NamedHistory): Promise<Disk> {
+const bytesOf = (tables: readonly TableOnDisk[]) => tables.reduce((sum, { heap }) => sum + heap, 0) + indexBytes(tables)
+
+async function diskOf({ url }: NamedHistory): Promise<Disk> {
   const sql = postgres(url, { max: 1, onnotice: () => {} })
-  const tables = await sql<TableOnDisk[]>`
+  for (const table of ['builds', 'build_attempts', 'jobs']) await sql.unsafe(`analyze buildkite.${table}`)
+  const [there] = await sql<{ builds: number; deliveries: number }[]>`
+    select (select count(*)::int from buildkite.builds) as builds,
+           (select count(*)::int from sync.deliveries) as deliveries`
+  const all = await sql<TableOnDisk[]>`
     select relname as name, greatest(c.reltuples, 1)::float8 as rows, pg_table_size(c.oid)::float8 as heap,
       (select json_agg(json_build_object('name', indexrelid::regclass::text, 'bytes', pg_relation_size(indexrelid)))
        from pg_index where indrelid = c.oid) as indexes
-    from pg_class c where relnamespace = 'buildkite'::regnamespace and relname in ('builds', 'build_attempts', 'jobs')
+    from pg_class c where oid in ('buildkite.builds'::regclass, 'buildkite.build_attempts'::regclass, 'buildkite.jobs'::regclass,
+      'sync.deliveries'::regclass)
     order by 1`
   await sql.end()
-  const heap = tables.reduce((sum, table) => sum + table.heap, 0)
-  return { total: (heap + indexBytes(tables)) / builds, tables }
+  const tables = all.filter(({ name }) => name !== 'deliveries')
+  const inbox = all.filter(({ name }) => name === 'deliveries')
+  return {
+    total: bytesOf(tables) / (there?.builds ?? 1),
+    deliveries: bytesOf(inbox) / (there?.deliveries ?? 1),
+    tables,
+  }
 }
 
 function gzipPerBuild(): number {
   const sizes = Array.from({ length: 200 }, (_, n) => {
     const at = Date.now() - n * 77_000
-    const jobs = Array.from({ length: JOBS }, (_, j) => jobOf(n, at, j))
-    return gzipSync(JSON.stringify({ ...buildOf(n, at), jobs })).length
+    const build = buildOf(n, at)
+    const jobs = Array.from({ length: JOBS }, (_, j) => jobOf(build, n, at, j))
+    return gzipSync(JSON.stringify({ ...build, jobs })).length
   })
   return sample(sizes).median
 }

@@ -2,7 +2,7 @@ import postgres from 'postgres'
 import type { Status } from '../../src/http/status.ts'
 import { type ServiceProcess, startService } from '../support/service.ts'
 import { portOf, secretOfBench, signedRequest } from './accept.ts'
-import { residentBytes, startApi } from './backfill.ts'
+import { startApi, useOf } from './backfill.ts'
 import type { Bench, Row } from './bench.ts'
 import { webhooksOf } from './company.ts'
 import { type LoadReport, load } from './load.ts'
@@ -34,6 +34,14 @@ interface Sight {
   readonly deliveryBytes: number
   readonly jobBytes: number
   readonly backfilled: number
+}
+
+/** What must not be there at the end. */
+interface Left {
+  /** Deliveries that could not be applied. */
+  readonly failed: number
+  /** Differences that audits found. */
+  readonly wrong: number
 }
 
 /** The whole service under a steady load with its backfill at work: whether anything grows that should not. */
@@ -81,13 +89,12 @@ export async function soak({ stores, minutes, say }: Bench): Promise<Row[]> {
       }
     }
     await Promise.all([watch(), send()])
-    const [left] = await sql<{ failed: number; wrong: number }[]>`
+    const [left] = await sql<Left[]>`
       select (select count(*)::int from sync.deliveries where status = 'failed') as failed,
              (select count(*)::int from analytics.drift) as wrong`
-    say(
-      `soak: ${left?.failed} deliveries failed, ${left?.wrong} differences found by audits. ${service.output().slice(-2_000)}`,
-    )
-    return report(minutes, sights, loads)
+    if (!left) throw new Error('Postgres told nothing.')
+    say(`soak: ${service.output().slice(-2_000)}`)
+    return report(minutes, sights, loads, left)
   } finally {
     await service.stop()
     await sql.end()
@@ -121,12 +128,13 @@ async function look(sql: postgres.Sql, service: ServiceProcess): Promise<Sight> 
   const { queue } = (await service.status()) as unknown as Pick<Status, 'queue'>
   const { waiting = 0, active = 0 } = queue.depth?.deliveries ?? {}
   const queued = waiting + active
-  return { ...row, queued, memory: residentBytes(service.process) }
+  return { ...row, queued, memory: useOf(service.process).resident }
 }
 
-function report(minutes: number, sights: readonly Sight[], loads: readonly LoadReport[]): Row[] {
-  const refused = loads.flatMap(({ statuses }) => Object.keys(statuses)).filter((status) => status !== '202').length
-  const sent = loads.reduce((sum, { statuses }) => sum + Object.values(statuses).reduce((a, b) => a + b, 0), 0)
+function report(minutes: number, sights: readonly Sight[], loads: readonly LoadReport[], left: Left): Row[] {
+  const answers = loads.flatMap(({ statuses }) => Object.entries(statuses))
+  const sent = answers.reduce((sum, [, count]) => sum + count, 0)
+  const refused = answers.reduce((sum, [status, count]) => sum + (status === '202' ? 0 : count), 0)
   const what = (text: string) => `${minutes} minutes at ${PER_SECOND} webhooks/s with a backfill: ${text}`
   /** The median of each sixth of the time; the first is the start, and what is flat is told from the second on. */
   const line = (text: string, of: (sight: Sight) => number, write: (n: number) => string, grows: number): Row => {
@@ -153,11 +161,20 @@ function report(minutes: number, sights: readonly Sight[], loads: readonly LoadR
     {
       course: 'soak',
       what: what('webhooks answered'),
-      ours: `${count(sent)}, of which ${refused === 0 ? 'none' : refused} not with 202; meanwhile ${count(sights.at(-1)?.backfilled ?? 0)} builds back-filled`,
+      ours: `${count(sent)}, of which ${refused === 0 ? 'none' : count(refused)} not with 202; meanwhile ${count(sights.at(-1)?.backfilled ?? 0)} builds back-filled`,
       limit: '',
       result: `p99 of ten seconds: median ${ms(p99.median)}, worst ${ms(p99.most)}`,
       reach: 'all 202',
       reached: refused === 0,
+    },
+    {
+      course: 'soak',
+      what: what('deliveries failed, and differences found by audits'),
+      ours: `${count(left.failed)} and ${count(left.wrong)}`,
+      limit: '',
+      result: `${count(left.failed)} and ${count(left.wrong)}`,
+      reach: '0 and 0',
+      reached: left.failed === 0 && left.wrong === 0,
     },
     line('memory', ({ memory }) => memory, bytes, 0),
     line('connections to Postgres', ({ connections }) => connections, count, 1),

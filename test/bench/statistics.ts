@@ -1,5 +1,6 @@
 /** Several measurements of one thing. */
 export interface Sample {
+  readonly rounds: number
   readonly median: number
   readonly least: number
   readonly most: number
@@ -9,7 +10,7 @@ export function sample(values: readonly number[]): Sample {
   const sorted = values.toSorted((a, b) => a - b)
   const middle = sorted.length / 2
   const [low, high] = [sorted[Math.ceil(middle) - 1] ?? 0, sorted[Math.floor(middle)] ?? 0]
-  return { median: (low + high) / 2, least: sorted[0] ?? 0, most: sorted.at(-1) ?? 0 }
+  return { rounds: sorted.length, median: (low + high) / 2, least: sorted[0] ?? 0, most: sorted.at(-1) ?? 0 }
 }
 
 /**

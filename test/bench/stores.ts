@@ -7,7 +7,8 @@ import { findPostgres } from '../support/services.ts'
 /** The stores that the benchmarks use: the Postgres at hand or the embedded one, and a Redis of their own. */
 export interface Stores {
   readonly redis: RedisServer
-  readonly postgresVersion: string
+  /** Postgres's version and the settings that a figure depends on. */
+  readonly postgres: string
   /** A database with the schema in it, and nothing else; `like` copies another one instead. */
   create(like?: string): Promise<string>
   drop(url: string): Promise<void>
@@ -25,7 +26,6 @@ export async function openStores(): Promise<Stores> {
   const prefix = `bkb_${Date.now()}_${randomBytes(3).toString('hex')}`
   const urlOf = (name: string) => Object.assign(new URL(server.url), { pathname: `/${name}` }).href
   const nameOf = (url: string) => new URL(url).pathname.slice(1)
-  const [version] = await sql<{ version: string }[]>`select current_setting('server_version') as version`
   let count = 0
   let template: string | undefined
   const make = async (like?: string) => {
@@ -36,7 +36,7 @@ export async function openStores(): Promise<Stores> {
   }
   return {
     redis,
-    postgresVersion: version?.version ?? 'unknown',
+    postgres: await described(sql),
     async create(like) {
       if (like) return make(like)
       if (!template) {
@@ -62,6 +62,16 @@ export async function openStores(): Promise<Stores> {
       await server.stop()
     },
   }
+}
+
+async function described(sql: postgres.Sql): Promise<string> {
+  const settings = await sql<{ name: string; value: string }[]>`
+    select name, current_setting(name) as value
+    from unnest(array['server_version', 'fsync', 'synchronous_commit', 'shared_buffers', 'jit']) as name`
+  const [version, ...others] = settings.map(({ name, value }) =>
+    name === 'server_version' ? value : `${name} ${value}`,
+  )
+  return `Postgres ${version} with ${others.join(', ')} (off for the questions)`
 }
 
 /** Measures on a database of its own, with the schema in it and nothing else. */

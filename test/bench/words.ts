@@ -2,15 +2,19 @@ import type { Sample } from './statistics.ts'
 
 const rounded = (n: number) => (n >= 100 ? Math.round(n).toLocaleString('en-US') : n.toPrecision(2))
 
-/** `9,812 (9,420–10,013)`: the median, and the least and the most. */
-export function many({ median, least, most }: Sample): string {
-  return `${rounded(median)} (${rounded(least)}–${rounded(most)})`
+/** The median, and the least and the most where there was more than one round. */
+function spread({ rounds, median, least, most }: Sample, write: (n: number) => string): string {
+  return rounds > 1 ? `${write(median)} (${write(least)}–${write(most)})` : write(median)
 }
 
+/** `9,812 (9,420–10,013)` */
+export const many = (figures: Sample): string => spread(figures, rounded)
+
 /** `0.62 (0.58–0.66)` */
-export function times({ median, least, most }: Sample): string {
-  return `${median.toFixed(2)} (${least.toFixed(2)}–${most.toFixed(2)})`
-}
+export const times = (figures: Sample): string => spread(figures, (n) => n.toFixed(2))
+
+/** `31 ms (27 ms–45 ms)` */
+export const msOf = (figures: Sample): string => spread(figures, ms)
 
 export function ms(n: number): string {
   return n < 10 ? `${n.toFixed(1)} ms` : `${Math.round(n)} ms`

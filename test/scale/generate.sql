@@ -1,4 +1,5 @@
--- A year of a large company, straight into the tables: :builds builds and ten times as many jobs, evenly over 365 days until now.
+-- A year of a large company, straight into the tables: :builds builds, ten times as many jobs and three times as many deliveries, long applied
+-- and their payloads dropped, evenly over 365 days until now.
 -- 50 pipelines, a fourth of the builds on the default branch; 12 % of builds fail, 3 % are retried to green, 4 % are canceled, 1 % wait at a gate,
 -- 1 % were let go on, 1 % were triggered and 1 % are rebuilds. One hour in twelve agents are scarce. What each build is was thrown by dice that
 -- always fall the same way.
@@ -23,13 +24,13 @@ select pg_temp.id(:'moment'::timestamptz - interval '2 years', 'pipeline', p), '
 from generate_series(0, 49) as p;
 
 -- Filled first and indexed afterwards: that takes half the time.
-create temporary table dropped as select indexdef from pg_indexes
-where schemaname = 'buildkite' and tablename in ('builds', 'jobs') and indexname not like '%_pkey';
+create temporary table dropped as select schemaname, indexname, indexdef from pg_indexes
+where (schemaname, tablename) in (('buildkite', 'builds'), ('buildkite', 'jobs'), ('sync', 'deliveries')) and indexname not like '%_pkey';
 do $$
-declare name text;
+declare one record;
 begin
-  for name in select indexname from pg_indexes where schemaname = 'buildkite' and tablename in ('builds', 'jobs') and indexname not like '%_pkey' loop
-    execute format('drop index buildkite.%I', name);
+  for one in select * from dropped loop
+    execute format('drop index %I.%I', one.schemaname, one.indexname);
   end loop;
 end $$;
 
@@ -87,6 +88,16 @@ select pg_temp.id(at + j * interval '1 millisecond', 'job', b * 10 + j), id, cas
   case when gate and draw = 17 then at + interval '20 minutes' end
 from plan cross join generate_series(0, 9) as j cross join lateral (select j = 9 and draw in (16, 17) as gate) as of_this;
 
+-- A key is the hash of a delivery's bytes, so that each lies anywhere in the index.
+insert into sync.deliveries (key, event, received_at, observed_at, status, attempts, enqueued_at, applied_at)
+values (encode(sha256('first'), 'hex'), 'ping', :'moment'::timestamptz - interval '400 days', :'moment'::timestamptz - interval '400 days', 'applied', 1,
+  :'moment'::timestamptz - interval '400 days', :'moment'::timestamptz - interval '400 days');
+insert into sync.deliveries (key, event, received_at, observed_at, status, attempts, enqueued_at, applied_at)
+select encode(sha256(convert_to('delivery ' || b || ' ' || n, 'UTF8')), 'hex'), (array['build.scheduled', 'build.running', 'build.finished'])[n],
+  moment, moment - interval '0.2 seconds', 'applied', 1, moment, moment + interval '0.1 seconds'
+from plan cross join generate_series(1, 3) as n
+cross join lateral (select at + case n when 1 then interval '1 second' when 2 then interval '21 seconds' else interval '21 seconds' + (300 + b % 1800) * interval '1 second' end as moment) as of_this;
+
 set maintenance_work_mem = '512MB';
 do $$
 declare definition text;
@@ -98,7 +109,6 @@ end $$;
 
 insert into settings.deployment_rules (pipeline, branch, step, environment) values ('pipeline-*', 'main', 'Deploy', 'production');
 insert into settings.queue_rates (queue, per_minute) values ('default', 0.01), ('large', 0.04), ('deploy', 0.01), ('mac', 0.12);
-insert into sync.deliveries (key, event, received_at, observed_at, status, applied_at) values ('first', 'ping', :'moment'::timestamptz - interval '400 days', :'moment'::timestamptz - interval '400 days', 'applied', :'moment'::timestamptz - interval '400 days');
 insert into sync.watermarks (organization_id, watermark, backfill_from, backfill_to, updated_at)
 values ('00000000-0000-7000-8000-000000000001', :'moment'::timestamptz, :'moment'::timestamptz - interval '365 days', :'moment'::timestamptz - interval '1 day', :'moment'::timestamptz);
 insert into sync.windows (organization_id, created_from, created_to, status, verified_at)
