@@ -6,7 +6,7 @@ import { createLog } from '../../src/log.ts'
 import { reconcileOnce } from '../../src/reconcile/cycle.ts'
 import { sharedBudget } from '../../src/reconcile/shared-budget.ts'
 import { inScope } from '../../src/scope.ts'
-import { acceptRate } from './accept.ts'
+import { acceptRate, receiver } from './accept.ts'
 import { applyAll, lives } from './apply.ts'
 import { runBackfill, startApi } from './backfill.ts'
 import type { Bench, Row } from './bench.ts'
@@ -33,6 +33,7 @@ export async function size(bench: Bench): Promise<Row[]> {
   const disk = await storage(histories, bench)
   const rows = [
     ...(await cycles(histories, bench)),
+    ...(await pages(histories, bench)),
     ...(await rates(histories, bench)),
     ...(await backfills(histories, bench)),
     ...(await sums(histories, bench)),
@@ -89,6 +90,43 @@ async function cycles(histories: readonly NamedHistory[], { say, quick }: Bench)
       result: ms(largest),
       reach: 'the same requests; SQL < 100 ms',
       reached: largest < 100 && new Set(requests).size === 1,
+    },
+  ]
+}
+
+/** The status page, as a browser without it asks for it: the first time after a start, and then. */
+async function pages(histories: readonly NamedHistory[], { stores, say }: Bench): Promise<Row[]> {
+  const first: number[] = []
+  const then: number[] = []
+  for (const { url } of histories) {
+    const service = await receiver(url, stores.redis.url)
+    const ask = async () => {
+      const begun = performance.now()
+      const answer = await fetch(service.privateUrl)
+      const text = await answer.text()
+      if (answer.status !== 200 || !text.includes('<h1')) throw new Error(`The page answers ${answer.status}.`)
+      return performance.now() - begun
+    }
+    first.push(await ask())
+    const more: number[] = []
+    while (more.length < 20) more.push(await ask())
+    then.push(sample(more).median)
+    await service.stop()
+  }
+  say(`size: the status page takes ${ms(last(then))} on the largest history`)
+  const worst = Math.max(last(first), last(then))
+  return [
+    {
+      course: 'status page',
+      what: '`GET /` of the private listener',
+      ours: perHistory(
+        histories,
+        (_, index) => `${ms(first[index] ?? 0)} the first time, then ${ms(then[index] ?? 0)}`,
+      ),
+      limit: '',
+      result: ms(worst),
+      reach: '< 50 ms',
+      reached: worst < 50,
     },
   ]
 }
