@@ -2,6 +2,7 @@ import type { LimitsSeen } from '../buildkite/limits.ts'
 import { refreshRollups } from '../mirror/rollups.ts'
 import { type BackfillProgress, backfillSpan } from '../reconcile/backfill.ts'
 import { refreshPipelines } from '../reconcile/pipelines.ts'
+import { windowsIn } from '../reconcile/windows.ts'
 import { DAY } from '../time.ts'
 import { type Command, givenSpan } from './command.ts'
 import { type Sources, withSources } from './sources.ts'
@@ -12,7 +13,8 @@ export const backfill: Command = {
   summary: 'read a span of history now',
   about:
     'Reads every build created in the span that no earlier run has read, newest first. Ctrl-C or a kill loses nothing: run it\n' +
-    'again and it goes on. The service back-fills BACKFILL_DAYS by itself; this is for more, or for now.',
+    'again and it goes on. The service back-fills BACKFILL_DAYS by itself; this is for more, or for now.\n' +
+    'Exit code 0 only when all organizations were read to the end, and Postgres took every build.',
   options: {
     from: { value: '<date>', about: 'first day or moment (default: BACKFILL_DAYS ago)' },
     to: { value: '<date>', about: 'end, not included (default: now)' },
@@ -27,6 +29,7 @@ export const backfill: Command = {
       const onSignal = () => (stop.signal.aborted ? process.exit(130) : stop.abort())
       process.on('SIGINT', onSignal).on('SIGTERM', onSignal)
       const results: BackfillProgress[] = []
+      let allStored = true
       for (const source of context.sources) {
         if (stop.signal.aborted) break
         const bar = new ProgressBar(values.json ? io.stderr : io.stdout, source.slug, io.env)
@@ -41,10 +44,16 @@ export const backfill: Command = {
         const result = await backfillSpan(context.deps, source, from, to, show, stop.signal)
         if (result) results.push(result)
         bar.end(lastWord(source.slug, result))
+        for (const { error } of await windowsIn(context.deps.db, source.id, { from, to })) {
+          if (error === null) continue
+          io.stderr.write(`${source.slug}: ${error}\n`)
+          allStored = false
+        }
       }
       await refreshRollups(context.deps.db, stop.signal)
       if (values.json) io.stdout.write(`${JSON.stringify(results, null, 2)}\n`)
-      return results.length === context.sources.length && results.every(({ done }) => done) ? 0 : 1
+      const allRead = results.length === context.sources.length && results.every(({ done }) => done)
+      return allRead && allStored ? 0 : 1
     })
   },
 }

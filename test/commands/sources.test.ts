@@ -59,14 +59,14 @@ describe('a command that reads Buildkite', () => {
   })
 })
 
-describe('reconcile', () => {
-  it('names a build that Postgres would not take, and exits 1', async () => {
+describe('a build that Postgres would not take', () => {
+  it.each(['reconcile', 'backfill'])('is named by %s, which exits 1', async (command) => {
     await scene.database.db.execute(
       sql`alter table buildkite.builds add constraint no_poison check (message is distinct from 'poison')`,
     )
     const poison = scene.simulation.startBuild()
     poison.message = 'poison'
-    const { code, stderr } = await run('reconcile', 'of-acme,of-globex')
+    const { code, stderr } = await run(command, 'of-acme,of-globex')
     expect(stderr).toContain(`1 build could not be stored: ${poison.id}.`)
     expect(code).toBe(1)
   })
