@@ -144,6 +144,17 @@ describe.each(testQueueBackends())('the webhook path with its queue on %s', (bac
     await until(async () => (await buildStates([id])).size === 1, 'the build is a row')
   })
 
+  test('while the inbox is locked, as by a migration that indexes it, accepts webhooks and applies them afterwards', async () => {
+    stage = await setStage({ backend, databaseUrl: postgres.url })
+    stage.work()
+    const ids = Array.from({ length: 3 }, () => randomUUID())
+    await stage.database.db.transaction(async (tx) => {
+      await tx.execute(sql`lock table sync.deliveries in share mode`)
+      for (const id of ids) expect((await stage.post('build.running', buildPayload({ id }))).status).toBe(202)
+    })
+    await until(async () => (await buildStates(ids)).size === ids.length, 'every one is a row', 40_000)
+  })
+
   test.each(['cut', 'hang'] as const)(
     'while Postgres is gone (%s), answers in time and loses nothing it accepted',
     async (how) => {
