@@ -49,17 +49,18 @@ export function mergeRow<Row extends MirrorRow>(
 ): Row {
   if (!stored) return newRow(rule, observation, now)
   const standing = rule.standing(stored, observation)
-  let changes: Record<string, unknown> | undefined
+  const changes: Record<string, unknown> = {}
   for (const column of rule.columns) {
     const value = mergeColumn(rule, column, standing, stored, observation)
-    if (!same(value, stored[column])) changes = { ...changes, [column]: value }
+    if (!same(value, stored[column])) changes[column] = value
   }
   const extra = mergeExtra(standing, stored, observation)
-  if (!isDeepStrictEqual(extra, stored.extra)) changes = { ...changes, extra }
+  if (!isDeepStrictEqual(extra, stored.extra)) changes.extra = extra
   const mark = mergeMark(rule, stored, observation)
-  if (mark.deleted_reason !== stored.deleted_reason) changes = { ...changes, ...mark }
-  const merged: Row = changes ? { ...stored, ...changes, changed_at: now } : stored
-  if (changes && standing !== 'earlier') merged.observed_at = changedAt(stored, observation)
+  if (mark.deleted_reason !== stored.deleted_reason) Object.assign(changes, mark)
+  const changed = Object.keys(changes).length > 0
+  const merged: Row = changed ? { ...stored, ...changes, changed_at: now } : stored
+  if (changed && standing !== 'earlier') merged.observed_at = changedAt(stored, observation)
   return confirm(rule, merged, stored, observation, standing)
 }
 
