@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { prettyFactory } from 'pino-pretty'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { freePort } from '../support/service.ts'
+import { freePort } from '../support/free-port.ts'
 import { openShell, type Shell } from '../support/shell.ts'
 import { until } from '../support/until.ts'
 

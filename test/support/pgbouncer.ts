@@ -5,7 +5,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import postgres from 'postgres'
-import { freePort } from './service.ts'
+import { freePort } from './free-port.ts'
 import { until } from './until.ts'
 
 /** A PgBouncer of a test's own in transaction mode. */
