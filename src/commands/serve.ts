@@ -184,7 +184,7 @@ function watch(parts: Parts, shutdown: Shutdown): Watched {
     workers,
     problems: () => parts.reconciler?.problems() ?? [],
     scope,
-    coverage: () => coverage(database.db, new Date(), scope),
+    coverage: () => coverage(database.db, new Date(), { scope, backfillDays: config.backfillDays }),
     closing: () => shutdown.signal.aborted,
     clock: Date.now,
   }

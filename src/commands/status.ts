@@ -2,7 +2,7 @@ import { eq } from 'drizzle-orm'
 import { readConfig } from '../config.ts'
 import { deliveries } from '../database/schema.ts'
 import { createLog } from '../log.ts'
-import { coverage, type OrganizationCoverage } from '../reconcile/status.ts'
+import { type BackfillCoverage, coverage, type OrganizationCoverage } from '../reconcile/status.ts'
 import { inScope } from '../scope.ts'
 import { formatDuration } from '../time.ts'
 import type { Command, Io } from './command.ts'
@@ -18,7 +18,7 @@ export const status: Command = {
     const config = readConfig(io.env)
     const log = createLog(config.logLevel)
     return withDatabase(config, log, 'status', async ({ db }) => {
-      const found = await coverage(db, new Date(), inScope(config))
+      const found = await coverage(db, new Date(), { scope: inScope(config), backfillDays: config.backfillDays })
       if (values.json) io.stdout.write(`${JSON.stringify(found, null, 2)}\n`)
       else {
         printCoverage(found, io, Date.now())
@@ -40,7 +40,7 @@ function printCoverage(found: readonly OrganizationCoverage[], io: Io, now: numb
     one.slug ?? one.id,
     one.watermark ? `${formatDuration(Math.max(0, now - one.watermark.getTime()))} ago` : 'never',
     one.covered_from ? one.covered_from.toISOString().slice(0, 10) : '-',
-    one.backfill.done ? 'done' : `${Math.floor(one.backfill.progress * 100)}%`,
+    backfillWord(one.backfill),
     `${one.builds_estimated ? 'about ' : ''}${count(one.builds)}`,
     count(one.open_builds),
     count(one.provisional_builds),
@@ -61,6 +61,11 @@ function printCoverage(found: readonly OrganizationCoverage[], io: Io, now: numb
   io.stdout.write(`${table([header, ...rows], paint)}\n`)
   const notes = found.flatMap(notesOf)
   if (notes.length > 0) io.stdout.write(`\n${notes.join('\n')}\n`)
+}
+
+function backfillWord({ done, progress, paused_at, off }: BackfillCoverage): string {
+  if (done) return 'done'
+  return `${Math.floor(progress * 100)}%${off ? ', off' : paused_at ? ', paused' : ''}`
 }
 
 /** What the token may not read is no fault: a line for each reason. */

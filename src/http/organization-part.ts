@@ -1,4 +1,4 @@
-import type { OrganizationCoverage } from '../reconcile/status.ts'
+import type { BackfillCoverage, OrganizationCoverage } from '../reconcile/status.ts'
 import { DAY, SECOND } from '../time.ts'
 import { drawShare, drawStrip, legend } from './drawing.ts'
 import { html, type Markup } from './html.ts'
@@ -41,13 +41,21 @@ function foundIn({
 function backfillPart({ id, slug, backfill }: OrganizationCoverage): Markup | false {
   if (!backfill.from || backfill.done) return false
   const paused = backfill.paused_at !== null
+  const resting = paused || backfill.off
   const left = backfill.seconds_left === null ? '' : `, about ${roughly(backfill.seconds_left * SECOND)} left`
-  const state = paused ? 'History is paused' : 'History is being read'
-  const name = slug ?? id
   return html`<div class="progress">
-<p><b>${state}: ${percent(backfill.progress)}</b>${paused ? '' : left}<span class="quiet"> · ${some(backfill.builds, 'build')} in ${some(backfill.requests, 'request')}</span>${drawShare(backfill.progress, paused ? 'warn' : 'share')}</p>
-<form method="post" action="/actions/backfill/${paused ? 'resume' : 'pause'}"><input type="hidden" name="organization" value="${id}"><button data-key="pause-${id}">${paused ? 'Resume' : 'Pause'}<span class="unseen"> the backfill of ${name}</span></button></form>
+<p><b>${stateOf(backfill)}: ${percent(backfill.progress)}</b>${left}<span class="quiet"> · ${some(backfill.builds, 'build')} in ${some(backfill.requests, 'request')}</span>${drawShare(backfill.progress, resting ? 'warn' : 'share')}</p>
+${!backfill.off && pauseForm(id, slug ?? id, paused)}
 </div>`
+}
+
+function stateOf({ off, paused_at }: BackfillCoverage): string {
+  if (off) return 'No history is read, as BACKFILL_DAYS is 0'
+  return paused_at ? 'History is paused' : 'History is being read'
+}
+
+function pauseForm(id: string, name: string, paused: boolean): Markup {
+  return html`<form method="post" action="/actions/backfill/${paused ? 'resume' : 'pause'}"><input type="hidden" name="organization" value="${id}"><button data-key="pause-${id}">${paused ? 'Resume' : 'Pause'}<span class="unseen"> the backfill of ${name}</span></button></form>`
 }
 
 /** The last cycles of an organization, and its small lists. */

@@ -1,4 +1,4 @@
-import type { OrganizationCoverage } from '../reconcile/status.ts'
+import type { BackfillCoverage, OrganizationCoverage } from '../reconcile/status.ts'
 import { MINUTE, SECOND } from '../time.ts'
 import type { CheckFinding } from './noteworthy.ts'
 import type { Status } from './status.ts'
@@ -42,9 +42,13 @@ export function verdictOf(status: Status): Verdict {
   const marks = marksOf(status)
   if (marks.length === 0) return { tone: 'good', sentence: 'Ready. Nothing is mirrored yet.', beneath, reasons }
   const oldest = Math.max(...marks.map((mark) => status.read_at.getTime() - mark.getTime()))
-  const reading = mirrored(status).some(({ backfill }) => backfill.from && !backfill.done && !backfill.paused_at)
+  const reading = mirrored(status).some(({ backfill }) => isReadingHistory(backfill))
   const healthy = `Healthy: everything up to ${roughly(Math.max(0, oldest))} ago is verified`
   return { tone: 'good', sentence: `${healthy}${reading ? ', and history is being read' : ''}.`, beneath, reasons }
+}
+
+function isReadingHistory({ from, done, paused_at, off }: BackfillCoverage): boolean {
+  return from !== null && !done && paused_at === null && !off
 }
 
 function reasonsOf(status: Status): Reason[] {
@@ -147,13 +151,17 @@ function beneathOf(status: Status): string {
   const parts: string[] = []
   for (const { slug, id, backfill } of mirrored(status)) {
     if (!backfill.from || backfill.done) continue
-    const left = backfill.seconds_left === null ? '' : `, about ${roughly(backfill.seconds_left * 1000)} left`
-    const how = backfill.paused_at ? ', paused' : left
-    parts.push(`History of ${slug ?? id}: ${percent(backfill.progress)}${how}.`)
+    parts.push(`History of ${slug ?? id}: ${percent(backfill.progress)}${onHistory(backfill)}.`)
   }
   if (status.webhooks.why) parts.push(status.webhooks.why)
   if (status.reconciler.why) parts.push(status.reconciler.why)
   return parts.join(' ')
+}
+
+function onHistory({ off, paused_at, seconds_left }: BackfillCoverage): string {
+  if (off) return ', and no more is read as BACKFILL_DAYS is 0'
+  if (paused_at) return ', paused'
+  return seconds_left === null ? '' : `, about ${roughly(seconds_left * 1000)} left`
 }
 
 /** The watermarks of what is mirrored. */

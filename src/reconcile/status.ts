@@ -69,7 +69,9 @@ export interface BackfillCoverage {
   readonly done: boolean
   /** Since when a person has it paused; null when it may run. */
   readonly paused_at: Date | null
-  /** About how long the rest takes at the present pace; null when done, paused or at rest. */
+  /** BACKFILL_DAYS is 0: what is owed is read once there are days again. */
+  readonly off: boolean
+  /** About how long the rest takes at the present pace; null when done, paused, off or at rest. */
   readonly seconds_left: number | null
 }
 
@@ -92,20 +94,29 @@ export async function backfillAndDrift(db: Db, scope: Scope, now: Date = new Dat
   for (const { id, slug, mirrored } of await knownOrganizations(db, scope)) {
     if (slug === null || !mirrored) continue
     const [mark, known] = await Promise.all([readWatermark(db, id), windowsOf(db, id)])
-    const { backfill } = backfillCoverage(mark, known, null, now)
+    const { backfill } = backfillCoverage(mark, known, { paused_at: null, off: false }, now)
     const progress = backfill.from ? backfill.progress : undefined
     result.push({ slug, progress, unhealed: await countUnhealed(db, id) })
   }
   return result
 }
 
-/**
- * The coverage of every organization in the mirror, by slug; `scope` tells which of them are wanted (default: all).
- * @throws the driver's error when the database is away.
- */
-export async function coverage(db: Db, now: Date = new Date(), scope?: Scope): Promise<OrganizationCoverage[]> {
+/** What is to be mirrored. */
+export interface Wanted {
+  /** Default: all that a token sees. */
+  readonly scope?: Scope
+  /** Days of history; 0 reads none. */
+  readonly backfillDays?: number
+}
+
+/** The coverage of every organization in the mirror, by slug. @throws the driver's error when the database is away. */
+export async function coverage(
+  db: Db,
+  now: Date = new Date(),
+  { scope, backfillDays }: Wanted = {},
+): Promise<OrganizationCoverage[]> {
   const result: OrganizationCoverage[] = []
-  for (const one of await knownOrganizations(db, scope)) result.push(await coverageOf(db, one, now))
+  for (const one of await knownOrganizations(db, scope)) result.push(await coverageOf(db, one, backfillDays === 0, now))
   return result
 }
 
@@ -120,14 +131,14 @@ async function knownOrganizations(db: Db, scope?: Scope): Promise<Known[]> {
   return rows.map(({ id, slug, deleted_at }) => ({ id, slug, mirrored: deleted_at === null && isWanted(slug) }))
 }
 
-async function coverageOf(db: Db, organization: Known, now: Date): Promise<OrganizationCoverage> {
+async function coverageOf(db: Db, organization: Known, off: boolean, now: Date): Promise<OrganizationCoverage> {
   const { id } = organization
-  const [mark, known, pausedAt] = await Promise.all([
+  const [mark, known, paused_at] = await Promise.all([
     readWatermark(db, id),
     windowsOf(db, id),
     backfillPausedAt(db, id),
   ])
-  const { backfill, coveredFrom } = backfillCoverage(mark, known, pausedAt, now)
+  const { backfill, coveredFrom } = backfillCoverage(mark, known, { paused_at, off }, now)
   const [recent, counts, differing, lists, day] = await Promise.all([
     recentCycles(db, id),
     countBuilds(db, id),
@@ -162,7 +173,7 @@ function windowsOf(db: Db, organizationId: string): Promise<Window[]> {
 function backfillCoverage(
   mark: Watermark | undefined,
   known: readonly Window[],
-  paused_at: Date | null,
+  rest: Pick<BackfillCoverage, 'paused_at' | 'off'>,
   now: Date,
 ): { backfill: BackfillCoverage; coveredFrom: Date | null } {
   const from = mark?.backfill_from ?? null
@@ -176,7 +187,7 @@ function backfillCoverage(
   const totals = {
     builds: rows.reduce((sum, row) => sum + row.builds, 0),
     requests: rows.reduce((sum, row) => sum + row.requests, 0),
-    paused_at,
+    ...rest,
   }
   if (!from || !to) {
     return { backfill: { from, to, progress: 0, ...totals, done: false, seconds_left: null }, coveredFrom: null }
@@ -186,7 +197,7 @@ function backfillCoverage(
   const whole = to.getTime() - from.getTime()
   const progress = whole > 0 ? lengthOf(within) / whole : 1
   const done = progress >= 1
-  const left = paused_at ? null : timeLeft(rows, bounds, now)
+  const left = rest.paused_at || rest.off ? null : timeLeft(rows, bounds, now)
   const seconds_left = left === null ? null : Math.ceil(left / SECOND)
   return { backfill: { from, to, progress, ...totals, done, seconds_left }, coveredFrom: coveredBackFrom(to, read) }
 }

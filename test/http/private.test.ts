@@ -1,4 +1,4 @@
-import { inArray, notInArray, sql } from 'drizzle-orm'
+import { eq, inArray, notInArray, sql } from 'drizzle-orm'
 import type { FastifyInstance } from 'fastify'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { readCatalog } from '../../src/database/catalog.ts'
@@ -191,7 +191,7 @@ describe('/status', () => {
       const parts = watched({
         config: { ...watched().config, ...config },
         scope: acmeOnly,
-        coverage: () => coverage(database.db, new Date(), acmeOnly),
+        coverage: () => coverage(database.db, new Date(), { scope: acmeOnly }),
       })
       return /<h1>(.*?)<\/h1>/.exec((await (await build(parts)).inject('/')).body)?.[1]
     }
@@ -204,6 +204,27 @@ describe('/status', () => {
     expect(await headline({ reconcileIntervalMs: 1_800_000 })).toMatch(/^Healthy: everything up to 1h/)
     await database.db.update(watermarks).set({ watermark: new Date(Date.now() - 60_000) })
     await removeLeftOnes(ids)
+  })
+
+  it('says that history is being read only while BACKFILL_DAYS lets it be', async () => {
+    const to = new Date()
+    const owe = (backfill_from: Date | null, backfill_to: Date | null) =>
+      database.db.update(watermarks).set({ backfill_from, backfill_to }).where(eq(watermarks.organization_id, acme))
+    const page = async (backfillDays: number) => {
+      await app?.close()
+      const parts = watched({ coverage: () => coverage(database.db, new Date(), { backfillDays }) })
+      return (await (await build(parts)).inject('/')).body
+    }
+    await owe(new Date(to.getTime() - 90 * 86_400_000), to)
+    const on = await page(90)
+    const off = await page(0)
+    await owe(null, null)
+    expect(on).toMatch(/<b>History is being read: 0.%<\/b>/)
+    expect(on).toContain('is verified, and history is being read.</h1>')
+    expect(on).toContain('action="/actions/backfill/pause"')
+    expect(off).toContain('<b>No history is read, as BACKFILL_DAYS is 0: ')
+    expect(off).toContain('is verified.</h1>')
+    expect(off).not.toContain('action="/actions/backfill/')
   })
 
   it('asks about the last hour of webhooks for no longer than a second', async () => {
