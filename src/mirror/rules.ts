@@ -27,9 +27,10 @@ const mirrorColumns: Record<keyof MirrorColumns, true> = {
 
 type PayloadColumn<Row> = Exclude<keyof Row, keyof MirrorColumns | 'id'> & string
 
-function payloadColumns<Row extends MirrorRow>(table: Table): PayloadColumn<Row>[] {
+function payloadOf<Row extends MirrorRow>(table: Table): Pick<MergeRule<Row>, 'columns' | 'blank'> {
   const isPayloadColumn = (name: string): name is PayloadColumn<Row> => name !== 'id' && !(name in mirrorColumns)
-  return Object.keys(getTableColumns(table)).filter(isPayloadColumn)
+  const names = Object.keys(getTableColumns(table))
+  return { columns: names.filter(isPayloadColumn), blank: Object.fromEntries(names.map((name) => [name, null])) }
 }
 
 const buildStateRank: Record<string, number> = {
@@ -62,7 +63,7 @@ export function hasFinished(build: Parameters<typeof effectiveState>[0]): boolea
 
 /** Builds: the later observation wins, for a build may legally go back from finished to running; within one second, the further. */
 export const buildRule: MergeRule<BuildRow> = {
-  columns: payloadColumns<BuildRow>(builds),
+  ...payloadOf<BuildRow>(builds),
   lifecycle: new Set([
     'state',
     'blocked',
@@ -130,7 +131,7 @@ function jobRank(state: string | null | undefined): number {
 
 /** Jobs only move forward, a retry being a new job: webhooks are joined whatever their order, and only a later REST read overrules. */
 export const jobRule: MergeRule<JobRow> = {
-  columns: payloadColumns<JobRow>(jobs),
+  ...payloadOf<JobRow>(jobs),
   lifecycle: new Set([
     'state',
     'started_at',
@@ -194,21 +195,21 @@ const latestWins = (stored: MirrorRow, observation: { at: Date }): Standing =>
   compareSeconds(observation.at, knownAt(stored)) < 0 ? 'earlier' : 'later'
 
 export const organizationRule: MergeRule<OrganizationRow> = {
-  columns: payloadColumns<OrganizationRow>(organizations),
+  ...payloadOf<OrganizationRow>(organizations),
   lifecycle: new Set(),
   hidable: true,
   standing: latestWins,
 }
 
 export const pipelineRule: MergeRule<PipelineRow> = {
-  columns: payloadColumns<PipelineRow>(pipelines),
+  ...payloadOf<PipelineRow>(pipelines),
   lifecycle: new Set(['archived_at']),
   hidable: true,
   standing: latestWins,
 }
 
 export const agentRule: MergeRule<AgentRow> = {
-  columns: payloadColumns<AgentRow>(agents),
+  ...payloadOf<AgentRow>(agents),
   lifecycle: new Set([
     'connection_state',
     'connected_at',
