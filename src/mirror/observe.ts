@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { slugsOf } from '../buildkite/urls.ts'
 import type { Via } from '../database/schema.ts'
 import { MINUTE } from '../time.ts'
@@ -55,10 +56,10 @@ export function observeWebhook(event: string, payload: unknown, at: Date, option
 
 /** What REST says of builds, their jobs and the agents that ran them, as of `at`. */
 export function observeBuilds(builds: readonly unknown[], at: Date, options: ObserveOptions): Observations {
+  const sight: Sight = { at, via: 'rest', agents: new Map() }
   const observed = builds.map((build) => {
     const safe = redact(build, options)
-    if (!isObject(safe)) return unreadable()
-    return observePayload({ build: safe, pipeline: safe.pipeline }, { at, via: 'rest' })
+    return isObject(safe) ? observePayload({ build: safe, pipeline: safe.pipeline }, sight) : unreadable()
   })
   return within(options.organizationId, combine(observed))
 }
@@ -103,6 +104,8 @@ export function observeOrganizations(organizations: readonly unknown[], at: Date
 interface Sight {
   at: Date
   via: Via
+  /** Agents of the page so far, by id: one of which many jobs say the same is observed once. */
+  agents?: Map<unknown, Json>
 }
 
 function observePayload(payload: Json, sight: Sight): Observations {
@@ -185,6 +188,8 @@ function observeRetried(observed: Observations, retry: Draft<JobRow>, sight: Sig
 
 function observeAgent(observed: Observations, agent: unknown, sight: Sight): void {
   if (!isObject(agent) || Object.keys(agent).length === 0) return
+  if (isDeepStrictEqual(sight.agents?.get(agent.id), agent)) return
+  sight.agents?.set(agent.id, agent)
   const draft = draftAgent(agent)
   add(observed, observed.agents, draft, sight, slugsOf(draft?.url))
 }
