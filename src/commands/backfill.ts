@@ -1,5 +1,5 @@
 import type { LimitsSeen } from '../buildkite/limits.ts'
-import { refreshRollups } from '../mirror/rollups.ts'
+import { followBackfill, refreshRollups } from '../mirror/rollups.ts'
 import { type BackfillProgress, backfillSpan } from '../reconcile/backfill.ts'
 import { refreshPipelines } from '../reconcile/pipelines.ts'
 import { windowsIn } from '../reconcile/windows.ts'
@@ -34,14 +34,18 @@ export const backfill: Command = {
         if (stop.signal.aborted) break
         const bar = new ProgressBar(values.json ? io.stderr : io.stdout, source.slug, io.env)
         await refreshPipelines(context.deps, source)
-        const show = (progress: BackfillProgress) =>
+        // The last one's walk passes the days of all.
+        const sums = source === context.sources.at(-1) ? followBackfill(context.deps.db, stop.signal) : undefined
+        const show = (progress: BackfillProgress) => {
+          sums?.reached(progress.coveredFrom)
           bar.show({
             done: progress.buildsDone,
             expected: progress.buildsExpected,
             requests: progress.requests,
             rateLeft: rateLeft(source.client.limits),
           })
-        const result = await backfillSpan(context.deps, source, from, to, show, stop.signal)
+        }
+        const result = await backfillSpan(context.deps, source, from, to, show, stop.signal).finally(() => sums?.stop())
         if (result) results.push(result)
         bar.end(lastWord(source.slug, result))
         for (const { error } of await windowsIn(context.deps.db, source.id, { from, to })) {

@@ -2,7 +2,7 @@ import { sql } from 'drizzle-orm'
 import { asStoreError, type Db } from '../database/connection.ts'
 import { type Log, sparingly } from '../log.ts'
 import type { OnOccurrence } from '../occurrence.ts'
-import { MINUTE, pause, SECOND } from '../time.ts'
+import { DAY, MINUTE, pause, SECOND } from '../time.ts'
 
 /** What a turn brought up to date. */
 export interface RollupTurn {
@@ -25,13 +25,9 @@ export async function refreshRollups(
   enoughMs: number = Number.POSITIVE_INFINITY,
 ): Promise<RollupTurn> {
   const began = Date.now()
+  const goesOn = (days: number) => !signal?.aborted && (days < 2 || Date.now() - began < enoughMs)
   try {
-    let days = 0
-    for (const day of await markedDays(db)) {
-      if (signal?.aborted || (days >= 2 && Date.now() - began >= enoughMs)) break
-      if (!(await call<boolean>(db, sql`select sync.refresh_marked_day(${day}) as done`))) break
-      days += 1
-    }
+    const days = await refreshDays(db, await markedDays(db), goesOn)
     const users = signal?.aborted ? 0 : ((await call<number>(db, sql`select sync.refresh_users() as done`)) ?? 0)
     return { days, users }
   } catch (error) {
@@ -39,11 +35,28 @@ export async function refreshRollups(
   }
 }
 
-async function markedDays(db: Db): Promise<string[]> {
+/** Makes marked days anew while `goesOn` says so of the days made so far, and returns their number. */
+async function refreshDays(db: Db, days: readonly string[], goesOn: (made: number) => boolean): Promise<number> {
+  let made = 0
+  for (const day of days) {
+    if (!goesOn(made)) break
+    if (!(await call<boolean>(db, sql`select sync.refresh_marked_day(${day}) as done`))) break
+    made += 1
+  }
+  return made
+}
+
+async function markedDays(db: Db, since?: string): Promise<string[]> {
   const { rows } = await db.execute<{ day: string }>(sql`
-    select day::text as day from sync.stale_days group by stale_days.day
+    select day::text as day from sync.stale_days
+    ${since ? sql`where day >= ${since}` : sql``} group by stale_days.day
     order by stale_days.day = max(stale_days.day) over () desc, min(marked_at), stale_days.day desc`)
   return rows.map(({ day }) => day)
+}
+
+/** The day in UTC, as Postgres writes it. */
+function dayOf(time: Date): string {
+  return time.toISOString().slice(0, 10)
 }
 
 async function call<Done extends boolean | number>(db: Db, query: ReturnType<typeof sql>): Promise<Done | undefined> {
@@ -53,6 +66,35 @@ async function call<Done extends boolean | number>(db: Db, query: ReturnType<typ
     return tx.execute<{ done: Done }>(query)
   })
   return rows[0]?.done
+}
+
+/** Sums made while history is read, newest builds first. */
+export interface RollupFollower {
+  /** All builds created since are there: the sums of the days that this completes can be made meanwhile. */
+  reached(createdSince: Date): void
+  /** Resolves when what was begun has come to its end; what failed stays marked. */
+  stop(): Promise<void>
+}
+
+/** Makes the sums of days that a backfill has passed, beside its reading, which leaves Postgres time for it. */
+export function followBackfill(db: Db, signal: AbortSignal): RollupFollower {
+  let made = '9999-12-31'
+  let running: Promise<unknown> | undefined
+  return {
+    reached(createdSince) {
+      // A day's jobs are of its own builds and of those of the day before, which must be there whole.
+      const since = dayOf(new Date(createdSince.getTime() + 2 * DAY))
+      if (running || since >= made) return
+      made = since
+      running = markedDays(db, since)
+        .then((days) => refreshDays(db, days, () => !signal.aborted))
+        .catch(() => {})
+        .finally(() => (running = undefined))
+    },
+    async stop() {
+      await running
+    },
+  }
 }
 
 export interface RollupKeeper {

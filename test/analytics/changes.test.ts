@@ -2,7 +2,7 @@ import { sql as query } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readCatalog } from '../../src/database/catalog.ts'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
-import { refreshRollups } from '../../src/mirror/rollups.ts'
+import { followBackfill, refreshRollups } from '../../src/mirror/rollups.ts'
 import { at, id } from './history.ts'
 import { expected, type HistoryStage, openHistory } from './stage.ts'
 
@@ -264,6 +264,22 @@ describe('a turn', () => {
     await mark(['2026-03-02', '2026-03-17', '2026-03-16'])
     expect(await refreshRollups(database.db, undefined, 0)).toMatchObject({ days: 2 })
     expect(await staleDays()).toEqual(['2026-03-02', '2026-03-16'])
+    await stage.refresh()
+  })
+
+  test('follows a backfill: days are made once it has passed the day before them whole, and no others', async () => {
+    await mark(['2026-03-02', '2026-03-08', '2026-03-09', '2026-03-31'])
+    const follower = followBackfill(database.db, new AbortController().signal)
+    follower.reached(new Date('2026-03-07T10:00:00Z'))
+    await follower.stop()
+    expect(await staleDays()).toEqual(['2026-03-02', '2026-03-08'])
+    await mark(['2026-03-31'])
+    follower.reached(new Date('2026-03-07T00:30:00Z'))
+    await follower.stop()
+    expect(await staleDays()).toEqual(['2026-03-02', '2026-03-08', '2026-03-31'])
+    follower.reached(new Date('2026-03-06T23:30:00Z'))
+    await follower.stop()
+    expect(await staleDays()).toEqual(['2026-03-02'])
     await stage.refresh()
   })
 
