@@ -38,7 +38,7 @@ const libraries: Record<string, readonly string[]> = {
   ioredis: ['queue'],
   pg: ['database', 'queue'],
   'pg-copy-streams': ['database'],
-  fastify: ['http', 'webhooks/receive.ts', 'commands/serve.ts'],
+  fastify: ['http', 'webhooks/receive.ts', 'commands/serve-parts.ts'],
   '@fastify/rate-limit': ['http', 'webhooks/receive.ts'],
   'prom-client': ['http'],
   '@bull-board/api': ['queue/board.ts', 'http/queue-board.ts'],

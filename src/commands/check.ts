@@ -3,7 +3,6 @@ import { type Config, readConfig } from '../config.ts'
 import { openDatabase } from '../database/connection.ts'
 import { findEmbedded } from '../database/embedded.ts'
 import { createLog, type Log } from '../log.ts'
-import { openQueues } from '../queue/queues.ts'
 import { openAccess } from '../reconcile/access.ts'
 import { judgeDisk, readDisk } from '../reconcile/doctor/disk.ts'
 import { examineBuildkite, examinePostgres, examineQueue } from '../reconcile/doctor/examine.ts'
@@ -70,6 +69,8 @@ async function checkPostgres(config: Config, url: string): Promise<Finding[]> {
 }
 
 async function checkQueue(config: Config, databaseUrl: string, log: Log): Promise<Finding[]> {
+  // Loaded only now, for BullMQ takes its time.
+  const { openQueues } = await import('../queue/queues.ts')
   const queues = await openQueues({ redisUrl: config.redisUrl, databaseUrl }, log)
   try {
     return await examineQueue(queues)

@@ -1,0 +1,283 @@
+import type { FastifyInstance } from 'fastify'
+import { readWebhookRanges } from '../buildkite/meta.ts'
+import type { Config, Role } from '../config.ts'
+import { readCatalog } from '../database/catalog.ts'
+import { type Database, openDatabase } from '../database/connection.ts'
+import { countMissing, migrate } from '../database/migrate.ts'
+import { ConfigError, StoreError } from '../errors.ts'
+import type { ActionParts } from '../http/actions.ts'
+import { gatherFacts, type Watched } from '../http/facts.ts'
+import { watchGauges } from '../http/gauges.ts'
+import { cached } from '../http/health.ts'
+import { createMeters, type Meters } from '../http/metrics.ts'
+import { buildPrivateApp } from '../http/private.ts'
+import { buildPublicApp } from '../http/public.ts'
+import { readStatus } from '../http/status.ts'
+import type { Log } from '../log.ts'
+import { startRollups } from '../mirror/rollups.ts'
+import { openQueues, type Queues, type RunningWorker } from '../queue/queues.ts'
+import { startRounds } from '../reconcile/doctor/rounds.ts'
+import { type Reconciler, startReconciler } from '../reconcile/reconciler.ts'
+import { coverage } from '../reconcile/status.ts'
+import { inScope } from '../scope.ts'
+import type { Shutdown } from '../shutdown.ts'
+import { MINUTE, pause, SECOND } from '../time.ts'
+import type { Tracing } from '../tracing.ts'
+import { type AllowList, fixedAllowList, followedAllowList } from '../webhooks/allow-list.ts'
+import { deliveryHandler } from '../webhooks/apply.ts'
+import { type Inbox, openInbox } from '../webhooks/inbox.ts'
+import { webhookRoute } from '../webhooks/receive.ts'
+import { startSweeper } from '../webhooks/sweeper.ts'
+import { findPostgres, type PostgresHome } from './stores.ts'
+
+/** Jobs at hand together share one transaction: see webhooks/apply.ts. */
+const DELIVERY_JOBS_AT_ONCE = 64
+
+/** How many connections each role works with, and health, status and metrics besides. */
+const CONNECTIONS: Readonly<Record<Role, number>> = { web: 3, worker: 5, reconciler: 6 }
+const CONNECTIONS_BESIDES = 4
+
+function connectionsFor(roles: ReadonlySet<Role>): number {
+  return [...roles].reduce((sum, role) => sum + CONNECTIONS[role], CONNECTIONS_BESIDES)
+}
+
+/** The running parts, as far as they have been started. */
+interface Parts {
+  readonly config: Config
+  readonly log: Log
+  readonly home: PostgresHome
+  readonly database: Database
+  readonly queues: Queues
+  readonly meters: Meters
+  readonly tracing: Tracing | undefined
+  readonly workers: RunningWorker[]
+  reconciler: Reconciler | undefined
+}
+
+/** Starts everything in the order of dependence; each part's closer is added as it starts, and they run last first. */
+export async function startService(
+  config: Config,
+  log: Log,
+  shutdown: Shutdown,
+  tracing: Tracing | undefined,
+): Promise<void> {
+  const home = await findPostgres(config, log)
+  shutdown.add('Postgres', (ms) => home.stop(ms), 10 * SECOND)
+  void home.exited.then(() => shutdown.run('embedded PostgreSQL ended', new StoreError('transient', 'It must run.')))
+  const database = openDatabase(home.url, { name: 'serve', connections: connectionsFor(config.roles) })
+  shutdown.add('the database connections', (ms) => database.close(ms), 3 * SECOND)
+  const queues = await openQueues({ redisUrl: config.redisUrl, databaseUrl: home.url }, log)
+  shutdown.add('the queues', (ms) => queues.close(ms), 3 * SECOND)
+  const parts: Parts = {
+    config,
+    log,
+    home,
+    database,
+    queues,
+    meters: createMeters(),
+    tracing,
+    workers: [],
+    reconciler: undefined,
+  }
+
+  // A database that is away must not keep us from listening: webhooks are kept through the queue meanwhile.
+  const schemaIsThere = config.autoMigrate ? () => tryMigrating(home.url, log) : awaitedSchema(home.url, log)
+  const ready = await schemaIsThere()
+  await startListeners(parts, shutdown)
+  if (!ready) await keepTrying(schemaIsThere, shutdown.signal)
+  if (shutdown.signal.aborted) return
+  if (config.roles.has('worker')) startWorkers(parts, shutdown)
+  if (config.roles.has('reconciler')) startReconciling(parts, shutdown)
+  for (const warning of await queues.check().catch(() => [])) log.warn(warning)
+  log.info({ roles: [...config.roles], database: home.kind, queue: queues.backend }, 'Started.')
+}
+
+async function startListeners(parts: Parts, shutdown: Shutdown): Promise<void> {
+  const { config, log, meters } = parts
+  const watched = watch(parts, shutdown)
+  const facts = cached(() => gatherFacts(watched), Date.now)
+  watchGauges(meters, watched, config.apiBudgetShare)
+  const inbox = config.roles.has('web') ? openReceiverInbox(parts, shutdown) : undefined
+  const allowed = inbox && openAllowList(parts, shutdown)
+  const webhooks = inbox && ((app: FastifyInstance) => webhookRoute(app, receiverParts(parts, inbox, allowed)))
+  const publicApp = await buildPublicApp({ log, webhooks, facts, trustProxy: config.trustProxy, on: meters.on })
+  await listen(publicApp, 'public', config.host, config.port, log, shutdown)
+  const status = async () => readStatus(watched, await facts())
+  const privateApp = await buildPrivateApp({
+    log,
+    config,
+    status,
+    meters,
+    catalog: cached(() => readCatalog(parts.database.db), Date.now, MINUTE),
+    actions: actionParts(parts, shutdown),
+    board: () => parts.queues.board(),
+  })
+  await listen(privateApp, 'private', config.adminHost, config.adminPort, log, shutdown)
+  if (config.roles.has('web') && config.webhookSecrets.length === 0) {
+    log.warn(
+      'WEBHOOK_SECRET is not set: webhooks are answered with 503. Set it to the token of the webhook in Buildkite.',
+    )
+  }
+}
+
+/** What the status page's actions work with. */
+function actionParts({ config, database, queues, log, meters }: Parts, shutdown: Shutdown): ActionParts {
+  const apply = { scope: inScope(config), storeEnv: config.storeEnv, log, on: meters.on }
+  return { db: database.db, queues, apply, log, clock: Date.now, closing: shutdown.signal }
+}
+
+function openReceiverInbox({ database, queues, log, meters, tracing }: Parts, shutdown: Shutdown): Inbox {
+  const inbox = openInbox({ db: database.db, queues, log, on: meters.on, tracing })
+  shutdown.add('the inbox', (ms) => inbox.close(ms), 5 * SECOND)
+  return inbox
+}
+
+/** Undefined where every address may send webhooks. */
+function openAllowList({ config, log }: Parts, shutdown: Shutdown): AllowList | undefined {
+  const { webhookAllowedIps: wanted, apiUrl, httpsProxy, noProxy } = config
+  if (wanted === undefined) return undefined
+  if (wanted !== 'buildkite') return fixedAllowList(wanted)
+  const proxy = httpsProxy === undefined ? undefined : { url: httpsProxy, noProxy }
+  const list = followedAllowList({ read: (signal) => readWebhookRanges(apiUrl, proxy, signal), log })
+  shutdown.add('the list of addresses', async () => list.stop(), SECOND)
+  return list
+}
+
+function receiverParts({ config, log, meters, tracing }: Parts, inbox: Inbox, allowed: AllowList | undefined) {
+  return {
+    inbox,
+    lets: allowed?.lets,
+    log,
+    on: meters.on,
+    tracing,
+    secrets: config.webhookSecrets,
+    auth: config.webhookAuth,
+    toleranceMs: config.webhookToleranceMs,
+    storeEnv: config.storeEnv,
+  }
+}
+
+function watch(parts: Parts, shutdown: Shutdown): Watched {
+  const { config, database, home, queues, workers } = parts
+  const scope = inScope(config)
+  return {
+    config,
+    database,
+    databaseKind: home.kind,
+    queues,
+    workers,
+    problems: () => parts.reconciler?.problems() ?? [],
+    scope,
+    coverage: () => coverage(database.db, new Date(), { scope, backfillDays: config.backfillDays }),
+    closing: () => shutdown.signal.aborted,
+    clock: Date.now,
+  }
+}
+
+function startWorkers({ config, log, database, queues, meters, tracing, workers }: Parts, shutdown: Shutdown): void {
+  const handler = deliveryHandler({
+    db: database.db,
+    scope: inScope(config),
+    storeEnv: config.storeEnv,
+    log,
+    on: meters.on,
+    tracing,
+  })
+  const worker = queues.workDeliveries(handler, DELIVERY_JOBS_AT_ONCE)
+  workers.push(worker)
+  shutdown.add('the delivery worker', (ms) => worker.close(ms), 8 * SECOND)
+  const { payloadRetentionDays, deliveryRetentionDays } = config
+  const retention = { payloadRetentionDays, deliveryRetentionDays }
+  const sweeper = startSweeper({ db: database.db, queues, ...retention, log, on: meters.on })
+  shutdown.add('the sweeper', (ms) => sweeper.stop(ms), 3 * SECOND)
+  const rollups = startRollups(database.db, log, meters.on)
+  shutdown.add('the sums of analytics', (ms) => rollups.stop(ms), 3 * SECOND)
+}
+
+function startReconciling(parts: Parts, shutdown: Shutdown): void {
+  const { config, database, queues, log, meters, tracing } = parts
+  const reconciler = startReconciler({
+    config,
+    db: database.db,
+    queues,
+    log,
+    clock: Date.now,
+    on: meters.on,
+    tracing,
+  })
+  parts.reconciler = reconciler
+  shutdown.add('the reconciler', (ms) => reconciler.close(ms), 8 * SECOND)
+  const { access } = reconciler
+  const rounds = startRounds({ config, database, queues, access, scope: inScope(config), log, clock: Date.now })
+  shutdown.add('the hourly look', (ms) => rounds.close(ms), 3 * SECOND)
+}
+
+async function listen(
+  app: FastifyInstance,
+  name: string,
+  host: string,
+  port: number,
+  log: Log,
+  shutdown: Shutdown,
+): Promise<void> {
+  try {
+    await app.listen({ host, port })
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+    const setting = name === 'public' ? 'HOST and PORT' : 'ADMIN_HOST and ADMIN_PORT'
+    throw new ConfigError(
+      code === 'EADDRINUSE'
+        ? `Port ${port} on ${host} is in use: another service runs there. Stop it, or set ${setting} to something else.`
+        : `Cannot listen on ${host}:${port} (${code}). Set ${setting} to an address of this machine that we may use.`,
+      { cause: error },
+    )
+  }
+  const address = app.server.address()
+  log.info({ host, port: typeof address === 'object' ? address?.port : port }, `The ${name} listener is up.`)
+  shutdown.add(`the ${name} listener`, () => app.close(), 5 * SECOND)
+}
+
+/** Waits until the database is there with our schema, as long as it takes. */
+async function keepTrying(schemaIsThere: () => Promise<boolean>, signal: AbortSignal): Promise<void> {
+  for (let wait = SECOND / 2; !signal.aborted; wait = Math.min(wait * 2, 5 * SECOND)) {
+    await pause(wait, signal)
+    if (await schemaIsThere()) return
+  }
+}
+
+/**
+ * For AUTO_MIGRATE=false: tells whether somebody has brought the database to our schema, and logs once that we wait for it. What is
+ * received meanwhile is kept in the older inbox, or in the queue where that does not take it.
+ */
+function awaitedSchema(url: string, log: Log): () => Promise<boolean> {
+  let told = false
+  return async () => {
+    const missing = await unlessAway(log, () => countMissing(url))
+    if (missing && !told) {
+      told = true
+      log.warn(
+        { migrations: missing },
+        'The database lacks migrations, and AUTO_MIGRATE is false: nothing is applied or reconciled here until buildkite-mirror migrate was run.',
+      )
+    }
+    return missing === 0
+  }
+}
+
+/**
+ * Brings the database to our schema; false when it is away.
+ * @throws ConfigError when it is newer than we are, StoreError when it refuses for good.
+ */
+async function tryMigrating(url: string, log: Log): Promise<boolean> {
+  return (await unlessAway(log, () => migrate(url, log).then(() => true))) ?? false
+}
+
+async function unlessAway<T>(log: Log, work: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await work()
+  } catch (error) {
+    if (!(error instanceof StoreError) || error.kind === 'permanent') throw error
+    log.warn({ err: error }, 'Postgres cannot be reached; trying again.')
+    return undefined
+  }
+}
