@@ -52,6 +52,7 @@ interface Import {
   file: string
   target: string
   typeOnly: boolean
+  lazy: boolean
 }
 
 const files = readdirSync(src, { recursive: true, encoding: 'utf8' })
@@ -63,10 +64,16 @@ const imports = files.flatMap(importsOf)
 function importsOf(file: string): Import[] {
   const code = text(file)
   const found = [...code.matchAll(/^\s*(?:import|export)\s(type\s)?[^'"`;]*?from\s+'([^']+)'/gm)]
-  const dynamic = [...code.matchAll(/\bimport\(\s*'([^']+)'\s*\)/g), ...code.matchAll(/^\s*import\s+'([^']+)'/gm)]
+  const bare = [...code.matchAll(/^\s*import\s+()'([^']+)'/gm)]
+  const dynamic = [...code.matchAll(/\bimport\(\s*'([^']+)'\s*\)/g)]
   return [
-    ...found.map(([, type, target]) => ({ file, target: resolve(file, target ?? ''), typeOnly: type !== undefined })),
-    ...dynamic.map(([, target]) => ({ file, target: resolve(file, target ?? ''), typeOnly: false })),
+    ...[...found, ...bare].map(([, type, target]) => ({
+      file,
+      target: resolve(file, target ?? ''),
+      typeOnly: Boolean(type),
+      lazy: false,
+    })),
+    ...dynamic.map(([, target]) => ({ file, target: resolve(file, target ?? ''), typeOnly: false, lazy: true })),
   ]
 }
 
@@ -103,6 +110,15 @@ describe('imports', () => {
       return !libraries[library]?.some((place) => file === place || file.startsWith(`${place}/`))
     })
     expect(wrong.map(arrow)).toEqual([])
+  })
+
+  it('leave Fastify and BullMQ to the commands that need them', () => {
+    const loaded = new Set(['./cli.ts'])
+    for (const from of loaded) {
+      for (const one of imports) if (`./${one.file}` === from && !one.typeOnly && !one.lazy) loaded.add(one.target)
+    }
+    expect([...loaded]).toContain('./commands/serve.ts')
+    expect([...loaded].filter((target) => /fastify|bullmq|ioredis|prom-client|bull-board/.test(target))).toEqual([])
   })
 
   it('take the configuration in as a value only where the program begins', () => {

@@ -35,7 +35,7 @@ export const backfill: Command = {
         const bar = new ProgressBar(values.json ? io.stderr : io.stdout, source.slug, io.env)
         await refreshPipelines(context.deps, source)
         // The last one's walk passes the days of all.
-        const sums = source === context.sources.at(-1) ? followBackfill(context.deps.db, stop.signal) : undefined
+        const sums = source === context.sources.at(-1) ? followBackfill(context.deps.db) : undefined
         const show = (progress: BackfillProgress) => {
           sums?.reached(progress.coveredFrom)
           bar.show({

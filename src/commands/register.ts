@@ -7,7 +7,7 @@ import { type Discovery, openAccess } from '../reconcile/access.ts'
 import { listedPipelines } from '../reconcile/doctor/pipelines.ts'
 import type { InspectedToken, OrganizationFacts } from '../reconcile/token.ts'
 import { inScope } from '../scope.ts'
-import { WEBHOOK_PATH } from '../webhooks/receive.ts'
+import { WEBHOOK_PATH } from '../webhooks/path.ts'
 import type { Command, Io, Values } from './command.ts'
 import {
   type Asked,

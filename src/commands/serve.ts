@@ -19,7 +19,7 @@ export const serve: Command = {
     shutdown.install()
     const tracing = await openTracing(lentToLibraries(io.env, 'OTEL_'), log)
     if (tracing) shutdown.add('tracing', (ms) => tracing.close(ms), 2 * SECOND)
-    // Loaded only now: every other command would start later and take more memory for Fastify and BullMQ.
+    // Loaded only now: with Fastify and BullMQ every other command would start later and take more memory.
     const { startService } = await import('./serve-parts.ts')
     await startService(config, log, shutdown, tracing)
     // Nothing more to do here: shutdown ends the process.

@@ -9,9 +9,13 @@ import { asStoreError } from './store-error.ts'
 export { asStoreError } from './store-error.ts'
 
 /** Drizzle over node-postgres, knowing the whole schema. What `execute` returns has its rows in `.rows`. */
-export type Db = NodePgDatabase<typeof schema>
+export type Db = Drizzle & {
+  /** A transaction whose statements may take `ms` each. Elsewhere one that takes a minute is stuck, and given up. */
+  patiently<T>(ms: number, work: (tx: Transaction) => Promise<T>): Promise<T>
+}
+type Drizzle = NodePgDatabase<typeof schema>
 /** An open transaction of `Db`: the same methods, all or nothing. */
-export type Transaction = Parameters<Parameters<Db['transaction']>[0]>[0]
+export type Transaction = Parameters<Parameters<Drizzle['transaction']>[0]>[0]
 
 /** A pool of connections to one Postgres. */
 export interface Database {
@@ -23,6 +27,8 @@ export interface Database {
 }
 
 const PING_DEADLINE = 2 * SECOND
+/** So much longer than Postgres this side waits before it gives a query up: most often Postgres has said why by then. */
+const GRACE = 5 * SECOND
 
 /**
  * Makes a pool of at most `connections` (default 10) connections to `url`; the first query connects. `name` is what
@@ -67,21 +73,27 @@ export function openDatabase(url: string, options: { name: string; connections?:
  * Drizzle's own transaction leaks the connection when `begin` fails, and puts one back whose `rollback` failed. Here every
  * connection goes back to the pool, or to the grave when its state is not known.
  */
-function withSafeTransactions<D extends Db>(db: D, pool: pg.Pool): D {
+function withSafeTransactions(db: Drizzle, pool: pg.Pool): Db {
   // Kept by connection: reading the whole schema anew would cost more than a small transaction does.
-  const overConnections = new WeakMap<pg.PoolClient, Db>()
-  const over = (client: pg.PoolClient): Db => {
+  const overConnections = new WeakMap<pg.PoolClient, Drizzle>()
+  const over = (client: pg.PoolClient): Drizzle => {
     const known = overConnections.get(client) ?? drizzle(client, { schema })
     overConnections.set(client, known)
     return known
   }
-  const transaction = async <T>(work: (tx: Transaction) => Promise<T>, config?: PgTransactionConfig): Promise<T> => {
+  const inTransaction = async <T>(
+    work: (tx: Transaction) => Promise<T>,
+    config?: PgTransactionConfig,
+    patience?: number,
+  ): Promise<T> => {
     const client = await pool.connect()
+    const usual = patience === undefined ? undefined : setQueryTimeout(client, patience + GRACE)
     let fault: { thrown: unknown } | undefined
     let sound = false
     try {
       const value = await over(client).transaction(async (tx) => {
         try {
+          if (patience !== undefined) await tx.execute(sql.raw(`set local statement_timeout = ${Math.ceil(patience)}`))
           return await work(tx)
         } catch (thrown) {
           fault = { thrown }
@@ -95,10 +107,23 @@ function withSafeTransactions<D extends Db>(db: D, pool: pg.Pool): D {
       sound = fault !== undefined && fault.thrown === error
       throw fault ? fault.thrown : error
     } finally {
+      if (usual !== undefined) setQueryTimeout(client, usual)
       client.release(!sound)
     }
   }
-  return Object.assign(db, { transaction })
+  return Object.assign(db, {
+    transaction: <T>(work: (tx: Transaction) => Promise<T>, config?: PgTransactionConfig) =>
+      inTransaction(work, config),
+    patiently: <T>(ms: number, work: (tx: Transaction) => Promise<T>) => inTransaction(work, undefined, ms),
+  })
+}
+
+/** Sets how long this side waits for an answer, and returns what it was. node-postgres looks it up for each query, but has no name for it in its types. */
+function setQueryTimeout(client: pg.PoolClient, ms: number): number {
+  const { connectionParameters } = client as unknown as { connectionParameters: { query_timeout: number } }
+  const before = connectionParameters.query_timeout
+  connectionParameters.query_timeout = ms
+  return before
 }
 
 /** The node-postgres options that every connection of the service shares. */
@@ -111,7 +136,7 @@ export function connectionOptions(url: string, name: string): pg.ClientConfig {
     // A query that takes longer is stuck. PgBouncer needs `ignore_startup_parameters = statement_timeout`, and drops it: there it is the role's to set.
     statement_timeout: MINUTE,
     // Where the connection is half open nothing answers at all: then this side gives up, and the pool makes a new one.
-    query_timeout: MINUTE + 5 * SECOND,
+    query_timeout: MINUTE + GRACE,
   }
 }
 

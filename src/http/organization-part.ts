@@ -50,7 +50,7 @@ ${!backfill.off && pauseForm(id, slug ?? id, paused)}
 }
 
 function stateOf({ off, paused_at }: BackfillCoverage): string {
-  if (off) return 'No history is read, as BACKFILL_DAYS is 0'
+  if (off) return 'The service reads no history, as BACKFILL_DAYS is 0'
   return paused_at ? 'History is paused' : 'History is being read'
 }
 

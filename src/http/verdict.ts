@@ -159,7 +159,7 @@ function beneathOf(status: Status): string {
 }
 
 function onHistory({ off, paused_at, seconds_left }: BackfillCoverage): string {
-  if (off) return ', and no more is read as BACKFILL_DAYS is 0'
+  if (off) return ', and the service reads no more as BACKFILL_DAYS is 0'
   if (paused_at) return ', paused'
   return seconds_left === null ? '' : `, about ${roughly(seconds_left * 1000)} left`
 }

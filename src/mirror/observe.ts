@@ -15,7 +15,7 @@ import {
   type PipelineRow,
   type Place,
 } from './observation.ts'
-import { isObject, type Json } from './reader.ts'
+import { isObject, isUuid, type Json } from './reader.ts'
 import { redact } from './redact.ts'
 
 export interface ObserveOptions {
@@ -188,7 +188,7 @@ function observeRetried(observed: Observations, retry: Draft<JobRow>, sight: Sig
 
 function observeAgent(observed: Observations, agent: unknown, sight: Sight): void {
   if (!isObject(agent) || Object.keys(agent).length === 0) return
-  if (isDeepStrictEqual(sight.agents?.get(agent.id), agent)) return
+  if (isUuid(agent.id) && isDeepStrictEqual(sight.agents?.get(agent.id), agent)) return
   sight.agents?.set(agent.id, agent)
   const draft = draftAgent(agent)
   add(observed, observed.agents, draft, sight, slugsOf(draft?.url))

@@ -25,9 +25,13 @@ export async function refreshRollups(
   enoughMs: number = Number.POSITIVE_INFINITY,
 ): Promise<RollupTurn> {
   const began = Date.now()
-  const goesOn = (days: number) => !signal?.aborted && (days < 2 || Date.now() - began < enoughMs)
   try {
-    const days = await refreshDays(db, await markedDays(db), goesOn)
+    let days = 0
+    for (const day of await markedDays(db)) {
+      if (signal?.aborted || (days >= 2 && Date.now() - began >= enoughMs)) break
+      if (!(await refreshMarkedDay(db, day))) break
+      days += 1
+    }
     const users = signal?.aborted ? 0 : ((await call<number>(db, sql`select sync.refresh_users() as done`)) ?? 0)
     return { days, users }
   } catch (error) {
@@ -35,24 +39,22 @@ export async function refreshRollups(
   }
 }
 
-/** Makes marked days anew while `goesOn` says so of the days made so far, and returns their number. */
-async function refreshDays(db: Db, days: readonly string[], goesOn: (made: number) => boolean): Promise<number> {
-  let made = 0
-  for (const day of days) {
-    if (!goesOn(made)) break
-    if (!(await call<boolean>(db, sql`select sync.refresh_marked_day(${day}) as done`))) break
-    made += 1
-  }
-  return made
+/** Makes a day anew if it is marked; false when another process is at the sums. */
+async function refreshMarkedDay(db: Db, day: string): Promise<boolean | undefined> {
+  return call<boolean>(db, sql`select sync.refresh_marked_day(${day}) as done`)
 }
 
-async function markedDays(db: Db, since?: string): Promise<string[]> {
+/** The days marked, of all or from `since` to before `until`. */
+async function markedDays(db: Db, since = '-infinity', until = 'infinity'): Promise<string[]> {
   const { rows } = await db.execute<{ day: string }>(sql`
     select day::text as day from sync.stale_days
-    ${since ? sql`where day >= ${since}` : sql``} group by stale_days.day
+    where day >= ${since}::date and day < ${until}::date group by stale_days.day
     order by stale_days.day = max(stale_days.day) over () desc, min(marked_at), stale_days.day desc`)
   return rows.map(({ day }) => day)
 }
+
+/** A day of a large company may take longer than a query of the service ever should. */
+const LONGEST_DAY = 10 * MINUTE
 
 /** The day in UTC, as Postgres writes it. */
 function dayOf(time: Date): string {
@@ -60,38 +62,49 @@ function dayOf(time: Date): string {
 }
 
 async function call<Done extends boolean | number>(db: Db, query: ReturnType<typeof sql>): Promise<Done | undefined> {
-  // A day of a large company may take longer than a query of the service ever should.
-  const { rows } = await db.transaction(async (tx) => {
-    await tx.execute(sql`set local statement_timeout = '10min'`)
-    return tx.execute<{ done: Done }>(query)
-  })
+  const { rows } = await db.patiently(LONGEST_DAY, (tx) => tx.execute<{ done: Done }>(query))
   return rows[0]?.done
 }
 
 /** Sums made while history is read, newest builds first. */
 export interface RollupFollower {
-  /** All builds created since are there: the sums of the days that this completes can be made meanwhile. */
+  /** The reading has come so far back in `created_at`: the sums of days that it has passed can be made meanwhile. */
   reached(createdSince: Date): void
-  /** Resolves when what was begun has come to its end; what failed stays marked. */
+  /** Resolves once the day under way is made. */
   stop(): Promise<void>
 }
 
-/** Makes the sums of days that a backfill has passed, beside its reading, which leaves Postgres time for it. */
-export function followBackfill(db: Db, signal: AbortSignal): RollupFollower {
-  let made = '9999-12-31'
+/**
+ * Makes the sums of days that a backfill has passed, each once, beside its reading, which leaves Postgres time for it. What is marked
+ * again, fails or is left when it stops stays marked, for the turn at the end.
+ */
+export function followBackfill(db: Db): RollupFollower {
+  const stopping = new AbortController()
+  let passed = 'infinity'
   let running: Promise<unknown> | undefined
+  const make = async (days: readonly string[]) => {
+    for (const day of days) {
+      const began = Date.now()
+      if (!(await refreshMarkedDay(db, day))) return
+      // A service beside us wants the lock too, for today.
+      await pause(Date.now() - began, stopping.signal)
+      if (stopping.signal.aborted) return
+    }
+  }
   return {
     reached(createdSince) {
-      // A day's jobs are of its own builds and of those of the day before, which must be there whole.
+      // Most jobs of a day are of its own builds and of those of the day before.
       const since = dayOf(new Date(createdSince.getTime() + 2 * DAY))
-      if (running || since >= made) return
-      made = since
-      running = markedDays(db, since)
-        .then((days) => refreshDays(db, days, () => !signal.aborted))
+      if (running || (passed !== 'infinity' && since >= passed)) return
+      const days = markedDays(db, since, passed)
+      passed = since
+      running = days
+        .then(make)
         .catch(() => {})
         .finally(() => (running = undefined))
     },
     async stop() {
+      stopping.abort()
       await running
     },
   }

@@ -126,7 +126,7 @@ async function updateRows(tx: Transaction, table: MirrorTable, rows: readonly Mi
   await tx.execute(sql`update ${table} set ${assignments} from ${recordset(table, rows)} where ${table}.id = r.id`)
 }
 
-/** The rows as a table `r` with the target's columns, to select from. */
+/** The rows as a table `r` with the target's columns, to select from. Not for tables with a serial column, whose type has no other name. */
 export function recordset(table: PgTable, rows: readonly object[]): SQL {
   const { named, typed } = wordingOf(table)
   return sql`(select ${named} from json_to_recordset(${briefly(table, rows)}::text::json) as brief (${typed})) as r`

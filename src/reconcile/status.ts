@@ -69,9 +69,9 @@ export interface BackfillCoverage {
   readonly done: boolean
   /** Since when a person has it paused; null when it may run. */
   readonly paused_at: Date | null
-  /** BACKFILL_DAYS is 0: what is owed is read once there are days again. */
+  /** BACKFILL_DAYS is 0: the service reads none of what is owed until there are days again. */
   readonly off: boolean
-  /** About how long the rest takes at the present pace; null when done, paused, off or at rest. */
+  /** About how long the rest takes at the present pace; null when done, paused or at rest. */
   readonly seconds_left: number | null
 }
 
@@ -197,7 +197,7 @@ function backfillCoverage(
   const whole = to.getTime() - from.getTime()
   const progress = whole > 0 ? lengthOf(within) / whole : 1
   const done = progress >= 1
-  const left = rest.paused_at || rest.off ? null : timeLeft(rows, bounds, now)
+  const left = rest.paused_at ? null : timeLeft(rows, bounds, now)
   const seconds_left = left === null ? null : Math.ceil(left / SECOND)
   return { backfill: { from, to, progress, ...totals, done, seconds_left }, coveredFrom: coveredBackFrom(to, read) }
 }

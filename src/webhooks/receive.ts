@@ -11,8 +11,7 @@ import type { OnOccurrence } from '../occurrence.ts'
 import { type Clock, DeadlineError, MINUTE, withDeadline } from '../time.ts'
 import { type Span, span, type Tracing } from '../tracing.ts'
 import type { Inbox, NewDelivery } from './inbox.ts'
-
-export const WEBHOOK_PATH = '/webhooks/buildkite'
+import { WEBHOOK_PATH } from './path.ts'
 
 export interface ReceiverSettings {
   /** All that are valid now; none turns the receiver off. */

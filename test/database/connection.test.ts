@@ -68,6 +68,17 @@ describe('a database', () => {
     await database.ping()
   })
 
+  test('gives up a query that takes too long, but for one that may take long', async () => {
+    const hasty = openDatabase(`${testDatabase.url}?query_timeout=300`, { name: 'hasty', connections: 1 })
+    const asleep = sql`select pg_sleep(0.6), current_setting('statement_timeout') as longest`
+    expect(await failure(hasty.db.execute(asleep))).toMatchObject({ kind: 'transient' })
+    const { rows } = await hasty.db.patiently(120_000, (tx) => tx.execute(asleep))
+    expect(rows).toMatchObject([{ longest: '2min' }])
+    expect(await failure(hasty.db.execute(asleep))).toMatchObject({ kind: 'transient' })
+    expect((await hasty.db.execute(sql`show statement_timeout`)).rows).toEqual([{ statement_timeout: '1min' }])
+    await hasty.close()
+  })
+
   test('survives the loss of a connection in the middle of a transaction, and gives the next one a sound connection', async () => {
     const narrow = openDatabase(testDatabase.url, { name: 'narrow', connections: 1 })
     const broken = narrow.db.transaction(async (tx) => {

@@ -222,7 +222,7 @@ describe('/status', () => {
     expect(on).toMatch(/<b>History is being read: 0.%<\/b>/)
     expect(on).toContain('is verified, and history is being read.</h1>')
     expect(on).toContain('action="/actions/backfill/pause"')
-    expect(off).toContain('<b>No history is read, as BACKFILL_DAYS is 0: ')
+    expect(off).toContain('<b>The service reads no history, as BACKFILL_DAYS is 0: ')
     expect(off).toContain('is verified.</h1>')
     expect(off).not.toContain('action="/actions/backfill/')
   })

@@ -8,7 +8,8 @@ import { openQueues, type Queues, type RunningWorker } from '../../src/queue/que
 import { inScope, type ScopeConfig } from '../../src/scope.ts'
 import { type ApplyParts, deliveryHandler } from '../../src/webhooks/apply.ts'
 import { type Inbox, openInbox } from '../../src/webhooks/inbox.ts'
-import { type ReceiverSettings, WEBHOOK_PATH, webhookRoute } from '../../src/webhooks/receive.ts'
+import { WEBHOOK_PATH } from '../../src/webhooks/path.ts'
+import { type ReceiverSettings, webhookRoute } from '../../src/webhooks/receive.ts'
 import { type Sweeper, startSweeper } from '../../src/webhooks/sweeper.ts'
 import { testRedisUrl } from '../support/redis.ts'
 
