@@ -10,6 +10,21 @@ export interface Scope {
   organization(slug: string): boolean
   /** Exclusion wins over inclusion. Says nothing of the pipeline's organization: ask that too. */
   pipeline(slug: string): boolean
+  /** What `pipeline` goes by. */
+  readonly patterns: PipelinePatterns
+}
+
+/** Globs of pipelines to mirror and to leave out, in lower case and in order, so that the same wish has the same words. */
+export interface PipelinePatterns {
+  readonly include: readonly string[]
+  readonly exclude: readonly string[]
+}
+
+/** Whether `now` may let in a pipeline that `before` did not. Goes by the patterns' words: one put more narrowly counts as new. */
+export function letsInMore(now: PipelinePatterns, before: PipelinePatterns): boolean {
+  const noLongerOut = before.exclude.some((pattern) => !now.exclude.includes(pattern))
+  const newlyIn = now.include.length === 0 || now.include.some((pattern) => !before.include.includes(pattern))
+  return noLongerOut || (before.include.length > 0 && newlyIn)
 }
 
 /** Compiles the globs of `config` (`*` any run of characters, `?` any one; case does not matter) to a {@link Scope}. */
@@ -21,7 +36,12 @@ export function inScope(config: ScopeConfig): Scope {
   return {
     organization: (slug) => organizations.length === 0 || anyOf(organizations, slug),
     pipeline: (slug) => (include.length === 0 || anyOf(include, slug)) && !anyOf(exclude, slug),
+    patterns: { include: inOrder(config.pipelinesInclude), exclude: inOrder(config.pipelinesExclude) },
   }
+}
+
+function inOrder(patterns: readonly string[]): string[] {
+  return [...new Set(patterns.map((pattern) => pattern.trim().toLowerCase()))].sort()
 }
 
 function glob(pattern: string): RegExp {

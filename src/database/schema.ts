@@ -13,6 +13,7 @@ import {
   uniqueIndex,
   uuid,
 } from 'drizzle-orm/pg-core'
+import type { PipelinePatterns } from '../scope.ts'
 
 // Property names are the column names: a payload, a row and an analyst's query speak of `created_at` alike.
 
@@ -410,6 +411,7 @@ export const watermarks = sync.table('watermarks', {
   backfill_from: time(),
   backfill_to: time(),
   pipelines_read_at: time(),
+  pipelines_wanted: jsonb().$type<PipelinePatterns>(),
   updated_at: time().notNull(),
 })
 

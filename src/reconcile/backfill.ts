@@ -8,7 +8,7 @@ import { oneAhead, twoAtOnce } from './ahead.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
 import { buildKeeper, type Refused, refusalOf } from './pages.ts'
 import { clip, coveredBackFrom, lengthOf, type Span } from './spans.ts'
-import { awaitingBackfill, readWatermark } from './watermark.ts'
+import { awaitingBackfill, watermarkOfWanted } from './watermark.ts'
 import {
   beginWindow,
   claimWindow,
@@ -61,6 +61,7 @@ export async function backfillSpan(
   const until = deps.clock() + (pace.yieldAfterMs ?? Number.POSITIVE_INFINITY)
   const tell = async () => onProgress(await progressOf(deps, source, span))
   const locked = await withLock(deps.db, `backfill:${source.id}`, async () => {
+    await watermarkOfWanted(deps, source)
     while (!signal?.aborted && deps.clock() < until) {
       const window = await claimWindow(deps.db, source.id, span)
       if (!window) break
@@ -153,7 +154,7 @@ export async function backfillOwed(
 ): Promise<BackfillProgress | undefined> {
   // No backfill, says 0, also to one that is under way: what was owed stays so, and is read once there are days again.
   if (deps.backfillDays === 0) return undefined
-  const mark = await readWatermark(deps.db, source.id)
+  const mark = await watermarkOfWanted(deps, source)
   if (!mark?.backfill_to || !mark.backfill_from) return undefined
   // A larger BACKFILL_DAYS than at the first cycle reaches further back; a smaller one takes nothing back.
   const wanted = new Date(deps.clock() - deps.backfillDays * DAY)

@@ -8,7 +8,7 @@ import { forgetSettled, OPEN_STATES, readAbsent } from './absent.ts'
 import { oneAhead } from './ahead.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
 import { buildKeeper, type PageReport, type Refused, refusalOf } from './pages.ts'
-import { awaitingBackfill, moveWatermark, readWatermark, type Watermark } from './watermark.ts'
+import { awaitingBackfill, moveWatermark, type Watermark, watermarkOfWanted } from './watermark.ts'
 
 /**
  * `hot` runs every minute and looks back to the watermark; `warm` runs every hour and looks back hours further, for what the API
@@ -66,7 +66,7 @@ export async function reconcileOnce(
       // The cycle begins once nobody else is at it: so its row tells, and no two rows overlap.
       started = new Date(deps.clock())
       // Not through tx: a statement's portal would hold back vacuum for as long as the cycle takes.
-      const before = await readWatermark(deps.db, source.id)
+      const before = await watermarkOfWanted(deps, source)
       const to = await runCycle(deps, source, kind, before, tally, signal)
       const report: CycleReport = {
         organization: source.slug,
@@ -77,7 +77,7 @@ export async function reconcileOnce(
         finished_at: new Date(deps.clock()),
         ...tally,
       }
-      await moveWatermark(tx, source.id, kind, to, deps.backfillDays, report.finished_at)
+      await moveWatermark(tx, deps, source.id, kind, to, report.finished_at)
       const { organization: _, refused, ...row } = report
       await tx.insert(cycles).values({ organization_id: source.id, ...row, error: refusalOf(refused) ?? null })
       return report

@@ -1,7 +1,10 @@
-import { and, eq, gt, lt, sql } from 'drizzle-orm'
+import { isDeepStrictEqual } from 'node:util'
+import { and, eq, gt, isNull, lt, sql } from 'drizzle-orm'
 import type { Db, Transaction } from '../database/connection.ts'
 import { watermarks, windows } from '../database/schema.ts'
+import { letsInMore } from '../scope.ts'
 import { DAY } from '../time.ts'
+import type { ReconcileDeps, Source } from './deps.ts'
 import { gaps, type Span } from './spans.ts'
 
 export type Watermark = typeof watermarks.$inferSelect
@@ -13,15 +16,61 @@ export async function readWatermark(db: Db | Transaction, organizationId: string
 }
 
 /**
+ * What is known of an organization's completeness, for the pipelines that are wanted now. When they are more than those that its
+ * history was read for, all of it is owed anew, up to the watermark.
+ */
+export async function watermarkOfWanted(deps: ReconcileDeps, { id, slug }: Source): Promise<Watermark | undefined> {
+  const { db, log, scope } = deps
+  const mark = await readWatermark(db, id)
+  if (!mark || isDeepStrictEqual(mark.pipelines_wanted, scope.patterns)) return mark
+  const before = mark.pipelines_wanted
+  const isWider = before !== null && letsInMore(scope.patterns, before)
+  const noted = await db.transaction(async (tx) => {
+    const unchanged = before ? eq(watermarks.pipelines_wanted, before) : isNull(watermarks.pipelines_wanted)
+    const { rowCount } = await tx
+      .update(watermarks)
+      .set({ pipelines_wanted: scope.patterns, ...(isWider && owedAnew(id)) })
+      .where(and(eq(watermarks.organization_id, id), unchanged))
+    if (rowCount === 0 || !isWider) return false
+    await tx.update(windows).set(unread).where(eq(windows.organization_id, id))
+    return true
+  })
+  if (noted) log.warn(`More pipelines of ${slug} are wanted than its history was read for: it is read again.`)
+  return readWatermark(db, id)
+}
+
+/** A backfill from the oldest that was ever read up to the watermark: what came since the first cycle was read for fewer pipelines, too. */
+function owedAnew(organizationId: string) {
+  const oldest = sql`(select min(created_from) from ${windows} where organization_id = ${organizationId})`
+  return {
+    backfill_from: sql`least(${watermarks.backfill_from}, ${oldest})`,
+    backfill_to: sql`greatest(${watermarks.backfill_to}, ${watermarks.watermark})`,
+    // The list of pipelines held fewer.
+    pipelines_read_at: null,
+  }
+}
+
+const unread = {
+  status: 'pending',
+  walked_to: null,
+  started_at: null,
+  finished_at: null,
+  verified_at: null,
+  builds: 0,
+  requests: 0,
+  error: null,
+} as const
+
+/**
  * Moves a watermark forward, never back. The first one also fixes what the backfill owes: everything from `backfillDays` before it
- * up to it.
+ * up to it, of the pipelines that are wanted.
  */
 export async function moveWatermark(
   tx: Transaction,
+  { scope, backfillDays }: Pick<ReconcileDeps, 'scope' | 'backfillDays'>,
   organizationId: string,
   kind: 'hot' | 'warm',
   to: Date,
-  backfillDays: number,
   now: Date,
 ): Promise<void> {
   const time = sql`${to.toISOString()}::timestamptz`
@@ -34,6 +83,7 @@ export async function moveWatermark(
       warm_watermark: kind === 'warm' ? to : null,
       backfill_from: owedFrom,
       backfill_to: to,
+      pipelines_wanted: scope.patterns,
       updated_at: now,
     })
     .onConflictDoUpdate({

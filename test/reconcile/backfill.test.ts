@@ -7,7 +7,8 @@ import { type BackfillProgress, backfillOwed, backfillSpan } from '../../src/rec
 import { reconcileOnce } from '../../src/reconcile/cycle.ts'
 import { discover } from '../../src/reconcile/discover.ts'
 import { coverage } from '../../src/reconcile/status.ts'
-import { DAY } from '../../src/time.ts'
+import { inScope } from '../../src/scope.ts'
+import { DAY, SECOND } from '../../src/time.ts'
 import { accessOf } from './access-of.ts'
 import { openScene, type Scene } from './scene.ts'
 
@@ -133,6 +134,36 @@ describe('a backfill', () => {
     expect(listed()).toBe(0)
     expect(await backfillOwed(scene.deps, scene.source)).toMatchObject({ done: true })
     expect(await scene.differences()).toEqual([])
+  })
+
+  it('begins anew when more pipelines are wanted, up to now, and not when fewer are', async () => {
+    await open({ builds: 300, days: 40 }, { pipelines: 3 })
+    const [one, two] = scene.simulation.truth.pipelines.map(({ slug }) => slug)
+    const wanting = (pipelinesInclude: string[], pipelinesExclude: string[] = []) => ({
+      ...scene.deps,
+      scope: inScope({ organizations: [], pipelinesInclude, pipelinesExclude }),
+    })
+    const turn = async (deps: Scene['deps']) => {
+      scene.simulation.clock.pass(SECOND)
+      await reconcileOnce(deps, scene.source)
+      const [said] = await coverage(scene.database.db, new Date(scene.simulation.clock.now()))
+      scene.api.forget()
+      await backfillOwed(deps, scene.source)
+      return { wasDone: said?.backfill.done, requests: listed() }
+    }
+    const narrow = wanting([one ?? '', two ?? ''])
+    await turn(narrow)
+    expect(await turn(narrow)).toEqual({ wasDone: true, requests: 0 })
+    // What came while fewer were wanted was read by cycles.
+    for (let i = 0; i < 9; i++) scene.simulation.startBuild()
+    await scene.simulation.play()
+    await turn(narrow)
+    expect(await scene.differences()).not.toEqual([])
+    expect(await turn(wanting([]))).toMatchObject({ wasDone: false })
+    expect(await scene.differences()).toEqual([])
+    expect(await turn(wanting([one ?? '']))).toEqual({ wasDone: true, requests: 0 })
+    expect(await turn(wanting([], [two ?? '']))).toMatchObject({ wasDone: false })
+    expect(await turn(wanting([], [two ?? '']))).toEqual({ wasDone: true, requests: 0 })
   })
 
   it('is left to the process that is at it', async () => {

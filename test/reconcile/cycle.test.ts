@@ -8,6 +8,7 @@ import type { Build } from '../../src/demo/shapes.ts'
 import { backOff } from '../../src/reconcile/absent.ts'
 import { reconcileOnce } from '../../src/reconcile/cycle.ts'
 import { discover } from '../../src/reconcile/discover.ts'
+import { inScope } from '../../src/scope.ts'
 import { DAY, HOUR, MINUTE } from '../../src/time.ts'
 import { accessOf } from './access-of.ts'
 import { openScene, type Scene } from './scene.ts'
@@ -268,7 +269,7 @@ describe('a cycle', () => {
     const [kept] = scene.simulation.truth.pipelines
     if (!kept) throw new Error('The simulation has no pipelines.')
     await knowOrganizations()
-    const scope = { organization: () => true, pipeline: (slug: string) => slug === kept.slug }
+    const scope = inScope({ organizations: [], pipelinesInclude: [kept.slug], pipelinesExclude: [] })
     for (let i = 0; i < 20; i++) scene.simulation.startBuild()
     await reconcileOnce({ ...scene.deps, scope }, scene.source)
     const rows = await scene.database.db.select().from(builds)
@@ -281,7 +282,7 @@ describe('a cycle', () => {
     const [left] = scene.simulation.truth.pipelines
     const lie = { state: 'running', observed_at: new Date(scene.simulation.clock.now() - HOUR) }
     await scene.database.db.update(builds).set({ ...lie, verified_at: lie.observed_at })
-    const scope = { organization: () => true, pipeline: (slug: string) => slug !== left?.slug }
+    const scope = inScope({ organizations: [], pipelinesInclude: [], pipelinesExclude: [left?.slug ?? ''] })
     const wrong = () =>
       scene.database.db.$count(builds, and(eq(builds.state, 'running'), ne(builds.pipeline_id, left?.id ?? '')))
     for (let i = 0; i < 10 && (await wrong()) > 0; i++) {

@@ -16,6 +16,7 @@ const mark: Watermark = {
   backfill_from: ago(10 * DAY),
   backfill_to: ago(DAY),
   pipelines_read_at: null,
+  pipelines_wanted: null,
   updated_at: now,
 }
 
