@@ -5,7 +5,7 @@ import { inScope } from '../scope.ts'
 import { parseDuration } from '../time.ts'
 import { type ReplayReport, replay as replayDeliveries, type Selection } from '../webhooks/replay.ts'
 import { type Command, type Io, parseMoment, type Values } from './command.ts'
-import { withDatabase } from './stores.ts'
+import { withMirror } from './stores.ts'
 import { count, ProgressBar } from './terminal.ts'
 
 export const replay: Command = {
@@ -30,7 +30,7 @@ export const replay: Command = {
     const onSignal = () => (stop.signal.aborted ? process.exit(130) : stop.abort())
     process.on('SIGINT', onSignal).on('SIGTERM', onSignal)
     const bar = new ProgressBar(values.json ? io.stderr : io.stdout, 'replay', io.env)
-    const report = await withDatabase(config, log, 'replay', ({ db }) =>
+    const report = await withMirror(config, log, 'replay', ({ db }) =>
       replayDeliveries(
         { db, scope: inScope(config), storeEnv: config.storeEnv, log },
         selection,

@@ -6,7 +6,7 @@ import { type BackfillCoverage, coverage, type OrganizationCoverage } from '../r
 import { inScope } from '../scope.ts'
 import { formatDuration } from '../time.ts'
 import type { Command, Io } from './command.ts'
-import { withDatabase } from './stores.ts'
+import { withMirror } from './stores.ts'
 import { count, paintFor, table } from './terminal.ts'
 
 export const status: Command = {
@@ -17,7 +17,7 @@ export const status: Command = {
   async run(values, io) {
     const config = readConfig(io.env)
     const log = createLog(config.logLevel)
-    return withDatabase(config, log, 'status', async ({ db }) => {
+    return withMirror(config, log, 'status', async ({ db }) => {
       const found = await coverage(db, new Date(), { scope: inScope(config), backfillDays: config.backfillDays })
       if (values.json) io.stdout.write(`${JSON.stringify(found, null, 2)}\n`)
       else {

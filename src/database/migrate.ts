@@ -88,6 +88,11 @@ export async function countMissing(url: string): Promise<number> {
   })
 }
 
+/** How many migrations there are: a database that lacks them all was never a mirror. */
+export function countAll(): number {
+  return knownMigrations().length
+}
+
 /** How the schema behind `client` differs from this code's: migrations that it lacks, and those that we do not know. */
 export async function schemaState(client: pg.Client): Promise<{ missing: number; unknown: number }> {
   const applied = await appliedMigrations(client)

@@ -82,6 +82,7 @@ const transientStates = [
   '40001', // serialization failure
   '40P01', // deadlock
   '53', // out of connections, memory or disk
+  '55000', // takes no connections at present, or is still recovering
   '55P03', // lock not available
   '55006', // object in use
   '57', // cancelled by timeout, shutting down, starting up
