@@ -22,12 +22,12 @@ beforeEach(async () => {
 })
 afterEach(() => scene.close())
 
-const run = (command: string, tokens: string, ...args: string[]) =>
-  runCommand([command, ...args], {
-    BUILDKITE_API_URL: scene.api.url,
-    BUILDKITE_API_TOKEN: tokens,
-    DATABASE_URL: scene.url,
-  })
+const settings = (tokens: string) => ({
+  BUILDKITE_API_URL: scene.api.url,
+  BUILDKITE_API_TOKEN: tokens,
+  DATABASE_URL: scene.url,
+})
+const run = (command: string, tokens: string, ...args: string[]) => runCommand([command, ...args], settings(tokens))
 
 describe('a command that reads Buildkite', () => {
   it.each(['verify', 'backfill', 'reconcile'])(
@@ -56,6 +56,36 @@ describe('a command that reads Buildkite', () => {
     if (short) short.scopes = short.scopes.filter((scope) => scope !== 'read_builds')
     expect((await run('reconcile', 'of-globex,of-acme', ...acme)).code).toBe(0)
     expect((await run('reconcile', 'of-globex,of-acme')).code).toBe(1)
+  })
+})
+
+describe('an organization that BUILDKITE_ORGANIZATIONS names and no token sees', () => {
+  const runNamed = (names: string, command: string, ...args: string[]) =>
+    runCommand([command, ...args], { ...settings('of-acme'), BUILDKITE_ORGANIZATIONS: names })
+
+  it.each(['verify', 'backfill', 'reconcile'])('is named by %s, which does the others and exits 1', async (command) => {
+    const { code, stdout, stderr } = await runNamed('nope,acme', command)
+    expect(stdout).toContain('acme')
+    expect(stderr).toBe(
+      'nope: no_resources: BUILDKITE_ORGANIZATIONS names nope, which no token sees. ' +
+        'Check the spelling, and that the token is granted to the organization and its user is a member.\n',
+    )
+    expect(code).toBe(1)
+  })
+
+  it('is not complained of when it is a glob, or when another one is asked for', async () => {
+    expect(await runNamed('nope*,acme', 'reconcile')).toMatchObject({ code: 0, stderr: '' })
+    expect(await runNamed('nope,acme', 'reconcile', '--organization', 'acme')).toMatchObject({ code: 0, stderr: '' })
+  })
+
+  it('is told of beside a token at fault, and is bad usage when it is what is asked for', async () => {
+    const beside = await runCommand(['reconcile'], {
+      ...settings('of-acme,over'),
+      BUILDKITE_ORGANIZATIONS: 'nope,acme',
+    })
+    expect(beside.stderr).toMatch(/^token 2: invalid_credentials: .*\nnope: no_resources: /)
+    expect(beside.code).toBe(1)
+    expect((await runNamed('nope,acme', 'reconcile', '--organization', 'nope')).code).toBe(2)
   })
 })
 
