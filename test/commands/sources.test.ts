@@ -89,6 +89,48 @@ describe('an organization that BUILDKITE_ORGANIZATIONS names and no token sees',
   })
 })
 
+describe('verify of a pipeline', () => {
+  const both = 'of-acme,of-globex'
+
+  it('reads the organizations that have it and leaves out those that do not', async () => {
+    const { truth } = scene.simulation
+    const globex = truth.organization('globex')
+    const added = globex && truth.addPipeline(globex, Date.now())
+    const { code, stdout, stderr } = await run('verify', both, '--pipeline', added?.slug ?? '')
+    expect(stdout).toMatch(/^globex: 0 builds and 0 jobs compared in 1 requests: no difference\.$/m)
+    expect({ code, stderr, others: stdout.includes('acme:') }).toEqual({ code: 0, stderr: '', others: false })
+  })
+
+  it.each([
+    ['that there is not', 'nope', 'no token sees in acme, globex. Check the spelling'],
+    ['that is mistyped', 'monolit', 'no token sees in acme, globex. Did you mean monolith?'],
+  ])('%s is bad usage, told before any build is read', async (_what, slug, words) => {
+    scene.api.forget()
+    const { code, stdout, stderr } = await run('verify', both, '--pipeline', slug)
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+    expect(stderr).toContain(`--pipeline is "${slug}", which ${words}`)
+    expect(scene.api.count('builds')).toBe(0)
+  })
+
+  it('that is not mirrored is bad usage', async () => {
+    const excluding = { ...settings('of-acme'), PIPELINES_EXCLUDE: 'mono*' }
+    const { code, stderr } = await runCommand(['verify', '--pipeline', 'monolith'], excluding)
+    expect(stderr).toBe(
+      '--pipeline is "monolith", which is not mirrored. Check PIPELINES_INCLUDE and PIPELINES_EXCLUDE.\n',
+    )
+    expect(code).toBe(2)
+  })
+
+  it('reads its builds also when the token may not list pipelines, and exits 1 for that', async () => {
+    const short = scene.api.tokens.find(({ token }) => token === 'of-acme')
+    if (short) short.scopes = short.scopes.filter((scope) => scope !== 'read_pipelines')
+    const { code, stdout, stderr } = await run('verify', 'of-acme', '--pipeline', 'monolith')
+    expect(stdout).toMatch(/^acme: [1-9]\d* builds .*: no difference\.$/m)
+    expect(stderr).toMatch(/^token: invalid_permissions: .*read_pipelines/)
+    expect(code).toBe(1)
+  })
+})
+
 describe('a build that Postgres would not take', () => {
   it.each(['reconcile', 'backfill'])('is named by %s, which exits 1', async (command) => {
     await scene.database.db.execute(
