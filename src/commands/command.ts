@@ -83,11 +83,18 @@ export function findCommand(commands: readonly Command[], name: string): Command
   )
 }
 
-/** Text option as a day or a moment. @throws ConfigError when it is neither. */
+/** Text option as a day or a moment. @throws ConfigError when it is neither, or its month does not have that day. */
 export function parseMoment(name: string, text: string): Date {
   const time = new Date(text)
-  if (/^\d{4}-\d{2}-\d{2}/.test(text) && !Number.isNaN(time.getTime())) return time
-  throw new ConfigError(`--${name} is "${text}", not a date. Write it like 2026-01-31 or 2026-01-31T12:00:00Z.`)
+  const [, day] = /^(\d{4}-\d{2}-\d{2})(?:$|[T ]\d)/i.exec(text) ?? []
+  if (day !== undefined && isDay(day) && !Number.isNaN(time.getTime())) return time
+  throw new ConfigError(`--${name} is "${text}", which is no date. Write it like 2026-01-31 or 2026-01-31T12:00:00Z.`)
+}
+
+/** Whether the calendar has it: Date takes the 30th of February for the 2nd of March. */
+function isDay(day: string): boolean {
+  const time = new Date(day)
+  return !Number.isNaN(time.getTime()) && time.toISOString().startsWith(day)
 }
 
 /** The span of `--from` and `--to` as given. @throws ConfigError when one is no date, or they are the wrong way round. */

@@ -2,21 +2,24 @@ import { demoToken } from '../demo/api.ts'
 import { realClock } from '../demo/random.ts'
 import { createSimulation } from '../demo/simulation.ts'
 import { ConfigError } from '../errors.ts'
+import { pause, SECOND } from '../time.ts'
 import type { Io } from './command.ts'
 
 export interface DemoApiOptions {
   readonly builds: number
+  /** How long it runs; without end where undefined. */
+  readonly seconds: number | undefined
   readonly rateLimit: number | undefined
   readonly seed: string
   readonly port: number
 }
 
 /**
- * Runs the simulated Buildkite alone until `stopping` aborts: its API, builds that come and go, and webhooks to whatever services are
- * registered with it. @throws ConfigError when the port is taken.
+ * Runs the simulated Buildkite alone until `stopping` aborts, or its seconds are over: its API, builds that come and go, and webhooks to
+ * whatever services are registered with it. @throws ConfigError when the port is taken.
  */
 export async function runDemoApi(options: DemoApiOptions, io: Io, stopping: AbortSignal): Promise<number> {
-  const { builds, rateLimit, seed, port } = options
+  const { builds, seconds, rateLimit, seed, port } = options
   const simulation = createSimulation({ seed, clock: realClock })
   try {
     simulation.writeHistory({ builds, days: 30 })
@@ -28,12 +31,15 @@ export async function runDemoApi(options: DemoApiOptions, io: Io, stopping: Abor
     simulation.startDispatch()
     simulation.live({ everyMs: 500, atOnce: 4, steps: 1 })
     const [organization] = simulation.truth.organizations
+    const end = seconds === undefined ? 'Ctrl-C ends it.' : `It ends after ${seconds} s, or by Ctrl-C.`
     io.stdout.write(
       `A simulated Buildkite with the organization "${organization?.slug}" and ${builds} builds. For the commands of buildkite-mirror:\n\n` +
         `  export BUILDKITE_API_URL=${api.url}\n  export BUILDKITE_API_TOKEN=${demoToken.token}\n\n` +
-        'Builds come and go, and webhooks are sent to each service that is registered. Ctrl-C ends it.\n',
+        `Builds come and go, and webhooks are sent to each service that is registered. ${end}\n`,
     )
-    if (!stopping.aborted) await new Promise((resolve) => stopping.addEventListener('abort', resolve, { once: true }))
+    if (seconds !== undefined) await pause(seconds * SECOND, stopping)
+    else if (!stopping.aborted)
+      await new Promise((resolve) => stopping.addEventListener('abort', resolve, { once: true }))
     return 0
   } finally {
     await simulation.stop()

@@ -62,7 +62,20 @@ interface DemoOptions {
   port: number
 }
 
+/** What the API alone has no use for: no webhook gets lost on purpose, and there is no database and nothing to sum up. */
+const OF_THE_WHOLE = ['drop', 'keep', 'json']
+
+/** @throws ConfigError for options that would be without effect together. */
+function demandFit(values: Values): void {
+  const idle = values['api-only'] ? OF_THE_WHOLE.find((name) => values[name] !== undefined) : undefined
+  if (idle) throw new ConfigError(`--${idle} has no effect with --api-only. Leave out one of them.`)
+  if (values.port !== undefined && !values['api-only']) {
+    throw new ConfigError('--port has no effect without --api-only. Leave it out, or add --api-only.')
+  }
+}
+
 function readOptions(values: Values): DemoOptions {
+  demandFit(values)
   const number = (name: string, fallback: number, from: number, to: number) => {
     const given = values[name]
     const value = given === undefined ? fallback : Number(given)

@@ -4,6 +4,7 @@ import { createLog, type Log } from '../log.ts'
 import { type Discovery, openAccess } from '../reconcile/access.ts'
 import { type ReconcileDeps, reconcileDeps, type Source } from '../reconcile/deps.ts'
 import { discover } from '../reconcile/discover.ts'
+import { judgeNames } from '../reconcile/doctor/tokens.ts'
 import { sharedBudget } from '../reconcile/shared-budget.ts'
 import type { InspectedToken } from '../reconcile/token.ts'
 import type { Io, Values } from './command.ts'
@@ -20,7 +21,8 @@ export interface Sources {
 
 /**
  * Runs a command's work on the organizations that the tokens can read, sharing database, budget and locks with a running service.
- * Problems of the tokens are printed; the exit code is then 1, unless a token only expires soon or `--organization` is not concerned.
+ * Problems of the tokens are printed, and organizations named without a glob that none sees; the exit code is then 1, unless a token
+ * only expires soon or `--organization` is not concerned.
  * @throws ConfigError without a token, or for an organization that none of them sees.
  */
 export async function withSources(
@@ -46,10 +48,15 @@ export async function withSources(
       for (const { subject, code, message, remedy } of discovery.problems) {
         io.stderr.write(`${subject}: ${code}: ${message} ${remedy}\n`)
       }
+      const unseen = values.organization === undefined ? judgeNames(discovery, config.organizations) : []
+      for (const { subject, code, detail, remedy } of unseen) {
+        io.stderr.write(`${subject}: ${code}: ${detail} ${remedy}\n`)
+      }
       const sources = choose(discovery.sources, values.organization)
       if (sources.length === 0) return 1
       const code = await work({ config, log, deps, sources })
-      return code === 0 && mayLack(discovery, values.organization) ? 1 : code
+      const lacking = unseen.length > 0 || mayLack(discovery, values.organization)
+      return code === 0 && lacking ? 1 : code
     } finally {
       await access.close()
     }

@@ -1,8 +1,11 @@
-import { ConfigError } from '../errors.ts'
+import { BuildkiteError, ConfigError } from '../errors.ts'
+import type { Source } from '../reconcile/deps.ts'
+import { listedPipelines } from '../reconcile/doctor/pipelines.ts'
 import { type Finding, recordDrift } from '../reconcile/drift.ts'
 import { type VerifyReport, verifySpan } from '../reconcile/verify.ts'
 import { DAY } from '../time.ts'
 import { type Command, givenSpan, type Values } from './command.ts'
+import { nearest } from './nearest.ts'
 import { type Sources, withSources } from './sources.ts'
 import { count, type Paint, ProgressBar, paintFor, table } from './terminal.ts'
 
@@ -16,7 +19,7 @@ export const verify: Command = {
   options: {
     from: { value: '<date>', about: 'first day or moment of created_at (default: BACKFILL_DAYS ago)' },
     to: { value: '<date>', about: 'end, not included (default: now)' },
-    pipeline: { value: '<slug>', about: 'only this pipeline' },
+    pipeline: { value: '<slug>', about: 'only this pipeline, in the organizations that have it' },
     organization: { value: '<slug>', about: 'only this organization' },
     sample: { value: '<n>', about: 'only about n builds: pages of a hundred at random places of the span' },
     heal: { about: 'set the mirror right' },
@@ -32,8 +35,9 @@ export const verify: Command = {
       const onSignal = () => (stop.signal.aborted ? process.exit(130) : stop.abort())
       process.on('SIGINT', onSignal).on('SIGTERM', onSignal)
       const span = wholeSpan(given, context)
+      const sources = pipeline === undefined ? context.sources : await sourcesWith(pipeline, context)
       const reports: VerifyReport[] = []
-      for (const source of context.sources) {
+      for (const source of sources) {
         const bar = new ProgressBar(values.json ? io.stderr : io.stdout, source.slug, io.env)
         const onProgress = ({ builds, requests }: { builds: number; requests: number }) =>
           bar.show({ done: builds, expected: sample, requests, rateLeft: undefined })
@@ -65,6 +69,40 @@ function sampleSize({ sample }: Values): number | undefined {
 function wholeSpan({ from, to }: ReturnType<typeof givenSpan>, { config }: Sources): { from: Date; to: Date } {
   const end = to ?? new Date()
   return { from: from ?? new Date(end.getTime() - config.backfillDays * DAY), to: end }
+}
+
+/**
+ * The organizations that have a pipeline, with those whose pipelines the token may not list: their builds it may read all the same.
+ * @throws ConfigError when none has it, or it is not mirrored.
+ */
+async function sourcesWith(pipeline: string, { deps, sources }: Sources): Promise<readonly Source[]> {
+  if (!deps.scope.pipeline(pipeline)) {
+    throw new ConfigError(
+      `--pipeline is "${pipeline}", which is not mirrored. Check PIPELINES_INCLUDE and PIPELINES_EXCLUDE.`,
+    )
+  }
+  const chosen: Source[] = []
+  const known: string[] = []
+  for (const source of sources) {
+    const slugs = await slugsOf(source)
+    known.push(...(slugs ?? []))
+    if (slugs === undefined || slugs.includes(pipeline)) chosen.push(source)
+  }
+  if (chosen.length > 0) return chosen
+  const meant = nearest(pipeline, known)
+  const remedy = meant ? `Did you mean ${meant}?` : "Check the spelling, and that the token's user may see it."
+  const where = sources.map(({ slug }) => slug).join(', ')
+  throw new ConfigError(`--pipeline is "${pipeline}", which no token sees in ${where}. ${remedy}`)
+}
+
+/** The slugs of an organization's pipelines; undefined when the token may not list them. @throws BuildkiteError */
+async function slugsOf({ client, slug }: Source): Promise<string[] | undefined> {
+  try {
+    return (await listedPipelines(client, slug))?.map((one) => one.slug)
+  } catch (error) {
+    if (error instanceof BuildkiteError && error.code === 'invalid_permissions') return undefined
+    throw error
+  }
 }
 
 function lastWord({ organization, builds, jobs, requests, findings }: VerifyReport): string {

@@ -165,15 +165,15 @@ async function resumeOne({ db, queues }: ActionParts, body: unknown): Promise<Ou
 
 /** A day as a form sends it, or a moment. */
 const whenText = z.union([z.iso.date(), z.iso.datetime({ offset: true })])
-const auditBody = z.object({ organization: z.uuid(), from: whenText, to: whenText })
+const auditBody = z.object({ organization: z.uuid(), from: z.string(), to: z.string() })
 
 async function auditSpan({ db, queues, clock }: ActionParts, body: unknown): Promise<Outcome> {
   const words =
     'Name an organization by its id, and from and to as days (2026-01-31) or moments (2026-01-31T12:00:00Z).'
   const asked = read(auditBody, body, words)
-  const from = new Date(asked.from)
+  const from = readWhen('from', asked.from)
   // A day is meant whole.
-  const to = new Date(new Date(asked.to).getTime() + (asked.to.length === 10 ? DAY : 0))
+  const to = new Date(readWhen('to', asked.to).getTime() + (asked.to.length === 10 ? DAY : 0))
   if (from >= to) throw new Refusal(400, 'The span ends before it begins.')
   const { first, last } = spanBounds(clock())
   if (from < first || to.getTime() > last.getTime() + DAY) {
@@ -186,6 +186,11 @@ async function auditSpan({ db, queues, clock }: ActionParts, body: unknown): Pro
   const span = { from: from.toISOString(), to: to.toISOString() }
   await queues.ask({ task: 'verify', organization, ...span })
   return { organization, ...span }
+}
+
+function readWhen(name: string, text: string): Date {
+  if (whenText.safeParse(text).success) return new Date(text)
+  throw new Refusal(400, `${name} is "${text}", which is no date. Write it like 2026-01-31 or 2026-01-31T12:00:00Z.`)
 }
 
 function read<T>(shape: z.ZodType<T>, body: unknown, advice: string): T {

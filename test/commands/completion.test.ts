@@ -62,6 +62,9 @@ describe('completion', () => {
   })
 })
 
+const noDate = (option: string, text: string) =>
+  `--${option} is "${text}", which is no date. Write it like 2026-01-31 or 2026-01-31T12:00:00Z.`
+
 describe('what is typed wrong', () => {
   it.each<[string[], string]>([
     [['reconcil'], 'There is no command "reconcil". Did you mean reconcile? See buildkite-mirror --help.'],
@@ -82,6 +85,12 @@ describe('what is typed wrong', () => {
     ],
     [['move'], 'Say where to: --to postgres://user:password@host:5432/name, or set DATABASE_URL.'],
     [['status', 'now'], 'Unexpected argument "now". See buildkite-mirror status --help.'],
+    [['backfill', '--from', '2026-02-30'], noDate('from', '2026-02-30')],
+    [['verify', '--from', '2026-11-31'], noDate('from', '2026-11-31')],
+    [['backfill', '--from', '2026-01-01', '--to', '2026-02-29T12:00:00Z'], noDate('to', '2026-02-29T12:00:00Z')],
+    [['replay', '--since', '2026-04-31'], noDate('since', '2026-04-31')],
+    [['backfill', '--from', '2026-01-01x'], noDate('from', '2026-01-01x')],
+    [['backfill', '--from', 'yesterday'], noDate('from', 'yesterday')],
   ])('%j is answered with the remedy and exit code 2', async (args, answer) => {
     const { code, stdout, stderr } = await runCommand(args, {})
     expect({ code, stdout, stderr }).toEqual({ code: 2, stdout: '', stderr: `${answer}\n` })

@@ -22,12 +22,12 @@ beforeEach(async () => {
 })
 afterEach(() => scene.close())
 
-const run = (command: string, tokens: string, ...args: string[]) =>
-  runCommand([command, ...args], {
-    BUILDKITE_API_URL: scene.api.url,
-    BUILDKITE_API_TOKEN: tokens,
-    DATABASE_URL: scene.url,
-  })
+const settings = (tokens: string) => ({
+  BUILDKITE_API_URL: scene.api.url,
+  BUILDKITE_API_TOKEN: tokens,
+  DATABASE_URL: scene.url,
+})
+const run = (command: string, tokens: string, ...args: string[]) => runCommand([command, ...args], settings(tokens))
 
 describe('a command that reads Buildkite', () => {
   it.each(['verify', 'backfill', 'reconcile'])(
@@ -56,6 +56,78 @@ describe('a command that reads Buildkite', () => {
     if (short) short.scopes = short.scopes.filter((scope) => scope !== 'read_builds')
     expect((await run('reconcile', 'of-globex,of-acme', ...acme)).code).toBe(0)
     expect((await run('reconcile', 'of-globex,of-acme')).code).toBe(1)
+  })
+})
+
+describe('an organization that BUILDKITE_ORGANIZATIONS names and no token sees', () => {
+  const runNamed = (names: string, command: string, ...args: string[]) =>
+    runCommand([command, ...args], { ...settings('of-acme'), BUILDKITE_ORGANIZATIONS: names })
+
+  it.each(['verify', 'backfill', 'reconcile'])('is named by %s, which does the others and exits 1', async (command) => {
+    const { code, stdout, stderr } = await runNamed('nope,acme', command)
+    expect(stdout).toContain('acme')
+    expect(stderr).toBe(
+      'nope: no_resources: BUILDKITE_ORGANIZATIONS names nope, which no token sees. ' +
+        'Check the spelling, and that the token is granted to the organization and its user is a member.\n',
+    )
+    expect(code).toBe(1)
+  })
+
+  it('is not complained of when it is a glob, or when another one is asked for', async () => {
+    expect(await runNamed('nope*,acme', 'reconcile')).toMatchObject({ code: 0, stderr: '' })
+    expect(await runNamed('nope,acme', 'reconcile', '--organization', 'acme')).toMatchObject({ code: 0, stderr: '' })
+  })
+
+  it('is told of beside a token at fault, and is bad usage when it is what is asked for', async () => {
+    const beside = await runCommand(['reconcile'], {
+      ...settings('of-acme,over'),
+      BUILDKITE_ORGANIZATIONS: 'nope,acme',
+    })
+    expect(beside.stderr).toMatch(/^token 2: invalid_credentials: .*\nnope: no_resources: /)
+    expect(beside.code).toBe(1)
+    expect((await runNamed('nope,acme', 'reconcile', '--organization', 'nope')).code).toBe(2)
+  })
+})
+
+describe('verify of a pipeline', () => {
+  const both = 'of-acme,of-globex'
+
+  it('reads the organizations that have it and leaves out those that do not', async () => {
+    const { truth } = scene.simulation
+    const globex = truth.organization('globex')
+    const added = globex && truth.addPipeline(globex, Date.now())
+    const { code, stdout, stderr } = await run('verify', both, '--pipeline', added?.slug ?? '')
+    expect(stdout).toMatch(/^globex: 0 builds and 0 jobs compared in 1 requests: no difference\.$/m)
+    expect({ code, stderr, others: stdout.includes('acme:') }).toEqual({ code: 0, stderr: '', others: false })
+  })
+
+  it.each([
+    ['that there is not', 'nope', 'no token sees in acme, globex. Check the spelling'],
+    ['that is mistyped', 'monolit', 'no token sees in acme, globex. Did you mean monolith?'],
+  ])('%s is bad usage, told before any build is read', async (_what, slug, words) => {
+    scene.api.forget()
+    const { code, stdout, stderr } = await run('verify', both, '--pipeline', slug)
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+    expect(stderr).toContain(`--pipeline is "${slug}", which ${words}`)
+    expect(scene.api.count('builds')).toBe(0)
+  })
+
+  it('that is not mirrored is bad usage', async () => {
+    const excluding = { ...settings('of-acme'), PIPELINES_EXCLUDE: 'mono*' }
+    const { code, stderr } = await runCommand(['verify', '--pipeline', 'monolith'], excluding)
+    expect(stderr).toBe(
+      '--pipeline is "monolith", which is not mirrored. Check PIPELINES_INCLUDE and PIPELINES_EXCLUDE.\n',
+    )
+    expect(code).toBe(2)
+  })
+
+  it('reads its builds also when the token may not list pipelines, and exits 1 for that', async () => {
+    const short = scene.api.tokens.find(({ token }) => token === 'of-acme')
+    if (short) short.scopes = short.scopes.filter((scope) => scope !== 'read_pipelines')
+    const { code, stdout, stderr } = await run('verify', 'of-acme', '--pipeline', 'monolith')
+    expect(stdout).toMatch(/^acme: [1-9]\d* builds .*: no difference\.$/m)
+    expect(stderr).toMatch(/^token: invalid_permissions: .*read_pipelines/)
+    expect(code).toBe(1)
   })
 })
 

@@ -68,3 +68,19 @@ test('an option that makes no sense is refused before anything starts', async ()
   expect(await demo.ended).toBe(2)
   expect(demo.output()).toContain('--drop is "7". Use a number from 0 to 1.')
 })
+
+test('the API alone ends after --seconds', async () => {
+  const demo = runDemo(['--api-only', '--builds', '5', '--seconds', '1'])
+  expect(await demo.ended, demo.output()).toBe(0)
+  expect(demo.output()).toContain('It ends after 1 s, or by Ctrl-C.')
+})
+
+test.each([
+  [['--api-only', '--json'], '--json has no effect with --api-only. Leave out one of them.'],
+  [['--api-only', '--keep'], '--keep has no effect with --api-only. Leave out one of them.'],
+  [['--api-only', '--drop', '0'], '--drop has no effect with --api-only. Leave out one of them.'],
+  [['--port', '4000'], '--port has no effect without --api-only. Leave it out, or add --api-only.'],
+])('%j do not go together, and nothing starts', async (args, answer) => {
+  const demo = runDemo(args)
+  expect([await demo.ended, demo.output()]).toEqual([2, `${answer}\n`])
+})

@@ -247,6 +247,14 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
     expect((await built.inject('/')).body).toContain(`min="2010-01-01" max="${dayIn(DAY)}" required`)
   })
 
+  it.each(['yesterday', '2026-02-30', '2026-02-30T00:00:00Z'])('names %s as what is no date', async (from) => {
+    const answer = await (await build()).inject(act('audit', { organization: acme, from, to: '2026-03-04' }))
+    expect([answer.statusCode, answer.json()]).toEqual([
+      400,
+      { error: `from is "${from}", which is no date. Write it like 2026-01-31 or 2026-01-31T12:00:00Z.` },
+    ])
+  })
+
   it('pauses and resumes a backfill', async () => {
     const built = await build()
     for (const _twice of [1, 2]) {
@@ -264,7 +272,8 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
     ['a span that ends before it begins', 'audit', { organization: acme, from: '2026-02-02', to: '2026-01-02' }, 400],
     ['a span with a mistyped end', 'audit', { organization: acme, from: '2026-01-02', to: '9999-12-31' }, 400],
     ['a span with a mistyped begin', 'audit', { organization: acme, from: '0202-01-02', to: '2026-01-02' }, 400],
-    ['a day that is none', 'audit', { organization: acme, from: 'yesterday', to: '2026-01-02' }, 400],
+    ['a span without an end', 'audit', { organization: acme, from: '2026-01-02' }, 400],
+    ['a day that is none', 'audit', { organization: acme, from: '2026-01-02', to: '2026-11-31' }, 400],
     ['a delivery that is no number', 'replay', { id: 'all' }, 400],
     ['an action that is none', 'reboot', {}, 404],
   ])('refuses %s, with the reason', async (_what, name, payload, status) => {

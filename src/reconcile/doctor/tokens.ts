@@ -47,8 +47,10 @@ function faultOf({ subject, code, message, remedy }: Problem): Finding {
   return failure(name, subject, message, remedy, code)
 }
 
-/** An organization named without a glob must be there, or nobody would notice that it is mistyped. */
-function judgeNames({ tokens, complete }: Discovery, organizations: readonly string[]): Finding[] {
+/**
+ * What is found of BUILDKITE_ORGANIZATIONS: one named without a glob must be there, or nobody would notice that it is mistyped (pure).
+ */
+export function judgeNames({ tokens, complete }: Discovery, organizations: readonly string[]): Finding[] {
   const visible = new Set(tokens.flatMap(({ wanted }) => wanted.map(({ slug }) => slug.toLowerCase())))
   // One that sees none of them says so already.
   if (!complete || visible.size === 0) return []
