@@ -19,6 +19,7 @@ import {
   SERVICE_SCOPES,
 } from './register-outcome.ts'
 import { planRegistration, type Wanted } from './register-plan.ts'
+import { tellUnseen } from './unseen.ts'
 
 export const register: Command = {
   name: 'register',
@@ -48,7 +49,8 @@ export const register: Command = {
     const access = openAccess(config, { budget: memoryBudget(config.apiBudgetShare), scope, log, clock: Date.now })
     try {
       const discovery = await access.current()
-      return await registerAndTell(discovery, asked, io)
+      const code = await registerAndTell(discovery, asked, io)
+      return tellUnseen(discovery, config, values, io) && code === 0 ? 1 : code
     } finally {
       await access.close()
     }

@@ -4,11 +4,11 @@ import { createLog, type Log } from '../log.ts'
 import { type Discovery, openAccess } from '../reconcile/access.ts'
 import { type ReconcileDeps, reconcileDeps, type Source } from '../reconcile/deps.ts'
 import { discover } from '../reconcile/discover.ts'
-import { judgeNames } from '../reconcile/doctor/tokens.ts'
 import { sharedBudget } from '../reconcile/shared-budget.ts'
 import type { InspectedToken } from '../reconcile/token.ts'
 import type { Io, Values } from './command.ts'
 import { withDatabase } from './stores.ts'
+import { tellUnseen } from './unseen.ts'
 
 /** What a command that reads Buildkite's API works with. */
 export interface Sources {
@@ -48,14 +48,11 @@ export async function withSources(
       for (const { subject, code, message, remedy } of discovery.problems) {
         io.stderr.write(`${subject}: ${code}: ${message} ${remedy}\n`)
       }
-      const unseen = values.organization === undefined ? judgeNames(discovery, config.organizations) : []
-      for (const { subject, code, detail, remedy } of unseen) {
-        io.stderr.write(`${subject}: ${code}: ${detail} ${remedy}\n`)
-      }
+      const someUnseen = tellUnseen(discovery, config, values, io)
       const sources = choose(discovery.sources, values.organization)
       if (sources.length === 0) return 1
       const code = await work({ config, log, deps, sources })
-      const lacking = unseen.length > 0 || mayLack(discovery, values.organization)
+      const lacking = someUnseen || mayLack(discovery, values.organization)
       return code === 0 && lacking ? 1 : code
     } finally {
       await access.close()

@@ -76,6 +76,14 @@ describe('register', () => {
     expect(rest).toEqual([])
   })
 
+  it('tells of an organization that is named and not seen, and does the others', async () => {
+    const { code, stderr } = await register([], { BUILDKITE_ORGANIZATIONS: 'nope,acme,more-*' })
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/^nope: no_resources: BUILDKITE_ORGANIZATIONS names nope, which no token sees\..*\n$/)
+    expect(services.all).toHaveLength(1)
+    expect((await register(['--organization', 'acme'], { BUILDKITE_ORGANIZATIONS: 'nope,acme' })).code).toBe(0)
+  })
+
   it('uses WEBHOOK_SECRET where there is one, and never prints it', async () => {
     const { code, stdout, stderr } = await register([], { WEBHOOK_SECRET: 'given-secret,older-secret' })
     expect(code).toBe(0)

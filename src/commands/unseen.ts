@@ -1,0 +1,14 @@
+import type { Config } from '../config.ts'
+import type { Discovery } from '../reconcile/access.ts'
+import { judgeNames } from '../reconcile/doctor/tokens.ts'
+import type { Io, Values } from './command.ts'
+
+/**
+ * Tells on stderr of organizations that BUILDKITE_ORGANIZATIONS names without a glob and no token sees, and returns whether there are
+ * any: a command for all of them has not done its work then. Nothing is said where `--organization` chooses one.
+ */
+export function tellUnseen(discovery: Discovery, { organizations }: Config, values: Values, io: Io): boolean {
+  const unseen = values.organization === undefined ? judgeNames(discovery, organizations) : []
+  for (const { subject, code, detail, remedy } of unseen) io.stderr.write(`${subject}: ${code}: ${detail} ${remedy}\n`)
+  return unseen.length > 0
+}
