@@ -90,7 +90,9 @@ const UNREACHABLE = /^(E[A-Z]|08|28|3D|53300|55000|57P)/
 
 /** The error with the place that DATABASE_URL names and what to do, when it is about the place. */
 function withPlace(error: unknown, url: string): unknown {
-  if (!(error instanceof StoreError) || !UNREACHABLE.test(error.code ?? '')) return error
+  if (!(error instanceof StoreError)) return error
+  // Where nothing answers there is no code.
+  if (error.code === undefined ? error.kind !== 'transient' : !UNREACHABLE.test(error.code)) return error
   const { hostname, port, pathname } = new URL(url)
   const remedy = `DATABASE_URL names ${hostname}:${port || 5432}${pathname}: check it, and that Postgres runs and lets us in from here.`
   return new StoreError(error.kind, `${error.message} ${remedy}`, { code: error.code, cause: error })

@@ -55,6 +55,7 @@ const connectionLost = [
   'Client has encountered a connection error',
   'Client was closed',
   'timeout exceeded when trying to connect',
+  'timeout expired',
   'Cannot use a pool after calling end',
   'Query read timeout',
 ]

@@ -1,6 +1,6 @@
 import { and, asc, desc, eq, gt, gte, lt, lte, max, or } from 'drizzle-orm'
 import { withLock } from '../database/locks.ts'
-import { builds, cycles, windows } from '../database/schema.ts'
+import { builds, cycles, watermarks, windows } from '../database/schema.ts'
 import { messageOf } from '../errors.ts'
 import { DAY, HOUR, MINUTE } from '../time.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
@@ -8,7 +8,7 @@ import { type Finding, recordDrift } from './drift.ts'
 import { type Span, WINDOW_BUILDS } from './spans.ts'
 import { createdIn } from './surplus.ts'
 import { type VerifyReport, verifySpan } from './verify.ts'
-import { readWatermark } from './watermark.ts'
+import { isFor, readWatermark } from './watermark.ts'
 import { spanOf, type Window } from './windows.ts'
 
 /** How old a window's verification may become before the audit reads it again: young builds still change, old ones hardly. */
@@ -133,23 +133,25 @@ async function dueWindow({ db, clock }: ReconcileDeps, source: Source): Promise<
  * The cycles have verified it: so the windows begin as done.
  */
 async function addWindows(deps: ReconcileDeps, source: Source): Promise<void> {
-  const { db, clock } = deps
+  const { db, clock, scope } = deps
   const mark = await readWatermark(db, source.id)
   if (!mark?.watermark || !mark.backfill_to) return
+  const reachedBack = mark.backfill_to
   const [newest] = await db
     .select({ to: max(windows.created_to) })
     .from(windows)
     .where(eq(windows.organization_id, source.id))
-  const from = new Date(Math.max(mark.backfill_to.getTime(), newest?.to?.getTime() ?? 0))
+  const from = new Date(Math.max(reachedBack.getTime(), newest?.to?.getTime() ?? 0))
   const to = new Date(mark.watermark.getTime() - BEHIND)
   if (to.getTime() - from.getTime() < DAY) return
   const total = await db.$count(builds, createdIn(source, { from, to }))
   const parts = Math.max(1, Math.ceil(total / WINDOW_BUILDS))
   const edge = (part: number) => new Date(from.getTime() + Math.round(((to.getTime() - from.getTime()) * part) / parts))
   const now = new Date(clock())
+  const added: (typeof windows.$inferInsert)[] = []
   for (let part = 0; part < parts; part++) {
     const span = { from: edge(part), to: edge(part + 1) }
-    await db.insert(windows).values({
+    added.push({
       organization_id: source.id,
       created_from: span.from,
       created_to: span.to,
@@ -160,4 +162,19 @@ async function addWindows(deps: ReconcileDeps, source: Source): Promise<void> {
       verified_at: to,
     })
   }
+  await db.transaction(async (tx) => {
+    // Unless history is owed anew since: then the cycles have not verified it.
+    const [same] = await tx
+      .select({ id: watermarks.organization_id })
+      .from(watermarks)
+      .where(
+        and(
+          eq(watermarks.organization_id, source.id),
+          eq(watermarks.backfill_to, reachedBack),
+          isFor(scope, source.id),
+        ),
+      )
+      .for('share')
+    if (same) await tx.insert(windows).values(added)
+  })
 }

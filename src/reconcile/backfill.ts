@@ -8,7 +8,7 @@ import { oneAhead, twoAtOnce } from './ahead.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
 import { buildKeeper, type Refused, refusalOf } from './pages.ts'
 import { clip, coveredBackFrom, lengthOf, type Span } from './spans.ts'
-import { awaitingBackfill, watermarkOfWanted } from './watermark.ts'
+import { awaitingBackfill, readsForWanted, watermarkOfWanted } from './watermark.ts'
 import {
   beginWindow,
   claimWindow,
@@ -63,6 +63,8 @@ export async function backfillSpan(
   const locked = await withLock(deps.db, `backfill:${source.id}`, async () => {
     await watermarkOfWanted(deps, source)
     while (!signal?.aborted && deps.clock() < until) {
+      // Another process may want more: then it is its to read.
+      if (!(await readsForWanted(deps, source.id))) break
       const window = await claimWindow(deps.db, source.id, span)
       if (!window) break
       try {
@@ -101,16 +103,16 @@ async function readWindow(
       verifiedAt ??= page.at
       refused.push(...report.refused)
       walkedTo = page.walkedTo
-      await noteProgress(db, window, { walkedTo, builds: page.value.length, requests: 1 })
+      await noteProgress(deps, window, { walkedTo, builds: page.value.length, requests: 1 })
       await tell()
       signal?.throwIfAborted()
     }
     const now = new Date(clock())
-    await finishWindow(db, window, window.started_at ?? verifiedAt ?? now, now, refusalOf(refused))
+    await finishWindow(deps, window, window.started_at ?? verifiedAt ?? now, now, refusalOf(refused))
   } catch (error) {
     const now = new Date(clock())
     if (error instanceof DeepListingError) {
-      if (await splitWindow(db, window, walkedTo, verifiedAt ?? now, now)) return
+      if (await splitWindow(deps, window, walkedTo, verifiedAt ?? now, now)) return
     }
     if (!signal?.aborted) await failWindow(db, window, messageOf(error)).catch(() => {})
     throw error

@@ -169,7 +169,8 @@ async function runCycle(
       createdBefore: since,
       observedBefore: start,
       seen,
-      awaitingBackfill: await awaitingBackfill(deps.db, source.id, mark),
+      // What no backfill is to read is read here, build by build.
+      awaitingBackfill: deps.backfillDays === 0 ? [] : await awaitingBackfill(deps.db, source.id, mark),
       limit: absent,
     },
     signal,

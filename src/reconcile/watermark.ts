@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
-import { and, eq, gt, isNull, lt, sql } from 'drizzle-orm'
+import { and, eq, gt, isNull, lt, type SQL, sql } from 'drizzle-orm'
 import type { Db, Transaction } from '../database/connection.ts'
 import { watermarks, windows } from '../database/schema.ts'
-import { letsInMore } from '../scope.ts'
+import { letsInMore, type Scope } from '../scope.ts'
 import { DAY } from '../time.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
 import { gaps, type Span } from './spans.ts'
@@ -32,7 +32,7 @@ export async function watermarkOfWanted(deps: ReconcileDeps, { id, slug }: Sourc
       .set({ pipelines_wanted: scope.patterns, ...(isWider && owedAnew(id)) })
       .where(and(eq(watermarks.organization_id, id), unchanged))
     if (rowCount === 0 || !isWider) return false
-    await tx.update(windows).set(unread).where(eq(windows.organization_id, id))
+    await forgetReading(tx, id)
     return true
   })
   if (noted) log.warn(`More pipelines of ${slug} are wanted than its history was read for: it is read again.`)
@@ -50,20 +50,37 @@ function owedAnew(organizationId: string) {
   }
 }
 
-const unread = {
-  status: 'pending',
-  walked_to: null,
-  started_at: null,
-  finished_at: null,
-  verified_at: null,
-  builds: 0,
-  requests: 0,
-  error: null,
-} as const
+/** The same windows, unread. As new rows: who is still reading one of the old ones for fewer pipelines has nothing to note it in. */
+async function forgetReading(tx: Transaction, organizationId: string): Promise<void> {
+  const { organization_id, created_from, created_to } = windows
+  const old = await tx
+    .delete(windows)
+    .where(eq(organization_id, organizationId))
+    .returning({ organization_id, created_from, created_to })
+  for (let start = 0; start < old.length; start += 1_000) {
+    await tx.insert(windows).values(old.slice(start, start + 1_000))
+  }
+}
+
+/**
+ * True of an organization's windows as long as they are for the pipelines that `scope` wants: another process may have begun to read
+ * them for more. For whoever writes down what was read.
+ */
+export function isFor({ patterns }: Scope, organizationId: string): SQL {
+  return sql`not exists (
+    select from ${watermarks}
+    where ${watermarks.organization_id} = ${organizationId} and ${watermarks.pipelines_wanted} <> ${JSON.stringify(patterns)}::jsonb)`
+}
+
+/** Whether history is read for the pipelines that are wanted here. */
+export async function readsForWanted({ db, scope }: ReconcileDeps, organizationId: string): Promise<boolean> {
+  const { rows } = await db.execute<{ same: boolean }>(sql`select ${isFor(scope, organizationId)} as same`)
+  return rows[0]?.same ?? false
+}
 
 /**
  * Moves a watermark forward, never back. The first one also fixes what the backfill owes: everything from `backfillDays` before it
- * up to it, of the pipelines that are wanted.
+ * up to it, of the pipelines that are wanted. A cycle that has read for others than are wanted meanwhile moves nothing.
  */
 export async function moveWatermark(
   tx: Transaction,
@@ -94,8 +111,10 @@ export async function moveWatermark(
         ...(kind === 'warm' && { warm_watermark: sql`greatest(${watermarks.warm_watermark}, ${time})` }),
         backfill_from: sql`coalesce(${watermarks.backfill_from}, ${owedFrom.toISOString()}::timestamptz)`,
         backfill_to: sql`coalesce(${watermarks.backfill_to}, ${time})`,
+        pipelines_wanted: scope.patterns,
         updated_at: now,
       },
+      setWhere: sql`coalesce(${watermarks.pipelines_wanted} = excluded.pipelines_wanted, true)`,
     })
 }
 

@@ -1,7 +1,9 @@
 import { and, desc, eq, gt, lt, sql } from 'drizzle-orm'
 import type { Db } from '../database/connection.ts'
 import { windows } from '../database/schema.ts'
+import type { ReconcileDeps } from './deps.ts'
 import { type Density, gaps, halve, nextWindow, type Span } from './spans.ts'
+import { isFor } from './watermark.ts'
 
 export type Window = typeof windows.$inferSelect
 
@@ -60,34 +62,42 @@ export async function beginWindow(db: Db, window: Window, now: Date): Promise<vo
     .where(eq(windows.id, window.id))
 }
 
+// What was read is noted only while it was read for the pipelines that are wanted.
+
+/** What notes of windows are written with. */
+type Noting = Pick<ReconcileDeps, 'db' | 'scope'>
+
+const still = ({ scope }: Noting, window: Window) =>
+  and(eq(windows.id, window.id), isFor(scope, window.organization_id))
+
 /** Notes a page that is committed: from here the window goes on after a kill. */
 export async function noteProgress(
-  db: Db,
+  deps: Noting,
   window: Window,
   page: { walkedTo: Date; builds: number; requests: number },
 ): Promise<void> {
-  await db
+  await deps.db
     .update(windows)
     .set({
       walked_to: page.walkedTo,
       builds: sql`${windows.builds} + ${page.builds}`,
       requests: sql`${windows.requests} + ${page.requests}`,
     })
-    .where(eq(windows.id, window.id))
+    .where(still(deps, window))
 }
 
 /** Ends a window. `verifiedAt` is the time on Buildkite's clock from which on it is known to be right, except for what `error` names. */
 export async function finishWindow(
-  db: Db,
+  deps: Noting,
   window: Window,
   verifiedAt: Date,
   now: Date,
   error: string | undefined,
 ): Promise<void> {
-  await db
+  await deps.db
     .update(windows)
     .set({ status: 'done', finished_at: now, verified_at: verifiedAt, error: error ?? null })
-    .where(eq(windows.id, window.id))
+    .where(still(deps, window))
 }
 
 export async function failWindow(db: Db, window: Window, error: string): Promise<void> {
@@ -99,7 +109,7 @@ export async function failWindow(db: Db, window: Window, error: string): Promise
  * window. False when nothing can be cut: more builds than Buildkite lists were created within one millisecond.
  */
 export async function splitWindow(
-  db: Db,
+  deps: Noting,
   window: Window,
   walkedTo: Date,
   verifiedAt: Date,
@@ -107,15 +117,13 @@ export async function splitWindow(
 ): Promise<boolean> {
   const halves = halve({ from: window.created_from, to: walkedTo })
   if (!halves) return false
-  await db.transaction(async (tx) => {
-    if (walkedTo < window.created_to) {
-      await tx
-        .update(windows)
-        .set({ created_from: walkedTo, status: 'done', finished_at: now, verified_at: verifiedAt })
-        .where(eq(windows.id, window.id))
-    } else {
-      await tx.delete(windows).where(eq(windows.id, window.id))
-    }
+  await deps.db.transaction(async (tx) => {
+    const rest = { created_from: walkedTo, status: 'done', finished_at: now, verified_at: verifiedAt } as const
+    const { rowCount } =
+      walkedTo < window.created_to
+        ? await tx.update(windows).set(rest).where(still(deps, window))
+        : await tx.delete(windows).where(still(deps, window))
+    if (rowCount === 0) return
     await tx
       .insert(windows)
       .values(

@@ -6,9 +6,11 @@ import type { SimulationOptions } from '../../src/demo/simulation.ts'
 import { type BackfillProgress, backfillOwed, backfillSpan } from '../../src/reconcile/backfill.ts'
 import { reconcileOnce } from '../../src/reconcile/cycle.ts'
 import { discover } from '../../src/reconcile/discover.ts'
+import { refreshPipelines } from '../../src/reconcile/pipelines.ts'
 import { coverage } from '../../src/reconcile/status.ts'
+import { watermarkOfWanted } from '../../src/reconcile/watermark.ts'
 import { inScope } from '../../src/scope.ts'
-import { DAY, SECOND } from '../../src/time.ts'
+import { DAY, HOUR, SECOND } from '../../src/time.ts'
 import { accessOf } from './access-of.ts'
 import { openScene, type Scene } from './scene.ts'
 
@@ -164,6 +166,73 @@ describe('a backfill', () => {
     expect(await turn(wanting([one ?? '']))).toEqual({ wasDone: true, requests: 0 })
     expect(await turn(wanting([], [two ?? '']))).toMatchObject({ wasDone: false })
     expect(await turn(wanting([], [two ?? '']))).toEqual({ wasDone: true, requests: 0 })
+  })
+
+  describe('while another process wants fewer pipelines', () => {
+    const first = () => scene.simulation.truth.pipelines[0]?.slug ?? ''
+    const narrow = () => ({
+      ...scene.deps,
+      scope: inScope({ organizations: [], pipelinesInclude: [first()], pipelinesExclude: [] }),
+    })
+    const wideCycle = () => reconcileOnce(scene.deps, { ...scene.source, client: scene.client() })
+    const endsWhole = async () => {
+      await wideCycle()
+      await backfillOwed(scene.deps, scene.source)
+      // As the task of that name does every five minutes: the other process may have read fewer since.
+      await refreshPipelines(scene.deps, scene.source)
+      expect(await backfillOwed(scene.deps, scene.source)).toBeUndefined()
+      expect(await scene.differences()).toEqual([])
+    }
+    /** Does it once, before the answer to the nth list from now. */
+    const atList = (n: number, work: () => Promise<unknown>) => {
+      scene.api.forget()
+      let begun: Promise<unknown> | undefined
+      scene.api.beforeAnswer = () => {
+        if (begun || listed() < n) return undefined
+        begun = work()
+        return { kind: 'delay', ms: 300 }
+      }
+      return async () => {
+        scene.api.beforeAnswer = undefined
+        expect(begun).toBeDefined()
+        await begun
+      }
+    }
+
+    it('is whole when that one was reading history', async () => {
+      await open({ builds: 500, days: 40 }, { pipelines: 3 })
+      await reconcileOnce(narrow(), scene.source)
+      const begun = atList(2, wideCycle)
+      await backfillOwed(narrow(), scene.source)
+      await begun()
+      await endsWhole()
+    })
+
+    it('is whole when that one was stopped in the middle of a page', async () => {
+      await open({ builds: 500, days: 40 }, { pipelines: 3 })
+      await reconcileOnce(narrow(), scene.source)
+      const stop = new AbortController()
+      const begun = atList(2, wideCycle)
+      await backfillOwed(narrow(), scene.source, stop.signal, {}, ({ requests }) => {
+        if (requests > 1) stop.abort()
+      }).catch(() => {})
+      await begun()
+      await endsWhole()
+    })
+
+    it('is whole when a cycle of that one ended afterwards', async () => {
+      await open({ builds: 100, days: 40 }, { pipelines: 3 })
+      await reconcileOnce(narrow(), scene.source)
+      await backfillOwed(narrow(), scene.source)
+      scene.simulation.clock.pass(2 * HOUR)
+      for (let i = 0; i < 9; i++) scene.simulation.startBuild()
+      await scene.simulation.play()
+      scene.simulation.clock.pass(2 * HOUR)
+      const begun = atList(1, () => watermarkOfWanted(scene.deps, scene.source))
+      await reconcileOnce(narrow(), scene.source)
+      await begun()
+      await endsWhole()
+    })
   })
 
   it('is left to the process that is at it', async () => {
