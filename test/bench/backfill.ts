@@ -48,8 +48,9 @@ export async function backfill({ stores, quick, most, say }: Bench): Promise<Row
         ours: `at most ${bytes(ours.peak)}; median of its first half ${bytes(first)}, of its second ${bytes(last)}`,
         limit: '',
         result: bytes(ours.peak),
-        reach: '< 350 MB, flat',
-        reached: ours.peak < 350e6 && last < first * 1.15,
+        // Within the seconds of a quick run nothing is flat yet.
+        reach: quick ? '< 350 MB' : '< 350 MB, flat',
+        reached: ours.peak < 350e6 && (quick || last < first * 1.15),
       },
       {
         course: 'backfill',
