@@ -53,13 +53,13 @@ async function markedDays(db: Db, since = '-infinity', until = 'infinity'): Prom
   return rows.map(({ day }) => day)
 }
 
-/** A day of a large company may take longer than a query of the service ever should. */
-const LONGEST_DAY = 10 * MINUTE
-
 /** The day in UTC, as Postgres writes it. */
 function dayOf(time: Date): string {
   return time.toISOString().slice(0, 10)
 }
+
+/** A day of a large company may take longer than a query of the service ever should. */
+const LONGEST_DAY = 10 * MINUTE
 
 async function call<Done extends boolean | number>(db: Db, query: ReturnType<typeof sql>): Promise<Done | undefined> {
   const { rows } = await db.patiently(LONGEST_DAY, (tx) => tx.execute<{ done: Done }>(query))
@@ -80,6 +80,7 @@ export interface RollupFollower {
  */
 export function followBackfill(db: Db): RollupFollower {
   const stopping = new AbortController()
+  // As text it comes after every day, and to Postgres too.
   let passed = 'infinity'
   let running: Promise<unknown> | undefined
   const make = async (days: readonly string[]) => {
@@ -95,7 +96,7 @@ export function followBackfill(db: Db): RollupFollower {
     reached(createdSince) {
       // Most jobs of a day are of its own builds and of those of the day before.
       const since = dayOf(new Date(createdSince.getTime() + 2 * DAY))
-      if (running || (passed !== 'infinity' && since >= passed)) return
+      if (running || since >= passed) return
       const days = markedDays(db, since, passed)
       passed = since
       running = days

@@ -62,13 +62,13 @@ export async function beginWindow(db: Db, window: Window, now: Date): Promise<vo
     .where(eq(windows.id, window.id))
 }
 
-// What was read is noted only while it was read for the pipelines that are wanted.
-
 /** What notes of windows are written with. */
 type Noting = Pick<ReconcileDeps, 'db' | 'scope'>
 
-const still = ({ scope }: Noting, window: Window) =>
-  and(eq(windows.id, window.id), isFor(scope, window.organization_id))
+/** The window, as long as it is for the pipelines that were read: what was read for fewer than are wanted is noted nowhere. */
+function stillFor({ scope }: Noting, window: Window) {
+  return and(eq(windows.id, window.id), isFor(scope, window.organization_id))
+}
 
 /** Notes a page that is committed: from here the window goes on after a kill. */
 export async function noteProgress(
@@ -83,7 +83,7 @@ export async function noteProgress(
       builds: sql`${windows.builds} + ${page.builds}`,
       requests: sql`${windows.requests} + ${page.requests}`,
     })
-    .where(still(deps, window))
+    .where(stillFor(deps, window))
 }
 
 /** Ends a window. `verifiedAt` is the time on Buildkite's clock from which on it is known to be right, except for what `error` names. */
@@ -97,7 +97,7 @@ export async function finishWindow(
   await deps.db
     .update(windows)
     .set({ status: 'done', finished_at: now, verified_at: verifiedAt, error: error ?? null })
-    .where(still(deps, window))
+    .where(stillFor(deps, window))
 }
 
 export async function failWindow(db: Db, window: Window, error: string): Promise<void> {
@@ -121,8 +121,8 @@ export async function splitWindow(
     const rest = { created_from: walkedTo, status: 'done', finished_at: now, verified_at: verifiedAt } as const
     const { rowCount } =
       walkedTo < window.created_to
-        ? await tx.update(windows).set(rest).where(still(deps, window))
-        : await tx.delete(windows).where(still(deps, window))
+        ? await tx.update(windows).set(rest).where(stillFor(deps, window))
+        : await tx.delete(windows).where(stillFor(deps, window))
     if (rowCount === 0) return
     await tx
       .insert(windows)
