@@ -412,8 +412,23 @@ export const watermarks = sync.table('watermarks', {
   backfill_to: time(),
   pipelines_read_at: time(),
   pipelines_wanted: jsonb().$type<PipelinePatterns>(),
+  pipelines_listed_by: text(),
   updated_at: time().notNull(),
 })
+
+/** The pipelines that a complete list has held, and since when without a break. */
+export const pipeline_coverage = sync.table(
+  'pipeline_coverage',
+  {
+    pipeline_id: uuid().primaryKey(),
+    organization_id: uuid().notNull(),
+    listed_since: time().notNull(),
+    unlisted_at: time(),
+    covered_from: time(),
+    covered_until: time(),
+  },
+  (t) => [index('pipeline_coverage_organization').on(t.organization_id)],
+)
 
 export type WindowStatus = 'pending' | 'running' | 'done'
 
@@ -422,6 +437,8 @@ export const windows = sync.table(
   {
     id: bigserial({ mode: 'number' }).primaryKey(),
     organization_id: uuid().notNull(),
+    /** Null: the organization's own list, of all pipelines. */
+    pipeline_id: uuid(),
     created_from: time().notNull(),
     created_to: time().notNull(),
     status: text().$type<WindowStatus>().notNull().default('pending'),
@@ -430,10 +447,20 @@ export const windows = sync.table(
     requests: integer().notNull().default(0),
     started_at: time(),
     finished_at: time(),
+    first_verified_at: time(),
     verified_at: time(),
     error: text(),
+    tries: integer().notNull().default(0),
+    next_try_at: time(),
   },
-  (t) => [uniqueIndex('windows_organization_span').on(t.organization_id, t.created_from, t.created_to)],
+  (t) => [
+    uniqueIndex('windows_range').on(
+      t.organization_id,
+      sql`coalesce(${t.pipeline_id}, '00000000-0000-0000-0000-000000000000')`,
+      t.created_from,
+      t.created_to,
+    ),
+  ],
 )
 
 export type CycleKind = 'hot' | 'warm' | 'pipelines' | 'audit'
@@ -452,8 +479,14 @@ export const cycles = sync.table(
     builds_read: integer().notNull().default(0),
     builds_missing: integer().notNull().default(0),
     builds_healed: integer().notNull().default(0),
+    builds_in_flight: integer().notNull().default(0),
+    builds_completed: integer().notNull().default(0),
+    builds_confirmed: integer().notNull().default(0),
     jobs_missing: integer().notNull().default(0),
     jobs_healed: integer().notNull().default(0),
+    jobs_in_flight: integer().notNull().default(0),
+    jobs_completed: integer().notNull().default(0),
+    jobs_confirmed: integer().notNull().default(0),
     absent_read: integer().notNull().default(0),
     error: text(),
   },
@@ -499,6 +532,72 @@ export const absences = sync.table(
   },
   (t) => [index('absences_next_read_at').on(t.organization_id, t.next_read_at)],
 )
+
+/** Builds whose jobs REST has yet to confirm: a list showed the build without its jobs. No row: the jobs are as old as the build. */
+export const job_reads = sync.table(
+  'job_reads',
+  {
+    build_id: uuid().primaryKey(),
+    organization_id: uuid().notNull(),
+    pipeline_id: uuid(),
+    number: bigint({ mode: 'number' }),
+    created_at: time(),
+    is_open: boolean().notNull(),
+    read_at: time(),
+    jobs: integer().notNull().default(0),
+    next_read_at: time().notNull(),
+  },
+  (t) => [index('job_reads_next').on(t.organization_id, t.next_read_at)],
+)
+
+/** What kind of work a failure is about. */
+export type FailureKind =
+  | 'build'
+  | 'builds_list'
+  | 'pipelines_list'
+  | 'window'
+  | 'delivery'
+  | 'orphans'
+  | 'rollup_day'
+  | 'cycle'
+  | 'replica'
+
+/** Units of work that failed for a reason of their own and are retried with back-off while everything else goes on. */
+export const failures = sync.table(
+  'failures',
+  {
+    id: bigserial({ mode: 'number' }).primaryKey(),
+    kind: text().$type<FailureKind>().notNull(),
+    organization_id: uuid(),
+    subject: text().notNull(),
+    pipeline_id: uuid(),
+    build_id: uuid(),
+    created_from: time(),
+    created_to: time(),
+    code: text().notNull(),
+    error: text().notNull(),
+    tries: integer().notNull().default(1),
+    first_failed_at: time().notNull(),
+    last_failed_at: time().notNull(),
+    next_try_at: time().notNull(),
+  },
+  (t) => [
+    uniqueIndex('failures_subject').on(
+      t.kind,
+      sql`coalesce(${t.organization_id}, '00000000-0000-0000-0000-000000000000')`,
+      t.subject,
+    ),
+  ],
+)
+
+/** Who may work on what, until when. `fence` grows with each new holder: a commit checks it. */
+export const leases = sync.table('leases', {
+  name: text().primaryKey(),
+  holder: text().notNull(),
+  fence: bigint({ mode: 'number' }).notNull(),
+  acquired_at: time().notNull(),
+  expires_at: time().notNull(),
+})
 
 export const budgets = sync.table('budgets', {
   scope: text().primaryKey(),
