@@ -18,9 +18,6 @@ CREATE TABLE "sync"."failures" (
 CREATE TABLE "sync"."job_reads" (
 	"build_id" uuid PRIMARY KEY NOT NULL,
 	"organization_id" uuid NOT NULL,
-	"pipeline_id" uuid,
-	"number" bigint,
-	"created_at" timestamp (3) with time zone,
 	"is_open" boolean NOT NULL,
 	"read_at" timestamp (3) with time zone,
 	"jobs" integer DEFAULT 0 NOT NULL,
@@ -95,9 +92,6 @@ comment on column sync.pipeline_coverage.covered_until is 'For a pipeline that i
 comment on table sync.job_reads is 'Builds that a list showed without their jobs, until the API confirms the jobs too: open builds, and finished ones whose jobs are still to be read.';
 comment on column sync.job_reads.build_id is 'builds.id.';
 comment on column sync.job_reads.organization_id is 'organizations.id.';
-comment on column sync.job_reads.pipeline_id is 'pipelines.id.';
-comment on column sync.job_reads.number is 'builds.number.';
-comment on column sync.job_reads.created_at is 'builds.created_at.';
 comment on column sync.job_reads.is_open is 'Whether the build was open when it was last listed.';
 comment on column sync.job_reads.read_at is 'The time, on Buildkite''s clock, as of which its jobs are confirmed; null: never.';
 comment on column sync.job_reads.jobs is 'How many jobs it had then.';
@@ -181,7 +175,9 @@ covered as (
   left join own_ranges using (pipeline_id)
 ),
 unread_jobs as (
-  select pipeline_id, min(coalesce(read_at, created_at)) as as_of from sync.job_reads group by pipeline_id
+  select build.pipeline_id, min(coalesce(unread.read_at, build.created_at)) as as_of
+  from sync.job_reads as unread join buildkite.builds as build on build.id = unread.build_id
+  where build.deleted_at is null group by build.pipeline_id
 ),
 exceptions as (
   select pipeline_id, count(*) as count from (

@@ -539,9 +539,6 @@ export const job_reads = sync.table(
   {
     build_id: uuid().primaryKey(),
     organization_id: uuid().notNull(),
-    pipeline_id: uuid(),
-    number: bigint({ mode: 'number' }),
-    created_at: time(),
     is_open: boolean().notNull(),
     read_at: time(),
     jobs: integer().notNull().default(0),
