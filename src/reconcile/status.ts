@@ -203,7 +203,8 @@ async function claimOf(db: Db, organizationId: string) {
       Record<'pipelines' | 'pipelines_complete' | 'exceptions', number>
   >(sql`
     select
-      max(coalesce(complete_from, 'infinity')) filter (where is_current or complete_from is null) as covered_from,
+      case when count(distinct pipeline_id) = count(distinct pipeline_id) filter (where is_current)
+        then max(complete_from) filter (where is_current) end as covered_from,
       min(as_of) as as_of, min(jobs_as_of) as jobs_as_of,
       count(distinct pipeline_id)::int as pipelines,
       count(distinct pipeline_id) filter (where is_current and complete_from <= wanted_from)::int as pipelines_complete,
