@@ -41,7 +41,7 @@ export interface BackfillProgress {
   readonly done: boolean
 }
 
-/** What only a scheduled backfill asks for. */
+/** What only a scheduled backfill asks for; one that a person asks for tries failed windows again at once. */
 export interface BackfillPace {
   /** Stop at the end of the window under way once this much time has passed, so that other organizations get their turn. */
   readonly yieldAfterMs?: number
@@ -68,6 +68,7 @@ export async function backfillSpan(
     `backfill:${source.id}`,
     async (lease) => {
       const reading = await Reading.open({ ...deps, db: lease.db }, source, lease.signal, pace)
+      reading.ignoresBackOff = true
       reading.onPage = async () => onProgress(await progressOf(deps, source, span))
       while (await reading.nextWindow(span)) {
         // One window after another.
@@ -116,11 +117,10 @@ export async function backfillOwed(
     async (lease) => {
       const reading = await Reading.open({ ...deps, db: lease.db }, source, lease.signal, pace)
       reading.onPage = async () => onProgress(await progressOf(deps, source, span))
-      let later = true
-      let first = true
-      while (later || first) {
-        if (later) later = await reading.nextOfLaterPipelines(owed)
-        if (first) first = await reading.nextWindow(span)
+      for (;;) {
+        const later = await reading.nextOfLaterPipelines(owed)
+        const first = await reading.nextWindow(span)
+        if (!later && !first) break
       }
       // A claim covers what was read before the pipelines were last listed.
       if (reading.readLaterPipelines) await refreshPipelines(reading.deps, source, lease.signal)
@@ -146,6 +146,8 @@ class Reading {
   onPage: () => Promise<void> = async () => {}
   /** Whether history of pipelines that appeared later was read. */
   readLaterPipelines = false
+  ignoresBackOff = false
+  readonly #failed = new Set<number>()
   #failuresInARow = 0
   #failure: unknown
 
@@ -176,8 +178,9 @@ class Reading {
   /** Reads the next window of a span through the organization's list, or a pipeline's; false when there is none for now. */
   async nextWindow(span: Span, pipeline?: ListedPipeline): Promise<boolean> {
     if (!this.#mayGoOn) return false
-    const now = new Date(this.deps.clock())
-    const window = await claimWindow(this.deps.db, this.#source.id, span, now, pipeline)
+    const now = this.ignoresBackOff ? Number.POSITIVE_INFINITY : this.deps.clock()
+    const isDue = ({ id, next_try_at }: Window) => !this.#failed.has(id) && (next_try_at?.getTime() ?? 0) <= now
+    const window = await claimWindow(this.deps.db, this.#source.id, span, isDue, pipeline)
     if (!window) return false
     return this.#read(window, pipeline)
   }
@@ -218,6 +221,7 @@ class Reading {
     } catch (error) {
       if (this.#signal.aborted) return false
       await failWindow(this.deps, this.#source, window, error, messageOf(error))
+      this.#failed.add(window.id)
       if (!isOfTheWindow(error, pipeline)) throw error
       this.#failuresInARow += 1
       this.#failure = error

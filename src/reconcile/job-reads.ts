@@ -23,8 +23,10 @@ export interface UnreadBuild extends Record<string, unknown> {
 
 /** An open build's jobs are read again after 6 s for each of them, at least 2 minutes and at most an hour. */
 const PER_JOB = 6 * SECOND
-/** The same where webhooks do not account for the jobs: they are due at once for small builds. */
+const SHORTEST = 2 * MINUTE
+/** The same where webhooks do not account for the jobs: at least once a minute for small builds. */
 const PER_JOB_UNACCOUNTED = SECOND
+const SHORTEST_UNACCOUNTED = 30 * SECOND
 /** The jobs of larger open builds are read by the hourly cycle only. */
 const LARGE = 400
 /** Up to so many jobs in all open builds they may travel with the list: about 4 MB. */
@@ -81,7 +83,7 @@ export async function noteJobs(
 }
 
 function interval(jobs: ReturnType<typeof sql>) {
-  const ms = sql`least(${HOUR}, greatest(${2 * MINUTE}, ${jobs} * ${PER_JOB}))`
+  const ms = sql`least(${HOUR}, greatest(${SHORTEST}, ${jobs} * ${PER_JOB}))`
   return sql`${ms} * interval '1 ms'`
 }
 
@@ -135,8 +137,8 @@ export async function forgetJobReads(db: Db, source: Source): Promise<void> {
 
 function isDue(now: Date, unaccounted: boolean) {
   if (!unaccounted) return sql`next_read_at <= ${now}`
-  const sooner = sql`read_at + jobs * ${PER_JOB_UNACCOUNTED} * interval '1 ms' <= ${now}`
-  return sql`next_read_at <= ${now} or (is_open and coalesce(${sooner}, true))`
+  const pause = sql`greatest(${SHORTEST_UNACCOUNTED}, jobs * ${PER_JOB_UNACCOUNTED}) * interval '1 ms'`
+  return sql`next_read_at <= ${now} or (is_open and next_read_at - ${interval(sql`jobs`)} + ${pause} <= ${now})`
 }
 
 async function receivesWebhooks(db: Db, now: Date): Promise<boolean> {

@@ -26,7 +26,7 @@ export async function takeInList(
   const now = new Date(clock())
   await tx.insert(watermarks).values({ organization_id: source.id, updated_at: now }).onConflictDoNothing()
   const { rows } = await tx.execute<{ is_newer: boolean }>(sql`
-    select coalesce(pipelines_read_at < ${at}, true) as is_newer from ${watermarks} where organization_id = ${source.id} for update`)
+    select coalesce(pipelines_read_at <= ${at}, true) as is_newer from ${watermarks} where organization_id = ${source.id} for update`)
   if (!rows[0]?.is_newer) return undefined
   const ids = sql`${sql.param(listed)}::uuid[]`
   const gone = await tx.execute<{ count: number }>(sql`

@@ -45,17 +45,17 @@ export async function windowsIn(
 
 /**
  * The newest part of `span` still to be read: a window that was begun or has failed and is due again, or a new one, sized by what the
- * last one held. `undefined` when nothing is to be read now. A window that failed lets older ones pass until its back-off is over.
+ * last one held. `undefined` when nothing is to be read now. A window that failed lets older ones pass until `isDue` says otherwise.
  */
 export async function claimWindow(
   db: Db,
   organizationId: string,
   span: Span,
-  now: Date,
+  isDue: (window: Window) => boolean,
   pipeline?: ListedPipeline,
 ): Promise<Window | undefined> {
   const known = await windowsIn(db, organizationId, span, pipeline)
-  const begun = known.find(({ status, next_try_at }) => status !== 'done' && (!next_try_at || next_try_at <= now))
+  const begun = known.find((window) => window.status !== 'done' && isDue(window))
   const [gap] = gaps(span, known.map(spanOf))
   if (begun && (!gap || begun.created_to >= gap.to)) return begun
   if (!gap) return undefined
