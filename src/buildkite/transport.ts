@@ -57,6 +57,8 @@ export interface Reply {
   /** The time, on Buildkite's clock, at which the value was true. */
   readonly at: Date
   readonly link: string | undefined
+  /** Size of the body, unpacked. */
+  readonly bytes: number
   readonly tookMs: number
 }
 
@@ -186,7 +188,7 @@ export class Transport {
     answer: Answer,
     signal: AbortSignal,
   ): Promise<{ reply: Reply } | { error: BuildkiteError }> {
-    const { status, body, headers, sentAt, headersAt } = answer
+    const { status, body, bytes, headers, sentAt, headersAt } = answer
     if (status >= 500 || status === 408 || status === 425) {
       // A gateway that gave up on an answer that took too long to make looks just like this.
       ask.onTrouble?.()
@@ -206,7 +208,7 @@ export class Transport {
     const apartMs = Math.abs(Date.parse(first(headers.date) ?? '') - sentAt)
     if (apartMs > CLOCKS_APART) return { error: unavailable(clocksApart(apartMs), status) }
     const at = readAt(sentAt, this.skew)
-    return { reply: { value: body, at, link: first(headers.link), tookMs: this.#clock() - sentAt } }
+    return { reply: { value: body, at, link: first(headers.link), bytes, tookMs: this.#clock() - sentAt } }
   }
 
   async #take(scopes: readonly string[], priority: Priority, signal: AbortSignal): Promise<void> {
