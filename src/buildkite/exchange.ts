@@ -9,6 +9,8 @@ export interface Answer {
   readonly headers: Record<string, string | string[] | undefined>
   /** The parsed JSON; undefined when the body was empty or something else, such as a proxy's HTML. */
   readonly body: unknown
+  /** Size of the body, unpacked. */
+  readonly bytes: number
   readonly sentAt: number
   readonly headersAt: number
 }
@@ -74,7 +76,8 @@ export async function exchange(
     const packed = Buffer.from(await response.body.arrayBuffer())
     const gzipped = response.headers['content-encoding'] === 'gzip' && packed.length > 0
     const raw = gzipped ? await unpack(packed, { maxOutputLength: LARGEST_BODY_BYTES }) : packed
-    return { status: response.statusCode, headers: response.headers, body: parse(raw), sentAt, headersAt }
+    const { statusCode: status, headers: responseHeaders } = response
+    return { status, headers: responseHeaders, body: parse(raw), bytes: raw.length, sentAt, headersAt }
   } catch (error) {
     signal.throwIfAborted()
     if (limit.signal.aborted) throw new ExchangeError(`no whole answer within ${timeoutMs} ms`, true, error)

@@ -8,7 +8,7 @@ import { type Budget, kindOf, type Priority } from './budget.ts'
 import { type Answer, ExchangeError, exchange, type Write } from './exchange.ts'
 import { type LimitsSeen, limitsOfHeaders, limitsOfRefusal, waitOf } from './limits.ts'
 import { openDispatcher, type ProxyRoute } from './proxy.ts'
-import { type Asked, messageOfBody, refusalError, scopesMissingBy } from './refusal.ts'
+import { type Asked, FailedAnswerError, messageOfBody, refusalError, scopesMissingBy } from './refusal.ts'
 import { narrowSkew, readAt, type Skew } from './skew.ts'
 import { endpointOf } from './urls.ts'
 
@@ -39,6 +39,8 @@ export interface Ask extends Asked {
   readonly signal?: AbortSignal | undefined
   /** Called when a smaller page may do better: the answer was slow, cut off, too large, or a gateway gave up. */
   readonly onTrouble?: () => void
+  /** Failed answers (FailedAnswerError) after which the request ends; without it, they are retried like network faults. */
+  readonly tries?: number | undefined
 }
 
 /** A request that changes something. */
@@ -57,6 +59,8 @@ export interface Reply {
   /** The time, on Buildkite's clock, at which the value was true. */
   readonly at: Date
   readonly link: string | undefined
+  /** Size of the body, unpacked. */
+  readonly bytes: number
   readonly tookMs: number
 }
 
@@ -124,6 +128,11 @@ export class Transport {
     this.#user = user
   }
 
+  /** Names the user once `belongsTo` has said who it is, and the token until then. */
+  get fingerprint(): string {
+    return fingerprint(this.#user)
+  }
+
   /** Ends every request and wait under way; they reject with an AbortError. */
   async close(): Promise<void> {
     this.#closing.abort()
@@ -132,6 +141,7 @@ export class Transport {
 
   async #persist(ask: Sending, signal: AbortSignal): Promise<Reply> {
     const wait = this.#options.wait ?? pause
+    let failedAnswers = 0
     for (let failures = 0; ; ) {
       const fault = await this.#try(ask, signal)
       if ('reply' in fault) return fault.reply
@@ -142,6 +152,8 @@ export class Transport {
         continue
       }
       failures += 1
+      if (fault.error instanceof FailedAnswerError) failedAnswers += 1
+      if (ask.tries !== undefined && failedAnswers >= ask.tries) throw fault.error
       if (failures > RETRIES || ask.write?.method === 'POST') throw fault.error
       const ceiling = Math.min(LONGEST_BACKOFF_MS, (this.#options.backoffMs ?? 500) * 2 ** (failures - 1))
       const waitMs = Math.round(Math.random() * ceiling)
@@ -162,8 +174,10 @@ export class Transport {
       answer = await this.#send(ask.path(), signal, ask.write)
     } catch (error) {
       if (!(error instanceof ExchangeError)) throw error
-      if (error.page) ask.onTrouble?.()
-      return { error: unavailable(`Buildkite's API is out of reach: ${error.message}.`, undefined, error) }
+      const message = `Buildkite's API is out of reach: ${error.message}.`
+      if (!error.page) return { error: unavailable(message, undefined, error) }
+      ask.onTrouble?.()
+      return { error: new FailedAnswerError(message, { cause: error }) }
     }
     const limited = answer.status === 429
     const seen = limited ? limitsOfRefusal(answer.headers, answer.body) : limitsOfHeaders(answer.headers)
@@ -186,11 +200,11 @@ export class Transport {
     answer: Answer,
     signal: AbortSignal,
   ): Promise<{ reply: Reply } | { error: BuildkiteError }> {
-    const { status, body, headers, sentAt, headersAt } = answer
+    const { status, body, bytes, headers, sentAt, headersAt } = answer
     if (status >= 500 || status === 408 || status === 425) {
       // A gateway that gave up on an answer that took too long to make looks just like this.
       ask.onTrouble?.()
-      return { error: unavailable(`Buildkite's API failed (HTTP ${status}).`, status) }
+      return { error: new FailedAnswerError(`Buildkite's API failed (HTTP ${status}).`, { status }) }
     }
     if (status !== 200 && !(ask.write && status === 201)) {
       const secrets = [this.#options.token, ask.secret].filter((secret) => secret !== undefined && secret !== '')
@@ -200,13 +214,14 @@ export class Transport {
     }
     if (body === undefined) {
       ask.onTrouble?.()
-      return { error: unavailable("Buildkite's API answered something that is not JSON (HTTP 200).", status) }
+      const message = "Buildkite's API answered something that is not JSON (HTTP 200)."
+      return { error: new FailedAnswerError(message, { status }) }
     }
     this.skew = narrowSkew(this.skew, sentAt, headersAt, first(headers.date))
     const apartMs = Math.abs(Date.parse(first(headers.date) ?? '') - sentAt)
     if (apartMs > CLOCKS_APART) return { error: unavailable(clocksApart(apartMs), status) }
     const at = readAt(sentAt, this.skew)
-    return { reply: { value: body, at, link: first(headers.link), tookMs: this.#clock() - sentAt } }
+    return { reply: { value: body, at, link: first(headers.link), bytes, tookMs: this.#clock() - sentAt } }
   }
 
   async #take(scopes: readonly string[], priority: Priority, signal: AbortSignal): Promise<void> {
@@ -284,7 +299,7 @@ export class Transport {
   }
 
   #scopesOf({ organization }: Asked): string[] {
-    const user = `user:${fingerprint(this.#user)}`
+    const user = `user:${this.fingerprint}`
     return organization === undefined ? [user] : [user, `organization:${organization}`]
   }
 }
