@@ -8,7 +8,7 @@ import { type Budget, kindOf, type Priority } from './budget.ts'
 import { type Answer, ExchangeError, exchange, type Write } from './exchange.ts'
 import { type LimitsSeen, limitsOfHeaders, limitsOfRefusal, waitOf } from './limits.ts'
 import { openDispatcher, type ProxyRoute } from './proxy.ts'
-import { type Asked, messageOfBody, refusalError, scopesMissingBy } from './refusal.ts'
+import { type Asked, FailedAnswerError, messageOfBody, refusalError, scopesMissingBy } from './refusal.ts'
 import { BuildkiteClock, type Skew } from './skew.ts'
 import { endpointOf } from './urls.ts'
 
@@ -41,6 +41,8 @@ export interface Ask extends Asked {
   readonly signal?: AbortSignal | undefined
   /** Called when a smaller page may do better: the answer was slow, cut off, too large, or a gateway gave up. */
   readonly onTrouble?: () => void
+  /** Failed answers (FailedAnswerError) after which the request ends; without it, they are retried like network faults. */
+  readonly tries?: number | undefined
 }
 
 /** A request that changes something. */
@@ -142,6 +144,11 @@ export class Transport {
     this.#user = user
   }
 
+  /** Names the user once `belongsTo` has said who it is, and the token until then. */
+  get fingerprint(): string {
+    return fingerprint(this.#user)
+  }
+
   /** Ends every request and wait under way; they reject with an AbortError. */
   async close(): Promise<void> {
     this.#closing.abort()
@@ -151,6 +158,7 @@ export class Transport {
   async #persist(ask: Sending, signal: AbortSignal): Promise<Reply> {
     const wait = this.#options.wait ?? pause
     let timeChecks = 0
+    let failedAnswers = 0
     for (let failures = 0; ; ) {
       const fault = await this.#try(ask, signal)
       if ('reply' in fault) {
@@ -166,6 +174,8 @@ export class Transport {
         continue
       }
       failures += 1
+      if (fault.error instanceof FailedAnswerError) failedAnswers += 1
+      if (ask.tries !== undefined && failedAnswers >= ask.tries) throw fault.error
       if (failures > RETRIES || ask.write?.method === 'POST') throw fault.error
       const ceiling = Math.min(LONGEST_BACKOFF_MS, (this.#options.backoffMs ?? 500) * 2 ** (failures - 1))
       const waitMs = Math.round(Math.random() * ceiling)
@@ -183,8 +193,10 @@ export class Transport {
       answer = await this.#send(ask.path(), signal, ask.write)
     } catch (error) {
       if (!(error instanceof ExchangeError)) throw error
-      if (error.page) ask.onTrouble?.()
-      return { error: unavailable(`Buildkite's API is out of reach: ${error.message}.`, undefined, error) }
+      const message = `Buildkite's API is out of reach: ${error.message}.`
+      if (!error.page) return { error: unavailable(message, undefined, error) }
+      ask.onTrouble?.()
+      return { error: new FailedAnswerError(message, { cause: error }) }
     }
     const limited = answer.status === 429
     const seen = limited ? limitsOfRefusal(answer.headers, answer.body) : limitsOfHeaders(answer.headers)
@@ -207,7 +219,7 @@ export class Transport {
     if (status >= 500 || status === 408 || status === 425) {
       // A gateway that gave up on an answer that took too long to make looks just like this.
       ask.onTrouble?.()
-      return { error: unavailable(`Buildkite's API failed (HTTP ${status}).`, status) }
+      return { error: new FailedAnswerError(`Buildkite's API failed (HTTP ${status}).`, { status }) }
     }
     if (status !== 200 && !(ask.write && status === 201)) {
       const secrets = [this.#options.token, ask.secret].filter((secret) => secret !== undefined && secret !== '')
@@ -217,7 +229,8 @@ export class Transport {
     }
     if (body === undefined) {
       ask.onTrouble?.()
-      return { error: unavailable("Buildkite's API answered something that is not JSON (HTTP 200).", status) }
+      const message = "Buildkite's API answered something that is not JSON (HTTP 200)."
+      return { error: new FailedAnswerError(message, { status }) }
     }
     const date = first(headers.date)
     const time = this.#clock.observe(sent, seen, date)
@@ -305,7 +318,7 @@ export class Transport {
   }
 
   #scopesOf({ organization }: Asked): string[] {
-    const user = `user:${fingerprint(this.#user)}`
+    const user = `user:${this.fingerprint}`
     return organization === undefined ? [user] : [user, `organization:${organization}`]
   }
 }

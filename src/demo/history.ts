@@ -12,6 +12,8 @@ export interface HistoryOptions {
   from: number
   until: number
   mix: Mix
+  /** Whose builds they are; those of all pipelines that are not archived where not given. */
+  pipelines?: readonly Pipeline[]
 }
 
 /**
@@ -31,7 +33,7 @@ export function writeHistory(truth: Truth, options: HistoryOptions): void {
     // A trigger step brings a second build with it, so the last few have none.
     const mix = end - count > 4 ? options.mix : { ...options.mix, trigger: 0 }
     const before = count
-    startBuild(truth, choosePipeline(truth), at, mix, { jobs: options.jobs })
+    startBuild(truth, choosePipeline(truth, options.pipelines), at, mix, { jobs: options.jobs })
     count = countBuilds(truth)
     live(truth, at, until, mix)
     count = countBuilds(truth)
@@ -44,8 +46,8 @@ export function writeHistory(truth: Truth, options: HistoryOptions): void {
 const countBuilds = (truth: Truth) =>
   truth.organizations.reduce((sum, organization) => sum + truth.buildsOf(organization).length, 0)
 
-function choosePipeline(truth: Truth): Pipeline {
-  const pipeline = truth.random.choose(truth.pipelines.filter((one) => !one.archived_at))
+function choosePipeline(truth: Truth, among?: readonly Pipeline[]): Pipeline {
+  const pipeline = truth.random.choose(among ?? truth.pipelines.filter((one) => !one.archived_at))
   if (!pipeline) throw new Error('A history needs a pipeline: the simulation has none that is not archived.')
   return pipeline
 }
