@@ -7,8 +7,17 @@ import { DAY, HOUR, MINUTE } from '../time.ts'
 import { forgetSettled, OPEN_STATES, readAbsent } from './absent.ts'
 import { oneAhead } from './ahead.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
-import { buildKeeper, type PageReport, type Refused, refusalOf } from './pages.ts'
+import {
+  addPageResults,
+  buildKeeper,
+  nothingFound,
+  type PageReport,
+  type Refused,
+  type Results,
+  refusalOf,
+} from './pages.ts'
 import { awaitingBackfill, moveWatermark, type Watermark, watermarkOfWanted } from './watermark.ts'
+import { webhookProgress } from './webhook-progress.ts'
 
 /**
  * `hot` runs every minute and looks back to the watermark; `warm` runs every hour and looks back hours further, for what the API
@@ -37,11 +46,20 @@ export interface CycleReport {
   readonly finished_at: Date
   readonly requests: number
   readonly builds_read: number
-  /** Builds and jobs that the mirror lacked, and those in which it differed. Nothing counts in a first cycle: all is new to it. */
+  /**
+   * What was found about builds and jobs; see ReadResult. A first cycle finds nothing missing or healed, and nor does any cycle of an
+   * organization without webhooks: no webhook was lost, so what REST brought counts as completed.
+   */
   readonly builds_missing: number
   readonly builds_healed: number
+  readonly builds_in_flight: number
+  readonly builds_completed: number
+  readonly builds_confirmed: number
   readonly jobs_missing: number
   readonly jobs_healed: number
+  readonly jobs_in_flight: number
+  readonly jobs_completed: number
+  readonly jobs_confirmed: number
   /** Builds read one by one, because no list held them. */
   readonly absent_read: number
   /** Builds that Postgres would not take; the watermark passes them, and the cycle's row names them as its error. */
@@ -75,7 +93,8 @@ export async function reconcileOnce(
         watermark_to: to,
         started_at: started,
         finished_at: new Date(deps.clock()),
-        ...tally,
+        ...columnsOf(tally),
+        refused: tally.refused,
       }
       await moveWatermark(tx, deps, source.id, kind, to, report.finished_at)
       const { organization: _, refused, ...row } = report
@@ -97,24 +116,31 @@ export async function reconcileOnce(
 interface Tally {
   requests: number
   builds_read: number
-  builds_missing: number
-  builds_healed: number
-  jobs_missing: number
-  jobs_healed: number
+  results: Results
   absent_read: number
   refused: Refused[]
 }
 
 function newTally(): Tally {
+  return { requests: 0, builds_read: 0, results: nothingFound, absent_read: 0, refused: [] }
+}
+
+/** The tally in the columns of sync.cycles. */
+function columnsOf({ requests, builds_read, absent_read, results: { builds, jobs } }: Tally) {
   return {
-    requests: 0,
-    builds_read: 0,
-    builds_missing: 0,
-    builds_healed: 0,
-    jobs_missing: 0,
-    jobs_healed: 0,
-    absent_read: 0,
-    refused: [],
+    requests,
+    builds_read,
+    absent_read,
+    builds_missing: builds.missing,
+    builds_healed: builds.healed,
+    builds_in_flight: builds.in_flight,
+    builds_completed: builds.completed,
+    builds_confirmed: builds.confirmed,
+    jobs_missing: jobs.missing,
+    jobs_healed: jobs.healed,
+    jobs_in_flight: jobs.in_flight,
+    jobs_completed: jobs.completed,
+    jobs_confirmed: jobs.confirmed,
   }
 }
 
@@ -128,9 +154,9 @@ async function runCycle(
   signal: AbortSignal | undefined,
 ): Promise<Date> {
   const { overlap, absent, priority } = kinds[kind]
-  const keeper = buildKeeper(deps, source)
-  const seen = new Set<string>()
   const first = !mark?.watermark
+  const keeper = buildKeeper(deps, source, first ? undefined : webhookProgress(deps, source))
+  const seen = new Set<string>()
   const since = new Date(lookBackTo(kind, mark, deps.clock()) - overlap)
   let start: Date | undefined
 
@@ -138,11 +164,7 @@ async function runCycle(
     tally.requests += page.requests
     tally.builds_read += page.read
     tally.refused.push(...page.refused)
-    if (first) return
-    tally.builds_missing += page.missing
-    tally.builds_healed += page.changes.buildsUpdated
-    tally.jobs_missing += page.changes.jobsInserted
-    tally.jobs_healed += page.changes.jobsUpdated
+    tally.results = addPageResults(tally.results, page.results)
   }
   const walk = async (filter: BuildsFilter) => {
     for await (const page of oneAhead(source.client.builds(source.slug, filter, priority, signal))) {
@@ -196,8 +218,7 @@ async function recordFailure(
   tally: Tally,
   error: unknown,
 ): Promise<void> {
-  const { refused: _, ...found } = tally
-  const row = { started_at: started, finished_at: new Date(clock()), ...found, error: messageOf(error) }
+  const row = { started_at: started, finished_at: new Date(clock()), ...columnsOf(tally), error: messageOf(error) }
   try {
     await db.insert(cycles).values({ organization_id: source.id, kind, ...row })
   } catch (failure) {

@@ -1,11 +1,12 @@
-import { and, eq, inArray } from 'drizzle-orm'
+import { eq } from 'drizzle-orm'
 import { z } from 'zod'
 import { slugsOf } from '../buildkite/urls.ts'
-import { builds as buildRows, pipelines, watermarks } from '../database/schema.ts'
+import { pipelines, watermarks } from '../database/schema.ts'
 import { StoreError } from '../errors.ts'
 import { observeBuilds } from '../mirror/observe.ts'
+import { addResults, noResults, type ReadResults, type WebhookProgress } from '../mirror/read-result.ts'
 import { isObject, isUuid } from '../mirror/reader.ts'
-import { MINUTE, SECOND } from '../time.ts'
+import { MINUTE } from '../time.ts'
 import { keepObserved, type ReconcileDeps, type Source } from './deps.ts'
 import { refreshPipelines } from './pipelines.ts'
 
@@ -24,20 +25,17 @@ export interface PageReport {
   readonly facts: readonly BuildFacts[]
   /** Builds in scope. */
   readonly read: number
-  /** Builds that the mirror did not have although Buildkite had had them for {@link WEBHOOK_GRACE}. */
-  readonly missing: number
   /** Requests that refreshing the pipelines took besides. */
   readonly requests: number
-  /** Rows that were new to the mirror, and rows that it had otherwise. */
-  readonly changes: Changes
+  /** What was found about the rows of these builds and of their jobs. */
+  readonly results: Results
   /** Builds that could not be read or that Postgres would not take, whole or in part. The others are kept all the same: one bad build must not hold up an organization. */
   readonly refused: readonly Refused[]
 }
 
-export interface Changes {
-  readonly buildsUpdated: number
-  readonly jobsInserted: number
-  readonly jobsUpdated: number
+export interface Results {
+  readonly builds: ReadResults
+  readonly jobs: ReadResults
 }
 
 export interface Refused {
@@ -45,8 +43,6 @@ export interface Refused {
   readonly reason: string
 }
 
-/** Only a build at least this old counts as missed: a younger one's webhook may still be on its way. */
-const WEBHOOK_GRACE = 10 * SECOND
 /** A slug that the pipelines list does not know (a pipeline hidden from our user) is asked for no more often than this. */
 const PIPELINES_AGE = 5 * MINUTE
 
@@ -58,9 +54,14 @@ export interface BuildKeeper {
 
 /**
  * A keeper for one cycle or window. With `exclude_pipeline` a build tells its pipeline by its URL alone; when that names a pipeline
- * new to the mirror, the pipelines are read first, at most once a keeper.
+ * new to the mirror, the pipelines are read first, at most once a keeper. `progress` is asked before each page; without it no webhook
+ * counts as lost.
  */
-export function buildKeeper(deps: ReconcileDeps, source: Source): BuildKeeper {
+export function buildKeeper(
+  deps: ReconcileDeps,
+  source: Source,
+  progress?: () => Promise<WebhookProgress | undefined>,
+): BuildKeeper {
   let known: Set<string> | undefined
   let refreshed: Promise<{ requests: number }> | undefined
 
@@ -90,16 +91,11 @@ export function buildKeeper(deps: ReconcileDeps, source: Source): BuildKeeper {
       const nameless: Refused[] = all.length < builds.length ? [{ id: 'without an id', reason: noId }] : []
       const wanted = all.filter(({ facts }) => deps.scope.pipeline(slugsOf(facts.url).pipeline ?? ''))
       const requests = await refreshFor(wanted.map(({ facts }) => facts))
-      const missing = await countMissing(
-        deps,
-        wanted.map(({ facts }) => facts),
-        at,
-      )
-      const { changes, refused: refusedByStore } = await applyBuilds(deps, source, wanted, at)
+      const { results, refused: refusedByStore } = await applyBuilds(deps, source, wanted, at, await progress?.())
       // Told, for the watermark passes them: what a list held and the mirror lacks must not be lost in silence.
       const refused = [...nameless, ...wanted.flatMap(unreadJobs), ...refusedByStore]
       for (const { id, reason } of refused) deps.log.error({ build: id }, `A build could not be stored. ${reason}`)
-      return { facts: all.map(({ facts }) => facts), read: wanted.length, missing, requests, changes, refused }
+      return { facts: all.map(({ facts }) => facts), read: wanted.length, requests, results, refused }
     },
   }
 }
@@ -125,40 +121,36 @@ async function applyBuilds(
   source: Source,
   seen: readonly SeenBuild[],
   at: Date,
-): Promise<{ changes: Changes; refused: Refused[] }> {
+  progress: WebhookProgress | undefined,
+): Promise<{ results: Results; refused: Refused[] }> {
   const observed = observeBuilds(
     seen.map(({ raw }) => raw),
     at,
     { storeEnv: deps.storeEnv, organizationId: source.id },
   )
   try {
-    const { builds, jobs } = await keepObserved(deps, observed)
-    const changes = { buildsUpdated: builds.updated, jobsInserted: jobs.inserted, jobsUpdated: jobs.updated }
-    return { changes, refused: [] }
+    const { results } = await keepObserved(deps, observed, progress)
+    return { results, refused: [] }
   } catch (error) {
     if (!isRefusal(error)) throw error
     const [only, ...others] = seen
     if (!only) throw error
-    if (others.length === 0) return { changes: noChanges, refused: [{ id: only.facts.id, reason: error.message }] }
-    let changes = noChanges
+    if (others.length === 0) return { results: nothingFound, refused: [{ id: only.facts.id, reason: error.message }] }
+    let results = nothingFound
     const refused: Refused[] = []
     for (const one of seen) {
-      const result = await applyBuilds(deps, source, [one], at)
-      changes = addChanges(changes, result.changes)
+      const result = await applyBuilds(deps, source, [one], at, progress)
+      results = addPageResults(results, result.results)
       refused.push(...result.refused)
     }
-    return { changes, refused }
+    return { results, refused }
   }
 }
 
-const noChanges: Changes = { buildsUpdated: 0, jobsInserted: 0, jobsUpdated: 0 }
+export const nothingFound: Results = { builds: noResults, jobs: noResults }
 
-function addChanges(a: Changes, b: Changes): Changes {
-  return {
-    buildsUpdated: a.buildsUpdated + b.buildsUpdated,
-    jobsInserted: a.jobsInserted + b.jobsInserted,
-    jobsUpdated: a.jobsUpdated + b.jobsUpdated,
-  }
+export function addPageResults(a: Results, b: Results): Results {
+  return { builds: addResults(a.builds, b.builds), jobs: addResults(a.jobs, b.jobs) }
 }
 
 /** SQLSTATE classes 21 to 23 and 54: the value is at fault (wrong, doubled or too large), not the database. */
@@ -179,17 +171,6 @@ async function worthRefreshing(deps: ReconcileDeps, source: Source, strangers: r
   const readAt = row?.readAt
   if (!readAt || deps.clock() - readAt.getTime() > PIPELINES_AGE) return true
   return strangers.some(({ created_at }) => created_at && created_at > readAt)
-}
-
-async function countMissing({ db }: ReconcileDeps, facts: readonly BuildFacts[], at: Date): Promise<number> {
-  const due = facts.filter(({ created_at }) => created_at && at.getTime() - created_at.getTime() > WEBHOOK_GRACE)
-  if (due.length === 0) return 0
-  const ids = due.map(({ id }) => id)
-  const held = await db
-    .select({ id: buildRows.id })
-    .from(buildRows)
-    .where(and(inArray(buildRows.id, ids)))
-  return new Set(ids).size - held.length
 }
 
 /** Names builds that could not be stored, in a sentence; `undefined` when there are none. */
