@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { MINUTE, SECOND } from '../time.ts'
-import { compareSeconds, type MergeRule, same } from './merge.ts'
+import { compareSeconds, knownAt, type MergeRule, same } from './merge.ts'
 import type { BuildRow, JobRow, MirrorRow } from './observation.ts'
 import { buildRule, effectiveState, hasFinished, jobRank, jobRule } from './rules.ts'
 import type { Merged } from './table.ts'
@@ -9,7 +9,8 @@ import type { Merged } from './table.ts'
  * What a REST read found about one row.
  * - `confirmed`: the row was right.
  * - `completed`: REST added or corrected something that Buildkite sends no webhook for.
- * - `in_flight`: the row was absent or out of date, and its webhook may still be on its way or waits to be applied.
+ * - `in_flight`: the row was absent or out of date, and a webhook may explain it that is on its way, waits to be applied, or is of the
+ *   same second as what the mirror knew.
  * - `missing`: the row was absent, and no webhook explains that: it was lost, or is very late.
  * - `healed`: the same for a row that was out of date or wrong.
  */
@@ -58,9 +59,10 @@ export function buildResult(
   const changes = reportedBuildChanges(before, after)
   const newest = latestOf([...buildDates.map((column) => after[column]), newestJob])
   if (before && hasWrongValue(buildRule, unreportedBuildColumns, before, after)) changes.push(newest)
-  // Nothing but its jobs dates the moment at which a build runs again.
-  const undated = newestJob === undefined ? at : newest
-  return resultOf(before, changes, undated, at, progress)
+  // Only its jobs date the moment at which a build runs again. And webhooks are dated to the second: within the second of what it knew
+  // the mirror may have passed over a webhook that did arrive.
+  const isUnclear = newestJob === undefined || (before && compareSeconds(newest, knownAt(before)) === 0)
+  return resultOf(before, changes, isUnclear ? at : newest, at, progress)
 }
 
 /** What a read at `at` found about a job; the rest as of {@link buildResult} (pure). */
