@@ -14,7 +14,7 @@ const folder = fileURLToPath(new URL('../../drizzle', import.meta.url))
 /**
  * Brings the database at `url` to the schema of this code, one transaction for each missing migration. Any number of processes may
  * start at once, and a process that is killed leaves a database that the next one completes. A migration never waits for a lock
- * longer than a second: it rolls back, so that it holds nothing, and tries again until the transactions in its way have ended.
+ * much longer than a second: it rolls back, so that it holds nothing, and tries again until the transactions in its way have ended.
  * A newer version may have migrated the database already: this code goes on beside it for as long as `sync.compatibility` allows, so
  * that versions can be changed one process at a time and taken back.
  * @throws ConfigError when the database asks for a newer version of the code than this one.
@@ -30,8 +30,13 @@ export async function migrate(url: string, log?: Log): Promise<void> {
   if (applied > 0) log?.info({ migrations: applied }, 'The database schema was brought up to date.')
 }
 
-/** How long a migration waits for a lock. Webhooks that need the same table wait behind it, and go to the queue after 1.2 s. */
-const LOCK_TIMEOUT_MS = SECOND
+/**
+ * How long a migration waits for a lock; webhooks that need the same table wait behind it. A little longer than Postgres's
+ * deadlock_timeout of a second, after which an autovacuum that is in the way gives up.
+ */
+const LOCK_TIMEOUT_MS = 1_100
+/** How long it waits for all the locks of one `lock table`, which keeps those that it has while it waits for the next. */
+const LOCK_TABLES_TIMEOUT_MS = 1_500
 /** A process that is frozen in the middle of a migration loses its transaction after this. */
 const IDLE_LIMIT_MS = 30 * SECOND
 
@@ -225,9 +230,8 @@ async function applyMigration(client: pg.Client, migration: MigrationMeta): Prom
   ])
 }
 
-/** `lock table` takes its locks one after another and keeps them while it waits for the next, so one limit holds for all of them. */
 async function lockTables(client: pg.Client, statement: string): Promise<void> {
-  await client.query(`set local statement_timeout = ${LOCK_TIMEOUT_MS}`)
+  await client.query(`set local statement_timeout = ${LOCK_TABLES_TIMEOUT_MS}`)
   try {
     await client.query(statement)
   } catch (error) {
