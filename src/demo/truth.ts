@@ -284,7 +284,7 @@ export class Truth {
     return () => this.#listeners.delete(listener)
   }
 
-  /** Does `work` without a word to the listeners. */
+  /** Does `work` without calling the listeners. */
   silently(work: () => void): void {
     const listeners = [...this.#listeners]
     this.#listeners.clear()
