@@ -11,7 +11,7 @@ import type { DeliveriesJob } from '../queue/queues.ts'
 import type { Scope } from '../scope.ts'
 import { type Clock, MINUTE, SECOND } from '../time.ts'
 import { span, type Tracing } from '../tracing.ts'
-import { type Batch, batchSize, type Claimed, claimAmong, claimBatch, claimDue, pendingAmong } from './claim.ts'
+import { type Batch, batchSize, type Claimed, claimAmong, claimBatch, pendingAmong, takeDue } from './claim.ts'
 import { deferDelivery, deferredUnit } from './defer.ts'
 import { openFromQueue } from './from-queue.ts'
 import { isPoison } from './poison.ts'
@@ -37,7 +37,7 @@ const batchTimeoutMs = 10 * SECOND
 const singleTimeoutMs = MINUTE
 /** A batch that failed is tried in so many parts. */
 const partsOfBatch = 8
-/** A batch at which Postgres became unavailable so often in a row may be the reason for it. */
+/** A batch at which Postgres became unavailable so often in a row may be the reason. */
 const outagesInARow = 5
 
 /**
@@ -49,7 +49,7 @@ const outagesInARow = 5
  * @throws StoreError `transient` when the database is unavailable; nothing is lost then.
  */
 export function deliveryHandler(parts: ApplyParts): (job: DeliveriesJob, signal?: AbortSignal) => Promise<void> {
-  const pace: Pace = { batchLimit: batchSize, outages: { first: undefined, times: 0 } }
+  const pace: Pace = { batchLimit: batchSize, outages: { first: undefined, times: 0 }, culprit: undefined }
   const turns = sharedTurns((signal: AbortSignal | undefined) => applyPending(parts, pace, signal))
   const fromQueue = openFromQueue(parts)
   return (job, signal) => {
@@ -71,6 +71,8 @@ interface Pace {
   batchLimit: number
   /** The first delivery of the last batch at which Postgres became unavailable, and how often in a row. */
   outages: { first: number | undefined; times: number }
+  /** A delivery at which Postgres becomes unavailable each time. */
+  culprit: { id: number; error: unknown } | undefined
 }
 
 /** Batch after batch while one is not enough: two at once then, so that one reads payloads while Postgres writes the other's rows. */
@@ -88,6 +90,10 @@ async function applyPending(parts: ApplyParts, pace: Pace, signal: AbortSignal |
 
 /** Applies the oldest deliveries that nobody else has in hand; true when there may be more. */
 async function applyNextBatch(parts: ApplyParts, pace: Pace): Promise<boolean> {
+  if (pace.culprit) {
+    await deferDelivery(parts, pace.culprit.id, pace.culprit.error)
+    pace.culprit = undefined
+  }
   let batch: Batch = { claimed: [], more: false }
   try {
     const work = async (tx: Transaction) => {
@@ -102,8 +108,11 @@ async function applyNextBatch(parts: ApplyParts, pace: Pace): Promise<boolean> {
     }
   } catch (error) {
     const ids = batch.claimed.map(({ id }) => id)
-    const [first] = ids
-    if (first === undefined || (isGeneral(error) && !isSuspect(pace, first))) throw error
+    if (ids.length === 0) throw error
+    if (isGeneral(error)) {
+      suspect(pace, ids, error)
+      throw error
+    }
     const culprits = await applyParts(parts, ids, error)
     // Together they were too much for the time, and none of them by itself.
     if (culprits === 0 && isTooMuch(error)) pace.batchLimit = Math.ceil(ids.length / partsOfBatch)
@@ -111,11 +120,17 @@ async function applyNextBatch(parts: ApplyParts, pace: Pace): Promise<boolean> {
   return batch.more
 }
 
-/** Counts that Postgres became unavailable at a batch that begins with `first`; true when that happened at it too often to be chance. */
-function isSuspect({ outages }: Pace, first: number): boolean {
-  outages.times = outages.first === first ? outages.times + 1 : 1
-  outages.first = first
-  return outages.times >= outagesInARow
+/**
+ * Postgres became unavailable at a batch. When that happens too often at the same one to be chance, the next is smaller, until a single
+ * delivery is left: it is deferred when Postgres is back.
+ */
+function suspect(pace: Pace, ids: readonly number[], error: unknown): void {
+  const [first] = ids
+  if (first === undefined) return
+  pace.outages = { first, times: pace.outages.first === first ? pace.outages.times + 1 : 1 }
+  if (pace.outages.times < outagesInARow) return
+  if (ids.length === 1) pace.culprit = { id: first, error }
+  else pace.batchLimit = Math.ceil(ids.length / partsOfBatch)
 }
 
 /** Whether an error says nothing about the deliveries: Postgres is unavailable, or its schema or permissions are not as they should be. */
@@ -170,19 +185,10 @@ async function takeOut(parts: ApplyParts, id: number, error: unknown): Promise<v
  * @throws StoreError when the database is unavailable.
  */
 export async function applyDue(parts: ApplyParts): Promise<boolean> {
-  let claimed: readonly Claimed[] = []
-  try {
-    const work = async (tx: Transaction) => {
-      claimed = await claimDue(tx, new Date((parts.clock ?? Date.now)()))
-      return applyClaimed(parts, tx, claimed)
-    }
-    tellOutcome(parts, await inOneTransaction(parts.db, 'apply a deferred delivery', work, singleTimeoutMs))
-  } catch (error) {
-    const [due] = claimed
-    if (!due || isGeneral(error)) throw error
-    await takeOut(parts, due.id, error)
-  }
-  return claimed.length > 0
+  const now = new Date((parts.clock ?? Date.now)())
+  const id = await asked('take up a deferred delivery', () => takeDue(parts.db, now))
+  if (id !== undefined) await applyBatch(parts, [id])
+  return id !== undefined
 }
 
 /** What became of the deliveries of one transaction. */

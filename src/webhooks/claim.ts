@@ -1,5 +1,6 @@
 import { and, asc, eq, isNull, lte, sql } from 'drizzle-orm'
-import type { Transaction } from '../database/connection.ts'
+import type { Db, Transaction } from '../database/connection.ts'
+import { backOff } from '../database/failures.ts'
 import { deliveries } from '../database/schema.ts'
 import type { Pending } from './read.ts'
 
@@ -74,15 +75,24 @@ export function claimAmong(tx: Transaction, ids: readonly number[]): Promise<Cla
     .for('update', { skipLocked: true })
 }
 
-/** Claims the deferred delivery that is due the longest, if there is one. */
-export function claimDue(tx: Transaction, now: Date): Promise<Claimed[]> {
-  return tx
-    .select({ ...columns, payload: deliveries.payload })
+/**
+ * The id of the deferred delivery that is due the longest, if there is one. Its next try is put off at once: whatever becomes of this
+ * one, of this process or of Postgres, the delivery is not tried all the time.
+ */
+export async function takeDue(db: Db, now: Date): Promise<number | undefined> {
+  const due = db
+    .select({ id: deliveries.id })
     .from(deliveries)
     .where(and(isPending, lte(deliveries.next_try_at, now)))
     .orderBy(asc(deliveries.next_try_at))
     .limit(1)
     .for('update', { skipLocked: true })
+  const [row] = await db
+    .update(deliveries)
+    .set({ next_try_at: new Date(now.getTime() + backOff(1)) })
+    .where(sql`${deliveries.id} = any (array${due})`)
+    .returning({ id: deliveries.id })
+  return row?.id
 }
 
 /** Those of `ids` that are pending. As one parameter: a statement of a thousand would be planned anew for each number of them. */
