@@ -1,9 +1,9 @@
 import { and, eq, isNull, lt } from 'drizzle-orm'
 import { z } from 'zod'
 import { cycles, pipelines, watermarks } from '../database/schema.ts'
-import { inOneTransaction, markDeleted } from '../mirror/apply.ts'
+import { markDeleted } from '../mirror/apply.ts'
 import { observePipelines } from '../mirror/observe.ts'
-import { adoptOrphans } from '../mirror/places.ts'
+import { adoptOrphans } from '../mirror/orphans.ts'
 import { keepObserved, type ReconcileDeps, type Source } from './deps.ts'
 
 const pipelineFacts = z.object({ id: z.guid().toLowerCase(), slug: z.string().nullish().catch(null) })
@@ -61,9 +61,7 @@ export async function refreshPipelines(
   const at = firstReadAt ?? startedAt
   if (unreadable > 0) deps.log.error({ organization: source.slug, unreadable }, unreadableInList)
   const unlisted = unreadable > 0 ? 0 : await markUnlisted(deps, source, listed, at)
-  await inOneTransaction(deps.db, 'place builds that came before their pipeline', (tx) =>
-    adoptOrphans(tx, source.id, new Date(deps.clock())),
-  )
+  await adoptOrphans(deps.db, source.id, deps.clock)
   await record(deps, source, at, { startedAt, requests })
   return { requests, read, inserted, updated, unlisted }
 }
