@@ -3,7 +3,8 @@ CREATE TABLE "sync"."failures" (
 	"kind" text NOT NULL,
 	"organization_id" uuid,
 	"subject" text NOT NULL,
-	"pipeline_id" uuid,
+	"pipeline_slug" text,
+	"build_number" bigint,
 	"build_id" uuid,
 	"created_from" timestamp (3) with time zone,
 	"created_to" timestamp (3) with time zone,
@@ -102,8 +103,9 @@ comment on column sync.failures.id is 'Order of the first failure.';
 comment on column sync.failures.kind is 'build, builds_list, pipelines_list, window, delivery, orphans, rollup_day, cycle or replica.';
 comment on column sync.failures.organization_id is 'organizations.id; null where it concerns none.';
 comment on column sync.failures.subject is 'What failed, as a person would name it.';
-comment on column sync.failures.pipeline_id is 'pipelines.id, where it concerns one.';
-comment on column sync.failures.build_id is 'builds.id, where it concerns one.';
+comment on column sync.failures.pipeline_slug is 'For a build: the slug of its pipeline.';
+comment on column sync.failures.build_number is 'For a build: its number.';
+comment on column sync.failures.build_id is 'builds.id, where it is known.';
 comment on column sync.failures.created_from is 'For builds_list: builds with created_at from here on (included) …';
 comment on column sync.failures.created_to is '… up to here (excluded) cannot be listed.';
 comment on column sync.failures.code is 'Kind of error: a code of the API, an HTTP status, or an SQLSTATE.';
@@ -181,7 +183,9 @@ unread_jobs as (
 ),
 exceptions as (
   select pipeline_id, count(*) as count from (
-    select pipeline_id from sync.failures where kind = 'build' and pipeline_id is not null
+    select pipeline.id as pipeline_id from sync.failures as failed join buildkite.pipelines as pipeline
+      on pipeline.organization_id = failed.organization_id and pipeline.slug = failed.pipeline_slug and pipeline.deleted_at is null
+    where failed.kind = 'build'
     union all
     select build.pipeline_id from sync.absences as unlisted join buildkite.builds as build on build.id = unlisted.build_id
     where build.deleted_at is null and unlisted.last_status is distinct from 200
@@ -189,7 +193,7 @@ exceptions as (
 ),
 unlistable as (
   select organization_id, count(*) as count from sync.failures
-  where kind = 'builds_list' or (kind = 'build' and pipeline_id is null) group by organization_id
+  where kind = 'builds_list' or (kind = 'build' and pipeline_slug is null) group by organization_id
 )
 select
   organization.id as organization_id,

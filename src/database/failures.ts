@@ -11,8 +11,10 @@ export interface Unit {
   readonly organizationId: string | null
   /** As a person would name it: `web #123`, `2026-03-02`, `delivery 17`. Unique within kind and organization. */
   readonly subject: string
-  readonly pipelineId?: string | null | undefined
-  readonly buildId?: string | null | undefined
+  /** For a build: by what it is asked for. */
+  readonly pipelineSlug?: string | undefined
+  readonly buildNumber?: number | undefined
+  readonly buildId?: string | undefined
   /** For `builds_list`: the part of created_at that no list shows. */
   readonly range?: { readonly from: Date; readonly to: Date } | undefined
 }
@@ -38,16 +40,16 @@ export function codeOf(error: unknown): string {
  * Returns how many tries have failed in a row.
  */
 export async function recordFailure(db: Db | Transaction, unit: Unit, error: unknown, now: Date): Promise<number> {
-  const { kind, organizationId, subject, pipelineId = null, buildId = null, range } = unit
+  const { kind, organizationId, subject, pipelineSlug = null, buildNumber = null, buildId = null, range } = unit
   // Drizzle's own insert takes only columns as the conflict's target, and the unique index has an expression.
   const { rows } = await db.execute<{ tries: number }>(sql`
-    insert into ${failures} as known (kind, organization_id, subject, pipeline_id, build_id, created_from, created_to,
+    insert into ${failures} as known (kind, organization_id, subject, pipeline_slug, build_number, build_id, created_from, created_to,
       code, error, first_failed_at, last_failed_at, next_try_at)
-    values (${kind}, ${organizationId}, ${subjectOf(subject)}, ${pipelineId}, ${buildId}, ${range?.from ?? null}, ${range?.to ?? null},
+    values (${kind}, ${organizationId}, ${subjectOf(subject)}, ${pipelineSlug}, ${buildNumber}, ${buildId}, ${range?.from ?? null}, ${range?.to ?? null},
       ${codeOf(error)}, ${messageOf(error).slice(0, 1_000)}, ${now}, ${now}, ${new Date(now.getTime() + backOff(1))})
     on conflict (kind, coalesce(organization_id, '00000000-0000-0000-0000-000000000000'), subject) do update set
       code = excluded.code, error = excluded.error, last_failed_at = excluded.last_failed_at, tries = known.tries + 1,
-      pipeline_id = coalesce(excluded.pipeline_id, known.pipeline_id), build_id = coalesce(excluded.build_id, known.build_id),
+      build_id = coalesce(excluded.build_id, known.build_id),
       next_try_at = excluded.last_failed_at
         + least(${LONGEST_BACK_OFF}::double precision, ${MINUTE} * 2 ^ least(known.tries, 20)) * interval '1 ms'
     returning known.tries as tries`)

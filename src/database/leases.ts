@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { sql } from 'drizzle-orm'
+import { StoreError } from '../errors.ts'
 import { pause, SECOND } from '../time.ts'
 import type { Db, Transaction } from './connection.ts'
 import { recordFailure } from './failures.ts'
@@ -64,8 +65,12 @@ export async function withLease<T>(
 }
 
 /** Thrown by a transaction whose lease another process has taken over. */
-class LeaseLost extends Error {
+class LeaseLost extends StoreError {
   override name = 'LeaseLost'
+
+  constructor(name: string) {
+    super('transient', `Another process has taken over the lease on "${name}".`, { code: 'lease_lost' })
+  }
 }
 
 interface Held {
@@ -96,15 +101,11 @@ async function acquire(db: Db, name: string, holder: string, validMs: number): P
     await recordFailure(
       db,
       { kind: 'replica', organizationId: null, subject: before },
-      new Expired(message),
+      new StoreError('transient', message, { code: 'lease_expired' }),
       new Date(),
     )
   }
   return Number(fence)
-}
-
-class Expired extends Error {
-  override name = 'lease_expired'
 }
 
 /** Renews the lease until `done`; aborts `lost` when it is another's, or could not be renewed for as long as it is valid. */
@@ -129,7 +130,7 @@ async function keepRenewed(
       )
     if (renewed) renewedAt = began
     else if (renewed === false || performance.now() - renewedAt > validMs) {
-      lost.abort(new LeaseLost(`The lease on "${name}" was lost.`))
+      lost.abort(new LeaseLost(name))
       return
     }
   }
@@ -159,5 +160,5 @@ function fenced(db: Db, held: Held): Db {
 /** Locks the row until the transaction ends: nobody can take the lease over between this check and the commit. */
 async function check(tx: Transaction, { name, fence }: Held): Promise<void> {
   const { rows } = await tx.execute(sql`select 1 from ${leases} where name = ${name} and fence = ${fence} for share`)
-  if (rows.length === 0) throw new LeaseLost(`The lease on "${name}" was lost.`)
+  if (rows.length === 0) throw new LeaseLost(name)
 }
