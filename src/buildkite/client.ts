@@ -85,8 +85,10 @@ export interface BuildkiteClient {
   close(): Promise<void>
   /** Names the token's user without giving them away: the same for all tokens of a user. Names the token until accessToken() is read. */
   readonly fingerprint: string
-  /** How far Buildkite's clock is ahead of ours, as the `Date` of its answers tells; undefined before the first. */
+  /** How far Buildkite's clock is ahead of ours, by the `Date` of its last answers; undefined before the first. */
   readonly skew: Skew | undefined
+  /** Buildkite's present: at most a second later than it is, in doubt the earlier one. Undefined before the first answer. */
+  now(): Date | undefined
   /** How many requests were sent so far. */
   readonly requests: number
   /** The rate limits as the last answer showed them. */
@@ -150,6 +152,7 @@ export function createClient(options: ClientOptions): BuildkiteClient {
       cursorPages(transport, path, listing({ priority, organization, signal })),
     services: openServices(transport),
     close: () => transport.close(),
+    now: () => transport.now(),
     get fingerprint() {
       return transport.fingerprint
     },
