@@ -46,11 +46,20 @@ const nothing: Record<Exclude<keyof CycleReport, 'organization'>, null> = {
   builds_read: null,
   builds_missing: null,
   builds_healed: null,
+  builds_in_flight: null,
+  builds_completed: null,
+  builds_confirmed: null,
   jobs_missing: null,
   jobs_healed: null,
+  jobs_in_flight: null,
+  jobs_completed: null,
+  jobs_confirmed: null,
   absent_read: null,
   refused: null,
 }
+
+const legend = `Builds + jobs. missing, healed: absent or wrong, because a webhook was lost or is over 10 s late. in flight: a webhook may still come.
+completed: the API added what no webhook carries. confirmed: right already.`
 
 function describe(reports: readonly CycleReport[], paint: Paint): string {
   const header = [
@@ -60,18 +69,21 @@ function describe(reports: readonly CycleReport[], paint: Paint): string {
     'builds read',
     'missing',
     'healed',
-    'jobs missing',
-    'healed',
+    'in flight',
+    'completed',
+    'confirmed',
   ]
+  const both = (builds: number, jobs: number) => `${count(builds)} + ${count(jobs)}`
   const rows = reports.map((report) => [
     report.organization,
     report.watermark_to.toISOString(),
     count(report.requests),
     count(report.builds_read),
-    count(report.builds_missing),
-    count(report.builds_healed),
-    count(report.jobs_missing),
-    count(report.jobs_healed),
+    both(report.builds_missing, report.jobs_missing),
+    both(report.builds_healed, report.jobs_healed),
+    both(report.builds_in_flight, report.jobs_in_flight),
+    both(report.builds_completed, report.jobs_completed),
+    both(report.builds_confirmed, report.jobs_confirmed),
   ])
-  return table([header, ...rows], paint)
+  return `${table([header, ...rows], paint)}\n\n${legend}`
 }
