@@ -3,7 +3,8 @@ CREATE TABLE "sync"."failures" (
 	"kind" text NOT NULL,
 	"organization_id" uuid,
 	"subject" text NOT NULL,
-	"pipeline_id" uuid,
+	"pipeline_slug" text,
+	"build_number" bigint,
 	"build_id" uuid,
 	"created_from" timestamp (3) with time zone,
 	"created_to" timestamp (3) with time zone,
@@ -18,9 +19,6 @@ CREATE TABLE "sync"."failures" (
 CREATE TABLE "sync"."job_reads" (
 	"build_id" uuid PRIMARY KEY NOT NULL,
 	"organization_id" uuid NOT NULL,
-	"pipeline_id" uuid,
-	"number" bigint,
-	"created_at" timestamp (3) with time zone,
 	"is_open" boolean NOT NULL,
 	"read_at" timestamp (3) with time zone,
 	"jobs" integer DEFAULT 0 NOT NULL,
@@ -95,9 +93,6 @@ comment on column sync.pipeline_coverage.covered_until is 'For a pipeline that i
 comment on table sync.job_reads is 'Builds that a list showed without their jobs, until the API confirms the jobs too: open builds, and finished ones whose jobs are still to be read.';
 comment on column sync.job_reads.build_id is 'builds.id.';
 comment on column sync.job_reads.organization_id is 'organizations.id.';
-comment on column sync.job_reads.pipeline_id is 'pipelines.id.';
-comment on column sync.job_reads.number is 'builds.number.';
-comment on column sync.job_reads.created_at is 'builds.created_at.';
 comment on column sync.job_reads.is_open is 'Whether the build was open when it was last listed.';
 comment on column sync.job_reads.read_at is 'The time, on Buildkite''s clock, as of which its jobs are confirmed; null: never.';
 comment on column sync.job_reads.jobs is 'How many jobs it had then.';
@@ -108,8 +103,9 @@ comment on column sync.failures.id is 'Order of the first failure.';
 comment on column sync.failures.kind is 'build, builds_list, pipelines_list, window, delivery, orphans, rollup_day, cycle or replica.';
 comment on column sync.failures.organization_id is 'organizations.id; null where it concerns none.';
 comment on column sync.failures.subject is 'What failed, as a person would name it.';
-comment on column sync.failures.pipeline_id is 'pipelines.id, where it concerns one.';
-comment on column sync.failures.build_id is 'builds.id, where it concerns one.';
+comment on column sync.failures.pipeline_slug is 'For a build: the slug of its pipeline.';
+comment on column sync.failures.build_number is 'For a build: its number.';
+comment on column sync.failures.build_id is 'builds.id, where it is known.';
 comment on column sync.failures.created_from is 'For builds_list: builds with created_at from here on (included) …';
 comment on column sync.failures.created_to is '… up to here (excluded) cannot be listed.';
 comment on column sync.failures.code is 'Kind of error: a code of the API, an HTTP status, or an SQLSTATE.';
@@ -181,11 +177,15 @@ covered as (
   left join own_ranges using (pipeline_id)
 ),
 unread_jobs as (
-  select pipeline_id, min(coalesce(read_at, created_at)) as as_of from sync.job_reads group by pipeline_id
+  select build.pipeline_id, min(coalesce(unread.read_at, build.created_at)) as as_of
+  from sync.job_reads as unread join buildkite.builds as build on build.id = unread.build_id
+  where build.deleted_at is null group by build.pipeline_id
 ),
 exceptions as (
   select pipeline_id, count(*) as count from (
-    select pipeline_id from sync.failures where kind = 'build' and pipeline_id is not null
+    select pipeline.id as pipeline_id from sync.failures as failed join buildkite.pipelines as pipeline
+      on pipeline.organization_id = failed.organization_id and pipeline.slug = failed.pipeline_slug and pipeline.deleted_at is null
+    where failed.kind = 'build'
     union all
     select build.pipeline_id from sync.absences as unlisted join buildkite.builds as build on build.id = unlisted.build_id
     where build.deleted_at is null and unlisted.last_status is distinct from 200
@@ -193,7 +193,7 @@ exceptions as (
 ),
 unlistable as (
   select organization_id, count(*) as count from sync.failures
-  where kind = 'builds_list' or (kind = 'build' and pipeline_id is null) group by organization_id
+  where kind = 'builds_list' or (kind = 'build' and pipeline_slug is null) group by organization_id
 )
 select
   organization.id as organization_id,

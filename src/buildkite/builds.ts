@@ -1,8 +1,12 @@
-import { z } from 'zod'
+import type { BuildkiteError } from '../errors.ts'
+import type { Log } from '../log.ts'
+import { SECOND } from '../time.ts'
 import type { Priority } from './budget.ts'
-import { type ListOptions, News, numberedPage, type Read } from './lists.ts'
-import { PageSize } from './page-size.ts'
-import { readMoment } from './timestamp.ts'
+import { BuildsList, type ListPage, type Passed } from './builds-list.ts'
+import type { ListMemory } from './list-memory.ts'
+import { News, type Read } from './lists.ts'
+import { advanced, continuedAt, type Place, rewound, stampOf, startAt } from './place.ts'
+import { avoidedRanges, belowAvoided, type Range, type Section, sectionAt } from './section.ts'
 import type { Transport } from './transport.ts'
 
 /** Which builds to list: half-open in `created_at`, from `created_from` up to but without `created_to`. */
@@ -13,40 +17,31 @@ export interface BuildsFilter {
   readonly state?: readonly string[] | undefined
   /** The slug of a pipeline, where only its builds are wanted. */
   readonly pipeline?: string | undefined
+  /** Whether builds are wanted with their jobs. Default true. */
+  readonly jobs?: boolean | undefined
+  /** Ranges of `created_at` that are known to be unlistable. The walk goes around each, for at most one more request. */
+  readonly avoid?: readonly Range[] | undefined
+}
+
+/**
+ * A range of `created_at` with builds that no list shows. It lies between the builds above and below it that are listed, and
+ * includes them only where an unlistable build was created in the same millisecond.
+ */
+export interface UnlistableRange extends Range {
+  readonly error: BuildkiteError
 }
 
 /** A page of builds, newest first, without those that an earlier page of the same walk held. */
 export interface BuildsPage extends Read<unknown[]> {
-  /** Everything that matches and was created in [walkedTo, created_to) has been read by now: a walk can go on from here. */
+  /** Whether the builds came with their jobs. False for a page of builds whose jobs must be read by themselves. */
+  readonly jobs: boolean
+  /** Everything that can be listed, matches and was created in [walkedTo, created_to) has been read: a walk can go on from here. */
   readonly walkedTo: Date
+  /** Ranges found since the page before this one. */
+  readonly unlistable: readonly UnlistableRange[]
+  /** How many requests were made since the page before this one. */
+  readonly requests: number
   readonly last: boolean
-}
-
-/**
- * Where a walk stands. It goes by key, not by page number: the list is newest first, so the next request asks for what was
- * created before the oldest build seen. Pages that shift while builds come and go cannot hide one, and none lies deep.
- */
-interface Place {
-  /** The next request's `created_to`, in milliseconds. */
-  readonly to: number
-  /** How many builds below `to` are read already: above 0 only where one page is too short to lower `to`. */
-  readonly offset: number
-  /** Builds handed out that the next page may repeat, with the time each was created. */
-  readonly seen: ReadonlyMap<string, number>
-  /** Those of `seen` that the next page must repeat if the server heeds `to` to the millisecond. */
-  readonly seam: ReadonlySet<string>
-  /** `to` is always a whole second, because a page has not repeated its seam. */
-  readonly coarse: boolean
-  /** The list is not in the order that it should be: read it to its end by page numbers. */
-  readonly unordered: boolean
-}
-
-const stamped = z.looseObject({ id: z.string(), created_at: z.string() })
-
-interface Stamp {
-  readonly id: string
-  readonly ms: number
-  readonly resolutionMs: number
 }
 
 /**
@@ -57,98 +52,145 @@ export async function* walkBuilds(
   transport: Transport,
   organization: string,
   filter: BuildsFilter,
-  options: { priority: Priority; signal?: AbortSignal | undefined; slowMs: number },
+  options: { priority: Priority; signal?: AbortSignal | undefined; memory: ListMemory; log?: Log | undefined },
 ): AsyncGenerator<BuildsPage> {
-  const path = buildsPath(organization, filter.pipeline)
-  const asked: ListOptions = { ...options, organization, scope: 'read_builds' }
-  const size = new PageSize(options.slowMs)
-  const news = new News()
-  let place = start(filter.created_to.getTime())
-  for (;;) {
-    const { to, offset } = place
-    const page = await numberedPage(
-      transport,
-      (query) => `${path}?${queryOf(filter, to)}&${query}`,
-      offset,
-      size,
-      asked,
-    )
-    if (page.more) news.expect(page.value)
+  const walk = new Walk(transport, organization, filter, options)
+  while (!walk.ended) {
+    const page = await walk.next()
+    if (page) yield page
+  }
+}
+
+/** A walk passes over builds that turn out to be listable after all this many times in a row; then it ends with their error. */
+const DOUBTS = 3
+
+class Walk {
+  ended = false
+  readonly #filter: BuildsFilter
+  readonly #list: BuildsList
+  readonly #memory: ListMemory
+  readonly #avoid: readonly Range[]
+  /** Names the list for the memory of builds that are too large for it. */
+  readonly #key: string
+  readonly #news = new News()
+  #place: Place
+  #section: Section | undefined
+  #unlistable: UnlistableRange[] = []
+  /** Builds created from here on are read, or lie in a range reported as unlistable. */
+  #reported = Number.POSITIVE_INFINITY
+  #doubts = 0
+
+  constructor(
+    transport: Transport,
+    organization: string,
+    filter: BuildsFilter,
+    options: { priority: Priority; signal?: AbortSignal | undefined; memory: ListMemory; log?: Log | undefined },
+  ) {
+    const { pipeline, finished_from, state, created_from, created_to } = filter
+    this.#filter = filter
+    this.#list = new BuildsList(transport, { organization, pipeline, finished_from, state }, options)
+    this.#memory = options.memory
+    this.#avoid = avoidedRanges(filter.avoid)
+    this.#key = JSON.stringify([organization, pipeline ?? null, state ?? null, finished_from !== undefined])
+    const to = belowAvoided(created_to.getTime(), this.#avoid)
+    // Where all is to be avoided, an empty list still says at what time.
+    this.#place = startAt(Math.max(to, created_from?.getTime() ?? to))
+  }
+
+  /** Reads on. Undefined when there is no new page yet. */
+  async next(): Promise<BuildsPage | undefined> {
+    const place = this.#place
+    // A list that is not in order must be read as the one list it is, to its end.
+    const section = place.unordered && this.#section ? this.#section : this.#sectionAt(place)
+    this.#section = section
+    const page = await this.#list.read(place, section)
+    if ('unlistable' in page) return this.#passOver(place, section, page.unlistable)
+    if (page.more) this.#news.expect(page.value)
+    return this.#take(place, section, page)
+  }
+
+  #sectionAt(place: Place): Section {
+    const wantsJobs = this.#filter.jobs !== false
+    return sectionAt(place, {
+      from: this.#filter.created_from?.getTime(),
+      avoid: this.#avoid,
+      large: wantsJobs ? this.#memory.largeBuilds(this.#key) : undefined,
+    })
+  }
+
+  #take(place: Place, section: Section, page: ListPage): BuildsPage | undefined {
     const stamps = page.value.map(stampOf)
+    const { large } = section
+    if (large && place.seam.has(large.id) && !stamps.some((stamp) => stamp?.id === large.id)) {
+      this.#memory.dropLargeBuild(this.#key, large)
+    }
     const again = rewound(place, stamps)
     if (again) {
-      place = again
-      continue
+      this.#place = again
+      this.#widen(place.to, again.to - SECOND)
+      return undefined
     }
-    const { seen } = place
-    const value = page.value.filter((_, index) => !seen.has(stamps[index]?.id ?? ''))
-    if (!page.more) {
-      yield { value, at: page.at, walkedTo: filter.created_from ?? new Date(0), last: true }
+    this.#doubts = 0
+    const [first] = stamps
+    if (page.large && first) this.#memory.addLargeBuild(this.#key, first)
+    const value = page.value.filter((_, index) => !place.seen.has(stamps[index]?.id ?? ''))
+    this.#list.position += value.length
+    const after = advanced(place, stamps, page.size)
+    if (page.more) this.#place = after
+    else this.#endSection(after, section)
+    return this.#page(value, page)
+  }
+
+  /** Goes on below a section that has been read to its end. */
+  #endSection(place: Place, { from }: Section): void {
+    const bottom = this.#filter.created_from?.getTime()
+    const to = from === undefined ? undefined : belowAvoided(from, this.#avoid)
+    if (to === undefined || (bottom !== undefined && to <= bottom)) {
+      this.ended = true
+      this.#place = startAt(bottom ?? 0)
       return
     }
-    place = advanced(place, stamps, page.offset)
-    yield { value, at: page.at, walkedTo: new Date(place.to), last: false }
+    const below = continuedAt(place, to)
+    const { large } = this.#sectionAt(below)
+    this.#place = large ? continuedAt(place, to, large) : below
   }
-}
 
-/** The path of the list of an organization's builds, or of one pipeline's. */
-export function buildsPath(organization: string, pipeline?: string): string {
-  const within = pipeline === undefined ? '' : `/pipelines/${encodeURIComponent(pipeline)}`
-  return `/organizations/${encodeURIComponent(organization)}${within}/builds`
-}
-
-function start(to: number): Place {
-  return { to, offset: 0, seen: new Map(), seam: new Set(), coarse: false, unordered: false }
-}
-
-/**
- * The place to look again when a page does not repeat the builds at its seam: either they no longer match, or the server
- * drops the milliseconds of `created_to` and has skipped what it should show. Whole seconds are right in both cases.
- */
-function rewound(place: Place, stamps: readonly (Stamp | undefined)[]): Place | undefined {
-  if (place.coarse || place.seam.size === 0 || place.to % 1000 === 0) return undefined
-  if (stamps.some((stamp) => stamp && place.seam.has(stamp.id))) return undefined
-  return { ...place, to: Math.ceil(place.to / 1000) * 1000, seam: new Set(), coarse: true }
-}
-
-function advanced(place: Place, stamps: readonly (Stamp | undefined)[], offset: number): Place {
-  const seen = new Map(place.seen)
-  for (const stamp of stamps) if (stamp) seen.set(stamp.id, stamp.ms)
-  const oldest = stamps.at(-1)
-  const unordered = place.unordered || !inOrder(stamps, place.to)
-  // Without order, what is still missing may be anywhere: the page numbers lead on from here to the end of the list.
-  if (unordered || !oldest) return { ...place, offset, seen, seam: new Set(), unordered }
-  const from = Math.floor(oldest.ms / 1000) * 1000
-  const to = place.coarse ? from + 1000 : oldest.ms + oldest.resolutionMs
-  if (to >= place.to) return { ...place, offset, seen, seam: new Set() }
-  const repeatable = [...seen].filter(([, ms]) => ms >= from && ms < from + 1000)
-  const seam = repeatable.filter(([, ms]) => ms < to).map(([id]) => id)
-  return { ...place, to, offset: 0, seen: new Map(repeatable), seam: new Set(seam) }
-}
-
-function inOrder(stamps: readonly (Stamp | undefined)[], to: number): boolean {
-  let before = to - 1
-  for (const stamp of stamps) {
-    // A build at or after `to` means that the server does not heed it, and keys would lead round in a circle.
-    if (!stamp || stamp.ms > before) return false
-    before = stamp.ms
+  async #passOver(place: Place, section: Section, error: BuildkiteError): Promise<BuildsPage | undefined> {
+    const passed = await this.#list.passOver(place, section, error)
+    if (!passed) {
+      this.#doubts += 1
+      if (this.#doubts >= DOUBTS) throw error
+      return undefined
+    }
+    this.#report(passed, error)
+    if (passed.next) {
+      this.#place = passed.next
+      return undefined
+    }
+    this.#endSection(place, section)
+    return this.ended ? this.#page([], { at: passed.at, jobs: false }) : undefined
   }
-  return true
-}
 
-function stampOf(build: unknown): Stamp | undefined {
-  const parsed = stamped.safeParse(build)
-  const moment = parsed.success ? readMoment(parsed.data.created_at) : undefined
-  return parsed.success && moment ? { id: parsed.data.id, ...moment } : undefined
-}
+  #report({ from, to: end }: Passed, error: BuildkiteError): void {
+    const to = Math.min(end, this.#reported)
+    if (from >= to) return
+    this.#unlistable.push({ from: new Date(from), to: new Date(to), error })
+    this.#reported = from
+  }
 
-function queryOf(filter: BuildsFilter, to: number): string {
-  const query = new URLSearchParams()
-  if (filter.created_from) query.set('created_from', filter.created_from.toISOString())
-  query.set('created_to', new Date(to).toISOString())
-  if (filter.finished_from) query.set('finished_from', filter.finished_from.toISOString())
-  for (const state of filter.state ?? []) query.append('state[]', state)
-  query.set('include_retried_jobs', 'true')
-  query.set('exclude_pipeline', 'true')
-  return query.toString()
+  /** A server that drops milliseconds may have hidden an unlistable build in the second in which the last range begins. */
+  #widen(from: number, second: number): void {
+    const last = this.#unlistable.at(-1)
+    if (!last || last.from.getTime() !== from) return
+    this.#unlistable[this.#unlistable.length - 1] = { ...last, from: new Date(second) }
+    this.#reported = second
+  }
+
+  #page(value: unknown[], { at, jobs }: { at: Date; jobs: boolean }): BuildsPage {
+    const unlistable = this.#unlistable
+    const { requests } = this.#list
+    this.#unlistable = []
+    this.#list.requests = 0
+    return { value, at, jobs, unlistable, requests, walkedTo: new Date(this.#place.to), last: this.ended }
+  }
 }

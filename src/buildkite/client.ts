@@ -1,19 +1,20 @@
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
-import { BuildkiteError } from '../errors.ts'
 import { SECOND } from '../time.ts'
 import type { Priority } from './budget.ts'
-import { type BuildsFilter, type BuildsPage, buildsPath, walkBuilds } from './builds.ts'
+import { foundOrNot, hasBuildsBefore, readBuild } from './build.ts'
+import { type BuildsFilter, type BuildsPage, walkBuilds } from './builds.ts'
 import type { LimitsSeen } from './limits.ts'
+import { ListMemory } from './list-memory.ts'
 import { cursorPages, type ListOptions, notBuildkite, numberedPages, type Read } from './lists.ts'
 import { openServices, type Services } from './services.ts'
 import type { Skew } from './skew.ts'
 import { readMoment } from './timestamp.ts'
 import { Transport, type TransportOptions } from './transport.ts'
 
-export type { BuildsFilter, BuildsPage } from './builds.ts'
+export type { BuildsFilter, BuildsPage, UnlistableRange } from './builds.ts'
 export type { Read } from './lists.ts'
-export { DeepListingError } from './refusal.ts'
+export { DeepListingError, FailedAnswerError } from './refusal.ts'
 
 /** What the token is and may do. */
 export interface AccessToken {
@@ -35,22 +36,36 @@ export interface BuildkiteClient {
   organizations(signal?: AbortSignal): AsyncGenerator<Read<unknown[]>>
   /** All pipelines of an organization, archived ones too; `no_resources` when the token sees no such organization. */
   pipelines(organization: string, priority?: Priority, signal?: AbortSignal): AsyncGenerator<Read<unknown[]>>
-  /** An organization's builds with their jobs, newest first; DeepListingError when the filter's span must be halved. */
+  /**
+   * An organization's builds, newest first, with their jobs unless the filter or a page says otherwise; DeepListingError when the
+   * filter's span must be halved.
+   */
   builds(
     organization: string,
     filter: BuildsFilter,
     priority: Priority,
     signal?: AbortSignal,
   ): AsyncGenerator<BuildsPage>
-  /** One build with its jobs; undefined when it is gone, or is no longer this token's to see (404). */
+  /**
+   * One build with its jobs; undefined when it is gone, or is no longer this token's to see (404). `at` is the earliest time of the
+   * answers that it was put together from. `tries` (default 2) limits the failed answers (5xx, time-outs) of each address.
+   */
   build(
     organization: string,
     pipeline: string,
     number: number,
     priority: Priority,
     signal?: AbortSignal,
+    options?: { tries?: number | undefined },
   ): Promise<Read<unknown> | undefined>
-  /** Whether an organization lists any build created before `moment`. One request. */
+  /** One pipeline; undefined when it is gone, or is no longer this token's to see (404). */
+  pipeline(
+    organization: string,
+    slug: string,
+    priority: Priority,
+    signal?: AbortSignal,
+  ): Promise<Read<unknown> | undefined>
+  /** Whether an organization has any build created before `moment`. One request. */
   hasBuildsBefore(organization: string, moment: Date, priority: Priority, signal?: AbortSignal): Promise<boolean>
   /** Any list within an organization that is paged by number; `path` holds the parts of the address below the organization's. */
   list(
@@ -68,8 +83,12 @@ export interface BuildkiteClient {
   /** The notification services, webhooks among them. */
   readonly services: Services
   close(): Promise<void>
-  /** How far Buildkite's clock is ahead of ours, as the `Date` of its answers tells; undefined before the first. */
+  /** Names the token's user without giving them away: the same for all tokens of a user. Names the token until accessToken() is read. */
+  readonly fingerprint: string
+  /** How far Buildkite's clock is ahead of ours, by the `Date` of its last answers; undefined before the first. */
   readonly skew: Skew | undefined
+  /** Buildkite's present: at most a second later than it is, in doubt the earlier one. Undefined before the first answer. */
+  now(): Date | undefined
   /** How many requests were sent so far. */
   readonly requests: number
   /** The rate limits as the last answer showed them. */
@@ -93,6 +112,7 @@ export function createClient(options: ClientOptions): BuildkiteClient {
   const timeoutMs = options.timeoutMs ?? 30 * SECOND
   const transport = new Transport({ ...options, timeoutMs, userAgent: `buildkite-mirror/${version()}` })
   const slowMs = timeoutMs / 3
+  const memory = new ListMemory({ slowMs, clock: options.clock ?? Date.now })
   const organizationPath = (slug: string) => `/organizations/${encodeURIComponent(slug)}`
   const listing = (asked: Omit<ListOptions, 'slowMs'>): ListOptions => ({ ...asked, slowMs })
 
@@ -112,31 +132,15 @@ export function createClient(options: ClientOptions): BuildkiteClient {
         listing({ priority, organization, scope: 'read_pipelines', signal }),
       ),
     builds: (organization, filter, priority, signal) =>
-      walkBuilds(transport, organization, filter, { priority, signal, slowMs }),
-    async build(organization, pipeline, number, priority, signal) {
-      const path = `${organizationPath(organization)}/pipelines/${encodeURIComponent(pipeline)}/builds/${number}`
-      try {
-        const { value, at } = await transport.get({
-          path: () => `${path}?include_retried_jobs=true&exclude_pipeline=true`,
-          priority,
-          organization,
-          scope: 'read_builds',
-          signal,
-        })
-        return { value, at }
-      } catch (error) {
-        if (error instanceof BuildkiteError && error.code === 'no_resources') return undefined
-        throw error
-      }
+      walkBuilds(transport, organization, filter, { priority, signal, memory, log: options.log }),
+    build: (organization, pipeline, number, priority, signal, { tries } = {}) =>
+      readBuild(transport, { organization, pipeline, number }, { priority, signal, tries, memory }),
+    pipeline: (organization, slug, priority, signal) => {
+      const path = () => `${organizationPath(organization)}/pipelines/${encodeURIComponent(slug)}`
+      return foundOrNot(transport.get({ path, priority, organization, scope: 'read_pipelines', signal }))
     },
-    async hasBuildsBefore(organization, moment, priority, signal) {
-      const query = `created_to=${encodeURIComponent(moment.toISOString())}&per_page=1&exclude_jobs=true&exclude_pipeline=true`
-      const path = () => `${buildsPath(organization)}?${query}`
-      const { value } = await transport.get({ path, priority, organization, scope: 'read_builds', signal })
-      const builds = z.array(z.unknown()).safeParse(value)
-      if (!builds.success) throw notBuildkite('a list')
-      return builds.data.length > 0
-    },
+    hasBuildsBefore: (organization, moment, priority, signal) =>
+      hasBuildsBefore(transport, organization, moment, { priority, signal }),
     list: (organization, path, { priority, query, signal }) =>
       numberedPages(
         transport,
@@ -148,6 +152,10 @@ export function createClient(options: ClientOptions): BuildkiteClient {
       cursorPages(transport, path, listing({ priority, organization, signal })),
     services: openServices(transport),
     close: () => transport.close(),
+    now: () => transport.now(),
+    get fingerprint() {
+      return transport.fingerprint
+    },
     get skew() {
       return transport.skew
     },

@@ -1,16 +1,19 @@
 import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
 import { type Dispatcher, request } from 'undici'
-import type { Clock } from '../time.ts'
+import type { Moment } from './skew.ts'
 
-/** One request sent and its answer, whatever it says. Times are on our clock. */
+/** One request sent and its answer, whatever it says. */
 export interface Answer {
   readonly status: number
   readonly headers: Record<string, string | string[] | undefined>
   /** The parsed JSON; undefined when the body was empty or something else, such as a proxy's HTML. */
   readonly body: unknown
-  readonly sentAt: number
-  readonly headersAt: number
+  /** Size of the body, unpacked. */
+  readonly bytes: number
+  readonly sent: Moment
+  /** When its headers arrived. */
+  readonly seen: Moment
 }
 
 /** What a request that changes something sends; `body` becomes JSON. */
@@ -45,19 +48,20 @@ export async function exchange(
     dispatcher: Dispatcher
     headers: Record<string, string>
     timeoutMs: number
-    clock: Clock
+    /** Reads our clocks. */
+    moment: () => Moment
     signal: AbortSignal
     write?: Write | undefined
   },
 ): Promise<Answer> {
-  const { dispatcher, timeoutMs, clock, signal, write } = options
+  const { dispatcher, timeoutMs, moment, signal, write } = options
   signal.throwIfAborted()
   const limit = new AbortController()
   const timer = setTimeout(() => limit.abort(), timeoutMs)
   const stop = () => limit.abort()
   signal.addEventListener('abort', stop, { once: true })
-  const sentAt = clock()
-  let headersAt: number | undefined
+  const sent = moment()
+  let seen: Moment | undefined
   try {
     const headers = { ...options.headers, accept: 'application/json', 'accept-encoding': 'gzip' }
     const body = write?.body === undefined ? undefined : JSON.stringify(write.body)
@@ -70,16 +74,17 @@ export async function exchange(
       headersTimeout: 0,
       bodyTimeout: 0,
     })
-    headersAt = clock()
+    seen = moment()
     const packed = Buffer.from(await response.body.arrayBuffer())
     const gzipped = response.headers['content-encoding'] === 'gzip' && packed.length > 0
     const raw = gzipped ? await unpack(packed, { maxOutputLength: LARGEST_BODY_BYTES }) : packed
-    return { status: response.statusCode, headers: response.headers, body: parse(raw), sentAt, headersAt }
+    const { statusCode: status, headers: responseHeaders } = response
+    return { status, headers: responseHeaders, body: parse(raw), bytes: raw.length, sent, seen }
   } catch (error) {
     signal.throwIfAborted()
     if (limit.signal.aborted) throw new ExchangeError(`no whole answer within ${timeoutMs} ms`, true, error)
-    const what = headersAt === undefined ? 'the request failed' : 'the answer was cut off or too large'
-    throw new ExchangeError(`${what} (${codeOf(error)})`, headersAt !== undefined, error)
+    const what = seen === undefined ? 'the request failed' : 'the answer was cut off or too large'
+    throw new ExchangeError(`${what} (${codeOf(error)})`, seen !== undefined, error)
   } finally {
     clearTimeout(timer)
     signal.removeEventListener('abort', stop)

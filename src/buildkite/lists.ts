@@ -98,10 +98,11 @@ export async function numberedPage(
 export async function* cursorPages(
   transport: Transport,
   path: string,
-  options: ListOptions,
+  options: Omit<ListOptions, 'slowMs'> & { readonly tries?: number | undefined },
+  firstQuery = 'per_page=100',
 ): AsyncGenerator<Read<unknown[]>> {
   const seen = new Set<string>()
-  for (let query: string | undefined = 'per_page=100'; query !== undefined; ) {
+  for (let query: string | undefined = firstQuery; query !== undefined; ) {
     const asked: string = query
     seen.add(asked)
     const reply = await transport.get({ ...options, path: () => `${path}?${asked}` })

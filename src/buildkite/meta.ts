@@ -19,7 +19,13 @@ export async function readWebhookRanges(
 ): Promise<IpRange[]> {
   const dispatcher = openDispatcher(apiUrl, proxy)
   try {
-    const options = { dispatcher, headers: {}, timeoutMs: 30 * SECOND, clock: Date.now, signal }
+    const options = {
+      dispatcher,
+      headers: {},
+      timeoutMs: 30 * SECOND,
+      moment: () => ({ wall: Date.now(), steady: performance.now() }),
+      signal,
+    }
     const { status, body } = await exchange(`${apiUrl}/meta`, options)
     if (status !== 200) {
       throw new BuildkiteError('unavailable', `Buildkite did not tell its addresses (HTTP ${status}).`, { status })

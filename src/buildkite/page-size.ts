@@ -1,3 +1,5 @@
+import { type Clock, HOUR } from '../time.ts'
+
 /** Each size divides the one before it, so that a place in a list stays a whole page when the size falls. */
 const sizes: readonly number[] = [100, 50, 25, 5, 1]
 
@@ -34,5 +36,131 @@ export class PageSize {
   answered(tookMs: number): void {
     if (tookMs > this.#slowMs) this.shrink()
     else if (tookMs < this.#slowMs / 4) this.#quick += 1
+  }
+}
+
+/** A page of builds with their jobs should stay below this: larger ones are slow to make, to send and to parse. */
+export const AIM_BYTES = 4_000_000
+
+/** The expected bytes per build follow about as many builds as this. */
+const REMEMBERED_BUILDS = 100
+
+/** Until as many builds with jobs have been seen, pages hold no more: nobody knows yet how large they are. */
+const FIRST_BUILDS = 25
+
+/**
+ * The page size for one kind of builds list (one organization, all its builds or one pipeline's, with or without jobs). It is
+ * kept across walks: what one walk found too large, the next does not try again.
+ */
+export class BuildsPageSize {
+  readonly #options: { slowMs: number; clock: Clock; jobs: boolean }
+  #largest = 100
+  #quick = 0
+  #growAfter = GROW_AFTER
+  /** When each size failed last. */
+  readonly #failedAt = new Map<number, number>()
+  /** The builds seen lately and their bytes. */
+  #builds = 0
+  #bytes = 0
+  /** Builds listed without their jobs since a page with jobs was last tried. */
+  #withoutJobs = 0
+  #tryJobsAfter = 5
+  #tooLargeInRow = 0
+
+  constructor(options: { slowMs: number; clock: Clock; jobs: boolean }) {
+    this.#options = options
+  }
+
+  /** The size for a page that begins `offset` builds into a list, no larger than `limit`. */
+  at(offset: number, limit: number): number {
+    const most = Math.min(limit, this.#largest, this.#expected())
+    return sizes.find((size) => size <= most && offset % size === 0 && !this.#hasFailed(size)) ?? 1
+  }
+
+  /** Whether a single build is expected above the aim: such builds are listed without jobs, with a test now and then. */
+  isTooLarge(mayTest: boolean): boolean {
+    if (this.#builds === 0 || this.#bytes / this.#builds <= AIM_BYTES) return false
+    return !mayTest || this.#withoutJobs < this.#tryJobsAfter
+  }
+
+  listedWithoutJobs(builds: number): void {
+    this.#withoutJobs += builds
+  }
+
+  /** Records a whole answer of `size` builds or fewer. */
+  answered(size: number, { tookMs, bytes, builds }: { tookMs: number; bytes: number; builds: number }): void {
+    if (builds > 0) this.#seen(bytes, builds)
+    const { slowMs } = this.#options
+    if (tookMs > slowMs) {
+      this.#shrink(size)
+    } else if (tookMs < slowMs / 4) {
+      this.#quick += 1
+      if (this.#quick >= this.#growAfter) this.#grow()
+    }
+  }
+
+  /** Records that pages of `size` fail where smaller ones do not. They are not asked for again for an hour. */
+  failed(size: number): void {
+    this.#failedAt.set(size, this.#options.clock())
+    this.#shrink(size)
+  }
+
+  /**
+   * Records that pages of these sizes failed because of one build. They may be used again, from small to large with each good
+   * page: builds like it often come together.
+   */
+  failedForOneBuild(pages: Iterable<number>): void {
+    for (const size of pages) this.#failedAt.delete(size)
+    this.#largest = Math.min(this.#largest, 5)
+    this.#quick = 0
+    this.#growAfter = 1
+  }
+
+  /** Records that a build cannot be listed with its jobs. After three in a row, the next are expected to be like them. */
+  tooLargeWithJobs(): void {
+    this.#tooLargeInRow += 1
+    if (this.#tooLargeInRow >= 3 || this.isTooLarge(false)) this.#expect(2 * AIM_BYTES, 1)
+  }
+
+  #seen(bytes: number, builds: number): void {
+    this.#tooLargeInRow = 0
+    const changed = this.isTooLarge(false) && bytes / builds <= AIM_BYTES
+    const kept = changed ? 0 : Math.min(1, REMEMBERED_BUILDS / this.#builds)
+    this.#expect(this.#bytes * kept + bytes, this.#builds * kept + builds)
+  }
+
+  #expect(bytes: number, builds: number): void {
+    const wasTooLarge = this.isTooLarge(false)
+    this.#bytes = bytes
+    this.#builds = builds
+    this.#withoutJobs = 0
+    this.#tryJobsAfter = wasTooLarge && this.isTooLarge(false) ? Math.min(100, this.#tryJobsAfter * 5) : 5
+  }
+
+  #shrink(size: number): void {
+    this.#largest = Math.min(this.#largest, sizes.find((smaller) => smaller < size) ?? 1)
+    this.#quick = 0
+    this.#growAfter = GROW_AFTER
+  }
+
+  #grow(): void {
+    const larger = sizes.findLast((size) => size > this.#largest)
+    if (larger === undefined || this.#hasFailed(larger)) return
+    this.#largest = larger
+    this.#quick = 0
+    if (larger === sizes[0]) this.#growAfter = GROW_AFTER
+  }
+
+  /** The most builds that are expected to stay below the aim. */
+  #expected(): number {
+    if (!this.#options.jobs) return 100
+    const fitting = this.#builds > 0 ? AIM_BYTES / (this.#bytes / this.#builds) : 100
+    return this.#builds < FIRST_BUILDS ? Math.min(FIRST_BUILDS, fitting) : fitting
+  }
+
+  /** A size fails where a smaller one has failed. A clock that was set back ends nothing sooner than it began. */
+  #hasFailed(size: number): boolean {
+    const now = this.#options.clock()
+    return [...this.#failedAt].some(([failed, at]) => failed <= size && size > 1 && Math.abs(now - at) < HOUR)
   }
 }

@@ -14,6 +14,18 @@ export class DeepListingError extends BuildkiteError {
   }
 }
 
+/**
+ * An answer that failed for its size or content, or because the API is down: a 5xx, a time-out, a body cut off or not JSON.
+ * A smaller page, or one without jobs, may succeed.
+ */
+export class FailedAnswerError extends BuildkiteError {
+  override name = 'FailedAnswerError'
+
+  constructor(message: string, options: { status?: number; cause?: unknown }) {
+    super('unavailable', message, options)
+  }
+}
+
 /** What a call was about, as far as its refusal must say: the scope it needs, and the organization it named. */
 export interface Asked {
   readonly scope?: Scope | undefined

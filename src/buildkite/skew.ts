@@ -1,35 +1,151 @@
-/** How far Buildkite's clock is ahead of ours, in milliseconds: somewhere from `low` to `high`. */
+import { type Clock, SECOND } from '../time.ts'
+
+/** How far Buildkite's clock is ahead of one of ours, in milliseconds: somewhere from `low` to `high`. */
 export interface Skew {
   readonly low: number
   readonly high: number
 }
 
-/** While the clocks may agree as closely as this, ours is used as it is: it is finer than a header in whole seconds. */
-const TOLERATED_MS = 2_000
-
-/**
- * Narrows what is known of the skew by one answer: its `Date` header (cut to whole seconds) was written after we sent the
- * request and before we saw the headers. An answer that contradicts what was known (a clock was set) starts afresh.
- */
-export function narrowSkew(
-  known: Skew | undefined,
-  sentAt: number,
-  seenAt: number,
-  date: string | undefined,
-): Skew | undefined {
-  const written = date ? Date.parse(date) : Number.NaN
-  if (Number.isNaN(written)) return known
-  const sample: Skew = { low: written - seenAt, high: written + 999 - sentAt }
-  if (!known) return sample
-  const both: Skew = { low: Math.max(known.low, sample.low), high: Math.min(known.high, sample.high) }
-  return both.low <= both.high ? both : sample
+/** One reading of our two clocks: `wall` may be set at any time, `steady` (monotonic) only runs forward. */
+export interface Moment {
+  readonly wall: number
+  readonly steady: number
 }
 
+/** When a request was sent, on Buildkite's clock. */
+export interface RequestTime {
+  readonly at: Date
+  /** False: the clocks contradict each other. `at` is then the earliest time that any of them allows. */
+  readonly isCertain: boolean
+}
+
+/** If our two clocks disagree by more than this about how long something took, one of them was set or stopped. */
+const STEP_MS = SECOND
+/** Honest servers may disagree by this much. */
+const SERVERS_APART_MS = SECOND / 2
+/** As many answers count. To move what is known, more than half of them must agree on another time. */
+const SAMPLES = 15
+/** In doubt the earliest of so many answers counts: one of them may lie. */
+const RECENT = 3
+
 /**
- * The time on Buildkite's clock at which a read counts: the start of the request. What the answer shows was true then or
- * later, so that a webhook sent meanwhile is never taken for older than what the read may have missed.
+ * Buildkite's present, from the `Date` headers of its answers. It is measured against our monotonic clock, so that setting the wall clock
+ * does not move it. One answer with a wrong `Date` does not move it either: most of the last answers have to agree.
  */
-export function readAt(sentAt: number, skew: Skew | undefined): Date {
-  if (!skew || (skew.low <= TOLERATED_MS && skew.high >= -TOLERATED_MS)) return new Date(sentAt)
-  return new Date(Math.round(sentAt + (skew.low + skew.high) / 2))
+export class BuildkiteClock {
+  readonly #wall: Clock
+  readonly #steady: Clock
+  /** How far Buildkite is ahead of our monotonic clock, by the last answers, oldest first. */
+  #samples: readonly Skew[] = []
+  /** Wall clock minus monotonic clock at the last answer. */
+  #apart: number | undefined
+  #wallWasSet = false
+
+  constructor(wall: Clock, steady: Clock) {
+    this.#wall = wall
+    this.#steady = steady
+  }
+
+  moment(): Moment {
+    return { wall: this.#wall(), steady: this.#steady() }
+  }
+
+  /**
+   * The time on Buildkite's clock at which a read counts: when its request was sent. What the answer shows was true then or later, so a
+   * webhook sent meanwhile never counts as older than what the read may have missed. Never later than the answer's `Date` plus a second.
+   * `undefined` when one of our clocks was set during the request: the time is not known, and the answer teaches nothing.
+   */
+  observe(sent: Moment, seen: Moment, date: string | undefined): RequestTime | undefined {
+    const tookMs = seen.steady - sent.steady
+    if (tookMs < 0 || Math.abs(seen.wall - sent.wall - tookMs) > STEP_MS) {
+      this.#wallWasSet = true
+      return undefined
+    }
+    const apart = sent.wall - sent.steady
+    if (this.#isStep(apart)) {
+      // Either clock may be at fault (a sleeping machine stops the monotonic one): neither is believed until new answers agree.
+      this.#samples = []
+      this.#wallWasSet = true
+    }
+    this.#apart = seen.wall - seen.steady
+    const written = Date.parse(date ?? '')
+    const sample = Number.isNaN(written) ? undefined : sampleOf(sent, seen, written)
+    if (sample) this.#samples = [...this.#samples, sample].slice(-SAMPLES)
+    const known = this.#known(apart)
+    if (!known) return { at: new Date(sent.wall), isCertain: true }
+    const isCertain = known.isConfirmed && (!sample || overlaps(widen(sample), known.skew))
+    const ahead = isCertain ? pick(known.skew, apart) : this.#earliest(known.skew, apart)
+    const latest = sample ? written + 999 : Number.POSITIVE_INFINITY
+    return { at: new Date(Math.round(Math.min(sent.steady + ahead, latest))), isCertain }
+  }
+
+  /** Buildkite's present, at most a second later than it is; in doubt the earlier one. `undefined` before the first answer. */
+  now(): Date | undefined {
+    const { wall, steady } = this.moment()
+    const apart = wall - steady
+    const known = this.#known(apart)
+    if (!known) return undefined
+    const isCertain = known.isConfirmed && !this.#isStep(apart)
+    const ahead = isCertain ? pick(known.skew, apart) : this.#earliest(known.skew, apart)
+    return new Date(Math.round(steady + ahead))
+  }
+
+  /** How far Buildkite is ahead of our wall clock, by the last answers; `undefined` before the first. */
+  get skew(): Skew | undefined {
+    const { wall, steady } = this.moment()
+    const known = this.#known(wall - steady)
+    return known && { low: known.skew.low - (wall - steady), high: known.skew.high - (wall - steady) }
+  }
+
+  #isStep(apart: number): boolean {
+    return this.#apart !== undefined && Math.abs(apart - this.#apart) > STEP_MS
+  }
+
+  /** What most of the last answers agree on. At first our own wall clock has a vote, too. */
+  #known(apart: number): { skew: Skew; isConfirmed: boolean } | undefined {
+    if (this.#samples.length === 0) return undefined
+    const hasVote = !this.#wallWasSet && this.#samples.length < RECENT
+    const votes = hasVote ? [...this.#samples, { low: apart, high: apart }] : this.#samples
+    const agreeing = largestGroup(votes, widen)
+    const isConfirmed = agreeing.length > 1 && agreeing.length > votes.length / 2
+    return { skew: intersection(largestGroup(agreeing)), isConfirmed }
+  }
+
+  #earliest(skew: Skew, apart: number): number {
+    return Math.min(pick(skew, apart), ...this.#samples.slice(-RECENT).map(({ low }) => low))
+  }
+}
+
+/** A `Date` is cut to whole seconds, and was written after the request was sent and before its answer was seen. */
+function sampleOf(sent: Moment, seen: Moment, written: number): Skew {
+  return { low: written - seen.steady, high: written + 999 - sent.steady }
+}
+
+/** Our wall clock (`apart` ahead of the monotonic one) as it is where it agrees: it is finer than a `Date`. Else the earliest possible. */
+function pick({ low, high }: Skew, apart: number): number {
+  return low <= apart && apart <= high ? apart : low
+}
+
+function widen({ low, high }: Skew): Skew {
+  return { low: low - SERVERS_APART_MS, high: high + SERVERS_APART_MS }
+}
+
+function overlaps(one: Skew, other: Skew): boolean {
+  return one.low <= other.high && other.low <= one.high
+}
+
+/** The most intervals that share a point (Marzullo's algorithm); of several such groups the one that is earliest. */
+function largestGroup(intervals: readonly Skew[], seenAs: (interval: Skew) => Skew = (interval) => interval): Skew[] {
+  const points = intervals.map((interval) => seenAs(interval).low).sort((a, b) => a - b)
+  const groups = points.map((point) =>
+    intervals.filter((interval) => seenAs(interval).low <= point && point <= seenAs(interval).high),
+  )
+  return groups.reduce((largest, group) => (group.length > largest.length ? group : largest), [])
+}
+
+function intersection(intervals: readonly Skew[]): Skew {
+  return {
+    low: Math.max(...intervals.map(({ low }) => low)),
+    high: Math.min(...intervals.map(({ high }) => high)),
+  }
 }

@@ -8,8 +8,8 @@ import { type Budget, kindOf, type Priority } from './budget.ts'
 import { type Answer, ExchangeError, exchange, type Write } from './exchange.ts'
 import { type LimitsSeen, limitsOfHeaders, limitsOfRefusal, waitOf } from './limits.ts'
 import { openDispatcher, type ProxyRoute } from './proxy.ts'
-import { type Asked, messageOfBody, refusalError, scopesMissingBy } from './refusal.ts'
-import { narrowSkew, readAt, type Skew } from './skew.ts'
+import { type Asked, FailedAnswerError, messageOfBody, refusalError, scopesMissingBy } from './refusal.ts'
+import { BuildkiteClock, type Skew } from './skew.ts'
 import { endpointOf } from './urls.ts'
 
 export interface TransportOptions {
@@ -23,6 +23,8 @@ export interface TransportOptions {
   readonly on?: OnOccurrence | undefined
   readonly tracing?: Tracing | undefined
   readonly clock?: Clock | undefined
+  /** Times requests; only ever runs forward. Default performance.now, or `clock` where that is given and is not the real one. */
+  readonly monotonic?: Clock | undefined
   /** For one request, to the last byte of its answer. Default 30 s. */
   readonly timeoutMs?: number | undefined
   /** The longest first pause between retries; each next one may be twice as long. Default 500 ms. */
@@ -39,6 +41,8 @@ export interface Ask extends Asked {
   readonly signal?: AbortSignal | undefined
   /** Called when a smaller page may do better: the answer was slow, cut off, too large, or a gateway gave up. */
   readonly onTrouble?: () => void
+  /** Failed answers (FailedAnswerError) after which the request ends; without it, they are retried like network faults. */
+  readonly tries?: number | undefined
 }
 
 /** A request that changes something. */
@@ -57,10 +61,17 @@ export interface Reply {
   /** The time, on Buildkite's clock, at which the value was true. */
   readonly at: Date
   readonly link: string | undefined
+  /** Size of the body, unpacked. */
+  readonly bytes: number
   readonly tookMs: number
 }
 
+/** What became of one try; after an error it may be tried again. */
+type Judged = { reply: Reply; isTimeCertain: boolean } | { waitMs?: undefined; error: BuildkiteError }
+
 const RETRIES = 5
+/** How often a read is repeated because the clocks contradict each other. After that it counts as of the earliest possible time. */
+const TIME_CHECKS = 2
 const LONGEST_BACKOFF_MS = 30 * SECOND
 
 /**
@@ -79,17 +90,16 @@ export class Transport {
   requests = 0
   /** The limits as the last answer showed them. */
   limits: LimitsSeen = {}
-  /** How far Buildkite's clock is ahead of ours, as far as answers have shown. */
-  skew: Skew | undefined
   readonly #options: TransportOptions
-  readonly #clock: Clock
+  readonly #clock: BuildkiteClock
   readonly #dispatcher
   readonly #closing = new AbortController()
   #user: string
 
   constructor(options: TransportOptions) {
     this.#options = options
-    this.#clock = options.clock ?? Date.now
+    const { clock = Date.now, monotonic = clock === Date.now ? () => performance.now() : clock } = options
+    this.#clock = new BuildkiteClock(clock, monotonic)
     this.#user = options.token
     this.#dispatcher = openDispatcher(options.apiUrl, options.proxy)
   }
@@ -119,9 +129,24 @@ export class Transport {
     }
   }
 
+  /** How far Buildkite's clock is ahead of ours, by the last answers; `undefined` before the first. */
+  get skew(): Skew | undefined {
+    return this.#clock.skew
+  }
+
+  /** Buildkite's present as far as it is known; `undefined` before the first answer. */
+  now(): Date | undefined {
+    return this.#clock.now()
+  }
+
   /** Tells whose the token is. Buildkite limits users, not tokens: several tokens of one user must share one budget. */
   belongsTo(user: string): void {
     this.#user = user
+  }
+
+  /** Names the user once `belongsTo` has said who it is, and the token until then. */
+  get fingerprint(): string {
+    return fingerprint(this.#user)
   }
 
   /** Ends every request and wait under way; they reject with an AbortError. */
@@ -132,9 +157,16 @@ export class Transport {
 
   async #persist(ask: Sending, signal: AbortSignal): Promise<Reply> {
     const wait = this.#options.wait ?? pause
+    let timeChecks = 0
+    let failedAnswers = 0
     for (let failures = 0; ; ) {
       const fault = await this.#try(ask, signal)
-      if ('reply' in fault) return fault.reply
+      if ('reply' in fault) {
+        if (fault.isTimeCertain || ask.write || timeChecks >= TIME_CHECKS) return fault.reply
+        timeChecks += 1
+        this.#options.log.debug({ at: fault.reply.at }, "Buildkite's clock, or ours, is wrong. Asking again.")
+        continue
+      }
       if (fault.waitMs !== undefined) {
         const asked = performance.now()
         await wait(fault.waitMs, signal)
@@ -142,6 +174,8 @@ export class Transport {
         continue
       }
       failures += 1
+      if (fault.error instanceof FailedAnswerError) failedAnswers += 1
+      if (ask.tries !== undefined && failedAnswers >= ask.tries) throw fault.error
       if (failures > RETRIES || ask.write?.method === 'POST') throw fault.error
       const ceiling = Math.min(LONGEST_BACKOFF_MS, (this.#options.backoffMs ?? 500) * 2 ** (failures - 1))
       const waitMs = Math.round(Math.random() * ceiling)
@@ -150,10 +184,7 @@ export class Transport {
     }
   }
 
-  async #try(
-    ask: Sending,
-    signal: AbortSignal,
-  ): Promise<{ reply: Reply } | { waitMs: number } | { waitMs?: undefined; error: BuildkiteError }> {
+  async #try(ask: Sending, signal: AbortSignal): Promise<Judged | { waitMs: number }> {
     signal.throwIfAborted()
     const scopes = this.#scopesOf(ask)
     await this.#take(scopes, ask.priority, signal)
@@ -162,8 +193,10 @@ export class Transport {
       answer = await this.#send(ask.path(), signal, ask.write)
     } catch (error) {
       if (!(error instanceof ExchangeError)) throw error
-      if (error.page) ask.onTrouble?.()
-      return { error: unavailable(`Buildkite's API is out of reach: ${error.message}.`, undefined, error) }
+      const message = `Buildkite's API is out of reach: ${error.message}.`
+      if (!error.page) return { error: unavailable(message, undefined, error) }
+      ask.onTrouble?.()
+      return { error: new FailedAnswerError(message, { cause: error }) }
     }
     const limited = answer.status === 429
     const seen = limited ? limitsOfRefusal(answer.headers, answer.body) : limitsOfHeaders(answer.headers)
@@ -181,16 +214,12 @@ export class Transport {
     return this.#judge(ask, answer, signal)
   }
 
-  async #judge(
-    ask: Sending,
-    answer: Answer,
-    signal: AbortSignal,
-  ): Promise<{ reply: Reply } | { error: BuildkiteError }> {
-    const { status, body, headers, sentAt, headersAt } = answer
+  async #judge(ask: Sending, answer: Answer, signal: AbortSignal): Promise<Judged> {
+    const { status, body, bytes, headers, sent, seen } = answer
     if (status >= 500 || status === 408 || status === 425) {
       // A gateway that gave up on an answer that took too long to make looks just like this.
       ask.onTrouble?.()
-      return { error: unavailable(`Buildkite's API failed (HTTP ${status}).`, status) }
+      return { error: new FailedAnswerError(`Buildkite's API failed (HTTP ${status}).`, { status }) }
     }
     if (status !== 200 && !(ask.write && status === 201)) {
       const secrets = [this.#options.token, ask.secret].filter((secret) => secret !== undefined && secret !== '')
@@ -200,13 +229,18 @@ export class Transport {
     }
     if (body === undefined) {
       ask.onTrouble?.()
-      return { error: unavailable("Buildkite's API answered something that is not JSON (HTTP 200).", status) }
+      const message = "Buildkite's API answered something that is not JSON (HTTP 200)."
+      return { error: new FailedAnswerError(message, { status }) }
     }
-    this.skew = narrowSkew(this.skew, sentAt, headersAt, first(headers.date))
-    const apartMs = Math.abs(Date.parse(first(headers.date) ?? '') - sentAt)
-    if (apartMs > CLOCKS_APART) return { error: unavailable(clocksApart(apartMs), status) }
-    const at = readAt(sentAt, this.skew)
-    return { reply: { value: body, at, link: first(headers.link), tookMs: this.#clock() - sentAt } }
+    const date = first(headers.date)
+    const time = this.#clock.observe(sent, seen, date)
+    const apartMs = Math.abs(Date.parse(date ?? '') - sent.wall)
+    // A change must not be repeated: its time matters to nobody.
+    if (!ask.write && !time) return { error: unavailable(clockWasSet, status) }
+    if (!ask.write && apartMs > CLOCKS_APART) return { error: unavailable(clocksApart(apartMs), status) }
+    const { at, isCertain: isTimeCertain } = time ?? { at: new Date(sent.wall), isCertain: false }
+    const tookMs = this.#clock.moment().steady - sent.steady
+    return { reply: { value: body, at, link: first(headers.link), bytes, tookMs }, isTimeCertain }
   }
 
   async #take(scopes: readonly string[], priority: Priority, signal: AbortSignal): Promise<void> {
@@ -241,12 +275,12 @@ export class Transport {
         dispatcher: this.#dispatcher,
         headers: { authorization: `Bearer ${token}`, 'user-agent': userAgent ?? 'buildkite-mirror' },
         timeoutMs: timeoutMs ?? 30 * SECOND,
-        clock: this.#clock,
+        moment: () => this.#clock.moment(),
         signal,
         write,
       })
       status = String(answer.status)
-      log.debug({ path, status: answer.status, took_ms: this.#clock() - answer.sentAt }, 'Asked Buildkite.')
+      log.debug({ path, status: answer.status, took_ms: Math.round(performance.now() - began) }, 'Asked Buildkite.')
       return answer
     } finally {
       on?.('api_requests', 1, { endpoint, status })
@@ -284,10 +318,12 @@ export class Transport {
   }
 
   #scopesOf({ organization }: Asked): string[] {
-    const user = `user:${fingerprint(this.#user)}`
+    const user = `user:${this.fingerprint}`
     return organization === undefined ? [user] : [user, `organization:${organization}`]
   }
 }
+
+const clockWasSet = "This machine's clock was set while Buildkite's API answered."
 
 function clocksApart(ms: number): string {
   return `Buildkite's clock and ours are ${formatDuration(ms)} apart. Set this machine's clock.`

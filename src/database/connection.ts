@@ -6,7 +6,7 @@ import { MINUTE, SECOND, withDeadline } from '../time.ts'
 import * as schema from './schema.ts'
 import { asStoreError } from './store-error.ts'
 
-export { asStoreError } from './store-error.ts'
+export { asStoreError, isOutage } from './store-error.ts'
 
 /** Drizzle over node-postgres, knowing the whole schema. What `execute` returns has its rows in `.rows`. */
 export type Db = Drizzle & {
@@ -27,14 +27,20 @@ export interface Database {
 }
 
 const PING_DEADLINE = 2 * SECOND
+/** Postgres ends a transaction in which nothing happens for so long: its process is frozen, and holds rows that others need. */
+const IDLE_LIMIT = 30 * SECOND
 /** So much longer than Postgres this side waits before it gives a query up: most often Postgres has said why by then. */
 const GRACE = 5 * SECOND
 
 /**
  * Makes a pool of at most `connections` (default 10) connections to `url`; the first query connects. `name` is what
- * pg_stat_activity shows as application_name. A query that finds no free connection within 10 s fails as transient.
+ * pg_stat_activity shows as application_name. A query that finds no free connection within 10 s fails as transient. A transaction in
+ * which no statement runs for `idleLimitMs` (default 30 s) is ended by Postgres.
  */
-export function openDatabase(url: string, options: { name: string; connections?: number }): Database {
+export function openDatabase(
+  url: string,
+  options: { name: string; connections?: number; idleLimitMs?: number },
+): Database {
   const pool = new pg.Pool({
     ...connectionOptions(url, options.name),
     max: options.connections ?? 10,
@@ -49,7 +55,7 @@ export function openDatabase(url: string, options: { name: string; connections?:
   })
   pool.on('remove', (client) => clients.delete(client))
   pool.on('error', () => {})
-  const db = withSafeTransactions(drizzle(pool, { schema }), pool)
+  const db = withSafeTransactions(drizzle(pool, { schema }), pool, options.idleLimitMs ?? IDLE_LIMIT)
   return {
     db,
     async ping() {
@@ -73,11 +79,11 @@ export function openDatabase(url: string, options: { name: string; connections?:
  * Drizzle's own transaction leaks the connection when `begin` fails, and puts one back whose `rollback` failed. Here every
  * connection goes back to the pool, or to the grave when its state is not known.
  */
-function withSafeTransactions(db: Drizzle, pool: pg.Pool): Db {
-  // Kept by connection: reading the whole schema anew would cost more than a small transaction does.
-  const overConnections = new WeakMap<pg.PoolClient, Drizzle>()
-  const over = (client: pg.PoolClient): Drizzle => {
-    const known = overConnections.get(client) ?? drizzle(client, { schema })
+function withSafeTransactions(db: Drizzle, pool: pg.Pool, idleLimitMs: number): Db {
+  // Stored by connection: reading the whole schema again would cost more than a small transaction does.
+  const overConnections = new WeakMap<pg.PoolClient, OverConnection>()
+  const over = (client: pg.PoolClient): OverConnection => {
+    const known = overConnections.get(client) ?? overConnection(client)
     overConnections.set(client, known)
     return known
   }
@@ -91,9 +97,11 @@ function withSafeTransactions(db: Drizzle, pool: pg.Pool): Db {
     let fault: { thrown: unknown } | undefined
     let sound = false
     try {
-      const value = await over(client).transaction(async (tx) => {
+      const { drizzle: own, limits } = over(client)
+      limits.idle_in_transaction_session_timeout = idleLimitMs
+      limits.statement_timeout = patience
+      const value = await own.transaction(async (tx) => {
         try {
-          if (patience !== undefined) await tx.execute(sql.raw(`set local statement_timeout = ${Math.ceil(patience)}`))
           return await work(tx)
         } catch (thrown) {
           fault = { thrown }
@@ -116,6 +124,26 @@ function withSafeTransactions(db: Drizzle, pool: pg.Pool): Db {
       inTransaction(work, config),
     patiently: <T>(ms: number, work: (tx: Transaction) => Promise<T>) => inTransaction(work, undefined, ms),
   })
+}
+
+/** Drizzle over one connection, whose next transaction has these limits, in milliseconds. */
+interface OverConnection {
+  readonly drizzle: Drizzle
+  readonly limits: Record<'idle_in_transaction_session_timeout' | 'statement_timeout', number | undefined>
+}
+
+/** The limits are set in the round trip of `begin`. As startup parameters PgBouncer would refuse them, and outside of a transaction lose them. */
+function overConnection(client: pg.PoolClient): OverConnection {
+  const limits: OverConnection['limits'] = {
+    idle_in_transaction_session_timeout: undefined,
+    statement_timeout: undefined,
+  }
+  const settings = () =>
+    Object.entries(limits).flatMap(([name, ms]) => (ms === undefined ? [] : `; set local ${name} = ${Math.ceil(ms)}`))
+  const query = (config: pg.QueryConfig, values?: unknown[]) =>
+    client.query(/^begin\b/.test(config.text) ? { ...config, text: config.text + settings().join('') } : config, values)
+  const limited: pg.PoolClient = Object.assign(Object.create(client), { query })
+  return { drizzle: drizzle(limited, { schema }), limits }
 }
 
 /** Sets how long this side waits for an answer, and returns what it was. node-postgres looks it up for each query, but has no name for it in its types. */

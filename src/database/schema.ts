@@ -388,6 +388,8 @@ export const deliveries = sync.table(
     attempts: integer().notNull().default(0),
     error: text(),
     enqueued_at: time(),
+    /** A delivery that could not be applied in time is tried again by itself after this. */
+    next_try_at: time(),
     applied_at: time(),
     failed_at: time(),
     payload: text(),
@@ -539,9 +541,6 @@ export const job_reads = sync.table(
   {
     build_id: uuid().primaryKey(),
     organization_id: uuid().notNull(),
-    pipeline_id: uuid(),
-    number: bigint({ mode: 'number' }),
-    created_at: time(),
     is_open: boolean().notNull(),
     read_at: time(),
     jobs: integer().notNull().default(0),
@@ -570,7 +569,8 @@ export const failures = sync.table(
     kind: text().$type<FailureKind>().notNull(),
     organization_id: uuid(),
     subject: text().notNull(),
-    pipeline_id: uuid(),
+    pipeline_slug: text(),
+    build_number: bigint({ mode: 'number' }),
     build_id: uuid(),
     created_from: time(),
     created_to: time(),

@@ -1,9 +1,11 @@
-import { randomUUID } from 'node:crypto'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { createLimits, type LimitOptions, type Limits, limitBody, limitHeaders } from './limits.ts'
-import { BadQuery } from './query.ts'
-import { type Answer, findRoute } from './routes.ts'
+import { createServer } from 'node:http'
+import { answerRequest } from './answer-request.ts'
+import { createTroubles, type Fault, type Trouble } from './faults.ts'
+import { createLimits, type LimitOptions, type Limits } from './limits.ts'
+import { createRandom } from './random.ts'
 import type { Truth } from './truth.ts'
+
+export type { Fault, Trouble } from './faults.ts'
 
 export interface Token {
   token: string
@@ -18,17 +20,6 @@ export interface Token {
   /** Whether the user may change notification services; so where not given. */
   admin?: boolean
 }
-
-/** What goes wrong with a request, instead of or before its answer. */
-export type Fault =
-  | { kind: 'delay'; ms: number }
-  | { kind: 'status'; status: number; message: string }
-  | { kind: 'html'; status: number }
-  /** The connection ends in the middle of the body. */
-  | { kind: 'cut' }
-  /** No answer ever comes. */
-  | { kind: 'hang' }
-  | { kind: 'limit'; scope: 'rest' | 'rest_user'; reset: number }
 
 /** A request as it came, and how it was answered. `status` is 0 until then, and stays so when it hangs. */
 export interface LoggedRequest {
@@ -50,6 +41,17 @@ export interface ApiOptions {
   depth?: number
   /** Called for every request before it is answered. */
   beforeAnswer?: (request: LoggedRequest) => Fault | undefined
+  /** Faults that come again, such as a pipelines list that always fails. */
+  troubles?: readonly Trouble[]
+  /**
+   * How far lists of builds and pipelines lag behind writes: always so long, or for each request some time between the two. In
+   * milliseconds of the simulation's clock. A single GET does not lag. The simulation records from its first lagging answer on.
+   */
+  listLagMs?: number | readonly [number, number]
+  /** How far the clock of each server is off, in milliseconds. Each answer, and its `Date`, comes from one of them. */
+  serverClocksMs?: readonly number[]
+  /** Chooses lags, servers and the requests that troubles meet; default 1. */
+  seed?: number | string
 }
 
 /** The simulated REST API while it runs. Its fields may be changed meanwhile: they count from the next request on. */
@@ -60,6 +62,10 @@ export interface Api {
   depth: number
   limits: Limits
   beforeAnswer: ((request: LoggedRequest) => Fault | undefined) | undefined
+  listLagMs: number | readonly [number, number]
+  serverClocksMs: readonly number[]
+  /** Adds a fault that comes again. Returns the way to end it. */
+  addTrouble(trouble: Trouble): () => void
   /** Every request since the start or the last `forget`. */
   readonly requests: LoggedRequest[]
   /** How many of the requests were of that kind: access-token, organizations, pipelines, builds, build, … */
@@ -89,8 +95,13 @@ export const demoToken: Token = {
 /** Starts the API on 127.0.0.1. `now` is the simulation's clock, which the `Date` header tells. */
 export async function startApi(truth: Truth, now: () => number, options: ApiOptions = {}): Promise<Api> {
   const requests: LoggedRequest[] = []
+  const random = createRandom(`api ${options.seed ?? 1}`)
+  const troubles = createTroubles(random, now)
+  for (const trouble of options.troubles ?? []) troubles.add(trouble)
   const server = createServer((request, response) => {
-    void answer(api, truth, now, request, response).catch((error: unknown) => response.destroy(toError(error)))
+    void answerRequest({ api, truth, now, random, troubles }, request, response).catch((error: unknown) =>
+      response.destroy(error instanceof Error ? error : new Error(String(error))),
+    )
   })
   // Clients keep connections open between requests; a close from this side in just that moment would look like a fault.
   server.keepAliveTimeout = 60_000
@@ -106,6 +117,9 @@ export async function startApi(truth: Truth, now: () => number, options: ApiOpti
     depth: options.depth ?? 5_000,
     limits: createLimits(options.limits),
     beforeAnswer: options.beforeAnswer,
+    listLagMs: options.listLagMs ?? 0,
+    serverClocksMs: options.serverClocksMs ?? [],
+    addTrouble: troubles.add,
     requests,
     count: (kind) => requests.filter((request) => request.kind === kind).length,
     forget() {
@@ -118,118 +132,4 @@ export async function startApi(truth: Truth, now: () => number, options: ApiOpti
       }),
   }
   return api
-}
-
-const toError = (error: unknown) => (error instanceof Error ? error : new Error(String(error)))
-
-async function answer(
-  api: Api,
-  truth: Truth,
-  now: () => number,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
-  const url = new URL(request.url ?? '/', api.url)
-  const path = url.pathname.replace(/^\/v2/, '')
-  const method = request.method ?? 'GET'
-  const route = findRoute(path, method)
-  const logged: LoggedRequest = {
-    method,
-    path,
-    query: url.searchParams,
-    kind: route?.kind ?? 'other',
-    status: 0,
-    at: Date.now(),
-  }
-  api.requests.push(logged)
-  const sent = await readBody(request)
-  const fault = api.beforeAnswer?.(logged)
-  if (fault?.kind === 'hang') return
-  if (fault?.kind === 'delay') await new Promise((resolve) => setTimeout(resolve, fault.ms))
-
-  const send = (status: number, body: unknown, headers: Record<string, string> = {}) => {
-    logged.status = status
-    const html = fault?.kind === 'html'
-    const text = html ? `<html><body><h1>${status} Bad Gateway</h1></body></html>` : JSON.stringify(body)
-    response.writeHead(status, {
-      'Content-Type': html ? 'text/html' : 'application/json; charset=utf-8',
-      'Content-Length': Buffer.byteLength(text),
-      'Cache-Control': 'max-age=0, private, must-revalidate',
-      Date: new Date(now()).toUTCString(),
-      'X-Request-Id': randomUUID(),
-      ...headers,
-    })
-    if (fault?.kind === 'cut') response.write(text.slice(0, text.length / 2), () => response.destroy())
-    else response.end(text)
-  }
-
-  if (fault?.kind === 'html') return send(fault.status, undefined)
-  if (fault?.kind === 'status') return send(fault.status, { message: fault.message })
-  const token = api.tokens.find((one) => request.headers.authorization === `Bearer ${one.token}`)
-  const valid = token && (token.expiresAt === undefined || token.expiresAt > now())
-  if (!valid && route?.kind !== 'meta') {
-    return send(401, {
-      message:
-        'Authentication required. Please supply a valid API Access Token: https://buildkite.com/docs/apis/rest-api#authentication',
-    })
-  }
-  const holder = token ?? demoToken
-  const counted = api.limits.count(route?.organization, holder.user)
-  if (fault?.kind === 'limit') {
-    const limited = fault.scope === 'rest' ? counted.organization : counted.user
-    limited.reset = fault.reset
-    limited.current = limited.limit + 1
-    counted.exceeded = fault.scope
-  }
-  const headers = {
-    ...limitHeaders(counted),
-    'X-OAuth-Scopes': holder.scopes.join(', '),
-    ...(route?.scopes ? { 'X-Accepted-OAuth-Scopes': route.scopes.join(', ') } : {}),
-  }
-  if (counted.exceeded) {
-    const state = counted.exceeded === 'rest' ? counted.organization : counted.user
-    return send(429, limitBody(counted.exceeded, state), headers)
-  }
-  if (!route || (method !== 'GET' && route.organization === undefined))
-    return send(404, { message: `No route matches ${path}` }, headers)
-  if (route.scopes && !route.scopes.some((scope) => holder.scopes.includes(scope))) {
-    return send(403, { message: `Your access token doesn't have the ${route.scopes[0]} scope` }, headers)
-  }
-  const { status, body, pages } = answerRoute(() =>
-    route.answer({ truth, token: holder, query: url.searchParams, depth: api.depth, now: now(), body: sent }),
-  )
-  const link = pages ? linkHeader(url, pages.page, pages.pages) : ''
-  send(status, body, link ? { ...headers, Link: link } : headers)
-}
-
-/** The JSON of a request; undefined where there is none. */
-async function readBody(request: IncomingMessage): Promise<unknown> {
-  let text = ''
-  for await (const chunk of request.setEncoding('utf8')) text += String(chunk)
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
-
-function answerRoute(work: () => Answer): Answer {
-  try {
-    return work()
-  } catch (error) {
-    if (error instanceof BadQuery) return { status: 400, body: { message: error.message } }
-    throw error
-  }
-}
-
-function linkHeader(url: URL, page: number, pages: number): string {
-  const to = (number: number, rel: string) => {
-    const target = new URL(url)
-    target.searchParams.set('page', String(number))
-    return `<${target}>; rel="${rel}"`
-  }
-  const links: string[] = []
-  if (page > 1) links.push(to(1, 'first'), to(page - 1, 'prev'))
-  if (page < pages) links.push(to(page + 1, 'next'), to(pages, 'last'))
-  return links.join(', ')
 }

@@ -60,7 +60,7 @@ function listTeamPipelines(context: Context, organization: Organization, id: str
   const team = company.teams.find((one) => one.id === id)
   if (!team) return notFound('team')
   const all = (company.teamPipelines.get(team) ?? []).filter(
-    ({ pipeline }) => truth.pipelines.includes(pipeline) && !truth.hidden.has(pipeline),
+    ({ pipeline }) => truth.pipelines.includes(pipeline) && truth.isVisible(pipeline, context.token.token),
   )
   return paged(context, all, ({ pipeline, ...rest }) => {
     return { ...rest, pipeline_id: pipeline.id, pipeline_url: pipeline.url }

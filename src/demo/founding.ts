@@ -1,5 +1,14 @@
 import type { Random } from './random.ts'
-import { type Agent, graphqlId, iso, type Organization, type Person, type Pipeline, secretMark } from './shapes.ts'
+import {
+  type Agent,
+  type Build,
+  graphqlId,
+  iso,
+  type Organization,
+  type Person,
+  type Pipeline,
+  secretMark,
+} from './shapes.ts'
 
 const api = 'https://api.buildkite.com/v2'
 const web = 'https://buildkite.com'
@@ -65,6 +74,24 @@ export function pipelineAddresses(organization: string, slug: string, badge: str
     web_url: `${web}/${organization}/${slug}`,
     builds_url: `${api}/organizations/${organization}/pipelines/${slug}/builds`,
     badge_url: `https://badge.buildkite.com/${badge}.svg`,
+  }
+}
+
+/** Gives a pipeline another name and slug, and with them all its addresses and those of its builds and jobs. */
+export function movePipeline(
+  organization: Organization,
+  pipeline: Pipeline,
+  builds: readonly Build[],
+  to: { name: string; slug: string },
+): void {
+  const { url, web_url, badge_url } = pipeline
+  Object.assign(pipeline, to, pipelineAddresses(organization.slug, to.slug, ''), { badge_url })
+  const moved = (text: string) =>
+    text.replace(`${url}/`, `${pipeline.url}/`).replace(`${web_url}/`, `${pipeline.web_url}/`)
+  for (const thing of builds.flatMap((build) => [build, ...build.jobs])) {
+    for (const [key, value] of Object.entries(thing)) {
+      if (typeof value === 'string' && key.endsWith('url')) Object.assign(thing, { [key]: moved(value) })
+    }
   }
 }
 

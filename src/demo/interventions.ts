@@ -7,6 +7,7 @@ import { finishBuild, happens, hasFailed, isRunnable, replace, schedule, settle,
 
 /** Somebody lets a blocked build go on. */
 export function unblock(truth: Truth, build: Build, at: number, mix: Mix): void {
+  truth.begin(at)
   const job = build.jobs.find((one) => one.type === 'manual' && one.state === 'blocked')
   if (job?.type !== 'manual') return
   Object.assign(job, {
@@ -25,6 +26,7 @@ export function unblock(truth: Truth, build: Build, at: number, mix: Mix): void 
 
 /** Somebody retries the failed jobs of a finished build: the same build runs again. */
 export function retryFailed(truth: Truth, build: Build, at: number, mix: Mix): void {
+  truth.begin(at)
   const failed = build.jobs.filter((job): job is ScriptJob => job.type === 'script' && hasFailed(job))
   if (failed.length === 0) {
     truth.alive.delete(build)
@@ -51,6 +53,7 @@ function reopen(truth: Truth, build: Build, at: number, mix: Mix): void {
 
 /** Somebody cancels a build: at once when none of its jobs runs, else when these have stopped. */
 export function cancel(truth: Truth, build: Build, at: number): void {
+  truth.begin(at)
   build.blocked = false
   build.blocked_state = ''
   build.cancel_reason = 'Canceled by hand'
@@ -60,7 +63,7 @@ export function cancel(truth: Truth, build: Build, at: number): void {
   const running = build.jobs.filter((job) => isRunnable(job) && job.state === 'running')
   for (const job of running) if (isRunnable(job)) job.state = 'canceling'
   if (running.length === 0) endCancel(truth, build, at)
-  else truth.recount(build)
+  else truth.recount(build, at)
 }
 
 /** Ends a build that is being canceled. */

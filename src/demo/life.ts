@@ -2,9 +2,19 @@ import { cancel, endCancel, retryFailed, unblock } from './interventions.ts'
 import type { Mix } from './mix.ts'
 import { planBuild } from './plan-build.ts'
 import { planJobs } from './plan-jobs.ts'
-import { type Build, iso, type Job, openBuildStates, type Pipeline, type ScriptJob, type TriggerJob } from './shapes.ts'
+import {
+  type Agent,
+  type Build,
+  iso,
+  type Job,
+  openBuildStates,
+  type Pipeline,
+  type ScriptJob,
+  type TriggerJob,
+} from './shapes.ts'
 import type { Truth } from './truth.ts'
 import { happens, isRunnable, type RunnableJob, replace, schedule, settle, tell } from './turns.ts'
+import { oneIn } from './variety.ts'
 
 // What can happen to a build, one turn at a time. Each function changes the truth as of `at` (milliseconds since the epoch)
 // and tells it the webhooks that Buildkite would send.
@@ -17,6 +27,7 @@ export function startBuild(
   mix: Mix,
   options: { jobs?: number | undefined; origin?: Partial<Build> } = {},
 ): Build {
+  truth.begin(at)
   const build = planBuild(truth, pipeline, at, options.origin ?? {})
   build.jobs = planJobs(truth, build, at, mix, options.jobs)
   truth.addBuild(build)
@@ -29,6 +40,7 @@ export function startBuild(
 /** Lets one thing happen to a build. Returns false when nothing could: its agents are busy, or it waits for another build. */
 export function advance(truth: Truth, build: Build, at: number, mix: Mix): boolean {
   const { random } = truth
+  truth.begin(at)
   if (build.state === 'canceling') return endCancel(truth, build, at)
   if (build.blocked) {
     if (random.chance(mix.cancel)) cancel(truth, build, at)
@@ -48,7 +60,8 @@ export function advance(truth: Truth, build: Build, at: number, mix: Mix): boole
     cancel(truth, build, at)
     return true
   }
-  const job = random.choose(build.jobs.filter((one) => canMove(truth, build, one)))
+  const agent = idleAgent(truth, build)
+  const job = random.choose(build.jobs.filter((one) => canMove(truth, one, agent)))
   if (!job || !isRunnable(job)) return false
   if (job.state === 'scheduled' && job.type === 'script' && happens(truth, mix.expire))
     expireJob(truth, build, job, at, mix)
@@ -57,9 +70,9 @@ export function advance(truth: Truth, build: Build, at: number, mix: Mix): boole
   return true
 }
 
-function canMove(truth: Truth, build: Build, job: Job): boolean {
+function canMove(truth: Truth, job: Job, agent: Agent | undefined): boolean {
   if (!isRunnable(job)) return false
-  if (job.state === 'scheduled') return job.type === 'trigger' || idleAgent(truth, build) !== undefined
+  if (job.state === 'scheduled') return job.type === 'trigger' || agent !== undefined
   if (job.state !== 'running') return false
   if (job.type === 'script' || !job.triggered_build) return true
   const child = truth.build(job.triggered_build.id)
@@ -147,7 +160,8 @@ function finishScript(truth: Truth, job: ScriptJob, at: number, mix: Mix, failed
   const { agent } = job
   if (!agent) return
   truth.running.delete(agent)
-  agent.last_job_finished_at = iso(at)
+  // An agent that ends with its job never says when its last one was over.
+  agent.last_job_finished_at = truth.variety && oneIn(3, agent.id, 'last job') ? null : iso(at)
   if (!failed || job.soft_failed || !random.chance(mix.lost)) return
   // A lost agent leaves -1. Another one takes its place under the same name, as autoscaled machines do.
   job.exit_status = -1
@@ -175,15 +189,16 @@ function endWithoutRunning(truth: Truth, build: Build, at: number, state: 'skipp
   build.state = state
   build.finished_at = iso(at)
   truth.alive.delete(build)
-  truth.recount(build)
+  truth.recount(build, at)
   // Of a build whose every step was skipped Buildkite sends nothing.
   if (state === 'skipped') tell(truth, 'build.skipped', at, build)
   return true
 }
 
 /** Somebody builds a finished build once more: a new build of the same commit. */
-export function rebuild(truth: Truth, build: Build, at: number, mix: Mix): Build {
+export function rebuild(truth: Truth, build: Build, at: number, mix: Mix, jobs?: number): Build {
   return startBuild(truth, build.pipeline, at, mix, {
+    jobs,
     origin: {
       commit: build.commit,
       branch: build.branch,

@@ -1,11 +1,16 @@
 import type { Token } from './api.ts'
+import { listBuilds, rebuildBuild, showBuild } from './build-routes.ts'
 import { findCompanyRoute, listAnnotations, listArtifacts, listSchedules } from './company-routes.ts'
-import { BadQuery, cutPage, readBuildsQuery, readPage, selectBuilds } from './query.ts'
+import { listJobs, showJob, showJobOf } from './job-routes.ts'
+import type { Counted } from './limits.ts'
+import { cutPage, readPage } from './query.ts'
+import type { Moment } from './recorder.ts'
 import { findServicesRoute } from './services.ts'
-import type { Build, Job, Organization, Pipeline } from './shapes.ts'
+import type { Agent, Build, Organization, Pipeline } from './shapes.ts'
+import { showMeta, showRateLimit, showRoot, showToken, showUser } from './token-routes.ts'
 import type { Truth } from './truth.ts'
 
-/** What a route answers; `pages` makes the Link header of a list that is paged by number. */
+/** What a route answers; a body that is text is HTML. `pages` makes the Link header of a list that is paged by number. */
 export interface Answer {
   status: number
   body: unknown
@@ -18,111 +23,140 @@ export interface Route {
   organization?: string
   /** Scopes of which the token needs one. */
   scopes?: readonly string[]
+  /** Whether it needs no token. */
+  open?: boolean
   answer: (context: Context) => Answer
 }
 
 export interface Context {
   truth: Truth
+  /** What lists of builds and pipelines show: the truth, or a past moment of it where they lag. */
+  lists: Pick<Moment, 'buildsOf' | 'pipelinesOf' | 'pipelineOf' | 'isVisible'>
   token: Token
   query: URLSearchParams
   /** Lists of builds go no deeper than this many. */
   depth: number
   /** Milliseconds since the epoch, on the simulation's clock. */
   now: number
+  /** How the limits stand, this request counted. */
+  counted: Counted
   /** What a request that changes something brought. */
   body?: unknown
 }
 
+export const ok = (body: unknown): Answer => ({ status: 200, body })
 export const notFound = (what: string): Answer => ({ status: 404, body: { message: `No ${what} found` } })
-const deep =
-  'Listing builds this deep is not supported. Please narrow your query using filters such as branch or created_from.'
 
 const isAllowed = (token: Token, organization: Organization) =>
   !token.organizations || token.organizations.includes(organization.slug)
 
-/** Finds the route of a path under /v2, or undefined. Only services can be changed. */
+/** Finds the route of a path under /v2, or undefined. Only services can be changed, and builds be built again. */
 export function findRoute(path: string, method = 'GET'): Route | undefined {
-  const [first, slug, second, pipeline, third, number, fourth, ...more] = path
-    .split('/')
-    .slice(1)
-    .map(decodeURIComponent)
-  if (more.length > 0) return undefined
-  if (first === 'access-token' && slug === undefined) return { kind: 'access-token', answer: showToken }
-  if (first === 'meta' && slug === undefined) return { kind: 'meta', answer: showMeta }
-  if (first !== 'organizations') return undefined
-  if (slug === undefined) return { kind: 'organizations', scopes: ['read_organizations'], answer: listOrganizations }
-  const within = (
-    kind: string,
-    scopes: string | readonly string[],
-    answer: (context: Context, organization: Organization) => Answer,
-  ) => ({
-    kind,
-    scopes: typeof scopes === 'string' ? [scopes] : scopes,
-    organization: slug,
-    answer: (context: Context) => {
-      const organization = context.truth.organization(slug)
-      return organization && isAllowed(context.token, organization)
-        ? answer(context, organization)
-        : notFound('organization')
-    },
-  })
-  const services = findServicesRoute(method, [second, pipeline, third, number, fourth])
-  if (services) return within(services.kind, services.scopes, services.answer)
+  const [first = '', slug, ...parts] = path.split('/').slice(1).map(decodeURIComponent)
+  if (slug === undefined && method === 'GET') {
+    if (first === '') return { kind: 'root', open: true, answer: showRoot }
+    if (first === 'meta') return { kind: 'meta', open: true, answer: showMeta }
+    if (first === 'access-token') return { kind: 'access-token', answer: showToken }
+    if (first === 'user') return { kind: 'user', scopes: ['read_user'], answer: showUser }
+    if (first === 'organizations')
+      return { kind: 'organizations', scopes: ['read_organizations'], answer: listOrganizations }
+  }
+  if (first !== 'organizations' || slug === undefined) return undefined
+  const found = findServicesRoute(method, parts) ?? findOrganizationRoute(method, parts)
+  return (
+    found && {
+      kind: found.kind,
+      scopes: found.scopes,
+      organization: slug,
+      answer(context) {
+        const organization = context.truth.organization(slug)
+        return organization && isAllowed(context.token, organization)
+          ? found.answer(context, organization)
+          : notFound('organization')
+      },
+    }
+  )
+}
+
+/** A route below an organization's address. */
+interface OrganizationRoute {
+  kind: string
+  scopes: readonly string[]
+  answer: (context: Context, organization: Organization) => Answer
+}
+
+const within = (kind: string, scope: string, answer: OrganizationRoute['answer']): OrganizationRoute => ({
+  kind,
+  scopes: [scope],
+  answer,
+})
+
+function findOrganizationRoute(method: string, parts: readonly string[]): OrganizationRoute | undefined {
+  const [first, id, ...more] = parts
+  if (first === 'pipelines' && id !== undefined) return findPipelineRoute(method, id, more)
   if (method !== 'GET') return undefined
-  if (second === undefined) return within('organization', 'read_organizations', (_, found) => ok(found))
-  if (second === 'builds' && pipeline === undefined) return within('builds', 'read_builds', listBuilds)
-  if (second === 'agents' && pipeline === undefined) return within('agents', 'read_agents', listAgents)
-  const company = findCompanyRoute([second, pipeline, third, number, fourth])
-  if (company) return within(company.kind, company.scopes, company.answer)
-  if (second !== 'pipelines') return undefined
-  if (pipeline === undefined) return within('pipelines', 'read_pipelines', listPipelines)
+  const company = findCompanyRoute(parts)
+  if (company || more.length > 0) return company
+  if (id === undefined) {
+    if (first === undefined) return within('organization', 'read_organizations', (_, found) => ok(found))
+    if (first === 'builds') return within('builds', 'read_builds', listBuilds)
+    if (first === 'agents') return within('agents', 'read_agents', listAgents)
+    if (first === 'pipelines') return within('pipelines', 'read_pipelines', listPipelines)
+    return first === 'rate_limit' ? within('rate-limit', 'read_accounts', showRateLimit) : undefined
+  }
+  if (first === 'agents') return within('agent', 'read_agents', (context, of) => showAgent(context, of, id))
+  return first === 'jobs' ? within('job', 'read_builds', (context, of) => showJobOf(context, of, id)) : undefined
+}
+
+function findPipelineRoute(method: string, slug: string, parts: readonly string[]): OrganizationRoute | undefined {
+  const [first, number, ...more] = parts
   const inside = (
     kind: string,
     scope: string,
     answer: (context: Context, pipeline: Pipeline, organization: Organization) => Answer,
   ) =>
     within(kind, scope, (context, organization) => {
-      const found = context.truth.pipeline(organization, pipeline)
+      const found = context.truth.pipeline(organization, slug, context.token.token)
       return found ? answer(context, found, organization) : notFound('pipeline')
     })
-  if (third === undefined) {
-    return inside('pipeline', 'read_pipelines', (context, found) => ok(showPipeline(found, context.token)))
-  }
-  if (third === 'schedules' && number === undefined) return inside('schedules', 'read_pipelines', listSchedules)
-  if (third !== 'builds') return undefined
-  if (number === undefined) {
-    return inside('pipeline-builds', 'read_builds', (context, found, organization) =>
-      listBuilds(context, organization, found),
+  if (first === 'builds' && number !== undefined) {
+    const route = findBuildRoute(method, more)
+    return (
+      route &&
+      inside(route.kind, route.scope, (context, found) => {
+        const build = context.truth.buildByNumber(found, Number(number))
+        return build ? route.answer(context, build) : notFound('build')
+      })
     )
   }
-  const ofBuild = (kind: string, answer: (context: Context, build: Build) => Answer, scope = 'read_builds') =>
-    inside(kind, scope, (context, found) => {
-      const build = context.truth.buildByNumber(found, Number(number))
-      return build ? answer(context, build) : notFound('build')
-    })
-  if (fourth === undefined) return ofBuild('build', showBuild)
-  if (fourth === 'annotations') return ofBuild('annotations', listAnnotations)
-  if (fourth === 'artifacts') return ofBuild('artifacts', listArtifacts, 'read_artifacts')
-  return fourth === 'jobs' ? ofBuild('jobs', listJobs) : undefined
+  if (method !== 'GET' || number !== undefined) return undefined
+  if (first === undefined)
+    return inside('pipeline', 'read_pipelines', ({ token }, found) => ok(showPipeline(found, token)))
+  if (first === 'schedules') return inside('schedules', 'read_pipelines', listSchedules)
+  if (first !== 'builds') return undefined
+  return inside('pipeline-builds', 'read_builds', (context, found, of) => listBuilds(context, of, found))
 }
 
-const ok = (body: unknown): Answer => ({ status: 200, body })
-
-/** Times of tokens are the exception to ISO 8601. */
-const utc = (at: number) => `${new Date(at).toISOString().slice(0, 19).replace('T', ' ')} UTC`
-
-function showToken({ token, now }: Context): Answer {
-  return ok({
-    uuid: token.uuid,
-    scopes: token.scopes,
-    description: 'buildkite-mirror',
-    created_at: utc(now - 86_400_000),
-    expires_at: token.expiresAt === undefined ? null : utc(token.expiresAt),
-    user: { email: 'ada@example.com', name: 'Ada Byron' },
-  })
+interface BuildRoute {
+  kind: string
+  scope: string
+  answer: (context: Context, build: Build) => Answer
 }
 
-const showMeta = (): Answer => ok({ webhook_ips: ['127.0.0.0/8', '192.0.2.0/24', '198.51.100.12'] })
+/** Below a build's address. */
+function findBuildRoute(method: string, [first, id, ...more]: readonly string[]): BuildRoute | undefined {
+  if (more.length > 0) return undefined
+  const route = (kind: string, answer: BuildRoute['answer'], scope = 'read_builds') => ({ kind, scope, answer })
+  if (method === 'PUT' && first === 'rebuild' && id === undefined) return route('rebuild', rebuildBuild, 'write_builds')
+  if (method !== 'GET') return undefined
+  if (first === undefined) return route('build', showBuild)
+  if (first === 'jobs') {
+    return id === undefined ? route('jobs', listJobs) : route('job', (context, build) => showJob(context, build, id))
+  }
+  if (id !== undefined) return undefined
+  if (first === 'annotations') return route('annotations', listAnnotations)
+  return first === 'artifacts' ? route('artifacts', listArtifacts, 'read_artifacts') : undefined
+}
 
 export function paged<T>(context: Context, all: readonly T[], show: (item: T) => unknown): Answer {
   const page = readPage(context.query)
@@ -138,18 +172,18 @@ const listOrganizations = (context: Context) =>
   )
 
 function listPipelines(context: Context, organization: Organization): Answer {
-  const { truth, query, token } = context
+  const { lists, query, token } = context
   const name = query.get('name')?.toLowerCase() ?? ''
   const repository = query.get('repository')?.toLowerCase() ?? ''
-  const all = truth
+  const all = lists
     .pipelinesOf(organization)
-    .filter((one) => !truth.hidden.has(one))
+    .filter((one) => lists.isVisible(one, token.token))
     .filter((one) => one.name.toLowerCase().includes(name) && one.repository.toLowerCase().includes(repository))
   return paged(context, all, (pipeline) => showPipeline(pipeline, token))
 }
 
 /** The delivery address is shown only to those who may edit the pipeline. */
-const showPipeline = (pipeline: Pipeline, token: Token) => ({
+export const showPipeline = (pipeline: Pipeline, token: Token) => ({
   ...pipeline,
   provider: {
     ...pipeline.provider,
@@ -157,83 +191,19 @@ const showPipeline = (pipeline: Pipeline, token: Token) => ({
   },
 })
 
+const shown = ['connected', 'stopping']
+
 function listAgents(context: Context, organization: Organization): Answer {
-  const { truth } = context
-  const shown = ['connected', 'stopping']
-  const connected = truth.agentsOf(organization).filter((agent) => shown.includes(agent.connection_state))
-  return paged(context, connected, (agent) => {
-    const job = truth.running.get(agent)
-    return { ...agent, job: job ? { ...job, agent: undefined } : null }
-  })
+  const agents = context.truth.agentsOf(organization).filter((agent) => shown.includes(agent.connection_state))
+  return paged(context, agents, (agent) => withJob(context, agent))
 }
 
-function listBuilds(context: Context, organization: Organization, pipeline?: Pipeline): Answer {
-  const { truth, token, depth } = context
-  const query = readBuildsQuery(context.query)
-  const page = readPage(context.query)
-  if (page.page * page.perPage > depth) throw new BadQuery(deep)
-  const visible = (one: Pipeline) => (pipeline ? one === pipeline : !truth.hidden.has(one))
-  return paged(context, selectBuilds(truth.buildsOf(organization), query, visible), (build) => {
-    const { jobs, pipeline: owner, ...rest } = build
-    return {
-      ...rest,
-      ...(query.pipeline ? { pipeline: showPipeline(owner, token) } : {}),
-      ...(query.jobs ? { jobs: showJobs(jobs, query.retriedJobs) } : {}),
-    }
-  })
+function showAgent(context: Context, organization: Organization, id: string): Answer {
+  const agent = context.truth.agentsOf(organization).find((one) => one.id === id)
+  return agent ? ok(withJob(context, agent)) : notFound('agent')
 }
 
-const isRetried = (job: Job) => job.type === 'script' && job.retried
-const showJobs = (jobs: readonly Job[], retried: boolean) => (retried ? jobs : jobs.filter((job) => !isRetried(job)))
-
-function showBuild({ token, query }: Context, build: Build): Answer {
-  const options = readBuildsQuery(query)
-  const jobs = showJobs(build.jobs, options.retriedJobs)
-  const states: Record<string, number> = {}
-  for (const job of jobs) {
-    const state = 'state' in job ? job.state : 'passed'
-    states[state] = (states[state] ?? 0) + 1
-  }
-  const { jobs: _, pipeline, ...rest } = build
-  return ok({
-    ...rest,
-    ...(options.pipeline ? { pipeline: showPipeline(pipeline, token) } : {}),
-    ...(options.jobs ? { jobs } : {}),
-    job_state_counts: { total: jobs.length, states },
-  })
-}
-
-/** The newer style of list: a cursor instead of page numbers, and retried jobs shown unless refused. */
-function listJobs({ query }: Context, build: Build): Answer {
-  const states = query.getAll('state[]')
-  const stepKey = query.get('step_key')
-  const jobs = showJobs(build.jobs, query.get('include_retried_jobs') !== 'false').filter(
-    (job) =>
-      (states.length === 0 || states.includes('state' in job ? job.state : 'passed')) &&
-      (stepKey === null || ('step_key' in job && job.step_key === stepKey)),
-  )
-  const perPage = Number(query.get('per_page') ?? 30)
-  if (!Number.isInteger(perPage) || perPage < 1 || perPage > 100) throw new BadQuery('per_page must be from 1 to 100')
-  const start = startOf(jobs, query, perPage)
-  const items = jobs.slice(start, start + perPage)
-  const link = (cursor: string) => `${build.url}/jobs?per_page=${perPage}${cursor}`
-  const [first, last] = [items[0], items.at(-1)]
-  return ok({
-    items,
-    links: {
-      self: link(''),
-      first: link(''),
-      next: last && start + perPage < jobs.length ? link(`&after=${last.id}`) : null,
-      prev: first && start > 0 ? link(`&before=${first.id}`) : null,
-    },
-  })
-}
-
-function startOf(jobs: readonly Job[], query: URLSearchParams, perPage: number): number {
-  const [after, before] = [query.get('after'), query.get('before')]
-  const cursor = after ?? before
-  if (cursor === null) return 0
-  const position = jobs.findIndex((job) => job.id === cursor)
-  if (position < 0) throw new BadQuery('Invalid cursor')
-  return after === null ? Math.max(0, position - perPage) : position + 1
+function withJob({ truth }: Context, agent: Agent) {
+  const job = truth.running.get(agent)
+  return { ...agent, job: job ? { ...job, agent: undefined } : null }
 }

@@ -1,10 +1,12 @@
-import { type Api, type ApiOptions, startApi } from './api.ts'
+import { DAY } from '../time.ts'
+import { type Api, type ApiOptions, startApi, type Token } from './api.ts'
 import { type Dispatch, startDispatch } from './dispatch.ts'
-import { type HistoryOptions, writeHistory } from './history.ts'
+import { writeHistory } from './history.ts'
 import { advance, rebuild, startBuild } from './life.ts'
 import { livelyMix, type Mix } from './mix.ts'
 import { type DemoClock, virtualClock } from './random.ts'
-import type { Build } from './shapes.ts'
+import type { ReadFault } from './read-faults.ts'
+import type { Build, Pipeline } from './shapes.ts'
 import { Truth, type TruthOptions } from './truth.ts'
 import { startWebhooks, type WebhookOptions, type Webhooks } from './webhooks.ts'
 
@@ -15,6 +17,8 @@ export interface SimulationOptions extends Partial<TruthOptions> {
   mix?: Partial<Mix>
   /** Milliseconds that pass from one step to the next, at least and at most; default 50 to 2,000. */
   stepMs?: readonly [number, number]
+  /** Whether every version of each build and pipeline is kept, for `truth.at` and `truth.versionsOf`. */
+  record?: boolean
 }
 
 /** A Buildkite of one's own: the truth, its clock, and ways to let it live. */
@@ -22,14 +26,26 @@ export interface Simulation {
   readonly truth: Truth
   readonly clock: DemoClock
   readonly mix: Mix
-  /** Writes `builds` builds into the past `days` days. */
-  writeHistory(options: { builds: number; jobs?: number; days: number; mix?: Partial<Mix> }): void
+  /** Writes `builds` builds into the past `days` days, of those pipelines; of all that are not archived where none are given. */
+  writeHistory(options: {
+    builds: number
+    jobs?: number
+    days: number
+    mix?: Partial<Mix>
+    pipelines?: readonly Pipeline[]
+  }): void
+  /** Takes the pipeline and its builds out of every list and answers 404 for them: for every token, or for one. */
+  hide(pipeline: Pipeline, token?: Token): void
+  /** Undoes `hide`. */
+  show(pipeline: Pipeline, token?: Token): void
+  /** Lets the API fail for one build from now on; without a fault it works again. */
+  failReads(build: Build, fault?: ReadFault): void
   startApi(options?: ApiOptions): Promise<Api>
   startWebhooks(options: WebhookOptions): Webhooks
   /** Sends webhooks to whatever services are registered through the API. */
   startDispatch(): Dispatch
-  /** Starts a build in some pipeline. */
-  startBuild(options?: { jobs?: number; origin?: Partial<Build> }): Build
+  /** Starts a build in that pipeline, or in some. It may have 4,000 jobs. */
+  startBuild(options?: { jobs?: number; origin?: Partial<Build>; pipeline?: Pipeline }): Build
   /** Lets `count` things happen to builds that are under way; returns how many did: fewer when none is left. */
   step(count?: number): number
   /**
@@ -49,22 +65,35 @@ const backlog = 20
 /** Makes a simulated Buildkite. The same options and the same calls give the same Buildkite, to the last id. */
 export function createSimulation(options: SimulationOptions = {}): Simulation {
   const clock = options.clock ?? virtualClock(Date.now())
-  const mix: Mix = { ...livelyMix, ...options.mix }
+  const mix: Mix = { ...livelyMix, ...(options.variety ? { timeOut: 0.2, expire: 0.02 } : {}), ...options.mix }
   const [shortest, longest] = options.stepMs ?? [50, 2_000]
-  const truth = new Truth({ ...options, seed: options.seed ?? 1, foundedAt: options.foundedAt ?? clock.now() - 4e10 })
+  const now = () => clock.now()
+  const foundedAt = options.foundedAt ?? now() - 4e10
+  const truth = new Truth({ ...options, seed: options.seed ?? 1, foundedAt, now })
+  if (options.record) truth.record()
   const { random } = truth
   const stops: (() => unknown)[] = []
   const senders: Webhooks[] = []
-  const now = () => clock.now()
+
+  const hiddenFrom = (token?: Token) => (token ? truth.hiddenFrom(token.token) : truth.hidden)
 
   const simulation: Simulation = {
     truth,
     clock,
     mix,
-    writeHistory({ builds, jobs, days, mix: other }) {
+    writeHistory({ days, mix: other, ...history }) {
       const until = now()
-      const history: HistoryOptions = { builds, from: until - days * 86_400_000, until, mix: { ...mix, ...other } }
-      writeHistory(truth, jobs === undefined ? history : { ...history, jobs })
+      writeHistory(truth, { ...history, from: until - days * DAY, until, mix: { ...mix, ...other } })
+    },
+    hide(pipeline, token) {
+      hiddenFrom(token).add(pipeline)
+    },
+    show(pipeline, token) {
+      hiddenFrom(token).delete(pipeline)
+    },
+    failReads(build, fault) {
+      if (fault) truth.readFaults.set(build, fault)
+      else truth.readFaults.delete(build)
     },
     async startApi(apiOptions) {
       const api = await startApi(truth, now, apiOptions)
@@ -85,8 +114,8 @@ export function createSimulation(options: SimulationOptions = {}): Simulation {
     startBuild(given = {}) {
       clock.pass(random.int(shortest, longest))
       const finished = random.chance(mix.rebuild) ? lastFinished(truth) : undefined
-      if (finished && !given.origin) return rebuild(truth, finished, now(), mix)
-      const pipeline = random.choose(truth.pipelines.filter((one) => !one.archived_at))
+      if (finished && !given.origin && !given.pipeline) return rebuild(truth, finished, now(), mix)
+      const pipeline = given.pipeline ?? random.choose(truth.pipelines.filter((one) => !one.archived_at))
       if (!pipeline) throw new Error('No pipeline to build: all of them are archived.')
       return startBuild(truth, pipeline, now(), mix, given)
     },

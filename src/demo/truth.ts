@@ -1,13 +1,9 @@
 import { type Company, foundCompany } from './company.ts'
-import {
-  foundAgent,
-  foundOrganization,
-  foundPeople,
-  foundPipeline,
-  pipelineAddresses,
-  pipelineName,
-} from './founding.ts'
+import { foundAgent, foundOrganization, foundPeople, foundPipeline, movePipeline, pipelineName } from './founding.ts'
+import { OpenBuilds } from './open-builds.ts'
 import { createRandom, type Random } from './random.ts'
+import type { ReadFault } from './read-faults.ts'
+import { type Moment, Recorder, type Version } from './recorder.ts'
 import { foundServices, type Services } from './services.ts'
 import {
   type Agent,
@@ -16,11 +12,12 @@ import {
   iso,
   type Job,
   type Organization,
-  openBuildStates,
   type Person,
   type Pipeline,
   type ScriptJob,
 } from './shapes.ts'
+import { varyPipeline } from './variety.ts'
+import { type HiddenPipelines, Visibility } from './visibility.ts'
 
 export interface TruthOptions {
   seed: number | string
@@ -30,6 +27,10 @@ export interface TruthOptions {
   organizations?: readonly string[]
   pipelines?: number
   agents?: number
+  /** Whether objects also have the rarer shapes of real recordings, such as builds without a cluster; see `variety.ts`. */
+  variety?: boolean
+  /** The clock, in milliseconds since the epoch, of what changes without a time of its own; it stands still where not given. */
+  now?: () => number
 }
 
 /**
@@ -46,9 +47,15 @@ export class Truth {
   readonly alive = new Set<Build>()
   /** Jobs by the agent that runs them. */
   readonly running = new Map<Agent, ScriptJob>()
-  /** Pipelines that the token's user cannot see: absent from every list, 404 by name. */
-  readonly hidden = new Set<Pipeline>()
+  /** Pipelines that no token can see: absent from every list, 404 by name. */
+  readonly hidden: HiddenPipelines
+  readonly variety: boolean
+  /** Builds for which the API fails. */
+  readonly readFaults = new Map<Build, ReadFault>()
 
+  readonly #now: () => number
+  readonly #visibility: Visibility
+  #recorder: Recorder | undefined
   readonly #organizationOf = new Map<Pipeline | Agent, Organization>()
   readonly #builds = new Map<Organization, Build[]>()
   readonly #companies = new Map<Organization, Company>()
@@ -56,11 +63,15 @@ export class Truth {
   readonly #byId = new Map<string, Build>()
   readonly #byNumber = new Map<Pipeline, Map<number, Build>>()
   readonly #numbers = new Map<Pipeline, number>()
-  readonly #open = new Map<Pipeline, Set<Build>>()
+  readonly #open = new OpenBuilds()
   readonly #listeners = new Set<(change: Change, at: number) => void>()
 
   constructor(options: TruthOptions) {
     const { foundedAt } = options
+    this.variety = options.variety ?? false
+    this.#now = options.now ?? (() => foundedAt)
+    this.#visibility = new Visibility(this.#now)
+    this.hidden = this.#visibility.hidden
     this.random = createRandom(options.seed)
     this.people = foundPeople(this.random, foundedAt)
     for (const slug of options.organizations ?? ['acme']) {
@@ -127,9 +138,57 @@ export class Truth {
     return this.organizations.find((organization) => organization.slug === slug)
   }
 
-  /** The pipeline of that slug, unless it is hidden. */
-  pipeline(organization: Organization, slug: string): Pipeline | undefined {
-    return this.pipelinesOf(organization).find((pipeline) => pipeline.slug === slug && !this.hidden.has(pipeline))
+  /** The pipeline of that slug, unless it is hidden, or hidden from that token. */
+  pipeline(organization: Organization, slug: string, token?: string): Pipeline | undefined {
+    return this.pipelinesOf(organization).find((one) => one.slug === slug && this.isVisible(one, token))
+  }
+
+  /** Pipelines that this token alone cannot see. */
+  hiddenFrom(token: string): HiddenPipelines {
+    return this.#visibility.hiddenFrom(token)
+  }
+
+  /** Whether the token sees the pipeline; without a token, whether any may. `time`: then, not now. */
+  isVisible(pipeline: Pipeline, token?: string, time?: number): boolean {
+    return this.#visibility.isVisible(pipeline, token, time)
+  }
+
+  /** The pipeline of a build; a past moment has it as it was then. */
+  pipelineOf(build: Build): Pipeline {
+    return build.pipeline
+  }
+
+  /** Records from now on what changes, so that `at` and `versionsOf` can answer. Where it records already, nothing happens. */
+  record(): Recorder {
+    this.#recorder ??= new Recorder(this, this.#now())
+    return this.#recorder
+  }
+
+  /** What Buildkite held at `time`, in milliseconds since the epoch. @throws Error unless it was recorded; see `record`. */
+  at(time: number): Moment {
+    return this.#recorded().at(time)
+  }
+
+  /** Every version of a build and its jobs, the oldest first, deleted builds included. @throws Error unless it was recorded. */
+  versionsOf(buildId: string): readonly Version<Build>[] {
+    return this.#recorded().versionsOf(buildId)
+  }
+
+  #recorded(): Recorder {
+    if (!this.#recorder) throw new Error('Nothing was recorded: create the simulation with `record: true`.')
+    return this.#recorder
+  }
+
+  /** Says that a turn begins. Whatever changes builds or pipelines calls it first. */
+  begin(at: number): void {
+    this.#recorder?.begin(at)
+  }
+
+  /** Changes fields of a build, as people do without any webhook: `message`, `meta_data` and the like. */
+  edit(build: Build, fields: Partial<Build>, at = this.#now()): void {
+    this.begin(at)
+    Object.assign(build, fields)
+    this.recount(build, at)
   }
 
   build(id: string): Build | undefined {
@@ -153,7 +212,7 @@ export class Truth {
     list.splice(firstCreatedFrom(list, build.created_at, true), 0, build)
     this.#byId.set(build.id, build)
     this.#byNumber.get(build.pipeline)?.set(build.number, build)
-    this.recount(build)
+    this.recount(build, Date.parse(build.created_at))
   }
 
   /** Adds a pipeline with the next of the names that the simulation knows; no webhook says so until it has builds. */
@@ -164,78 +223,59 @@ export class Truth {
     while (taken.has(pipelineName(position).slug)) position++
     const pipeline = foundPipeline(this.random, at, organization, position, this.random.pick(this.people))
     this.companyOf(organization).join(pipeline, position, at)
+    if (this.variety) varyPipeline(pipeline, position)
     this.pipelines.push(pipeline)
     this.#organizationOf.set(pipeline, organization)
     this.#byNumber.set(pipeline, new Map())
-    this.#open.set(pipeline, new Set())
+    this.#recorder?.mark(pipeline, at)
     return pipeline
   }
 
   /** Removes a build as Buildkite's retention does: no webhook says so. */
-  deleteBuild(build: Build): void {
+  deleteBuild(build: Build, at = this.#now()): void {
+    this.begin(at)
     const list = this.#builds.get(this.organizationOf(build.pipeline))
     const position = list?.indexOf(build) ?? -1
     if (position >= 0) list?.splice(position, 1)
     this.#byId.delete(build.id)
     this.#byNumber.get(build.pipeline)?.delete(build.number)
-    this.#open.get(build.pipeline)?.delete(build)
+    this.#open.remove(build)
     this.alive.delete(build)
+    this.readFaults.delete(build)
     for (const [agent, job] of this.running) if (build.jobs.includes(job)) this.running.delete(agent)
+    this.#recorder?.remove(build, at)
   }
 
   /** Removes a pipeline and all its builds. */
-  deletePipeline(pipeline: Pipeline): void {
+  deletePipeline(pipeline: Pipeline, at = this.#now()): void {
+    this.begin(at)
     const gone = this.buildsOf(this.organizationOf(pipeline)).filter((build) => build.pipeline === pipeline)
-    for (const build of gone) this.deleteBuild(build)
+    for (const build of gone) this.deleteBuild(build, at)
     this.pipelines.splice(this.pipelines.indexOf(pipeline), 1)
+    this.#recorder?.remove(pipeline, at)
   }
 
   archivePipeline(pipeline: Pipeline, at: number): void {
+    this.begin(at)
     pipeline.archived_at = iso(at)
+    this.#recorder?.mark(pipeline, at)
   }
 
   /** Gives a pipeline another slug; the addresses of everything in it change with it, and no webhook says so. */
-  renamePipeline(pipeline: Pipeline, name: string, slug: string): void {
+  renamePipeline(pipeline: Pipeline, name: string, slug: string, at = this.#now()): void {
+    this.begin(at)
+    this.#recorder?.mark(pipeline, at)
     const organization = this.organizationOf(pipeline)
-    const before = { url: pipeline.url, web_url: pipeline.web_url }
-    const badge = pipeline.badge_url
-    Object.assign(pipeline, { name, slug, ...pipelineAddresses(organization.slug, slug, '') })
-    pipeline.badge_url = badge
-    const moved = (text: string) =>
-      text.replace(`${before.url}/`, `${pipeline.url}/`).replace(`${before.web_url}/`, `${pipeline.web_url}/`)
-    for (const build of this.buildsOf(organization)) {
-      if (build.pipeline !== pipeline) continue
-      for (const thing of [build, ...build.jobs]) {
-        for (const [key, value] of Object.entries(thing)) {
-          if (typeof value === 'string' && key.endsWith('url')) Object.assign(thing, { [key]: moved(value) })
-        }
-      }
-    }
+    const builds = this.buildsOf(organization).filter((build) => build.pipeline === pipeline)
+    for (const build of builds) this.#recorder?.mark(build, at)
+    movePipeline(organization, pipeline, builds, { name, slug })
   }
 
   /** Brings the pipeline's counts of builds and jobs up to date after `build` has changed. */
-  recount(build: Build): void {
-    const { pipeline } = build
-    const open = this.#open.get(pipeline)
-    if (!open) return
-    if (openBuildStates.has(build.state)) open.add(build)
-    else open.delete(build)
-    let [scheduled, running, scheduledJobs, runningJobs, waitingJobs] = [0, 0, 0, 0, 0]
-    for (const one of open) {
-      if (one.state === 'scheduled' || one.state === 'creating') scheduled++
-      else running++
-      for (const job of one.jobs) {
-        if (job.type !== 'script') continue
-        if (job.state === 'scheduled') scheduledJobs++
-        else if (job.state === 'running' || job.state === 'canceling') runningJobs++
-        else if (job.state === 'waiting') waitingJobs++
-      }
-    }
-    pipeline.scheduled_builds_count = scheduled
-    pipeline.running_builds_count = running
-    pipeline.scheduled_jobs_count = scheduledJobs
-    pipeline.running_jobs_count = runningJobs
-    pipeline.waiting_jobs_count = waitingJobs
+  recount(build: Build, at = this.#now()): void {
+    this.#recorder?.mark(build, at)
+    this.#recorder?.mark(build.pipeline, at)
+    this.#open.recount(build)
   }
 
   /** Calls `listener` at every change that Buildkite would send a webhook for. Returns the way to stop it. */

@@ -7,7 +7,7 @@ import type { Truth } from './truth.ts'
 
 /** Updates the pipeline's counts and tells the webhook that Buildkite sends for the change. */
 export const tell = (truth: Truth, event: string, at: number, build: Build, job?: Job) => {
-  truth.recount(build)
+  truth.recount(build, at)
   truth.tell(job ? { event, build, job } : { event, build }, at)
 }
 
@@ -50,18 +50,24 @@ export function settle(truth: Truth, build: Build, at: number, mix: Mix): void {
     if (truth.random.chance(mix.retry)) truth.alive.add(build)
     return
   }
-  let found = false
+  const next = []
   for (const job of build.jobs) {
-    if (job.type === 'manual' && job.state !== 'unblocked' && !found) {
+    if (job.type === 'manual' && job.state !== 'unblocked' && next.length === 0) {
       block(truth, build, job, at)
       return
     }
-    if (found && (job.type === 'waiter' || job.type === 'manual')) return
-    if (!isRunnable(job) || job.state !== 'waiting') continue
-    schedule(truth, build, job, at)
-    found = true
+    if (next.length > 0 && (job.type === 'waiter' || job.type === 'manual')) break
+    if (isRunnable(job) && job.state === 'waiting') next.push(job)
   }
-  if (!found) finishBuild(truth, build, at, 'passed')
+  if (next.length === 0) finishBuild(truth, build, at, 'passed')
+  else scheduleAll(truth, build, next, at)
+}
+
+/** Counts once, not after each job: a build may have thousands. */
+function scheduleAll(truth: Truth, build: Build, jobs: readonly RunnableJob[], at: number): void {
+  for (const job of jobs) Object.assign(job, { state: 'scheduled', runnable_at: iso(at) })
+  truth.recount(build, at)
+  for (const job of jobs) if (job.type === 'script') truth.tell({ event: 'job.scheduled', build, job }, at)
 }
 
 function block(truth: Truth, build: Build, job: Job, at: number): void {

@@ -41,25 +41,25 @@ function perform(truth: Truth, act: Upheaval, at: number): boolean {
       return hidden !== undefined && truth.hidden.delete(hidden)
     }
     case 'edit':
-      if (build) Object.assign(build, { message: `Edited at ${iso(at)}`, meta_data: { edited: iso(at) } })
+      if (build) truth.edit(build, { message: `Edited at ${iso(at)}`, meta_data: { edited: iso(at) } }, at)
       return build !== undefined
     case 'delete build':
-      if (build) truth.deleteBuild(build)
+      if (build) truth.deleteBuild(build, at)
       return build !== undefined
     case 'retention':
-      return expire(truth, iso(at - 30 * DAY))
+      return expire(truth, iso(at - 30 * DAY), at)
   }
   if (!pipeline || usable.length < 2) return false
-  if (act === 'rename') truth.renamePipeline(pipeline, `${pipeline.name} II`, `${pipeline.slug}-${random.hex(4)}`)
+  if (act === 'rename') truth.renamePipeline(pipeline, `${pipeline.name} II`, `${pipeline.slug}-${random.hex(4)}`, at)
   else if (act === 'archive') truth.archivePipeline(pipeline, at)
   else if (act === 'hide') truth.hidden.add(pipeline)
-  else truth.deletePipeline(pipeline)
+  else truth.deletePipeline(pipeline, at)
   return true
 }
 
 /** Removes every finished build created before `time`. */
-function expire(truth: Truth, time: string): boolean {
+function expire(truth: Truth, time: string, at: number): boolean {
   const old = truth.builds.filter((build) => build.created_at < time && !truth.alive.has(build))
-  for (const build of old) truth.deleteBuild(build)
+  for (const build of old) truth.deleteBuild(build, at)
   return old.length > 0
 }

@@ -1,11 +1,11 @@
-import { and, eq, lt, type SQL, sql } from 'drizzle-orm'
+import { and, eq, type SQL, sql } from 'drizzle-orm'
 import { slugsOf } from '../buildkite/urls.ts'
+import { backOff, clearFailure, recordFailure } from '../database/failures.ts'
 import { absences, builds, pipelines } from '../database/schema.ts'
 import { BuildkiteError } from '../errors.ts'
 import { markDeleted } from '../mirror/apply.ts'
-import { DAY, HOUR, MINUTE } from '../time.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
-import type { BuildKeeper, PageReport } from './pages.ts'
+import { type BuildKeeper, buildUnit, type PageReport } from './pages.ts'
 import type { Span } from './spans.ts'
 import { Search } from './whereabouts.ts'
 
@@ -37,6 +37,8 @@ interface AbsentBuild extends Record<string, unknown> {
   slug: string | null
   created_at: string | null
   reads: number
+  is_recorded: boolean
+  is_due: boolean
 }
 
 /** What reading absent builds cost and found. */
@@ -49,11 +51,6 @@ export interface AbsentReport {
 
 /** As many reads as bring the longest back-off. */
 const NEVER_SOON = 20
-
-/** Milliseconds until an absent build is read again after its `reads`-th read: 1, 2, 4 … minutes, 6 hours at most. */
-export function backOff(reads: number): number {
-  return Math.min(6 * HOUR, MINUTE * 2 ** Math.max(0, reads - 1))
-}
 
 /**
  * Reads, one by one, builds that the mirror holds as open or provisional and that no list of this cycle held. A 404 is recorded
@@ -69,7 +66,9 @@ export async function readAbsent(
 ): Promise<AbsentReport> {
   const search = new Search(deps, source, 'absent', { refresh: true, signal })
   const pages: PageReport[] = []
-  for (const build of await findAbsent(deps, source, query)) {
+  const absent = await findAbsent(deps, source, query)
+  await recordFound(deps, source, absent)
+  for (const build of absent.filter(({ is_due }) => is_due).slice(0, query.limit)) {
     signal?.throwIfAborted()
     const slug = build.slug ?? slugsOf(build.url).pipeline
     if (slug === undefined || !deps.scope.pipeline(slug)) {
@@ -101,17 +100,23 @@ async function askFor(
     const whereabouts = await search.find(lost, slug)
     if ('read' in whereabouts) {
       const { value, at } = whereabouts.read
-      return { status: 200, page: await keeper.keep([value], at) }
+      return { status: 200, page: await keeper.keep([value], at, { jobs: true, via: 'build' }) }
     }
     await markDeleted(deps.db, 'builds', [build.id], whereabouts.gone, whereabouts.at)
+    await clearFailure(deps.db, buildUnit(source, lost))
     return { status: 404 }
   } catch (error) {
-    if (!(error instanceof BuildkiteError) || error.code !== 'unavailable') throw error
+    // A refusal of one build, such as 403, says nothing of the others; a refused token does.
+    if (!(error instanceof BuildkiteError) || error.code === 'invalid_credentials') throw error
+    await recordFailure(deps.db, buildUnit(source, lost), error, new Date(deps.clock()))
     const where = { organization: source.slug, pipeline: slug, build: lost.number }
     deps.log.warn({ err: error, ...where }, 'Could not read a build; it will be tried again later.')
     return { status: error.status ?? null }
   }
 }
+
+/** How many absent builds one cycle looks at; there are few unless lists fail. */
+const MOST = 2_000
 
 async function findAbsent({ db, clock }: ReconcileDeps, source: Source, query: AbsentQuery): Promise<AbsentBuild[]> {
   const created = sql`coalesce(b.created_at, b.first_seen_at)`
@@ -120,7 +125,8 @@ async function findAbsent({ db, clock }: ReconcileDeps, source: Source, query: A
       sql`and not (${created} >= ${from.toISOString()}::timestamptz and ${created} < ${to.toISOString()}::timestamptz)`,
   )
   const { rows } = await db.execute<AbsentBuild>(sql`
-    select b.id, b.number, b.url, b.pipeline_id, b.created_at, p.slug, coalesce(a.reads, 0) as reads
+    select b.id, b.number, b.url, b.pipeline_id, b.created_at, p.slug, coalesce(a.reads, 0) as reads,
+      a.build_id is not null as is_recorded, coalesce(a.next_read_at <= ${new Date(clock())}, true) as is_due
     from ${builds} b
     left join ${pipelines} p on p.id = b.pipeline_id
     left join ${absences} a on a.build_id = b.id
@@ -128,12 +134,34 @@ async function findAbsent({ db, clock }: ReconcileDeps, source: Source, query: A
       and (b.state in (${openStates}) or b.verified_at is null or b.observed_at > b.verified_at)
       and ${created} < ${query.createdBefore.toISOString()}::timestamptz
       and b.observed_at < ${query.observedBefore.toISOString()}::timestamptz
-      and (a.next_read_at is null or a.next_read_at <= ${new Date(clock()).toISOString()}::timestamptz)
-      and b.id not in (select value::uuid from json_array_elements_text(${JSON.stringify([...query.seen])}::json))
+      and b.id <> all (array(select json_array_elements_text(${JSON.stringify([...query.seen])}::json))::uuid[])
       ${sql.join(waiting, sql` `)}
     order by a.next_read_at nulls first, ${created} desc
-    limit ${query.limit}`)
+    limit ${MOST}`)
   return rows
+}
+
+/** Notes every absent build, because what the mirror says of it is not confirmed; forgets those that are absent no longer. */
+async function recordFound(
+  { db, clock }: ReconcileDeps,
+  source: Source,
+  absent: readonly AbsentBuild[],
+): Promise<void> {
+  const now = new Date(clock())
+  const found = absent.filter(({ is_recorded }) => !is_recorded)
+  if (found.length > 0) {
+    await db
+      .insert(absences)
+      .values(
+        found.map(({ id }) => ({ build_id: id, organization_id: source.id, last_read_at: now, next_read_at: now })),
+      )
+      .onConflictDoNothing()
+  }
+  if (absent.length === MOST) return
+  const ids = sql`${sql.param(absent.map(({ id }) => id))}::uuid[]`
+  await db
+    .delete(absences)
+    .where(and(eq(absences.organization_id, source.id), sql`${absences.build_id} <> all (${ids})`))
 }
 
 async function remember(
@@ -144,7 +172,7 @@ async function remember(
   settled: boolean,
 ): Promise<void> {
   if (settled) {
-    if (build.reads > 0) await db.delete(absences).where(eq(absences.build_id, build.id))
+    await db.delete(absences).where(eq(absences.build_id, build.id))
     return
   }
   const reads = build.reads + 1
@@ -160,10 +188,4 @@ async function remember(
     .insert(absences)
     .values({ build_id: build.id, ...row })
     .onConflictDoUpdate({ target: absences.build_id, set: row })
-}
-
-/** Forgets the back-off of builds that have been due for a day and were not asked for: something else has settled them. */
-export async function forgetSettled({ db, clock }: ReconcileDeps, source: Source): Promise<void> {
-  const before = new Date(clock() - DAY)
-  await db.delete(absences).where(and(eq(absences.organization_id, source.id), lt(absences.next_read_at, before)))
 }

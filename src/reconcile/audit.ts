@@ -1,15 +1,15 @@
-import { and, asc, desc, eq, gt, gte, lt, lte, max, or } from 'drizzle-orm'
-import { withLock } from '../database/locks.ts'
-import { builds, cycles, watermarks, windows } from '../database/schema.ts'
-import { messageOf } from '../errors.ts'
+import { and, asc, desc, eq, gt, isNull, lt, lte, max, or } from 'drizzle-orm'
+import { withLease } from '../database/leases.ts'
+import { builds, cycles, windows } from '../database/schema.ts'
+import { BuildkiteError, messageOf } from '../errors.ts'
 import { DAY, HOUR, MINUTE } from '../time.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
 import { type Finding, recordDrift } from './drift.ts'
 import { type Span, WINDOW_BUILDS } from './spans.ts'
 import { createdIn } from './surplus.ts'
 import { type VerifyReport, verifySpan } from './verify.ts'
-import { isFor, readWatermark } from './watermark.ts'
-import { spanOf, type Window } from './windows.ts'
+import { isListedFor, readWatermark } from './watermark.ts'
+import { failWindow, renewWindow, spanOf, type Window, windowsIn } from './windows.ts'
 
 /** How old a window's verification may become before the audit reads it again: young builds still change, old ones hardly. */
 const RECENT = 7 * DAY
@@ -31,18 +31,37 @@ export async function auditTurn(
   signal?: AbortSignal,
 ): Promise<VerifyReport[] | undefined> {
   const until = deps.clock() + TURN
-  const locked = await withLock(deps.db, `audit:${source.id}`, async () => {
-    await addWindows(deps, source)
-    const reports: VerifyReport[] = []
-    while (!signal?.aborted && deps.clock() < until) {
-      const window = await dueWindow(deps, source)
-      if (!window) break
-      reports.push(await auditSpan(deps, source, spanOf(window), signal))
-    }
-    return reports
-  })
-  return locked.held ? locked.value : undefined
+  const leased = await withLease(
+    deps.db,
+    `audit:${source.id}`,
+    async (lease) => {
+      const own = { ...deps, db: lease.db }
+      await addWindows(own, source)
+      const reports: VerifyReport[] = []
+      let failuresInARow = 0
+      while (!lease.signal.aborted && deps.clock() < until) {
+        const window = await dueWindow(own, source)
+        if (!window) break
+        try {
+          reports.push(await auditSpan(own, source, spanOf(window), lease.signal))
+          failuresInARow = 0
+        } catch (error) {
+          if (lease.signal.aborted || !(error instanceof BuildkiteError) || error.code !== 'unavailable') throw error
+          await failWindow(own, source, window, error, messageOf(error))
+          failuresInARow += 1
+          // The API is down, not this window.
+          if (failuresInARow >= FAILURES_IN_A_ROW) throw error
+        }
+      }
+      return reports
+    },
+    { signal },
+  )
+  return leased.held ? leased.value : undefined
 }
+
+/** After so many windows in a row that failed, the turn ends. */
+const FAILURES_IN_A_ROW = 3
 
 /**
  * Reads every build created in a span again, sets right what differs, and records it in sync.drift and as an audit in sync.cycles.
@@ -89,12 +108,11 @@ export async function auditSpan(
 }
 
 /** A window whose every build was just read again counts as verified by that. */
-async function renewWindows({ db }: ReconcileDeps, source: Source, span: Span, at: Date): Promise<void> {
-  const within = and(gte(windows.created_from, span.from), lte(windows.created_to, span.to))
-  await db
-    .update(windows)
-    .set({ verified_at: at })
-    .where(and(eq(windows.organization_id, source.id), eq(windows.status, 'done'), within))
+async function renewWindows(deps: ReconcileDeps, source: Source, span: Span, at: Date): Promise<void> {
+  for (const window of await windowsIn(deps.db, source.id, span)) {
+    const isWithin = window.created_from >= span.from && window.created_to <= span.to
+    if (isWithin && window.status === 'done') await renewWindow(deps, source, window, at)
+  }
 }
 
 /** Findings by what was found, as the columns of sync.cycles have it. */
@@ -119,7 +137,9 @@ async function dueWindow({ db, clock }: ReconcileDeps, source: Source): Promise<
     .where(
       and(
         eq(windows.organization_id, source.id),
+        isNull(windows.pipeline_id),
         eq(windows.status, 'done'),
+        or(isNull(windows.next_try_at), lte(windows.next_try_at, ago(0))),
         or(lt(windows.verified_at, ago(OLD_EVERY)), and(isRecent, lt(windows.verified_at, ago(RECENT_EVERY)))),
       ),
     )
@@ -130,18 +150,18 @@ async function dueWindow({ db, clock }: ReconcileDeps, source: Source): Promise<
 
 /**
  * Adds windows for what the cycles have covered since the backfill's end, a day or more at a time, so that the audit comes to it too.
- * The cycles have verified it: so the windows begin as done.
+ * They begin as done. As the cycles read each part when it was new, a window counts as read at its start: it says nothing of a
+ * pipeline that appeared later.
  */
 async function addWindows(deps: ReconcileDeps, source: Source): Promise<void> {
-  const { db, clock, scope } = deps
+  const { db, clock } = deps
   const mark = await readWatermark(db, source.id)
-  if (!mark?.watermark || !mark.backfill_to) return
-  const reachedBack = mark.backfill_to
+  if (!mark?.watermark || !mark.backfill_to || !isListedFor(mark, deps, source)) return
   const [newest] = await db
     .select({ to: max(windows.created_to) })
     .from(windows)
-    .where(eq(windows.organization_id, source.id))
-  const from = new Date(Math.max(reachedBack.getTime(), newest?.to?.getTime() ?? 0))
+    .where(and(eq(windows.organization_id, source.id), isNull(windows.pipeline_id)))
+  const from = new Date(Math.max(mark.backfill_to.getTime(), newest?.to?.getTime() ?? 0))
   const to = new Date(mark.watermark.getTime() - BEHIND)
   if (to.getTime() - from.getTime() < DAY) return
   const total = await db.$count(builds, createdIn(source, { from, to }))
@@ -159,22 +179,9 @@ async function addWindows(deps: ReconcileDeps, source: Source): Promise<void> {
       builds: await db.$count(builds, createdIn(source, span)),
       started_at: now,
       finished_at: now,
-      verified_at: to,
+      first_verified_at: span.from,
+      verified_at: span.from,
     })
   }
-  await db.transaction(async (tx) => {
-    // Unless history is owed anew since: then the cycles have not verified it.
-    const [same] = await tx
-      .select({ id: watermarks.organization_id })
-      .from(watermarks)
-      .where(
-        and(
-          eq(watermarks.organization_id, source.id),
-          eq(watermarks.backfill_to, reachedBack),
-          isFor(scope, source.id),
-        ),
-      )
-      .for('share')
-    if (same) await tx.insert(windows).values(added)
-  })
+  await db.transaction((tx) => tx.insert(windows).values(added))
 }

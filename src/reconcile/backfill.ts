@@ -1,20 +1,25 @@
 import { eq } from 'drizzle-orm'
-import { DeepListingError } from '../buildkite/client.ts'
-import { withLock } from '../database/locks.ts'
+import { type BuildsPage, DeepListingError } from '../buildkite/client.ts'
+import { withLease } from '../database/leases.ts'
 import { watermarks } from '../database/schema.ts'
-import { messageOf } from '../errors.ts'
+import { BuildkiteError, messageOf } from '../errors.ts'
 import { DAY } from '../time.ts'
 import { oneAhead, twoAtOnce } from './ahead.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
 import { buildKeeper, type Refused, refusalOf } from './pages.ts'
+import { dropStaleWindows, owedHistory } from './pipeline-backfill.ts'
+import { refreshPipelines } from './pipelines.ts'
 import { clip, coveredBackFrom, lengthOf, type Span } from './spans.ts'
-import { awaitingBackfill, readsForWanted, watermarkOfWanted } from './watermark.ts'
+import { recordUnlistable, unlistableRanges } from './unlistable.ts'
+import { awaitingBackfill, isListedFor, readWatermark } from './watermark.ts'
 import {
   beginWindow,
   claimWindow,
   failWindow,
   finishWindow,
+  type ListedPipeline,
   noteProgress,
+  renewWindow,
   spanOf,
   splitWindow,
   type Window,
@@ -36,7 +41,7 @@ export interface BackfillProgress {
   readonly done: boolean
 }
 
-/** What only a scheduled backfill asks for. */
+/** What only a scheduled backfill asks for; one that a person asks for tries failed windows again at once. */
 export interface BackfillPace {
   /** Stop at the end of the window under way once this much time has passed, so that other organizations get their turn. */
   readonly yieldAfterMs?: number
@@ -58,65 +63,215 @@ export async function backfillSpan(
   pace: BackfillPace = {},
 ): Promise<BackfillProgress | undefined> {
   const span = { from, to }
-  const until = deps.clock() + (pace.yieldAfterMs ?? Number.POSITIVE_INFINITY)
-  const tell = async () => onProgress(await progressOf(deps, source, span))
-  const locked = await withLock(deps.db, `backfill:${source.id}`, async () => {
-    await watermarkOfWanted(deps, source)
-    while (!signal?.aborted && deps.clock() < until) {
-      // Another process may want more: then it is its to read.
-      if (!(await readsForWanted(deps, source.id))) break
-      const window = await claimWindow(deps.db, source.id, span)
-      if (!window) break
-      try {
-        await readWindow(deps, source, window, tell, signal)
-      } catch (error) {
-        if (!signal?.aborted) throw error
+  const leased = await withLease(
+    deps.db,
+    `backfill:${source.id}`,
+    async (lease) => {
+      const reading = await Reading.open({ ...deps, db: lease.db }, source, lease.signal, pace)
+      reading.ignoresBackOff = true
+      reading.onPage = async () => onProgress(await progressOf(deps, source, span))
+      while (await reading.nextWindow(span)) {
+        // One window after another.
       }
-    }
-    return progressOf(deps, source, span)
-  })
-  if (!locked.held) return undefined
-  onProgress(locked.value)
-  return locked.value
+      reading.throwFailure()
+      return progressOf(deps, source, span)
+    },
+    { signal },
+  )
+  if (!leased.held) return undefined
+  onProgress(leased.value)
+  return leased.value
 }
 
-/** Reads one window from where it was left. */
-async function readWindow(
+/**
+ * One turn of the backfill that an organization owes: from its first watermark back to `backfillDays` before, and the history of
+ * pipelines that appeared later. The two take turns, window by window. `undefined` when there is nothing to do yet or any more, or
+ * another process is at it.
+ * @throws BuildkiteError, StoreError.
+ */
+export async function backfillOwed(
   deps: ReconcileDeps,
   source: Source,
-  window: Window,
-  tell: () => Promise<void>,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  const { db, clock } = deps
-  const keeper = buildKeeper(deps, source)
-  let walkedTo = window.walked_to ?? window.created_to
-  // The window counts as verified from its first page's time on: later changes to that page's builds are the cycles' business.
-  let verifiedAt: Date | undefined
-  await beginWindow(db, window, new Date(clock()))
-  try {
-    const filter = { created_from: window.created_from, created_to: walkedTo }
-    const refused: Refused[] = []
-    const pages = oneAhead(source.client.builds(source.slug, filter, 'backfill', signal))
-    const kept = twoAtOnce(pages, async (page) => ({ page, report: await keeper.keep(page.value, page.at) }))
-    for await (const { page, report } of kept) {
-      verifiedAt ??= page.at
-      refused.push(...report.refused)
-      walkedTo = page.walkedTo
-      await noteProgress(deps, window, { walkedTo, builds: page.value.length, requests: 1 })
-      await tell()
-      signal?.throwIfAborted()
-    }
-    const now = new Date(clock())
-    await finishWindow(deps, window, window.started_at ?? verifiedAt ?? now, now, refusalOf(refused))
-  } catch (error) {
-    const now = new Date(clock())
-    if (error instanceof DeepListingError) {
-      if (await splitWindow(deps, window, walkedTo, verifiedAt ?? now, now)) return
-    }
-    if (!signal?.aborted) await failWindow(db, window, messageOf(error)).catch(() => {})
-    throw error
+  signal?: AbortSignal,
+  pace: BackfillPace = {},
+  onProgress: (progress: BackfillProgress) => void = () => {},
+): Promise<BackfillProgress | undefined> {
+  // BACKFILL_DAYS=0 also stops a backfill under way: what is owed stays owed, and is read once there are days again.
+  if (deps.backfillDays === 0) return undefined
+  const mark = await readWatermark(deps.db, source.id)
+  if (!mark?.backfill_to || !mark.backfill_from) return undefined
+  // A larger BACKFILL_DAYS than at the first cycle reaches further back; a smaller one takes nothing back.
+  const wanted = new Date(deps.clock() - deps.backfillDays * DAY)
+  const from = wanted < mark.backfill_from ? wanted : mark.backfill_from
+  if (from < mark.backfill_from) {
+    await deps.db.update(watermarks).set({ backfill_from: from }).where(eq(watermarks.organization_id, source.id))
   }
+  const owed = { ...mark, backfill_from: from }
+  const span = { from, to: mark.backfill_to }
+  const others = await owedHistory(deps.db, source, owed)
+  const isOwedToOthers = others.pipelines.length + others.windows.length + others.ranges.length > 0
+  if (!isOwedToOthers && (await awaitingBackfill(deps.db, source.id, owed)).length === 0) return undefined
+  const leased = await withLease(
+    deps.db,
+    `backfill:${source.id}`,
+    async (lease) => {
+      const reading = await Reading.open({ ...deps, db: lease.db }, source, lease.signal, pace)
+      reading.onPage = async () => onProgress(await progressOf(deps, source, span))
+      for (;;) {
+        const later = await reading.nextOfLaterPipelines(owed)
+        const first = await reading.nextWindow(span)
+        if (!later && !first) break
+      }
+      // A claim covers what was read before the pipelines were last listed.
+      if (reading.readLaterPipelines) await refreshPipelines(reading.deps, source, lease.signal)
+      reading.throwFailure()
+      return progressOf(deps, source, span)
+    },
+    { signal },
+  )
+  if (!leased.held) return undefined
+  onProgress(leased.value)
+  return leased.value
+}
+
+/** After so many windows in a row that failed, the API is taken to be down, and the turn ends. */
+const FAILURES_IN_A_ROW = 3
+
+/** One run of a backfill: reads window after window while it may. */
+class Reading {
+  readonly deps: ReconcileDeps
+  readonly #source: Source
+  readonly #signal: AbortSignal
+  readonly #until: number
+  onPage: () => Promise<void> = async () => {}
+  /** Whether history of pipelines that appeared later was read. */
+  readLaterPipelines = false
+  ignoresBackOff = false
+  readonly #failed = new Set<number>()
+  #failuresInARow = 0
+  #failure: unknown
+
+  private constructor(deps: ReconcileDeps, source: Source, signal: AbortSignal, pace: BackfillPace) {
+    this.deps = deps
+    this.#source = source
+    this.#signal = signal
+    this.#until = deps.clock() + (pace.yieldAfterMs ?? Number.POSITIVE_INFINITY)
+  }
+
+  /** Lists the pipelines first if they were last listed for another filter or token. */
+  static async open(deps: ReconcileDeps, source: Source, signal: AbortSignal, pace: BackfillPace): Promise<Reading> {
+    if (!isListedFor(await readWatermark(deps.db, source.id), deps, source)) {
+      await refreshPipelines(deps, source, signal)
+    }
+    return new Reading(deps, source, signal, pace)
+  }
+
+  /** Throws what made the last window fail, if the run ended because of it. */
+  throwFailure(): void {
+    if (this.#failuresInARow > 0 && !this.#signal.aborted) throw this.#failure
+  }
+
+  get #mayGoOn(): boolean {
+    return !this.#signal.aborted && this.deps.clock() < this.#until && this.#failuresInARow < FAILURES_IN_A_ROW
+  }
+
+  /** Reads the next window of a span through the organization's list, or a pipeline's; false when there is none for now. */
+  async nextWindow(span: Span, pipeline?: ListedPipeline): Promise<boolean> {
+    if (!this.#mayGoOn) return false
+    const now = this.ignoresBackOff ? Number.POSITIVE_INFINITY : this.deps.clock()
+    const isDue = ({ id, next_try_at }: Window) => !this.#failed.has(id) && (next_try_at?.getTime() ?? 0) <= now
+    const window = await claimWindow(this.deps.db, this.#source.id, span, isDue, pipeline)
+    if (!window) return false
+    return this.#read(window, pipeline)
+  }
+
+  /** Reads the next piece of history of pipelines that appeared later; false when there is none for now. */
+  async nextOfLaterPipelines(mark: Parameters<typeof owedHistory>[2]): Promise<boolean> {
+    if (!this.#mayGoOn) return false
+    const { pipelines, windows, ranges } = await owedHistory(this.deps.db, this.#source, mark)
+    const now = this.deps.clock()
+    const again = windows.find(({ next_try_at }) => !next_try_at || next_try_at.getTime() <= now)
+    if (again) {
+      this.readLaterPipelines = true
+      return this.#read({ ...again, walked_to: null, first_verified_at: null }, undefined)
+    }
+    for (const range of ranges) {
+      if (await this.nextWindow(range)) {
+        this.readLaterPipelines = true
+        return true
+      }
+    }
+    for (const pipeline of pipelines) {
+      await dropStaleWindows(this.deps.db, pipeline)
+      for (const span of pipeline.missing) {
+        if (!(await this.nextWindow(span, pipeline))) continue
+        this.readLaterPipelines = true
+        return true
+      }
+    }
+    return false
+  }
+
+  /** Reads a window; a failure is recorded, and the next window follows. False when the run must end. */
+  async #read(window: Window, pipeline: ListedPipeline | undefined): Promise<boolean> {
+    try {
+      const isOurs = await this.#walk(window, pipeline)
+      this.#failuresInARow = 0
+      return isOurs
+    } catch (error) {
+      if (this.#signal.aborted) return false
+      await failWindow(this.deps, this.#source, window, error, messageOf(error))
+      this.#failed.add(window.id)
+      if (!isOfTheWindow(error, pipeline)) throw error
+      this.#failuresInARow += 1
+      this.#failure = error
+      return true
+    }
+  }
+
+  /** Reads one window from where it was left; a finished one from its start. False when it is no longer ours. */
+  async #walk(window: Window, pipeline: ListedPipeline | undefined): Promise<boolean> {
+    const { deps } = this
+    const keeper = buildKeeper(deps, this.#source)
+    const isAgain = window.status === 'done'
+    if (!isAgain) await beginWindow(deps, window)
+    let walkedTo = window.walked_to ?? window.created_to
+    let readAt: Date | undefined
+    const refused: Refused[] = []
+    try {
+      const avoid = await unlistableRanges(deps, this.#source)
+      const filter = { created_from: window.created_from, created_to: walkedTo, pipeline: pipeline?.slug, avoid }
+      const pages = oneAhead(this.#source.client.builds(this.#source.slug, filter, 'backfill', this.#signal))
+      const kept = twoAtOnce(pages, async (page: BuildsPage) => {
+        await recordUnlistable(deps, this.#source, keeper, page.unlistable, this.#signal)
+        return { page, report: await keeper.keep(page.value, page.at, { jobs: page.jobs, via: 'list' }) }
+      })
+      for await (const { page, report } of kept) {
+        readAt ??= page.at
+        refused.push(...report.refused)
+        walkedTo = page.walkedTo
+        const progress = { at: page.at, walkedTo, builds: page.value.length, requests: 1 }
+        if (!isAgain && !(await noteProgress(deps, this.#source, window, progress))) return false
+        await this.onPage()
+        this.#signal.throwIfAborted()
+      }
+      if (isAgain) await renewWindow(deps, this.#source, window, readAt ?? new Date(deps.clock()))
+      else await finishWindow(deps, this.#source, window, refusalOf(refused))
+      return true
+    } catch (error) {
+      if (error instanceof DeepListingError && !isAgain) {
+        if (await splitWindow(deps, this.#source, window, walkedTo)) return true
+      }
+      throw error
+    }
+  }
+}
+
+/** Whether other windows may still be readable. A token that is refused, or a store that is away, concerns all. */
+function isOfTheWindow(error: unknown, pipeline: ListedPipeline | undefined): boolean {
+  if (!(error instanceof BuildkiteError)) return false
+  if (error.code === 'unavailable') return true
+  return pipeline !== undefined && error.code !== 'invalid_credentials'
 }
 
 async function progressOf({ db }: ReconcileDeps, source: Source, span: Span): Promise<BackfillProgress> {
@@ -140,31 +295,4 @@ async function progressOf({ db }: ReconcileDeps, source: Source, span: Span): Pr
     requests: windows.reduce((sum, { requests }) => sum + requests, 0),
     done: covered >= whole,
   }
-}
-
-/**
- * One turn of the backfill that an organization owes: from its first watermark back to `backfillDays` before. `undefined` when there is
- * nothing to do yet or any more, or another process is at it.
- * @throws BuildkiteError, StoreError.
- */
-export async function backfillOwed(
-  deps: ReconcileDeps,
-  source: Source,
-  signal?: AbortSignal,
-  pace: BackfillPace = {},
-  onProgress?: (progress: BackfillProgress) => void,
-): Promise<BackfillProgress | undefined> {
-  // No backfill, says 0, also to one that is under way: what was owed stays so, and is read once there are days again.
-  if (deps.backfillDays === 0) return undefined
-  const mark = await watermarkOfWanted(deps, source)
-  if (!mark?.backfill_to || !mark.backfill_from) return undefined
-  // A larger BACKFILL_DAYS than at the first cycle reaches further back; a smaller one takes nothing back.
-  const wanted = new Date(deps.clock() - deps.backfillDays * DAY)
-  const from = wanted < mark.backfill_from ? wanted : mark.backfill_from
-  if (from < mark.backfill_from) {
-    await deps.db.update(watermarks).set({ backfill_from: from }).where(eq(watermarks.organization_id, source.id))
-  }
-  const owed = await awaitingBackfill(deps.db, source.id, { ...mark, backfill_from: from })
-  if (owed.length === 0) return undefined
-  return backfillSpan(deps, source, from, mark.backfill_to, onProgress, signal, pace)
 }

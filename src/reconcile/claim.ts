@@ -1,11 +1,7 @@
-import { inArray, sql } from 'drizzle-orm'
+import { eq, inArray, sql } from 'drizzle-orm'
 import type { Db } from '../database/connection.ts'
-import { deliveries, job_reads } from '../database/schema.ts'
-import { MINUTE } from '../time.ts'
-import type { Watermark } from './watermark.ts'
-
-/** How far Buildkite's lists are assumed to lag behind writes at most. The view analytics.data_coverage assumes the same. */
-export const LIST_LAG = 2 * MINUTE
+import { builds, deliveries, job_reads } from '../database/schema.ts'
+import { LIST_LAG, type Watermark } from './watermark.ts'
 
 /**
  * The time as of which the mirror claims to be right, as `as_of` in analytics.data_coverage; undefined when it claims nothing. While the
@@ -21,8 +17,9 @@ export function claimTime(mark: Watermark | undefined): Date | undefined {
 export async function jobClaims(db: Db, buildIds: readonly string[]): Promise<ReadonlyMap<string, Date>> {
   if (buildIds.length === 0) return new Map()
   const rows = await db
-    .select()
+    .select({ build_id: job_reads.build_id, read_at: job_reads.read_at, created_at: builds.created_at })
     .from(job_reads)
+    .leftJoin(builds, eq(builds.id, job_reads.build_id))
     .where(inArray(job_reads.build_id, [...buildIds]))
   return new Map(rows.map(({ build_id, read_at, created_at }) => [build_id, read_at ?? created_at ?? new Date(0)]))
 }

@@ -1,14 +1,31 @@
 import { and, eq, lt } from 'drizzle-orm'
-import type { BuildsFilter } from '../buildkite/client.ts'
-import { withLock } from '../database/locks.ts'
+import type { BuildsFilter, BuildsPage } from '../buildkite/client.ts'
+import { slugsOf } from '../buildkite/urls.ts'
+import { clearFailure, failuresOf, recordFailure } from '../database/failures.ts'
+import { withLease } from '../database/leases.ts'
 import { cycles } from '../database/schema.ts'
-import { messageOf } from '../errors.ts'
+import { BuildkiteError, messageOf } from '../errors.ts'
 import { DAY, HOUR, MINUTE } from '../time.ts'
-import { forgetSettled, OPEN_STATES, readAbsent } from './absent.ts'
+import { OPEN_STATES, readAbsent } from './absent.ts'
 import { oneAhead } from './ahead.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
-import { buildKeeper, type PageReport, type Refused, refusalOf } from './pages.ts'
-import { awaitingBackfill, moveWatermark, type Watermark, watermarkOfWanted } from './watermark.ts'
+import { dueJobReads, forgetJobReads, type JobReadPlan, planJobReads, postponeJobRead } from './job-reads.ts'
+import {
+  addPageResults,
+  type BuildKeeper,
+  buildKeeper,
+  buildUnit,
+  nothingFound,
+  type PageReport,
+  type Refused,
+  type Results,
+  refusalOf,
+} from './pages.ts'
+import { refreshPipelines } from './pipelines.ts'
+import type { Span } from './spans.ts'
+import { recordUnlistable, retryUnlistable, type UnlistableReport, unlistableRanges } from './unlistable.ts'
+import { awaitingBackfill, isListedFor, LIST_LAG, moveWatermark, readWatermark, type Watermark } from './watermark.ts'
+import { webhookProgress } from './webhook-progress.ts'
 
 /**
  * `hot` runs every minute and looks back to the watermark; `warm` runs every hour and looks back hours further, for what the API
@@ -17,9 +34,12 @@ import { awaitingBackfill, moveWatermark, type Watermark, watermarkOfWanted } fr
 export type CycleKind = 'hot' | 'warm'
 
 const kinds = {
-  hot: { overlap: 2 * MINUTE, absent: 20, priority: 'hot' },
-  warm: { overlap: 3 * HOUR, absent: 100, priority: 'absent' },
+  hot: { overlap: LIST_LAG, absent: 20, jobReads: 20, priority: 'hot' },
+  warm: { overlap: 3 * HOUR, absent: 100, jobReads: 200, priority: 'absent' },
 } as const
+
+/** How many builds that could not be read or stored a cycle tries again. */
+const FAILED_READS = 5
 
 const CYCLES_KEPT = 30 * DAY
 // List 1 has no end, but the walk wants one: so far off that no wrong clock of ours can cut a build away.
@@ -37,11 +57,20 @@ export interface CycleReport {
   readonly finished_at: Date
   readonly requests: number
   readonly builds_read: number
-  /** Builds and jobs that the mirror lacked, and those in which it differed. Nothing counts in a first cycle: all is new to it. */
+  /**
+   * What was found about builds and jobs; see ReadResult. A first cycle finds nothing missing or healed, and nor does any cycle of an
+   * organization without webhooks: no webhook was lost, so what REST brought counts as completed.
+   */
   readonly builds_missing: number
   readonly builds_healed: number
+  readonly builds_in_flight: number
+  readonly builds_completed: number
+  readonly builds_confirmed: number
   readonly jobs_missing: number
   readonly jobs_healed: number
+  readonly jobs_in_flight: number
+  readonly jobs_completed: number
+  readonly jobs_confirmed: number
   /** Builds read one by one, because no list held them. */
   readonly absent_read: number
   /** Builds that Postgres would not take; the watermark passes them, and the cycle's row names them as its error. */
@@ -62,123 +91,264 @@ export async function reconcileOnce(
   let started = new Date(deps.clock())
   const tally = newTally()
   try {
-    const locked = await withLock(deps.db, `cycle:${kind}:${source.id}`, async (tx) => {
-      // The cycle begins once nobody else is at it: so its row tells, and no two rows overlap.
-      started = new Date(deps.clock())
-      // Not through tx: a statement's portal would hold back vacuum for as long as the cycle takes.
-      const before = await watermarkOfWanted(deps, source)
-      const to = await runCycle(deps, source, kind, before, tally, signal)
-      const report: CycleReport = {
-        organization: source.slug,
-        kind,
-        watermark_from: before?.watermark ?? null,
-        watermark_to: to,
-        started_at: started,
-        finished_at: new Date(deps.clock()),
-        ...tally,
-      }
-      await moveWatermark(tx, deps, source.id, kind, to, report.finished_at)
-      const { organization: _, refused, ...row } = report
-      await tx.insert(cycles).values({ organization_id: source.id, ...row, error: refusalOf(refused) ?? null })
-      return report
-    })
+    const leased = await withLease(
+      deps.db,
+      `${kind}:${source.id}`,
+      async (lease) => {
+        // The cycle begins once nobody else is at it: so its row says, and no two rows overlap.
+        started = new Date(deps.clock())
+        const own = { ...deps, db: lease.db }
+        await listedPipelines(own, source, tally, lease.signal)
+        const before = await readWatermark(own.db, source.id)
+        const cycle = new Cycle(own, source, kind, before, tally, lease.signal)
+        const to = await cycle.run()
+        return commitCycle(own, source, kind, { before, to, started, tally })
+      },
+      { signal },
+    )
     if (kind === 'warm') {
       await forgetOldCycles(deps, source)
-      await forgetSettled(deps, source)
+      await forgetJobReads(deps.db, source)
     }
-    return locked.held ? locked.value : undefined
+    return leased.held ? leased.value : undefined
   } catch (error) {
-    if (!signal?.aborted) await recordFailure(deps, source, kind, started, tally, error)
+    if (!signal?.aborted) await recordFailedCycle(deps, source, kind, started, tally, error)
     throw error
   }
+}
+
+/** Lists the pipelines if they were last listed for another filter or token, or never. A list that fails does not hold up the cycle. */
+async function listedPipelines(deps: ReconcileDeps, source: Source, tally: Tally, signal: AbortSignal): Promise<void> {
+  if (isListedFor(await readWatermark(deps.db, source.id), deps, source)) return
+  try {
+    tally.requests += (await refreshPipelines(deps, source, signal)).requests
+  } catch (error) {
+    if (!(error instanceof BuildkiteError) || error.code === 'invalid_credentials') throw error
+    deps.log.warn(
+      { err: error, organization: source.slug },
+      'The pipelines could not be listed; builds are read all the same.',
+    )
+  }
+}
+
+/** Moves the watermark and records the cycle, after everything that it read is committed. */
+async function commitCycle(
+  deps: ReconcileDeps,
+  source: Source,
+  kind: CycleKind,
+  { before, to, started, tally }: { before: Watermark | undefined; to: Date; started: Date; tally: Tally },
+): Promise<CycleReport> {
+  return deps.db.transaction(async (tx) => {
+    const finished = new Date(deps.clock())
+    const moved = await moveWatermark(tx, deps, source, kind, to, finished)
+    const report: CycleReport = {
+      organization: source.slug,
+      kind,
+      watermark_from: before?.watermark ?? null,
+      watermark_to: moved ? to : (before?.watermark ?? to),
+      started_at: started,
+      finished_at: finished,
+      ...columnsOf(tally),
+      refused: tally.refused,
+    }
+    const { organization: _, refused, ...row } = report
+    await tx.insert(cycles).values({ organization_id: source.id, ...row, error: refusalOf(refused) ?? null })
+    return report
+  })
 }
 
 /** What a cycle has read and found so far. */
 interface Tally {
   requests: number
   builds_read: number
-  builds_missing: number
-  builds_healed: number
-  jobs_missing: number
-  jobs_healed: number
+  results: Results
   absent_read: number
   refused: Refused[]
 }
 
 function newTally(): Tally {
+  return { requests: 0, builds_read: 0, results: nothingFound, absent_read: 0, refused: [] }
+}
+
+/** The tally in the columns of sync.cycles. */
+function columnsOf({ requests, builds_read, absent_read, results: { builds, jobs } }: Tally) {
   return {
-    requests: 0,
-    builds_read: 0,
-    builds_missing: 0,
-    builds_healed: 0,
-    jobs_missing: 0,
-    jobs_healed: 0,
-    absent_read: 0,
-    refused: [],
+    requests,
+    builds_read,
+    absent_read,
+    builds_missing: builds.missing,
+    builds_healed: builds.healed,
+    builds_in_flight: builds.in_flight,
+    builds_completed: builds.completed,
+    builds_confirmed: builds.confirmed,
+    jobs_missing: jobs.missing,
+    jobs_healed: jobs.healed,
+    jobs_in_flight: jobs.in_flight,
+    jobs_completed: jobs.completed,
+    jobs_confirmed: jobs.confirmed,
   }
 }
 
-/** The three lists and the absent; returns the cycle's start on Buildkite's clock, up to which all is then verified. */
-async function runCycle(
-  deps: ReconcileDeps,
-  source: Source,
-  kind: CycleKind,
-  mark: Watermark | undefined,
-  tally: Tally,
-  signal: AbortSignal | undefined,
-): Promise<Date> {
-  const { overlap, absent, priority } = kinds[kind]
-  const keeper = buildKeeper(deps, source)
-  const seen = new Set<string>()
-  const first = !mark?.watermark
-  const since = new Date(lookBackTo(kind, mark, deps.clock()) - overlap)
-  let start: Date | undefined
+/** One cycle: the three lists, then what no list shows. */
+class Cycle {
+  readonly #deps: ReconcileDeps
+  readonly #source: Source
+  readonly #kind: CycleKind
+  readonly #mark: Watermark | undefined
+  readonly #tally: Tally
+  readonly #signal: AbortSignal
+  readonly #keeper: BuildKeeper
+  readonly #seen = new Set<string>()
+  #avoid: readonly Span[] = []
+  #start: Date | undefined
 
-  const count = (page: PageReport) => {
-    tally.requests += page.requests
-    tally.builds_read += page.read
-    tally.refused.push(...page.refused)
-    if (first) return
-    tally.builds_missing += page.missing
-    tally.builds_healed += page.changes.buildsUpdated
-    tally.jobs_missing += page.changes.jobsInserted
-    tally.jobs_healed += page.changes.jobsUpdated
+  constructor(
+    deps: ReconcileDeps,
+    source: Source,
+    kind: CycleKind,
+    mark: Watermark | undefined,
+    tally: Tally,
+    signal: AbortSignal,
+  ) {
+    this.#deps = deps
+    this.#source = source
+    this.#kind = kind
+    this.#mark = mark
+    this.#tally = tally
+    this.#signal = signal
+    // In a first cycle everything is new to the mirror: nothing counts as lost.
+    this.#keeper = buildKeeper(deps, source, mark?.watermark ? webhookProgress(deps, source) : undefined)
   }
-  const walk = async (filter: BuildsFilter) => {
-    for await (const page of oneAhead(source.client.builds(source.slug, filter, priority, signal))) {
-      signal?.throwIfAborted()
-      start ??= page.at
-      tally.requests += 1
-      const report = await keeper.keep(page.value, page.at)
-      for (const { id } of report.facts) seen.add(id)
-      count(report)
+
+  /** Returns the cycle's start on Buildkite's clock, up to which all is then verified. */
+  async run(): Promise<Date> {
+    const { overlap, absent, priority } = kinds[this.#kind]
+    const since = new Date(lookBackTo(this.#kind, this.#mark, this.#deps.clock()) - overlap)
+    this.#avoid = await unlistableRanges(this.#deps, this.#source)
+    await this.#walk({ created_from: since, created_to: new Date(this.#deps.clock() + NEVER) }, priority)
+    const plan = await this.#planJobReads()
+    // Open before finished: a build that finishes between the two requests is in both, and need not be read by itself.
+    await this.#walk({ created_to: since, state: OPEN_STATES, jobs: plan.withList }, priority)
+    await this.#walk({ created_to: since, finished_from: since }, priority)
+    const start = this.#start
+    if (!start) throw new RangeError('The builds lists gave not even an empty page.')
+    this.#countUnlistable(await retryUnlistable(this.#deps, this.#source, this.#keeper, this.#signal))
+    await this.#readAbsent(since, start, absent)
+    await this.#retryFailed()
+    await this.#readJobs(plan)
+    return start
+  }
+
+  async #walk(filter: BuildsFilter, priority: 'hot' | 'absent'): Promise<void> {
+    const pages = this.#source.client.builds(
+      this.#source.slug,
+      { ...filter, avoid: this.#avoid },
+      priority,
+      this.#signal,
+    )
+    for await (const page of oneAhead(pages)) {
+      this.#signal.throwIfAborted()
+      this.#start ??= page.at
+      this.#tally.requests += 1
+      await this.#keepUnlistable(page)
+      const report = await this.#keeper.keep(page.value, page.at, { jobs: page.jobs, via: 'list' })
+      for (const { id } of report.facts) this.#seen.add(id)
+      this.#count(report)
     }
   }
 
-  await walk({ created_from: since, created_to: new Date(deps.clock() + NEVER) })
-  // Open before finished: a build that finishes between the two requests is in both, and need not be asked for by itself.
-  await walk({ created_to: since, state: OPEN_STATES })
-  await walk({ created_to: since, finished_from: since })
-  if (!start) throw new RangeError('The builds lists gave not even an empty page.')
+  async #keepUnlistable({ unlistable }: BuildsPage): Promise<void> {
+    if (unlistable.length === 0) return
+    this.#countUnlistable(await recordUnlistable(this.#deps, this.#source, this.#keeper, unlistable, this.#signal))
+    this.#avoid = [...this.#avoid, ...unlistable]
+  }
 
-  const alone = await readAbsent(
-    deps,
-    source,
-    keeper,
-    {
+  #countUnlistable({ requests, pages }: UnlistableReport): void {
+    this.#tally.requests += requests
+    for (const page of pages) {
+      for (const { id } of page.facts) this.#seen.add(id)
+      this.#count(page)
+    }
+  }
+
+  #count(page: PageReport): void {
+    this.#tally.requests += page.requests
+    this.#tally.builds_read += page.read
+    this.#tally.refused.push(...page.refused)
+    this.#tally.results = addPageResults(this.#tally.results, page.results)
+  }
+
+  #planJobReads(): Promise<JobReadPlan> {
+    const { builds, jobs } = this.#tally.results
+    const lost = builds.missing + builds.healed + jobs.missing + jobs.healed > 0
+    return planJobReads(this.#deps.db, this.#source, new Date(this.#deps.clock()), lost)
+  }
+
+  async #readAbsent(since: Date, start: Date, limit: number): Promise<void> {
+    const { db, backfillDays } = this.#deps
+    const query = {
       createdBefore: since,
       observedBefore: start,
-      seen,
+      seen: this.#seen,
       // What no backfill is to read is read here, build by build.
-      awaitingBackfill: deps.backfillDays === 0 ? [] : await awaitingBackfill(deps.db, source.id, mark),
-      limit: absent,
-    },
-    signal,
-  )
-  tally.requests += alone.requests
-  tally.absent_read += alone.reads
-  for (const page of alone.pages) count(page)
-  return start
+      awaitingBackfill: backfillDays === 0 ? [] : await awaitingBackfill(db, this.#source.id, this.#mark),
+      limit,
+    }
+    const alone = await readAbsent(this.#deps, this.#source, this.#keeper, query, this.#signal)
+    this.#tally.requests += alone.requests
+    this.#tally.absent_read += alone.reads
+    for (const page of alone.pages) this.#count(page)
+  }
+
+  /** Reads again, by themselves, builds that could not be read or stored, once their back-off is over. */
+  async #retryFailed(): Promise<void> {
+    const now = this.#deps.clock()
+    const failed = await failuresOf(this.#deps.db, this.#source.id, ['build'])
+    for (const row of failed.filter(({ next_try_at }) => next_try_at.getTime() <= now).slice(0, FAILED_READS)) {
+      const { subject, pipeline_slug: slug, build_number: number } = row
+      if (slug === null || number === null) continue
+      const unit = {
+        kind: 'build',
+        organizationId: this.#source.id,
+        subject,
+        buildId: row.build_id ?? undefined,
+      } as const
+      await this.#readAlone(slug, number, unit, () => clearFailure(this.#deps.db, unit))
+    }
+  }
+
+  /** Reads the jobs of builds that were listed without them. */
+  async #readJobs({ unaccounted }: JobReadPlan): Promise<void> {
+    const { db, clock, scope } = this.#deps
+    const options = { unaccounted, large: this.#kind === 'warm', limit: kinds[this.#kind].jobReads }
+    for (const build of await dueJobReads(db, this.#source, new Date(clock()), options)) {
+      const slug = build.slug ?? slugsOf(build.url).pipeline
+      if (slug === undefined || !scope.pipeline(slug)) {
+        await postponeJobRead(db, build.id, new Date(clock() + 6 * HOUR))
+        continue
+      }
+      const unit = buildUnit(this.#source, { id: build.id, url: build.url, number: Number(build.number) })
+      await this.#readAlone(slug, Number(build.number), unit, () =>
+        postponeJobRead(db, build.id, new Date(clock() + HOUR)),
+      )
+    }
+  }
+
+  /** Reads one build by itself. What fails for its own reason is recorded and does not hold up the cycle; `gone` follows a 404. */
+  async #readAlone(slug: string, number: number, unit: Parameters<typeof recordFailure>[1], gone: () => Promise<void>) {
+    this.#signal.throwIfAborted()
+    this.#tally.requests += 1
+    try {
+      const read = await this.#source.client.build(this.#source.slug, slug, number, 'absent', this.#signal)
+      if (!read) return await gone()
+      this.#count(await this.#keeper.keep([read.value], read.at, { jobs: true, via: 'build' }))
+    } catch (error) {
+      if (!(error instanceof BuildkiteError) || error.code === 'invalid_credentials') throw error
+      const now = this.#deps.clock()
+      await recordFailure(this.#deps.db, unit, error, new Date(now))
+      if (unit.buildId) await postponeJobRead(this.#deps.db, unit.buildId, new Date(now + 5 * MINUTE))
+    }
+  }
 }
 
 /** The time before which all is verified. A first cycle starts now: what lies before is the backfill's. */
@@ -188,7 +358,7 @@ function lookBackTo(kind: CycleKind, mark: Watermark | undefined, now: number): 
   return Math.min(mark.watermark.getTime(), warm?.getTime() ?? Number.POSITIVE_INFINITY)
 }
 
-async function recordFailure(
+async function recordFailedCycle(
   { db, clock, log }: ReconcileDeps,
   source: Source,
   kind: CycleKind,
@@ -196,8 +366,7 @@ async function recordFailure(
   tally: Tally,
   error: unknown,
 ): Promise<void> {
-  const { refused: _, ...found } = tally
-  const row = { started_at: started, finished_at: new Date(clock()), ...found, error: messageOf(error) }
+  const row = { started_at: started, finished_at: new Date(clock()), ...columnsOf(tally), error: messageOf(error) }
   try {
     await db.insert(cycles).values({ organization_id: source.id, kind, ...row })
   } catch (failure) {

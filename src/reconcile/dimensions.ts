@@ -1,6 +1,6 @@
 import { and, eq, inArray, notInArray, or } from 'drizzle-orm'
 import { dimensions } from '../database/dimensions.ts'
-import { withLock } from '../database/locks.ts'
+import { withLease } from '../database/leases.ts'
 import { BuildkiteError } from '../errors.ts'
 import { inOneTransaction } from '../mirror/apply.ts'
 import { observeAgents } from '../mirror/observe.ts'
@@ -49,8 +49,11 @@ export async function dimensionsTurn(
   source: Source,
   signal?: AbortSignal,
 ): Promise<DimensionsReport | undefined> {
-  const locked = await withLock(deps.db, `dimensions:${source.id}`, () => new Turn(deps, source, signal).run())
-  return locked.held ? locked.value : undefined
+  const name = `dimensions:${source.id}`
+  const leased = await withLease(deps.db, name, ({ db, signal }) => new Turn({ ...deps, db }, source, signal).run(), {
+    signal,
+  })
+  return leased.held ? leased.value : undefined
 }
 
 class Turn {

@@ -1,12 +1,15 @@
-import { and, eq, inArray } from 'drizzle-orm'
+import { eq } from 'drizzle-orm'
 import { z } from 'zod'
 import { slugsOf } from '../buildkite/urls.ts'
-import { builds as buildRows, pipelines, watermarks } from '../database/schema.ts'
-import { StoreError } from '../errors.ts'
+import { clearFailure, codeOf, type Failure, failuresOf, recordFailure } from '../database/failures.ts'
+import { pipelines, watermarks } from '../database/schema.ts'
+import { BuildkiteError, messageOf, StoreError } from '../errors.ts'
 import { observeBuilds } from '../mirror/observe.ts'
+import { addResults, noResults, type ReadResults, type WebhookProgress } from '../mirror/read-result.ts'
 import { isObject, isUuid } from '../mirror/reader.ts'
-import { MINUTE, SECOND } from '../time.ts'
+import { MINUTE } from '../time.ts'
 import { keepObserved, type ReconcileDeps, type Source } from './deps.ts'
+import { expectJobs, noteJobs } from './job-reads.ts'
 import { refreshPipelines } from './pipelines.ts'
 
 /** What reconciling itself must know of a build; the rest is the mirror's business. */
@@ -14,6 +17,7 @@ const buildFacts = z.object({
   id: z.guid().toLowerCase(),
   state: z.string().nullish().catch(null),
   url: z.string().nullish().catch(null),
+  number: z.number().nullish().catch(null),
   created_at: z.coerce.date().nullish().catch(null),
 })
 export type BuildFacts = z.infer<typeof buildFacts>
@@ -24,45 +28,56 @@ export interface PageReport {
   readonly facts: readonly BuildFacts[]
   /** Builds in scope. */
   readonly read: number
-  /** Builds that the mirror did not have although Buildkite had had them for {@link WEBHOOK_GRACE}. */
-  readonly missing: number
   /** Requests that refreshing the pipelines took besides. */
   readonly requests: number
-  /** Rows that were new to the mirror, and rows that it had otherwise. */
-  readonly changes: Changes
+  /** What was found about the rows of these builds and of their jobs. */
+  readonly results: Results
   /** Builds that could not be read or that Postgres would not take, whole or in part. The others are kept all the same: one bad build must not hold up an organization. */
   readonly refused: readonly Refused[]
 }
 
-export interface Changes {
-  readonly buildsUpdated: number
-  readonly jobsInserted: number
-  readonly jobsUpdated: number
+export interface Results {
+  readonly builds: ReadResults
+  readonly jobs: ReadResults
 }
 
 export interface Refused {
   readonly id: string
+  /** A stable code: `no_id`, `jobs_unreadable`, or Postgres's SQLSTATE. */
+  readonly code: string
   readonly reason: string
 }
 
-/** Only a build at least this old counts as missed: a younger one's webhook may still be on its way. */
-const WEBHOOK_GRACE = 10 * SECOND
 /** A slug that the pipelines list does not know (a pipeline hidden from our user) is asked for no more often than this. */
 const PIPELINES_AGE = 5 * MINUTE
 
+/** Where builds were read, and whether their jobs came along. */
+export interface PageKind {
+  readonly jobs: boolean
+  readonly via: 'list' | 'build'
+}
+
+const listed: PageKind = { jobs: true, via: 'list' }
+
 /** Merges pages of builds of one organization into the mirror. */
 export interface BuildKeeper {
-  /** @throws StoreError, and BuildkiteError when pipelines had to be refreshed first. */
-  keep(builds: readonly unknown[], at: Date): Promise<PageReport>
+  /** What cannot be stored is recorded in sync.failures and passed over. @throws StoreError. */
+  keep(builds: readonly unknown[], at: Date, kind?: PageKind): Promise<PageReport>
 }
 
 /**
- * A keeper for one cycle or window. With `exclude_pipeline` a build tells its pipeline by its URL alone; when that names a pipeline
- * new to the mirror, the pipelines are read first, at most once a keeper.
+ * A keeper for one cycle or window. With `exclude_pipeline` only a build's URL names its pipeline; when it is new to the mirror, the
+ * pipelines are read first, at most once a keeper. If they cannot be read, the builds are stored without their pipeline until then.
+ * `progress` is asked before each page; without it no webhook counts as lost.
  */
-export function buildKeeper(deps: ReconcileDeps, source: Source): BuildKeeper {
+export function buildKeeper(
+  deps: ReconcileDeps,
+  source: Source,
+  progress?: () => Promise<WebhookProgress | undefined>,
+): BuildKeeper {
   let known: Set<string> | undefined
   let refreshed: Promise<{ requests: number }> | undefined
+  let failing: Promise<Map<string, Failure>> | undefined
 
   async function refreshFor(facts: readonly BuildFacts[]): Promise<number> {
     if (!refreshed) {
@@ -77,31 +92,77 @@ export function buildKeeper(deps: ReconcileDeps, source: Source): BuildKeeper {
     }
     // Another page may be asking just now: then this one waits for the same answer.
     if (refreshed) return refreshed.then(() => 0)
-    refreshed = refreshPipelines(deps, source)
+    refreshed = refreshPipelines(deps, source).catch((error: unknown) => {
+      if (!(error instanceof BuildkiteError) || error.code === 'invalid_credentials') throw error
+      deps.log.warn(
+        { err: error, organization: source.slug },
+        'The pipelines could not be read; their builds are stored without them.',
+      )
+      return { requests: 0 }
+    })
     return (await refreshed).requests
   }
 
+  /** Records what was refused, and forgets what failed before and succeeds now. */
+  async function recordOutcome(wanted: readonly SeenBuild[], refused: readonly Refused[]): Promise<void> {
+    failing ??= failuresOf(deps.db, source.id, ['build']).then(
+      (rows) => new Map(rows.flatMap((row) => (row.build_id ? [[row.build_id, row] as const] : []))),
+    )
+    const before = await failing
+    const reasons = new Map(refused.map((one) => [one.id, one]))
+    for (const { facts } of wanted) {
+      const reason = reasons.get(facts.id)
+      const failed = before.get(facts.id)
+      if (reason !== undefined) {
+        await recordFailure(deps.db, buildUnit(source, facts), asError(reason), new Date(deps.clock()))
+      } else if (failed) {
+        before.delete(facts.id)
+        await clearFailure(deps.db, { kind: 'build', organizationId: source.id, subject: failed.subject })
+      }
+    }
+  }
+
   return {
-    async keep(builds, at) {
+    async keep(builds, at, { jobs, via } = listed) {
       const all = builds.flatMap((raw) => {
         const parsed = buildFacts.safeParse(raw)
         return parsed.success ? [{ raw, facts: parsed.data }] : []
       })
-      const nameless: Refused[] = all.length < builds.length ? [{ id: 'without an id', reason: noId }] : []
+      const nameless: Refused[] =
+        all.length < builds.length ? [{ id: 'without an id', code: 'no_id', reason: noId }] : []
       const wanted = all.filter(({ facts }) => deps.scope.pipeline(slugsOf(facts.url).pipeline ?? ''))
+      const ids = wanted.map(({ facts }) => facts.id)
       const requests = await refreshFor(wanted.map(({ facts }) => facts))
-      const missing = await countMissing(
-        deps,
-        wanted.map(({ facts }) => facts),
+      if (!jobs) await expectJobs(deps.db, source, ids, at)
+      const { results, refused: refusedByStore } = await applyBuilds(deps, source, wanted, at, await progress?.())
+      const refusedIds = new Set(refusedByStore.map(({ id }) => id))
+      const shown = wanted.filter(({ facts }) => !refusedIds.has(facts.id))
+      await noteJobs(
+        deps.db,
+        source,
+        shown.map((one) => ({ id: one.facts.id, jobs: jobs ? countJobs(one) : undefined })),
         at,
+        via,
       )
-      const { changes, refused: refusedByStore } = await applyBuilds(deps, source, wanted, at)
-      // Told, for the watermark passes them: what a list held and the mirror lacks must not be lost in silence.
-      const refused = [...nameless, ...wanted.flatMap(unreadJobs), ...refusedByStore]
+      // The watermark passes them: what a list held and the mirror lacks must be recorded.
+      const refused = [...nameless, ...(jobs ? wanted.flatMap(unreadJobs) : []), ...refusedByStore]
       for (const { id, reason } of refused) deps.log.error({ build: id }, `A build could not be stored. ${reason}`)
-      return { facts: all.map(({ facts }) => facts), read: wanted.length, missing, requests, changes, refused }
+      await recordOutcome(wanted, refused)
+      return { facts: all.map(({ facts }) => facts), read: wanted.length, requests, results, refused }
     },
   }
+}
+
+/** How a build that cannot be read or stored is recorded in sync.failures. */
+export function buildUnit(
+  source: Source,
+  { id, url, number }: { id: string; url?: string | null | undefined; number?: number | null | undefined },
+) {
+  const slugs = slugsOf(url)
+  const pipelineSlug = slugs.pipeline
+  const buildNumber = number ?? slugs.number
+  const subject = pipelineSlug === undefined || buildNumber === undefined ? id : `${pipelineSlug} #${buildNumber}`
+  return { kind: 'build', organizationId: source.id, subject, pipelineSlug, buildNumber, buildId: id } as const
 }
 
 interface SeenBuild {
@@ -114,56 +175,72 @@ const noId = 'Buildkite showed it without an id that can be used.'
 /** A build some of whose jobs cannot be kept. */
 function unreadJobs({ raw, facts: { id } }: SeenBuild): Refused[] {
   const jobs = isObject(raw) ? (raw.jobs ?? []) : []
-  if (!Array.isArray(jobs)) return [{ id, reason: 'Its jobs are no list.' }]
+  const code = 'jobs_unreadable'
+  if (!Array.isArray(jobs)) return [{ id, code, reason: 'Its jobs are no list.' }]
   const nameless = jobs.filter((job) => !isObject(job) || !isUuid(job.id)).length
-  return nameless > 0 ? [{ id, reason: `${nameless} of its jobs have no id that can be used.` }] : []
+  return nameless > 0 ? [{ id, code, reason: `${nameless} of its jobs have no id that can be used.` }] : []
 }
 
-/** Merges a page at once; when Postgres refuses some value in it, build by build, so that only the bad one is left out. */
+function asError({ code, reason }: Refused): StoreError {
+  return new StoreError('permanent', reason, { code })
+}
+
+function countJobs({ raw }: SeenBuild): number {
+  return isObject(raw) && Array.isArray(raw.jobs) ? raw.jobs.length : 0
+}
+
+/** Merges a page at once; when Postgres refuses it or takes too long, in halves, so that only the bad one is left out. */
 async function applyBuilds(
   deps: ReconcileDeps,
   source: Source,
   seen: readonly SeenBuild[],
   at: Date,
-): Promise<{ changes: Changes; refused: Refused[] }> {
+  progress: WebhookProgress | undefined,
+): Promise<{ results: Results; refused: Refused[] }> {
   const observed = observeBuilds(
     seen.map(({ raw }) => raw),
     at,
     { storeEnv: deps.storeEnv, organizationId: source.id },
   )
   try {
-    const { builds, jobs } = await keepObserved(deps, observed)
-    const changes = { buildsUpdated: builds.updated, jobsInserted: jobs.inserted, jobsUpdated: jobs.updated }
-    return { changes, refused: [] }
+    const { results } = await keepObserved(deps, observed, progress)
+    return { results, refused: [] }
   } catch (error) {
     if (!isRefusal(error)) throw error
-    const [only, ...others] = seen
+    const [only] = seen
     if (!only) throw error
-    if (others.length === 0) return { changes: noChanges, refused: [{ id: only.facts.id, reason: error.message }] }
-    let changes = noChanges
-    const refused: Refused[] = []
-    for (const one of seen) {
-      const result = await applyBuilds(deps, source, [one], at)
-      changes = addChanges(changes, result.changes)
-      refused.push(...result.refused)
+    if (seen.length === 1) {
+      return { results: nothingFound, refused: [{ id: only.facts.id, code: codeOf(error), reason: messageOf(error) }] }
     }
-    return { changes, refused }
+    const middle = Math.ceil(seen.length / 2)
+    const newer = await applyBuilds(deps, source, seen.slice(0, middle), at, progress)
+    const older = await applyBuilds(deps, source, seen.slice(middle), at, progress)
+    const refused = [...newer.refused, ...older.refused]
+    // Postgres is slow as a whole: no build is at fault.
+    if (isTooSlow(error) && refused.filter(({ code }) => code === codeOf(error)).length >= MOST_TOO_SLOW) throw error
+    return { results: addPageResults(newer.results, older.results), refused }
   }
 }
 
-const noChanges: Changes = { buildsUpdated: 0, jobsInserted: 0, jobsUpdated: 0 }
+/** If so many builds of one page take Postgres too long, the builds are not to blame. */
+const MOST_TOO_SLOW = 4
 
-function addChanges(a: Changes, b: Changes): Changes {
-  return {
-    buildsUpdated: a.buildsUpdated + b.buildsUpdated,
-    jobsInserted: a.jobsInserted + b.jobsInserted,
-    jobsUpdated: a.jobsUpdated + b.jobsUpdated,
-  }
+export const nothingFound: Results = { builds: noResults, jobs: noResults }
+
+export function addPageResults(a: Results, b: Results): Results {
+  return { builds: addResults(a.builds, b.builds), jobs: addResults(a.jobs, b.jobs) }
 }
 
-/** SQLSTATE classes 21 to 23 and 54: the value is at fault (wrong, doubled or too large), not the database. */
-function isRefusal(error: unknown): error is StoreError {
-  return error instanceof StoreError && error.kind === 'permanent' && /^(2[123]|54)/.test(error.code ?? '')
+/**
+ * SQLSTATE classes 21 to 23 and 54: the value is at fault (wrong, doubled or too large), not the database. 57014 and 53200: it takes
+ * too long or too much memory.
+ */
+function isRefusal(error: unknown): boolean {
+  return error instanceof StoreError && (/^(2[123]|54)/.test(error.code ?? '') || isTooSlow(error))
+}
+
+function isTooSlow(error: unknown): boolean {
+  return error instanceof StoreError && (error.code === '57014' || error.code === '53200')
 }
 
 async function knownSlugs({ db }: ReconcileDeps, source: Source): Promise<Set<string>> {
@@ -179,17 +256,6 @@ async function worthRefreshing(deps: ReconcileDeps, source: Source, strangers: r
   const readAt = row?.readAt
   if (!readAt || deps.clock() - readAt.getTime() > PIPELINES_AGE) return true
   return strangers.some(({ created_at }) => created_at && created_at > readAt)
-}
-
-async function countMissing({ db }: ReconcileDeps, facts: readonly BuildFacts[], at: Date): Promise<number> {
-  const due = facts.filter(({ created_at }) => created_at && at.getTime() - created_at.getTime() > WEBHOOK_GRACE)
-  if (due.length === 0) return 0
-  const ids = due.map(({ id }) => id)
-  const held = await db
-    .select({ id: buildRows.id })
-    .from(buildRows)
-    .where(and(inArray(buildRows.id, ids)))
-  return new Set(ids).size - held.length
 }
 
 /** Names builds that could not be stored, in a sentence; `undefined` when there are none. */

@@ -1,15 +1,22 @@
 import { and, eq, isNull, lt } from 'drizzle-orm'
 import { z } from 'zod'
-import { cycles, pipelines, watermarks } from '../database/schema.ts'
+import type { Read } from '../buildkite/client.ts'
+import { clearFailure, recordFailure } from '../database/failures.ts'
+import { cycles, pipelines } from '../database/schema.ts'
 import { inOneTransaction, markDeleted } from '../mirror/apply.ts'
 import { observePipelines } from '../mirror/observe.ts'
 import { adoptOrphans } from '../mirror/places.ts'
 import { keepObserved, type ReconcileDeps, type Source } from './deps.ts'
+import { takeInList } from './pipeline-coverage.ts'
 
 const pipelineFacts = z.object({ id: z.guid().toLowerCase(), slug: z.string().nullish().catch(null) })
+type PipelineFacts = z.infer<typeof pipelineFacts>
 
 const unreadableInList =
-  'The list of pipelines holds something without an id that can be used. No pipeline is marked as gone, for it may be that one.'
+  'The list of pipelines holds an entry without a usable id. No pipeline is marked as gone, because it may be that one.'
+
+/** How many pipelines that a list lacks are confirmed one by one; if there are more, the list is read a second time. */
+const CONFIRMED_SINGLY = 20
 
 /** What reading all pipelines of an organization found. */
 export interface PipelinesReport {
@@ -22,81 +29,147 @@ export interface PipelinesReport {
   readonly unlisted: number
 }
 
+/** How a failing list of pipelines is recorded in sync.failures. */
+export function pipelinesUnit(source: Source) {
+  return { kind: 'pipelines_list', organizationId: source.id, subject: `pipelines of ${source.slug}` } as const
+}
+
 /**
  * Reads all pipelines of an organization, archived ones too, and marks those that the complete list lacks. One that a list once held is
- * `not_listed`: whether it was deleted or our user may no longer see it, a list cannot tell. One that only webhooks know is `hidden`; so
- * is, from then on, any of which a webhook comes after it was marked. The mark goes when a list holds it again.
- * @throws BuildkiteError, StoreError.
+ * `not_listed`: a list cannot tell whether it was deleted or our user may no longer see it. One that only webhooks know is `hidden`; so
+ * is, from then on, one that a webhook mentions after it was marked. The mark goes when a list holds it again.
+ * @throws BuildkiteError, StoreError; a failure is recorded in sync.failures.
  */
 export async function refreshPipelines(
   deps: ReconcileDeps,
   source: Source,
   signal?: AbortSignal,
 ): Promise<PipelinesReport> {
-  const startedAt = new Date(deps.clock())
-  const listed = new Set<string>()
-  let requests = 0
-  let read = 0
-  let inserted = 0
-  let updated = 0
-  let unreadable = 0
-  let firstReadAt: Date | undefined
-  for await (const page of source.client.pipelines(source.slug, 'hot', signal)) {
-    signal?.throwIfAborted()
-    requests += 1
-    firstReadAt ??= page.at
+  try {
+    const report = await new Listing(deps, source, signal).run()
+    await clearFailure(deps.db, pipelinesUnit(source))
+    return report
+  } catch (error) {
+    if (!signal?.aborted) {
+      await recordFailure(deps.db, pipelinesUnit(source), error, new Date(deps.clock())).catch(() => {})
+    }
+    throw error
+  }
+}
+
+/** One reading of the whole list. */
+class Listing {
+  readonly #deps: ReconcileDeps
+  readonly #source: Source
+  readonly #signal: AbortSignal | undefined
+  readonly #listed = new Map<string, PipelineFacts>()
+  #requests = 0
+  #read = 0
+  #inserted = 0
+  #updated = 0
+  #unreadable = 0
+
+  constructor(deps: ReconcileDeps, source: Source, signal: AbortSignal | undefined) {
+    this.#deps = deps
+    this.#source = source
+    this.#signal = signal
+  }
+
+  async run(): Promise<PipelinesReport> {
+    const { deps, source } = { deps: this.#deps, source: this.#source }
+    const startedAt = new Date(deps.clock())
+    const at = (await this.#readAll()) ?? startedAt
+    if (this.#unreadable > 0) {
+      deps.log.error({ organization: source.slug, unreadable: this.#unreadable }, unreadableInList)
+    }
+    const gone = this.#unreadable > 0 ? [] : await this.#confirmGone(at)
+    const taken = await inOneTransaction(deps.db, 'take in the list of pipelines', async (tx) => {
+      const change = await takeInList(tx, deps, source, this.#wanted(), at)
+      if (!change) return false
+      const ids = (held: typeof gone) => held.map(({ id }) => id)
+      await markDeleted(tx, 'pipelines', ids(gone.filter(({ verified_at }) => verified_at !== null)), 'not_listed', at)
+      await markDeleted(tx, 'pipelines', ids(gone.filter(({ verified_at }) => verified_at === null)), 'hidden', at)
+      const row = { organization_id: source.id, kind: 'pipelines', started_at: startedAt } as const
+      await tx.insert(cycles).values({ ...row, finished_at: new Date(deps.clock()), requests: this.#requests })
+      return true
+    })
+    await inOneTransaction(deps.db, 'place builds that came before their pipeline', (tx) =>
+      adoptOrphans(tx, source.id, new Date(deps.clock())),
+    )
+    return {
+      requests: this.#requests,
+      read: this.#read,
+      inserted: this.#inserted,
+      updated: this.#updated,
+      unlisted: taken ? gone.length : 0,
+    }
+  }
+
+  /** Reads the list to its end; returns when its first page was true. */
+  async #readAll(): Promise<Date | undefined> {
+    let firstReadAt: Date | undefined
+    for await (const page of this.#source.client.pipelines(this.#source.slug, 'hot', this.#signal)) {
+      this.#signal?.throwIfAborted()
+      firstReadAt ??= page.at
+      await this.#keep(page)
+    }
+    return firstReadAt
+  }
+
+  async #keep(page: Read<unknown[]>): Promise<void> {
+    const { storeEnv, scope } = this.#deps
+    this.#requests += 1
     const all = page.value.flatMap((raw) => {
       const parsed = pipelineFacts.safeParse(raw)
       return parsed.success ? [{ raw, facts: parsed.data }] : []
     })
-    unreadable += page.value.length - all.length
-    for (const { facts } of all) listed.add(facts.id)
-    const wanted = all.filter(({ facts }) => deps.scope.pipeline(facts.slug ?? '')).map(({ raw }) => raw)
-    const observed = observePipelines(wanted, page.at, { storeEnv: deps.storeEnv, organizationId: source.id })
-    const report = await keepObserved(deps, observed)
-    read += wanted.length
-    inserted += report.pipelines.inserted
-    updated += report.pipelines.updated
+    this.#unreadable += page.value.length - all.length
+    for (const { facts } of all) this.#listed.set(facts.id, facts)
+    const wanted = all.filter(({ facts }) => scope.pipeline(facts.slug ?? '')).map(({ raw }) => raw)
+    const observed = observePipelines(wanted, page.at, { storeEnv, organizationId: this.#source.id })
+    const report = await keepObserved(this.#deps, observed)
+    this.#read += wanted.length
+    this.#inserted += report.pipelines.inserted
+    this.#updated += report.pipelines.updated
   }
-  const at = firstReadAt ?? startedAt
-  if (unreadable > 0) deps.log.error({ organization: source.slug, unreadable }, unreadableInList)
-  const unlisted = unreadable > 0 ? 0 : await markUnlisted(deps, source, listed, at)
-  await inOneTransaction(deps.db, 'place builds that came before their pipeline', (tx) =>
-    adoptOrphans(tx, source.id, new Date(deps.clock())),
-  )
-  await record(deps, source, at, { startedAt, requests })
-  return { requests, read, inserted, updated, unlisted }
-}
 
-async function markUnlisted({ db }: ReconcileDeps, source: Source, listed: ReadonlySet<string>, at: Date) {
-  // A pipeline that a webhook told of while we were paging is no older than our first page.
-  const held = await db
-    .select({ id: pipelines.id, verified_at: pipelines.verified_at })
-    .from(pipelines)
-    .where(and(eq(pipelines.organization_id, source.id), isNull(pipelines.deleted_at), lt(pipelines.observed_at, at)))
-  const gone = held.filter(({ id }) => !listed.has(id))
-  const ids = (rows: typeof held) => rows.map(({ id }) => id)
-  await markDeleted(db, 'pipelines', ids(gone.filter(({ verified_at }) => verified_at !== null)), 'not_listed', at)
-  await markDeleted(db, 'pipelines', ids(gone.filter(({ verified_at }) => verified_at === null)), 'hidden', at)
-  return gone.length
-}
+  #wanted(): string[] {
+    const all = [...this.#listed.values()]
+    return all.filter(({ slug }) => this.#deps.scope.pipeline(slug ?? '')).map(({ id }) => id)
+  }
 
-async function record(
-  { db, clock }: ReconcileDeps,
-  source: Source,
-  at: Date,
-  read: { startedAt: Date; requests: number },
-): Promise<void> {
-  const now = new Date(clock())
-  await db
-    .insert(watermarks)
-    .values({ organization_id: source.id, pipelines_read_at: at, updated_at: now })
-    .onConflictDoUpdate({ target: watermarks.organization_id, set: { pipelines_read_at: at, updated_at: now } })
-  await db.insert(cycles).values({
-    organization_id: source.id,
-    kind: 'pipelines',
-    started_at: read.startedAt,
-    finished_at: now,
-    requests: read.requests,
-  })
+  /**
+   * The pipelines that the mirror holds and Buildkite does not show. A list read by page number skips an entry when an earlier one is
+   * deleted meanwhile: so each is asked for by itself, or the list is read again where many are missing.
+   */
+  async #confirmGone(at: Date) {
+    const missing = await this.#missing(at)
+    if (missing.length === 0) return missing
+    if (missing.length > CONFIRMED_SINGLY) {
+      await this.#readAll()
+    } else {
+      for (const { slug } of missing) {
+        if (!slug) continue
+        const found = await this.#source.client.pipeline(this.#source.slug, slug, 'hot', this.#signal)
+        this.#requests += 1
+        if (found) await this.#keep({ value: [found.value], at: found.at })
+      }
+    }
+    return missing.filter(({ id }) => !this.#listed.has(id))
+  }
+
+  #missing(at: Date) {
+    // A pipeline that a webhook mentioned while we were paging is newer than our first page.
+    return this.#deps.db
+      .select({ id: pipelines.id, slug: pipelines.slug, verified_at: pipelines.verified_at })
+      .from(pipelines)
+      .where(
+        and(
+          eq(pipelines.organization_id, this.#source.id),
+          isNull(pipelines.deleted_at),
+          lt(pipelines.observed_at, at),
+        ),
+      )
+      .then((held) => held.filter(({ id }) => !this.#listed.has(id)))
+  }
 }

@@ -2,12 +2,13 @@ import { and, asc, count, desc, eq, getTableColumns, gt, inArray, isNull, sql } 
 import { z } from 'zod'
 import type { Db } from '../database/connection.ts'
 import { dimensions } from '../database/dimensions.ts'
-import { builds, cycles, drift, organizations, windows } from '../database/schema.ts'
+import { type Failure, failuresOf } from '../database/failures.ts'
+import { builds, cycles, drift, type FailureKind, organizations, windows } from '../database/schema.ts'
 import type { Scope } from '../scope.ts'
 import { DAY, SECOND } from '../time.ts'
 import { openStates } from './absent.ts'
 import { backfillPausedAt } from './pauses.ts'
-import { clip, coveredBackFrom, lengthOf } from './spans.ts'
+import { clip, lengthOf } from './spans.ts'
 import { type StripPart, stripOf } from './strip.ts'
 import { timeLeft } from './time-left.ts'
 import { readWatermark, type Watermark } from './watermark.ts'
@@ -22,10 +23,12 @@ export interface OrganizationCoverage {
   /** Everything created or finished from `covered_from` up to here is verified. */
   readonly watermark: Date | null
   readonly warm_watermark: Date | null
-  /** The oldest `created_at` from which on nothing is missing. */
+  /** The oldest `created_at` from which on nothing is missing in any pipeline that is listed. */
   readonly covered_from: Date | null
+  readonly claim: Claim
+  /** Work of this organization that failed for its own reason and is retried; oldest first, 50 at most. */
+  readonly failures: readonly Failure[]
   readonly backfill: BackfillCoverage
-  readonly pipelines_read_at: Date | null
   readonly builds: number
   /** Whether `builds` is Postgres's estimate: a large mirror is not counted at each look. */
   readonly builds_estimated: boolean
@@ -56,6 +59,21 @@ export interface OrganizationCoverage {
   }
 }
 
+/** What is claimed to be complete: the same as analytics.data_coverage says, over all listed pipelines. */
+export interface Claim {
+  /** Builds are as Buildkite had them at this time or newer; null while nothing is claimed. */
+  readonly as_of: Date | null
+  /** The same for jobs. */
+  readonly jobs_as_of: Date | null
+  /** When the list of pipelines was last read whole: a pipeline that appeared later is not part of the claim. */
+  readonly pipelines_listed_at: Date | null
+  readonly pipelines: number
+  /** Those whose history is complete back to where it is wanted. */
+  readonly pipelines_complete: number
+  /** Builds that are known not to be confirmed, and ranges that cannot be listed. */
+  readonly exceptions: number
+}
+
 export type ListReading = Omit<typeof dimensions.$inferSelect, 'organization_id'>
 
 export interface BackfillCoverage {
@@ -74,6 +92,9 @@ export interface BackfillCoverage {
   /** About how long the rest takes at the present pace; null when done, paused or at rest. */
   readonly seconds_left: number | null
 }
+
+const FAILURES_SHOWN = 50
+const failureKinds: readonly FailureKind[] = ['build', 'builds_list', 'pipelines_list', 'window', 'orphans', 'cycle']
 
 /** Up to so many builds are counted; of more, Postgres's estimate is taken. */
 const COUNTED = 20_000
@@ -94,7 +115,7 @@ export async function backfillAndDrift(db: Db, scope: Scope, now: Date = new Dat
   for (const { id, slug, mirrored } of await knownOrganizations(db, scope)) {
     if (slug === null || !mirrored) continue
     const [mark, known] = await Promise.all([readWatermark(db, id), windowsOf(db, id)])
-    const { backfill } = backfillCoverage(mark, known, { paused_at: null, off: false }, now)
+    const backfill = backfillCoverage(mark, known, { paused_at: null, off: false }, now)
     const progress = backfill.from ? backfill.progress : undefined
     result.push({ slug, progress, unhealed: await countUnhealed(db, id) })
   }
@@ -138,7 +159,8 @@ async function coverageOf(db: Db, organization: Known, off: boolean, now: Date):
     windowsOf(db, id),
     backfillPausedAt(db, id),
   ])
-  const { backfill, coveredFrom } = backfillCoverage(mark, known, { paused_at, off }, now)
+  const backfill = backfillCoverage(mark, known, { paused_at, off }, now)
+  const { covered_from, ...claim } = await claimOf(db, id)
   const [recent, counts, differing, lists, day] = await Promise.all([
     recentCycles(db, id),
     countBuilds(db, id),
@@ -151,9 +173,10 @@ async function coverageOf(db: Db, organization: Known, off: boolean, now: Date):
     ...organization,
     watermark: mark?.watermark ?? null,
     warm_watermark: mark?.warm_watermark ?? null,
-    covered_from: coveredFrom,
+    covered_from,
+    claim: { ...claim, pipelines_listed_at: mark?.pipelines_read_at ?? null },
+    failures: (await failuresOf(db, id, failureKinds)).slice(0, FAILURES_SHOWN),
     backfill,
-    pipelines_read_at: mark?.pipelines_read_at ?? null,
     ...counts,
     drift: differing,
     oldest_verification: oldestVerification(known),
@@ -166,8 +189,40 @@ async function coverageOf(db: Db, organization: Known, off: boolean, now: Date):
   }
 }
 
+/** The windows of the organization's own list. */
 function windowsOf(db: Db, organizationId: string): Promise<Window[]> {
-  return db.select().from(windows).where(eq(windows.organization_id, organizationId))
+  return db
+    .select()
+    .from(windows)
+    .where(and(eq(windows.organization_id, organizationId), isNull(windows.pipeline_id)))
+}
+
+async function claimOf(db: Db, organizationId: string) {
+  const { rows } = await db.execute<
+    Record<'covered_from' | 'as_of' | 'jobs_as_of', string | null> &
+      Record<'pipelines' | 'pipelines_complete' | 'exceptions', number>
+  >(sql`
+    select
+      case when count(distinct pipeline_id) = count(distinct pipeline_id) filter (where is_current)
+        then max(complete_from) filter (where is_current) end as covered_from,
+      min(as_of) as as_of, min(jobs_as_of) as jobs_as_of,
+      count(distinct pipeline_id)::int as pipelines,
+      count(distinct pipeline_id) filter (where is_current and complete_from <= wanted_from)::int as pipelines_complete,
+      coalesce(sum(exceptions) filter (where is_current or complete_from is null), 0)::int as exceptions
+    from analytics.data_coverage where organization_id = ${organizationId} and is_listed`)
+  const time = (value: string | null | undefined) => {
+    const ms = value == null ? Number.NaN : Date.parse(value)
+    return Number.isNaN(ms) ? null : new Date(ms)
+  }
+  const [row] = rows
+  return {
+    covered_from: time(row?.covered_from),
+    as_of: time(row?.as_of),
+    jobs_as_of: time(row?.jobs_as_of),
+    pipelines: row?.pipelines ?? 0,
+    pipelines_complete: row?.pipelines_complete ?? 0,
+    exceptions: row?.exceptions ?? 0,
+  }
 }
 
 function backfillCoverage(
@@ -175,7 +230,7 @@ function backfillCoverage(
   known: readonly Window[],
   rest: Pick<BackfillCoverage, 'paused_at' | 'off'>,
   now: Date,
-): { backfill: BackfillCoverage; coveredFrom: Date | null } {
+): BackfillCoverage {
   const from = mark?.backfill_from ?? null
   const to = mark?.backfill_to ?? null
   // The audit adds windows for what came after the backfill.
@@ -190,7 +245,7 @@ function backfillCoverage(
     ...rest,
   }
   if (!from || !to) {
-    return { backfill: { from, to, progress: 0, ...totals, done: false, seconds_left: null }, coveredFrom: null }
+    return { from, to, progress: 0, ...totals, done: false, seconds_left: null }
   }
   const bounds = { from, to }
   const within = read.map((span) => clip(span, bounds)).filter((span) => span.from < span.to)
@@ -199,7 +254,7 @@ function backfillCoverage(
   const done = progress >= 1
   const left = rest.paused_at ? null : timeLeft(rows, bounds, now)
   const seconds_left = left === null ? null : Math.ceil(left / SECOND)
-  return { backfill: { from, to, progress, ...totals, done, seconds_left }, coveredFrom: coveredBackFrom(to, read) }
+  return { from, to, progress, ...totals, done, seconds_left }
 }
 
 /** The last cycle that ran to its end, and the failure after it, if the last one failed. */

@@ -1,13 +1,18 @@
 import { isDeepStrictEqual } from 'node:util'
-import { and, eq, gt, isNull, lt, type SQL, sql } from 'drizzle-orm'
+import { and, eq, gt, isNull, lt, sql } from 'drizzle-orm'
 import type { Db, Transaction } from '../database/connection.ts'
 import { watermarks, windows } from '../database/schema.ts'
-import { letsInMore, type Scope } from '../scope.ts'
-import { DAY } from '../time.ts'
+import { DAY, MINUTE } from '../time.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
 import { gaps, type Span } from './spans.ts'
 
 export type Watermark = typeof watermarks.$inferSelect
+
+/**
+ * How long Buildkite's lists are assumed to lag behind a write, at most. What the mirror claims to be complete ends this much before the
+ * watermark (analytics.data_coverage has the same two minutes), and each hot cycle looks back as far.
+ */
+export const LIST_LAG = 2 * MINUTE
 
 /** What is known of an organization's completeness; `undefined` before anything was read. */
 export async function readWatermark(db: Db | Transaction, organizationId: string): Promise<Watermark | undefined> {
@@ -16,91 +21,44 @@ export async function readWatermark(db: Db | Transaction, organizationId: string
 }
 
 /**
- * What is known of an organization's completeness, for the pipelines that are wanted now. When they are more than those that its
- * history was read for, all of it is owed anew, up to the watermark.
+ * Whether the pipelines were last listed for the same filter and by a token of the same user. If not, builds lists may show other
+ * pipelines than the coverage speaks of: the pipelines have to be listed before anything else.
  */
-export async function watermarkOfWanted(deps: ReconcileDeps, { id, slug }: Source): Promise<Watermark | undefined> {
-  const { db, log, scope } = deps
-  const mark = await readWatermark(db, id)
-  if (!mark || isDeepStrictEqual(mark.pipelines_wanted, scope.patterns)) return mark
-  const before = mark.pipelines_wanted
-  const isWider = before !== null && letsInMore(scope.patterns, before)
-  const noted = await db.transaction(async (tx) => {
-    const unchanged = before ? eq(watermarks.pipelines_wanted, before) : isNull(watermarks.pipelines_wanted)
-    const { rowCount } = await tx
-      .update(watermarks)
-      .set({ pipelines_wanted: scope.patterns, ...(isWider && owedAnew(id)) })
-      .where(and(eq(watermarks.organization_id, id), unchanged))
-    if (rowCount === 0 || !isWider) return false
-    await forgetReading(tx, id)
-    return true
-  })
-  if (noted) log.warn(`More pipelines of ${slug} are wanted than its history was read for: it is read again.`)
-  return readWatermark(db, id)
-}
-
-/** A backfill from the oldest that was ever read up to the watermark: what came since the first cycle was read for fewer pipelines, too. */
-function owedAnew(organizationId: string) {
-  const oldest = sql`(select min(created_from) from ${windows} where organization_id = ${organizationId})`
-  return {
-    backfill_from: sql`least(${watermarks.backfill_from}, ${oldest})`,
-    backfill_to: sql`greatest(${watermarks.backfill_to}, ${watermarks.watermark})`,
-    // The list of pipelines held fewer.
-    pipelines_read_at: null,
-  }
-}
-
-/** The same windows, unread. As new rows: who is still reading one of the old ones for fewer pipelines has nothing to note it in. */
-async function forgetReading(tx: Transaction, organizationId: string): Promise<void> {
-  const { organization_id, created_from, created_to } = windows
-  const old = await tx
-    .delete(windows)
-    .where(eq(organization_id, organizationId))
-    .returning({ organization_id, created_from, created_to })
-  for (let start = 0; start < old.length; start += 1_000) {
-    await tx.insert(windows).values(old.slice(start, start + 1_000))
-  }
+export function isListedFor(
+  mark: Watermark | undefined,
+  { scope }: Pick<ReconcileDeps, 'scope'>,
+  { client }: Source,
+): boolean {
+  return (
+    mark?.pipelines_read_at != null &&
+    isDeepStrictEqual(mark.pipelines_wanted, scope.patterns) &&
+    mark.pipelines_listed_by === client.fingerprint
+  )
 }
 
 /**
- * True of an organization's windows as long as they are for the pipelines that `scope` wants: another process may have begun to read
- * them for more. For whoever writes down what was read.
- */
-export function isFor({ patterns }: Scope, organizationId: string): SQL {
-  return sql`not exists (
-    select from ${watermarks}
-    where ${watermarks.organization_id} = ${organizationId} and ${watermarks.pipelines_wanted} <> ${JSON.stringify(patterns)}::jsonb)`
-}
-
-/** Whether history is read for the pipelines that are wanted here. */
-export async function readsForWanted({ db, scope }: ReconcileDeps, organizationId: string): Promise<boolean> {
-  const { rows } = await db.execute<{ same: boolean }>(sql`select ${isFor(scope, organizationId)} as same`)
-  return rows[0]?.same ?? false
-}
-
-/**
- * Moves a watermark forward, never back. The first one also fixes what the backfill owes: everything from `backfillDays` before it
- * up to it, of the pipelines that are wanted. A cycle that has read for others than are wanted meanwhile moves nothing.
+ * Moves a watermark forward, never back; false when the pipelines were listed for another filter or token meanwhile: then the cycle
+ * has read other pipelines than the coverage speaks of. The first watermark also fixes the range of the backfill: from
+ * `backfillDays` before it up to it.
  */
 export async function moveWatermark(
   tx: Transaction,
   { scope, backfillDays }: Pick<ReconcileDeps, 'scope' | 'backfillDays'>,
-  organizationId: string,
+  source: Source,
   kind: 'hot' | 'warm',
   to: Date,
   now: Date,
-): Promise<void> {
+): Promise<boolean> {
   const time = sql`${to.toISOString()}::timestamptz`
-  const owedFrom = new Date(to.getTime() - backfillDays * DAY)
-  await tx
+  const from = new Date(to.getTime() - backfillDays * DAY)
+  const { rowCount } = await tx
     .insert(watermarks)
     .values({
-      organization_id: organizationId,
+      organization_id: source.id,
       watermark: to,
       warm_watermark: kind === 'warm' ? to : null,
-      backfill_from: owedFrom,
+      backfill_from: from,
       backfill_to: to,
-      pipelines_wanted: scope.patterns,
       updated_at: now,
     })
     .onConflictDoUpdate({
@@ -109,16 +67,18 @@ export async function moveWatermark(
         // A warm cycle reads all that a hot one reads, and more.
         watermark: sql`greatest(${watermarks.watermark}, ${time})`,
         ...(kind === 'warm' && { warm_watermark: sql`greatest(${watermarks.warm_watermark}, ${time})` }),
-        backfill_from: sql`coalesce(${watermarks.backfill_from}, ${owedFrom.toISOString()}::timestamptz)`,
+        backfill_from: sql`coalesce(${watermarks.backfill_from}, ${from.toISOString()}::timestamptz)`,
         backfill_to: sql`coalesce(${watermarks.backfill_to}, ${time})`,
-        pipelines_wanted: scope.patterns,
         updated_at: now,
       },
-      setWhere: sql`coalesce(${watermarks.pipelines_wanted} = excluded.pipelines_wanted, true)`,
+      setWhere: sql`${watermarks.pipelines_read_at} is null or
+        (${watermarks.pipelines_wanted} = ${JSON.stringify(scope.patterns)}::jsonb
+          and ${watermarks.pipelines_listed_by} = ${source.client.fingerprint})`,
     })
+  return rowCount === 1
 }
 
-/** The parts of the backfill's span that no finished window covers, newest first. */
+/** The parts of the organization's backfill that no finished window covers, newest first. */
 export async function awaitingBackfill(db: Db, organizationId: string, mark: Watermark | undefined): Promise<Span[]> {
   if (!mark?.backfill_from || !mark.backfill_to || mark.backfill_from >= mark.backfill_to) return []
   const done = await db
@@ -127,6 +87,7 @@ export async function awaitingBackfill(db: Db, organizationId: string, mark: Wat
     .where(
       and(
         eq(windows.organization_id, organizationId),
+        isNull(windows.pipeline_id),
         eq(windows.status, 'done'),
         lt(windows.created_from, mark.backfill_to),
         gt(windows.created_to, mark.backfill_from),

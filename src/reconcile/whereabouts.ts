@@ -57,7 +57,7 @@ export class Search {
 
   /** Asks for one build under the slug that its pipeline has. @throws BuildkiteError when it cannot be asked for just now. */
   async find(build: LostBuild, slug: string): Promise<Whereabouts> {
-    const at = new Date(this.#deps.clock())
+    const at = this.#now()
     this.requests += 1
     this.reads += 1
     const { client, slug: organization } = this.#source
@@ -76,12 +76,17 @@ export class Search {
    * deleted pipelines take builds by the thousand.
    */
   async explain(build: LostBuild): Promise<Whereabouts> {
-    const at = new Date(this.#deps.clock())
+    const at = this.#now()
     const pipeline = await this.#pipelineOf(build)
     if (pipeline.gone) return { gone: pipeline.gone, at }
     if (await this.#outlived(build)) return { gone: 'retention', at }
     const slug = pipeline.slug ?? slugsOf(build.url).pipeline
     return slug === undefined ? { gone: 'deleted', at } : this.find(build, slug)
+  }
+
+  /** Buildkite's present: marks of deletion are on its clock. */
+  #now(): Date {
+    return this.#source.client.now() ?? new Date(this.#deps.clock())
   }
 
   /** Whether the build is old enough for retention to have taken it, and nothing as old is listed. */

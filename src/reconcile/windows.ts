@@ -1,25 +1,41 @@
-import { and, desc, eq, gt, lt, sql } from 'drizzle-orm'
-import type { Db } from '../database/connection.ts'
-import { windows } from '../database/schema.ts'
-import type { ReconcileDeps } from './deps.ts'
+import { and, desc, eq, gt, isNull, lt, type SQL, sql } from 'drizzle-orm'
+import type { Db, Transaction } from '../database/connection.ts'
+import { backOff, clearFailure, recordFailure } from '../database/failures.ts'
+import { watermarks, windows } from '../database/schema.ts'
+import type { ReconcileDeps, Source } from './deps.ts'
 import { type Density, gaps, halve, nextWindow, type Span } from './spans.ts'
-import { isFor } from './watermark.ts'
 
 export type Window = typeof windows.$inferSelect
+
+/** The pipeline whose own list a window is read through; undefined for the organization's list. */
+export interface ListedPipeline {
+  readonly id: string
+  readonly slug: string
+}
 
 /** A window's part of `created_at`. */
 export function spanOf(window: Window): Span {
   return { from: window.created_from, to: window.created_to }
 }
 
-/** The windows of an organization that touch a span, newest first. */
-export async function windowsIn(db: Db, organizationId: string, span: Span): Promise<Window[]> {
+function through(pipeline: ListedPipeline | undefined): SQL {
+  return pipeline === undefined ? isNull(windows.pipeline_id) : eq(windows.pipeline_id, pipeline.id)
+}
+
+/** The windows of an organization's list, or of a pipeline's, that touch a span; newest first. */
+export async function windowsIn(
+  db: Db | Transaction,
+  organizationId: string,
+  span: Span,
+  pipeline?: ListedPipeline,
+): Promise<Window[]> {
   return db
     .select()
     .from(windows)
     .where(
       and(
         eq(windows.organization_id, organizationId),
+        through(pipeline),
         lt(windows.created_from, span.to),
         gt(windows.created_to, span.from),
       ),
@@ -28,107 +44,190 @@ export async function windowsIn(db: Db, organizationId: string, span: Span): Pro
 }
 
 /**
- * The newest part of `span` still to be read: a window that was begun or set aside, or a new one, sized by what the last one held.
- * `undefined` when all is read.
+ * The newest part of `span` still to be read: a window that was begun or has failed and is due again, or a new one, sized by what the
+ * last one held. `undefined` when nothing is to be read now. A window that failed lets older ones pass until `isDue` says otherwise.
  */
-export async function claimWindow(db: Db, organizationId: string, span: Span): Promise<Window | undefined> {
-  const known = await windowsIn(db, organizationId, span)
-  const begun = known.find(({ status }) => status !== 'done')
+export async function claimWindow(
+  db: Db,
+  organizationId: string,
+  span: Span,
+  isDue: (window: Window) => boolean,
+  pipeline?: ListedPipeline,
+): Promise<Window | undefined> {
+  const known = await windowsIn(db, organizationId, span, pipeline)
+  const begun = known.find((window) => window.status !== 'done' && isDue(window))
   const [gap] = gaps(span, known.map(spanOf))
   if (begun && (!gap || begun.created_to >= gap.to)) return begun
   if (!gap) return undefined
-  const next = nextWindow(gap, await lastDensity(db, organizationId))
-  const [window] = await db
-    .insert(windows)
-    .values({ organization_id: organizationId, created_from: next.from, created_to: next.to })
-    .returning()
-  return window
+  const next = nextWindow(gap, await lastDensity(db, organizationId, pipeline))
+  return db.transaction(async (tx) => {
+    const row = { organization_id: organizationId, pipeline_id: pipeline?.id ?? null }
+    const [window] = await tx
+      .insert(windows)
+      .values({ ...row, created_from: next.from, created_to: next.to })
+      .returning()
+    return window
+  })
 }
 
-async function lastDensity(db: Db, organizationId: string): Promise<Density | undefined> {
+async function lastDensity(
+  db: Db,
+  organizationId: string,
+  pipeline: ListedPipeline | undefined,
+): Promise<Density | undefined> {
   const [last] = await db
     .select()
     .from(windows)
-    .where(and(eq(windows.organization_id, organizationId), eq(windows.status, 'done')))
+    .where(and(eq(windows.organization_id, organizationId), through(pipeline), eq(windows.status, 'done')))
     .orderBy(desc(windows.finished_at), desc(windows.id))
     .limit(1)
   return last && { ms: last.created_to.getTime() - last.created_from.getTime(), builds: last.builds }
 }
 
-export async function beginWindow(db: Db, window: Window, now: Date): Promise<void> {
-  await db
-    .update(windows)
-    .set({ status: 'running', started_at: window.started_at ?? now, error: null })
-    .where(eq(windows.id, window.id))
-}
-
-/** What notes of windows are written with. */
-type Noting = Pick<ReconcileDeps, 'db' | 'scope'>
-
-/** The window, as long as it is for the pipelines that were read: what was read for fewer than are wanted is noted nowhere. */
-function stillFor({ scope }: Noting, window: Window) {
-  return and(eq(windows.id, window.id), isFor(scope, window.organization_id))
-}
-
-/** Notes a page that is committed: from here the window goes on after a kill. */
-export async function noteProgress(
-  deps: Noting,
-  window: Window,
-  page: { walkedTo: Date; builds: number; requests: number },
-): Promise<void> {
-  await deps.db
-    .update(windows)
-    .set({
-      walked_to: page.walkedTo,
-      builds: sql`${windows.builds} + ${page.builds}`,
-      requests: sql`${windows.requests} + ${page.requests}`,
-    })
-    .where(stillFor(deps, window))
-}
-
-/** Ends a window. `verifiedAt` is the time on Buildkite's clock from which on it is known to be right, except for what `error` names. */
-export async function finishWindow(
-  deps: Noting,
-  window: Window,
-  verifiedAt: Date,
-  now: Date,
-  error: string | undefined,
-): Promise<void> {
-  await deps.db
-    .update(windows)
-    .set({ status: 'done', finished_at: now, verified_at: verifiedAt, error: error ?? null })
-    .where(stillFor(deps, window))
-}
-
-export async function failWindow(db: Db, window: Window, error: string): Promise<void> {
-  await db.update(windows).set({ status: 'pending', error }).where(eq(windows.id, window.id))
+export async function beginWindow({ db, clock }: ReconcileDeps, window: Window): Promise<void> {
+  const started_at = window.started_at ?? new Date(clock())
+  await db.transaction((tx) =>
+    tx.update(windows).set({ status: 'running', started_at, error: null }).where(eq(windows.id, window.id)),
+  )
 }
 
 /**
- * Cuts what is left of a window below `walkedTo` in two, for Buildkite will not list it whole; what is read stays as a finished
- * window. False when nothing can be cut: more builds than Buildkite lists were created within one millisecond.
+ * The window, while the pipelines are listed for the same filter and token as here: what was read for others is not noted, because the
+ * coverage speaks of other pipelines then.
+ */
+function stillListed({ scope }: ReconcileDeps, { client }: Source, window: Window) {
+  const { pipelines_read_at, pipelines_wanted, pipelines_listed_by, organization_id } = watermarks
+  return and(
+    eq(windows.id, window.id),
+    sql`not exists (
+      select from ${watermarks} where ${organization_id} = ${window.organization_id} and ${pipelines_read_at} is not null
+        and (${pipelines_wanted} is distinct from ${JSON.stringify(scope.patterns)}::jsonb
+          or ${pipelines_listed_by} is distinct from ${client.fingerprint}))`,
+  )
+}
+
+/**
+ * Notes a page that is committed: from here the window goes on after a kill. `at` is the page's time on Buildkite's clock: the first
+ * one dates the window. False when the window is no longer ours to read.
+ */
+export async function noteProgress(
+  deps: ReconcileDeps,
+  source: Source,
+  window: Window,
+  page: { at: Date; walkedTo: Date; builds: number; requests: number },
+): Promise<boolean> {
+  const { rowCount } = await deps.db.transaction((tx) =>
+    tx
+      .update(windows)
+      .set({
+        walked_to: page.walkedTo,
+        builds: sql`${windows.builds} + ${page.builds}`,
+        requests: sql`${windows.requests} + ${page.requests}`,
+        first_verified_at: sql`coalesce(${windows.first_verified_at}, ${page.at.toISOString()}::timestamptz)`,
+      })
+      .where(stillListed(deps, source, window)),
+  )
+  return rowCount === 1
+}
+
+/** Ends a window: its builds are verified as of its first page, except for those that `error` names. */
+export async function finishWindow(
+  deps: ReconcileDeps,
+  source: Source,
+  window: Window,
+  error: string | undefined,
+): Promise<void> {
+  const verified_at = sql`${windows.first_verified_at}`
+  const done = {
+    status: 'done',
+    finished_at: new Date(deps.clock()),
+    verified_at,
+    tries: 0,
+    next_try_at: null,
+  } as const
+  await deps.db.transaction(async (tx) => {
+    await tx
+      .update(windows)
+      .set({ ...done, error: error ?? null })
+      .where(stillListed(deps, source, window))
+    if (window.tries > 0) await clearFailure(tx, windowUnit(source, window))
+  })
+}
+
+/** A finished window whose every build was read again, from `at` on: by a backfill for pipelines that appeared later, or an audit. */
+export async function renewWindow(deps: ReconcileDeps, source: Source, window: Window, at: Date): Promise<void> {
+  const renewed = { verified_at: at, error: null, tries: 0, next_try_at: null }
+  await deps.db.transaction(async (tx) => {
+    await tx
+      .update(windows)
+      .set(renewed)
+      .where(stillListed(deps, source, window))
+    if (window.tries > 0) await clearFailure(tx, windowUnit(source, window))
+  })
+}
+
+/** Records that a window could not be read; it is due again after a back-off. */
+export async function failWindow(
+  deps: ReconcileDeps,
+  source: Source,
+  window: Window,
+  failure: unknown,
+  error: string,
+): Promise<void> {
+  const now = new Date(deps.clock())
+  const tries = window.tries + 1
+  await deps.db.transaction(async (tx) => {
+    await tx
+      .update(windows)
+      .set({
+        ...(window.status !== 'done' && { status: 'pending' }),
+        error,
+        tries,
+        next_try_at: new Date(now.getTime() + backOff(tries)),
+      })
+      .where(eq(windows.id, window.id))
+    await recordFailure(tx, windowUnit(source, window), failure, now)
+  })
+}
+
+function windowUnit(source: Source, { created_from, created_to, pipeline_id }: Window) {
+  const whose = pipeline_id === null ? source.slug : `pipeline ${pipeline_id}`
+  const subject = `${whose}: builds created from ${created_from.toISOString()} to ${created_to.toISOString()}`
+  return { kind: 'window', organizationId: source.id, subject } as const
+}
+
+/**
+ * Cuts what is left of a window below `walkedTo` in two, because Buildkite will not list it whole; what is read stays as a finished
+ * window. False when it cannot be cut: more builds than Buildkite lists were created within one millisecond.
  */
 export async function splitWindow(
-  deps: Noting,
+  deps: ReconcileDeps,
+  source: Source,
   window: Window,
   walkedTo: Date,
-  verifiedAt: Date,
-  now: Date,
 ): Promise<boolean> {
   const halves = halve({ from: window.created_from, to: walkedTo })
   if (!halves) return false
+  const finished_at = new Date(deps.clock())
   await deps.db.transaction(async (tx) => {
-    const rest = { created_from: walkedTo, status: 'done', finished_at: now, verified_at: verifiedAt } as const
+    const rest = {
+      created_from: walkedTo,
+      status: 'done',
+      finished_at,
+      verified_at: sql`${windows.first_verified_at}`,
+    } as const
     const { rowCount } =
       walkedTo < window.created_to
-        ? await tx.update(windows).set(rest).where(stillFor(deps, window))
-        : await tx.delete(windows).where(stillFor(deps, window))
+        ? await tx
+            .update(windows)
+            .set(rest)
+            .where(stillListed(deps, source, window))
+        : await tx.delete(windows).where(stillListed(deps, source, window))
     if (rowCount === 0) return
+    const { organization_id, pipeline_id } = window
     await tx
       .insert(windows)
-      .values(
-        halves.map(({ from, to }) => ({ organization_id: window.organization_id, created_from: from, created_to: to })),
-      )
+      .values(halves.map(({ from, to }) => ({ organization_id, pipeline_id, created_from: from, created_to: to })))
   })
   return true
 }

@@ -1,7 +1,12 @@
 import fc from 'fast-check'
 import { afterEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { type BuildsFilter, type BuildsPage, DeepListingError } from '../../src/buildkite/client.ts'
+import {
+  type BuildkiteClient,
+  type BuildsFilter,
+  type BuildsPage,
+  DeepListingError,
+} from '../../src/buildkite/client.ts'
 import {
   type Answered,
   clientOf,
@@ -11,6 +16,7 @@ import {
   type Seen,
   type Stub,
   type StubBuild,
+  start,
   startStub,
 } from './stub.ts'
 
@@ -33,9 +39,14 @@ const evenly = (count: number, stepMs: number) => buildsAt(Array.from({ length: 
 async function walk(answer: (seen: Seen) => Answered, filter: BuildsFilter = { created_to }) {
   const stub = await startStub(answer)
   const client = clientOf(stub.url)
+  const pages = await pagesOf(client, { jobs: false, ...filter })
+  return { pages, ids: idsOf(pages), stub }
+}
+
+async function pagesOf(client: BuildkiteClient, filter: BuildsFilter): Promise<BuildsPage[]> {
   const pages: BuildsPage[] = []
   for await (const page of client.builds('acme', filter, 'hot')) pages.push(page)
-  return { pages, ids: idsOf(pages), stub }
+  return pages
 }
 
 const identified = z.object({ id: z.string() })
@@ -57,25 +68,31 @@ describe('a walk over builds', () => {
     expect(pages.map(({ last }) => last)).toEqual([...Array(10).fill(false), true])
   })
 
-  it('asks for large pages with all jobs and without the pipeline', async () => {
+  it('asks for all jobs, for no jobs where none are wanted, and never for the pipeline', async () => {
     const filter = {
       created_to,
       created_from: new Date(now - 5_000),
       finished_from: new Date(now - 9),
       state: ['a', 'b'],
     }
-    const { stub } = await walk(() => ({ json: [] }), filter)
-    const [{ path, query } = stub.seen[0] ?? expect.fail()] = stub.seen
-    expect(path).toBe('/v2/organizations/acme/builds')
-    expect(Object.fromEntries(query)).toMatchObject({
+    const { stub, client } = await start(() => ({ json: [] }))
+    const [withJobs] = await pagesOf(client, filter)
+    const [without] = await pagesOf(client, { ...filter, jobs: false })
+    expect([withJobs?.jobs, without?.jobs]).toEqual([true, false])
+    const [first, second] = stub.seen
+    expect(first?.path).toBe('/v2/organizations/acme/builds')
+    const common = {
       created_from: '2026-03-01T11:59:55.000Z',
       created_to: '2026-03-01T12:00:00.000Z',
       finished_from: '2026-03-01T11:59:59.991Z',
-      per_page: '100',
-      include_retried_jobs: 'true',
+      'state[]': 'b',
       exclude_pipeline: 'true',
-    })
-    expect(query.getAll('state[]')).toEqual(['a', 'b'])
+      page: '1',
+    }
+    const query = (seen: Seen | undefined) => Object.fromEntries(seen?.query ?? [])
+    expect(query(first)).toEqual({ ...common, include_retried_jobs: 'true', per_page: '25' })
+    expect(query(second)).toEqual({ ...common, exclude_jobs: 'true', per_page: '100' })
+    expect(first?.query.getAll('state[]')).toEqual(['a', 'b'])
   })
 
   it('tells after each page how far everything has been read, so that it can go on from there', async () => {
@@ -206,17 +223,5 @@ describe('a walk over builds', () => {
     const deep = ({ query }: Seen): Answered =>
       Number(query.get('page')) > 3 ? { status: 400, json: { message } } : listBuilds(builds, query)
     expect(await errorOf(walk(deep))).toBeInstanceOf(DeepListingError)
-  })
-
-  it('asks for smaller pages while answers fail, loses its place by it never, and grows them again', async () => {
-    const builds = buildsAt([...Array(330).fill(5), ...Array.from({ length: 900 }, (_, i) => 1_000 + i * 1_001)])
-    const { ids, stub } = await walk(({ query, index }) => {
-      if (index === 1 || index === 2) return { status: 504, text: '<html>Gateway timeout</html>' }
-      return listBuilds(builds, query)
-    })
-    expect([...ids].sort()).toEqual(sorted(builds))
-    const sizes = stub.seen.map(({ query }) => query.get('per_page'))
-    expect(sizes.slice(0, 4)).toEqual(['100', '100', '50', '25'])
-    expect(sizes.at(-1)).toBe('100')
   })
 })

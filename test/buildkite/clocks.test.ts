@@ -1,46 +1,263 @@
-import { describe, expect, it } from 'vitest'
-import { narrowSkew, readAt, type Skew } from '../../src/buildkite/skew.ts'
+import fc from 'fast-check'
+import { afterEach, describe, expect, it } from 'vitest'
+import { BuildkiteClock } from '../../src/buildkite/skew.ts'
 import { readMoment } from '../../src/buildkite/timestamp.ts'
+import { DAY, HOUR, MINUTE, SECOND } from '../../src/time.ts'
+import { askBuild, clientOf, closeAll, errorOf, startStub } from './stub.ts'
 
-const start = Date.parse('2026-03-01T12:00:00.000Z')
+afterEach(closeAll)
 
-/** An answer of a Buildkite whose clock is `ahead` of ours, to a request sent at `sentAt` that took `tookMs`. */
-function answered(known: Skew | undefined, sentAt: number, tookMs: number, ahead: number): Skew | undefined {
-  const written = new Date(sentAt + tookMs / 2 + ahead).toUTCString()
-  return narrowSkew(known, sentAt, sentAt + tookMs, written)
+const start = Date.parse('2026-03-01T12:00:00.456Z')
+
+interface Request {
+  tookMs?: number
+  /** By how much our wall clock is set before the request, and while it is under way. */
+  stepBefore?: number
+  stepDuring?: number
+  /** By how much the `Date` of each answer is wrong, one for each try; 0 beyond them. */
+  lies?: readonly number[]
+}
+
+/** A Buildkite with the right time, our clocks, and requests that are repeated as the transport repeats them. */
+function world({ ahead = 0, oneClock = false } = {}) {
+  let truth = start
+  let wallAhead = ahead
+  const wall = () => truth + wallAhead
+  const clock = new BuildkiteClock(wall, oneClock ? wall : () => truth - start + 5_000)
+  return {
+    clock,
+    get truth() {
+      return truth
+    },
+    pass(ms: number) {
+      truth += ms
+    },
+    ask({ tookMs = 200, stepBefore = 0, stepDuring = 0, lies = [] }: Request = {}) {
+      wallAhead += stepBefore
+      for (let tries = 1, doubts = 0; ; tries += 1) {
+        const sentAt = truth
+        const sent = clock.moment()
+        truth += tookMs / 2
+        if (tries === 1) wallAhead += stepDuring
+        const date = new Date(truth + (lies[tries - 1] ?? 0)).toUTCString()
+        truth += tookMs / 2
+        const time = clock.observe(sent, clock.moment(), date)
+        if (time?.isCertain || (time && doubts >= 2)) return { at: time.at.getTime(), sentAt, seenAt: truth, tries }
+        if (time) doubts += 1
+      }
+    },
+  }
 }
 
 describe('the time of a read', () => {
   it('is when the request started, by our clock, while both clocks agree', () => {
-    const skew = answered(undefined, start + 456, 200, 0)
-    expect(readAt(start + 456, skew)).toEqual(new Date(start + 456))
+    const { ask } = world()
+    expect(ask()).toMatchObject({ at: start, tries: 1 })
+    expect(ask({ tookMs: 29_000 })).toMatchObject({ at: start + 200, tries: 1 })
   })
 
-  it('is by our clock while the difference is below two seconds, or nothing is known', () => {
-    expect(readAt(start, answered(undefined, start, 100, 1_500))).toEqual(new Date(start))
-    expect(readAt(start, narrowSkew(undefined, start, start + 5, undefined))).toEqual(new Date(start))
-    expect(readAt(start, narrowSkew(undefined, start, start + 5, 'yesterday'))).toEqual(new Date(start))
+  it('is by our clock where no answer has a Date', () => {
+    const { clock } = world()
+    for (const date of [undefined, 'yesterday']) {
+      expect(clock.observe(clock.moment(), clock.moment(), date)).toEqual({ at: new Date(start), isCertain: true })
+    }
+    expect(clock.now()).toBeUndefined()
   })
 
-  it.each([-3_600_000, -10_000, 10_000, 3_600_000])('is corrected when Buildkite is %d ms ahead', (ahead) => {
-    const at = readAt(start, answered(undefined, start, 200, ahead))
-    expect(Math.abs(at.getTime() - start - ahead)).toBeLessThanOrEqual(700)
+  it.each([-3_600_000, -10_000, -1_600, 1_600, 10_000, 3_600_000])(
+    'is Buildkite’s when we are %d ms ahead',
+    (ahead) => {
+      const { ask } = world({ ahead })
+      const first = ask()
+      expect(first.tries).toBeLessThanOrEqual(2)
+      expect(first.at).toBeLessThanOrEqual(first.seenAt + SECOND)
+      expect(first.at).toBeGreaterThan(first.sentAt - 1_200)
+    },
+  )
+
+  it('grows more exact with each answer, and stays on the early side', () => {
+    const { ask, pass } = world({ ahead: -60_000 })
+    for (let call = 0; call < 15; call += 1) {
+      ask({ tookMs: 100 })
+      pass(1_037)
+    }
+    const { at, sentAt } = ask({ tookMs: 100 })
+    expect(at).toBeLessThanOrEqual(sentAt)
+    expect(at).toBeGreaterThan(sentAt - 200)
   })
 
-  it('grows more exact with each answer', () => {
-    let skew: Skew | undefined
-    for (let call = 0; call < 40; call += 1) skew = answered(skew, start + call * 1_137, 100, 60_000)
-    const at = readAt(start, skew)
-    expect(Math.abs(at.getTime() - start - 60_000)).toBeLessThanOrEqual(80)
+  it('is not known when our clock was set meanwhile', () => {
+    for (const oneClock of [true, false]) {
+      const { at, sentAt, tries } = world({ oneClock }).ask({ stepDuring: -10 * HOUR })
+      expect(tries).toBeGreaterThan(1)
+      expect(tries).toBeLessThanOrEqual(3)
+      expect(at).toBeLessThanOrEqual(sentAt)
+      expect(at).toBeGreaterThan(sentAt - 1_200)
+    }
+    expect(world().ask({ stepDuring: 10 * HOUR }).tries).toBeGreaterThan(1)
   })
 
-  it('starts afresh when a clock was set', () => {
-    const skew = answered(answered(undefined, start, 100, 60_000), start + 5_000, 100, 0)
-    expect(readAt(start, skew)).toEqual(new Date(start))
+  it('takes one more request to be sure of when our clock was set between two', () => {
+    const { ask } = world()
+    ask()
+    const { at, sentAt, tries } = ask({ stepBefore: 5 * HOUR })
+    expect(tries).toBe(2)
+    expect(at).toBeLessThanOrEqual(sentAt)
+    expect(at).toBeGreaterThan(sentAt - 1_200)
+    expect(ask().tries).toBe(1)
   })
 
-  it('is not thrown off by an answer that took long', () => {
-    expect(readAt(start, answered(undefined, start, 29_000, 0))).toEqual(new Date(start))
+  it('is not moved by one wrong Date, which costs one more request', () => {
+    for (const lie of [-5 * HOUR, 5 * HOUR]) {
+      const { ask, clock } = world()
+      // Also by the very first answer.
+      for (let call = 0; call < 20; call += 1) {
+        const lies = call % 4 === 0 ? [lie] : []
+        const { at, sentAt, tries } = ask({ lies })
+        expect(at).toBe(sentAt)
+        expect(tries).toBe(1 + lies.length)
+        expect(clock.now()?.getTime()).toBeGreaterThan(sentAt)
+        expect(clock.now()?.getTime()).toBeLessThanOrEqual(sentAt + 200)
+      }
+    }
+  })
+
+  it('is the earlier one while a server’s clock goes on contradicting', () => {
+    const { ask, clock } = world()
+    for (let call = 0; call < 15; call += 1) ask()
+    const fast = ask({ lies: [HOUR, HOUR, HOUR] })
+    expect(fast.at).toBe(fast.sentAt)
+    const slow = ask({ lies: [-HOUR, -HOUR, -HOUR] })
+    expect(slow.at).toBeLessThanOrEqual(slow.seenAt - HOUR + SECOND)
+    const { at, sentAt } = ask()
+    expect(at).toBe(sentAt)
+    expect(clock.now()?.getTime()).toBeLessThanOrEqual(sentAt + 200)
+  })
+
+  it('follows Buildkite’s clock once most of the last answers agree on it', () => {
+    const { ask } = world()
+    for (let call = 0; call < 15; call += 1) ask()
+    for (let call = 0; call < 3; call += 1) ask({ lies: [HOUR, HOUR, HOUR] })
+    const { at, sentAt, tries } = ask({ lies: [HOUR, HOUR, HOUR] })
+    expect(tries).toBe(1)
+    expect(at - sentAt - HOUR).toBeGreaterThan(-1_200)
+    expect(at - sentAt - HOUR).toBeLessThanOrEqual(0)
+  })
+
+  it('goes on when the machine slept, which stops the monotonic clock', () => {
+    let slept = 0
+    let truth = start
+    const clock = new BuildkiteClock(
+      () => truth,
+      () => truth - slept,
+    )
+    const ask = () => clock.observe(clock.moment(), clock.moment(), new Date(truth).toUTCString())
+    ask()
+    slept = 8 * HOUR
+    truth += slept
+    expect(clock.now()?.getTime()).toBeLessThanOrEqual(truth)
+    ask()
+    expect(ask()).toEqual({ at: new Date(truth), isCertain: true })
+    expect(clock.now()?.getTime()).toBe(truth)
+  })
+
+  it('is never later than the truth by a second, whatever is done to our clock, and exact again soon', () => {
+    const ms = fc.oneof(
+      fc.constant(0),
+      fc.integer({ min: -3_000, max: 3_000 }),
+      fc.integer({ min: -20 * HOUR, max: 20 * HOUR }),
+    )
+    const request = fc.record({
+      pauseMs: fc.integer({ min: 0, max: 5 * MINUTE }),
+      tookMs: fc.integer({ min: 0, max: 29_000 }),
+      stepBefore: ms,
+      stepDuring: ms,
+    })
+    const lie = fc.record({ at: fc.nat({ max: 30 }), by: fc.integer({ min: -20 * HOUR, max: 20 * HOUR }) })
+    fc.assert(
+      fc.property(
+        fc.array(request, { maxLength: 30 }),
+        lie,
+        fc.boolean(),
+        ms,
+        (requests, { at, by }, oneClock, ahead) => {
+          // With one clock for both, a wrong Date that equals an error of that clock cannot be recognized.
+          let off = ahead
+          const offs = requests.flatMap(({ stepBefore, stepDuring }, index) => {
+            if (oneClock && index === at) fc.pre(stepDuring === 0)
+            const before = off + stepBefore
+            off = before + stepDuring
+            return [before, off]
+          })
+          // With two it cannot be recognized in the first answer.
+          const confusable = oneClock ? [ahead, ...offs] : offs.slice(0, 1)
+          const [least, most] = [Math.min(0, ...confusable), Math.max(0, ...confusable)]
+          fc.pre(by < least - 10 * SECOND || by > most + 10 * SECOND)
+          const { ask, pass, clock } = world({ ahead, oneClock })
+          const asked = requests.map(({ pauseMs, ...one }, index) => {
+            pass(pauseMs)
+            return ask({ ...one, lies: index === at ? [by] : [] })
+          })
+          for (const one of asked) expect(one.at).toBeLessThanOrEqual(one.seenAt + SECOND)
+          for (let call = 0; call < 5; call += 1) asked.push(ask())
+          const last = ask()
+          expect(last.at).toBeLessThanOrEqual(last.seenAt + SECOND)
+          expect(last.at).toBeGreaterThan(last.sentAt - 2 * SECOND)
+          expect(clock.now()?.getTime()).toBeLessThanOrEqual(last.seenAt + SECOND)
+          expect(clock.now()?.getTime()).toBeGreaterThan(last.seenAt - 2 * SECOND)
+        },
+      ),
+      { numRuns: 2_000 },
+    )
+  })
+})
+
+describe('a client', () => {
+  it('asks again when its clock was set while the answer was on its way', async () => {
+    const truth = start
+    let ahead = 10 * HOUR
+    let set = false
+    const stub = await startStub(({ index }) => {
+      if (index === 0 && set) ahead = 0
+      return { json: { id: index }, headers: { date: new Date(truth).toUTCString() } }
+    })
+    for (const monotonic of [undefined, () => truth]) {
+      ahead = 10 * HOUR
+      set = true
+      stub.seen.length = 0
+      const client = clientOf(stub.url, { clock: () => truth + ahead, ...(monotonic && { monotonic }) })
+      expect(await askBuild(client)).toEqual({ value: { id: 1 }, at: new Date(truth) })
+      expect(client.now()).toEqual(new Date(truth))
+      expect(stub.seen.length).toBe(2)
+    }
+  })
+
+  it('gives up a read, and never repeats a change, when its clock is set again and again', async () => {
+    let now = start
+    const clock = () => {
+      now -= HOUR
+      return now
+    }
+    const stub = await startStub(() => ({ json: { id: 'x' }, headers: { date: new Date(start).toUTCString() } }))
+    const error = await errorOf(askBuild(clientOf(stub.url, { clock, monotonic: () => start })))
+    expect(error).toMatchObject({ name: 'BuildkiteError', code: 'unavailable' })
+    expect(stub.seen.length).toBe(6)
+    await errorOf(
+      clientOf(stub.url, { clock, monotonic: () => start }).services.create('acme', { url: 'https://x.invalid' }),
+    )
+    expect(stub.seen.length).toBe(7)
+  })
+
+  it('keeps one server whose clock is wrong from moving its present', async () => {
+    const stub = await startStub(({ index }) => ({
+      json: { id: index },
+      headers: { date: new Date(start + (index % 3 === 1 ? 9 * HOUR : 0)).toUTCString() },
+    }))
+    const client = clientOf(stub.url, { clock: () => start })
+    for (let call = 0; call < 12; call += 1) expect((await askBuild(client))?.at).toEqual(new Date(start))
+    expect(client.now()).toEqual(new Date(start))
+    expect(client.skew?.high).toBeLessThan(DAY)
+    expect(stub.seen.length).toBe(18)
   })
 })
 

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { memoryBudget } from '../../src/buildkite/budget.ts'
-import { type Answered, askBuild, closeAll, collect, errorOf, openBudget, start, token } from './stub.ts'
+import { type Answered, askPipeline, closeAll, collect, errorOf, openBudget, start, token } from './stub.ts'
 
 afterEach(closeAll)
 
@@ -17,7 +17,7 @@ describe('a 429', () => {
       ({ index }) => (index < 8 ? { status: 429, headers, json: {} } : { json: { id: 1 } }),
       { budget },
     )
-    expect((await askBuild(client))?.value).toEqual({ id: 1 })
+    expect((await askPipeline(client))?.value).toEqual({ id: 1 })
     expect(client.waited).toEqual(Array(8).fill(42_000))
     expect(budget.takes.length).toBe(9)
     expect(new Set(stub.seen.map(({ path }) => path)).size).toBe(1)
@@ -34,7 +34,7 @@ describe('a 429', () => {
       ({ index }) => (index === 0 ? { status: 429, json: { scope: 'rest_user', reset: 30 } } : { json: {} }),
       { budget, wait },
     )
-    await askBuild(client)
+    await askPipeline(client)
     expect(now - begun).toBeGreaterThanOrEqual(30_000)
     expect(now - begun).toBeLessThan(33_000)
   })
@@ -75,31 +75,31 @@ describe('a fault', () => {
 
   it.each(faults)('such as %s is tried again', async (_name, fault) => {
     const { client } = await start(({ index }) => (index < 2 ? fault : { json: { id: 1 } }), { timeoutMs: 150 })
-    expect((await askBuild(client))?.value).toEqual({ id: 1 })
+    expect((await askPipeline(client))?.value).toEqual({ id: 1 })
     expect(client.waited.length).toBe(2)
   })
 
   it.each(faults)('such as %s ends as "unavailable" after five retries', async (_name, fault) => {
     const { client, stub } = await start(() => fault, { timeoutMs: 50 })
-    expect(await errorOf(askBuild(client))).toMatchObject({ code: 'unavailable', name: 'BuildkiteError' })
+    expect(await errorOf(askPipeline(client))).toMatchObject({ code: 'unavailable' })
     expect(stub.seen.length).toBe(6)
   })
 
   it('is retried with pauses that may double, none longer than its share', async () => {
     const { client } = await start(() => ({ status: 500 }), { backoffMs: 1_000 })
-    await errorOf(askBuild(client))
+    await errorOf(askPipeline(client))
     for (const [index, ms] of client.waited.entries()) expect(ms).toBeLessThanOrEqual(1_000 * 2 ** index)
   })
 
   it('of a server that is not there says so', async () => {
     const { client, stub } = await start(() => ({ json: {} }))
     await stub.close()
-    expect((await errorOf(askBuild(client))).message).toMatch(/out of reach.*ECONNREFUSED/)
+    expect((await errorOf(askPipeline(client))).message).toMatch(/out of reach.*ECONNREFUSED/)
   })
 
   it('of a clock that is days away is told, for what was read could not be given a time', async () => {
     const { client } = await start(() => ({ json: { id: 1 }, headers: { date: 'Fri, 31 Dec 9999 23:59:59 GMT' } }))
-    const error = await errorOf(askBuild(client))
+    const error = await errorOf(askPipeline(client))
     expect(error).toMatchObject({ name: 'BuildkiteError', code: 'unavailable' })
     expect(error.message).toMatch(/clock/)
   })
@@ -107,7 +107,7 @@ describe('a fault', () => {
   it('is told in one line, whatever the server says, and without what looks like a token', async () => {
     const message = `No\r\nlevel:fatal \u0000 ${token} bkua_of_somebody_else`
     const { client } = await start(() => ({ status: 422, json: { message } }))
-    const told = (await errorOf(askBuild(client))).message
+    const told = (await errorOf(askPipeline(client))).message
     expect(told).toMatch(/\(HTTP 422\)\. It said: "No level:fatal .*"\.$/)
     expect(told).not.toMatch(/bkua_/)
   })
@@ -141,7 +141,7 @@ describe('a fault', () => {
 
   it('is never made of closing: what is under way ends with an AbortError', async () => {
     const { client, stub } = await start(() => () => void client.close())
-    expect((await errorOf(askBuild(client))).name).toBe('AbortError')
+    expect((await errorOf(askPipeline(client))).name).toBe('AbortError')
     expect(stub.seen.length).toBe(1)
   })
 })

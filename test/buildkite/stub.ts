@@ -85,6 +85,9 @@ export const me = {
 /** Any plain call. */
 export const askBuild = (client: BuildkiteClient) => client.build('acme', 'web', 7, 'absent')
 
+/** Any call whose failed answers are retried like network faults. */
+export const askPipeline = (client: BuildkiteClient) => client.pipeline('acme', 'web', 'absent')
+
 export const token = 'bkua_secret_token_0123456789'
 
 /** Grants everything at once and keeps what it was told. */
@@ -129,6 +132,10 @@ export interface StubBuild {
   id: string
   created_at: string
   state: string
+  /** Which lists fail with a 504 on every page that holds the build: those with jobs, or all. */
+  unlistable?: 'with jobs' | 'always'
+  /** Shown unless the list excludes jobs. */
+  jobs?: unknown
 }
 
 /** Answers a list of builds as Buildkite does: filtered, newest first, paged by number, with a Link header. */
@@ -140,18 +147,31 @@ export function listBuilds(builds: readonly StubBuild[], query: URLSearchParams)
     .filter(({ created_at }) => Date.parse(created_at) >= from && Date.parse(created_at) < to)
     .filter(({ state }) => states.length === 0 || states.includes(state))
     .sort((a, b) => Date.parse(b.created_at) - Date.parse(a.created_at) || a.id.localeCompare(b.id))
-  return pageOf(matching, query)
+  const jobs = query.get('exclude_jobs') !== 'true'
+  const { items, headers } = cut(matching, query)
+  if (items.some(({ unlistable }) => unlistable === 'always' || (jobs && unlistable !== undefined)))
+    return gatewayTimeout
+  const shown = items.map(({ unlistable, jobs: held, ...build }) => (jobs ? { ...build, jobs: held ?? [] } : build))
+  return { json: shown, headers }
 }
+
+/** A gateway's answer when the API behind it takes too long. */
+export const gatewayTimeout = { status: 504, text: '<html>504 Gateway Time-out</html>' }
 
 /** One page of a list, with the `Link` header of one that goes on. */
 export function pageOf(items: readonly unknown[], query: URLSearchParams): Answered {
+  const { items: json, headers } = cut(items, query)
+  return { json, headers }
+}
+
+function cut<T>(items: readonly T[], query: URLSearchParams): { items: T[]; headers: Record<string, string> } {
   const page = Number(query.get('page') ?? 1)
   const size = Number(query.get('per_page') ?? 30)
   const more = items.length > page * size
   // As in Buildkite's own example, the link holds the token and need not point to where we asked.
   const next = `<https://elsewhere.invalid/v2/list?api_key=${token}&page=${page + 1}>; rel="next"`
   const last = `<https://elsewhere.invalid/v2/list?page=99>; rel="last"`
-  return { json: items.slice((page - 1) * size, page * size), headers: { link: more ? `${next}, ${last}` : '' } }
+  return { items: items.slice((page - 1) * size, page * size), headers: { link: more ? `${next}, ${last}` : '' } }
 }
 
 /** All items of all pages. */

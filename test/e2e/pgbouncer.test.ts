@@ -1,10 +1,9 @@
 import { sql } from 'drizzle-orm'
-import pg from 'pg'
 import postgres from 'postgres'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { sign } from '../../src/buildkite/signature.ts'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
-import { withLock } from '../../src/database/locks.ts'
+import { withLease } from '../../src/database/leases.ts'
 import { countMissing } from '../../src/database/migrate.ts'
 import { demoToken } from '../../src/demo/api.ts'
 import { createSimulation } from '../../src/demo/simulation.ts'
@@ -121,44 +120,38 @@ describe.skipIf(!findPgBouncer())('behind PgBouncer in transaction mode', () => 
     },
   )
 
-  describe('a lock', () => {
+  describe('a lease', () => {
     it('is refused to others while it is held, by connections that share the same servers', async () => {
       const bouncer = await pool(3)
       const [one, other] = [open(bouncer.url, 'one'), open(bouncer.url, 'other')]
-      const outcome = await withLock(one.db, 'cycle', async () => {
+      const outcome = await withLease(one.db, 'cycle', async () => {
         // Others come and go on the remaining servers, and none of them gets in.
-        const tries = await Promise.all([1, 2, 3, 4, 5].map(() => withLock(other.db, 'cycle', async () => 'never')))
+        const tries = await Promise.all([1, 2, 3, 4, 5].map(() => withLease(other.db, 'cycle', async () => 'never')))
         expect(tries.filter(({ held }) => held)).toEqual([])
-        expect(await withLock(one.db, 'cycle', async () => 'never')).toEqual({ held: false })
-        return withLock(other.db, 'another', async () => 'free')
+        expect(await withLease(one.db, 'cycle', async () => 'never')).toEqual({ held: false })
+        return withLease(other.db, 'another', async () => 'free')
       })
       expect(outcome).toEqual({ held: true, value: { held: true, value: 'free' } })
-      expect(await withLock(other.db, 'cycle', async () => 'mine')).toEqual({ held: true, value: 'mine' })
+      expect(await withLease(other.db, 'cycle', async () => 'mine')).toEqual({ held: true, value: 'mine' })
     })
 
-    it('of a session would be had by two at once: that is why ours are a transaction', async () => {
-      const bouncer = await pool(1)
-      const clients = [1, 2].map(() => new pg.Client(bouncer.url))
-      const take = async (client: pg.Client) => {
-        closers.push(() => client.end())
-        await client.connect()
-        return (await client.query('select pg_try_advisory_lock(7) as held')).rows[0]?.held
-      }
-      expect(await Promise.all(clients.map(take))).toEqual([true, true])
-    })
-
-    it('is free as soon as its holder is gone without a word', async () => {
+    it('is free soon after its holder is cut off, and the holder commits nothing more', async () => {
       const bouncer = await pool(3)
       const proxy = await startTcpProxy(bouncer.url, 0)
       closers.push(() => proxy.close())
       const [holder, heir] = [open(proxy.url, 'holder'), open(bouncer.url, 'heir')]
-      const broken = withLock(holder.db, 'cycle', async (tx) => {
-        expect(await withLock(heir.db, 'cycle', async () => 'never')).toEqual({ held: false })
-        await proxy.cut()
-        await until(async () => (await withLock(heir.db, 'cycle', async () => 'mine')).held, 'the lock is free')
-        await tx.execute(sql`select 1`)
-      })
-      await expect(broken).rejects.toThrow()
+      const broken = withLease(
+        holder.db,
+        'cycle',
+        async ({ db }) => {
+          expect(await withLease(heir.db, 'cycle', async () => 'never')).toEqual({ held: false })
+          await proxy.cut()
+          await until(async () => (await withLease(heir.db, 'cycle', async () => 'mine')).held, 'the lease is free')
+          await db.transaction((tx) => tx.execute(sql`select 1`))
+        },
+        { validMs: 1_000 },
+      )
+      expect(await broken.catch(() => ({ held: false }))).toEqual({ held: false })
     })
   })
 
@@ -171,6 +164,13 @@ describe.skipIf(!findPgBouncer())('behind PgBouncer in transaction mode', () => 
     const name = new URL(test.url).pathname.slice(1)
     await asAdmin((admin) => admin.unsafe(`alter role current_user in database ${name} set statement_timeout = '50s'`))
     expect(await timeout(open((await pool()).url, 'pooled'))).toBe('50s')
+  })
+
+  it('a transaction that stands idle is ended, though no startup parameter passes', async () => {
+    const database = open((await pool()).url, 'pooled')
+    const limit = sql`select current_setting('idle_in_transaction_session_timeout') as value`
+    expect(await database.db.transaction(async (tx) => (await tx.execute(limit)).rows)).toEqual([{ value: '30s' }])
+    expect((await database.db.execute(limit)).rows).toEqual([{ value: '0' }])
   })
 
   describe('a queue in Postgres', () => {

@@ -8,7 +8,6 @@ import { reconcileOnce } from '../../src/reconcile/cycle.ts'
 import { discover } from '../../src/reconcile/discover.ts'
 import { refreshPipelines } from '../../src/reconcile/pipelines.ts'
 import { coverage } from '../../src/reconcile/status.ts'
-import { watermarkOfWanted } from '../../src/reconcile/watermark.ts'
 import { inScope } from '../../src/scope.ts'
 import { DAY, HOUR, SECOND } from '../../src/time.ts'
 import { accessOf } from './access-of.ts'
@@ -138,7 +137,7 @@ describe('a backfill', () => {
     expect(await scene.differences()).toEqual([])
   })
 
-  it('begins anew when more pipelines are wanted, up to now, and not when fewer are', async () => {
+  it('reads the history of pipelines that come into scope, up to now, and nothing when they leave it', async () => {
     await open({ builds: 300, days: 40 }, { pipelines: 3 })
     const [one, two] = scene.simulation.truth.pipelines.map(({ slug }) => slug)
     const wanting = (pipelinesInclude: string[], pipelinesExclude: string[] = []) => ({
@@ -151,7 +150,7 @@ describe('a backfill', () => {
       const [said] = await coverage(scene.database.db, new Date(scene.simulation.clock.now()))
       scene.api.forget()
       await backfillOwed(deps, scene.source)
-      return { wasDone: said?.backfill.done, requests: listed() }
+      return { wasDone: said?.claim.pipelines_complete === said?.claim.pipelines, requests: listed() }
     }
     const narrow = wanting([one ?? '', two ?? ''])
     await turn(narrow)
@@ -228,7 +227,7 @@ describe('a backfill', () => {
       for (let i = 0; i < 9; i++) scene.simulation.startBuild()
       await scene.simulation.play()
       scene.simulation.clock.pass(2 * HOUR)
-      const begun = atList(1, () => watermarkOfWanted(scene.deps, scene.source))
+      const begun = atList(1, () => refreshPipelines(scene.deps, scene.source))
       await reconcileOnce(narrow(), scene.source)
       await begun()
       await endsWhole()

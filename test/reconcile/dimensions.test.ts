@@ -14,7 +14,7 @@ import {
   team_pipelines,
   teams,
 } from '../../src/database/dimensions.ts'
-import { withLock } from '../../src/database/locks.ts'
+import { withLease } from '../../src/database/leases.ts'
 import { agents, builds } from '../../src/database/schema.ts'
 import { demoToken } from '../../src/demo/api.ts'
 import { secretMark } from '../../src/demo/shapes.ts'
@@ -233,7 +233,7 @@ describe('reading the small lists', () => {
   })
 
   it('is not done twice at once', async () => {
-    const other = await withLock(scene.database.db, `dimensions:${scene.source.id}`, () => turn())
+    const other = await withLease(scene.database.db, `dimensions:${scene.source.id}`, () => turn())
     expect(other).toEqual({ held: true, value: undefined })
   })
 })

@@ -17,13 +17,31 @@ const mark: Watermark = {
   backfill_to: ago(DAY),
   pipelines_read_at: null,
   pipelines_wanted: null,
+  pipelines_listed_by: null,
   updated_at: now,
 }
 
 function window(from: number, to: number, over: Partial<Window> = {}): Window {
   const times = { created_from: ago(from), created_to: ago(to), walked_to: null }
-  const done = { status: 'done', started_at: ago(HOUR), finished_at: now, verified_at: now, error: null } as const
-  return { id: 1, organization_id: 'o', ...times, builds: 5, requests: 1, ...done, ...over }
+  const done = {
+    status: 'done',
+    started_at: ago(HOUR),
+    finished_at: now,
+    first_verified_at: now,
+    verified_at: now,
+  } as const
+  const failed = { error: null, tries: 0, next_try_at: null }
+  return {
+    id: 1,
+    organization_id: 'o',
+    pipeline_id: null,
+    ...times,
+    ...failed,
+    builds: 5,
+    requests: 1,
+    ...done,
+    ...over,
+  }
 }
 
 describe('the strip of an organization', () => {

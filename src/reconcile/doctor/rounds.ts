@@ -1,6 +1,6 @@
 import { and, asc, eq, isNotNull, isNull, max, notInArray } from 'drizzle-orm'
 import { asStoreError, type Database, type Db } from '../../database/connection.ts'
-import { withLock } from '../../database/locks.ts'
+import { withLease } from '../../database/leases.ts'
 import { findings, pipelines } from '../../database/schema.ts'
 import type { Log } from '../../log.ts'
 import type { Queues } from '../../queue/queues.ts'
@@ -77,7 +77,7 @@ export function startRounds(parts: RoundsParts): Rounds {
 /** Looks, unless another process does, or has within `freshMs`. */
 async function lookAlone(parts: RoundsParts, freshMs: number, signal: AbortSignal): Promise<void> {
   const { database, clock, log } = parts
-  const turn = await withLock(database.db, 'doctor', async () => {
+  const turn = await withLease(database.db, 'doctor', async () => {
     const ofAll = notInArray(findings.name, [...ofStores])
     const [last] = await database.db
       .select({ at: max(findings.checked_at) })
@@ -94,7 +94,7 @@ async function lookAlone(parts: RoundsParts, freshMs: number, signal: AbortSigna
 /** Looks at the stores unless another process looks; writes only what has changed, or is `restMs` old. */
 async function lookAtStoresAlone(parts: RoundsParts, restMs: number): Promise<void> {
   const { database, clock, log } = parts
-  await withLock(database.db, 'doctor', async () => {
+  await withLease(database.db, 'doctor', async () => {
     const findings = (await lookAtStores(parts)).filter(({ name }) => ofStores.includes(name))
     const unseen = Object.keys(findingNames)
       .filter(isFindingName)

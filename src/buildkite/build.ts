@@ -1,0 +1,94 @@
+import { z } from 'zod'
+import { BuildkiteError } from '../errors.ts'
+import type { Priority } from './budget.ts'
+import { buildsPath } from './builds-list.ts'
+import type { ListMemory } from './list-memory.ts'
+import { cursorPages, notBuildkite, type Read } from './lists.ts'
+import { FailedAnswerError } from './refusal.ts'
+import type { Reply, Transport } from './transport.ts'
+
+export interface BuildOptions {
+  readonly priority: Priority
+  readonly signal?: AbortSignal | undefined
+  /** How often each address is asked before its failed answers count. Default 2. */
+  readonly tries?: number | undefined
+  readonly memory: ListMemory
+}
+
+const object = z.record(z.string(), z.unknown())
+
+/**
+ * One build with its jobs. Where the whole answer fails for its size, the build is read without jobs and the jobs 100 at a time;
+ * for a day it is then read so at once. A build that cannot be read at all costs at most `tries` failed requests for each of the
+ * two answers.
+ */
+export async function readBuild(
+  transport: Transport,
+  { organization, pipeline, number }: { organization: string; pipeline: string; number: number },
+  { priority, signal, tries = 2, memory }: BuildOptions,
+): Promise<Read<unknown> | undefined> {
+  const path = `${buildsPath(organization, pipeline)}/${number}`
+  const asked = { priority, signal, organization, scope: 'read_builds', tries } as const
+  const ask = (query: string) =>
+    foundOrNot(transport.get({ ...asked, path: () => `${path}?${query}&exclude_pipeline=true` }))
+  if (!memory.isTooLarge(path)) {
+    try {
+      return await ask('include_retried_jobs=true')
+    } catch (error) {
+      if (!(error instanceof FailedAnswerError)) throw error
+    }
+  }
+  const build = await ask('exclude_jobs=true')
+  if (!build) return undefined
+  const fields = object.safeParse(build.value)
+  if (!fields.success) throw notBuildkite('a build')
+  const pages: Read<unknown[]>[] = []
+  const query = 'per_page=100&include_retried_jobs=true'
+  for await (const page of cursorPages(transport, `${path}/jobs`, asked, query)) pages.push(page)
+  memory.setTooLarge(path)
+  const at = new Date(Math.min(build.at.getTime(), ...pages.map((page) => page.at.getTime())))
+  return { value: { ...fields.data, jobs: pages.flatMap(({ value }) => value) }, at }
+}
+
+/** An answer, or undefined for a 404. */
+export async function foundOrNot(asked: Promise<Reply>): Promise<Read<unknown> | undefined> {
+  try {
+    const { value, at } = await asked
+    return { value, at }
+  } catch (error) {
+    if (error instanceof BuildkiteError && error.code === 'no_resources') return undefined
+    throw error
+  }
+}
+
+/**
+ * Whether a list holds any build created before `moment`. One request, unless it fails: the newest of those builds may be one that no
+ * list shows.
+ */
+export async function hasBuildsBefore(
+  transport: Transport,
+  organization: string,
+  moment: Date,
+  options: { priority: Priority; signal?: AbortSignal | undefined },
+): Promise<boolean> {
+  const holdsAny = async (page: number, tries?: number) => {
+    const query = `created_to=${encodeURIComponent(moment.toISOString())}&per_page=1&page=${page}`
+    const path = () => `${buildsPath(organization)}?${query}&exclude_jobs=true&exclude_pipeline=true`
+    const { value } = await transport.get({ ...options, path, tries, organization, scope: 'read_builds' })
+    const builds = z.array(z.unknown()).safeParse(value)
+    if (!builds.success) throw notBuildkite('a list')
+    return builds.data.length > 0
+  }
+  const firstOrFailed = async () => {
+    try {
+      return await holdsAny(1, 1)
+    } catch (error) {
+      if (error instanceof FailedAnswerError) return undefined
+      throw error
+    }
+  }
+  const first = await firstOrFailed()
+  if (first !== undefined) return first
+  // With the API up (this answers), the first page fails again only if there is a build on it.
+  return (await holdsAny(2)) || ((await firstOrFailed()) ?? true)
+}

@@ -1,0 +1,293 @@
+import { z } from 'zod'
+import type { BuildkiteError } from '../errors.ts'
+import type { Log } from '../log.ts'
+import type { Priority } from './budget.ts'
+import type { ListMemory } from './list-memory.ts'
+import { hasNext, notBuildkite, type Read } from './lists.ts'
+import type { BuildsPageSize } from './page-size.ts'
+import { continuedAt, momentAfter, momentOf, type Place, type Stamp, stampOf } from './place.ts'
+import { FailedAnswerError } from './refusal.ts'
+import type { Section } from './section.ts'
+import type { Ask, Reply, Transport } from './transport.ts'
+
+export interface ListAsk {
+  readonly priority: Priority
+  readonly signal?: AbortSignal | undefined
+  readonly memory: ListMemory
+  readonly log?: Log | undefined
+}
+
+/** Which builds a list shows besides the range of `created_at`. */
+export interface ListFilter {
+  readonly organization: string
+  readonly pipeline?: string | undefined
+  readonly finished_from?: Date | undefined
+  readonly state?: readonly string[] | undefined
+}
+
+export interface ListPage extends Page {
+  readonly jobs: boolean
+  /** How many builds were asked for. */
+  readonly size: number
+  /** The page holds one build because it cannot be listed with its jobs. */
+  readonly large: boolean
+}
+
+/** Builds that no list shows, and where a walk can go on. */
+export interface Passed {
+  /** Half-open, in milliseconds. */
+  readonly from: number
+  readonly to: number
+  readonly at: Date
+  /** Undefined at the end of the section. */
+  readonly next: Place | undefined
+}
+
+/** A walk passes over no more unlistable builds in a row than this; then it ends with their error. */
+const MOST_IN_A_ROW = 5
+
+interface PageAsk {
+  readonly from: number | undefined
+  readonly to: number
+  readonly jobs: boolean
+  readonly size: number
+  /** From 1. */
+  readonly page: number
+}
+
+interface Page extends Read<unknown[]> {
+  readonly more: boolean
+}
+
+const list = z.array(z.unknown())
+
+/**
+ * Reads the pages of one builds list, and finds the builds that make a page fail.
+ *
+ * The first page size is the one that worked before. A page that fails is asked for again at once in the next smaller size (100,
+ * 50, 25, 5, 1), then without jobs. If a single build fails without jobs too, it is unlistable. Finding one costs at most
+ * 7 failed requests (5 sizes, without jobs, and a check) and about 30 good ones, most of which read builds that the walk needs
+ * anyway; 2 more failed ones where the newest build of the organization is unlistable. With each failed request at its time-out of
+ * 30 s that is less than 5 minutes, once: after that the caller avoids the build's range.
+ */
+export class BuildsList {
+  /** Requests since it was last set. */
+  requests = 0
+  /** New builds read so far. */
+  position = 0
+  readonly #transport: Transport
+  readonly #filter: ListFilter
+  readonly #options: ListAsk
+  /** Pages that failed where smaller ones did not. */
+  #failed: { jobs: boolean; size: number; position: number }[] = []
+
+  constructor(transport: Transport, filter: ListFilter, options: ListAsk) {
+    this.#transport = transport
+    this.#filter = filter
+    this.#options = options
+  }
+
+  /**
+   * The next page, or the error of a build that no list shows, which lies at `place`.
+   * @throws BuildkiteError when Buildkite refuses, or lists nothing at all.
+   */
+  async read(place: Place, section: Section): Promise<ListPage | { unlistable: FailedAnswerError }> {
+    const isFresh = place.offset === 0 && place.seen.size === 0
+    let jobs = section.jobs && !this.#sizeOf(true).isTooLarge(isFresh)
+    let limit = place.size
+    let failed: number[] = []
+    let checked = false
+    for (let troubles = 0; ; ) {
+      const size = this.#sizeOf(jobs).at(place.offset, limit)
+      try {
+        const page = await this.#page({ from: section.from, to: place.to, jobs, size, page: place.offset / size + 1 })
+        const large = section.jobs && !jobs && failed.includes(1)
+        if (large) this.#foundLarge()
+        else this.#foundTooLong(jobs, failed)
+        if (section.jobs && !jobs) this.#sizeOf(true).listedWithoutJobs(page.value.length)
+        return { ...page, jobs, size, large }
+      } catch (error) {
+        if (!(error instanceof FailedAnswerError)) throw error
+        troubles += 1
+        const isLast = size === 1 && !jobs
+        this.#options.log?.warn({ per_page: size, jobs }, `A page of builds failed. ${error.message}`)
+        if (!checked && (troubles === 2 || isLast)) {
+          checked = true
+          if (await this.#wasDown()) {
+            // Nothing that failed before says anything of its size.
+            failed = []
+            continue
+          }
+        }
+        if (isLast) return { unlistable: error }
+        failed.push(size)
+        limit = size - 1
+        if (size === 1) {
+          jobs = false
+          limit = 1
+        }
+      }
+    }
+  }
+
+  /**
+   * Finds the next build below the unlistable one at `place` that can be listed. Undefined: the one at `place` can be listed now.
+   * Costs 3 requests for one unlistable build, and 2 more for each that follows it; 1 more where they share a millisecond with a
+   * build that is listed.
+   * @throws The error, when no build can be found.
+   */
+  async passOver(place: Place, section: Section, error: BuildkiteError): Promise<Passed | undefined> {
+    if (place.unordered) throw error
+    const found = await this.#nextListable(place, section, error)
+    const [build] = found.value
+    const older = stampOf(build)
+    if (build !== undefined && (!older || older.ms > (place.newer?.ms ?? place.to - 1))) throw error
+    const single = { jobs: false, size: 1 }
+    for (let page = place.offset + 1; page < place.offset + found.passed; page += 1) {
+      if (await this.#pageIfAny({ from: section.from, to: place.to, ...single, page })) return undefined
+    }
+    // Strictly between its neighbours there must be as many builds as were passed over. Else one of them was created in the same
+    // millisecond as a neighbour, and only a range with that neighbour in it holds them all.
+    const from = older ? momentAfter(older, place.coarse) : section.from
+    const to = place.newer ? momentOf(place.newer, place.coarse) : place.to
+    const between = from === undefined || from < to
+    const listed = between ? await this.#pageIfAny({ from, to, ...single, page: found.passed }) : undefined
+    if (listed && listed.value.length > 0) return undefined
+    if (between && !listed) {
+      this.#foundUnlistable()
+      return {
+        from: from ?? 0,
+        to,
+        at: found.at,
+        next: older && continuedAt(place, momentAfter(older, place.coarse), older),
+      }
+    }
+    const last = place.offset + found.passed
+    if (await this.#pageIfAny({ from: section.from, to: place.to, ...single, page: last })) return undefined
+    this.#foundUnlistable()
+    return { ...around(place, section, older), at: found.at, next: older && heldAt(place, last, older) }
+  }
+
+  /** The first listable build of those that follow `place`, or the end of the list, and how many builds lie above it. */
+  async #nextListable(place: Place, section: Section, error: BuildkiteError): Promise<Page & { passed: number }> {
+    for (let passed = 1; passed <= MOST_IN_A_ROW; passed += 1) {
+      const page = place.offset + passed + 1
+      const found = await this.#pageIfAny({ from: section.from, to: place.to, jobs: false, size: 1, page })
+      if (found) return { ...found, passed }
+    }
+    throw error
+  }
+
+  /**
+   * Whether the API was down: the newest build of the organization, or one of those after it, can be listed, but not at once.
+   * @throws FailedAnswerError when none of them can be listed in six tries.
+   */
+  async #wasDown(): Promise<boolean> {
+    let failed = 0
+    const { organization } = this.#filter
+    await this.#get({
+      path: () => {
+        const query = `per_page=1&page=${failed + 1}&exclude_jobs=true&exclude_pipeline=true`
+        return `${buildsPath(organization)}?${query}`
+      },
+      onTrouble: () => {
+        failed += 1
+      },
+    })
+    return failed > 0
+  }
+
+  async #pageIfAny(asked: PageAsk): Promise<Page | undefined> {
+    try {
+      return await this.#page(asked)
+    } catch (error) {
+      if (error instanceof FailedAnswerError) return undefined
+      throw error
+    }
+  }
+
+  async #page(asked: PageAsk): Promise<Page> {
+    const { organization, pipeline } = this.#filter
+    const query = queryOf(this.#filter, asked)
+    const reply = await this.#get({ path: () => `${buildsPath(organization, pipeline)}?${query}`, tries: 1 })
+    const value = list.safeParse(reply.value)
+    if (!value.success) throw notBuildkite('a list')
+    const { at, bytes, tookMs } = reply
+    this.#sizeOf(asked.jobs).answered(asked.size, { tookMs, bytes, builds: value.data.length })
+    return { value: value.data, at, more: hasNext(reply.link) }
+  }
+
+  #get(ask: Pick<Ask, 'path' | 'tries' | 'onTrouble'>): Promise<Reply> {
+    const { priority, signal } = this.#options
+    const { organization } = this.#filter
+    const path = () => {
+      this.requests += 1
+      return ask.path()
+    }
+    return this.#transport.get({ ...ask, path, priority, signal, organization, scope: 'read_builds' })
+  }
+
+  #sizeOf(jobs: boolean): BuildsPageSize {
+    const { organization, pipeline } = this.#filter
+    return this.#options.memory.sizeOf(organization, pipeline, jobs)
+  }
+
+  #foundTooLong(jobs: boolean, sizes: readonly number[]): void {
+    const { position } = this
+    for (const size of sizes) {
+      this.#sizeOf(jobs).failed(size)
+      this.#failed.push({ jobs, size, position })
+    }
+  }
+
+  #foundLarge(): void {
+    this.#explain(true)
+    this.#sizeOf(true).tooLargeWithJobs()
+  }
+
+  #foundUnlistable(): void {
+    this.#explain(true)
+    this.#explain(false)
+  }
+
+  /** The pages that held the build at `position` failed because of it, not because of their size. */
+  #explain(jobs: boolean): void {
+    const isExplained = (one: { jobs: boolean; size: number; position: number }) =>
+      one.jobs === jobs && one.position + one.size > this.position
+    this.#sizeOf(jobs).failedForOneBuild(this.#failed.filter(isExplained).map(({ size }) => size))
+    this.#failed = this.#failed.filter((one) => !isExplained(one))
+  }
+}
+
+/** The path of the list of an organization's builds, or of one pipeline's. */
+export function buildsPath(organization: string, pipeline?: string): string {
+  const within = pipeline === undefined ? '' : `/pipelines/${encodeURIComponent(pipeline)}`
+  return `/organizations/${encodeURIComponent(organization)}${within}/builds`
+}
+
+/** The range that holds the builds passed over at `place` together with their neighbours. */
+function around(place: Place, section: Section, older: Stamp | undefined): { from: number; to: number } {
+  return {
+    from: older ? momentOf(older, place.coarse) : (section.from ?? 0),
+    to: place.newer ? momentAfter(place.newer, place.coarse) : place.to,
+  }
+}
+
+/** Page numbers lead on from here until no build lies in the moment of the unlistable one. */
+function heldAt(place: Place, offset: number, older: Stamp): Place {
+  return { ...place, offset, size: 1, seam: new Set(), hold: Math.min(place.hold, momentOf(older, place.coarse)) }
+}
+
+function queryOf({ finished_from, state }: ListFilter, { from, to, jobs, size, page }: PageAsk): string {
+  const query = new URLSearchParams()
+  if (from !== undefined) query.set('created_from', new Date(from).toISOString())
+  query.set('created_to', new Date(to).toISOString())
+  if (finished_from) query.set('finished_from', finished_from.toISOString())
+  for (const one of state ?? []) query.append('state[]', one)
+  if (jobs) query.set('include_retried_jobs', 'true')
+  else query.set('exclude_jobs', 'true')
+  query.set('exclude_pipeline', 'true')
+  query.set('page', String(page))
+  query.set('per_page', String(size))
+  return query.toString()
+}

@@ -1,0 +1,53 @@
+import { momentAfter, momentOf, type Place, type Stamp } from './place.ts'
+
+/** A half-open range of `created_at`. */
+export interface Range {
+  readonly from: Date
+  readonly to: Date
+}
+
+/** The part of a list that is read as if it were a list of its own: from `from` (undefined: from the oldest build). */
+export interface Section {
+  readonly from: number | undefined
+  readonly jobs: boolean
+  /** The build for whose sake the section is read without jobs. */
+  readonly large: Stamp | undefined
+}
+
+/** What a walk goes around. */
+export interface Obstacles {
+  readonly from: number | undefined
+  /** Newest first. */
+  readonly avoid: readonly Range[]
+  /** Builds to list without jobs, newest first; undefined when all are listed so. */
+  readonly large: readonly Stamp[] | undefined
+}
+
+export function avoidedRanges(avoid: readonly Range[] = []): Range[] {
+  return avoid.filter(({ from, to }) => from < to).sort((a, b) => b.to.getTime() - a.to.getTime())
+}
+
+/** Where a walk that has read all from `to` on goes on: `to` itself, or below the ranges to avoid that it lies in. */
+export function belowAvoided(to: number, avoid: readonly Range[]): number {
+  return avoid.reduce(
+    (reached, range) =>
+      range.from.getTime() < reached && reached <= range.to.getTime() ? range.from.getTime() : reached,
+    to,
+  )
+}
+
+/** How far down the list can be read from `place`, and whether with jobs. */
+export function sectionAt({ to, coarse }: Place, { from, avoid, large }: Obstacles): Section {
+  const bounds = avoid.map((range) => range.to.getTime()).filter((bound) => bound <= to)
+  const bottom = highest(from, ...bounds)
+  const [next] = large?.filter((build) => momentOf(build, coarse) < to) ?? []
+  if (!next) return { from: bottom, jobs: large !== undefined, large: undefined }
+  const after = momentAfter(next, coarse)
+  if (to > after) return { from: highest(bottom, after), jobs: true, large: undefined }
+  return { from: highest(bottom, momentOf(next, coarse)), jobs: false, large: next }
+}
+
+function highest(...moments: (number | undefined)[]): number | undefined {
+  const known = moments.filter((moment) => moment !== undefined)
+  return known.length > 0 ? Math.max(...known) : undefined
+}

@@ -1,0 +1,84 @@
+import { and, eq, inArray, isNull, sql } from 'drizzle-orm'
+import { BuildkiteError, messageOf, StoreError } from '../errors.ts'
+import { HOUR, MINUTE } from '../time.ts'
+import type { Db, Transaction } from './connection.ts'
+import { type FailureKind, failures } from './schema.ts'
+
+/** A unit of work by name. */
+export interface Unit {
+  readonly kind: FailureKind
+  /** Null where it concerns no organization. */
+  readonly organizationId: string | null
+  /** As a person would name it: `web #123`, `2026-03-02`, `delivery 17`. Unique within kind and organization. */
+  readonly subject: string
+  /** For a build: by what it is asked for. */
+  readonly pipelineSlug?: string | undefined
+  readonly buildNumber?: number | undefined
+  readonly buildId?: string | undefined
+  /** For `builds_list`: the part of created_at that no list shows. */
+  readonly range?: { readonly from: Date; readonly to: Date } | undefined
+}
+
+export type Failure = typeof failures.$inferSelect
+
+const LONGEST_BACK_OFF = 6 * HOUR
+
+/** Milliseconds until work that has failed `tries` times in a row is tried again: 1, 2, 4 … minutes, at most 6 hours. */
+export function backOff(tries: number): number {
+  return Math.min(LONGEST_BACK_OFF, MINUTE * 2 ** Math.min(Math.max(0, tries - 1), 20))
+}
+
+/** A stable code for an error: an API error's code, an HTTP status, an SQLSTATE, or its name. */
+export function codeOf(error: unknown): string {
+  if (error instanceof BuildkiteError) return error.status === undefined ? error.code : `http_${error.status}`
+  if (error instanceof StoreError) return error.code ?? error.kind
+  return error instanceof Error ? error.name : 'unknown'
+}
+
+/**
+ * Records that a unit of work failed; it is due again after a back-off that grows with each failure in a row.
+ * Returns how many tries have failed in a row.
+ */
+export async function recordFailure(db: Db | Transaction, unit: Unit, error: unknown, now: Date): Promise<number> {
+  const { kind, organizationId, subject, pipelineSlug = null, buildNumber = null, buildId = null, range } = unit
+  // Drizzle's own insert takes only columns as the conflict's target, and the unique index has an expression.
+  const { rows } = await db.execute<{ tries: number }>(sql`
+    insert into ${failures} as known (kind, organization_id, subject, pipeline_slug, build_number, build_id, created_from, created_to,
+      code, error, first_failed_at, last_failed_at, next_try_at)
+    values (${kind}, ${organizationId}, ${subjectOf(subject)}, ${pipelineSlug}, ${buildNumber}, ${buildId}, ${range?.from ?? null}, ${range?.to ?? null},
+      ${codeOf(error)}, ${messageOf(error).slice(0, 1_000)}, ${now}, ${now}, ${new Date(now.getTime() + backOff(1))})
+    on conflict (kind, coalesce(organization_id, '00000000-0000-0000-0000-000000000000'), subject) do update set
+      code = excluded.code, error = excluded.error, last_failed_at = excluded.last_failed_at, tries = known.tries + 1,
+      build_id = coalesce(excluded.build_id, known.build_id),
+      next_try_at = excluded.last_failed_at
+        + least(${LONGEST_BACK_OFF}::double precision, ${MINUTE} * 2 ^ least(known.tries, 20)) * interval '1 ms'
+    returning known.tries as tries`)
+  return rows[0]?.tries ?? 1
+}
+
+/** Forgets a failure, because the work succeeded or is no longer wanted. */
+export async function clearFailure(
+  db: Db | Transaction,
+  { kind, organizationId, subject }: Pick<Unit, 'kind' | 'organizationId' | 'subject'>,
+): Promise<void> {
+  const same = organizationId === null ? isNull(failures.organization_id) : eq(failures.organization_id, organizationId)
+  await db.delete(failures).where(and(eq(failures.kind, kind), same, eq(failures.subject, subjectOf(subject))))
+}
+
+/** The failures of an organization of some kinds, oldest first. */
+export function failuresOf(
+  db: Db | Transaction,
+  organizationId: string,
+  kinds: readonly FailureKind[],
+): Promise<Failure[]> {
+  return db
+    .select()
+    .from(failures)
+    .where(and(eq(failures.organization_id, organizationId), inArray(failures.kind, [...kinds])))
+    .orderBy(failures.id)
+}
+
+/** A name that the unique index can hold. */
+function subjectOf(subject: string): string {
+  return subject.slice(0, 500)
+}

@@ -1,0 +1,164 @@
+import { randomBytes } from 'node:crypto'
+import { hostname } from 'node:os'
+import { sql } from 'drizzle-orm'
+import { StoreError } from '../errors.ts'
+import { pause, SECOND } from '../time.ts'
+import type { Db, Transaction } from './connection.ts'
+import { recordFailure } from './failures.ts'
+import { leases } from './schema.ts'
+
+/** What became of a try for a lease: held to the end, with what the work returned; or another process has it or took it over. */
+export type Leased<T> = { held: true; value: T } | { held: false }
+
+/** Work that one process at a time may do. */
+export interface Lease {
+  /** The same database; its transactions commit only while the lease is ours. Whatever the work writes goes through one of them. */
+  readonly db: Db
+  /** Aborts when the lease is lost, or with the signal that `withLease` was given. */
+  readonly signal: AbortSignal
+}
+
+export interface LeaseOptions {
+  readonly signal?: AbortSignal | undefined
+  /** How long a lease is valid without being renewed, in milliseconds; for tests. It is renewed three times as often. */
+  readonly validMs?: number
+  readonly holder?: string
+}
+
+/** A holder that stops renewing, because it is frozen or cut off, loses its lease after so long. */
+const VALID = 30 * SECOND
+
+/** Names this process in `sync.leases`. */
+const thisProcess = `${hostname()} ${process.pid} ${randomBytes(3).toString('hex')}`
+
+/**
+ * Runs `work` if no other process holds the lease `name`; returns `{ held: false }` at once otherwise, or when the lease was lost
+ * meanwhile. The lease is a row with an expiry on the database's clock and a number that grows with each holder: a process that
+ * wakes up after losing it fails at its next commit. No connection or transaction stays open while the work calls Buildkite.
+ * @throws whatever `work` throws, or the driver's error when the database is unavailable.
+ */
+export async function withLease<T>(
+  db: Db,
+  name: string,
+  work: (lease: Lease) => Promise<T>,
+  options: LeaseOptions = {},
+): Promise<Leased<T>> {
+  const validMs = options.validMs ?? VALID
+  const holder = options.holder ?? thisProcess
+  const fence = await acquire(db, name, holder, validMs)
+  if (fence === undefined) return { held: false }
+  const lost = new AbortController()
+  const done = new AbortController()
+  const renewing = keepRenewed(db, { name, fence, validMs }, done.signal, lost)
+  const signal = options.signal ? AbortSignal.any([options.signal, lost.signal]) : lost.signal
+  try {
+    return { held: true, value: await work({ db: fenced(db, { name, fence }), signal }) }
+  } catch (error) {
+    if (error instanceof LeaseLost || lost.signal.aborted) return { held: false }
+    throw error
+  } finally {
+    done.abort()
+    await renewing
+    // If this fails, the lease expires.
+    await release(db, { name, fence }).catch(() => {})
+  }
+}
+
+/** Thrown by a transaction whose lease another process has taken over. */
+class LeaseLost extends StoreError {
+  override name = 'LeaseLost'
+
+  constructor(name: string) {
+    super('transient', `Another process has taken over the lease on "${name}".`, { code: 'lease_lost' })
+  }
+}
+
+interface Held {
+  readonly name: string
+  readonly fence: number
+}
+
+/** Our number, or undefined when another process holds the lease. */
+async function acquire(db: Db, name: string, holder: string, validMs: number): Promise<number | undefined> {
+  // Read first: a holder that is just committing has the row locked, and nobody should wait for it.
+  const { rows } = await db.execute<{ holder: string; valid: boolean }>(
+    sql`select holder, expires_at > clock_timestamp() as valid from ${leases} where name = ${name}`,
+  )
+  if (rows[0]?.valid) return undefined
+  const until = sql`clock_timestamp() + ${validMs} * interval '1 ms'`
+  const taken = await db.execute<{ fence: string }>(sql`
+    insert into ${leases} as lease (name, holder, fence, acquired_at, expires_at)
+    values (${name}, ${holder}, 1, clock_timestamp(), ${until})
+    on conflict (name) do update
+    set holder = excluded.holder, fence = lease.fence + 1, acquired_at = clock_timestamp(), expires_at = ${until}
+    where lease.expires_at <= clock_timestamp()
+    returning fence`)
+  const fence = taken.rows[0]?.fence
+  if (fence === undefined) return undefined
+  const before = rows[0]?.holder
+  if (before) {
+    const message = `It stopped renewing its lease on "${name}", which this process took over: frozen, cut off or killed.`
+    await recordFailure(
+      db,
+      { kind: 'replica', organizationId: null, subject: before },
+      new StoreError('transient', message, { code: 'lease_expired' }),
+      new Date(),
+    )
+  }
+  return Number(fence)
+}
+
+/** Renews the lease until `done`; aborts `lost` when it is another's, or could not be renewed for as long as it is valid. */
+async function keepRenewed(
+  db: Db,
+  { name, fence, validMs }: Held & { validMs: number },
+  done: AbortSignal,
+  lost: AbortController,
+): Promise<void> {
+  let renewedAt = performance.now()
+  while (!done.aborted) {
+    await pause(validMs / 3, done)
+    if (done.aborted) return
+    const began = performance.now()
+    const renewed = await db
+      .execute(sql`
+        update ${leases} set expires_at = clock_timestamp() + ${validMs} * interval '1 ms'
+        where name = ${name} and fence = ${fence}`)
+      .then(
+        ({ rowCount }) => rowCount === 1,
+        () => undefined,
+      )
+    if (renewed) renewedAt = began
+    else if (renewed === false || performance.now() - renewedAt > validMs) {
+      lost.abort(new LeaseLost(name))
+      return
+    }
+  }
+}
+
+/** An empty holder says that the lease was given back: who takes it next has taken it from nobody. */
+async function release(db: Db, { name, fence }: Held): Promise<void> {
+  await db.execute(sql`
+    update ${leases} set holder = '', expires_at = clock_timestamp() where name = ${name} and fence = ${fence}`)
+}
+
+/** The database whose transactions begin by checking, and locking, that the lease is still ours. */
+function fenced(db: Db, held: Held): Db {
+  const checked =
+    <T>(work: (tx: Transaction) => Promise<T>) =>
+    async (tx: Transaction) => {
+      await check(tx, held)
+      return work(tx)
+    }
+  const own: Pick<Db, 'transaction' | 'patiently'> = {
+    transaction: (work, config) => db.transaction(checked(work), config),
+    patiently: (ms, work) => db.patiently(ms, checked(work)),
+  }
+  return Object.assign(Object.create(db) as Db, own)
+}
+
+/** Locks the row until the transaction ends: nobody can take the lease over between this check and the commit. */
+async function check(tx: Transaction, { name, fence }: Held): Promise<void> {
+  const { rows } = await tx.execute(sql`select 1 from ${leases} where name = ${name} and fence = ${fence} for share`)
+  if (rows.length === 0) throw new LeaseLost(name)
+}

@@ -1,0 +1,91 @@
+import { and, eq, isNull, sql } from 'drizzle-orm'
+import type { Db } from '../database/connection.ts'
+import { pipeline_coverage, pipelines, windows } from '../database/schema.ts'
+import type { Source } from './deps.ts'
+import { gaps, type Span } from './spans.ts'
+import { awaitingBackfill, type Watermark } from './watermark.ts'
+import { type ListedPipeline, spanOf, type Window } from './windows.ts'
+
+/** A pipeline that appeared after parts of the organization's history were read, and the parts of its history still to be read. */
+export interface OwedPipeline extends ListedPipeline {
+  readonly listedSince: Date
+  /** Ranges of created_at, newest first. */
+  readonly missing: readonly Span[]
+}
+
+/** History still to be read for pipelines that appeared later. */
+export interface OwedHistory {
+  /** Through each pipeline's own list. */
+  readonly pipelines: readonly OwedPipeline[]
+  /** Instead, because that takes fewer requests: windows of the organization to be read again, and ranges that no window covers. */
+  readonly windows: readonly Window[]
+  readonly ranges: readonly Span[]
+}
+
+/** Below this many pipelines their own lists are always read. */
+const FEW = 20
+
+/**
+ * What of the wanted history is still to be read for pipelines that appeared after it was read for the others. What the organization's
+ * own backfill has yet to read is not counted: it will see them.
+ */
+export async function owedHistory(db: Db, source: Source, mark: Watermark): Promise<OwedHistory> {
+  const { backfill_from, backfill_to } = mark
+  if (!backfill_from || !backfill_to) return { pipelines: [], windows: [], ranges: [] }
+  const all = await db.select().from(windows).where(eq(windows.organization_id, source.id))
+  const whole = all.filter(({ pipeline_id }) => pipeline_id === null)
+  const pending = await awaitingBackfill(db, source.id, mark)
+  const owed: OwedPipeline[] = []
+  const again = new Set<Window>()
+  for (const { id, slug, listedSince } of await listedPipelines(db, source)) {
+    const readSince = ({ status, first_verified_at, verified_at }: Window) =>
+      status === 'done' && [first_verified_at, verified_at].some((at) => at !== null && at >= listedSince)
+    const own = all.filter(({ pipeline_id }) => pipeline_id === id)
+    const covered = [...whole.filter(readSince), ...own.filter(readSince)].map(spanOf)
+    const wanted = { from: backfill_from, to: later(listedSince, backfill_to) }
+    const missing = wanted.from < wanted.to ? gaps(wanted, [...covered, ...pending]) : []
+    if (missing.length === 0) continue
+    owed.push({ id, slug, listedSince, missing })
+    for (const window of whole) {
+      if (window.status === 'done' && !readSince(window) && missing.some((span) => touches(span, window)))
+        again.add(window)
+    }
+  }
+  const requests = [...again].reduce((total, window) => total + Math.max(1, window.requests), 0)
+  // Both are estimates: a pipeline's own list takes at least a request.
+  if (owed.length <= FEW || owed.length <= requests) return { pipelines: owed, windows: [], ranges: [] }
+  const newestFirst = [...again].sort((a, b) => b.created_to.getTime() - a.created_to.getTime())
+  // Above the last window, and where windows were never made, the cycles have read: for the pipelines listed then.
+  const done = whole.filter(({ status }) => status === 'done').map(spanOf)
+  const ranges = gaps(bounds(owed.flatMap(({ missing }) => missing)), [...done, ...pending])
+  return { pipelines: [], windows: newestFirst, ranges }
+}
+
+function bounds(spans: readonly Span[]): Span {
+  const ends = spans.flatMap(({ from, to }) => [from.getTime(), to.getTime()])
+  return { from: new Date(Math.min(...ends)), to: new Date(Math.max(...ends)) }
+}
+
+function later(a: Date, b: Date): Date {
+  return new Date(Math.max(a.getTime(), b.getTime()))
+}
+
+function touches({ from, to }: Span, { created_from, created_to }: Window): boolean {
+  return created_from < to && created_to > from
+}
+
+async function listedPipelines(db: Db, source: Source): Promise<(ListedPipeline & { listedSince: Date })[]> {
+  const rows = await db
+    .select({ id: pipelines.id, slug: pipelines.slug, listedSince: pipeline_coverage.listed_since })
+    .from(pipeline_coverage)
+    .innerJoin(pipelines, eq(pipelines.id, pipeline_coverage.pipeline_id))
+    .where(and(eq(pipeline_coverage.organization_id, source.id), isNull(pipeline_coverage.unlisted_at)))
+    .orderBy(pipeline_coverage.listed_since, pipelines.slug)
+  return rows.flatMap(({ slug, ...row }) => (slug === null ? [] : [{ ...row, slug }]))
+}
+
+/** Removes windows of a pipeline's own list that were read before it was listed: they no longer count, and stand in the way. */
+export async function dropStaleWindows(db: Db, { id, listedSince }: OwedPipeline): Promise<void> {
+  const stale = sql`coalesce(${windows.first_verified_at} < ${listedSince.toISOString()}::timestamptz, false)`
+  await db.transaction((tx) => tx.delete(windows).where(and(eq(windows.pipeline_id, id), stale)))
+}

@@ -1,0 +1,51 @@
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Database, openDatabase } from '../../src/database/connection.ts'
+import { backOff, clearFailure, failuresOf, recordFailure } from '../../src/database/failures.ts'
+import { failures } from '../../src/database/schema.ts'
+import { BuildkiteError, StoreError } from '../../src/errors.ts'
+import { HOUR, MINUTE } from '../../src/time.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+
+let home: TestDatabase
+let database: Database
+beforeAll(async () => {
+  home = await createTestDatabase()
+  database = openDatabase(home.url, { name: 'failures test' })
+})
+afterAll(async () => {
+  await database.close()
+  await home.drop()
+})
+
+const now = new Date('2026-03-01T12:00:00Z')
+
+test('a unit that fails again waits twice as long, up to six hours, and keeps the time of its first failure', async () => {
+  const organizationId = randomUUID()
+  const unit = { kind: 'build', organizationId, subject: 'web #7' } as const
+  const error = new BuildkiteError('unavailable', 'It failed.', { status: 504 })
+  for (let tries = 1; tries <= 12; tries++) {
+    expect(await recordFailure(database.db, unit, error, new Date(now.getTime() + tries))).toBe(tries)
+    const [row] = await failuresOf(database.db, organizationId, ['build'])
+    expect(row).toMatchObject({ subject: 'web #7', code: 'http_504', error: 'It failed.', tries })
+    expect(row?.next_try_at.getTime()).toBe(now.getTime() + tries + backOff(tries))
+    expect(row?.first_failed_at.getTime()).toBe(now.getTime() + 1)
+  }
+  expect(backOff(12)).toBe(6 * HOUR)
+})
+
+// x
+test('a unit that succeeds is forgotten, and no other one', async () => {
+  const organizationId = randomUUID()
+  const error = new StoreError('transient', 'Postgres gave up.', { code: '57014' })
+  await recordFailure(database.db, { kind: 'rollup_day', organizationId: null, subject: '2026-03-01' }, error, now)
+  await recordFailure(database.db, { kind: 'rollup_day', organizationId: null, subject: '2026-03-02' }, error, now)
+  await recordFailure(database.db, { kind: 'window', organizationId, subject: '2026-03-01' }, error, now)
+  await clearFailure(database.db, { kind: 'rollup_day', organizationId: null, subject: '2026-03-01' })
+  const left = await database.db.select().from(failures).orderBy(failures.id)
+  expect(left.filter(({ kind }) => kind !== 'build').map(({ kind, subject, code }) => [kind, subject, code])).toEqual([
+    ['rollup_day', '2026-03-02', '57014'],
+    ['window', '2026-03-01', '57014'],
+  ])
+  expect(backOff(1)).toBe(MINUTE)
+})

@@ -1,0 +1,172 @@
+import { eq, sql } from 'drizzle-orm'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { type Database, openDatabase } from '../../src/database/connection.ts'
+import { withLease } from '../../src/database/leases.ts'
+import { budgets, failures, leases } from '../../src/database/schema.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { until } from '../support/until.ts'
+
+let testDatabase: TestDatabase
+let one: Database
+let other: Database
+beforeAll(async () => {
+  testDatabase = await createTestDatabase()
+})
+afterAll(async () => {
+  await testDatabase.drop()
+})
+beforeEach(() => {
+  one = openDatabase(testDatabase.url, { name: 'one', connections: 3 })
+  other = openDatabase(testDatabase.url, { name: 'other', connections: 3 })
+})
+afterEach(async () => {
+  await Promise.all([one.close(), other.close()])
+})
+
+/** A promise and the means to resolve it. */
+function gate(): { opened: Promise<void>; open: () => void } {
+  let open = () => {}
+  const opened = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  return { opened, open }
+}
+
+const row = (scope: string) => ({ scope, state: {}, updated_at: new Date() })
+const stored = async (scope: string) => (await one.db.select().from(budgets).where(eq(budgets.scope, scope))).length
+/** What a frozen holder amounts to: its lease is not renewed and runs out. */
+const expire = (name: string) =>
+  one.db.update(leases).set({ expires_at: sql`clock_timestamp()` }).where(eq(leases.name, name))
+
+describe('a lease', () => {
+  test('is refused to others while it is held, and free again afterwards', async () => {
+    const entered = gate()
+    const leave = gate()
+    const first = withLease(one.db, 'cycle', async () => {
+      entered.open()
+      await leave.opened
+      return 'done'
+    })
+    await entered.opened
+    expect(await withLease(other.db, 'cycle', async () => 'never')).toEqual({ held: false })
+    expect(await withLease(other.db, 'another', async () => 'free')).toEqual({ held: true, value: 'free' })
+    leave.open()
+    expect(await first).toEqual({ held: true, value: 'done' })
+    expect(await withLease(other.db, 'cycle', async () => 'mine')).toEqual({ held: true, value: 'mine' })
+  })
+
+  test('goes to one of many who ask at once', async () => {
+    const leave = gate()
+    let held = 0
+    const asking = Array.from({ length: 8 }, (_, index) =>
+      withLease(index % 2 ? one.db : other.db, 'rush', async () => {
+        held += 1
+        await leave.opened
+      }),
+    )
+    await until(async () => held > 0, 'one of them has it')
+    expect(
+      (await Promise.all([...asking.map((one) => Promise.race([one, leave.opened]).then(() => {})), leave.open()]))
+        .length,
+    ).toBe(9)
+    const ends = await Promise.all(asking)
+    expect([held, ends.filter((end) => end.held).length]).toEqual([1, 1])
+  })
+
+  test('holds no transaction open while its work goes on', async () => {
+    const entered = gate()
+    const leave = gate()
+    const held = withLease(one.db, 'long', async () => {
+      entered.open()
+      await leave.opened
+    })
+    await entered.opened
+    const { rows } = await other.db.execute(sql`
+      select 1 from pg_stat_activity where datname = current_database() and application_name = 'buildkite-mirror one'
+        and (state <> 'idle' or backend_xmin is not null)`)
+    expect(rows).toEqual([])
+    leave.open()
+    await held
+  })
+
+  test('keeps what its work wrote, and frees the name when the work fails', async () => {
+    await withLease(one.db, 'write', ({ db }) => db.transaction((tx) => tx.insert(budgets).values(row('kept'))))
+    const failing = withLease(one.db, 'write', async () => {
+      throw new Error('the work failed')
+    })
+    await expect(failing).rejects.toThrow('the work failed')
+    expect(await stored('kept')).toBe(1)
+    expect(await withLease(other.db, 'write', async () => 'mine')).toEqual({ held: true, value: 'mine' })
+    expect(await one.db.$count(failures)).toBe(0)
+  })
+
+  test('that is not renewed goes to another process, which is recorded, and its holder can commit nothing more', async () => {
+    const entered = gate()
+    const leave = gate()
+    const frozen = withLease(
+      one.db,
+      'lost',
+      async ({ db }) => {
+        entered.open()
+        await leave.opened
+        await db.transaction((tx) => tx.insert(budgets).values(row('late')))
+      },
+      { holder: 'frozen replica' },
+    )
+    await entered.opened
+    await expire('lost')
+    expect(await withLease(other.db, 'lost', async () => 'mine')).toEqual({ held: true, value: 'mine' })
+    leave.open()
+    expect(await frozen).toEqual({ held: false })
+    expect(await stored('late')).toBe(0)
+    const recorded = await one.db.select().from(failures)
+    expect(recorded.map(({ kind, subject, code }) => [kind, subject, code])).toEqual([
+      ['replica', 'frozen replica', 'lease_expired'],
+    ])
+  })
+
+  test('cannot be taken over between the check and the commit of its holder', async () => {
+    const entered = gate()
+    const leave = gate()
+    const held = withLease(one.db, 'commit', ({ db }) =>
+      db.transaction(async (tx) => {
+        entered.open()
+        await leave.opened
+        await tx.insert(budgets).values(row('first'))
+      }),
+    )
+    await entered.opened
+    await other.db
+      .transaction(async (tx) => {
+        await tx.execute(sql`set local lock_timeout = '50ms'`)
+        const taken = tx
+          .update(leases)
+          .set({ fence: sql`${leases.fence} + 1` })
+          .where(eq(leases.name, 'commit'))
+        await expect(taken).rejects.toThrow()
+      })
+      .catch(() => {})
+    leave.open()
+    expect(await held).toMatchObject({ held: true })
+    expect(await stored('first')).toBe(1)
+  })
+
+  test('is renewed while its work goes on, and tells the work when it is lost', async () => {
+    const end = await withLease(
+      one.db,
+      'renewed',
+      async ({ signal }) => {
+        const expiry = async () => {
+          const [lease] = await other.db.select().from(leases).where(eq(leases.name, 'renewed'))
+          return lease?.expires_at.getTime() ?? 0
+        }
+        const first = await expiry()
+        await until(async () => (await expiry()) > first, 'it is renewed')
+        await other.db.update(leases).set({ fence: 99 }).where(eq(leases.name, 'renewed'))
+        await until(() => signal.aborted, 'the work learns that it is lost')
+      },
+      { validMs: 150 },
+    )
+    expect(end.held).toBe(true)
+  })
+})

@@ -1,0 +1,208 @@
+import { sql } from 'drizzle-orm'
+import { afterEach, describe, expect, it } from 'vitest'
+import { builds } from '../../src/database/schema.ts'
+import { auditTurn } from '../../src/reconcile/audit.ts'
+import { backfillOwed } from '../../src/reconcile/backfill.ts'
+import { reconcileOnce } from '../../src/reconcile/cycle.ts'
+import { refreshPipelines } from '../../src/reconcile/pipelines.ts'
+import { coverage } from '../../src/reconcile/status.ts'
+import { inScope } from '../../src/scope.ts'
+import { DAY, HOUR, MINUTE } from '../../src/time.ts'
+import { openScene, type Scene } from './scene.ts'
+
+let scene: Scene
+
+afterEach(() => scene.close())
+
+interface Claim extends Record<string, unknown> {
+  pipeline: string
+  complete_from: Date | null
+  complete_to: Date | null
+  as_of: Date | null
+}
+
+/** What is claimed of a pipeline up to now; undefined where nothing is. */
+async function claimOf(slug: string): Promise<Claim | undefined> {
+  const { rows } = await scene.database.db.execute<Claim>(sql`
+    select pipeline, complete_from::timestamptz, complete_to, as_of from analytics.data_coverage
+    where pipeline = ${slug} and is_current`)
+  const [row] = rows
+  const time = (value: unknown) => (value === null ? null : new Date(String(value)))
+  return (
+    row && {
+      ...row,
+      complete_from: time(row.complete_from),
+      complete_to: time(row.complete_to),
+      as_of: time(row.as_of),
+    }
+  )
+}
+
+function pipelineOf(index: number) {
+  const pipeline = scene.simulation.truth.pipelines[index]
+  if (!pipeline) throw new Error('The simulation has too few pipelines.')
+  return pipeline
+}
+
+/** How many builds of a pipeline Buildkite has, and how many the mirror. */
+async function counts(index: number): Promise<{ buildkite: number; mirror: number }> {
+  const { id } = pipelineOf(index)
+  const mirror = await scene.database.db.$count(builds, sql`pipeline_id = ${id}`)
+  return { buildkite: scene.simulation.truth.builds.filter(({ pipeline }) => pipeline.id === id).length, mirror }
+}
+
+/** What the tasks of the service do within a few minutes. */
+async function fewMinutes(deps = scene.deps): Promise<void> {
+  for (const work of [refreshPipelines, reconcileOnce, backfillOwed, reconcileOnce]) {
+    await work(deps, scene.source)
+    scene.simulation.clock.pass(MINUTE)
+  }
+  await refreshPipelines(deps, scene.source)
+}
+
+const history = { builds: 120, days: 60, jobs: 2 }
+const wholeHistory = () => scene.simulation.clock.now() - 85 * DAY
+
+async function expectWhole(index: number): Promise<void> {
+  const { buildkite, mirror } = await counts(index)
+  expect(mirror).toBe(buildkite)
+  const claim = await claimOf(pipelineOf(index).slug)
+  expect(claim?.complete_from?.getTime()).toBeLessThan(wholeHistory())
+}
+
+describe('the history of a pipeline that becomes visible', () => {
+  it('is read through its own list, and not claimed before', async () => {
+    scene = await openScene({ pipelines: 4 })
+    const hidden = pipelineOf(0)
+    scene.simulation.truth.hidden.add(hidden)
+    await scene.complete(history)
+    await fewMinutes()
+    expect(await counts(0)).toMatchObject({ mirror: 0 })
+    expect(await claimOf(hidden.slug)).toBeUndefined()
+    scene.simulation.truth.hidden.delete(hidden)
+    await refreshPipelines(scene.deps, scene.source)
+    scene.simulation.clock.pass(MINUTE)
+    await reconcileOnce(scene.deps, scene.source)
+    const early = await claimOf(hidden.slug)
+    expect(early?.complete_from?.getTime() ?? Number.POSITIVE_INFINITY).toBeGreaterThan(wholeHistory())
+    const [said] = await coverage(scene.database.db, new Date(scene.simulation.clock.now()))
+    expect(said?.claim).toMatchObject({ pipelines: 4, pipelines_complete: 3 })
+    await fewMinutes()
+    await expectWhole(0)
+    expect(await scene.differences()).toEqual([])
+    scene.api.forget()
+    expect(await backfillOwed(scene.deps, scene.source)).toBeUndefined()
+    expect(scene.api.count('builds')).toBe(0)
+  })
+
+  it('is read again from where it was lost, when access was lost for hours and came back', async () => {
+    scene = await openScene({ pipelines: 3 })
+    await scene.complete(history)
+    await fewMinutes()
+    const lost = pipelineOf(1)
+    const before = await claimOf(lost.slug)
+    scene.simulation.truth.hidden.add(lost)
+    await fewMinutes()
+    const [frozen] = (
+      await scene.database.db.execute<{ as_of: string; is_listed: boolean }>(sql`
+        select as_of, is_listed from analytics.data_coverage where pipeline = ${lost.slug}`)
+    ).rows
+    expect(frozen?.is_listed).toBe(false)
+    expect(new Date(frozen?.as_of ?? '').getTime()).toBeGreaterThanOrEqual(before?.as_of?.getTime() ?? Number.NaN)
+    for (let i = 0; i < 12; i++) scene.simulation.startBuild()
+    await scene.simulation.play()
+    scene.simulation.clock.pass(6 * HOUR)
+    await fewMinutes()
+    scene.simulation.truth.hidden.delete(lost)
+    await fewMinutes()
+    await expectWhole(1)
+    expect(await scene.differences()).toEqual([])
+  })
+
+  it('is read when the pipeline is renamed into scope', async () => {
+    scene = await openScene({ pipelines: 3 })
+    const outside = pipelineOf(2)
+    const deps = {
+      ...scene.deps,
+      scope: inScope({ organizations: [], pipelinesInclude: [], pipelinesExclude: [outside.slug] }),
+    }
+    Object.assign(scene.deps, deps)
+    await scene.complete(history)
+    await fewMinutes()
+    expect(await counts(2)).toMatchObject({ mirror: 0 })
+    scene.simulation.truth.renamePipeline(outside, 'Inside', 'inside')
+    await fewMinutes()
+    await expectWhole(2)
+  })
+
+  it('is read when another token sees it, before that one moves the watermark', async () => {
+    scene = await openScene({ pipelines: 3 })
+    const hidden = pipelineOf(0)
+    scene.simulation.truth.hidden.add(hidden)
+    await scene.complete(history)
+    await fewMinutes()
+    scene.simulation.truth.hidden.delete(hidden)
+    const client = Object.create(scene.source.client, { fingerprint: { value: 'another user' } })
+    const other = { ...scene.source, client }
+    scene.api.forget()
+    await reconcileOnce(scene.deps, other)
+    expect(scene.api.count('pipelines')).toBe(1)
+    await backfillOwed(scene.deps, other)
+    scene.simulation.clock.pass(MINUTE)
+    await refreshPipelines(scene.deps, other)
+    await expectWhole(0)
+  })
+
+  it('is read through the list of the organization where many appear at once', async () => {
+    scene = await openScene({ pipelines: 60 })
+    const crowd = scene.simulation.truth.pipelines.slice(0, 50)
+    for (const one of crowd) scene.simulation.truth.hidden.add(one)
+    await scene.complete({ builds: 300, days: 60, jobs: 1 })
+    await fewMinutes()
+    for (const one of crowd) scene.simulation.truth.hidden.delete(one)
+    await refreshPipelines(scene.deps, scene.source)
+    scene.simulation.clock.pass(MINUTE)
+    scene.api.forget()
+    await backfillOwed(scene.deps, scene.source)
+    expect(scene.api.count('builds')).toBeLessThan(50)
+    await fewMinutes()
+    for (const index of [0, 10, 49]) await expectWhole(index)
+    expect(await scene.differences()).toEqual([])
+  })
+})
+
+describe('what is claimed', () => {
+  it('is never later than the last list of pipelines', async () => {
+    scene = await openScene({ pipelines: 2 })
+    await scene.complete(history)
+    await fewMinutes()
+    const before = (await claimOf(pipelineOf(0).slug))?.as_of
+    for (let i = 0; i < 5; i++) {
+      scene.simulation.clock.pass(MINUTE)
+      await reconcileOnce(scene.deps, scene.source)
+    }
+    const listedAt = (await claimOf(pipelineOf(0).slug))?.as_of
+    await refreshPipelines(scene.deps, scene.source)
+    const after = (await claimOf(pipelineOf(0).slug))?.as_of
+    expect(listedAt?.getTime()).toBeGreaterThanOrEqual(before?.getTime() ?? Number.NaN)
+    expect(after?.getTime()).toBeGreaterThan(listedAt?.getTime() ?? Number.NaN)
+  })
+
+  it('does not count what an audit read while the pipeline was hidden', async () => {
+    scene = await openScene({ pipelines: 3 })
+    const hidden = pipelineOf(0)
+    scene.simulation.truth.hidden.add(hidden)
+    await scene.complete(history)
+    await fewMinutes()
+    scene.simulation.truth.hidden.delete(hidden)
+    await refreshPipelines(scene.deps, scene.source)
+    scene.simulation.truth.hidden.add(hidden)
+    scene.simulation.clock.pass(8 * DAY)
+    await auditTurn(scene.deps, scene.source)
+    await reconcileOnce(scene.deps, scene.source)
+    const complete = (await claimOf(hidden.slug))?.complete_from?.getTime() ?? Number.POSITIVE_INFINITY
+    expect(complete).toBeGreaterThan(wholeHistory())
+    await refreshPipelines(scene.deps, scene.source)
+    expect(await claimOf(hidden.slug)).toBeUndefined()
+  })
+})
