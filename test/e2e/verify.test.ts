@@ -90,7 +90,13 @@ describe('verify beside a live service under load', () => {
     // Two at a time: each spends most of its time waiting for the next cycle.
     const t0 = Date.now()
     const runs = (await Promise.all([lane(5), lane(5)])).flat()
-    console.log('TOOK', Date.now() - t0, runs.map(({ report }) => [report.builds, report.builds_in_flight, report.jobs_in_flight, report.requests].join('/')).join(' '))
+    console.log(
+      'TOOK',
+      Date.now() - t0,
+      runs
+        .map(({ report }) => [report.builds, report.builds_in_flight, report.jobs_in_flight, report.requests].join('/'))
+        .join(' '),
+    )
     for (const { code, report } of runs) {
       expect(report).toMatchObject({ findings: [], unreadable: [], error: null })
       expect(code).toBe(0)
