@@ -1,11 +1,10 @@
 import type { LimitsSeen } from '../buildkite/limits.ts'
 import { followBackfill, refreshRollups } from '../mirror/rollups.ts'
 import { type BackfillProgress, backfillSpan } from '../reconcile/backfill.ts'
-import { refreshPipelines } from '../reconcile/pipelines.ts'
 import { windowsIn } from '../reconcile/windows.ts'
 import { DAY } from '../time.ts'
 import { type Command, givenSpan } from './command.ts'
-import { type Sources, withSources } from './sources.ts'
+import { forEachSource, printJson, type Sources, stopOnSignal, withFreshPipelines, withSources } from './sources.ts'
 import { count, ProgressBar } from './terminal.ts'
 
 export const backfill: Command = {
@@ -25,41 +24,54 @@ export const backfill: Command = {
     const given = givenSpan(values)
     return withSources(values, io, 'backfill', async (context) => {
       const { from, to } = wholeSpan(given, context)
-      const stop = new AbortController()
-      const onSignal = () => (stop.signal.aborted ? process.exit(130) : stop.abort())
-      process.on('SIGINT', onSignal).on('SIGTERM', onSignal)
-      const results: BackfillProgress[] = []
+      const { db } = context.deps
+      const signal = stopOnSignal()
       let allStored = true
-      for (const source of context.sources) {
-        if (stop.signal.aborted) break
-        const bar = new ProgressBar(values.json ? io.stderr : io.stdout, source.slug, io.env)
-        await refreshPipelines(context.deps, source)
-        // The last one's walk passes the days of all.
-        const sums = source === context.sources.at(-1) ? followBackfill(context.deps.db) : undefined
-        const show = (progress: BackfillProgress) => {
-          sums?.reached(progress.coveredFrom)
-          bar.show({
-            done: progress.buildsDone,
-            expected: progress.buildsExpected,
-            requests: progress.requests,
-            rateLeft: rateLeft(source.client.limits),
-          })
-        }
-        const result = await backfillSpan(context.deps, source, from, to, show, stop.signal).finally(() => sums?.stop())
-        if (result) results.push(result)
-        bar.end(lastWord(source.slug, result))
-        for (const { error } of await windowsIn(context.deps.db, source.id, { from, to })) {
-          if (error === null) continue
-          io.stderr.write(`${source.slug}: ${error}\n`)
-          allStored = false
-        }
-      }
-      await refreshRollups(context.deps.db, stop.signal)
-      if (values.json) io.stdout.write(`${JSON.stringify(results, null, 2)}\n`)
-      const allRead = results.length === context.sources.length && results.every(({ done }) => done)
+      const outcomes = await forEachSource<BackfillProgress>(
+        context,
+        io,
+        async (source, fail) => {
+          const bar = new ProgressBar(values.json ? io.stderr : io.stdout, source.slug, io.env)
+          // The last one's walk passes the days of all.
+          const sums = source === context.sources.at(-1) ? followBackfill(db) : undefined
+          const show = (progress: BackfillProgress) => {
+            sums?.reached(progress.coveredFrom)
+            bar.show({
+              done: progress.buildsDone,
+              expected: progress.buildsExpected,
+              requests: progress.requests,
+              rateLeft: rateLeft(source.client.limits),
+            })
+          }
+          const result = await withFreshPipelines(context.deps, source, fail, () =>
+            backfillSpan(context.deps, source, from, to, show, signal),
+          ).finally(() => sums?.stop())
+          bar.end(lastWord(source.slug, result))
+          for (const { error } of await windowsIn(db, source.id, { from, to })) {
+            if (error === null) continue
+            io.stderr.write(`${source.slug}: ${error}\n`)
+            allStored = false
+          }
+          return result
+        },
+        signal,
+      )
+      if (values.json) printJson(io, outcomes, nothing)
+      await refreshRollups(db, signal)
+      const allRead = outcomes.every(({ error, result }) => error === null && result?.done === true)
       return allRead && allStored ? 0 : 1
     })
   },
+}
+
+const nothing: Record<Exclude<keyof BackfillProgress, 'organization'>, null> = {
+  from: null,
+  to: null,
+  coveredFrom: null,
+  buildsDone: null,
+  buildsExpected: null,
+  requests: null,
+  done: null,
 }
 
 /** Requests left in Buildkite's current minute, by the tighter of the two limits. */

@@ -1,39 +1,65 @@
 import { refreshRollups } from '../mirror/rollups.ts'
 import { type CycleReport, reconcileOnce } from '../reconcile/cycle.ts'
 import { refusalOf } from '../reconcile/pages.ts'
-import { refreshPipelines } from '../reconcile/pipelines.ts'
 import type { Command } from './command.ts'
-import { withSources } from './sources.ts'
+import { forEachSource, printJson, withFreshPipelines, withSources } from './sources.ts'
 import { count, type Paint, paintFor, table, whileWaiting } from './terminal.ts'
 
 export const reconcile: Command = {
   name: 'reconcile',
   summary: 'run one cycle now and print what it found',
   about:
-    'Reads pipelines, and every build created or finished since the watermark, open, or missing from those lists; mends the\n' +
-    'mirror and moves the watermark. The same as the service does every RECONCILE_INTERVAL; safe beside it.\n' +
+    'Reads pipelines, and every build created or finished since the watermark, open, or missing from those lists; corrects\n' +
+    'the mirror and moves the watermark. The same as the service does every RECONCILE_INTERVAL; safe beside it.\n' +
     'Exit code 0 only when all organizations were read, and Postgres took every build.',
   options: {
     organization: { value: '<slug>', about: 'only this organization' },
     json: { about: 'print JSON' },
   },
   run: (values, io) =>
-    withSources(values, io, 'reconcile', async ({ deps, sources }) => {
-      const reports: CycleReport[] = []
-      for (const source of sources) {
-        const cycle = refreshPipelines(deps, source).then(() => reconcileOnce(deps, source))
-        const report = await whileWaiting(io.stderr, io.env, `${source.slug}: reading what changed`, cycle)
+    withSources(values, io, 'reconcile', async (context) => {
+      const { deps } = context
+      const outcomes = await forEachSource<CycleReport>(context, io, async (source, fail) => {
+        const work = withFreshPipelines(deps, source, fail, () => reconcileOnce(deps, source))
+        const report = await whileWaiting(io.stderr, io.env, `${source.slug}: reading what changed`, work)
         const refused = refusalOf(report?.refused ?? [])
         if (refused) io.stderr.write(`${source.slug}: ${refused}\n`)
-        if (report) reports.push(report)
-        else io.stderr.write(`${source.slug}: a cycle is running already, in the service or another command.\n`)
-      }
-      await refreshRollups(deps.db)
-      if (values.json) io.stdout.write(`${JSON.stringify(reports, null, 2)}\n`)
+        if (!report) io.stderr.write(`${source.slug}: a cycle is running already, in the service or another command.\n`)
+        return report
+      })
+      const reports = outcomes.flatMap(({ result }) => result ?? [])
+      if (values.json) printJson(io, outcomes, nothing)
       else if (reports.length > 0) io.stdout.write(`${describe(reports, paintFor(io.stdout, io.env))}\n`)
-      return reports.length === sources.length && reports.every(({ refused }) => refused.length === 0) ? 0 : 1
+      await refreshRollups(deps.db)
+      const allRead = outcomes.every(({ error, result }) => error === null && result?.refused.length === 0)
+      return allRead ? 0 : 1
     }),
 }
+
+const nothing: Record<Exclude<keyof CycleReport, 'organization'>, null> = {
+  kind: null,
+  watermark_from: null,
+  watermark_to: null,
+  started_at: null,
+  finished_at: null,
+  requests: null,
+  builds_read: null,
+  builds_missing: null,
+  builds_healed: null,
+  builds_in_flight: null,
+  builds_completed: null,
+  builds_confirmed: null,
+  jobs_missing: null,
+  jobs_healed: null,
+  jobs_in_flight: null,
+  jobs_completed: null,
+  jobs_confirmed: null,
+  absent_read: null,
+  refused: null,
+}
+
+const legend = `Builds + jobs. missing, healed: absent or wrong, because a webhook was lost or is over 10 s late. in flight: a webhook may still come.
+completed: the API added what no webhook carries. confirmed: right already.`
 
 function describe(reports: readonly CycleReport[], paint: Paint): string {
   const header = [
@@ -43,18 +69,21 @@ function describe(reports: readonly CycleReport[], paint: Paint): string {
     'builds read',
     'missing',
     'healed',
-    'jobs missing',
-    'healed',
+    'in flight',
+    'completed',
+    'confirmed',
   ]
+  const both = (builds: number, jobs: number) => `${count(builds)} + ${count(jobs)}`
   const rows = reports.map((report) => [
     report.organization,
     report.watermark_to.toISOString(),
     count(report.requests),
     count(report.builds_read),
-    count(report.builds_missing),
-    count(report.builds_healed),
-    count(report.jobs_missing),
-    count(report.jobs_healed),
+    both(report.builds_missing, report.jobs_missing),
+    both(report.builds_healed, report.jobs_healed),
+    both(report.builds_in_flight, report.jobs_in_flight),
+    both(report.builds_completed, report.jobs_completed),
+    both(report.builds_confirmed, report.jobs_confirmed),
   ])
-  return table([header, ...rows], paint)
+  return `${table([header, ...rows], paint)}\n\n${legend}`
 }

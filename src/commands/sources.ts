@@ -1,9 +1,12 @@
 import { type Config, readConfig } from '../config.ts'
-import { ConfigError } from '../errors.ts'
+import { asStoreError } from '../database/connection.ts'
+import { BuildkiteError, ConfigError, StoreError } from '../errors.ts'
 import { createLog, type Log } from '../log.ts'
 import { type Discovery, openAccess } from '../reconcile/access.ts'
 import { type ReconcileDeps, reconcileDeps, type Source } from '../reconcile/deps.ts'
 import { discover } from '../reconcile/discover.ts'
+import { refreshPipelines } from '../reconcile/pipelines.ts'
+import { type Problem, problemOf } from '../reconcile/problem.ts'
 import { sharedBudget } from '../reconcile/shared-budget.ts'
 import type { InspectedToken } from '../reconcile/token.ts'
 import type { Io, Values } from './command.ts'
@@ -50,7 +53,10 @@ export async function withSources(
       }
       const someUnseen = tellUnseen(discovery, config, values, io)
       const sources = choose(discovery.sources, values.organization)
-      if (sources.length === 0) return 1
+      if (sources.length === 0) {
+        if (values.json) io.stdout.write('[]\n')
+        return 1
+      }
       const code = await work({ config, log, deps, sources })
       const lacking = someUnseen || mayLack(discovery, values.organization)
       return code === 0 && lacking ? 1 : code
@@ -58,6 +64,112 @@ export async function withSources(
       await access.close()
     }
   })
+}
+
+/** Why a command could not do its work for an organization, as `error` in `--json`. */
+export interface OrganizationError {
+  readonly code: Problem['code'] | 'busy' | 'stopped'
+  readonly message: string
+  readonly remedy: string
+}
+
+/** What a command did for one organization. */
+export interface Outcome<Result> {
+  readonly source: Source
+  readonly result: Result | undefined
+  readonly error: OrganizationError | null
+}
+
+/** Another process does the same work for the organization. */
+export const busy: OrganizationError = {
+  code: 'busy',
+  message: 'Another process is doing this.',
+  remedy: 'Nothing to do: it goes on there.',
+}
+
+const stopped: OrganizationError = {
+  code: 'stopped',
+  message: 'Stopped by a signal.',
+  remedy: 'Run the command again.',
+}
+
+/**
+ * Does `work` for each organization, one after another. An error is printed, and the next organization is done all the same. After an
+ * abort the others count as stopped. @throws ConfigError
+ */
+export async function forEachSource<Result>(
+  { sources, log }: Pick<Sources, 'sources' | 'log'>,
+  io: Io,
+  work: (source: Source, fail: (error: unknown) => void) => Promise<Result | undefined>,
+  signal?: AbortSignal,
+): Promise<Outcome<Result>[]> {
+  const outcomes: Outcome<Result>[] = []
+  for (const source of sources) {
+    let error: OrganizationError | null = null
+    const fail = (cause: unknown) => {
+      error = errorOf(source, cause, log)
+      io.stderr.write(`${source.slug}: ${error.code}: ${error.message} ${error.remedy}\n`)
+    }
+    let result: Result | undefined
+    if (!signal?.aborted) {
+      try {
+        result = await work(source, fail)
+      } catch (cause) {
+        if (cause instanceof ConfigError) throw cause
+        if (!signal?.aborted) fail(cause)
+      }
+    }
+    if (result === undefined && error === null) error = signal?.aborted ? stopped : busy
+    outcomes.push({ source, result, error })
+  }
+  return outcomes
+}
+
+/**
+ * Reads the pipelines, then does `work`. A list of pipelines that cannot be read counts as an error, but builds are read all the same.
+ */
+export async function withFreshPipelines<Result>(
+  deps: ReconcileDeps,
+  source: Source,
+  fail: (error: unknown) => void,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  const failures: unknown[] = []
+  await refreshPipelines(deps, source).catch((error: unknown) => failures.push(error))
+  const result = await work()
+  failures.forEach(fail)
+  return result
+}
+
+/** Prints one object for each organization: `null` where there is no value, so that all have the same fields. */
+export function printJson<Result extends object>(
+  io: Io,
+  outcomes: readonly Outcome<Result>[],
+  none: Readonly<Record<string, null>>,
+): void {
+  const rows = outcomes.map(({ source, result, error }) => ({ organization: source.slug, ...none, ...result, error }))
+  io.stdout.write(`${JSON.stringify(rows, (_, value) => (value === undefined ? null : value), 2)}\n`)
+}
+
+function errorOf({ slug }: Source, cause: unknown, log: Log): OrganizationError {
+  const { subject: _, ...error } = problemOf(slug, classify(cause))
+  if (error.code === 'internal') log.error({ err: cause, organization: slug }, 'A command failed for an organization.')
+  return error
+}
+
+/** What the database's driver throws is an error of the store; a fault of ours stays what it is. */
+function classify(error: unknown): unknown {
+  if (error instanceof BuildkiteError || error instanceof StoreError) return error
+  const failure = asStoreError(error, 'use the database')
+  return failure.kind === 'transient' || failure.code !== undefined ? failure : error
+}
+
+/** Aborts at the first SIGINT or SIGTERM, and ends the process at the second. */
+export function stopOnSignal(): AbortSignal {
+  const stop = new AbortController()
+  const onSignal = () => (stop.signal.aborted ? process.exit(130) : stop.abort())
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal)
+  return stop.signal
 }
 
 /** Whether a fault of the tokens may leave out something of what is asked for: of one organization, or of all. */

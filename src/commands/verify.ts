@@ -2,27 +2,30 @@ import { BuildkiteError, ConfigError } from '../errors.ts'
 import type { Source } from '../reconcile/deps.ts'
 import { listedPipelines } from '../reconcile/doctor/pipelines.ts'
 import { type Finding, recordDrift } from '../reconcile/drift.ts'
-import { type VerifyReport, verifySpan } from '../reconcile/verify.ts'
-import { DAY } from '../time.ts'
+import type { Unreadable } from '../reconcile/unreadable.ts'
+import { recheckAfter, type VerifyReport, verifySpan } from '../reconcile/verify.ts'
+import { DAY, formatDuration } from '../time.ts'
 import { type Command, givenSpan, type Values } from './command.ts'
 import { nearest } from './nearest.ts'
-import { type Sources, withSources } from './sources.ts'
+import { forEachSource, printJson, type Sources, stopOnSignal, withSources } from './sources.ts'
 import { count, type Paint, ProgressBar, paintFor, table } from './terminal.ts'
 
 export const verify: Command = {
   name: 'verify',
   summary: 'compare a span of history with Buildkite, field by field',
   about:
-    'Reads every build created in the span from the API once more, with its jobs, compares all with the mirror, both ways, and\n' +
-    'prints what differs. Writes nothing without --heal, which sets the mirror right and records what it found in sync.drift.\n' +
-    'Exit code 0 only when all organizations were read, and nothing differs or all that did is healed. Safe beside a running service.',
+    'Reads every build created in the span again from the API, with its jobs, and compares it with the mirror, both ways. Prints what\n' +
+    'differs although analytics.data_coverage calls it complete. What changed later is read again after RECONCILE_INTERVAL, and is in\n' +
+    'flight if the next cycles can still bring it. Writes nothing without --heal, which corrects the mirror and records what it found in\n' +
+    'sync.drift. Exit code 0 only when all organizations were read, everything could be compared, and nothing differs or all that did is\n' +
+    'healed. Safe beside a running service.',
   options: {
     from: { value: '<date>', about: 'first day or moment of created_at (default: BACKFILL_DAYS ago)' },
     to: { value: '<date>', about: 'end, not included (default: now)' },
     pipeline: { value: '<slug>', about: 'only this pipeline, in the organizations that have it' },
     organization: { value: '<slug>', about: 'only this organization' },
     sample: { value: '<n>', about: 'only about n builds: pages of a hundred at random places of the span' },
-    heal: { about: 'set the mirror right' },
+    heal: { about: 'correct the mirror' },
     json: { about: 'print JSON' },
   },
   async run(values, io) {
@@ -31,33 +34,74 @@ export const verify: Command = {
     const pipeline = typeof values.pipeline === 'string' ? values.pipeline : undefined
     const heal = values.heal === true
     return withSources(values, io, 'verify', async (context) => {
-      const stop = new AbortController()
-      const onSignal = () => (stop.signal.aborted ? process.exit(130) : stop.abort())
-      process.on('SIGINT', onSignal).on('SIGTERM', onSignal)
+      const { deps, config } = context
+      const signal = stopOnSignal()
       const span = wholeSpan(given, context)
       const sources = pipeline === undefined ? context.sources : await sourcesWith(pipeline, context)
-      const reports: VerifyReport[] = []
-      for (const source of sources) {
-        const bar = new ProgressBar(values.json ? io.stderr : io.stdout, source.slug, io.env)
-        const onProgress = ({ builds, requests }: { builds: number; requests: number }) =>
-          bar.show({ done: builds, expected: sample, requests, rateLeft: undefined })
-        const asked = { span, pipeline, sample, heal, priority: 'absent', onProgress, signal: stop.signal } as const
-        const report = await verifySpan(context.deps, source, asked).catch((error: unknown) => {
-          if (!stop.signal.aborted) throw error
-        })
-        if (!report) {
-          bar.end(`${source.slug}: stopped.`)
-          return 1
-        }
-        if (heal) await recordDrift(context.deps.db, source.id, 'verify', report.findings, new Date())
-        bar.end(lastWord(report))
-        reports.push(report)
-      }
-      if (values.json) io.stdout.write(`${JSON.stringify(reports, null, 2)}\n`)
-      else for (const { findings } of reports) io.stdout.write(describe(findings, paintFor(io.stdout, io.env)))
-      return reports.every(({ findings }) => findings.every(({ healed }) => healed)) ? 0 : 1
+      const recheckAfterMs = recheckAfter(config.reconcileIntervalMs)
+      const outcomes = await forEachSource<VerifyReport>(
+        { ...context, sources },
+        io,
+        async (source) => {
+          const bar = new ProgressBar(values.json ? io.stderr : io.stdout, source.slug, io.env)
+          const report = await verifySpan(deps, source, {
+            span,
+            pipeline,
+            sample,
+            heal,
+            priority: 'absent',
+            recheckAfterMs,
+            signal,
+            onProgress: ({ builds, requests }) =>
+              bar.show({ done: builds, expected: sample, requests, rateLeft: undefined }),
+            onPause: (builds, ms) =>
+              bar.note(`${source.slug}: reading ${count(builds)} builds in flight again in ${formatDuration(ms)}`),
+          }).catch((error: unknown) => {
+            bar.end(`${source.slug}: ${signal.aborted ? 'stopped' : 'failed'}.`)
+            throw error
+          })
+          if (heal) await recordDrift(deps.db, source.id, 'verify', report.findings, new Date())
+          bar.end(lastWord(report))
+          return report
+        },
+        signal,
+      )
+      if (values.json)
+        printJson(
+          io,
+          outcomes.map((one) => ({ ...one, result: one.result && withCounts(one.result) })),
+          nothing,
+        )
+      else for (const { result } of outcomes) if (result) io.stdout.write(describe(result, paintFor(io.stdout, io.env)))
+      return outcomes.every(({ error, result }) => error === null && result && isRight(result)) ? 0 : 1
     })
   },
+}
+
+/** Whether nothing differs any more and everything could be compared. What is in flight is no fault. */
+function isRight({ findings, unreadable }: VerifyReport): boolean {
+  return unreadable.length === 0 && findings.every(({ healed }) => healed)
+}
+
+const nothing: Record<Exclude<keyof VerifyReport, 'organization'> | 'different' | 'healed', null> = {
+  from: null,
+  to: null,
+  builds: null,
+  jobs: null,
+  builds_in_flight: null,
+  jobs_in_flight: null,
+  requests: null,
+  different: null,
+  healed: null,
+  findings: null,
+  unreadable: null,
+  read_at: null,
+}
+
+/** The report with the counts of the summary line. */
+function withCounts(report: VerifyReport) {
+  const { findings } = report
+  return { ...report, different: findings.length, healed: findings.filter(({ healed }) => healed).length }
 }
 
 function sampleSize({ sample }: Values): number | undefined {
@@ -72,7 +116,7 @@ function wholeSpan({ from, to }: ReturnType<typeof givenSpan>, { config }: Sourc
 }
 
 /**
- * The organizations that have a pipeline, with those whose pipelines the token may not list: their builds it may read all the same.
+ * The organizations that have a pipeline, and those whose pipelines cannot be listed: their builds may be readable all the same.
  * @throws ConfigError when none has it, or it is not mirrored.
  */
 async function sourcesWith(pipeline: string, { deps, sources }: Sources): Promise<readonly Source[]> {
@@ -95,43 +139,60 @@ async function sourcesWith(pipeline: string, { deps, sources }: Sources): Promis
   throw new ConfigError(`--pipeline is "${pipeline}", which no token sees in ${where}. ${remedy}`)
 }
 
-/** The slugs of an organization's pipelines; undefined when the token may not list them. @throws BuildkiteError */
+/** The slugs of an organization's pipelines; undefined when they cannot be listed. */
 async function slugsOf({ client, slug }: Source): Promise<string[] | undefined> {
   try {
     return (await listedPipelines(client, slug))?.map((one) => one.slug)
   } catch (error) {
-    if (error instanceof BuildkiteError && error.code === 'invalid_permissions') return undefined
+    if (error instanceof BuildkiteError) return undefined
     throw error
   }
 }
 
-function lastWord({ organization, builds, jobs, requests, findings }: VerifyReport): string {
-  const compared = `${count(builds)} builds and ${count(jobs)} jobs compared in ${count(requests)} requests`
-  if (findings.length === 0) return `${organization}: ${compared}: no difference.`
+function lastWord(report: VerifyReport): string {
+  const { organization, builds, jobs, builds_in_flight, jobs_in_flight, requests, findings, unreadable } = report
+  const parts: string[] = []
+  const inFlight = builds_in_flight + jobs_in_flight
   const of = (wanted: Finding['kind']) => count(findings.filter(({ kind }) => kind === wanted).length)
-  const kinds = `${of('missing')} missing, ${of('different')} different, ${of('surplus')} gone from Buildkite`
   const healed = findings.filter((finding) => finding.healed).length
-  const end = healed > 0 ? `; ${count(healed)} healed` : ''
-  return `${organization}: ${compared}: ${count(findings.length)} differences (${kinds})${end}.`
+  if (findings.length > 0) {
+    const kinds = `${of('missing')} missing, ${of('different')} different, ${of('surplus')} gone from Buildkite`
+    parts.push(`${count(findings.length)} differences (${kinds})`)
+    // Where nothing was compared, nothing is known to be equal.
+  } else if (builds + jobs > 0 || inFlight + unreadable.length === 0) parts.push('no difference')
+  if (healed > 0) parts.push(`${count(healed)} healed`)
+  if (inFlight > 0) parts.push(`${count(builds_in_flight)} builds and ${count(jobs_in_flight)} jobs in flight`)
+  if (unreadable.length > 0) parts.push(`${count(unreadable.length)} unreadable`)
+  const compared = `${count(builds)} builds and ${count(jobs)} jobs compared in ${count(requests)} requests`
+  return `${organization}: ${compared}: ${parts.join('; ')}.`
 }
 
-/** How many differences are printed; --json has them all. */
+/** How many rows are printed; --json has them all. */
 const PRINTED = 50
 
-function describe(findings: readonly Finding[], paint: Paint): string {
-  if (findings.length === 0) return ''
-  const rows = findings
-    .slice(0, PRINTED)
-    .map(({ kind, build_id, job_id, columns, reason, healed }) => [
+function describe({ findings, unreadable }: VerifyReport, paint: Paint): string {
+  const rows = [
+    ...findings.map(({ kind, build_id, job_id, columns, reason, healed }) => [
       job_id ? 'job' : 'build',
       job_id ?? build_id,
       kind === 'surplus' ? `gone${reason ? ` (${reason})` : ''}` : kind,
       columns.map(({ column, mirror, buildkite }) => `${column}: ${brief(mirror)} → ${brief(buildkite)}`).join('; '),
       healed ? paint.green('healed') : '',
-    ])
-  const left = findings.length - rows.length
+    ]),
+    ...unreadable.map((one) => ['build', one.build_id ?? placeOf(one), 'unreadable', one.reason, '']),
+  ]
+  if (rows.length === 0) return ''
+  const left = rows.length - PRINTED
   const more = left > 0 ? `… and ${count(left)} more; --json prints all.\n` : ''
-  return `${table([['what', 'id', 'difference', 'mirror → Buildkite', ''], ...rows], paint)}\n${more}`
+  const header = ['what', 'id', 'difference', 'mirror → Buildkite', '']
+  return `${table([header, ...rows.slice(0, PRINTED)], paint)}\n${more}`
+}
+
+/** Where something unreadable is, which has no id: its pipeline and number, or when it was created. */
+function placeOf({ pipeline, number, created_from, created_to }: Unreadable): string {
+  if (pipeline !== null && number !== null) return `${pipeline}#${number}`
+  const [from, to] = [created_from?.toISOString(), created_to?.toISOString()]
+  return from === undefined ? 'without an id' : from === to ? `created ${from}` : `created ${from} to ${to}`
 }
 
 function brief(value: unknown): string {

@@ -6,12 +6,14 @@ import { MINUTE, SECOND, withDeadline } from '../time.ts'
 import * as schema from './schema.ts'
 import { asStoreError } from './store-error.ts'
 
-export { asStoreError } from './store-error.ts'
+export { asStoreError, isOutage } from './store-error.ts'
 
 /** Drizzle over node-postgres, knowing the whole schema. What `execute` returns has its rows in `.rows`. */
 export type Db = Drizzle & {
   /** A transaction whose statements may take `ms` each. Elsewhere one that takes a minute is stuck, and given up. */
   patiently<T>(ms: number, work: (tx: Transaction) => Promise<T>): Promise<T>
+  /** The same database, on which every transaction, and every single statement that writes, runs `check` first. */
+  guardedBy(check: (tx: Transaction) => Promise<void>): Db
 }
 type Drizzle = NodePgDatabase<typeof schema>
 /** An open transaction of `Db`: the same methods, all or nothing. */
@@ -27,14 +29,20 @@ export interface Database {
 }
 
 const PING_DEADLINE = 2 * SECOND
+/** Postgres ends a transaction in which nothing happens for so long: its process is frozen, and holds rows that others need. */
+const IDLE_LIMIT = 30 * SECOND
 /** So much longer than Postgres this side waits before it gives a query up: most often Postgres has said why by then. */
 const GRACE = 5 * SECOND
 
 /**
  * Makes a pool of at most `connections` (default 10) connections to `url`; the first query connects. `name` is what
- * pg_stat_activity shows as application_name. A query that finds no free connection within 10 s fails as transient.
+ * pg_stat_activity shows as application_name. A query that finds no free connection within 10 s fails as transient. A transaction in
+ * which no statement runs for `idleLimitMs` (default 30 s) is ended by Postgres.
  */
-export function openDatabase(url: string, options: { name: string; connections?: number }): Database {
+export function openDatabase(
+  url: string,
+  options: { name: string; connections?: number; idleLimitMs?: number },
+): Database {
   const pool = new pg.Pool({
     ...connectionOptions(url, options.name),
     max: options.connections ?? 10,
@@ -49,7 +57,7 @@ export function openDatabase(url: string, options: { name: string; connections?:
   })
   pool.on('remove', (client) => clients.delete(client))
   pool.on('error', () => {})
-  const db = withSafeTransactions(drizzle(pool, { schema }), pool)
+  const db = withSafeTransactions(drizzle(pool, { schema }), pool, options.idleLimitMs ?? IDLE_LIMIT)
   return {
     db,
     async ping() {
@@ -73,16 +81,16 @@ export function openDatabase(url: string, options: { name: string; connections?:
  * Drizzle's own transaction leaks the connection when `begin` fails, and puts one back whose `rollback` failed. Here every
  * connection goes back to the pool, or to the grave when its state is not known.
  */
-function withSafeTransactions(db: Drizzle, pool: pg.Pool): Db {
-  // Kept by connection: reading the whole schema anew would cost more than a small transaction does.
-  const overConnections = new WeakMap<pg.PoolClient, Drizzle>()
-  const over = (client: pg.PoolClient): Drizzle => {
-    const known = overConnections.get(client) ?? drizzle(client, { schema })
+function withSafeTransactions(db: Drizzle, pool: pg.Pool, idleLimitMs: number): Db {
+  // Stored by connection: reading the whole schema again would cost more than a small transaction does.
+  const overConnections = new WeakMap<pg.PoolClient, OverConnection>()
+  const over = (client: pg.PoolClient): OverConnection => {
+    const known = overConnections.get(client) ?? overConnection(client)
     overConnections.set(client, known)
     return known
   }
   const inTransaction = async <T>(
-    work: (tx: Transaction) => Promise<T>,
+    work: (tx: Transaction, client: pg.PoolClient) => Promise<T>,
     config?: PgTransactionConfig,
     patience?: number,
   ): Promise<T> => {
@@ -91,10 +99,12 @@ function withSafeTransactions(db: Drizzle, pool: pg.Pool): Db {
     let fault: { thrown: unknown } | undefined
     let sound = false
     try {
-      const value = await over(client).transaction(async (tx) => {
+      const { drizzle: own, limits } = over(client)
+      limits.idle_in_transaction_session_timeout = idleLimitMs
+      limits.statement_timeout = patience
+      const value = await own.transaction(async (tx) => {
         try {
-          if (patience !== undefined) await tx.execute(sql.raw(`set local statement_timeout = ${Math.ceil(patience)}`))
-          return await work(tx)
+          return await work(tx, client)
         } catch (thrown) {
           fault = { thrown }
           throw thrown
@@ -111,11 +121,57 @@ function withSafeTransactions(db: Drizzle, pool: pg.Pool): Db {
       client.release(!sound)
     }
   }
+  const guardedBy = (check: (tx: Transaction) => Promise<void>): Db => {
+    const checked =
+      <T>(work: (tx: Transaction) => Promise<T>) =>
+      async (tx: Transaction) => {
+        await check(tx)
+        return work(tx)
+      }
+    const query = (config: pg.QueryConfig, values?: unknown[]) =>
+      WRITES.test(config.text)
+        ? inTransaction(async (tx, client) => {
+            await check(tx)
+            return client.query(config, values)
+          })
+        : pool.query(config, values)
+    const guarded: pg.Pool = Object.assign(Object.create(pool), { query })
+    return Object.assign(drizzle(guarded, { schema }), {
+      transaction: <T>(work: (tx: Transaction) => Promise<T>, config?: PgTransactionConfig) =>
+        inTransaction(checked(work), config),
+      patiently: <T>(ms: number, work: (tx: Transaction) => Promise<T>) => inTransaction(checked(work), undefined, ms),
+      guardedBy,
+    })
+  }
   return Object.assign(db, {
     transaction: <T>(work: (tx: Transaction) => Promise<T>, config?: PgTransactionConfig) =>
       inTransaction(work, config),
     patiently: <T>(ms: number, work: (tx: Transaction) => Promise<T>) => inTransaction(work, undefined, ms),
+    guardedBy,
   })
+}
+
+/** Statements that change rows, a `with` that holds one included. */
+const WRITES = /\b(insert into|update|delete from)\b/i
+
+/** Drizzle over one connection, whose next transaction has these limits, in milliseconds. */
+interface OverConnection {
+  readonly drizzle: Drizzle
+  readonly limits: Record<'idle_in_transaction_session_timeout' | 'statement_timeout', number | undefined>
+}
+
+/** The limits are set in the round trip of `begin`. As startup parameters PgBouncer would refuse them, and outside of a transaction lose them. */
+function overConnection(client: pg.PoolClient): OverConnection {
+  const limits: OverConnection['limits'] = {
+    idle_in_transaction_session_timeout: undefined,
+    statement_timeout: undefined,
+  }
+  const settings = () =>
+    Object.entries(limits).flatMap(([name, ms]) => (ms === undefined ? [] : `; set local ${name} = ${Math.ceil(ms)}`))
+  const query = (config: pg.QueryConfig, values?: unknown[]) =>
+    client.query(/^begin\b/.test(config.text) ? { ...config, text: config.text + settings().join('') } : config, values)
+  const limited: pg.PoolClient = Object.assign(Object.create(client), { query })
+  return { drizzle: drizzle(limited, { schema }), limits }
 }
 
 /** Sets how long this side waits for an answer, and returns what it was. node-postgres looks it up for each query, but has no name for it in its types. */

@@ -3,51 +3,98 @@ import { fileURLToPath } from 'node:url'
 import { sql } from 'drizzle-orm'
 import { type MigrationMeta, readMigrationFiles } from 'drizzle-orm/migrator'
 import pg from 'pg'
-import { ConfigError, StoreError } from '../errors.ts'
-import type { Log } from '../log.ts'
-import { SECOND, withDeadline } from '../time.ts'
+import { ConfigError } from '../errors.ts'
+import { type Log, sparingly } from '../log.ts'
+import { MINUTE, pause, SECOND, withDeadline } from '../time.ts'
 import { asStoreError, connectionOptions, type Db } from './connection.ts'
 
 // From src/database/ and from dist/database/ alike, the package's root is two folders up.
 const folder = fileURLToPath(new URL('../../drizzle', import.meta.url))
 
 /**
- * Brings the database at `url` to the schema of this code: every missing migration in one transaction, under a lock, so that
- * any number of processes may start at once. The lock is the transaction's own: behind PgBouncer a session lock could be orphaned.
- * A newer version may have migrated it already: this code goes on beside it for as long as `sync.compatibility` allows, so that
- * versions can be changed one process at a time and taken back.
+ * Brings the database at `url` to the schema of this code, one transaction for each missing migration. Any number of processes may
+ * start at once, and a process that is killed leaves a database that the next one completes. A migration never waits for a lock
+ * much longer than a second: it rolls back, so that it holds nothing, and tries again until the transactions in its way have ended.
+ * A newer version may have migrated the database already: this code goes on beside it for as long as `sync.compatibility` allows, so
+ * that versions can be changed one process at a time and taken back.
  * @throws ConfigError when the database asks for a newer version of the code than this one.
  * @throws StoreError when Postgres fails.
  */
 export async function migrate(url: string, log?: Log): Promise<void> {
   const known = knownMigrations()
-  const applied = await again(() =>
-    withClient(url, 'migrate the database', async (client) => {
-      await client.query('begin')
-      const count = await applyMissing(client, known)
-      await client.query('commit')
-      return count
-    }),
-  )
+  const applied = await withClient(url, 'migrate the database', async (client) => {
+    let count = 0
+    while (await withLockRetries(client, log, () => applyNext(client, known))) count += 1
+    return count
+  })
   if (applied > 0) log?.info({ migrations: applied }, 'The database schema was brought up to date.')
 }
 
-const TRIES = 10
+/**
+ * How long a migration waits for a lock; webhooks that need the same table wait behind it. A little longer than Postgres's
+ * deadlock_timeout of a second, after which an autovacuum that is in the way gives up.
+ */
+const LOCK_TIMEOUT_MS = 1_100
+/** How long it waits for all the locks of one `lock table`, which keeps those that it has while it waits for the next. */
+const LOCK_TABLES_TIMEOUT_MS = 1_500
+/** A process that is frozen in the middle of a migration loses its transaction after this. */
+const IDLE_LIMIT_MS = 30 * SECOND
 
-/** Does it again when it met a deadlock: processes of the version before may be at work, and lock the same tables in their own order. */
-async function again<T>(work: () => Promise<T>): Promise<T> {
+/** Applies the first missing migration in a transaction of its own; false when none is missing. */
+async function applyNext(client: pg.Client, known: readonly MigrationMeta[]): Promise<boolean> {
+  // In one round trip. A migration may rewrite a large table, so its statements have no time limit.
+  await client.query(
+    `begin; set local statement_timeout = 0; set local lock_timeout = 0;
+     set local idle_in_transaction_session_timeout = ${IDLE_LIMIT_MS}`,
+  )
+  // Held by the transaction, for a session's lock may be orphaned behind PgBouncer. Waiting for it holds nothing else.
+  await client.query(takeMigrationLock)
+  await client.query(`set local lock_timeout = ${LOCK_TIMEOUT_MS}`)
+  await createJournal(client)
+  const [next] = missingMigrations(known, await appliedMigrations(client), await migrationsNeeded(client))
+  if (next) await applyMigration(client, next)
+  await client.query('commit')
+  return next !== undefined
+}
+
+const takeMigrationLock = `select pg_advisory_xact_lock(hashtextextended('buildkite-mirror migrate', 0))`
+
+/** No lock within the time, or a deadlock: running processes lock the same tables in their own order. */
+function isLockConflict(error: unknown): boolean {
+  return error instanceof LockTimeout || (error instanceof pg.DatabaseError && /^(55P03|40P01)$/.test(error.code ?? ''))
+}
+
+const LONGEST_PAUSE_MS = 5 * SECOND
+
+/** Runs `work`, which opens a transaction, again and again while locks of others are in its way. Holds nothing between two tries. */
+async function withLockRetries<T>(client: pg.Client, log: Log | undefined, work: () => Promise<T>): Promise<T> {
+  const mayWarn = sparingly(MINUTE, Date.now)
   for (let tries = 1; ; tries++) {
     try {
       return await work()
     } catch (error) {
-      if (tries >= TRIES || !(error instanceof StoreError) || error.code !== '40P01') throw error
+      await client.query('rollback').catch(() => {})
+      if (!isLockConflict(error)) throw error
     }
+    if (tries >= 5 && mayWarn())
+      log?.warn(await oldestTransaction(client), 'A migration waits for another transaction.')
+    await pause(Math.min(LONGEST_PAUSE_MS, (SECOND / 2) * 2 ** tries) * (0.75 + Math.random() / 2))
   }
 }
 
+/** The transaction of another session that has been open the longest: most likely it is the one in the way. */
+async function oldestTransaction(client: pg.Client): Promise<Record<string, unknown>> {
+  const { rows } = await client.query<Record<string, unknown>>(`
+    select pid, application_name, usename as user, state, extract(epoch from now() - xact_start)::int as seconds
+    from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and xact_start is not null
+    order by xact_start limit 1`)
+  return rows[0] ?? {}
+}
+
 async function withClient<T>(url: string, doing: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client(connectionOptions(url, 'migrate'))
-  // A lost connection is told by the query that meets it; without a listener it would end the process.
+  // Creating an index of a large table takes as long as it takes.
+  const client = new pg.Client({ ...connectionOptions(url, 'migrate'), query_timeout: 0 })
+  // The query that meets a lost connection reports it; without a listener it would end the process.
   client.on('error', () => {})
   try {
     await client.connect()
@@ -60,20 +107,16 @@ async function withClient<T>(url: string, doing: string, work: (client: pg.Clien
   }
 }
 
-/** Brings the database to the schema of this code within the transaction that is open on `client`. Throws the driver's errors. */
+/**
+ * Brings an empty database to the schema of this code within the transaction that is open on `client`, which an error leaves to the
+ * caller to roll back. Throws the driver's errors.
+ */
 export async function applyMigrations(client: pg.Client): Promise<void> {
-  await applyMissing(client, knownMigrations())
-}
-
-/** In an open transaction, which an error leaves to the closing of the connection to undo. Returns how many were missing. */
-async function applyMissing(client: pg.Client, known: readonly MigrationMeta[]): Promise<number> {
-  // A migration may rewrite a large table, and replicas wait here for the one that does.
   await client.query(`select set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true)`)
-  await client.query(`select pg_advisory_xact_lock(hashtextextended('buildkite-mirror migrate', 0))`)
+  await client.query(takeMigrationLock)
   await createJournal(client)
-  const missing = missingMigrations(known, await appliedMigrations(client), await migrationsNeeded(client))
+  const missing = missingMigrations(knownMigrations(), await appliedMigrations(client), await migrationsNeeded(client))
   for (const migration of missing) await applyMigration(client, migration)
-  return missing.length
 }
 
 /**
@@ -177,9 +220,26 @@ async function createJournal(client: pg.Client): Promise<void> {
 }
 
 async function applyMigration(client: pg.Client, migration: MigrationMeta): Promise<void> {
-  for (const statement of migration.sql) await client.query(statement)
+  for (const statement of migration.sql) {
+    if (/^(\s*--.*\n)*\s*lock table/i.test(statement)) await lockTables(client, statement)
+    else await client.query(statement)
+  }
   await client.query('insert into drizzle.__drizzle_migrations (hash, created_at) values ($1, $2)', [
     migration.hash,
     migration.folderMillis,
   ])
+}
+
+async function lockTables(client: pg.Client, statement: string): Promise<void> {
+  await client.query(`set local statement_timeout = ${LOCK_TABLES_TIMEOUT_MS}`)
+  try {
+    await client.query(statement)
+  } catch (error) {
+    throw error instanceof pg.DatabaseError && error.code === '57014' ? new LockTimeout() : error
+  }
+  await client.query('set local statement_timeout = 0')
+}
+
+class LockTimeout extends Error {
+  override name = 'LockTimeout'
 }

@@ -388,6 +388,8 @@ export const deliveries = sync.table(
     attempts: integer().notNull().default(0),
     error: text(),
     enqueued_at: time(),
+    /** A delivery that could not be applied in time is tried again by itself after this. */
+    next_try_at: time(),
     applied_at: time(),
     failed_at: time(),
     payload: text(),

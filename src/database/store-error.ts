@@ -12,6 +12,7 @@ import { DeadlineError } from '../time.ts'
 export function asStoreError(error: unknown, doing: string): StoreError {
   if (error instanceof StoreError) return error
   const inner = unwrap(error)
+  if (inner instanceof StoreError) return inner
   const prefix = `Could not ${doing}: `
   if (inner instanceof pg.DatabaseError) {
     const state = inner.code ?? ''
@@ -23,6 +24,10 @@ export function asStoreError(error: unknown, doing: string): StoreError {
   const code = codeOf(inner)
   if (code !== undefined && transientCodes.has(code)) {
     return new StoreError('transient', `${prefix}Postgres cannot be reached (${code}).`, { code })
+  }
+  // A query that Postgres would have cancelled: behind PgBouncer statement_timeout is not ours to set.
+  if (inner instanceof Error && inner.message.startsWith('Query read timeout')) {
+    return new StoreError('transient', `${prefix}Postgres did not answer in time.`, { code: '57014' })
   }
   const lost = inner instanceof Error && connectionLost.find((sentence) => inner.message.startsWith(sentence))
   if (lost) return new StoreError('transient', `${prefix}the connection to Postgres was lost or not had (${lost}).`)
@@ -57,7 +62,6 @@ const connectionLost = [
   'timeout exceeded when trying to connect',
   'timeout expired',
   'Cannot use a pool after calling end',
-  'Query read timeout',
 ]
 
 /** What the network or the resolver says when there is no server to talk to. */
@@ -80,6 +84,7 @@ const transientCodes = new Set([
 const transientStates = [
   '08', // connection
   '25006', // read-only: a failover is under way
+  '25P03', // the transaction was idle for too long
   '40001', // serialization failure
   '40P01', // deadlock
   '53', // out of connections, memory or disk
@@ -92,6 +97,16 @@ const transientStates = [
 
 function kindOfSqlState(state: string): StoreErrorKind {
   return transientStates.some((prefix) => state.startsWith(prefix)) ? 'transient' : 'permanent'
+}
+
+/** SQLSTATEs, or classes of them, of a Postgres that is not available to anybody: not reached, starting, stopping, read-only or full. */
+const outageStates = ['08', '25006', '25P03', '53100', '53300', '55000', '57P']
+
+/** Whether Postgres is not available at all, so that no other work would succeed either. */
+export function isOutage(error: unknown): boolean {
+  if (!(error instanceof StoreError) || error.kind !== 'transient') return false
+  const { code } = error
+  return code === undefined || transientCodes.has(code) || outageStates.some((state) => code.startsWith(state))
 }
 
 /** SQLSTATE classes whose messages quote what was stored or asked: data exceptions, constraints, syntax, raised, internal. */

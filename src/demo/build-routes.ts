@@ -4,6 +4,7 @@ import { BadQuery, cutPage, readBuildsQuery, readPage, selectBuilds } from './qu
 import { failsInList, failureOf, timedOut } from './read-faults.ts'
 import { type Answer, type Context, ok, showPipeline } from './routes.ts'
 import type { Build, Job, Organization, Pipeline } from './shapes.ts'
+import { renderBuild, renderJob } from './variety.ts'
 
 const deep =
   'Listing builds this deep is not supported. Please narrow your query using filters such as branch or created_from.'
@@ -20,9 +21,9 @@ export function listBuilds(context: Context, organization: Organization, pipelin
   const body = items.map((build) => {
     const { jobs, pipeline: _, ...rest } = build
     return {
-      ...rest,
+      ...renderBuild(truth, build, rest),
       ...(query.pipeline ? { pipeline: showPipeline(lists.pipelineOf(build), token) } : {}),
-      ...(query.jobs ? { jobs: showJobs(jobs, query.retriedJobs) } : {}),
+      ...(query.jobs ? { jobs: showJobs(jobs, query.retriedJobs).map((job) => renderJob(truth, build, job)) } : {}),
     }
   })
   return { status: 200, body, pages: { page: page.page, pages } }
@@ -46,9 +47,9 @@ export function showBuild({ truth, token, query }: Context, build: Build): Answe
   }
   const { jobs: _, pipeline, ...rest } = build
   return ok({
-    ...rest,
+    ...renderBuild(truth, build, rest),
     ...(options.pipeline ? { pipeline: showPipeline(pipeline, token) } : {}),
-    ...(options.jobs ? { jobs } : {}),
+    ...(options.jobs ? { jobs: jobs.map((job) => renderJob(truth, build, job)) } : {}),
     job_state_counts: { total: jobs.length, states },
   })
 }

@@ -1,4 +1,4 @@
-import { advance, startBuild } from './life.ts'
+import { advance, rebuild, startBuild } from './life.ts'
 import type { Mix } from './mix.ts'
 import type { Pipeline } from './shapes.ts'
 import type { Truth } from './truth.ts'
@@ -29,11 +29,15 @@ export function writeHistory(truth: Truth, options: HistoryOptions): void {
   let count = truth.builds.length
   const end = count + builds
   for (let i = 0; count < end; i++) {
-    const at = Math.min(until, Math.floor(from + (i + random.next()) * spacing))
-    // A trigger step brings a second build with it, so the last few have none.
-    const mix = end - count > 4 ? options.mix : { ...options.mix, trigger: 0 }
+    const at = wholeSeconds(truth, Math.min(until, Math.floor(from + (i + random.next()) * spacing)))
+    if (truth.variety && !options.pipelines && i === builds >> 1) archiveOne(truth, at)
+    // A trigger step brings a second build with it, maybe of another pipeline: the last few have none, nor have those of given pipelines.
+    const mix = end - count > 4 && !options.pipelines ? options.mix : { ...options.mix, trigger: 0 }
     const before = count
-    startBuild(truth, choosePipeline(truth, options.pipelines), at, mix, { jobs: options.jobs })
+    const pipeline = choosePipeline(truth, options.pipelines)
+    const again = truth.variety && i % 10 === 9 ? lastFinished(truth, pipeline) : undefined
+    if (again) rebuild(truth, again, at, mix, options.jobs)
+    else startBuild(truth, pipeline, at, mix, { jobs: options.jobs })
     count = countBuilds(truth)
     live(truth, at, until, mix)
     count = countBuilds(truth)
@@ -41,6 +45,21 @@ export function writeHistory(truth: Truth, options: HistoryOptions): void {
   }
   truth.alive.clear()
   for (const build of others) truth.alive.add(build)
+}
+
+/** Old objects have no milliseconds. */
+const wholeSeconds = (truth: Truth, at: number) => (truth.variety ? at - (at % 1_000) : at)
+
+const lastFinished = (truth: Truth, pipeline: Pipeline) =>
+  truth
+    .buildsOf(truth.organizationOf(pipeline))
+    .findLast((build) => build.pipeline === pipeline && build.finished_at !== null && !build.blocked)
+
+/** Archives a pipeline that has had builds. */
+function archiveOne(truth: Truth, at: number): void {
+  const usable = truth.pipelines.filter((one) => !one.archived_at)
+  const last = usable.at(-1)
+  if (last && usable.length > 2) truth.archivePipeline(last, at)
 }
 
 const countBuilds = (truth: Truth) =>
@@ -57,7 +76,7 @@ function live(truth: Truth, start: number, until: number, mix: Mix): void {
   let at = start
   while (truth.alive.size > 0) {
     for (const build of truth.alive) {
-      at = Math.min(until, at + random.int(500, 90_000))
+      at = wholeSeconds(truth, Math.min(until, at + random.int(500, 90_000)))
       if (build.blocked && random.chance(0.05)) truth.alive.delete(build)
       else advance(truth, build, at, mix)
     }

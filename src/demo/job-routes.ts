@@ -3,6 +3,7 @@ import { BadQuery } from './query.ts'
 import { failureOf } from './read-faults.ts'
 import { type Answer, type Context, notFound, ok } from './routes.ts'
 import type { Build, Job, Organization } from './shapes.ts'
+import { renderJob } from './variety.ts'
 
 const states = new Set(
   [
@@ -40,7 +41,7 @@ export function listJobs({ truth, query }: Context, build: Build): Answer {
   }
   const [first, last] = [items[0], items.at(-1)]
   return ok({
-    items,
+    items: items.map((job) => renderJob(truth, build, job)),
     links: {
       self: `${build.url}/jobs?${query}`,
       first: link(),
@@ -62,7 +63,7 @@ function startOf(jobs: readonly Job[], query: URLSearchParams, perPage: number):
 /** One job of a build. */
 export function showJob({ truth }: Context, build: Build, id: string): Answer {
   const job = build.jobs.find((one) => one.id === id)
-  return failureOf(truth.readFaults, build, false) ?? (job ? ok(job) : notFound('job'))
+  return failureOf(truth.readFaults, build, false) ?? (job ? ok(renderJob(truth, build, job)) : notFound('job'))
 }
 
 /** One job of an organization, wherever it is. */

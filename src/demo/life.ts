@@ -14,6 +14,7 @@ import {
 } from './shapes.ts'
 import type { Truth } from './truth.ts'
 import { happens, isRunnable, type RunnableJob, replace, schedule, settle, tell } from './turns.ts'
+import { oneIn } from './variety.ts'
 
 // What can happen to a build, one turn at a time. Each function changes the truth as of `at` (milliseconds since the epoch)
 // and tells it the webhooks that Buildkite would send.
@@ -159,7 +160,8 @@ function finishScript(truth: Truth, job: ScriptJob, at: number, mix: Mix, failed
   const { agent } = job
   if (!agent) return
   truth.running.delete(agent)
-  agent.last_job_finished_at = iso(at)
+  // An agent that ends with its job never says when its last one was over.
+  agent.last_job_finished_at = truth.variety && oneIn(3, agent.id, 'last job') ? null : iso(at)
   if (!failed || job.soft_failed || !random.chance(mix.lost)) return
   // A lost agent leaves -1. Another one takes its place under the same name, as autoscaled machines do.
   job.exit_status = -1
@@ -194,8 +196,9 @@ function endWithoutRunning(truth: Truth, build: Build, at: number, state: 'skipp
 }
 
 /** Somebody builds a finished build once more: a new build of the same commit. */
-export function rebuild(truth: Truth, build: Build, at: number, mix: Mix): Build {
+export function rebuild(truth: Truth, build: Build, at: number, mix: Mix, jobs?: number): Build {
   return startBuild(truth, build.pipeline, at, mix, {
+    jobs,
     origin: {
       commit: build.commit,
       branch: build.branch,

@@ -1,6 +1,7 @@
 import type { Mix } from './mix.ts'
 import { type Build, graphqlId, iso, type Job, type ManualJob, type ScriptJob, type TriggerJob } from './shapes.ts'
 import type { Truth } from './truth.ts'
+import { varyManual, varyScript } from './variety.ts'
 
 /**
  * The jobs of a build, in the order of their steps: lint, parallel tests, a gate, a matrix job, and a deployment or a trigger.
@@ -58,8 +59,8 @@ export function planJobs(truth: Truth, build: Build, at: number, mix: Mix, count
 function planScript(truth: Truth, build: Build, at: number, given: Partial<ScriptJob>): ScriptJob {
   const { random } = truth
   const id = random.uuid(at)
-  const { pipeline } = build
-  return {
+  const { cluster_id, cluster_url } = build.pipeline
+  const job: ScriptJob = {
     id,
     graphql_id: graphqlId('Job', id),
     type: 'script',
@@ -98,12 +99,14 @@ function planScript(truth: Truth, build: Build, at: number, given: Partial<Scrip
     parallel_group_total: null,
     matrix: null,
     agent: null,
-    cluster_id: pipeline.cluster_id,
-    cluster_url: pipeline.cluster_url,
+    cluster_id,
+    cluster_url,
     cluster_queue_id: null,
     cluster_queue_url: null,
     ...given,
   }
+  if (truth.variety) varyScript(truth, build, job)
+  return job
 }
 
 /** The job that runs in place of `job`, whose step it shares. */
@@ -144,7 +147,7 @@ function planWaiter(truth: Truth, at: number): Job {
 
 function planManual(truth: Truth, build: Build, at: number): ManualJob {
   const id = truth.random.uuid(at)
-  return {
+  const job: ManualJob = {
     id,
     graphql_id: graphqlId('Job', id),
     type: 'manual',
@@ -157,6 +160,8 @@ function planManual(truth: Truth, build: Build, at: number): ManualJob {
     unblockable: false,
     unblock_url: `${build.url}/jobs/${id}/unblock`,
   }
+  if (truth.variety) varyManual(job)
+  return job
 }
 
 function planTrigger(truth: Truth, build: Build, at: number): TriggerJob {

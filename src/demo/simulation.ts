@@ -65,7 +65,7 @@ const backlog = 20
 /** Makes a simulated Buildkite. The same options and the same calls give the same Buildkite, to the last id. */
 export function createSimulation(options: SimulationOptions = {}): Simulation {
   const clock = options.clock ?? virtualClock(Date.now())
-  const mix: Mix = { ...livelyMix, ...options.mix }
+  const mix: Mix = { ...livelyMix, ...(options.variety ? { timeOut: 0.2, expire: 0.02 } : {}), ...options.mix }
   const [shortest, longest] = options.stepMs ?? [50, 2_000]
   const now = () => clock.now()
   const foundedAt = options.foundedAt ?? now() - 4e10
@@ -83,7 +83,8 @@ export function createSimulation(options: SimulationOptions = {}): Simulation {
     mix,
     writeHistory({ days, mix: other, ...history }) {
       const until = now()
-      writeHistory(truth, { ...history, from: until - days * DAY, until, mix: { ...mix, ...other } })
+      const all = { ...history, from: until - days * DAY, until, mix: { ...mix, ...other } }
+      truth.silently(() => writeHistory(truth, all))
     },
     hide(pipeline, token) {
       hiddenFrom(token).add(pipeline)

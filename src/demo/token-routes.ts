@@ -1,10 +1,10 @@
 import { type Answer, type Context, ok } from './routes.ts'
-import { iso } from './shapes.ts'
+import { iso, utcTime } from './shapes.ts'
 
 // What belongs to no organization: the token, its user, and the API itself.
 
 /** Times of tokens are the exception to ISO 8601. */
-const utc = (at: number) => `${new Date(at).toISOString().slice(0, 19).replace('T', ' ')} UTC`
+const utc = (at: number) => utcTime(iso(at))
 
 export const showRoot = ({ now }: Context): Answer => ok({ message: '🛠', timestamp: Math.floor(now / 1_000) })
 

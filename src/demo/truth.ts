@@ -16,6 +16,7 @@ import {
   type Pipeline,
   type ScriptJob,
 } from './shapes.ts'
+import { varyPipeline } from './variety.ts'
 import { type HiddenPipelines, Visibility } from './visibility.ts'
 
 export interface TruthOptions {
@@ -26,6 +27,8 @@ export interface TruthOptions {
   organizations?: readonly string[]
   pipelines?: number
   agents?: number
+  /** Whether objects also have the rarer shapes of real recordings, such as builds without a cluster; see `variety.ts`. */
+  variety?: boolean
   /** The clock, in milliseconds since the epoch, of what changes without a time of its own; it stands still where not given. */
   now?: () => number
 }
@@ -46,6 +49,7 @@ export class Truth {
   readonly running = new Map<Agent, ScriptJob>()
   /** Pipelines that no token can see: absent from every list, 404 by name. */
   readonly hidden: HiddenPipelines
+  readonly variety: boolean
   /** Builds for which the API fails. */
   readonly readFaults = new Map<Build, ReadFault>()
 
@@ -64,6 +68,7 @@ export class Truth {
 
   constructor(options: TruthOptions) {
     const { foundedAt } = options
+    this.variety = options.variety ?? false
     this.#now = options.now ?? (() => foundedAt)
     this.#visibility = new Visibility(this.#now)
     this.hidden = this.#visibility.hidden
@@ -218,6 +223,7 @@ export class Truth {
     while (taken.has(pipelineName(position).slug)) position++
     const pipeline = foundPipeline(this.random, at, organization, position, this.random.pick(this.people))
     this.companyOf(organization).join(pipeline, position, at)
+    if (this.variety) varyPipeline(pipeline, position)
     this.pipelines.push(pipeline)
     this.#organizationOf.set(pipeline, organization)
     this.#byNumber.set(pipeline, new Map())
@@ -276,6 +282,14 @@ export class Truth {
   onChange(listener: (change: Change, at: number) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
+  }
+
+  /** Does `work` without calling the listeners. */
+  silently(work: () => void): void {
+    const listeners = [...this.#listeners]
+    this.#listeners.clear()
+    work()
+    for (const listener of listeners) this.#listeners.add(listener)
   }
 
   tell(change: Change, at: number): void {

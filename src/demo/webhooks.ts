@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { Agent as HttpAgent, request as requestHttp } from 'node:http'
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
+import { olderWebhook } from './older-webhook.ts'
 import { createRandom } from './random.ts'
 import { type Change, type Job, type Organization, secretMark } from './shapes.ts'
 import type { Truth } from './truth.ts'
@@ -18,6 +19,8 @@ export interface WebhookOptions {
   /** The share that is sent twice, and the share that comes late: after others that were told later, as it was when it should have come. */
   twice?: number
   late?: number
+  /** The share that an older version of the service sends: fewer keys and whole seconds; see `older-webhook.ts`. */
+  older?: number
   seed?: number | string
   /** Decides each change instead of `drop`. */
   choose?: (change: Change) => Fate
@@ -62,6 +65,7 @@ export interface Webhooks {
   drop: number
   twice: number
   late: number
+  older: number
   choose: ((change: Change) => Fate) | undefined
   /** Sends what is late now. */
   catchUp(): void
@@ -109,6 +113,7 @@ export function startWebhooks(truth: Truth, now: () => number, options: WebhookO
     drop: options.drop ?? 0,
     twice: options.twice ?? 0,
     late: options.late ?? 0,
+    older: options.older ?? 0,
     choose: options.choose,
     catchUp() {
       queue.push(...held.map(({ waiting }) => waiting))
@@ -150,7 +155,11 @@ export function startWebhooks(truth: Truth, now: () => number, options: WebhookO
       webhooks.stats.dropped++
       return
     }
-    const render = () => ({ body: JSON.stringify(renderChange(truth, change, sender)), at: now() })
+    const older = webhooks.older > 0 && random.chance(webhooks.older)
+    const render = () => {
+      const body = renderChange(truth, change, sender)
+      return { body: JSON.stringify(older ? olderWebhook(body, random) : body), at: now() }
+    }
     if (fate === 'late') {
       // Once this turn is over, for the function that told the change may still be changing the object.
       setImmediate(() => {

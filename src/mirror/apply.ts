@@ -4,8 +4,17 @@ import { asStoreError } from '../database/connection.ts'
 import { agents, builds, jobs, organizations, pipelines, type Via } from '../database/schema.ts'
 import type { OnOccurrence } from '../occurrence.ts'
 import { keepAttempts } from './attempts.ts'
-import type { Observations } from './observation.ts'
+import type { BuildRow, JobRow, Observation, Observations } from './observation.ts'
 import { adoptByOrganizations, adoptByPipelines, keepSlugs, placeInOrganizations, placeInPipelines } from './places.ts'
+import {
+  buildResult,
+  jobResult,
+  newestDateOf,
+  noResults,
+  type ReadResult,
+  type ReadResults,
+  type WebhookProgress,
+} from './read-result.ts'
 import { agentRule, buildRule, jobRule, organizationRule, pipelineRule } from './rules.ts'
 import { type Merged, mergeTable, report, type TableReport } from './table.ts'
 
@@ -18,6 +27,8 @@ export interface MergeReport {
   agents: TableReport
   /** Objects without a usable id, of which nothing could be mirrored. */
   unreadable: number
+  /** What a REST read found about builds and jobs; without `progress` as if no webhooks were expected. */
+  results: { builds: ReadResults; jobs: ReadResults }
 }
 
 /** SQLSTATEs that say "try the same again": deadlock and serialization failure. */
@@ -29,15 +40,29 @@ const TRIES = 6
  * nothing. `now` is our clock.
  * @throws StoreError `transient` when the database is away, `permanent` when it refuses a value.
  */
-export async function applyObservations(db: Db, observed: Observations, now: Date): Promise<MergeReport> {
-  return inOneTransaction(db, 'merge observations into the mirror', (tx) => mergeObservations(tx, observed, now))
+export async function applyObservations(
+  db: Db,
+  observed: Observations,
+  now: Date,
+  progress?: WebhookProgress,
+): Promise<MergeReport> {
+  const work = (tx: Transaction) => mergeObservations(tx, observed, now, progress)
+  return inOneTransaction(db, 'merge observations into the mirror', work)
 }
 
-/** Runs `work` in a transaction, again when it met a deadlock. @throws StoreError, saying that we could not do `doing`. */
-export async function inOneTransaction<T>(db: Db, doing: string, work: (tx: Transaction) => Promise<T>): Promise<T> {
+/**
+ * Runs `work` in a transaction, again when it met a deadlock; its statements may take `timeoutMs` each, where it is given.
+ * @throws StoreError, saying that we could not do `doing`.
+ */
+export async function inOneTransaction<T>(
+  db: Db,
+  doing: string,
+  work: (tx: Transaction) => Promise<T>,
+  timeoutMs?: number,
+): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await db.transaction(work)
+      return await (timeoutMs === undefined ? db.transaction(work) : db.patiently(timeoutMs, work))
     } catch (error) {
       const failure = asStoreError(error, doing)
       if (attempt >= TRIES || !CONFLICTS.has(failure.code ?? '')) throw failure
@@ -46,7 +71,12 @@ export async function inOneTransaction<T>(db: Db, doing: string, work: (tx: Tran
 }
 
 /** The merge itself, inside the caller's transaction. */
-export async function mergeObservations(tx: Transaction, observed: Observations, now: Date): Promise<MergeReport> {
+export async function mergeObservations(
+  tx: Transaction,
+  observed: Observations,
+  now: Date,
+  progress?: WebhookProgress,
+): Promise<MergeReport> {
   const mergedOrganizations = await mergeTable(tx, organizations, organizationRule, observed.organizations, now)
   await placeInOrganizations(tx, observed)
   const mergedPipelines = await mergeTable(tx, pipelines, pipelineRule, observed.pipelines, now)
@@ -66,7 +96,46 @@ export async function mergeObservations(tx: Transaction, observed: Observations,
     jobs: report(mergedJobs),
     agents: report(mergedAgents),
     unreadable: observed.unreadable,
+    results: readResults(observed, mergedBuilds, mergedJobs, progress),
   }
+}
+
+/** What REST found about the builds and jobs that it showed; of webhooks nothing is counted. */
+function readResults(
+  observed: Observations,
+  mergedBuilds: readonly Merged<BuildRow>[],
+  mergedJobs: readonly Merged<JobRow>[],
+  progress: WebhookProgress | undefined,
+): MergeReport['results'] {
+  const readAt = (observations: readonly Observation<BuildRow | JobRow>[]) =>
+    new Map(observations.flatMap(({ draft, at, via }) => (via === 'rest' ? [[draft.id, at]] : [])))
+  const buildsReadAt = readAt(observed.builds)
+  const jobsReadAt = readAt(observed.jobs)
+  const newestJobs = new Map<string | null, Date>()
+  for (const { draft } of progress ? observed.jobs : []) {
+    const date = newestDateOf(draft)
+    const known = newestJobs.get(draft.build_id ?? null)
+    if (!known || known < date) newestJobs.set(draft.build_id ?? null, date)
+  }
+  return {
+    builds: countResults(mergedBuilds, buildsReadAt, (row, at) =>
+      buildResult(row, at, newestJobs.get(row.after.id), progress),
+    ),
+    jobs: countResults(mergedJobs, jobsReadAt, (row, at) => jobResult(row, at, progress)),
+  }
+}
+
+function countResults<Row extends BuildRow | JobRow>(
+  merged: readonly Merged<Row>[],
+  readAt: ReadonlyMap<string, Date>,
+  resultOf: (row: Merged<Row>, at: Date) => ReadResult,
+): ReadResults {
+  const counts = { ...noResults }
+  for (const row of merged) {
+    const at = readAt.get(row.after.id)
+    if (at) counts[resultOf(row, at)]++
+  }
+  return counts
 }
 
 /** The rows that are new or have a new slug: what arrived under that slug before them can now be placed. */
@@ -77,19 +146,27 @@ function renamed<Row extends { slug: string | null }>(merged: readonly Merged<Ro
 }
 
 /** Tells what a committed merge wrote and what it passed over, by table. */
-export function tellRows(on: OnOccurrence | undefined, via: Via, { unreadable: _, ...tables }: MergeReport): void {
-  for (const [table, { inserted, updated, unchanged }] of Object.entries(tables)) {
+export function tellRows(on: OnOccurrence | undefined, via: Via, report: MergeReport): void {
+  for (const [table, { inserted, updated, verified, unchanged }] of Object.entries(tablesOf(report))) {
     on?.('rows', inserted, { table, via, result: 'inserted' })
     on?.('rows', updated, { table, via, result: 'updated' })
+    on?.('rows', verified, { table, via, result: 'verified' })
     on?.('rows', unchanged, { table, via, result: 'skipped' })
   }
 }
 
 /** A merge in figures, for a trace: rows written and skipped. */
-export function rowsOfReport({ unreadable: _, ...tables }: MergeReport): Record<string, number> {
-  const all = Object.values(tables)
+export function rowsOfReport(report: MergeReport): Record<string, number> {
+  const all = Object.values(tablesOf(report))
   const sum = (of: (table: TableReport) => number) => all.reduce((total, table) => total + of(table), 0)
-  return { 'rows.written': sum((one) => one.inserted + one.updated), 'rows.skipped': sum((one) => one.unchanged) }
+  return {
+    'rows.written': sum((one) => one.inserted + one.updated + one.verified),
+    'rows.skipped': sum((one) => one.unchanged),
+  }
+}
+
+function tablesOf({ organizations, pipelines, builds, jobs, agents }: MergeReport): Record<string, TableReport> {
+  return { organizations, pipelines, builds, jobs, agents }
 }
 
 const markable = { organizations, pipelines, builds, jobs }

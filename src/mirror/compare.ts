@@ -2,6 +2,7 @@ import { inArray, or } from 'drizzle-orm'
 import type { Transaction } from '../database/connection.ts'
 import { builds, type DriftKind, jobs } from '../database/schema.ts'
 import { missingAttempts } from './attempts.ts'
+import { ChangeTimes, type Evidence } from './change-times.ts'
 import { canonical, type MergeRule, same } from './merge.ts'
 import type { MirrorRow, Observation, Observations } from './observation.ts'
 import { placeInOrganizations, placeInPipelines } from './places.ts'
@@ -25,21 +26,41 @@ export interface Difference {
   readonly right_until: Date | null
 }
 
+/** A difference, with what decides whether the mirror should have known better. */
+export interface Contrast {
+  readonly difference: Difference
+  readonly evidence: Evidence
+}
+
+/** A build or a job that was not compared. */
+export interface PassedOver {
+  readonly build_id: string
+  readonly job_id: string | null
+}
+
+/** What came of comparing some builds. */
+export interface Comparison {
+  readonly contrasts: readonly Contrast[]
+  /** Rows that something newer than the read has changed: the read says nothing of them. */
+  readonly passedOver: readonly PassedOver[]
+}
+
 /**
- * Compares what REST told of builds and their jobs with the rows of the mirror, field by field; writes nothing. `complete` are the
- * builds whose jobs were all told: only of these can the mirror hold a job too many. Rows that a webhook has changed since the read
- * are passed over. A field that the payload lacked is no difference.
+ * Compares builds and their jobs, as REST showed them, with the rows of the mirror, field by field. Writes nothing. `complete` are the
+ * builds whose jobs are all there: only of these can the mirror hold a job too many. A field that the payload lacks is no difference.
+ * A row that changed after the read is passed over, if the change is at most `aheadMs` newer.
  */
 export async function compareWithMirror(
   tx: Transaction,
   observed: Observations,
   complete: ReadonlySet<string>,
-): Promise<Difference[]> {
+  aheadMs = Number.POSITIVE_INFINITY,
+): Promise<Comparison> {
   await placeInOrganizations(tx, observed)
   await placeInPipelines(tx, observed)
   const buildIds = observed.builds.map(({ draft }) => draft.id)
   const jobIds = observed.jobs.map(({ draft }) => draft.id)
-  if (buildIds.length === 0) return []
+  if (buildIds.length === 0) return { contrasts: [], passedOver: [] }
   const buildRows = await tx.select().from(builds).where(inArray(builds.id, buildIds))
   const jobRows = await tx
     .select()
@@ -48,28 +69,39 @@ export async function compareWithMirror(
   const lacking = await missingAttempts(tx, observed.builds)
   const storedBuilds = new Map(buildRows.map((row) => [row.id, row]))
   const storedJobs = new Map(jobRows.map((row) => [row.id, row]))
-  const differences: Difference[] = []
+  const times = new ChangeTimes(observed, buildRows, jobRows)
+  const contrasts: Contrast[] = []
+  const passedOver: PassedOver[] = []
+  const isNewer = (row: MirrorRow | undefined, at: Date) =>
+    row !== undefined && row.observed_at > at && row.observed_at.getTime() - at.getTime() <= aheadMs
+  const found = (difference: Difference | undefined, stored: MirrorRow | undefined) => {
+    if (difference) contrasts.push({ difference, evidence: times.of(difference, stored) })
+  }
   for (const seen of observed.builds) {
-    const stored = storedBuilds.get(seen.draft.id)
-    const columns = compareRow(buildRule, stored, seen)
-    if (lacking.has(seen.draft.id)) columns.push({ column: 'build_attempts', mirror: null, buildkite: 'finished' })
-    differences.push(...differenceOf(seen.draft.id, null, stored, columns))
+    const { id } = seen.draft
+    const stored = storedBuilds.get(id)
+    const columns: ColumnDifference[] = []
+    if (isNewer(stored, seen.at)) passedOver.push({ build_id: id, job_id: null })
+    else columns.push(...compareRow(buildRule, stored, seen))
+    if (lacking.has(id)) columns.push({ column: 'build_attempts', mirror: null, buildkite: 'finished' })
+    found(differenceOf(id, null, stored, columns), stored)
   }
   for (const seen of observed.jobs) {
     const stored = storedJobs.get(seen.draft.id)
-    const build = seen.draft.build_id ?? stored?.build_id ?? ''
-    differences.push(...differenceOf(build, seen.draft.id, stored, compareRow(jobRule, stored, seen)))
+    const build_id = seen.draft.build_id ?? stored?.build_id ?? ''
+    if (isNewer(stored, seen.at)) passedOver.push({ build_id, job_id: seen.draft.id })
+    else found(differenceOf(build_id, seen.draft.id, stored, compareRow(jobRule, stored, seen)), stored)
   }
-  const told = new Set(jobIds)
+  const listed = new Set(jobIds)
   const readAt = new Map(observed.builds.map(({ draft, at }) => [draft.id, at]))
   for (const row of jobRows) {
-    const at = row.build_id === null ? undefined : readAt.get(row.build_id)
-    if (!at || row.build_id === null || told.has(row.id) || row.deleted_at) continue
-    if (!complete.has(row.build_id) || row.observed_at > at) continue
     const { build_id, id: job_id, verified_at: right_until } = row
-    differences.push({ kind: 'surplus', build_id, job_id, columns: [], right_until })
+    const at = build_id === null ? undefined : readAt.get(build_id)
+    if (!at || build_id === null || listed.has(job_id) || row.deleted_at || !complete.has(build_id)) continue
+    // What a webhook announced after the read may not have been there yet.
+    if (!isNewer(row, at)) found({ kind: 'surplus', build_id, job_id, columns: [], right_until }, row)
   }
-  return differences
+  return { contrasts, passedOver }
 }
 
 function differenceOf(
@@ -77,18 +109,24 @@ function differenceOf(
   job_id: string | null,
   stored: MirrorRow | undefined,
   columns: readonly ColumnDifference[],
-): Difference[] {
-  if (!stored) return [{ kind: 'missing', build_id, job_id, columns: [], right_until: null }]
-  if (columns.length === 0) return []
-  return [{ kind: 'different', build_id, job_id, columns, right_until: stored.verified_at }]
+): Difference | undefined {
+  if (!stored) return { kind: 'missing', build_id, job_id, columns: [], right_until: null }
+  if (columns.length === 0) return undefined
+  return { kind: 'different', build_id, job_id, columns, right_until: stored.verified_at }
 }
 
+/**
+ * The columns in which a row differs, and the keys of `extra`. Of `extra` only what Buildkite sends is compared, because the merge
+ * changes nothing else. That the mirror holds a key that Buildkite does not send proves nothing: a webhook may have sent it, which
+ * carries other keys than REST, and the row does not say which of them each key came by. An explicit null never reaches us here, for
+ * the reader drops it.
+ */
 function compareRow<Row extends MirrorRow>(
   rule: MergeRule<Row>,
   stored: Row | undefined,
-  { draft, at }: Observation<Row>,
+  { draft }: Observation<Row>,
 ): ColumnDifference[] {
-  if (!stored || stored.observed_at > at) return []
+  if (!stored) return []
   const differences: ColumnDifference[] = []
   for (const column of rule.columns) {
     const buildkite: unknown = draft[column]
@@ -96,7 +134,7 @@ function compareRow<Row extends MirrorRow>(
     differences.push({ column, mirror: stored[column], buildkite })
   }
   for (const [key, value] of Object.entries(draft.extra)) {
-    const mirror = stored.extra[key] ?? null
+    const mirror = Object.hasOwn(stored.extra, key) ? stored.extra[key] : null
     if (canonical(value) !== canonical(mirror)) differences.push({ column: `extra.${key}`, mirror, buildkite: value })
   }
   if (stored.deleted_at) differences.push({ column: 'deleted_at', mirror: stored.deleted_at, buildkite: null })

@@ -1,23 +1,29 @@
-import { sql } from 'drizzle-orm'
-import { asStoreError, type Db } from '../database/connection.ts'
+import { eq, sql } from 'drizzle-orm'
+import { asStoreError, type Db, isOutage } from '../database/connection.ts'
+import { clearFailure, recordFailure, type Unit } from '../database/failures.ts'
+import { failures } from '../database/schema.ts'
 import { type Log, sparingly } from '../log.ts'
 import type { OnOccurrence } from '../occurrence.ts'
 import { DAY, MINUTE, pause, SECOND } from '../time.ts'
 
 /** What a turn brought up to date. */
 export interface RollupTurn {
-  /** Days (UTC) whose sums were made anew. */
+  /** Days (UTC) that were refreshed. */
   readonly days: number
   /** Rows of `buildkite.users` that changed. */
   readonly users: number
+  /** Days, or `buildkite.users`, that could not be refreshed; see `sync.failures`. */
+  readonly failed: number
 }
 
 /**
- * Brings the kept tables of `analytics` and `buildkite.users` up to date, one transaction a day. Each day that is marked when the turn
- * begins is made once: the newest first, then those that have waited longest; what is marked meanwhile waits for the next turn. With
- * `enoughMs` the turn ends after so long, but not before the first two, so that neither today nor any other day waits for ever.
- * What a day's sums hold is said in SQL: `sync.refresh_day`. Ends early at `signal`; another process that is at it is left alone.
- * @throws StoreError when the database is away.
+ * Brings the tables of `analytics` and `buildkite.users` up to date, one transaction a day. Each day that is marked when the turn
+ * begins is refreshed once: the newest first, then those that have waited longest; what is marked meanwhile waits for the next turn.
+ * With `enoughMs` the turn ends after so long, but not before the first two, so that neither today nor any other day waits for ever;
+ * changes of history then wait for {@link catchUp}. A day that fails is recorded in `sync.failures`, tried again after a back-off, and
+ * passed over meanwhile. Ends early at `signal`; if another process is refreshing, it stops.
+ * What a day's rows hold is in SQL: `sync.refresh_day`.
+ * @throws StoreError when the database is unavailable.
  */
 export async function refreshRollups(
   db: Db,
@@ -26,22 +32,62 @@ export async function refreshRollups(
 ): Promise<RollupTurn> {
   const began = Date.now()
   try {
+    if (enoughMs === Number.POSITIVE_INFINITY) while (!signal?.aborted && (await markStaleHistory(db)));
+    const work = await unitsOf(db)
     let days = 0
+    let failed = 0
     for (const day of await markedDays(db)) {
-      if (signal?.aborted || (days >= 2 && Date.now() - began >= enoughMs)) break
-      if (!(await refreshMarkedDay(db, day))) break
-      days += 1
+      if (signal?.aborted || (days + failed >= 2 && Date.now() - began >= enoughMs)) break
+      const done = await work.attempt(day, () => refreshMarkedDay(db, day))
+      if (done === false) break
+      if (done) days += 1
+      else if (done === undefined) failed += 1
     }
-    const users = signal?.aborted ? 0 : ((await call<number>(db, sql`select sync.refresh_users() as done`)) ?? 0)
-    return { days, users }
+    if (signal?.aborted) return { days, users: 0, failed }
+    const users = await work.attempt(USERS, () => call<number>(db, sql`select sync.refresh_users() as done`))
+    if (users === undefined) failed += 1
+    return { days, users: users ?? 0, failed }
   } catch (error) {
-    throw asStoreError(error, 'bring the kept tables of analytics up to date')
+    throw asStoreError(error, 'refresh the tables of analytics')
   }
 }
 
-/** Makes a day anew if it is marked; false when another process is at the sums. */
-async function refreshMarkedDay(db: Db, day: string): Promise<boolean | undefined> {
-  return call<boolean>(db, sql`select sync.refresh_marked_day(${day}) as done`)
+const USERS = 'buildkite.users'
+
+/** Attempts at days and users. */
+interface Units {
+  /**
+   * What `work` returns, or `null` while an earlier failure is not due again, or `undefined` when it failed for a reason of its own.
+   * @throws what `work` throws when Postgres is unavailable.
+   */
+  attempt<T>(subject: string, work: () => Promise<T>): Promise<T | null | undefined>
+}
+
+async function unitsOf(db: Db): Promise<Units> {
+  const rows = await db.select().from(failures).where(eq(failures.kind, 'rollup_day'))
+  const known = new Map(rows.map(({ subject, next_try_at }) => [subject, next_try_at]))
+  return {
+    async attempt(subject, work) {
+      const dueAt = known.get(subject)
+      if (dueAt && dueAt.getTime() > Date.now()) return null
+      const unit: Unit = { kind: 'rollup_day', organizationId: null, subject }
+      try {
+        const value = await work()
+        if (dueAt) await clearFailure(db, unit)
+        return value
+      } catch (error) {
+        const failure = asStoreError(error, `refresh ${subject}`)
+        if (isOutage(failure)) throw failure
+        await recordFailure(db, unit, failure, new Date())
+        return undefined
+      }
+    },
+  }
+}
+
+/** Refreshes a day if it is marked; false when another process is refreshing. */
+async function refreshMarkedDay(db: Db, day: string): Promise<boolean> {
+  return (await call<boolean>(db, sql`select sync.refresh_marked_day(${day}) as done`)) ?? false
 }
 
 /** The days marked, of all or from `since` to before `until`. */
@@ -61,21 +107,45 @@ function dayOf(time: Date): string {
 /** A day of a large company may take longer than a query of the service ever should. */
 const LONGEST_DAY = 10 * MINUTE
 
-async function call<Done extends boolean | number>(db: Db, query: ReturnType<typeof sql>): Promise<Done | undefined> {
+async function call<Done>(db: Db, query: ReturnType<typeof sql>): Promise<Done | undefined> {
   const { rows } = await db.patiently(LONGEST_DAY, (tx) => tx.execute<{ done: Done }>(query))
   return rows[0]?.done
 }
 
-/** Sums made while history is read, newest builds first. */
+/** Marks days that changes in `sync.stale_history` made stale, and returns them; undefined when no change is left to look at. */
+async function markStaleHistory(db: Db): Promise<string[] | undefined> {
+  return (await call<string[] | null>(db, sql`select sync.mark_stale_history()::text[] as done`)) ?? undefined
+}
+
+/**
+ * One step of catching up with changes of history, such as a renamed pipeline: marks the days of a batch of builds, which are added to
+ * `days`, or else refreshes one of `days`. Returns whether there may be more to do.
+ * @throws StoreError when the database is unavailable.
+ */
+export async function catchUp(db: Db, days: Set<string>): Promise<boolean> {
+  try {
+    const marked = await markStaleHistory(db)
+    for (const day of marked ?? []) days.add(day)
+    const newest = [...days].reduce((latest, day) => (day > latest ? day : latest), '')
+    if (marked || newest === '') return marked !== undefined
+    const done = await (await unitsOf(db)).attempt(newest, () => refreshMarkedDay(db, newest))
+    if (done === false) return false
+    return days.delete(newest)
+  } catch (error) {
+    throw asStoreError(error, 'refresh the tables of analytics')
+  }
+}
+
+/** Refreshes while history is read, newest builds first. */
 export interface RollupFollower {
-  /** The reading has come so far back in `created_at`: the sums of days that it has passed can be made meanwhile. */
+  /** The reading has come so far back in `created_at`: days that it has passed can be refreshed meanwhile. */
   reached(createdSince: Date): void
-  /** Resolves once the day under way is made. */
+  /** Resolves once the day under way is refreshed. */
   stop(): Promise<void>
 }
 
 /**
- * Makes the sums of days that a backfill has passed, each once, beside its reading, which leaves Postgres time for it. What is marked
+ * Refreshes the days that a backfill has passed, each once, beside its reading, which leaves Postgres time for it. What is marked
  * again, fails or is left when it stops stays marked, for the turn at the end.
  */
 export function followBackfill(db: Db): RollupFollower {
@@ -83,10 +153,11 @@ export function followBackfill(db: Db): RollupFollower {
   // As text it comes after every day, and to Postgres too.
   let passed = 'infinity'
   let running: Promise<unknown> | undefined
-  const make = async (days: readonly string[]) => {
+  const refresh = async (days: readonly string[]) => {
+    const work = await unitsOf(db)
     for (const day of days) {
       const began = Date.now()
-      if (!(await refreshMarkedDay(db, day))) return
+      if ((await work.attempt(day, () => refreshMarkedDay(db, day))) === false) return
       // A service beside us wants the lock too, for today.
       await pause(Date.now() - began, stopping.signal)
       if (stopping.signal.aborted) return
@@ -100,7 +171,7 @@ export function followBackfill(db: Db): RollupFollower {
       const days = markedDays(db, since, passed)
       passed = since
       running = days
-        .then(make)
+        .then(refresh)
         .catch(() => {})
         .finally(() => (running = undefined))
     },
@@ -118,26 +189,47 @@ export interface RollupKeeper {
 const EVERY = 15 * SECOND
 /** A turn takes up no more days after so long. Those that are left are in the next one. */
 const ENOUGH = SECOND
-/** Of the time, at most a twentieth goes into sums: on a busy day they grow slow to make, and need not be made all the time. */
+/** Of the time, at most a twentieth goes into turns: on a busy day they grow slow, and need not run all the time. */
 const REST = 20
 
-/** Keeps the sums up to date from now on: every 15 s, or as often as one twentieth of the time allows. */
+/**
+ * Keeps the tables of `analytics` up to date from now on: every 15 s, or as often as one twentieth of the time allows. Between two
+ * turns it catches up with changes of history, each of whose days is refreshed once, in at most half of the time.
+ */
 export function startRollups(db: Db, log: Log, on: OnOccurrence = () => {}): RollupKeeper {
   const stop = new AbortController()
+  const { signal } = stop
   const mayWarn = sparingly(MINUTE, Date.now)
-  const running = (async () => {
-    while (!stop.signal.aborted) {
+  const days = new Set<string>()
+
+  const turn = async () => {
+    const { days, failed } = await refreshRollups(db, signal, ENOUGH)
+    on('rollup_days', days)
+    if (failed > 0) on('rollup_failed', failed)
+  }
+  const catchUpUntil = async (until: number) => {
+    while (!signal.aborted && Date.now() < until) {
       const began = Date.now()
-      try {
-        on('rollup_days', (await refreshRollups(db, stop.signal, ENOUGH)).days)
-      } catch (error) {
-        on('rollup_failed', 1)
-        if (mayWarn()) {
-          log.warn({ err: error }, 'The sums of analytics could not be brought up to date; trying again soon.')
-        }
+      const waiting = days.size
+      const more = await catchUp(db, days)
+      if (days.size < waiting) on('rollup_days', 1)
+      await pause(more ? Date.now() - began : Math.min(EVERY, until - Date.now()), signal)
+    }
+  }
+  const running = (async () => {
+    while (!signal.aborted) {
+      const began = Date.now()
+      const attempt = async (work: () => Promise<void>) => {
+        await work().catch((error) => {
+          on('rollup_failed', 1)
+          if (mayWarn()) log.warn({ err: error }, 'The tables of analytics could not be refreshed; trying again soon.')
+        })
       }
+      await attempt(turn)
       on('rollup_seconds', (Date.now() - began) / SECOND)
-      await pause(Math.max(EVERY, REST * (Date.now() - began)), stop.signal)
+      const until = Date.now() + Math.max(EVERY, REST * (Date.now() - began))
+      await attempt(() => catchUpUntil(until))
+      await pause(until - Date.now(), signal)
     }
   })()
   return {

@@ -7,11 +7,15 @@ import type { MirrorRow, Observation } from './observation.ts'
 
 export type MirrorTable = typeof organizations | typeof pipelines | typeof builds | typeof jobs | typeof agents
 
-/** What a merge did to one table. `seen` objects were observed; each was inserted, updated or left as it was. */
+/**
+ * What a merge did to one table. `seen` objects were observed; each was inserted, updated, only verified (nothing but `verified_at`
+ * moved) or left as it was.
+ */
 export interface TableReport {
   seen: number
   inserted: number
   updated: number
+  verified: number
   unchanged: number
 }
 
@@ -74,10 +78,16 @@ function rowsOf<Row>(merged: readonly Merged<Row>[]): Row[] {
   return merged.map(({ after }) => after)
 }
 
-export function report<Row>(merged: readonly Merged<Row>[]): TableReport {
-  const inserted = merged.filter(({ before }) => !before).length
-  const updated = merged.filter(({ before, after }) => before && before !== after).length
-  return { seen: merged.length, inserted, updated, unchanged: merged.length - inserted - updated }
+export function report<Row extends MirrorRow>(merged: readonly Merged<Row>[]): TableReport {
+  const report = { seen: merged.length, inserted: 0, updated: 0, verified: 0, unchanged: 0 }
+  for (const { before, after } of merged) {
+    if (!before) report.inserted++
+    else if (before === after) report.unchanged++
+    // mergeRow sets changed_at anew when anything else changes.
+    else if (before.changed_at === after.changed_at) report.verified++
+    else report.updated++
+  }
+  return report
 }
 
 /** Folds observations oldest first, so that the common case is a plain forward step. */

@@ -13,6 +13,7 @@ export interface BareQueue
     | 'removeJobScheduler'
     | 'getJobCounts'
     | 'getJobs'
+    | 'getRanges'
     | 'close'
   > {
   add(name: string, data: unknown, options: JobsOptions): Promise<unknown>

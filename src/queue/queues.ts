@@ -80,6 +80,8 @@ export interface Queues {
   check(): Promise<string[]>
   /** The same warnings by name. @throws StoreError (transient) */
   inspect(): Promise<QueueWarning[]>
+  /** Whether deliveries that Postgres did not take are in the queue, or may be. @throws StoreError (transient) as above. */
+  holdsDiverted(): Promise<boolean>
   /** @throws StoreError (transient) when the queue is out of reach. */
   depth(): Promise<Record<QueueName, QueueDepth>>
   workDeliveries(handler: Handler<DeliveriesJob>, concurrency: number): RunningWorker
@@ -97,6 +99,10 @@ export interface QueueConfig {
 }
 
 const answerWithin = 3_000
+/** How the ids of jobs begin that hold deliveries themselves. */
+const DIVERTED = 'diverted-'
+/** So many jobs are looked through for such ids. */
+const DIVERTED_AMONG = 2_000
 /** How the ids of jobs begin that a person asked for. */
 const ASKED = 'asked-'
 
@@ -181,7 +187,7 @@ export async function openQueues(config: QueueConfig, log: Log): Promise<Queues>
   return {
     backend: engine.backend,
     async addDeliveries(job, deadlineMs) {
-      const options = 'kept' in job ? keptOptions : idsOptions
+      const options = 'kept' in job ? { ...keptOptions, jobId: `${DIVERTED}${randomUUID()}` } : idsOptions
       await confirmed(queues.deliveries, deadlineMs, 'taking a delivery', (queue) => queue.add('apply', job, options))
     },
     async schedule(job, everyMs) {
@@ -216,6 +222,13 @@ export async function openQueues(config: QueueConfig, log: Log): Promise<Queues>
       return (await inspect()).map(({ message }) => message)
     },
     inspect,
+    async holdsDiverted() {
+      const states = ['waiting', 'active', 'delayed', 'prioritized', 'failed'] as const
+      const ids = await confirmed(queues.deliveries, answerWithin, 'listing its jobs', (queue) =>
+        Promise.all(states.map((state) => queue.getRanges([state], 0, DIVERTED_AMONG - 1))),
+      )
+      return ids.some((some) => some.length >= DIVERTED_AMONG || some.some((id) => id.startsWith(DIVERTED)))
+    },
     async depth() {
       const entries = queueNames.map((name) => confirmed(queues[name], answerWithin, 'counting its jobs', countJobs))
       const [deliveries, reconcile, backfill] = await Promise.all(entries)

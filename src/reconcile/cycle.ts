@@ -10,11 +10,22 @@ import { OPEN_STATES, readAbsent } from './absent.ts'
 import { oneAhead } from './ahead.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
 import { dueJobReads, forgetJobReads, type JobReadPlan, planJobReads, postponeJobRead } from './job-reads.ts'
-import { type BuildKeeper, buildKeeper, buildUnit, type PageReport, type Refused, refusalOf } from './pages.ts'
+import {
+  addPageResults,
+  type BuildKeeper,
+  buildKeeper,
+  buildUnit,
+  nothingFound,
+  type PageReport,
+  type Refused,
+  type Results,
+  refusalOf,
+} from './pages.ts'
 import { refreshPipelines } from './pipelines.ts'
 import type { Span } from './spans.ts'
 import { recordUnlistable, retryUnlistable, type UnlistableReport, unlistableRanges } from './unlistable.ts'
 import { awaitingBackfill, isListedFor, LIST_LAG, moveWatermark, readWatermark, type Watermark } from './watermark.ts'
+import { webhookProgress } from './webhook-progress.ts'
 
 /**
  * `hot` runs every minute and looks back to the watermark; `warm` runs every hour and looks back hours further, for what the API
@@ -46,11 +57,20 @@ export interface CycleReport {
   readonly finished_at: Date
   readonly requests: number
   readonly builds_read: number
-  /** Builds and jobs that the mirror lacked, and those in which it differed. Nothing counts in a first cycle: all is new to it. */
+  /**
+   * What was found about builds and jobs; see ReadResult. A first cycle finds nothing missing or healed, and nor does any cycle of an
+   * organization without webhooks: no webhook was lost, so what REST brought counts as completed.
+   */
   readonly builds_missing: number
   readonly builds_healed: number
+  readonly builds_in_flight: number
+  readonly builds_completed: number
+  readonly builds_confirmed: number
   readonly jobs_missing: number
   readonly jobs_healed: number
+  readonly jobs_in_flight: number
+  readonly jobs_completed: number
+  readonly jobs_confirmed: number
   /** Builds read one by one, because no list held them. */
   readonly absent_read: number
   /** Builds that Postgres would not take; the watermark passes them, and the cycle's row names them as its error. */
@@ -128,7 +148,8 @@ async function commitCycle(
       watermark_to: moved ? to : (before?.watermark ?? to),
       started_at: started,
       finished_at: finished,
-      ...tally,
+      ...columnsOf(tally),
+      refused: tally.refused,
     }
     const { organization: _, refused, ...row } = report
     await tx.insert(cycles).values({ organization_id: source.id, ...row, error: refusalOf(refused) ?? null })
@@ -140,24 +161,31 @@ async function commitCycle(
 interface Tally {
   requests: number
   builds_read: number
-  builds_missing: number
-  builds_healed: number
-  jobs_missing: number
-  jobs_healed: number
+  results: Results
   absent_read: number
   refused: Refused[]
 }
 
 function newTally(): Tally {
+  return { requests: 0, builds_read: 0, results: nothingFound, absent_read: 0, refused: [] }
+}
+
+/** The tally in the columns of sync.cycles. */
+function columnsOf({ requests, builds_read, absent_read, results: { builds, jobs } }: Tally) {
   return {
-    requests: 0,
-    builds_read: 0,
-    builds_missing: 0,
-    builds_healed: 0,
-    jobs_missing: 0,
-    jobs_healed: 0,
-    absent_read: 0,
-    refused: [],
+    requests,
+    builds_read,
+    absent_read,
+    builds_missing: builds.missing,
+    builds_healed: builds.healed,
+    builds_in_flight: builds.in_flight,
+    builds_completed: builds.completed,
+    builds_confirmed: builds.confirmed,
+    jobs_missing: jobs.missing,
+    jobs_healed: jobs.healed,
+    jobs_in_flight: jobs.in_flight,
+    jobs_completed: jobs.completed,
+    jobs_confirmed: jobs.confirmed,
   }
 }
 
@@ -188,7 +216,8 @@ class Cycle {
     this.#mark = mark
     this.#tally = tally
     this.#signal = signal
-    this.#keeper = buildKeeper(deps, source)
+    // In a first cycle everything is new to the mirror: nothing counts as lost.
+    this.#keeper = buildKeeper(deps, source, mark?.watermark ? webhookProgress(deps, source) : undefined)
   }
 
   /** Returns the cycle's start on Buildkite's clock, up to which all is then verified. */
@@ -246,17 +275,12 @@ class Cycle {
     this.#tally.requests += page.requests
     this.#tally.builds_read += page.read
     this.#tally.refused.push(...page.refused)
-    // In a first cycle everything is new to the mirror.
-    if (!this.#mark?.watermark) return
-    this.#tally.builds_missing += page.missing
-    this.#tally.builds_healed += page.changes.buildsUpdated
-    this.#tally.jobs_missing += page.changes.jobsInserted
-    this.#tally.jobs_healed += page.changes.jobsUpdated
+    this.#tally.results = addPageResults(this.#tally.results, page.results)
   }
 
   #planJobReads(): Promise<JobReadPlan> {
-    const { builds_missing, builds_healed } = this.#tally
-    const lost = builds_missing + builds_healed > 0
+    const { builds, jobs } = this.#tally.results
+    const lost = builds.missing + builds.healed + jobs.missing + jobs.healed > 0
     return planJobReads(this.#deps.db, this.#source, new Date(this.#deps.clock()), lost)
   }
 
@@ -342,8 +366,7 @@ async function recordFailedCycle(
   tally: Tally,
   error: unknown,
 ): Promise<void> {
-  const { refused: _, ...found } = tally
-  const row = { started_at: started, finished_at: new Date(clock()), ...found, error: messageOf(error) }
+  const row = { started_at: started, finished_at: new Date(clock()), ...columnsOf(tally), error: messageOf(error) }
   try {
     await db.insert(cycles).values({ organization_id: source.id, kind, ...row })
   } catch (failure) {

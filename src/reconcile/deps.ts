@@ -4,6 +4,7 @@ import type { Db } from '../database/connection.ts'
 import type { Log } from '../log.ts'
 import { applyObservations, type MergeReport, rowsOfReport, tellRows } from '../mirror/apply.ts'
 import type { Observations } from '../mirror/observation.ts'
+import type { WebhookProgress } from '../mirror/read-result.ts'
 import type { OnOccurrence } from '../occurrence.ts'
 import { inScope, type Scope } from '../scope.ts'
 import type { Clock } from '../time.ts'
@@ -26,6 +27,8 @@ export interface ReconcileDeps {
   readonly storeArtifacts: boolean
   /** How many days of history are wanted. */
   readonly backfillDays: number
+  /** Whether the queue holds deliveries that Postgres did not take; unknown where not given, and then taken for no. */
+  readonly holdsDiverted?: (() => Promise<boolean>) | undefined
 }
 
 /** An organization, and the client by which it can be read. */
@@ -60,7 +63,7 @@ export function reconcileDeps(
   db: Db,
   log: Log,
   clock: Clock,
-  watched: Pick<ReconcileDeps, 'on' | 'tracing'> = {},
+  watched: Pick<ReconcileDeps, 'on' | 'tracing' | 'holdsDiverted'> = {},
 ): ReconcileDeps {
   const { storeEnv, storeAnnotations, storeArtifacts, backfillDays } = config
   return {
@@ -76,10 +79,17 @@ export function reconcileDeps(
   }
 }
 
-/** Merges what REST told into the mirror, and tells of the rows. @throws StoreError */
-export function keepObserved({ db, clock, on, tracing }: ReconcileDeps, observed: Observations): Promise<MergeReport> {
+/**
+ * Merges what REST showed into the mirror, and records what became of the rows; `progress` is what its results are judged by.
+ * @throws StoreError
+ */
+export function keepObserved(
+  { db, clock, on, tracing }: ReconcileDeps,
+  observed: Observations,
+  progress?: WebhookProgress,
+): Promise<MergeReport> {
   return span(tracing, 'merge', { via: 'rest' }, async (traced) => {
-    const report = await applyObservations(db, observed, new Date(clock()))
+    const report = await applyObservations(db, observed, new Date(clock()), progress)
     tellRows(on, 'rest', report)
     traced.set(rowsOfReport(report))
     return report

@@ -1,12 +1,13 @@
-import { and, eq, inArray } from 'drizzle-orm'
+import { eq } from 'drizzle-orm'
 import { z } from 'zod'
 import { slugsOf } from '../buildkite/urls.ts'
 import { clearFailure, codeOf, type Failure, failuresOf, recordFailure } from '../database/failures.ts'
-import { builds as buildRows, pipelines, watermarks } from '../database/schema.ts'
+import { pipelines, watermarks } from '../database/schema.ts'
 import { BuildkiteError, messageOf, StoreError } from '../errors.ts'
 import { observeBuilds } from '../mirror/observe.ts'
+import { addResults, noResults, type ReadResults, type WebhookProgress } from '../mirror/read-result.ts'
 import { isObject, isUuid } from '../mirror/reader.ts'
-import { MINUTE, SECOND } from '../time.ts'
+import { MINUTE } from '../time.ts'
 import { keepObserved, type ReconcileDeps, type Source } from './deps.ts'
 import { expectJobs, noteJobs } from './job-reads.ts'
 import { refreshPipelines } from './pipelines.ts'
@@ -27,20 +28,17 @@ export interface PageReport {
   readonly facts: readonly BuildFacts[]
   /** Builds in scope. */
   readonly read: number
-  /** Builds that the mirror did not have although Buildkite had had them for {@link WEBHOOK_GRACE}. */
-  readonly missing: number
   /** Requests that refreshing the pipelines took besides. */
   readonly requests: number
-  /** Rows that were new to the mirror, and rows that it had otherwise. */
-  readonly changes: Changes
+  /** What was found about the rows of these builds and of their jobs. */
+  readonly results: Results
   /** Builds that could not be read or that Postgres would not take, whole or in part. The others are kept all the same: one bad build must not hold up an organization. */
   readonly refused: readonly Refused[]
 }
 
-export interface Changes {
-  readonly buildsUpdated: number
-  readonly jobsInserted: number
-  readonly jobsUpdated: number
+export interface Results {
+  readonly builds: ReadResults
+  readonly jobs: ReadResults
 }
 
 export interface Refused {
@@ -50,8 +48,6 @@ export interface Refused {
   readonly reason: string
 }
 
-/** Only a build at least this old counts as missed: a younger one's webhook may still be on its way. */
-const WEBHOOK_GRACE = 10 * SECOND
 /** A slug that the pipelines list does not know (a pipeline hidden from our user) is asked for no more often than this. */
 const PIPELINES_AGE = 5 * MINUTE
 
@@ -72,8 +68,13 @@ export interface BuildKeeper {
 /**
  * A keeper for one cycle or window. With `exclude_pipeline` only a build's URL names its pipeline; when it is new to the mirror, the
  * pipelines are read first, at most once a keeper. If they cannot be read, the builds are stored without their pipeline until then.
+ * `progress` is asked before each page; without it no webhook counts as lost.
  */
-export function buildKeeper(deps: ReconcileDeps, source: Source): BuildKeeper {
+export function buildKeeper(
+  deps: ReconcileDeps,
+  source: Source,
+  progress?: () => Promise<WebhookProgress | undefined>,
+): BuildKeeper {
   let known: Set<string> | undefined
   let refreshed: Promise<{ requests: number }> | undefined
   let failing: Promise<Map<string, Failure>> | undefined
@@ -132,13 +133,8 @@ export function buildKeeper(deps: ReconcileDeps, source: Source): BuildKeeper {
       const wanted = all.filter(({ facts }) => deps.scope.pipeline(slugsOf(facts.url).pipeline ?? ''))
       const ids = wanted.map(({ facts }) => facts.id)
       const requests = await refreshFor(wanted.map(({ facts }) => facts))
-      const missing = await countMissing(
-        deps,
-        wanted.map(({ facts }) => facts),
-        at,
-      )
       if (!jobs) await expectJobs(deps.db, source, ids, at)
-      const { changes, refused: refusedByStore } = await applyBuilds(deps, source, wanted, at)
+      const { results, refused: refusedByStore } = await applyBuilds(deps, source, wanted, at, await progress?.())
       const refusedIds = new Set(refusedByStore.map(({ id }) => id))
       const shown = wanted.filter(({ facts }) => !refusedIds.has(facts.id))
       await noteJobs(
@@ -152,7 +148,7 @@ export function buildKeeper(deps: ReconcileDeps, source: Source): BuildKeeper {
       const refused = [...nameless, ...(jobs ? wanted.flatMap(unreadJobs) : []), ...refusedByStore]
       for (const { id, reason } of refused) deps.log.error({ build: id }, `A build could not be stored. ${reason}`)
       await recordOutcome(wanted, refused)
-      return { facts: all.map(({ facts }) => facts), read: wanted.length, missing, requests, changes, refused }
+      return { facts: all.map(({ facts }) => facts), read: wanted.length, requests, results, refused }
     },
   }
 }
@@ -199,44 +195,40 @@ async function applyBuilds(
   source: Source,
   seen: readonly SeenBuild[],
   at: Date,
-): Promise<{ changes: Changes; refused: Refused[] }> {
+  progress: WebhookProgress | undefined,
+): Promise<{ results: Results; refused: Refused[] }> {
   const observed = observeBuilds(
     seen.map(({ raw }) => raw),
     at,
     { storeEnv: deps.storeEnv, organizationId: source.id },
   )
   try {
-    const { builds, jobs } = await keepObserved(deps, observed)
-    const changes = { buildsUpdated: builds.updated, jobsInserted: jobs.inserted, jobsUpdated: jobs.updated }
-    return { changes, refused: [] }
+    const { results } = await keepObserved(deps, observed, progress)
+    return { results, refused: [] }
   } catch (error) {
     if (!isRefusal(error)) throw error
     const [only] = seen
     if (!only) throw error
     if (seen.length === 1) {
-      return { changes: noChanges, refused: [{ id: only.facts.id, code: codeOf(error), reason: messageOf(error) }] }
+      return { results: nothingFound, refused: [{ id: only.facts.id, code: codeOf(error), reason: messageOf(error) }] }
     }
     const middle = Math.ceil(seen.length / 2)
-    const newer = await applyBuilds(deps, source, seen.slice(0, middle), at)
-    const older = await applyBuilds(deps, source, seen.slice(middle), at)
+    const newer = await applyBuilds(deps, source, seen.slice(0, middle), at, progress)
+    const older = await applyBuilds(deps, source, seen.slice(middle), at, progress)
     const refused = [...newer.refused, ...older.refused]
     // Postgres is slow as a whole: no build is at fault.
     if (isTooSlow(error) && refused.filter(({ code }) => code === codeOf(error)).length >= MOST_TOO_SLOW) throw error
-    return { changes: addChanges(newer.changes, older.changes), refused }
+    return { results: addPageResults(newer.results, older.results), refused }
   }
 }
 
 /** If so many builds of one page take Postgres too long, the builds are not to blame. */
 const MOST_TOO_SLOW = 4
 
-const noChanges: Changes = { buildsUpdated: 0, jobsInserted: 0, jobsUpdated: 0 }
+export const nothingFound: Results = { builds: noResults, jobs: noResults }
 
-function addChanges(a: Changes, b: Changes): Changes {
-  return {
-    buildsUpdated: a.buildsUpdated + b.buildsUpdated,
-    jobsInserted: a.jobsInserted + b.jobsInserted,
-    jobsUpdated: a.jobsUpdated + b.jobsUpdated,
-  }
+export function addPageResults(a: Results, b: Results): Results {
+  return { builds: addResults(a.builds, b.builds), jobs: addResults(a.jobs, b.jobs) }
 }
 
 /**
@@ -264,17 +256,6 @@ async function worthRefreshing(deps: ReconcileDeps, source: Source, strangers: r
   const readAt = row?.readAt
   if (!readAt || deps.clock() - readAt.getTime() > PIPELINES_AGE) return true
   return strangers.some(({ created_at }) => created_at && created_at > readAt)
-}
-
-async function countMissing({ db }: ReconcileDeps, facts: readonly BuildFacts[], at: Date): Promise<number> {
-  const due = facts.filter(({ created_at }) => created_at && at.getTime() - created_at.getTime() > WEBHOOK_GRACE)
-  if (due.length === 0) return 0
-  const ids = due.map(({ id }) => id)
-  const held = await db
-    .select({ id: buildRows.id })
-    .from(buildRows)
-    .where(and(inArray(buildRows.id, ids)))
-  return new Set(ids).size - held.length
 }
 
 /** Names builds that could not be stored, in a sentence; `undefined` when there are none. */

@@ -55,7 +55,8 @@ export function startReconciler(parts: ReconcilerParts): Reconciler {
     log.warn(noToken)
     return { problems: () => [], lastProgressAt: undefined, access: undefined, close: async () => {} }
   }
-  const deps = reconcileDeps(config, db, log, clock, { on, tracing })
+  const holdsDiverted = () => queues.holdsDiverted()
+  const deps = reconcileDeps(config, db, log, clock, { on, tracing, holdsDiverted })
   const budget = sharedBudget(db, config.apiBudgetShare)
   const access = openAccess(config, { budget, scope: deps.scope, log, on, tracing, clock })
   const problems = openProblemBook(log)

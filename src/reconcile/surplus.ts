@@ -2,23 +2,31 @@ import { and, eq, gte, isNull, lt, lte } from 'drizzle-orm'
 import type { BuildsPage } from '../buildkite/client.ts'
 import { slugsOf } from '../buildkite/urls.ts'
 import { builds, pipelines } from '../database/schema.ts'
+import type { BuildkiteError } from '../errors.ts'
 import { isObject } from '../mirror/reader.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
+import type { Reads } from './reads.ts'
 import type { Span } from './spans.ts'
-import type { GoneReason, LostBuild, Search } from './whereabouts.ts'
+import type { LostBuild, Search, Whereabouts } from './whereabouts.ts'
 
 interface HeldBuild extends LostBuild {
   readonly verified_at: Date | null
 }
 
-/** A build that the mirror holds and Buildkite shows no longer. */
+/** A build that the mirror holds and no list showed: what Buildkite says when asked for it, or why it did not say. */
 export interface SurplusBuild {
   readonly build: HeldBuild
-  readonly gone: GoneReason
-  readonly at: Date
+  readonly whereabouts: Whereabouts | { readonly failed: BuildkiteError }
 }
 
-/** How many surplus builds one run asks for by themselves; the others stay for the next. */
+/** The builds of one page's part of the span that no list showed. */
+export interface SurplusOfPage {
+  readonly builds: readonly SurplusBuild[]
+  /** How many more there are, which this run no longer asks for. */
+  readonly left: number
+}
+
+/** How many builds that no list showed one run asks for by themselves; the others stay for the next. */
 const READS = 200
 
 /** Finds, page by page of one walk, the builds that the mirror holds too many. */
@@ -26,32 +34,32 @@ export class Surplus {
   readonly #deps: ReconcileDeps
   readonly #source: Source
   readonly #search: Search
+  readonly #reads: Reads
   readonly #pipeline: string | undefined
   /** Builds listed so far that lie below what is read whole: a later page's part of the span may hold them. */
   #below: string[] = []
 
-  constructor(deps: ReconcileDeps, source: Source, search: Search, pipeline: string | undefined) {
+  constructor(deps: ReconcileDeps, source: Source, search: Search, reads: Reads, pipeline: string | undefined) {
     this.#deps = deps
     this.#source = source
     this.#search = search
+    this.#reads = reads
     this.#pipeline = pipeline
   }
 
   /** Builds created in `span`, which is read whole with this page, that are not marked as gone and that no page listed. */
-  async of(page: BuildsPage, span: Span): Promise<SurplusBuild[]> {
+  async of(page: BuildsPage, span: Span): Promise<SurplusOfPage> {
     const listed = page.value.filter(isObject)
     const seen = new Set([...this.#below, ...listed.map(idOf)])
     const isBelow = (build: Record<string, unknown>) => !(Date.parse(String(build.created_at)) >= span.from.getTime())
     this.#below = [...(span.from < span.to ? [] : this.#below), ...listed.filter(isBelow).map(idOf)]
+    const unlisted = (await this.#held(span, page.at)).filter(({ id }) => !seen.has(id))
     const found: SurplusBuild[] = []
-    for (const build of await this.#held(span, page.at)) {
-      if (seen.has(build.id)) continue
+    for (const build of unlisted) {
       if (this.#search.reads >= READS) break
-      const whereabouts = await this.#search.explain(build)
-      // Listed late, or created since the page was read: the next run compares it.
-      if ('gone' in whereabouts) found.push({ build, ...whereabouts })
+      found.push({ build, whereabouts: await this.#reads.attempt(() => this.#search.explain(build)) })
     }
-    return found
+    return { builds: found, left: unlisted.length - found.length }
   }
 
   async #held(span: Span, readAt: Date): Promise<HeldBuild[]> {

@@ -118,6 +118,12 @@ async function cycle(
   tellCycle(deps.on, report)
   const { requests, builds_read, builds_missing, builds_healed, jobs_missing, jobs_healed } = report
   traced.set({ requests, builds_read, builds_missing, builds_healed, jobs_missing, jobs_healed })
+  const lost = builds_missing + builds_healed + jobs_missing + jobs_healed
+  if (lost > 0) {
+    const message =
+      'Webhooks were lost: the API brought what they should have reported. See docs/runbook.md#webhooks-lost.'
+    deps.log.warn({ organization: source.slug, builds_missing, builds_healed, jobs_missing, jobs_healed }, message)
+  }
   const refused = refusalOf(report.refused)
   const subject = `builds of ${source.slug}`
   problems.replace(`refused ${kind} ${source.slug}`, refused ? [unstorable(subject, refused)] : [])
@@ -131,8 +137,14 @@ function tellCycle(on: OnOccurrence | undefined, report: CycleReport): void {
   found('build', 'read', report.builds_read)
   found('build', 'missing', report.builds_missing)
   found('build', 'healed', report.builds_healed)
+  found('build', 'in_flight', report.builds_in_flight)
+  found('build', 'completed', report.builds_completed)
+  found('build', 'confirmed', report.builds_confirmed)
   found('build', 'absent', report.absent_read)
   found('build', 'refused', report.refused.length)
   found('job', 'missing', report.jobs_missing)
   found('job', 'healed', report.jobs_healed)
+  found('job', 'in_flight', report.jobs_in_flight)
+  found('job', 'completed', report.jobs_completed)
+  found('job', 'confirmed', report.jobs_confirmed)
 }

@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { demoToken } from '../../src/demo/api.ts'
+import { startBuild } from '../../src/demo/life.ts'
 import { openScene, type Scene } from '../reconcile/scene.ts'
 import { runCommand } from '../support/service.ts'
 
@@ -56,6 +57,87 @@ describe('a command that reads Buildkite', () => {
     if (short) short.scopes = short.scopes.filter((scope) => scope !== 'read_builds')
     expect((await run('reconcile', 'of-globex,of-acme', ...acme)).code).toBe(0)
     expect((await run('reconcile', 'of-globex,of-acme')).code).toBe(1)
+  })
+})
+
+describe('an organization that Buildkite refuses', () => {
+  const both = 'of-acme,of-globex'
+  const refuse = (path: string) => {
+    scene.api.beforeAnswer = (request) =>
+      request.path.startsWith(`/organizations/acme${path}`)
+        ? { kind: 'status', status: 403, message: 'Forbidden' }
+        : undefined
+  }
+
+  it.each(['verify', 'backfill', 'reconcile'])('is named by %s, which does the others and exits 1', async (command) => {
+    refuse('')
+    const { code, stdout, stderr } = await run(command, both)
+    expect(stderr.match(/^acme: .*/gm)).toEqual([expect.stringContaining('acme: invalid_permissions: ')])
+    expect(stdout).toContain('globex')
+    expect(code).toBe(1)
+  })
+
+  it.each(['verify', 'backfill', 'reconcile'])('has an error and no values in the JSON of %s', async (command) => {
+    refuse('/builds')
+    const { code, stdout } = await run(command, both, '--json')
+    const [acme, globex, ...others] = JSON.parse(stdout)
+    const error = { code: 'invalid_permissions', message: expect.any(String), remedy: expect.any(String) }
+    expect(acme).toMatchObject({ organization: 'acme', requests: null, error })
+    expect(globex).toMatchObject({ organization: 'globex', requests: expect.any(Number), error: null })
+    expect(Object.keys(acme)).toEqual(Object.keys(globex))
+    expect({ code, others }).toEqual({ code: 1, others: [] })
+  })
+
+  it.each(['backfill', 'reconcile'])(
+    'is read by %s all the same when only its list of pipelines cannot be',
+    async (command) => {
+      refuse('/pipelines')
+      const { code, stdout } = await run(command, both, '--json')
+      const [acme] = JSON.parse(stdout)
+      expect(acme).toMatchObject({ requests: expect.any(Number), error: { code: 'invalid_permissions' } })
+      expect(code).toBe(1)
+    },
+  )
+})
+
+describe('verify', () => {
+  const acme = ['--organization', 'acme']
+
+  it('calls no mirror equal to a Buildkite that it does not hold', async () => {
+    const everywhere = scene.simulation.truth.builds
+    for (const build of everywhere) Object.assign(build, { id: `no-uuid-${build.number}` })
+    await scene.database.db.execute(sql`truncate buildkite.builds, buildkite.jobs`)
+    const { code, stdout } = await run('verify', 'of-acme', ...acme)
+    const mine = everywhere.filter(({ url }) => url.includes('/acme/'))
+    expect(stdout).toContain(`acme: 0 builds and 0 jobs compared in 1 requests: ${mine.length} unreadable.`)
+    expect(stdout).toContain(`${mine[0]?.pipeline.slug}#${mine[0]?.number}`)
+    expect(stdout).not.toContain('no difference')
+    expect(code).toBe(1)
+  })
+
+  it('exits 0 with builds that the next cycle brings, and says how many they are', async () => {
+    const [pipeline] = scene.simulation.truth.pipelines
+    if (!pipeline) throw new Error('There is no pipeline.')
+    const build = startBuild(scene.simulation.truth, pipeline, Date.now(), scene.simulation.mix)
+    const settled = { ...settings('of-acme'), RECONCILE_INTERVAL: '1s' }
+    const { code, stdout } = await runCommand(['verify', ...acme], settled)
+    expect(stdout).toMatch(/^acme: .*: no difference; 1 builds and \d+ jobs in flight\.$/m)
+    expect(code).toBe(0)
+    const json = await runCommand(['verify', ...acme, '--json'], settled)
+    expect(JSON.parse(json.stdout)).toMatchObject([
+      {
+        builds_in_flight: 1,
+        jobs_in_flight: build.jobs.length,
+        different: 0,
+        healed: 0,
+        findings: [],
+        unreadable: [],
+        error: null,
+      },
+    ])
+    // Healing writes it, and so needs no second look.
+    const healed = await run('verify', 'of-acme', ...acme, '--heal')
+    expect(healed.stdout).toMatch(/: no difference\.$/m)
   })
 })
 

@@ -93,6 +93,48 @@ describe('a database', () => {
     await narrow.close()
   })
 
+  test('frees the rows of a transaction whose process is frozen', async () => {
+    const frozen = openDatabase(testDatabase.url, { name: 'frozen', idleLimitMs: 300 })
+    await database.db.insert(budgets).values({ scope: 'frozen', state: {}, updated_at: new Date() })
+    const lock = sql`select 1 from ${budgets} where scope = 'frozen' for update`
+    let thaw = () => {}
+    const frost = new Promise<void>((resolve) => {
+      thaw = resolve
+    })
+    let locked = () => {}
+    const hasLocked = new Promise<void>((resolve) => {
+      locked = resolve
+    })
+    const lost = failure(
+      frozen.db.transaction(async (tx) => {
+        await tx.execute(lock)
+        locked()
+        await frost
+        await tx.execute(sql`update ${budgets} set state = '{"by": "frozen"}'`)
+      }),
+    )
+    await hasLocked
+    await database.db.patiently(5_000, (tx) => tx.execute(lock))
+    thaw()
+    expect(await lost).toMatchObject({ kind: 'transient' })
+    const rows = await database.db.delete(budgets).where(sql`${budgets.scope} = 'frozen'`).returning()
+    expect(rows).toMatchObject([{ state: {} }])
+    expect((await frozen.db.execute(sql`select 1 as one`)).rows).toEqual([{ one: 1 }])
+    await frozen.close()
+  })
+
+  test('limits idle transactions, and these alone, in the round trip of their begin', async () => {
+    const limits = sql`select current_setting('idle_in_transaction_session_timeout') as idle, current_setting('statement_timeout') as statement`
+    const narrow = openDatabase(testDatabase.url, { name: 'narrow', connections: 1 })
+    const within = (work: Database['db']['transaction']) => work(async (tx) => (await tx.execute(limits)).rows)
+    expect(await within((work) => narrow.db.patiently(120_000, work))).toEqual([{ idle: '30s', statement: '2min' }])
+    expect(await within((work) => narrow.db.transaction(work, { accessMode: 'read only' }))).toEqual([
+      { idle: '30s', statement: '1min' },
+    ])
+    expect((await narrow.db.execute(limits)).rows).toEqual([{ idle: '0', statement: '1min' }])
+    await narrow.close()
+  })
+
   test('closes within its deadline while a transaction is still open', async () => {
     const busy = openDatabase(testDatabase.url, { name: 'busy' })
     let entered = () => {}

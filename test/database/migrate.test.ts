@@ -1,9 +1,14 @@
+import { fileURLToPath } from 'node:url'
 import { sql } from 'drizzle-orm'
+import { readMigrationFiles } from 'drizzle-orm/migrator'
+import postgres from 'postgres'
 import { afterEach, describe, expect, test } from 'vitest'
 import { openDatabase } from '../../src/database/connection.ts'
 import { migrate, missingMigrations, pendingMigrations } from '../../src/database/migrate.ts'
 import { ConfigError, StoreError } from '../../src/errors.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { startTcpProxy } from '../support/tcp-proxy.ts'
+import { until } from '../support/until.ts'
 
 const open: TestDatabase[] = []
 afterEach(async () => {
@@ -25,6 +30,25 @@ async function pendingAt(url: string): Promise<number> {
   }
 }
 
+const migrations = readMigrationFiles({ migrationsFolder: fileURLToPath(new URL('../../drizzle', import.meta.url)) })
+
+/** An empty database with the first `count` migrations. */
+async function databaseWith(count: number): Promise<TestDatabase> {
+  const database = await emptyDatabase()
+  const client = postgres(database.url, { max: 1, onnotice: () => {} })
+  await client`create schema drizzle`
+  await client`create table drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint)`
+  for (const { sql: statements, hash, folderMillis } of migrations.slice(0, count)) {
+    for (const statement of statements) await client.unsafe(statement)
+    await client`insert into drizzle.__drizzle_migrations (hash, created_at) values (${hash}, ${folderMillis})`
+  }
+  await client.end()
+  return database
+}
+
+/** The migration 0014 locks the inbox, and after it `buildkite.cluster_queues`. */
+const beforeInboxIsLocked = 14
+
 describe('migrating', () => {
   test('an empty database gets every migration, and a second run changes nothing', async () => {
     const { url } = await emptyDatabase()
@@ -39,6 +63,56 @@ describe('migrating', () => {
     const { url } = await emptyDatabase()
     await Promise.all(Array.from({ length: 8 }, () => migrate(url)))
     expect(await pendingAt(url)).toBe(0)
+  })
+
+  test('behind a long transaction holds up no webhook, and ends when that transaction ends', async () => {
+    const { url } = await databaseWith(beforeInboxIsLocked)
+    const client = postgres(url, { max: 2, onnotice: () => {} })
+    const reader = await client.reserve()
+    await reader`begin`
+    await reader`select count(*) from buildkite.cluster_queues`
+    let migrated = false
+    const migrating = migrate(url).then(() => {
+      migrated = true
+    })
+    // Inserts one after another, as the receiver makes them, until the migration has tried several times.
+    const waits: number[] = []
+    const until = Date.now() + 6_000
+    while (Date.now() < until) {
+      const began = performance.now()
+      await client`
+        insert into sync.deliveries (key, event, received_at, observed_at)
+        values (${String(waits.length)}, 'ping', now(), now())`
+      waits.push(performance.now() - began)
+      await new Promise((next) => setTimeout(next, 20))
+    }
+    expect(migrated).toBe(false)
+    expect(Math.max(...waits)).toBeGreaterThan(500) // else the migration never came to the inbox
+    expect(Math.max(...waits)).toBeLessThan(2_000)
+    await reader`rollback`
+    reader.release()
+    await migrating
+    expect(await pendingAt(url)).toBe(0)
+    await client.end()
+  })
+
+  test('that loses its connection half-way leaves a database that the next run completes', async () => {
+    const { url } = await databaseWith(2)
+    const client = postgres(url, { max: 1, onnotice: () => {} })
+    const proxy = await startTcpProxy(url, 5432)
+    let broken: Promise<unknown> | undefined
+    await client.begin(async (tx) => {
+      // A later migration wants it.
+      await tx`lock table buildkite.builds in access share mode`
+      broken = migrate(proxy.url).catch((error: unknown) => error)
+      await until(async () => (await pendingAt(url)) < migrations.length - 2, 'it is half-way')
+      await proxy.close()
+    })
+    expect(await broken).toMatchObject({ kind: 'transient' })
+    expect(await pendingAt(url)).toBeGreaterThan(0)
+    await migrate(url)
+    expect(await pendingAt(url)).toBe(0)
+    await client.end()
   })
 
   test('a database newer than the code is worked with while it allows that, and else refused in a clear sentence', async () => {

@@ -166,6 +166,13 @@ describe.skipIf(!findPgBouncer())('behind PgBouncer in transaction mode', () => 
     expect(await timeout(open((await pool()).url, 'pooled'))).toBe('50s')
   })
 
+  it('a transaction that stands idle is ended, though no startup parameter passes', async () => {
+    const database = open((await pool()).url, 'pooled')
+    const limit = sql`select current_setting('idle_in_transaction_session_timeout') as value`
+    expect(await database.db.transaction(async (tx) => (await tx.execute(limit)).rows)).toEqual([{ value: '30s' }])
+    expect((await database.db.execute(limit)).rows).toEqual([{ value: '0' }])
+  })
+
   describe('a queue in Postgres', () => {
     it('says what to do, where its options are refused and where they are dropped', async () => {
       const ask = async (ignored: string[]) => {

@@ -142,7 +142,7 @@ describe('the history of a pipeline that becomes visible', () => {
     await scene.complete(history)
     await fewMinutes()
     scene.simulation.truth.hidden.delete(hidden)
-    const client = Object.assign(Object.create(scene.source.client), { fingerprint: 'another user' })
+    const client = Object.create(scene.source.client, { fingerprint: { value: 'another user' } })
     const other = { ...scene.source, client }
     scene.api.forget()
     await reconcileOnce(scene.deps, other)

@@ -1,10 +1,12 @@
 import { eq, isNull, sql } from 'drizzle-orm'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { build_attempts, builds, drift, jobs } from '../../src/database/schema.ts'
+import { build_attempts, builds, deliveries, drift, job_reads, jobs, watermarks } from '../../src/database/schema.ts'
 import { markDeleted } from '../../src/mirror/apply.ts'
+import { auditSpan } from '../../src/reconcile/audit.ts'
 import { reconcileOnce } from '../../src/reconcile/cycle.ts'
 import type { Source } from '../../src/reconcile/deps.ts'
 import { closeDrift, type Finding, recordDrift } from '../../src/reconcile/drift.ts'
+import { refreshPipelines } from '../../src/reconcile/pipelines.ts'
 import { type VerifyOptions, verifySpan } from '../../src/reconcile/verify.ts'
 import { DAY, HOUR, SECOND } from '../../src/time.ts'
 import { openScene, type Scene } from './scene.ts'
@@ -106,22 +108,244 @@ describe('verifying a span', () => {
     expect(report.builds).toBeLessThanOrEqual(100)
     expect(report.findings).toHaveLength(report.builds)
   })
+})
 
-  it('takes a build under way for different only if it still is at a second look', async () => {
-    scene.simulation.startBuild()
-    scene.simulation.clock.pass(SECOND)
-    const { client } = scene.source
-    const late = await verify()
-    expect(brief(late)).toContainEqual(['missing', truthBuilds().at(-1)?.id])
-    expect(scene.api.count('build')).toBe(1)
-    // Now the webhook comes between the looks: here, a cycle brings what it would have brought.
-    const build: typeof client.build = async (...asked) => {
-      await reconcileOnce(scene.deps, { ...scene.source, client })
-      return client.build(...asked)
+/** A build that starts a second ago: so that the span, which ends now, holds it. */
+function startBuild() {
+  const build = scene.simulation.startBuild()
+  scene.simulation.clock.pass(SECOND)
+  return build
+}
+
+/** A pause that passes on the simulated clock, in which `happen` takes place. */
+function pauses(happen: () => Promise<unknown> = async () => {}) {
+  const lengths: number[] = []
+  return {
+    lengths,
+    wait: async (ms: number) => {
+      lengths.push(ms)
+      scene.simulation.clock.pass(ms)
+      await happen()
+    },
+  }
+}
+
+const cycle = async () => {
+  await refreshPipelines(scene.deps, scene.source)
+  await reconcileOnce(scene.deps, scene.source)
+}
+
+/** A running build to which nothing has happened for an hour; the cycles have read it. */
+async function quietBuild() {
+  const build = scene.simulation.startBuild({ jobs: 6 })
+  for (let i = 0; i < 50 && build.state !== 'running'; i++) scene.simulation.step(1)
+  scene.simulation.truth.alive.clear()
+  expect(build).toMatchObject({ state: 'running', finished_at: null })
+  scene.simulation.clock.pass(HOUR)
+  await cycle()
+  return build
+}
+
+describe('what changed after the time of the claim', () => {
+  it('is in flight: it is read again after a pause, all at once and a few times, and is no difference', async () => {
+    const started = [1, 2, 3].map(() => startBuild())
+    const pause = pauses()
+    const report = await verify({ wait: pause.wait, recheckAfterMs: 75 * SECOND })
+    expect(report.findings).toEqual([])
+    expect(report.builds_in_flight).toBe(3)
+    expect(report.jobs_in_flight).toBe(started.reduce((sum, { jobs: all }) => sum + all.length, 0))
+    expect(report.builds).toBe(truthBuilds().length - 3)
+    expect(pause.lengths).toEqual([75 * SECOND, 75 * SECOND, 75 * SECOND])
+    expect(scene.api.count('build')).toBe(9)
+    expect(await scene.database.db.$count(builds)).toBe(truthBuilds().length - 3)
+  })
+
+  it('is compared once the next cycle has brought it', async () => {
+    for (let i = 0; i < 3; i++) startBuild()
+    const pause = pauses(cycle)
+    const report = await verify({ wait: pause.wait })
+    expect(report).toMatchObject({ findings: [], builds: truthBuilds().length, builds_in_flight: 0, jobs_in_flight: 0 })
+    expect(pause.lengths).toHaveLength(1)
+  })
+
+  it('is a difference when the cycles have passed it and it is still not there', async () => {
+    const lost = startBuild()
+    const pause = pauses(async () => {
+      await cycle()
+      await run(sql`delete from ${builds} where id = ${lost.id}`)
+    })
+    const { findings, builds_in_flight } = await verify({ wait: pause.wait, recheckAfterMs: 75 * SECOND })
+    expect(findings).toMatchObject([{ kind: 'missing', build_id: lost.id, job_id: null }])
+    expect(builds_in_flight).toBe(0)
+  })
+
+  it('is written when healing, without a pause and without being drift', async () => {
+    startBuild()
+    const pause = pauses()
+    const report = await verify({ heal: true, wait: pause.wait })
+    expect(report).toMatchObject({ findings: [], builds: truthBuilds().length, builds_in_flight: 0 })
+    expect(pause.lengths).toEqual([])
+    await refreshPipelines(scene.deps, scene.source)
+    expect(await scene.differences()).toEqual([])
+  })
+
+  it('may be undated: meta-data of an open build counts once the claim has passed the first read', async () => {
+    const build = await quietBuild()
+    build.meta_data = { set: 'by a job' }
+    const healthy = await verify({ wait: pauses(cycle).wait })
+    expect(healthy).toMatchObject({ findings: [], builds_in_flight: 0 })
+    build.meta_data = { set: 'again' }
+    expect(await verify({ wait: pauses().wait })).toMatchObject({ findings: [], builds_in_flight: 1 })
+    const blind = pauses(async () => {
+      await cycle()
+      await run(sql`update ${builds} set meta_data = '{}' where id = ${build.id}`)
+    })
+    expect(brief(await verify({ wait: blind.wait, recheckAfterMs: 75 * SECOND }))).toEqual([
+      ['different', build.id, 'meta_data'],
+    ])
+  })
+
+  it('is claimed for jobs apart: those of an open build that REST has not read since are in flight', async () => {
+    const build = await quietBuild()
+    const waiter = build.jobs.find(({ type }) => type === 'waiter')
+    if (!waiter) throw new Error('The build has no waiter.')
+    await run(sql`delete from ${jobs} where id = ${waiter.id}`)
+    expect(brief(await verify())).toEqual([['missing', waiter.id]])
+    await run(sql`insert into ${job_reads} (build_id, organization_id, is_open, created_at, next_read_at)
+      values (${build.id}, ${scene.source.id}, true, ${build.created_at}, now())`)
+    const report = await verify({ wait: pauses().wait })
+    expect(report).toMatchObject({ findings: [], builds_in_flight: 0, jobs_in_flight: 1 })
+    // The build itself is claimed all the same.
+    await run(sql`update ${builds} set started_at = null where id = ${build.id}`)
+    expect(brief(await verify({ wait: pauses().wait }))).toEqual([['different', build.id, 'started_at']])
+  })
+
+  it('may be announced by a delivery that no worker has applied yet', async () => {
+    const build = oldBuild(0)
+    await run(sql`update ${builds} set meta_data = '{"a": "b"}' where id = ${build.id}`)
+    await run(sql`insert into ${deliveries} (key, event, received_at, observed_at, payload)
+      values ('k', 'build.finished', now(), now(), ${JSON.stringify({ build: { id: build.id } })})`)
+    const applied = pauses(() =>
+      run(sql`update ${builds} set meta_data = ${JSON.stringify(build.meta_data)} where id = ${build.id}`),
+    )
+    expect(await verify({ wait: applied.wait })).toMatchObject({ findings: [], builds_in_flight: 0 })
+    expect(applied.lengths).toHaveLength(1)
+  })
+})
+
+describe('three planted differences', () => {
+  it('in an open build, in an old one and in extra, are found as exactly those three', async () => {
+    const [old] = [oldBuild(0)]
+    const open = await quietBuild()
+    const retried = truthBuilds()
+      .flatMap((build) => build.jobs)
+      .find((job) => 'retried_by' in job && job.retried_by !== null)
+    if (!retried) throw new Error('No job was retried by a person.')
+    await run(sql`update ${builds} set message = 'forged' where id = ${open.id}`)
+    await run(sql`update ${builds} set finished_at = null where id = ${old.id}`)
+    await run(sql`update ${jobs} set extra = '{"retried_by": {"avatar_url": "forged"}}' where id = ${retried.id}`)
+    // While others are on their way.
+    for (let i = 0; i < 3; i++) startBuild()
+    const report = await verify({ wait: pauses(cycle).wait })
+    expect(brief(report)).toEqual(
+      expect.arrayContaining([
+        ['different', open.id, 'message'],
+        ['different', old.id, 'finished_at'],
+        ['different', retried.id, 'extra.retried_by'],
+      ]),
+    )
+    expect(report.findings).toHaveLength(3)
+    expect(report.builds_in_flight).toBe(0)
+  })
+})
+
+describe('what cannot be read', () => {
+  const refuse = (status: number, path: RegExp) => {
+    scene.api.beforeAnswer = (request) =>
+      path.test(request.path) ? { kind: 'status', status, message: 'No.' } : undefined
+  }
+  const pathOf = ({ url }: { url: string }) => new RegExp(`${url.split('/v2')[1]}$`)
+
+  it('is not compared, and is a finding of its own: a build without an id, and jobs without one', async () => {
+    const [nameless, jobless] = [oldBuild(0), oldBuild(1)]
+    const { id } = nameless
+    Object.assign(nameless, { id: 'no-uuid' })
+    Object.assign(jobless.jobs[0] ?? {}, { id: 'no-uuid' })
+    const report = await verify()
+    expect(report.unreadable).toMatchObject([
+      { build_id: null, pipeline: nameless.pipeline.slug, number: nameless.number, code: 'no_id' },
+      { build_id: jobless.id, code: 'jobs', reason: '1 of its jobs have no id that can be used.' },
+    ])
+    // The mirror holds the nameless one, which its own address shows without an id: another build, as far as anybody can tell.
+    expect(brief(report)).toEqual([['surplus', id]])
+    expect(report.builds).toBe(truthBuilds().length - 1 + 1)
+  })
+
+  it('is a build that Buildkite refuses to show by itself, for every reason', async () => {
+    const hidden = oldBuild(0)
+    for (const status of [403, 422]) {
+      const started = startBuild()
+      refuse(status, pathOf(started))
+      const report = await verify({ wait: pauses().wait })
+      expect(report.findings).toEqual([])
+      expect(report).toMatchObject({ builds: truthBuilds().length - 1, builds_in_flight: 0, jobs_in_flight: 0 })
+      expect(report.unreadable).toMatchObject([{ build_id: started.id, number: started.number, status }])
+      scene.api.beforeAnswer = undefined
+      await cycle()
     }
-    const source = { ...scene.source, client: { ...client, build } }
-    expect((await verify({}, source)).findings).toEqual([])
-    expect(scene.api.count('build')).toBe(2)
+    // One that the mirror holds and no list shows.
+    scene.simulation.truth.deleteBuild(hidden)
+    refuse(403, pathOf(hidden))
+    const report = await verify({ wait: pauses().wait })
+    expect(report.findings).toEqual([])
+    expect(report.unreadable).toMatchObject([{ build_id: hidden.id, number: hidden.number, status: 403 }])
+  })
+
+  it('ends the run when it is not the build: a refused token, or many in a row', async () => {
+    for (const build of [0, 1, 2, 3, 4, 5].map(oldBuild)) scene.simulation.truth.deleteBuild(build)
+    refuse(403, /builds\/\d+$/)
+    await expect(verify()).rejects.toThrow('HTTP 403')
+    refuse(401, /builds\/\d+$/)
+    await expect(verify()).rejects.toThrow('HTTP 401')
+  })
+
+  it('keeps no audit from healing the others', async () => {
+    const [nameless, wrong, hidden] = [oldBuild(0), oldBuild(1), oldBuild(2)]
+    scene.simulation.truth.deleteBuild(hidden)
+    refuse(403, pathOf(hidden))
+    Object.assign(nameless.jobs[0] ?? {}, { id: 'no-uuid' })
+    wrong.meta_data = { edited: 'later' }
+    const to = new Date(scene.simulation.clock.now())
+    const report = await auditSpan(scene.deps, scene.source, { from: new Date(to.getTime() - 90 * DAY), to })
+    expect(report.unreadable.map(({ build_id, code }) => [build_id, code])).toEqual(
+      expect.arrayContaining([
+        [nameless.id, 'jobs'],
+        [hidden.id, 'invalid_permissions'],
+      ]),
+    )
+    expect(await scene.database.db.select().from(drift).where(eq(drift.build_id, wrong.id))).toMatchObject([
+      { kind: 'different', columns: ['meta_data'], healed_at: expect.any(Date) },
+    ])
+  })
+})
+
+describe('a mirror that is far off', () => {
+  it('never equals Buildkite when it is empty, whatever it claims', async () => {
+    const total = truthBuilds().length
+    await run(sql`truncate ${builds}, ${jobs}`)
+    expect((await verify()).findings.length).toBeGreaterThan(total)
+    await run(sql`truncate ${watermarks}`)
+    startBuild()
+    const report = await verify({ wait: pauses().wait })
+    expect(report.findings.filter(({ job_id }) => job_id === null)).toHaveLength(total + 1)
+  })
+
+  it('is compared also where a row says that it was changed in the future', async () => {
+    const build = oldBuild(0)
+    await run(
+      sql`update ${builds} set message = 'forged', observed_at = now() + interval '1 day' where id = ${build.id}`,
+    )
+    expect(brief(await verify({ wait: pauses().wait }))).toEqual([['different', build.id, 'message']])
   })
 })
 

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import postgres from 'postgres'
 
-type Json = Record<string, unknown>
+export type Json = Record<string, unknown>
 
 /** What of the simulated truth a comparison leaves out, with the reason stated where it is used. */
 export interface Omissions {
@@ -50,16 +50,8 @@ export async function differences(url: string, truth: TruthLike, omit: Omissions
   const sql = postgres(url, { max: 2, onnotice: () => {} })
   try {
     const organizationOf = new Map(truth.organizations.map((one) => [slugOf(one), idOf(one)]))
-    const jobs = truth.builds.flatMap((build) =>
-      listOf(build, 'jobs')
-        .filter((job) => !omit.jobs?.(job))
-        .map((job) => ({ ...job, build_id: idOf(build) })),
-    )
-    const builds = truth.builds.map((build) => ({
-      ...build,
-      pipeline_id: idOf(field(build, 'pipeline')),
-      organization_id: organizationOf.get(String(field(build, 'url')).split('/organizations/')[1]?.split('/')[0] ?? ''),
-    }))
+    const jobs = truth.builds.flatMap((build) => jobsOf(build).filter((job) => !omit.jobs?.(job)))
+    const builds = truth.builds.map((build) => asRow(build, organizationOf))
     const lines = [
       ...(await compareTable(sql, 'organizations', truth.organizations, omit)),
       ...(await compareTable(sql, 'pipelines', truth.pipelines, omit)),
@@ -73,12 +65,27 @@ export async function differences(url: string, truth: TruthLike, omit: Omissions
   }
 }
 
+/** A build with the ids of its pipeline and organization, as its row has them. */
+export const asRow = (build: object, organizationOf: ReadonlyMap<string, string>): object => ({
+  ...build,
+  pipeline_id: idOf(field(build, 'pipeline')),
+  organization_id: organizationOf.get(String(field(build, 'url')).split('/organizations/')[1]?.split('/')[0] ?? ''),
+})
+
+/** The jobs of a build with the build's id, as their rows have it. */
+const jobsOf = (build: object): Json[] => listOf(build, 'jobs').map((job) => ({ ...job, build_id: idOf(build) }))
+
+/** The type of each column of a table of the mirror. */
+export async function typesOf(sql: postgres.Sql, name: string): Promise<ReadonlyMap<string, string>> {
+  const columns = await sql<{ column_name: string; data_type: string }[]>`
+    select column_name, data_type from information_schema.columns where table_schema = 'buildkite' and table_name = ${name}`
+  return new Map(columns.map(({ column_name, data_type }) => [column_name, data_type]))
+}
+
 async function compareTable(sql: postgres.Sql, name: string, objects: readonly object[], omit: Omissions) {
   const rows = new Map<string, Json>()
   for (const row of await sql<Json[]>`select * from ${sql(`buildkite.${name}`)}`) rows.set(String(row.id), row)
-  const columns = await sql<{ column_name: string; data_type: string }[]>`
-    select column_name, data_type from information_schema.columns where table_schema = 'buildkite' and table_name = ${name}`
-  const types = new Map(columns.map(({ column_name, data_type }) => [column_name, data_type]))
+  const types = await typesOf(sql, name)
   const lines: string[] = []
   const known = new Set(objects.map(idOf))
   const gone = omit.gone ? await goneFrom(sql, name) : new Set<string>()
@@ -105,7 +112,8 @@ async function goneFrom(sql: postgres.Sql, name: string): Promise<Set<string>> {
   return new Set(rows.map(({ id }) => id))
 }
 
-function compareRow(
+/** Where a row differs from its object in Buildkite, a line for each column. */
+export function compareRow(
   name: string,
   id: string,
   row: Json,
@@ -200,10 +208,10 @@ function listOf(object: unknown, key: string): Json[] {
   return Array.isArray(list) ? (list as Json[]) : []
 }
 
-function idOf(object: unknown): string {
+export function idOf(object: unknown): string {
   return String(field(object, 'id'))
 }
 
-function slugOf(object: unknown): string {
+export function slugOf(object: unknown): string {
   return String(field(object, 'slug'))
 }

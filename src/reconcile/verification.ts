@@ -1,0 +1,301 @@
+import type { BuildsPage } from '../buildkite/client.ts'
+import { slugsOf } from '../buildkite/urls.ts'
+import { inOneTransaction, markDeleted } from '../mirror/apply.ts'
+import { type Comparison, type Contrast, compareWithMirror, type Difference } from '../mirror/compare.ts'
+import { canonical } from '../mirror/merge.ts'
+import { observeBuilds } from '../mirror/observe.ts'
+import { isObject, isUuid } from '../mirror/reader.ts'
+import { MINUTE, pause } from '../time.ts'
+import { buildsWithDeliveries, claimTime, jobClaims } from './claim.ts'
+import type { ReconcileDeps, Source } from './deps.ts'
+import type { Finding } from './drift.ts'
+import { type BuildClaim, isProven } from './judgement.ts'
+import { type BuildKeeper, buildKeeper } from './pages.ts'
+import { Reads } from './reads.ts'
+import type { Span } from './spans.ts'
+import { Surplus, type SurplusBuild } from './surplus.ts'
+import { faultOfJobs, readable, refused, type Unreadable, unreadable } from './unreadable.ts'
+import type { VerifyOptions, VerifyReport } from './verify.ts'
+import { readWatermark } from './watermark.ts'
+import { Search } from './whereabouts.ts'
+
+/** A page of builds, and the part of the span that is read whole with it. */
+export interface Stretch {
+  readonly page: BuildsPage
+  readonly span: Span
+}
+
+type Options = VerifyOptions & Required<Pick<VerifyOptions, 'recheckAfterMs'>>
+type Raw = Record<string, unknown>
+
+/** How often a build in flight is read again. With the default interval that is long enough for the claim to pass what the first read showed. */
+export const LOOKS = 3
+/** How many builds one look reads again: with more of them in flight no cycle runs, and reading them again proves nothing. */
+const BUILDS_A_LOOK = 500
+
+/** A build that differs, or that was not compared, because it changed after the time of the claim. */
+interface Suspect {
+  readonly raw: Raw
+  /** When Buildkite was first seen to have what the mirror lacks, by {@link contentOf} of each difference. */
+  readonly seenAt: ReadonlyMap<string, number>
+  /** Keys of the objects in flight: builds and jobs that Buildkite showed. */
+  readonly objects: ReadonlySet<string>
+}
+
+interface Count {
+  builds: number
+  jobs: number
+}
+
+/** One run over a span. */
+export class Verification {
+  readonly #deps: ReconcileDeps
+  readonly #source: Source
+  readonly #options: Options
+  readonly #keeper: BuildKeeper
+  readonly #search: Search
+  readonly #surplus: Surplus
+  readonly #reads = new Reads()
+  readonly #findings: Finding[] = []
+  readonly #unreadable: Unreadable[] = []
+  readonly #suspects = new Map<string, Suspect>()
+  readonly #open: ReadonlySet<string>
+  /** Of the builds with open drift, those that were compared to the end. */
+  readonly compared = new Set<string>()
+  /** What Buildkite showed, less what turned out to be unreadable. */
+  readonly #shown: Count = { builds: 0, jobs: 0 }
+  #requests = 0
+  #readAt: Date | undefined
+  #claimedAt: number | undefined
+
+  constructor(deps: ReconcileDeps, source: Source, options: Options, open: ReadonlySet<string>) {
+    this.#open = open
+    this.#deps = deps
+    this.#source = source
+    this.#options = options
+    this.#keeper = buildKeeper(deps, source)
+    const { heal: refresh, priority, signal } = options
+    this.#search = new Search(deps, source, priority, { refresh, signal })
+    this.#surplus = new Surplus(deps, source, this.#search, this.#reads, options.pipeline)
+  }
+
+  /** Reads the time of the claim. Before anything is read: what the mirror claims then it must hold when it is compared. */
+  async begin(): Promise<void> {
+    this.#claimedAt = claimTime(await readWatermark(this.#deps.db, this.#source.id))?.getTime()
+  }
+
+  report(): VerifyReport {
+    const inFlight = countOf([...this.#suspects.values()].flatMap(({ objects }) => [...objects]))
+    return {
+      organization: this.#source.slug,
+      ...this.#options.span,
+      builds: this.#shown.builds - inFlight.builds,
+      jobs: this.#shown.jobs - inFlight.jobs,
+      builds_in_flight: inFlight.builds,
+      jobs_in_flight: inFlight.jobs,
+      requests: this.#requests + this.#search.requests,
+      findings: this.#findings,
+      unreadable: this.#unreadable,
+      read_at: this.#readAt,
+    }
+  }
+
+  async check({ page, span }: Stretch): Promise<void> {
+    this.#requests += 1
+    this.#readAt ??= page.at
+    const listed = readable(page.value.filter((one) => this.#isWanted(one)))
+    this.#unreadable.push(...listed.unreadable)
+    await this.#examine(listed.builds, page.at)
+    const unlisted = await this.#surplus.of(page, span)
+    for (const build of unlisted.builds) await this.#examineUnlisted(build)
+    if (unlisted.left > 0) {
+      const reason = `${unlisted.left} builds of the mirror that no list shows were not asked for: one run asks for a few hundred.`
+      this.#unreadable.push({ ...unreadable({}, 'not_read', reason), created_from: span.from, created_to: span.to })
+    }
+    const { builds, requests } = this.report()
+    this.#options.onProgress?.({ builds, requests, found: this.#findings.length })
+  }
+
+  #isWanted(one: unknown): boolean {
+    if (!isObject(one)) return true
+    const { pipeline } = slugsOf(one.url)
+    // Where nothing says which build it is, nothing says that it is out of scope.
+    return pipeline === undefined && !isUuid(one.id) ? true : this.#deps.scope.pipeline(pipeline ?? '')
+  }
+
+  /** Compares builds for the first time, and writes them when healing. */
+  async #examine(builds: readonly Raw[], at: Date): Promise<void> {
+    if (builds.length === 0) return
+    const { contrasts, passedOver } = await this.#compare(builds, at)
+    this.#shown.builds += builds.length
+    this.#shown.jobs += builds.reduce((sum, { jobs }) => sum + (Array.isArray(jobs) ? jobs.length : 0), 0)
+    // A job that Buildkite no longer shows is compared too.
+    this.#shown.jobs += contrasts.filter(({ difference }) => difference.kind === 'surplus').length
+    const { proven, open } = await this.#judge(contrasts, at, new Map())
+    if (this.#options.heal) return this.#heal(builds, at, proven)
+    this.#findings.push(...proven.map((difference) => ({ ...difference, healed: false })))
+    this.#suspect(builds, at, open, passedOver, new Map())
+  }
+
+  /** Which differences prove the mirror wrong, and which are still open. `seenAt` are the times of earlier looks. */
+  async #judge(contrasts: readonly Contrast[], at: Date, seenAt: ReadonlyMap<string, number>) {
+    const proven: Difference[] = []
+    const open: Difference[] = []
+    const claimOf = await this.#claims(contrasts.map(({ difference }) => difference.build_id))
+    for (const { difference, evidence } of contrasts) {
+      const seen = seenAt.get(contentOf(difference)) ?? at.getTime()
+      const list = isProven(difference, evidence, seen, claimOf(difference.build_id)) ? proven : open
+      list.push(difference)
+    }
+    return { proven, open }
+  }
+
+  async #claims(ids: readonly string[]): Promise<(id: string) => BuildClaim> {
+    const { db } = this.#deps
+    const build = this.#claimedAt
+    const buildIds = [...new Set(ids)]
+    const [jobs, deliveries] = await Promise.all([jobClaims(db, buildIds), buildsWithDeliveries(db, buildIds)])
+    return (id) => {
+      const read = jobs.get(id)?.getTime() ?? Number.POSITIVE_INFINITY
+      return { build, jobs: build && Math.min(build, read), hasDelivery: deliveries.has(id) }
+    }
+  }
+
+  /** Notes which of the builds are in flight, to read them again later. */
+  #suspect(
+    builds: readonly Raw[],
+    at: Date,
+    open: readonly Difference[],
+    passedOver: Comparison['passedOver'],
+    seenAt: ReadonlyMap<string, number>,
+  ): void {
+    for (const raw of builds) {
+      const id = idOf(raw)
+      const mine = open.filter(({ build_id }) => build_id === id)
+      const objects = [...mine, ...passedOver.filter(({ build_id }) => build_id === id)].map(objectOf)
+      if (objects.length === 0) {
+        this.#suspects.delete(id)
+        // What lacks some of its jobs was not compared to the end.
+        if (this.#open.has(id) && faultOfJobs(raw) === undefined) this.compared.add(id)
+        continue
+      }
+      const seen = mine.map((difference) => {
+        const content = contentOf(difference)
+        return [content, seenAt.get(content) ?? at.getTime()] as const
+      })
+      this.#suspects.set(id, { raw, seenAt: new Map(seen), objects: new Set(objects) })
+    }
+  }
+
+  /** Writes what was read, as a cycle does, and looks up what that has corrected. */
+  async #heal(builds: readonly Raw[], at: Date, proven: readonly Difference[]): Promise<void> {
+    // Also where nothing differs: it renews what the rows say of their verification.
+    await this.#keeper.keep(builds, at)
+    const surplus = proven.flatMap(({ kind, job_id }) => (kind === 'surplus' && job_id ? [job_id] : []))
+    await markDeleted(this.#deps.db, 'jobs', surplus, 'not_listed', at)
+    const { contrasts, passedOver } = await this.#compare(builds, at)
+    const left = new Map(contrasts.map(({ difference }) => [keyOf(difference), difference]))
+    const known = new Set(proven.map(keyOf))
+    this.#findings.push(...proven.map((difference) => ({ ...difference, healed: !left.has(keyOf(difference)) })))
+    const open = [...left.values()].filter((difference) => !known.has(keyOf(difference)))
+    this.#suspect(builds, at, open, passedOver, new Map())
+  }
+
+  /** A build that the mirror holds and no list showed. */
+  async #examineUnlisted({ build, whereabouts }: SurplusBuild): Promise<void> {
+    const { heal } = this.#options
+    if ('failed' in whereabouts) {
+      this.#unreadable.push(refused({ ...build, created_at: build.created_at?.toISOString() }, whereabouts.failed))
+      return
+    }
+    if ('read' in whereabouts) {
+      // Lists lag behind, and some builds no list can show.
+      const { value, at } = whereabouts.read
+      const alone = readable([value])
+      this.#unreadable.push(...alone.unreadable)
+      return this.#examine(alone.builds, at)
+    }
+    this.#shown.builds += 1
+    const { gone, at } = whereabouts
+    if (heal) await markDeleted(this.#deps.db, 'builds', [build.id], gone, at)
+    const { id: build_id, verified_at: right_until } = build
+    const finding = { kind: 'surplus', build_id, job_id: null, columns: [], right_until, reason: gone } as const
+    this.#findings.push({ ...finding, healed: heal })
+  }
+
+  /** Waits for the next cycle and reads what was in flight again: all of it after one pause. Not when healing: then it is written already. */
+  async checkAgain(): Promise<void> {
+    const { heal, recheckAfterMs, wait = pause, signal, onPause } = this.#options
+    if (heal) return
+    for (let look = 0; look < LOOKS && this.#suspects.size > 0; look++) {
+      onPause?.(this.#suspects.size, recheckAfterMs)
+      await wait(recheckAfterMs, signal)
+      signal?.throwIfAborted()
+      await this.begin()
+      for (const [id, suspect] of [...this.#suspects].slice(0, BUILDS_A_LOOK)) await this.#lookAgain(id, suspect)
+    }
+  }
+
+  async #lookAgain(id: string, suspect: Suspect): Promise<void> {
+    const { client, slug: organization } = this.#source
+    const { priority, signal } = this.#options
+    const { pipeline, number } = slugsOf(suspect.raw.url)
+    if (pipeline === undefined || number === undefined) return
+    this.#requests += 1
+    const read = await this.#reads.attempt(() => client.build(organization, pipeline, number, priority, signal))
+    if (read && 'failed' in read) {
+      this.#forget(id, suspect)
+      this.#unreadable.push(refused(suspect.raw, read.failed))
+      return
+    }
+    // Deleted meanwhile, or another build of that number: the first read says nothing of it any more.
+    if (!read || !isObject(read.value) || idOf(read.value) !== id) return this.#forget(id, suspect)
+    const { contrasts, passedOver } = await this.#compare([read.value], read.at, MINUTE)
+    // A job that came after the first look was not counted, and is not looked at.
+    const first = contrasts.filter(({ difference }) => suspect.objects.has(objectOf(difference)))
+    const { proven, open } = await this.#judge(first, read.at, suspect.seenAt)
+    this.#findings.push(...proven.map((difference) => ({ ...difference, healed: false })))
+    const skipped = passedOver.filter((one) => suspect.objects.has(objectOf(one)))
+    this.#suspect([read.value], read.at, open, skipped, suspect.seenAt)
+  }
+
+  /** Takes a build out of what was compared. */
+  #forget(id: string, { objects }: Suspect): void {
+    this.#suspects.delete(id)
+    const lost = countOf([...objects])
+    this.#shown.builds -= lost.builds
+    this.#shown.jobs -= lost.jobs
+  }
+
+  #compare(raw: readonly Raw[], at: Date, aheadMs?: number): Promise<Comparison> {
+    const { storeEnv } = this.#deps
+    const observed = observeBuilds(raw, at, { storeEnv, organizationId: this.#source.id })
+    const complete = new Set(raw.filter((build) => faultOfJobs(build) === undefined).map(idOf))
+    return inOneTransaction(this.#deps.db, 'compare builds with the mirror', (tx) =>
+      compareWithMirror(tx, observed, complete, aheadMs),
+    )
+  }
+}
+
+function idOf({ id }: Raw): string {
+  return String(id).toLowerCase()
+}
+
+/** The build or job that something is about. */
+function objectOf({ build_id, job_id }: { build_id: string; job_id: string | null }): string {
+  return job_id === null ? `build ${build_id}` : `job ${job_id}`
+}
+
+function countOf(objects: readonly string[]): Count {
+  const builds = objects.filter((object) => object.startsWith('build ')).length
+  return { builds, jobs: objects.length - builds }
+}
+
+function keyOf(difference: Difference): string {
+  return `${difference.kind} ${objectOf(difference)}`
+}
+
+/** A difference with what Buildkite has, to see whether a later read shows the same. */
+function contentOf(difference: Difference): string {
+  return `${keyOf(difference)} ${canonical(difference.columns.map(({ column, buildkite }) => [column, buildkite]))}`
+}
