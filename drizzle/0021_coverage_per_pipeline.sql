@@ -239,6 +239,6 @@ comment on column analytics.data_coverage.exceptions is 'Builds that are known n
 do $$
 begin
   if exists (select from pg_roles where rolname = 'buildkite_reader') then
-    grant select on sync.pipeline_coverage, sync.job_reads, sync.failures to buildkite_reader;
+    grant select on sync.pipeline_coverage, sync.job_reads, sync.failures, sync.leases to buildkite_reader;
   end if;
 end $$;

@@ -25,6 +25,7 @@ import { MINUTE, pause, SECOND } from '../time.ts'
 import type { Tracing } from '../tracing.ts'
 import { type AllowList, fixedAllowList, followedAllowList } from '../webhooks/allow-list.ts'
 import { deliveryHandler } from '../webhooks/apply.ts'
+import { startDeferredRetries } from '../webhooks/deferred.ts'
 import { type Inbox, openInbox } from '../webhooks/inbox.ts'
 import { webhookRoute } from '../webhooks/receive.ts'
 import { startSweeper } from '../webhooks/sweeper.ts'
@@ -175,17 +176,19 @@ function watch(parts: Parts, shutdown: Shutdown): Watched {
 }
 
 function startWorkers({ config, log, database, queues, meters, tracing, workers }: Parts, shutdown: Shutdown): void {
-  const handler = deliveryHandler({
+  const applying = {
     db: database.db,
     scope: inScope(config),
     storeEnv: config.storeEnv,
     log,
     on: meters.on,
     tracing,
-  })
-  const worker = queues.workDeliveries(handler, DELIVERY_JOBS_AT_ONCE)
+  }
+  const worker = queues.workDeliveries(deliveryHandler(applying), DELIVERY_JOBS_AT_ONCE)
   workers.push(worker)
   shutdown.add('the delivery worker', (ms) => worker.close(ms), 8 * SECOND)
+  const retries = startDeferredRetries(applying)
+  shutdown.add('the retries of deferred deliveries', (ms) => retries.stop(ms), 3 * SECOND)
   const { payloadRetentionDays, deliveryRetentionDays } = config
   const retention = { payloadRetentionDays, deliveryRetentionDays }
   const sweeper = startSweeper({ db: database.db, queues, ...retention, log, on: meters.on })

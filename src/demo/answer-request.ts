@@ -8,7 +8,7 @@ import type { Random } from './random.ts'
 import { type Answer, findRoute, type Route } from './routes.ts'
 import type { Truth } from './truth.ts'
 
-/** What an answer depends on besides its request. */
+/** What every answer depends on. */
 export interface Server {
   api: Api
   truth: Truth
@@ -17,7 +17,7 @@ export interface Server {
   troubles: Troubles
 }
 
-/** Answers one request, or lets it fail as the API was told to. */
+/** Answers one request, or fails it as the API's faults say. */
 export async function answerRequest(server: Server, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const { api } = server
   const url = new URL(request.url ?? '/', api.url)
@@ -115,7 +115,7 @@ const headersOf = (counted: Counted, { scopes }: Token, route: Route | undefined
   ...(route?.scopes ? { 'X-Accepted-OAuth-Scopes': route.scopes.join(', ') } : {}),
 })
 
-/** A body that is text is HTML, from whatever stands before Buildkite. */
+/** Writes the answer. A body that is text is HTML: a proxy in front of Buildkite wrote it. */
 function send({ api, now, random }: Server, response: ServerResponse, answer: FullAnswer, faults: readonly Fault[]) {
   const { status, body, headers } = answer
   const html = typeof body === 'string'

@@ -41,7 +41,7 @@ export interface ApiOptions {
   depth?: number
   /** Called for every request before it is answered. */
   beforeAnswer?: (request: LoggedRequest) => Fault | undefined
-  /** Faults that come again, such as a pipelines list that always fails. */
+  /** Faults that repeat, such as a pipelines list that always fails. */
   troubles?: readonly Trouble[]
   /**
    * How far lists of builds and pipelines lag behind writes: always so long, or for each request some time between the two. In
@@ -64,7 +64,7 @@ export interface Api {
   beforeAnswer: ((request: LoggedRequest) => Fault | undefined) | undefined
   listLagMs: number | readonly [number, number]
   serverClocksMs: readonly number[]
-  /** Adds a fault that comes again. Returns the way to end it. */
+  /** Adds a fault that repeats. Returns the function that ends it. */
   addTrouble(trouble: Trouble): () => void
   /** Every request since the start or the last `forget`. */
   readonly requests: LoggedRequest[]

@@ -1,6 +1,6 @@
 import type { Random } from './random.ts'
 
-/** What goes wrong with a request, instead of or before its answer. */
+/** How one request fails, or how its answer is wrong. */
 export type Fault =
   | { kind: 'delay'; ms: number }
   | { kind: 'status'; status: number; message: string }
@@ -13,7 +13,7 @@ export type Fault =
   /** The answer is right, but its `Date` is off by so much. */
   | { kind: 'date'; ms: number }
 
-/** A fault that comes again, for a while or always. */
+/** A fault that repeats, for a while or always. */
 export interface Trouble {
   /** Kinds of requests, as the request log names them: `pipelines`, `builds`, `build`, … */
   kinds: readonly string[]

@@ -22,22 +22,18 @@ const sometimes = ['pull_request', 'creator', 'source', 'meta_data', 'scheduled_
 type Json = Record<string, unknown>
 
 /**
- * The body of a webhook as an older version of the service sends it: its build lacks 11 to 17 keys, and all times are whole seconds in
- * the form `2018-07-01 20:14:38 UTC`.
+ * The body of a webhook as an older version of the service sends it: its build lacks 11 to 17 keys, and the times of its objects are
+ * whole seconds in the form `2018-07-01 20:14:38 UTC`. People inside keep their form: REST has the same one.
  */
 export function olderWebhook(body: Json, random: Random): Json {
   const left = new Set([...missing, ...sometimes.filter(() => random.chance(0.5))])
-  const { build } = body
-  if (typeof build !== 'object' || build === null) return inOldTimes(body)
-  return inOldTimes({ ...body, build: Object.fromEntries(Object.entries(build).filter(([key]) => !left.has(key))) })
+  const inOldShape = (name: string, value: unknown) => {
+    if (typeof value !== 'object' || value === null) return value
+    const fields = Object.entries(value).filter(([key]) => name !== 'build' || !left.has(key))
+    return Object.fromEntries(fields.map(([key, field]) => [key, oldTime(key, field)]))
+  }
+  return Object.fromEntries(Object.entries(body).map(([name, value]) => [name, inOldShape(name, value)]))
 }
 
-function inOldTimes(object: object): Json {
-  return Object.fromEntries(Object.entries(object).map(([key, value]) => [key, inOldTime(key, value)]))
-}
-
-function inOldTime(key: string, value: unknown): unknown {
-  if (typeof value === 'string') return key.endsWith('_at') && value.endsWith('Z') ? utcTime(value) : value
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
-  return inOldTimes(value)
-}
+const oldTime = (key: string, value: unknown) =>
+  key.endsWith('_at') && typeof value === 'string' && value.endsWith('Z') ? utcTime(value) : value

@@ -37,8 +37,8 @@ interface Track<T> {
 }
 
 /**
- * Keeps every version of each build (with its jobs) and of each pipeline. A version shares with the one before it whatever did not
- * change, so it costs about 1 kB. What changed is only marked at first: a turn changes several things at one time, and its outcome is
+ * Keeps every version of each build (with its jobs) and of each pipeline. A version shares unchanged jobs with the version
+ * before it, so it costs about 1 kB. What changed is only marked at first: a turn changes several things at one time, and its outcome is
  * copied when the next turn begins or somebody asks.
  */
 export class Recorder {
@@ -116,7 +116,7 @@ export class Recorder {
     }
   }
 
-  /** Builds whose newest version is not what the truth holds, by id: they were changed without a word to the recorder. */
+  /** Builds whose newest version is not what the truth holds, by id: nobody marked their last change. */
   unmarked(): string[] {
     this.settle()
     return this.#truth.builds

@@ -83,7 +83,8 @@ export function createSimulation(options: SimulationOptions = {}): Simulation {
     mix,
     writeHistory({ days, mix: other, ...history }) {
       const until = now()
-      writeHistory(truth, { ...history, from: until - days * DAY, until, mix: { ...mix, ...other } })
+      const all = { ...history, from: until - days * DAY, until, mix: { ...mix, ...other } }
+      truth.silently(() => writeHistory(truth, all))
     },
     hide(pipeline, token) {
       hiddenFrom(token).add(pipeline)

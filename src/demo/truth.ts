@@ -284,6 +284,14 @@ export class Truth {
     return () => this.#listeners.delete(listener)
   }
 
+  /** Does `work` without calling the listeners. */
+  silently(work: () => void): void {
+    const listeners = [...this.#listeners]
+    this.#listeners.clear()
+    work()
+    for (const listener of listeners) this.#listeners.add(listener)
+  }
+
   tell(change: Change, at: number): void {
     for (const listener of this.#listeners) listener(change, at)
   }

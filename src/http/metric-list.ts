@@ -80,11 +80,11 @@ const told: Readonly<Record<Occurrence, Metric>> = {
     kind: 'counter',
     name: 'rows_total',
     unit: 'rows',
-    help: 'Rows of committed merges, by what became of each: written (inserted, updated) or skipped because nothing would change.',
+    help: 'Rows of committed merges, by what became of each: written (inserted, updated, or only verified: it was right) or skipped because nothing would change.',
     labels: {
       table: 'organizations, pipelines, builds, jobs, agents',
       via: 'webhook, rest',
-      result: 'inserted, updated, skipped',
+      result: 'inserted, updated, verified, skipped',
     },
   },
   rollup_days: {
@@ -129,9 +129,17 @@ const told: Readonly<Record<Occurrence, Metric>> = {
     name: 'cycle_found_total',
     unit: 'builds or jobs',
     help:
-      'What cycles read and found: missing (the mirror lacked it), healed (it differed), absent (read one by one, because no list held it), ' +
-      'refused (Postgres would not take it). A first cycle finds nothing missing.',
-    labels: { kind: cycleKind, object: 'build, job', result: 'read (builds only), missing, healed, absent, refused' },
+      'What cycles read and found. Lost webhooks: missing (the mirror lacked the row), healed (it was wrong). Else: in_flight (its webhook may ' +
+      'still come), completed (REST added what no webhook carries), confirmed (it was right). Also absent (read one by one, because no list ' +
+      'held it), refused (Postgres would not take it). Nothing is missing or healed in a first cycle, or where no webhooks come.',
+    labels: {
+      kind: cycleKind,
+      object: 'build, job',
+      result: 'missing, healed, in_flight, completed, confirmed; of builds also read, absent, refused',
+    },
+    begins: ['hot', 'warm'].flatMap((kind) =>
+      ['build', 'job'].flatMap((object) => ['missing', 'healed'].map((result) => ({ kind, object, result }))),
+    ),
   },
   task_failed: {
     kind: 'counter',

@@ -1,6 +1,7 @@
-import type { BackfillCoverage, OrganizationCoverage } from '../reconcile/status.ts'
+import { type BackfillCoverage, lostWebhooks, type OrganizationCoverage } from '../reconcile/status.ts'
 import { MINUTE, SECOND } from '../time.ts'
 import type { CheckFinding } from './noteworthy.ts'
+import { lostRows } from './organization-part.ts'
 import type { Status } from './status.ts'
 import { percent, roughly, some } from './words.ts'
 
@@ -64,6 +65,7 @@ function reasonsOf(status: Status): Reason[] {
     ...lateOnes(status),
     ...waitingOnes(status),
     ...failedOnes(status),
+    ...lostOnes(status),
     ...differing(status),
     ...found(status, told),
   ]
@@ -101,6 +103,18 @@ function failedOnes({ deliveries }: Status): Reason[] {
   const all = deliveries.failed > 1
   const text = `${some(deliveries.failed, 'webhook delivery', 'webhook deliveries')} could not be applied.`
   return [{ tone: 'warn', text, remedy: `Kept. Once the cause is mended, replay ${all ? 'them' : 'it'} below.` }]
+}
+
+function lostOnes(status: Status): Reason[] {
+  return mirrored(status).flatMap(({ slug, id, last_day }): Reason[] => {
+    const lost = lostWebhooks(last_day)
+    if (lost.total === 0) return []
+    const last = last_day.last_lost_at
+      ? ` ${roughly(Math.max(0, status.read_at.getTime() - last_day.last_lost_at.getTime()))} ago`
+      : ''
+    const text = `Webhooks of ${slug ?? id} were lost: ${lostRows(lost)} in the last 24 hours, last found${last}. The API corrected them.`
+    return [{ tone: 'warn', text, remedy: 'See "Webhooks lost" in docs/runbook.md.' }]
+  })
 }
 
 function differing(status: Status): Reason[] {
@@ -152,6 +166,10 @@ function beneathOf(status: Status): string {
   for (const { slug, id, backfill } of mirrored(status)) {
     if (!backfill.from || backfill.done) continue
     parts.push(`History of ${slug ?? id}: ${percent(backfill.progress)}${onHistory(backfill)}.`)
+  }
+  const reported = mirrored(status).filter(({ receives_webhooks }) => receives_webhooks)
+  if (reported.length > 0 && reported.every(({ last_day }) => lostWebhooks(last_day).total === 0)) {
+    parts.push('0 webhooks lost in the last 24 hours.')
   }
   if (status.webhooks.why) parts.push(status.webhooks.why)
   if (status.reconciler.why) parts.push(status.reconciler.why)

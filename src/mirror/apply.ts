@@ -50,11 +50,19 @@ export async function applyObservations(
   return inOneTransaction(db, 'merge observations into the mirror', work)
 }
 
-/** Runs `work` in a transaction, again when it met a deadlock. @throws StoreError, saying that we could not do `doing`. */
-export async function inOneTransaction<T>(db: Db, doing: string, work: (tx: Transaction) => Promise<T>): Promise<T> {
+/**
+ * Runs `work` in a transaction, again when it met a deadlock; its statements may take `timeoutMs` each, where it is given.
+ * @throws StoreError, saying that we could not do `doing`.
+ */
+export async function inOneTransaction<T>(
+  db: Db,
+  doing: string,
+  work: (tx: Transaction) => Promise<T>,
+  timeoutMs?: number,
+): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await db.transaction(work)
+      return await (timeoutMs === undefined ? db.transaction(work) : db.patiently(timeoutMs, work))
     } catch (error) {
       const failure = asStoreError(error, doing)
       if (attempt >= TRIES || !CONFLICTS.has(failure.code ?? '')) throw failure

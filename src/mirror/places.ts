@@ -80,18 +80,8 @@ export async function keepSlugs(tx: Transaction, fresh: NewPlaces, observed: Obs
   }
 }
 
-/**
- * Gives every row of an organization that came before it, or before its pipeline, their ids. A row can escape the adoption at the
- * arrival of its organization: one that another transaction was just inserting, which had not seen it yet.
- */
-export async function adoptOrphans(tx: Transaction, organizationId: string, now: Date): Promise<void> {
-  const [organization] = await tx.select().from(organizations).where(eq(organizations.id, organizationId))
-  if (!organization) return
-  await adoptByOrganizations(tx, [organization], now)
-  const there = and(eq(pipelines.organization_id, organizationId), isNull(pipelines.deleted_at))
-  const orphans = await tx.$count(builds, and(eq(builds.organization_id, organizationId), isNull(builds.pipeline_id)))
-  if (orphans > 0) await adoptByPipelines(tx, await tx.select().from(pipelines).where(there), now)
-}
+/** How many rows that wait for their organization or pipeline a merge looks at. The others wait for {@link adoptOrphans}. */
+const mergeLimit = 1_000
 
 /** Gives rows that came before their organization its id. */
 export async function adoptByOrganizations(
@@ -103,8 +93,8 @@ export async function adoptByOrganizations(
     if (!slug) continue
     const set = { organization_id: id, changed_at: now }
     for (const table of [pipelines, builds, agents]) {
-      const here = sql`split_part(${table.url}, '/organizations/', 2) like ${`${escapeLike(slug)}/%`}`
-      await updateInOrder(tx, table, set, and(isNull(table.organization_id), here))
+      const orphans = isNull(table.organization_id)
+      await updateInOrder(tx, table, set, and(orphans, amongFirst(tx, table, orphans), isUnder(table, slug)))
     }
   }
 }
@@ -114,13 +104,32 @@ export async function adoptByPipelines(tx: Transaction, fresh: readonly Pipeline
   for (const { id, slug, organization_id } of fresh) {
     if (!slug || !organization_id) continue
     const here = sql`split_part(${builds.url}, '/pipelines/', 2) like ${`${escapeLike(slug)}/%`}`
-    const orphans = and(isNull(builds.pipeline_id), eq(builds.organization_id, organization_id), here)
-    await updateInOrder(tx, builds, { pipeline_id: id, changed_at: now }, orphans)
+    const orphans = isNull(builds.pipeline_id)
+    const ofOrganization = eq(builds.organization_id, organization_id)
+    const set = { pipeline_id: id, changed_at: now }
+    await updateInOrder(tx, builds, set, and(orphans, amongFirst(tx, builds, orphans), ofOrganization, here))
   }
 }
 
+type Placed = typeof pipelines | typeof builds | typeof agents
+
+/** In a merge, which may be that of a delivery, as much work as there may be orphans would hold up everything behind it. */
+function amongFirst(tx: Transaction, table: Placed, orphans: SQL): SQL {
+  const first = tx
+    .select({ id: table.id })
+    .from(table as PgTable)
+    .where(orphans)
+    .orderBy(asc(table.id))
+    .limit(mergeLimit)
+  return inArray(table.id, first)
+}
+
+function isUnder(table: Placed, organizationSlug: string): SQL {
+  return sql`split_part(${table.url}, '/organizations/', 2) like ${`${escapeLike(organizationSlug)}/%`}`
+}
+
 /** Locks rows in the order of their ids, as every merge does, before it updates them: in the order of a scan they would deadlock. */
-async function updateInOrder<Table extends typeof pipelines | typeof builds | typeof agents>(
+async function updateInOrder<Table extends Placed>(
   tx: Transaction,
   table: Table,
   set: PgUpdateSetSource<Table>,
@@ -141,6 +150,6 @@ function distinct(values: readonly (string | undefined)[]): string[] {
   return [...new Set(values.filter((value) => value !== undefined))]
 }
 
-function escapeLike(text: string): string {
+export function escapeLike(text: string): string {
   return text.replace(/[\\%_]/g, '\\$&')
 }

@@ -5,7 +5,7 @@ import { clearFailure, recordFailure } from '../database/failures.ts'
 import { cycles, pipelines } from '../database/schema.ts'
 import { inOneTransaction, markDeleted } from '../mirror/apply.ts'
 import { observePipelines } from '../mirror/observe.ts'
-import { adoptOrphans } from '../mirror/places.ts'
+import { adoptOrphans } from '../mirror/orphans.ts'
 import { keepObserved, type ReconcileDeps, type Source } from './deps.ts'
 import { takeInList } from './pipeline-coverage.ts'
 
@@ -93,9 +93,7 @@ class Listing {
       await tx.insert(cycles).values({ ...row, finished_at: new Date(deps.clock()), requests: this.#requests })
       return true
     })
-    await inOneTransaction(deps.db, 'place builds that came before their pipeline', (tx) =>
-      adoptOrphans(tx, source.id, new Date(deps.clock())),
-    )
+    await adoptOrphans(deps.db, source.id, deps.clock)
     return {
       requests: this.#requests,
       read: this.#read,

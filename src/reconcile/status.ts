@@ -12,6 +12,7 @@ import { clip, lengthOf } from './spans.ts'
 import { type StripPart, stripOf } from './strip.ts'
 import { timeLeft } from './time-left.ts'
 import { readWatermark, type Watermark } from './watermark.ts'
+import { webhooksSince } from './webhook-progress.ts'
 import type { Window } from './windows.ts'
 
 /** How complete the mirror of one organization is. Times are null where nothing is known yet. */
@@ -48,15 +49,38 @@ export interface OrganizationCoverage {
   readonly strip: readonly StripPart[]
   /** How each small list was last read, by name: clusters, teams, members and so on. */
   readonly lists: readonly ListReading[]
-  /** What cycles of the last 24 hours found. */
-  readonly last_day: {
-    cycles: number
-    failed: number
-    builds_missing: number
-    builds_healed: number
-    jobs_missing: number
-    jobs_healed: number
-  }
+  /** Whether webhooks report its builds. Without them none can be lost. */
+  readonly receives_webhooks: boolean
+  /** What cycles of the last 24 hours found: see ReadResult. */
+  readonly last_day: LastDay
+}
+
+export interface LastDay extends FoundRows {
+  readonly cycles: number
+  readonly failed: number
+  readonly builds_in_flight: number
+  readonly builds_completed: number
+  readonly builds_confirmed: number
+  readonly jobs_in_flight: number
+  readonly jobs_completed: number
+  readonly jobs_confirmed: number
+  /** When the last cycle began that found a lost webhook; null when none did. */
+  readonly last_lost_at: Date | null
+}
+
+/** Builds and jobs whose webhooks were lost, as in a row of sync.cycles. */
+export interface FoundRows {
+  readonly builds_missing: number
+  readonly builds_healed: number
+  readonly jobs_missing: number
+  readonly jobs_healed: number
+}
+
+/** How many builds and jobs lost their webhooks. */
+export function lostWebhooks({ builds_missing, builds_healed, jobs_missing, jobs_healed }: FoundRows) {
+  const builds = builds_missing + builds_healed
+  const jobs = jobs_missing + jobs_healed
+  return { builds, jobs, total: builds + jobs }
 }
 
 /** What is claimed to be complete: the same as analytics.data_coverage says, over all listed pipelines. */
@@ -161,12 +185,13 @@ async function coverageOf(db: Db, organization: Known, off: boolean, now: Date):
   ])
   const backfill = backfillCoverage(mark, known, { paused_at, off }, now)
   const { covered_from, ...claim } = await claimOf(db, id)
-  const [recent, counts, differing, lists, day] = await Promise.all([
+  const [recent, counts, differing, lists, day, reported] = await Promise.all([
     recentCycles(db, id),
     countBuilds(db, id),
     countDrift(db, id, now),
     listReadings(db, id),
     lastDay(db, id, now),
+    webhooksSince(db, id, now.getTime()),
   ])
   const { last, error } = await lastCycle(db, id)
   return {
@@ -185,6 +210,7 @@ async function coverageOf(db: Db, organization: Known, off: boolean, now: Date):
     recent_cycles: recent,
     strip: stripOf(mark, known, now),
     lists,
+    receives_webhooks: reported !== undefined,
     last_day: day,
   }
 }
@@ -336,16 +362,24 @@ function listReadings(db: Db, organizationId: string): Promise<ListReading[]> {
   return db.select(columns).from(dimensions).where(eq(organization_id, organizationId)).orderBy(asc(dimensions.name))
 }
 
-async function lastDay(db: Db, organizationId: string, now: Date) {
-  const total = (column: keyof typeof cycles.$inferSelect) => sql<number>`coalesce(sum(${cycles[column]}), 0)::int`
+async function lastDay(db: Db, organizationId: string, now: Date): Promise<LastDay> {
+  const total = (column: keyof typeof cycles.$inferSelect) => sql<number>`coalesce(sum(${cycles[column]}), 0)::float8`
+  const lost = sql`${cycles.builds_missing} + ${cycles.builds_healed} + ${cycles.jobs_missing} + ${cycles.jobs_healed}`
   const [row] = await db
     .select({
       cycles: sql<number>`count(*)::int`,
       failed: sql<number>`count(${cycles.error})::int`,
       builds_missing: total('builds_missing'),
       builds_healed: total('builds_healed'),
+      builds_in_flight: total('builds_in_flight'),
+      builds_completed: total('builds_completed'),
+      builds_confirmed: total('builds_confirmed'),
       jobs_missing: total('jobs_missing'),
       jobs_healed: total('jobs_healed'),
+      jobs_in_flight: total('jobs_in_flight'),
+      jobs_completed: total('jobs_completed'),
+      jobs_confirmed: total('jobs_confirmed'),
+      last_lost_at: sql<Date | null>`max(${cycles.started_at}) filter (where ${lost} > 0)`.mapWith(cycles.started_at),
     })
     .from(cycles)
     .where(
@@ -355,5 +389,6 @@ async function lastDay(db: Db, organizationId: string, now: Date) {
         gt(cycles.started_at, new Date(now.getTime() - DAY)),
       ),
     )
-  return row ?? { cycles: 0, failed: 0, builds_missing: 0, builds_healed: 0, jobs_missing: 0, jobs_healed: 0 }
+  if (!row) throw new RangeError('An aggregate without groups always has a row.')
+  return row
 }

@@ -1,17 +1,22 @@
-import { and, asc, eq, sql } from 'drizzle-orm'
-import type { Db, Transaction } from '../database/connection.ts'
+import { sql } from 'drizzle-orm'
+import { type Db, isOutage, type Transaction } from '../database/connection.ts'
+import { clearFailure } from '../database/failures.ts'
 import { type DeliveryStatus, deliveries } from '../database/schema.ts'
 import { messageOf, StoreError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { inOneTransaction, type MergeReport, mergeObservations, rowsOfReport, tellRows } from '../mirror/apply.ts'
 import { combine, type Observations } from '../mirror/observation.ts'
 import type { OnOccurrence } from '../occurrence.ts'
-import type { DeliveriesJob, KeptDelivery } from '../queue/queues.ts'
+import type { DeliveriesJob } from '../queue/queues.ts'
 import type { Scope } from '../scope.ts'
-import { type Clock, SECOND } from '../time.ts'
+import { type Clock, MINUTE, SECOND } from '../time.ts'
 import { span, type Tracing } from '../tracing.ts'
+import { type Batch, batchSize, type Claimed, claimAmong, claimBatch, pendingAmong, takeDue } from './claim.ts'
+import { deferDelivery, deferredUnit } from './defer.ts'
+import { openFromQueue } from './from-queue.ts'
+import { isPoison } from './poison.ts'
 import { asked } from './query.ts'
-import { type Pending, readDelivery } from './read.ts'
+import { readDelivery } from './read.ts'
 import { sharedTurns } from './turns.ts'
 
 export interface ApplyParts {
@@ -24,43 +29,50 @@ export interface ApplyParts {
   tracing?: Tracing | undefined
 }
 
-/** How much payload is held in memory and applied in one transaction. */
-const batchBytes = 4 * 1024 * 1024
-/** A build's webhooks lie close together: the more of them one batch holds, the fewer times its rows are written. */
-export const batchSize = 1_000
 /** After so many batches a job ends, for the queue to see that its worker lives; the jobs behind it go on. */
 const batchesPerJob = 20
+/** How long each statement of a batch may take. A thousand deliveries take less than a second; what takes longer is looked at in parts. */
+const batchTimeoutMs = 10 * SECOND
+/** The same for a delivery by itself. */
+const singleTimeoutMs = MINUTE
+/** A batch that failed is tried in so many parts. */
+const partsOfBatch = 8
+/** A batch at which Postgres became unavailable so often in a row may be the reason. */
+const outagesInARow = 5
 
 /**
  * The delivery worker's handler: brings what is pending in the inbox into the mirror, oldest first, and settles each delivery as
  * `applied`, `ignored` or `failed`, in the transaction that writes its rows. A job says that there is something to do, and takes
  * along whatever waits: so any job may run again or be lost, and jobs that come while others are at work share the next turn.
- * @throws StoreError `transient` when the database is away; nothing is lost then. A delivery that can never be applied does not
- * throw: it is settled as `failed`, with its error, and the others go on.
+ * A delivery that can never be applied does not throw: it is settled as `failed`, with its error. One that cannot be applied now,
+ * for a reason of its own, is deferred. In both cases the others go on.
+ * @throws StoreError `transient` when the database is unavailable; nothing is lost then.
  */
 export function deliveryHandler(parts: ApplyParts): (job: DeliveriesJob, signal?: AbortSignal) => Promise<void> {
-  const pace: Pace = { most: batchSize }
-  const turn = sharedTurns((signal: AbortSignal | undefined) => applyPending(parts, pace, signal))
-  let moving = Promise.resolve()
-  // One job after another: each may hold megabytes, and they come in numbers when Postgres is back, which then has enough to do.
-  const move = (kept: readonly KeptDelivery[], signal: AbortSignal | undefined) => {
-    const moved = moving.then(() => moveToInbox(parts, pace, kept, signal))
-    moving = moved.catch(() => {})
-    return moved
-  }
+  const pace: Pace = { batchLimit: batchSize, outages: { first: undefined, times: 0 }, culprit: undefined }
+  const turns = sharedTurns((signal: AbortSignal | undefined) => applyPending(parts, pace, signal))
+  const fromQueue = openFromQueue(parts)
   return (job, signal) => {
     const deliveries = 'kept' in job ? job.kept.length : job.ids.length
     const work = async () => {
-      if ('kept' in job) await move(job.kept, signal)
-      await turn(signal)
+      if ('kept' in job) {
+        await fromQueue.move(job.kept)
+        // A turn that has not begun takes along what was just moved, and another job waits for it: this one makes room for the next.
+        if (turns.isNextAwaited()) return
+      }
+      await turns.take(signal)
     }
     return span(parts.tracing, 'deliveries apply', { deliveries }, work, { kind: 'consumer', from: job.trace })
   }
 }
 
-/** How many deliveries the next batch takes at most. */
 interface Pace {
-  most: number
+  /** How many deliveries the next batch takes at most. */
+  batchLimit: number
+  /** The first delivery of the last batch at which Postgres became unavailable, and how often in a row. */
+  outages: { first: number | undefined; times: number }
+  /** A delivery at which Postgres becomes unavailable each time. */
+  culprit: { id: number; error: unknown } | undefined
 }
 
 /** Batch after batch while one is not enough: two at once then, so that one reads payloads while Postgres writes the other's rows. */
@@ -78,134 +90,105 @@ async function applyPending(parts: ApplyParts, pace: Pace, signal: AbortSignal |
 
 /** Applies the oldest deliveries that nobody else has in hand; true when there may be more. */
 async function applyNextBatch(parts: ApplyParts, pace: Pace): Promise<boolean> {
+  if (pace.culprit) {
+    await deferDelivery(parts, pace.culprit.id, pace.culprit.error)
+    pace.culprit = undefined
+  }
   let batch: Batch = { claimed: [], more: false }
   try {
-    const outcome = await inOneTransaction(parts.db, 'apply deliveries', async (tx) => {
-      batch = await claimBatch(tx, pace.most)
+    const work = async (tx: Transaction) => {
+      batch = await claimBatch(tx, pace.batchLimit)
       return batch.claimed.length > 0 ? applyClaimed(parts, tx, batch.claimed) : undefined
-    })
+    }
+    const outcome = await inOneTransaction(parts.db, 'apply deliveries', work, batchTimeoutMs)
     if (outcome) {
       tellOutcome(parts, outcome)
-      pace.most = Math.min(batchSize, pace.most * 2)
+      pace.batchLimit = Math.min(batchSize, pace.batchLimit * 2)
+      pace.outages = { first: undefined, times: 0 }
     }
   } catch (error) {
-    if (batch.claimed.length === 0) throw error
-    // The oldest come first again: all at once they would be too much the next time, too, and hold up whatever is behind them.
-    if (isTooMuch(error)) pace.most = Math.ceil(batch.claimed.length / 2)
-    if (!isPoison(error)) throw error
     const ids = batch.claimed.map(({ id }) => id)
-    await applyBatch(parts, ids)
+    if (ids.length === 0) throw error
+    if (isGeneral(error)) {
+      suspect(pace, ids, error)
+      throw error
+    }
+    const culprits = await applyParts(parts, ids, error)
+    // Together they were too much for the time, and none of them by itself.
+    if (culprits === 0 && isTooMuch(error)) pace.batchLimit = Math.ceil(ids.length / partsOfBatch)
   }
   return batch.more
 }
 
-/** A delivery locked by us. */
-type Claimed = Pending & { received_at: Date }
-
-interface Batch {
-  claimed: readonly Claimed[]
-  /** Whether others may be waiting still. */
-  more: boolean
+/**
+ * Postgres became unavailable at a batch. When that happens too often at the same one to be chance, the next is smaller, until a single
+ * delivery is left: it is deferred when Postgres is back.
+ */
+function suspect(pace: Pace, ids: readonly number[], error: unknown): void {
+  const [first] = ids
+  if (first === undefined) return
+  pace.outages = { first, times: pace.outages.first === first ? pace.outages.times + 1 : 1 }
+  if (pace.outages.times < outagesInARow) return
+  if (ids.length === 1) pace.culprit = { id: first, error }
+  else pace.batchLimit = Math.ceil(ids.length / partsOfBatch)
 }
 
-const columns = {
-  id: deliveries.id,
-  event: deliveries.event,
-  received_at: deliveries.received_at,
-  observed_at: deliveries.observed_at,
+/** Whether an error says nothing about the deliveries: Postgres is unavailable, or its schema or permissions are not as they should be. */
+function isGeneral(error: unknown): boolean {
+  return isOutage(error) || (error instanceof StoreError && error.kind === 'permanent' && !isPoison(error))
 }
 
-/** Locks the oldest pending deliveries that are free, and returns as many of them as fit into memory. */
-async function claimBatch(tx: Transaction, most: number): Promise<Batch> {
-  const bytes = sql<number>`coalesce(octet_length(${deliveries.payload}), 0)`.as('bytes')
-  const free = tx.$with('free').as(
-    tx
-      .select({ ...columns, bytes, payload: deliveries.payload })
-      .from(deliveries)
-      // Written out: with a parameter in its place the partial index would not be used.
-      .where(sql`${deliveries.status} = 'pending'`)
-      .orderBy(asc(deliveries.id))
-      .limit(most)
-      .for('update', { skipLocked: true }),
-  )
-  const { id, event, received_at, observed_at } = free
-  // The others' payloads are not even read.
-  const fits = sql`sum(${free.bytes}) over (order by ${id}) <= ${batchBytes} or row_number() over (order by ${id}) = 1`
-  const payload = sql<string | null>`case when ${fits} then ${free.payload} end`
-  const rows = await tx
-    .with(free)
-    .select({ id, event, received_at, observed_at, bytes: free.bytes, payload })
-    .from(free)
-    .orderBy(asc(id))
-  const claimed = fitting(rows)
-  return { claimed, more: rows.length === most || claimed.length < rows.length }
-}
-
-/** The first of the rows whose payloads fit into one batch together; one at least. */
-export function fitting<Row extends { bytes: number }>(rows: readonly Row[]): readonly Row[] {
-  let size = 0
-  const end = rows.findIndex((row, index) => {
-    size += row.bytes
-    return index > 0 && size > batchBytes
-  })
-  return end < 0 ? rows : rows.slice(0, end)
+/** Whether Postgres gave up for want of time (57014) or memory (53200). */
+function isTooMuch(error: unknown): boolean {
+  return error instanceof StoreError && (error.code === '57014' || error.code === '53200')
 }
 
 /**
- * Deliveries that came while Postgres was away get their rows now. Each is tried alone when all together are refused: the job is
- * their only copy, and one must not keep the others out.
+ * Applies those of the deliveries that are pending, all at once; if that fails, in parts, down to the single deliveries at fault: these
+ * are settled as `failed` or deferred. Returns how many were. @throws StoreError when the database is unavailable.
  */
-async function moveToInbox(
-  parts: ApplyParts,
-  pace: Pace,
-  kept: readonly KeptDelivery[],
-  signal: AbortSignal | undefined,
-): Promise<void> {
+export async function applyBatch(parts: ApplyParts, ids: readonly number[]): Promise<number> {
   try {
-    await insertKept(parts, kept)
+    const work = async (tx: Transaction) => applyClaimed(parts, tx, await claimAmong(tx, ids))
+    const timeoutMs = ids.length === 1 ? singleTimeoutMs : batchTimeoutMs
+    tellOutcome(parts, await inOneTransaction(parts.db, `apply ${ids.length} deliveries`, work, timeoutMs))
+    return 0
   } catch (error) {
-    if (kept.length === 1 || !isPoison(error)) throw error
-    for (const delivery of kept) await insertKept(parts, [delivery]).catch(() => {})
-    await applyPending(parts, pace, signal)
-    throw error
+    if (isGeneral(error)) throw error
+    return applyParts(parts, ids, error)
   }
 }
 
-async function insertKept({ db, clock = Date.now }: ApplyParts, kept: readonly KeptDelivery[]): Promise<void> {
-  const rows = kept.map((delivery) => ({
-    ...delivery,
-    received_at: new Date(delivery.received_at),
-    observed_at: new Date(delivery.observed_at),
-    enqueued_at: new Date(clock()),
-  }))
-  const unique = [...new Map(rows.map((row) => [row.key, row])).values()]
-  await asked(`move ${unique.length} deliveries from the queue to the inbox`, async () =>
-    db.insert(deliveries).values(unique).onConflictDoNothing({ target: deliveries.key }),
-  )
+/** Applies deliveries in parts, after all together failed with `error`. */
+async function applyParts(parts: ApplyParts, ids: readonly number[], error: unknown): Promise<number> {
+  const [id] = ids
+  if (id !== undefined && ids.length === 1) {
+    await takeOut(parts, id, error)
+    return 1
+  }
+  let culprits = 0
+  const size = Math.ceil(ids.length / partsOfBatch)
+  for (let start = 0; start < ids.length; start += size) {
+    culprits += await applyBatch(parts, ids.slice(start, start + size))
+  }
+  return culprits
 }
 
-/** Those of `ids` that are pending. As one parameter: a statement of a thousand would be planned anew for each number of them. */
-function pendingAmong(ids: readonly number[]) {
-  return and(sql`${deliveries.id} = any(${sql.param(ids)}::bigint[])`, eq(deliveries.status, 'pending'))
+/** Settles a delivery as `failed` or defers it, so that those behind it go on. */
+async function takeOut(parts: ApplyParts, id: number, error: unknown): Promise<void> {
+  if (isPoison(error)) await fail(parts, id, messageOf(error))
+  else await deferDelivery(parts, id, error)
 }
 
 /**
- * Applies those of the deliveries that are pending, all at once; when one of them cannot be, halves until it is found alone and settles
- * it as `failed`. @throws StoreError `transient`
+ * Tries the deferred delivery that is due the longest, by itself; false when none is due.
+ * @throws StoreError when the database is unavailable.
  */
-export async function applyBatch(parts: ApplyParts, ids: readonly number[]): Promise<void> {
-  try {
-    const outcome = await inOneTransaction(parts.db, `apply ${ids.length} deliveries`, async (tx) =>
-      applyClaimed(parts, tx, await claimAmong(tx, ids)),
-    )
-    tellOutcome(parts, outcome)
-  } catch (error) {
-    if (!isPoison(error)) throw error
-    if (ids.length === 1) return fail(parts, ids, messageOf(error))
-    const middle = Math.ceil(ids.length / 2)
-    await applyBatch(parts, ids.slice(0, middle))
-    await applyBatch(parts, ids.slice(middle))
-  }
+export async function applyDue(parts: ApplyParts): Promise<boolean> {
+  const now = new Date((parts.clock ?? Date.now)())
+  const id = await asked('take up a deferred delivery', () => takeDue(parts.db, now))
+  if (id !== undefined) await applyBatch(parts, [id])
+  return id !== undefined
 }
 
 /** What became of the deliveries of one transaction. */
@@ -224,16 +207,6 @@ function tellOutcome({ on, clock = Date.now }: ApplyParts, { settled, report }: 
   tellRows(on, 'webhook', report)
 }
 
-/** Locks those of the deliveries that are pending and that nobody else has in hand. */
-function claimAmong(tx: Transaction, ids: readonly number[]): Promise<Claimed[]> {
-  return tx
-    .select({ ...columns, payload: deliveries.payload })
-    .from(deliveries)
-    .where(pendingAmong(ids))
-    .orderBy(asc(deliveries.id))
-    .for('update', { skipLocked: true })
-}
-
 /** Merges deliveries that we have locked, and settles them. */
 async function applyClaimed(parts: ApplyParts, tx: Transaction, claimed: readonly Claimed[]): Promise<Outcome> {
   const now = new Date((parts.clock ?? Date.now)())
@@ -241,7 +214,7 @@ async function applyClaimed(parts: ApplyParts, tx: Transaction, claimed: readonl
   const ignored: number[] = []
   const observed: Observations[] = []
   const settled: Outcome['settled'][number][] = []
-  const tell = (row: (typeof claimed)[number], status: DeliveryStatus) =>
+  const tell = (row: Claimed, status: DeliveryStatus) =>
     settled.push({ status, event: row.event, receivedAt: row.received_at })
   for (const row of claimed) {
     const reading = readDelivery(row, parts)
@@ -255,7 +228,7 @@ async function applyClaimed(parts: ApplyParts, tx: Transaction, claimed: readonl
     } else {
       tell(row, 'failed')
       await settle(tx, [row.id], 'failed', now, reading.error)
-      parts.log.warn({ delivery: row.id, error: reading.error }, 'A delivery cannot be applied and is set aside.')
+      parts.log.warn({ delivery: row.id, error: reading.error }, 'A delivery cannot be applied: it is failed.')
     }
   }
   const report = await span(parts.tracing, 'merge', { via: 'webhook' }, async (traced) => {
@@ -265,31 +238,23 @@ async function applyClaimed(parts: ApplyParts, tx: Transaction, claimed: readonl
   })
   await settle(tx, applied, 'applied', now)
   await settle(tx, ignored, 'ignored', now)
+  for (const row of claimed) if (row.next_try_at) await clearFailure(tx, deferredUnit(row))
   return { settled, report }
 }
 
-/** Whether the data is at fault, and not the database's reach, state, schema or permissions (SQLSTATE class 42, 3D, 3F). */
-function isPoison(error: unknown): boolean {
-  if (!(error instanceof StoreError)) return true
-  return error.kind === 'permanent' && !/^(42|3D|3F|28)/.test(error.code ?? '')
-}
-
-/** Whether Postgres gave up for want of time (57014) or memory (53200). */
-function isTooMuch(error: unknown): boolean {
-  return error instanceof StoreError && (error.code === '57014' || error.code === '53200')
-}
-
-async function fail(parts: ApplyParts, ids: readonly number[], error: string): Promise<void> {
+async function fail(parts: ApplyParts, id: number, error: string): Promise<void> {
   const now = new Date((parts.clock ?? Date.now)())
-  const [event] = await asked('set a delivery aside', async () => {
-    await settle(parts.db, ids, 'failed', now, error)
-    return parts.db
-      .select({ event: deliveries.event })
-      .from(deliveries)
-      .where(sql`${deliveries.id} = any(${sql.param(ids)}::bigint[])`)
-  })
-  parts.log.warn({ delivery: ids[0], error }, 'A delivery could not be applied and is set aside.')
-  parts.on?.('settled', ids.length, { status: 'failed', event: event?.event ?? 'unknown' })
+  const [row] = await asked('record a failed delivery', () =>
+    parts.db.transaction(async (tx) => {
+      const claimed = await claimAmong(tx, [id])
+      await settle(tx, [id], 'failed', now, error)
+      for (const row of claimed) if (row.next_try_at) await clearFailure(tx, deferredUnit(row))
+      return claimed
+    }),
+  )
+  if (!row) return
+  parts.log.warn({ delivery: id, error }, 'A delivery cannot be applied: it is failed.')
+  parts.on?.('settled', 1, { status: 'failed', event: row.event })
 }
 
 async function settle(
@@ -308,6 +273,7 @@ async function settle(
       // One that was applied before and fails in a replay still says when it was applied.
       ...(status === 'applied' && { applied_at: now }),
       failed_at: status === 'failed' ? now : null,
+      next_try_at: null,
       attempts: sql`${deliveries.attempts} + 1`,
     })
     .where(pendingAmong(ids))

@@ -1,19 +1,18 @@
-import { inArray, sql } from 'drizzle-orm'
+import { inArray } from 'drizzle-orm'
 import { asStoreError, type Db } from '../database/connection.ts'
 import { deliveries } from '../database/schema.ts'
 import { StoreError } from '../errors.ts'
 import { type Log, sparingly } from '../log.ts'
 import type { OnOccurrence } from '../occurrence.ts'
-import type { DeliveriesJob, KeptDelivery, Queues } from '../queue/queues.ts'
+import type { DeliveriesJob, Queues } from '../queue/queues.ts'
 import { type Clock, MINUTE, pause, SECOND } from '../time.ts'
 import { span, type Tracing } from '../tracing.ts'
 import { Breaker } from './breaker.ts'
+import { type GroupLimit, takeGroup } from './group.ts'
+import { insertDeliveries, type NewDelivery } from './insert.ts'
+import { openToQueue, tracesInJob } from './to-queue.ts'
 
-/** One authentic webhook request, ready to be kept: `payload` is JSON text without secrets, `key` the same for the same request. */
-export type NewDelivery = Pick<
-  typeof deliveries.$inferSelect,
-  'key' | 'event' | 'request_id' | 'received_at' | 'observed_at'
-> & { payload: string }
+export type { NewDelivery } from './insert.ts'
 
 /** Where a delivery is now: `new` or `known` in Postgres, or `queued` while Postgres is away. */
 export type Kept = 'new' | 'known' | 'queued'
@@ -42,30 +41,31 @@ interface Waiting {
   reject: (error: unknown) => void
 }
 
-/** How many requests share one insert at most: by number, and by characters of payload. */
-const groupSize = 200
-const groupChars = 8 * 1024 * 1024
-/** Of a large group only so many requests are traced on through the queue: a job must stay small. */
-const groupTraces = 20
+/** The requests that share one insert. */
+const groupLimit: GroupLimit = { deliveries: 200, chars: 8 * 1024 * 1024 }
 /** Two, so that one group gathers, inserts or is enqueued while the other's insert is on its way. */
 const lanes = 2
 
-// A request may wait for the group before its own, then for its insert, then for the queue: in all it must stay under 4 s.
-const insertWithin = 1_200
+// A request may wait for the group before its own, then for its insert, then for a job to fill, then for the queue: in all under 4 s.
+const insertWithin = 1_300
 const enqueueWithin = 1_000
-const rest = 3 * SECOND
+/** How long Postgres is left to rest. Short: one request tries it, and meanwhile all others go to the queue. */
+const postgresRest = SECOND
+const queueRest = 3 * SECOND
 
 /**
  * Opens the inbox: `sync.deliveries`, written by group commit. Requests that come while an insert is on its way share the next
  * one, and one queue job; a lone request waits for nobody.
  */
 export function openInbox({ db, queues, log, clock = Date.now, on = () => {}, tracing }: InboxParts): Inbox {
-  const postgres = new Breaker('Postgres', rest, clock)
-  const queue = new Breaker('The queue', rest, clock)
+  const postgres = new Breaker('Postgres', postgresRest, clock)
+  const queue = new Breaker('The queue', queueRest, clock)
   const waiting: Waiting[] = []
   let inserting = 0
   let atWork = 0
   let scheduled = false
+  const addJob = (job: DeliveriesJob) => queue.attempt(() => queues.addDeliveries(job, enqueueWithin), enqueueWithin)
+  const toQueue = openToQueue(addJob)
   const mayWarn = sparingly(MINUTE, clock)
   const mayComplain = sparingly(MINUTE, clock)
 
@@ -79,9 +79,9 @@ export function openInbox({ db, queues, log, clock = Date.now, on = () => {}, tr
     // The requests of one turn of the event loop belong together.
     setImmediate(() => {
       scheduled = false
-      const group = takeGroup(waiting)
+      const group = takeGroup(waiting, groupLimit, sizeOf)
       if (group.length > 0) {
-        const from = group.flatMap(({ trace }) => trace ?? []).slice(0, groupTraces)
+        const from = group.flatMap(({ trace }) => trace ?? []).slice(0, tracesInJob)
         const work = () => keepGroup(group, from)
         void span(tracing, 'inbox keep', { deliveries: group.length }, work, { kind: 'producer', from })
       }
@@ -98,7 +98,7 @@ export function openInbox({ db, queues, log, clock = Date.now, on = () => {}, tr
     } catch (error) {
       inserting -= 1
       schedule()
-      await keepInQueue(group, from, error)
+      await keepInQueue(group, error)
       atWork -= 1
       return
     }
@@ -114,24 +114,11 @@ export function openInbox({ db, queues, log, clock = Date.now, on = () => {}, tr
 
   /** Inserts what is new and returns its ids by key. */
   const insert = async (group: readonly NewDelivery[]): Promise<Map<string, number>> => {
-    const unique = [...new Map(group.map((delivery) => [delivery.key, delivery])).values()]
-    const enqueued_at = queue.broken ? null : new Date(clock()) // null: the sweeper need not wait for the job to be overdue
+    const enqueuedAt = queue.broken ? null : new Date(clock()) // null: the sweeper need not wait for the job to be overdue
     try {
-      const { rows } = await postgres.attempt(
-        async () =>
-          db.execute<{ id: string; key: string }>(sql`
-            insert into ${deliveries} (key, event, request_id, received_at, observed_at, payload, enqueued_at)
-            values ${sql.join(
-              unique.map((delivery) => asValues(delivery, enqueued_at)),
-              comma,
-            )}
-            on conflict (key) do nothing
-            returning id, key`),
-        insertWithin,
-      )
-      return new Map(rows.map(({ id, key }) => [key, Number(id)]))
+      return await postgres.attempt(() => insertDeliveries(db, group, enqueuedAt), insertWithin)
     } catch (error) {
-      throw asStoreError(error, `keep ${unique.length} deliveries in the inbox`)
+      throw asStoreError(error, `keep ${group.length} deliveries in the inbox`)
     }
   }
 
@@ -139,7 +126,7 @@ export function openInbox({ db, queues, log, clock = Date.now, on = () => {}, tr
   const enqueue = async (ids: number[], from: readonly string[]): Promise<boolean> => {
     if (ids.length === 0) return true
     try {
-      await queue.attempt(() => queues.addDeliveries({ ids, ...traced(from) }, enqueueWithin), enqueueWithin)
+      await addJob({ ids, ...(from.length > 0 ? { trace: [...from] } : {}) })
       return true
     } catch (error) {
       warn(error, 'Deliveries are kept in Postgres but could not be enqueued; the sweeper does that later.')
@@ -157,19 +144,20 @@ export function openInbox({ db, queues, log, clock = Date.now, on = () => {}, tr
     await postgres.attempt(async () => mark(), insertWithin).catch(() => {})
   }
 
-  const keepInQueue = async (group: readonly Waiting[], from: readonly string[], cause: unknown) => {
-    const kept = group.map((one) => asKept(one.delivery))
-    try {
-      await queue.attempt(() => queues.addDeliveries({ kept, ...traced(from) }, enqueueWithin), enqueueWithin)
-    } catch (error) {
-      const message = 'Deliveries could be kept neither in Postgres nor in the queue, and were refused.'
-      if (mayComplain()) log.error({ err: cause, queue: error }, message)
-      for (const { reject } of group) reject(new StoreError('transient', message, { cause }))
-      return
+  const keepInQueue = async (group: readonly Waiting[], cause: unknown) => {
+    const keepOne = async ({ delivery, trace, resolve, reject }: Waiting) => {
+      try {
+        await toQueue.divert(delivery, trace)
+      } catch (error) {
+        const message = 'Deliveries could be kept neither in Postgres nor in the queue, and were refused.'
+        if (mayComplain()) log.error({ err: cause, queue: error }, message)
+        return reject(new StoreError('transient', message, { cause }))
+      }
+      warn(cause, 'Postgres did not take deliveries; the queue keeps them until it does.')
+      on('kept', 1, { via: 'queue' })
+      resolve('queued')
     }
-    warn(cause, 'Postgres did not take deliveries; the queue keeps them until it does.')
-    on('kept', group.length, { via: 'queue' })
-    for (const { resolve } of group) resolve('queued')
+    await Promise.all(group.map(keepOne))
   }
 
   return {
@@ -186,37 +174,6 @@ export function openInbox({ db, queues, log, clock = Date.now, on = () => {}, tr
   }
 }
 
-/** What a job carries so that its trace goes on where it is worked on. */
-function traced(from: readonly string[]): Pick<DeliveriesJob, 'trace'> {
-  return from.length > 0 ? { trace: [...from] } : {}
-}
-
-function takeGroup(waiting: Waiting[]): Waiting[] {
-  let chars = 0
-  const end = waiting.findIndex(({ delivery }, index) => {
-    chars += delivery.payload.length
-    return index >= groupSize || (index > 0 && chars > groupChars)
-  })
-  return waiting.splice(0, end === -1 ? waiting.length : end)
-}
-
-const comma = sql`, `
-
-/** Written out: Drizzle's own insert names every column of the table for every row, which costs more than Postgres takes for it. */
-function asValues(
-  { key, event, request_id, received_at, observed_at, payload }: NewDelivery,
-  enqueued_at: Date | null,
-) {
-  return sql`(${key}, ${event}, ${request_id}, ${received_at}, ${observed_at}, ${payload}, ${enqueued_at})`
-}
-
-function asKept(delivery: NewDelivery): KeptDelivery {
-  return {
-    key: delivery.key,
-    event: delivery.event,
-    request_id: delivery.request_id,
-    received_at: delivery.received_at.toISOString(),
-    observed_at: delivery.observed_at.toISOString(),
-    payload: delivery.payload,
-  }
+function sizeOf({ delivery }: Waiting): GroupLimit {
+  return { deliveries: 1, chars: delivery.payload.length }
 }

@@ -1,6 +1,7 @@
 import { and, asc, count, eq, gt, gte, inArray, isNotNull, isNull, lte, max, type SQL, sql } from 'drizzle-orm'
 import { type DeliveryStatus, deliveries } from '../database/schema.ts'
-import { type ApplyParts, applyBatch, batchSize, fitting } from './apply.ts'
+import { type ApplyParts, applyBatch } from './apply.ts'
+import { batchSize, fitting } from './claim.ts'
 import { asked } from './query.ts'
 
 /** Which kept deliveries to apply again; those that meet every condition given. */

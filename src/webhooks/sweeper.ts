@@ -72,7 +72,7 @@ export function startSweeper(parts: SweeperParts): Sweeper {
 }
 
 /**
- * Enqueues every pending delivery that has no job or whose job is overdue; returns how many.
+ * Enqueues every pending delivery that has no job or whose job is overdue, but for deferred ones; returns how many.
  * @throws StoreError when Postgres or the queue is away; what was not enqueued is left to the next round.
  */
 export async function sweep(parts: SweeperParts, signal?: AbortSignal): Promise<number> {
@@ -86,6 +86,7 @@ export async function sweep(parts: SweeperParts, signal?: AbortSignal): Promise<
     const lost = and(
       // Written out: with a parameter in its place the partial index would not be used.
       sql`${deliveries.status} = 'pending'`,
+      isNull(deliveries.next_try_at),
       or(isNull(deliveries.enqueued_at), lt(deliveries.enqueued_at, new Date(now.getTime() - patience))),
     )
     const ids = await asked('sweep up deliveries', () => claim(db, lost, now))

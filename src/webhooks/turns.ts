@@ -1,8 +1,13 @@
-/**
- * Runs `work` for whoever asks, one turn at a time. Whoever asks during a turn shares the next one with all others who do: only a turn
- * that begins after the question answers it. A turn's failure reaches all who share it.
- */
-export function sharedTurns<T>(work: (argument: T) => Promise<void>): (argument: T) => Promise<void> {
+/** Turns of work that callers share. */
+export interface SharedTurns<T> {
+  /** Resolves after a turn that began after this call. A turn's failure reaches all who share it. */
+  take(argument: T): Promise<void>
+  /** Whether a caller waits for a turn that has not begun. */
+  isNextAwaited(): boolean
+}
+
+/** Runs `work` for all who ask, one turn at a time. All who ask during a turn share the next one. */
+export function sharedTurns<T>(work: (argument: T) => Promise<void>): SharedTurns<T> {
   let current: Promise<void> | undefined
   let next: Promise<void> | undefined
 
@@ -15,13 +20,16 @@ export function sharedTurns<T>(work: (argument: T) => Promise<void>): (argument:
     return turn
   }
 
-  return (argument) => {
-    if (!current) return run(argument)
-    const begin = () => {
-      next = undefined
-      return run(argument)
-    }
-    next ??= current.then(begin, begin)
-    return next
+  return {
+    take(argument) {
+      if (!current) return run(argument)
+      const begin = () => {
+        next = undefined
+        return run(argument)
+      }
+      next ??= current.then(begin, begin)
+      return next
+    },
+    isNextAwaited: () => next !== undefined,
   }
 }

@@ -26,7 +26,7 @@ describe('a build that no list can show', () => {
     expect(await asking.status(own())).toBe(200)
   })
 
-  test('even without its jobs, is still had by itself', async () => {
+  test('even without its jobs, can still be read by itself', async () => {
     asking.simulation.failReads(build, { list: 'always' })
     const response = await asking.ask('/builds?per_page=10&exclude_jobs=true')
     expect([response.status, await response.text()]).toEqual([504, expect.stringContaining('<html>')])
@@ -41,7 +41,7 @@ describe('a build that no list can show', () => {
     expect(await asking.status(`${own()}/jobs`)).toBe(403)
   })
 
-  test('is had without its jobs, which come by cursor', async () => {
+  test('can be read without its jobs, which come by cursor', async () => {
     asking.simulation.failReads(build, { get: 'with_jobs' })
     expect(await asking.status(own())).toBe(504)
     expect(await asking.status(`${own()}?exclude_jobs=true`)).toBe(200)

@@ -26,15 +26,15 @@ describe('the mirror of a varied Buildkite', () => {
     await scene.complete({ builds: 30, days: 30 })
     const { simulation, database, deps, source } = scene
     const random = createRandom(`older ${seed}`)
-    const told: Observations[] = []
+    const sent: Observations[] = []
     simulation.truth.onChange((change) => {
       const body = renderChange(simulation.truth, change, { id: 'sender', name: 'Sender' })
       const older = structuredClone(olderWebhook(body, random))
       const at = new Date(Math.floor(simulation.clock.now() / 1_000) * 1_000)
-      told.push(observeWebhook(change.event, older, at, { storeEnv: false }))
+      sent.push(observeWebhook(change.event, older, at, { storeEnv: false }))
     })
     const deliver = async (share: number) => {
-      const some = told.filter(() => random.chance(share))
+      const some = sent.filter(() => random.chance(share))
       for (let start = 0; start < some.length; start += 20)
         await applyObservations(database.db, combine(structuredClone(some.slice(start, start + 20))), new Date())
     }

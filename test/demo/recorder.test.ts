@@ -72,7 +72,7 @@ describe('a recorded simulation', () => {
     expect(simulation.truth.at(simulation.clock.now()).builds.map(({ id }) => id)).not.toContain(build.id)
   })
 
-  test('shares between versions whatever did not change, so that a history costs a few megabytes', () => {
+  test('shares unchanged jobs between versions, so that a history costs a few megabytes', () => {
     const simulation = create()
     for (let i = 0; i < 200; i++) {
       simulation.startBuild()

@@ -33,6 +33,16 @@ describe('a simulation', () => {
     expect(Date.parse(created[0] ?? '')).toBeGreaterThanOrEqual(start - 10 * 86_400_000)
   })
 
+  test('sends no webhook for its history', () => {
+    const simulation = create()
+    const events: string[] = []
+    simulation.truth.onChange(({ event }) => events.push(event))
+    simulation.writeHistory({ builds: 20, days: 10 })
+    expect(events).toEqual([])
+    simulation.startBuild()
+    expect(events[0]).toBe('build.scheduled')
+  })
+
   test('has every turn of a life in its history', () => {
     const simulation = create()
     simulation.writeHistory({ builds: 3_000, days: 30 })

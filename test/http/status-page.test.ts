@@ -6,6 +6,7 @@ import { readCatalog } from '../../src/database/catalog.ts'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
 import {
   builds,
+  cycles,
   deliveries,
   drift,
   findings,
@@ -196,6 +197,38 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
     expect(await headline()).not.toContain('Stale')
     await database.db.insert(findings).values(told(found('webhook_disabled', 'acme')))
     await until(async () => (await headline()).includes('Stale webhook_disabled'), 'what only the check knows is told')
+  })
+
+  it('says how many webhooks were lost, and is never healthy above a number of them', async () => {
+    const built = await build()
+    const now = new Date()
+    const ran = { organization_id: acme, kind: 'hot', started_at: now, finished_at: now } as const
+    const right = { builds_confirmed: 40, jobs_confirmed: 300, builds_completed: 103, jobs_in_flight: 429 }
+    await database.db.insert(cycles).values({ ...ran, ...right })
+    const shows = (text: string) =>
+      until(async () => (await built.inject('/')).body.includes(text), `the page shows "${text}"`)
+    await shows('none received')
+    await database.db.insert(deliveries).values({ ...failed('first'), status: 'applied', failed_at: null })
+    const told = { ...seen, first_seen_via: 'webhook', created_at: now } as const
+    await database.db.insert(builds).values({ id: acme, organization_id: acme, ...told })
+    await shows('0 webhooks lost in the last 24 hours.')
+    const healthy = (await built.inject('/')).body
+    expect(healthy).toContain('Healthy: everything up to')
+    expect(healthy).toContain('0 lost<small>in the last 24 hours, by 1 cycle</small>')
+    expect(healthy).not.toMatch(/103 missing|429 behind/)
+    await database.db.insert(cycles).values({ ...ran, builds_missing: 2, jobs_healed: 1 })
+    await shows('Webhooks of acme were lost: 2 builds and 1 job in the last 24 hours, last found')
+    const lossy = (await built.inject('/')).body
+    expect(lossy).not.toContain('Healthy')
+    expect(lossy).not.toContain('0 webhooks lost')
+    expect(lossy).toContain('lost for 2 builds and 1 job')
+    const [organization] = (await built.inject('/status')).json<Status>().organizations ?? []
+    expect(organization).toMatchObject({
+      receives_webhooks: true,
+      last_day: { cycles: 2, builds_missing: 2, jobs_healed: 1, builds_completed: 103, jobs_in_flight: 429 },
+    })
+    await database.db.delete(cycles)
+    await database.db.delete(builds)
   })
 
   it('tells nothing that a link to it brings along', async () => {

@@ -65,14 +65,14 @@ export async function differences(url: string, truth: TruthLike, omit: Omissions
   }
 }
 
-/** A build with the ids that its row has besides. */
+/** A build with the ids of its pipeline and organization, as its row has them. */
 export const asRow = (build: object, organizationOf: ReadonlyMap<string, string>): object => ({
   ...build,
   pipeline_id: idOf(field(build, 'pipeline')),
   organization_id: organizationOf.get(String(field(build, 'url')).split('/organizations/')[1]?.split('/')[0] ?? ''),
 })
 
-/** The jobs of a build with the id that their rows have besides. */
+/** The jobs of a build with the build's id, as their rows have it. */
 const jobsOf = (build: object): Json[] => listOf(build, 'jobs').map((job) => ({ ...job, build_id: idOf(build) }))
 
 /** The type of each column of a table of the mirror. */

@@ -15,8 +15,43 @@ export async function until<T>(
       cause = error
     }
     if (Date.now() > deadline) throw new Error(`It did not happen within ${ms} ms: ${what}`, { cause })
-    await new Promise((again) => setTimeout(again, everyMs))
+    await sleep(everyMs)
   }
+}
+
+/**
+ * Waits until `progress` gives `goal`, for as long as it changes: a busy machine is slow, and only one on which nothing has changed for
+ * `idleMs` is stuck. An error counts as no change. Rejects with the last progress in the message and the last error as cause.
+ */
+export async function untilProgress<T extends number | string | boolean>(
+  progress: () => T | Promise<T>,
+  goal: T | ((value: T) => boolean),
+  what: string,
+  idleMs = 30_000,
+  everyMs = 50,
+): Promise<void> {
+  const isReached = typeof goal === 'function' ? goal : (value: T) => value === goal
+  let last: T | undefined
+  let cause: unknown
+  let changedAt = Date.now()
+  for (;;) {
+    try {
+      const value = await progress()
+      if (isReached(value)) return
+      if (value !== last) changedAt = Date.now()
+      last = value
+    } catch (error) {
+      cause = error
+    }
+    if (Date.now() - changedAt > idleMs) {
+      throw new Error(`Nothing changed for ${idleMs} ms at ${String(last)}: ${what}`, { cause })
+    }
+    await sleep(everyMs)
+  }
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((again) => setTimeout(again, ms))
 }
 
 function isTruthy<T>(value: T): value is Exclude<T, false | undefined | null | 0 | ''> {

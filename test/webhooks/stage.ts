@@ -7,6 +7,7 @@ import { createLog } from '../../src/log.ts'
 import { openQueues, type Queues, type RunningWorker } from '../../src/queue/queues.ts'
 import { inScope, type ScopeConfig } from '../../src/scope.ts'
 import { type ApplyParts, deliveryHandler } from '../../src/webhooks/apply.ts'
+import { type DeferredRetries, startDeferredRetries } from '../../src/webhooks/deferred.ts'
 import { type Inbox, openInbox } from '../../src/webhooks/inbox.ts'
 import { WEBHOOK_PATH } from '../../src/webhooks/path.ts'
 import { type ReceiverSettings, webhookRoute } from '../../src/webhooks/receive.ts'
@@ -74,6 +75,7 @@ export async function setStage(options: StageOptions): Promise<Stage> {
   await app.ready()
   const workers: RunningWorker[] = []
   const sweepers: Sweeper[] = []
+  const retries: DeferredRetries[] = []
   return {
     app,
     database,
@@ -90,6 +92,7 @@ export async function setStage(options: StageOptions): Promise<Stage> {
       }
       const worker = queues.workDeliveries(deliveryHandler(parts), 4)
       workers.push(worker)
+      retries.push(startDeferredRetries(parts, 100))
       return worker
     },
     sweep() {
@@ -121,6 +124,7 @@ export async function setStage(options: StageOptions): Promise<Stage> {
       await app.close()
       await inbox.close(3_000)
       for (const sweeper of sweepers) await sweeper.stop(3_000)
+      for (const retry of retries) await retry.stop(3_000)
       for (const worker of workers) await worker.close(2_000)
       await queues.close(2_000)
       await database.close(1_000)

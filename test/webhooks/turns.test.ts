@@ -5,13 +5,13 @@ import { sharedTurns } from '../../src/webhooks/turns.ts'
 function doors() {
   const begun: string[] = []
   const ends: ((failure?: Error) => void)[] = []
-  const turn = sharedTurns((name: string) => {
+  const { take: turn, isNextAwaited } = sharedTurns((name: string) => {
     begun.push(name)
     return new Promise<void>((resolve, reject) => {
       ends.push((failure) => (failure ? reject(failure) : resolve()))
     })
   })
-  return { begun, ends, turn }
+  return { begun, ends, turn, isNextAwaited }
 }
 
 const settle = () => new Promise((resolve) => setImmediate(resolve))

@@ -1,0 +1,155 @@
+import { eq, type SQL, sql } from 'drizzle-orm'
+import { asStoreError, type Db, isOutage, type Transaction } from '../database/connection.ts'
+import { clearFailure, failuresOf, recordFailure, type Unit } from '../database/failures.ts'
+import { agents, builds, organizations, pipelines } from '../database/schema.ts'
+import { type Clock, SECOND } from '../time.ts'
+import { inOneTransaction } from './apply.ts'
+import { escapeLike } from './places.ts'
+
+/** Rows that a transaction adopts at most: a statement of 40,000 took 8 s, in which it held them all. */
+const batchSize = 1_000
+const batchTimeoutMs = 10 * SECOND
+/** A batch that fails is tried in so many parts. */
+const partsOfBatch = 8
+
+/** A row without its organization or pipeline, and the id that it lacks. */
+interface Orphan {
+  readonly id: string
+  readonly parent: string
+}
+
+interface OrphanKind {
+  /** What one is called in `sync.failures`. */
+  readonly name: 'pipeline' | 'agent' | 'build'
+  readonly table: typeof pipelines | typeof builds | typeof agents
+  readonly column: 'organization_id' | 'pipeline_id'
+  /** Reads those after an id, in the order of ids. */
+  readonly next: (after: string) => SQL
+}
+
+/**
+ * Gives every row of an organization that came before it, or before its pipeline, their ids: in batches, each a transaction. A row
+ * that cannot be adopted is recorded in `sync.failures`, tried again after a back-off, and passed over meanwhile.
+ * @returns how many were adopted. @throws StoreError when the database is unavailable.
+ */
+export async function adoptOrphans(db: Db, organizationId: string, clock: Clock): Promise<number> {
+  try {
+    const [organization] = await db.select().from(organizations).where(eq(organizations.id, organizationId))
+    if (!organization) return 0
+    const known = await failuresOf(db, organizationId, ['orphans'])
+    const dueAt = new Map(known.map(({ subject, next_try_at }) => [subject, next_try_at.getTime()]))
+    let adopted = 0
+    for (const kind of kindsOf(organizationId, organization.slug ?? '')) {
+      const parts: Adoption = { db, organizationId, clock, kind, dueAt }
+      adopted += await adoptAll(parts)
+    }
+    return adopted
+  } catch (error) {
+    throw asStoreError(error, 'place rows that came before their organization or pipeline')
+  }
+}
+
+function kindsOf(organizationId: string, slug: string): OrphanKind[] {
+  const under = `${escapeLike(slug)}/%`
+  const ofOrganization = (name: OrphanKind['name'], table: OrphanKind['table']): OrphanKind => ({
+    name,
+    table,
+    column: 'organization_id',
+    next: (after) => sql`
+      select id, ${organizationId} as parent from ${table}
+      where organization_id is null and id > ${after} and split_part(url, '/organizations/', 2) like ${under}
+      order by id limit ${batchSize}`,
+  })
+  const ofPipelines: OrphanKind = {
+    name: 'build',
+    table: builds,
+    column: 'pipeline_id',
+    // Of two pipelines with one slug the one seen last has it now.
+    next: (after) => sql`
+      select build.id, pipeline.id as parent from ${builds} as build
+      join (
+        select distinct on (slug) slug, id from ${pipelines}
+        where organization_id = ${organizationId} and deleted_at is null order by slug, observed_at desc
+      ) as pipeline on pipeline.slug = split_part(split_part(build.url, '/pipelines/', 2), '/', 1)
+      where build.organization_id = ${organizationId} and build.pipeline_id is null and build.id > ${after}
+      order by build.id limit ${batchSize}`,
+  }
+  return [
+    ofOrganization('pipeline', pipelines),
+    ofOrganization('agent', agents),
+    ofOrganization('build', builds),
+    ofPipelines,
+  ]
+}
+
+interface Adoption {
+  readonly db: Db
+  readonly organizationId: string
+  readonly clock: Clock
+  readonly kind: OrphanKind
+  /** Earlier failures by subject. */
+  readonly dueAt: ReadonlyMap<string, number>
+}
+
+async function adoptAll(parts: Adoption): Promise<number> {
+  const { db, kind, dueAt, clock } = parts
+  let adopted = 0
+  let after = '00000000-0000-0000-0000-000000000000'
+  for (;;) {
+    const { rows } = await db.execute<Orphan & Record<string, unknown>>(kind.next(after))
+    const last = rows.at(-1)
+    if (!last) return adopted
+    const due = rows.filter((orphan) => (dueAt.get(unitOf(parts, orphan).subject) ?? 0) <= clock())
+    adopted += await adopt(parts, due)
+    after = last.id
+  }
+}
+
+/** Adopts orphans in one transaction; if that fails, in parts, down to the single ones that cannot be adopted. */
+async function adopt(parts: Adoption, orphans: readonly Orphan[]): Promise<number> {
+  const { db, kind, clock } = parts
+  const [first] = orphans
+  if (!first) return 0
+  try {
+    const work = (tx: Transaction) => writeParents(tx, kind, orphans, new Date(clock()))
+    await inOneTransaction(db, `place ${orphans.length} rows`, work, batchTimeoutMs)
+  } catch (error) {
+    if (isOutage(error)) throw error
+    if (orphans.length === 1) {
+      await recordFailure(db, unitOf(parts, first), error, new Date(clock()))
+      return 0
+    }
+    let adopted = 0
+    const size = Math.ceil(orphans.length / partsOfBatch)
+    for (let start = 0; start < orphans.length; start += size) {
+      adopted += await adopt(parts, orphans.slice(start, start + size))
+    }
+    return adopted
+  }
+  for (const orphan of orphans) {
+    const unit = unitOf(parts, orphan)
+    if (parts.dueAt.has(unit.subject)) await clearFailure(db, unit)
+  }
+  return orphans.length
+}
+
+function unitOf({ organizationId, kind: { name } }: Adoption, { id }: Orphan): Unit {
+  return { kind: 'orphans', organizationId, subject: `${name} ${id}`, buildId: name === 'build' ? id : undefined }
+}
+
+/** Locks the rows in the order of their ids first, as every merge does. */
+async function writeParents(
+  tx: Transaction,
+  { table, column }: OrphanKind,
+  orphans: readonly Orphan[],
+  now: Date,
+): Promise<void> {
+  const ids = sql`${sql.param(orphans.map(({ id }) => id))}::uuid[]`
+  const parents = sql`${sql.param(orphans.map(({ parent }) => parent))}::uuid[]`
+  const lacking = sql.identifier(column)
+  await tx.execute(sql`select 1 from ${table} where id = any(${ids}) order by id for update`)
+  await tx.execute(sql`
+    update ${table} as orphan set ${lacking} = found.parent, changed_at = ${now}
+    from unnest(${ids}, ${parents}) as found (id, parent)
+    where orphan.id = found.id and orphan.${lacking} is null`)
+}

@@ -1,0 +1,33 @@
+import { sparingly } from '../log.ts'
+import { MINUTE, pause, SECOND } from '../time.ts'
+import { type ApplyParts, applyDue } from './apply.ts'
+
+/** Tries deferred deliveries again. */
+export interface DeferredRetries {
+  stop(deadlineMs: number): Promise<void>
+}
+
+const EVERY = 10 * SECOND
+
+/** Tries each deferred delivery when it is due, one at a time, in at most half of the time: they must not take it from the others. */
+export function startDeferredRetries(parts: ApplyParts, everyMs = EVERY): DeferredRetries {
+  const stop = new AbortController()
+  const { signal } = stop
+  const mayWarn = sparingly(MINUTE, Date.now)
+  const running = (async () => {
+    while (!signal.aborted) {
+      const began = Date.now()
+      const more = await applyDue(parts).catch((error) => {
+        if (mayWarn()) parts.log.warn({ err: error }, 'Deferred deliveries could not be tried; trying again soon.')
+        return false
+      })
+      await pause(more ? Date.now() - began : everyMs, signal)
+    }
+  })()
+  return {
+    async stop(deadlineMs) {
+      stop.abort()
+      await Promise.race([running, pause(deadlineMs)])
+    },
+  }
+}

@@ -1,0 +1,79 @@
+import type { Db } from '../database/connection.ts'
+import type { KeptDelivery } from '../queue/queues.ts'
+import type { Clock } from '../time.ts'
+import { type GroupLimit, takeGroup } from './group.ts'
+import { insertDeliveries, type NewDelivery } from './insert.ts'
+import { isPoison } from './poison.ts'
+import { asked } from './query.ts'
+
+/** Moves deliveries that came while Postgres was unavailable from their jobs to the inbox. */
+export interface FromQueue {
+  /**
+   * Resolves once all deliveries of the job are in the inbox.
+   * @throws StoreError when some are not: the job, their only copy, must stay in the queue.
+   */
+  move(kept: readonly KeptDelivery[]): Promise<void>
+}
+
+/** What one statement inserts. */
+const insertLimit: GroupLimit = { deliveries: 1_000, chars: 4 * 1024 * 1024 }
+/** Two, so that one is prepared while Postgres works on the other. More would only hold more payloads in memory. */
+const insertsAtOnce = 2
+
+interface Job {
+  deliveries: readonly NewDelivery[]
+  resolve: () => void
+  reject: (error: unknown) => void
+}
+
+/** Jobs that come while two inserts are under way share the next one. */
+export function openFromQueue({ db, clock = Date.now }: { db: Db; clock?: Clock | undefined }): FromQueue {
+  const waiting: Job[] = []
+  let inserting = 0
+
+  const insert = (fresh: readonly NewDelivery[]) =>
+    asked(`move ${fresh.length} deliveries from the queue to the inbox`, () =>
+      insertDeliveries(db, fresh, new Date(clock())),
+    )
+  /** Each delivery by itself when all together are refused: one that Postgres refuses must not keep the others out. */
+  const insertJob = async (deliveries: readonly NewDelivery[]) => {
+    try {
+      await insert(deliveries)
+    } catch (error) {
+      if (deliveries.length > 1 && isPoison(error)) for (const one of deliveries) await insert([one]).catch(() => {})
+      throw error
+    }
+  }
+  const moveJobs = async (jobs: readonly Job[]) => {
+    try {
+      await insert(jobs.flatMap(({ deliveries }) => deliveries))
+      for (const { resolve } of jobs) resolve()
+    } catch (error) {
+      for (const { deliveries, resolve, reject } of jobs) {
+        if (isPoison(error)) await insertJob(deliveries).then(resolve, reject)
+        else reject(error)
+      }
+    }
+  }
+  const work = async () => {
+    inserting += 1
+    while (waiting.length > 0) await moveJobs(takeGroup(waiting, insertLimit, sizeOfJob))
+    inserting -= 1
+  }
+  return {
+    move(kept) {
+      return new Promise((resolve, reject) => {
+        waiting.push({ deliveries: kept.map(asNew), resolve, reject })
+        if (inserting < insertsAtOnce) void work()
+      })
+    },
+  }
+}
+
+function sizeOfJob({ deliveries }: Job): GroupLimit {
+  return { deliveries: deliveries.length, chars: deliveries.reduce((sum, { payload }) => sum + payload.length, 0) }
+}
+
+function asNew({ received_at, observed_at, ...rest }: KeptDelivery): NewDelivery {
+  return { ...rest, received_at: new Date(received_at), observed_at: new Date(observed_at) }
+}

@@ -1,0 +1,29 @@
+import { sql } from 'drizzle-orm'
+import type { Db } from '../database/connection.ts'
+import { deliveries } from '../database/schema.ts'
+
+/** One authentic webhook request: `payload` is JSON text without secrets, `key` the same for the same request. */
+export type NewDelivery = Pick<
+  typeof deliveries.$inferSelect,
+  'key' | 'event' | 'request_id' | 'received_at' | 'observed_at'
+> & { payload: string }
+
+/** Inserts in one statement the deliveries whose key is new, and returns their ids by key. Throws the driver's error. */
+export async function insertDeliveries(
+  db: Db,
+  fresh: readonly NewDelivery[],
+  enqueuedAt: Date | null,
+): Promise<Map<string, number>> {
+  const unique = new Map(fresh.map((delivery) => [delivery.key, delivery]))
+  // Written out: Drizzle's own insert names every column of the table for every row, which costs more than Postgres takes for it.
+  const values = [...unique.values()].map(
+    ({ key, event, request_id, received_at, observed_at, payload }) =>
+      sql`(${key}, ${event}, ${request_id}, ${received_at}, ${observed_at}, ${payload}, ${enqueuedAt})`,
+  )
+  const { rows } = await db.execute<{ id: string; key: string }>(sql`
+    insert into ${deliveries} (key, event, request_id, received_at, observed_at, payload, enqueued_at)
+    values ${sql.join(values, sql`, `)}
+    on conflict (key) do nothing
+    returning id, key`)
+  return new Map(rows.map(({ id, key }) => [key, Number(id)]))
+}
