@@ -75,6 +75,7 @@ async function startUnderLoad(RECONCILE_INTERVAL: string): Promise<void> {
 /** What `verify --json` says of the one organization. */
 async function verify() {
   const { code, stdout, stderr } = await runCommand(['verify', '--json'], { ...settings, RECONCILE_INTERVAL: '1s' })
+  if (stdout === '') throw new Error(`verify printed nothing, exit code ${code}: ${stderr}`)
   const [report] = JSON.parse(stdout)
   return { code, stderr, report }
 }
