@@ -27,6 +27,19 @@ export interface FailingWork {
   readonly shown: readonly FailingUnit[]
 }
 
+/** What each kind is called. */
+export const kindNames: Readonly<Record<FailureKind, string>> = {
+  build: 'Build',
+  builds_list: 'Builds that cannot be listed',
+  pipelines_list: 'List of pipelines',
+  window: 'Part of the history',
+  delivery: 'Webhook delivery',
+  orphans: 'Row whose pipeline or build is unknown',
+  rollup_day: 'Daily totals',
+  cycle: 'Sync cycle',
+  replica: 'Replica that lost its lease',
+}
+
 const SHOWN = 50
 const LASTING = 15 * MINUTE
 const MANY_TRIES = 3
