@@ -18,7 +18,7 @@ export interface ListAsk {
   readonly log?: Log | undefined
 }
 
-/** Which builds a list shows besides the range of `created_at`. */
+/** Which builds a list shows within a range of `created_at`. */
 export interface ListFilter {
   readonly organization: string
   readonly pipeline?: string | undefined
