@@ -278,7 +278,7 @@ describe('the page size', () => {
     const builds = history(60)
     const { client, stub } = await start(
       ({ query }) => (Number(query.get('per_page')) > 5 ? () => {} : listBuilds(builds, query)),
-      { timeoutMs: 300 },
+      { timeoutMs: 1_000 },
     )
     for await (const _ of client.builds('acme', { created_to, jobs: false }, 'hot'));
     expect(client.waited).toEqual([])
