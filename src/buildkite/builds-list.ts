@@ -65,10 +65,12 @@ const list = z.array(z.unknown())
  * Reads the pages of one builds list, and finds the builds that make a page fail.
  *
  * The first page size is the one that worked before. A page that fails is asked for again at once in the next smaller size (100,
- * 50, 25, 5, 1), then without jobs. If a single build fails without jobs too, it is unlistable. Finding one costs at most
- * 7 failed requests (5 sizes, without jobs, and a check) and about 30 good ones, most of which read builds that the walk needs
- * anyway; 2 more failed ones where the newest build of the organization is unlistable. With each failed request at its time-out of
- * 30 s that is less than 5 minutes, once: after that the caller avoids the build's range.
+ * 50, 25, 5, 1), then without jobs. If a single build fails without jobs too, it is unlistable.
+ *
+ * An unlistable build costs at most 9 failed requests: 5 sizes, one without jobs, one that checks its range, and 2 more if it is the
+ * organization's newest, which also tells whether the API is up. At the time-out of 30 s each, that is under 5 minutes. All in all it
+ * costs at most about 30 requests more than a walk without it: the smaller pages around it are not full ones. Both are paid once:
+ * after that the caller avoids the range, or this client remembers for a day that the build is listed without jobs.
  */
 export class BuildsList {
   /** Requests since it was last set. */

@@ -250,7 +250,8 @@ class Reading {
         readAt ??= page.at
         refused.push(...report.refused)
         walkedTo = page.walkedTo
-        const progress = { at: page.at, walkedTo, builds: page.value.length, requests: 1 }
+        const { at, requests } = page
+        const progress = { at, walkedTo, builds: page.value.length, requests }
         if (!isAgain && !(await noteProgress(deps, this.#source, window, progress))) return false
         await this.onPage()
         this.#signal.throwIfAborted()

@@ -83,7 +83,7 @@ async function retry(
   let failed: BuildkiteError | undefined
   try {
     for await (const page of source.client.builds(source.slug, filter, 'absent', signal)) {
-      requests += 1
+      requests += page.requests
       failed ??= page.unlistable[0]?.error
       pages.push(await keeper.keep(page.value, page.at, { jobs: page.jobs, via: 'list' }))
     }
