@@ -8,6 +8,7 @@ comment on table sync.buildkite_clock is 'One row: Buildkite''s clock as the rec
 comment on column sync.buildkite_clock.single_row is 'Always true: it keeps this table at one row.';
 comment on column sync.buildkite_clock.ahead_ms is 'How far Buildkite''s clock is ahead of the database''s clock, in milliseconds.';
 comment on column sync.buildkite_clock.measured_at is 'When it was measured, on the database''s clock.';
+comment on column sync.budgets.state is 'Requests granted lately, by class; which organizations wait; and what Buildkite last said of the limit. For the program only.';
 --> statement-breakpoint
 
 do $$

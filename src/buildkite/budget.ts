@@ -38,7 +38,7 @@ export interface ClassState {
   readonly turns: Readonly<Record<string, Turn>>
 }
 
-/** When an organization was last granted a call of a class, and since when it waits for one; null when never, or when it does not. */
+/** When an organization was last granted a call of a class (null: not lately), and when it last asked in vain (null: it does not wait). */
 export interface Turn {
   readonly granted_at: number | null
   readonly waiting_at: number | null
@@ -93,7 +93,7 @@ export function decide(
   const waitMs = Math.max(0, ...asks.map((ask) => ask.waitMs))
   const next: Record<string, ScopeState> = { ...states }
   for (const { scope, state, waits } of asks) {
-    // Who waits for another scope, keeps no place in this one.
+    // A call that waits only for another scope keeps no place in this one.
     next[scope] =
       waitMs > 0 ? noteAsk(state, priority, organization, waits, now) : noteGrant(state, priority, organization, now)
   }

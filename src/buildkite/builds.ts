@@ -21,6 +21,8 @@ export interface BuildsFilter {
   readonly jobs?: boolean | undefined
   /** Ranges of `created_at` that are known to be unlistable. The walk goes around each, for at most one more request. */
   readonly avoid?: readonly Range[] | undefined
+  /** No page asks for more builds. 1 makes it cheap to check whether a range is still unlistable. */
+  readonly maxPageSize?: number | undefined
 }
 
 /**
@@ -87,9 +89,9 @@ class Walk {
     filter: BuildsFilter,
     options: { priority: Priority; signal?: AbortSignal | undefined; memory: ListMemory; log?: Log | undefined },
   ) {
-    const { pipeline, finished_from, state, created_from, created_to } = filter
+    const { pipeline, finished_from, state, maxPageSize, created_from, created_to } = filter
     this.#filter = filter
-    this.#list = new BuildsList(transport, { organization, pipeline, finished_from, state }, options)
+    this.#list = new BuildsList(transport, { organization, pipeline, finished_from, state, maxPageSize }, options)
     this.#memory = options.memory
     this.#avoid = avoidedRanges(filter.avoid)
     this.#key = JSON.stringify([organization, pipeline ?? null, state ?? null, finished_from !== undefined])
