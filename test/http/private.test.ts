@@ -340,7 +340,9 @@ describe('/metrics', () => {
       )
     }
     const lines = async () =>
-      (await (await build(watched())).inject('/metrics')).body.split('\n').filter((line) => line.includes('{kind="rollup_day"}'))
+      (await (await build(watched())).inject('/metrics')).body
+        .split('\n')
+        .filter((line) => line.includes('{kind="rollup_day"}'))
     const [number, age] = await lines()
     expect(number).toBe('buildkite_mirror_work_failing{kind="rollup_day"} 2')
     expect(age).toMatch(/^buildkite_mirror_work_failing_oldest_seconds\{kind="rollup_day"\} 9\d\d/)
