@@ -1,4 +1,4 @@
-import { asc, inArray, isNull, min, or, type SQL, sql } from 'drizzle-orm'
+import { and, asc, eq, gt, inArray, isNull, min, or, type SQL, sql } from 'drizzle-orm'
 import type { Db } from '../database/connection.ts'
 import { type FailureKind, failures, organizations } from '../database/schema.ts'
 import type { Scope } from '../scope.ts'
@@ -80,6 +80,13 @@ export async function failingByKind(
     .where(concerns(await mirroredSlugs(db, scope)))
     .groupBy(failures.kind)
     .orderBy(asc(failures.kind))
+}
+
+/** The processes that lost a lease since then. @throws the driver's error. */
+export async function lostReplicas(db: Db, since: Date): Promise<string[]> {
+  const lately = and(eq(failures.kind, 'replica'), gt(failures.last_failed_at, since))
+  const rows = await db.select({ subject: failures.subject }).from(failures).where(lately).orderBy(asc(failures.id))
+  return rows.map(({ subject }) => subject)
 }
 
 function concerns(slugs: ReadonlyMap<string, string>): SQL | undefined {
