@@ -11,8 +11,8 @@ import { buildPreviousVersion, type PreviousVersion } from '../support/previous-
 import { testQueueBackends } from '../support/redis.ts'
 import { type RedisServer, startRedisServer } from '../support/redis-server.ts'
 import { sceneOf } from '../support/scene.ts'
-import { runCommand, type ServiceProcess, startService } from '../support/service.ts'
-import { until, untilProgress } from '../support/until.ts'
+import { runCommand, type ServiceProcess, startService, untilService } from '../support/service.ts'
+import { untilProgress } from '../support/until.ts'
 
 const secret = 'upgrade-secret'
 /** Webhooks that each stage of the upgrade must see accepted. */
@@ -136,12 +136,12 @@ describe.each(testQueueBackends())('an upgrade one process at a time, the queue 
     const lacking = previous.migrations.present - previous.migrations.previous
     expect(lacking).toBeGreaterThanOrEqual(0)
     const present = await start('present', lacking === 0)
-    await until(() => answers(present.web), 'the new receiver listens', 30_000)
+    await untilService(present.web, () => answers(present.web), 'the new receiver listens')
     receivers.push(present.web)
     await acceptsMore(present.web, 'the new receiver on the old schema')
     if (lacking > 0) {
       expect(await readinessOf(present.web)).toEqual([200, 'degraded'])
-      await until(() => answers(present.worker), 'the new worker listens', 30_000)
+      await untilService(present.worker, () => answers(present.worker), 'the new worker listens')
       expect(await readinessOf(present.worker)).toEqual([503, 'unavailable'])
       expect((await present.worker.status()).reasons).toContainEqual(
         expect.stringContaining(`The database lacks ${lacking} migration(s) that this program needs`),
@@ -156,7 +156,7 @@ describe.each(testQueueBackends())('an upgrade one process at a time, the queue 
     expect((await runCommand(['migrate'], settings)).code).toBe(0)
     expect(await diverted.longestMs()).toBeLessThan(2_000)
     for (const service of Object.values(present)) {
-      await until(async () => (await readinessOf(service))[0] === 200, 'the new version is ready', 30_000)
+      await untilService(service, async () => (await readinessOf(service))[0] === 200, 'the new version is ready')
     }
     await Promise.all([
       acceptsMore(old.web, 'the previous version'),

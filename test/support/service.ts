@@ -58,17 +58,29 @@ export async function startService(
     },
   }
   if (ready) {
-    const answersReady = async () => {
-      if (child.exitCode !== null) throw new Error(`The service ended early:\n${output}`)
-      const response = await fetch(`${service.publicUrl}/health/ready`).catch(() => undefined)
-      return response?.status === 200
-    }
-    await until(answersReady, 'the service becomes ready', 60_000).catch((error: unknown) => {
+    const answersReady = async () => (await fetch(`${service.publicUrl}/health/ready`)).status === 200
+    await untilService(service, answersReady, 'the service becomes ready').catch((error: unknown) => {
       child.kill('SIGKILL')
-      throw new Error(`The service did not become ready:\n${output}`, { cause: error })
+      throw error
     })
   }
   return service
+}
+
+/** Waits for something that a starting process does. A busy machine may be slow: it fails when the process ended, or after 5 minutes. */
+export async function untilService(
+  { process, output }: Pick<ServiceProcess, 'process' | 'output'>,
+  condition: () => boolean | Promise<boolean>,
+  what: string,
+): Promise<void> {
+  const hasEnded = () => process.exitCode !== null || process.signalCode !== null
+  const attempt = async () => hasEnded() || (await condition())
+  try {
+    await until(attempt, what, 300_000, 50)
+    if (hasEnded()) throw new Error('The service ended early')
+  } catch (error) {
+    throw new Error(`${what}: no. The service said:\n${output()}`, { cause: error })
+  }
 }
 
 /** Runs another command of the built command line to its end. */
