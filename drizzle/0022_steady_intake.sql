@@ -144,4 +144,10 @@ end $$;--> statement-breakpoint
 
 -- Last, because it locks the inbox until this transaction commits.
 ALTER TABLE "sync"."deliveries" ADD COLUMN "next_try_at" timestamp (3) with time zone;--> statement-breakpoint
-comment on column sync.deliveries.next_try_at is 'For a delivery that could not be applied in time: not before this is it tried again, by itself. See sync.failures.';
+comment on column sync.deliveries.next_try_at is 'For a delivery that could not be applied in time: not before this is it tried again, by itself. See sync.failures.';--> statement-breakpoint
+do $$
+begin
+  if exists (select from pg_roles where rolname = 'buildkite_reader') then
+    grant select (next_try_at) on sync.deliveries to buildkite_reader;
+  end if;
+end $$;

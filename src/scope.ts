@@ -20,13 +20,6 @@ export interface PipelinePatterns {
   readonly exclude: readonly string[]
 }
 
-/** Whether `now` may let in a pipeline that `before` did not. Goes by the patterns' words: one put more narrowly counts as new. */
-export function letsInMore(now: PipelinePatterns, before: PipelinePatterns): boolean {
-  const noLongerOut = before.exclude.some((pattern) => !now.exclude.includes(pattern))
-  const newlyIn = now.include.length === 0 || now.include.some((pattern) => !before.include.includes(pattern))
-  return noLongerOut || (before.include.length > 0 && newlyIn)
-}
-
 /** Compiles the globs of `config` (`*` any run of characters, `?` any one; case does not matter) to a {@link Scope}. */
 export function inScope(config: ScopeConfig): Scope {
   const organizations = config.organizations.map(glob)

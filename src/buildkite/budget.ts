@@ -1,8 +1,11 @@
 import { type Clock, MINUTE, pause, SECOND } from '../time.ts'
 import type { LimitScope, LimitsSeen } from './limits.ts'
 
-/** What a call is for, most urgent first. A lower rank stops earlier, so that a higher one always finds room. */
-export type Priority = 'hot' | 'absent' | 'backfill' | 'audit' | 'dimensions'
+/** What a call is for, most urgent first. */
+export const priorities = ['hot', 'absent', 'backfill', 'audit', 'dimensions'] as const
+
+/** A class of calls. Each has a floor that the others leave to it; what is above the floors goes to the most urgent that waits. */
+export type Priority = (typeof priorities)[number]
 
 /** Grants calls to Buildkite within both rate limits, of which it leaves a share to people. */
 export interface Budget {
@@ -23,11 +26,28 @@ export interface ScopeState {
   readonly limit: number | null
   /** No call before this time: the limit is used up, or nearly. */
   readonly hold_until: number
+  /** Absent in what an older version stored. */
+  readonly classes?: Readonly<Partial<Record<Priority, ClassState>>> | undefined
+}
+
+/** What is known of one class of calls within a scope. */
+export interface ClassState {
+  /** Its part of the scope's grants, of this minute and the one before. */
+  readonly grants: readonly number[]
+  /** By organization; '' for calls that belong to none. */
+  readonly turns: Readonly<Record<string, Turn>>
+}
+
+/** When an organization was last granted a call of a class (null: not lately), and when it last asked in vain (null: it does not wait). */
+export interface Turn {
+  readonly granted_at: number | null
+  readonly waiting_at: number | null
 }
 
 export type BudgetState = Readonly<Record<string, ScopeState>>
 
-export type Decision = { grant: true; states: BudgetState } | { grant: false; waitMs: number }
+/** `states` are to be kept in both cases: they also say who waits. What has not changed is the same object. */
+export type Decision = { grant: true; states: BudgetState } | { grant: false; waitMs: number; states: BudgetState }
 
 /** A second longer than Buildkite's minute: calls do not all take equally long to arrive there. */
 const WINDOW_MS = MINUTE + SECOND
@@ -36,17 +56,25 @@ const LONGEST_HOLD_MS = 5 * MINUTE
 /** Resets are told in whole seconds, possibly rounded down. */
 const RESET_MARGIN_MS = 500
 
-const ceilings: Record<Priority, number> = { hot: 1, absent: 0.9, backfill: 0.75, audit: 0.5, dimensions: 0.4 }
+/** The part of our share that each class is sure of while it needs it. Together less than all: the rest goes by urgency. */
+const floors: Record<Priority, number> = { hot: 0.45, absent: 0.08, backfill: 0.25, audit: 0.08, dimensions: 0.04 }
+/** Who waits asks again every two seconds at most; one that has not for this long has given up. */
+const WAITING_MS = 6 * SECOND
+/** So that not every ask is a write to the database. */
+const WAITING_STEP_MS = 2 * SECOND
+/** For how long it counts who was served last. */
+const TURNS_KEPT_MS = 10 * MINUTE
 
 /** Buildkite's defaults, until its headers tell the account's own. */
 const defaultLimits: Record<LimitScope, number> = { user: 50, organization: 200 }
 
 const unknown: ScopeState = { grants: [], limit: null, hold_until: 0 }
+const unasked: ClassState = { grants: [], turns: {} }
 
 /**
- * Whether one call may be sent now: at most `share` of each scope's limit within any minute (less for lower priorities,
- * never less than one call), evenly spread for what is not urgent, and none while a scope is held. If so, the states to
- * keep; else how long to wait before asking again. Never mutates.
+ * Whether one call may be sent now. Within any minute at most `share` of each scope's limit is granted (never less than one call), and
+ * none while a scope is held. Calls wait for those ahead of them: the floors of other classes, the more urgent that
+ * wait, and, within their class, organizations that were served less recently. What is not urgent is spread evenly. Never mutates.
  */
 export function decide(
   states: BudgetState,
@@ -55,25 +83,144 @@ export function decide(
   now: number,
   share: number,
 ): Decision {
-  let waitMs = 0
-  const next: Record<string, ScopeState> = { ...states }
-  for (const scope of scopes) {
+  const organization = scopes.find((scope) => kindOf(scope) === 'organization') ?? ''
+  const asks = scopes.map((scope) => {
     const state = states[scope] ?? unknown
-    const grants = state.grants.filter((at) => isCounted(at, now))
-    waitMs = Math.max(waitMs, holdOf(state, now))
-    const ceiling = ceilingOf(scope, state, priority, share)
-    // The oldest grant that must leave the window before there is room for this one.
-    const leaving = grants[grants.length - ceiling]
-    if (leaving !== undefined) waitMs = Math.max(waitMs, leaving + WINDOW_MS - now)
-    // By tenths, so that one slow call does not cost the others their turns.
-    const some = Math.max(1, Math.floor(ceiling / 10))
-    const mark = grants[grants.length - some]
-    if (mark !== undefined && isPaced(priority, grants.length, ceiling)) {
-      waitMs = Math.max(waitMs, mark + (some * WINDOW_MS) / ceiling - now)
-    }
-    next[scope] = { ...state, grants: [...grants, now].sort((a, b) => a - b) }
+    const heldMs = holdOf(state, now)
+    const turnMs = turnWait(state, priority, organization, allowedIn(scope, state, share), now)
+    return { scope, state, waitMs: Math.max(heldMs, turnMs), waits: heldMs === 0 && turnMs > 0 }
+  })
+  const waitMs = Math.max(0, ...asks.map((ask) => ask.waitMs))
+  const next: Record<string, ScopeState> = { ...states }
+  for (const { scope, state, waits } of asks) {
+    // A call that waits only for another scope keeps no place in this one.
+    next[scope] =
+      waitMs > 0 ? noteAsk(state, priority, organization, waits, now) : noteGrant(state, priority, organization, now)
   }
-  return waitMs > 0 ? { grant: false, waitMs } : { grant: true, states: next }
+  return waitMs > 0 ? { grant: false, waitMs, states: next } : { grant: true, states: next }
+}
+
+/** How long to wait for a turn in one scope, in milliseconds; 0 when it is there. */
+function turnWait(state: ScopeState, priority: Priority, organization: string, allowed: number, now: number): number {
+  const grants = counted(state.grants, now)
+  const missing = callsAhead(state, priority, organization, allowed, now) + 1 - (allowed - grants.length)
+  // The grants that must leave the window before there is room; without one, somebody else has yet to take a turn.
+  const leaving = missing > 0 ? (grants[missing - 1] ?? now - WINDOW_MS + SECOND) + WINDOW_MS - now : 0
+  const pace = paceWait(state, priority, allowed, now)
+  return Math.max(0, leaving, pace, crowdWait(state, priority, organization, allowed, now))
+}
+
+/** How many calls must still be possible after this one: they are for others. */
+function callsAhead(state: ScopeState, priority: Priority, organization: string, allowed: number, now: number): number {
+  const mine = classOf(state, priority)
+  const isOwed = counted(mine.grants, now).length < floorOf(priority, allowed)
+  const lastGrant = (turns: ClassState['turns']) =>
+    Math.max(-1, ...Object.values(turns).map((turn) => turn.granted_at ?? -1))
+  let ahead = waitingIn(mine, now).filter((other) => isBefore(mine, other, organization)).length
+  for (const other of priorities) {
+    if (other === priority) continue
+    const theirs = classOf(state, other)
+    const needed = neededBy(theirs, floorOf(other, allowed), now)
+    const owed = Math.max(0, needed - counted(theirs.grants, now).length)
+    const waiting = waitingIn(theirs, now).length
+    if (isOwed) {
+      // Both have a floor. Where the limit is too small for all floors, classes take turns.
+      if (owed > 0 && waiting > 0 && lastGrant(theirs.turns) < lastGrant(mine.turns)) ahead += 1
+    } else {
+      const isMoreUrgent = priorities.indexOf(other) < priorities.indexOf(priority)
+      ahead += isMoreUrgent ? Math.max(owed, waiting) : owed
+    }
+  }
+  return ahead
+}
+
+/**
+ * How long to wait so that what may take hours goes on at an even pace, once half of its minute is used: all at once would come again
+ * every minute, and webhooks would wait behind it. By tenths of a minute, so that one slow call does not cost the others their turns.
+ */
+function paceWait(state: ScopeState, priority: Priority, allowed: number, now: number): number {
+  if (priority === 'hot' || priority === 'absent') return 0
+  const grants = counted(classOf(state, priority).grants, now)
+  if (grants.length < floorOf(priority, allowed)) return 0
+  const others = priorities.filter((other) => other !== priority)
+  const reserved = others.reduce((sum, other) => sum + neededBy(classOf(state, other), floorOf(other, allowed), now), 0)
+  const most = Math.max(floorOf(priority, allowed), allowed - reserved)
+  const some = Math.max(1, Math.floor(most / 10))
+  return spreadWait(grants, some, (some * WINDOW_MS) / most, most, now)
+}
+
+/** The same for all calls while somebody else waits, a quarter faster: else the whole minute's calls would come in one moment, again and again. */
+function crowdWait(state: ScopeState, priority: Priority, organization: string, allowed: number, now: number): number {
+  const isCrowded = priorities.some((other) =>
+    waitingIn(classOf(state, other), now).some((one) => other !== priority || one !== organization),
+  )
+  if (!isCrowded) return 0
+  return spreadWait(counted(state.grants, now), Math.ceil(allowed / 8), WINDOW_MS / 10, allowed, now)
+}
+
+/** How long until fewer than `some` of the grants lie within the last `withinMs`; 0 while less than half of `most` is used. */
+function spreadWait(grants: readonly number[], some: number, withinMs: number, most: number, now: number): number {
+  const mark = grants[grants.length - some]
+  return mark === undefined || grants.length < most / 2 ? 0 : Math.ceil(mark + withinMs - now)
+}
+
+function noteGrant(state: ScopeState, priority: Priority, organization: string, now: number): ScopeState {
+  const known = classOf(state, priority)
+  const kept = Object.entries(known.turns).filter(([, { granted_at, waiting_at }]) =>
+    isWithin(granted_at ?? waiting_at ?? 0, now, TURNS_KEPT_MS),
+  )
+  const turns = { ...Object.fromEntries(kept), [organization]: { granted_at: now, waiting_at: null } }
+  const mine = { grants: withGrant(known.grants, now, 2 * WINDOW_MS), turns }
+  const grants = withGrant(state.grants, now, WINDOW_MS)
+  return { ...state, grants, classes: { ...state.classes, [priority]: mine } }
+}
+
+function withGrant(grants: readonly number[], now: number, keptMs: number): number[] {
+  return [...grants.filter((at) => isWithin(at, now, keptMs)), now].sort((a, b) => a - b)
+}
+
+function noteAsk(state: ScopeState, priority: Priority, organization: string, waits: boolean, now: number): ScopeState {
+  const known = classOf(state, priority)
+  const turn = known.turns[organization] ?? { granted_at: null, waiting_at: null }
+  const isNoted = turn.waiting_at !== null && isWithin(turn.waiting_at, now, WAITING_STEP_MS)
+  const waiting_at = !waits ? null : isNoted ? turn.waiting_at : now
+  if (waiting_at === turn.waiting_at) return state
+  const mine = { ...known, turns: { ...known.turns, [organization]: { ...turn, waiting_at } } }
+  return { ...state, classes: { ...state.classes, [priority]: mine } }
+}
+
+function classOf(state: ScopeState, priority: Priority): ClassState {
+  return state.classes?.[priority] ?? unasked
+}
+
+/** Calls a minute that a class is sure of while it needs them. */
+function floorOf(priority: Priority, allowed: number): number {
+  return Math.ceil(allowed * floors[priority] - 1e-9)
+}
+
+/**
+ * How much of its floor a class needs: what it took in this minute or the one before, with room to double; nothing while it is idle.
+ * What it does not need is lent.
+ */
+function neededBy(known: ClassState, floor: number, now: number): number {
+  const latest = counted(known.grants, now).length
+  const before = known.grants.filter((at) => isWithin(at, now, 2 * WINDOW_MS)).length - latest
+  const busy = Math.max(latest, before, waitingIn(known, now).length)
+  return busy === 0 ? 0 : Math.min(floor, 2 * busy + 1)
+}
+
+/** The organizations that wait for a call of a class. */
+function waitingIn({ turns }: ClassState, now: number): string[] {
+  return Object.keys(turns).filter((organization) => {
+    const waiting_at = turns[organization]?.waiting_at ?? null
+    return waiting_at !== null && isWithin(waiting_at, now, WAITING_MS)
+  })
+}
+
+/** Whether `other` was served less recently than `organization`. */
+function isBefore({ turns }: ClassState, other: string, organization: string): boolean {
+  const difference = (turns[other]?.granted_at ?? -1) - (turns[organization]?.granted_at ?? -1)
+  return difference === 0 ? other < organization : difference < 0
 }
 
 /**
@@ -102,10 +249,8 @@ export function memoryBudget(share: number, clock: Clock = Date.now, wait: typeo
       for (;;) {
         signal?.throwIfAborted()
         const decision = decide(states, scopes, priority, clock(), share)
-        if (decision.grant) {
-          states = decision.states
-          return
-        }
+        states = decision.states
+        if (decision.grant) return
         // Looks again every second, because an answer meanwhile may have shown a larger limit.
         await wait(Math.min(decision.waitMs, SECOND), signal)
       }
@@ -116,16 +261,14 @@ export function memoryBudget(share: number, clock: Clock = Date.now, wait: typeo
   }
 }
 
-/**
- * Whether no more than a tenth of a minute's calls may come within a tenth of a minute. What may take hours goes on at an even pace
- * once half of its minute is used: all at once would come again every minute, and webhooks would wait behind it.
- */
-function isPaced(priority: Priority, used: number, ceiling: number): boolean {
-  return priority !== 'hot' && priority !== 'absent' && used >= ceiling / 2
+/** Those of the grants that lie within the last minute. */
+function counted(grants: readonly number[], now: number): number[] {
+  return grants.filter((at) => isWithin(at, now, WINDOW_MS))
 }
 
-function isCounted(grantedAt: number, now: number): boolean {
-  return Math.abs(now - grantedAt) < WINDOW_MS
+/** Also false for a time far in the future: the clock was set back. */
+function isWithin(at: number, now: number, ms: number): boolean {
+  return Math.abs(now - at) < ms
 }
 
 /** For how long no call is granted, in milliseconds. */
@@ -134,9 +277,9 @@ function holdOf({ hold_until }: ScopeState, now: number): number {
   return held > 0 && held <= LONGEST_HOLD_MS ? held : 0
 }
 
-function ceilingOf(scope: string, state: ScopeState, priority: Priority, share: number): number {
-  const limit = state.limit ?? defaultLimits[kindOf(scope)]
-  return Math.max(1, Math.floor(limit * share * ceilings[priority]))
+/** Calls a minute that the mirror may make. */
+function allowedIn(scope: string, state: ScopeState, share: number): number {
+  return Math.max(1, Math.floor((state.limit ?? defaultLimits[kindOf(scope)]) * share))
 }
 
 /** Which of the two limits a scope such as `organization:acme` falls under. */
@@ -155,14 +298,14 @@ export interface BudgetLeft {
   readonly used: number
   /** For how long no call is made, because the limit is used up; 0 when calls may be made. */
   readonly held_ms: number
-  /** Calls of the highest priority that could be granted at once; none while the scope is held. */
+  /** Calls that could be granted at once to whoever has nobody ahead; none while the scope is held. */
   readonly left: number
 }
 
 /** How a scope stands at `now` (pure). */
 export function budgetLeft(scope: string, state: ScopeState, now: number, share: number): BudgetLeft {
-  const allowed = ceilingOf(scope, state, 'hot', share)
-  const used = state.grants.filter((at) => isCounted(at, now)).length
+  const allowed = allowedIn(scope, state, share)
+  const used = counted(state.grants, now).length
   const held_ms = holdOf(state, now)
   const left = held_ms > 0 ? 0 : Math.max(0, allowed - used)
   return { scope, limit: state.limit ?? defaultLimits[kindOf(scope)], allowed, used, held_ms, left }

@@ -31,11 +31,13 @@ export async function readBuild(
   const asked = { priority, signal, organization, scope: 'read_builds', tries } as const
   const ask = (query: string) =>
     foundOrNot(transport.get({ ...asked, path: () => `${path}?${query}&exclude_pipeline=true` }))
+  let failed: FailedAnswerError | undefined
   if (!memory.isTooLarge(path)) {
     try {
       return await ask('include_retried_jobs=true')
     } catch (error) {
       if (!(error instanceof FailedAnswerError)) throw error
+      failed = error
     }
   }
   const build = await ask('exclude_jobs=true')
@@ -44,10 +46,22 @@ export async function readBuild(
   if (!fields.success) throw notBuildkite('a build')
   const pages: Read<unknown[]>[] = []
   const query = 'per_page=100&include_retried_jobs=true'
-  for await (const page of cursorPages(transport, `${path}/jobs`, asked, query)) pages.push(page)
+  try {
+    for await (const page of cursorPages(transport, `${path}/jobs`, asked, query)) pages.push(page)
+  } catch (error) {
+    // The build is there, so a 404 for its jobs must not count as one for the build.
+    if (error instanceof BuildkiteError && error.code === 'no_resources') throw failed ?? missingJobs(error)
+    throw error
+  }
   memory.setTooLarge(path)
   const at = new Date(Math.min(build.at.getTime(), ...pages.map((page) => page.at.getTime())))
   return { value: { ...fields.data, jobs: pages.flatMap(({ value }) => value) }, at }
+}
+
+function missingJobs({ status }: BuildkiteError): BuildkiteError {
+  return new BuildkiteError('unavailable', `Buildkite shows a build, but not the list of its jobs (HTTP ${status}).`, {
+    status,
+  })
 }
 
 /** An answer, or undefined for a 404. */

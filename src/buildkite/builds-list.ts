@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { BuildkiteError } from '../errors.ts'
 import type { Log } from '../log.ts'
+import { SECOND } from '../time.ts'
 import type { Priority } from './budget.ts'
 import type { ListMemory } from './list-memory.ts'
 import { hasNext, notBuildkite, type Read } from './lists.ts'
@@ -17,12 +18,13 @@ export interface ListAsk {
   readonly log?: Log | undefined
 }
 
-/** Which builds a list shows besides the range of `created_at`. */
+/** Which builds a list shows within a range of `created_at`. */
 export interface ListFilter {
   readonly organization: string
   readonly pipeline?: string | undefined
   readonly finished_from?: Date | undefined
   readonly state?: readonly string[] | undefined
+  readonly maxPageSize?: number | undefined
 }
 
 export interface ListPage extends Page {
@@ -46,6 +48,9 @@ export interface Passed {
 /** A walk passes over no more unlistable builds in a row than this; then it ends with their error. */
 const MOST_IN_A_ROW = 5
 
+/** How far behind Buildkite's clock the time of an answer may lie. */
+const CLOCK_MARGIN = 5 * SECOND
+
 interface PageAsk {
   readonly from: number | undefined
   readonly to: number
@@ -65,10 +70,12 @@ const list = z.array(z.unknown())
  * Reads the pages of one builds list, and finds the builds that make a page fail.
  *
  * The first page size is the one that worked before. A page that fails is asked for again at once in the next smaller size (100,
- * 50, 25, 5, 1), then without jobs. If a single build fails without jobs too, it is unlistable. Finding one costs at most
- * 7 failed requests (5 sizes, without jobs, and a check) and about 30 good ones, most of which read builds that the walk needs
- * anyway; 2 more failed ones where the newest build of the organization is unlistable. With each failed request at its time-out of
- * 30 s that is less than 5 minutes, once: after that the caller avoids the build's range.
+ * 50, 25, 5, 1), then without jobs. If a single build fails without jobs too, it is unlistable.
+ *
+ * An unlistable build costs at most 9 failed requests: 5 sizes, one without jobs, one that checks its range, and 2 more if it is the
+ * organization's newest, which also tells whether the API is up. At the time-out of 30 s each, that is under 5 minutes. All in all it
+ * costs at most about 30 requests more than a walk without it: the smaller pages around it are not full ones. Both are paid once:
+ * after that the caller avoids the range, or this client remembers for a day that the build is listed without jobs.
  */
 export class BuildsList {
   /** Requests since it was last set. */
@@ -94,7 +101,7 @@ export class BuildsList {
   async read(place: Place, section: Section): Promise<ListPage | { unlistable: FailedAnswerError }> {
     const isFresh = place.offset === 0 && place.seen.size === 0
     let jobs = section.jobs && !this.#sizeOf(true).isTooLarge(isFresh)
-    let limit = place.size
+    let limit = Math.min(place.size, this.#filter.maxPageSize ?? 100)
     let failed: number[] = []
     let checked = false
     for (let troubles = 0; ; ) {
@@ -149,7 +156,9 @@ export class BuildsList {
     // Strictly between its neighbours there must be as many builds as were passed over. Else one of them was created in the same
     // millisecond as a neighbour, and only a range with that neighbour in it holds them all.
     const from = older ? momentAfter(older, place.coarse) : section.from
-    const to = place.newer ? momentOf(place.newer, place.coarse) : place.to
+    // No later than the present: an avoided range must not hide builds that are yet to come.
+    const present = found.at.getTime() + CLOCK_MARGIN
+    const to = place.newer ? momentOf(place.newer, place.coarse) : Math.min(place.to, present)
     const between = from === undefined || from < to
     const listed = between ? await this.#pageIfAny({ from, to, ...single, page: found.passed }) : undefined
     if (listed && listed.value.length > 0) return undefined

@@ -5,7 +5,7 @@ import type { Priority } from './budget.ts'
 import { BuildsList, type ListPage, type Passed } from './builds-list.ts'
 import type { ListMemory } from './list-memory.ts'
 import { News, type Read } from './lists.ts'
-import { advanced, continuedAt, type Place, rewound, stampOf, startAt } from './place.ts'
+import { advanced, continuedAt, type Place, rewound, type Stamp, stampOf, startAt } from './place.ts'
 import { avoidedRanges, belowAvoided, type Range, type Section, sectionAt } from './section.ts'
 import type { Transport } from './transport.ts'
 
@@ -21,6 +21,8 @@ export interface BuildsFilter {
   readonly jobs?: boolean | undefined
   /** Ranges of `created_at` that are known to be unlistable. The walk goes around each, for at most one more request. */
   readonly avoid?: readonly Range[] | undefined
+  /** No page asks for more builds. 1 makes it cheap to check whether a range is still unlistable. */
+  readonly maxPageSize?: number | undefined
 }
 
 /**
@@ -70,6 +72,7 @@ class Walk {
   readonly #list: BuildsList
   readonly #memory: ListMemory
   readonly #avoid: readonly Range[]
+  readonly #bottom: number
   /** Names the list for the memory of builds that are too large for it. */
   readonly #key: string
   readonly #news = new News()
@@ -86,15 +89,16 @@ class Walk {
     filter: BuildsFilter,
     options: { priority: Priority; signal?: AbortSignal | undefined; memory: ListMemory; log?: Log | undefined },
   ) {
-    const { pipeline, finished_from, state, created_from, created_to } = filter
+    const { pipeline, finished_from, state, maxPageSize, created_from, created_to } = filter
     this.#filter = filter
-    this.#list = new BuildsList(transport, { organization, pipeline, finished_from, state }, options)
+    this.#list = new BuildsList(transport, { organization, pipeline, finished_from, state, maxPageSize }, options)
     this.#memory = options.memory
     this.#avoid = avoidedRanges(filter.avoid)
     this.#key = JSON.stringify([organization, pipeline ?? null, state ?? null, finished_from !== undefined])
     const to = belowAvoided(created_to.getTime(), this.#avoid)
     // Where all is to be avoided, an empty list still says at what time.
-    this.#place = startAt(Math.max(to, created_from?.getTime() ?? to))
+    this.#bottom = created_from?.getTime() ?? 0
+    this.#place = startAt(Math.max(to, this.#bottom))
   }
 
   /** Reads on. Undefined when there is no new page yet. */
@@ -115,6 +119,7 @@ class Walk {
       from: this.#filter.created_from?.getTime(),
       avoid: this.#avoid,
       large: wantsJobs ? this.#memory.largeBuilds(this.#key) : undefined,
+      coarse: place.coarse || !this.#memory.heedsMilliseconds,
     })
   }
 
@@ -124,12 +129,8 @@ class Walk {
     if (large && place.seam.has(large.id) && !stamps.some((stamp) => stamp?.id === large.id)) {
       this.#memory.dropLargeBuild(this.#key, large)
     }
-    const again = rewound(place, stamps)
-    if (again) {
-      this.#place = again
-      this.#widen(place.to, again.to - SECOND)
-      return undefined
-    }
+    if (this.#rewind(place, stamps)) return undefined
+    if (!place.coarse && place.to % SECOND !== 0 && place.seam.size > 0) this.#memory.heedsMilliseconds = true
     this.#doubts = 0
     const [first] = stamps
     if (page.large && first) this.#memory.addLargeBuild(this.#key, first)
@@ -141,13 +142,20 @@ class Walk {
     return this.#page(value, page)
   }
 
+  #rewind(place: Place, stamps: readonly (Stamp | undefined)[]): boolean {
+    const again = rewound(place, stamps)
+    if (!again) return false
+    this.#place = again
+    this.#widen(place.to, again.to - SECOND)
+    return true
+  }
+
   /** Goes on below a section that has been read to its end. */
   #endSection(place: Place, { from }: Section): void {
-    const bottom = this.#filter.created_from?.getTime()
-    const to = from === undefined ? undefined : belowAvoided(from, this.#avoid)
-    if (to === undefined || (bottom !== undefined && to <= bottom)) {
+    const to = from === undefined ? this.#bottom : belowAvoided(from, this.#avoid)
+    if (to <= this.#bottom) {
       this.ended = true
-      this.#place = startAt(bottom ?? 0)
+      this.#place = startAt(this.#bottom)
       return
     }
     const below = continuedAt(place, to)
@@ -162,6 +170,8 @@ class Walk {
       if (this.#doubts >= DOUBTS) throw error
       return undefined
     }
+    // A build fails where the one before it should have been shown again.
+    if (this.#rewind(place, [])) return undefined
     this.#report(passed, error)
     if (passed.next) {
       this.#place = passed.next

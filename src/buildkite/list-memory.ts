@@ -15,6 +15,8 @@ export interface LargeBuild extends Stamp {
 
 /** What walks over builds learned of the lists, for the next walks of the same client. */
 export class ListMemory {
+  /** Whether the server has shown that it heeds the milliseconds of `created_to`. */
+  heedsMilliseconds = false
   readonly #clock: Clock
   readonly #slowMs: number
   readonly #sizes = new Map<string, BuildsPageSize>()

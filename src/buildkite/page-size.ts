@@ -40,7 +40,7 @@ export class PageSize {
 }
 
 /** A page of builds with their jobs should stay below this: larger ones are slow to make, to send and to parse. */
-export const AIM_BYTES = 4_000_000
+const AIM_BYTES = 4_000_000
 
 /** The expected bytes per build follow about as many builds as this. */
 const REMEMBERED_BUILDS = 100
@@ -87,13 +87,13 @@ export class BuildsPageSize {
     this.#withoutJobs += builds
   }
 
-  /** Records a whole answer of `size` builds or fewer. */
+  /** Records a whole answer. Pages grow after full, quick ones of the largest size so far. */
   answered(size: number, { tookMs, bytes, builds }: { tookMs: number; bytes: number; builds: number }): void {
     if (builds > 0) this.#seen(bytes, builds)
     const { slowMs } = this.#options
     if (tookMs > slowMs) {
       this.#shrink(size)
-    } else if (tookMs < slowMs / 4) {
+    } else if (tookMs < slowMs / 4 && size >= this.#largest && builds >= size) {
       this.#quick += 1
       if (this.#quick >= this.#growAfter) this.#grow()
     }

@@ -71,7 +71,9 @@ export function continuedAt(place: Place, to: number, seam?: Stamp): Place {
 export function rewound(place: Place, stamps: readonly (Stamp | undefined)[]): Place | undefined {
   if (place.coarse || place.seam.size === 0 || place.to % SECOND === 0) return undefined
   if (stamps.some((stamp) => stamp && place.seam.has(stamp.id))) return undefined
-  return { ...place, to: Math.ceil(place.to / SECOND) * SECOND, seam: new Set(), coarse: true }
+  const to = Math.ceil(place.to / SECOND) * SECOND
+  // Builds newer than the last one may be listed again.
+  return { ...place, to, seam: new Set(), coarse: true, newer: undefined }
 }
 
 /** The place after a page of `size` builds that began at `place`. */

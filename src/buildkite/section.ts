@@ -21,6 +21,8 @@ export interface Obstacles {
   readonly avoid: readonly Range[]
   /** Builds to list without jobs, newest first; undefined when all are listed so. */
   readonly large: readonly Stamp[] | undefined
+  /** The server may drop the milliseconds of `created_to`: no section may end within a second that was listed in part. */
+  readonly coarse: boolean
 }
 
 export function avoidedRanges(avoid: readonly Range[] = []): Range[] {
@@ -37,7 +39,7 @@ export function belowAvoided(to: number, avoid: readonly Range[]): number {
 }
 
 /** How far down the list can be read from `place`, and whether with jobs. */
-export function sectionAt({ to, coarse }: Place, { from, avoid, large }: Obstacles): Section {
+export function sectionAt({ to }: Place, { from, avoid, large, coarse }: Obstacles): Section {
   const bounds = avoid.map((range) => range.to.getTime()).filter((bound) => bound <= to)
   const bottom = highest(from, ...bounds)
   const [next] = large?.filter((build) => momentOf(build, coarse) < to) ?? []

@@ -58,6 +58,9 @@ const nothing: Record<Exclude<keyof CycleReport, 'organization'>, null> = {
   refused: null,
 }
 
+const legend = `Builds + jobs. missing, healed: absent or wrong, because a webhook was lost or is over 10 s late. in flight: a webhook may still come.
+completed: the API added what no webhook carries. confirmed: right already.`
+
 function describe(reports: readonly CycleReport[], paint: Paint): string {
   const header = [
     'organization',
@@ -66,18 +69,21 @@ function describe(reports: readonly CycleReport[], paint: Paint): string {
     'builds read',
     'missing',
     'healed',
-    'jobs missing',
-    'healed',
+    'in flight',
+    'completed',
+    'confirmed',
   ]
+  const both = (builds: number, jobs: number) => `${count(builds)} + ${count(jobs)}`
   const rows = reports.map((report) => [
     report.organization,
     report.watermark_to.toISOString(),
     count(report.requests),
     count(report.builds_read),
-    count(report.builds_missing),
-    count(report.builds_healed),
-    count(report.jobs_missing),
-    count(report.jobs_healed),
+    both(report.builds_missing, report.jobs_missing),
+    both(report.builds_healed, report.jobs_healed),
+    both(report.builds_in_flight, report.jobs_in_flight),
+    both(report.builds_completed, report.jobs_completed),
+    both(report.builds_confirmed, report.jobs_confirmed),
   ])
-  return table([header, ...rows], paint)
+  return `${table([header, ...rows], paint)}\n\n${legend}`
 }

@@ -27,6 +27,7 @@ import { type AllowList, fixedAllowList, followedAllowList } from '../webhooks/a
 import { deliveryHandler } from '../webhooks/apply.ts'
 import { startDeferredRetries } from '../webhooks/deferred.ts'
 import { type Inbox, openInbox } from '../webhooks/inbox.ts'
+import { followBuildkiteClock, type ReceiptClock } from '../webhooks/receipt-clock.ts'
 import { webhookRoute } from '../webhooks/receive.ts'
 import { startSweeper } from '../webhooks/sweeper.ts'
 import { findPostgres, type PostgresHome } from './stores.ts'
@@ -100,7 +101,8 @@ async function startListeners(parts: Parts, shutdown: Shutdown): Promise<void> {
   watchGauges(meters, watched, config.apiBudgetShare)
   const inbox = config.roles.has('web') ? openReceiverInbox(parts, shutdown) : undefined
   const allowed = inbox && openAllowList(parts, shutdown)
-  const webhooks = inbox && ((app: FastifyInstance) => webhookRoute(app, receiverParts(parts, inbox, allowed)))
+  const clock = inbox && openReceiptClock(parts, shutdown)
+  const webhooks = inbox && ((app: FastifyInstance) => webhookRoute(app, receiverParts(parts, inbox, allowed, clock)))
   const publicApp = await buildPublicApp({ log, webhooks, facts, trustProxy: config.trustProxy, on: meters.on })
   await listen(publicApp, 'public', config.host, config.port, log, shutdown)
   const status = async () => readStatus(watched, await facts())
@@ -144,9 +146,23 @@ function openAllowList({ config, log }: Parts, shutdown: Shutdown): AllowList | 
   return list
 }
 
-function receiverParts({ config, log, meters, tracing }: Parts, inbox: Inbox, allowed: AllowList | undefined) {
+/** Undefined where signatures date the deliveries. */
+function openReceiptClock({ config, database, log }: Parts, shutdown: Shutdown): ReceiptClock | undefined {
+  if (config.webhookAuth !== 'token') return undefined
+  const clock = followBuildkiteClock({ db: database.db, log })
+  shutdown.add("Buildkite's clock", async () => clock.stop(), SECOND)
+  return clock
+}
+
+function receiverParts(
+  { config, log, meters, tracing }: Parts,
+  inbox: Inbox,
+  allowed: AllowList | undefined,
+  clock: ReceiptClock | undefined,
+) {
   return {
     inbox,
+    buildkiteNow: clock?.now,
     lets: allowed?.lets,
     log,
     on: meters.on,

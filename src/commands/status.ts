@@ -2,7 +2,7 @@ import { eq } from 'drizzle-orm'
 import { readConfig } from '../config.ts'
 import { deliveries } from '../database/schema.ts'
 import { createLog } from '../log.ts'
-import { type BackfillCoverage, coverage, type OrganizationCoverage } from '../reconcile/status.ts'
+import { type BackfillCoverage, coverage, lostWebhooks, type OrganizationCoverage } from '../reconcile/status.ts'
 import { inScope } from '../scope.ts'
 import { formatDuration } from '../time.ts'
 import type { Command, Io } from './command.ts'
@@ -44,6 +44,7 @@ function printCoverage(found: readonly OrganizationCoverage[], io: Io, now: numb
     `${one.builds_estimated ? 'about ' : ''}${count(one.builds)}`,
     count(one.open_builds),
     count(one.provisional_builds),
+    one.receives_webhooks || lostWebhooks(one.last_day).total > 0 ? alarm(lostWebhooks(one.last_day).total) : '-',
     alarm(one.drift.unhealed),
     one.last_error ? paint.red(`failed: ${one.last_error.message}`) : one.last_cycle ? paint.green('ok') : '-',
   ])
@@ -55,17 +56,27 @@ function printCoverage(found: readonly OrganizationCoverage[], io: Io, now: numb
     'builds',
     'open',
     'provisional',
+    'lost in 24h',
     'drift',
     'last cycle',
   ]
   io.stdout.write(`${table([header, ...rows], paint)}\n`)
-  const notes = found.flatMap(notesOf)
+  const notes = [...found.flatMap(lostOf), ...found.flatMap(notesOf)]
   if (notes.length > 0) io.stdout.write(`\n${notes.join('\n')}\n`)
 }
 
 function backfillWord({ done, progress, paused_at, off }: BackfillCoverage): string {
   if (done) return 'done'
   return `${Math.floor(progress * 100)}%${off ? ', off' : paused_at ? ', paused' : ''}`
+}
+
+function lostOf({ slug, id, last_day }: OrganizationCoverage): string[] {
+  const { builds, jobs, total } = lostWebhooks(last_day)
+  if (total === 0) return []
+  const rows = `builds: ${count(builds)}, jobs: ${count(jobs)}`
+  return [
+    `note: ${slug ?? id}: webhooks were lost in the last 24 hours (${rows}). The API corrected them. See docs/runbook.md#webhooks-lost.`,
+  ]
 }
 
 /** What the token may not read is no fault: a line for each reason. */

@@ -12,6 +12,8 @@ export { asStoreError, isOutage } from './store-error.ts'
 export type Db = Drizzle & {
   /** A transaction whose statements may take `ms` each. Elsewhere one that takes a minute is stuck, and given up. */
   patiently<T>(ms: number, work: (tx: Transaction) => Promise<T>): Promise<T>
+  /** The same database, on which every transaction, and every single statement that writes, runs `check` first. */
+  guardedBy(check: (tx: Transaction) => Promise<void>): Db
 }
 type Drizzle = NodePgDatabase<typeof schema>
 /** An open transaction of `Db`: the same methods, all or nothing. */
@@ -88,7 +90,7 @@ function withSafeTransactions(db: Drizzle, pool: pg.Pool, idleLimitMs: number): 
     return known
   }
   const inTransaction = async <T>(
-    work: (tx: Transaction) => Promise<T>,
+    work: (tx: Transaction, client: pg.PoolClient) => Promise<T>,
     config?: PgTransactionConfig,
     patience?: number,
   ): Promise<T> => {
@@ -102,7 +104,7 @@ function withSafeTransactions(db: Drizzle, pool: pg.Pool, idleLimitMs: number): 
       limits.statement_timeout = patience
       const value = await own.transaction(async (tx) => {
         try {
-          return await work(tx)
+          return await work(tx, client)
         } catch (thrown) {
           fault = { thrown }
           throw thrown
@@ -119,12 +121,38 @@ function withSafeTransactions(db: Drizzle, pool: pg.Pool, idleLimitMs: number): 
       client.release(!sound)
     }
   }
+  const guardedBy = (check: (tx: Transaction) => Promise<void>): Db => {
+    const checked =
+      <T>(work: (tx: Transaction) => Promise<T>) =>
+      async (tx: Transaction) => {
+        await check(tx)
+        return work(tx)
+      }
+    const query = (config: pg.QueryConfig, values?: unknown[]) =>
+      WRITES.test(config.text)
+        ? inTransaction(async (tx, client) => {
+            await check(tx)
+            return client.query(config, values)
+          })
+        : pool.query(config, values)
+    const guarded: pg.Pool = Object.assign(Object.create(pool), { query })
+    return Object.assign(drizzle(guarded, { schema }), {
+      transaction: <T>(work: (tx: Transaction) => Promise<T>, config?: PgTransactionConfig) =>
+        inTransaction(checked(work), config),
+      patiently: <T>(ms: number, work: (tx: Transaction) => Promise<T>) => inTransaction(checked(work), undefined, ms),
+      guardedBy,
+    })
+  }
   return Object.assign(db, {
     transaction: <T>(work: (tx: Transaction) => Promise<T>, config?: PgTransactionConfig) =>
       inTransaction(work, config),
     patiently: <T>(ms: number, work: (tx: Transaction) => Promise<T>) => inTransaction(work, undefined, ms),
+    guardedBy,
   })
 }
+
+/** Statements that change rows, a `with` that holds one included. */
+const WRITES = /\b(insert into|update|delete from)\b/i
 
 /** Drizzle over one connection, whose next transaction has these limits, in milliseconds. */
 interface OverConnection {

@@ -3,7 +3,7 @@ import { hostname } from 'node:os'
 import { sql } from 'drizzle-orm'
 import { StoreError } from '../errors.ts'
 import { pause, SECOND } from '../time.ts'
-import type { Db, Transaction } from './connection.ts'
+import { asStoreError, type Db, type Transaction } from './connection.ts'
 import { recordFailure } from './failures.ts'
 import { leases } from './schema.ts'
 
@@ -12,7 +12,7 @@ export type Leased<T> = { held: true; value: T } | { held: false }
 
 /** Work that one process at a time may do. */
 export interface Lease {
-  /** The same database; its transactions commit only while the lease is ours. Whatever the work writes goes through one of them. */
+  /** The same database; what is written through it commits only while the lease is ours. */
   readonly db: Db
   /** Aborts when the lease is lost, or with the signal that `withLease` was given. */
   readonly signal: AbortSignal
@@ -52,9 +52,10 @@ export async function withLease<T>(
   const renewing = keepRenewed(db, { name, fence, validMs }, done.signal, lost)
   const signal = options.signal ? AbortSignal.any([options.signal, lost.signal]) : lost.signal
   try {
-    return { held: true, value: await work({ db: fenced(db, { name, fence }), signal }) }
+    return { held: true, value: await work({ db: db.guardedBy((tx) => check(tx, { name, fence })), signal }) }
   } catch (error) {
-    if (error instanceof LeaseLost || lost.signal.aborted) return { held: false }
+    if (lost.signal.aborted || asStoreError(error, `work under the lease "${name}"`) instanceof LeaseLost)
+      return { held: false }
     throw error
   } finally {
     done.abort()
@@ -140,21 +141,6 @@ async function keepRenewed(
 async function release(db: Db, { name, fence }: Held): Promise<void> {
   await db.execute(sql`
     update ${leases} set holder = '', expires_at = clock_timestamp() where name = ${name} and fence = ${fence}`)
-}
-
-/** The database whose transactions begin by checking, and locking, that the lease is still ours. */
-function fenced(db: Db, held: Held): Db {
-  const checked =
-    <T>(work: (tx: Transaction) => Promise<T>) =>
-    async (tx: Transaction) => {
-      await check(tx, held)
-      return work(tx)
-    }
-  const own: Pick<Db, 'transaction' | 'patiently'> = {
-    transaction: (work, config) => db.transaction(checked(work), config),
-    patiently: (ms, work) => db.patiently(ms, checked(work)),
-  }
-  return Object.assign(Object.create(db) as Db, own)
 }
 
 /** Locks the row until the transaction ends: nobody can take the lease over between this check and the commit. */

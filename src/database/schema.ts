@@ -605,6 +605,13 @@ export const budgets = sync.table('budgets', {
   updated_at: time().notNull(),
 })
 
+/** One row: Buildkite's clock as the reconciler knows it, for processes that send Buildkite no requests. */
+export const buildkiteClock = sync.table('buildkite_clock', {
+  single_row: boolean().primaryKey().default(true),
+  ahead_ms: bigint({ mode: 'number' }).notNull(),
+  measured_at: time().notNull(),
+})
+
 /** One row: how many migrations a program must know to work on this database. A migration that older programs cannot bear raises it. */
 export const compatibility = sync.table('compatibility', {
   single_row: boolean().primaryKey().default(true),

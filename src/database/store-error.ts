@@ -12,6 +12,7 @@ import { DeadlineError } from '../time.ts'
 export function asStoreError(error: unknown, doing: string): StoreError {
   if (error instanceof StoreError) return error
   const inner = unwrap(error)
+  if (inner instanceof StoreError) return inner
   const prefix = `Could not ${doing}: `
   if (inner instanceof pg.DatabaseError) {
     const state = inner.code ?? ''

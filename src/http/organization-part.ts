@@ -1,9 +1,9 @@
-import type { BackfillCoverage, OrganizationCoverage } from '../reconcile/status.ts'
+import { type BackfillCoverage, lostWebhooks, type OrganizationCoverage } from '../reconcile/status.ts'
 import { DAY, SECOND } from '../time.ts'
 import { drawShare, drawStrip, legend } from './drawing.ts'
 import { html, type Markup } from './html.ts'
 import { dayOf, spanBounds } from './span-bounds.ts'
-import { ago, count, day, days, percent, roughly, some } from './words.ts'
+import { ago, count, days, moment, percent, roughly, some } from './words.ts'
 
 /** What changes of an organization: its strip of time, its backfill, its figures. */
 export function coveragePiece(one: OrganizationCoverage, now: Date): Markup {
@@ -12,15 +12,24 @@ export function coveragePiece(one: OrganizationCoverage, now: Date): Markup {
 <p class="quiet small">${about}${some(one.builds, 'build')}${one.open_builds > 0 && `, ${count(one.open_builds)} open`}${!one.mirrored && ', mirrored no longer'}</p></div>
 ${drawStrip(one.strip, now)}
 ${legend(one.strip, now)}
+${claimPart(one, now)}
 ${backfillPart(one)}
 <dl>
-<div><dt>Verified up to</dt><dd>${one.watermark ? ago(one.watermark, now) : 'not yet'}</dd></div>
-<div><dt>Complete since</dt><dd>${one.covered_from ? day(one.covered_from) : 'not yet'}</dd></div>
 <div><dt>Oldest verification</dt><dd>${one.oldest_verification ? ago(one.oldest_verification, now) : 'none yet'}</dd></div>
 <div><dt>Not yet confirmed</dt><dd>${some(one.provisional_builds, 'build')}<small>changed by a webhook since REST</small></dd></div>
-<div><dt>Found in 24 hours</dt><dd>${foundIn(one)}<small>by ${some(one.last_day.cycles, 'cycle')}</small></dd></div>
+<div><dt>Webhooks</dt><dd>${webhooksOf(one, now)}</dd></div>
 <div><dt>Drift</dt><dd>${one.drift.unhealed > 0 ? html`<span class="mark warn">${count(one.drift.unhealed)} not healed</span>` : 'none open'}<small>${count(one.drift.last_day)} found in 24 hours</small></dd></div>
 </dl>`
+}
+
+/** What is claimed to be complete, and no more. */
+function claimPart({ claim, covered_from }: OrganizationCoverage, now: Date): Markup {
+  const { as_of, jobs_as_of, pipelines, pipelines_current, pipelines_complete, pipelines_listed_at, exceptions } = claim
+  if (!as_of || !jobs_as_of || !pipelines_listed_at) return html`<p class="quiet">Nothing is complete yet.</p>`
+  const from = covered_from
+    ? html`Builds complete from <b>${moment(covered_from)}</b>`
+    : html`Builds of <b>${count(pipelines_current)} of ${some(pipelines, 'pipeline')}</b> complete`
+  return html`<p>${from} as of ${ago(as_of, now)}, jobs as of ${ago(jobs_as_of, now)}; <b>${count(pipelines_complete)} of ${some(pipelines, 'pipeline')}</b> complete over the wanted history; pipelines listed ${ago(pipelines_listed_at, now)}; ${some(exceptions, 'exception')}.</p>`
 }
 
 type Cycle = OrganizationCoverage['recent_cycles'][number]
@@ -29,13 +38,21 @@ export function nameOf({ slug, id }: Pick<OrganizationCoverage, 'slug' | 'id'>):
   return slug ?? id
 }
 
-function foundIn({
-  last_day: { builds_missing, builds_healed, jobs_missing, jobs_healed },
-}: OrganizationCoverage): string {
-  const missing = builds_missing + jobs_missing
-  const healed = builds_healed + jobs_healed
-  if (missing + healed === 0) return 'nothing missing'
-  return `${count(missing)} missing, ${count(healed)} behind`
+/** How many builds and jobs lost their webhooks. The page's headline says the same. */
+function webhooksOf({ last_day, receives_webhooks }: OrganizationCoverage, now: Date): Markup {
+  const lost = lostWebhooks(last_day)
+  if (lost.total > 0) {
+    const last = last_day.last_lost_at && html`, last found ${ago(last_day.last_lost_at, now)}`
+    return html`<span class="mark warn">lost for ${lostRows(lost)}</span><small>in the last 24 hours${last}; the API corrected them</small>`
+  }
+  if (!receives_webhooks) return html`none received<small>the API alone is read, so none can be lost</small>`
+  return html`0 lost<small>in the last 24 hours, by ${some(last_day.cycles, 'cycle')}</small>`
+}
+
+/** `2 builds and 1 job`. */
+export function lostRows({ builds, jobs }: ReturnType<typeof lostWebhooks>): string {
+  const parts = [builds > 0 ? some(builds, 'build') : '', jobs > 0 ? some(jobs, 'job') : '']
+  return parts.filter(Boolean).join(' and ')
 }
 
 function backfillPart({ id, slug, backfill }: OrganizationCoverage): Markup | false {
@@ -62,15 +79,17 @@ function pauseForm(id: string, name: string, paused: boolean): Markup {
 export function cyclesPiece({ recent_cycles, lists }: OrganizationCoverage, now: Date): Markup {
   const rows = recent_cycles.map((cycle) => {
     const took = cycle.finished_at ? roughly(cycle.finished_at.getTime() - cycle.started_at.getTime()) : ''
-    const missing = cycle.builds_missing + cycle.jobs_missing
-    const healed = cycle.builds_healed + cycle.jobs_healed
-    return html`<tr><td class="nowrap">${ago(cycle.started_at, now)}</td><td>${kindOf(cycle, now)}</td><td class="n wide">${took}</td><td class="n">${count(cycle.builds_read)}</td><td class="n">${figure(missing)}</td><td class="n">${figure(healed)}</td></tr>${cycle.error && html`<tr class="under"><td colspan="6"><span class="bad break clamp">${cycle.error}</span></td></tr>`}`
+    const corrected = lostWebhooks(cycle).total
+    const completed = cycle.builds_completed + cycle.jobs_completed
+    const inFlight = cycle.builds_in_flight + cycle.jobs_in_flight
+    return html`<tr><td class="nowrap">${ago(cycle.started_at, now)}</td><td>${kindOf(cycle, now)}</td><td class="n wide">${took}</td><td class="n">${count(cycle.builds_read)}</td><td class="n">${figure(corrected)}</td><td class="n wide">${count(inFlight)}</td><td class="n wide">${count(completed)}</td></tr>${cycle.error && html`<tr class="under"><td colspan="7"><span class="bad break clamp">${cycle.error}</span></td></tr>`}`
   })
-  return html`<h3>Last cycles and audits: what they found and healed</h3>
+  return html`<h3>Last cycles and audits</h3>
 ${
   rows.length === 0
     ? html`<p class="quiet">None yet.</p>`
-    : html`<div class="scroll" tabindex="0" role="region" aria-label="Last cycles and audits"><table><thead><tr><th scope="col">When</th><th scope="col">What</th><th scope="col" class="n wide">Took</th><th scope="col" class="n">Builds read</th><th scope="col" class="n">Missing</th><th scope="col" class="n">Behind</th></tr></thead><tbody>${rows}</tbody></table></div>`
+    : html`<div class="scroll" tabindex="0" role="region" aria-label="Last cycles and audits"><table><thead><tr><th scope="col">When</th><th scope="col">What</th><th scope="col" class="n wide">Took</th><th scope="col" class="n">Builds read</th><th scope="col" class="n">Corrected</th><th scope="col" class="n wide">In flight</th><th scope="col" class="n wide">Completed</th></tr></thead><tbody>${rows}</tbody></table></div>
+<p class="quiet small">Corrected: builds and jobs that were absent or wrong. In flight: behind, but their webhook may still come. Completed: the API added what no webhook carries.</p>`
 }
 ${lists.length > 0 && html`<h3>Small lists</h3><ul class="chips">${lists.map(chip)}</ul>`}`
 }

@@ -1,11 +1,12 @@
 import { drawMinutes, drawShare } from './drawing.ts'
 import type { Problem } from './facts.ts'
+import { failingPiece } from './failing-part.ts'
 import { ratePerMinute } from './flow.ts'
 import { html, type Markup } from './html.ts'
 import { coveragePiece, cyclesPiece, nameOf, organizationForms } from './organization-part.ts'
 import { page } from './page.ts'
 import type { Status } from './status.ts'
-import { marksOf, verdictOf } from './verdict.ts'
+import { claimsOf, verdictOf } from './verdict.ts'
 import { ago, count, moment, roughly, some } from './words.ts'
 
 /** What the page shows besides the facts. */
@@ -46,6 +47,7 @@ ${piece('health')}
 ${piece('figures')}
 ${organizations}
 ${piece('asked')}
+${piece('failing')}
 ${piece('failed')}
 <div class="pair">${piece('drift', 'card')}<div>${piece('check', 'card')}${piece('budgets', 'card')}</div></div>
 <footer data-live="process">${pieces.get('process')}</footer>
@@ -64,6 +66,7 @@ export function livePieces(status: Status): Map<string, Markup> {
       [`cycles ${one.id}`, cyclesPiece(one, now)],
     ]),
     ['asked', askedPiece(status)],
+    ['failing', failingPiece(status)],
     ['failed', failedPiece(status)],
     ['drift', driftPiece(status)],
     ['check', checkPiece(status)],
@@ -85,14 +88,14 @@ ${items.length > 0 && html`<ul class="reasons">${items}</ul>`}</div></div>`
 
 function figuresPiece(status: Status): Markup {
   const { flow, deliveries, queue, budgets, webhooks, read_at } = status
-  const marks = marksOf(status)
-  const oldest = marks.length > 0 ? Math.max(...marks.map((mark) => read_at.getTime() - mark.getTime())) : undefined
+  const { as_of, jobs_as_of } = claimsOf(status)
+  const age = (at: Date) => roughly(Math.max(0, read_at.getTime() - at.getTime()))
   const waiting = Object.values(queue.depth ?? {}).reduce((sum, one) => sum + one.waiting, 0)
   const active = Object.values(queue.depth ?? {}).reduce((sum, one) => sum + one.active, 0)
   const tightest = (budgets ?? []).map((one) => ({ ...one, left: Math.max(0, one.allowed - one.used) }))
   const least = tightest.sort((a, b) => a.left / a.allowed - b.left / b.allowed)[0]
   return html`<div class="figures">
-${tile('Verified up to', oldest === undefined ? '–' : html`${roughly(Math.max(0, oldest))} <small>ago</small>`, 'all created or finished before')}
+${tile('Builds verified up to', as_of ? html`${age(as_of)} <small>ago</small>` : '–', jobs_as_of ? `jobs up to ${age(jobs_as_of)} ago` : 'nothing yet')}
 ${tile(
   'Webhooks',
   flow ? html`${rate(ratePerMinute(flow))} <small>a minute</small>` : '–',

@@ -1,6 +1,8 @@
-import type { BackfillCoverage, OrganizationCoverage } from '../reconcile/status.ts'
+import type { Claim } from '../reconcile/claim.ts'
+import { type BackfillCoverage, lostWebhooks, type OrganizationCoverage } from '../reconcile/status.ts'
 import { MINUTE, SECOND } from '../time.ts'
 import type { CheckFinding } from './noteworthy.ts'
+import { lostRows, nameOf } from './organization-part.ts'
 import type { Status } from './status.ts'
 import { percent, roughly, some } from './words.ts'
 
@@ -20,7 +22,7 @@ export interface Verdict {
   readonly reasons: readonly Reason[]
 }
 
-/** A watermark older than this, or than three intervals, says that cycles fail or do not run. */
+/** A claim older than this, or than three intervals, says that cycles or lists of pipelines fail or do not run. */
 const LATE = 10 * MINUTE
 /** A delivery that waited for so long was passed by. */
 const WAITING = 5 * MINUTE
@@ -39,12 +41,32 @@ export function verdictOf(status: Status): Verdict {
     const what = reasons.length === 1 ? 'one thing wants' : `${reasons.length} things want`
     return { tone: 'warn', sentence: `It works, but ${what} a look.`, beneath, reasons }
   }
-  const marks = marksOf(status)
-  if (marks.length === 0) return { tone: 'good', sentence: 'Ready. Nothing is mirrored yet.', beneath, reasons }
-  const oldest = Math.max(...marks.map((mark) => status.read_at.getTime() - mark.getTime()))
-  const reading = mirrored(status).some(({ backfill }) => isReadingHistory(backfill))
-  const healthy = `Healthy: everything up to ${roughly(Math.max(0, oldest))} ago is verified`
-  return { tone: 'good', sentence: `${healthy}${reading ? ', and history is being read' : ''}.`, beneath, reasons }
+  const sentence = healthy(status)
+  return { tone: 'good', sentence, beneath, reasons }
+}
+
+/** What is claimed of everything that is mirrored, and no more. */
+function healthy(status: Status): string {
+  const { as_of } = claimsOf(status)
+  if (!as_of) return 'Ready. Nothing is mirrored yet.'
+  const all = mirrored(status)
+  const sum = (of: (claim: Claim) => number) => all.reduce((total, { claim }) => total + of(claim), 0)
+  const pipelines = sum((claim) => claim.pipelines)
+  const current = sum((claim) => claim.pipelines_current)
+  const reading = all.some(({ backfill }) => isReadingHistory(backfill)) ? ', and history is being read' : ''
+  if (current === 0) return `Healthy: nothing is verified yet${reading}.`
+  const isWhole = all.every(({ backfill }) => !backfill.from || backfill.done)
+  const which = current < pipelines ? `${current} of ${pipelines} pipelines` : isWhole ? 'all builds' : 'new builds'
+  const upTo = roughly(Math.max(0, status.read_at.getTime() - as_of.getTime()))
+  const exceptions = sum((claim) => claim.exceptions)
+  const except = exceptions > 0 ? `, with ${some(exceptions, 'exception')}` : ''
+  const unread = all.filter(({ claim }) => claim.as_of === null && !hasNoPipeline(claim))
+  const nothing = unread.length > 0 ? `, nothing yet of ${unread.map(nameOf).join(' and ')}` : ''
+  return `Healthy: ${which} are verified up to ${upTo} ago${except}${nothing}${reading}.`
+}
+
+function hasNoPipeline({ pipelines, pipelines_listed_at }: Claim): boolean {
+  return pipelines_listed_at !== null && pipelines === 0
 }
 
 function isReadingHistory({ from, done, paused_at, off }: BackfillCoverage): boolean {
@@ -63,7 +85,9 @@ function reasonsOf(status: Status): Reason[] {
     ...others.map((text): Reason => ({ tone: status.status === 'ok' ? 'warn' : 'bad', text })),
     ...lateOnes(status),
     ...waitingOnes(status),
+    ...lastingOnes(status),
     ...failedOnes(status),
+    ...lostOnes(status),
     ...differing(status),
     ...found(status, told),
   ]
@@ -80,12 +104,34 @@ function lateAfter({ reconciler }: Status): number {
 
 function lateOnes(status: Status): Reason[] {
   if (!status.reconciler.on) return []
-  return mirrored(status).flatMap(({ slug, id, watermark, last_error }): Reason[] => {
-    const age = watermark ? status.read_at.getTime() - watermark.getTime() : 0
+  return mirrored(status).flatMap((one): Reason[] => {
+    const age = ageOf(one.claim.as_of, status)
     if (age < lateAfter(status)) return []
-    const why = last_error ? ` The last cycle failed: ${last_error.message}` : ''
-    return [{ tone: 'bad', text: `${slug ?? id} is verified only up to ${roughly(age)} ago.${why}` }]
+    return [
+      { tone: 'bad', text: `${one.slug ?? one.id} is verified only up to ${roughly(age)} ago.${whyLate(one, status)}` },
+    ]
   })
+}
+
+function ageOf(at: Date | null, { read_at }: Status): number {
+  return at ? read_at.getTime() - at.getTime() : 0
+}
+
+function whyLate({ last_error, failures, claim }: OrganizationCoverage, status: Status): string {
+  if (last_error) return ` The last cycle failed: ${last_error.message}`
+  const list = failures.find(({ kind }) => kind === 'pipelines_list')
+  if (list) return ` The list of pipelines fails: ${list.error}`
+  const age = ageOf(claim.pipelines_listed_at, status)
+  return age < lateAfter(status) ? '' : ` The list of pipelines was last read ${roughly(age)} ago.`
+}
+
+function lastingOnes({ failing }: Status): Reason[] {
+  if (!failing || failing.lasting === 0) return []
+  const one = failing.lasting === 1
+  const text = `${some(failing.lasting, 'unit', 'units')} of work ${one ? 'keeps' : 'keep'} failing.`
+  return [
+    { tone: 'warn', text, remedy: `${one ? 'It is' : 'They are'} named below, and retried; everything else goes on.` },
+  ]
 }
 
 function waitingOnes({ deliveries, reasons }: Status): Reason[] {
@@ -101,6 +147,18 @@ function failedOnes({ deliveries }: Status): Reason[] {
   const all = deliveries.failed > 1
   const text = `${some(deliveries.failed, 'webhook delivery', 'webhook deliveries')} could not be applied.`
   return [{ tone: 'warn', text, remedy: `Kept. Once the cause is mended, replay ${all ? 'them' : 'it'} below.` }]
+}
+
+function lostOnes(status: Status): Reason[] {
+  return mirrored(status).flatMap(({ slug, id, last_day }): Reason[] => {
+    const lost = lostWebhooks(last_day)
+    if (lost.total === 0) return []
+    const last = last_day.last_lost_at
+      ? ` ${roughly(Math.max(0, status.read_at.getTime() - last_day.last_lost_at.getTime()))} ago`
+      : ''
+    const text = `Webhooks of ${slug ?? id} were lost: ${lostRows(lost)} in the last 24 hours, last found${last}. The API corrected them.`
+    return [{ tone: 'warn', text, remedy: 'See "Webhooks lost" in docs/runbook.md.' }]
+  })
 }
 
 function differing(status: Status): Reason[] {
@@ -123,7 +181,7 @@ function found(status: Status, told: ReadonlySet<string>): Reason[] {
 
 /** Whether the status itself tells how what a finding is about stands now. */
 function isKnownNow({ name, subject }: CheckFinding, status: Status): boolean {
-  const { deliveries, organizations, queue, reconciler, read_at } = status
+  const { deliveries, organizations, queue, reconciler } = status
   switch (name) {
     case 'postgres_unreachable':
     case 'migrations_pending':
@@ -135,12 +193,14 @@ function isKnownNow({ name, subject }: CheckFinding, status: Status): boolean {
     case 'deliveries_failed':
     case 'delivery_lag':
       return deliveries !== null
-    case 'watermark_lag': {
-      // A process that reconciles nothing says nothing of watermarks itself, but knows them.
-      const mark = organizations?.find(({ slug }) => slug === subject)?.watermark
-      return (
-        organizations !== null && (reconciler.on || !mark || read_at.getTime() - mark.getTime() < lateAfter(status))
-      )
+    case 'work_failing':
+      return status.failing !== null
+    case 'watermark_lag':
+    case 'claim_lag': {
+      // A process that reconciles nothing says nothing of this itself, but knows it.
+      const known = organizations?.find(({ slug }) => slug === subject)
+      const at = name === 'claim_lag' ? known?.claim.as_of : known?.watermark
+      return organizations !== null && (reconciler.on || ageOf(at ?? null, status) < lateAfter(status))
     }
     default:
       return false
@@ -153,6 +213,10 @@ function beneathOf(status: Status): string {
     if (!backfill.from || backfill.done) continue
     parts.push(`History of ${slug ?? id}: ${percent(backfill.progress)}${onHistory(backfill)}.`)
   }
+  const reported = mirrored(status).filter(({ receives_webhooks }) => receives_webhooks)
+  if (reported.length > 0 && reported.every(({ last_day }) => lostWebhooks(last_day).total === 0)) {
+    parts.push('0 webhooks lost in the last 24 hours.')
+  }
   if (status.webhooks.why) parts.push(status.webhooks.why)
   if (status.reconciler.why) parts.push(status.reconciler.why)
   return parts.join(' ')
@@ -164,7 +228,16 @@ function onHistory({ off, paused_at, seconds_left }: BackfillCoverage): string {
   return seconds_left === null ? '' : `, about ${roughly(seconds_left * 1000)} left`
 }
 
-/** The watermarks of what is mirrored. */
-export function marksOf(status: Status): Date[] {
-  return mirrored(status).flatMap(({ watermark }) => watermark ?? [])
+/** The time as of which everything mirrored is claimed to be complete: of the organization that is furthest behind. */
+export function claimsOf(status: Status): Pick<Claim, 'as_of' | 'jobs_as_of'> {
+  const claims = mirrored(status).map(({ claim }) => claim)
+  return {
+    as_of: earliest(claims.map(({ as_of }) => as_of)),
+    jobs_as_of: earliest(claims.map((one) => one.jobs_as_of)),
+  }
+}
+
+function earliest(times: readonly (Date | null)[]): Date | null {
+  const known = times.filter((time) => time !== null)
+  return known.length > 0 ? new Date(Math.min(...known.map((time) => time.getTime()))) : null
 }

@@ -1,4 +1,4 @@
-import { and, asc, desc, eq, gt, isNull, lt, lte, max, or } from 'drizzle-orm'
+import { and, desc, eq, isNull, lte, max, or, sql } from 'drizzle-orm'
 import { withLease } from '../database/leases.ts'
 import { builds, cycles, windows } from '../database/schema.ts'
 import { BuildkiteError, messageOf } from '../errors.ts'
@@ -21,8 +21,8 @@ const TURN = MINUTE
 const BEHIND = 3 * HOUR
 
 /**
- * One turn of the audit of one organization: reads windows of history again whose verification has become old, the oldest
- * verification first, sets right what differs and records it in sync.drift. `undefined` when another process is at it.
+ * One turn of the audit of one organization: reads windows of history again whose verification has become old, the most overdue
+ * first, sets right what differs and records it in sync.drift. `undefined` when another process is at it.
  * @throws BuildkiteError, StoreError; windows read until then count.
  */
 export async function auditTurn(
@@ -127,10 +127,11 @@ export function tally(findings: readonly Finding[]) {
   }
 }
 
-/** The finished window whose verification is oldest, newest window first among equals; undefined when none is due. */
+/** The finished window that is most overdue relative to its interval, newest window first among equals; undefined when none is due. */
 async function dueWindow({ db, clock }: ReconcileDeps, source: Source): Promise<Window | undefined> {
-  const ago = (ms: number) => new Date(clock() - ms)
-  const isRecent = gt(windows.created_to, ago(RECENT))
+  const ago = (ms: number) => new Date(clock() - ms).toISOString()
+  const every = sql`case when ${windows.created_to} > ${ago(RECENT)}::timestamptz then ${RECENT_EVERY}::float8 else ${OLD_EVERY}::float8 end`
+  const intervals = sql`extract(epoch from ${ago(0)}::timestamptz - ${windows.verified_at}) * 1000 / ${every}`
   const [window] = await db
     .select()
     .from(windows)
@@ -139,11 +140,11 @@ async function dueWindow({ db, clock }: ReconcileDeps, source: Source): Promise<
         eq(windows.organization_id, source.id),
         isNull(windows.pipeline_id),
         eq(windows.status, 'done'),
-        or(isNull(windows.next_try_at), lte(windows.next_try_at, ago(0))),
-        or(lt(windows.verified_at, ago(OLD_EVERY)), and(isRecent, lt(windows.verified_at, ago(RECENT_EVERY)))),
+        or(isNull(windows.next_try_at), lte(windows.next_try_at, new Date(clock()))),
+        sql`${intervals} > 1`,
       ),
     )
-    .orderBy(asc(windows.verified_at), desc(windows.created_to))
+    .orderBy(sql`${intervals} desc`, desc(windows.created_to))
     .limit(1)
   return window
 }

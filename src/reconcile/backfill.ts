@@ -110,7 +110,9 @@ export async function backfillOwed(
   const span = { from, to: mark.backfill_to }
   const others = await owedHistory(deps.db, source, owed)
   const isOwedToOthers = others.pipelines.length + others.windows.length + others.ranges.length > 0
-  if (!isOwedToOthers && (await awaitingBackfill(deps.db, source.id, owed)).length === 0) return undefined
+  const isOwed = async () => (await awaitingBackfill(deps.db, source.id, owed)).length > 0
+  const wasOwed = await isOwed()
+  if (!isOwedToOthers && !wasOwed) return undefined
   const leased = await withLease(
     deps.db,
     `backfill:${source.id}`,
@@ -123,7 +125,8 @@ export async function backfillOwed(
         if (!later && !first) break
       }
       // A claim covers what was read before the pipelines were last listed.
-      if (reading.readLaterPipelines) await refreshPipelines(reading.deps, source, lease.signal)
+      const isFinished = reading.readLaterPipelines || (wasOwed && !(await isOwed()))
+      if (isFinished) await refreshPipelines(reading.deps, source, lease.signal)
       reading.throwFailure()
       return progressOf(deps, source, span)
     },
@@ -250,7 +253,8 @@ class Reading {
         readAt ??= page.at
         refused.push(...report.refused)
         walkedTo = page.walkedTo
-        const progress = { at: page.at, walkedTo, builds: page.value.length, requests: 1 }
+        const { at, requests } = page
+        const progress = { at, walkedTo, builds: page.value.length, requests }
         if (!isAgain && !(await noteProgress(deps, this.#source, window, progress))) return false
         await this.onPage()
         this.#signal.throwIfAborted()

@@ -236,7 +236,9 @@ class Cycle {
     await this.#readAbsent(since, start, absent)
     await this.#retryFailed()
     await this.#readJobs(plan)
-    return start
+    // However its time was found: nothing is verified beyond Buildkite's present.
+    const present = this.#source.client.now() ?? start
+    return new Date(Math.min(start.getTime(), present.getTime()))
   }
 
   async #walk(filter: BuildsFilter, priority: 'hot' | 'absent'): Promise<void> {
@@ -249,7 +251,7 @@ class Cycle {
     for await (const page of oneAhead(pages)) {
       this.#signal.throwIfAborted()
       this.#start ??= page.at
-      this.#tally.requests += 1
+      this.#tally.requests += page.requests
       await this.#keepUnlistable(page)
       const report = await this.#keeper.keep(page.value, page.at, { jobs: page.jobs, via: 'list' })
       for (const { id } of report.facts) this.#seen.add(id)

@@ -10,6 +10,7 @@ import { type ReconcileConfig, reconcileDeps } from './deps.ts'
 import { type Problem, problemOf } from './problem.ts'
 import { openProblemBook } from './problem-book.ts'
 import { sharedBudget } from './shared-budget.ts'
+import { storeBuildkiteClock } from './shared-clock.ts'
 import { runTask, scheduleAll, type TaskParts } from './tasks.ts'
 
 export interface ReconcilerParts {
@@ -34,8 +35,8 @@ export interface Reconciler {
   close(deadlineMs: number): Promise<void>
 }
 
-// Each task holds one connection for its lock and needs one or two more to write: together they stay within a pool of ten.
-const CYCLES_AT_ONCE = 2
+// More than one organization can take: its hot and warm cycle and its list of pipelines. Each needs a connection only while it writes.
+const CYCLES_AT_ONCE = 6
 const BACKFILLS_AT_ONCE = 1
 
 const SCHEDULE_AGAIN = 10 * SECOND
@@ -121,7 +122,7 @@ function classify(error: unknown, doing: string): unknown {
 
 /** Schedules everything again and again, because a queue that lost its data has forgotten it. */
 async function keepScheduled(parts: TaskParts, signal: AbortSignal): Promise<void> {
-  const { queues, problems, access } = parts
+  const { queues, problems, access, deps } = parts
   while (!signal.aborted) {
     try {
       await queues.schedule({ task: 'discover' }, MINUTE)
@@ -130,6 +131,9 @@ async function keepScheduled(parts: TaskParts, signal: AbortSignal): Promise<voi
     } catch (error) {
       problems.replace('schedule', [problemOf('queue', error)])
     }
+    await storeBuildkiteClock(deps.db, access.known()).catch((error: unknown) =>
+      deps.log.debug({ err: error }, "Could not store Buildkite's clock."),
+    )
     await pause(SCHEDULE_AGAIN, signal)
   }
 }

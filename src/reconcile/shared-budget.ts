@@ -7,6 +7,7 @@ import {
   budgetLeft,
   decide,
   learn,
+  priorities,
   type ScopeState,
 } from '../buildkite/budget.ts'
 import { asStoreError, type Db, type Transaction } from '../database/connection.ts'
@@ -14,10 +15,13 @@ import { budgets } from '../database/schema.ts'
 import { inOneTransaction } from '../mirror/apply.ts'
 import { DAY, pause, SECOND } from '../time.ts'
 
+const turn = z.object({ granted_at: z.number().nullable(), waiting_at: z.number().nullable() })
+const classState = z.object({ grants: z.array(z.number()), turns: z.record(z.string(), turn) })
 const scopeState = z.object({
   grants: z.array(z.number()),
   limit: z.number().nullable(),
   hold_until: z.number(),
+  classes: z.partialRecord(z.enum(priorities), classState).optional().catch(undefined),
 })
 
 /** How long to wait at most before looking again: an answer meanwhile may have shown a larger limit. */
@@ -36,7 +40,7 @@ export function sharedBudget(db: Db, share: number): Budget {
         signal?.throwIfAborted()
         const waitMs = await withStates(db, scopes, (states, now) => {
           const decision = decide(states, scopes, priority, now, share)
-          return decision.grant ? { states: decision.states, value: 0 } : { value: decision.waitMs }
+          return { states: decision.states, value: decision.grant ? 0 : decision.waitMs }
         })
         if (waitMs === 0) return
         await pause(Math.min(waitMs, LOOK_AGAIN), signal)

@@ -7,11 +7,13 @@ import { builds, cycles, drift, type FailureKind, organizations, windows } from 
 import type { Scope } from '../scope.ts'
 import { DAY, SECOND } from '../time.ts'
 import { openStates } from './absent.ts'
+import { type Claim, type ClaimedHistory, claimedHistory } from './claim.ts'
 import { backfillPausedAt } from './pauses.ts'
 import { clip, lengthOf } from './spans.ts'
 import { type StripPart, stripOf } from './strip.ts'
 import { timeLeft } from './time-left.ts'
 import { readWatermark, type Watermark } from './watermark.ts'
+import { webhooksSince } from './webhook-progress.ts'
 import type { Window } from './windows.ts'
 
 /** How complete the mirror of one organization is. Times are null where nothing is known yet. */
@@ -20,7 +22,7 @@ export interface OrganizationCoverage {
   readonly slug: string | null
   /** Whether it is mirrored still: BUILDKITE_ORGANIZATIONS wants it, and no look has found it out of the tokens' sight. */
   readonly mirrored: boolean
-  /** Everything created or finished from `covered_from` up to here is verified. */
+  /** The cycles have read everything created or finished before; `claim` says what is complete. */
   readonly watermark: Date | null
   readonly warm_watermark: Date | null
   /** The oldest `created_at` from which on nothing is missing in any pipeline that is listed. */
@@ -48,30 +50,38 @@ export interface OrganizationCoverage {
   readonly strip: readonly StripPart[]
   /** How each small list was last read, by name: clusters, teams, members and so on. */
   readonly lists: readonly ListReading[]
-  /** What cycles of the last 24 hours found. */
-  readonly last_day: {
-    cycles: number
-    failed: number
-    builds_missing: number
-    builds_healed: number
-    jobs_missing: number
-    jobs_healed: number
-  }
+  /** Whether webhooks report its builds. Without them none can be lost. */
+  readonly receives_webhooks: boolean
+  /** What cycles of the last 24 hours found: see ReadResult. */
+  readonly last_day: LastDay
 }
 
-/** What is claimed to be complete: the same as analytics.data_coverage says, over all listed pipelines. */
-export interface Claim {
-  /** Builds are as Buildkite had them at this time or newer; null while nothing is claimed. */
-  readonly as_of: Date | null
-  /** The same for jobs. */
-  readonly jobs_as_of: Date | null
-  /** When the list of pipelines was last read whole: a pipeline that appeared later is not part of the claim. */
-  readonly pipelines_listed_at: Date | null
-  readonly pipelines: number
-  /** Those whose history is complete back to where it is wanted. */
-  readonly pipelines_complete: number
-  /** Builds that are known not to be confirmed, and ranges that cannot be listed. */
-  readonly exceptions: number
+export interface LastDay extends FoundRows {
+  readonly cycles: number
+  readonly failed: number
+  readonly builds_in_flight: number
+  readonly builds_completed: number
+  readonly builds_confirmed: number
+  readonly jobs_in_flight: number
+  readonly jobs_completed: number
+  readonly jobs_confirmed: number
+  /** When the last cycle began that found a lost webhook; null when none did. */
+  readonly last_lost_at: Date | null
+}
+
+/** Builds and jobs whose webhooks were lost, as in a row of sync.cycles. */
+export interface FoundRows {
+  readonly builds_missing: number
+  readonly builds_healed: number
+  readonly jobs_missing: number
+  readonly jobs_healed: number
+}
+
+/** How many builds and jobs lost their webhooks. */
+export function lostWebhooks({ builds_missing, builds_healed, jobs_missing, jobs_healed }: FoundRows) {
+  const builds = builds_missing + builds_healed
+  const jobs = jobs_missing + jobs_healed
+  return { builds, jobs, total: builds + jobs }
 }
 
 export type ListReading = Omit<typeof dimensions.$inferSelect, 'organization_id'>
@@ -79,11 +89,12 @@ export type ListReading = Omit<typeof dimensions.$inferSelect, 'organization_id'
 export interface BackfillCoverage {
   readonly from: Date | null
   readonly to: Date | null
-  /** Share of the span that is read, 0 to 1. */
+  /** Share of the wanted history that is read, 0 to 1; once the organization's list is, of all listed pipelines. */
   readonly progress: number
   readonly builds: number
   /** List requests so far. */
   readonly requests: number
+  /** Whether the claim covers the wanted history of every listed pipeline. */
   readonly done: boolean
   /** Since when a person has it paused; null when it may run. */
   readonly paused_at: Date | null
@@ -93,6 +104,8 @@ export interface BackfillCoverage {
   readonly seconds_left: number | null
 }
 
+/** What the last window of a backfill leaves to show. */
+const ALMOST = 0.999
 const FAILURES_SHOWN = 50
 const failureKinds: readonly FailureKind[] = ['build', 'builds_list', 'pipelines_list', 'window', 'orphans', 'cycle']
 
@@ -105,19 +118,20 @@ interface Gauged {
   readonly slug: string
   /** Share of the history wanted that is read; undefined where no history is owed, as without a token. */
   readonly progress: number | undefined
+  readonly claim: Claim
   /** Differences that nobody has healed. */
   readonly unhealed: number
 }
 
-/** How backfill and drift stand, of each organization with a slug that is mirrored still. */
+/** Backfill, claim and drift of each organization with a slug that is mirrored still. */
 export async function backfillAndDrift(db: Db, scope: Scope, now: Date = new Date()): Promise<Gauged[]> {
   const result: Gauged[] = []
   for (const { id, slug, mirrored } of await knownOrganizations(db, scope)) {
     if (slug === null || !mirrored) continue
-    const [mark, known] = await Promise.all([readWatermark(db, id), windowsOf(db, id)])
-    const backfill = backfillCoverage(mark, known, { paused_at: null, off: false }, now)
+    const [mark, known, claim] = await Promise.all([readWatermark(db, id), windowsOf(db, id), claimedHistory(db, id)])
+    const backfill = backfillCoverage(mark, known, claim, { paused_at: null, off: false }, now)
     const progress = backfill.from ? backfill.progress : undefined
-    result.push({ slug, progress, unhealed: await countUnhealed(db, id) })
+    result.push({ slug, progress, claim, unhealed: await countUnhealed(db, id) })
   }
   return result
 }
@@ -159,14 +173,16 @@ async function coverageOf(db: Db, organization: Known, off: boolean, now: Date):
     windowsOf(db, id),
     backfillPausedAt(db, id),
   ])
-  const backfill = backfillCoverage(mark, known, { paused_at, off }, now)
-  const { covered_from, ...claim } = await claimOf(db, id)
-  const [recent, counts, differing, lists, day] = await Promise.all([
+  const history = await claimedHistory(db, id)
+  const { covered_from, ranges, share, ...claim } = history
+  const backfill = backfillCoverage(mark, known, history, { paused_at, off }, now)
+  const [recent, counts, differing, lists, day, reported] = await Promise.all([
     recentCycles(db, id),
     countBuilds(db, id),
     countDrift(db, id, now),
     listReadings(db, id),
     lastDay(db, id, now),
+    webhooksSince(db, id, now.getTime()),
   ])
   const { last, error } = await lastCycle(db, id)
   return {
@@ -174,7 +190,7 @@ async function coverageOf(db: Db, organization: Known, off: boolean, now: Date):
     watermark: mark?.watermark ?? null,
     warm_watermark: mark?.warm_watermark ?? null,
     covered_from,
-    claim: { ...claim, pipelines_listed_at: mark?.pipelines_read_at ?? null },
+    claim,
     failures: (await failuresOf(db, id, failureKinds)).slice(0, FAILURES_SHOWN),
     backfill,
     ...counts,
@@ -183,8 +199,9 @@ async function coverageOf(db: Db, organization: Known, off: boolean, now: Date):
     last_cycle: last,
     last_error: error,
     recent_cycles: recent,
-    strip: stripOf(mark, known, now),
+    strip: stripOf(mark, known, { as_of: claim.as_of, ranges }, now),
     lists,
+    receives_webhooks: reported !== undefined,
     last_day: day,
   }
 }
@@ -197,37 +214,10 @@ function windowsOf(db: Db, organizationId: string): Promise<Window[]> {
     .where(and(eq(windows.organization_id, organizationId), isNull(windows.pipeline_id)))
 }
 
-async function claimOf(db: Db, organizationId: string) {
-  const { rows } = await db.execute<
-    Record<'covered_from' | 'as_of' | 'jobs_as_of', string | null> &
-      Record<'pipelines' | 'pipelines_complete' | 'exceptions', number>
-  >(sql`
-    select
-      case when count(distinct pipeline_id) = count(distinct pipeline_id) filter (where is_current)
-        then max(complete_from) filter (where is_current) end as covered_from,
-      min(as_of) as as_of, min(jobs_as_of) as jobs_as_of,
-      count(distinct pipeline_id)::int as pipelines,
-      count(distinct pipeline_id) filter (where is_current and complete_from <= wanted_from)::int as pipelines_complete,
-      coalesce(sum(exceptions) filter (where is_current or complete_from is null), 0)::int as exceptions
-    from analytics.data_coverage where organization_id = ${organizationId} and is_listed`)
-  const time = (value: string | null | undefined) => {
-    const ms = value == null ? Number.NaN : Date.parse(value)
-    return Number.isNaN(ms) ? null : new Date(ms)
-  }
-  const [row] = rows
-  return {
-    covered_from: time(row?.covered_from),
-    as_of: time(row?.as_of),
-    jobs_as_of: time(row?.jobs_as_of),
-    pipelines: row?.pipelines ?? 0,
-    pipelines_complete: row?.pipelines_complete ?? 0,
-    exceptions: row?.exceptions ?? 0,
-  }
-}
-
 function backfillCoverage(
   mark: Watermark | undefined,
   known: readonly Window[],
+  claim: ClaimedHistory,
   rest: Pick<BackfillCoverage, 'paused_at' | 'off'>,
   now: Date,
 ): BackfillCoverage {
@@ -250,8 +240,10 @@ function backfillCoverage(
   const bounds = { from, to }
   const within = read.map((span) => clip(span, bounds)).filter((span) => span.from < span.to)
   const whole = to.getTime() - from.getTime()
-  const progress = whole > 0 ? lengthOf(within) / whole : 1
-  const done = progress >= 1
+  const first = whole > 0 ? lengthOf(within) / whole : 1
+  // After the organization's own list, pipelines that appeared later may owe history.
+  const done = first >= 1 && claim.pipelines_listed_at !== null && claim.pipelines_complete === claim.pipelines
+  const progress = first < 1 || done ? first : Math.min(claim.share, ALMOST)
   const left = rest.paused_at ? null : timeLeft(rows, bounds, now)
   const seconds_left = left === null ? null : Math.ceil(left / SECOND)
   return { from, to, progress, ...totals, done, seconds_left }
@@ -336,16 +328,24 @@ function listReadings(db: Db, organizationId: string): Promise<ListReading[]> {
   return db.select(columns).from(dimensions).where(eq(organization_id, organizationId)).orderBy(asc(dimensions.name))
 }
 
-async function lastDay(db: Db, organizationId: string, now: Date) {
-  const total = (column: keyof typeof cycles.$inferSelect) => sql<number>`coalesce(sum(${cycles[column]}), 0)::int`
+async function lastDay(db: Db, organizationId: string, now: Date): Promise<LastDay> {
+  const total = (column: keyof typeof cycles.$inferSelect) => sql<number>`coalesce(sum(${cycles[column]}), 0)::float8`
+  const lost = sql`${cycles.builds_missing} + ${cycles.builds_healed} + ${cycles.jobs_missing} + ${cycles.jobs_healed}`
   const [row] = await db
     .select({
       cycles: sql<number>`count(*)::int`,
       failed: sql<number>`count(${cycles.error})::int`,
       builds_missing: total('builds_missing'),
       builds_healed: total('builds_healed'),
+      builds_in_flight: total('builds_in_flight'),
+      builds_completed: total('builds_completed'),
+      builds_confirmed: total('builds_confirmed'),
       jobs_missing: total('jobs_missing'),
       jobs_healed: total('jobs_healed'),
+      jobs_in_flight: total('jobs_in_flight'),
+      jobs_completed: total('jobs_completed'),
+      jobs_confirmed: total('jobs_confirmed'),
+      last_lost_at: sql<Date | null>`max(${cycles.started_at}) filter (where ${lost} > 0)`.mapWith(cycles.started_at),
     })
     .from(cycles)
     .where(
@@ -355,5 +355,6 @@ async function lastDay(db: Db, organizationId: string, now: Date) {
         gt(cycles.started_at, new Date(now.getTime() - DAY)),
       ),
     )
-  return row ?? { cycles: 0, failed: 0, builds_missing: 0, builds_healed: 0, jobs_missing: 0, jobs_healed: 0 }
+  if (!row) throw new RangeError('An aggregate without groups always has a row.')
+  return row
 }

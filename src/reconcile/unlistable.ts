@@ -77,13 +77,14 @@ async function retry(
   range: Span,
   signal: AbortSignal | undefined,
 ): Promise<UnlistableReport> {
-  const filter = { created_from: range.from, created_to: range.to }
+  // One by one and without jobs: what fails then is the build itself.
+  const filter = { created_from: range.from, created_to: range.to, jobs: false, maxPageSize: 1 }
   const pages: PageReport[] = []
   let requests = 0
   let failed: BuildkiteError | undefined
   try {
     for await (const page of source.client.builds(source.slug, filter, 'absent', signal)) {
-      requests += 1
+      requests += page.requests
       failed ??= page.unlistable[0]?.error
       pages.push(await keeper.keep(page.value, page.at, { jobs: page.jobs, via: 'list' }))
     }
@@ -165,13 +166,13 @@ async function unknownNumbers({ db, scope }: ReconcileDeps, source: Source, { fr
         and created_at >= ${near(from, -NEIGHBOURHOOD)} and created_at < ${near(to, NEIGHBOURHOOD)}
       group by pipeline_id
     )
-    select pipeline.slug, number
+    select pipeline.slug, candidate as number
     from around join ${pipelines} as pipeline on pipeline.id = around.pipeline_id
     cross join lateral generate_series(
-      coalesce(below + 1, above - 1), least(coalesce(above - 1, below + 1), coalesce(below + 1, above - 1) + 20)) as number
-    where pipeline.slug is not null and pipeline.deleted_at is null and number > 0
-      and not exists (select from ${builds} as known where known.pipeline_id = around.pipeline_id and known.number = number)
-    order by below is null or above is null, number
+      coalesce(below + 1, above - 1), least(coalesce(above - 1, below + 1), coalesce(below + 1, above - 1) + 20)) as candidate
+    where pipeline.slug is not null and pipeline.deleted_at is null and candidate > 0
+      and not exists (select from ${builds} as known where known.pipeline_id = around.pipeline_id and known.number = candidate)
+    order by below is null or above is null, candidate
     limit ${READS}`)
   return rows.flatMap(({ slug, number }) => (scope.pipeline(slug) ? [{ slug, number: Number(number) }] : []))
 }

@@ -1,6 +1,10 @@
+import type { UnlistableRange } from '../buildkite/client.ts'
 import { slugsOf } from '../buildkite/urls.ts'
-import type { BuildkiteError, BuildkiteErrorCode } from '../errors.ts'
+import { failuresOf, recordFailure } from '../database/failures.ts'
+import { BuildkiteError, type BuildkiteErrorCode } from '../errors.ts'
 import { isObject, isUuid, parseTime } from '../mirror/reader.ts'
+import type { ReconcileDeps, Source } from './deps.ts'
+import type { Span } from './spans.ts'
 
 /** Something of Buildkite that could not be compared, because it could not be read. */
 export interface Unreadable {
@@ -12,7 +16,7 @@ export interface Unreadable {
   /** When it was created; or the part of created_at that no list shows. */
   readonly created_from: Date | null
   readonly created_to: Date | null
-  readonly code: BuildkiteErrorCode | 'no_id' | 'jobs' | 'not_read'
+  readonly code: BuildkiteErrorCode | 'no_id' | 'jobs_unreadable' | 'not_read'
   /** The HTTP status, where there was one. */
   readonly status: number | null
   readonly reason: string
@@ -30,7 +34,7 @@ export function readable(listed: readonly unknown[]): { builds: Raw[]; unreadabl
       ...nameless.map((one) => unreadable(isObject(one) ? one : {}, 'no_id', 'It has no id that can be used.')),
       ...builds.flatMap((build) => {
         const reason = faultOfJobs(build)
-        return reason === undefined ? [] : [unreadable(build, 'jobs', reason)]
+        return reason === undefined ? [] : [unreadable(build, 'jobs_unreadable', reason)]
       }),
     ],
   }
@@ -46,6 +50,47 @@ export function faultOfJobs({ jobs }: Raw): string | undefined {
 /** A build that Buildkite refuses to show. */
 export function refused(build: Raw, { code, status, fact }: BuildkiteError): Unreadable {
   return { ...unreadable(build, code, fact), status: status ?? null }
+}
+
+/** A stretch of created_at that no list shows. */
+export function unlistable({ from, to, error: { code, status, fact } }: UnlistableRange): Unreadable {
+  return { ...unreadable({}, code, fact), created_from: from, created_to: to, status: status ?? null }
+}
+
+/** A stretch that cycles and backfills have found to be unlistable, and now avoid. */
+export type KnownUnlistable = Unreadable & Span
+
+/** The stretches within a span that are recorded as unlistable. */
+export async function knownUnlistable({ db }: ReconcileDeps, source: Source, span: Span): Promise<KnownUnlistable[]> {
+  const known = await failuresOf(db, source.id, ['builds_list'])
+  return known.flatMap(({ created_from: from, created_to: to, code, error }) => {
+    if (!from || !to || from >= span.to || to <= span.from) return []
+    const status = Number(/^http_(\d+)$/.exec(code)?.[1] ?? Number.NaN)
+    const known = { ...unreadable({}, 'unavailable', error), created_from: from, created_to: to }
+    return [{ ...known, status: Number.isNaN(status) ? null : status, from, to }]
+  })
+}
+
+/** Records in sync.failures the builds that Buildkite refuses to show, so that the cycles try them again. @throws StoreError */
+export async function recordUnreadable(
+  { db, clock }: ReconcileDeps,
+  source: Source,
+  all: readonly Unreadable[],
+): Promise<void> {
+  for (const { build_id, pipeline, number, code, status, reason } of all) {
+    if (pipeline === null || number === null || !isRefusal(code)) continue
+    const unit = { kind: 'build', organizationId: source.id, subject: `${pipeline} #${number}` } as const
+    await recordFailure(
+      db,
+      { ...unit, pipelineSlug: pipeline, buildNumber: number, buildId: build_id ?? undefined },
+      new BuildkiteError(code, reason, { status: status ?? undefined }),
+      new Date(clock()),
+    )
+  }
+}
+
+function isRefusal(code: Unreadable['code']): code is BuildkiteErrorCode {
+  return code !== 'no_id' && code !== 'jobs_unreadable' && code !== 'not_read'
 }
 
 /** What a build says of itself, and why it cannot be read. */

@@ -1,5 +1,6 @@
-import type { BuildsPage } from '../buildkite/client.ts'
+import type { BuildsPage, Read } from '../buildkite/client.ts'
 import { slugsOf } from '../buildkite/urls.ts'
+import type { BuildkiteError } from '../errors.ts'
 import { inOneTransaction, markDeleted } from '../mirror/apply.ts'
 import { type Comparison, type Contrast, compareWithMirror, type Difference } from '../mirror/compare.ts'
 import { canonical } from '../mirror/merge.ts'
@@ -10,11 +11,20 @@ import { buildsWithDeliveries, claimTime, jobClaims } from './claim.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
 import type { Finding } from './drift.ts'
 import { type BuildClaim, isProven } from './judgement.ts'
-import { type BuildKeeper, buildKeeper } from './pages.ts'
+import { type BuildKeeper, buildKeeper, type PageKind } from './pages.ts'
 import { Reads } from './reads.ts'
 import type { Span } from './spans.ts'
 import { Surplus, type SurplusBuild } from './surplus.ts'
-import { faultOfJobs, readable, refused, type Unreadable, unreadable } from './unreadable.ts'
+import { recordUnlistable } from './unlistable.ts'
+import {
+  faultOfJobs,
+  type KnownUnlistable,
+  readable,
+  refused,
+  type Unreadable,
+  unlistable,
+  unreadable,
+} from './unreadable.ts'
 import type { VerifyOptions, VerifyReport } from './verify.ts'
 import { readWatermark } from './watermark.ts'
 import { Search } from './whereabouts.ts'
@@ -84,6 +94,11 @@ export class Verification {
     this.#claimedAt = claimTime(await readWatermark(this.#deps.db, this.#source.id))?.getTime()
   }
 
+  /** Counts stretches as unreadable that the walk avoids. */
+  passOver(avoided: readonly KnownUnlistable[]): void {
+    this.#unreadable.push(...avoided.map(({ from: _, to: __, ...one }) => one))
+  }
+
   report(): VerifyReport {
     const inFlight = countOf([...this.#suspects.values()].flatMap(({ objects }) => [...objects]))
     return {
@@ -101,16 +116,28 @@ export class Verification {
   }
 
   async check({ page, span }: Stretch): Promise<void> {
-    this.#requests += 1
+    this.#requests += page.requests
     this.#readAt ??= page.at
-    const listed = readable(page.value.filter((one) => this.#isWanted(one)))
-    this.#unreadable.push(...listed.unreadable)
-    await this.#examine(listed.builds, page.at)
+    this.#unreadable.push(...page.unlistable.map(unlistable))
+    const wanted = page.value.filter((one) => this.#isWanted(one))
+    if (page.jobs) await this.#examineAll(wanted, page.at, 'list')
+    else for (const build of wanted) await this.#readWithJobs(build, page.at)
     const unlisted = await this.#surplus.of(page, span)
     for (const build of unlisted.builds) await this.#examineUnlisted(build)
     if (unlisted.left > 0) {
       const reason = `${unlisted.left} builds of the mirror that no list shows were not asked for: one run asks for a few hundred.`
       this.#unreadable.push({ ...unreadable({}, 'not_read', reason), created_from: span.from, created_to: span.to })
+    }
+    // Builds of the stretch that the mirror holds are compared by now; healing also looks for those that it lacks.
+    if (this.#options.heal) {
+      const { requests } = await recordUnlistable(
+        this.#deps,
+        this.#source,
+        this.#keeper,
+        page.unlistable,
+        this.#options.signal,
+      )
+      this.#requests += requests
     }
     const { builds, requests } = this.report()
     this.#options.onProgress?.({ builds, requests, found: this.#findings.length })
@@ -123,8 +150,38 @@ export class Verification {
     return pipeline === undefined && !isUuid(one.id) ? true : this.#deps.scope.pipeline(pipeline ?? '')
   }
 
+  async #examineAll(shown: readonly unknown[], at: Date, via: PageKind['via']): Promise<void> {
+    const { builds, unreadable } = readable(shown)
+    this.#unreadable.push(...unreadable)
+    await this.#examine(builds, at, { jobs: true, via })
+  }
+
+  /** Reads a build by itself that a list showed without its jobs. If that fails, the build is compared as the list showed it. */
+  async #readWithJobs(shown: unknown, at: Date): Promise<void> {
+    const [build] = readable([shown]).builds
+    if (!build) return this.#examineAll([shown], at, 'list')
+    const read = await this.#read(build)
+    if (read === undefined) return
+    if (!('failed' in read)) return this.#examineAll([read.value], read.at, 'build')
+    this.#unreadable.push(refused(build, read.failed))
+    await this.#examine([build], at, { jobs: false, via: 'list' })
+  }
+
+  /** A build by itself; undefined when it is gone, or another one has its number now. */
+  async #read(build: Raw): Promise<Read<Raw> | { readonly failed: BuildkiteError } | undefined> {
+    const { client, slug: organization } = this.#source
+    const { priority, signal } = this.#options
+    const { pipeline, number } = slugsOf(build.url)
+    if (pipeline === undefined || number === undefined) return undefined
+    this.#requests += 1
+    const read = await this.#reads.attempt(() => client.build(organization, pipeline, number, priority, signal))
+    if (!read || 'failed' in read) return read
+    const { value, at } = read
+    return isObject(value) && idOf(value) === idOf(build) ? { value, at } : undefined
+  }
+
   /** Compares builds for the first time, and writes them when healing. */
-  async #examine(builds: readonly Raw[], at: Date): Promise<void> {
+  async #examine(builds: readonly Raw[], at: Date, kind: PageKind): Promise<void> {
     if (builds.length === 0) return
     const { contrasts, passedOver } = await this.#compare(builds, at)
     this.#shown.builds += builds.length
@@ -132,7 +189,7 @@ export class Verification {
     // A job that Buildkite no longer shows is compared too.
     this.#shown.jobs += contrasts.filter(({ difference }) => difference.kind === 'surplus').length
     const { proven, open } = await this.#judge(contrasts, at, new Map())
-    if (this.#options.heal) return this.#heal(builds, at, proven)
+    if (this.#options.heal) return this.#heal(builds, at, kind, proven)
     this.#findings.push(...proven.map((difference) => ({ ...difference, healed: false })))
     this.#suspect(builds, at, open, passedOver, new Map())
   }
@@ -188,9 +245,9 @@ export class Verification {
   }
 
   /** Writes what was read, as a cycle does, and looks up what that has corrected. */
-  async #heal(builds: readonly Raw[], at: Date, proven: readonly Difference[]): Promise<void> {
+  async #heal(builds: readonly Raw[], at: Date, kind: PageKind, proven: readonly Difference[]): Promise<void> {
     // Also where nothing differs: it renews what the rows say of their verification.
-    await this.#keeper.keep(builds, at)
+    await this.#keeper.keep(builds, at, kind)
     const surplus = proven.flatMap(({ kind, job_id }) => (kind === 'surplus' && job_id ? [job_id] : []))
     await markDeleted(this.#deps.db, 'jobs', surplus, 'not_listed', at)
     const { contrasts, passedOver } = await this.#compare(builds, at)
@@ -210,10 +267,7 @@ export class Verification {
     }
     if ('read' in whereabouts) {
       // Lists lag behind, and some builds no list can show.
-      const { value, at } = whereabouts.read
-      const alone = readable([value])
-      this.#unreadable.push(...alone.unreadable)
-      return this.#examine(alone.builds, at)
+      return this.#examineAll([whereabouts.read.value], whereabouts.read.at, 'build')
     }
     this.#shown.builds += 1
     const { gone, at } = whereabouts
@@ -237,19 +291,16 @@ export class Verification {
   }
 
   async #lookAgain(id: string, suspect: Suspect): Promise<void> {
-    const { client, slug: organization } = this.#source
-    const { priority, signal } = this.#options
-    const { pipeline, number } = slugsOf(suspect.raw.url)
-    if (pipeline === undefined || number === undefined) return
-    this.#requests += 1
-    const read = await this.#reads.attempt(() => client.build(organization, pipeline, number, priority, signal))
-    if (read && 'failed' in read) {
+    const { number } = slugsOf(suspect.raw.url)
+    if (number === undefined) return
+    const read = await this.#read(suspect.raw)
+    // Gone meanwhile: what was read before says nothing any more.
+    if (read === undefined) return this.#forget(id, suspect)
+    if ('failed' in read) {
       this.#forget(id, suspect)
       this.#unreadable.push(refused(suspect.raw, read.failed))
       return
     }
-    // Deleted meanwhile, or another build of that number: the first read says nothing of it any more.
-    if (!read || !isObject(read.value) || idOf(read.value) !== id) return this.#forget(id, suspect)
     const { contrasts, passedOver } = await this.#compare([read.value], read.at, MINUTE)
     // A job that came after the first look was not counted, and is not looked at.
     const first = contrasts.filter(({ difference }) => suspect.objects.has(objectOf(difference)))

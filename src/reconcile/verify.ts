@@ -8,7 +8,7 @@ import type { ReconcileDeps, Source } from './deps.ts'
 import { buildsWithDrift, closeDrift, type Finding } from './drift.ts'
 import { halve, type Span } from './spans.ts'
 import { createdIn } from './surplus.ts'
-import type { Unreadable } from './unreadable.ts'
+import { knownUnlistable, recordUnreadable, type Unreadable } from './unreadable.ts'
 import { type Stretch, Verification } from './verification.ts'
 
 export interface VerifyOptions {
@@ -68,24 +68,33 @@ export function recheckAfter(reconcileIntervalMs: number): number {
  * {@link LOOKS} times, and is in flight if that does not decide it.
  *
  * Healing writes what was read, as a cycle does: so it need not wait for what is in flight. It also closes what is open in sync.drift of
- * the builds compared and differs no longer.
+ * the builds compared and differs no longer, and records in sync.failures what could not be read. What is recorded there as unlistable
+ * it does not try to list.
  * @throws BuildkiteError when a list cannot be read, StoreError.
  */
 export async function verifySpan(deps: ReconcileDeps, source: Source, options: VerifyOptions): Promise<VerifyReport> {
   const open = options.heal ? await buildsWithDrift(deps.db, source.id) : new Set<string>()
   const run = new Verification(deps, source, { recheckAfterMs: recheckAfter(MINUTE), ...options }, open)
   await run.begin()
-  for await (const stretch of stretches(deps, source, options)) {
+  const avoid = options.heal ? await knownUnlistable(deps, source, options.span) : []
+  run.passOver(avoid)
+  for await (const stretch of stretches(deps, source, { ...options, avoid })) {
     options.signal?.throwIfAborted()
     await run.check(stretch)
   }
   await run.checkAgain()
   const report = run.report()
-  if (options.heal) await closeDrift(deps.db, source.id, run.compared, report.findings, new Date(deps.clock()))
+  if (options.heal) {
+    await closeDrift(deps.db, source.id, run.compared, report.findings, new Date(deps.clock()))
+    await recordUnreadable(deps, source, report.unreadable)
+  }
   return report
 }
 
-async function* stretches(deps: ReconcileDeps, source: Source, options: VerifyOptions): AsyncGenerator<Stretch> {
+/** How to walk: without those parts of created_at that are known to be unlistable. */
+type Walk = VerifyOptions & { readonly avoid: readonly Span[] }
+
+async function* stretches(deps: ReconcileDeps, source: Source, options: Walk): AsyncGenerator<Stretch> {
   const { span, sample } = options
   if (sample === undefined) return yield* walkWhole(source, options, span)
   for (const to of await randomMoments(deps, source, span, Math.ceil(sample / 100))) {
@@ -96,9 +105,10 @@ async function* stretches(deps: ReconcileDeps, source: Source, options: VerifyOp
   }
 }
 
-async function* walk(source: Source, options: VerifyOptions, { from, to }: Span): AsyncGenerator<Stretch> {
-  const { pipeline, priority, signal } = options
-  const pages = source.client.builds(source.slug, { created_from: from, created_to: to, pipeline }, priority, signal)
+async function* walk(source: Source, options: Walk, { from, to }: Span): AsyncGenerator<Stretch> {
+  const { pipeline, avoid, priority, signal } = options
+  const filter = { created_from: from, created_to: to, pipeline, avoid }
+  const pages = source.client.builds(source.slug, filter, priority, signal)
   let reached = to
   for await (const page of pages) {
     yield { page, span: { from: page.walkedTo, to: reached } }
@@ -106,7 +116,7 @@ async function* walk(source: Source, options: VerifyOptions, { from, to }: Span)
   }
 }
 
-async function* walkWhole(source: Source, options: VerifyOptions, span: Span): AsyncGenerator<Stretch> {
+async function* walkWhole(source: Source, options: Walk, span: Span): AsyncGenerator<Stretch> {
   let { to } = span
   try {
     for await (const stretch of oneAhead(walk(source, options, span))) {

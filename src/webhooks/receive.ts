@@ -28,6 +28,8 @@ export interface ReceiverParts extends ReceiverSettings {
   lets?: ((address: string) => boolean) | undefined
   log: Log
   clock?: Clock
+  /** Buildkite's present, for deliveries without a signature; `undefined` while it is not known. */
+  buildkiteNow?: (() => Date | undefined) | undefined
   on?: OnOccurrence
   tracing?: Tracing | undefined
 }
@@ -51,15 +53,21 @@ const answerWithin = 4_000
 const failuresPerMinute = 60
 
 /**
- * Authenticates a request and reads it into a delivery; pure. `error` may be told to the sender, `reason` only to the log.
+ * Authenticates a request and reads it into a delivery; pure. `now` is our clock; `receivedAt`, the same moment on Buildkite's clock, dates
+ * deliveries without a signature. `error` may be told to the sender, `reason` only to the log.
  * The bytes are verified before anything looks into them.
  */
-export function readRequest(request: WebhookRequest, settings: ReceiverSettings, now: number): Reading {
+export function readRequest(
+  request: WebhookRequest,
+  settings: ReceiverSettings,
+  now: number,
+  receivedAt = new Date(now),
+): Reading {
   if (settings.secrets.length === 0) {
     const error = 'The receiver of webhooks is off, because WEBHOOK_SECRET is not set.'
     return { ok: false, status: 503, error, reason: error }
   }
-  const proof = authenticate(request, settings, now)
+  const proof = authenticate(request, settings, now, receivedAt)
   if (!proof.ok) return { ok: false, status: 401, error: 'unauthorized', reason: proof.reason }
   const payload = parseObject(request.raw)
   if (!payload) {
@@ -82,9 +90,9 @@ export function readRequest(request: WebhookRequest, settings: ReceiverSettings,
 type Proof = { ok: true; at: Date; signed: boolean } | { ok: false; reason: string }
 
 /** In signature mode a token counts for nothing: else whoever saw one could do without the signature. */
-function authenticate(request: WebhookRequest, settings: ReceiverSettings, now: number): Proof {
+function authenticate(request: WebhookRequest, settings: ReceiverSettings, now: number, receivedAt: Date): Proof {
   if (settings.auth === 'token') {
-    if (verifyToken(request.token, settings.secrets)) return { ok: true, at: new Date(now), signed: false }
+    if (verifyToken(request.token, settings.secrets)) return { ok: true, at: receivedAt, signed: false }
     return { ok: false, reason: 'X-Buildkite-Token is missing or matches none of the configured secrets.' }
   }
   const verdict = verifySignature(request.raw, request.signature, settings.secrets, now, settings.toleranceMs)
@@ -110,7 +118,7 @@ function deliveryKey(event: string, moment: string, raw: Buffer): string {
 
 /** A Fastify plugin: `POST /webhooks/buildkite`, with its own body parser and errors. */
 export async function webhookRoute(app: FastifyInstance, parts: ReceiverParts): Promise<void> {
-  const { inbox, lets, log, secrets, clock = Date.now, on = () => {} } = parts
+  const { inbox, lets, log, secrets, clock = Date.now, buildkiteNow, on = () => {} } = parts
   const mayTellAddress = sparingly(MINUTE, clock)
   const mayTellRefusal = sparingly(MINUTE, clock)
   const mayTellFlood = sparingly(MINUTE, clock)
@@ -176,7 +184,7 @@ export async function webhookRoute(app: FastifyInstance, parts: ReceiverParts): 
   )
 
   const receive = async (request: FastifyRequest, reply: FastifyReply, traced: Span): Promise<FastifyReply> => {
-    const reading = readRequest(partsOf(request), parts, clock())
+    const reading = readRequest(partsOf(request), parts, clock(), buildkiteNow?.())
     if (!reading.ok) {
       if (reading.status === 401) return refuseStranger(request, reply, reading.reason)
       return reply.code(reading.status).send({ error: reading.error })

@@ -73,14 +73,17 @@ describe('a fault', () => {
     ],
   ]
 
+  // Long enough for a loaded machine to accept a connection; only answers that never end wait for it.
+  const timeoutMs = 500
+
   it.each(faults)('such as %s is tried again', async (_name, fault) => {
-    const { client } = await start(({ index }) => (index < 2 ? fault : { json: { id: 1 } }), { timeoutMs: 150 })
+    const { client } = await start(({ index }) => (index < 2 ? fault : { json: { id: 1 } }), { timeoutMs })
     expect((await askPipeline(client))?.value).toEqual({ id: 1 })
     expect(client.waited.length).toBe(2)
   })
 
   it.each(faults)('such as %s ends as "unavailable" after five retries', async (_name, fault) => {
-    const { client, stub } = await start(() => fault, { timeoutMs: 50 })
+    const { client, stub } = await start(() => fault, { timeoutMs })
     expect(await errorOf(askPipeline(client))).toMatchObject({ code: 'unavailable' })
     expect(stub.seen.length).toBe(6)
   })

@@ -140,8 +140,8 @@ export interface StubBuild {
 
 /** Answers a list of builds as Buildkite does: filtered, newest first, paged by number, with a Link header. */
 export function listBuilds(builds: readonly StubBuild[], query: URLSearchParams): Answered {
-  const from = Date.parse(query.get('created_from') ?? '') || Number.NEGATIVE_INFINITY
-  const to = Date.parse(query.get('created_to') ?? '') || Number.POSITIVE_INFINITY
+  const from = Date.parse(query.get('created_from') ?? '0001-01-01')
+  const to = Date.parse(query.get('created_to') ?? '9999-01-01')
   const states = query.getAll('state[]')
   const matching = builds
     .filter(({ created_at }) => Date.parse(created_at) >= from && Date.parse(created_at) < to)

@@ -130,6 +130,29 @@ describe('a build that no list shows', () => {
     expect(pages.at(-1)).toMatchObject({ last: true, walkedTo: created_from })
   })
 
+  it('takes four requests to check whether it still is one', async () => {
+    const builds = history(300, { 130: 'always' })
+    const { walk, stub } = await open(({ query }) => listBuilds(builds, query))
+    const [range = expect.fail()] = (await walk()).flatMap(({ unlistable }) => unlistable)
+    const filter = { created_from: range.from, created_to: range.to, jobs: false, maxPageSize: 1 }
+    const pages = await walk(filter)
+    expect(rangesOf(pages)).toEqual([[range.from.getTime(), range.to.getTime()]])
+    expect(stub.seen.length).toBe(4)
+    delete builds[130]?.unlistable
+    expect(idsOf(await walk(filter))).toEqual(['build-0130'])
+    expect(stub.seen.length).toBe(1)
+  })
+
+  it('may be the newest of a walk into the future: its range ends now, so that builds to come are listed', async () => {
+    const builds = history(20, { 0: 'always' })
+    const { walk } = await open(({ query }) => listBuilds(builds, query))
+    const avoid = (await walk({ created_to: new Date('2100-01-01') })).flatMap(({ unlistable }) => unlistable)
+    expect(avoid[0]?.to.getTime()).toBeGreaterThan(createdAt(builds, 0))
+    expect(avoid[0]?.to.getTime()).toBeLessThan(Date.now() + MINUTE)
+    builds.push({ id: 'new', created_at: new Date(Date.now() + MINUTE).toISOString(), state: 'running' })
+    expect(idsOf(await walk({ created_to: new Date('2100-01-01'), avoid }))).toContain('new')
+  })
+
   it('is walked around when its range is given, for one more request and without a failure', async () => {
     const builds = history(300, { 130: 'always', 250: 'always' })
     const { walk, stub } = await open(({ query }) => listBuilds(builds, query))
@@ -255,7 +278,7 @@ describe('the page size', () => {
     const builds = history(60)
     const { client, stub } = await start(
       ({ query }) => (Number(query.get('per_page')) > 5 ? () => {} : listBuilds(builds, query)),
-      { timeoutMs: 300 },
+      { timeoutMs: 1_000 },
     )
     for await (const _ of client.builds('acme', { created_to, jobs: false }, 'hot'));
     expect(client.waited).toEqual([])

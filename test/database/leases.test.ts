@@ -58,17 +58,18 @@ describe('a lease', () => {
   test('goes to one of many who ask at once', async () => {
     const leave = gate()
     let held = 0
-    const asking = Array.from({ length: 8 }, (_, index) =>
-      withLease(index % 2 ? one.db : other.db, 'rush', async () => {
+    let ended = 0
+    const ask = async (db: Database['db']) => {
+      const end = await withLease(db, 'rush', async () => {
         held += 1
         await leave.opened
-      }),
-    )
-    await until(async () => held > 0, 'one of them has it')
-    expect(
-      (await Promise.all([...asking.map((one) => Promise.race([one, leave.opened]).then(() => {})), leave.open()]))
-        .length,
-    ).toBe(9)
+      })
+      ended += 1
+      return end
+    }
+    const asking = Array.from({ length: 8 }, (_, index) => ask(index % 2 ? one.db : other.db))
+    await until(() => held > 0 && ended === 7, 'one of them has it')
+    leave.open()
     const ends = await Promise.all(asking)
     expect([held, ends.filter((end) => end.held).length]).toEqual([1, 1])
   })
@@ -109,7 +110,15 @@ describe('a lease', () => {
       async ({ db }) => {
         entered.open()
         await leave.opened
-        await db.transaction((tx) => tx.insert(budgets).values(row('late')))
+        const late = [
+          db.transaction((tx) => tx.insert(budgets).values(row('late'))),
+          db.insert(budgets).values(row('late')),
+          db.execute(sql`with late as (delete from ${budgets} returning 1) select count(*) from late`),
+        ]
+        const ends = await Promise.allSettled(late)
+        expect(ends.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected'])
+        expect(await db.select().from(budgets)).toBeDefined()
+        await db.insert(budgets).values(row('late'))
       },
       { holder: 'frozen replica' },
     )

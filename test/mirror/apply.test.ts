@@ -52,7 +52,7 @@ function jobWebhook(seconds: number, job: object = {}, build: object = {}) {
 describe('applying observations', () => {
   it('makes a row of each object in a webhook, keyed by its id', async () => {
     const report = await apply(jobWebhook(10))
-    expect(report.builds).toEqual({ seen: 1, inserted: 1, updated: 0, unchanged: 0 })
+    expect(report.builds).toEqual({ seen: 1, inserted: 1, updated: 0, verified: 0, unchanged: 0 })
     const [build] = await database.db.select().from(builds)
     expect(build).toMatchObject({
       id: ids.build,
@@ -80,6 +80,17 @@ describe('applying observations', () => {
       agents: { unchanged: 1 },
       pipelines: { unchanged: 1 },
     })
+  })
+
+  it('tells rows that REST only verified from rows that it changed', async () => {
+    await apply(jobWebhook(10))
+    const shown = [buildPayload({ jobs: [jobPayload()], pipeline: pipelinePayload() })]
+    const report = await applyObservations(database.db, observeBuilds(shown, at(20), options), at(1_000))
+    expect(report).toMatchObject({ builds: { updated: 0, verified: 1 }, jobs: { updated: 0, verified: 1 } })
+    const changed = [buildPayload({ message: 'Edited', jobs: [jobPayload({ name: 'other' })] })]
+    const second = await applyObservations(database.db, observeBuilds(changed, at(30), options), at(1_000))
+    expect(second).toMatchObject({ builds: { updated: 1, verified: 0 }, jobs: { updated: 1, verified: 0 } })
+    expect(second.results.builds).toMatchObject({ completed: 1, confirmed: 0 })
   })
 
   it('places by slug what came without ids, and what came before its organization and pipeline once these are known', async () => {

@@ -62,6 +62,18 @@ describe.each(testQueueBackends())('the queue on %s', (backend) => {
     expect((await queues.depth()).deliveries).toEqual({ waiting: 0, active: 0, delayed: 0, failed: 0 })
   })
 
+  test('says whether it holds deliveries that Postgres did not take, until they are moved', async () => {
+    const queues = await open()
+    await queues.addDeliveries({ ids: [1] }, 2_000)
+    expect(await queues.holdsDiverted()).toBe(false)
+    await queues.addDeliveries({ kept: [kept] }, 2_000)
+    expect(await queues.holdsDiverted()).toBe(true)
+    const worker = queues.workDeliveries(async () => {}, 2)
+    closers.push(() => worker.close(2_000))
+    await until(async () => (await queues.depth()).deliveries.waiting === 0, 'the jobs are taken')
+    await until(async () => !(await queues.holdsDiverted()), 'none is left')
+  })
+
   test('a transient failure spends no attempt, however often it happens', async () => {
     const queues = await open()
     let runs = 0

@@ -1,4 +1,4 @@
-import { asc, eq, isNotNull } from 'drizzle-orm'
+import { asc, eq, gt, isNotNull } from 'drizzle-orm'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { builds, cycles, drift, organizations, pipelines, windows } from '../../src/database/schema.ts'
 import type { Build, Pipeline } from '../../src/demo/shapes.ts'
@@ -55,6 +55,39 @@ describe('the audit', () => {
     const [summary] = await coverage(scene.database.db)
     expect(summary?.oldest_verification?.getTime()).toBeGreaterThan(scene.simulation.clock.now() - MINUTE)
     expect(summary?.drift).toEqual({ last_day: 0, unhealed: 0 })
+  })
+
+  it('reads recent windows that are due daily before old ones that are hardly overdue', async () => {
+    const { db } = scene.database
+    const now = scene.simulation.clock.now()
+    const ago = (ms: number) => new Date(now - ms)
+    await db.update(windows).set({ verified_at: ago(8 * DAY) })
+    await db
+      .update(windows)
+      .set({ verified_at: ago(30 * HOUR) })
+      .where(gt(windows.created_to, ago(7 * DAY)))
+    const [oldest] = await db.select().from(windows).orderBy(asc(windows.created_from)).limit(1)
+    if (!oldest) throw new Error('There is no window.')
+    // By far the most overdue of all; and one of a single pipeline, which no audit reads.
+    await db
+      .update(windows)
+      .set({ verified_at: ago(30 * DAY) })
+      .where(eq(windows.id, oldest.id))
+    const { id: _, ...other } = oldest
+    await db
+      .insert(windows)
+      .values({ ...other, pipeline_id: truth().builds[0]?.pipeline.id ?? null, verified_at: ago(60 * DAY) })
+    await auditAll()
+    const read = await db.select().from(cycles).where(eq(cycles.kind, 'audit')).orderBy(asc(cycles.id))
+    const isRecent = read.map(({ watermark_to }) => watermark_to !== null && watermark_to > ago(7 * DAY))
+    expect(read[0]?.watermark_from).toEqual(oldest.created_from)
+    const recent = isRecent.filter(Boolean).length
+    expect(recent).toBeGreaterThan(0)
+    expect(read.length).toBeGreaterThan(recent + 1)
+    expect(isRecent.slice(1, recent + 1)).toEqual(Array.from({ length: recent }, () => true))
+    expect(
+      read.filter(({ watermark_from }) => watermark_from?.getTime() === oldest.created_from.getTime()),
+    ).toHaveLength(1)
   })
 
   it('mends silent edits, and records what it found', async () => {

@@ -1,6 +1,6 @@
 import { and, desc, eq, ne, sql } from 'drizzle-orm'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { absences, builds, cycles, watermarks } from '../../src/database/schema.ts'
+import { absences, builds, cycles, deliveries, watermarks } from '../../src/database/schema.ts'
 import { cancel, retryFailed } from '../../src/demo/interventions.ts'
 import { calmMix } from '../../src/demo/mix.ts'
 import type { Build } from '../../src/demo/shapes.ts'
@@ -60,6 +60,7 @@ describe('a cycle', () => {
 
   it('finds builds that no webhook told of, whatever became of them', async () => {
     await completeMirror()
+    await scene.expectWebhooks()
     for (let i = 0; i < 15; i++) {
       scene.simulation.startBuild()
       scene.simulation.step(40)
@@ -68,6 +69,43 @@ describe('a cycle', () => {
     const report = await cycle()
     expect(report?.builds_missing).toBeGreaterThanOrEqual(15)
     expect(await scene.differences()).toEqual([])
+  })
+
+  it('finds nothing lost for an organization that gets no webhooks: REST brought it', async () => {
+    await completeMirror()
+    for (let i = 0; i < 5; i++) scene.simulation.startBuild()
+    await scene.simulation.play()
+    scene.simulation.clock.pass(3 * MINUTE)
+    const report = await cycle()
+    expect(report).toMatchObject({ builds_missing: 0, builds_healed: 0, jobs_missing: 0, jobs_healed: 0 })
+    expect(report?.builds_completed).toBeGreaterThanOrEqual(5)
+    expect(await scene.database.db.select().from(cycles).orderBy(desc(cycles.id)).limit(1)).toMatchObject([
+      { builds_completed: report?.builds_completed, jobs_completed: report?.jobs_completed },
+    ])
+  })
+
+  it('counts open builds that are right as confirmed, cycle after cycle', async () => {
+    await completeMirror()
+    await scene.expectWebhooks()
+    for (let i = 0; i < 5; i++) scene.simulation.startBuild()
+    scene.simulation.clock.pass(MINUTE)
+    await cycle()
+    for (let i = 0; i < 3; i++) {
+      scene.simulation.clock.pass(MINUTE)
+      const report = await cycle()
+      const nothing = { builds_missing: 0, builds_healed: 0, builds_completed: 0, jobs_missing: 0, jobs_healed: 0 }
+      expect(report).toMatchObject(nothing)
+      expect(report?.builds_confirmed).toBeGreaterThanOrEqual(5)
+    }
+  })
+
+  it('waits for what the queue holds before it calls a webhook lost', async () => {
+    await completeMirror()
+    await scene.expectWebhooks()
+    scene.simulation.startBuild()
+    scene.simulation.clock.pass(MINUTE)
+    const report = await reconcileOnce({ ...scene.deps, holdsDiverted: async () => true }, scene.source)
+    expect(report).toMatchObject({ builds_missing: 0, builds_in_flight: 1 })
   })
 
   it('follows a build of long ago that runs again, and its second end', async () => {
@@ -295,6 +333,8 @@ describe('a cycle', () => {
     const [hidden] = scene.simulation.truth.builds.slice(-1)
     if (!hidden) throw new Error('No builds.')
     await scene.database.db.delete(builds).where(eq(builds.id, hidden.id))
+    await scene.expectWebhooks()
+    await scene.database.db.update(deliveries).set({ observed_at: new Date(0) })
     expect((await cycle())?.builds_read).toBe(0)
     const warm = await reconcileOnce(scene.deps, scene.source, 'warm')
     expect(warm?.builds_missing).toBe(1)

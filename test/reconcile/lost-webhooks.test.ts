@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { afterEach, describe, expect, it } from 'vitest'
-import { deliveries } from '../../src/database/schema.ts'
+import { deliveries, job_reads } from '../../src/database/schema.ts'
 import { wildMix } from '../../src/demo/mix.ts'
 import { createRandom, type Random } from '../../src/demo/random.ts'
 import type { Change } from '../../src/demo/shapes.ts'
@@ -26,6 +26,8 @@ class Webhooks {
   /** What the mirror knows of each build and job, as far as webhooks carry it. */
   readonly #known = new Map<string, string>()
   readonly lost = { builds: new Set<string>(), jobs: new Set<string>() }
+  /** Builds among the lost ones that run again: nothing but their jobs dates that, and a list may show them without. */
+  readonly undated = new Set<string>()
 
   constructor(open: Scene) {
     this.#scene = open
@@ -61,11 +63,15 @@ class Webhooks {
     }
     this.lost.builds.clear()
     this.lost.jobs.clear()
+    this.undated.clear()
   }
 
   #lose({ build, job }: Change): void {
     if (job && this.#known.get(job.id) !== asWebhooksTell(job)) this.lost.jobs.add(job.id)
-    else if (!job && build && this.#known.get(build.id) !== asWebhooksTell(build)) this.lost.builds.add(build.id)
+    const known = build && this.#known.get(build.id)
+    if (job || !build || known === asWebhooksTell(build)) return
+    this.lost.builds.add(build.id)
+    if (known && !build.finished_at && JSON.parse(known).started_at === build.started_at) this.undated.add(build.id)
   }
 
   async #deliver(change: Change, fate: Fate): Promise<void> {
@@ -73,6 +79,7 @@ class Webhooks {
     const { build, job, event } = change
     if (build) this.#known.set(build.id, asWebhooksTell(build))
     if (build) this.lost.builds.delete(build.id)
+    if (build) this.undated.delete(build.id)
     if (job) this.#known.set(job.id, asWebhooksTell(job))
     if (job) this.lost.jobs.delete(job.id)
     const sentAt = simulation.clock.now()
@@ -104,6 +111,8 @@ function asWebhooksTell(row: object): string {
 }
 
 const cycle = () => reconcileOnce(scene.deps, scene.source)
+/** Has the next cycle read the jobs of all open builds. */
+const allJobsDue = () => scene.database.db.update(job_reads).set({ next_read_at: new Date(0) })
 
 async function open(seed: number, stepMs: [number, number]): Promise<{ webhooks: Webhooks; random: Random }> {
   scene = await openScene({ seed, pipelines: 3, agents: 6, mix: wildMix, stepMs })
@@ -159,34 +168,35 @@ describe('with webhooks that all arrive', () => {
 })
 
 describe('with webhooks that are lost', () => {
-  it.each([1, 2, 3, 4, 5, 6, 7, 8])(
-    'each row that a loss left behind is counted once, and no other (seed %i)',
-    async (seed) => {
-      // Steps of a second or more: of a build that runs again within the second of its finish nobody can tell whether a webhook was lost.
-      const { webhooks, random } = await open(seed, [1_000, 3_000])
-      let lost = 0
-      for (let round = 0; round < 15; round++) {
-        await live(webhooks, random, ({ event, build, job }) => {
-          // Buildkite reports the start of command jobs only; the simulation also that of trigger jobs.
-          const isUnreported = event === 'job.started' && job?.type === 'trigger'
-          return build && !isUnreported && random.chance(0.4) ? 'lost' : 'applied'
-        })
-        scene.simulation.clock.pass(15 * SECOND)
-        const expected = { builds: webhooks.lost.builds.size, jobs: webhooks.lost.jobs.size }
-        const report = await cycle()
-        const counted = {
-          builds: (report?.builds_missing ?? 0) + (report?.builds_healed ?? 0),
-          jobs: (report?.jobs_missing ?? 0) + (report?.jobs_healed ?? 0),
-        }
-        expect(counted).toEqual(expected)
-        webhooks.readByRest()
-        scene.simulation.clock.pass(SECOND)
-        lost += counted.builds + counted.jobs
-      }
-      expect(lost).toBeGreaterThan(30)
+  it.each(seeds([1, 2]))('each row that a loss left behind is counted once, and no other (seed %i)', async (seed) => {
+    // Steps of a second or more: of a build that runs again within the second of its finish nobody can tell whether a webhook was lost.
+    const { webhooks, random } = await open(seed, [1_000, 3_000])
+    let lost = 0
+    for (let round = 0; round < 15; round++) {
+      await live(webhooks, random, ({ event, build, job }) => {
+        // Buildkite reports the start of command jobs only; the simulation also that of trigger jobs.
+        const isUnreported = event === 'job.started' && job?.type === 'trigger'
+        return build && !isUnreported && random.chance(0.4) ? 'lost' : 'applied'
+      })
       scene.simulation.clock.pass(15 * SECOND)
-      const quiet = await cycle()
-      expect(quiet).toMatchObject({ builds_missing: 0, builds_healed: 0, jobs_missing: 0, jobs_healed: 0 })
-    },
-  )
+      await allJobsDue()
+      const expected = { builds: webhooks.lost.builds.size, jobs: webhooks.lost.jobs.size }
+      const report = await cycle()
+      const counted = {
+        builds: (report?.builds_missing ?? 0) + (report?.builds_healed ?? 0),
+        jobs: (report?.jobs_missing ?? 0) + (report?.jobs_healed ?? 0),
+      }
+      expect(counted.jobs).toBe(expected.jobs)
+      expect(counted.builds).toBeLessThanOrEqual(expected.builds)
+      expect(counted.builds).toBeGreaterThanOrEqual(expected.builds - webhooks.undated.size)
+      webhooks.readByRest()
+      scene.simulation.clock.pass(SECOND)
+      lost += counted.builds + counted.jobs
+    }
+    expect(lost).toBeGreaterThan(30)
+    scene.simulation.clock.pass(15 * SECOND)
+    await allJobsDue()
+    const quiet = await cycle()
+    expect(quiet).toMatchObject({ builds_missing: 0, builds_healed: 0, jobs_missing: 0, jobs_healed: 0 })
+  })
 })

@@ -38,6 +38,7 @@ describe('an outage of all webhooks', () => {
   ])('of %s heals in one cycle of at most ceil(changed builds / 100) + 3 list requests', async (_, played, lasted) => {
     await open({ builds: 600, days: 60, jobs: 4 }, { stepMs: [5, 60] })
     const { truth, mix } = scene.simulation
+    await scene.expectWebhooks()
     const changed = remember()
     const old = truth.builds.filter(({ state, blocked }) => state === 'failed' && !blocked).slice(0, 25)
     for (const build of old) retryFailed(truth, build, now(), mix)
@@ -51,6 +52,7 @@ describe('an outage of all webhooks', () => {
     expect(changed()).toBeGreaterThan(played)
     expect(scene.api.count('builds')).toBeLessThanOrEqual(Math.ceil(changed() / 100) + 3)
     expect(report?.builds_missing).toBeGreaterThanOrEqual(played)
+    expect(report?.builds_healed).toBeGreaterThanOrEqual(old.length)
     await refreshPipelines(scene.deps, scene.source)
     expect(await scene.differences()).toEqual([])
   })

@@ -1,6 +1,8 @@
+import { desc, inArray } from 'drizzle-orm'
 import type { Budget } from '../../src/buildkite/budget.ts'
 import { type BuildkiteClient, createClient } from '../../src/buildkite/client.ts'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
+import { builds, deliveries } from '../../src/database/schema.ts'
 import { type Api, type ApiOptions, demoToken } from '../../src/demo/api.ts'
 import { createSimulation, type Simulation, type SimulationOptions } from '../../src/demo/simulation.ts'
 import { createLog } from '../../src/log.ts'
@@ -27,6 +29,8 @@ export interface Scene {
   client(budget?: Budget): BuildkiteClient
   /** Writes a history, and mirrors it whole: organizations, pipelines, a first cycle and the backfill. */
   complete(history: { builds: number; days: number; jobs?: number }): Promise<void>
+  /** As if webhooks came and brought the newest build: what they do not report from now on counts as lost. */
+  expectWebhooks(): Promise<void>
   /** Where mirror and truth differ, a line each. */
   differences(): Promise<string[]>
   close(): Promise<void>
@@ -80,6 +84,13 @@ export async function openScene(options: SimulationOptions = {}, apiOptions: Api
       await reconcileOnce(deps, source)
       await backfillOwed(deps, source)
       simulation.clock.pass(MINUTE)
+    },
+    async expectWebhooks() {
+      const at = new Date(simulation.clock.now())
+      const ping = { key: 'a ping', event: 'ping', received_at: at, observed_at: at, status: 'ignored' } as const
+      await database.db.insert(deliveries).values(ping)
+      const newest = database.db.select({ id: builds.id }).from(builds).orderBy(desc(builds.created_at)).limit(1)
+      await database.db.update(builds).set({ first_seen_via: 'webhook' }).where(inArray(builds.id, newest))
     },
     differences: () => differences(home.url, simulation.truth),
     async close() {

@@ -68,6 +68,27 @@ describe('the shared budget', () => {
     await Promise.allSettled(takers)
   })
 
+  it('tells all replicas which organization waits, so that they take turns', async () => {
+    const [one, two] = replicas.map(({ db }) => sharedBudget(db, 0.5))
+    if (!one || !two) throw new Error('Two replicas are needed.')
+    await one.report(scopes, seen(4, 4, MINUTE))
+    for (let call = 0; call < 2; call += 1) await one.take(scopes, 'backfill')
+    const other = ['user:a', 'organization:other']
+    await expect(two.take(other, 'backfill', AbortSignal.timeout(100))).rejects.toThrow()
+    const [row] = (await replicas[0].db.select().from(budgets)).filter(({ scope }) => scope === 'user:a')
+    expect(row?.state).toMatchObject({
+      classes: {
+        backfill: {
+          grants: [expect.any(Number), expect.any(Number)],
+          turns: {
+            'organization:acme': { granted_at: expect.any(Number), waiting_at: null },
+            'organization:other': { granted_at: null, waiting_at: expect.any(Number) },
+          },
+        },
+      },
+    })
+  })
+
   it('stops every replica when one of them was refused', async () => {
     const [one, two] = replicas.map(({ db }) => sharedBudget(db, 1))
     if (!one || !two) throw new Error('Two replicas are needed.')

@@ -1,6 +1,15 @@
 import { eq, isNull, sql } from 'drizzle-orm'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { build_attempts, builds, deliveries, drift, job_reads, jobs, watermarks } from '../../src/database/schema.ts'
+import {
+  build_attempts,
+  builds,
+  deliveries,
+  drift,
+  failures,
+  job_reads,
+  jobs,
+  watermarks,
+} from '../../src/database/schema.ts'
 import { markDeleted } from '../../src/mirror/apply.ts'
 import { auditSpan } from '../../src/reconcile/audit.ts'
 import { reconcileOnce } from '../../src/reconcile/cycle.ts'
@@ -15,7 +24,7 @@ let scene: Scene
 
 beforeEach(async () => {
   scene = await openScene({ pipelines: 3 })
-  await scene.complete({ builds: 250, days: 20 })
+  await scene.complete({ builds: 100, days: 20 })
 })
 afterEach(() => scene.close())
 
@@ -211,8 +220,9 @@ describe('what changed after the time of the claim', () => {
     if (!waiter) throw new Error('The build has no waiter.')
     await run(sql`delete from ${jobs} where id = ${waiter.id}`)
     expect(brief(await verify())).toEqual([['missing', waiter.id]])
-    await run(sql`insert into ${job_reads} (build_id, organization_id, is_open, created_at, next_read_at)
-      values (${build.id}, ${scene.source.id}, true, ${build.created_at}, now())`)
+    await run(sql`insert into ${job_reads} (build_id, organization_id, is_open, read_at, next_read_at)
+      values (${build.id}, ${scene.source.id}, true, ${build.created_at}, now())
+      on conflict (build_id) do update set read_at = excluded.read_at`)
     const report = await verify({ wait: pauses().wait })
     expect(report).toMatchObject({ findings: [], builds_in_flight: 0, jobs_in_flight: 1 })
     // The build itself is claimed all the same.
@@ -274,7 +284,7 @@ describe('what cannot be read', () => {
     const report = await verify()
     expect(report.unreadable).toMatchObject([
       { build_id: null, pipeline: nameless.pipeline.slug, number: nameless.number, code: 'no_id' },
-      { build_id: jobless.id, code: 'jobs', reason: '1 of its jobs have no id that can be used.' },
+      { build_id: jobless.id, code: 'jobs_unreadable', reason: '1 of its jobs have no id that can be used.' },
     ])
     // The mirror holds the nameless one, which its own address shows without an id: another build, as far as anybody can tell.
     expect(brief(report)).toEqual([['surplus', id]])
@@ -301,6 +311,45 @@ describe('what cannot be read', () => {
     expect(report.unreadable).toMatchObject([{ build_id: hidden.id, number: hidden.number, status: 403 }])
   })
 
+  it('is a stretch that no list shows: its builds are compared by themselves', async () => {
+    const [unlistable, large, refusing] = [oldBuild(0), oldBuild(1), oldBuild(2)]
+    const { readFaults: faults } = scene.simulation.truth
+    faults.set(unlistable, { list: 'always' })
+    faults.set(large, { list: 'with_jobs' })
+    faults.set(refusing, { list: 'with_jobs', get: 'forbidden' })
+    for (const { id } of [unlistable, large]) await run(sql`update ${builds} set message = 'forged' where id = ${id}`)
+    const stretch = { build_id: null, code: 'unavailable', status: 504 }
+    const refused = { build_id: refusing.id, number: refusing.number, status: 403 }
+    const found = [unlistable, large].map(({ id }) => ['different', id, 'message'])
+    const check = async (options: Partial<VerifyOptions>) => {
+      const report = await verify(options)
+      expect(brief(report)).toHaveLength(2)
+      expect(brief(report)).toEqual(expect.arrayContaining(found))
+      expect(report.unreadable).toHaveLength(2)
+      expect(report.unreadable).toEqual(
+        expect.arrayContaining([expect.objectContaining(stretch), expect.objectContaining(refused)]),
+      )
+      expect(report.builds).toBe(truthBuilds().length)
+      expect(report.jobs).toBe(truthBuilds().reduce((sum, one) => sum + one.jobs.length, 0) - refusing.jobs.length)
+      const [range] = report.unreadable.filter(({ build_id }) => build_id === null)
+      const at = new Date(unlistable.created_at).getTime()
+      expect(range?.created_from?.getTime()).toBeLessThanOrEqual(at)
+      expect(range?.created_to?.getTime()).toBeGreaterThan(at)
+      return report
+    }
+    await check({})
+    const healing = await check({ heal: true })
+    expect(healing.findings.every(({ healed }) => healed)).toBe(true)
+    const recorded = await scene.database.db.select().from(failures)
+    expect(recorded.map(({ kind, build_id }) => [kind, build_id]).sort()).toEqual([
+      ['build', refusing.id],
+      ['builds_list', null],
+    ])
+    // Now that it is known, healing does not try to list it.
+    await run(sql`update ${builds} set message = 'forged' where id in (${unlistable.id}, ${large.id})`)
+    await check({ heal: true })
+  })
+
   it('ends the run when it is not the build: a refused token, or many in a row', async () => {
     for (const build of [0, 1, 2, 3, 4, 5].map(oldBuild)) scene.simulation.truth.deleteBuild(build)
     refuse(403, /builds\/\d+$/)
@@ -319,7 +368,7 @@ describe('what cannot be read', () => {
     const report = await auditSpan(scene.deps, scene.source, { from: new Date(to.getTime() - 90 * DAY), to })
     expect(report.unreadable.map(({ build_id, code }) => [build_id, code])).toEqual(
       expect.arrayContaining([
-        [nameless.id, 'jobs'],
+        [nameless.id, 'jobs_unreadable'],
         [hidden.id, 'invalid_permissions'],
       ]),
     )

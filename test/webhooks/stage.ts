@@ -10,7 +10,7 @@ import { type ApplyParts, deliveryHandler } from '../../src/webhooks/apply.ts'
 import { type DeferredRetries, startDeferredRetries } from '../../src/webhooks/deferred.ts'
 import { type Inbox, openInbox } from '../../src/webhooks/inbox.ts'
 import { WEBHOOK_PATH } from '../../src/webhooks/path.ts'
-import { type ReceiverSettings, webhookRoute } from '../../src/webhooks/receive.ts'
+import { type ReceiverParts, type ReceiverSettings, webhookRoute } from '../../src/webhooks/receive.ts'
 import { type Sweeper, startSweeper } from '../../src/webhooks/sweeper.ts'
 import { testRedisUrl } from '../support/redis.ts'
 
@@ -42,6 +42,7 @@ export interface StageOptions {
   databaseUrl: string
   redisUrl?: string
   settings?: Partial<ReceiverSettings>
+  clocks?: Pick<ReceiverParts, 'clock' | 'buildkiteNow'>
 }
 
 let stages = 0
@@ -71,7 +72,7 @@ export async function setStage(options: StageOptions): Promise<Stage> {
     storeEnv: false,
     ...options.settings,
   } as const
-  await app.register(webhookRoute, { ...settings, inbox, log: silent, on })
+  await app.register(webhookRoute, { ...settings, ...options.clocks, inbox, log: silent, on })
   await app.ready()
   const workers: RunningWorker[] = []
   const sweepers: Sweeper[] = []
