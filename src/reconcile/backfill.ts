@@ -31,7 +31,7 @@ export interface BackfillProgress {
   readonly organization: string
   readonly from: Date
   readonly to: Date
-  /** Everything from here to `to` is in the mirror. */
+  /** The organization's list was read from here to `to`; analytics.data_coverage says what is complete. */
   readonly coveredFrom: Date
   readonly buildsDone: number
   /** An estimate from the builds in the time read so far; `undefined` before anything was read. */
