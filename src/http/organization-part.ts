@@ -26,10 +26,12 @@ ${backfillPart(one)}
 function claimPart({ claim, covered_from }: OrganizationCoverage, now: Date): Markup {
   const { as_of, jobs_as_of, pipelines, pipelines_current, pipelines_complete, pipelines_listed_at, exceptions } = claim
   if (!as_of || !jobs_as_of || !pipelines_listed_at) return html`<p class="quiet">Nothing is complete yet.</p>`
+  const listed = html`pipelines listed ${ago(pipelines_listed_at, now)}; ${some(exceptions, 'exception')}`
+  if (pipelines_current === 0) return html`<p>None of ${some(pipelines, 'pipeline')} is complete yet; ${listed}.</p>`
   const from = covered_from
     ? html`Builds complete from <b>${moment(covered_from)}</b>`
     : html`Builds of <b>${count(pipelines_current)} of ${some(pipelines, 'pipeline')}</b> complete`
-  return html`<p>${from} as of ${ago(as_of, now)}, jobs as of ${ago(jobs_as_of, now)}; <b>${count(pipelines_complete)} of ${some(pipelines, 'pipeline')}</b> complete over the wanted history; pipelines listed ${ago(pipelines_listed_at, now)}; ${some(exceptions, 'exception')}.</p>`
+  return html`<p>${from} as of ${ago(as_of, now)}, jobs as of ${ago(jobs_as_of, now)}; <b>${count(pipelines_complete)} of ${some(pipelines, 'pipeline')}</b> complete over the wanted history; ${listed}.</p>`
 }
 
 type Cycle = OrganizationCoverage['recent_cycles'][number]

@@ -47,18 +47,14 @@ export function verdictOf(status: Status): Verdict {
 
 /** What is claimed of everything that is mirrored, and no more. */
 function healthy(status: Status): string {
-  const { as_of } = claimsOf(status)
+  const { as_of, pipelines, pipelines_current: current, exceptions } = claimOf(status)
   if (!as_of) return 'Ready. Nothing is mirrored yet.'
   const all = mirrored(status)
-  const sum = (of: (claim: Claim) => number) => all.reduce((total, { claim }) => total + of(claim), 0)
-  const pipelines = sum((claim) => claim.pipelines)
-  const current = sum((claim) => claim.pipelines_current)
   const reading = all.some(({ backfill }) => isReadingHistory(backfill)) ? ', and history is being read' : ''
   if (current === 0) return `Healthy: nothing is verified yet${reading}.`
   const isWhole = all.every(({ backfill }) => !backfill.from || backfill.done)
   const which = current < pipelines ? `${current} of ${pipelines} pipelines` : isWhole ? 'all builds' : 'new builds'
   const upTo = roughly(Math.max(0, status.read_at.getTime() - as_of.getTime()))
-  const exceptions = sum((claim) => claim.exceptions)
   const except = exceptions > 0 ? `, with ${some(exceptions, 'exception')}` : ''
   const unread = all.filter(({ claim }) => claim.as_of === null && !hasNoPipeline(claim))
   const nothing = unread.length > 0 ? `, nothing yet of ${unread.map(nameOf).join(' and ')}` : ''
@@ -228,12 +224,18 @@ function onHistory({ off, paused_at, seconds_left }: BackfillCoverage): string {
   return seconds_left === null ? '' : `, about ${roughly(seconds_left * 1000)} left`
 }
 
-/** The time as of which everything mirrored is claimed to be complete: of the organization that is furthest behind. */
-export function claimsOf(status: Status): Pick<Claim, 'as_of' | 'jobs_as_of'> {
+/** The claim over everything that is mirrored: its times are those of the organization that is furthest behind. */
+export function claimOf(
+  status: Status,
+): Pick<Claim, 'as_of' | 'jobs_as_of' | 'pipelines' | 'pipelines_current' | 'exceptions'> {
   const claims = mirrored(status).map(({ claim }) => claim)
+  const sum = (of: (claim: Claim) => number) => claims.reduce((total, claim) => total + of(claim), 0)
   return {
     as_of: earliest(claims.map(({ as_of }) => as_of)),
-    jobs_as_of: earliest(claims.map((one) => one.jobs_as_of)),
+    jobs_as_of: earliest(claims.map(({ jobs_as_of }) => jobs_as_of)),
+    pipelines: sum(({ pipelines }) => pipelines),
+    pipelines_current: sum(({ pipelines_current }) => pipelines_current),
+    exceptions: sum(({ exceptions }) => exceptions),
   }
 }
 
