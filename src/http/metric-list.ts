@@ -107,8 +107,8 @@ const told: Readonly<Record<Occurrence, Metric>> = {
   rollup_failed: {
     kind: 'counter',
     name: 'rollup_failures_total',
-    unit: 'turns',
-    help: 'Turns of making sums anew that failed; the next comes by itself.',
+    unit: 'failures',
+    help: 'Days of analytics (or buildkite.users) that could not be refreshed, and turns that ended early; all are tried again.',
     labels: {},
   },
   cycles_total: {
