@@ -64,7 +64,7 @@ completed: the API added what no webhook carries. confirmed: right already.`
 function describe(reports: readonly CycleReport[], paint: Paint): string {
   const header = [
     'organization',
-    'verified up to',
+    'read up to',
     'requests',
     'builds read',
     'missing',

@@ -34,7 +34,7 @@ export const findingNames = {
   migrations_pending: 'the schema is older than the program',
   delivery_lag: 'a webhook that was received waits to be applied',
   deliveries_failed: 'webhooks could not be applied',
-  watermark_lag: 'no cycle has verified an organization for long',
+  watermark_lag: 'no cycle of an organization has ended for long',
   claim_lag: 'cycles run, but what is complete is older: the list of pipelines fails or is not read',
   work_failing: 'a unit of work has failed for a quarter of an hour, or three times in a row',
   lease_lost: 'a process stopped renewing its lease within the last hour: frozen, cut off or killed',

@@ -21,7 +21,7 @@ export interface MirrorFacts {
 
 export interface OrganizationState {
   readonly slug: string
-  /** Everything before is verified; undefined before the first cycle. */
+  /** Cycles have read everything before; undefined before the first cycle. */
   readonly watermark: number | undefined
   /** Builds are claimed to be complete as of then; undefined while nothing is claimed. */
   readonly claimedAt: number | undefined
@@ -127,7 +127,7 @@ function judgeClaim({ slug, watermark, claimedAt, pipelinesError }: Organization
 function judgeWatermark({ slug, watermark }: OrganizationState, now: number, everyMs: number): Finding[] {
   if (watermark === undefined) return []
   const age = Math.max(0, now - watermark)
-  const detail = `It is verified up to ${formatDuration(age)} ago.`
+  const detail = `Cycles have read everything up to ${formatDuration(age)} ago.`
   if (age <= Math.max(UNVERIFIED, 3 * everyMs)) return [well('watermark_lag', slug, detail)]
   const remedy =
     'See that a process with the role reconciler runs, and what buildkite-mirror status says of its last cycle.'
