@@ -72,7 +72,7 @@ covered as (
   left join own_ranges using (pipeline_id)
 ),
 unread_jobs as (
-  select build.pipeline_id, min(coalesce(unread.read_at, build.created_at)) as as_of
+  select build.pipeline_id, min(coalesce(unread.read_at, build.created_at - interval '1 ms')) as as_of
   from sync.job_reads as unread join buildkite.builds as build on build.id = unread.build_id
   where build.deleted_at is null group by build.pipeline_id
 ),

@@ -24,10 +24,13 @@ export interface Checked {
 export class ClaimChecker {
   readonly #world: World
   readonly #sql: postgres.Sql
+  readonly #parts: boolean
   readonly #compare = rememberingCompare()
 
-  constructor(world: World, sql: postgres.Sql) {
+  /** @param parts whether webhooks may bring parts of what is newer. */
+  constructor(world: World, sql: postgres.Sql, parts: boolean) {
     this.#world = world
+    this.#parts = parts
     this.#sql = sql
   }
 
@@ -68,7 +71,7 @@ export class ClaimChecker {
     const rows = (await coverageOf(this.#sql)).filter(({ is_listed, pipeline_id }) => is_listed && pipeline_id)
     const pipelines = new Set(rows.map(({ pipeline_id }) => pipeline_id))
     const shares = rows.filter(({ is_current }) => is_current).map(shareOf)
-    return pipelines.size === 0 ? 0 : shares.reduce((sum, share) => sum + share, 0) / pipelines.size
+    return pipelines.size === 0 ? 1 : shares.reduce((sum, share) => sum + share, 0) / pipelines.size
   }
 
   /** What the audit finds, and no claim covers until then: deletions and changes without a webhook. */
@@ -80,6 +83,7 @@ export class ClaimChecker {
     const triggered = ['triggered_build_url', 'triggered_build_web_url']
     return {
       deletions,
+      parts: this.#parts,
       columns: {
         builds: [...edited, ...(renames ? buildAddresses : [])],
         jobs: renames ? [...jobAddresses, ...triggered] : [],

@@ -47,8 +47,8 @@ export interface Home {
   empty(): Promise<void>
   /** Remembers every row, as a backup does. */
   backUp(): Promise<Backup>
-  /** A checksum of all that a task may write. */
-  checksum(): Promise<string>
+  /** A checksum of each table that a task may write. */
+  checksums(): Promise<ReadonlyMap<string, string>>
   /** Puts the rows of a backup in the place of those that are there. */
   restore(backup: Backup): Promise<void>
   close(): Promise<void>
@@ -99,16 +99,15 @@ export async function openHome(url: string): Promise<Home> {
         return rows
       })
     },
-    async checksum() {
+    async checksums() {
       // Leases and budgets are nobody's work.
       const written = names.filter((name) => !['sync.leases', 'sync.budgets'].includes(name))
       const sums = written.map(
-        (name) => `select md5(coalesce(string_agg(t::text, ' ' order by t::text), '')) as sum from ${name} as t`,
+        (name) =>
+          `select '${name}' as name, md5(coalesce(string_agg(t::text, ' ' order by t::text), '')) as sum from ${name} as t`,
       )
-      const [row] = await sql.unsafe<{ sum: string }[]>(
-        `select md5(string_agg(sum, '')) as sum from (${sums.join(' union all ')}) as sums`,
-      )
-      return row?.sum ?? ''
+      const rows = await sql.unsafe<{ name: string; sum: string }[]>(sums.join(' union all '))
+      return new Map(rows.map(({ name, sum }) => [name, sum]))
     },
     async restore(backup) {
       await silently(async (tx) => {

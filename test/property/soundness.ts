@@ -60,7 +60,7 @@ class History {
   #depth = 0
   #isFreezing = false
   /** While a replica that was frozen goes on: what the database held when it did. */
-  #frozenAt: string | undefined
+  #frozenAt: ReadonlyMap<string, string> | undefined
   /** Before the first list of pipelines that is taken in, no visibility changes; nor after a restore. */
   #restoredAt = 0
 
@@ -76,8 +76,9 @@ class History {
       variety: random.chance(0.5),
     })
     this.#service = new Service(this.#world, home, { backfillDays: random.int(5, 30), token: demoToken }, planted)
-    this.#checker = new ClaimChecker(this.#world, home.sql)
-    if (random.chance(0.7)) this.#webhooks = new LossyWebhooks(this.#world, home, this.#service)
+    const webhooks = random.chance(0.6)
+    this.#checker = new ClaimChecker(this.#world, home.sql, webhooks)
+    if (webhooks) this.#webhooks = new LossyWebhooks(this.#world, home, this.#service)
     this.#service.between = (replica, task) => this.#between(replica, task)
   }
 
@@ -225,15 +226,18 @@ class History {
     await this.#run(task, 1 - replica)
     this.#world.live(this.#random.int(SECOND, 5 * MINUTE))
     this.#tell(`replica ${replica} goes on`)
-    this.#frozenAt = await this.#home.checksum()
+    this.#frozenAt = await this.#home.checksums()
   }
 
   /** A replica that was frozen has lost its lease, and must have written nothing after it went on. */
   async #judgeFrozen(task: Task): Promise<void> {
     const before = this.#frozenAt
     this.#frozenAt = undefined
-    if (before === undefined || (await this.#home.checksum()) === before) return
-    this.#lateCommits.push(`${iso(this.#world.now())} ${task}: a replica wrote after it had lost its lease`)
+    if (before === undefined) return
+    for (const [name, sum] of await this.#home.checksums()) {
+      if (before.get(name) === sum) continue
+      this.#lateCommits.push(`${iso(this.#world.now())} ${task}: a replica wrote ${name} after it had lost its lease`)
+    }
   }
 
   async #check(when: string): Promise<void> {

@@ -37,8 +37,6 @@ interface Row extends Json {
   id: string
   /** Of a job. */
   build_id?: string
-  observed_at: Date
-  verified_at: Date | null
   deleted_at: Date | null
 }
 
@@ -48,6 +46,8 @@ export interface Unclaimed {
   columns?: Readonly<Record<string, readonly string[]>>
   /** Whether rows may be unmarked although Buildkite has deleted their objects. */
   deletions?: boolean
+  /** Whether webhooks may have brought a part of what is newer: then each column must be that of some version, not the whole row. */
+  parts?: boolean
   /** Builds that the mirror names as unconfirmed: neither they nor their jobs are compared. */
   builds?: (id: string) => boolean
 }
@@ -55,8 +55,7 @@ export interface Unclaimed {
 /**
  * Returns a line for each false claim, and says why it is false: a build or job that Buildkite held at the claim's time, and still holds,
  * is missing; its row is none of the versions that were valid then or later; or a row is there that Buildkite held at no time since and
- * that is not marked as gone. A row that REST has confirmed is compared whole: half of one version and half of another is false. A
- * webhook may have brought a part of what is newer: then each column must be that of some version.
+ * that is not marked as gone. A row is compared whole: half of one version and half of another is false.
  * `compare` may remember what it compared before.
  */
 export async function falseClaims(
@@ -78,9 +77,12 @@ export async function falseClaims(
       const row = rows.get(id)
       if (!row && required) report(id, 'is missing')
       if (!row) continue
-      const wrong = wrongColumns(row, versions, (version) =>
-        compare(claim.what, row, version, types[claim.what], omitted),
-      )
+      const differ = (version: object) => compare(claim.what, row, version, types[claim.what], omitted)
+      // Of what came later, a webhook may know a part only.
+      const isUnknown = ({ is }: DifferentColumn) => !required && is === null
+      const wrong = unclaimed.parts
+        ? columnsOfNone(versions, differ).filter((column) => !isUnknown(column))
+        : differentFromAll(versions, differ)
       if (wrong.length > 0) report(id, `is no version since: ${wrong.map(inWords).join('; ')}`)
     }
     if (unclaimed.deletions) continue
@@ -92,27 +94,29 @@ export async function falseClaims(
   return lines
 }
 
-/** The columns that make a row none of the versions: those that differ from the nearest one. */
-function wrongColumns(
-  { verified_at, observed_at }: Row,
-  versions: readonly object[],
-  compare: (version: object) => readonly DifferentColumn[],
-): readonly DifferentColumn[] {
-  const isConfirmed = verified_at !== null && observed_at <= verified_at
+type Differ = (version: object) => readonly DifferentColumn[]
+
+/** The columns in which a row differs from the version that is nearest to it. */
+function differentFromAll(versions: readonly object[], differ: Differ): readonly DifferentColumn[] {
   let nearest: readonly DifferentColumn[] | undefined
-  let inNone: ReadonlySet<string> | undefined
   for (const version of versions) {
-    const different = compare(version)
     // What no column holds is kept, also when a list shows an older version of the object: it counts by itself.
-    const whole = different.filter(({ column }) => column !== 'extra')
-    const names = new Set(different.map(({ column }) => column))
-    inNone = inNone ? new Set([...inNone].filter((name) => names.has(name))) : names
-    if (!nearest || whole.length < nearest.length) nearest = whole
-    if (inNone.size === 0 && (nearest.length === 0 || !isConfirmed)) return []
+    const different = differ(version).filter(({ column }) => column !== 'extra')
+    if (!nearest || different.length < nearest.length) nearest = different
+    if (nearest.length === 0) break
   }
-  const [first] = versions
-  const named = first ? compare(first).filter(({ column }) => inNone?.has(column)) : []
-  return isConfirmed && nearest && nearest.length > 0 ? nearest : named
+  return nearest && nearest.length > 0 ? nearest : columnsOfNone(versions, differ)
+}
+
+/** The columns whose values are those of no version. */
+function columnsOfNone(versions: readonly object[], differ: Differ): readonly DifferentColumn[] {
+  let left: readonly DifferentColumn[] | undefined
+  for (const version of versions) {
+    const names = new Set(differ(version).map(({ column }) => column))
+    left = left ? left.filter(({ column }) => names.has(column)) : differ(version)
+    if (left.length === 0) break
+  }
+  return left ?? []
 }
 
 /** A `compare` for {@link falseClaims} that remembers: most rows and versions stay the same from one call to the next. */
