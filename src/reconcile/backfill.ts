@@ -124,9 +124,8 @@ export async function backfillOwed(
         const first = await reading.nextWindow(span)
         if (!later && !first) break
       }
-      // A claim covers what was read before the pipelines were last listed.
-      const isFinished = reading.readLaterPipelines || (wasOwed && !(await isOwed()))
-      if (isFinished) await refreshPipelines(reading.deps, source, lease.signal)
+      // A list of pipelines confirms what was read while they were visible: the sooner, the sooner it is claimed.
+      if (wasOwed && !(await isOwed())) await refreshPipelines(reading.deps, source, lease.signal)
       reading.throwFailure()
       return progressOf(deps, source, span)
     },
