@@ -74,8 +74,8 @@ export async function openHome(url: string): Promise<Home> {
     select pg_get_viewdef('analytics.data_coverage'::regclass) as definition`
 
   /** Where queries leave the order open, rows come in that of the table: it must not depend on the histories before. */
-  const truncate = (tx: postgres.Sql | postgres.TransactionSql) =>
-    tx.unsafe(`truncate ${names.join(', ')} restart identity cascade`)
+  const truncate = (tx: postgres.Sql | postgres.TransactionSql, identity: 'restart' | 'continue') =>
+    tx.unsafe(`truncate ${names.join(', ')} ${identity} identity cascade`)
 
   return {
     database,
@@ -83,7 +83,7 @@ export async function openHome(url: string): Promise<Home> {
     async empty() {
       await sql.unsafe(`create or replace view analytics.data_coverage as ${view?.definition}`)
       await sql.unsafe('drop schema if exists defect cascade')
-      await truncate(sql)
+      await truncate(sql, 'restart')
     },
     async backUp() {
       return sql.begin('isolation level repeatable read', async (tx) => {
@@ -107,7 +107,7 @@ export async function openHome(url: string): Promise<Home> {
     },
     async restore(backup) {
       await sql.begin(async (tx) => {
-        await truncate(tx)
+        await truncate(tx, 'continue')
         // Without triggers: what follows from the rows is put back with them.
         await tx`set local session_replication_role = replica`
         for (const [name, rows] of backup) {
