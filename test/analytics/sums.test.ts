@@ -369,22 +369,28 @@ test('webhook_loss: what REST had to tell of', () =>
 
 test('data_coverage, data_freshness, drift and dimensions', async () => {
   const organization = id('o', 1)
-  await stage.sql`insert into sync.windows (organization_id, created_from, created_to, status, verified_at) values
-    (${organization}, ${at('01 00:00:00')}, ${at('03 00:00:00')}, 'done', ${at('08 00:00:00')}),
-    (${organization}, ${at('03 00:00:00')}, ${at('05 00:00:00')}, 'done', ${at('07 00:00:00')}),
-    (${organization}, ${at('06 00:00:00')}, ${at('07 00:00:00')}, 'done', ${at('09 00:00:00')}),
-    (${organization}, ${at('05 00:00:00')}, ${at('06 00:00:00')}, 'running', null)`
-  await stage.sql`insert into sync.watermarks (organization_id, watermark, backfill_from, backfill_to, updated_at)
-    values (${organization}, ${at('10 00:00:00')}, ${at('01 00:00:00')}, ${at('07 00:00:00')}, ${at('10 00:00:00')})`
+  await stage.sql`insert into sync.windows (organization_id, created_from, created_to, status, verified_at, verified_until) values
+    (${organization}, ${at('01 00:00:00')}, ${at('03 00:00:00')}, 'done', ${at('08 00:00:00')}, ${at('08 00:01:00')}),
+    (${organization}, ${at('03 00:00:00')}, ${at('05 00:00:00')}, 'done', ${at('07 00:00:00')}, ${at('07 00:01:00')}),
+    (${organization}, ${at('06 00:00:00')}, ${at('07 00:00:00')}, 'done', ${at('09 00:00:00')}, ${at('09 00:01:00')}),
+    (${organization}, ${at('05 00:00:00')}, ${at('06 00:00:00')}, 'running', null, null)`
+  await stage.sql`insert into sync.watermarks (organization_id, watermark, backfill_from, backfill_to, pipelines_read_at, confirmed_to, updated_at)
+    values (${organization}, ${at('10 00:00:00')}, ${at('01 00:00:00')}, ${at('07 00:00:00')}, ${at('10 00:00:00')}, ${at('09 23:55:00')},
+      ${at('10 00:00:00')})`
+  await stage.sql`insert into sync.pipeline_coverage (pipeline_id, organization_id, listed_since) values
+    (${id('p', 1)}, ${organization}, ${at('01 00:00:00')}), (${id('p', 2)}, ${organization}, ${at('08 00:00:00')})`
   await stage.sql`insert into sync.cycles (organization_id, kind, started_at, finished_at) values (${organization}, 'hot', ${at('10 00:00:00')}, ${at('10 00:00:05')})`
   await stage.sql`insert into sync.drift (organization_id, build_id, kind, columns, mirror, buildkite, found_at, found_by, healed_at)
     values (${organization}, ${id('b', 1)}, 'different', '{message}', '{}', '{}', ${at('08 00:00:00')}, 'audit', ${at('08 00:00:30')})`
   await stage.sql`insert into sync.dimensions (organization_id, name, status, rows, read_at, updated_at) values (${organization}, 'teams', 'read', 2, ${at('08 00:00:00')}, ${at('08 00:00:00')})`
   await says(
-    'select organization, complete_from, complete_to, verified_at, is_current from analytics.data_coverage order by organization, complete_from',
-    `acme | 01 00:00:00 | 05 00:00:00 | 07 00:00:00 | false
-    acme | 06 00:00:00 | 10 00:00:00 | 09 00:00:00 | true
-    globex | - | - | - | false`,
+    'select organization, complete_from, complete_to, verified_at, as_of, is_current from analytics.data_coverage order by organization, pipeline_id, complete_from',
+    `acme | 01 00:00:00 | 05 00:00:00 | 07 00:00:00 | 09 23:55:00 | false
+    acme | 06 00:00:00 | 09 23:55:00 | 07 00:00:00 | 09 23:55:00 | true
+    acme | 01 00:00:00 | 03 00:00:00 | 08 00:00:00 | 09 23:55:00 | false
+    acme | 06 00:00:00 | 07 00:00:00 | 08 00:00:00 | 09 23:55:00 | false
+    acme | 08 00:00:00 | 09 23:55:00 | 08 00:00:00 | 09 23:55:00 | true
+    globex | - | - | - | - | false`,
   )
   await says(
     'select organization, watermark, last_cycle_at, last_webhook_at, last_webhook_lag_seconds, pending_webhooks, failed_webhooks, open_builds, provisional_builds, rollup_days_stale from analytics.data_freshness order by organization',
