@@ -127,8 +127,8 @@ drop view analytics.data_coverage;
 create view analytics.data_coverage as
 with mark as (
   select organization_id, watermark, backfill_from, backfill_to, pipelines_read_at,
-    -- Lists may lag behind writes by two minutes: LIST_LAG in src/reconcile/watermark.ts.
-    least(watermark - interval '2 minutes', pipelines_read_at) as as_of
+    -- Lists may lag behind writes by two minutes: LIST_LAG in src/reconcile/watermark.ts. Before the first cycle nothing is claimed.
+    case when watermark is not null then least(watermark - interval '2 minutes', pipelines_read_at) end as as_of
   from sync.watermarks
 ),
 -- Pipelines that appeared together are covered by the same windows of the organization.

@@ -1,6 +1,8 @@
 import type { LimitsSeen } from '../buildkite/limits.ts'
 import { followBackfill, refreshRollups } from '../mirror/rollups.ts'
 import { type BackfillProgress, backfillSpan } from '../reconcile/backfill.ts'
+import { type Claim, claimedHistory } from '../reconcile/claim.ts'
+import { refreshPipelines } from '../reconcile/pipelines.ts'
 import { windowsIn } from '../reconcile/windows.ts'
 import { DAY } from '../time.ts'
 import { type Command, givenSpan } from './command.ts'
@@ -46,7 +48,9 @@ export const backfill: Command = {
           const result = await withFreshPipelines(context.deps, source, fail, () =>
             backfillSpan(context.deps, source, from, to, show, signal),
           ).finally(() => sums?.stop())
-          bar.end(lastWord(source.slug, result))
+          // A claim covers what was read before the pipelines were last listed.
+          if (result?.done) await refreshPipelines(context.deps, source).catch(fail)
+          bar.end(lastWord(source.slug, result, await claimedHistory(db, source.id)))
           for (const { error } of await windowsIn(db, source.id, { from, to })) {
             if (error === null) continue
             io.stderr.write(`${source.slug}: ${error}\n`)
@@ -85,12 +89,13 @@ function wholeSpan({ from, to }: ReturnType<typeof givenSpan>, { config }: Sourc
   return { from: from ?? new Date(end.getTime() - config.backfillDays * DAY), to: end }
 }
 
-function lastWord(slug: string, result: BackfillProgress | undefined): string {
+function lastWord(slug: string, result: BackfillProgress | undefined, claim: Claim): string {
   if (!result) return `${slug}: another process is filling this organization; this run did nothing.`
   const { buildsDone, requests, from, to, coveredFrom, done } = result
   const read = `${count(buildsDone)} builds in ${count(requests)} requests`
   const day = (time: Date) => time.toISOString()
+  const complete = `${count(claim.pipelines_complete)} of ${count(claim.pipelines)} pipelines complete`
   return done
-    ? `${slug}: complete from ${day(from)} to ${day(to)}: ${read}.`
+    ? `${slug}: read from ${day(from)} to ${day(to)}: ${read}; ${complete} over the wanted history.`
     : `${slug}: stopped at ${day(coveredFrom)}: ${read}. Run it again to go on.`
 }

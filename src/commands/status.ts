@@ -2,12 +2,17 @@ import { eq } from 'drizzle-orm'
 import { readConfig } from '../config.ts'
 import { deliveries } from '../database/schema.ts'
 import { createLog } from '../log.ts'
+import { type FailingWork, failingWork, kindNames } from '../reconcile/failing-work.ts'
 import { type BackfillCoverage, coverage, lostWebhooks, type OrganizationCoverage } from '../reconcile/status.ts'
 import { inScope } from '../scope.ts'
 import { formatDuration } from '../time.ts'
+import { claimLine } from './claim-line.ts'
 import type { Command, Io } from './command.ts'
 import { withMirror } from './stores.ts'
 import { count, paintFor, table } from './terminal.ts'
+
+/** So many units of failing work are named. */
+const NAMED = 10
 
 export const status: Command = {
   name: 'status',
@@ -21,7 +26,9 @@ export const status: Command = {
       const found = await coverage(db, new Date(), { scope: inScope(config), backfillDays: config.backfillDays })
       if (values.json) io.stdout.write(`${JSON.stringify(found, null, 2)}\n`)
       else {
-        printCoverage(found, io, Date.now())
+        const now = Date.now()
+        printCoverage(found, io, now)
+        printFailing(await failingWork(db, inScope(config), new Date(now)), io, now)
         printFailed(await db.$count(deliveries, eq(deliveries.status, 'failed')), io)
       }
       return 0
@@ -38,7 +45,7 @@ function printCoverage(found: readonly OrganizationCoverage[], io: Io, now: numb
   const alarm = (n: number) => (n > 0 ? paint.yellow(count(n)) : count(n))
   const rows = found.map((one) => [
     one.slug ?? one.id,
-    one.watermark ? `${formatDuration(Math.max(0, now - one.watermark.getTime()))} ago` : 'never',
+    one.claim.as_of ? `${formatDuration(Math.max(0, now - one.claim.as_of.getTime()))} ago` : 'never',
     one.covered_from ? one.covered_from.toISOString().slice(0, 10) : '-',
     backfillWord(one.backfill),
     `${one.builds_estimated ? 'about ' : ''}${count(one.builds)}`,
@@ -50,8 +57,8 @@ function printCoverage(found: readonly OrganizationCoverage[], io: Io, now: numb
   ])
   const header = [
     'organization',
-    'verified',
-    'complete since',
+    'as of',
+    'complete from',
     'backfill',
     'builds',
     'open',
@@ -61,6 +68,8 @@ function printCoverage(found: readonly OrganizationCoverage[], io: Io, now: numb
     'last cycle',
   ]
   io.stdout.write(`${table([header, ...rows], paint)}\n`)
+  const claims = found.filter(({ mirrored }) => mirrored).map((one) => `${one.slug ?? one.id}: ${claimLine(one)}`)
+  if (claims.length > 0) io.stdout.write(`\n${claims.join('\n')}\n`)
   const notes = [...found.flatMap(lostOf), ...found.flatMap(notesOf)]
   if (notes.length > 0) io.stdout.write(`\n${notes.join('\n')}\n`)
 }
@@ -88,6 +97,18 @@ function notesOf({ slug, id, mirrored, lists }: OrganizationCoverage): string[] 
     const names = unread.filter(({ error }) => (error ?? '') === reason).map(({ name }) => name)
     return `note: ${slug ?? id}: not mirrored: ${names.join(', ')}. ${reason}`
   })
+}
+
+function printFailing({ all, shown }: FailingWork, io: Io, now: number): void {
+  if (all === 0) return
+  const lines = shown.slice(0, NAMED).map(({ kind, subject, organization, tries, first_failed_at, error }) => {
+    const of = organization === null ? '' : ` of ${organization}`
+    const since = formatDuration(Math.max(0, now - first_failed_at.getTime()))
+    return `  ${kindNames[kind]} ${subject}${of}: ${tries} ${tries === 1 ? 'try' : 'tries'} since ${since} ago: ${error}`
+  })
+  if (all > lines.length) lines.push(`  and ${count(all - lines.length)} more; sync.failures has them all`)
+  const what = all === 1 ? '1 unit of work failed and is retried' : `${count(all)} units of work failed and are retried`
+  io.stdout.write(`\n${what}:\n${lines.join('\n')}\n`)
 }
 
 function printFailed(failed: number, io: Io): void {

@@ -1,6 +1,6 @@
-import { and, eq, inArray, isNull, sql } from 'drizzle-orm'
+import { and, eq, inArray, isNull, lt, notInArray, sql } from 'drizzle-orm'
 import { BuildkiteError, messageOf, StoreError } from '../errors.ts'
-import { HOUR, MINUTE } from '../time.ts'
+import { DAY, HOUR, MINUTE } from '../time.ts'
 import type { Db, Transaction } from './connection.ts'
 import { type FailureKind, failures } from './schema.ts'
 
@@ -63,6 +63,17 @@ export async function clearFailure(
 ): Promise<void> {
   const same = organizationId === null ? isNull(failures.organization_id) : eq(failures.organization_id, organizationId)
   await db.delete(failures).where(and(eq(failures.kind, kind), same, eq(failures.subject, subjectOf(subject))))
+}
+
+/**
+ * Deletes what nobody has tried for a day after it was due: replicas that lost their lease, and work that is no longer wanted, such as
+ * windows of a pipeline that is gone. Not builds and ranges that cannot be listed: analytics.data_coverage counts them as exceptions.
+ * Returns how many.
+ */
+export async function forgetAbandoned(db: Db, now: Date): Promise<number> {
+  const due = lt(failures.next_try_at, new Date(now.getTime() - DAY))
+  const { rowCount } = await db.delete(failures).where(and(due, notInArray(failures.kind, ['build', 'builds_list'])))
+  return rowCount ?? 0
 }
 
 /** The failures of an organization of some kinds, oldest first. */

@@ -25,7 +25,7 @@ export async function answerRequest(server: Server, request: IncomingMessage, re
   const method = request.method ?? 'GET'
   const route = findRoute(path, method)
   const kind = route?.kind ?? 'other'
-  const logged: LoggedRequest = { method, path, query: url.searchParams, kind, status: 0, at: Date.now() }
+  const logged: LoggedRequest = { method, path, query: url.searchParams, kind, status: 0, bytes: 0, at: Date.now() }
   api.requests.push(logged)
   const sent = await readBody(request)
   const faults = [api.beforeAnswer?.(logged), ...server.troubles.meet(kind)].filter((fault) => fault !== undefined)
@@ -43,7 +43,7 @@ export async function answerRequest(server: Server, request: IncomingMessage, re
     authorization: request.headers.authorization,
   })
   logged.status = answer.status
-  send(server, response, answer, faults)
+  logged.bytes = send(server, response, answer, faults)
 }
 
 interface Asked {
@@ -115,16 +115,22 @@ const headersOf = (counted: Counted, { scopes }: Token, route: Route | undefined
   ...(route?.scopes ? { 'X-Accepted-OAuth-Scopes': route.scopes.join(', ') } : {}),
 })
 
-/** Writes the answer. A body that is text is HTML: a proxy in front of Buildkite wrote it. */
-function send({ api, now, random }: Server, response: ServerResponse, answer: FullAnswer, faults: readonly Fault[]) {
+/** Writes the answer and returns the size of its body. A body that is text is HTML: a proxy in front of Buildkite wrote it. */
+function send(
+  { api, now, random }: Server,
+  response: ServerResponse,
+  answer: FullAnswer,
+  faults: readonly Fault[],
+): number {
   const { status, body, headers } = answer
   const html = typeof body === 'string'
   const text = html ? body : JSON.stringify(body)
+  const bytes = Buffer.byteLength(text)
   const wrong = faults.reduce((sum, fault) => sum + (fault.kind === 'date' ? fault.ms : 0), 0)
   const off = random.choose(api.serverClocksMs) ?? 0
   response.writeHead(status, {
     'Content-Type': html ? 'text/html' : 'application/json; charset=utf-8',
-    'Content-Length': Buffer.byteLength(text),
+    'Content-Length': bytes,
     'Cache-Control': 'max-age=0, private, must-revalidate',
     Date: new Date(now() + off + wrong).toUTCString(),
     'X-Request-Id': randomUUID(),
@@ -132,6 +138,7 @@ function send({ api, now, random }: Server, response: ServerResponse, answer: Fu
   })
   if (!faults.some(({ kind }) => kind === 'cut')) response.end(text)
   else response.write(text.slice(0, text.length / 2), () => response.destroy())
+  return bytes
 }
 
 /** The JSON of a request; undefined where there is none. */

@@ -29,6 +29,8 @@ export interface LoggedRequest {
   query: URLSearchParams
   kind: string
   status: number
+  /** The size of the answer's body; 0 while it is not sent. */
+  bytes: number
   /** Milliseconds since the epoch on the wall's clock. */
   at: number
 }

@@ -31,6 +31,7 @@ const shades: Readonly<Record<string, string>> = {
   v2: 'longer ago',
   live: 'kept up by cycles',
   flawed: 'not all could be kept',
+  partial: 'not yet complete in every pipeline',
   reading: 'being read',
   unread: 'not read yet',
 }
@@ -55,9 +56,10 @@ const meanings = {
   live: 'kept up by the cycles',
   verified: 'verified',
   flawed: 'read, but some builds could not be kept',
+  partial: 'read, but not yet complete in every pipeline',
   reading: 'being read',
   unread: 'not read yet',
-  ahead: 'after the watermark',
+  ahead: 'later than what is claimed',
 }
 
 function told({ from, to, kind, verified_at, builds }: StripPart, now: Date): string {

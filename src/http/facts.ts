@@ -90,12 +90,12 @@ export async function ask<T>(whom: string, question: () => Promise<T>, patienceM
   }
 }
 
-/** When the oldest delivery that still waits was received. */
+/** When the oldest delivery that still waits was received. A deferred one waits for its next try, and holds up no other. */
 export async function oldestPending(db: Db): Promise<Date | undefined> {
   const rows = await db
     .select({ received_at: deliveries.received_at })
     .from(deliveries)
-    .where(eq(deliveries.status, 'pending'))
+    .where(and(eq(deliveries.status, 'pending'), isNull(deliveries.next_try_at)))
     .orderBy(asc(deliveries.id))
     .limit(1)
   return rows[0]?.received_at

@@ -1,5 +1,6 @@
 import { sql } from 'drizzle-orm'
 import type { Db } from '../database/connection.ts'
+import { failingByKind } from '../reconcile/failing-work.ts'
 import { budgetsLeft } from '../reconcile/shared-budget.ts'
 import { backfillAndDrift } from '../reconcile/status.ts'
 import { SECOND } from '../time.ts'
@@ -83,12 +84,28 @@ export function watchGauges(meters: Meters, watched: Watched, share = 1): void {
     },
   )
   watch(
-    ['backfill_progress', 'drift_unhealed'],
+    ['backfill_progress', 'drift_unhealed', 'claim_age', 'claim_exceptions', 'pipelines_listed', 'pipelines_complete'],
     () => backfillAndDrift(database.db, scope),
     (all) => {
-      for (const { slug, progress, unhealed } of all) {
-        if (progress !== undefined) meters.on('backfill_progress', progress, { organization: slug })
-        meters.on('drift_unhealed', unhealed, { organization: slug })
+      for (const { slug, progress, unhealed, claim } of all) {
+        const of = { organization: slug }
+        if (progress !== undefined) meters.on('backfill_progress', progress, of)
+        meters.on('drift_unhealed', unhealed, of)
+        if (claim.as_of) meters.on('claim_age', age(claim.as_of), { ...of, object: 'builds' })
+        if (claim.jobs_as_of) meters.on('claim_age', age(claim.jobs_as_of), { ...of, object: 'jobs' })
+        meters.on('claim_exceptions', claim.exceptions, of)
+        meters.on('pipelines_listed', claim.pipelines, of)
+        meters.on('pipelines_complete', claim.pipelines_complete, of)
+      }
+    },
+  )
+  watch(
+    ['work_failing', 'work_failing_oldest'],
+    () => failingByKind(database.db, scope),
+    (kinds) => {
+      for (const { kind, count, since } of kinds) {
+        meters.on('work_failing', count, { kind })
+        if (since) meters.on('work_failing_oldest', age(since), { kind })
       }
     },
   )

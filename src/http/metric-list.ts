@@ -19,6 +19,8 @@ export const PREFIX = 'buildkite_mirror_'
 
 const organization = "the organization's slug"
 const cycleKind = 'hot (each RECONCILE_INTERVAL), warm (hourly)'
+const failureKind =
+  'build, builds_list, pipelines_list, window, delivery, orphans, rollup_day, cycle, replica (lost its lease)'
 const scope = 'user:(fingerprint of the token or of its user), organization:(slug)'
 
 /** What the rooms tell of as it happens. */
@@ -105,8 +107,8 @@ const told: Readonly<Record<Occurrence, Metric>> = {
   rollup_failed: {
     kind: 'counter',
     name: 'rollup_failures_total',
-    unit: 'turns',
-    help: 'Turns of making sums anew that failed; the next comes by itself.',
+    unit: 'failures',
+    help: 'Days of analytics (or buildkite.users) that could not be refreshed, and turns that ended early; all are tried again.',
     labels: {},
   },
   cycles_total: {
@@ -242,15 +244,47 @@ const asked = {
     name: 'watermark_age_seconds',
     unit: 'seconds',
     help:
-      'Lag: age of the watermark, before which everything created or finished is verified. Absent for organizations that are mirrored ' +
-      'no longer, as are backfill_progress_ratio and drift_unhealed.',
+      'Lag of the cycles: age of the watermark; they have read everything created or finished before it. Absent for organizations that are ' +
+      'mirrored no longer, as are all gauges by organization.',
+    labels: { organization },
+  },
+  claim_age: {
+    kind: 'gauge',
+    name: 'claim_age_seconds',
+    unit: 'seconds',
+    help:
+      'Age of what is claimed to be complete: as_of and jobs_as_of of analytics.data_coverage, of the pipeline that is furthest behind. ' +
+      'Absent while nothing is claimed.',
+    labels: { organization, object: 'builds, jobs' },
+  },
+  claim_exceptions: {
+    kind: 'gauge',
+    name: 'claim_exceptions',
+    unit: 'builds or ranges',
+    help: 'Builds that are known not to be confirmed, and ranges that cannot be listed: exceptions of analytics.data_coverage.',
+    labels: { organization },
+  },
+  pipelines_listed: {
+    kind: 'gauge',
+    name: 'pipelines_listed',
+    unit: 'pipelines',
+    help: 'Pipelines that are mirrored and that the last list of pipelines held.',
+    labels: { organization },
+  },
+  pipelines_complete: {
+    kind: 'gauge',
+    name: 'pipelines_complete',
+    unit: 'pipelines',
+    help: 'Those whose wanted history is complete, as analytics.data_coverage says.',
     labels: { organization },
   },
   backfill_progress: {
     kind: 'gauge',
     name: 'backfill_progress_ratio',
     unit: 'share, 0 to 1',
-    help: 'Share of the history wanted that the backfill has read; absent where none is owed, as without a token.',
+    help:
+      'Share of the wanted history that is read, over all listed pipelines; 1 only when it is complete in each. Absent where none is owed, as ' +
+      'without a token.',
     labels: { organization },
   },
   drift_unhealed: {
@@ -280,6 +314,20 @@ const asked = {
     unit: 'days',
     help: 'Days marked for their sums to be made anew.',
     labels: {},
+  },
+  work_failing: {
+    kind: 'gauge',
+    name: 'work_failing',
+    unit: 'units of work',
+    help: 'Work that failed for its own reason and is retried while everything else goes on: rows of sync.failures, by kind.',
+    labels: { kind: failureKind },
+  },
+  work_failing_oldest: {
+    kind: 'gauge',
+    name: 'work_failing_oldest_seconds',
+    unit: 'seconds',
+    help: 'Time since the first failure of the work of that kind that has failed longest; absent while none fails.',
+    labels: { kind: failureKind },
   },
   problems: {
     kind: 'gauge',

@@ -3,7 +3,7 @@ import { DAY, SECOND } from '../time.ts'
 import { drawShare, drawStrip, legend } from './drawing.ts'
 import { html, type Markup } from './html.ts'
 import { dayOf, spanBounds } from './span-bounds.ts'
-import { ago, count, day, days, percent, roughly, some } from './words.ts'
+import { ago, count, days, moment, percent, roughly, some } from './words.ts'
 
 /** What changes of an organization: its strip of time, its backfill, its figures. */
 export function coveragePiece(one: OrganizationCoverage, now: Date): Markup {
@@ -12,15 +12,26 @@ export function coveragePiece(one: OrganizationCoverage, now: Date): Markup {
 <p class="quiet small">${about}${some(one.builds, 'build')}${one.open_builds > 0 && `, ${count(one.open_builds)} open`}${!one.mirrored && ', mirrored no longer'}</p></div>
 ${drawStrip(one.strip, now)}
 ${legend(one.strip, now)}
+${claimPart(one, now)}
 ${backfillPart(one)}
 <dl>
-<div><dt>Verified up to</dt><dd>${one.watermark ? ago(one.watermark, now) : 'not yet'}</dd></div>
-<div><dt>Complete since</dt><dd>${one.covered_from ? day(one.covered_from) : 'not yet'}</dd></div>
 <div><dt>Oldest verification</dt><dd>${one.oldest_verification ? ago(one.oldest_verification, now) : 'none yet'}</dd></div>
 <div><dt>Not yet confirmed</dt><dd>${some(one.provisional_builds, 'build')}<small>changed by a webhook since REST</small></dd></div>
 <div><dt>Webhooks</dt><dd>${webhooksOf(one, now)}</dd></div>
 <div><dt>Drift</dt><dd>${one.drift.unhealed > 0 ? html`<span class="mark warn">${count(one.drift.unhealed)} not healed</span>` : 'none open'}<small>${count(one.drift.last_day)} found in 24 hours</small></dd></div>
 </dl>`
+}
+
+/** What is claimed to be complete, and no more. */
+function claimPart({ claim, covered_from }: OrganizationCoverage, now: Date): Markup {
+  const { as_of, jobs_as_of, pipelines, pipelines_current, pipelines_complete, pipelines_listed_at, exceptions } = claim
+  if (!as_of || !jobs_as_of || !pipelines_listed_at) return html`<p class="quiet">Nothing is complete yet.</p>`
+  const listed = html`pipelines listed ${ago(pipelines_listed_at, now)}; ${some(exceptions, 'exception')}`
+  if (pipelines_current === 0) return html`<p>None of ${some(pipelines, 'pipeline')} is complete yet; ${listed}.</p>`
+  const from = covered_from
+    ? html`Builds complete from <b>${moment(covered_from)}</b>`
+    : html`Builds of <b>${count(pipelines_current)} of ${some(pipelines, 'pipeline')}</b> complete`
+  return html`<p>${from} as of ${ago(as_of, now)}, jobs as of ${ago(jobs_as_of, now)}; <b>${count(pipelines_complete)} of ${some(pipelines, 'pipeline')}</b> complete over the wanted history; ${listed}.</p>`
 }
 
 type Cycle = OrganizationCoverage['recent_cycles'][number]

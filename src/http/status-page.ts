@@ -1,11 +1,12 @@
 import { drawMinutes, drawShare } from './drawing.ts'
 import type { Problem } from './facts.ts'
+import { failingPiece } from './failing-part.ts'
 import { ratePerMinute } from './flow.ts'
 import { html, type Markup } from './html.ts'
 import { coveragePiece, cyclesPiece, nameOf, organizationForms } from './organization-part.ts'
 import { page } from './page.ts'
 import type { Status } from './status.ts'
-import { marksOf, verdictOf } from './verdict.ts'
+import { claimOf, verdictOf } from './verdict.ts'
 import { ago, count, moment, roughly, some } from './words.ts'
 
 /** What the page shows besides the facts. */
@@ -46,6 +47,7 @@ ${piece('health')}
 ${piece('figures')}
 ${organizations}
 ${piece('asked')}
+${piece('failing')}
 ${piece('failed')}
 <div class="pair">${piece('drift', 'card')}<div>${piece('check', 'card')}${piece('budgets', 'card')}</div></div>
 <footer data-live="process">${pieces.get('process')}</footer>
@@ -64,6 +66,7 @@ export function livePieces(status: Status): Map<string, Markup> {
       [`cycles ${one.id}`, cyclesPiece(one, now)],
     ]),
     ['asked', askedPiece(status)],
+    ['failing', failingPiece(status)],
     ['failed', failedPiece(status)],
     ['drift', driftPiece(status)],
     ['check', checkPiece(status)],
@@ -85,14 +88,12 @@ ${items.length > 0 && html`<ul class="reasons">${items}</ul>`}</div></div>`
 
 function figuresPiece(status: Status): Markup {
   const { flow, deliveries, queue, budgets, webhooks, read_at } = status
-  const marks = marksOf(status)
-  const oldest = marks.length > 0 ? Math.max(...marks.map((mark) => read_at.getTime() - mark.getTime())) : undefined
   const waiting = Object.values(queue.depth ?? {}).reduce((sum, one) => sum + one.waiting, 0)
   const active = Object.values(queue.depth ?? {}).reduce((sum, one) => sum + one.active, 0)
   const tightest = (budgets ?? []).map((one) => ({ ...one, left: Math.max(0, one.allowed - one.used) }))
   const least = tightest.sort((a, b) => a.left / a.allowed - b.left / b.allowed)[0]
   return html`<div class="figures">
-${tile('Verified up to', oldest === undefined ? '–' : html`${roughly(Math.max(0, oldest))} <small>ago</small>`, 'all created or finished before')}
+${verifiedTile(status)}
 ${tile(
   'Webhooks',
   flow ? html`${rate(ratePerMinute(flow))} <small>a minute</small>` : '–',
@@ -107,6 +108,17 @@ ${tile('Applied after', flow?.lag_seconds ? seconds(flow.lag_seconds.median) : '
 ${tile('Waiting', queue.depth ? count(waiting) : '–', queue.depth ? `${count(active)} at work, ${some(deliveries?.pending ?? 0, 'delivery', 'deliveries')} to apply` : 'the queue does not answer')}
 ${tile('API calls left', least ? html`${count(least.left)} <small>of ${count(least.allowed)}</small>` : '–', least ? `this minute, ${scopeName(least.scope)}` : 'none made yet')}
 </div>`
+}
+
+function verifiedTile(status: Status): Markup {
+  const { as_of, jobs_as_of, pipelines, pipelines_current } = claimOf(status)
+  const age = (at: Date) => roughly(Math.max(0, status.read_at.getTime() - at.getTime()))
+  if (!as_of || !jobs_as_of || pipelines_current === 0) return tile('Builds verified up to', '–', 'nothing yet')
+  const isWhole = pipelines_current === pipelines
+  const beneath = isWhole
+    ? `jobs up to ${age(jobs_as_of)} ago`
+    : `${count(pipelines_current)} of ${count(pipelines)} pipelines`
+  return tile('Builds verified up to', html`${age(as_of)} <small>ago</small>`, beneath)
 }
 
 function tile(title: string, figure: Markup | string, beneath: Markup | string, drawing?: Markup | null): Markup {

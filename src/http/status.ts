@@ -3,6 +3,7 @@ import { z } from 'zod'
 import type { BudgetLeft } from '../buildkite/budget.ts'
 import type { Role } from '../config.ts'
 import type { AskedJob, QueueDepth } from '../queue/queues.ts'
+import { type FailingWork, failingWork } from '../reconcile/failing-work.ts'
 import { budgetsLeft } from '../reconcile/shared-budget.ts'
 import type { OrganizationCoverage } from '../reconcile/status.ts'
 import { SECOND } from '../time.ts'
@@ -42,6 +43,8 @@ export interface Status {
   flow: Flow | null
   /** The newest deliveries that could not be applied. */
   failed_deliveries: readonly FailedDelivery[] | null
+  /** Work that failed for its own reason and is retried with back-off; what has failed longest first, 50 at most. */
+  failing: FailingWork | null
   /** What is left of Buildkite's rate limits, by scope. */
   budgets: readonly BudgetLeft[] | null
   /** The differences found last. */
@@ -64,20 +67,21 @@ export async function readStatus(watched: Watched, facts: Facts): Promise<Status
   const { config, clock } = watched
   const { db } = watched.database
   const now = clock()
-  const [depth, asked, inbox, coverage, flow, failed, budgets, drift, findings] = await Promise.all([
+  const [depth, asked, inbox, coverage, flow, failed, failing, budgets, drift, findings] = await Promise.all([
     ask('The queue', () => watched.queues.depth()),
     ask('The queue', () => watched.queues.asked()),
     ask('The inbox', () => inboxFigures(db, now)),
     ask('The coverage', () => watched.coverage(), COVERAGE_PATIENCE),
     ask('The inbox', () => webhookFlow(db, now)),
     ask('The inbox', () => failedDeliveries(db)),
+    ask('The database', () => failingWork(db, watched.scope, new Date(now))),
     ask('The database', () => budgetsLeft(db, config.apiBudgetShare, now)),
     ask('The database', () => recentDrift(db)),
     ask('The database', () => checkFindings(db)),
   ])
   // A queue that is away was told of already, and the deadlines here are not why.
   const queueAnswers = facts.queue.ok ? [depth, asked] : []
-  const answers = [...queueAnswers, inbox, coverage, flow, failed, budgets, drift, findings]
+  const answers = [...queueAnswers, inbox, coverage, flow, failed, failing, budgets, drift, findings]
   const { status, reasons } = readiness(facts)
   return {
     version: programVersion(),
@@ -104,6 +108,7 @@ export async function readStatus(watched: Watched, facts: Facts): Promise<Status
     problems: facts.problems,
     flow: valueOrNull(flow),
     failed_deliveries: valueOrNull(failed),
+    failing: valueOrNull(failing),
     budgets: valueOrNull(budgets),
     recent_drift: valueOrNull(drift),
     findings: valueOrNull(findings),

@@ -39,7 +39,7 @@ p { margin: .35rem 0 } .quiet { color: var(--soft) } small, .small { font-size: 
 .figure p { margin: 0; color: var(--soft); font-size: .85rem }
 .spark { display: block; width: 100%; height: 1.5rem; margin-top: .35rem } .spark rect { fill: var(--good-1) } .spark .now { fill: var(--good-2) }
 .strip { display: block; width: 100%; height: 2rem; border-radius: .35rem; margin-top: .9rem; background: var(--well) }
-.v0 { fill: var(--v0) } .v1 { fill: var(--good-1) } .v2 { fill: var(--good-2) } .live { fill: var(--live) } .flawed { fill: var(--bad) } .reading { fill: var(--reading) } .unread, .ahead { fill: transparent }
+.v0 { fill: var(--v0) } .v1 { fill: var(--good-1) } .v2 { fill: var(--good-2) } .live { fill: var(--live) } .flawed { fill: var(--bad) } .partial { fill: color-mix(in srgb, var(--reading) 45%, var(--well)) } .reading { fill: var(--reading) } .unread, .ahead { fill: transparent }
 .axis { display: flex; justify-content: space-between; color: var(--soft); font-size: .8rem; margin-top: .25rem }
 .legend { display: flex; flex-wrap: wrap; gap: .1rem .95rem; color: var(--soft); font-size: .8rem; margin: .5rem 0 0; padding: 0; list-style: none }
 .legend svg { width: .7rem; height: .7rem; border-radius: .18rem; background: var(--well); vertical-align: -.06rem; margin-right: .38rem; box-shadow: 0 0 0 1px var(--line) }

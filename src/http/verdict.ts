@@ -1,7 +1,8 @@
+import type { Claim } from '../reconcile/claim.ts'
 import { type BackfillCoverage, lostWebhooks, type OrganizationCoverage } from '../reconcile/status.ts'
 import { MINUTE, SECOND } from '../time.ts'
 import type { CheckFinding } from './noteworthy.ts'
-import { lostRows } from './organization-part.ts'
+import { lostRows, nameOf } from './organization-part.ts'
 import type { Status } from './status.ts'
 import { percent, roughly, some } from './words.ts'
 
@@ -21,7 +22,7 @@ export interface Verdict {
   readonly reasons: readonly Reason[]
 }
 
-/** A watermark older than this, or than three intervals, says that cycles fail or do not run. */
+/** A claim older than this, or than three intervals, says that cycles or lists of pipelines fail or do not run. */
 const LATE = 10 * MINUTE
 /** A delivery that waited for so long was passed by. */
 const WAITING = 5 * MINUTE
@@ -40,12 +41,28 @@ export function verdictOf(status: Status): Verdict {
     const what = reasons.length === 1 ? 'one thing wants' : `${reasons.length} things want`
     return { tone: 'warn', sentence: `It works, but ${what} a look.`, beneath, reasons }
   }
-  const marks = marksOf(status)
-  if (marks.length === 0) return { tone: 'good', sentence: 'Ready. Nothing is mirrored yet.', beneath, reasons }
-  const oldest = Math.max(...marks.map((mark) => status.read_at.getTime() - mark.getTime()))
-  const reading = mirrored(status).some(({ backfill }) => isReadingHistory(backfill))
-  const healthy = `Healthy: everything up to ${roughly(Math.max(0, oldest))} ago is verified`
-  return { tone: 'good', sentence: `${healthy}${reading ? ', and history is being read' : ''}.`, beneath, reasons }
+  const sentence = healthy(status)
+  return { tone: 'good', sentence, beneath, reasons }
+}
+
+/** What is claimed of everything that is mirrored, and no more. */
+function healthy(status: Status): string {
+  const { as_of, pipelines, pipelines_current: current, exceptions } = claimOf(status)
+  if (!as_of) return 'Ready. Nothing is mirrored yet.'
+  const all = mirrored(status)
+  const reading = all.some(({ backfill }) => isReadingHistory(backfill)) ? ', and history is being read' : ''
+  if (current === 0) return `Healthy: nothing is verified yet${reading}.`
+  const isWhole = all.every(({ backfill }) => !backfill.from || backfill.done)
+  const which = current < pipelines ? `${current} of ${pipelines} pipelines` : isWhole ? 'all builds' : 'new builds'
+  const upTo = roughly(Math.max(0, status.read_at.getTime() - as_of.getTime()))
+  const except = exceptions > 0 ? `, with ${some(exceptions, 'exception')}` : ''
+  const unread = all.filter(({ claim }) => claim.as_of === null && !hasNoPipeline(claim))
+  const nothing = unread.length > 0 ? `, nothing yet of ${unread.map(nameOf).join(' and ')}` : ''
+  return `Healthy: ${which} are verified up to ${upTo} ago${except}${nothing}${reading}.`
+}
+
+function hasNoPipeline({ pipelines, pipelines_listed_at }: Claim): boolean {
+  return pipelines_listed_at !== null && pipelines === 0
 }
 
 function isReadingHistory({ from, done, paused_at, off }: BackfillCoverage): boolean {
@@ -64,6 +81,7 @@ function reasonsOf(status: Status): Reason[] {
     ...others.map((text): Reason => ({ tone: status.status === 'ok' ? 'warn' : 'bad', text })),
     ...lateOnes(status),
     ...waitingOnes(status),
+    ...lastingOnes(status),
     ...failedOnes(status),
     ...lostOnes(status),
     ...differing(status),
@@ -82,12 +100,34 @@ function lateAfter({ reconciler }: Status): number {
 
 function lateOnes(status: Status): Reason[] {
   if (!status.reconciler.on) return []
-  return mirrored(status).flatMap(({ slug, id, watermark, last_error }): Reason[] => {
-    const age = watermark ? status.read_at.getTime() - watermark.getTime() : 0
+  return mirrored(status).flatMap((one): Reason[] => {
+    const age = ageOf(one.claim.as_of, status)
     if (age < lateAfter(status)) return []
-    const why = last_error ? ` The last cycle failed: ${last_error.message}` : ''
-    return [{ tone: 'bad', text: `${slug ?? id} is verified only up to ${roughly(age)} ago.${why}` }]
+    return [
+      { tone: 'bad', text: `${one.slug ?? one.id} is verified only up to ${roughly(age)} ago.${whyLate(one, status)}` },
+    ]
   })
+}
+
+function ageOf(at: Date | null, { read_at }: Status): number {
+  return at ? read_at.getTime() - at.getTime() : 0
+}
+
+function whyLate({ last_error, failures, claim }: OrganizationCoverage, status: Status): string {
+  if (last_error) return ` The last cycle failed: ${last_error.message}`
+  const list = failures.find(({ kind }) => kind === 'pipelines_list')
+  if (list) return ` The list of pipelines fails: ${list.error}`
+  const age = ageOf(claim.pipelines_listed_at, status)
+  return age < lateAfter(status) ? '' : ` The list of pipelines was last read ${roughly(age)} ago.`
+}
+
+function lastingOnes({ failing }: Status): Reason[] {
+  if (!failing || failing.lasting === 0) return []
+  const one = failing.lasting === 1
+  const text = `${some(failing.lasting, 'unit', 'units')} of work ${one ? 'keeps' : 'keep'} failing.`
+  return [
+    { tone: 'warn', text, remedy: `${one ? 'It is' : 'They are'} named below, and retried; everything else goes on.` },
+  ]
 }
 
 function waitingOnes({ deliveries, reasons }: Status): Reason[] {
@@ -137,7 +177,7 @@ function found(status: Status, told: ReadonlySet<string>): Reason[] {
 
 /** Whether the status itself tells how what a finding is about stands now. */
 function isKnownNow({ name, subject }: CheckFinding, status: Status): boolean {
-  const { deliveries, organizations, queue, reconciler, read_at } = status
+  const { deliveries, organizations, queue, reconciler } = status
   switch (name) {
     case 'postgres_unreachable':
     case 'migrations_pending':
@@ -149,12 +189,14 @@ function isKnownNow({ name, subject }: CheckFinding, status: Status): boolean {
     case 'deliveries_failed':
     case 'delivery_lag':
       return deliveries !== null
-    case 'watermark_lag': {
-      // A process that reconciles nothing says nothing of watermarks itself, but knows them.
-      const mark = organizations?.find(({ slug }) => slug === subject)?.watermark
-      return (
-        organizations !== null && (reconciler.on || !mark || read_at.getTime() - mark.getTime() < lateAfter(status))
-      )
+    case 'work_failing':
+      return status.failing !== null
+    case 'watermark_lag':
+    case 'claim_lag': {
+      // A process that reconciles nothing says nothing of this itself, but knows it.
+      const known = organizations?.find(({ slug }) => slug === subject)
+      const at = name === 'claim_lag' ? known?.claim.as_of : known?.watermark
+      return organizations !== null && (reconciler.on || ageOf(at ?? null, status) < lateAfter(status))
     }
     default:
       return false
@@ -182,7 +224,22 @@ function onHistory({ off, paused_at, seconds_left }: BackfillCoverage): string {
   return seconds_left === null ? '' : `, about ${roughly(seconds_left * 1000)} left`
 }
 
-/** The watermarks of what is mirrored. */
-export function marksOf(status: Status): Date[] {
-  return mirrored(status).flatMap(({ watermark }) => watermark ?? [])
+/** The claim over everything that is mirrored: its times are those of the organization that is furthest behind. */
+export function claimOf(
+  status: Status,
+): Pick<Claim, 'as_of' | 'jobs_as_of' | 'pipelines' | 'pipelines_current' | 'exceptions'> {
+  const claims = mirrored(status).map(({ claim }) => claim)
+  const sum = (of: (claim: Claim) => number) => claims.reduce((total, claim) => total + of(claim), 0)
+  return {
+    as_of: earliest(claims.map(({ as_of }) => as_of)),
+    jobs_as_of: earliest(claims.map(({ jobs_as_of }) => jobs_as_of)),
+    pipelines: sum(({ pipelines }) => pipelines),
+    pipelines_current: sum(({ pipelines_current }) => pipelines_current),
+    exceptions: sum(({ exceptions }) => exceptions),
+  }
+}
+
+function earliest(times: readonly (Date | null)[]): Date | null {
+  const known = times.filter((time) => time !== null)
+  return known.length > 0 ? new Date(Math.min(...known.map((time) => time.getTime()))) : null
 }

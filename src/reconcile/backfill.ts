@@ -31,7 +31,7 @@ export interface BackfillProgress {
   readonly organization: string
   readonly from: Date
   readonly to: Date
-  /** Everything from here to `to` is in the mirror. */
+  /** The organization's list was read from here to `to`; analytics.data_coverage says what is complete. */
   readonly coveredFrom: Date
   readonly buildsDone: number
   /** An estimate from the builds in the time read so far; `undefined` before anything was read. */
@@ -110,7 +110,9 @@ export async function backfillOwed(
   const span = { from, to: mark.backfill_to }
   const others = await owedHistory(deps, source, owed)
   const isOwedToOthers = others.pipelines.length + others.windows.length + others.ranges.length > 0
-  if (!isOwedToOthers && (await awaitingBackfill(deps.db, source.id, owed)).length === 0) return undefined
+  const isOwed = async () => (await awaitingBackfill(deps.db, source.id, owed)).length > 0
+  const wasOwed = await isOwed()
+  if (!isOwedToOthers && !wasOwed) return undefined
   const leased = await withLease(
     deps.db,
     `backfill:${source.id}`,
@@ -122,6 +124,8 @@ export async function backfillOwed(
         const first = await reading.nextWindow(span)
         if (!later && !first) break
       }
+      // A list of pipelines confirms what was read while they were visible: the sooner, the sooner it is claimed.
+      if (wasOwed && !(await isOwed())) await refreshPipelines(reading.deps, source, lease.signal)
       reading.throwFailure()
       return progressOf(deps, source, span)
     },

@@ -1,7 +1,35 @@
 import { eq, inArray, sql } from 'drizzle-orm'
 import type { Db } from '../database/connection.ts'
-import { builds, deliveries, job_reads } from '../database/schema.ts'
+import { builds, deliveries, failures, job_reads, watermarks } from '../database/schema.ts'
+import type { Span } from './spans.ts'
 import { LIST_LAG, type Watermark } from './watermark.ts'
+
+/** What is claimed to be complete: the same as analytics.data_coverage says, over all listed pipelines. */
+export interface Claim {
+  /** Builds are as Buildkite had them at this time or newer; null while nothing is claimed. */
+  readonly as_of: Date | null
+  /** The same for jobs. */
+  readonly jobs_as_of: Date | null
+  /** When the list of pipelines was last read whole: a pipeline that appeared later is not part of the claim. */
+  readonly pipelines_listed_at: Date | null
+  readonly pipelines: number
+  /** Those that are complete up to `as_of`, from whatever time on. */
+  readonly pipelines_current: number
+  /** Those whose history is complete back to where it is wanted. */
+  readonly pipelines_complete: number
+  /** Builds that are known not to be confirmed, and ranges that cannot be listed. */
+  readonly exceptions: number
+}
+
+/** The claim of an organization, and what of its history the claim covers. */
+export interface ClaimedHistory extends Claim {
+  /** The oldest `created_at` from which on every listed pipeline is complete up to `as_of`; null while one is not. */
+  readonly covered_from: Date | null
+  /** Ranges of `created_at` in which every listed pipeline is complete, oldest first. */
+  readonly ranges: readonly Span[]
+  /** Share of the wanted history that is complete, over all listed pipelines, 0 to 1. */
+  readonly share: number
+}
 
 /**
  * The time as of which the mirror claims to be right, as `as_of` in analytics.data_coverage; undefined when it claims nothing. While the
@@ -11,6 +39,64 @@ export function claimTime(mark: Watermark | undefined): Date | undefined {
   if (!mark?.watermark) return undefined
   const listed = mark.pipelines_read_at?.getTime() ?? Number.POSITIVE_INFINITY
   return new Date(Math.min(mark.watermark.getTime() - LIST_LAG, listed))
+}
+
+type ClaimRow = Record<'covered_from' | 'as_of' | 'jobs_as_of' | 'pipelines_listed_at', string | null> &
+  Record<'pipelines' | 'pipelines_current' | 'pipelines_complete' | 'exceptions' | 'share', number> & {
+    ranges: { from: string; to: string }[]
+  }
+
+/** What analytics.data_coverage claims of an organization. @throws the driver's error. */
+export async function claimedHistory(db: Db, organizationId: string): Promise<ClaimedHistory> {
+  const { rows } = await db.execute<ClaimRow>(sql`
+    with pipeline as materialized (
+      select pipeline_id, min(as_of) as as_of, min(jobs_as_of) as jobs_as_of, min(wanted_from) as wanted_from,
+        range_agg(tstzrange(complete_from, complete_to)) filter (where complete_from is not null) as ranges,
+        max(complete_from) filter (where is_current) as current_from,
+        coalesce(bool_or(is_current and complete_from <= wanted_from), false) as is_complete,
+        max(exceptions) as exceptions
+      from analytics.data_coverage where organization_id = ${organizationId} and is_listed
+      group by pipeline_id
+    ), shared as (
+      select range_intersect_agg(coalesce(ranges, '{}'::tstzmultirange)) as ranges from pipeline
+    ), wanted as (
+      select case when wanted_from < as_of then
+        (select coalesce(sum(extract(epoch from upper(part) - lower(part))), 0)
+          from unnest(ranges * tstzmultirange(tstzrange(wanted_from, as_of))) as part)
+        / extract(epoch from as_of - wanted_from) end as share
+      from pipeline
+    ), unlistable as (
+      -- The view adds these to every pipeline of the organization.
+      select count(*) as count from ${failures} where organization_id = ${organizationId}
+        and (kind = 'builds_list' or (kind = 'build' and pipeline_slug is null))
+    )
+    select
+      case when count(pipeline_id) = count(current_from) then max(current_from) end as covered_from,
+      min(as_of) as as_of, min(jobs_as_of) as jobs_as_of,
+      (select pipelines_read_at from ${watermarks} where organization_id = ${organizationId}) as pipelines_listed_at,
+      count(pipeline_id)::int as pipelines,
+      count(current_from)::int as pipelines_current,
+      count(*) filter (where is_complete)::int as pipelines_complete,
+      coalesce(sum(exceptions - unlistable.count), 0)::int + unlistable.count::int as exceptions,
+      coalesce((select avg(coalesce(share, 0)) from wanted), 0)::float8 as share,
+      coalesce((select json_agg(json_build_object('from', lower(part), 'to', upper(part)) order by part)
+        from shared, unnest(shared.ranges) as part), '[]') as ranges
+    from unlistable left join pipeline on true group by unlistable.count`)
+  const [row] = rows
+  if (!row) throw new RangeError('An aggregate without groups always has a row.')
+  const { covered_from, as_of, jobs_as_of, pipelines_listed_at, ranges, ...counts } = row
+  return {
+    ...counts,
+    covered_from: timeOf(covered_from),
+    as_of: timeOf(as_of),
+    jobs_as_of: timeOf(jobs_as_of),
+    pipelines_listed_at: timeOf(pipelines_listed_at),
+    ranges: ranges.map(({ from, to }) => ({ from: new Date(from), to: new Date(to) })),
+  }
+}
+
+function timeOf(text: string | null): Date | null {
+  return text === null ? null : new Date(text)
 }
 
 /** Of the builds whose jobs REST has yet to confirm: the time as of which their jobs are claimed. The jobs of others are as old as the build. */

@@ -7,6 +7,7 @@ import { builds, cycles, drift, type FailureKind, organizations, windows } from 
 import type { Scope } from '../scope.ts'
 import { DAY, SECOND } from '../time.ts'
 import { openStates } from './absent.ts'
+import { type Claim, type ClaimedHistory, claimedHistory } from './claim.ts'
 import { backfillPausedAt } from './pauses.ts'
 import { clip, lengthOf } from './spans.ts'
 import { type StripPart, stripOf } from './strip.ts'
@@ -21,7 +22,7 @@ export interface OrganizationCoverage {
   readonly slug: string | null
   /** Whether it is mirrored still: BUILDKITE_ORGANIZATIONS wants it, and no look has found it out of the tokens' sight. */
   readonly mirrored: boolean
-  /** Everything created or finished from `covered_from` up to here is verified. */
+  /** The cycles have read everything created or finished before; `claim` says what is complete. */
   readonly watermark: Date | null
   readonly warm_watermark: Date | null
   /** The oldest `created_at` from which on nothing is missing in any pipeline that is listed. */
@@ -83,31 +84,17 @@ export function lostWebhooks({ builds_missing, builds_healed, jobs_missing, jobs
   return { builds, jobs, total: builds + jobs }
 }
 
-/** What is claimed to be complete: the same as analytics.data_coverage says, over all listed pipelines. */
-export interface Claim {
-  /** Builds are as Buildkite had them at this time or newer; null while nothing is claimed. */
-  readonly as_of: Date | null
-  /** The same for jobs. */
-  readonly jobs_as_of: Date | null
-  /** When the list of pipelines was last read whole: a pipeline that appeared later is not part of the claim. */
-  readonly pipelines_listed_at: Date | null
-  readonly pipelines: number
-  /** Those whose history is complete back to where it is wanted. */
-  readonly pipelines_complete: number
-  /** Builds that are known not to be confirmed, and ranges that cannot be listed. */
-  readonly exceptions: number
-}
-
 export type ListReading = Omit<typeof dimensions.$inferSelect, 'organization_id'>
 
 export interface BackfillCoverage {
   readonly from: Date | null
   readonly to: Date | null
-  /** Share of the span that is read, 0 to 1. */
+  /** Share of the wanted history that is read, 0 to 1; once the organization's list is, of all listed pipelines. */
   readonly progress: number
   readonly builds: number
   /** List requests so far. */
   readonly requests: number
+  /** Whether the claim covers the wanted history of every listed pipeline. */
   readonly done: boolean
   /** Since when a person has it paused; null when it may run. */
   readonly paused_at: Date | null
@@ -117,6 +104,8 @@ export interface BackfillCoverage {
   readonly seconds_left: number | null
 }
 
+/** What the last window of a backfill leaves to show. */
+const ALMOST = 0.999
 const FAILURES_SHOWN = 50
 const failureKinds: readonly FailureKind[] = ['build', 'builds_list', 'pipelines_list', 'window', 'orphans', 'cycle']
 
@@ -129,19 +118,20 @@ interface Gauged {
   readonly slug: string
   /** Share of the history wanted that is read; undefined where no history is owed, as without a token. */
   readonly progress: number | undefined
+  readonly claim: Claim
   /** Differences that nobody has healed. */
   readonly unhealed: number
 }
 
-/** How backfill and drift stand, of each organization with a slug that is mirrored still. */
+/** Backfill, claim and drift of each organization with a slug that is mirrored still. */
 export async function backfillAndDrift(db: Db, scope: Scope, now: Date = new Date()): Promise<Gauged[]> {
   const result: Gauged[] = []
   for (const { id, slug, mirrored } of await knownOrganizations(db, scope)) {
     if (slug === null || !mirrored) continue
-    const [mark, known] = await Promise.all([readWatermark(db, id), windowsOf(db, id)])
-    const backfill = backfillCoverage(mark, known, { paused_at: null, off: false }, now)
+    const [mark, known, claim] = await Promise.all([readWatermark(db, id), windowsOf(db, id), claimedHistory(db, id)])
+    const backfill = backfillCoverage(mark, known, claim, { paused_at: null, off: false }, now)
     const progress = backfill.from ? backfill.progress : undefined
-    result.push({ slug, progress, unhealed: await countUnhealed(db, id) })
+    result.push({ slug, progress, claim, unhealed: await countUnhealed(db, id) })
   }
   return result
 }
@@ -183,8 +173,9 @@ async function coverageOf(db: Db, organization: Known, off: boolean, now: Date):
     windowsOf(db, id),
     backfillPausedAt(db, id),
   ])
-  const backfill = backfillCoverage(mark, known, { paused_at, off }, now)
-  const { covered_from, ...claim } = await claimOf(db, id)
+  const history = await claimedHistory(db, id)
+  const { covered_from, ranges, share, ...claim } = history
+  const backfill = backfillCoverage(mark, known, history, { paused_at, off }, now)
   const [recent, counts, differing, lists, day, reported] = await Promise.all([
     recentCycles(db, id),
     countBuilds(db, id),
@@ -199,7 +190,7 @@ async function coverageOf(db: Db, organization: Known, off: boolean, now: Date):
     watermark: mark?.watermark ?? null,
     warm_watermark: mark?.warm_watermark ?? null,
     covered_from,
-    claim: { ...claim, pipelines_listed_at: mark?.pipelines_read_at ?? null },
+    claim,
     failures: (await failuresOf(db, id, failureKinds)).slice(0, FAILURES_SHOWN),
     backfill,
     ...counts,
@@ -208,7 +199,7 @@ async function coverageOf(db: Db, organization: Known, off: boolean, now: Date):
     last_cycle: last,
     last_error: error,
     recent_cycles: recent,
-    strip: stripOf(mark, known, now),
+    strip: stripOf(mark, known, { as_of: claim.as_of, ranges }, now),
     lists,
     receives_webhooks: reported !== undefined,
     last_day: day,
@@ -223,37 +214,10 @@ function windowsOf(db: Db, organizationId: string): Promise<Window[]> {
     .where(and(eq(windows.organization_id, organizationId), isNull(windows.pipeline_id)))
 }
 
-async function claimOf(db: Db, organizationId: string) {
-  const { rows } = await db.execute<
-    Record<'covered_from' | 'as_of' | 'jobs_as_of', string | null> &
-      Record<'pipelines' | 'pipelines_complete' | 'exceptions', number>
-  >(sql`
-    select
-      case when count(distinct pipeline_id) = count(distinct pipeline_id) filter (where is_current)
-        then max(complete_from) filter (where is_current) end as covered_from,
-      min(as_of) as as_of, min(jobs_as_of) as jobs_as_of,
-      count(distinct pipeline_id)::int as pipelines,
-      count(distinct pipeline_id) filter (where is_current and complete_from <= wanted_from)::int as pipelines_complete,
-      coalesce(sum(exceptions) filter (where is_current or complete_from is null), 0)::int as exceptions
-    from analytics.data_coverage where organization_id = ${organizationId} and is_listed`)
-  const time = (value: string | null | undefined) => {
-    const ms = value == null ? Number.NaN : Date.parse(value)
-    return Number.isNaN(ms) ? null : new Date(ms)
-  }
-  const [row] = rows
-  return {
-    covered_from: time(row?.covered_from),
-    as_of: time(row?.as_of),
-    jobs_as_of: time(row?.jobs_as_of),
-    pipelines: row?.pipelines ?? 0,
-    pipelines_complete: row?.pipelines_complete ?? 0,
-    exceptions: row?.exceptions ?? 0,
-  }
-}
-
 function backfillCoverage(
   mark: Watermark | undefined,
   known: readonly Window[],
+  claim: ClaimedHistory,
   rest: Pick<BackfillCoverage, 'paused_at' | 'off'>,
   now: Date,
 ): BackfillCoverage {
@@ -276,8 +240,10 @@ function backfillCoverage(
   const bounds = { from, to }
   const within = read.map((span) => clip(span, bounds)).filter((span) => span.from < span.to)
   const whole = to.getTime() - from.getTime()
-  const progress = whole > 0 ? lengthOf(within) / whole : 1
-  const done = progress >= 1
+  const first = whole > 0 ? lengthOf(within) / whole : 1
+  // After the organization's own list, pipelines that appeared later may owe history.
+  const done = first >= 1 && claim.pipelines_listed_at !== null && claim.pipelines_complete === claim.pipelines
+  const progress = first < 1 || done ? first : Math.min(claim.share, ALMOST)
   const left = rest.paused_at ? null : timeLeft(rows, bounds, now)
   const seconds_left = left === null ? null : Math.ceil(left / SECOND)
   return { from, to, progress, ...totals, done, seconds_left }

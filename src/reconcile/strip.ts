@@ -1,13 +1,15 @@
 import { DAY } from '../time.ts'
-import { gaps, type Span } from './spans.ts'
+import type { ClaimedHistory } from './claim.ts'
+import { clip, gaps, type Span } from './spans.ts'
 import type { Watermark } from './watermark.ts'
 import type { Window } from './windows.ts'
 
 /**
  * How far a piece of time is known: `live` kept up by the cycles, `verified` read from history, `flawed` read but for some builds that
- * could not be kept, `reading` under way, `unread` still to come, `ahead` after the watermark.
+ * could not be kept, `partial` read but not complete in every listed pipeline, `reading` under way, `unread` still to come, `ahead`
+ * after the time of the claim.
  */
-export type StripKind = 'live' | 'verified' | 'flawed' | 'reading' | 'unread' | 'ahead'
+export type StripKind = 'live' | 'verified' | 'flawed' | 'partial' | 'reading' | 'unread' | 'ahead'
 
 /** A piece of an organization's time, by `created_at`. */
 export interface StripPart extends Span {
@@ -20,10 +22,21 @@ export interface StripPart extends Span {
 /** Pieces shorter than this share of the whole are drawn as one. */
 const FINEST = 1 / 160
 
-/** What is known of each piece of an organization's time, oldest first, without gaps; empty before the first cycle (pure). */
-export function stripOf(mark: Watermark | undefined, windows: readonly Window[], now: Date): StripPart[] {
+/** What is claimed of an organization's time: up to `as_of`, in these ranges of `created_at`. */
+export type ClaimedRanges = Pick<ClaimedHistory, 'as_of' | 'ranges'>
+
+/**
+ * What is known of each piece of an organization's time, oldest first, without gaps; empty before the first cycle. Nothing is `live`,
+ * `verified` or `flawed` that the claim does not cover (pure).
+ */
+export function stripOf(
+  mark: Watermark | undefined,
+  windows: readonly Window[],
+  claim: ClaimedRanges,
+  now: Date,
+): StripPart[] {
   if (!mark?.watermark) return []
-  const until = mark.watermark
+  const until = claim.as_of ?? mark.watermark
   const from = new Date(
     Math.min(
       mark.backfill_from?.getTime() ?? until.getTime() - DAY,
@@ -35,9 +48,22 @@ export function stripOf(mark: Watermark | undefined, windows: readonly Window[],
   const backfillTo = mark.backfill_to ?? until
   for (const gap of gaps({ from, to: end }, parts)) parts.push(...partsOfGap(gap, backfillTo, until))
   return joined(
-    parts.sort((a, b) => a.from.getTime() - b.from.getTime()),
+    parts.flatMap((part) => withinClaim(part, claim.ranges)).sort((a, b) => a.from.getTime() - b.from.getTime()),
     (end.getTime() - from.getTime()) * FINEST,
   )
+}
+
+/** A part cut at the borders of the claim; outside of it what was read is `partial`. */
+function withinClaim(part: StripPart, claimed: readonly Span[]): StripPart[] {
+  if (part.kind === 'reading' || part.kind === 'unread' || part.kind === 'ahead') return [part]
+  const inside = claimed.map((span) => clip(span, part)).filter(({ from, to }) => from < to)
+  const outside = gaps(part, inside)
+  // How many builds each piece has is not known.
+  const builds = inside.length + outside.length > 1 ? null : part.builds
+  return [
+    ...inside.map((span) => ({ ...part, ...span, builds })),
+    ...outside.map((span): StripPart => ({ ...part, ...span, builds, kind: 'partial' })),
+  ]
 }
 
 function partsOf(window: Window): StripPart[] {

@@ -166,13 +166,13 @@ async function unknownNumbers({ db, scope }: ReconcileDeps, source: Source, { fr
         and created_at >= ${near(from, -NEIGHBOURHOOD)} and created_at < ${near(to, NEIGHBOURHOOD)}
       group by pipeline_id
     )
-    select pipeline.slug, number
+    select pipeline.slug, candidate as number
     from around join ${pipelines} as pipeline on pipeline.id = around.pipeline_id
     cross join lateral generate_series(
-      coalesce(below + 1, above - 1), least(coalesce(above - 1, below + 1), coalesce(below + 1, above - 1) + 20)) as number
-    where pipeline.slug is not null and pipeline.deleted_at is null and number > 0
-      and not exists (select from ${builds} as known where known.pipeline_id = around.pipeline_id and known.number = number)
-    order by below is null or above is null, number
+      coalesce(below + 1, above - 1), least(coalesce(above - 1, below + 1), coalesce(below + 1, above - 1) + 20)) as candidate
+    where pipeline.slug is not null and pipeline.deleted_at is null and candidate > 0
+      and not exists (select from ${builds} as known where known.pipeline_id = around.pipeline_id and known.number = candidate)
+    order by below is null or above is null, candidate
     limit ${READS}`)
   return rows.flatMap(({ slug, number }) => (scope.pipeline(slug) ? [{ slug, number: Number(number) }] : []))
 }

@@ -90,10 +90,7 @@ async function applyPending(parts: ApplyParts, pace: Pace, signal: AbortSignal |
 
 /** Applies the oldest deliveries that nobody else has in hand; true when there may be more. */
 async function applyNextBatch(parts: ApplyParts, pace: Pace): Promise<boolean> {
-  if (pace.culprit) {
-    await deferDelivery(parts, pace.culprit.id, pace.culprit.error)
-    pace.culprit = undefined
-  }
+  await deferCulprit(parts, pace)
   let batch: Batch = { claimed: [], more: false }
   try {
     const work = async (tx: Transaction) => {
@@ -109,11 +106,10 @@ async function applyNextBatch(parts: ApplyParts, pace: Pace): Promise<boolean> {
   } catch (error) {
     const ids = batch.claimed.map(({ id }) => id)
     if (ids.length === 0) throw error
-    if (isGeneral(error)) {
-      suspect(pace, ids, error)
-      throw error
-    }
-    const culprits = await applyParts(parts, ids, error)
+    if (isOutage(error)) suspect(pace, ids, error)
+    if (isGeneral(error)) throw error
+    // A single one may take longer than a batch.
+    const culprits = ids.length === 1 ? await applyBatch(parts, ids) : await applyParts(parts, ids, error)
     // Together they were too much for the time, and none of them by itself.
     if (culprits === 0 && isTooMuch(error)) pace.batchLimit = Math.ceil(ids.length / partsOfBatch)
   }
@@ -131,6 +127,19 @@ function suspect(pace: Pace, ids: readonly number[], error: unknown): void {
   if (pace.outages.times < outagesInARow) return
   if (ids.length === 1) pace.culprit = { id: first, error }
   else pace.batchLimit = Math.ceil(ids.length / partsOfBatch)
+}
+
+async function deferCulprit(parts: ApplyParts, pace: Pace): Promise<void> {
+  const { culprit } = pace
+  if (!culprit) return
+  // Another lane is not to do it too.
+  pace.culprit = undefined
+  try {
+    await deferDelivery(parts, culprit.id, culprit.error)
+  } catch (error) {
+    pace.culprit = culprit
+    throw error
+  }
 }
 
 /** Whether an error says nothing about the deliveries: Postgres is unavailable, or its schema or permissions are not as they should be. */

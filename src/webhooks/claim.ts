@@ -95,7 +95,7 @@ export async function takeDue(db: Db, now: Date): Promise<number | undefined> {
   return row?.id
 }
 
-/** Those of `ids` that are pending. As one parameter: a statement of a thousand would be planned anew for each number of them. */
+/** Those of `ids` that are pending. As one parameter: a statement of a thousand would be planned again for each number of them. */
 export function pendingAmong(ids: readonly number[]) {
   return and(sql`${deliveries.id} = any(${sql.param(ids)}::bigint[])`, eq(deliveries.status, 'pending'))
 }

@@ -14,7 +14,7 @@ import { openToQueue, tracesInJob } from './to-queue.ts'
 
 export type { NewDelivery } from './insert.ts'
 
-/** Where a delivery is now: `new` or `known` in Postgres, or `queued` while Postgres is away. */
+/** Where a delivery is now: `new` or `known` in Postgres, or `queued` while Postgres is unavailable. */
 export type Kept = 'new' | 'known' | 'queued'
 
 export interface Inbox {

@@ -1,5 +1,6 @@
 import { and, asc, inArray, isNotNull, isNull, lt, or, type SQL, sql } from 'drizzle-orm'
 import type { Db } from '../database/connection.ts'
+import { forgetAbandoned } from '../database/failures.ts'
 import { deliveries } from '../database/schema.ts'
 import type { Log } from '../log.ts'
 import type { OnOccurrence } from '../occurrence.ts'
@@ -36,7 +37,10 @@ const step = 500
 /** What the retentions are about: the others are still to be applied, or to be replayed. Written out for the partial index, as below. */
 const settled = sql`${deliveries.status} in ('applied', 'ignored')`
 
-/** Sweeps every 10 s: deliveries whose job was lost or never made are enqueued; hourly, old payloads are dropped and older rows deleted. */
+/**
+ * Sweeps every 10 s: deliveries whose job was lost or never made are enqueued; hourly, old payloads are dropped, and older rows and
+ * abandoned failures deleted.
+ */
 export function startSweeper(parts: SweeperParts): Sweeper {
   const { log, clock = Date.now, everyMs = 10 * SECOND } = parts
   const stop = new AbortController()
@@ -51,6 +55,7 @@ export function startSweeper(parts: SweeperParts): Sweeper {
       await dropPayloads(parts, stop.signal)
     } finally {
       await deleteSettled(parts, stop.signal)
+      await asked('delete old failures', () => forgetAbandoned(parts.db, new Date(clock())))
     }
   }
   const running = (async () => {

@@ -27,7 +27,9 @@ export async function openHistory(): Promise<HistoryStage> {
     async refresh() {
       for (;;) {
         const [turn] = await sql<{ done: number }[]>`select sync.refresh_rollups() as done`
-        if (turn?.done === 0) break
+        // Days that were marked during a turn wait for the next.
+        const [left] = await sql<{ some: boolean }[]>`select exists (select from sync.stale_days) as some`
+        if (turn?.done === 0 && !left?.some) break
       }
       await sql`select sync.refresh_users()`
     },

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
-import { backOff, clearFailure, failuresOf, recordFailure } from '../../src/database/failures.ts'
+import { backOff, clearFailure, failuresOf, forgetAbandoned, recordFailure } from '../../src/database/failures.ts'
 import { failures } from '../../src/database/schema.ts'
 import { BuildkiteError, StoreError } from '../../src/errors.ts'
 import { HOUR, MINUTE } from '../../src/time.ts'
@@ -34,7 +34,6 @@ test('a unit that fails again waits twice as long, up to six hours, and keeps th
   expect(backOff(12)).toBe(6 * HOUR)
 })
 
-// x
 test('a unit that succeeds is forgotten, and no other one', async () => {
   const organizationId = randomUUID()
   const error = new StoreError('transient', 'Postgres gave up.', { code: '57014' })
@@ -48,4 +47,20 @@ test('a unit that succeeds is forgotten, and no other one', async () => {
     ['window', '2026-03-01', '57014'],
   ])
   expect(backOff(1)).toBe(MINUTE)
+})
+
+test('a replica is forgotten after a day, and so is work that nobody has tried for a day; builds stay', async () => {
+  await database.db.delete(failures)
+  const error = new Error('It failed.')
+  const units = [
+    { kind: 'replica', organizationId: null, subject: 'host 1' },
+    { kind: 'window', organizationId: randomUUID(), subject: 'of a pipeline that is gone' },
+    { kind: 'build', organizationId: randomUUID(), subject: 'web #7' },
+    { kind: 'builds_list', organizationId: randomUUID(), subject: 'a range' },
+  ] as const
+  for (const unit of units) await recordFailure(database.db, unit, error, now)
+  expect(await forgetAbandoned(database.db, new Date(now.getTime() + 23 * HOUR))).toBe(0)
+  expect(await forgetAbandoned(database.db, new Date(now.getTime() + 25 * HOUR))).toBe(2)
+  const left = await database.db.select().from(failures).orderBy(failures.id)
+  expect(left.map(({ kind }) => kind)).toEqual(['build', 'builds_list'])
 })

@@ -8,7 +8,7 @@ import { differences } from '../support/differences.ts'
 import { testQueueBackends } from '../support/redis.ts'
 import { type RedisServer, startRedisServer } from '../support/redis-server.ts'
 import { runCommand, type ServiceProcess, startService } from '../support/service.ts'
-import { until } from '../support/until.ts'
+import { until, untilProgress } from '../support/until.ts'
 
 const secret = 'killed-secret'
 
@@ -68,11 +68,9 @@ describe.each(testQueueBackends())('killed with -9 while webhooks arrive, the qu
     expect(webhooks.stats.sent).toBeGreaterThan(1_000)
     expect(webhooks.stats.answers.error).toBeGreaterThan(0)
     expect(accepted.length).toBeGreaterThan(500)
-    await until(
-      async () => (await sql`select 1 from sync.deliveries where status = 'pending' limit 1`).length === 0,
-      'every delivery is applied',
-      60_000,
-    )
+    const pending = async () =>
+      (await sql<{ n: number }[]>`select count(*)::int as n from sync.deliveries where status = 'pending'`)[0]?.n ?? 0
+    await untilProgress(pending, 0, 'every delivery is applied')
     const kept = await sql<{ request_id: string; status: string }[]>`select request_id, status from sync.deliveries`
     const applied = new Set(kept.filter(({ status }) => status === 'applied').map(({ request_id }) => request_id))
     expect(accepted.filter(({ request_id }) => !applied.has(request_id)).map(({ event }) => event)).toEqual([])
@@ -122,13 +120,17 @@ describe('a backfill of 20,000 builds with 5 jobs each', () => {
     const api = await simulation.startApi()
     const settings = { ...reading(api), RECONCILE_INTERVAL: '1h' }
     const first = await start(settings)
-    await until(async () => (await count('buildkite.builds')) > builds / 4, 'a quarter is read', 60_000, 200)
+    await untilProgress(
+      () => count('buildkite.builds'),
+      (read) => read > builds / 4,
+      'a quarter is read',
+    )
     await first.stop('SIGKILL')
     const before = await count('buildkite.builds')
     expect(before).toBeLessThan(builds)
     const requestsBefore = api.count('builds')
     const second = await start(settings)
-    await until(async () => (await count('buildkite.builds')) === builds, 'all builds are read', 120_000, 200)
+    await untilProgress(() => count('buildkite.builds'), builds, 'all builds are read')
     const left = builds - before
     expect(api.count('builds') - requestsBefore).toBeLessThanOrEqual(1.1 * Math.ceil(left / 100) + 6)
     // Six are the lists of the first cycle and of one that the restart may begin.

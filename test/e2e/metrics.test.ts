@@ -148,6 +148,8 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
     seen.quiet = await scrape()
     await sql`insert into sync.findings (name, subject, result, detail, checked_at, since)
       values ('planted', 'acme', 'warning', 'Planted.', now(), now()), ('well', 'acme', 'ok', 'Well.', now(), now())`
+    await sql`insert into sync.failures (kind, subject, code, error, first_failed_at, last_failed_at, next_try_at)
+      values ('rollup_day', 'planted', '57014', 'Planted.', now() - interval '1 hour', now(), now() + interval '1 hour')`
     seen.planted = await scrape()
     scene.api.beforeAnswer = undefined
     await look(
@@ -385,6 +387,26 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
       ]
       expect((refused * SECOND) / HOUR).toBeGreaterThan(2.9)
       expect((mended * SECOND) / HOUR).toBeLessThan(2.5)
+    },
+    claim_age() {
+      const builds = { organization: scene.source.slug, object: 'builds' }
+      expect(of('refused', 'claim_age', builds)).toBeGreaterThan(of('mended', 'claim_age', builds))
+      expect(of('mended', 'claim_age', { ...builds, object: 'jobs' })).toBeGreaterThan(0)
+    },
+    claim_exceptions() {
+      expect(of('mended', 'claim_exceptions', { organization: scene.source.slug })).toBeGreaterThanOrEqual(0)
+    },
+    pipelines_listed() {
+      expect(of('mended', 'pipelines_listed')).toBe(scene.simulation.truth.pipelines.length)
+    },
+    pipelines_complete() {
+      expect(of('mended', 'pipelines_complete')).toBe(scene.simulation.truth.pipelines.length)
+    },
+    work_failing() {
+      expect(at('planted')('work_failing', { kind: 'rollup_day' })).toBe(1)
+    },
+    work_failing_oldest() {
+      expect(of('planted', 'work_failing_oldest', { kind: 'rollup_day' })).toBeGreaterThan(3_590)
     },
     backfill_progress() {
       const organization = { organization: scene.source.slug }

@@ -12,7 +12,7 @@ import { twoMoreCycles } from '../support/cycles.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { differences } from '../support/differences.ts'
 import { runCommand, type ServiceProcess, startService } from '../support/service.ts'
-import { until } from '../support/until.ts'
+import { until, untilProgress } from '../support/until.ts'
 
 const secret = 'move-secret'
 
@@ -78,7 +78,7 @@ it('from the embedded PostgreSQL to one of your own keeps everything, and what w
   const count = async (status: string) => (await sql`select 1 from sync.deliveries where status = ${status}`).length
   expect(await count('pending')).toBeGreaterThan(10)
   service = await startService({ ...settings, DATABASE_URL: target.url })
-  await until(async () => (await count('pending')) === 0, 'what waited is enqueued again and applied', 60_000)
+  await untilProgress(() => count('pending'), 0, 'what waited is enqueued again and applied')
   expect(await count('failed')).toBe(0)
   await simulation.play({ builds: 3 })
   await webhooks.settled()

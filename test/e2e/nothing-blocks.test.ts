@@ -100,7 +100,7 @@ describe.each(testQueueBackends())('nothing blocks everything, the queue on %s',
     await plantStoreFaults(marker, day)
     const failing = api.addTrouble({ kinds: ['pipelines'], fault: { kind: 'status', status: 500, message: 'No.' } })
     const open = simulation.startBuild()
-    const forbidden = simulation.startBuild()
+    const forbidden = simulation.startBuild({ jobs: 2 })
     simulation.failReads(open, { list: 'always' })
     simulation.failReads(forbidden, { list: 'always', get: 'forbidden' })
     simulation.startBuild({ origin: { message: marker } })

@@ -8,7 +8,7 @@ import { differences } from '../support/differences.ts'
 import { testQueueBackends } from '../support/redis.ts'
 import { type RedisServer, startRedisServer } from '../support/redis-server.ts'
 import { type ServiceProcess, startService } from '../support/service.ts'
-import { until } from '../support/until.ts'
+import { untilProgress } from '../support/until.ts'
 
 const secret = 'replicas-secret'
 
@@ -56,8 +56,8 @@ describe.each(testQueueBackends())('two replicas with all schedules on, the queu
     webhooks.catchUp()
     await webhooks.settled()
     expect(webhooks.stats.answers).toEqual({ '202': webhooks.stats.sent })
-    const pending = async () => (await sql`select 1 from sync.deliveries where status = 'pending' limit 1`).length
-    await until(async () => (await pending()) === 0, 'every delivery is applied', 60_000)
+    const pending = async () => (await sql`select 1 from sync.deliveries where status = 'pending'`).length
+    await untilProgress(pending, 0, 'every delivery is applied')
 
     const odd =
       await sql`select id, status, attempts, error from sync.deliveries where status <> 'applied' or attempts <> 1`

@@ -7,7 +7,7 @@ import { testQueueBackends } from '../support/redis.ts'
 import { type RedisServer, startRedisServer } from '../support/redis-server.ts'
 import { type ServiceProcess, startService } from '../support/service.ts'
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
-import { until } from '../support/until.ts'
+import { untilProgress } from '../support/until.ts'
 
 const secret = 'shutdown-secret'
 /** The service's own deadline, and a moment for a busy machine. */
@@ -53,7 +53,11 @@ describe.each(testQueueBackends())('SIGTERM under load, the queue on %s', (backe
   /** Ends the service while webhooks stream in and history is read; resolves with its exit code, once all webhooks had an answer or none. */
   async function endUnderLoad(before: () => Promise<unknown> = async () => {}): Promise<number | string> {
     const played = simulation.play({ builds: 60 })
-    await until(() => webhooks.stats.accepted > 200, 'some hundred webhooks are accepted')
+    await untilProgress(
+      () => webhooks.stats.accepted,
+      (accepted) => accepted > 200,
+      'some hundred webhooks are accepted',
+    )
     await before()
     const begun = Date.now()
     const code = await service.stop('SIGTERM')
@@ -89,7 +93,7 @@ describe.each(testQueueBackends())('SIGTERM under load, the queue on %s', (backe
       ...(redis ? { REDIS_URL: redis.url } : {}),
       WEBHOOK_SECRET: secret,
     })
-    await until(async () => (await lost()).length === 0, 'everything accepted is in the inbox', 60_000)
+    await untilProgress(async () => (await lost()).length, 0, 'everything accepted is in the inbox')
   }, 120_000)
 
   if (backend !== 'redis') return

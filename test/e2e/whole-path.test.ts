@@ -8,7 +8,7 @@ import { testQueueBackends } from '../support/redis.ts'
 import { type RedisServer, startRedisServer } from '../support/redis-server.ts'
 import { sceneOf } from '../support/scene.ts'
 import { type ServiceProcess, startService } from '../support/service.ts'
-import { until } from '../support/until.ts'
+import { until, untilProgress } from '../support/until.ts'
 
 const secret = 'whole-path-secret'
 const unlimited = {}
@@ -51,8 +51,9 @@ describe.each(testQueueBackends())('the whole path with the queue on %s', (backe
     simulation.startWebhooks({ url: `${to.publicUrl}/webhooks/buildkite`, secret, drop })
 
   const allApplied = () =>
-    until(
-      async () => (await count(test.url, "select count(*) from sync.deliveries where status = 'pending'")) === 0,
+    untilProgress(
+      () => count(test.url, "select count(*) from sync.deliveries where status = 'pending'"),
+      0,
       'every delivery is applied',
     )
 

@@ -3,7 +3,16 @@ import type { FastifyInstance } from 'fastify'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { readCatalog } from '../../src/database/catalog.ts'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
-import { deliveries, findings, organizations, watermarks } from '../../src/database/schema.ts'
+import { clearFailure, recordFailure } from '../../src/database/failures.ts'
+import {
+  deliveries,
+  failures,
+  findings,
+  organizations,
+  pipeline_coverage,
+  pipelines,
+  watermarks,
+} from '../../src/database/schema.ts'
 import type { ActionParts } from '../../src/http/actions.ts'
 import { gatherFacts, type Watched } from '../../src/http/facts.ts'
 import { webhookFlow } from '../../src/http/flow.ts'
@@ -40,7 +49,13 @@ beforeAll(async () => {
     changed_at: now,
   })
   const minuteAgo = new Date(now.getTime() - 60_000)
-  await database.db.insert(watermarks).values({ organization_id: acme, watermark: minuteAgo, updated_at: now })
+  const marks = { watermark: minuteAgo, pipelines_read_at: now, updated_at: now }
+  await database.db.insert(watermarks).values({ organization_id: acme, ...marks })
+  const listed_since = new Date(now.getTime() - 86_400_000)
+  const pipeline_id = crypto.randomUUID()
+  const seen = { observed_at: now, first_seen_at: now, first_seen_via: 'rest', changed_at: now } as const
+  await database.db.insert(pipelines).values({ id: pipeline_id, organization_id: acme, slug: 'web', ...seen })
+  await database.db.insert(pipeline_coverage).values({ pipeline_id, organization_id: acme, listed_since })
 })
 
 afterEach(async () => {
@@ -195,19 +210,36 @@ describe('/status', () => {
       })
       return /<h1>(.*?)<\/h1>/.exec((await (await build(parts)).inject('/')).body)?.[1]
     }
-    expect(await headline()).toMatch(/^Healthy: everything up to 1m (\d+s )?ago/)
+    expect(await headline()).toMatch(/^Healthy: all builds are verified up to 3m (\d+s )?ago/)
     await database.db
       .update(watermarks)
       .set({ watermark: new Date(Date.now() - 3_600_000) })
       .where(notInArray(watermarks.organization_id, ids))
     expect(await headline()).toContain('Something is wrong')
-    expect(await headline({ reconcileIntervalMs: 1_800_000 })).toMatch(/^Healthy: everything up to 1h/)
+    expect(await headline({ reconcileIntervalMs: 1_800_000 })).toMatch(/^Healthy: all builds are verified up to 1h/)
     await database.db.update(watermarks).set({ watermark: new Date(Date.now() - 60_000) })
     await removeLeftOnes(ids)
   })
 
+  it('is late when the list of pipelines is, although cycles run, and says why', async () => {
+    const hourAgo = new Date(Date.now() - 3_600_000)
+    await database.db.update(watermarks).set({ pipelines_read_at: hourAgo })
+    const unit = { kind: 'pipelines_list', organizationId: acme, subject: 'pipelines of acme' } as const
+    const page = async () => {
+      await app?.close()
+      return (await (await build(watched())).inject('/')).body
+    }
+    expect(await page()).toMatch(/acme is verified only up to 1h ago\. The list of pipelines was last read 1h ago\./)
+    await recordFailure(database.db, unit, new Error('Buildkite answered 500.'), hourAgo)
+    expect(await page()).toContain(
+      'acme is verified only up to 1h ago. The list of pipelines fails: Buildkite answered 500.',
+    )
+    await clearFailure(database.db, unit)
+    await database.db.update(watermarks).set({ pipelines_read_at: new Date() })
+  })
+
   it('says that history is being read only while BACKFILL_DAYS lets it be', async () => {
-    const to = new Date()
+    const to = new Date(Date.now() - 600_000)
     const owe = (backfill_from: Date | null, backfill_to: Date | null) =>
       database.db.update(watermarks).set({ backfill_from, backfill_to }).where(eq(watermarks.organization_id, acme))
     const page = async (backfillDays: number) => {
@@ -220,10 +252,10 @@ describe('/status', () => {
     const off = await page(0)
     await owe(null, null)
     expect(on).toMatch(/<b>History is being read: 0.%<\/b>/)
-    expect(on).toContain('is verified, and history is being read.</h1>')
+    expect(on).toMatch(/Healthy: new builds are verified up to 3m (\d+s )?ago, and history is being read.<\/h1>/)
     expect(on).toContain('action="/actions/backfill/pause"')
     expect(off).toContain('<b>The service reads no history, as BACKFILL_DAYS is 0: ')
-    expect(off).toContain('is verified.</h1>')
+    expect(off).toMatch(/Healthy: new builds are verified up to 3m (\d+s )?ago.<\/h1>/)
     expect(off).not.toContain('action="/actions/backfill/')
   })
 
@@ -297,6 +329,28 @@ describe('/metrics', () => {
     expect(answer.body).toContain('process_resident_memory_bytes')
   })
 
+  it('shows how much work fails, by kind, and since when', async () => {
+    const at = new Date(Date.now() - 900_000)
+    for (const subject of ['2026-05-30', '2026-05-31']) {
+      await recordFailure(
+        database.db,
+        { kind: 'rollup_day', organizationId: null, subject },
+        new Error('It failed.'),
+        at,
+      )
+    }
+    const lines = async () =>
+      (await (await build(watched())).inject('/metrics')).body
+        .split('\n')
+        .filter((line) => line.includes('{kind="rollup_day"}'))
+    const [number, age] = await lines()
+    expect(number).toBe('buildkite_mirror_work_failing{kind="rollup_day"} 2')
+    expect(age).toMatch(/^buildkite_mirror_work_failing_oldest_seconds\{kind="rollup_day"\} 9\d\d/)
+    await database.db.delete(failures)
+    await app?.close()
+    expect(await lines()).toEqual([])
+  })
+
   it('shows the faults that the own check has found', async () => {
     const at = new Date()
     const found = { subject: 'acme', detail: 'It is.', checked_at: at, since: at }
@@ -318,7 +372,12 @@ describe('/metrics', () => {
         .split('\n')
         .filter((line) => /\{organization=/.test(line))
     expect((await body()).map((line) => line.replace(/ [\d.e+]+$/, '')).sort()).toEqual([
+      'buildkite_mirror_claim_age_seconds{organization="acme",object="builds"}',
+      'buildkite_mirror_claim_age_seconds{organization="acme",object="jobs"}',
+      'buildkite_mirror_claim_exceptions{organization="acme"}',
       'buildkite_mirror_drift_unhealed{organization="acme"}',
+      'buildkite_mirror_pipelines_complete{organization="acme"}',
+      'buildkite_mirror_pipelines_listed{organization="acme"}',
       'buildkite_mirror_watermark_age_seconds{organization="acme"}',
     ])
     const owed = { backfill_from: new Date(Date.now() - 9_000_000), backfill_to: new Date() }

@@ -4,14 +4,17 @@ import type { FastifyInstance } from 'fastify'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { readCatalog } from '../../src/database/catalog.ts'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
+import { recordFailure } from '../../src/database/failures.ts'
 import {
   builds,
   cycles,
   deliveries,
   drift,
+  failures,
   findings,
   organizations,
   pauses,
+  pipeline_coverage,
   pipelines,
   watermarks,
 } from '../../src/database/schema.ts'
@@ -57,7 +60,14 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
     queues = await openQueues({ ...redis, databaseUrl: home.url }, createLog('silent'))
     await database.db.insert(organizations).values({ id: acme, slug: 'acme', ...seen, verified_at: new Date() })
     const minuteAgo = new Date(Date.now() - 60_000)
-    await database.db.insert(watermarks).values({ organization_id: acme, watermark: minuteAgo, updated_at: minuteAgo })
+    const marks = { watermark: minuteAgo, pipelines_read_at: minuteAgo, updated_at: minuteAgo }
+    await database.db.insert(watermarks).values({ organization_id: acme, ...marks })
+    const pipeline = { id: crypto.randomUUID(), organization_id: acme, slug: 'web', ...seen }
+    await database.db.insert(pipelines).values(pipeline)
+    const listed_since = new Date(Date.now() - DAY)
+    await database.db
+      .insert(pipeline_coverage)
+      .values({ pipeline_id: pipeline.id, organization_id: acme, listed_since })
   })
 
   afterEach(async () => {
@@ -66,6 +76,7 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
     await database.db.delete(deliveries)
     await database.db.delete(pauses)
     await database.db.delete(findings)
+    await database.db.delete(failures)
   })
 
   afterAll(async () => {
@@ -161,6 +172,7 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
     await database.db.insert(deliveries).values({ ...failed(nasty, nasty), event: nasty })
     const check = { name: nasty, subject: nasty, detail: nasty, remedy: nasty, checked_at: now, since: now }
     await database.db.insert(findings).values({ ...check, result: 'failed' })
+    await recordFailure(database.db, { kind: 'build', organizationId: id, subject: nasty }, new Error(nasty), now)
     const { body, headers } = await (await build()).inject('/')
     expect(body).toContain('&#60;img src=x')
     expect(body).not.toContain('<img')
@@ -172,7 +184,7 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
     expect(headers['cache-control']).toBe('no-store')
     await database.db.delete(drift)
     await database.db.delete(builds)
-    await database.db.delete(pipelines)
+    await database.db.delete(pipelines).where(eq(pipelines.organization_id, id))
     await database.db.delete(organizations).where(eq(organizations.id, id))
   })
 
@@ -180,11 +192,12 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
     const built = await build()
     const found = (name: string, subject = '') => ({ name, subject, result: 'failed' as const, checked_at: new Date() })
     const names = ['deliveries_failed', 'delivery_lag', 'postgres_unreachable', 'queue_unreachable', 'redis_eviction']
-    const stale = [...names.map((name) => found(name)), found('watermark_lag', 'acme')]
+    const ofAcme = ['watermark_lag', 'claim_lag', 'work_failing'].map((name) => found(name, 'acme'))
+    const stale = [...names.map((name) => found(name)), ...ofAcme]
     const told = (one: (typeof stale)[number]) => ({ ...one, detail: `Stale ${one.name}.`, since: new Date() })
     await database.db.insert(findings).values(stale.map(told))
     const headline = async () => /<h1>(.*?)<\/h1>.*?<\/div><\/div>/s.exec((await built.inject('/')).body)?.[0] ?? ''
-    expect(await headline()).toContain('Healthy: everything up to')
+    expect(await headline()).toContain('Healthy: all builds are verified up to 3m')
     const at = new Date(Date.now() - HOUR)
     await database.db.insert(deliveries).values([
       { ...failed('a'), received_at: at },
@@ -213,7 +226,7 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
     await database.db.insert(builds).values({ id: acme, organization_id: acme, ...told })
     await shows('0 webhooks lost in the last 24 hours.')
     const healthy = (await built.inject('/')).body
-    expect(healthy).toContain('Healthy: everything up to')
+    expect(healthy).toContain('Healthy: all builds are verified up to 3m')
     expect(healthy).toContain('0 lost<small>in the last 24 hours, by 1 cycle</small>')
     expect(healthy).not.toMatch(/103 missing|429 behind/)
     await database.db.insert(cycles).values({ ...ran, builds_missing: 2, jobs_healed: 1 })
@@ -229,6 +242,53 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
     })
     await database.db.delete(cycles)
     await database.db.delete(builds)
+  })
+
+  it('names the work that fails, and says so in its headline once that lasts', async () => {
+    const built = await build()
+    const pageOf = async () => (await built.inject('/')).body
+    expect(await pageOf()).toContain('Nothing is waiting to be retried.')
+    const hour = new Date(Date.now() - HOUR)
+    await recordFailure(database.db, { kind: 'window', organizationId: acme, subject: 'May' }, new Error('504'), hour)
+    const units = ['delivery', 'rollup_day', 'orphans', 'replica'] as const
+    for (const kind of units) {
+      const unit = { kind, organizationId: null, subject: `a ${kind}` }
+      await recordFailure(database.db, unit, new Error(`The ${kind} failed.`), new Date())
+    }
+    await until(async () => !(await pageOf()).includes('Nothing is waiting'), 'the page has read them')
+    const body = await pageOf()
+    expect(body).toContain('Part of the history<small>May · acme</small>')
+    for (const kind of units) expect(body).toContain(`The ${kind} failed.`)
+    expect(body).toContain('1 try<small>next try is due</small>')
+    expect(body).toContain('1 unit of work keeps failing.')
+    const { failing } = (await built.inject('/status')).json<Status>()
+    expect(failing).toMatchObject({
+      all: 5,
+      lasting: 1,
+      shown: [{ kind: 'window', organization: 'acme', tries: 1 }, {}, {}, {}, {}],
+    })
+  })
+
+  it('says of each organization what is claimed, and no more', async () => {
+    const built = await build()
+    const pageOf = async () => (await built.inject('/')).body.replace(/<[^>]+>/g, '')
+    expect(await pageOf()).toMatch(
+      /Builds complete from [-\d]+ [:\d]+ UTC as of 3m( \d+s)? ago, jobs as of 3m( \d+s)? ago;/,
+    )
+    expect(await pageOf()).toMatch(
+      /0 of 1 pipeline complete over the wanted history; pipelines listed 1m( \d+s)? ago; 0 exceptions\./,
+    )
+    const later = { id: crypto.randomUUID(), organization_id: acme, slug: 'docs', ...seen }
+    await database.db.insert(pipelines).values(later)
+    const listed = { pipeline_id: later.id, organization_id: acme, listed_since: new Date(Date.now() - 60_000) }
+    await database.db.insert(pipeline_coverage).values(listed)
+    await until(
+      async () => (await pageOf()).includes('Builds of 1 of 2 pipelines complete as of'),
+      'one more is listed',
+    )
+    expect(await pageOf()).toContain('Healthy: 1 of 2 pipelines are verified up to 3m')
+    await database.db.delete(pipeline_coverage).where(eq(pipeline_coverage.pipeline_id, later.id))
+    await database.db.delete(pipelines).where(eq(pipelines.id, later.id))
   })
 
   it('tells nothing that a link to it brings along', async () => {

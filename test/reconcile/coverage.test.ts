@@ -70,6 +70,14 @@ async function expectWhole(index: number): Promise<void> {
   expect(claim?.complete_from?.getTime()).toBeLessThan(wholeHistory())
 }
 
+it('the history of an organization is claimed as soon as it is read', async () => {
+  scene = await openScene({ pipelines: 2 })
+  await scene.complete(history)
+  const [said] = await coverage(scene.database.db, new Date(scene.simulation.clock.now()))
+  expect(said?.claim).toMatchObject({ pipelines: 2, pipelines_complete: 2 })
+  expect(said?.backfill).toMatchObject({ progress: 1, done: true })
+})
+
 describe('the history of a pipeline that becomes visible', () => {
   it('is read through its own list, and not claimed before', async () => {
     scene = await openScene({ pipelines: 4 })

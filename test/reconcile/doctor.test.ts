@@ -25,6 +25,9 @@ const namesOf = (findings: readonly Finding[]) => [
 const ago = (ms: number) => `'${new Date(Date.now() - ms).toISOString()}'`
 const delivery = (status: string, receivedMs: number) =>
   `insert into sync.deliveries (key, event, received_at, observed_at, status) values ('${status}', 'build.finished', ${ago(receivedMs)}, ${ago(receivedMs)}, '${status}')`
+const failureOf = (kind: string, subject: string, sinceMs: number, tries = 1) =>
+  `insert into sync.failures (kind, subject, code, error, tries, first_failed_at, last_failed_at, next_try_at)
+   values ('${kind}', '${subject}', '57014', 'Postgres gave up.', ${tries}, ${ago(sinceMs)}, ${ago(sinceMs)}, now() + interval '1 hour')`
 const spoil = (change: Partial<DoctorStage['config']>) => {
   stage.config = { ...stage.config, ...change }
 }
@@ -242,6 +245,26 @@ const planted: readonly Planted[] = [
     plant: () => stage.sql(`update sync.watermarks set watermark = ${ago(3 * HOUR)}`),
     finds: ['watermark_lag warning'],
   },
+  {
+    what: 'work that has failed for twenty minutes',
+    plant: () => stage.sql(failureOf('rollup_day', '2026-03-01', 20 * MINUTE)),
+    finds: ['work_failing warning'],
+  },
+  {
+    what: 'work that has failed three times',
+    plant: () => stage.sql(failureOf('delivery', 'delivery 5 (build.finished)', MINUTE, 3)),
+    finds: ['work_failing warning'],
+  },
+  {
+    what: 'a replica that lost its lease within the hour',
+    plant: () => stage.sql(failureOf('replica', 'host 12 ab', 50 * MINUTE)),
+    finds: ['lease_lost warning'],
+  },
+  {
+    what: 'a list of pipelines that was not read for an hour, while cycles run',
+    plant: () => stage.sql(`update sync.watermarks set pipelines_read_at = ${ago(HOUR)}`),
+    finds: ['claim_lag warning'],
+  },
 ]
 
 describe('the doctor', () => {
@@ -275,6 +298,32 @@ describe('the doctor', () => {
       expect(remedy?.length).toBeGreaterThan(10)
     }
     expect(JSON.stringify(findings)).not.toContain(secret)
+  })
+
+  it('names the work that keeps failing with its error and tries, and none that failed just now or a replica of yesterday', async () => {
+    for (let n = 1; n <= 7; n++) await stage.sql(failureOf('rollup_day', `2026-03-0${n}`, (30 - n) * MINUTE, n))
+    await stage.sql(failureOf('window', 'May', 5 * MINUTE, 2))
+    await stage.sql(failureOf('replica', 'host 1', DAY))
+    const { findings } = await stage.look()
+    const [found, ...others] = faultsIn(findings)
+    expect(others).toEqual([])
+    expect(found).toMatchObject({ name: 'work_failing', subject: '' })
+    expect(found?.detail).toMatch(
+      /^7 units of work keep failing: Daily totals 2026-03-01 \(1 try since .*Z: Postgres gave up\.\); /,
+    )
+    expect(found?.detail).toMatch(/; and 2 more\.$/)
+    expect(found?.detail).not.toContain('May')
+  })
+
+  it('says why the claim is old', async () => {
+    await stage.sql(`update sync.watermarks set pipelines_read_at = ${ago(HOUR)}`)
+    const detail = async () => (await stage.look()).findings.find(({ name }) => name === 'claim_lag')?.detail
+    expect(await detail()).toMatch(
+      /^It is complete only up to 1h.* ago, although cycles run: the list of pipelines was last read then\.$/,
+    )
+    await stage.sql(failureOf('pipelines_list', 'pipelines of acme', MINUTE))
+    await stage.sql(`update sync.failures set organization_id = (select id from buildkite.organizations)`)
+    expect(await detail()).toMatch(/although cycles run: the list of pipelines fails \(Postgres gave up\.\)\.$/)
   })
 
   it('finds a role that may open too few connections', async () => {

@@ -22,6 +22,9 @@ const mark: Watermark = {
   updated_at: now,
 }
 
+/** A claim that covers everything from the oldest window up to the watermark. */
+const whole = { as_of: ago(MINUTE), ranges: [{ from: ago(99 * DAY), to: ago(MINUTE) }] }
+
 function window(from: number, to: number, over: Partial<Window> = {}): Window {
   const times = { created_from: ago(from), created_to: ago(to), walked_to: null }
   const done = {
@@ -49,26 +52,51 @@ function window(from: number, to: number, over: Partial<Window> = {}): Window {
 
 describe('the strip of an organization', () => {
   it('is empty before the first cycle', () => {
-    expect(stripOf(undefined, [], now)).toEqual([])
+    expect(stripOf(undefined, [], whole, now)).toEqual([])
   })
 
   it('tells what is unread, being read, verified, kept up and ahead', () => {
     const reading = { status: 'running', walked_to: ago(4 * DAY), verified_at: null, finished_at: null } as const
-    const parts = stripOf(mark, [window(3 * DAY, DAY), window(5 * DAY, 3 * DAY, reading)], now)
+    const parts = stripOf(mark, [window(3 * DAY, DAY), window(5 * DAY, 3 * DAY, reading)], whole, now)
     expect(parts.map(({ kind }) => kind)).toEqual(['unread', 'reading', 'verified', 'verified', 'live', 'ahead'])
   })
 
-  it('has neither gaps nor overlaps, whatever windows there are', () => {
+  it('calls partial what was read and is not claimed', () => {
+    const claim = { as_of: ago(MINUTE), ranges: [{ from: ago(2 * DAY), to: ago(HOUR) }] }
+    const parts = stripOf(mark, [window(10 * DAY, DAY)], claim, now)
+    expect(parts.map(({ kind, to }) => [kind, to])).toEqual([
+      ['partial', ago(2 * DAY)],
+      ['verified', ago(DAY)],
+      ['live', ago(HOUR)],
+      ['partial', ago(MINUTE)],
+      ['ahead', now],
+    ])
+    expect(stripOf(mark, [], { as_of: null, ranges: [] }, now).map(({ kind }) => kind)).not.toContain('live')
+  })
+
+  it('has neither gaps nor overlaps, and is verified or kept up only where that is claimed', () => {
     const spans = fc.array(fc.integer({ min: 1, max: 20 }), { maxLength: 30 })
+    const claims = fc.array(fc.integer({ min: 1, max: 40 }), { maxLength: 6 }).map((lengths) => {
+      let to = HOUR
+      return lengths.map((hours) => {
+        const range = { from: ago(to + hours * HOUR), to: ago(to) }
+        to += 2 * hours * HOUR
+        return range
+      })
+    })
     fc.assert(
-      fc.property(spans, (lengths) => {
+      fc.property(spans, claims, (lengths, ranges) => {
         let to = DAY
         const windows = lengths.map((hours, n) => {
           const one = window(to + hours * HOUR, to, n % 3 === 0 ? { status: 'pending', verified_at: null } : {})
           to += hours * HOUR * (n % 4 === 0 ? 2 : 1)
           return one
         })
-        const parts = stripOf(mark, windows, now)
+        const parts = stripOf(mark, windows, { as_of: ago(MINUTE), ranges }, now)
+        for (const { kind, from, to } of parts) {
+          const isClaimed = ranges.some((range) => range.from <= from && to <= range.to)
+          if (kind === 'verified' || kind === 'live') expect(isClaimed).toBe(true)
+        }
         parts.slice(1).forEach((part, index) => {
           expect(part.from).toEqual(parts[index]?.to)
         })

@@ -109,11 +109,18 @@ end $$;
 
 insert into settings.deployment_rules (pipeline, branch, step, environment) values ('pipeline-*', 'main', 'Deploy', 'production');
 insert into settings.queue_rates (queue, per_minute) values ('default', 0.01), ('large', 0.04), ('deploy', 0.01), ('mac', 0.12);
-insert into sync.watermarks (organization_id, watermark, backfill_from, backfill_to, updated_at)
-values ('00000000-0000-7000-8000-000000000001', :'moment'::timestamptz, :'moment'::timestamptz - interval '365 days', :'moment'::timestamptz - interval '1 day', :'moment'::timestamptz);
-insert into sync.windows (organization_id, created_from, created_to, status, verified_at)
-select '00000000-0000-7000-8000-000000000001', :'moment'::timestamptz - (day + 1) * interval '1 day', :'moment'::timestamptz - day * interval '1 day', 'done', :'moment'::timestamptz
+insert into sync.watermarks (organization_id, watermark, backfill_from, backfill_to, pipelines_read_at, updated_at)
+values ('00000000-0000-7000-8000-000000000001', :'moment'::timestamptz, :'moment'::timestamptz - interval '365 days', :'moment'::timestamptz - interval '1 day', :'moment'::timestamptz, :'moment'::timestamptz);
+insert into sync.windows (organization_id, created_from, created_to, status, first_verified_at, verified_at)
+select '00000000-0000-7000-8000-000000000001', :'moment'::timestamptz - (day + 1) * interval '1 day', :'moment'::timestamptz - day * interval '1 day', 'done',
+  :'moment'::timestamptz - interval '1 day', :'moment'::timestamptz
 from generate_series(0, 364) as day;
+-- One pipeline in ten appeared later.
+insert into sync.pipeline_coverage (pipeline_id, organization_id, listed_since)
+select id, organization_id, :'moment'::timestamptz - case when row_number() over (order by slug) % 10 = 0 then interval '1 hour' else interval '30 days' end
+from buildkite.pipelines;
+insert into sync.job_reads (build_id, organization_id, is_open, read_at, jobs, next_read_at)
+select id, organization_id, true, :'moment'::timestamptz - interval '5 minutes', 10, :'moment'::timestamptz from buildkite.builds order by created_at desc limit 60;
 insert into sync.drift (organization_id, build_id, kind, columns, mirror, buildkite, found_at, found_by, healed_at)
 select '00000000-0000-7000-8000-000000000001', id, 'different', '{message}', '{}', '{}', at, 'audit', at + interval '1 minute' from plan where b % 10000 = 0;
 insert into sync.dimensions (organization_id, name, status, rows, read_at, updated_at)

@@ -3,6 +3,7 @@ import { eq, sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
 import { builds, deliveries, failures } from '../../src/database/schema.ts'
+import { oldestPending } from '../../src/http/facts.ts'
 import type { DeliveriesJob } from '../../src/queue/queues.ts'
 import { inScope } from '../../src/scope.ts'
 import { HOUR, MINUTE } from '../../src/time.ts'
@@ -183,4 +184,11 @@ test('one at which Postgres is lost each time is deferred after some tries', asy
   now += MINUTE
   await expect(applyDue(parts())).rejects.toMatchObject({ kind: 'transient' })
   expect(await applyDue(parts())).toBe(false)
+})
+
+test('it does not count as a backlog', async () => {
+  await fill(3)
+  await failWith('57014')
+  await deliveryHandler(parts())(anyJob)
+  expect(await oldestPending(database.db)).toBeUndefined()
 })

@@ -8,7 +8,7 @@ import { deleteSettled, dropPayloads, sweep } from '../../src/webhooks/sweeper.t
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { testQueueBackends, testRedisUrl } from '../support/redis.ts'
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
-import { until } from '../support/until.ts'
+import { until, untilProgress } from '../support/until.ts'
 import { buildPayload, deliveriesOf, type Stage, setStage, silent } from './stage.ts'
 
 describe.each(testQueueBackends())('the webhook path with its queue on %s', (backend) => {
@@ -152,7 +152,7 @@ describe.each(testQueueBackends())('the webhook path with its queue on %s', (bac
       await tx.execute(sql`lock table sync.deliveries in share mode`)
       for (const id of ids) expect((await stage.post('build.running', buildPayload({ id }))).status).toBe(202)
     })
-    await until(async () => (await buildStates(ids)).size === ids.length, 'every one is a row', 40_000)
+    await untilProgress(async () => (await buildStates(ids)).size, ids.length, 'every one is a row')
   })
 
   test.each(['cut', 'hang'] as const)(
@@ -186,10 +186,10 @@ describe.each(testQueueBackends())('the webhook path with its queue on %s', (bac
         'deliveries are accepted again',
         30_000,
       )
-      await until(
-        async () => (await buildStates(accepted)).size === accepted.length,
+      await untilProgress(
+        async () => (await buildStates(accepted)).size,
+        accepted.length,
         'every accepted one is a row',
-        40_000,
       )
     },
   )
@@ -239,11 +239,8 @@ describe.runIf(testQueueBackends().includes('redis'))('the webhook path without 
       stage.work()
       stage.sweep()
       const wanted = inArray(builds.id, ids)
-      await until(
-        async () => (await stage.database.db.select().from(builds).where(wanted)).length === 5,
-        'all are rows',
-        40_000, // one whose mark for the sweeper was lost as well is swept up when its job is overdue
-      )
+      // One whose mark for the sweeper was lost as well is swept up when its job is overdue, after 15 s.
+      await untilProgress(() => stage.database.db.$count(builds, wanted), 5, 'all are rows', 40_000)
     },
   )
 

@@ -1,7 +1,8 @@
 import { eq, sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
-import { deliveries } from '../../src/database/schema.ts'
+import { recordFailure } from '../../src/database/failures.ts'
+import { deliveries, failures } from '../../src/database/schema.ts'
 import { DAY } from '../../src/time.ts'
 import { deleteSettled, dropPayloads } from '../../src/webhooks/sweeper.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -91,6 +92,16 @@ describe('the sweeper', () => {
     stage.sweep()
     await until(async () => (await db.$count(deliveries)) === 1, 'the old one is deleted')
     expect(await deliveriesOf(stage)).toMatchObject([{ key: 'kept', payload: '{}' }])
+    await stage.close()
+  })
+
+  test('forgets a replica that lost its lease days ago', async () => {
+    const { db } = database
+    const unit = { kind: 'replica', organizationId: null, subject: 'host 1' } as const
+    await recordFailure(db, unit, new Error('It stopped renewing its lease.'), new Date(Date.now() - 2 * DAY))
+    const stage = await setStage({ backend: 'postgres', databaseUrl: testDatabase.url })
+    stage.sweep()
+    await until(async () => (await db.$count(failures)) === 0, 'it is forgotten')
     await stage.close()
   })
 

@@ -104,6 +104,9 @@ export const ofStores: readonly FindingName[] = [
   'delivery_lag',
   'deliveries_failed',
   'watermark_lag',
+  'claim_lag',
+  'work_failing',
+  'lease_lost',
   'webhook_silence',
 ]
 

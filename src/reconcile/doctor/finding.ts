@@ -15,7 +15,7 @@ export const findingNames = {
   webhook_secret_missing: 'WEBHOOK_SECRET is not set',
   webhook_unseen: "the token's user may not look at webhook services, though the token has the scope",
   webhook_missing: 'no webhook service sends to us',
-  webhook_disabled: 'the webhook service is disabled, by a person or by Buildkite after failed deliveries',
+  webhook_disabled: 'the webhook service is disabled by a person, or marked as broken by Buildkite',
   webhook_events_missing: 'the webhook service does not send all events that the mirror uses',
   webhook_pipelines_hidden: 'the webhook service is for some pipelines, teams or clusters only',
   webhook_branch_filter: 'the webhook service has a branch filter',
@@ -35,6 +35,9 @@ export const findingNames = {
   delivery_lag: 'a webhook that was received waits to be applied',
   deliveries_failed: 'webhooks could not be applied',
   watermark_lag: 'no cycle has verified an organization for long',
+  claim_lag: 'cycles run, but what is complete is older: the list of pipelines fails or is not read',
+  work_failing: 'a unit of work has failed for a quarter of an hour, or three times in a row',
+  lease_lost: 'a process stopped renewing its lease within the last hour: frozen, cut off or killed',
 } as const
 
 export type FindingName = keyof typeof findingNames

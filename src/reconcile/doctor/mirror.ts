@@ -1,15 +1,21 @@
 import { and, asc, desc, eq, gt, inArray, isNull, lt, or, sql } from 'drizzle-orm'
 import { asStoreError, type Db } from '../../database/connection.ts'
+import { failuresOf } from '../../database/failures.ts'
 import { pendingMigrations } from '../../database/migrate.ts'
 import { builds, deliveries, jobs, organizations, pipelines, watermarks } from '../../database/schema.ts'
 import type { Scope } from '../../scope.ts'
-import { DAY, formatDuration, MINUTE } from '../../time.ts'
+import { DAY, formatDuration, HOUR, MINUTE } from '../../time.ts'
+import { claimedHistory } from '../claim.ts'
+import { type FailingWork, failingWork, kindNames, lostReplicas } from '../failing-work.ts'
 import { type Finding, failure, warning, well } from './finding.ts'
 
 /** How the mirror itself does, as its database tells. Times are milliseconds since the epoch. */
 export interface MirrorFacts {
   readonly oldestPendingAt: number | undefined
   readonly failedDeliveries: number
+  readonly failing: FailingWork
+  /** The processes that lost a lease within the last hour. */
+  readonly lostReplicas: readonly string[]
   readonly organizations: readonly OrganizationState[]
 }
 
@@ -17,6 +23,10 @@ export interface OrganizationState {
   readonly slug: string
   /** Everything before is verified; undefined before the first cycle. */
   readonly watermark: number | undefined
+  /** Builds are claimed to be complete as of then; undefined while nothing is claimed. */
+  readonly claimedAt: number | undefined
+  /** Why the list of pipelines could not be read. */
+  readonly pipelinesError: string | undefined
   /** Pipelines of which webhooks tell, and which REST does not list. */
   readonly hiddenPipelines: readonly string[]
   /** When its newest builds were created, newest first, down to the first of which a webhook has told; not all of many. */
@@ -45,8 +55,12 @@ export function judgeMirror(facts: MirrorFacts, now: number, { webhooks, cyclesE
   return [
     judgePending(facts, now),
     judgeFailed(facts),
+    judgeFailing(facts.failing),
+    judgeLeases(facts),
     ...facts.organizations.flatMap((one) => [
-      ...(cyclesEveryMs === undefined ? [] : judgeWatermark(one, now, cyclesEveryMs)),
+      ...(cyclesEveryMs === undefined
+        ? []
+        : [...judgeWatermark(one, now, cyclesEveryMs), ...judgeClaim(one, now, cyclesEveryMs)]),
       ...(webhooks && !isBehind(facts, now) ? [judgeSilence(one, now)] : []),
       ...judgeHidden(one),
     ]),
@@ -69,6 +83,45 @@ function judgeFailed({ failedDeliveries: failed }: MirrorFacts): Finding {
   if (failed === 0) return well('deliveries_failed', '', 'Every webhook could be applied.')
   const detail = `${failed} ${failed === 1 ? 'webhook' : 'webhooks'} could not be applied; sync.deliveries says why.`
   return warning('deliveries_failed', '', detail, 'After the remedy: buildkite-mirror replay --failed.')
+}
+
+/** So many units are named. */
+const NAMED = 5
+
+function judgeFailing({ lasting, shown }: FailingWork): Finding {
+  if (lasting === 0) return well('work_failing', '', 'No work keeps failing.')
+  const named = shown.filter(({ is_lasting }) => is_lasting).slice(0, NAMED)
+  const names = named.map(({ kind, organization, subject, tries, first_failed_at, error }) => {
+    const of = organization === null ? '' : ` of ${organization}`
+    const since = first_failed_at.toISOString().slice(0, 19)
+    return `${kindNames[kind]} ${subject}${of} (${tries} ${tries === 1 ? 'try' : 'tries'} since ${since}Z: ${error})`
+  })
+  if (lasting > named.length) names.push(`and ${lasting - named.length} more`)
+  const detail = `${lasting} ${lasting === 1 ? 'unit of work keeps' : 'units of work keep'} failing: ${names.join('; ')}.`
+  const remedy =
+    'Do what the error says. Each is retried with back-off, and everything else goes on; sync.failures has all.'
+  return warning('work_failing', '', detail, remedy)
+}
+
+function judgeLeases({ lostReplicas: lost }: MirrorFacts): Finding {
+  if (lost.length === 0) return well('lease_lost', '', 'No process has lost a lease within the last hour.')
+  const more = lost.length > NAMED ? ` and ${lost.length - NAMED} more` : ''
+  const detail = `Stopped renewing its lease within the last hour: ${lost.slice(0, NAMED).join(', ')}${more}. Another process has taken its work over.`
+  const remedy = 'See whether that process was suspended or killed, its machine overloaded, or cut off from Postgres.'
+  return warning('lease_lost', '', detail, remedy)
+}
+
+/** Of a claim that is old because the watermark is, the finding on that says enough. */
+function judgeClaim({ slug, watermark, claimedAt, pipelinesError }: OrganizationState, now: number, everyMs: number) {
+  const limit = Math.max(UNVERIFIED, 3 * everyMs)
+  if (claimedAt === undefined || watermark === undefined || now - watermark > limit) return []
+  const age = Math.max(0, now - claimedAt)
+  if (age <= limit) return [well('claim_lag', slug, `It is complete up to ${formatDuration(age)} ago.`)]
+  const why = pipelinesError ? `fails (${pipelinesError})` : 'was last read then'
+  const detail = `It is complete only up to ${formatDuration(age)} ago, although cycles run: the list of pipelines ${why}.`
+  const remedy =
+    'Do what the error says, and see that a process with the role reconciler runs: it reads the list every 5 minutes.'
+  return [warning('claim_lag', slug, detail, remedy)]
 }
 
 function judgeWatermark({ slug, watermark }: OrganizationState, now: number, everyMs: number): Finding[] {
@@ -147,9 +200,12 @@ export async function readMirror(db: Db, scope: Scope, now: number): Promise<Mir
   const states: OrganizationState[] = []
   for (const { id, slug, since, watermark } of known) {
     if (slug !== null && !scope.organization(slug)) continue
+    const [list] = await failuresOf(db, id, ['pipelines_list'])
     states.push({
       slug: slug ?? id,
       watermark: watermark?.getTime(),
+      claimedAt: (await claimedHistory(db, id)).as_of?.getTime(),
+      pipelinesError: list?.error,
       hiddenPipelines: await hiddenPipelines(db, id),
       untold: await untoldBuilds(db, id, Math.max(since.getTime(), now - DAY), now),
     })
@@ -157,6 +213,8 @@ export async function readMirror(db: Db, scope: Scope, now: number): Promise<Mir
   return {
     oldestPendingAt: pending?.at.getTime(),
     failedDeliveries: await db.$count(deliveries, eq(deliveries.status, 'failed')),
+    failing: await failingWork(db, scope, new Date(now)),
+    lostReplicas: await lostReplicas(db, new Date(now - HOUR)),
     organizations: states,
   }
 }

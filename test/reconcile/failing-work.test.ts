@@ -1,0 +1,76 @@
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { type Database, openDatabase } from '../../src/database/connection.ts'
+import { recordFailure, type Unit } from '../../src/database/failures.ts'
+import { failures, organizations } from '../../src/database/schema.ts'
+import { failingByKind, failingWork } from '../../src/reconcile/failing-work.ts'
+import { inScope } from '../../src/scope.ts'
+import { MINUTE } from '../../src/time.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+
+const now = new Date('2026-06-01T12:00:00Z')
+const ago = (ms: number) => new Date(now.getTime() - ms)
+const [acme, lost, unwanted] = [crypto.randomUUID(), crypto.randomUUID(), crypto.randomUUID()]
+const scope = inScope({ organizations: ['acme', 'lost'], pipelinesInclude: [], pipelinesExclude: [] })
+
+let home: TestDatabase
+let database: Database
+beforeAll(async () => {
+  home = await createTestDatabase()
+  database = openDatabase(home.url, { name: 'failing work test' })
+  const seen = { observed_at: now, first_seen_at: now, first_seen_via: 'rest', changed_at: now } as const
+  await database.db.insert(organizations).values([
+    { id: acme, slug: 'acme', ...seen },
+    { id: lost, slug: 'lost', ...seen, deleted_at: now, deleted_reason: 'no_access' },
+    { id: unwanted, slug: 'unwanted', ...seen },
+  ])
+})
+afterEach(() => database.db.delete(failures))
+afterAll(async () => {
+  await database.close()
+  await home.drop()
+})
+
+async function fail(kind: Unit['kind'], organizationId: string | null, subject: string, at: Date, tries = 1) {
+  for (let n = 0; n < tries; n++) {
+    await recordFailure(database.db, { kind, organizationId, subject }, new Error(`${subject} failed.`), at)
+  }
+}
+
+test('what failed is listed with what has failed longest first, of all that is mirrored and of what concerns no organization', async () => {
+  await fail('rollup_day', null, '2026-05-31', ago(MINUTE))
+  await fail('build', acme, 'web #7', ago(20 * MINUTE), 2)
+  await fail('delivery', null, 'delivery 5 (build.finished)', ago(5 * MINUTE), 3)
+  await fail('build', lost, 'gone #1', ago(30 * MINUTE))
+  await fail('build', unwanted, 'other #1', ago(30 * MINUTE))
+  const { all, lasting, shown } = await failingWork(database.db, scope, now)
+  expect([all, lasting]).toEqual([3, 2])
+  expect(shown.map(({ kind, organization, subject, tries }) => [kind, organization, subject, tries])).toEqual([
+    ['build', 'acme', 'web #7', 2],
+    ['delivery', null, 'delivery 5 (build.finished)', 3],
+    ['rollup_day', null, '2026-05-31', 1],
+  ])
+  expect(shown.map(({ is_lasting }) => is_lasting)).toEqual([true, true, false])
+})
+
+test('a replica that lost its lease is listed, and is no work that lasts', async () => {
+  await fail('replica', null, 'host 1', ago(3 * 60 * MINUTE), 4)
+  expect(await failingWork(database.db, scope, now)).toMatchObject({ all: 1, lasting: 0 })
+})
+
+test('of many, fifty are listed and all are counted', async () => {
+  const rows = Array.from({ length: 80 }, (_, n) => ({ kind: 'build' as const, n }))
+  for (const { kind, n } of rows) await fail(kind, acme, `web #${n}`, ago(n * MINUTE))
+  const { all, lasting, shown } = await failingWork(database.db, scope, now)
+  expect([all, lasting, shown.length, shown[0]?.subject]).toEqual([80, 65, 50, 'web #79'])
+})
+
+test('by kind there is a number and the time of the first failure', async () => {
+  await fail('window', acme, 'May', ago(9 * MINUTE))
+  await fail('window', acme, 'April', ago(7 * MINUTE))
+  await fail('window', lost, 'March', ago(99 * MINUTE))
+  await fail('rollup_day', null, '2026-05-31', ago(MINUTE))
+  expect(await failingByKind(database.db, scope)).toEqual([
+    { kind: 'rollup_day', count: 1, since: ago(MINUTE) },
+    { kind: 'window', count: 2, since: ago(9 * MINUTE) },
+  ])
+})

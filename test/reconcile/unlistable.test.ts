@@ -1,0 +1,129 @@
+import { and, eq } from 'drizzle-orm'
+import { afterEach, describe, expect, it } from 'vitest'
+import { builds, failures, windows } from '../../src/database/schema.ts'
+import type { Build } from '../../src/demo/shapes.ts'
+import { backfillOwed } from '../../src/reconcile/backfill.ts'
+import { reconcileOnce } from '../../src/reconcile/cycle.ts'
+import { discover } from '../../src/reconcile/discover.ts'
+import { refreshPipelines } from '../../src/reconcile/pipelines.ts'
+import { MINUTE } from '../../src/time.ts'
+import { accessOf } from './access-of.ts'
+import { openScene, type Scene } from './scene.ts'
+
+let scene: Scene
+
+afterEach(() => scene.close())
+
+async function open(): Promise<void> {
+  scene = await openScene({ pipelines: 3 })
+  const access = accessOf(scene)
+  await discover(scene.deps, access)
+  await access.close()
+}
+
+const failed = (kind: 'build' | 'builds_list' | 'window' | 'pipelines_list') =>
+  scene.database.db.select().from(failures).where(eq(failures.kind, kind))
+const isMirrored = async ({ id }: Build) => (await scene.database.db.$count(builds, eq(builds.id, id))) === 1
+
+function buildAt(share: number): Build {
+  const all = scene.simulation.truth.builds
+  const build = all[Math.floor(all.length * share)]
+  if (!build) throw new Error('The history has no builds.')
+  return build
+}
+
+async function minutes(count: number): Promise<void> {
+  for (let minute = 0; minute < count; minute++) {
+    scene.simulation.clock.pass(MINUTE)
+    await reconcileOnce(scene.deps, scene.source)
+  }
+}
+
+describe('a build of history that no list shows', () => {
+  it.each(['with_jobs', 'always'] as const)('(%s) is read by itself, and the rest of history as ever', async (list) => {
+    await open()
+    scene.simulation.writeHistory({ builds: 250, days: 20 })
+    const poison = buildAt(0.4)
+    scene.simulation.failReads(poison, { list })
+    await refreshPipelines(scene.deps, scene.source)
+    await reconcileOnce(scene.deps, scene.source)
+    await backfillOwed(scene.deps, scene.source)
+    await minutes(4)
+    expect(await scene.differences()).toEqual([])
+    expect(await isMirrored(poison)).toBe(true)
+    expect(await scene.database.db.$count(windows, eq(windows.status, 'done'))).toBeGreaterThan(0)
+    expect((await failed('builds_list')).length).toBe(list === 'always' ? 1 : 0)
+    scene.simulation.failReads(poison)
+    await minutes(10)
+    expect(await failed('builds_list')).toEqual([])
+  })
+
+  it('stays named, and no more, when it cannot be read by itself either', async () => {
+    await open()
+    scene.simulation.writeHistory({ builds: 120, days: 20 })
+    const poison = buildAt(0.5)
+    scene.simulation.failReads(poison, { list: 'always', get: 'forbidden' })
+    await refreshPipelines(scene.deps, scene.source)
+    await reconcileOnce(scene.deps, scene.source)
+    await backfillOwed(scene.deps, scene.source)
+    await minutes(4)
+    const left = (await scene.differences()).filter(
+      (line) => !line.includes(poison.id) && !poison.jobs.some(({ id }) => line.includes(id)),
+    )
+    expect(left).toEqual([])
+    const [range] = await failed('builds_list')
+    expect(range?.created_from?.getTime()).toBeLessThanOrEqual(Date.parse(poison.created_at))
+    expect(range?.created_to?.getTime()).toBeGreaterThan(Date.parse(poison.created_at))
+    const named = await failed('build')
+    expect(named.map(({ build_number, code }) => [build_number, code])).toContainEqual([poison.number, 'http_403'])
+  })
+})
+
+describe('an open build that no list shows', () => {
+  it('is read by itself, and the watermark moves on', async () => {
+    await open()
+    await scene.complete({ builds: 60, days: 10 })
+    const open_ = scene.simulation.startBuild()
+    await reconcileOnce(scene.deps, scene.source)
+    scene.simulation.failReads(open_, { list: 'always' })
+    const before = await reconcileOnce(scene.deps, scene.source)
+    await minutes(6)
+    await scene.simulation.play()
+    await minutes(12)
+    const [row] = await scene.database.db.select().from(builds).where(eq(builds.id, open_.id))
+    expect(row?.state).toBe(open_.state)
+    const last = await reconcileOnce(scene.deps, scene.source)
+    expect(last?.watermark_to.getTime()).toBeGreaterThan(before?.watermark_to.getTime() ?? Number.NaN)
+  })
+})
+
+describe('what fails for its own reason', () => {
+  it('a list of pipelines that fails does not hold up builds, and their pipeline is found later', async () => {
+    await open()
+    const end = scene.api.addTrouble({ kinds: ['pipelines'], fault: { kind: 'status', status: 500, message: 'No.' } })
+    const build = scene.simulation.startBuild()
+    await minutes(2)
+    expect(await isMirrored(build)).toBe(true)
+    expect((await failed('pipelines_list')).length).toBe(1)
+    end()
+    await refreshPipelines(scene.deps, scene.source)
+    expect(await failed('pipelines_list')).toEqual([])
+    const placed = and(eq(builds.id, build.id), eq(builds.pipeline_id, build.pipeline.id))
+    expect(await scene.database.db.$count(builds, placed)).toBe(1)
+  })
+
+  it('403 for one build is recorded and does not end the cycle', async () => {
+    await open()
+    await scene.complete({ builds: 40, days: 10 })
+    const hidden = scene.simulation.startBuild()
+    const other = scene.simulation.startBuild()
+    await reconcileOnce(scene.deps, scene.source)
+    scene.simulation.failReads(hidden, { list: 'always', get: 'forbidden' })
+    await minutes(5)
+    await scene.simulation.play()
+    await minutes(5)
+    expect((await failed('build')).map(({ code }) => code)).toEqual(['http_403'])
+    const [row] = await scene.database.db.select().from(builds).where(eq(builds.id, other.id))
+    expect(row?.state).toBe(other.state)
+  })
+})
