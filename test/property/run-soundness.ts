@@ -32,7 +32,11 @@ try {
     const since = performance.now()
     const verdict = await soundHistory(seed, home).catch((error: unknown) => {
       failed.push(seed)
-      console.log(`seed ${seed}: FAILED`, error)
+      console.log(
+        `seed ${seed}: FAILED ${String(error).slice(0, 1_000)}`,
+        error instanceof Error ? error.stack?.slice(-600) : '',
+      )
+      console.log(`  again: npm run soundness -- --seeds ${seed}`)
       return undefined
     })
     if (!verdict) continue

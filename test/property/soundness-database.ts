@@ -73,13 +73,9 @@ export async function openHome(url: string): Promise<Home> {
   const [view] = await sql<{ definition: string }[]>`
     select pg_get_viewdef('analytics.data_coverage'::regclass) as definition`
 
-  /** Without triggers: what follows from the rows is put back with them. */
-  const silently = (work: (tx: postgres.TransactionSql) => Promise<unknown>) =>
-    sql.begin(async (tx) => {
-      await tx`set local session_replication_role = replica`
-      for (const name of names) await tx.unsafe(`delete from ${name}`)
-      await work(tx)
-    })
+  /** Where queries leave the order open, rows come in that of the table: it must not depend on the histories before. */
+  const truncate = (tx: postgres.Sql | postgres.TransactionSql, identity: 'restart' | 'continue') =>
+    tx.unsafe(`truncate ${names.join(', ')} ${identity} identity cascade`)
 
   return {
     database,
@@ -87,7 +83,7 @@ export async function openHome(url: string): Promise<Home> {
     async empty() {
       await sql.unsafe(`create or replace view analytics.data_coverage as ${view?.definition}`)
       await sql.unsafe('drop schema if exists defect cascade')
-      await silently(async () => {})
+      await truncate(sql, 'restart')
     },
     async backUp() {
       return sql.begin('isolation level repeatable read', async (tx) => {
@@ -110,7 +106,10 @@ export async function openHome(url: string): Promise<Home> {
       return new Map(rows.map(({ name, sum }) => [name, sum]))
     },
     async restore(backup) {
-      await silently(async (tx) => {
+      await sql.begin(async (tx) => {
+        await truncate(tx, 'continue')
+        // Without triggers: what follows from the rows is put back with them.
+        await tx`set local session_replication_role = replica`
         for (const [name, rows] of backup) {
           await tx.unsafe(`insert into ${name} select * from json_populate_recordset(null::${name}, $1::text::json)`, [
             rows,
