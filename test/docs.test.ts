@@ -24,6 +24,16 @@ describe('docs/failure-modes.md', () => {
   })
 })
 
+describe('docs/completeness.md', () => {
+  it('names tests that exist', () => {
+    const named = [...read('docs/completeness.md').matchAll(/`(test\/[\w/-]+(?:\.test)?\.ts)`/g)].map(
+      ([, path = '']) => path,
+    )
+    expect(named.length).toBeGreaterThan(8)
+    expect(named.filter((path) => !existsSync(new URL(path, root)))).toEqual([])
+  })
+})
+
 describe('README.md', () => {
   it('names every command', () => {
     const commands = readdirSync(new URL('src/commands', root))

@@ -415,6 +415,7 @@ export const watermarks = sync.table('watermarks', {
   pipelines_read_at: time(),
   pipelines_wanted: jsonb().$type<PipelinePatterns>(),
   pipelines_listed_by: text(),
+  confirmed_to: time(),
   updated_at: time().notNull(),
 })
 
@@ -450,7 +451,9 @@ export const windows = sync.table(
     started_at: time(),
     finished_at: time(),
     first_verified_at: time(),
+    first_verified_until: time(),
     verified_at: time(),
+    verified_until: time(),
     error: text(),
     tries: integer().notNull().default(0),
     next_try_at: time(),
@@ -477,6 +480,7 @@ export const cycles = sync.table(
     watermark_to: time(),
     started_at: time().notNull(),
     finished_at: time(),
+    read_until: time(),
     requests: integer().notNull().default(0),
     builds_read: integer().notNull().default(0),
     builds_missing: integer().notNull().default(0),

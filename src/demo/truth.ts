@@ -54,6 +54,7 @@ export class Truth {
   readonly readFaults = new Map<Build, ReadFault>()
 
   readonly #now: () => number
+  readonly #foundedAt: number
   readonly #visibility: Visibility
   #recorder: Recorder | undefined
   readonly #organizationOf = new Map<Pipeline | Agent, Organization>()
@@ -70,6 +71,7 @@ export class Truth {
     const { foundedAt } = options
     this.variety = options.variety ?? false
     this.#now = options.now ?? (() => foundedAt)
+    this.#foundedAt = foundedAt
     this.#visibility = new Visibility(this.#now)
     this.hidden = this.#visibility.hidden
     this.random = createRandom(options.seed)
@@ -160,7 +162,8 @@ export class Truth {
 
   /** Records from now on what changes, so that `at` and `versionsOf` can answer. Where it records already, nothing happens. */
   record(): Recorder {
-    this.#recorder ??= new Recorder(this, this.#now())
+    // While there are no builds, nothing was missed.
+    this.#recorder ??= new Recorder(this, this.builds.length === 0 ? this.#foundedAt : this.#now())
     return this.#recorder
   }
 

@@ -181,7 +181,9 @@ async function addWindows(deps: ReconcileDeps, source: Source): Promise<void> {
       started_at: now,
       finished_at: now,
       first_verified_at: span.from,
+      first_verified_until: span.to,
       verified_at: span.from,
+      verified_until: span.to,
     })
   }
   await db.transaction((tx) => tx.insert(windows).values(added))

@@ -108,7 +108,7 @@ export async function backfillOwed(
   }
   const owed = { ...mark, backfill_from: from }
   const span = { from, to: mark.backfill_to }
-  const others = await owedHistory(deps.db, source, owed)
+  const others = await owedHistory(deps, source, owed)
   const isOwedToOthers = others.pipelines.length + others.windows.length + others.ranges.length > 0
   const isOwed = async () => (await awaitingBackfill(deps.db, source.id, owed)).length > 0
   const wasOwed = await isOwed()
@@ -124,9 +124,8 @@ export async function backfillOwed(
         const first = await reading.nextWindow(span)
         if (!later && !first) break
       }
-      // A claim covers what was read before the pipelines were last listed.
-      const isFinished = reading.readLaterPipelines || (wasOwed && !(await isOwed()))
-      if (isFinished) await refreshPipelines(reading.deps, source, lease.signal)
+      // A list of pipelines confirms what was read while they were visible: the sooner, the sooner it is claimed.
+      if (wasOwed && !(await isOwed())) await refreshPipelines(reading.deps, source, lease.signal)
       reading.throwFailure()
       return progressOf(deps, source, span)
     },
@@ -147,8 +146,6 @@ class Reading {
   readonly #signal: AbortSignal
   readonly #until: number
   onPage: () => Promise<void> = async () => {}
-  /** Whether history of pipelines that appeared later was read. */
-  readLaterPipelines = false
   ignoresBackOff = false
   readonly #failed = new Set<number>()
   #failuresInARow = 0
@@ -191,25 +188,17 @@ class Reading {
   /** Reads the next piece of history of pipelines that appeared later; false when there is none for now. */
   async nextOfLaterPipelines(mark: Parameters<typeof owedHistory>[2]): Promise<boolean> {
     if (!this.#mayGoOn) return false
-    const { pipelines, windows, ranges } = await owedHistory(this.deps.db, this.#source, mark)
+    const { pipelines, windows, ranges } = await owedHistory(this.deps, this.#source, mark)
     const now = this.deps.clock()
     const again = windows.find(({ next_try_at }) => !next_try_at || next_try_at.getTime() <= now)
-    if (again) {
-      this.readLaterPipelines = true
-      return this.#read({ ...again, walked_to: null, first_verified_at: null }, undefined)
-    }
+    if (again) return this.#read({ ...again, walked_to: null, first_verified_at: null }, undefined)
     for (const range of ranges) {
-      if (await this.nextWindow(range)) {
-        this.readLaterPipelines = true
-        return true
-      }
+      if (await this.nextWindow(range)) return true
     }
     for (const pipeline of pipelines) {
       await dropStaleWindows(this.deps.db, pipeline)
       for (const span of pipeline.missing) {
-        if (!(await this.nextWindow(span, pipeline))) continue
-        this.readLaterPipelines = true
-        return true
+        if (await this.nextWindow(span, pipeline)) return true
       }
     }
     return false
@@ -239,7 +228,7 @@ class Reading {
     const isAgain = window.status === 'done'
     if (!isAgain) await beginWindow(deps, window)
     let walkedTo = window.walked_to ?? window.created_to
-    let readAt: Date | undefined
+    let [readAt, lastReadAt]: (Date | undefined)[] = []
     const refused: Refused[] = []
     try {
       const avoid = await unlistableRanges(deps, this.#source)
@@ -251,6 +240,7 @@ class Reading {
       })
       for await (const { page, report } of kept) {
         readAt ??= page.at
+        lastReadAt = page.at
         refused.push(...report.refused)
         walkedTo = page.walkedTo
         const { at, requests } = page
@@ -259,12 +249,14 @@ class Reading {
         await this.onPage()
         this.#signal.throwIfAborted()
       }
-      if (isAgain) await renewWindow(deps, this.#source, window, readAt ?? new Date(deps.clock()))
-      else await finishWindow(deps, this.#source, window, refusalOf(refused))
+      if (!readAt || !lastReadAt) throw new RangeError('The builds list gave not even an empty page.')
+      if (isAgain) await renewWindow(deps, this.#source, window, readAt)
+      else await finishWindow(deps, this.#source, window, refusalOf(refused), lastReadAt)
       return true
     } catch (error) {
       if (error instanceof DeepListingError && !isAgain) {
-        if (await splitWindow(deps, this.#source, window, walkedTo)) return true
+        const at = lastReadAt ?? new Date(deps.clock())
+        if (await splitWindow(deps, this.#source, window, walkedTo, at)) return true
       }
       throw error
     }

@@ -8,7 +8,7 @@ import { BuildkiteError, messageOf } from '../errors.ts'
 import { DAY, HOUR, MINUTE } from '../time.ts'
 import { OPEN_STATES, readAbsent } from './absent.ts'
 import { oneAhead } from './ahead.ts'
-import type { ReconcileDeps, Source } from './deps.ts'
+import { answeredBy, type ReconcileDeps, type Source } from './deps.ts'
 import { dueJobReads, forgetJobReads, type JobReadPlan, planJobReads, postponeJobRead } from './job-reads.ts'
 import {
   addPageResults,
@@ -101,8 +101,8 @@ export async function reconcileOnce(
         await listedPipelines(own, source, tally, lease.signal)
         const before = await readWatermark(own.db, source.id)
         const cycle = new Cycle(own, source, kind, before, tally, lease.signal)
-        const to = await cycle.run()
-        return commitCycle(own, source, kind, { before, to, started, tally })
+        const read = await cycle.run()
+        return commitCycle(own, source, kind, { before, read, started, tally })
       },
       { signal },
     )
@@ -136,8 +136,9 @@ async function commitCycle(
   deps: ReconcileDeps,
   source: Source,
   kind: CycleKind,
-  { before, to, started, tally }: { before: Watermark | undefined; to: Date; started: Date; tally: Tally },
+  { before, read, started, tally }: { before: Watermark | undefined; read: ReadLists; started: Date; tally: Tally },
 ): Promise<CycleReport> {
+  const { to, until } = read
   return deps.db.transaction(async (tx) => {
     const finished = new Date(deps.clock())
     const moved = await moveWatermark(tx, deps, source, kind, to, finished)
@@ -152,9 +153,20 @@ async function commitCycle(
       refused: tally.refused,
     }
     const { organization: _, refused, ...row } = report
-    await tx.insert(cycles).values({ organization_id: source.id, ...row, error: refusalOf(refused) ?? null })
+    const read_until = moved ? until : null
+    await tx
+      .insert(cycles)
+      .values({ organization_id: source.id, ...row, read_until, error: refusalOf(refused) ?? null })
     return report
   })
+}
+
+/** When a cycle's lists were read, on Buildkite's clock. */
+interface ReadLists {
+  /** The first request: up to then all is verified. */
+  readonly to: Date
+  /** The last answer. */
+  readonly until: Date
 }
 
 /** What a cycle has read and found so far. */
@@ -201,6 +213,7 @@ class Cycle {
   readonly #seen = new Set<string>()
   #avoid: readonly Span[] = []
   #start: Date | undefined
+  #until: Date | undefined
 
   constructor(
     deps: ReconcileDeps,
@@ -220,8 +233,7 @@ class Cycle {
     this.#keeper = buildKeeper(deps, source, mark?.watermark ? webhookProgress(deps, source) : undefined)
   }
 
-  /** Returns the cycle's start on Buildkite's clock, up to which all is then verified. */
-  async run(): Promise<Date> {
+  async run(): Promise<ReadLists> {
     const { overlap, absent, priority } = kinds[this.#kind]
     const since = new Date(lookBackTo(this.#kind, this.#mark, this.#deps.clock()) - overlap)
     this.#avoid = await unlistableRanges(this.#deps, this.#source)
@@ -230,15 +242,15 @@ class Cycle {
     // Open before finished: a build that finishes between the two requests is in both, and need not be read by itself.
     await this.#walk({ created_to: since, state: OPEN_STATES, jobs: plan.withList }, priority)
     await this.#walk({ created_to: since, finished_from: since }, priority)
-    const start = this.#start
-    if (!start) throw new RangeError('The builds lists gave not even an empty page.')
+    const [start, until] = [this.#start, this.#until]
+    if (!start || !until) throw new RangeError('The builds lists gave not even an empty page.')
     this.#countUnlistable(await retryUnlistable(this.#deps, this.#source, this.#keeper, this.#signal))
     await this.#readAbsent(since, start, absent)
     await this.#retryFailed()
     await this.#readJobs(plan)
     // However its time was found: nothing is verified beyond Buildkite's present.
     const present = this.#source.client.now() ?? start
-    return new Date(Math.min(start.getTime(), present.getTime()))
+    return { to: new Date(Math.min(start.getTime(), present.getTime())), until }
   }
 
   async #walk(filter: BuildsFilter, priority: 'hot' | 'absent'): Promise<void> {
@@ -251,6 +263,7 @@ class Cycle {
     for await (const page of oneAhead(pages)) {
       this.#signal.throwIfAborted()
       this.#start ??= page.at
+      this.#until = answeredBy(this.#source, page.at)
       this.#tally.requests += page.requests
       await this.#keepUnlistable(page)
       const report = await this.#keeper.keep(page.value, page.at, { jobs: page.jobs, via: 'list' })

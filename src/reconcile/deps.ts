@@ -39,6 +39,11 @@ export interface Source {
   readonly client: BuildkiteClient
 }
 
+/** By when an answer of Buildkite, which `at` dates the request of, had come: on Buildkite's clock, and not too early. */
+export function answeredBy({ client }: Source, at: Date): Date {
+  return new Date(Math.max(at.getTime(), client.now()?.getTime() ?? 0))
+}
+
 /** The settings that reconciling goes by. */
 export type ReconcileConfig = Pick<
   Config,

@@ -1,7 +1,7 @@
-import { and, eq, isNull, sql } from 'drizzle-orm'
+import { and, eq, isNull, lte, sql } from 'drizzle-orm'
 import type { Db } from '../database/connection.ts'
 import { pipeline_coverage, pipelines, windows } from '../database/schema.ts'
-import type { Source } from './deps.ts'
+import type { ReconcileDeps, Source } from './deps.ts'
 import { gaps, type Span } from './spans.ts'
 import { awaitingBackfill, type Watermark } from './watermark.ts'
 import { type ListedPipeline, spanOf, type Window } from './windows.ts'
@@ -27,9 +27,9 @@ const FEW = 20
 
 /**
  * What of the wanted history is still to be read for pipelines that appeared after it was read for the others. What the organization's
- * own backfill has yet to read is not counted: it will see them.
+ * own backfill has yet to read is not counted: it will see them. Nor is a pipeline that builds lists may not show yet.
  */
-export async function owedHistory(db: Db, source: Source, mark: Watermark): Promise<OwedHistory> {
+export async function owedHistory({ db, clock }: ReconcileDeps, source: Source, mark: Watermark): Promise<OwedHistory> {
   const { backfill_from, backfill_to } = mark
   if (!backfill_from || !backfill_to) return { pipelines: [], windows: [], ranges: [] }
   const all = await db.select().from(windows).where(eq(windows.organization_id, source.id))
@@ -37,7 +37,8 @@ export async function owedHistory(db: Db, source: Source, mark: Watermark): Prom
   const pending = await awaitingBackfill(db, source.id, mark)
   const owed: OwedPipeline[] = []
   const again = new Set<Window>()
-  for (const { id, slug, listedSince } of await listedPipelines(db, source)) {
+  const now = source.client.now() ?? new Date(clock())
+  for (const { id, slug, listedSince } of await listedPipelines(db, source, now)) {
     const readSince = ({ status, first_verified_at, verified_at }: Window) =>
       status === 'done' && [first_verified_at, verified_at].some((at) => at !== null && at >= listedSince)
     const own = all.filter(({ pipeline_id }) => pipeline_id === id)
@@ -74,12 +75,18 @@ function touches({ from, to }: Span, { created_from, created_to }: Window): bool
   return created_from < to && created_to > from
 }
 
-async function listedPipelines(db: Db, source: Source): Promise<(ListedPipeline & { listedSince: Date })[]> {
+async function listedPipelines(db: Db, source: Source, now: Date): Promise<(ListedPipeline & { listedSince: Date })[]> {
   const rows = await db
     .select({ id: pipelines.id, slug: pipelines.slug, listedSince: pipeline_coverage.listed_since })
     .from(pipeline_coverage)
     .innerJoin(pipelines, eq(pipelines.id, pipeline_coverage.pipeline_id))
-    .where(and(eq(pipeline_coverage.organization_id, source.id), isNull(pipeline_coverage.unlisted_at)))
+    .where(
+      and(
+        eq(pipeline_coverage.organization_id, source.id),
+        isNull(pipeline_coverage.unlisted_at),
+        lte(pipeline_coverage.listed_since, now),
+      ),
+    )
     .orderBy(pipeline_coverage.listed_since, pipelines.slug)
   return rows.flatMap(({ slug, ...row }) => (slug === null ? [] : [{ ...row, slug }]))
 }

@@ -1,7 +1,8 @@
-import { sql } from 'drizzle-orm'
+import { eq, sql } from 'drizzle-orm'
 import type { Transaction } from '../database/connection.ts'
-import { pipeline_coverage, watermarks, windows } from '../database/schema.ts'
+import { cycles, pipeline_coverage, watermarks, windows } from '../database/schema.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
+import { LIST_LAG, type Watermark } from './watermark.ts'
 
 /** What a complete list of pipelines changed. */
 export interface CoverageChange {
@@ -11,29 +12,37 @@ export interface CoverageChange {
   readonly unlisted: number
 }
 
+/** A complete list of pipelines, and when it was read, on Buildkite's clock. */
+export interface PipelinesList {
+  /** Ids of the pipelines to be mirrored. */
+  readonly ids: readonly string[]
+  /** The first request … */
+  readonly from: Date
+  /** … and the last answer. */
+  readonly until: Date
+}
+
 /**
- * Takes in a complete list of pipelines, read from `at` on, Buildkite's clock; `listed` are those to be mirrored. A pipeline that the
- * list lacks keeps the claim it had when a list last held it. One that is new, or back after a break, is covered only by what is
- * read from now on. Undefined when a newer list was taken in meanwhile: then this one changes nothing.
+ * Takes in a complete list of pipelines. A pipeline that it lacks keeps the claim that the list before confirmed. One that is new, or back
+ * after a break, is covered only by what is read once builds lists show it. For the others the list confirms what cycles have read.
+ * Undefined when a newer list was taken in meanwhile: then this one changes nothing.
  */
 export async function takeInList(
   tx: Transaction,
   { scope, clock }: Pick<ReconcileDeps, 'scope' | 'clock'>,
   source: Source,
-  listed: readonly string[],
-  at: Date,
+  list: PipelinesList,
 ): Promise<CoverageChange | undefined> {
   const now = new Date(clock())
   await tx.insert(watermarks).values({ organization_id: source.id, updated_at: now }).onConflictDoNothing()
-  const { rows } = await tx.execute<{ is_newer: boolean }>(sql`
-    select coalesce(pipelines_read_at <= ${at}, true) as is_newer from ${watermarks} where organization_id = ${source.id} for update`)
-  if (!rows[0]?.is_newer) return undefined
-  const ids = sql`${sql.param(listed)}::uuid[]`
+  const [before] = await tx.select().from(watermarks).where(eq(watermarks.organization_id, source.id)).for('update')
+  if (before?.pipelines_read_at && before.pipelines_read_at > list.from) return undefined
+  const ids = sql`${sql.param(list.ids)}::uuid[]`
   const gone = await tx.execute<{ count: number }>(sql`
     with claim as materialized (
       select pipeline_id, complete_from, as_of from analytics.data_coverage where organization_id = ${source.id} and is_current
     ), gone as (
-      update ${pipeline_coverage} as coverage set unlisted_at = ${at},
+      update ${pipeline_coverage} as coverage set unlisted_at = ${list.from},
         covered_from = (select complete_from from claim where claim.pipeline_id = coverage.pipeline_id),
         covered_until = (select as_of from claim where claim.pipeline_id = coverage.pipeline_id)
       where organization_id = ${source.id} and unlisted_at is null and pipeline_id <> all (${ids})
@@ -44,14 +53,64 @@ export async function takeInList(
     select count(*)::int as count from gone`)
   const added = await tx.execute(sql`
     insert into ${pipeline_coverage} as known (pipeline_id, organization_id, listed_since)
-    select id, ${source.id}::uuid, ${at}::timestamptz from unnest(${ids}) as id
+    select id, ${source.id}::uuid, ${listedSince(before, list)}::timestamptz from unnest(${ids}) as id
     on conflict (pipeline_id) do update set
       organization_id = excluded.organization_id, listed_since = excluded.listed_since,
       unlisted_at = null, covered_from = null, covered_until = null
     where known.unlisted_at is not null or known.organization_id <> excluded.organization_id`)
-  await tx.execute(sql`
-    update ${watermarks} set pipelines_read_at = ${at}, pipelines_wanted = ${JSON.stringify(scope.patterns)}::jsonb,
-      pipelines_listed_by = ${source.client.fingerprint}, updated_at = ${now}
-    where organization_id = ${source.id}`)
+  if (before?.pipelines_listed_by === source.client.fingerprint) await confirm(tx, source, list)
+  else if (before?.pipelines_read_at) await forgetUnconfirmed(tx, source, before.pipelines_read_at)
+  const listed = {
+    pipelines_read_at: list.from,
+    pipelines_wanted: scope.patterns,
+    pipelines_listed_by: source.client.fingerprint,
+  }
+  await tx
+    .update(watermarks)
+    .set({ ...listed, updated_at: now })
+    .where(eq(watermarks.organization_id, source.id))
   return { listed: added.rowCount ?? 0, unlisted: gone.rows[0]?.count ?? 0 }
+}
+
+/**
+ * From when on builds lists show a pipeline that this list is the first to hold: they may lag behind it. Before the first list nothing is
+ * known of any pipeline, and nobody waits.
+ */
+function listedSince(before: Watermark | undefined, list: PipelinesList): Date {
+  return before?.pipelines_read_at ? later(list.until, LIST_LAG) : list.from
+}
+
+/**
+ * Moves the claim up to the last cycle that ended while the listed pipelines were visible. The list may lag, too: it may show what was
+ * listed two minutes before.
+ */
+async function confirm(tx: Transaction, source: Source, { from }: PipelinesList): Promise<void> {
+  await tx.execute(sql`
+    update ${watermarks} set confirmed_to = greatest(confirmed_to, (
+      select max(watermark_to) - ${LIST_LAG} * interval '1 ms' from ${cycles}
+      where organization_id = ${source.id} and kind in ('hot', 'warm') and read_until <= ${later(from, -LIST_LAG)}))
+    where organization_id = ${source.id}`)
+}
+
+/**
+ * Another user's token says nothing of what the one before could see since its last list. What was read since then is read again: the
+ * watermark goes back to the claim, and windows of history begin again.
+ */
+async function forgetUnconfirmed(tx: Transaction, source: Source, listedAt: Date): Promise<void> {
+  const seenUntil = later(listedAt, -LIST_LAG)
+  await tx.execute(sql`
+    update ${watermarks} set
+      watermark = least(watermark, coalesce(confirmed_to + ${LIST_LAG} * interval '1 ms', backfill_to)),
+      warm_watermark = least(warm_watermark, coalesce(confirmed_to + ${LIST_LAG} * interval '1 ms', backfill_to))
+    where organization_id = ${source.id}`)
+  await tx.execute(sql`
+    delete from ${windows} where organization_id = ${source.id} and pipeline_id is null
+      and coalesce(first_verified_until > ${seenUntil}, true)`)
+  await tx.execute(sql`
+    update ${windows} set verified_at = first_verified_at, verified_until = first_verified_until
+    where organization_id = ${source.id} and pipeline_id is null and verified_until > ${seenUntil}`)
+}
+
+function later(time: Date, ms: number): Date {
+  return new Date(time.getTime() + ms)
 }

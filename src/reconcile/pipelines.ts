@@ -6,7 +6,7 @@ import { cycles, pipelines } from '../database/schema.ts'
 import { inOneTransaction, markDeleted } from '../mirror/apply.ts'
 import { observePipelines } from '../mirror/observe.ts'
 import { adoptOrphans } from '../mirror/orphans.ts'
-import { keepObserved, type ReconcileDeps, type Source } from './deps.ts'
+import { answeredBy, keepObserved, type ReconcileDeps, type Source } from './deps.ts'
 import { takeInList } from './pipeline-coverage.ts'
 
 const pipelineFacts = z.object({ id: z.guid().toLowerCase(), slug: z.string().nullish().catch(null) })
@@ -83,8 +83,9 @@ class Listing {
       deps.log.error({ organization: source.slug, unreadable: this.#unreadable }, unreadableInList)
     }
     const gone = this.#unreadable > 0 ? [] : await this.#confirmGone(at)
+    const until = answeredBy(source, at)
     const taken = await inOneTransaction(deps.db, 'take in the list of pipelines', async (tx) => {
-      const change = await takeInList(tx, deps, source, this.#wanted(), at)
+      const change = await takeInList(tx, deps, source, { ids: this.#wanted(), from: at, until })
       if (!change) return false
       const ids = (held: typeof gone) => held.map(({ id }) => id)
       await markDeleted(tx, 'pipelines', ids(gone.filter(({ verified_at }) => verified_at !== null)), 'not_listed', at)

@@ -9,8 +9,8 @@ import { gaps, type Span } from './spans.ts'
 export type Watermark = typeof watermarks.$inferSelect
 
 /**
- * How long Buildkite's lists are assumed to lag behind a write, at most. What the mirror claims to be complete ends this much before the
- * watermark (analytics.data_coverage has the same two minutes), and each hot cycle looks back as far.
+ * How long Buildkite's lists are assumed to lag behind a write, at most (analytics.data_coverage has the same two minutes). Each hot cycle
+ * looks back as far. docs/completeness.md says what follows from it.
  */
 export const LIST_LAG = 2 * MINUTE
 

@@ -2,7 +2,7 @@ import { and, desc, eq, gt, isNull, lt, type SQL, sql } from 'drizzle-orm'
 import type { Db, Transaction } from '../database/connection.ts'
 import { backOff, clearFailure, recordFailure } from '../database/failures.ts'
 import { watermarks, windows } from '../database/schema.ts'
-import type { ReconcileDeps, Source } from './deps.ts'
+import { answeredBy, type ReconcileDeps, type Source } from './deps.ts'
 import { type Density, gaps, halve, nextWindow, type Span } from './spans.ts'
 
 export type Window = typeof windows.$inferSelect
@@ -130,18 +130,18 @@ export async function noteProgress(
   return rowCount === 1
 }
 
-/** Ends a window: its builds are verified as of its first page, except for those that `error` names. */
+/** Ends a window: its builds are verified as of its first page, except for those that `error` names. `at` is the time of its last page. */
 export async function finishWindow(
   deps: ReconcileDeps,
   source: Source,
   window: Window,
   error: string | undefined,
+  at: Date,
 ): Promise<void> {
-  const verified_at = sql`${windows.first_verified_at}`
   const done = {
     status: 'done',
     finished_at: new Date(deps.clock()),
-    verified_at,
+    ...readUntil(source, at),
     tries: 0,
     next_try_at: null,
   } as const
@@ -154,9 +154,16 @@ export async function finishWindow(
   })
 }
 
+/** What a finished window says of its reading. */
+function readUntil(source: Source, at: Date) {
+  const until = answeredBy(source, at)
+  return { first_verified_until: until, verified_at: sql`${windows.first_verified_at}`, verified_until: until }
+}
+
 /** A finished window whose every build was read again, from `at` on: by a backfill for pipelines that appeared later, or an audit. */
 export async function renewWindow(deps: ReconcileDeps, source: Source, window: Window, at: Date): Promise<void> {
-  const renewed = { verified_at: at, error: null, tries: 0, next_try_at: null }
+  const until = answeredBy(source, at)
+  const renewed = { verified_at: at, verified_until: until, error: null, tries: 0, next_try_at: null }
   await deps.db.transaction(async (tx) => {
     await tx
       .update(windows)
@@ -198,13 +205,14 @@ function windowUnit(source: Source, { created_from, created_to, pipeline_id }: W
 
 /**
  * Cuts what is left of a window below `walkedTo` in two, because Buildkite will not list it whole; what is read stays as a finished
- * window. False when it cannot be cut: more builds than Buildkite lists were created within one millisecond.
+ * window, read until `at`. False when it cannot be cut: more builds than Buildkite lists were created within one millisecond.
  */
 export async function splitWindow(
   deps: ReconcileDeps,
   source: Source,
   window: Window,
   walkedTo: Date,
+  at: Date,
 ): Promise<boolean> {
   const halves = halve({ from: window.created_from, to: walkedTo })
   if (!halves) return false
@@ -214,7 +222,7 @@ export async function splitWindow(
       created_from: walkedTo,
       status: 'done',
       finished_at,
-      verified_at: sql`${windows.first_verified_at}`,
+      ...readUntil(source, at),
     } as const
     const { rowCount } =
       walkedTo < window.created_to

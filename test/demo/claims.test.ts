@@ -87,7 +87,7 @@ describe('a claim', () => {
     await mirror()
     simulation.truth.edit(build, { message: 'Edited' })
     const [line, ...more] = await falseAt(simulation.clock.now())
-    expect(line).toContain(`builds ${build.id} is no version since: builds ${build.id}: message is`)
+    expect(line).toContain(`builds ${build.id} is no version since: message is`)
     expect(more).toEqual([])
     expect(await falseAt(simulation.clock.now(), { columns: { builds: ['message'] } })).toEqual([])
   })
@@ -98,6 +98,25 @@ describe('a claim', () => {
     simulation.truth.edit(build, { message: 'Edited', meta_data: { edited: 'yes' } })
     await sql`update buildkite.builds set message = 'Edited'`
     expect(await falseAt(read)).toEqual([expect.stringContaining('is no version since')])
+  })
+
+  test('is true of a row to which a webhook has brought a part of what is newer', async () => {
+    const build = simulation.startBuild()
+    const read = await mirror()
+    simulation.truth.edit(build, { message: 'Edited', meta_data: { edited: 'yes' } })
+    await sql`update buildkite.builds set message = 'Edited'`
+    expect(await falseAt(read, { parts: true })).toEqual([])
+    await sql`update buildkite.builds set message = 'Never said'`
+    expect(await falseAt(read, { parts: true })).toEqual([expect.stringContaining('is no version since: message is')])
+  })
+
+  test('is not false because of a build that the mirror names, or that is gone meanwhile', async () => {
+    const [named, gone] = [simulation.startBuild(), simulation.startBuild()]
+    const read = await mirror([])
+    expect(await falseAt(read, { builds: (id) => [named.id, gone.id].includes(id) })).toEqual([])
+    expect(await falseAt(read, { builds: (id) => id === named.id })).not.toEqual([])
+    simulation.truth.deleteBuild(gone)
+    expect(await falseAt(read, { builds: (id) => id === named.id })).toEqual([])
   })
 
   test('is false when what was deleted is not marked as gone', async () => {

@@ -103,7 +103,7 @@ describe('a recorded simulation', () => {
   })
 
   test('knows nothing from before it began, and nothing without being asked to record', () => {
-    expect(() => create().truth.at(start - 1)).toThrow(RangeError)
+    expect(() => create({ foundedAt: start }).truth.at(start - 1)).toThrow(RangeError)
     expect(() => create({ record: false }).truth.at(start)).toThrow('record: true')
   })
 })

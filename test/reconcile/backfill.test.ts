@@ -9,7 +9,7 @@ import { discover } from '../../src/reconcile/discover.ts'
 import { refreshPipelines } from '../../src/reconcile/pipelines.ts'
 import { coverage } from '../../src/reconcile/status.ts'
 import { inScope } from '../../src/scope.ts'
-import { DAY, HOUR, SECOND } from '../../src/time.ts'
+import { DAY, HOUR, MINUTE, SECOND } from '../../src/time.ts'
 import { accessOf } from './access-of.ts'
 import { openScene, type Scene } from './scene.ts'
 
@@ -105,6 +105,9 @@ describe('a backfill', () => {
     await reconcileOnce(scene.deps, scene.source)
     expect(await backfillOwed(scene.deps, scene.source)).toMatchObject({ done: true })
     expect(await backfillOwed(scene.deps, scene.source)).toBeUndefined()
+    // A later list of pipelines confirms what was read.
+    scene.simulation.clock.pass(3 * MINUTE)
+    await refreshPipelines(scene.deps, scene.source)
     const [organization] = await coverage(scene.database.db, new Date(scene.simulation.clock.now()))
     expect(organization).toMatchObject({ slug: 'acme', backfill: { done: true, progress: 1 }, last_error: null })
     expect(organization?.covered_from).toEqual(organization?.backfill.from)
@@ -147,6 +150,9 @@ describe('a backfill', () => {
     const turn = async (deps: Scene['deps']) => {
       scene.simulation.clock.pass(SECOND)
       await reconcileOnce(deps, scene.source)
+      // Longer than lists may lag behind the list of pipelines.
+      scene.simulation.clock.pass(3 * MINUTE)
+      await refreshPipelines(deps, scene.source)
       const [said] = await coverage(scene.database.db, new Date(scene.simulation.clock.now()))
       scene.api.forget()
       await backfillOwed(deps, scene.source)
@@ -176,6 +182,7 @@ describe('a backfill', () => {
     const wideCycle = () => reconcileOnce(scene.deps, { ...scene.source, client: scene.client() })
     const endsWhole = async () => {
       await wideCycle()
+      scene.simulation.clock.pass(3 * MINUTE)
       await backfillOwed(scene.deps, scene.source)
       // As the task of that name does every five minutes: the other process may have read fewer since.
       await refreshPipelines(scene.deps, scene.source)

@@ -113,6 +113,7 @@ describe('the time of the claim', () => {
     pipelines_read_at: new Date(ago(MINUTE)),
     pipelines_wanted: null,
     pipelines_listed_by: null,
+    confirmed_to: null,
     updated_at: new Date(now),
   }
   it('is the watermark less the lag of lists, and never later than the list of pipelines', () => {

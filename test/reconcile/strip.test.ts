@@ -18,6 +18,7 @@ const mark: Watermark = {
   pipelines_read_at: null,
   pipelines_wanted: null,
   pipelines_listed_by: null,
+  confirmed_to: null,
   updated_at: now,
 }
 
@@ -31,7 +32,9 @@ function window(from: number, to: number, over: Partial<Window> = {}): Window {
     started_at: ago(HOUR),
     finished_at: now,
     first_verified_at: now,
+    first_verified_until: now,
     verified_at: now,
+    verified_until: now,
   } as const
   const failed = { error: null, tries: 0, next_try_at: null }
   return {

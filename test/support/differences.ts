@@ -76,7 +76,10 @@ export const asRow = (build: object, organizationOf: ReadonlyMap<string, string>
 const jobsOf = (build: object): Json[] => listOf(build, 'jobs').map((job) => ({ ...job, build_id: idOf(build) }))
 
 /** The type of each column of a table of the mirror. */
-export async function typesOf(sql: postgres.Sql, name: string): Promise<ReadonlyMap<string, string>> {
+export async function typesOf(
+  sql: postgres.Sql | postgres.TransactionSql,
+  name: string,
+): Promise<ReadonlyMap<string, string>> {
   const columns = await sql<{ column_name: string; data_type: string }[]>`
     select column_name, data_type from information_schema.columns where table_schema = 'buildkite' and table_name = ${name}`
   return new Map(columns.map(({ column_name, data_type }) => [column_name, data_type]))
@@ -113,7 +116,7 @@ async function goneFrom(sql: postgres.Sql, name: string): Promise<Set<string>> {
 }
 
 /** Where a row differs from its object in Buildkite, a line for each column. */
-export function compareRow(
+function compareRow(
   name: string,
   id: string,
   row: Json,
@@ -121,28 +124,49 @@ export function compareRow(
   types: ReadonlyMap<string, string>,
   omitted: ReadonlySet<string>,
 ): string[] {
+  return compareColumns(name, row, object, types, omitted).map((column) => `${name} ${id}: ${inWords(column)}`)
+}
+
+/** A column whose value is not what Buildkite has. */
+export interface DifferentColumn {
+  readonly column: string
+  readonly is: unknown
+  /** Undefined where the row only must have some value. */
+  readonly should: unknown
+}
+
+export function inWords({ column, is, should }: DifferentColumn): string {
+  return `${column} is ${JSON.stringify(is)}${should === undefined ? '' : `, truth ${JSON.stringify(should)}`}`
+}
+
+/** The columns of a row that differ from its object in Buildkite. */
+export function compareColumns(
+  name: string,
+  row: Json,
+  object: object,
+  types: ReadonlyMap<string, string>,
+  omitted: ReadonlySet<string>,
+): DifferentColumn[] {
   const expected = new Map<string, unknown>()
   const extra: Json = {}
   for (const [key, value] of Object.entries(object)) {
     if (!nested[name]?.includes(key)) flatten(name, [key], value, types, expected, extra)
   }
-  const lines: string[] = []
+  const different: DifferentColumn[] = []
   for (const column of types.keys()) {
     if (mirrorColumns.has(column) || omitted.has(column)) continue
     // A pipeline's organization is in its URL only.
     if (name === 'pipelines' && column === 'organization_id') {
-      if (row[column] === null) lines.push(`${name} ${id}: organization_id is null`)
+      if (row[column] === null) different.push({ column, is: null, should: undefined })
       continue
     }
     const [is, should] = [comparable(row[column]), comparable(expected.get(column) ?? null)]
-    if (!isDeepStrictEqual(is, should)) {
-      lines.push(`${name} ${id}: ${column} is ${JSON.stringify(is)}, truth ${JSON.stringify(should)}`)
-    }
+    if (is !== should && !isDeepStrictEqual(is, should)) different.push({ column, is, should })
   }
   if (!omitted.has('extra') && !isDeepStrictEqual(row.extra, extra)) {
-    lines.push(`${name} ${id}: extra is ${JSON.stringify(row.extra)}, truth ${JSON.stringify(extra)}`)
+    different.push({ column: 'extra', is: row.extra, should: extra })
   }
-  return lines
+  return different
 }
 
 function flatten(

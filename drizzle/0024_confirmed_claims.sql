@@ -1,0 +1,131 @@
+ALTER TABLE "sync"."cycles" ADD COLUMN "read_until" timestamp (3) with time zone;--> statement-breakpoint
+ALTER TABLE "sync"."watermarks" ADD COLUMN "confirmed_to" timestamp (3) with time zone;--> statement-breakpoint
+ALTER TABLE "sync"."windows" ADD COLUMN "first_verified_until" timestamp (3) with time zone;--> statement-breakpoint
+ALTER TABLE "sync"."windows" ADD COLUMN "verified_until" timestamp (3) with time zone;--> statement-breakpoint
+-- When these readings ended was not recorded. A window is read within minutes.
+update sync.windows set first_verified_until = greatest(first_verified_at, finished_at), verified_until = verified_at + interval '10 minutes'
+where verified_at is not null;--> statement-breakpoint
+-- Claims that were made stay until the next list of pipelines confirms newer ones.
+update sync.watermarks set confirmed_to = least(watermark - interval '2 minutes', pipelines_read_at - interval '5 minutes')
+where pipelines_read_at is not null;--> statement-breakpoint
+
+comment on column sync.watermarks.pipelines_read_at is 'When the list of pipelines that was last taken in was read: its start, on Buildkite''s clock.';
+comment on column sync.watermarks.confirmed_to is 'As of this time the mirror is complete for every pipeline that is listed. Each list of pipelines moves it: it shows which pipelines the cycles before it could see.';
+comment on column sync.windows.first_verified_until is 'End of the first complete reading, on Buildkite''s clock.';
+comment on column sync.windows.verified_until is 'End of the last complete reading, on Buildkite''s clock.';
+comment on column sync.cycles.read_until is 'When the last of its lists had been read, on Buildkite''s clock; null if it failed.';
+comment on column sync.pipeline_coverage.listed_since is 'From this time on, on Buildkite''s clock, builds lists show its builds without a break: two minutes after the list of pipelines that first held it, or held it again, was read.';
+--> statement-breakpoint
+
+drop view analytics.data_coverage;
+create view analytics.data_coverage as
+with mark as (
+  select organization_id, confirmed_to, backfill_from, backfill_to, pipelines_read_at,
+    -- What was read until then, was read while the pipelines were listed. Lists may lag by two minutes: LIST_LAG in src/reconcile/watermark.ts.
+    pipelines_read_at - interval '2 minutes' as seen_until
+  from sync.watermarks
+),
+-- Pipelines that appeared together are covered by the same windows of the organization.
+cohort as (
+  select distinct coverage.organization_id, coverage.listed_since, mark.confirmed_to, mark.seen_until, mark.backfill_to
+  from sync.pipeline_coverage as coverage join mark using (organization_id)
+  where coverage.unlisted_at is null
+),
+cohort_ranges as (
+  select cohort.organization_id, cohort.listed_since, read.verified_at,
+    coalesce(read.ranges, '{}'::tstzmultirange)
+      -- Cycles have read what was created since.
+      + case when cohort.confirmed_to > greatest(cohort.backfill_to, cohort.listed_since)
+          then tstzmultirange(tstzrange(greatest(cohort.backfill_to, cohort.listed_since), cohort.confirmed_to))
+          else '{}'::tstzmultirange end as ranges
+  from cohort
+  cross join lateral (
+    select range_agg(tstzrange(part.created_from, part.created_to)) as ranges, min(part.verified_at) as verified_at
+    from sync.windows as part
+    where part.organization_id = cohort.organization_id and part.pipeline_id is null and part.status = 'done'
+      and (part.first_verified_at >= cohort.listed_since and part.first_verified_until <= cohort.seen_until
+        or part.verified_at >= cohort.listed_since and part.verified_until <= cohort.seen_until)
+  ) as read
+),
+-- The list of one pipeline is shown only to who may see the pipeline: no list of pipelines has to confirm that.
+own_ranges as (
+  select coverage.pipeline_id, range_agg(tstzrange(part.created_from, part.created_to)) as ranges, min(part.verified_at) as verified_at
+  from sync.pipeline_coverage as coverage
+  join sync.windows as part on part.pipeline_id = coverage.pipeline_id and part.status = 'done'
+    and part.first_verified_at >= coverage.listed_since
+  where coverage.unlisted_at is null
+  group by coverage.pipeline_id
+),
+covered as (
+  select coverage.pipeline_id, coverage.organization_id, coverage.unlisted_at,
+    case when coverage.unlisted_at is null
+      then cohort_ranges.ranges + coalesce(own_ranges.ranges, '{}'::tstzmultirange)
+      else case when coverage.covered_until > coverage.covered_from
+        then tstzmultirange(tstzrange(coverage.covered_from, coverage.covered_until)) else '{}'::tstzmultirange end
+    end as ranges,
+    case when coverage.unlisted_at is null then mark.confirmed_to else coverage.covered_until end as as_of,
+    least(cohort_ranges.verified_at, own_ranges.verified_at) as verified_at
+  from sync.pipeline_coverage as coverage
+  join mark using (organization_id)
+  left join cohort_ranges on cohort_ranges.organization_id = coverage.organization_id
+    and cohort_ranges.listed_since = coverage.listed_since and coverage.unlisted_at is null
+  left join own_ranges using (pipeline_id)
+),
+unread_jobs as (
+  select build.pipeline_id, min(coalesce(unread.read_at, build.created_at - interval '1 ms')) as as_of
+  from sync.job_reads as unread join buildkite.builds as build on build.id = unread.build_id
+  where build.deleted_at is null group by build.pipeline_id
+),
+exceptions as (
+  select pipeline_id, count(*) as count from (
+    select pipeline.id as pipeline_id from sync.failures as failed join buildkite.pipelines as pipeline
+      on pipeline.organization_id = failed.organization_id and pipeline.slug = failed.pipeline_slug and pipeline.deleted_at is null
+    where failed.kind = 'build'
+    union all
+    select build.pipeline_id from sync.absences as unlisted join buildkite.builds as build on build.id = unlisted.build_id
+    where build.deleted_at is null and unlisted.last_status is distinct from 200
+  ) as unconfirmed group by pipeline_id
+),
+unlistable as (
+  select organization_id, count(*) as count from sync.failures
+  where kind = 'builds_list' or (kind = 'build' and pipeline_slug is null) group by organization_id
+)
+select
+  organization.id as organization_id,
+  organization.slug as organization,
+  covered.pipeline_id,
+  pipeline.slug as pipeline,
+  lower(span.range) as complete_from,
+  upper(span.range) as complete_to,
+  covered.as_of,
+  least(covered.as_of, unread_jobs.as_of) as jobs_as_of,
+  covered.verified_at,
+  mark.pipelines_read_at as pipelines_listed_at,
+  mark.backfill_from as wanted_from,
+  covered.unlisted_at is null and covered.pipeline_id is not null as is_listed,
+  coalesce(upper(span.range) >= covered.as_of and covered.unlisted_at is null, false) as is_current,
+  coalesce(exceptions.count, 0) + coalesce(unlistable.count, 0) as exceptions
+from buildkite.organizations as organization
+left join mark on mark.organization_id = organization.id
+left join covered on covered.organization_id = organization.id
+left join buildkite.pipelines as pipeline on pipeline.id = covered.pipeline_id
+left join lateral unnest(covered.ranges) as span (range) on true
+left join unread_jobs on unread_jobs.pipeline_id = covered.pipeline_id
+left join exceptions on exceptions.pipeline_id = covered.pipeline_id
+left join unlistable on unlistable.organization_id = organization.id;
+
+comment on view analytics.data_coverage is 'What is complete, for each pipeline of each organization: every build created in the range that Buildkite shows is in the mirror, as of the stated time. A row for each range; ranges are null while nothing of a pipeline is complete yet. Deletions and silent edits are found by the audit: see verified_at.';
+comment on column analytics.data_coverage.organization_id is 'organizations.id.';
+comment on column analytics.data_coverage.organization is 'Slug of the organization.';
+comment on column analytics.data_coverage.pipeline_id is 'pipelines.id; null while no pipeline of the organization is listed.';
+comment on column analytics.data_coverage.pipeline is 'Slug of the pipeline.';
+comment on column analytics.data_coverage.complete_from is 'created_at from which on (included) every build is in the mirror.';
+comment on column analytics.data_coverage.complete_to is 'created_at up to which (excluded) every build is in the mirror.';
+comment on column analytics.data_coverage.as_of is 'The builds are as Buildkite had them at this time, on Buildkite''s clock, or newer. It lies some minutes before pipelines_listed_at: docs/completeness.md says why.';
+comment on column analytics.data_coverage.jobs_as_of is 'The same for their jobs: earlier while the jobs of open builds are still to be read.';
+comment on column analytics.data_coverage.verified_at is 'Start of the oldest of the readings that this rests on: backfill or audit. What was deleted or edited in silence since may differ.';
+comment on column analytics.data_coverage.pipelines_listed_at is 'When the list of pipelines was last read whole. Pipelines that appeared later are not part of the claim.';
+comment on column analytics.data_coverage.wanted_from is 'created_at back to which history is wanted.';
+comment on column analytics.data_coverage.is_listed is 'Whether Buildkite still lists the pipeline. If not, the claim stays as of the last list that held it.';
+comment on column analytics.data_coverage.is_current is 'Whether the range reaches up to as_of.';
+comment on column analytics.data_coverage.exceptions is 'Builds that are known not to be confirmed, and ranges that cannot be listed: see sync.failures and sync.absences.';
