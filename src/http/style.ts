@@ -63,7 +63,7 @@ input { font: inherit; color: var(--ink); background: var(--card); border: 1px s
 table { border-collapse: collapse; width: 100%; font-size: .88rem }
 th { text-align: left; font-weight: 500; color: var(--soft); font-size: .8rem; padding: .3rem .9rem .3rem 0; white-space: nowrap }
 td { border-top: 1px solid var(--line); padding: .38rem .9rem .38rem 0; vertical-align: top } th:last-child, td:last-child { padding-right: 0 }
-.n { text-align: right } td.nowrap, td.n { white-space: nowrap } .break { overflow-wrap: anywhere; min-width: 11rem } td.end { text-align: right } .under td { border: 0; padding-top: 0 }  td .quiet { color: var(--soft) }
+.n { text-align: right } td.nowrap, td.n { white-space: nowrap } .break { overflow-wrap: anywhere; min-width: 11rem } td.end { text-align: right } .under td { border: 0; padding-top: 0 }  td .quiet, td small { color: var(--soft) } td small { display: block }
 .mark { font-weight: 600 } .mark.good, .good { color: var(--good) } .mark.warn { color: var(--warn) } .mark.bad, td .bad { color: var(--bad) }
 .plain { list-style: none; margin: .6rem 0 0; padding: 0; display: grid; gap: .65rem }
 .plain li { border-top: 1px solid var(--line); padding-top: .6rem } .plain li:first-child { border: 0; padding-top: 0 }

@@ -54,6 +54,7 @@ describe.skipIf(!findChromium())('the status page in a browser', () => {
     context = undefined
     await sql`delete from sync.deliveries`
     await sql`delete from sync.findings`
+    await sql`delete from sync.failures`
   })
 
   afterAll(async () => {
@@ -84,12 +85,21 @@ describe.skipIf(!findChromium())('the status page in a browser', () => {
     insert into sync.deliveries (key, event, received_at, observed_at, status, error, failed_at, payload)
     values (${key}, 'ping', now(), now(), 'failed', ${error}, now(), '{"event": "ping"}')`
 
+  const insertFailing = (subject: string, error = 'Buildkite answered 504.') =>
+    sql`insert into sync.failures (kind, organization_id, subject, code, error, tries, first_failed_at, last_failed_at, next_try_at)
+    select 'window', id, ${subject}, 'http_504', ${error}, 2, now() - interval '4 minutes', now(), now() + interval '4 minutes'
+    from buildkite.organizations`
+
   it('keeps itself up to date without reloading', async () => {
     const page = await visit()
     await page.getByText('Live', { exact: true }).waitFor()
     await page.evaluate('window.marked = true')
     await insertFailed('live', 'Newly failed, and told at once.')
     await page.getByText('Newly failed, and told at once.').waitFor()
+    await page.getByText('Nothing is waiting to be retried.').waitFor()
+    await insertFailing('May')
+    await page.getByRole('cell', { name: 'Part of the history May · acme' }).waitFor()
+    await page.getByRole('cell', { name: /^2 tries next in/ }).waitFor()
     expect(await page.evaluate('window.marked')).toBe(true)
   })
 
@@ -179,6 +189,7 @@ describe.skipIf(!findChromium())('the status page in a browser', () => {
     ['dark', 'phone', 390],
   ] as const)('is accessible in %s on a %s', async (colorScheme, _screen, width) => {
     await insertFailed('seen')
+    await insertFailing('May')
     await sql`insert into sync.findings (name, subject, result, detail, remedy, checked_at, since)
       values ('webhook_disabled', 'acme', 'failed', 'The webhook is off.', 'Turn it on.', now(), now())`
     const page = await visit({ colorScheme, viewport: { width, height: 900 }, reducedMotion: 'reduce' })
@@ -190,6 +201,7 @@ describe.skipIf(!findChromium())('the status page in a browser', () => {
 
   it('keeps figures, errors and buttons in sight on a narrow phone', async () => {
     await insertFailed('long', `It could not be applied: ${'because of this and of that, '.repeat(40)}so it is.`)
+    await insertFailing('builds created from 2026-05-01T00:00:00.000Z', 'The list fails, '.repeat(40))
     await sql`insert into sync.cycles (organization_id, kind, started_at, finished_at, error)
       select id, 'audit', now(), now(), ${'Buildkite could not be asked, '.repeat(30)} from buildkite.organizations limit 1`
     const page = await visit({ viewport: { width: 375, height: 800 } })
@@ -198,7 +210,7 @@ describe.skipIf(!findChromium())('the status page in a browser', () => {
     expect((button?.x ?? 999) + (button?.width ?? 0)).toBeLessThan(375)
     const sideways = `[...document.querySelectorAll('.scroll')].filter((one) => one.scrollWidth > one.clientWidth).length`
     expect(await page.evaluate(sideways)).toBe(0)
-    for (const text of ['It could not be applied', 'Buildkite could not be asked']) {
+    for (const text of ['It could not be applied', 'Buildkite could not be asked', 'The list fails']) {
       const error = page.getByText(text).first()
       expect((await error.boundingBox())?.height).toBeLessThan(80)
     }

@@ -1,0 +1,30 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { faultsOf, soundHistory } from './soundness.ts'
+import { openHome } from './soundness-database.ts'
+
+// A sample; `npm run soundness -- --seeds 1..1000` runs more, and one seed again with all that happened in it.
+const seeds = [1, 2, 3, 4, 5, 6]
+
+let database: TestDatabase
+let home: Awaited<ReturnType<typeof openHome>>
+beforeAll(async () => {
+  database = await createTestDatabase()
+  home = await openHome(database.url)
+})
+afterAll(async () => {
+  await home.close()
+  await database.drop()
+})
+
+describe('whatever goes wrong, every claim is true', () => {
+  it.each(seeds)(
+    'at random moments of history %i, which ends equal and claimed',
+    async (seed) => {
+      const verdict = await soundHistory(seed, home)
+      expect(faultsOf(verdict)).toEqual([])
+      expect(verdict.claims).toBeGreaterThan(10)
+    },
+    120_000,
+  )
+})
