@@ -8,6 +8,7 @@ import { oneAhead, twoAtOnce } from './ahead.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
 import { buildKeeper, type Refused, refusalOf } from './pages.ts'
 import { dropStaleWindows, owedHistory } from './pipeline-backfill.ts'
+import { isListDue } from './pipeline-coverage.ts'
 import { refreshPipelines } from './pipelines.ts'
 import { clip, coveredBackFrom, lengthOf, type Span } from './spans.ts'
 import { recordUnlistable, unlistableRanges } from './unlistable.ts'
@@ -110,9 +111,11 @@ export async function backfillOwed(
   const span = { from, to: mark.backfill_to }
   const others = await owedHistory(deps, source, owed)
   const isOwedToOthers = others.pipelines.length + others.windows.length + others.ranges.length > 0
-  const isOwed = async () => (await awaitingBackfill(deps.db, source.id, owed)).length > 0
-  const wasOwed = await isOwed()
-  if (!isOwedToOthers && !wasOwed) return undefined
+  if (!isOwedToOthers && (await awaitingBackfill(deps.db, source.id, owed)).length === 0) {
+    // The sooner what was read is confirmed, the sooner it is claimed.
+    if (await isListDue(deps, source)) await refreshPipelines(deps, source, signal)
+    return undefined
+  }
   const leased = await withLease(
     deps.db,
     `backfill:${source.id}`,
@@ -124,8 +127,6 @@ export async function backfillOwed(
         const first = await reading.nextWindow(span)
         if (!later && !first) break
       }
-      // A list of pipelines confirms what was read while they were visible: the sooner, the sooner it is claimed.
-      if (wasOwed && !(await isOwed())) await refreshPipelines(reading.deps, source, lease.signal)
       reading.throwFailure()
       return progressOf(deps, source, span)
     },

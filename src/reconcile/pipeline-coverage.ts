@@ -111,6 +111,18 @@ async function forgetUnconfirmed(tx: Transaction, source: Source, listedAt: Date
     where organization_id = ${source.id} and pipeline_id is null and verified_until > ${seenUntil}`)
 }
 
+/** Whether a list of pipelines read now would confirm windows of history that no list has confirmed yet. */
+export async function isListDue({ db, clock }: Pick<ReconcileDeps, 'db' | 'clock'>, source: Source): Promise<boolean> {
+  const seenUntil = later(source.client.now() ?? new Date(clock()), -LIST_LAG)
+  const { rows } = await db.execute(sql`
+    select 1 from ${windows} as part join ${watermarks} as mark using (organization_id)
+    where organization_id = ${source.id} and part.pipeline_id is null and part.status = 'done'
+      and part.verified_until <= ${seenUntil}
+      and least(part.first_verified_until, part.verified_until) > mark.pipelines_read_at - ${LIST_LAG} * interval '1 ms'
+    limit 1`)
+  return rows.length > 0
+}
+
 function later(time: Date, ms: number): Date {
   return new Date(time.getTime() + ms)
 }

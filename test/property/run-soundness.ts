@@ -26,6 +26,7 @@ await migrate(url.href)
 const home = await openHome(url.href)
 const failed: number[] = []
 const sum = { checks: 0, claims: 0, builds: 0, webhooks: 0 }
+let done = 0
 const began = performance.now()
 try {
   for (const seed of seeds) {
@@ -52,6 +53,8 @@ try {
         `seed ${seed}: ${faults.length > 0 ? 'FAILED' : 'sound'}; ${builds} builds, ${webhooks} webhooks, ${checks} checks, ${claims} claims, ${share}, ${seconds} s`,
       )
     }
+    done += 1
+    if (done % 25 === 0) console.log(`${done} of ${seeds.length} histories, up to seed ${seed}: ${failed.length} failed`)
     for (const fault of faults.slice(0, 5)) console.log(`  ${fault}`)
     if (faults.length > 5) console.log(`  and ${faults.length - 5} more`)
     if (faults.length > 0) console.log(`  again: npm run soundness -- --seeds ${seed}`)

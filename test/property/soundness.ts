@@ -249,7 +249,7 @@ class History {
     if (falsehoods.length > 0) this.#tell(`FALSE ${when}: ${falsehoods.length} lines, the first ${falsehoods[0]}`)
   }
 
-  /** The faults end, and the service does what its schedules ask for during a quarter of an hour. */
+  /** The faults end, and the service does what its schedules ask for for ten minutes. */
   async #settle(): Promise<void> {
     const world = this.#world
     this.#isFreezing = false
@@ -261,9 +261,9 @@ class History {
     // Longer than the longest back-off, also where our clock was ahead when it began.
     world.pass(18 * HOUR)
     await this.#run('warm', 0)
-    for (let minute = 0; minute <= 16; minute++) {
+    for (let minute = 0; minute <= 10; minute++) {
       if (minute % 5 === 0) await this.#run('pipelines', 0)
-      await this.#run('hot', 0)
+      if (minute % 2 === 0) await this.#run('hot', 0)
       await this.#run('backfill', 0)
       world.pass(MINUTE)
     }

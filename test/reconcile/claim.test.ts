@@ -44,7 +44,9 @@ const read = (created_from: Date, created_to: Date, at: Date, pipeline_id: strin
     created_to,
     status: 'done',
     first_verified_at: at,
+    first_verified_until: at,
     verified_at: at,
+    verified_until: at,
   })
 
 async function said(): Promise<OrganizationCoverage> {
@@ -60,6 +62,7 @@ async function complete(): Promise<void> {
     backfill_from: ago(11 * DAY),
     backfill_to: ago(DAY),
     pipelines_read_at: ago(4 * MINUTE),
+    confirmed_to: ago(9 * MINUTE),
   })
   await listed('web', ago(2 * DAY))
   await listed('api', ago(2 * DAY))
@@ -75,12 +78,12 @@ describe('the claim of an organization', () => {
     expect(await said()).toMatchObject({ covered_from: null, claim: { as_of: null, pipelines: 1 } })
   })
 
-  it('ends where the pipelines were last listed, or two minutes before the watermark', async () => {
+  it('ends where the last list of pipelines has confirmed it', async () => {
     await complete()
     const { claim, covered_from, backfill } = await said()
     expect(claim).toEqual({
-      as_of: ago(4 * MINUTE),
-      jobs_as_of: ago(4 * MINUTE),
+      as_of: ago(9 * MINUTE),
+      jobs_as_of: ago(9 * MINUTE),
       pipelines_listed_at: ago(4 * MINUTE),
       pipelines: 2,
       pipelines_current: 2,
@@ -89,8 +92,8 @@ describe('the claim of an organization', () => {
     })
     expect(covered_from).toEqual(ago(11 * DAY))
     expect(backfill).toMatchObject({ progress: 1, done: true })
-    await database.db.update(watermarks).set({ pipelines_read_at: now })
-    expect((await said()).claim.as_of).toEqual(ago(3 * MINUTE))
+    await database.db.update(watermarks).set({ confirmed_to: ago(5 * MINUTE) })
+    expect((await said()).claim.as_of).toEqual(ago(5 * MINUTE))
   })
 
   it('is not done while a pipeline that appeared later owes its history', async () => {
@@ -128,25 +131,26 @@ describe('the strip of an organization', () => {
   it('calls nothing verified or kept up that is not complete in every pipeline', async () => {
     await complete()
     expect((await said()).strip.map(({ kind }) => kind)).toEqual(['verified', 'live', 'ahead'])
-    expect((await said()).strip.at(-1)?.from).toEqual(ago(4 * MINUTE))
+    expect((await said()).strip.at(-1)?.from).toEqual(ago(9 * MINUTE))
     await listed('docs', ago(HOUR))
     const { strip } = await said()
     expect(strip.map(({ kind, to }) => [kind, to])).toEqual([
       ['partial', ago(HOUR)],
-      ['live', ago(4 * MINUTE)],
+      ['live', ago(9 * MINUTE)],
       ['ahead', now],
     ])
   })
 
-  it('calls nothing verified that was read after the pipelines were last listed', async () => {
+  it('calls nothing verified that no list of pipelines has confirmed', async () => {
     await mark({
       watermark: ago(MINUTE),
       backfill_from: ago(11 * DAY),
       backfill_to: ago(DAY),
       pipelines_read_at: ago(4 * MINUTE),
+    confirmed_to: ago(9 * MINUTE),
     })
     await listed('web', ago(2 * DAY))
-    await read(ago(11 * DAY), ago(DAY), ago(2 * MINUTE))
+    await read(ago(11 * DAY), ago(DAY), ago(5 * MINUTE))
     const { strip, backfill, claim } = await said()
     expect(strip.map(({ kind }) => kind)).toEqual(['partial', 'live', 'ahead'])
     expect(claim.pipelines_complete).toBe(0)
