@@ -1,10 +1,12 @@
 import type { OrganizationCoverage } from '../reconcile/status.ts'
 import { count } from './terminal.ts'
 
+const nothing = 'nothing is claimed to be complete yet: the next list of pipelines confirms what was read.'
+
 /** What is claimed of an organization, and no more. */
 export function claimLine({ claim, covered_from }: Pick<OrganizationCoverage, 'claim' | 'covered_from'>): string {
   const { as_of, jobs_as_of, pipelines, pipelines_current, pipelines_complete, pipelines_listed_at, exceptions } = claim
-  if (!as_of || !jobs_as_of || !pipelines_listed_at) return 'nothing is complete yet.'
+  if (!as_of || !jobs_as_of || !pipelines_listed_at) return nothing
   const listed = `pipelines listed at ${pipelines_listed_at.toISOString()}`
   const except = `${count(exceptions)} ${exceptions === 1 ? 'exception' : 'exceptions'}.`
   if (pipelines_current === 0) return `none of ${pipelinesOf(pipelines)} is complete yet; ${listed}; ${except}`

@@ -283,8 +283,8 @@ const asked = {
     name: 'backfill_progress_ratio',
     unit: 'share, 0 to 1',
     help:
-      'Share of the wanted history that is read, over all listed pipelines; 1 only when it is complete in each. Absent where none is owed, as ' +
-      'without a token.',
+      'Share of the wanted history that is read, over all listed pipelines. pipelines_complete says where it is complete. Absent where none is ' +
+      'owed, as without a token.',
     labels: { organization },
   },
   drift_unhealed: {

@@ -25,7 +25,9 @@ ${backfillPart(one)}
 /** What is claimed to be complete, and no more. */
 function claimPart({ claim, covered_from }: OrganizationCoverage, now: Date): Markup {
   const { as_of, jobs_as_of, pipelines, pipelines_current, pipelines_complete, pipelines_listed_at, exceptions } = claim
-  if (!as_of || !jobs_as_of || !pipelines_listed_at) return html`<p class="quiet">Nothing is complete yet.</p>`
+  if (!as_of || !jobs_as_of || !pipelines_listed_at) {
+    return html`<p class="quiet">Nothing is claimed to be complete yet: the next list of pipelines confirms what was read.</p>`
+  }
   const listed = html`pipelines listed ${ago(pipelines_listed_at, now)}; ${some(exceptions, 'exception')}`
   if (pipelines_current === 0) return html`<p>None of ${some(pipelines, 'pipeline')} is complete yet; ${listed}.</p>`
   const from = covered_from

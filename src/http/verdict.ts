@@ -23,7 +23,7 @@ export interface Verdict {
 }
 
 /** A claim older than this, or than three intervals, says that cycles or lists of pipelines fail or do not run. */
-const LATE = 10 * MINUTE
+const LATE = 15 * MINUTE
 /** A delivery that waited for so long was passed by. */
 const WAITING = 5 * MINUTE
 
@@ -47,12 +47,13 @@ export function verdictOf(status: Status): Verdict {
 
 /** What is claimed of everything that is mirrored, and no more. */
 function healthy(status: Status): string {
-  const { as_of, pipelines, pipelines_current: current, exceptions } = claimOf(status)
-  if (!as_of) return 'Ready. Nothing is mirrored yet.'
+  const { as_of, pipelines, pipelines_current: current, pipelines_complete, exceptions } = claimOf(status)
   const all = mirrored(status)
+  if (all.every(({ watermark }) => watermark === null)) return 'Ready. Nothing is mirrored yet.'
   const reading = all.some(({ backfill }) => isReadingHistory(backfill)) ? ', and history is being read' : ''
-  if (current === 0) return `Healthy: nothing is verified yet${reading}.`
-  const isWhole = all.every(({ backfill }) => !backfill.from || backfill.done)
+  if (!as_of || current === 0) return `Healthy: builds are mirrored, not yet verified${reading}.`
+  // Without a token no history is wanted.
+  const isWhole = pipelines_complete === pipelines || all.every(({ backfill }) => !backfill.from)
   const which = current < pipelines ? `${current} of ${pipelines} pipelines` : isWhole ? 'all builds' : 'new builds'
   const upTo = roughly(Math.max(0, status.read_at.getTime() - as_of.getTime()))
   const except = exceptions > 0 ? `, with ${some(exceptions, 'exception')}` : ''
@@ -196,6 +197,7 @@ function isKnownNow({ name, subject }: CheckFinding, status: Status): boolean {
       // A process that reconciles nothing says nothing of this itself, but knows it.
       const known = organizations?.find(({ slug }) => slug === subject)
       const at = name === 'claim_lag' ? known?.claim.as_of : known?.watermark
+      if (name === 'claim_lag' && known && !at) return false
       return organizations !== null && (reconciler.on || ageOf(at ?? null, status) < lateAfter(status))
     }
     default:
@@ -225,9 +227,7 @@ function onHistory({ off, paused_at, seconds_left }: BackfillCoverage): string {
 }
 
 /** The claim over everything that is mirrored: its times are those of the organization that is furthest behind. */
-export function claimOf(
-  status: Status,
-): Pick<Claim, 'as_of' | 'jobs_as_of' | 'pipelines' | 'pipelines_current' | 'exceptions'> {
+export function claimOf(status: Status): Omit<Claim, 'pipelines_listed_at'> {
   const claims = mirrored(status).map(({ claim }) => claim)
   const sum = (of: (claim: Claim) => number) => claims.reduce((total, claim) => total + of(claim), 0)
   return {
@@ -235,6 +235,7 @@ export function claimOf(
     jobs_as_of: earliest(claims.map(({ jobs_as_of }) => jobs_as_of)),
     pipelines: sum(({ pipelines }) => pipelines),
     pipelines_current: sum(({ pipelines_current }) => pipelines_current),
+    pipelines_complete: sum(({ pipelines_complete }) => pipelines_complete),
     exceptions: sum(({ exceptions }) => exceptions),
   }
 }

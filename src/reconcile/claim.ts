@@ -27,8 +27,6 @@ export interface ClaimedHistory extends Claim {
   readonly covered_from: Date | null
   /** Ranges of `created_at` in which every listed pipeline is complete, oldest first. */
   readonly ranges: readonly Span[]
-  /** Share of the wanted history that is complete, over all listed pipelines, 0 to 1. */
-  readonly share: number
 }
 
 /**
@@ -42,7 +40,7 @@ export function claimTime(mark: Watermark | undefined): Date | undefined {
 }
 
 type ClaimRow = Record<'covered_from' | 'as_of' | 'jobs_as_of' | 'pipelines_listed_at', string | null> &
-  Record<'pipelines' | 'pipelines_current' | 'pipelines_complete' | 'exceptions' | 'share', number> & {
+  Record<'pipelines' | 'pipelines_current' | 'pipelines_complete' | 'exceptions', number> & {
     ranges: { from: string; to: string }[]
   }
 
@@ -50,7 +48,7 @@ type ClaimRow = Record<'covered_from' | 'as_of' | 'jobs_as_of' | 'pipelines_list
 export async function claimedHistory(db: Db, organizationId: string): Promise<ClaimedHistory> {
   const { rows } = await db.execute<ClaimRow>(sql`
     with pipeline as materialized (
-      select pipeline_id, min(as_of) as as_of, min(jobs_as_of) as jobs_as_of, min(wanted_from) as wanted_from,
+      select pipeline_id, min(as_of) as as_of, min(jobs_as_of) as jobs_as_of,
         range_agg(tstzrange(complete_from, complete_to)) filter (where complete_from is not null) as ranges,
         max(complete_from) filter (where is_current) as current_from,
         coalesce(bool_or(is_current and complete_from <= wanted_from), false) as is_complete,
@@ -59,12 +57,6 @@ export async function claimedHistory(db: Db, organizationId: string): Promise<Cl
       group by pipeline_id
     ), shared as (
       select range_intersect_agg(coalesce(ranges, '{}'::tstzmultirange)) as ranges from pipeline
-    ), wanted as (
-      select case when wanted_from < as_of then
-        (select coalesce(sum(extract(epoch from upper(part) - lower(part))), 0)
-          from unnest(ranges * tstzmultirange(tstzrange(wanted_from, as_of))) as part)
-        / extract(epoch from as_of - wanted_from) end as share
-      from pipeline
     ), unlistable as (
       -- The view adds these to every pipeline of the organization.
       select count(*) as count from ${failures} where organization_id = ${organizationId}
@@ -78,7 +70,6 @@ export async function claimedHistory(db: Db, organizationId: string): Promise<Cl
       count(current_from)::int as pipelines_current,
       count(*) filter (where is_complete)::int as pipelines_complete,
       coalesce(sum(exceptions - unlistable.count), 0)::int + unlistable.count::int as exceptions,
-      coalesce((select avg(coalesce(share, 0)) from wanted), 0)::float8 as share,
       coalesce((select json_agg(json_build_object('from', lower(part), 'to', upper(part)) order by part)
         from shared, unnest(shared.ranges) as part), '[]') as ranges
     from unlistable left join pipeline on true group by unlistable.count`)

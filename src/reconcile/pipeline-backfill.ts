@@ -39,17 +39,13 @@ export async function owedHistory({ db, clock }: ReconcileDeps, source: Source, 
   const again = new Set<Window>()
   const now = source.client.now() ?? new Date(clock())
   for (const { id, slug, listedSince } of await listedPipelines(db, source, now)) {
-    const readSince = ({ status, first_verified_at, verified_at }: Window) =>
-      status === 'done' && [first_verified_at, verified_at].some((at) => at !== null && at >= listedSince)
     const own = all.filter(({ pipeline_id }) => pipeline_id === id)
-    const covered = [...whole.filter(readSince), ...own.filter(readSince)].map(spanOf)
-    const wanted = { from: backfill_from, to: later(listedSince, backfill_to) }
-    const missing = wanted.from < wanted.to ? gaps(wanted, [...covered, ...pending]) : []
+    const missing = unread({ from: backfill_from, to: backfill_to }, listedSince, [...whole, ...own], pending)
     if (missing.length === 0) continue
     owed.push({ id, slug, listedSince, missing })
     for (const window of whole) {
-      if (window.status === 'done' && !readSince(window) && missing.some((span) => touches(span, window)))
-        again.add(window)
+      const isRead = isReadSince(listedSince, window)
+      if (window.status === 'done' && !isRead && missing.some((span) => touches(span, window))) again.add(window)
     }
   }
   const requests = [...again].reduce((total, window) => total + Math.max(1, window.requests), 0)
@@ -60,6 +56,25 @@ export async function owedHistory({ db, clock }: ReconcileDeps, source: Source, 
   const done = whole.filter(({ status }) => status === 'done').map(spanOf)
   const ranges = gaps(bounds(owed.flatMap(({ missing }) => missing)), [...done, ...pending])
   return { pipelines: [], windows: newestFirst, ranges }
+}
+
+/**
+ * What of the wanted history no window of the organization's list or a pipeline's own has read since the pipeline is listed, newest
+ * first; what `pending` holds is not counted (pure).
+ */
+export function unread(
+  wanted: Span,
+  listedSince: Date,
+  known: readonly Window[],
+  pending: readonly Span[] = [],
+): Span[] {
+  const whole = { from: wanted.from, to: later(listedSince, wanted.to) }
+  const read = known.filter((window) => isReadSince(listedSince, window)).map(spanOf)
+  return whole.from < whole.to ? gaps(whole, [...read, ...pending]) : []
+}
+
+function isReadSince(listedSince: Date, { status, first_verified_at, verified_at }: Window): boolean {
+  return status === 'done' && [first_verified_at, verified_at].some((at) => at !== null && at >= listedSince)
 }
 
 function bounds(spans: readonly Span[]): Span {

@@ -3,13 +3,22 @@ import { z } from 'zod'
 import type { Db } from '../database/connection.ts'
 import { dimensions } from '../database/dimensions.ts'
 import { type Failure, failuresOf } from '../database/failures.ts'
-import { builds, cycles, drift, type FailureKind, organizations, windows } from '../database/schema.ts'
+import {
+  builds,
+  cycles,
+  drift,
+  type FailureKind,
+  organizations,
+  pipeline_coverage,
+  windows,
+} from '../database/schema.ts'
 import type { Scope } from '../scope.ts'
 import { DAY, SECOND } from '../time.ts'
 import { openStates } from './absent.ts'
-import { type Claim, type ClaimedHistory, claimedHistory } from './claim.ts'
+import { type Claim, claimedHistory } from './claim.ts'
 import { backfillPausedAt } from './pauses.ts'
-import { clip, lengthOf } from './spans.ts'
+import { unread } from './pipeline-backfill.ts'
+import { clip, lengthOf, type Span } from './spans.ts'
 import { type StripPart, stripOf } from './strip.ts'
 import { timeLeft } from './time-left.ts'
 import { readWatermark, type Watermark } from './watermark.ts'
@@ -94,7 +103,7 @@ export interface BackfillCoverage {
   readonly builds: number
   /** List requests so far. */
   readonly requests: number
-  /** Whether the claim covers the wanted history of every listed pipeline. */
+  /** Whether nothing of it is left to be read; `claim` says what is complete. */
   readonly done: boolean
   /** Since when a person has it paused; null when it may run. */
   readonly paused_at: Date | null
@@ -104,8 +113,6 @@ export interface BackfillCoverage {
   readonly seconds_left: number | null
 }
 
-/** What the last window of a backfill leaves to show. */
-const ALMOST = 0.999
 const FAILURES_SHOWN = 50
 const failureKinds: readonly FailureKind[] = ['build', 'builds_list', 'pipelines_list', 'window', 'orphans', 'cycle']
 
@@ -128,8 +135,9 @@ export async function backfillAndDrift(db: Db, scope: Scope, now: Date = new Dat
   const result: Gauged[] = []
   for (const { id, slug, mirrored } of await knownOrganizations(db, scope)) {
     if (slug === null || !mirrored) continue
-    const [mark, known, claim] = await Promise.all([readWatermark(db, id), windowsOf(db, id), claimedHistory(db, id)])
-    const backfill = backfillCoverage(mark, known, claim, { paused_at: null, off: false }, now)
+    const [mark, all, listed] = await Promise.all([readWatermark(db, id), windowsOf(db, id), listedPipelines(db, id)])
+    const backfill = backfillCoverage(mark, all, listed, { paused_at: null, off: false }, now)
+    const claim = await claimedHistory(db, id)
     const progress = backfill.from ? backfill.progress : undefined
     result.push({ slug, progress, claim, unhealed: await countUnhealed(db, id) })
   }
@@ -168,14 +176,15 @@ async function knownOrganizations(db: Db, scope?: Scope): Promise<Known[]> {
 
 async function coverageOf(db: Db, organization: Known, off: boolean, now: Date): Promise<OrganizationCoverage> {
   const { id } = organization
-  const [mark, known, paused_at] = await Promise.all([
+  const [mark, all, listed, paused_at] = await Promise.all([
     readWatermark(db, id),
     windowsOf(db, id),
+    listedPipelines(db, id),
     backfillPausedAt(db, id),
   ])
-  const history = await claimedHistory(db, id)
-  const { covered_from, ranges, share, ...claim } = history
-  const backfill = backfillCoverage(mark, known, history, { paused_at, off }, now)
+  const { covered_from, ranges, ...claim } = await claimedHistory(db, id)
+  const backfill = backfillCoverage(mark, all, listed, { paused_at, off }, now)
+  const known = all.filter(({ pipeline_id }) => pipeline_id === null)
   const [recent, counts, differing, lists, day, reported] = await Promise.all([
     recentCycles(db, id),
     countBuilds(db, id),
@@ -206,25 +215,53 @@ async function coverageOf(db: Db, organization: Known, off: boolean, now: Date):
   }
 }
 
-/** The windows of the organization's own list. */
+/** The windows of the organization's list, and of pipelines' own. */
 function windowsOf(db: Db, organizationId: string): Promise<Window[]> {
+  return db.select().from(windows).where(eq(windows.organization_id, organizationId))
+}
+
+function listedPipelines(db: Db, organizationId: string): Promise<ListedPipeline[]> {
+  const { pipeline_id: id, listed_since, organization_id, unlisted_at } = pipeline_coverage
   return db
-    .select()
-    .from(windows)
-    .where(and(eq(windows.organization_id, organizationId), isNull(windows.pipeline_id)))
+    .select({ id, listed_since })
+    .from(pipeline_coverage)
+    .where(and(eq(organization_id, organizationId), isNull(unlisted_at)))
+}
+
+type ListedPipeline = Pick<typeof pipeline_coverage.$inferSelect, 'listed_since'> & { id: string }
+
+/** Share of the wanted history that was read for the listed pipelines; those that appeared later may lack some (pure). */
+function shareRead(wanted: Span, all: readonly Window[], listed: readonly ListedPipeline[]): number {
+  const whole = all.filter(({ pipeline_id }) => pipeline_id === null)
+  const own = new Map<string, Window[]>()
+  for (const window of all) {
+    if (window.pipeline_id) own.set(window.pipeline_id, [...(own.get(window.pipeline_id) ?? []), window])
+  }
+  // Most appeared together and have no windows of their own.
+  const known = new Map<number, number>()
+  let total = 0
+  for (const { id, listed_since } of listed) {
+    const windows = own.get(id)
+    const missingOf = (more: readonly Window[]) => lengthOf(unread(wanted, listed_since, [...whole, ...more]))
+    const missing = windows ? missingOf(windows) : (known.get(listed_since.getTime()) ?? missingOf([]))
+    if (!windows) known.set(listed_since.getTime(), missing)
+    const until = Math.max(wanted.to.getTime(), listed_since.getTime())
+    total += missing === 0 ? 1 : 1 - missing / (until - wanted.from.getTime())
+  }
+  return listed.length > 0 ? total / listed.length : 1
 }
 
 function backfillCoverage(
   mark: Watermark | undefined,
-  known: readonly Window[],
-  claim: ClaimedHistory,
+  all: readonly Window[],
+  listed: readonly ListedPipeline[],
   rest: Pick<BackfillCoverage, 'paused_at' | 'off'>,
   now: Date,
 ): BackfillCoverage {
   const from = mark?.backfill_from ?? null
   const to = mark?.backfill_to ?? null
   // The audit adds windows for what came after the backfill.
-  const rows = known.filter(({ created_from }) => !to || created_from < to)
+  const rows = all.filter(({ created_from, pipeline_id }) => pipeline_id === null && (!to || created_from < to))
   const read = rows.flatMap((row) => {
     const reached = row.status === 'done' ? row.created_from : row.walked_to
     return reached ? [{ from: reached, to: row.created_to }] : []
@@ -241,9 +278,8 @@ function backfillCoverage(
   const within = read.map((span) => clip(span, bounds)).filter((span) => span.from < span.to)
   const whole = to.getTime() - from.getTime()
   const first = whole > 0 ? lengthOf(within) / whole : 1
-  // After the organization's own list, pipelines that appeared later may owe history.
-  const done = first >= 1 && claim.pipelines_listed_at !== null && claim.pipelines_complete === claim.pipelines
-  const progress = first < 1 || done ? first : Math.min(claim.share, ALMOST)
+  const progress = first < 1 ? first : shareRead(bounds, all, listed)
+  const done = progress >= 1
   const left = rest.paused_at ? null : timeLeft(rows, bounds, now)
   const seconds_left = left === null ? null : Math.ceil(left / SECOND)
   return { from, to, progress, ...totals, done, seconds_left }

@@ -3,6 +3,8 @@ import { virtualClock } from '../../src/demo/random.ts'
 import { refreshRollups } from '../../src/mirror/rollups.ts'
 import { reconcileOnce } from '../../src/reconcile/cycle.ts'
 import { dimensionsTurn } from '../../src/reconcile/dimensions.ts'
+import { refreshPipelines } from '../../src/reconcile/pipelines.ts'
+import { MINUTE } from '../../src/time.ts'
 import { openScene, type Scene } from '../reconcile/scene.ts'
 
 /** The simulated Buildkite's last two weeks of March 2026, mirrored over its REST API, the same to the last id each time. */
@@ -17,6 +19,9 @@ export async function openDemoHistory(): Promise<Scene> {
   // Lived, not written: only so do people rebuild.
   await scene.simulation.play({ builds: 60 })
   await reconcileOnce(scene.deps, scene.source)
+  // A list of pipelines confirms what was read while they were visible.
+  scene.simulation.clock.pass(3 * MINUTE)
+  await refreshPipelines(scene.deps, scene.source)
   await dimensionsTurn(scene.deps, scene.source)
   const { db } = scene.database
   await db.execute(sql`insert into settings.deployment_rules (pipeline, branch, step) values ('*', '*', 'deploy')`)

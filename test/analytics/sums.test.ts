@@ -369,22 +369,24 @@ test('webhook_loss: what REST had to tell of', () =>
 
 test('data_coverage, data_freshness, drift and dimensions', async () => {
   const organization = id('o', 1)
-  await stage.sql`insert into sync.windows (organization_id, created_from, created_to, status, first_verified_at, first_verified_until, verified_at, verified_until) values
-    (${organization}, ${at('01 00:00:00')}, ${at('03 00:00:00')}, 'done', ${at('07 00:00:00')}, ${at('07 00:01:00')}, ${at('08 00:00:00')}, ${at('08 00:01:00')}),
-    (${organization}, ${at('03 00:00:00')}, ${at('05 00:00:00')}, 'done', ${at('07 00:00:00')}, ${at('07 00:01:00')}, ${at('07 00:00:00')}, ${at('07 00:01:00')}),
-    (${organization}, ${at('06 00:00:00')}, ${at('07 00:00:00')}, 'done', ${at('07 00:00:00')}, ${at('07 00:01:00')}, ${at('09 00:00:00')}, ${at('09 00:01:00')}),
-    (${organization}, ${at('05 00:00:00')}, ${at('06 00:00:00')}, 'running', null, null, null, null)`
-  await stage.sql`insert into sync.watermarks (organization_id, watermark, backfill_from, backfill_to, pipelines_read_at, confirmed_to,
-      updated_at)
-    values (${organization}, ${at('10 00:00:00')}, ${at('01 00:00:00')}, ${at('07 00:00:00')}, ${at('09 23:00:00')}, ${at('09 22:55:00')},
-      ${at('10 00:00:00')})`
-  // lib appeared later and has a window of its own; deploy is no longer listed.
+  // deploy is no longer listed. lib appeared later, and has a window of its own.
   await stage.sql`insert into sync.pipeline_coverage (pipeline_id, organization_id, listed_since, unlisted_at, covered_from, covered_until) values
     (${id('p', 1)}, ${organization}, ${at('06 00:00:00')}, null, null, null),
-    (${id('p', 3)}, ${organization}, ${at('08 12:00:00')}, null, null, null),
-    (${id('p', 2)}, ${organization}, ${at('06 00:00:00')}, ${at('09 00:00:00')}, ${at('02 00:00:00')}, ${at('08 00:00:00')})`
-  await stage.sql`insert into sync.windows (organization_id, pipeline_id, created_from, created_to, status, first_verified_at, first_verified_until, verified_at, verified_until) values
-    (${organization}, ${id('p', 3)}, ${at('02 00:00:00')}, ${at('04 00:00:00')}, 'done', ${at('09 00:00:00')}, ${at('09 00:01:00')}, ${at('09 00:00:00')}, ${at('09 00:01:00')})`
+    (${id('p', 2)}, ${organization}, ${at('06 00:00:00')}, ${at('09 00:00:00')}, ${at('02 00:00:00')}, ${at('08 00:00:00')}),
+    (${id('p', 3)}, ${organization}, ${at('08 12:00:00')}, null, null, null)`
+  await stage.sql`
+    insert into sync.windows (organization_id, pipeline_id, created_from, created_to, status, first_verified_at, first_verified_until, verified_at, verified_until)
+    select ${organization}, pipeline::uuid, first, last, case when verified is null then 'running' else 'done' end,
+      first_verified, first_verified + interval '5 minutes', verified, verified + interval '5 minutes'
+    from (values
+      (null, ${at('01 00:00:00')}::timestamptz, ${at('03 00:00:00')}::timestamptz, ${at('07 00:00:00')}::timestamptz, ${at('08 00:00:00')}::timestamptz),
+      (null, ${at('03 00:00:00')}, ${at('05 00:00:00')}, ${at('07 00:00:00')}, ${at('07 00:00:00')}),
+      (null, ${at('06 00:00:00')}, ${at('07 00:00:00')}, ${at('07 00:00:00')}, ${at('09 00:00:00')}),
+      (null, ${at('05 00:00:00')}, ${at('06 00:00:00')}, null, null),
+      (${id('p', 3)}, ${at('02 00:00:00')}, ${at('04 00:00:00')}, ${at('09 00:00:00')}, ${at('09 00:00:00')})
+    ) as read (pipeline, first, last, first_verified, verified)`
+  await stage.sql`insert into sync.watermarks (organization_id, watermark, backfill_from, backfill_to, pipelines_read_at, confirmed_to, updated_at)
+    values (${organization}, ${at('10 00:00:00')}, ${at('01 00:00:00')}, ${at('07 00:00:00')}, ${at('09 23:30:00')}, ${at('09 23:00:00')}, ${at('10 00:00:00')})`
   await stage.sql`insert into sync.cycles (organization_id, kind, started_at, finished_at) values (${organization}, 'hot', ${at('10 00:00:00')}, ${at('10 00:00:05')})`
   await stage.sql`insert into sync.drift (organization_id, build_id, kind, columns, mirror, buildkite, found_at, found_by, healed_at)
     values (${organization}, ${id('b', 1)}, 'different', '{message}', '{}', '{}', ${at('08 00:00:00')}, 'audit', ${at('08 00:00:30')})`
@@ -392,12 +394,12 @@ test('data_coverage, data_freshness, drift and dimensions', async () => {
   await says(
     `select organization, pipeline, complete_from, complete_to, as_of, verified_at, is_listed, is_current
      from analytics.data_coverage order by organization, pipeline, complete_from`,
-    `acme | app | 01 00:00:00 | 05 00:00:00 | 09 22:55:00 | 07 00:00:00 | true | false
-    acme | app | 06 00:00:00 | 09 22:55:00 | 09 22:55:00 | 07 00:00:00 | true | true
+    `acme | app | 01 00:00:00 | 05 00:00:00 | 09 23:00:00 | 07 00:00:00 | true | false
+    acme | app | 06 00:00:00 | 09 23:00:00 | 09 23:00:00 | 07 00:00:00 | true | true
     acme | deploy | 02 00:00:00 | 08 00:00:00 | 08 00:00:00 | - | false | false
-    acme | lib | 02 00:00:00 | 04 00:00:00 | 09 22:55:00 | 09 00:00:00 | true | false
-    acme | lib | 06 00:00:00 | 07 00:00:00 | 09 22:55:00 | 09 00:00:00 | true | false
-    acme | lib | 08 12:00:00 | 09 22:55:00 | 09 22:55:00 | 09 00:00:00 | true | true
+    acme | lib | 02 00:00:00 | 04 00:00:00 | 09 23:00:00 | 09 00:00:00 | true | false
+    acme | lib | 06 00:00:00 | 07 00:00:00 | 09 23:00:00 | 09 00:00:00 | true | false
+    acme | lib | 08 12:00:00 | 09 23:00:00 | 09 23:00:00 | 09 00:00:00 | true | true
     globex | - | - | - | - | - | false | false`,
   )
   await says(

@@ -107,11 +107,12 @@ async function age(): Promise<void> {
       delete from sync.windows w using buildkite.organizations o
       where o.id = w.organization_id and o.slug = ${fast} returning w.organization_id, w.created_from, w.created_to, w.builds),
     whole as (select organization_id, min(created_from) as low, max(created_to) as high, sum(builds) as builds from gone group by 1)
-    insert into sync.windows (organization_id, created_from, created_to, status, builds, requests, started_at, finished_at, first_verified_at, verified_at)
+    insert into sync.windows (organization_id, created_from, created_to, status, builds, requests, started_at, finished_at, first_verified_at, first_verified_until, verified_at)
     select organization_id, low + (high - low) * n / 26, low + (high - low) * (n + 1) / 26, 'done', builds / 26, 4, now() - interval '20 days',
-      now() - interval '20 days', now() - interval '20 days', now() - case when n > 23 then interval '9 hours' when n > 14 then interval '2 days' when n > 8 then interval '5 days' else interval '9 days' end
+      now() - interval '20 days', now() - interval '20 days', now() - interval '20 days', now() - case when n > 23 then interval '9 hours' when n > 14 then interval '2 days' when n > 8 then interval '5 days' else interval '9 days' end
     from whole, generate_series(0, 25) as n`
   await sql`update sync.pipeline_coverage set listed_since = now() - interval '30 days'`
+  await sql`update sync.watermarks set confirmed_to = greatest(backfill_to, pipelines_read_at - interval '2 minutes')`
   await sql`insert into sync.failures (kind, organization_id, subject, pipeline_slug, build_number, code, error, tries, first_failed_at, last_failed_at, next_try_at)
     select 'build', id, 'web-app #98', 'web-app', 98, 'http_504', 'Buildkite answered 504 for the build.', 2, now() - interval '4 minutes',
       now() - interval '3 minutes', now() + interval '2 minutes' from buildkite.organizations where slug = ${fast}`

@@ -18,9 +18,12 @@ beforeEach(async () => {
   database = openDatabase(home.url, { name: 'status test' })
   const { db } = database
   await db.insert(organizations).values({ id: acme, slug: 'acme', ...seen })
-  const history = { backfill_from: ago(11 * DAY), backfill_to: ago(DAY), pipelines_read_at: ago(4 * MINUTE) }
+  const listed_at = { pipelines_read_at: ago(4 * MINUTE), confirmed_to: ago(4 * MINUTE) }
+  const history = { backfill_from: ago(11 * DAY), backfill_to: ago(DAY), ...listed_at }
   await db.insert(watermarks).values({ organization_id: acme, watermark: ago(MINUTE), ...history, updated_at: ago(0) })
-  const read = { status: 'done', first_verified_at: ago(20 * HOUR), verified_at: ago(20 * HOUR) } as const
+  const at = ago(20 * HOUR)
+  const times = { first_verified_at: at, first_verified_until: at, verified_at: at, verified_until: at }
+  const read = { status: 'done', ...times } as const
   await db.insert(windows).values({ organization_id: acme, created_from: ago(11 * DAY), created_to: ago(DAY), ...read })
 })
 afterEach(async () => {

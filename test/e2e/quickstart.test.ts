@@ -104,7 +104,6 @@ function steady(printed: string): string {
     .replace(/(requests): \d+/g, '$1: 6')
     .replace(/takes [\d.]+ [MG]iB\. [\d.]+ [MG]iB are free/, 'takes 16 MiB. 75.1 GiB are free')
     .replace(/everything up to [\w ]+ ago/, 'everything up to 2s ago')
-    .replace(/complete up to [\w ]+ ago/, 'complete up to 2m ago')
     .replace(/^( rest +\|) +\d+$/gm, '$1   301')
     .replace(/^( webhook +\|) +\d+$/gm, '$1     4')
     .replace(/ +$/gm, '')

@@ -49,7 +49,8 @@ beforeAll(async () => {
     changed_at: now,
   })
   const minuteAgo = new Date(now.getTime() - 60_000)
-  const marks = { watermark: minuteAgo, pipelines_read_at: now, updated_at: now }
+  const confirmed_to = new Date(now.getTime() - 180_000)
+  const marks = { watermark: minuteAgo, pipelines_read_at: now, confirmed_to, updated_at: now }
   await database.db.insert(watermarks).values({ organization_id: acme, ...marks })
   const listed_since = new Date(now.getTime() - 86_400_000)
   const pipeline_id = crypto.randomUUID()
@@ -213,17 +214,19 @@ describe('/status', () => {
     expect(await headline()).toMatch(/^Healthy: all builds are verified up to \dm( \d+s)? ago/)
     await database.db
       .update(watermarks)
-      .set({ watermark: new Date(Date.now() - 3_600_000) })
+      .set({ watermark: new Date(Date.now() - 3_600_000), confirmed_to: new Date(Date.now() - 3_700_000) })
       .where(notInArray(watermarks.organization_id, ids))
     expect(await headline()).toContain('Something is wrong')
     expect(await headline({ reconcileIntervalMs: 1_800_000 })).toMatch(/^Healthy: all builds are verified up to 1h/)
-    await database.db.update(watermarks).set({ watermark: new Date(Date.now() - 60_000) })
+    await database.db
+      .update(watermarks)
+      .set({ watermark: new Date(Date.now() - 60_000), confirmed_to: new Date(Date.now() - 180_000) })
     await removeLeftOnes(ids)
   })
 
   it('is late when the list of pipelines is, although cycles run, and says why', async () => {
     const hourAgo = new Date(Date.now() - 3_600_000)
-    await database.db.update(watermarks).set({ pipelines_read_at: hourAgo })
+    await database.db.update(watermarks).set({ pipelines_read_at: hourAgo, confirmed_to: hourAgo })
     const unit = { kind: 'pipelines_list', organizationId: acme, subject: 'pipelines of acme' } as const
     const page = async () => {
       await app?.close()
@@ -235,7 +238,8 @@ describe('/status', () => {
       'acme is verified only up to 1h ago. The list of pipelines fails: Buildkite answered 500.',
     )
     await clearFailure(database.db, unit)
-    await database.db.update(watermarks).set({ pipelines_read_at: new Date() })
+    const confirmed_to = new Date(Date.now() - 180_000)
+    await database.db.update(watermarks).set({ pipelines_read_at: new Date(), confirmed_to })
   })
 
   it('says that history is being read only while BACKFILL_DAYS lets it be', async () => {

@@ -60,7 +60,8 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
     queues = await openQueues({ ...redis, databaseUrl: home.url }, createLog('silent'))
     await database.db.insert(organizations).values({ id: acme, slug: 'acme', ...seen, verified_at: new Date() })
     const minuteAgo = new Date(Date.now() - 60_000)
-    const marks = { watermark: minuteAgo, pipelines_read_at: minuteAgo, updated_at: minuteAgo }
+    const confirmed_to = new Date(Date.now() - 3 * 60_000)
+    const marks = { watermark: minuteAgo, pipelines_read_at: minuteAgo, confirmed_to, updated_at: minuteAgo }
     await database.db.insert(watermarks).values({ organization_id: acme, ...marks })
     const pipeline = { id: crypto.randomUUID(), organization_id: acme, slug: 'web', ...seen }
     await database.db.insert(pipelines).values(pipeline)
@@ -280,7 +281,7 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
     )
     const later = { id: crypto.randomUUID(), organization_id: acme, slug: 'docs', ...seen }
     await database.db.insert(pipelines).values(later)
-    const listed = { pipeline_id: later.id, organization_id: acme, listed_since: new Date(Date.now() - 60_000) }
+    const listed = { pipeline_id: later.id, organization_id: acme, listed_since: new Date() }
     await database.db.insert(pipeline_coverage).values(listed)
     await until(
       async () => (await pageOf()).includes('Builds of 1 of 2 pipelines complete as of'),

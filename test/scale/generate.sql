@@ -109,11 +109,12 @@ end $$;
 
 insert into settings.deployment_rules (pipeline, branch, step, environment) values ('pipeline-*', 'main', 'Deploy', 'production');
 insert into settings.queue_rates (queue, per_minute) values ('default', 0.01), ('large', 0.04), ('deploy', 0.01), ('mac', 0.12);
-insert into sync.watermarks (organization_id, watermark, backfill_from, backfill_to, pipelines_read_at, updated_at)
-values ('00000000-0000-7000-8000-000000000001', :'moment'::timestamptz, :'moment'::timestamptz - interval '365 days', :'moment'::timestamptz - interval '1 day', :'moment'::timestamptz, :'moment'::timestamptz);
-insert into sync.windows (organization_id, created_from, created_to, status, first_verified_at, verified_at)
+insert into sync.watermarks (organization_id, watermark, backfill_from, backfill_to, pipelines_read_at, confirmed_to, updated_at)
+values ('00000000-0000-7000-8000-000000000001', :'moment'::timestamptz, :'moment'::timestamptz - interval '365 days', :'moment'::timestamptz - interval '1 day', :'moment'::timestamptz,
+  :'moment'::timestamptz - interval '3 minutes', :'moment'::timestamptz);
+insert into sync.windows (organization_id, created_from, created_to, status, first_verified_at, first_verified_until, verified_at, verified_until)
 select '00000000-0000-7000-8000-000000000001', :'moment'::timestamptz - (day + 1) * interval '1 day', :'moment'::timestamptz - day * interval '1 day', 'done',
-  :'moment'::timestamptz - interval '1 day', :'moment'::timestamptz
+  :'moment'::timestamptz - interval '1 day', :'moment'::timestamptz - interval '1 day', :'moment'::timestamptz - interval '10 minutes', :'moment'::timestamptz - interval '5 minutes'
 from generate_series(0, 364) as day;
 -- One pipeline in ten appeared later.
 insert into sync.pipeline_coverage (pipeline_id, organization_id, listed_since)

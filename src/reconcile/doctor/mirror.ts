@@ -25,6 +25,9 @@ export interface OrganizationState {
   readonly watermark: number | undefined
   /** Builds are claimed to be complete as of then; undefined while nothing is claimed. */
   readonly claimedAt: number | undefined
+  readonly pipelines: number
+  /** When it was first seen. */
+  readonly since: number
   /** Why the list of pipelines could not be read. */
   readonly pipelinesError: string | undefined
   /** Pipelines of which webhooks tell, and which REST does not list. */
@@ -112,13 +115,18 @@ function judgeLeases({ lostReplicas: lost }: MirrorFacts): Finding {
 }
 
 /** Of a claim that is old because the watermark is, the finding on that says enough. */
-function judgeClaim({ slug, watermark, claimedAt, pipelinesError }: OrganizationState, now: number, everyMs: number) {
+function judgeClaim(one: OrganizationState, now: number, everyMs: number): Finding[] {
+  const { slug, watermark, claimedAt, pipelinesError } = one
   const limit = Math.max(UNVERIFIED, 3 * everyMs)
-  if (claimedAt === undefined || watermark === undefined || now - watermark > limit) return []
-  const age = Math.max(0, now - claimedAt)
-  if (age <= limit) return [well('claim_lag', slug, `It is complete up to ${formatDuration(age)} ago.`)]
-  const why = pipelinesError ? `fails (${pipelinesError})` : 'was last read then'
-  const detail = `It is complete only up to ${formatDuration(age)} ago, although cycles run: the list of pipelines ${why}.`
+  if (one.pipelines === 0 || watermark === undefined || now - watermark > limit) return []
+  const age = Math.max(0, now - (claimedAt ?? one.since))
+  const upTo = `up to ${formatDuration(age)} ago`
+  if (age <= limit) {
+    return claimedAt === undefined ? [] : [well('claim_lag', slug, `It is complete ${upTo}.`)]
+  }
+  const claimed = claimedAt === undefined ? 'Nothing of it is complete yet' : `It is complete only ${upTo}`
+  const why = pipelinesError ? `fails (${pipelinesError})` : 'has not been read since'
+  const detail = `${claimed}, although cycles run: the list of pipelines ${why}.`
   const remedy =
     'Do what the error says, and see that a process with the role reconciler runs: it reads the list every 5 minutes.'
   return [warning('claim_lag', slug, detail, remedy)]
@@ -200,11 +208,14 @@ export async function readMirror(db: Db, scope: Scope, now: number): Promise<Mir
   const states: OrganizationState[] = []
   for (const { id, slug, since, watermark } of known) {
     if (slug !== null && !scope.organization(slug)) continue
+    const claim = await claimedHistory(db, id)
     const [list] = await failuresOf(db, id, ['pipelines_list'])
     states.push({
       slug: slug ?? id,
       watermark: watermark?.getTime(),
-      claimedAt: (await claimedHistory(db, id)).as_of?.getTime(),
+      claimedAt: claim.as_of?.getTime(),
+      pipelines: claim.pipelines,
+      since: since.getTime(),
       pipelinesError: list?.error,
       hiddenPipelines: await hiddenPipelines(db, id),
       untold: await untoldBuilds(db, id, Math.max(since.getTime(), now - DAY), now),
