@@ -54,7 +54,8 @@ try {
       )
     }
     done += 1
-    if (done % 25 === 0) console.log(`${done} of ${seeds.length} histories, up to seed ${seed}: ${failed.length} failed`)
+    if (done % 25 === 0)
+      console.log(`${done} of ${seeds.length} histories, up to seed ${seed}: ${failed.length} failed`)
     for (const fault of faults.slice(0, 5)) console.log(`  ${fault}`)
     if (faults.length > 5) console.log(`  and ${faults.length - 5} more`)
     if (faults.length > 0) console.log(`  again: npm run soundness -- --seeds ${seed}`)
