@@ -196,7 +196,8 @@ const planted: readonly Planted[] = [
       await stage.sql(`update buildkite.organizations set first_seen_at = ${ago(3 * HOUR)}`)
       await stage.sql(`update buildkite.builds set created_at = ${ago(HOUR)}`)
     },
-    finds: ['webhook_silence warning'],
+    // Known for three hours, and nothing is claimed of it.
+    finds: ['claim_lag warning', 'webhook_silence warning'],
   },
   {
     what: 'a Redis that evicts',
@@ -436,7 +437,7 @@ describe('the doctor', () => {
       select (json_populate_record(b, json_build_object('id', gen_random_uuid(), 'created_at', ${ago(MINUTE)}))).*
       from buildkite.builds b, generate_series(1, 100) where b.id = (select id from buildkite.builds limit 1)`)
     const { findings } = await stage.look()
-    expect(namesOf(findings)).toEqual(['webhook_silence warning'])
+    expect(namesOf(findings)).toEqual(['claim_lag warning', 'webhook_silence warning'])
     const finding = findings.find(({ name }) => name === 'webhook_silence')
     expect(finding?.detail).toMatch(/^No webhook has told of its last 30 or more builds, the first of them created 1h/)
   })
