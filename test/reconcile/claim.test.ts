@@ -147,7 +147,7 @@ describe('the strip of an organization', () => {
       backfill_from: ago(11 * DAY),
       backfill_to: ago(DAY),
       pipelines_read_at: ago(4 * MINUTE),
-    confirmed_to: ago(9 * MINUTE),
+      confirmed_to: ago(9 * MINUTE),
     })
     await listed('web', ago(2 * DAY))
     await read(ago(11 * DAY), ago(DAY), ago(5 * MINUTE))
