@@ -47,8 +47,14 @@ export class ClaimChecker {
     return checked
   }
 
-  /** Where mirror and Buildkite differ now, in what the token shows of the history that is wanted. Nothing is excused. */
-  async differences(isMirrored: (pipeline: { id: string; slug: string }) => boolean): Promise<string[]> {
+  /**
+   * Where mirror and Buildkite differ now, in what the token shows of the history that is wanted. With `exceptions`, builds that the
+   * mirror names as unconfirmed are left out.
+   */
+  async differences(
+    isMirrored: (pipeline: { id: string; slug: string }) => boolean,
+    exceptions: boolean,
+  ): Promise<string[]> {
     const { truth } = this.#world
     const at = new Date(this.#world.now())
     return this.#sql.begin(async (tx) => {
@@ -62,7 +68,8 @@ export class ClaimChecker {
           at,
         })),
       )
-      return falseClaims(tx, truth, claims, this.#unclaimed(), this.#compare)
+      const unclaimed = { ...this.#unclaimed(), ...(exceptions && { builds: await this.#exceptions(tx) }) }
+      return falseClaims(tx, truth, claims, unclaimed, this.#compare)
     })
   }
 

@@ -1,4 +1,4 @@
-import { memoryBudget } from '../../src/buildkite/budget.ts'
+import { type Budget, memoryBudget } from '../../src/buildkite/budget.ts'
 import { type BuildkiteClient, createClient } from '../../src/buildkite/client.ts'
 import type { Token } from '../../src/demo/api.ts'
 import { BuildkiteError } from '../../src/errors.ts'
@@ -18,8 +18,12 @@ export type Task = (typeof tasks)[number]
 
 /** What a planted defect may replace in a history. */
 export interface Planted {
+  /** Changes the database. */
+  plant?: (home: Home) => Promise<void>
+  /** Changes the program. Returns the function that undoes it. */
+  patch?: () => () => void
   client?: (client: BuildkiteClient) => BuildkiteClient
-  budget?: ReturnType<typeof memoryBudget>
+  budget?: (world: World) => Budget
 }
 
 /** How one run of a task ended: undefined when another replica had its lease, or took it over. */
@@ -48,7 +52,7 @@ export class Service {
     this.backfillDays = options.backfillDays
     this.token = options.token
     const wait = async (ms: number) => world.pass(ms)
-    this.#budget = planted.budget ?? memoryBudget(0.5, () => world.now(), wait)
+    this.#budget = planted.budget?.(world) ?? memoryBudget(0.5, () => world.now(), wait)
   }
 
   get deps(): ReconcileDeps {

@@ -59,6 +59,8 @@ class History {
   #backup: Backup | undefined
   #depth = 0
   #isFreezing = false
+  #isUnlistable = false
+  #undo: (() => void) | undefined
   /** While a replica that was frozen goes on: what the database held when it did. */
   #frozenAt: ReadonlyMap<string, string> | undefined
   /** Before the first list of pipelines that is taken in, no visibility changes; nor after a restore. */
@@ -85,6 +87,8 @@ class History {
   static async open(seed: number, home: Home, planted: Planted): Promise<History> {
     await home.empty()
     const history = new History(seed, home, planted)
+    await planted.plant?.(home)
+    history.#undo = planted.patch?.()
     await history.#world.startApi()
     const now = new Date(history.#world.now())
     await applyObservations(home.database.db, observeOrganizations(history.#world.truth.organizations, now), now)
@@ -92,6 +96,7 @@ class History {
   }
 
   async close(): Promise<void> {
+    this.#undo?.()
     await this.#service.close()
     await this.#world.simulation.stop()
   }
@@ -114,7 +119,7 @@ class History {
       claims: this.#claims,
       falsehoods: this.#falsehoods,
       lateCommits: this.#lateCommits,
-      differences: await this.#checker.differences(this.#service.isMirrored),
+      differences: await this.#checker.differences(this.#service.isMirrored, this.#isUnlistable),
       claimedShare: await this.#checker.claimedShare(),
       trace: this.#trace,
     }
@@ -256,7 +261,9 @@ class History {
     this.#service.between = async () => {}
     this.#tell('faults end')
     if (this.#random.chance(0.7)) while (world.simulation.step(50) > 0);
-    world.endFaults()
+    // Half of the histories end with builds that no list shows: they must not hold up the others.
+    this.#isUnlistable = this.#random.chance(0.5)
+    world.endFaults(this.#isUnlistable)
     if (this.#webhooks) await this.#webhooks.deliver(0.5)
     // Longer than the longest back-off, also where our clock was ahead when it began.
     world.pass(18 * HOUR)
