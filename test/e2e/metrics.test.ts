@@ -116,6 +116,8 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
     await sql`update sync.windows set verified_at = now() - interval '8 days'
       where ${newest.created_at} >= created_from and ${newest.created_at} < created_to`
     await refreshRollups(scene.deps.db)
+    // Its clock stands still, so no list of pipelines is late enough to confirm what was read.
+    await sql`update sync.watermarks set confirmed_to = watermark - interval '2 minutes'`
     await sql`update sync.windows set status = 'pending', walked_to = null, started_at = null, finished_at = null
       where id = (select id from sync.windows order by created_from limit 1)`
   }
@@ -390,8 +392,8 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
     },
     claim_age() {
       const builds = { organization: scene.source.slug, object: 'builds' }
-      expect(of('refused', 'claim_age', builds)).toBeGreaterThan(of('mended', 'claim_age', builds))
-      expect(of('mended', 'claim_age', { ...builds, object: 'jobs' })).toBeGreaterThan(0)
+      expect((of('quiet', 'claim_age', builds) * SECOND) / HOUR).toBeGreaterThan(3)
+      expect(of('quiet', 'claim_age', { ...builds, object: 'jobs' })).toBeGreaterThan(0)
     },
     claim_exceptions() {
       expect(of('mended', 'claim_exceptions', { organization: scene.source.slug })).toBeGreaterThanOrEqual(0)
@@ -400,7 +402,8 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
       expect(of('mended', 'pipelines_listed')).toBe(scene.simulation.truth.pipelines.length)
     },
     pipelines_complete() {
-      expect(of('mended', 'pipelines_complete')).toBe(scene.simulation.truth.pipelines.length)
+      // A window is still to be read, and no list of pipelines has confirmed the others.
+      expect(of('quiet', 'pipelines_complete')).toBe(0)
     },
     work_failing() {
       expect(at('planted')('work_failing', { kind: 'rollup_day' })).toBe(1)
