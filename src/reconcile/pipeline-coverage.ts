@@ -40,7 +40,9 @@ export async function takeInList(
   const ids = sql`${sql.param(list.ids)}::uuid[]`
   const gone = await tx.execute<{ count: number }>(sql`
     with claim as materialized (
-      select pipeline_id, complete_from, as_of from analytics.data_coverage where organization_id = ${source.id} and is_current
+      -- Once no list shows the pipeline, exceptions and unread jobs are forgotten: the claim must be true without them.
+      select pipeline_id, complete_from, jobs_as_of as as_of from analytics.data_coverage
+      where organization_id = ${source.id} and is_current and exceptions = 0
     ), gone as (
       update ${pipeline_coverage} as coverage set unlisted_at = ${list.from},
         covered_from = (select complete_from from claim where claim.pipeline_id = coverage.pipeline_id),

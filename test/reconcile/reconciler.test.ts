@@ -85,7 +85,7 @@ describe.each(testQueueBackends())('the reconciler, with its queue on %s', (back
     await open()
     await start()
     await start()
-    await until(equal, 'the history is there', 20_000)
+    await until(equal, 'the history is there', 60_000)
     await until(async () => (await scene.database.db.$count(cycles)) >= 6, 'some cycles have run')
     const rows = await scene.database.db.select().from(cycles).where(eq(cycles.kind, 'hot')).orderBy(cycles.started_at)
     for (const [index, row] of rows.entries()) {
@@ -93,7 +93,7 @@ describe.each(testQueueBackends())('the reconciler, with its queue on %s', (back
       expect(row.started_at.getTime()).toBeGreaterThanOrEqual(before)
       expect(row.error).toBeNull()
     }
-  })
+  }, 120_000)
 
   it('tells what is wrong while Buildkite refuses it, and recovers by itself', async () => {
     await open()

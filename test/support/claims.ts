@@ -170,6 +170,8 @@ function versionsSince(
     const versions = truth.versionsOf(buildId)
     const first = versions.findLastIndex(({ at }) => at <= time)
     const isHeld = versions.at(-1)?.object !== undefined
+    // What the mirror has of a deleted build is as old as its last reading; the audit marks it.
+    if (unclaimed.deletions && !isHeld) continue
     for (const [position, { object }] of versions.entries()) {
       if (!object || position < first) continue
       const required = position === first && isHeld
