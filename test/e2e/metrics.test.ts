@@ -104,6 +104,8 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
 
   /** A mirror in which all is well, but one window is still to be read, one is due for the audit, and one hides a difference. */
   const prepare = async () => {
+    // As the same user as the service, which would otherwise read again what no list of pipelines has confirmed.
+    await scene.source.client.accessToken()
     await scene.complete({ builds: 80, days: 30 })
     const all = scene.simulation.truth.builds
     // The later one is some days old: no cycle reads it, only the audit.
@@ -113,7 +115,7 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
     const whole = { from: new Date(Date.now() - 90 * DAY), to: new Date() }
     const unhealed = await verifySpan(scene.deps, scene.source, { span: whole, heal: false, priority: 'audit' })
     await recordDrift(scene.deps.db, scene.source.id, 'verify', unhealed.findings, new Date())
-    await sql`delete from buildkite.builds where id = ${later.id}`
+    later.meta_data = { edited: 'lately' }
     await sql`update sync.windows set verified_at = now() - interval '8 days'
       where ${later.created_at} >= created_from and ${later.created_at} < created_to`
     await refreshRollups(scene.deps.db)
