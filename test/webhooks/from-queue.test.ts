@@ -81,7 +81,9 @@ describe.each(testQueueBackends())('with the queue on %s', (backend) => {
   })
   const applied = () => database.db.$count(builds)
 
-  test.runIf(backend === 'redis')('webhooks that come without Postgres travel in jobs of many', async () => {
+  // The queue on Postgres takes nothing while Postgres is away.
+  const onRedis = backend === 'redis' ? test : () => {}
+  onRedis('webhooks that come without Postgres travel in jobs of many', async () => {
     const count = 600
     await postgres.cut()
     for (let n = 0; n < count; n += 20) {
