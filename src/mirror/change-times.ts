@@ -10,7 +10,7 @@ export interface Evidence {
   readonly changedAt: number
   /** The newest dated change of the build or of any of its jobs. */
   readonly buildChangedAt: number
-  /** Whether the build has not finished, by Buildkite or by the mirror. */
+  /** Whether the build can have changed without a date since: Buildkite shows no finish of it. */
   readonly isOpen: boolean
   /** Whether the object has a finish, by Buildkite. */
   readonly hasFinish: boolean
@@ -60,12 +60,11 @@ export class ChangeTimes {
   of({ build_id, job_id }: { build_id: string; job_id: string | null }, stored: MirrorRow | undefined): Evidence {
     const build = this.#builds.get(build_id)?.draft
     const seen: Dated | undefined = job_id === null ? build : this.#jobs.get(job_id)
-    const sides = [build, this.#storedBuilds.get(build_id)].filter((side) => side !== undefined)
     return {
       createdAt: seen?.created_at?.getTime(),
       changedAt: this.#newest(build_id, [seen, stored]),
       buildChangedAt: this.#buildChangedAt(build_id),
-      isOpen: sides.some((side) => !hasFinished(side)),
+      isOpen: !build || !hasFinished(build) || !build.finished_at,
       hasFinish: Boolean(seen?.finished_at),
       isConfirmed: stored !== undefined && !isProvisional(stored),
     }

@@ -30,8 +30,8 @@ export interface ClaimedHistory extends Claim {
 }
 
 /**
- * The time as of which the mirror claims to be right, as `as_of` in analytics.data_coverage; undefined when it claims nothing. While the
- * list of pipelines is still to be read, only the watermark counts.
+ * The time as of which the mirror should be right: as much as analytics.data_coverage claims once the next list of pipelines confirms it.
+ * Undefined before the first cycle. While the list of pipelines is still to be read, only the watermark counts.
  */
 export function claimTime(mark: Watermark | undefined): Date | undefined {
   if (!mark?.watermark) return undefined

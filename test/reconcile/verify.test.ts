@@ -65,14 +65,15 @@ describe('verifying a span', () => {
   })
 
   it('finds exactly what was planted, in whatever table and way, and heals it', async () => {
-    const [lost, wrong, marked, unfinished, other] = [0, 1, 2, 3, 4].map(oldBuild)
-    if (!lost || !wrong || !marked || !unfinished || !other) throw new Error('Too few builds.')
+    const [lost, wrong, marked, unfinished, other, reopened] = [0, 1, 2, 3, 4, 5].map(oldBuild)
+    if (!lost || !wrong || !marked || !unfinished || !other || !reopened) throw new Error('Too few builds.')
     const [lostJob, wrongJob] = other.jobs
     if (!lostJob || !wrongJob) throw new Error('Too few jobs.')
     const invented = '0190a1b2-0000-7000-8000-00000000aaaa'
     await run(sql`delete from ${jobs} where build_id = ${lost.id}`)
     await run(sql`delete from ${builds} where id = ${lost.id}`)
     await run(sql`update ${builds} set message = 'forged', finished_at = null where id = ${wrong.id}`)
+    await run(sql`update ${builds} set state = 'running' where id = ${reopened.id}`)
     await run(sql`update ${builds} set deleted_at = now(), deleted_reason = 'deleted' where id = ${marked.id}`)
     await run(sql`delete from ${build_attempts} where build_id = ${unfinished.id}`)
     await run(sql`delete from ${jobs} where id = ${lostJob.id}`)
@@ -83,6 +84,7 @@ describe('verifying a span', () => {
       ['missing', lost.id],
       ...lost.jobs.map(({ id }) => ['missing', id]),
       ['different', wrong.id, 'message', 'finished_at'],
+      ['different', reopened.id, 'state'],
       ['different', marked.id, 'deleted_at'],
       ['different', unfinished.id, 'build_attempts'],
       ['missing', lostJob.id],
