@@ -35,7 +35,7 @@ const thisProcess = `${hostname()} ${process.pid} ${randomBytes(3).toString('hex
  * Runs `work` if no other process holds the lease `name`; returns `{ held: false }` at once otherwise, or when the lease was lost
  * meanwhile. The lease is a row with an expiry on the database's clock and a number that grows with each holder: a process that
  * wakes up after losing it fails at its next commit. No connection or transaction stays open while the work calls Buildkite.
- * @throws whatever `work` throws, or the driver's error when the database is unavailable.
+ * @throws whatever `work` throws, or an error of the store when the database is unavailable or the lease could not be renewed in time.
  */
 export async function withLease<T>(
   db: Db,
@@ -54,9 +54,9 @@ export async function withLease<T>(
   try {
     return { held: true, value: await work({ db: db.guardedBy((tx) => check(tx, { name, fence })), signal }) }
   } catch (error) {
-    if (lost.signal.aborted || asStoreError(error, `work under the lease "${name}"`) instanceof LeaseLost)
-      return { held: false }
-    throw error
+    const reason = lost.signal.aborted ? lost.signal.reason : asStoreError(error, `work under the lease "${name}"`)
+    if (reason instanceof LeaseLost) return { held: false }
+    throw lost.signal.aborted ? reason : error
   } finally {
     done.abort()
     await renewing
@@ -86,14 +86,17 @@ async function acquire(db: Db, name: string, holder: string, validMs: number): P
     sql`select holder, expires_at > clock_timestamp() as valid from ${leases} where name = ${name}`,
   )
   if (rows[0]?.valid) return undefined
-  const until = sql`clock_timestamp() + ${validMs} * interval '1 ms'`
-  const taken = await db.execute<{ fence: string }>(sql`
-    insert into ${leases} as lease (name, holder, fence, acquired_at, expires_at)
-    values (${name}, ${holder}, 1, clock_timestamp(), ${until})
-    on conflict (name) do update
-    set holder = excluded.holder, fence = lease.fence + 1, acquired_at = clock_timestamp(), expires_at = ${until}
-    where lease.expires_at <= clock_timestamp()
-    returning fence`)
+  const taken = await db.transaction(async (tx) => {
+    await tx.execute(sql`
+      insert into ${leases} (name, holder, fence, acquired_at, expires_at)
+      values (${name}, '', 0, clock_timestamp(), clock_timestamp()) on conflict (name) do nothing`)
+    // Waits for the end of transactions that have checked the lease; a renewal does not.
+    await tx.execute(sql`select from ${leases} where name = ${name} for update`)
+    return tx.execute<{ fence: string }>(sql`
+      update ${leases} set holder = ${holder}, fence = fence + 1, acquired_at = clock_timestamp(),
+        expires_at = clock_timestamp() + ${validMs} * interval '1 ms'
+      where name = ${name} and expires_at <= clock_timestamp() returning fence`)
+  })
   const fence = taken.rows[0]?.fence
   if (fence === undefined) return undefined
   const before = rows[0]?.holder
@@ -129,9 +132,14 @@ async function keepRenewed(
         ({ rowCount }) => rowCount === 1,
         () => undefined,
       )
-    if (renewed) renewedAt = began
-    else if (renewed === false || performance.now() - renewedAt > validMs) {
+    if (renewed) {
+      renewedAt = began
+    } else if (renewed === false) {
       lost.abort(new LeaseLost(name))
+      return
+    } else if (performance.now() - renewedAt > validMs) {
+      const message = `The lease on "${name}" could not be renewed for ${validMs / SECOND} s: Postgres is away or too slow.`
+      lost.abort(new StoreError('transient', message, { code: 'lease_expired' }))
       return
     }
   }
@@ -143,8 +151,10 @@ async function release(db: Db, { name, fence }: Held): Promise<void> {
     update ${leases} set holder = '', expires_at = clock_timestamp() where name = ${name} and fence = ${fence}`)
 }
 
-/** Locks the row until the transaction ends: nobody can take the lease over between this check and the commit. */
+/** Locks the row until the transaction ends: nobody can take the lease over between this check and the commit, but it can be renewed. */
 async function check(tx: Transaction, { name, fence }: Held): Promise<void> {
-  const { rows } = await tx.execute(sql`select 1 from ${leases} where name = ${name} and fence = ${fence} for share`)
+  const { rows } = await tx.execute(
+    sql`select 1 from ${leases} where name = ${name} and fence = ${fence} for key share`,
+  )
   if (rows.length === 0) throw new LeaseLost(name)
 }

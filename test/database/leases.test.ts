@@ -4,6 +4,7 @@ import { type Database, openDatabase } from '../../src/database/connection.ts'
 import { withLease } from '../../src/database/leases.ts'
 import { budgets, failures, leases } from '../../src/database/schema.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { startTcpProxy } from '../support/tcp-proxy.ts'
 import { until } from '../support/until.ts'
 
 let testDatabase: TestDatabase
@@ -34,6 +35,10 @@ function gate(): { opened: Promise<void>; open: () => void } {
 
 const row = (scope: string) => ({ scope, state: {}, updated_at: new Date() })
 const stored = async (scope: string) => (await one.db.select().from(budgets).where(eq(budgets.scope, scope))).length
+const expiry = async (name: string) => {
+  const [lease] = await other.db.select().from(leases).where(eq(leases.name, name))
+  return lease?.expires_at.getTime() ?? 0
+}
 /** What a frozen holder amounts to: its lease is not renewed and runs out. */
 const expire = (name: string) =>
   one.db.update(leases).set({ expires_at: sql`clock_timestamp()` }).where(eq(leases.name, name))
@@ -145,19 +150,48 @@ describe('a lease', () => {
       }),
     )
     await entered.opened
-    await other.db
-      .transaction(async (tx) => {
-        await tx.execute(sql`set local lock_timeout = '50ms'`)
-        const taken = tx
-          .update(leases)
-          .set({ fence: sql`${leases.fence} + 1` })
-          .where(eq(leases.name, 'commit'))
-        await expect(taken).rejects.toThrow()
-      })
-      .catch(() => {})
+    await expire('commit')
+    const taking = withLease(other.db, 'commit', () => stored('first'))
+    const isWaiting = async () => {
+      const { rows } = await one.db.execute(sql`select 1 from pg_stat_activity where wait_event_type = 'Lock'
+        and datname = current_database() and application_name = 'buildkite-mirror other'`)
+      return rows.length > 0
+    }
+    await until(isWaiting, 'the other one waits')
     leave.open()
     expect(await held).toMatchObject({ held: true })
-    expect(await stored('first')).toBe(1)
+    expect(await taking).toEqual({ held: true, value: 1 })
+  })
+
+  test('is renewed also while a transaction of its work is open', async () => {
+    const held = await withLease(
+      one.db,
+      'open',
+      ({ db }) =>
+        db.transaction(async () => {
+          const first = await expiry('open')
+          await until(async () => (await expiry('open')) > first, 'it is renewed')
+        }),
+      { validMs: 300 },
+    )
+    expect(held).toMatchObject({ held: true })
+  })
+
+  test('that cannot be renewed ends the work with an error, for nobody else has it', async () => {
+    const proxy = await startTcpProxy(testDatabase.url, 5432)
+    const far = openDatabase(proxy.url, { name: 'far', connections: 2 })
+    const held = withLease(
+      far.db,
+      'away',
+      async ({ signal }) => {
+        await proxy.cut()
+        await until(() => signal.aborted, 'the work learns of it')
+        signal.throwIfAborted()
+      },
+      { validMs: 300 },
+    )
+    await expect(held).rejects.toThrow('could not be renewed')
+    await far.close()
   })
 
   test('is renewed while its work goes on, and tells the work when it is lost', async () => {
@@ -165,12 +199,8 @@ describe('a lease', () => {
       one.db,
       'renewed',
       async ({ signal }) => {
-        const expiry = async () => {
-          const [lease] = await other.db.select().from(leases).where(eq(leases.name, 'renewed'))
-          return lease?.expires_at.getTime() ?? 0
-        }
-        const first = await expiry()
-        await until(async () => (await expiry()) > first, 'it is renewed')
+        const first = await expiry('renewed')
+        await until(async () => (await expiry('renewed')) > first, 'it is renewed')
         await other.db.update(leases).set({ fence: 99 }).where(eq(leases.name, 'renewed'))
         await until(() => signal.aborted, 'the work learns that it is lost')
       },
