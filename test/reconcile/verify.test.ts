@@ -286,7 +286,7 @@ describe('what cannot be read', () => {
     const report = await verify()
     expect(report.unreadable).toMatchObject([
       { build_id: null, pipeline: nameless.pipeline.slug, number: nameless.number, code: 'no_id' },
-      { build_id: jobless.id, code: 'jobs_unreadable', reason: '1 of its jobs have no id that can be used.' },
+      { build_id: jobless.id, code: 'jobs_unreadable', reason: '1 of its jobs have no usable id.' },
     ])
     // The mirror holds the nameless one, which its own address shows without an id: another build, as far as anybody can tell.
     expect(brief(report)).toEqual([['surplus', id]])
