@@ -21,10 +21,10 @@ export const reconcile: Command = {
       const { deps } = context
       const outcomes = await forEachSource<CycleReport>(context, io, async (source, fail) => {
         const work = withFreshPipelines(deps, source, fail, () => reconcileOnce(deps, source))
-        const report = await whileWaiting(io.stderr, io.env, `${source.slug}: reading what changed`, work)
+        const report = await whileWaiting(io.stderr, io.env, `${source.slug}: reading changes`, work)
         const refused = refusalOf(report?.refused ?? [])
         if (refused) io.stderr.write(`${source.slug}: ${refused}\n`)
-        if (!report) io.stderr.write(`${source.slug}: a cycle is running already, in the service or another command.\n`)
+        if (!report) io.stderr.write(`${source.slug}: a cycle is already running in the service or another command.\n`)
         return report
       })
       const reports = outcomes.flatMap(({ result }) => result ?? [])

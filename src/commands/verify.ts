@@ -78,7 +78,7 @@ export const verify: Command = {
   },
 }
 
-/** Whether nothing differs any more and everything could be compared. What is in flight is no fault. */
+/** Whether no difference remains and everything could be compared. Builds in flight are not an error. */
 function isRight({ findings, unreadable }: VerifyReport): boolean {
   return unreadable.length === 0 && findings.every(({ healed }) => healed)
 }
@@ -116,7 +116,7 @@ function wholeSpan({ from, to }: ReturnType<typeof givenSpan>, { config }: Sourc
 }
 
 /**
- * The organizations that have a pipeline, and those whose pipelines cannot be listed: their builds may be readable all the same.
+ * The organizations that have a pipeline, and those whose pipelines cannot be listed, because their builds may still be readable.
  * @throws ConfigError when none has it, or it is not mirrored.
  */
 async function sourcesWith(pipeline: string, { deps, sources }: Sources): Promise<readonly Source[]> {
@@ -158,7 +158,7 @@ function lastWord(report: VerifyReport): string {
   if (findings.length > 0) {
     const kinds = `${of('missing')} missing, ${of('different')} different, ${of('surplus')} gone from Buildkite`
     parts.push(`${count(findings.length)} differences (${kinds})`)
-    // Where nothing was compared, nothing is known to be equal.
+    // "no difference" only if something was compared.
   } else if (builds + jobs > 0 || inFlight + unreadable.length === 0) parts.push('no difference')
   if (healed > 0) parts.push(`${count(healed)} healed`)
   if (inFlight > 0) parts.push(`${count(builds_in_flight)} builds and ${count(jobs_in_flight)} jobs in flight`)
@@ -167,7 +167,7 @@ function lastWord(report: VerifyReport): string {
   return `${organization}: ${compared}: ${parts.join('; ')}.`
 }
 
-/** How many rows are printed; --json has them all. */
+/** How many rows are printed; --json prints all. */
 const PRINTED = 50
 
 function describe({ findings, unreadable }: VerifyReport, paint: Paint): string {
@@ -188,7 +188,7 @@ function describe({ findings, unreadable }: VerifyReport, paint: Paint): string 
   return `${table([header, ...rows.slice(0, PRINTED)], paint)}\n${more}`
 }
 
-/** Where something unreadable is, which has no id: its pipeline and number, or when it was created. */
+/** Locates an unreadable entry without an id: its pipeline and number, or when it was created. */
 function placeOf({ pipeline, number, created_from, created_to }: Unreadable): string {
   if (pipeline !== null && number !== null) return `${pipeline}#${number}`
   const [from, to] = [created_from?.toISOString(), created_to?.toISOString()]
