@@ -9,9 +9,9 @@ export const reconcile: Command = {
   name: 'reconcile',
   summary: 'run one cycle now and print what it found',
   about:
-    'Reads pipelines, and every build created or finished since the watermark, open, or missing from those lists; corrects\n' +
-    'the mirror and moves the watermark. The same as the service does every RECONCILE_INTERVAL; safe beside it.\n' +
-    'Exit code 0 only when all organizations were read, and Postgres took every build.',
+    'Reads the pipelines, every build created or finished since the watermark, every open build, and builds missing from those\n' +
+    'lists. Corrects the mirror and moves the watermark, as the service does every RECONCILE_INTERVAL. Can run beside the service.\n' +
+    'Exit code 0 only if all organizations were read and Postgres accepted every build.',
   options: {
     organization: { value: '<slug>', about: 'only this organization' },
     json: { about: 'print JSON' },
@@ -58,8 +58,8 @@ const nothing: Record<Exclude<keyof CycleReport, 'organization'>, null> = {
   refused: null,
 }
 
-const legend = `Builds + jobs. missing, healed: absent or wrong, because a webhook was lost or is over 10 s late. in flight: a webhook may still come.
-completed: the API added what no webhook carries. confirmed: right already.`
+const legend = `Builds + jobs. missing, healed: absent or wrong, because a webhook was lost or is over 10 s late. in flight: it may still arrive.
+completed: the API added data that no webhook carries. confirmed: already correct.`
 
 function describe(reports: readonly CycleReport[], paint: Paint): string {
   const header = [

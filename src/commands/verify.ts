@@ -14,11 +14,11 @@ export const verify: Command = {
   name: 'verify',
   summary: 'compare a span of history with Buildkite, field by field',
   about:
-    'Reads every build created in the span again from the API, with its jobs, and compares it with the mirror, both ways. Prints what\n' +
-    'differs although analytics.data_coverage calls it complete. What changed later is read again after RECONCILE_INTERVAL, and is in\n' +
-    'flight if the next cycles can still bring it. Writes nothing without --heal, which corrects the mirror and records what it found in\n' +
-    'sync.drift. Exit code 0 only when all organizations were read, everything could be compared, and nothing differs or all that did is\n' +
-    'healed. Safe beside a running service.',
+    'Reads every build created in the span from the API, with its jobs, and compares it with the mirror in both directions. Prints\n' +
+    'differences in what analytics.data_coverage calls complete. Builds that changed later are read again after RECONCILE_INTERVAL and\n' +
+    'count as in flight if the next cycles can still update them. With --heal, corrects the mirror and records the differences in\n' +
+    'sync.drift; without it, writes nothing. Exit code 0 only if all organizations were read, everything could be compared, and no\n' +
+    'difference remains. Can run beside the service.',
   options: {
     from: { value: '<date>', about: 'first day or moment of created_at (default: BACKFILL_DAYS ago)' },
     to: { value: '<date>', about: 'end, not included (default: now)' },

@@ -126,9 +126,7 @@ function lastingOnes({ failing }: Status): Reason[] {
   if (!failing || failing.lasting === 0) return []
   const one = failing.lasting === 1
   const text = `${some(failing.lasting, 'unit', 'units')} of work ${one ? 'keeps' : 'keep'} failing.`
-  return [
-    { tone: 'warn', text, remedy: `${one ? 'It is' : 'They are'} named below, and retried; everything else goes on.` },
-  ]
+  return [{ tone: 'warn', text, remedy: 'Listed below, and retried with back-off; everything else continues.' }]
 }
 
 function waitingOnes({ deliveries, reasons }: Status): Reason[] {

@@ -38,5 +38,5 @@ export async function deferDelivery(
       return { event: row.event, tries, next_try_at }
     }),
   )
-  if (deferred) log.warn({ delivery: id, ...deferred, err: error }, 'Delivery deferred: it could not be applied now and will be retried.')
+  if (deferred) log.warn({ delivery: id, ...deferred, err: error }, 'Delivery deferred: it could not be applied now.')
 }

@@ -102,14 +102,14 @@ function judgeFailing({ lasting, shown }: FailingWork): Finding {
   if (lasting > named.length) names.push(`and ${lasting - named.length} more`)
   const detail = `${lasting} ${lasting === 1 ? 'unit of work keeps' : 'units of work keep'} failing: ${names.join('; ')}.`
   const remedy =
-    'Do what the error says. Each is retried with back-off, and everything else goes on; sync.failures has all.'
+    'Fix the cause named in the error. Each unit is retried with back-off; everything else continues. All are in sync.failures.'
   return warning('work_failing', '', detail, remedy)
 }
 
 function judgeLeases({ lostReplicas: lost }: MirrorFacts): Finding {
   if (lost.length === 0) return well('lease_lost', '', 'No process has lost a lease within the last hour.')
   const more = lost.length > NAMED ? ` and ${lost.length - NAMED} more` : ''
-  const detail = `Stopped renewing its lease within the last hour: ${lost.slice(0, NAMED).join(', ')}${more}. Another process has taken its work over.`
+  const detail = `Stopped renewing its lease within the last hour: ${lost.slice(0, NAMED).join(', ')}${more}. Another process took over the work.`
   const remedy = 'Check whether the process was suspended or killed, overloaded, or disconnected from Postgres.'
   return warning('lease_lost', '', detail, remedy)
 }
@@ -128,7 +128,7 @@ function judgeClaim(one: OrganizationState, now: number, everyMs: number): Findi
   const why = pipelinesError ? `fails (${pipelinesError})` : 'has not been read since'
   const detail = `${claimed}, although cycles run: the list of pipelines ${why}.`
   const remedy =
-    'Do what the error says, and see that a process with the role reconciler runs: it reads the list every 5 minutes.'
+    'Fix the cause of the error, and make sure a process with the role reconciler runs: it reads the list every 5 minutes.'
   return [warning('claim_lag', slug, detail, remedy)]
 }
 
