@@ -35,7 +35,7 @@ export interface ListPage extends Page {
   readonly large: boolean
 }
 
-/** Builds that no list shows, and where a walk can go on. */
+/** Unlistable builds, and where a walk can resume. */
 export interface Passed {
   /** Half-open, in milliseconds. */
   readonly from: number
@@ -274,7 +274,7 @@ export function buildsPath(organization: string, pipeline?: string): string {
   return `/organizations/${encodeURIComponent(organization)}${within}/builds`
 }
 
-/** The range that holds the builds passed over at `place` together with their neighbours. */
+/** The range that contains the builds skipped at `place`, including their neighbours. */
 function around(place: Place, section: Section, older: Stamp | undefined): { from: number; to: number } {
   return {
     from: older ? momentOf(older, place.coarse) : (section.from ?? 0),

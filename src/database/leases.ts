@@ -143,7 +143,7 @@ async function release(db: Db, { name, fence }: Held): Promise<void> {
     update ${leases} set holder = '', expires_at = clock_timestamp() where name = ${name} and fence = ${fence}`)
 }
 
-/** Locks the row until the transaction ends: nobody can take the lease over between this check and the commit. */
+/** Locks the row until the transaction ends, so no process can take over the lease between this check and the commit. */
 async function check(tx: Transaction, { name, fence }: Held): Promise<void> {
   const { rows } = await tx.execute(sql`select 1 from ${leases} where name = ${name} and fence = ${fence} for share`)
   if (rows.length === 0) throw new LeaseLost(name)

@@ -40,7 +40,7 @@ const LOCK_TABLES_TIMEOUT_MS = 1_500
 /** Postgres ends the transaction of a process that is frozen during a migration after this time. */
 const IDLE_LIMIT_MS = 30 * SECOND
 
-/** Applies the first missing migration in a transaction of its own; false when none is missing. */
+/** Applies the first missing migration in its own transaction; false when none is missing. */
 async function applyNext(client: pg.Client, known: readonly MigrationMeta[]): Promise<boolean> {
   // In one round trip. A migration may rewrite a large table, so its statements have no time limit.
   await client.query(

@@ -101,7 +101,7 @@ function resultOf(
   at: Date,
   progress: WebhookProgress,
 ): ReadResult {
-  // A webhook carries the whole object, so a newer one repairs the loss of an older one. So the oldest unexplained change counts.
+  // A webhook carries the whole object, so a newer one repairs the loss of an older one: only the oldest unexplained change counts.
   const due = changes.map((change) => change ?? undated).filter((date) => compareSeconds(date, progress.since) >= 0)
   if (due.length === 0) return 'completed'
   if (due.every((date) => isExplained(date, at, progress))) return 'in_flight'

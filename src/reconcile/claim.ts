@@ -10,7 +10,7 @@ export interface Claim {
   readonly as_of: Date | null
   /** The same for jobs. */
   readonly jobs_as_of: Date | null
-  /** When the list of pipelines was last read whole: a pipeline that appeared later is not part of the claim. */
+  /** When the list of pipelines was last read completely. A pipeline that appeared later is not part of the claim. */
   readonly pipelines_listed_at: Date | null
   readonly pipelines: number
   /** Pipelines that are complete up to `as_of`, regardless of where their history begins. */

@@ -40,7 +40,7 @@ async function minutes(count: number): Promise<void> {
 }
 
 describe('a build of history that no list shows', () => {
-  it.each(['with_jobs', 'always'] as const)('(%s) is read individually, and the rest of history as usual', async (list) => {
+  it.each(['with_jobs', 'always'] as const)('(%s) is read individually, and the rest as usual', async (list) => {
     await open()
     scene.simulation.writeHistory({ builds: 250, days: 20 })
     const poison = buildAt(0.4)
