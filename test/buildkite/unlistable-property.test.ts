@@ -93,7 +93,7 @@ function answerOf({ builds, most }: History): (seen: Seen) => Answered {
 }
 
 describe('a walk over a list with unlistable builds', () => {
-  it('yields every other build once and in order, and reports each in one range that holds no other', async () => {
+  it('yields every other build once and in order, and reports each unlistable build in one range without others', async () => {
     let history: History = { builds: [], most: 100, jobs: true }
     const stub = await startStub((seen) => answerOf(history)(seen))
     const gaps = fc.array(fc.integer({ min: 1, max: 5_000 }), { minLength: 1, maxLength: 30 })

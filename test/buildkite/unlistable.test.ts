@@ -93,7 +93,7 @@ describe('a build that cannot be listed with its jobs', () => {
 })
 
 describe('a build that no list shows', () => {
-  it.each([true, false])('is passed over, and its range is reported exactly (jobs wanted: %s)', async (jobs) => {
+  it.each([true, false])('is skipped, and its range is reported exactly (jobs wanted: %s)', async (jobs) => {
     const builds = history(300, { 130: 'always' })
     const { walk } = await open(({ query }) => listBuilds(builds, query))
     const pages = await walk({ jobs })

@@ -213,7 +213,7 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
     await until(async () => (await headline()).includes('Stale webhook_disabled'), 'what only the check knows is told')
   })
 
-  it('says how many webhooks were lost, and is never healthy above a number of them', async () => {
+  it('shows how many webhooks were lost, and is not healthy above a limit', async () => {
     const built = await build()
     const now = new Date()
     const ran = { organization_id: acme, kind: 'hot', started_at: now, finished_at: now } as const
