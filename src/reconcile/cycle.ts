@@ -126,7 +126,7 @@ async function listedPipelines(deps: ReconcileDeps, source: Source, tally: Tally
     if (!(error instanceof BuildkiteError) || error.code === 'invalid_credentials') throw error
     deps.log.warn(
       { err: error, organization: source.slug },
-      'Could not list the pipelines; the cycle reads builds without them.',
+      'Could not list the pipelines; the cycle continues with the builds.',
     )
   }
 }
