@@ -1,4 +1,4 @@
-import { and, eq, inArray, isNull, lt, notInArray, sql } from 'drizzle-orm'
+import { and, type Column, eq, gt, inArray, isNull, lt, lte, notInArray, or, sql } from 'drizzle-orm'
 import { BuildkiteError, messageOf, StoreError } from '../errors.ts'
 import { DAY, HOUR, MINUTE } from '../time.ts'
 import type { Db, Transaction } from './connection.ts'
@@ -26,6 +26,17 @@ const LONGEST_BACK_OFF = 6 * HOUR
 /** Milliseconds until work that failed `tries` times in a row is retried: 1, 2, 4 … minutes, at most 6 hours. */
 export function backOff(tries: number): number {
   return Math.min(LONGEST_BACK_OFF, MINUTE * 2 ** Math.min(Math.max(0, tries - 1), 20))
+}
+
+/** Whether work may be retried. A time beyond the longest back-off was set by a clock that was ahead, so it is ignored. */
+export function isDue(nextTryAt: Date | null | undefined, now: number): boolean {
+  const left = (nextTryAt?.getTime() ?? now) - now
+  return left <= 0 || left > LONGEST_BACK_OFF
+}
+
+/** The same in SQL, for a column that holds the time of the next try. */
+export function dueAt(column: Column, now: Date) {
+  return or(lte(column, now), gt(column, new Date(now.getTime() + LONGEST_BACK_OFF)))
 }
 
 /** A stable code for an error: an API error's code, an HTTP status, an SQLSTATE, or its name. */

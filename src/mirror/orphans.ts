@@ -1,6 +1,6 @@
 import { eq, type SQL, sql } from 'drizzle-orm'
 import { asStoreError, type Db, isOutage, type Transaction } from '../database/connection.ts'
-import { clearFailure, failuresOf, recordFailure, type Unit } from '../database/failures.ts'
+import { clearFailure, failuresOf, isDue, recordFailure, type Unit } from '../database/failures.ts'
 import { agents, builds, organizations, pipelines } from '../database/schema.ts'
 import { type Clock, SECOND } from '../time.ts'
 import { inOneTransaction } from './apply.ts'
@@ -37,7 +37,7 @@ export async function adoptOrphans(db: Db, organizationId: string, clock: Clock)
     const [organization] = await db.select().from(organizations).where(eq(organizations.id, organizationId))
     if (!organization) return 0
     const known = await failuresOf(db, organizationId, ['orphans'])
-    const dueAt = new Map(known.map(({ subject, next_try_at }) => [subject, next_try_at.getTime()]))
+    const dueAt = new Map(known.map(({ subject, next_try_at }) => [subject, next_try_at]))
     let adopted = 0
     for (const kind of kindsOf(organizationId, organization.slug ?? '')) {
       const parts: Adoption = { db, organizationId, clock, kind, dueAt }
@@ -88,7 +88,7 @@ interface Adoption {
   readonly clock: Clock
   readonly kind: OrphanKind
   /** Earlier failures by subject. */
-  readonly dueAt: ReadonlyMap<string, number>
+  readonly dueAt: ReadonlyMap<string, Date>
 }
 
 async function adoptAll(parts: Adoption): Promise<number> {
@@ -99,7 +99,7 @@ async function adoptAll(parts: Adoption): Promise<number> {
     const { rows } = await db.execute<Orphan & Record<string, unknown>>(kind.next(after))
     const last = rows.at(-1)
     if (!last) return adopted
-    const due = rows.filter((orphan) => (dueAt.get(unitOf(parts, orphan).subject) ?? 0) <= clock())
+    const due = rows.filter((orphan) => isDue(dueAt.get(unitOf(parts, orphan).subject), clock()))
     adopted += await adopt(parts, due)
     after = last.id
   }

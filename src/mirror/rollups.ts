@@ -1,6 +1,6 @@
 import { eq, sql } from 'drizzle-orm'
 import { asStoreError, type Db, isOutage } from '../database/connection.ts'
-import { clearFailure, recordFailure, type Unit } from '../database/failures.ts'
+import { clearFailure, isDue, recordFailure, type Unit } from '../database/failures.ts'
 import { failures } from '../database/schema.ts'
 import { type Log, sparingly } from '../log.ts'
 import type { OnOccurrence } from '../occurrence.ts'
@@ -69,7 +69,7 @@ async function unitsOf(db: Db): Promise<Units> {
   return {
     async attempt(subject, work) {
       const dueAt = known.get(subject)
-      if (dueAt && dueAt.getTime() > Date.now()) return null
+      if (dueAt && !isDue(dueAt, Date.now())) return null
       const unit: Unit = { kind: 'rollup_day', organizationId: null, subject }
       try {
         const value = await work()

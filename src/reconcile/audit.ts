@@ -1,4 +1,5 @@
-import { and, desc, eq, isNull, lte, max, or, sql } from 'drizzle-orm'
+import { and, desc, eq, isNull, max, or, sql } from 'drizzle-orm'
+import { dueAt } from '../database/failures.ts'
 import { withLease } from '../database/leases.ts'
 import { builds, cycles, windows } from '../database/schema.ts'
 import { BuildkiteError, messageOf } from '../errors.ts'
@@ -140,7 +141,7 @@ async function dueWindow({ db, clock }: ReconcileDeps, source: Source): Promise<
         eq(windows.organization_id, source.id),
         isNull(windows.pipeline_id),
         eq(windows.status, 'done'),
-        or(isNull(windows.next_try_at), lte(windows.next_try_at, new Date(clock()))),
+        or(isNull(windows.next_try_at), dueAt(windows.next_try_at, new Date(clock()))),
         sql`${intervals} > 1`,
       ),
     )

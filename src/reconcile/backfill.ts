@@ -1,5 +1,6 @@
 import { eq } from 'drizzle-orm'
 import { type BuildsPage, DeepListingError } from '../buildkite/client.ts'
+import { isDue } from '../database/failures.ts'
 import { withLease } from '../database/leases.ts'
 import { watermarks } from '../database/schema.ts'
 import { BuildkiteError, messageOf } from '../errors.ts'
@@ -12,7 +13,7 @@ import { isListDue } from './pipeline-coverage.ts'
 import { refreshPipelines } from './pipelines.ts'
 import { clip, coveredBackFrom, lengthOf, type Span } from './spans.ts'
 import { recordUnlistable, unlistableRanges } from './unlistable.ts'
-import { awaitingBackfill, isListedFor, readWatermark } from './watermark.ts'
+import { awaitingBackfill, isListedFor, readWatermark, type Watermark } from './watermark.ts'
 import {
   beginWindow,
   claimWindow,
@@ -49,10 +50,10 @@ export interface BackfillPace {
 }
 
 /**
- * Reads every build created in [from, to) that no window has covered yet, newest first, window by window. Each page is committed
- * before the window notes it, so that a killed run goes on where it stopped. Resolves with the progress; `undefined` when another
- * process is filling this organization. When `signal` aborts it returns early, `done` false.
- * @throws BuildkiteError, StoreError; what is read stays read.
+ * Reads every build created in [from, to) that no window has covered yet, newest first, window by window, including the history of
+ * pipelines that appeared later. Each page is committed before the window records it, so a killed run resumes where it stopped.
+ * Resolves with the progress; `undefined` when another process holds the lease. Returns early, `done` false, when `signal` aborts.
+ * @throws BuildkiteError, StoreError; pages already read stay read.
  */
 export async function backfillSpan(
   deps: ReconcileDeps,
@@ -71,10 +72,8 @@ export async function backfillSpan(
       const reading = await Reading.open({ ...deps, db: lease.db }, source, lease.signal, pace)
       reading.ignoresBackOff = true
       reading.onPage = async () => onProgress(await progressOf(deps, source, span))
-      while (await reading.nextWindow(span)) {
-        // One window after another.
-      }
-      reading.throwFailure()
+      const mark = await readWatermark(deps.db, source.id)
+      await reading.readAll(span, mark && { ...mark, backfill_from: from, backfill_to: to })
       return progressOf(deps, source, span)
     },
     { signal },
@@ -122,12 +121,7 @@ export async function backfillOwed(
     async (lease) => {
       const reading = await Reading.open({ ...deps, db: lease.db }, source, lease.signal, pace)
       reading.onPage = async () => onProgress(await progressOf(deps, source, span))
-      for (;;) {
-        const later = await reading.nextOfLaterPipelines(owed)
-        const first = await reading.nextWindow(span)
-        if (!later && !first) break
-      }
-      reading.throwFailure()
+      await reading.readAll(span, owed)
       return progressOf(deps, source, span)
     },
     { signal },
@@ -167,8 +161,16 @@ class Reading {
     return new Reading(deps, source, signal, pace)
   }
 
-  /** Throws the error of the last window, if the run ended because of it. */
-  throwFailure(): void {
+  /**
+   * Reads the windows of a span, alternating with the unread history of pipelines that appeared later, if `owed` is given.
+   * @throws the error of the last window, if the run ended because of it.
+   */
+  async readAll(span: Span, owed: Watermark | undefined): Promise<void> {
+    for (;;) {
+      const later = owed !== undefined && (await this.#nextOfLaterPipelines(owed))
+      const first = await this.#nextWindow(span)
+      if (!later && !first) break
+    }
     if (this.#failuresInARow > 0 && !this.#signal.aborted) throw this.#failure
   }
 
@@ -176,30 +178,32 @@ class Reading {
     return !this.#signal.aborted && this.deps.clock() < this.#until && this.#failuresInARow < FAILURES_IN_A_ROW
   }
 
+  #isDue({ next_try_at }: Window): boolean {
+    return this.ignoresBackOff || isDue(next_try_at, this.deps.clock())
+  }
+
   /** Reads the next window of a span through the organization's list, or a pipeline's; false when none is due. */
-  async nextWindow(span: Span, pipeline?: ListedPipeline): Promise<boolean> {
+  async #nextWindow(span: Span, pipeline?: ListedPipeline): Promise<boolean> {
     if (!this.#mayGoOn) return false
-    const now = this.ignoresBackOff ? Number.POSITIVE_INFINITY : this.deps.clock()
-    const isDue = ({ id, next_try_at }: Window) => !this.#failed.has(id) && (next_try_at?.getTime() ?? 0) <= now
-    const window = await claimWindow(this.deps.db, this.#source.id, span, isDue, pipeline)
+    const mayRead = (window: Window) => !this.#failed.has(window.id) && this.#isDue(window)
+    const window = await claimWindow(this.deps.db, this.#source.id, span, mayRead, pipeline)
     if (!window) return false
     return this.#read(window, pipeline)
   }
 
   /** Reads the next part of the history of pipelines that appeared later; false when none is due. */
-  async nextOfLaterPipelines(mark: Parameters<typeof owedHistory>[2]): Promise<boolean> {
+  async #nextOfLaterPipelines(mark: Watermark): Promise<boolean> {
     if (!this.#mayGoOn) return false
     const { pipelines, windows, ranges } = await owedHistory(this.deps, this.#source, mark)
-    const now = this.deps.clock()
-    const again = windows.find(({ next_try_at }) => !next_try_at || next_try_at.getTime() <= now)
+    const again = windows.find((window) => !this.#failed.has(window.id) && this.#isDue(window))
     if (again) return this.#read({ ...again, walked_to: null, first_verified_at: null }, undefined)
     for (const range of ranges) {
-      if (await this.nextWindow(range)) return true
+      if (await this.#nextWindow(range)) return true
     }
     for (const pipeline of pipelines) {
       await dropStaleWindows(this.deps.db, pipeline)
       for (const span of pipeline.missing) {
-        if (await this.nextWindow(span, pipeline)) return true
+        if (await this.#nextWindow(span, pipeline)) return true
       }
     }
     return false

@@ -1,7 +1,7 @@
 import { and, eq, lt } from 'drizzle-orm'
 import type { BuildsFilter, BuildsPage } from '../buildkite/client.ts'
 import { slugsOf } from '../buildkite/urls.ts'
-import { clearFailure, failuresOf, recordFailure } from '../database/failures.ts'
+import { clearFailure, failuresOf, isDue, recordFailure } from '../database/failures.ts'
 import { withLease } from '../database/leases.ts'
 import { cycles } from '../database/schema.ts'
 import { BuildkiteError, messageOf } from '../errors.ts'
@@ -319,7 +319,7 @@ class Cycle {
   async #retryFailed(): Promise<void> {
     const now = this.#deps.clock()
     const failed = await failuresOf(this.#deps.db, this.#source.id, ['build'])
-    for (const row of failed.filter(({ next_try_at }) => next_try_at.getTime() <= now).slice(0, FAILED_READS)) {
+    for (const row of failed.filter(({ next_try_at }) => isDue(next_try_at, now)).slice(0, FAILED_READS)) {
       const { subject, pipeline_slug: slug, build_number: number } = row
       if (slug === null || number === null) continue
       const unit = {

@@ -1,7 +1,7 @@
 import { and, eq, gte, isNull, lt, sql } from 'drizzle-orm'
 import type { BuildsPage } from '../buildkite/client.ts'
 import { slugsOf } from '../buildkite/urls.ts'
-import { clearFailure, type Failure, failuresOf, recordFailure } from '../database/failures.ts'
+import { clearFailure, type Failure, failuresOf, isDue, recordFailure } from '../database/failures.ts'
 import { builds, pipelines } from '../database/schema.ts'
 import { BuildkiteError } from '../errors.ts'
 import { DAY } from '../time.ts'
@@ -59,9 +59,8 @@ export async function retryUnlistable(
   signal?: AbortSignal,
 ): Promise<UnlistableReport> {
   const now = deps.clock()
-  const due = (await failuresOf(deps.db, source.id, ['builds_list'])).filter(
-    ({ next_try_at }) => next_try_at.getTime() <= now,
-  )
+  const failed = await failuresOf(deps.db, source.id, ['builds_list'])
+  const due = failed.filter(({ next_try_at }) => isDue(next_try_at, now))
   const reports: UnlistableReport[] = []
   for (const row of due.slice(0, RETRIES)) {
     const range = rangeOf(row)

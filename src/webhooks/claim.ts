@@ -1,6 +1,6 @@
-import { and, asc, eq, isNull, lte, sql } from 'drizzle-orm'
+import { and, asc, eq, isNull, sql } from 'drizzle-orm'
 import type { Db, Transaction } from '../database/connection.ts'
-import { backOff } from '../database/failures.ts'
+import { backOff, dueAt } from '../database/failures.ts'
 import { deliveries } from '../database/schema.ts'
 import type { Pending } from './read.ts'
 
@@ -83,7 +83,7 @@ export async function takeDue(db: Db, now: Date): Promise<number | undefined> {
   const due = db
     .select({ id: deliveries.id })
     .from(deliveries)
-    .where(and(isPending, lte(deliveries.next_try_at, now)))
+    .where(and(isPending, dueAt(deliveries.next_try_at, now)))
     .orderBy(asc(deliveries.next_try_at))
     .limit(1)
     .for('update', { skipLocked: true })

@@ -2,7 +2,7 @@ import { sql } from 'drizzle-orm'
 import { afterEach, describe, expect, it } from 'vitest'
 import { builds } from '../../src/database/schema.ts'
 import { auditTurn } from '../../src/reconcile/audit.ts'
-import { backfillOwed } from '../../src/reconcile/backfill.ts'
+import { backfillOwed, backfillSpan } from '../../src/reconcile/backfill.ts'
 import { reconcileOnce } from '../../src/reconcile/cycle.ts'
 import { refreshPipelines } from '../../src/reconcile/pipelines.ts'
 import { coverage } from '../../src/reconcile/status.ts'
@@ -103,6 +103,24 @@ describe('the history of a pipeline that becomes visible', () => {
     scene.api.forget()
     expect(await backfillOwed(scene.deps, scene.source)).toBeUndefined()
     expect(scene.api.count('builds')).toBe(0)
+  })
+
+  it('is read by a manual backfill if none is scheduled', async () => {
+    scene = await openScene({ pipelines: 3 })
+    const hidden = pipelineOf(0)
+    scene.simulation.truth.hidden.add(hidden)
+    await scene.complete(history)
+    await fewMinutes()
+    scene.simulation.truth.hidden.delete(hidden)
+    const deps = { ...scene.deps, backfillDays: 0 }
+    await fewMinutes(deps)
+    expect((await counts(0)).mirror).toBe(0)
+    const now = scene.simulation.clock.now()
+    const read = await backfillSpan(deps, scene.source, new Date(now - 90 * DAY), new Date(now))
+    expect(read?.done).toBe(true)
+    scene.simulation.clock.pass(2 * MINUTE)
+    await fewMinutes(deps)
+    await expectWhole(0)
   })
 
   it('is read again from the time access was lost, after access came back hours later', async () => {

@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
-import { recordFailure, type Unit } from '../../src/database/failures.ts'
+import { backOff, isDue, recordFailure, type Unit } from '../../src/database/failures.ts'
 import { failures, organizations } from '../../src/database/schema.ts'
 import { failingByKind, failingWork } from '../../src/reconcile/failing-work.ts'
 import { inScope } from '../../src/scope.ts'
-import { MINUTE } from '../../src/time.ts'
+import { HOUR, MINUTE } from '../../src/time.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
 const now = new Date('2026-06-01T12:00:00Z')
@@ -50,6 +50,13 @@ test('failing work of mirrored organizations, and of none, is listed with the ol
     ['rollup_day', null, '2026-05-31', 1],
   ])
   expect(shown.map(({ is_lasting }) => is_lasting)).toEqual([true, true, false])
+})
+
+test('work is due after its back-off, or if its next try was set by a clock that was ahead', () => {
+  const at = (ms: number) => isDue(new Date(now.getTime() + ms), now.getTime())
+  expect([at(-HOUR), at(0), isDue(null, now.getTime())]).toEqual([true, true, true])
+  for (let tries = 1; tries < 40; tries++) expect(at(backOff(tries))).toBe(false)
+  expect(at(backOff(40) + 1)).toBe(true)
 })
 
 test('a replica that lost its lease is listed, but does not count as lasting', async () => {

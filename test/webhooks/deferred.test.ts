@@ -6,7 +6,7 @@ import { builds, deliveries, failures } from '../../src/database/schema.ts'
 import { oldestPending } from '../../src/http/facts.ts'
 import type { DeliveriesJob } from '../../src/queue/queues.ts'
 import { inScope } from '../../src/scope.ts'
-import { HOUR, MINUTE } from '../../src/time.ts'
+import { DAY, HOUR, MINUTE } from '../../src/time.ts'
 import { type ApplyParts, applyDue, deliveryHandler } from '../../src/webhooks/apply.ts'
 import { sweep } from '../../src/webhooks/sweeper.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -130,6 +130,17 @@ test('its failure is deleted once it is applied or has failed permanently', asyn
   expect(await applyDue(parts())).toBe(true)
   expect(await bad()).toMatchObject({ status: 'failed', next_try_at: null })
   expect(await recorded()).toEqual([])
+})
+
+test('it is due if its next try was set by a clock that was days ahead', async () => {
+  await fill(1)
+  await failWith('57014')
+  now += 3 * DAY
+  await deliveryHandler(parts())(anyJob)
+  now -= 3 * DAY
+  await database.db.execute(sql`drop function refuse cascade`)
+  expect(await applyDue(parts())).toBe(true)
+  expect(await bad()).toMatchObject({ status: 'applied' })
 })
 
 test('the sweeper does not enqueue deferred deliveries', async () => {
