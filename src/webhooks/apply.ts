@@ -27,16 +27,27 @@ export interface ApplyParts {
   clock?: Clock
   on?: OnOccurrence
   tracing?: Tracing | undefined
+  /** For tests. */
+  timeouts?: Timeouts
+}
+
+/** Time limit of each statement, in milliseconds. */
+interface Timeouts {
+  /** For a batch. A thousand deliveries take less than a second; a slower batch is split. */
+  readonly batch: number
+  /** For a single delivery. Also how long the parts of one batch may use the `batch` and `single` limits. */
+  readonly single: number
+  /** For batches and single deliveries after that, because the deliveries behind the batch wait. */
+  readonly hurried: number
 }
 
 /** After so many batches a job ends, for the queue to see that its worker lives; the jobs behind it go on. */
 const batchesPerJob = 20
-/** Time limit of each statement of a batch. A thousand deliveries take less than a second; a slower batch is split. */
-const batchTimeoutMs = 10 * SECOND
-/** The same for a single delivery. */
-const singleTimeoutMs = MINUTE
+const usualTimeouts: Timeouts = { batch: 10 * SECOND, single: MINUTE, hurried: SECOND }
 /** A batch that failed is retried in this many parts. */
 const partsOfBatch = 8
+/** Once a batch has taken too long, a part of at most this size is not split further: all of it is deferred. */
+const smallestHurried = 16
 /** If Postgres becomes unavailable this many times in a row at the same batch, the batch may be the cause. */
 const outagesInARow = 5
 
@@ -97,7 +108,7 @@ async function applyNextBatch(parts: ApplyParts, pace: Pace): Promise<boolean> {
       batch = await claimBatch(tx, pace.batchLimit)
       return batch.claimed.length > 0 ? applyClaimed(parts, tx, batch.claimed) : undefined
     }
-    const outcome = await inOneTransaction(parts.db, 'apply deliveries', work, batchTimeoutMs)
+    const outcome = await inOneTransaction(parts.db, 'apply deliveries', work, timeoutsOf(parts).batch)
     if (outcome) {
       tellOutcome(parts, outcome)
       pace.batchLimit = Math.min(batchSize, pace.batchLimit * 2)
@@ -109,7 +120,8 @@ async function applyNextBatch(parts: ApplyParts, pace: Pace): Promise<boolean> {
     if (isOutage(error)) suspect(pace, ids, error)
     if (isGeneral(error)) throw error
     // A single delivery may take longer than a batch.
-    const culprits = ids.length === 1 ? await applyBatch(parts, ids) : await applyParts(parts, ids, error)
+    const until = performance.now() + timeoutsOf(parts).single
+    const culprits = ids.length === 1 ? await applyBatch(parts, ids) : await applyParts(parts, ids, error, until)
     // Each delivery succeeds, but together they took too long.
     if (culprits === 0 && isTooMuch(error)) pace.batchLimit = Math.ceil(ids.length / partsOfBatch)
   }
@@ -152,33 +164,43 @@ function isTooMuch(error: unknown): boolean {
   return error instanceof StoreError && (error.code === '57014' || error.code === '53200')
 }
 
+function timeoutsOf({ timeouts = usualTimeouts }: ApplyParts): Timeouts {
+  return timeouts
+}
+
 /**
  * Applies the pending deliveries among these, all at once. If that fails, in parts, down to single deliveries: those at fault are settled
- * as `failed` or deferred. Returns how many were. @throws StoreError when the database is unavailable.
+ * as `failed` or deferred. After `until` (on the monotonic clock) it uses the `hurried` limit and defers small parts without splitting.
+ * Returns how many were settled or deferred. @throws StoreError when the database is unavailable.
  */
-export async function applyBatch(parts: ApplyParts, ids: readonly number[]): Promise<number> {
+export async function applyBatch(
+  parts: ApplyParts,
+  ids: readonly number[],
+  until = performance.now() + timeoutsOf(parts).single,
+): Promise<number> {
   try {
     const work = async (tx: Transaction) => applyClaimed(parts, tx, await claimAmong(tx, ids))
-    const timeoutMs = ids.length === 1 ? singleTimeoutMs : batchTimeoutMs
+    const { batch, single, hurried } = timeoutsOf(parts)
+    const timeoutMs = performance.now() > until ? hurried : ids.length === 1 ? single : batch
     tellOutcome(parts, await inOneTransaction(parts.db, `apply ${ids.length} deliveries`, work, timeoutMs))
     return 0
   } catch (error) {
     if (isGeneral(error)) throw error
-    return applyParts(parts, ids, error)
+    return applyParts(parts, ids, error, until)
   }
 }
 
 /** Applies deliveries in parts, after the whole batch failed with `error`. */
-async function applyParts(parts: ApplyParts, ids: readonly number[], error: unknown): Promise<number> {
-  const [id] = ids
-  if (id !== undefined && ids.length === 1) {
-    await takeOut(parts, id, error)
-    return 1
+async function applyParts(parts: ApplyParts, ids: readonly number[], error: unknown, until: number): Promise<number> {
+  const isLate = performance.now() > until && ids.length <= smallestHurried && !isPoison(error)
+  if (ids.length === 1 || isLate) {
+    for (const id of ids) await takeOut(parts, id, error)
+    return ids.length
   }
   let culprits = 0
   const size = Math.ceil(ids.length / partsOfBatch)
   for (let start = 0; start < ids.length; start += size) {
-    culprits += await applyBatch(parts, ids.slice(start, start + size))
+    culprits += await applyBatch(parts, ids.slice(start, start + size), until)
   }
   return culprits
 }

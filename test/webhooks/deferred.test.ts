@@ -143,6 +143,34 @@ test('it is due if its next try was set by a clock that was days ahead', async (
   expect(await bad()).toMatchObject({ status: 'applied' })
 })
 
+test('hundreds about one build whose row somebody has locked hold up the others only briefly', async () => {
+  const id = randomUUID()
+  const about = (count: number) => {
+    const rows = Array.from({ length: count }, (_, n) => {
+      const at = new Date(now + n)
+      const payload = JSON.stringify(buildPayload({ id, number: 1, state: count === 1 ? 'scheduled' : 'running' }))
+      return { event: 'build.running', received_at: at, observed_at: at, payload, key: randomUUID() }
+    })
+    return database.db.insert(deliveries).values(rows)
+  }
+  await about(1)
+  await deliveryHandler(parts())(anyJob)
+  await about(300)
+  await fill(50)
+  const timeouts = { batch: 100, single: 300, hurried: 30 }
+  await database.db.transaction(async (tx) => {
+    await tx.execute(sql`select from ${builds} where id = ${id} for update`)
+    const began = performance.now()
+    await deliveryHandler({ ...parts(), timeouts })(anyJob)
+    // One by one they would take 300 times 300 ms.
+    expect(performance.now() - began).toBeLessThan(60_000)
+  })
+  const pending = await database.db.select().from(deliveries).where(eq(deliveries.status, 'pending'))
+  expect(pending).toHaveLength(300)
+  expect(pending.every(({ payload, next_try_at }) => payload?.includes(id) && next_try_at !== null)).toBe(true)
+  expect(await mirrored()).toBe(1 + 51)
+})
+
 test('the sweeper does not enqueue deferred deliveries', async () => {
   await fill(1)
   await failWith('57014')
