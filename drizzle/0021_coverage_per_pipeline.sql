@@ -59,75 +59,75 @@ CREATE INDEX "job_reads_next" ON "sync"."job_reads" USING btree ("organization_i
 CREATE INDEX "pipeline_coverage_organization" ON "sync"."pipeline_coverage" USING btree ("organization_id");--> statement-breakpoint
 CREATE UNIQUE INDEX "windows_range" ON "sync"."windows" USING btree ("organization_id",coalesce("pipeline_id", '00000000-0000-0000-0000-000000000000'),"created_from","created_to");--> statement-breakpoint
 update sync.windows set first_verified_at = verified_at where verified_at is not null;--> statement-breakpoint
--- A pipeline counts as listed since it was first seen, so windows read later keep covering it; one that appeared later gets its own backfill.
+-- A pipeline counts as listed since it was first seen, so windows read after that still cover it. Newer pipelines get their own backfill.
 insert into sync.pipeline_coverage (pipeline_id, organization_id, listed_since)
 select pipeline.id, pipeline.organization_id,
   case when pipeline.first_seen_via = 'rest' then pipeline.first_seen_at else mark.pipelines_read_at end
 from buildkite.pipelines as pipeline join sync.watermarks as mark on mark.organization_id = pipeline.organization_id
 where pipeline.deleted_at is null and pipeline.verified_at is not null and mark.pipelines_read_at is not null;--> statement-breakpoint
 
-comment on column sync.watermarks.pipelines_listed_by is 'Fingerprint of the token that read the list of pipelines. Another token may see other pipelines: it reads the list before anything else.';
-comment on column sync.windows.pipeline_id is 'pipelines.id: read through the list of this pipeline. Null: through the list of the organization.';
-comment on column sync.windows.first_verified_at is 'Start of the first complete reading, on Buildkite''s clock.';
-comment on column sync.windows.tries is 'How many tries in a row have failed.';
-comment on column sync.windows.next_try_at is 'After a failure: not before this will it be read again.';
+comment on column sync.watermarks.pipelines_listed_by is 'Fingerprint of the token that read the list of pipelines. Another token may see other pipelines, so a process with another token reads the list first.';
+comment on column sync.windows.pipeline_id is 'pipelines.id: read from the list of this pipeline. Null: from the list of the organization.';
+comment on column sync.windows.first_verified_at is 'Start of the first complete read, on Buildkite''s clock.';
+comment on column sync.windows.tries is 'How many tries in a row failed.';
+comment on column sync.windows.next_try_at is 'After a failure: not retried before this time.';
 comment on column sync.cycles.builds_missing is 'Builds whose webhooks were lost: the mirror lacked them.';
 comment on column sync.cycles.builds_healed is 'Builds whose webhooks were lost: the mirror held a wrong value.';
-comment on column sync.cycles.builds_in_flight is 'Builds that differed, explained by a webhook that is queued or may be on its way.';
-comment on column sync.cycles.builds_completed is 'Builds to which REST added what webhooks do not carry.';
-comment on column sync.cycles.builds_confirmed is 'Builds that were right.';
+comment on column sync.cycles.builds_in_flight is 'Builds that differed; a webhook that is queued or may be on its way can explain it.';
+comment on column sync.cycles.builds_completed is 'Builds to which REST added data that webhooks do not carry.';
+comment on column sync.cycles.builds_confirmed is 'Builds that were correct.';
 comment on column sync.cycles.jobs_missing is 'Jobs whose webhooks were lost: the mirror lacked them.';
 comment on column sync.cycles.jobs_healed is 'Jobs whose webhooks were lost: the mirror held a wrong value.';
-comment on column sync.cycles.jobs_in_flight is 'Jobs that differed, explained by a webhook that is queued or may be on its way.';
+comment on column sync.cycles.jobs_in_flight is 'Jobs that differed; a webhook that is queued or may be on its way can explain it.';
 comment on column sync.cycles.jobs_completed is 'Jobs, or parts of them, for which Buildkite sends no webhook.';
-comment on column sync.cycles.jobs_confirmed is 'Jobs that were right.';
+comment on column sync.cycles.jobs_confirmed is 'Jobs that were correct.';
 
-comment on table sync.pipeline_coverage is 'The pipelines that are mirrored, and since when the list of pipelines holds each without a break. Only what was read since then covers a pipeline.';
+comment on table sync.pipeline_coverage is 'The mirrored pipelines, and since when the list of pipelines has contained each without interruption. Only reads since then cover a pipeline.';
 comment on column sync.pipeline_coverage.pipeline_id is 'pipelines.id.';
 comment on column sync.pipeline_coverage.organization_id is 'organizations.id.';
-comment on column sync.pipeline_coverage.listed_since is 'Start of the reading of the list that first held it, or held it again after a break; on Buildkite''s clock.';
-comment on column sync.pipeline_coverage.unlisted_at is 'Start of the reading of the list that no longer held it; null while it is listed.';
-comment on column sync.pipeline_coverage.covered_from is 'For a pipeline that is no longer listed: created_at from which on it was complete.';
+comment on column sync.pipeline_coverage.listed_since is 'Start of the read of the first list that contained it, or contained it again after an interruption; on Buildkite''s clock.';
+comment on column sync.pipeline_coverage.unlisted_at is 'Start of the read of the first list that no longer contained it; null while it is listed.';
+comment on column sync.pipeline_coverage.covered_from is 'For a pipeline that is no longer listed: the oldest created_at from which it was complete.';
 comment on column sync.pipeline_coverage.covered_until is 'For a pipeline that is no longer listed: the time up to which it was complete.';
 
-comment on table sync.job_reads is 'Builds that a list showed without their jobs, until the API confirms the jobs too: open builds, and finished ones whose jobs are still to be read.';
+comment on table sync.job_reads is 'Builds that were listed without their jobs, until the API confirms the jobs too: open builds, and finished builds whose jobs are not read yet.';
 comment on column sync.job_reads.build_id is 'builds.id.';
 comment on column sync.job_reads.organization_id is 'organizations.id.';
 comment on column sync.job_reads.is_open is 'Whether the build was open when it was last listed.';
-comment on column sync.job_reads.read_at is 'The time, on Buildkite''s clock, as of which its jobs are confirmed; null: never.';
-comment on column sync.job_reads.jobs is 'How many jobs it had then.';
+comment on column sync.job_reads.read_at is 'Its jobs are confirmed as of this time, on Buildkite''s clock; null: never confirmed.';
+comment on column sync.job_reads.jobs is 'How many jobs it had at read_at.';
 comment on column sync.job_reads.next_read_at is 'When its jobs are read again.';
 
-comment on table sync.failures is 'Work that failed for a reason of its own: a build, a list, a window, a delivery, a day. Everything else goes on; each is retried with back-off and disappears when it succeeds.';
+comment on table sync.failures is 'Units of work that failed: a build, a list, a window, a delivery, a day. Each is retried with back-off while everything else continues; its row is deleted when it succeeds.';
 comment on column sync.failures.id is 'Order of the first failure.';
 comment on column sync.failures.kind is 'build, builds_list, pipelines_list, window, delivery, orphans, rollup_day, cycle or replica.';
-comment on column sync.failures.organization_id is 'organizations.id; null where it concerns none.';
-comment on column sync.failures.subject is 'What failed, as a person would name it.';
+comment on column sync.failures.organization_id is 'organizations.id; null if it belongs to none.';
+comment on column sync.failures.subject is 'Readable name of what failed.';
 comment on column sync.failures.pipeline_slug is 'For a build: the slug of its pipeline.';
 comment on column sync.failures.build_number is 'For a build: its number.';
-comment on column sync.failures.build_id is 'builds.id, where it is known.';
-comment on column sync.failures.created_from is 'For builds_list: builds with created_at from here on (included) …';
-comment on column sync.failures.created_to is '… up to here (excluded) cannot be listed.';
+comment on column sync.failures.build_id is 'builds.id, if known.';
+comment on column sync.failures.created_from is 'For builds_list: lower bound (inclusive) of the created_at range that cannot be listed.';
+comment on column sync.failures.created_to is 'For builds_list: upper bound (exclusive) of the created_at range that cannot be listed.';
 comment on column sync.failures.code is 'Kind of error: a code of the API, an HTTP status, or an SQLSTATE.';
 comment on column sync.failures.error is 'What happened and what to do.';
-comment on column sync.failures.tries is 'How often it has failed in a row.';
-comment on column sync.failures.first_failed_at is 'First failure in a row, on the mirror''s clock.';
+comment on column sync.failures.tries is 'Number of consecutive failures.';
+comment on column sync.failures.first_failed_at is 'First of the consecutive failures, on the mirror''s clock.';
 comment on column sync.failures.last_failed_at is 'Last failure, on the mirror''s clock.';
-comment on column sync.failures.next_try_at is 'Not before this is it tried again, on the mirror''s clock.';
+comment on column sync.failures.next_try_at is 'Not retried before this time, on the mirror''s clock.';
 
-comment on table sync.leases is 'Which process works on what. A holder that does not renew its lease loses it, and can commit nothing afterwards.';
+comment on table sync.leases is 'Which process does which work. A holder that does not renew its lease loses it, and cannot commit afterwards.';
 comment on column sync.leases.name is 'The work: hot, warm, backfill, audit or reference data of an organization.';
 comment on column sync.leases.holder is 'Host, process id and a random part.';
 comment on column sync.leases.fence is 'Grows with each new holder; every commit of the work checks it.';
 comment on column sync.leases.acquired_at is 'When the holder got it, on the database''s clock.';
-comment on column sync.leases.expires_at is 'Until when it is valid unless renewed, on the database''s clock.';
+comment on column sync.leases.expires_at is 'When it expires unless renewed, on the database''s clock.';
 --> statement-breakpoint
 
 drop view analytics.data_coverage;
 create view analytics.data_coverage as
 with mark as (
   select organization_id, watermark, backfill_from, backfill_to, pipelines_read_at,
-    -- Lists may lag behind writes by two minutes: LIST_LAG in src/reconcile/watermark.ts. Before the first cycle nothing is claimed.
+    -- Lists may lag behind writes by two minutes (LIST_LAG in src/reconcile/watermark.ts). Nothing is claimed before the first cycle.
     case when watermark is not null then least(watermark - interval '2 minutes', pipelines_read_at) end as as_of
   from sync.watermarks
 ),
@@ -219,21 +219,21 @@ left join unread_jobs on unread_jobs.pipeline_id = covered.pipeline_id
 left join exceptions on exceptions.pipeline_id = covered.pipeline_id
 left join unlistable on unlistable.organization_id = organization.id;
 
-comment on view analytics.data_coverage is 'What is complete, for each pipeline of each organization: every build created in the range that Buildkite shows is in the mirror, as of the stated time. A row for each range; ranges are null while nothing of a pipeline is complete yet. Deletions and silent edits are found by the audit: see verified_at.';
+comment on view analytics.data_coverage is 'What is complete, for each pipeline of each organization: every build that was created in the range and that Buildkite shows is in the mirror, as of as_of. One row for each range; its bounds are null while nothing of a pipeline is complete yet. The audit finds deletions and silent edits: see verified_at.';
 comment on column analytics.data_coverage.organization_id is 'organizations.id.';
 comment on column analytics.data_coverage.organization is 'Slug of the organization.';
 comment on column analytics.data_coverage.pipeline_id is 'pipelines.id; null while no pipeline of the organization is listed.';
 comment on column analytics.data_coverage.pipeline is 'Slug of the pipeline.';
-comment on column analytics.data_coverage.complete_from is 'created_at from which on (included) every build is in the mirror.';
-comment on column analytics.data_coverage.complete_to is 'created_at up to which (excluded) every build is in the mirror.';
+comment on column analytics.data_coverage.complete_from is 'Lower bound (inclusive) of the created_at range in which every build is in the mirror.';
+comment on column analytics.data_coverage.complete_to is 'Upper bound (exclusive) of the created_at range in which every build is in the mirror.';
 comment on column analytics.data_coverage.as_of is 'The builds are as Buildkite had them at this time, on Buildkite''s clock, or newer. Never later than pipelines_listed_at.';
-comment on column analytics.data_coverage.jobs_as_of is 'The same for their jobs: earlier while the jobs of open builds are still to be read.';
-comment on column analytics.data_coverage.verified_at is 'Start of the oldest of the readings that this rests on: backfill or audit. What was deleted or edited in silence since may differ.';
-comment on column analytics.data_coverage.pipelines_listed_at is 'When the list of pipelines was last read whole. Pipelines that appeared later are not part of the claim.';
-comment on column analytics.data_coverage.wanted_from is 'created_at back to which history is wanted.';
-comment on column analytics.data_coverage.is_listed is 'Whether Buildkite still lists the pipeline. If not, the claim stays as of the last list that held it.';
+comment on column analytics.data_coverage.jobs_as_of is 'The same for their jobs; earlier while jobs of open builds are not read yet.';
+comment on column analytics.data_coverage.verified_at is 'Start of the oldest read (backfill or audit) that the claim is based on. Deletions and silent edits since then may be missing.';
+comment on column analytics.data_coverage.pipelines_listed_at is 'When the list of pipelines was last read completely. Pipelines that appeared later are not part of the claim.';
+comment on column analytics.data_coverage.wanted_from is 'Oldest created_at of the wanted history.';
+comment on column analytics.data_coverage.is_listed is 'Whether Buildkite still lists the pipeline. If not, the claim stays as of the last list that contained it.';
 comment on column analytics.data_coverage.is_current is 'Whether the range reaches up to as_of.';
-comment on column analytics.data_coverage.exceptions is 'Builds that are known not to be confirmed, and ranges that cannot be listed: see sync.failures and sync.absences.';
+comment on column analytics.data_coverage.exceptions is 'Known unconfirmed builds, and ranges that cannot be listed: see sync.failures and sync.absences.';
 --> statement-breakpoint
 
 do $$

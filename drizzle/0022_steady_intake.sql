@@ -1,5 +1,5 @@
--- A change of a pipeline, a queue, an organization or a rule can make every day of history stale. Its triggers looked for these days in the
--- transaction of the change, which may be that of a delivery. Now they write one row, and the rollup worker looks for the days.
+-- A change of a pipeline, a queue, an organization or a rule can make every day of history stale. The triggers searched for these days in
+-- the transaction of the change, which may apply a delivery. Now they write one row, and the rollup worker finds the days.
 create table sync.stale_history (
   id bigserial primary key,
   pipeline_id uuid,
@@ -7,11 +7,11 @@ create table sync.stale_history (
   scanned_to timestamptz,
   changed_at timestamptz not null default clock_timestamp()
 );--> statement-breakpoint
-comment on table sync.stale_history is 'Changes that make days of history stale: of a pipeline, or of everything. The rollup worker finds the days and adds them to sync.stale_days.';
+comment on table sync.stale_history is 'Changes that make days of history stale, for one pipeline or for all. The rollup worker finds the days and adds them to sync.stale_days.';
 comment on column sync.stale_history.id is 'Order of the changes.';
-comment on column sync.stale_history.pipeline_id is 'pipelines.id: the days on which its builds ended. Null: the days of everything.';
+comment on column sync.stale_history.pipeline_id is 'pipelines.id: the days on which its builds ended. Null: the days of all pipelines.';
 comment on column sync.stale_history.since is 'Without pipeline_id: the first day that may be stale.';
-comment on column sync.stale_history.scanned_to is 'created_at of the builds down to which their days were found; null: none yet.';
+comment on column sync.stale_history.scanned_to is 'Builds created at or after this time are processed; null: none yet.';
 comment on column sync.stale_history.changed_at is 'When the change was made, on the database''s clock.';--> statement-breakpoint
 
 create function sync.mark_stale_history(most integer default 1000) returns date[] language plpgsql set enable_seqscan = off set jit = off as $$
@@ -23,14 +23,14 @@ declare
   days date[];
 begin
   loop
-    -- Other processes take other rows.
+    -- With skip locked, concurrent processes take different rows.
     select * into part from sync.stale_history order by id limit 1 for update skip locked;
     exit when not found or most <= 0;
     days := coalesce(days, '{}');
     if part.pipeline_id is null then
       delete from sync.stale_history where id = part.id;
       perform sync.mark_every_day(part.since);
-      -- So many days are a batch of their own.
+      -- These days fill a batch.
       return array(select distinct day from sync.stale_days where day >= part.since);
     end if;
     select min(created_at) into batch_from from (
@@ -45,7 +45,7 @@ begin
       select id, created_at, finished_at from buildkite.builds
       where pipeline_id = part.pipeline_id and created_at is null and part.scanned_to is null
     ) as batch;
-    -- A pipeline's jobs matter only where they are deployments: by a rule for a step.
+    -- A pipeline's jobs matter only if a rule for a step can make them deployments.
     if exists (select from settings.deployment_rules where step is not null) then
       ended := ended || array(
         select distinct (finished_at at time zone 'UTC')::date from buildkite.jobs where build_id = any (builds) and finished_at is not null);
@@ -62,7 +62,7 @@ begin
   end loop;
   return case when days is not null then array(select distinct unnest(days)) end;
 end $$;--> statement-breakpoint
-comment on function sync.mark_stale_history is 'Finds the days that changes in sync.stale_history made stale and adds them to sync.stale_days, looking at about so many builds. Call it until it returns null. Returns the days that were added.';--> statement-breakpoint
+comment on function sync.mark_stale_history is 'Finds the days that changes in sync.stale_history made stale and adds them to sync.stale_days, processing about the given number of builds. Call it until it returns null. Returns the days that were added.';--> statement-breakpoint
 
 create or replace function sync.mark_every_day_at_change() returns trigger language plpgsql as $$
 begin
@@ -76,7 +76,7 @@ begin
   return null;
 end $$;--> statement-breakpoint
 
--- Deployments have the pipeline's names and are found by its slug; trunk health goes by its default branch.
+-- Deployments contain the pipeline's names and are matched by its slug; trunk health uses its default branch.
 create or replace function sync.mark_days_of_changed_pipelines() returns trigger language plpgsql as $$
 begin
   insert into sync.stale_history (pipeline_id)
@@ -144,7 +144,7 @@ end $$;--> statement-breakpoint
 
 -- Last, because it locks the inbox until this transaction commits.
 ALTER TABLE "sync"."deliveries" ADD COLUMN "next_try_at" timestamp (3) with time zone;--> statement-breakpoint
-comment on column sync.deliveries.next_try_at is 'For a delivery that could not be applied in time: not before this is it tried again, by itself. See sync.failures.';--> statement-breakpoint
+comment on column sync.deliveries.next_try_at is 'For a delivery that could not be applied in time: not retried before this time, and then alone. See sync.failures.';--> statement-breakpoint
 do $$
 begin
   if exists (select from pg_roles where rolname = 'buildkite_reader') then

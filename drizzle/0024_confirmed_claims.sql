@@ -2,26 +2,26 @@ ALTER TABLE "sync"."cycles" ADD COLUMN "read_until" timestamp (3) with time zone
 ALTER TABLE "sync"."watermarks" ADD COLUMN "confirmed_to" timestamp (3) with time zone;--> statement-breakpoint
 ALTER TABLE "sync"."windows" ADD COLUMN "first_verified_until" timestamp (3) with time zone;--> statement-breakpoint
 ALTER TABLE "sync"."windows" ADD COLUMN "verified_until" timestamp (3) with time zone;--> statement-breakpoint
--- When these readings ended was not recorded. A window is read within minutes.
+-- The end of these reads was not recorded. A window is read within minutes.
 update sync.windows set first_verified_until = greatest(first_verified_at, finished_at), verified_until = verified_at + interval '10 minutes'
 where verified_at is not null;--> statement-breakpoint
--- Claims that were made stay until the next list of pipelines confirms newer ones.
+-- Existing claims stay until the next list of pipelines confirms newer ones.
 update sync.watermarks set confirmed_to = least(watermark - interval '2 minutes', pipelines_read_at - interval '5 minutes')
 where pipelines_read_at is not null;--> statement-breakpoint
 
-comment on column sync.watermarks.pipelines_read_at is 'When the list of pipelines that was last taken in was read: its start, on Buildkite''s clock.';
-comment on column sync.watermarks.confirmed_to is 'As of this time the mirror is complete for every pipeline that is listed. Each list of pipelines moves it: it shows which pipelines the cycles before it could see.';
-comment on column sync.windows.first_verified_until is 'End of the first complete reading, on Buildkite''s clock.';
-comment on column sync.windows.verified_until is 'End of the last complete reading, on Buildkite''s clock.';
-comment on column sync.cycles.read_until is 'When the last of its lists had been read, on Buildkite''s clock; null if it failed.';
-comment on column sync.pipeline_coverage.listed_since is 'From this time on, on Buildkite''s clock, builds lists show its builds without a break: two minutes after the list of pipelines that first held it, or held it again, was read.';
+comment on column sync.watermarks.pipelines_read_at is 'Start of the read of the last list of pipelines that was applied, on Buildkite''s clock.';
+comment on column sync.watermarks.confirmed_to is 'As of this time the mirror is complete for every listed pipeline. Each list of pipelines moves it, because it shows which pipelines earlier cycles could see.';
+comment on column sync.windows.first_verified_until is 'End of the first complete read, on Buildkite''s clock.';
+comment on column sync.windows.verified_until is 'End of the last complete read, on Buildkite''s clock.';
+comment on column sync.cycles.read_until is 'When the last of its lists was read, on Buildkite''s clock; null if it failed.';
+comment on column sync.pipeline_coverage.listed_since is 'Builds lists show its builds without interruption since this time, on Buildkite''s clock: two minutes after the first list of pipelines that contained it, or contained it again, was read.';
 --> statement-breakpoint
 
 drop view analytics.data_coverage;
 create view analytics.data_coverage as
 with mark as (
   select organization_id, confirmed_to, backfill_from, backfill_to, pipelines_read_at,
-    -- What was read until then, was read while the pipelines were listed. Lists may lag by two minutes: LIST_LAG in src/reconcile/watermark.ts.
+    -- Reads before this time were made while the pipelines were listed. Lists may lag by two minutes (LIST_LAG in src/reconcile/watermark.ts).
     pipelines_read_at - interval '2 minutes' as seen_until
   from sync.watermarks
 ),
@@ -34,7 +34,7 @@ cohort as (
 cohort_ranges as (
   select cohort.organization_id, cohort.listed_since, read.verified_at,
     coalesce(read.ranges, '{}'::tstzmultirange)
-      -- Cycles have read what was created since.
+      -- Cycles have read everything created since then.
       + case when cohort.confirmed_to > greatest(cohort.backfill_to, cohort.listed_since)
           then tstzmultirange(tstzrange(greatest(cohort.backfill_to, cohort.listed_since), cohort.confirmed_to))
           else '{}'::tstzmultirange end as ranges
@@ -47,7 +47,7 @@ cohort_ranges as (
         or part.verified_at >= cohort.listed_since and part.verified_until <= cohort.seen_until)
   ) as read
 ),
--- The list of one pipeline is shown only to who may see the pipeline: no list of pipelines has to confirm that.
+-- Only users who can see a pipeline can read its own list, so no list of pipelines has to confirm these windows.
 own_ranges as (
   select coverage.pipeline_id, range_agg(tstzrange(part.created_from, part.created_to)) as ranges, min(part.verified_at) as verified_at
   from sync.pipeline_coverage as coverage
@@ -114,18 +114,18 @@ left join unread_jobs on unread_jobs.pipeline_id = covered.pipeline_id
 left join exceptions on exceptions.pipeline_id = covered.pipeline_id
 left join unlistable on unlistable.organization_id = organization.id;
 
-comment on view analytics.data_coverage is 'What is complete, for each pipeline of each organization: every build created in the range that Buildkite shows is in the mirror, as of the stated time. A row for each range; ranges are null while nothing of a pipeline is complete yet. Deletions and silent edits are found by the audit: see verified_at.';
+comment on view analytics.data_coverage is 'What is complete, for each pipeline of each organization: every build that was created in the range and that Buildkite shows is in the mirror, as of as_of. One row for each range; its bounds are null while nothing of a pipeline is complete yet. The audit finds deletions and silent edits: see verified_at.';
 comment on column analytics.data_coverage.organization_id is 'organizations.id.';
 comment on column analytics.data_coverage.organization is 'Slug of the organization.';
 comment on column analytics.data_coverage.pipeline_id is 'pipelines.id; null while no pipeline of the organization is listed.';
 comment on column analytics.data_coverage.pipeline is 'Slug of the pipeline.';
-comment on column analytics.data_coverage.complete_from is 'created_at from which on (included) every build is in the mirror.';
-comment on column analytics.data_coverage.complete_to is 'created_at up to which (excluded) every build is in the mirror.';
-comment on column analytics.data_coverage.as_of is 'The builds are as Buildkite had them at this time, on Buildkite''s clock, or newer. It lies some minutes before pipelines_listed_at: docs/completeness.md says why.';
-comment on column analytics.data_coverage.jobs_as_of is 'The same for their jobs: earlier while the jobs of open builds are still to be read.';
-comment on column analytics.data_coverage.verified_at is 'Start of the oldest of the readings that this rests on: backfill or audit. What was deleted or edited in silence since may differ.';
-comment on column analytics.data_coverage.pipelines_listed_at is 'When the list of pipelines was last read whole. Pipelines that appeared later are not part of the claim.';
-comment on column analytics.data_coverage.wanted_from is 'created_at back to which history is wanted.';
-comment on column analytics.data_coverage.is_listed is 'Whether Buildkite still lists the pipeline. If not, the claim stays as of the last list that held it.';
+comment on column analytics.data_coverage.complete_from is 'Lower bound (inclusive) of the created_at range in which every build is in the mirror.';
+comment on column analytics.data_coverage.complete_to is 'Upper bound (exclusive) of the created_at range in which every build is in the mirror.';
+comment on column analytics.data_coverage.as_of is 'The builds are as Buildkite had them at this time, on Buildkite''s clock, or newer. It is some minutes before pipelines_listed_at; see docs/completeness.md.';
+comment on column analytics.data_coverage.jobs_as_of is 'The same for their jobs; earlier while jobs of open builds are not read yet.';
+comment on column analytics.data_coverage.verified_at is 'Start of the oldest read (backfill or audit) that the claim is based on. Deletions and silent edits since then may be missing.';
+comment on column analytics.data_coverage.pipelines_listed_at is 'When the list of pipelines was last read completely. Pipelines that appeared later are not part of the claim.';
+comment on column analytics.data_coverage.wanted_from is 'Oldest created_at of the wanted history.';
+comment on column analytics.data_coverage.is_listed is 'Whether Buildkite still lists the pipeline. If not, the claim stays as of the last list that contained it.';
 comment on column analytics.data_coverage.is_current is 'Whether the range reaches up to as_of.';
-comment on column analytics.data_coverage.exceptions is 'Builds that are known not to be confirmed, and ranges that cannot be listed: see sync.failures and sync.absences.';
+comment on column analytics.data_coverage.exceptions is 'Known unconfirmed builds, and ranges that cannot be listed: see sync.failures and sync.absences.';

@@ -4,7 +4,7 @@ import type { LimitScope, LimitsSeen } from './limits.ts'
 /** What a call is for, most urgent first. */
 export const priorities = ['hot', 'absent', 'backfill', 'audit', 'dimensions'] as const
 
-/** A class of calls. Each has a floor that the others leave to it; what is above the floors goes to the most urgent that waits. */
+/** A class of calls. Each has a guaranteed minimum (its floor). Calls above the floors go to the most urgent class that is waiting. */
 export type Priority = (typeof priorities)[number]
 
 /** Grants calls to Buildkite within both rate limits, of which it leaves a share to people. */
@@ -26,19 +26,19 @@ export interface ScopeState {
   readonly limit: number | null
   /** No call before this time: the limit is used up, or nearly. */
   readonly hold_until: number
-  /** Absent in what an older version stored. */
+  /** Absent in state that an older version stored. */
   readonly classes?: Readonly<Partial<Record<Priority, ClassState>>> | undefined
 }
 
-/** What is known of one class of calls within a scope. */
+/** The state of one class of calls within a scope. */
 export interface ClassState {
-  /** Its part of the scope's grants, of this minute and the one before. */
+  /** This class's grants in the current and the previous minute. */
   readonly grants: readonly number[]
   /** By organization; '' for calls that belong to none. */
   readonly turns: Readonly<Record<string, Turn>>
 }
 
-/** When an organization was last granted a call of a class (null: not lately), and when it last asked in vain (null: it does not wait). */
+/** When an organization was last granted a call of a class (null: not lately), and when it was last denied one (null: not waiting). */
 export interface Turn {
   readonly granted_at: number | null
   readonly waiting_at: number | null
@@ -46,7 +46,7 @@ export interface Turn {
 
 export type BudgetState = Readonly<Record<string, ScopeState>>
 
-/** `states` are to be kept in both cases: they also say who waits. What has not changed is the same object. */
+/** Store `states` in both cases: they also record which organizations are waiting. An unchanged state is the same object. */
 export type Decision = { grant: true; states: BudgetState } | { grant: false; waitMs: number; states: BudgetState }
 
 /** A second longer than Buildkite's minute: calls do not all take equally long to arrive there. */
@@ -56,13 +56,13 @@ const LONGEST_HOLD_MS = 5 * MINUTE
 /** Resets are told in whole seconds, possibly rounded down. */
 const RESET_MARGIN_MS = 500
 
-/** The part of our share that each class is sure of while it needs it. Together less than all: the rest goes by urgency. */
+/** The fraction of our share that each class is guaranteed while it needs it. The remainder goes by urgency. */
 const floors: Record<Priority, number> = { hot: 0.45, absent: 0.08, backfill: 0.25, audit: 0.08, dimensions: 0.04 }
-/** Who waits asks again every two seconds at most; one that has not for this long has given up. */
+/** A waiting caller asks again at least every two seconds. One that has not asked for this long has given up. */
 const WAITING_MS = 6 * SECOND
-/** So that not every ask is a write to the database. */
+/** `waiting_at` is updated at most this often, to save database writes. */
 const WAITING_STEP_MS = 2 * SECOND
-/** For how long it counts who was served last. */
+/** How long it is remembered when an organization was last served. */
 const TURNS_KEPT_MS = 10 * MINUTE
 
 /** Buildkite's defaults, until its headers tell the account's own. */
@@ -73,8 +73,8 @@ const unasked: ClassState = { grants: [], turns: {} }
 
 /**
  * Whether one call may be sent now. Within any minute at most `share` of each scope's limit is granted (never less than one call), and
- * none while a scope is held. Calls wait for those ahead of them: the floors of other classes, the more urgent that
- * wait, and, within their class, organizations that were served less recently. What is not urgent is spread evenly. Never mutates.
+ * none while a scope is held. These go first: other classes up to their floors, more urgent calls that are waiting, and, within the
+ * class, organizations that were served less recently. Calls that are not urgent are spread evenly. Never mutates.
  */
 export function decide(
   states: BudgetState,
@@ -93,24 +93,24 @@ export function decide(
   const waitMs = Math.max(0, ...asks.map((ask) => ask.waitMs))
   const next: Record<string, ScopeState> = { ...states }
   for (const { scope, state, waits } of asks) {
-    // A call that waits only for another scope keeps no place in this one.
+    // A call that waits only for another scope does not queue in this one.
     next[scope] =
       waitMs > 0 ? noteAsk(state, priority, organization, waits, now) : noteGrant(state, priority, organization, now)
   }
   return waitMs > 0 ? { grant: false, waitMs, states: next } : { grant: true, states: next }
 }
 
-/** How long to wait for a turn in one scope, in milliseconds; 0 when it is there. */
+/** How long to wait in one scope, in milliseconds; 0 if the call may be sent now. */
 function turnWait(state: ScopeState, priority: Priority, organization: string, allowed: number, now: number): number {
   const grants = counted(state.grants, now)
   const missing = callsAhead(state, priority, organization, allowed, now) + 1 - (allowed - grants.length)
-  // The grants that must leave the window before there is room; without one, somebody else has yet to take a turn.
+  // The grant that must leave the window before there is room. If there is none, a caller ahead has not been served yet.
   const leaving = missing > 0 ? (grants[missing - 1] ?? now - WINDOW_MS + SECOND) + WINDOW_MS - now : 0
   const pace = paceWait(state, priority, allowed, now)
   return Math.max(0, leaving, pace, crowdWait(state, priority, organization, allowed, now))
 }
 
-/** How many calls must still be possible after this one: they are for others. */
+/** How many calls must remain available after this one, because they are reserved for others. */
 function callsAhead(state: ScopeState, priority: Priority, organization: string, allowed: number, now: number): number {
   const mine = classOf(state, priority)
   const isOwed = counted(mine.grants, now).length < floorOf(priority, allowed)
@@ -124,7 +124,7 @@ function callsAhead(state: ScopeState, priority: Priority, organization: string,
     const owed = Math.max(0, needed - counted(theirs.grants, now).length)
     const waiting = waitingIn(theirs, now).length
     if (isOwed) {
-      // Both have a floor. Where the limit is too small for all floors, classes take turns.
+      // Both are below their floor. If the limit is too small for all floors, the classes alternate.
       if (owed > 0 && waiting > 0 && lastGrant(theirs.turns) < lastGrant(mine.turns)) ahead += 1
     } else {
       const isMoreUrgent = priorities.indexOf(other) < priorities.indexOf(priority)
@@ -135,8 +135,9 @@ function callsAhead(state: ScopeState, priority: Priority, organization: string,
 }
 
 /**
- * How long to wait so that what may take hours goes on at an even pace, once half of its minute is used: all at once would come again
- * every minute, and webhooks would wait behind it. By tenths of a minute, so that one slow call does not cost the others their turns.
+ * How long to wait to keep long-running work at an even pace, once half of its calls of the minute are used. Without this, all calls
+ * would be sent at the start of each minute, and webhooks would wait behind them. The pace is kept per tenth of a minute, so one slow
+ * call does not delay the others.
  */
 function paceWait(state: ScopeState, priority: Priority, allowed: number, now: number): number {
   if (priority === 'hot' || priority === 'absent') return 0
@@ -149,7 +150,7 @@ function paceWait(state: ScopeState, priority: Priority, allowed: number, now: n
   return spreadWait(grants, some, (some * WINDOW_MS) / most, most, now)
 }
 
-/** The same for all calls while somebody else waits, a quarter faster: else the whole minute's calls would come in one moment, again and again. */
+/** The same for all calls while another caller waits, a quarter faster. Otherwise all calls of a minute would be sent in one burst. */
 function crowdWait(state: ScopeState, priority: Priority, organization: string, allowed: number, now: number): number {
   const isCrowded = priorities.some((other) =>
     waitingIn(classOf(state, other), now).some((one) => other !== priority || one !== organization),
@@ -193,14 +194,14 @@ function classOf(state: ScopeState, priority: Priority): ClassState {
   return state.classes?.[priority] ?? unasked
 }
 
-/** Calls a minute that a class is sure of while it needs them. */
+/** Calls a minute that a class is guaranteed while it needs them. */
 function floorOf(priority: Priority, allowed: number): number {
   return Math.ceil(allowed * floors[priority] - 1e-9)
 }
 
 /**
- * How much of its floor a class needs: what it took in this minute or the one before, with room to double; nothing while it is idle.
- * What it does not need is lent.
+ * How much of its floor a class needs: twice its calls of this minute or the previous one, 0 while it is idle. Other classes may use
+ * the rest.
  */
 function neededBy(known: ClassState, floor: number, now: number): number {
   const latest = counted(known.grants, now).length
@@ -261,7 +262,7 @@ export function memoryBudget(share: number, clock: Clock = Date.now, wait: typeo
   }
 }
 
-/** Those of the grants that lie within the last minute. */
+/** The grants of the last minute. */
 function counted(grants: readonly number[], now: number): number[] {
   return grants.filter((at) => isWithin(at, now, WINDOW_MS))
 }
@@ -298,7 +299,7 @@ export interface BudgetLeft {
   readonly used: number
   /** For how long no call is made, because the limit is used up; 0 when calls may be made. */
   readonly held_ms: number
-  /** Calls that could be granted at once to whoever has nobody ahead; none while the scope is held. */
+  /** Calls that could be granted now to a caller with nobody ahead of it; 0 while the scope is held. */
   readonly left: number
 }
 

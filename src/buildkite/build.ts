@@ -10,7 +10,7 @@ import type { Reply, Transport } from './transport.ts'
 export interface BuildOptions {
   readonly priority: Priority
   readonly signal?: AbortSignal | undefined
-  /** How often each address is asked before its failed answers count. Default 2. */
+  /** Tries for each URL before its failure counts. Default 2. */
   readonly tries?: number | undefined
   readonly memory: ListMemory
 }
@@ -18,9 +18,9 @@ export interface BuildOptions {
 const object = z.record(z.string(), z.unknown())
 
 /**
- * One build with its jobs. Where the whole answer fails for its size, the build is read without jobs and the jobs 100 at a time;
- * for a day it is then read so at once. A build that cannot be read at all costs at most `tries` failed requests for each of the
- * two answers.
+ * One build with its jobs. If the full response fails because of its size, the build is read without jobs, and the jobs 100 at a
+ * time; for a day after that, it is read in parts at once. A build that cannot be read at all costs at most `tries` failed requests
+ * for each of the two forms.
  */
 export async function readBuild(
   transport: Transport,
@@ -76,8 +76,8 @@ export async function foundOrNot(asked: Promise<Reply>): Promise<Read<unknown> |
 }
 
 /**
- * Whether a list holds any build created before `moment`. One request, unless it fails: the newest of those builds may be one that no
- * list shows.
+ * Whether a list contains any build created before `moment`. Takes one request, or more if it fails: the newest of those builds may
+ * be unlistable.
  */
 export async function hasBuildsBefore(
   transport: Transport,
@@ -103,6 +103,6 @@ export async function hasBuildsBefore(
   }
   const first = await firstOrFailed()
   if (first !== undefined) return first
-  // With the API up (this answers), the first page fails again only if there is a build on it.
+  // The API is up (this request succeeds), so the first page fails again only if it contains a build.
   return (await holdsAny(2)) || ((await firstOrFailed()) ?? true)
 }

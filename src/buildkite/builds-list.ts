@@ -31,11 +31,11 @@ export interface ListPage extends Page {
   readonly jobs: boolean
   /** How many builds were asked for. */
   readonly size: number
-  /** The page holds one build because it cannot be listed with its jobs. */
+  /** The page holds a single build, which cannot be listed with its jobs. */
   readonly large: boolean
 }
 
-/** Builds that no list shows, and where a walk can go on. */
+/** Unlistable builds, and where a walk can resume. */
 export interface Passed {
   /** Half-open, in milliseconds. */
   readonly from: number
@@ -45,10 +45,10 @@ export interface Passed {
   readonly next: Place | undefined
 }
 
-/** A walk passes over no more unlistable builds in a row than this; then it ends with their error. */
+/** A walk skips at most this many unlistable builds in a row, then throws their error. */
 const MOST_IN_A_ROW = 5
 
-/** How far behind Buildkite's clock the time of an answer may lie. */
+/** The time of an answer may be this far behind Buildkite's clock. */
 const CLOCK_MARGIN = 5 * SECOND
 
 interface PageAsk {
@@ -69,13 +69,13 @@ const list = z.array(z.unknown())
 /**
  * Reads the pages of one builds list, and finds the builds that make a page fail.
  *
- * The first page size is the one that worked before. A page that fails is asked for again at once in the next smaller size (100,
+ * The first page size is the one that worked before. A page that fails is requested again at once in the next smaller size (100,
  * 50, 25, 5, 1), then without jobs. If a single build fails without jobs too, it is unlistable.
  *
  * An unlistable build costs at most 9 failed requests: 5 sizes, one without jobs, one that checks its range, and 2 more if it is the
- * organization's newest, which also tells whether the API is up. At the time-out of 30 s each, that is under 5 minutes. All in all it
- * costs at most about 30 requests more than a walk without it: the smaller pages around it are not full ones. Both are paid once:
- * after that the caller avoids the range, or this client remembers for a day that the build is listed without jobs.
+ * organization's newest, which also shows whether the API is up. At the time-out of 30 s each, that is under 5 minutes. In total it
+ * costs at most about 30 requests more than a walk without it, because the pages around it are smaller. Both costs occur once:
+ * after that the caller avoids the range, or this client lists the build without jobs for a day.
  */
 export class BuildsList {
   /** Requests since it was last set. */
@@ -85,7 +85,7 @@ export class BuildsList {
   readonly #transport: Transport
   readonly #filter: ListFilter
   readonly #options: ListAsk
-  /** Pages that failed where smaller ones did not. */
+  /** Pages that failed although smaller ones succeeded. */
   #failed: { jobs: boolean; size: number; position: number }[] = []
 
   constructor(transport: Transport, filter: ListFilter, options: ListAsk) {
@@ -95,8 +95,8 @@ export class BuildsList {
   }
 
   /**
-   * The next page, or the error of a build that no list shows, which lies at `place`.
-   * @throws BuildkiteError when Buildkite refuses, or lists nothing at all.
+   * The next page, or the error of an unlistable build at `place`.
+   * @throws BuildkiteError when Buildkite refuses the request, or no list succeeds.
    */
   async read(place: Place, section: Section): Promise<ListPage | { unlistable: FailedAnswerError }> {
     const isFresh = place.offset === 0 && place.seen.size === 0
@@ -121,7 +121,7 @@ export class BuildsList {
         if (!checked && (troubles === 2 || isLast)) {
           checked = true
           if (await this.#wasDown()) {
-            // Nothing that failed before says anything of its size.
+            // The API was down, so earlier failures say nothing about page size.
             failed = []
             continue
           }
@@ -138,8 +138,8 @@ export class BuildsList {
   }
 
   /**
-   * Finds the next build below the unlistable one at `place` that can be listed. Undefined: the one at `place` can be listed now.
-   * Costs 3 requests for one unlistable build, and 2 more for each that follows it; 1 more where they share a millisecond with a
+   * Finds the next listable build below the unlistable one at `place`. Undefined: the one at `place` can be listed now.
+   * Costs 3 requests for one unlistable build, and 2 more for each that follows it. Costs 1 more if they share a millisecond with a
    * build that is listed.
    * @throws The error, when no build can be found.
    */
@@ -153,10 +153,10 @@ export class BuildsList {
     for (let page = place.offset + 1; page < place.offset + found.passed; page += 1) {
       if (await this.#pageIfAny({ from: section.from, to: place.to, ...single, page })) return undefined
     }
-    // Strictly between its neighbours there must be as many builds as were passed over. Else one of them was created in the same
-    // millisecond as a neighbour, and only a range with that neighbour in it holds them all.
+    // Strictly between the neighbours there must be as many builds as were skipped. Otherwise one of them was created in the same
+    // millisecond as a neighbour, and the range must include that neighbour.
     const from = older ? momentAfter(older, place.coarse) : section.from
-    // No later than the present: an avoided range must not hide builds that are yet to come.
+    // Not later than now: an avoided range must not hide future builds.
     const present = found.at.getTime() + CLOCK_MARGIN
     const to = place.newer ? momentOf(place.newer, place.coarse) : Math.min(place.to, present)
     const between = from === undefined || from < to
@@ -177,7 +177,7 @@ export class BuildsList {
     return { ...around(place, section, older), at: found.at, next: older && heldAt(place, last, older) }
   }
 
-  /** The first listable build of those that follow `place`, or the end of the list, and how many builds lie above it. */
+  /** The first listable build after `place`, or the end of the list, and how many builds lie above it. */
   async #nextListable(place: Place, section: Section, error: BuildkiteError): Promise<Page & { passed: number }> {
     for (let passed = 1; passed <= MOST_IN_A_ROW; passed += 1) {
       const page = place.offset + passed + 1
@@ -188,7 +188,7 @@ export class BuildsList {
   }
 
   /**
-   * Whether the API was down: the newest build of the organization, or one of those after it, can be listed, but not at once.
+   * Whether the API was down: the organization's newest build, or one of the builds after it, can be listed, but only after retries.
    * @throws FailedAnswerError when none of them can be listed in six tries.
    */
   async #wasDown(): Promise<boolean> {
@@ -274,7 +274,7 @@ export function buildsPath(organization: string, pipeline?: string): string {
   return `/organizations/${encodeURIComponent(organization)}${within}/builds`
 }
 
-/** The range that holds the builds passed over at `place` together with their neighbours. */
+/** The range that contains the builds skipped at `place`, including their neighbours. */
 function around(place: Place, section: Section, older: Stamp | undefined): { from: number; to: number } {
   return {
     from: older ? momentOf(older, place.coarse) : (section.from ?? 0),
@@ -282,7 +282,7 @@ function around(place: Place, section: Section, older: Stamp | undefined): { fro
   }
 }
 
-/** Page numbers lead on from here until no build lies in the moment of the unlistable one. */
+/** Continues by page number from here until no build has the same created_at as the unlistable one. */
 function heldAt(place: Place, offset: number, older: Stamp): Place {
   return { ...place, offset, size: 1, seam: new Set(), hold: Math.min(place.hold, momentOf(older, place.coarse)) }
 }

@@ -17,31 +17,31 @@ export interface BuildsFilter {
   readonly state?: readonly string[] | undefined
   /** The slug of a pipeline, where only its builds are wanted. */
   readonly pipeline?: string | undefined
-  /** Whether builds are wanted with their jobs. Default true. */
+  /** Whether to list builds with their jobs. Default true. */
   readonly jobs?: boolean | undefined
-  /** Ranges of `created_at` that are known to be unlistable. The walk goes around each, for at most one more request. */
+  /** Ranges of `created_at` that are known to be unlistable. The walk avoids each, at the cost of at most one request. */
   readonly avoid?: readonly Range[] | undefined
-  /** No page asks for more builds. 1 makes it cheap to check whether a range is still unlistable. */
+  /** Upper limit of the page size. 1 makes it cheap to check whether a range is still unlistable. */
   readonly maxPageSize?: number | undefined
 }
 
 /**
- * A range of `created_at` with builds that no list shows. It lies between the builds above and below it that are listed, and
- * includes them only where an unlistable build was created in the same millisecond.
+ * A range of `created_at` with unlistable builds. It lies between the listed builds above and below it, and
+ * includes them only if an unlistable build was created in the same millisecond.
  */
 export interface UnlistableRange extends Range {
   readonly error: BuildkiteError
 }
 
-/** A page of builds, newest first, without those that an earlier page of the same walk held. */
+/** A page of builds, newest first, without builds from earlier pages of the same walk. */
 export interface BuildsPage extends Read<unknown[]> {
-  /** Whether the builds came with their jobs. False for a page of builds whose jobs must be read by themselves. */
+  /** Whether the builds include their jobs. If false, the jobs must be read separately. */
   readonly jobs: boolean
-  /** Everything that can be listed, matches and was created in [walkedTo, created_to) has been read: a walk can go on from here. */
+  /** Every listable build that matches and was created in [walkedTo, created_to) has been read. A walk can resume from here. */
   readonly walkedTo: Date
-  /** Ranges found since the page before this one. */
+  /** Ranges found since the previous page. */
   readonly unlistable: readonly UnlistableRange[]
-  /** How many requests were made since the page before this one. */
+  /** How many requests were made since the previous page. */
   readonly requests: number
   readonly last: boolean
 }
@@ -63,7 +63,7 @@ export async function* walkBuilds(
   }
 }
 
-/** A walk passes over builds that turn out to be listable after all this many times in a row; then it ends with their error. */
+/** How many times in a row a walk accepts that failing builds turn out to be listable; then it throws their error. */
 const DOUBTS = 3
 
 class Walk {
@@ -73,13 +73,13 @@ class Walk {
   readonly #memory: ListMemory
   readonly #avoid: readonly Range[]
   readonly #bottom: number
-  /** Names the list for the memory of builds that are too large for it. */
+  /** Key of the list in the memory of builds that are too large for it. */
   readonly #key: string
   readonly #news = new News()
   #place: Place
   #section: Section | undefined
   #unlistable: UnlistableRange[] = []
-  /** Builds created from here on are read, or lie in a range reported as unlistable. */
+  /** Builds created at or after this time are read, or lie in a range reported as unlistable. */
   #reported = Number.POSITIVE_INFINITY
   #doubts = 0
 
@@ -96,7 +96,7 @@ class Walk {
     this.#avoid = avoidedRanges(filter.avoid)
     this.#key = JSON.stringify([organization, pipeline ?? null, state ?? null, finished_from !== undefined])
     const to = belowAvoided(created_to.getTime(), this.#avoid)
-    // Where all is to be avoided, an empty list still says at what time.
+    // If the whole range is avoided, an empty list still provides the time.
     this.#bottom = created_from?.getTime() ?? 0
     this.#place = startAt(Math.max(to, this.#bottom))
   }
@@ -104,7 +104,7 @@ class Walk {
   /** Reads on. Undefined when there is no new page yet. */
   async next(): Promise<BuildsPage | undefined> {
     const place = this.#place
-    // A list that is not in order must be read as the one list it is, to its end.
+    // An unordered list cannot be divided into sections: read it to its end.
     const section = place.unordered && this.#section ? this.#section : this.#sectionAt(place)
     this.#section = section
     const page = await this.#list.read(place, section)
@@ -150,7 +150,7 @@ class Walk {
     return true
   }
 
-  /** Goes on below a section that has been read to its end. */
+  /** Continues below a section that has been read to its end. */
   #endSection(place: Place, { from }: Section): void {
     const to = from === undefined ? this.#bottom : belowAvoided(from, this.#avoid)
     if (to <= this.#bottom) {
@@ -170,7 +170,7 @@ class Walk {
       if (this.#doubts >= DOUBTS) throw error
       return undefined
     }
-    // A build fails where the one before it should have been shown again.
+    // A build fails at the position where the previous one should have been repeated.
     if (this.#rewind(place, [])) return undefined
     this.#report(passed, error)
     if (passed.next) {
@@ -188,7 +188,7 @@ class Walk {
     this.#reported = from
   }
 
-  /** A server that drops milliseconds may have hidden an unlistable build in the second in which the last range begins. */
+  /** If the server drops milliseconds, an unlistable build may be hidden in the second in which the last range begins. */
   #widen(from: number, second: number): void {
     const last = this.#unlistable.at(-1)
     if (!last || last.from.getTime() !== from) return

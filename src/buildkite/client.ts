@@ -37,8 +37,8 @@ export interface BuildkiteClient {
   /** All pipelines of an organization, archived ones too; `no_resources` when the token sees no such organization. */
   pipelines(organization: string, priority?: Priority, signal?: AbortSignal): AsyncGenerator<Read<unknown[]>>
   /**
-   * An organization's builds, newest first, with their jobs unless the filter or a page says otherwise; DeepListingError when the
-   * filter's span must be halved.
+   * An organization's builds, newest first. They include their jobs unless the filter or a page says otherwise. Throws DeepListingError
+   * when the filter's span must be halved.
    */
   builds(
     organization: string,
@@ -47,8 +47,8 @@ export interface BuildkiteClient {
     signal?: AbortSignal,
   ): AsyncGenerator<BuildsPage>
   /**
-   * One build with its jobs; undefined when it is gone, or is no longer this token's to see (404). `at` is the earliest time of the
-   * answers that it was put together from. `tries` (default 2) limits the failed answers (5xx, time-outs) of each address.
+   * One build with its jobs; undefined when it is gone or this token can no longer see it (404). `at` is the earliest time of the
+   * responses it was assembled from. `tries` (default 2) limits the failures (5xx, time-outs) of each URL.
    */
   build(
     organization: string,
@@ -58,7 +58,7 @@ export interface BuildkiteClient {
     signal?: AbortSignal,
     options?: { tries?: number | undefined },
   ): Promise<Read<unknown> | undefined>
-  /** One pipeline; undefined when it is gone, or is no longer this token's to see (404). */
+  /** One pipeline; undefined when it is gone or this token can no longer see it (404). */
   pipeline(
     organization: string,
     slug: string,
@@ -83,11 +83,11 @@ export interface BuildkiteClient {
   /** The notification services, webhooks among them. */
   readonly services: Services
   close(): Promise<void>
-  /** Names the token's user without giving them away: the same for all tokens of a user. Names the token until accessToken() is read. */
+  /** A fingerprint of the token's user, the same for all tokens of a user. A fingerprint of the token until accessToken() is read. */
   readonly fingerprint: string
   /** How far Buildkite's clock is ahead of ours, by the `Date` of its last answers; undefined before the first. */
   readonly skew: Skew | undefined
-  /** Buildkite's present: at most a second later than it is, in doubt the earlier one. Undefined before the first answer. */
+  /** Buildkite's current time: at most a second late; the earlier value if uncertain. Undefined before the first answer. */
   now(): Date | undefined
   /** How many requests were sent so far. */
   readonly requests: number

@@ -3,13 +3,13 @@ import { gunzip } from 'node:zlib'
 import { type Dispatcher, request } from 'undici'
 import type { Moment } from './skew.ts'
 
-/** One request sent and its answer, whatever it says. */
+/** One request and its response, of any status. */
 export interface Answer {
   readonly status: number
   readonly headers: Record<string, string | string[] | undefined>
   /** The parsed JSON; undefined when the body was empty or something else, such as a proxy's HTML. */
   readonly body: unknown
-  /** Size of the body, unpacked. */
+  /** Size of the decompressed body, in bytes. */
   readonly bytes: number
   readonly sent: Moment
   /** When its headers arrived. */

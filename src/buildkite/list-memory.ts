@@ -2,10 +2,10 @@ import { type Clock, DAY } from '../time.ts'
 import { BuildsPageSize } from './page-size.ts'
 import type { Stamp } from './place.ts'
 
-/** Lists of more kinds than this are rare; the one used longest ago is forgotten. */
+/** How many lists are remembered; the least recently used one is dropped. */
 const KINDS = 2_000
 
-/** In one list, the newest builds too large for it are remembered, up to this many. */
+/** How many builds that are too large are remembered for each list, newest first. */
 const TOO_LARGE = 20
 
 /** A build that a list shows only without its jobs. */
@@ -13,14 +13,14 @@ export interface LargeBuild extends Stamp {
   readonly seenAt: number
 }
 
-/** What walks over builds learned of the lists, for the next walks of the same client. */
+/** What earlier walks of the same client learned about its lists. */
 export class ListMemory {
-  /** Whether the server has shown that it heeds the milliseconds of `created_to`. */
+  /** Whether the server is known to respect the milliseconds of `created_to`. */
   heedsMilliseconds = false
   readonly #clock: Clock
   readonly #slowMs: number
   readonly #sizes = new Map<string, BuildsPageSize>()
-  /** When the whole answer of a build's own address failed. */
+  /** When the full response of a single build failed. */
   readonly #tooLarge = new Map<string, number>()
   readonly #large = new Map<string, readonly LargeBuild[]>()
 
@@ -36,7 +36,7 @@ export class ListMemory {
     return use(this.#sizes, key, known ?? new BuildsPageSize({ slowMs: this.#slowMs, clock: this.#clock, jobs }))
   }
 
-  /** The builds that the list `key` shows only without their jobs, newest first. Forgotten after a day. */
+  /** The builds that the list `key` shows only without jobs, newest first. Forgotten after a day. */
   largeBuilds(key: string): readonly LargeBuild[] {
     const now = this.#clock()
     return (this.#large.get(key) ?? []).filter(({ seenAt }) => Math.abs(now - seenAt) < DAY)
@@ -48,14 +48,14 @@ export class ListMemory {
     use(this.#large, key, all.slice(0, TOO_LARGE))
   }
 
-  /** Forgets a build that the list does not show any more. */
+  /** Forgets a build that the list no longer shows. */
   dropLargeBuild(key: string, { id }: Stamp): void {
     const others = this.largeBuilds(key).filter((build) => build.id !== id)
     if (others.length > 0) this.#large.set(key, others)
     else this.#large.delete(key)
   }
 
-  /** Whether the whole answer of a build's own address has failed within a day, so that it is read in parts. */
+  /** Whether the full response of a single build failed within the last day; then it is read in parts. */
   isTooLarge(path: string): boolean {
     const at = this.#tooLarge.get(path)
     return at !== undefined && Math.abs(this.#clock() - at) < DAY
@@ -66,7 +66,7 @@ export class ListMemory {
   }
 }
 
-/** Puts an entry last, and drops the first of too many. */
+/** Moves an entry to the end, and drops the first when there are too many. */
 function use<T>(map: Map<string, T>, key: string, value: T): T {
   map.delete(key)
   map.set(key, value)

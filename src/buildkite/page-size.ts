@@ -39,18 +39,18 @@ export class PageSize {
   }
 }
 
-/** A page of builds with their jobs should stay below this: larger ones are slow to make, to send and to parse. */
+/** Target size of a page of builds with jobs. Larger pages are slow to generate, send and parse. */
 const AIM_BYTES = 4_000_000
 
-/** The expected bytes per build follow about as many builds as this. */
+/** The expected bytes per build are averaged over about this many builds. */
 const REMEMBERED_BUILDS = 100
 
-/** Until as many builds with jobs have been seen, pages hold no more: nobody knows yet how large they are. */
+/** Page limit until this many builds with jobs have been seen, because their size is not known yet. */
 const FIRST_BUILDS = 25
 
 /**
  * The page size for one kind of builds list (one organization, all its builds or one pipeline's, with or without jobs). It is
- * kept across walks: what one walk found too large, the next does not try again.
+ * kept across walks, so the next walk does not retry a size that was too large.
  */
 export class BuildsPageSize {
   readonly #options: { slowMs: number; clock: Clock; jobs: boolean }
@@ -59,10 +59,10 @@ export class BuildsPageSize {
   #growAfter = GROW_AFTER
   /** When each size failed last. */
   readonly #failedAt = new Map<number, number>()
-  /** The builds seen lately and their bytes. */
+  /** Recent builds and their bytes. */
   #builds = 0
   #bytes = 0
-  /** Builds listed without their jobs since a page with jobs was last tried. */
+  /** Builds listed without jobs since a page with jobs was last tried. */
   #withoutJobs = 0
   #tryJobsAfter = 5
   #tooLargeInRow = 0
@@ -77,7 +77,7 @@ export class BuildsPageSize {
     return sizes.find((size) => size <= most && offset % size === 0 && !this.#hasFailed(size)) ?? 1
   }
 
-  /** Whether a single build is expected above the aim: such builds are listed without jobs, with a test now and then. */
+  /** Whether a single build is expected to exceed the target. Such builds are listed without jobs, with an occasional retry. */
   isTooLarge(mayTest: boolean): boolean {
     if (this.#builds === 0 || this.#bytes / this.#builds <= AIM_BYTES) return false
     return !mayTest || this.#withoutJobs < this.#tryJobsAfter
@@ -87,7 +87,7 @@ export class BuildsPageSize {
     this.#withoutJobs += builds
   }
 
-  /** Records a whole answer. Pages grow after full, quick ones of the largest size so far. */
+  /** Records a complete response. The size grows after full, fast pages of the current largest size. */
   answered(size: number, { tookMs, bytes, builds }: { tookMs: number; bytes: number; builds: number }): void {
     if (builds > 0) this.#seen(bytes, builds)
     const { slowMs } = this.#options
@@ -99,15 +99,15 @@ export class BuildsPageSize {
     }
   }
 
-  /** Records that pages of `size` fail where smaller ones do not. They are not asked for again for an hour. */
+  /** Records that pages of `size` fail although smaller ones succeed. They are not requested again for an hour. */
   failed(size: number): void {
     this.#failedAt.set(size, this.#options.clock())
     this.#shrink(size)
   }
 
   /**
-   * Records that pages of these sizes failed because of one build. They may be used again, from small to large with each good
-   * page: builds like it often come together.
+   * Records that pages of these sizes failed because of one build. They may be used again, one size larger with each successful
+   * page, because similar builds are often close together.
    */
   failedForOneBuild(pages: Iterable<number>): void {
     for (const size of pages) this.#failedAt.delete(size)
@@ -116,7 +116,7 @@ export class BuildsPageSize {
     this.#growAfter = 1
   }
 
-  /** Records that a build cannot be listed with its jobs. After three in a row, the next are expected to be like them. */
+  /** Records that a build cannot be listed with its jobs. After three in a row, the next builds are expected to be the same. */
   tooLargeWithJobs(): void {
     this.#tooLargeInRow += 1
     if (this.#tooLargeInRow >= 3 || this.isTooLarge(false)) this.#expect(2 * AIM_BYTES, 1)
@@ -151,14 +151,14 @@ export class BuildsPageSize {
     if (larger === sizes[0]) this.#growAfter = GROW_AFTER
   }
 
-  /** The most builds that are expected to stay below the aim. */
+  /** The largest number of builds that is expected to stay below the target. */
   #expected(): number {
     if (!this.#options.jobs) return 100
     const fitting = this.#builds > 0 ? AIM_BYTES / (this.#bytes / this.#builds) : 100
     return this.#builds < FIRST_BUILDS ? Math.min(FIRST_BUILDS, fitting) : fitting
   }
 
-  /** A size fails where a smaller one has failed. A clock that was set back ends nothing sooner than it began. */
+  /** Whether this or a smaller size failed within the last hour. Failures dated further in the future (clock set back) are ignored. */
   #hasFailed(size: number): boolean {
     const now = this.#options.clock()
     return [...this.#failedAt].some(([failed, at]) => failed <= size && size > 1 && Math.abs(now - at) < HOUR)

@@ -3,27 +3,27 @@ import { SECOND } from '../time.ts'
 import { readMoment } from './timestamp.ts'
 
 /**
- * Where a walk stands. It goes by key, not by page number: the list is newest first, so the next request asks for what was
- * created before the oldest build seen. Pages that shift while builds come and go cannot hide one, and none lies deep.
+ * The position of a walk. It uses keyset pagination: the list is newest first, so the next request asks for builds
+ * created before the oldest build seen. Builds that are added or removed meanwhile cannot hide another, and no page lies deep.
  */
 export interface Place {
   /** The next request's `created_to`, in milliseconds. */
   readonly to: number
-  /** How many builds below `to` are read already: above 0 only where one page is too short to lower `to`. */
+  /** How many builds below `to` are already read. Above 0 only if one page is too short to lower `to`. */
   readonly offset: number
-  /** The largest page by which `offset` can be counted on; a server may give fewer builds than it is asked for. */
+  /** The largest page size for which `offset` is valid; a server may return fewer builds than requested. */
   readonly size: number
-  /** Builds handed out that the next page may repeat, with the time each was created. */
+  /** Returned builds that the next page may repeat, with the creation time of each. */
   readonly seen: ReadonlyMap<string, number>
-  /** Those of `seen` that the next page must repeat if the server heeds `to` to the millisecond. */
+  /** The builds of `seen` that the next page must repeat if the server respects the milliseconds of `to`. */
   readonly seam: ReadonlySet<string>
   /** `to` is always a whole second, because a page has not repeated its seam. */
   readonly coarse: boolean
-  /** The list is not in the order that it should be: read it to its end by page numbers. */
+  /** The list is not in the expected order: read it to its end by page number. */
   readonly unordered: boolean
-  /** The last build listed; undefined while none has been since the walk, or a part of it, began. */
+  /** The last build listed; undefined if none was listed since the walk, or this part of it, began. */
   readonly newer: Stamp | undefined
-  /** `to` may be lowered only to this moment or below, because an unlistable build lies there. */
+  /** `to` may be lowered only to this time or earlier, because an unlistable build lies there. */
   readonly hold: number
 }
 
@@ -42,7 +42,7 @@ export function stampOf(build: unknown): Stamp | undefined {
   return parsed.success && moment ? { id: parsed.data.id, ...moment } : undefined
 }
 
-/** The place from which a list is read without knowing anything of it. */
+/** The start of a list about which nothing is known. */
 export function startAt(to: number): Place {
   return {
     to,
@@ -57,7 +57,7 @@ export function startAt(to: number): Place {
   }
 }
 
-/** The place where the part of the list below `to` begins, when all above is read. It must show `seam` if that is given. */
+/** The start of the list below `to`, when everything above is read. If `seam` is given, the next page must contain it. */
 export function continuedAt(place: Place, to: number, seam?: Stamp): Place {
   const second = floorSecond(to - 1)
   const seen = new Map([...place.seen].filter(([, ms]) => ms >= second && ms < second + SECOND))
@@ -65,8 +65,8 @@ export function continuedAt(place: Place, to: number, seam?: Stamp): Place {
 }
 
 /**
- * The place to look again when a page does not repeat the builds at its seam: either they no longer match, or the server
- * drops the milliseconds of `created_to` and has skipped what it should show. Whole seconds are right in both cases.
+ * Where to retry when a page does not repeat the builds at its seam. Either they no longer match, or the server
+ * drops the milliseconds of `created_to` and has skipped builds. Whole seconds are correct in both cases.
  */
 export function rewound(place: Place, stamps: readonly (Stamp | undefined)[]): Place | undefined {
   if (place.coarse || place.seam.size === 0 || place.to % SECOND === 0) return undefined
@@ -83,7 +83,7 @@ export function advanced(place: Place, stamps: readonly (Stamp | undefined)[], s
   const offset = place.offset + size
   const oldest = stamps.at(-1)
   const unordered = place.unordered || !inOrder(stamps, place.to)
-  // Without order, what is still missing may be anywhere: the page numbers lead on from here to the end of the list.
+  // Without order, missing builds may be anywhere: continue by page number to the end of the list.
   if (unordered || !oldest) return { ...place, offset, size, seen, seam: new Set(), unordered }
   const to = momentAfter(oldest, place.coarse)
   if (to >= place.to || to > place.hold) return { ...place, offset, size, seen, seam: new Set(), newer: oldest }
@@ -97,19 +97,19 @@ export function advanced(place: Place, stamps: readonly (Stamp | undefined)[], s
 function inOrder(stamps: readonly (Stamp | undefined)[], to: number): boolean {
   let before = to - 1
   for (const stamp of stamps) {
-    // A build at or after `to` means that the server does not heed it, and keys would lead round in a circle.
+    // A build at or after `to` means that the server ignores it, and keyset pagination would loop.
     if (!stamp || stamp.ms > before) return false
     before = stamp.ms
   }
   return true
 }
 
-/** The first moment at which a build may be listed as created: `created_from` for a list that holds it. */
+/** The earliest time that a list may use as the build's created_at: `created_from` for a list that contains it. */
 export function momentOf(stamp: Stamp, coarse: boolean): number {
   return coarse ? floorSecond(stamp.ms) : stamp.ms
 }
 
-/** The first moment after a build: `created_to` for a list that holds it. */
+/** The first moment after a build: `created_to` for a list that contains it. */
 export function momentAfter(stamp: Stamp, coarse: boolean): number {
   return coarse ? floorSecond(stamp.ms) + SECOND : stamp.ms + stamp.resolutionMs
 }

@@ -15,7 +15,7 @@ export class DeepListingError extends BuildkiteError {
 }
 
 /**
- * An answer that failed for its size or content, or because the API is down: a 5xx, a time-out, a body cut off or not JSON.
+ * A response that failed because of its size or content, or because the API is down: a 5xx, a time-out, a truncated or non-JSON body.
  * A smaller page, or one without jobs, may succeed.
  */
 export class FailedAnswerError extends BuildkiteError {

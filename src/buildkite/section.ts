@@ -6,22 +6,22 @@ export interface Range {
   readonly to: Date
 }
 
-/** The part of a list that is read as if it were a list of its own: from `from` (undefined: from the oldest build). */
+/** A part of a list that is read as a separate list: from `from` (undefined: from the oldest build). */
 export interface Section {
   readonly from: number | undefined
   readonly jobs: boolean
-  /** The build for whose sake the section is read without jobs. */
+  /** The build because of which the section is read without jobs. */
   readonly large: Stamp | undefined
 }
 
-/** What a walk goes around. */
+/** What a walk avoids. */
 export interface Obstacles {
   readonly from: number | undefined
   /** Newest first. */
   readonly avoid: readonly Range[]
-  /** Builds to list without jobs, newest first; undefined when all are listed so. */
+  /** Builds to list without jobs, newest first; undefined when all builds are listed without jobs. */
   readonly large: readonly Stamp[] | undefined
-  /** The server may drop the milliseconds of `created_to`: no section may end within a second that was listed in part. */
+  /** The server may drop the milliseconds of `created_to`: no section may end within a partially listed second. */
   readonly coarse: boolean
 }
 
@@ -29,7 +29,7 @@ export function avoidedRanges(avoid: readonly Range[] = []): Range[] {
   return avoid.filter(({ from, to }) => from < to).sort((a, b) => b.to.getTime() - a.to.getTime())
 }
 
-/** Where a walk that has read all from `to` on goes on: `to` itself, or below the ranges to avoid that it lies in. */
+/** Where a walk continues after reading everything from `to` on: `to`, or the start of the avoided ranges that contain it. */
 export function belowAvoided(to: number, avoid: readonly Range[]): number {
   return avoid.reduce(
     (reached, range) =>

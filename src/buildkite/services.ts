@@ -32,7 +32,7 @@ export interface WebhookService {
   readonly id: string
   readonly description: string
   readonly url: string
-  /** False when a person disabled it or Buildkite marked it as broken. */
+  /** False when a user disabled it or Buildkite marked it as broken. */
   readonly enabled: boolean
   /** `all`, `some_projects`, `some_teams` or `some_clusters`. */
   readonly scope: string

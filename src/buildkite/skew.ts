@@ -1,12 +1,12 @@
 import { type Clock, SECOND } from '../time.ts'
 
-/** How far Buildkite's clock is ahead of one of ours, in milliseconds: somewhere from `low` to `high`. */
+/** How far Buildkite's clock is ahead of one of ours, in milliseconds: between `low` and `high`. */
 export interface Skew {
   readonly low: number
   readonly high: number
 }
 
-/** One reading of our two clocks: `wall` may be set at any time, `steady` (monotonic) only runs forward. */
+/** One reading of our two clocks: `wall` may be adjusted at any time, `steady` is monotonic. */
 export interface Moment {
   readonly wall: number
   readonly steady: number
@@ -15,22 +15,22 @@ export interface Moment {
 /** When a request was sent, on Buildkite's clock. */
 export interface RequestTime {
   readonly at: Date
-  /** False: the clocks contradict each other. `at` is then the earliest time that any of them allows. */
+  /** False: the clocks contradict each other. `at` is then the earliest possible time. */
   readonly isCertain: boolean
 }
 
-/** If our two clocks disagree by more than this about how long something took, one of them was set or stopped. */
+/** If our two clocks disagree by more than this about a duration, one of them was adjusted or stopped. */
 const STEP_MS = SECOND
-/** Honest servers may disagree by this much. */
+/** Correct servers may disagree by this much. */
 const SERVERS_APART_MS = SECOND / 2
-/** As many answers count. To move what is known, more than half of them must agree on another time. */
+/** How many recent answers count. More than half of them must agree to change the known time. */
 const SAMPLES = 15
-/** In doubt the earliest of so many answers counts: one of them may lie. */
+/** If uncertain, the earliest of this many answers is used, because one of them may be wrong. */
 const RECENT = 3
 
 /**
- * Buildkite's present, from the `Date` headers of its answers. It is measured against our monotonic clock, so that setting the wall clock
- * does not move it. One answer with a wrong `Date` does not move it either: most of the last answers have to agree.
+ * Buildkite's current time, from the `Date` headers of its answers. It is measured against our monotonic clock, so setting the wall
+ * clock does not change it. A single wrong `Date` does not change it either: most of the last answers have to agree.
  */
 export class BuildkiteClock {
   readonly #wall: Clock
@@ -51,9 +51,9 @@ export class BuildkiteClock {
   }
 
   /**
-   * The time on Buildkite's clock at which a read counts: when its request was sent. What the answer shows was true then or later, so a
-   * webhook sent meanwhile never counts as older than what the read may have missed. Never later than the answer's `Date` plus a second.
-   * `undefined` when one of our clocks was set during the request: the time is not known, and the answer teaches nothing.
+   * The time of a read on Buildkite's clock: when its request was sent. The response shows the state then or later, so a webhook sent
+   * during the request never counts as older than the read. Never later than the answer's `Date` plus a second. `undefined` when one of
+   * our clocks was adjusted during the request: then the time is unknown, and the answer is not used for the clock.
    */
   observe(sent: Moment, seen: Moment, date: string | undefined): RequestTime | undefined {
     const tookMs = seen.steady - sent.steady
@@ -63,7 +63,7 @@ export class BuildkiteClock {
     }
     const apart = sent.wall - sent.steady
     if (this.#isStep(apart)) {
-      // Either clock may be at fault (a sleeping machine stops the monotonic one): neither is believed until new answers agree.
+      // Either clock may be wrong (sleep stops the monotonic one), so neither is trusted until new answers agree.
       this.#samples = []
       this.#wallWasSet = true
     }
@@ -79,7 +79,7 @@ export class BuildkiteClock {
     return { at: new Date(Math.round(Math.min(sent.steady + ahead, latest))), isCertain }
   }
 
-  /** Buildkite's present, at most a second later than it is; in doubt the earlier one. `undefined` before the first answer. */
+  /** Buildkite's current time: at most a second late; the earlier value if uncertain. `undefined` before the first answer. */
   now(): Date | undefined {
     const { wall, steady } = this.moment()
     const apart = wall - steady
@@ -101,7 +101,7 @@ export class BuildkiteClock {
     return this.#apart !== undefined && Math.abs(apart - this.#apart) > STEP_MS
   }
 
-  /** What most of the last answers agree on. At first our own wall clock has a vote, too. */
+  /** What most of the last answers agree on. At first our own wall clock counts as an answer too. */
   #known(apart: number): { skew: Skew; isConfirmed: boolean } | undefined {
     if (this.#samples.length === 0) return undefined
     const hasVote = !this.#wallWasSet && this.#samples.length < RECENT
@@ -116,12 +116,12 @@ export class BuildkiteClock {
   }
 }
 
-/** A `Date` is cut to whole seconds, and was written after the request was sent and before its answer was seen. */
+/** A `Date` is truncated to seconds, and was written after the request was sent and before its answer arrived. */
 function sampleOf(sent: Moment, seen: Moment, written: number): Skew {
   return { low: written - seen.steady, high: written + 999 - sent.steady }
 }
 
-/** Our wall clock (`apart` ahead of the monotonic one) as it is where it agrees: it is finer than a `Date`. Else the earliest possible. */
+/** Our wall clock (`apart` ahead of the monotonic one) if it agrees, because it is finer than a `Date`; otherwise the earliest value. */
 function pick({ low, high }: Skew, apart: number): number {
   return low <= apart && apart <= high ? apart : low
 }
@@ -134,7 +134,7 @@ function overlaps(one: Skew, other: Skew): boolean {
   return one.low <= other.high && other.low <= one.high
 }
 
-/** The most intervals that share a point (Marzullo's algorithm); of several such groups the one that is earliest. */
+/** The largest group of intervals that share a point (Marzullo's algorithm); the earliest one if there are several. */
 function largestGroup(intervals: readonly Skew[], seenAs: (interval: Skew) => Skew = (interval) => interval): Skew[] {
   const points = intervals.map((interval) => seenAs(interval).low).sort((a, b) => a - b)
   const groups = points.map((point) =>

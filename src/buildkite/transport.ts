@@ -23,7 +23,7 @@ export interface TransportOptions {
   readonly on?: OnOccurrence | undefined
   readonly tracing?: Tracing | undefined
   readonly clock?: Clock | undefined
-  /** Times requests; only ever runs forward. Default performance.now, or `clock` where that is given and is not the real one. */
+  /** Monotonic clock that times requests. Default performance.now, or `clock` if a test clock is given. */
   readonly monotonic?: Clock | undefined
   /** For one request, to the last byte of its answer. Default 30 s. */
   readonly timeoutMs?: number | undefined
@@ -61,16 +61,16 @@ export interface Reply {
   /** The time, on Buildkite's clock, at which the value was true. */
   readonly at: Date
   readonly link: string | undefined
-  /** Size of the body, unpacked. */
+  /** Size of the decompressed body, in bytes. */
   readonly bytes: number
   readonly tookMs: number
 }
 
-/** What became of one try; after an error it may be tried again. */
+/** The result of one try; after an error it may be retried. */
 type Judged = { reply: Reply; isTimeCertain: boolean } | { waitMs?: undefined; error: BuildkiteError }
 
 const RETRIES = 5
-/** How often a read is repeated because the clocks contradict each other. After that it counts as of the earliest possible time. */
+/** How often a read is repeated because the clocks contradict each other. After that the earliest possible time is used. */
 const TIME_CHECKS = 2
 const LONGEST_BACKOFF_MS = 30 * SECOND
 
@@ -134,7 +134,7 @@ export class Transport {
     return this.#clock.skew
   }
 
-  /** Buildkite's present as far as it is known; `undefined` before the first answer. */
+  /** Buildkite's current time; `undefined` before the first answer. */
   now(): Date | undefined {
     return this.#clock.now()
   }
@@ -144,7 +144,7 @@ export class Transport {
     this.#user = user
   }
 
-  /** Names the user once `belongsTo` has said who it is, and the token until then. */
+  /** Fingerprint of the user once `belongsTo` was called, of the token until then. */
   get fingerprint(): string {
     return fingerprint(this.#user)
   }
@@ -235,7 +235,7 @@ export class Transport {
     const date = first(headers.date)
     const time = this.#clock.observe(sent, seen, date)
     const apartMs = Math.abs(Date.parse(date ?? '') - sent.wall)
-    // A change must not be repeated: its time matters to nobody.
+    // A write must not be repeated, and its time is not used.
     if (!ask.write && !time) return { error: unavailable(clockWasSet, status) }
     if (!ask.write && apartMs > CLOCKS_APART) return { error: unavailable(clocksApart(apartMs), status) }
     const { at, isCertain: isTimeCertain } = time ?? { at: new Date(sent.wall), isCertain: false }

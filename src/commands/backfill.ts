@@ -34,7 +34,7 @@ export const backfill: Command = {
         io,
         async (source, fail) => {
           const bar = new ProgressBar(values.json ? io.stderr : io.stdout, source.slug, io.env)
-          // The last one's walk passes the days of all.
+          // The last organization's read refreshes the days of all.
           const sums = source === context.sources.at(-1) ? followBackfill(db) : undefined
           const show = (progress: BackfillProgress) => {
             sums?.reached(progress.coveredFrom)
@@ -48,7 +48,7 @@ export const backfill: Command = {
           const result = await withFreshPipelines(context.deps, source, fail, () =>
             backfillSpan(context.deps, source, from, to, show, signal),
           ).finally(() => sums?.stop())
-          // A claim covers what was read before the pipelines were last listed.
+          // A claim covers only what was read before the pipelines were last listed.
           if (result?.done) await refreshPipelines(context.deps, source).catch(fail)
           bar.end(lastWord(source.slug, result, await claimedHistory(db, source.id)))
           for (const { error } of await windowsIn(db, source.id, { from, to })) {

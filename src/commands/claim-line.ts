@@ -3,7 +3,7 @@ import { count } from './terminal.ts'
 
 const nothing = 'nothing is claimed to be complete yet: the next list of pipelines confirms what was read.'
 
-/** What is claimed of an organization, and no more. */
+/** What is claimed for an organization. */
 export function claimLine({ claim, covered_from }: Pick<OrganizationCoverage, 'claim' | 'covered_from'>): string {
   const { as_of, jobs_as_of, pipelines, pipelines_current, pipelines_complete, pipelines_listed_at, exceptions } = claim
   if (!as_of || !jobs_as_of || !pipelines_listed_at) return nothing

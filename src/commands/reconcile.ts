@@ -9,9 +9,9 @@ export const reconcile: Command = {
   name: 'reconcile',
   summary: 'run one cycle now and print what it found',
   about:
-    'Reads pipelines, and every build created or finished since the watermark, open, or missing from those lists; corrects\n' +
-    'the mirror and moves the watermark. The same as the service does every RECONCILE_INTERVAL; safe beside it.\n' +
-    'Exit code 0 only when all organizations were read, and Postgres took every build.',
+    'Reads the pipelines, every build created or finished since the watermark, every open build, and builds missing from those\n' +
+    'lists. Corrects the mirror and moves the watermark, as the service does every RECONCILE_INTERVAL. Can run beside the service.\n' +
+    'Exit code 0 only if all organizations were read and Postgres accepted every build.',
   options: {
     organization: { value: '<slug>', about: 'only this organization' },
     json: { about: 'print JSON' },
@@ -21,10 +21,10 @@ export const reconcile: Command = {
       const { deps } = context
       const outcomes = await forEachSource<CycleReport>(context, io, async (source, fail) => {
         const work = withFreshPipelines(deps, source, fail, () => reconcileOnce(deps, source))
-        const report = await whileWaiting(io.stderr, io.env, `${source.slug}: reading what changed`, work)
+        const report = await whileWaiting(io.stderr, io.env, `${source.slug}: reading changes`, work)
         const refused = refusalOf(report?.refused ?? [])
         if (refused) io.stderr.write(`${source.slug}: ${refused}\n`)
-        if (!report) io.stderr.write(`${source.slug}: a cycle is running already, in the service or another command.\n`)
+        if (!report) io.stderr.write(`${source.slug}: a cycle is already running in the service or another command.\n`)
         return report
       })
       const reports = outcomes.flatMap(({ result }) => result ?? [])
@@ -58,8 +58,8 @@ const nothing: Record<Exclude<keyof CycleReport, 'organization'>, null> = {
   refused: null,
 }
 
-const legend = `Builds + jobs. missing, healed: absent or wrong, because a webhook was lost or is over 10 s late. in flight: a webhook may still come.
-completed: the API added what no webhook carries. confirmed: right already.`
+const legend = `Builds + jobs. missing, healed: absent or wrong, because a webhook was lost or is over 10 s late. in flight: it may still arrive.
+completed: the API added data that no webhook carries. confirmed: already correct.`
 
 function describe(reports: readonly CycleReport[], paint: Paint): string {
   const header = [

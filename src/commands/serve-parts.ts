@@ -146,7 +146,7 @@ function openAllowList({ config, log }: Parts, shutdown: Shutdown): AllowList | 
   return list
 }
 
-/** Undefined where signatures date the deliveries. */
+/** Undefined if deliveries are dated by their signatures. */
 function openReceiptClock({ config, database, log }: Parts, shutdown: Shutdown): ReceiptClock | undefined {
   if (config.webhookAuth !== 'token') return undefined
   const clock = followBuildkiteClock({ db: database.db, log })

@@ -66,14 +66,14 @@ export async function withSources(
   })
 }
 
-/** Why a command could not do its work for an organization, as `error` in `--json`. */
+/** Why a command failed for an organization; `error` in `--json`. */
 export interface OrganizationError {
   readonly code: Problem['code'] | 'busy' | 'stopped'
   readonly message: string
   readonly remedy: string
 }
 
-/** What a command did for one organization. */
+/** The result of a command for one organization. */
 export interface Outcome<Result> {
   readonly source: Source
   readonly result: Result | undefined
@@ -83,8 +83,8 @@ export interface Outcome<Result> {
 /** Another process does the same work for the organization. */
 export const busy: OrganizationError = {
   code: 'busy',
-  message: 'Another process is doing this.',
-  remedy: 'Nothing to do: it goes on there.',
+  message: 'Another process is already doing this work.',
+  remedy: 'None needed: the other process continues.',
 }
 
 const stopped: OrganizationError = {
@@ -94,8 +94,8 @@ const stopped: OrganizationError = {
 }
 
 /**
- * Does `work` for each organization, one after another. An error is printed, and the next organization is done all the same. After an
- * abort the others count as stopped. @throws ConfigError
+ * Runs `work` for each organization, one after another. Prints an error and continues with the next organization. After an abort the
+ * remaining ones count as stopped. @throws ConfigError
  */
 export async function forEachSource<Result>(
   { sources, log }: Pick<Sources, 'sources' | 'log'>,
@@ -126,7 +126,7 @@ export async function forEachSource<Result>(
 }
 
 /**
- * Reads the pipelines, then does `work`. A list of pipelines that cannot be read counts as an error, but builds are read all the same.
+ * Reads the pipelines, then runs `work`. If the list of pipelines cannot be read, that counts as an error, but builds are still read.
  */
 export async function withFreshPipelines<Result>(
   deps: ReconcileDeps,
@@ -141,7 +141,7 @@ export async function withFreshPipelines<Result>(
   return result
 }
 
-/** Prints one object for each organization: `null` where there is no value, so that all have the same fields. */
+/** Prints one object for each organization. Missing values are `null`, so that all objects have the same fields. */
 export function printJson<Result extends object>(
   io: Io,
   outcomes: readonly Outcome<Result>[],
@@ -157,14 +157,14 @@ function errorOf({ slug }: Source, cause: unknown, log: Log): OrganizationError 
   return error
 }
 
-/** What the database's driver throws is an error of the store; a fault of ours stays what it is. */
+/** Converts errors of the database driver to StoreError; leaves other errors unchanged. */
 function classify(error: unknown): unknown {
   if (error instanceof BuildkiteError || error instanceof StoreError) return error
   const failure = asStoreError(error, 'use the database')
   return failure.kind === 'transient' || failure.code !== undefined ? failure : error
 }
 
-/** Aborts at the first SIGINT or SIGTERM, and ends the process at the second. */
+/** Aborts at the first SIGINT or SIGTERM, and exits at the second. */
 export function stopOnSignal(): AbortSignal {
   const stop = new AbortController()
   const onSignal = () => (stop.signal.aborted ? process.exit(130) : stop.abort())

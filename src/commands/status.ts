@@ -11,7 +11,7 @@ import type { Command, Io } from './command.ts'
 import { withMirror } from './stores.ts'
 import { count, paintFor, table } from './terminal.ts'
 
-/** So many units of failing work are named. */
+/** How many units of failing work are named. */
 const NAMED = 10
 
 export const status: Command = {

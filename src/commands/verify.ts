@@ -14,11 +14,11 @@ export const verify: Command = {
   name: 'verify',
   summary: 'compare a span of history with Buildkite, field by field',
   about:
-    'Reads every build created in the span again from the API, with its jobs, and compares it with the mirror, both ways. Prints what\n' +
-    'differs although analytics.data_coverage calls it complete. What changed later is read again after RECONCILE_INTERVAL, and is in\n' +
-    'flight if the next cycles can still bring it. Writes nothing without --heal, which corrects the mirror and records what it found in\n' +
-    'sync.drift. Exit code 0 only when all organizations were read, everything could be compared, and nothing differs or all that did is\n' +
-    'healed. Safe beside a running service.',
+    'Reads every build created in the span from the API, with its jobs, and compares it with the mirror in both directions. Prints\n' +
+    'differences in what analytics.data_coverage calls complete. Builds that changed later are read again after RECONCILE_INTERVAL and\n' +
+    'count as in flight if the next cycles can still update them. With --heal, corrects the mirror and records the differences in\n' +
+    'sync.drift; without it, writes nothing. Exit code 0 only if all organizations were read, everything could be compared, and no\n' +
+    'difference remains. Can run beside the service.',
   options: {
     from: { value: '<date>', about: 'first day or moment of created_at (default: BACKFILL_DAYS ago)' },
     to: { value: '<date>', about: 'end, not included (default: now)' },
@@ -78,7 +78,7 @@ export const verify: Command = {
   },
 }
 
-/** Whether nothing differs any more and everything could be compared. What is in flight is no fault. */
+/** Whether no difference remains and everything could be compared. Builds in flight are not an error. */
 function isRight({ findings, unreadable }: VerifyReport): boolean {
   return unreadable.length === 0 && findings.every(({ healed }) => healed)
 }
@@ -116,7 +116,7 @@ function wholeSpan({ from, to }: ReturnType<typeof givenSpan>, { config }: Sourc
 }
 
 /**
- * The organizations that have a pipeline, and those whose pipelines cannot be listed: their builds may be readable all the same.
+ * The organizations that have a pipeline, and those whose pipelines cannot be listed, because their builds may still be readable.
  * @throws ConfigError when none has it, or it is not mirrored.
  */
 async function sourcesWith(pipeline: string, { deps, sources }: Sources): Promise<readonly Source[]> {
@@ -158,7 +158,7 @@ function lastWord(report: VerifyReport): string {
   if (findings.length > 0) {
     const kinds = `${of('missing')} missing, ${of('different')} different, ${of('surplus')} gone from Buildkite`
     parts.push(`${count(findings.length)} differences (${kinds})`)
-    // Where nothing was compared, nothing is known to be equal.
+    // "no difference" only if something was compared.
   } else if (builds + jobs > 0 || inFlight + unreadable.length === 0) parts.push('no difference')
   if (healed > 0) parts.push(`${count(healed)} healed`)
   if (inFlight > 0) parts.push(`${count(builds_in_flight)} builds and ${count(jobs_in_flight)} jobs in flight`)
@@ -167,7 +167,7 @@ function lastWord(report: VerifyReport): string {
   return `${organization}: ${compared}: ${parts.join('; ')}.`
 }
 
-/** How many rows are printed; --json has them all. */
+/** How many rows are printed; --json prints all. */
 const PRINTED = 50
 
 function describe({ findings, unreadable }: VerifyReport, paint: Paint): string {
@@ -188,7 +188,7 @@ function describe({ findings, unreadable }: VerifyReport, paint: Paint): string 
   return `${table([header, ...rows.slice(0, PRINTED)], paint)}\n${more}`
 }
 
-/** Where something unreadable is, which has no id: its pipeline and number, or when it was created. */
+/** Locates an unreadable entry without an id: its pipeline and number, or when it was created. */
 function placeOf({ pipeline, number, created_from, created_to }: Unreadable): string {
   if (pipeline !== null && number !== null) return `${pipeline}#${number}`
   const [from, to] = [created_from?.toISOString(), created_to?.toISOString()]

@@ -12,7 +12,7 @@ export { asStoreError, isOutage } from './store-error.ts'
 export type Db = Drizzle & {
   /** A transaction whose statements may take `ms` each. Elsewhere one that takes a minute is stuck, and given up. */
   patiently<T>(ms: number, work: (tx: Transaction) => Promise<T>): Promise<T>
-  /** The same database, on which every transaction, and every single statement that writes, runs `check` first. */
+  /** The same database, but every transaction, and every single statement that writes, runs `check` first. */
   guardedBy(check: (tx: Transaction) => Promise<void>): Db
 }
 type Drizzle = NodePgDatabase<typeof schema>
@@ -29,7 +29,7 @@ export interface Database {
 }
 
 const PING_DEADLINE = 2 * SECOND
-/** Postgres ends a transaction in which nothing happens for so long: its process is frozen, and holds rows that others need. */
+/** Postgres ends a transaction that is idle for this long: its process is frozen and holds row locks that others need. */
 const IDLE_LIMIT = 30 * SECOND
 /** So much longer than Postgres this side waits before it gives a query up: most often Postgres has said why by then. */
 const GRACE = 5 * SECOND
@@ -82,7 +82,7 @@ export function openDatabase(
  * connection goes back to the pool, or to the grave when its state is not known.
  */
 function withSafeTransactions(db: Drizzle, pool: pg.Pool, idleLimitMs: number): Db {
-  // Stored by connection: reading the whole schema again would cost more than a small transaction does.
+  // Cached per connection: parsing the whole schema again would cost more than a small transaction.
   const overConnections = new WeakMap<pg.PoolClient, OverConnection>()
   const over = (client: pg.PoolClient): OverConnection => {
     const known = overConnections.get(client) ?? overConnection(client)
@@ -151,16 +151,16 @@ function withSafeTransactions(db: Drizzle, pool: pg.Pool, idleLimitMs: number): 
   })
 }
 
-/** Statements that change rows, a `with` that holds one included. */
+/** Statements that change rows, including a `with` that contains one. */
 const WRITES = /\b(insert into|update|delete from)\b/i
 
-/** Drizzle over one connection, whose next transaction has these limits, in milliseconds. */
+/** Drizzle over one connection. Its next transaction has these limits, in milliseconds. */
 interface OverConnection {
   readonly drizzle: Drizzle
   readonly limits: Record<'idle_in_transaction_session_timeout' | 'statement_timeout', number | undefined>
 }
 
-/** The limits are set in the round trip of `begin`. As startup parameters PgBouncer would refuse them, and outside of a transaction lose them. */
+/** Sets the limits in the round trip of `begin`. PgBouncer refuses them as startup parameters, and loses session settings. */
 function overConnection(client: pg.PoolClient): OverConnection {
   const limits: OverConnection['limits'] = {
     idle_in_transaction_session_timeout: undefined,

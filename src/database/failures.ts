@@ -4,18 +4,18 @@ import { DAY, HOUR, MINUTE } from '../time.ts'
 import type { Db, Transaction } from './connection.ts'
 import { type FailureKind, failures } from './schema.ts'
 
-/** A unit of work by name. */
+/** Identifies a unit of work. */
 export interface Unit {
   readonly kind: FailureKind
-  /** Null where it concerns no organization. */
+  /** Null if it belongs to no organization. */
   readonly organizationId: string | null
-  /** As a person would name it: `web #123`, `2026-03-02`, `delivery 17`. Unique within kind and organization. */
+  /** A readable name: `web #123`, `2026-03-02`, `delivery 17`. Unique within kind and organization. */
   readonly subject: string
-  /** For a build: by what it is asked for. */
+  /** For a build: how to request it. */
   readonly pipelineSlug?: string | undefined
   readonly buildNumber?: number | undefined
   readonly buildId?: string | undefined
-  /** For `builds_list`: the part of created_at that no list shows. */
+  /** For `builds_list`: the unlistable range of created_at. */
   readonly range?: { readonly from: Date; readonly to: Date } | undefined
 }
 
@@ -23,12 +23,12 @@ export type Failure = typeof failures.$inferSelect
 
 const LONGEST_BACK_OFF = 6 * HOUR
 
-/** Milliseconds until work that has failed `tries` times in a row is tried again: 1, 2, 4 … minutes, at most 6 hours. */
+/** Milliseconds until work that failed `tries` times in a row is retried: 1, 2, 4 … minutes, at most 6 hours. */
 export function backOff(tries: number): number {
   return Math.min(LONGEST_BACK_OFF, MINUTE * 2 ** Math.min(Math.max(0, tries - 1), 20))
 }
 
-/** Whether work may be tried again. A time beyond the longest back-off was set by a clock that was ahead, and does not count. */
+/** Whether work may be retried. A time beyond the longest back-off was set by a clock that was ahead, so it is ignored. */
 export function isDue(nextTryAt: Date | null | undefined, now: number): boolean {
   const left = (nextTryAt?.getTime() ?? now) - now
   return left <= 0 || left > LONGEST_BACK_OFF
@@ -47,12 +47,12 @@ export function codeOf(error: unknown): string {
 }
 
 /**
- * Records that a unit of work failed; it is due again after a back-off that grows with each failure in a row.
- * Returns how many tries have failed in a row.
+ * Records that a unit of work failed. It is due again after a back-off that grows with each consecutive failure.
+ * Returns the number of consecutive failures.
  */
 export async function recordFailure(db: Db | Transaction, unit: Unit, error: unknown, now: Date): Promise<number> {
   const { kind, organizationId, subject, pipelineSlug = null, buildNumber = null, buildId = null, range } = unit
-  // Drizzle's own insert takes only columns as the conflict's target, and the unique index has an expression.
+  // Drizzle's insert accepts only columns as the conflict target, and the unique index has an expression.
   const { rows } = await db.execute<{ tries: number }>(sql`
     insert into ${failures} as known (kind, organization_id, subject, pipeline_slug, build_number, build_id, created_from, created_to,
       code, error, first_failed_at, last_failed_at, next_try_at)
@@ -67,7 +67,7 @@ export async function recordFailure(db: Db | Transaction, unit: Unit, error: unk
   return rows[0]?.tries ?? 1
 }
 
-/** Forgets a failure, because the work succeeded or is no longer wanted. */
+/** Deletes a failure, because the work succeeded or is no longer needed. */
 export async function clearFailure(
   db: Db | Transaction,
   { kind, organizationId, subject }: Pick<Unit, 'kind' | 'organizationId' | 'subject'>,
@@ -77,9 +77,9 @@ export async function clearFailure(
 }
 
 /**
- * Deletes what nobody has tried for a day after it was due: replicas that lost their lease, and work that is no longer wanted, such as
- * windows of a pipeline that is gone. Not builds and ranges that cannot be listed: analytics.data_coverage counts them as exceptions.
- * Returns how many.
+ * Deletes failures that were not retried within a day after they were due: replicas that lost their lease, and work that is no longer
+ * needed, such as windows of a deleted pipeline. Builds and unlistable ranges stay: analytics.data_coverage counts them as
+ * exceptions. Returns how many were deleted.
  */
 export async function forgetAbandoned(db: Db, now: Date): Promise<number> {
   const due = lt(failures.next_try_at, new Date(now.getTime() - DAY))
@@ -87,7 +87,7 @@ export async function forgetAbandoned(db: Db, now: Date): Promise<number> {
   return rowCount ?? 0
 }
 
-/** The failures of an organization of some kinds, oldest first. */
+/** An organization's failures of these kinds, oldest first. */
 export function failuresOf(
   db: Db | Transaction,
   organizationId: string,
@@ -100,7 +100,7 @@ export function failuresOf(
     .orderBy(failures.id)
 }
 
-/** A name that the unique index can hold. */
+/** A name short enough for the unique index. */
 function subjectOf(subject: string): string {
   return subject.slice(0, 500)
 }

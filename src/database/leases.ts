@@ -7,35 +7,35 @@ import { asStoreError, type Db, type Transaction } from './connection.ts'
 import { recordFailure } from './failures.ts'
 import { leases } from './schema.ts'
 
-/** What became of a try for a lease: held to the end, with what the work returned; or another process has it or took it over. */
+/** The lease was held to the end, with the result of the work; or another process holds it or took it over. */
 export type Leased<T> = { held: true; value: T } | { held: false }
 
-/** Work that one process at a time may do. */
+/** Work that only one process may do at a time. */
 export interface Lease {
-  /** The same database; what is written through it commits only while the lease is ours. */
+  /** The same database; writes through it commit only while we hold the lease. */
   readonly db: Db
-  /** Aborts when the lease is lost, or with the signal that `withLease` was given. */
+  /** Aborts when the lease is lost, or with the signal passed to `withLease`. */
   readonly signal: AbortSignal
 }
 
 export interface LeaseOptions {
   readonly signal?: AbortSignal | undefined
-  /** How long a lease is valid without being renewed, in milliseconds; for tests. It is renewed three times as often. */
+  /** How long a lease is valid without renewal, in milliseconds; for tests. It is renewed three times within that period. */
   readonly validMs?: number
   readonly holder?: string
 }
 
-/** A holder that stops renewing, because it is frozen or cut off, loses its lease after so long. */
+/** A holder that stops renewing, because it is frozen or disconnected, loses its lease after this time. */
 const VALID = 30 * SECOND
 
-/** Names this process in `sync.leases`. */
+/** Identifies this process in `sync.leases`. */
 const thisProcess = `${hostname()} ${process.pid} ${randomBytes(3).toString('hex')}`
 
 /**
- * Runs `work` if no other process holds the lease `name`; returns `{ held: false }` at once otherwise, or when the lease was lost
- * meanwhile. The lease is a row with an expiry on the database's clock and a number that grows with each holder: a process that
- * wakes up after losing it fails at its next commit. No connection or transaction stays open while the work calls Buildkite.
- * @throws whatever `work` throws, or an error of the store when the database is unavailable or the lease could not be renewed in time.
+ * Runs `work` if no other process holds the lease `name`. Returns `{ held: false }` at once otherwise, or when the lease was lost
+ * meanwhile. The lease is a row with an expiry on the database's clock and a fencing number that grows with each holder. A process
+ * that wakes up after losing it fails at its next commit. No connection or transaction stays open while the work calls Buildkite.
+ * @throws whatever `work` throws, or a StoreError when the database is unavailable or the lease could not be renewed in time.
  */
 export async function withLease<T>(
   db: Db,
@@ -81,7 +81,7 @@ interface Held {
 
 /** Our number, or undefined when another process holds the lease. */
 async function acquire(db: Db, name: string, holder: string, validMs: number): Promise<number | undefined> {
-  // Read first: a holder that is just committing has the row locked, and nobody should wait for it.
+  // Read first: a holder that is committing has locked the row, and we should not wait for it.
   const { rows } = await db.execute<{ holder: string; valid: boolean }>(
     sql`select holder, expires_at > clock_timestamp() as valid from ${leases} where name = ${name}`,
   )
@@ -112,7 +112,7 @@ async function acquire(db: Db, name: string, holder: string, validMs: number): P
   return Number(fence)
 }
 
-/** Renews the lease until `done`; aborts `lost` when it is another's, or could not be renewed for as long as it is valid. */
+/** Renews the lease until `done`. Aborts `lost` when another process holds it, or when it expired because renewing failed. */
 async function keepRenewed(
   db: Db,
   { name, fence, validMs }: Held & { validMs: number },
@@ -145,13 +145,13 @@ async function keepRenewed(
   }
 }
 
-/** An empty holder says that the lease was given back: who takes it next has taken it from nobody. */
+/** An empty holder means that the lease was released, so the next holder does not report a takeover. */
 async function release(db: Db, { name, fence }: Held): Promise<void> {
   await db.execute(sql`
     update ${leases} set holder = '', expires_at = clock_timestamp() where name = ${name} and fence = ${fence}`)
 }
 
-/** Locks the row until the transaction ends: nobody can take the lease over between this check and the commit, but it can be renewed. */
+/** Locks the row until the transaction ends: no process can take over the lease between this check and the commit, but it can be renewed. */
 async function check(tx: Transaction, { name, fence }: Held): Promise<void> {
   const { rows } = await tx.execute(
     sql`select 1 from ${leases} where name = ${name} and fence = ${fence} for key share`,

@@ -12,11 +12,11 @@ import { asStoreError, connectionOptions, type Db } from './connection.ts'
 const folder = fileURLToPath(new URL('../../drizzle', import.meta.url))
 
 /**
- * Brings the database at `url` to the schema of this code, one transaction for each missing migration. Any number of processes may
- * start at once, and a process that is killed leaves a database that the next one completes. A migration never waits for a lock
- * much longer than a second: it rolls back, so that it holds nothing, and tries again until the transactions in its way have ended.
- * A newer version may have migrated the database already: this code goes on beside it for as long as `sync.compatibility` allows, so
- * that versions can be changed one process at a time and taken back.
+ * Migrates the database at `url` to the schema of this code, one transaction for each missing migration. Several processes may
+ * start at once, and after a kill the next run completes the migration. A migration waits about a second for a lock, then rolls back,
+ * which releases its own locks, and retries until the blocking transactions have ended.
+ * If a newer version has already migrated the database, this code runs beside it while `sync.compatibility` allows. So versions can
+ * be upgraded and rolled back one process at a time.
  * @throws ConfigError when the database asks for a newer version of the code than this one.
  * @throws StoreError when Postgres fails.
  */
@@ -31,23 +31,23 @@ export async function migrate(url: string, log?: Log): Promise<void> {
 }
 
 /**
- * How long a migration waits for a lock; webhooks that need the same table wait behind it. A little longer than Postgres's
- * deadlock_timeout of a second, after which an autovacuum that is in the way gives up.
+ * How long a migration waits for a lock; webhooks that need the same table wait behind it. Slightly longer than Postgres's
+ * deadlock_timeout of a second, after which a blocking autovacuum is cancelled.
  */
 const LOCK_TIMEOUT_MS = 1_100
-/** How long it waits for all the locks of one `lock table`, which keeps those that it has while it waits for the next. */
+/** How long it waits for all the locks of one `lock table`, which holds acquired locks while it waits for the next. */
 const LOCK_TABLES_TIMEOUT_MS = 1_500
-/** A process that is frozen in the middle of a migration loses its transaction after this. */
+/** Postgres ends the transaction of a process that is frozen during a migration after this time. */
 const IDLE_LIMIT_MS = 30 * SECOND
 
-/** Applies the first missing migration in a transaction of its own; false when none is missing. */
+/** Applies the first missing migration in its own transaction; false when none is missing. */
 async function applyNext(client: pg.Client, known: readonly MigrationMeta[]): Promise<boolean> {
   // In one round trip. A migration may rewrite a large table, so its statements have no time limit.
   await client.query(
     `begin; set local statement_timeout = 0; set local lock_timeout = 0;
      set local idle_in_transaction_session_timeout = ${IDLE_LIMIT_MS}`,
   )
-  // Held by the transaction, for a session's lock may be orphaned behind PgBouncer. Waiting for it holds nothing else.
+  // A transaction lock, because a session lock may be orphaned behind PgBouncer. No other lock is held while waiting for it.
   await client.query(takeMigrationLock)
   await client.query(`set local lock_timeout = ${LOCK_TIMEOUT_MS}`)
   await createJournal(client)
@@ -59,14 +59,14 @@ async function applyNext(client: pg.Client, known: readonly MigrationMeta[]): Pr
 
 const takeMigrationLock = `select pg_advisory_xact_lock(hashtextextended('buildkite-mirror migrate', 0))`
 
-/** No lock within the time, or a deadlock: running processes lock the same tables in their own order. */
+/** A lock timeout, or a deadlock: running processes lock the same tables in a different order. */
 function isLockConflict(error: unknown): boolean {
   return error instanceof LockTimeout || (error instanceof pg.DatabaseError && /^(55P03|40P01)$/.test(error.code ?? ''))
 }
 
 const LONGEST_PAUSE_MS = 5 * SECOND
 
-/** Runs `work`, which opens a transaction, again and again while locks of others are in its way. Holds nothing between two tries. */
+/** Runs `work`, which opens a transaction, until other locks no longer block it. Holds no locks between tries. */
 async function withLockRetries<T>(client: pg.Client, log: Log | undefined, work: () => Promise<T>): Promise<T> {
   const mayWarn = sparingly(MINUTE, Date.now)
   for (let tries = 1; ; tries++) {
@@ -82,7 +82,7 @@ async function withLockRetries<T>(client: pg.Client, log: Log | undefined, work:
   }
 }
 
-/** The transaction of another session that has been open the longest: most likely it is the one in the way. */
+/** The oldest open transaction of another session, which is most likely the blocking one. */
 async function oldestTransaction(client: pg.Client): Promise<Record<string, unknown>> {
   const { rows } = await client.query<Record<string, unknown>>(`
     select pid, application_name, usename as user, state, extract(epoch from now() - xact_start)::int as seconds
@@ -92,7 +92,7 @@ async function oldestTransaction(client: pg.Client): Promise<Record<string, unkn
 }
 
 async function withClient<T>(url: string, doing: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
-  // Creating an index of a large table takes as long as it takes.
+  // Creating an index on a large table can take very long.
   const client = new pg.Client({ ...connectionOptions(url, 'migrate'), query_timeout: 0 })
   // The query that meets a lost connection reports it; without a listener it would end the process.
   client.on('error', () => {})
@@ -108,8 +108,8 @@ async function withClient<T>(url: string, doing: string, work: (client: pg.Clien
 }
 
 /**
- * Brings an empty database to the schema of this code within the transaction that is open on `client`, which an error leaves to the
- * caller to roll back. Throws the driver's errors.
+ * Migrates an empty database to the schema of this code in the open transaction of `client`. On an error the caller rolls back.
+ * Throws the driver's errors.
  */
 export async function applyMigrations(client: pg.Client): Promise<void> {
   await client.query(`select set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true)`)

@@ -388,7 +388,7 @@ export const deliveries = sync.table(
     attempts: integer().notNull().default(0),
     error: text(),
     enqueued_at: time(),
-    /** A delivery that could not be applied in time is tried again by itself after this. */
+    /** A delivery that could not be applied in time is retried individually after this time. */
     next_try_at: time(),
     applied_at: time(),
     failed_at: time(),
@@ -419,7 +419,7 @@ export const watermarks = sync.table('watermarks', {
   updated_at: time().notNull(),
 })
 
-/** The pipelines that a complete list has held, and since when without a break. */
+/** The pipelines that a complete list contained, and since when without interruption. */
 export const pipeline_coverage = sync.table(
   'pipeline_coverage',
   {
@@ -539,7 +539,7 @@ export const absences = sync.table(
   (t) => [index('absences_next_read_at').on(t.organization_id, t.next_read_at)],
 )
 
-/** Builds whose jobs REST has yet to confirm: a list showed the build without its jobs. No row: the jobs are as old as the build. */
+/** Builds whose jobs REST has not confirmed yet: a list showed the build without jobs. No row: the jobs are as recent as the build. */
 export const job_reads = sync.table(
   'job_reads',
   {
@@ -565,7 +565,7 @@ export type FailureKind =
   | 'cycle'
   | 'replica'
 
-/** Units of work that failed for a reason of their own and are retried with back-off while everything else goes on. */
+/** Units of work that failed individually. Each is retried with back-off while everything else continues. */
 export const failures = sync.table(
   'failures',
   {
@@ -594,7 +594,7 @@ export const failures = sync.table(
   ],
 )
 
-/** Who may work on what, until when. `fence` grows with each new holder: a commit checks it. */
+/** Which process may do which work, and until when. `fence` grows with each new holder; every commit checks it. */
 export const leases = sync.table('leases', {
   name: text().primaryKey(),
   holder: text().notNull(),
@@ -609,7 +609,7 @@ export const budgets = sync.table('budgets', {
   updated_at: time().notNull(),
 })
 
-/** One row: Buildkite's clock as the reconciler knows it, for processes that send Buildkite no requests. */
+/** One row: Buildkite's clock as the reconciler measured it, for processes that send no requests to Buildkite. */
 export const buildkiteClock = sync.table('buildkite_clock', {
   single_row: boolean().primaryKey().default(true),
   ahead_ms: bigint({ mode: 'number' }).notNull(),

@@ -25,7 +25,7 @@ export function asStoreError(error: unknown, doing: string): StoreError {
   if (code !== undefined && transientCodes.has(code)) {
     return new StoreError('transient', `${prefix}Postgres cannot be reached (${code}).`, { code })
   }
-  // A query that Postgres would have cancelled: behind PgBouncer statement_timeout is not ours to set.
+  // Postgres would have cancelled this query, but behind PgBouncer we cannot set statement_timeout.
   if (inner instanceof Error && inner.message.startsWith('Query read timeout')) {
     return new StoreError('transient', `${prefix}Postgres did not answer in time.`, { code: '57014' })
   }
@@ -99,10 +99,10 @@ function kindOfSqlState(state: string): StoreErrorKind {
   return transientStates.some((prefix) => state.startsWith(prefix)) ? 'transient' : 'permanent'
 }
 
-/** SQLSTATEs, or classes of them, of a Postgres that is not available to anybody: not reached, starting, stopping, read-only or full. */
+/** SQLSTATEs, or their classes, that mean Postgres is unavailable: unreachable, starting, stopping, read-only or full. */
 const outageStates = ['08', '25006', '25P03', '53100', '53300', '55000', '57P']
 
-/** Whether Postgres is not available at all, so that no other work would succeed either. */
+/** Whether Postgres is unavailable, so that no other work would succeed either. */
 export function isOutage(error: unknown): boolean {
   if (!(error instanceof StoreError) || error.kind !== 'transient') return false
   const { code } = error

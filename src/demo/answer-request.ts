@@ -8,7 +8,7 @@ import type { Random } from './random.ts'
 import { type Answer, findRoute, type Route } from './routes.ts'
 import type { Truth } from './truth.ts'
 
-/** What every answer depends on. */
+/** The dependencies of every answer. */
 export interface Server {
   api: Api
   truth: Truth
@@ -17,7 +17,7 @@ export interface Server {
   troubles: Troubles
 }
 
-/** Answers one request, or fails it as the API's faults say. */
+/** Answers one request, or fails it according to the API's faults. */
 export async function answerRequest(server: Server, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const { api } = server
   const url = new URL(request.url ?? '/', api.url)
@@ -52,7 +52,7 @@ interface Asked {
   method: string
   route: Route | undefined
   faults: readonly Fault[]
-  /** The JSON that came with it. */
+  /** The JSON body of the request. */
   sent: unknown
   authorization: string | undefined
 }
@@ -115,7 +115,7 @@ const headersOf = (counted: Counted, { scopes }: Token, route: Route | undefined
   ...(route?.scopes ? { 'X-Accepted-OAuth-Scopes': route.scopes.join(', ') } : {}),
 })
 
-/** Writes the answer and returns the size of its body. A body that is text is HTML: a proxy in front of Buildkite wrote it. */
+/** Writes the answer and returns the size of its body. A text body is HTML, as from a proxy in front of Buildkite. */
 function send(
   { api, now, random }: Server,
   response: ServerResponse,
@@ -141,7 +141,7 @@ function send(
   return bytes
 }
 
-/** The JSON of a request; undefined where there is none. */
+/** The JSON of a request; undefined if there is none. */
 async function readBody(request: IncomingMessage): Promise<unknown> {
   let text = ''
   for await (const chunk of request.setEncoding('utf8')) text += String(chunk)

@@ -29,7 +29,7 @@ export interface LoggedRequest {
   query: URLSearchParams
   kind: string
   status: number
-  /** The size of the answer's body; 0 while it is not sent. */
+  /** The size of the answer's body; 0 until it is sent. */
   bytes: number
   /** Milliseconds since the epoch on the wall's clock. */
   at: number
@@ -46,13 +46,13 @@ export interface ApiOptions {
   /** Faults that repeat, such as a pipelines list that always fails. */
   troubles?: readonly Trouble[]
   /**
-   * How far lists of builds and pipelines lag behind writes: always so long, or for each request some time between the two. In
+   * How far lists of builds and pipelines lag behind writes: a fixed time, or a random time in a range for each request. In
    * milliseconds of the simulation's clock. A single GET does not lag. The simulation records from its first lagging answer on.
    */
   listLagMs?: number | readonly [number, number]
-  /** How far the clock of each server is off, in milliseconds. Each answer, and its `Date`, comes from one of them. */
+  /** The clock error of each server, in milliseconds. Each answer, and its `Date`, comes from one of them. */
   serverClocksMs?: readonly number[]
-  /** Chooses lags, servers and the requests that troubles meet; default 1. */
+  /** Random seed for lags, servers and faults; default 1. */
   seed?: number | string
 }
 

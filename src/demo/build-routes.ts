@@ -9,7 +9,7 @@ import { renderBuild, renderJob } from './variety.ts'
 const deep =
   'Listing builds this deep is not supported. Please narrow your query using filters such as branch or created_from.'
 
-/** The builds of an organization, or of one pipeline of it. */
+/** The builds of an organization, or of one of its pipelines. */
 export function listBuilds(context: Context, organization: Organization, pipeline?: Pipeline): Answer {
   const { truth, lists, token, depth } = context
   const query = readBuildsQuery(context.query)
@@ -34,7 +34,7 @@ const isRetried = (job: Job) => job.type === 'script' && job.retried
 export const showJobs = (jobs: readonly Job[], retried: boolean) =>
   retried ? jobs : jobs.filter((job) => !isRetried(job))
 
-/** A build by itself. `job_state_counts` counts every job, also where the jobs are left out. */
+/** A single build. `job_state_counts` counts every job, even if the jobs are left out. */
 export function showBuild({ truth, token, query }: Context, build: Build): Answer {
   const options = readBuildsQuery(query)
   const failure = failureOf(truth.readFaults, build, options.jobs)
@@ -54,7 +54,7 @@ export function showBuild({ truth, token, query }: Context, build: Build): Answe
   })
 }
 
-/** Builds a finished build once more, and answers with the new one. */
+/** Rebuilds a finished build, and answers with the new one. */
 export function rebuildBuild(context: Context, build: Build): Answer {
   const again = rebuild(context.truth, build, context.now, calmMix)
   return showBuild({ ...context, query: new URLSearchParams() }, again)

@@ -1,6 +1,6 @@
 import type { Random } from './random.ts'
 
-/** How one request fails, or how its answer is wrong. */
+/** How one request fails or is answered wrongly. */
 export type Fault =
   | { kind: 'delay'; ms: number }
   | { kind: 'status'; status: number; message: string }
@@ -10,27 +10,27 @@ export type Fault =
   /** No answer ever comes. */
   | { kind: 'hang' }
   | { kind: 'limit'; scope: 'rest' | 'rest_user'; reset: number }
-  /** The answer is right, but its `Date` is off by so much. */
+  /** The answer is correct, but its `Date` is off by this much. */
   | { kind: 'date'; ms: number }
 
-/** A fault that repeats, for a while or always. */
+/** A fault that repeats, for some time or always. */
 export interface Trouble {
   /** Kinds of requests, as the request log names them: `pipelines`, `builds`, `build`, … */
   kinds: readonly string[]
   fault: Fault
-  /** The share of those requests that it meets, from 0 to 1; which ones follows from the API's seed. All where not given. */
+  /** The share of those requests that fail, from 0 to 1, chosen by the API's seed. Default: all. */
   share?: number
-  /** It ends after so many requests. */
+  /** It ends after this many requests. */
   times?: number
-  /** It ends at that time on the simulation's clock, in milliseconds since the epoch. */
+  /** It ends at this time on the simulation's clock, in milliseconds since the epoch. */
   until?: number
 }
 
-/** The troubles of an API. */
+/** The active faults of an API. */
 export interface Troubles {
-  /** Returns the way to end it. */
+  /** Returns the function that ends it. */
   add(trouble: Trouble): () => void
-  /** The faults that a request of that kind meets now. */
+  /** The faults that apply to a request of that kind now. */
   meet(kind: string): Fault[]
 }
 

@@ -77,7 +77,7 @@ export function pipelineAddresses(organization: string, slug: string, badge: str
   }
 }
 
-/** Gives a pipeline another name and slug, and with them all its addresses and those of its builds and jobs. */
+/** Changes the name and slug of a pipeline, and all URLs of the pipeline, its builds and its jobs. */
 export function movePipeline(
   organization: Organization,
   pipeline: Pipeline,

@@ -12,7 +12,7 @@ export interface HistoryOptions {
   from: number
   until: number
   mix: Mix
-  /** Whose builds they are; those of all pipelines that are not archived where not given. */
+  /** The pipelines to create builds in. Default: all that are not archived. */
   pipelines?: readonly Pipeline[]
 }
 
@@ -31,7 +31,7 @@ export function writeHistory(truth: Truth, options: HistoryOptions): void {
   for (let i = 0; count < end; i++) {
     const at = wholeSeconds(truth, Math.min(until, Math.floor(from + (i + random.next()) * spacing)))
     if (truth.variety && !options.pipelines && i === builds >> 1) archiveOne(truth, at)
-    // A trigger step brings a second build with it, maybe of another pipeline: the last few have none, nor have those of given pipelines.
+    // A trigger step creates a second build, maybe in another pipeline. So the last few builds, and those of given pipelines, have none.
     const mix = end - count > 4 && !options.pipelines ? options.mix : { ...options.mix, trigger: 0 }
     const before = count
     const pipeline = choosePipeline(truth, options.pipelines)

@@ -13,10 +13,10 @@ const states = new Set(
   ].flat(),
 )
 
-/** The API's filters take a waiter, which has no state, for passed. */
+/** The API's filters treat a waiter, which has no state, as passed. */
 const stateOf = (job: Job) => ('state' in job ? job.state : 'passed')
 
-/** The jobs of a build in the newer style of list: a cursor instead of page numbers, and retried jobs shown unless refused. */
+/** The jobs of a build, in the newer list style: a cursor instead of page numbers, and retried jobs included unless excluded. */
 export function listJobs({ truth, query }: Context, build: Build): Answer {
   const failure = failureOf(truth.readFaults, build, false)
   if (failure) return failure
@@ -66,7 +66,7 @@ export function showJob({ truth }: Context, build: Build, id: string): Answer {
   return failureOf(truth.readFaults, build, false) ?? (job ? ok(renderJob(truth, build, job)) : notFound('job'))
 }
 
-/** One job of an organization, wherever it is. */
+/** One job of an organization, in any build. */
 export function showJobOf(context: Context, organization: Organization, id: string): Answer {
   const { truth, token } = context
   const build = truth

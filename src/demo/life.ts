@@ -160,7 +160,7 @@ function finishScript(truth: Truth, job: ScriptJob, at: number, mix: Mix, failed
   const { agent } = job
   if (!agent) return
   truth.running.delete(agent)
-  // An agent that ends with its job never says when its last one was over.
+  // An agent that ends with its job never reports when that job finished.
   agent.last_job_finished_at = truth.variety && oneIn(3, agent.id, 'last job') ? null : iso(at)
   if (!failed || job.soft_failed || !random.chance(mix.lost)) return
   // A lost agent leaves -1. Another one takes its place under the same name, as autoscaled machines do.

@@ -9,12 +9,12 @@ const keys = [
 ] as const
 type Counts = Record<(typeof keys)[number], number>
 
-/** Keeps each pipeline's counts of open builds and their jobs. */
+/** Maintains each pipeline's counts of open builds and their jobs. */
 export class OpenBuilds {
   /** What each open build adds to its pipeline's counts. */
   readonly #counts = new Map<Build, Counts>()
 
-  /** Brings the counts of the build's pipeline up to date after the build has changed. */
+  /** Updates the counts of the build's pipeline after the build has changed. */
   recount(build: Build): void {
     this.#replace(build, openBuildStates.has(build.state) ? countsOf(build) : undefined)
   }

@@ -1,27 +1,27 @@
 import type { Build, Job, Organization, Pipeline } from './shapes.ts'
 
-/** An object as it was from `at` (milliseconds since the epoch) on, until the next version. Without an object: deleted. */
+/** An object's state from `at` (milliseconds since the epoch) until the next version. Without an object: deleted. */
 export interface Version<T> {
   readonly at: number
   readonly object: T | undefined
 }
 
-/** What Buildkite held at one moment. It has the shape of the truth, so that the same code compares a mirror with either. */
+/** The state of Buildkite at one moment. It has the shape of Truth, so that the same code compares a mirror with either. */
 export interface Moment {
   readonly at: number
   readonly organizations: readonly Organization[]
   readonly pipelines: readonly Pipeline[]
-  /** By `created_at`, oldest first. Their `pipeline` and their jobs' `agent` are those of today. */
+  /** By `created_at`, oldest first. Their `pipeline` and their jobs' `agent` are the current ones. */
   readonly builds: readonly Build[]
   buildsOf(organization: Organization): readonly Build[]
   pipelinesOf(organization: Organization): Pipeline[]
   /** The build's pipeline as it was then. */
   pipelineOf(build: Build): Pipeline
-  /** Whether the token saw the pipeline (as it is today or as it was then); without a token, whether any might. */
+  /** Whether the token saw the pipeline (given in its current or its former state); without a token, whether any token could. */
   isVisible(pipeline: Pipeline, token?: string): boolean
 }
 
-/** What a recorder must know of the truth. */
+/** The parts of Truth that a recorder needs. */
 export interface Recorded {
   readonly organizations: readonly Organization[]
   readonly pipelines: readonly Pipeline[]
@@ -37,12 +37,12 @@ interface Track<T> {
 }
 
 /**
- * Keeps every version of each build (with its jobs) and of each pipeline. A version shares unchanged jobs with the version
- * before it, so it costs about 1 kB. What changed is only marked at first: a turn changes several things at one time, and its outcome is
- * copied when the next turn begins or somebody asks.
+ * Stores every version of each build (with its jobs) and of each pipeline. A version shares unchanged jobs with the previous
+ * version, so it takes about 1 kB. A change is only marked at first, because a turn changes several things at one time. The result is
+ * copied when the next turn begins or a version is requested.
  */
 export class Recorder {
-  /** Moments before this one cannot be asked for. */
+  /** The recording begins here; earlier times are not available. */
   readonly since: number
   readonly #truth: Recorded
   readonly #builds = new Map<string, Track<Build>>()
@@ -57,36 +57,36 @@ export class Recorder {
     this.settle()
   }
 
-  /** Says that the object changes at `at`; it may go on changing until the turn is over. */
+  /** Marks that the object changes at `at`; it may change further until the turn is over. */
   mark(object: Build | Pipeline, at: number): void {
     this.#changed.set(object, at)
   }
 
-  /** Says that a turn begins at `at`: the turns before it are over. */
+  /** Marks that a turn begins at `at`: earlier turns are over. */
   begin(at: number): void {
     for (const [object, changedAt] of this.#changed) if (changedAt !== at) this.#copy(object, changedAt)
   }
 
-  /** Says that no turn is under way. */
+  /** Marks that no turn is running. */
   settle(): void {
     for (const [object, at] of this.#changed) this.#copy(object, at)
   }
 
-  /** Says that the object was deleted. */
+  /** Marks that the object was deleted. */
   remove(object: Build | Pipeline, at: number): void {
     this.#changed.delete(object)
     const versions = (this.#builds.get(object.id) ?? this.#pipelines.get(object.id))?.versions
     versions?.push({ at: Math.max(at, versions.at(-1)?.at ?? at), object: undefined })
   }
 
-  /** Every version of a build, the oldest first; none of a build that never was. */
+  /** Every version of a build, the oldest first; empty for a build that never existed. */
   versionsOf(buildId: string): readonly Version<Build>[] {
     this.settle()
     return this.#builds.get(buildId)?.versions ?? []
   }
 
   /**
-   * What Buildkite held at `time`, changes of that very millisecond included.
+   * The state of Buildkite at `time`, including changes of the same millisecond.
    * @throws RangeError for a time before the recording began.
    */
   at(time: number): Moment {
@@ -116,7 +116,7 @@ export class Recorder {
     }
   }
 
-  /** Builds whose newest version is not what the truth holds, by id: nobody marked their last change. */
+  /** Ids of builds whose newest version differs from Truth, because their last change was not marked. */
   unmarked(): string[] {
     this.settle()
     return this.#truth.builds
@@ -156,7 +156,7 @@ function valid<T>(tracks: ReadonlyMap<string, Track<T>>, time: number): Held<T>[
   return found
 }
 
-/** The version that was valid at `time`; undefined before the object was created and after it was deleted. */
+/** The version at `time`; undefined before the object was created and after it was deleted. */
 export function validAt<T>(versions: readonly Version<T>[], time: number): T | undefined {
   return versions.findLast(({ at }) => at <= time)?.object
 }
@@ -167,12 +167,12 @@ function add<T extends object>({ live, versions }: Track<T>, at: number, copy: (
   const last = versions.at(-1)
   const object = copy(live, last?.object)
   if (object === last?.object) return
-  // Two turns within one millisecond leave one version.
+  // Two turns within one millisecond create one version.
   if (last && last.at >= at) versions[versions.length - 1] = { at: last.at, object }
   else versions.push({ at, object })
 }
 
-/** `last` itself where nothing has changed since. */
+/** Returns `last` itself if nothing has changed since. */
 function copyBuild(build: Build, last?: Build): Build {
   const before = last?.jobs ?? []
   let position = 0
@@ -186,10 +186,10 @@ function copyBuild(build: Build, last?: Build): Build {
   return copyFields({ ...fields, jobs: same ? before : jobs }, last)
 }
 
-/** Objects that a version refers to, but does not hold: they have a life of their own. */
+/** Objects that a version refers to but does not copy, because they change independently. */
 const referred = new Set(['pipeline', 'agent', 'jobs'])
 
-/** A shallow copy, or `last` where no field has changed. Objects inside are frozen, so that nobody changes the past. */
+/** A shallow copy, or `last` if no field has changed. Nested objects are frozen, so that the past cannot be changed. */
 function copyFields<T extends object>(object: T, last?: T): T {
   if (last && haveSameFields(object, last)) return last
   for (const [key, value] of Object.entries(object)) {

@@ -10,7 +10,7 @@ import type { Agent, Build, Organization, Pipeline } from './shapes.ts'
 import { showMeta, showRateLimit, showRoot, showToken, showUser } from './token-routes.ts'
 import type { Truth } from './truth.ts'
 
-/** What a route answers; a body that is text is HTML. `pages` makes the Link header of a list that is paged by number. */
+/** What a route answers; a text body is HTML. `pages` adds the Link header of a list with page numbers. */
 export interface Answer {
   status: number
   body: unknown
@@ -30,7 +30,7 @@ export interface Route {
 
 export interface Context {
   truth: Truth
-  /** What lists of builds and pipelines show: the truth, or a past moment of it where they lag. */
+  /** What lists of builds and pipelines show: the current state, or a past state if they lag. */
   lists: Pick<Moment, 'buildsOf' | 'pipelinesOf' | 'pipelineOf' | 'isVisible'>
   token: Token
   query: URLSearchParams
@@ -38,7 +38,7 @@ export interface Context {
   depth: number
   /** Milliseconds since the epoch, on the simulation's clock. */
   now: number
-  /** How the limits stand, this request counted. */
+  /** The rate limits, including this request. */
   counted: Counted
   /** What a request that changes something brought. */
   body?: unknown
@@ -50,7 +50,7 @@ export const notFound = (what: string): Answer => ({ status: 404, body: { messag
 const isAllowed = (token: Token, organization: Organization) =>
   !token.organizations || token.organizations.includes(organization.slug)
 
-/** Finds the route of a path under /v2, or undefined. Only services can be changed, and builds be built again. */
+/** Finds the route of a path under /v2, or undefined. The only writes are changes of services and rebuilds of builds. */
 export function findRoute(path: string, method = 'GET'): Route | undefined {
   const [first = '', slug, ...parts] = path.split('/').slice(1).map(decodeURIComponent)
   if (slug === undefined && method === 'GET') {
@@ -78,7 +78,7 @@ export function findRoute(path: string, method = 'GET'): Route | undefined {
   )
 }
 
-/** A route below an organization's address. */
+/** A route below an organization's URL. */
 interface OrganizationRoute {
   kind: string
   scopes: readonly string[]
@@ -143,7 +143,7 @@ interface BuildRoute {
   answer: (context: Context, build: Build) => Answer
 }
 
-/** Below a build's address. */
+/** Below a build's URL. */
 function findBuildRoute(method: string, [first, id, ...more]: readonly string[]): BuildRoute | undefined {
   if (more.length > 0) return undefined
   const route = (kind: string, answer: BuildRoute['answer'], scope = 'read_builds') => ({ kind, scope, answer })

@@ -225,7 +225,7 @@ export const secretMark = 'demo-canary-secret'
 
 export const iso = (at: number): string => new Date(at).toISOString()
 
-/** The form that times had until about 2018: `2018-07-01 20:14:38 UTC`. Milliseconds are lost. */
+/** The time format until about 2018: `2018-07-01 20:14:38 UTC`. It has no milliseconds. */
 export const utcTime = (time: string): string => `${time.slice(0, 19).replace('T', ' ')} UTC`
 
 export const graphqlId = (kind: string, id: string): string => Buffer.from(`${kind}---${id}`).toString('base64')

@@ -17,7 +17,7 @@ export interface SimulationOptions extends Partial<TruthOptions> {
   mix?: Partial<Mix>
   /** Milliseconds that pass from one step to the next, at least and at most; default 50 to 2,000. */
   stepMs?: readonly [number, number]
-  /** Whether every version of each build and pipeline is kept, for `truth.at` and `truth.versionsOf`. */
+  /** Whether to record every version of each build and pipeline, for `truth.at` and `truth.versionsOf`. */
   record?: boolean
 }
 
@@ -26,7 +26,7 @@ export interface Simulation {
   readonly truth: Truth
   readonly clock: DemoClock
   readonly mix: Mix
-  /** Writes `builds` builds into the past `days` days, of those pipelines; of all that are not archived where none are given. */
+  /** Creates `builds` builds in the past `days` days, in those pipelines. Default: all that are not archived. */
   writeHistory(options: {
     builds: number
     jobs?: number
@@ -34,17 +34,17 @@ export interface Simulation {
     mix?: Partial<Mix>
     pipelines?: readonly Pipeline[]
   }): void
-  /** Takes the pipeline and its builds out of every list and answers 404 for them: for every token, or for one. */
+  /** Removes the pipeline and its builds from every list and answers 404 for them: for every token, or for one. */
   hide(pipeline: Pipeline, token?: Token): void
   /** Undoes `hide`. */
   show(pipeline: Pipeline, token?: Token): void
-  /** Lets the API fail for one build from now on; without a fault it works again. */
+  /** Makes the API fail for one build from now on; without a fault it works again. */
   failReads(build: Build, fault?: ReadFault): void
   startApi(options?: ApiOptions): Promise<Api>
   startWebhooks(options: WebhookOptions): Webhooks
   /** Sends webhooks to whatever services are registered through the API. */
   startDispatch(): Dispatch
-  /** Starts a build in that pipeline, or in some. It may have 4,000 jobs. */
+  /** Starts a build in that pipeline, or in a random one. It may have 4,000 jobs. */
   startBuild(options?: { jobs?: number; origin?: Partial<Build>; pipeline?: Pipeline }): Build
   /** Lets `count` things happen to builds that are under way; returns how many did: fewer when none is left. */
   step(count?: number): number

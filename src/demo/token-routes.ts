@@ -1,9 +1,9 @@
 import { type Answer, type Context, ok } from './routes.ts'
 import { iso, utcTime } from './shapes.ts'
 
-// What belongs to no organization: the token, its user, and the API itself.
+// Routes that belong to no organization: the token, its user, and the API itself.
 
-/** Times of tokens are the exception to ISO 8601. */
+/** Times of tokens are not in ISO 8601 format. */
 const utc = (at: number) => utcTime(iso(at))
 
 export const showRoot = ({ now }: Context): Answer => ok({ message: '🛠', timestamp: Math.floor(now / 1_000) })

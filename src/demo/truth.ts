@@ -29,7 +29,7 @@ export interface TruthOptions {
   agents?: number
   /** Whether objects also have the rarer shapes of real recordings, such as builds without a cluster; see `variety.ts`. */
   variety?: boolean
-  /** The clock, in milliseconds since the epoch, of what changes without a time of its own; it stands still where not given. */
+  /** The clock for changes without their own time, in milliseconds since the epoch. Default: a clock that does not advance. */
   now?: () => number
 }
 
@@ -140,7 +140,7 @@ export class Truth {
     return this.organizations.find((organization) => organization.slug === slug)
   }
 
-  /** The pipeline of that slug, unless it is hidden, or hidden from that token. */
+  /** The pipeline with that slug, unless it is hidden, or hidden from that token. */
   pipeline(organization: Organization, slug: string, token?: string): Pipeline | undefined {
     return this.pipelinesOf(organization).find((one) => one.slug === slug && this.isVisible(one, token))
   }
@@ -150,24 +150,24 @@ export class Truth {
     return this.#visibility.hiddenFrom(token)
   }
 
-  /** Whether the token sees the pipeline; without a token, whether any may. `time`: then, not now. */
+  /** Whether the token sees the pipeline; without a token, whether any token may. `time`: at that time instead of now. */
   isVisible(pipeline: Pipeline, token?: string, time?: number): boolean {
     return this.#visibility.isVisible(pipeline, token, time)
   }
 
-  /** The pipeline of a build; a past moment has it as it was then. */
+  /** The pipeline of a build; a past state returns the pipeline as it was then. */
   pipelineOf(build: Build): Pipeline {
     return build.pipeline
   }
 
-  /** Records from now on what changes, so that `at` and `versionsOf` can answer. Where it records already, nothing happens. */
+  /** Records changes from now on, for `at` and `versionsOf`. Does nothing if it is already recording. */
   record(): Recorder {
     // While there are no builds, nothing was missed.
     this.#recorder ??= new Recorder(this, this.builds.length === 0 ? this.#foundedAt : this.#now())
     return this.#recorder
   }
 
-  /** What Buildkite held at `time`, in milliseconds since the epoch. @throws Error unless it was recorded; see `record`. */
+  /** The state of Buildkite at `time`, in milliseconds since the epoch. @throws Error unless it was recorded; see `record`. */
   at(time: number): Moment {
     return this.#recorded().at(time)
   }
@@ -182,12 +182,12 @@ export class Truth {
     return this.#recorder
   }
 
-  /** Says that a turn begins. Whatever changes builds or pipelines calls it first. */
+  /** Marks that a turn begins. Must be called before any change of builds or pipelines. */
   begin(at: number): void {
     this.#recorder?.begin(at)
   }
 
-  /** Changes fields of a build, as people do without any webhook: `message`, `meta_data` and the like. */
+  /** Changes fields of a build that change without a webhook: `message`, `meta_data` and the like. */
   edit(build: Build, fields: Partial<Build>, at = this.#now()): void {
     this.begin(at)
     Object.assign(build, fields)
@@ -287,7 +287,7 @@ export class Truth {
     return () => this.#listeners.delete(listener)
   }
 
-  /** Does `work` without calling the listeners. */
+  /** Runs `work` without calling the listeners. */
   silently(work: () => void): void {
     const listeners = [...this.#listeners]
     this.#listeners.clear()

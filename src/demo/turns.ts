@@ -63,7 +63,7 @@ export function settle(truth: Truth, build: Build, at: number, mix: Mix): void {
   else scheduleAll(truth, build, next, at)
 }
 
-/** Counts once, not after each job: a build may have thousands. */
+/** Updates the counts once, not after each job, because a build may have thousands. */
 function scheduleAll(truth: Truth, build: Build, jobs: readonly RunnableJob[], at: number): void {
   for (const job of jobs) Object.assign(job, { state: 'scheduled', runnable_at: iso(at) })
   truth.recount(build, at)

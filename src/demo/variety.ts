@@ -1,17 +1,17 @@
 import { type Build, type Job, type ManualJob, type Pipeline, type ScriptJob, utcTime } from './shapes.ts'
 import type { Truth } from './truth.ts'
 
-// The rarer shapes that recorded bodies of 2015 to 2025 have. Each follows from the id of the object, not from chance, so that a seed
-// gives the same lives with and without them.
+// The rarer shapes of recorded bodies from 2015 to 2025. Each is chosen by the id of the object, not at random, so that a seed
+// generates the same builds with and without them.
 
-/** Whether the object is the one of `n` that has the shape. */
+/** Whether the object is the one in `n` that has the shape. */
 export function oneIn(n: number, id: string, shape: string): boolean {
   let hash = 2_166_136_261
   for (const character of shape + id) hash = Math.imul(hash ^ (character.codePointAt(0) ?? 0), 16_777_619) >>> 0
   return hash % n === 0
 }
 
-/** Gives a new pipeline the shapes of its position: no cluster, or times in the form of 2018. */
+/** Applies the shapes of a new pipeline's position: no cluster, or times in the format of 2018. */
 export function varyPipeline(pipeline: Pipeline, position: number): void {
   if (position % 4 === 1) Object.assign(pipeline, { cluster_id: null, cluster_url: null })
   if (position % 3 === 2) pipeline.created_at = utcTime(pipeline.created_at)
@@ -35,7 +35,7 @@ export function varyManual(job: ManualJob): void {
   if (oneIn(2, job.id, 'step_key')) job.step_key = null
 }
 
-/** Keys that came to builds over the years. Those of old builds were never filled in. */
+/** Keys that were added to builds over the years. Old builds do not have them. */
 const newerKeys = [
   'rebuilt_from',
   'failing_at',
@@ -48,7 +48,7 @@ const newerKeys = [
 
 const isOld = (truth: Truth, build: Build) => truth.variety && oneIn(3, build.id, 'old')
 
-/** The fields of a build as the API shows them: an old one lacks newer keys that are null, and has the old form of times. */
+/** The fields of a build as the API shows them. An old build lacks newer keys that are null, and has the old time format. */
 export function renderBuild<T extends object>(truth: Truth, build: Build, fields: T): object {
   if (!isOld(truth, build)) return fields
   return Object.fromEntries(

@@ -1,6 +1,6 @@
 import type { Pipeline } from './shapes.ts'
 
-/** Pipelines that a user cannot see. It also answers for past moments: when a pipeline was hidden, and when it was shown again. */
+/** Pipelines that a user cannot see, with the times at which each was hidden and shown again. */
 export class HiddenPipelines extends Set<Pipeline> {
   readonly #now: () => number
   readonly #changes: { pipeline: Pipeline; at: number; hidden: boolean }[] = []
@@ -30,7 +30,7 @@ export class HiddenPipelines extends Set<Pipeline> {
   }
 }
 
-/** Which pipelines which token can see. */
+/** Which token can see which pipelines. */
 export class Visibility {
   /** Hidden from every token. */
   readonly hidden: HiddenPipelines
@@ -52,7 +52,7 @@ export class Visibility {
     return hidden
   }
 
-  /** Whether the token sees the pipeline; without a token, whether any token may. `time`: then, not now. */
+  /** Whether the token sees the pipeline; without a token, whether any token may. `time`: at that time instead of now. */
   isVisible(pipeline: Pipeline, token?: string, time?: number): boolean {
     const sets = [this.hidden, token === undefined ? undefined : this.#byToken.get(token)]
     return sets.every((hidden) => !(time === undefined ? hidden?.has(pipeline) : hidden?.wasHidden(pipeline, time)))

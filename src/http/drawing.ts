@@ -59,7 +59,7 @@ const meanings = {
   partial: 'read, but not yet complete in every pipeline',
   reading: 'being read',
   unread: 'not read yet',
-  ahead: 'later than what is claimed',
+  ahead: 'later than the claim',
 }
 
 function told({ from, to, kind, verified_at, builds }: StripPart, now: Date): string {

@@ -90,7 +90,7 @@ export async function ask<T>(whom: string, question: () => Promise<T>, patienceM
   }
 }
 
-/** When the oldest delivery that still waits was received. A deferred one waits for its next try, and holds up no other. */
+/** When the oldest pending delivery was received. Deferred ones do not count: they wait for their next try and hold up no other. */
 export async function oldestPending(db: Db): Promise<Date | undefined> {
   const rows = await db
     .select({ received_at: deliveries.received_at })

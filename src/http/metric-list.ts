@@ -82,7 +82,7 @@ const told: Readonly<Record<Occurrence, Metric>> = {
     kind: 'counter',
     name: 'rows_total',
     unit: 'rows',
-    help: 'Rows of committed merges, by what became of each: written (inserted, updated, or only verified: it was right) or skipped because nothing would change.',
+    help: 'Rows of committed merges, by result: inserted, updated, verified (already correct) or skipped (nothing to write).',
     labels: {
       table: 'organizations, pipelines, builds, jobs, agents',
       via: 'webhook, rest',
@@ -108,7 +108,7 @@ const told: Readonly<Record<Occurrence, Metric>> = {
     kind: 'counter',
     name: 'rollup_failures_total',
     unit: 'failures',
-    help: 'Days of analytics (or buildkite.users) that could not be refreshed, and turns that ended early; all are tried again.',
+    help: 'Failed refreshes: days of analytics, buildkite.users, and runs that ended early; all are retried.',
     labels: {},
   },
   cycles_total: {
@@ -131,9 +131,10 @@ const told: Readonly<Record<Occurrence, Metric>> = {
     name: 'cycle_found_total',
     unit: 'builds or jobs',
     help:
-      'What cycles read and found. Lost webhooks: missing (the mirror lacked the row), healed (it was wrong). Else: in_flight (its webhook may ' +
-      'still come), completed (REST added what no webhook carries), confirmed (it was right). Also absent (read one by one, because no list ' +
-      'held it), refused (Postgres would not take it). Nothing is missing or healed in a first cycle, or where no webhooks come.',
+      'Builds and jobs that cycles read, by result. Lost webhooks: missing (the mirror lacked the row), healed (it was wrong). Others: ' +
+      'in_flight (its webhook may still arrive), completed (REST added data that no webhook carries), confirmed (it was correct). ' +
+      'Also absent (read one by one because no list contained it), refused (Postgres rejected it). missing and healed stay 0 in a ' +
+      'first cycle and without webhooks.',
     labels: {
       kind: cycleKind,
       object: 'build, job',
@@ -244,8 +245,8 @@ const asked = {
     name: 'watermark_age_seconds',
     unit: 'seconds',
     help:
-      'Lag of the cycles: age of the watermark; they have read everything created or finished before it. Absent for organizations that are ' +
-      'mirrored no longer, as are all gauges by organization.',
+      'Age of the watermark: cycles have read everything created or finished before it. Like all gauges by organization, absent for ' +
+      'organizations that are no longer mirrored.',
     labels: { organization },
   },
   claim_age: {
@@ -253,7 +254,7 @@ const asked = {
     name: 'claim_age_seconds',
     unit: 'seconds',
     help:
-      'Age of what is claimed to be complete: as_of and jobs_as_of of analytics.data_coverage, of the pipeline that is furthest behind. ' +
+      'Age of the completeness claim: as_of and jobs_as_of of analytics.data_coverage, for the pipeline that is furthest behind. ' +
       'Absent while nothing is claimed.',
     labels: { organization, object: 'builds, jobs' },
   },
@@ -261,21 +262,21 @@ const asked = {
     kind: 'gauge',
     name: 'claim_exceptions',
     unit: 'builds or ranges',
-    help: 'Builds that are known not to be confirmed, and ranges that cannot be listed: exceptions of analytics.data_coverage.',
+    help: 'Known unconfirmed builds, and ranges that cannot be listed: exceptions of analytics.data_coverage.',
     labels: { organization },
   },
   pipelines_listed: {
     kind: 'gauge',
     name: 'pipelines_listed',
     unit: 'pipelines',
-    help: 'Pipelines that are mirrored and that the last list of pipelines held.',
+    help: 'Mirrored pipelines in the last list of pipelines.',
     labels: { organization },
   },
   pipelines_complete: {
     kind: 'gauge',
     name: 'pipelines_complete',
     unit: 'pipelines',
-    help: 'Those whose wanted history is complete, as analytics.data_coverage says.',
+    help: 'Listed pipelines whose whole wanted history is complete according to analytics.data_coverage.',
     labels: { organization },
   },
   backfill_progress: {
@@ -283,8 +284,8 @@ const asked = {
     name: 'backfill_progress_ratio',
     unit: 'share, 0 to 1',
     help:
-      'Share of the wanted history that is read, over all listed pipelines. pipelines_complete says where it is complete. Absent where none is ' +
-      'owed, as without a token.',
+      'Share of the wanted history that is read, over all listed pipelines. See pipelines_complete for what is complete. Absent if no ' +
+      'history is wanted, as without a token.',
     labels: { organization },
   },
   drift_unhealed: {
@@ -319,14 +320,14 @@ const asked = {
     kind: 'gauge',
     name: 'work_failing',
     unit: 'units of work',
-    help: 'Work that failed for its own reason and is retried while everything else goes on: rows of sync.failures, by kind.',
+    help: 'Failed units of work that are retried while everything else continues: rows of sync.failures, by kind.',
     labels: { kind: failureKind },
   },
   work_failing_oldest: {
     kind: 'gauge',
     name: 'work_failing_oldest_seconds',
     unit: 'seconds',
-    help: 'Time since the first failure of the work of that kind that has failed longest; absent while none fails.',
+    help: 'Time since the oldest failure of each kind began; absent while none fails.',
     labels: { kind: failureKind },
   },
   problems: {

@@ -22,7 +22,7 @@ ${backfillPart(one)}
 </dl>`
 }
 
-/** What is claimed to be complete, and no more. */
+/** What is claimed to be complete. */
 function claimPart({ claim, covered_from }: OrganizationCoverage, now: Date): Markup {
   const { as_of, jobs_as_of, pipelines, pipelines_current, pipelines_complete, pipelines_listed_at, exceptions } = claim
   if (!as_of || !jobs_as_of || !pipelines_listed_at) {
@@ -42,14 +42,14 @@ export function nameOf({ slug, id }: Pick<OrganizationCoverage, 'slug' | 'id'>):
   return slug ?? id
 }
 
-/** How many builds and jobs lost their webhooks. The page's headline says the same. */
+/** How many builds and jobs lost their webhooks; same figure as in the page's headline. */
 function webhooksOf({ last_day, receives_webhooks }: OrganizationCoverage, now: Date): Markup {
   const lost = lostWebhooks(last_day)
   if (lost.total > 0) {
     const last = last_day.last_lost_at && html`, last found ${ago(last_day.last_lost_at, now)}`
     return html`<span class="mark warn">lost for ${lostRows(lost)}</span><small>in the last 24 hours${last}; the API corrected them</small>`
   }
-  if (!receives_webhooks) return html`none received<small>the API alone is read, so none can be lost</small>`
+  if (!receives_webhooks) return html`none received<small>this organization is mirrored by polling only</small>`
   return html`0 lost<small>in the last 24 hours, by ${some(last_day.cycles, 'cycle')}</small>`
 }
 
@@ -93,7 +93,7 @@ ${
   rows.length === 0
     ? html`<p class="quiet">None yet.</p>`
     : html`<div class="scroll" tabindex="0" role="region" aria-label="Last cycles and audits"><table><thead><tr><th scope="col">When</th><th scope="col">What</th><th scope="col" class="n wide">Took</th><th scope="col" class="n">Builds read</th><th scope="col" class="n">Corrected</th><th scope="col" class="n wide">In flight</th><th scope="col" class="n wide">Completed</th></tr></thead><tbody>${rows}</tbody></table></div>
-<p class="quiet small">Corrected: builds and jobs that were absent or wrong. In flight: behind, but their webhook may still come. Completed: the API added what no webhook carries.</p>`
+<p class="quiet small">Corrected: builds and jobs that were missing or wrong. In flight: behind, but their webhook may still arrive. Completed: the API added data that no webhook carries.</p>`
 }
 ${lists.length > 0 && html`<h3>Small lists</h3><ul class="chips">${lists.map(chip)}</ul>`}`
 }

@@ -43,7 +43,7 @@ export interface Status {
   flow: Flow | null
   /** The newest deliveries that could not be applied. */
   failed_deliveries: readonly FailedDelivery[] | null
-  /** Work that failed for its own reason and is retried with back-off; what has failed longest first, 50 at most. */
+  /** Failing work that is retried with back-off; oldest failure first, at most 50. */
   failing: FailingWork | null
   /** What is left of Buildkite's rate limits, by scope. */
   budgets: readonly BudgetLeft[] | null

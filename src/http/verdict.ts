@@ -22,7 +22,7 @@ export interface Verdict {
   readonly reasons: readonly Reason[]
 }
 
-/** A claim older than this, or than three intervals, says that cycles or lists of pipelines fail or do not run. */
+/** If a claim is older than this and than three intervals, cycles or lists of pipelines fail or do not run. */
 const LATE = 15 * MINUTE
 /** A delivery that waited for so long was passed by. */
 const WAITING = 5 * MINUTE
@@ -45,14 +45,14 @@ export function verdictOf(status: Status): Verdict {
   return { tone: 'good', sentence, beneath, reasons }
 }
 
-/** What is claimed of everything that is mirrored, and no more. */
+/** What is claimed over all mirrored organizations. */
 function healthy(status: Status): string {
   const { as_of, pipelines, pipelines_current: current, pipelines_complete, exceptions } = claimOf(status)
   const all = mirrored(status)
   if (all.every(({ watermark }) => watermark === null)) return 'Ready. Nothing is mirrored yet.'
   const reading = all.some(({ backfill }) => isReadingHistory(backfill)) ? ', and history is being read' : ''
   if (!as_of || current === 0) return `Healthy: builds are mirrored, not yet verified${reading}.`
-  // Without a token no history is wanted.
+  // Without a token no history is read.
   const isWhole = pipelines_complete === pipelines || all.every(({ backfill }) => !backfill.from)
   const which = current < pipelines ? `${current} of ${pipelines} pipelines` : isWhole ? 'all builds' : 'new builds'
   const upTo = roughly(Math.max(0, status.read_at.getTime() - as_of.getTime()))
@@ -126,9 +126,7 @@ function lastingOnes({ failing }: Status): Reason[] {
   if (!failing || failing.lasting === 0) return []
   const one = failing.lasting === 1
   const text = `${some(failing.lasting, 'unit', 'units')} of work ${one ? 'keeps' : 'keep'} failing.`
-  return [
-    { tone: 'warn', text, remedy: `${one ? 'It is' : 'They are'} named below, and retried; everything else goes on.` },
-  ]
+  return [{ tone: 'warn', text, remedy: 'Listed below, and retried with back-off; everything else continues.' }]
 }
 
 function waitingOnes({ deliveries, reasons }: Status): Reason[] {
@@ -194,7 +192,7 @@ function isKnownNow({ name, subject }: CheckFinding, status: Status): boolean {
       return status.failing !== null
     case 'watermark_lag':
     case 'claim_lag': {
-      // A process that reconciles nothing says nothing of this itself, but knows it.
+      // A process without the role reconciler does not report this itself, but reads it from the database.
       const known = organizations?.find(({ slug }) => slug === subject)
       const at = name === 'claim_lag' ? known?.claim.as_of : known?.watermark
       if (name === 'claim_lag' && known && !at) return false
@@ -226,7 +224,7 @@ function onHistory({ off, paused_at, seconds_left }: BackfillCoverage): string {
   return seconds_left === null ? '' : `, about ${roughly(seconds_left * 1000)} left`
 }
 
-/** The claim over everything that is mirrored: its times are those of the organization that is furthest behind. */
+/** The claim over all mirrored organizations. Its times are those of the organization that is furthest behind. */
 export function claimOf(status: Status): Omit<Claim, 'pipelines_listed_at'> {
   const claims = mirrored(status).map(({ claim }) => claim)
   const sum = (of: (claim: Claim) => number) => claims.reduce((total, claim) => total + of(claim), 0)

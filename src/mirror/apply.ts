@@ -27,7 +27,7 @@ export interface MergeReport {
   agents: TableReport
   /** Objects without a usable id, of which nothing could be mirrored. */
   unreadable: number
-  /** What a REST read found about builds and jobs; without `progress` as if no webhooks were expected. */
+  /** Results of a REST read for builds and jobs; without `progress`, no webhooks are expected. */
   results: { builds: ReadResults; jobs: ReadResults }
 }
 
@@ -51,8 +51,8 @@ export async function applyObservations(
 }
 
 /**
- * Runs `work` in a transaction, again when it met a deadlock; its statements may take `timeoutMs` each, where it is given.
- * @throws StoreError, saying that we could not do `doing`.
+ * Runs `work` in a transaction, and retries it after a deadlock. Each statement may take `timeoutMs`, if given.
+ * @throws StoreError, whose message names `doing`.
  */
 export async function inOneTransaction<T>(
   db: Db,
@@ -100,7 +100,7 @@ export async function mergeObservations(
   }
 }
 
-/** What REST found about the builds and jobs that it showed; of webhooks nothing is counted. */
+/** Counts the results of a REST read for builds and jobs. Webhooks are not counted. */
 function readResults(
   observed: Observations,
   mergedBuilds: readonly Merged<BuildRow>[],

@@ -2,23 +2,23 @@ import { MINUTE } from '../time.ts'
 import type { BuildRow, Draft, JobRow, MirrorColumns, MirrorRow, Observation, Observations } from './observation.ts'
 import { hasFinished } from './rules.ts'
 
-/** What is known of when an object of a difference changed, in milliseconds since the epoch. */
+/** When the object of a difference changed, as far as known, in milliseconds since the epoch. */
 export interface Evidence {
-  /** When the object itself was created; undefined where its kind has no such date, as waits and block steps. */
+  /** When the object was created; undefined for kinds without such a date, like wait and block steps. */
   readonly createdAt: number | undefined
-  /** The newest dated change of the object, by Buildkite or by the mirror; -Infinity when it has no date. */
+  /** The newest dated change of the object, in Buildkite or in the mirror; -Infinity when it has no date. */
   readonly changedAt: number
   /** The newest dated change of the build or of any of its jobs. */
   readonly buildChangedAt: number
-  /** Whether the build can have changed without a date since: Buildkite shows no finish of it. */
+  /** Whether the build may have changed later without a date: it has no finish in Buildkite. */
   readonly isOpen: boolean
-  /** Whether the object has a finish, by Buildkite. */
+  /** Whether the object has finished, according to Buildkite. */
   readonly hasFinish: boolean
   /** Whether REST confirmed the mirror's row and no webhook has changed it since. */
   readonly isConfirmed: boolean
 }
 
-/** The dates of which builds and jobs consist, beside those that say when they were read. */
+/** The date columns of builds and jobs, without those that record when they were read. */
 const timeColumns = [
   'created_at',
   'scheduled_at',
@@ -33,15 +33,15 @@ const timeColumns = [
 
 type Dated = { readonly [column in (typeof timeColumns)[number]]?: Date | null | undefined } & Partial<MirrorColumns>
 
-/** A date further ahead of the read than this is no change that has happened: a job can be scheduled for later. */
+/** A date further ahead of the read than this is not a past change: a job can be scheduled for later. */
 const FUTURE_MS = MINUTE
 
-/** When builds and jobs changed, by a page of REST and by the rows of the mirror. */
+/** When builds and jobs changed, according to a REST page and the rows of the mirror. */
 export class ChangeTimes {
   readonly #builds: ReadonlyMap<string, Observation<BuildRow>>
   readonly #jobs: ReadonlyMap<string, Draft<JobRow>>
   readonly #storedBuilds: ReadonlyMap<string, BuildRow>
-  /** Of each build its jobs, as Buildkite and as the mirror has them. */
+  /** The jobs of each build, both in Buildkite and in the mirror. */
   readonly #jobsOf = new Map<string, (Draft<JobRow> | JobRow)[]>()
   readonly #changedAt = new Map<string, number>()
 
@@ -56,7 +56,7 @@ export class ChangeTimes {
     }
   }
 
-  /** The evidence about one object of which the mirror holds `stored`. */
+  /** The evidence for one object; `stored` is its row in the mirror. */
   of({ build_id, job_id }: { build_id: string; job_id: string | null }, stored: MirrorRow | undefined): Evidence {
     const build = this.#builds.get(build_id)?.draft
     const seen: Dated | undefined = job_id === null ? build : this.#jobs.get(job_id)
@@ -88,11 +88,11 @@ export class ChangeTimes {
 
 function timesOf(part: Dated): number[] {
   const times = timeColumns.flatMap((column) => part[column]?.getTime() ?? [])
-  // When a webhook changed a row is a date also where the payload has none.
+  // The time of the webhook that changed a row also counts as a date.
   return part.observed_at && isProvisional(part) ? [...times, part.observed_at.getTime()] : times
 }
 
-/** Whether REST has yet to confirm what a webhook changed. */
+/** Whether a webhook changed the row and REST has not confirmed it yet. */
 function isProvisional({ verified_at, observed_at }: Partial<MirrorColumns>): boolean {
   return !verified_at || (observed_at !== undefined && observed_at > verified_at)
 }

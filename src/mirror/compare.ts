@@ -26,7 +26,7 @@ export interface Difference {
   readonly right_until: Date | null
 }
 
-/** A difference, with what decides whether the mirror should have known better. */
+/** A difference, with the evidence that decides whether the mirror is wrong. */
 export interface Contrast {
   readonly difference: Difference
   readonly evidence: Evidence
@@ -38,17 +38,17 @@ export interface PassedOver {
   readonly job_id: string | null
 }
 
-/** What came of comparing some builds. */
+/** The result of comparing builds. */
 export interface Comparison {
   readonly contrasts: readonly Contrast[]
-  /** Rows that something newer than the read has changed: the read says nothing of them. */
+  /** Rows that changed after the read, so the read cannot be compared with them. */
   readonly passedOver: readonly PassedOver[]
 }
 
 /**
- * Compares builds and their jobs, as REST showed them, with the rows of the mirror, field by field. Writes nothing. `complete` are the
- * builds whose jobs are all there: only of these can the mirror hold a job too many. A field that the payload lacks is no difference.
- * A row that changed after the read is passed over, if the change is at most `aheadMs` newer.
+ * Compares builds and their jobs from REST with the rows of the mirror, field by field. Writes nothing. `complete` are the builds that
+ * include all their jobs; unexpected jobs are reported only for these. A field that is missing in the payload is not a difference.
+ * A row that changed after the read is skipped, if the change is at most `aheadMs` newer.
  */
 export async function compareWithMirror(
   tx: Transaction,
@@ -98,7 +98,7 @@ export async function compareWithMirror(
     const { build_id, id: job_id, verified_at: right_until } = row
     const at = build_id === null ? undefined : readAt.get(build_id)
     if (!at || build_id === null || listed.has(job_id) || row.deleted_at || !complete.has(build_id)) continue
-    // What a webhook announced after the read may not have been there yet.
+    // An object reported by a webhook after the read may not have existed at the time of the read.
     if (!isNewer(row, at)) found({ kind: 'surplus', build_id, job_id, columns: [], right_until }, row)
   }
   return { contrasts, passedOver }
@@ -116,10 +116,9 @@ function differenceOf(
 }
 
 /**
- * The columns in which a row differs, and the keys of `extra`. Of `extra` only what Buildkite sends is compared, because the merge
- * changes nothing else. That the mirror holds a key that Buildkite does not send proves nothing: a webhook may have sent it, which
- * carries other keys than REST, and the row does not say which of them each key came by. An explicit null never reaches us here, for
- * the reader drops it.
+ * The columns in which a row differs, and the keys of `extra`. In `extra` only the keys that Buildkite sends are compared, because the
+ * merge changes no others. An additional key in the mirror proves nothing: webhooks carry other keys than REST, and the row does not
+ * record the origin of a key. An explicit null never gets here, because the reader drops it.
  */
 function compareRow<Row extends MirrorRow>(
   rule: MergeRule<Row>,

@@ -6,31 +6,31 @@ import { type Clock, SECOND } from '../time.ts'
 import { inOneTransaction } from './apply.ts'
 import { escapeLike } from './places.ts'
 
-/** Rows that a transaction adopts at most: a statement of 40,000 took 8 s, in which it held them all. */
+/** Maximum rows per transaction: a statement for 40,000 rows took 8 s and locked all of them meanwhile. */
 const batchSize = 1_000
 const batchTimeoutMs = 10 * SECOND
-/** A batch that fails is tried in so many parts. */
+/** A batch that fails is retried in this many parts. */
 const partsOfBatch = 8
 
-/** A row without its organization or pipeline, and the id that it lacks. */
+/** A row without its organization or pipeline, and the missing id. */
 interface Orphan {
   readonly id: string
   readonly parent: string
 }
 
 interface OrphanKind {
-  /** What one is called in `sync.failures`. */
+  /** Name of one row in `sync.failures`. */
   readonly name: 'pipeline' | 'agent' | 'build'
   readonly table: typeof pipelines | typeof builds | typeof agents
   readonly column: 'organization_id' | 'pipeline_id'
-  /** Reads those after an id, in the order of ids. */
+  /** Reads the rows after an id, ordered by id. */
   readonly next: (after: string) => SQL
 }
 
 /**
- * Gives every row of an organization that came before it, or before its pipeline, their ids: in batches, each a transaction. A row
- * that cannot be adopted is recorded in `sync.failures`, tried again after a back-off, and passed over meanwhile.
- * @returns how many were adopted. @throws StoreError when the database is unavailable.
+ * Fills in the organization and pipeline ids of rows that arrived before their organization or pipeline. Works in batches, each in a
+ * transaction. A row that cannot be updated is recorded in `sync.failures`, skipped, and retried after a back-off.
+ * @returns how many were updated. @throws StoreError when the database is unavailable.
  */
 export async function adoptOrphans(db: Db, organizationId: string, clock: Clock): Promise<number> {
   try {
@@ -45,7 +45,7 @@ export async function adoptOrphans(db: Db, organizationId: string, clock: Clock)
     }
     return adopted
   } catch (error) {
-    throw asStoreError(error, 'place rows that came before their organization or pipeline')
+    throw asStoreError(error, 'fill in the organization or pipeline of earlier rows')
   }
 }
 
@@ -64,7 +64,7 @@ function kindsOf(organizationId: string, slug: string): OrphanKind[] {
     name: 'build',
     table: builds,
     column: 'pipeline_id',
-    // Of two pipelines with one slug the one seen last has it now.
+    // If two pipelines have the same slug, the one seen last has it now.
     next: (after) => sql`
       select build.id, pipeline.id as parent from ${builds} as build
       join (
@@ -105,7 +105,7 @@ async function adoptAll(parts: Adoption): Promise<number> {
   }
 }
 
-/** Adopts orphans in one transaction; if that fails, in parts, down to the single ones that cannot be adopted. */
+/** Updates orphans in one transaction. If that fails, in parts, down to the single rows that cannot be updated. */
 async function adopt(parts: Adoption, orphans: readonly Orphan[]): Promise<number> {
   const { db, kind, clock } = parts
   const [first] = orphans
@@ -137,7 +137,7 @@ function unitOf({ organizationId, kind: { name } }: Adoption, { id }: Orphan): U
   return { kind: 'orphans', organizationId, subject: `${name} ${id}`, buildId: name === 'build' ? id : undefined }
 }
 
-/** Locks the rows in the order of their ids first, as every merge does. */
+/** Locks the rows in id order first, as every merge does. */
 async function writeParents(
   tx: Transaction,
   { table, column }: OrphanKind,

@@ -80,7 +80,7 @@ export async function keepSlugs(tx: Transaction, fresh: NewPlaces, observed: Obs
   }
 }
 
-/** How many rows that wait for their organization or pipeline a merge looks at. The others wait for {@link adoptOrphans}. */
+/** How many rows without organization or pipeline a merge handles. The others are left to {@link adoptOrphans}. */
 const mergeLimit = 1_000
 
 /** Gives rows that came before their organization its id. */
@@ -113,7 +113,7 @@ export async function adoptByPipelines(tx: Transaction, fresh: readonly Pipeline
 
 type Placed = typeof pipelines | typeof builds | typeof agents
 
-/** In a merge, which may be that of a delivery, as much work as there may be orphans would hold up everything behind it. */
+/** Limits the work of a merge: many orphans would hold up the deliveries behind it. */
 function amongFirst(tx: Transaction, table: Placed, orphans: SQL): SQL {
   const first = tx
     .select({ id: table.id })

@@ -6,12 +6,12 @@ import { buildRule, effectiveState, hasFinished, jobRank, jobRule } from './rule
 import type { Merged } from './table.ts'
 
 /**
- * What a REST read found about one row.
- * - `confirmed`: the row was right.
+ * The result of a REST read for one row.
+ * - `confirmed`: the row was correct.
  * - `completed`: REST added or corrected something that Buildkite sends no webhook for.
- * - `in_flight`: the row was absent or out of date, and a webhook may explain it that is on its way, waits to be applied, or is of the
- *   same second as what the mirror knew.
- * - `missing`: the row was absent, and no webhook explains that: it was lost, or is very late.
+ * - `in_flight`: the row was absent or out of date, and a webhook may explain it: one on its way, one that is not applied yet, or one of
+ *   the same second as the row's state.
+ * - `missing`: the row was absent, and no webhook explains that: it was lost or is very late.
  * - `healed`: the same for a row that was out of date or wrong.
  */
 export type ReadResult = 'confirmed' | 'completed' | 'in_flight' | 'missing' | 'healed'
@@ -29,15 +29,15 @@ export function addResults(a: ReadResults, b: ReadResults): ReadResults {
   }
 }
 
-/** Which webhooks may still explain a difference. Read it before the rows: what is applied in between then counts as pending. */
+/** Which webhooks may still explain a difference. Read it before the rows, so that deliveries applied in between count as pending. */
 export interface WebhookProgress {
-  /** When the first webhook was sent to us, on Buildkite's clock. Nothing that happened before can be lost. */
+  /** When the first webhook was sent to us, on Buildkite's clock. Earlier changes cannot be lost. */
   readonly since: Date
   /** Minutes since the epoch in which Buildkite sent the deliveries that are not applied yet. */
   readonly pendingMinutes: ReadonlySet<number>
-  /** Deliveries sent from here on may be pending too; undefined when `pendingMinutes` holds all. */
+  /** Deliveries sent from this time on may be pending too; undefined when `pendingMinutes` contains all. */
   readonly pendingFrom: Date | undefined
-  /** The queue holds deliveries that Postgres did not take. Which ones is unknown. */
+  /** The queue holds deliveries that Postgres did not accept. Which ones is unknown. */
   readonly diverted: boolean
 }
 
@@ -45,8 +45,8 @@ export interface WebhookProgress {
 export const WEBHOOK_GRACE = 10 * SECOND
 
 /**
- * What a read at `at` found about a build. `newestJob` is the newest date among its jobs in the same answer, undefined if that held no
- * jobs. Without `progress` no webhook is expected, so nothing is lost (pure).
+ * The result of a read at `at` for a build. `newestJob` is the newest date among its jobs in the same response, undefined if that had
+ * no jobs. Without `progress` no webhook is expected, so nothing counts as lost (pure).
  */
 export function buildResult(
   { before, after }: Merged<BuildRow>,
@@ -59,13 +59,13 @@ export function buildResult(
   const changes = reportedBuildChanges(before, after)
   const newest = latestOf([...buildDates.map((column) => after[column]), newestJob])
   if (before && hasWrongValue(buildRule, unreportedBuildColumns, before, after)) changes.push(newest)
-  // Only its jobs date the moment at which a build runs again. And webhooks are dated to the second: within the second of what it knew
-  // the mirror may have passed over a webhook that did arrive.
+  // Only its jobs show when a build ran again. And webhooks are dated to the second: within the second of the row's state the merge may
+  // have ignored a webhook that did arrive.
   const isUnclear = newestJob === undefined || (before && compareSeconds(newest, knownAt(before)) === 0)
   return resultOf(before, changes, isUnclear ? at : newest, at, progress)
 }
 
-/** What a read at `at` found about a job; the rest as of {@link buildResult} (pure). */
+/** The result of a read at `at` for a job; otherwise like {@link buildResult} (pure). */
 export function jobResult(
   { before, after }: Merged<JobRow>,
   at: Date,
@@ -79,7 +79,7 @@ export function jobResult(
   return resultOf(before, changes, newest, at, progress)
 }
 
-/** The newest of the dates by which a job's payload says when something happened to it. */
+/** The newest date in a job's payload. */
 export function newestDateOf(job: { [date in (typeof jobDates)[number]]?: Date | null | undefined }): Date {
   return latestOf(jobDates.map((column) => job[column]))
 }
@@ -91,7 +91,7 @@ function latestOf(dates: readonly (Date | null | undefined)[]): Date {
   return new Date(dates.reduce((latest, date) => Math.max(latest, date?.getTime() ?? 0), 0))
 }
 
-/** When Buildkite sent a webhook about a row; undefined where no column of the row says so. */
+/** When Buildkite sent a webhook about a row; undefined if no column of the row contains that time. */
 type ReportedChange = Date | undefined
 
 function resultOf(
@@ -101,7 +101,7 @@ function resultOf(
   at: Date,
   progress: WebhookProgress,
 ): ReadResult {
-  // A webhook reports the whole object: each newer one repairs what an older one left, so the oldest unexplained change counts.
+  // A webhook carries the whole object, so a newer one repairs the loss of an older one: only the oldest unexplained change counts.
   const due = changes.map((change) => change ?? undated).filter((date) => compareSeconds(date, progress.since) >= 0)
   if (due.length === 0) return 'completed'
   if (due.every((date) => isExplained(date, at, progress))) return 'in_flight'
@@ -131,7 +131,7 @@ function reportedBuildChanges(before: BuildRow | undefined, after: BuildRow): Re
   if (hasFinished(after)) {
     const isFinish =
       !wasFinished || isNew(before.finished_at, after.finished_at) || effectiveState(before) !== effectiveState(after)
-    // A build whose every step was skipped ends without a webhook.
+    // A build with only skipped steps ends without a webhook.
     if (isFinish && after.state !== 'not_run') changes.push(after.finished_at ?? undefined)
   } else if (wasFinished && after.state !== 'canceling') changes.push(undefined)
   return changes
@@ -144,8 +144,8 @@ const ENDED = jobRank('finished')
 const silentEnds: ReadonlySet<string | null> = new Set(['skipped', 'broken', 'blocked_failed', 'unblocked_failed'])
 
 /**
- * Which changes between two states of a job Buildkite reports by webhook (reference C1): that a command job was scheduled and has
- * started, that a job has finished, and that a block step was unblocked. A job that was never scheduled ends in silence.
+ * Which changes between two states of a job Buildkite reports by webhook (reference C1): a command job was scheduled or started, a job
+ * finished, or a block step was unblocked. A job that was never scheduled ends without a webhook.
  */
 function reportedJobChanges(before: JobRow | undefined, after: JobRow): ReportedChange[] {
   if (after.type === 'waiter') return []
@@ -174,17 +174,17 @@ function isAtLeast({ state }: JobRow, rank: number): boolean {
   return jobRank(state) >= rank
 }
 
-/** Whether a date is another one; old webhooks cut it to seconds. */
+/** Whether two dates differ; old webhooks truncate dates to seconds. */
 function isNew(before: Date | null | undefined, after: Date | null): boolean {
   if (!before || !after) return Boolean(before) !== Boolean(after)
   return compareSeconds(before, after) !== 0
 }
 
-/** Ids that the mirror itself finds. */
+/** Ids that the mirror looks up itself. */
 const placement: ReadonlySet<string> = new Set(['organization_id', 'pipeline_id'])
 
 function isUnchanged<Row extends MirrorRow>(rule: MergeRule<Row>, before: Row, after: Row): boolean {
-  // mergeRow sets it whenever anything but verified_at moves: most rows of a page end here.
+  // mergeRow sets it whenever anything except verified_at changes. Most rows of a page return here.
   if (before.changed_at === after.changed_at) return true
   return (
     rule.columns.every((column) => placement.has(column) || same(before[column], after[column])) &&
@@ -252,7 +252,7 @@ const unreportedJobColumns: ReadonlySet<string> = new Set([
   'cluster_queue_url',
 ] satisfies (keyof JobRow)[])
 
-/** Whether a known value was replaced that Buildkite does not change without a webhook. Dates are judged as changes. */
+/** Whether a value was replaced that Buildkite changes only with a webhook. Dates are handled as changes above. */
 function hasWrongValue<Row extends MirrorRow>(
   rule: MergeRule<Row>,
   unreported: ReadonlySet<string>,

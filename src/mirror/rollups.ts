@@ -17,12 +17,12 @@ export interface RollupTurn {
 }
 
 /**
- * Brings the tables of `analytics` and `buildkite.users` up to date, one transaction a day. Each day that is marked when the turn
- * begins is refreshed once: the newest first, then those that have waited longest; what is marked meanwhile waits for the next turn.
- * With `enoughMs` the turn ends after so long, but not before the first two, so that neither today nor any other day waits for ever;
- * changes of history then wait for {@link catchUp}. A day that fails is recorded in `sync.failures`, tried again after a back-off, and
- * passed over meanwhile. Ends early at `signal`; if another process is refreshing, it stops.
- * What a day's rows hold is in SQL: `sync.refresh_day`.
+ * Refreshes the tables of `analytics` and `buildkite.users`, one transaction for each day. Each day that is marked when the run begins
+ * is refreshed once: the newest first, then those that have waited longest. Days marked meanwhile are left to the next run.
+ * With `enoughMs` the run ends after that time, but not before the first two days, so that neither today nor any other day waits
+ * forever; changes of history are then left to {@link catchUp}. A day that fails is recorded in `sync.failures`, skipped, and retried
+ * after a back-off. Ends early at `signal`, or if another process is refreshing.
+ * The SQL function `sync.refresh_day` computes the rows of a day.
  * @throws StoreError when the database is unavailable.
  */
 export async function refreshRollups(
@@ -54,10 +54,10 @@ export async function refreshRollups(
 
 const USERS = 'buildkite.users'
 
-/** Attempts at days and users. */
+/** Refreshes days and users, and records failures. */
 interface Units {
   /**
-   * What `work` returns, or `null` while an earlier failure is not due again, or `undefined` when it failed for a reason of its own.
+   * The result of `work`; `null` while an earlier failure is not due again; `undefined` when this work failed.
    * @throws what `work` throws when Postgres is unavailable.
    */
   attempt<T>(subject: string, work: () => Promise<T>): Promise<T | null | undefined>
@@ -112,14 +112,14 @@ async function call<Done>(db: Db, query: ReturnType<typeof sql>): Promise<Done |
   return rows[0]?.done
 }
 
-/** Marks days that changes in `sync.stale_history` made stale, and returns them; undefined when no change is left to look at. */
+/** Marks days that changes in `sync.stale_history` made stale, and returns them; undefined when no change is left. */
 async function markStaleHistory(db: Db): Promise<string[] | undefined> {
   return (await call<string[] | null>(db, sql`select sync.mark_stale_history()::text[] as done`)) ?? undefined
 }
 
 /**
- * One step of catching up with changes of history, such as a renamed pipeline: marks the days of a batch of builds, which are added to
- * `days`, or else refreshes one of `days`. Returns whether there may be more to do.
+ * One step of processing changes of history, such as a renamed pipeline: marks the days of a batch of builds and adds them to `days`,
+ * or else refreshes one of `days`. Returns whether there may be more to do.
  * @throws StoreError when the database is unavailable.
  */
 export async function catchUp(db: Db, days: Set<string>): Promise<boolean> {
@@ -136,11 +136,11 @@ export async function catchUp(db: Db, days: Set<string>): Promise<boolean> {
   }
 }
 
-/** Refreshes while history is read, newest builds first. */
+/** Refreshes days while history is read, newest builds first. */
 export interface RollupFollower {
-  /** The reading has come so far back in `created_at`: days that it has passed can be refreshed meanwhile. */
+  /** Reports how far back in `created_at` the read has come; days after that can be refreshed. */
   reached(createdSince: Date): void
-  /** Resolves once the day under way is refreshed. */
+  /** Resolves once the current day is refreshed. */
   stop(): Promise<void>
 }
 
@@ -189,12 +189,12 @@ export interface RollupKeeper {
 const EVERY = 15 * SECOND
 /** A turn takes up no more days after so long. Those that are left are in the next one. */
 const ENOUGH = SECOND
-/** Of the time, at most a twentieth goes into turns: on a busy day they grow slow, and need not run all the time. */
+/** Runs take at most a twentieth of the time: on a busy day they become slow and must not run all the time. */
 const REST = 20
 
 /**
- * Keeps the tables of `analytics` up to date from now on: every 15 s, or as often as one twentieth of the time allows. Between two
- * turns it catches up with changes of history, each of whose days is refreshed once, in at most half of the time.
+ * Keeps the tables of `analytics` up to date: every 15 s, or less often so that it takes at most a twentieth of the time. Between runs
+ * it processes changes of history, in at most half of the time, and refreshes each of their days once.
  */
 export function startRollups(db: Db, log: Log, on: OnOccurrence = () => {}): RollupKeeper {
   const stop = new AbortController()

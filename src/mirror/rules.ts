@@ -125,7 +125,7 @@ const jobStateRank: Record<string, number> = {
   broken: 11,
 }
 
-/** How far along a job's state is; unknown states lie between waiting and finished. */
+/** Rank of a job's state; unknown states rank between waiting and finished. */
 export function jobRank(state: string | null | undefined): number {
   return state ? (jobStateRank[state] ?? 7.5) : -1
 }

@@ -8,8 +8,8 @@ import type { MirrorRow, Observation } from './observation.ts'
 export type MirrorTable = typeof organizations | typeof pipelines | typeof builds | typeof jobs | typeof agents
 
 /**
- * What a merge did to one table. `seen` objects were observed; each was inserted, updated, only verified (nothing but `verified_at`
- * moved) or left as it was.
+ * What a merge did to one table. `seen` objects were observed; each was inserted, updated, only verified (only `verified_at` changed)
+ * or left unchanged.
  */
 export interface TableReport {
   seen: number
@@ -83,7 +83,7 @@ export function report<Row extends MirrorRow>(merged: readonly Merged<Row>[]): T
   for (const { before, after } of merged) {
     if (!before) report.inserted++
     else if (before === after) report.unchanged++
-    // mergeRow sets changed_at anew when anything else changes.
+    // mergeRow sets changed_at when anything else changes.
     else if (before.changed_at === after.changed_at) report.verified++
     else report.updated++
   }

@@ -29,7 +29,7 @@ export function postgresEngine(url: string): Engine {
     schema,
     keepAlive: true,
     connectionTimeoutMillis: 5_000,
-    // A frozen process gives up the jobs that its transaction has locked.
+    // Releases the jobs that a frozen process's transaction has locked.
     idle_in_transaction_session_timeout: 30_000,
     application_name: 'buildkite-mirror queue',
     Client: CalmClient,

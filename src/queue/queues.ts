@@ -80,7 +80,7 @@ export interface Queues {
   check(): Promise<string[]>
   /** The same warnings by name. @throws StoreError (transient) */
   inspect(): Promise<QueueWarning[]>
-  /** Whether deliveries that Postgres did not take are in the queue, or may be. @throws StoreError (transient) as above. */
+  /** Whether the queue holds, or may hold, deliveries that Postgres did not accept. @throws StoreError (transient) as above. */
   holdsDiverted(): Promise<boolean>
   /** @throws StoreError (transient) when the queue is out of reach. */
   depth(): Promise<Record<QueueName, QueueDepth>>
@@ -99,9 +99,9 @@ export interface QueueConfig {
 }
 
 const answerWithin = 3_000
-/** How the ids of jobs begin that hold deliveries themselves. */
+/** Prefix of the ids of jobs that hold deliveries themselves. */
 const DIVERTED = 'diverted-'
-/** So many jobs are looked through for such ids. */
+/** How many jobs are searched for such ids. */
 const DIVERTED_AMONG = 2_000
 /** How the ids of jobs begin that a person asked for. */
 const ASKED = 'asked-'

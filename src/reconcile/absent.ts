@@ -106,7 +106,7 @@ async function askFor(
     await clearFailure(deps.db, buildUnit(source, lost))
     return { status: 404 }
   } catch (error) {
-    // A refusal of one build, such as 403, says nothing of the others; a refused token does.
+    // An error for one build, such as 403, does not affect the others; a rejected token does.
     if (!(error instanceof BuildkiteError) || error.code === 'invalid_credentials') throw error
     await recordFailure(deps.db, buildUnit(source, lost), error, new Date(deps.clock()))
     const where = { organization: source.slug, pipeline: slug, build: lost.number }
@@ -115,7 +115,7 @@ async function askFor(
   }
 }
 
-/** How many absent builds one cycle looks at; there are few unless lists fail. */
+/** How many absent builds one cycle handles; there are few unless lists fail. */
 const MOST = 2_000
 
 async function findAbsent({ db, clock }: ReconcileDeps, source: Source, query: AbsentQuery): Promise<AbsentBuild[]> {
@@ -141,7 +141,7 @@ async function findAbsent({ db, clock }: ReconcileDeps, source: Source, query: A
   return rows
 }
 
-/** Notes every absent build, because what the mirror says of it is not confirmed; forgets those that are absent no longer. */
+/** Records every absent build, because its row is not confirmed. Deletes the records of builds that are no longer absent. */
 async function recordFound(
   { db, clock }: ReconcileDeps,
   source: Source,

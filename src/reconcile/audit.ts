@@ -22,9 +22,9 @@ const TURN = MINUTE
 const BEHIND = 3 * HOUR
 
 /**
- * One turn of the audit of one organization: reads windows of history again whose verification has become old, the most overdue
- * first, sets right what differs and records it in sync.drift. `undefined` when another process is at it.
- * @throws BuildkiteError, StoreError; windows read until then count.
+ * One audit run for one organization. Re-reads windows whose verification is due, the most overdue first, corrects what differs and
+ * records it in sync.drift. `undefined` when another process holds the lease.
+ * @throws BuildkiteError, StoreError; windows already read stay verified.
  */
 export async function auditTurn(
   deps: ReconcileDeps,
@@ -50,7 +50,7 @@ export async function auditTurn(
           if (lease.signal.aborted || !(error instanceof BuildkiteError) || error.code !== 'unavailable') throw error
           await failWindow(own, source, window, error, messageOf(error))
           failuresInARow += 1
-          // The API is down, not this window.
+          // The API is down; the window is not the cause.
           if (failuresInARow >= FAILURES_IN_A_ROW) throw error
         }
       }
@@ -61,7 +61,7 @@ export async function auditTurn(
   return leased.held ? leased.value : undefined
 }
 
-/** After so many windows in a row that failed, the turn ends. */
+/** The run ends after this many consecutive failed windows. */
 const FAILURES_IN_A_ROW = 3
 
 /**
@@ -128,7 +128,7 @@ export function tally(findings: readonly Finding[]) {
   }
 }
 
-/** The finished window that is most overdue relative to its interval, newest window first among equals; undefined when none is due. */
+/** The finished window that is most overdue relative to its interval; the newest one among equals. Undefined when none is due. */
 async function dueWindow({ db, clock }: ReconcileDeps, source: Source): Promise<Window | undefined> {
   const ago = (ms: number) => new Date(clock() - ms).toISOString()
   const every = sql`case when ${windows.created_to} > ${ago(RECENT)}::timestamptz then ${RECENT_EVERY}::float8 else ${OLD_EVERY}::float8 end`
@@ -151,8 +151,8 @@ async function dueWindow({ db, clock }: ReconcileDeps, source: Source): Promise<
 }
 
 /**
- * Adds windows for what the cycles have covered since the backfill's end, a day or more at a time, so that the audit comes to it too.
- * They begin as done. As the cycles read each part when it was new, a window counts as read at its start: it says nothing of a
+ * Adds windows for what the cycles have covered since the backfill's end, a day or more at a time, so that the audit includes it.
+ * They begin as done. The cycles read each part when it was new, so a window counts as read at its start. It does not cover a
  * pipeline that appeared later.
  */
 async function addWindows(deps: ReconcileDeps, source: Source): Promise<void> {

@@ -33,7 +33,7 @@ export interface BackfillProgress {
   readonly organization: string
   readonly from: Date
   readonly to: Date
-  /** The organization's list was read from here to `to`; analytics.data_coverage says what is complete. */
+  /** The organization's list was read from this time to `to`. See analytics.data_coverage for what is complete. */
   readonly coveredFrom: Date
   readonly buildsDone: number
   /** An estimate from the builds in the time read so far; `undefined` before anything was read. */
@@ -43,17 +43,17 @@ export interface BackfillProgress {
   readonly done: boolean
 }
 
-/** What only a scheduled backfill asks for; one that a person asks for tries failed windows again at once. */
+/** Options of the scheduled backfill only; a manual backfill retries failed windows at once. */
 export interface BackfillPace {
   /** Stop at the end of the window under way once this much time has passed, so that other organizations get their turn. */
   readonly yieldAfterMs?: number
 }
 
 /**
- * Reads every build created in [from, to) that no window has covered yet, newest first, window by window, also for pipelines that
- * appeared after the others were read. Each page is committed before the window notes it, so that a killed run goes on where it stopped. Resolves with the progress; `undefined` when another
- * process is filling this organization. When `signal` aborts it returns early, `done` false.
- * @throws BuildkiteError, StoreError; what is read stays read.
+ * Reads every build created in [from, to) that no window has covered yet, newest first, window by window, including the history of
+ * pipelines that appeared later. Each page is committed before the window records it, so a killed run resumes where it stopped.
+ * Resolves with the progress; `undefined` when another process holds the lease. Returns early, `done` false, when `signal` aborts.
+ * @throws BuildkiteError, StoreError; pages already read stay read.
  */
 export async function backfillSpan(
   deps: ReconcileDeps,
@@ -84,9 +84,9 @@ export async function backfillSpan(
 }
 
 /**
- * One turn of the backfill that an organization owes: from its first watermark back to `backfillDays` before, and the history of
- * pipelines that appeared later. The two take turns, window by window. `undefined` when there is nothing to do yet or any more, or
- * another process is at it.
+ * One run of an organization's pending backfill: from its first watermark back to `backfillDays` before, and the history of
+ * pipelines that appeared later. The two alternate, window by window. `undefined` when there is nothing to do or another process
+ * holds the lease.
  * @throws BuildkiteError, StoreError.
  */
 export async function backfillOwed(
@@ -96,11 +96,11 @@ export async function backfillOwed(
   pace: BackfillPace = {},
   onProgress: (progress: BackfillProgress) => void = () => {},
 ): Promise<BackfillProgress | undefined> {
-  // BACKFILL_DAYS=0 also stops a backfill under way: what is owed stays owed, and is read once there are days again.
+  // BACKFILL_DAYS=0 also stops a running backfill. What is pending stays pending, and is read when BACKFILL_DAYS is above 0 again.
   if (deps.backfillDays === 0) return undefined
   const mark = await readWatermark(deps.db, source.id)
   if (!mark?.backfill_to || !mark.backfill_from) return undefined
-  // A larger BACKFILL_DAYS than at the first cycle reaches further back; a smaller one takes nothing back.
+  // Raising BACKFILL_DAYS after the first cycle extends the backfill; lowering it does not shorten it.
   const wanted = new Date(deps.clock() - deps.backfillDays * DAY)
   const from = wanted < mark.backfill_from ? wanted : mark.backfill_from
   if (from < mark.backfill_from) {
@@ -111,7 +111,7 @@ export async function backfillOwed(
   const others = await owedHistory(deps, source, owed)
   const isOwedToOthers = others.pipelines.length + others.windows.length + others.ranges.length > 0
   if (!isOwedToOthers && (await awaitingBackfill(deps.db, source.id, owed)).length === 0) {
-    // The sooner what was read is confirmed, the sooner it is claimed.
+    // Read history is claimed once a list of pipelines confirms it, so do not wait for the next scheduled list.
     if (await isListDue(deps, source)) await refreshPipelines(deps, source, signal)
     return undefined
   }
@@ -131,10 +131,10 @@ export async function backfillOwed(
   return leased.value
 }
 
-/** After so many windows in a row that failed, the API is taken to be down, and the turn ends. */
+/** After this many consecutive failed windows the API is assumed to be down, and the run ends. */
 const FAILURES_IN_A_ROW = 3
 
-/** One run of a backfill: reads window after window while it may. */
+/** One run of a backfill: reads one window after another. */
 class Reading {
   readonly deps: ReconcileDeps
   readonly #source: Source
@@ -162,8 +162,8 @@ class Reading {
   }
 
   /**
-   * Reads windows of a span while there are any, in turns with the history that `owed` says later pipelines lack.
-   * @throws what made the last window fail, if the run ended because of it.
+   * Reads the windows of a span, alternating with the unread history of pipelines that appeared later, if `owed` is given.
+   * @throws the error of the last window, if the run ended because of it.
    */
   async readAll(span: Span, owed: Watermark | undefined): Promise<void> {
     for (;;) {
@@ -182,7 +182,7 @@ class Reading {
     return this.ignoresBackOff || isDue(next_try_at, this.deps.clock())
   }
 
-  /** Reads the next window of a span through the organization's list, or a pipeline's; false when there is none for now. */
+  /** Reads the next window of a span through the organization's list, or a pipeline's; false when none is due. */
   async #nextWindow(span: Span, pipeline?: ListedPipeline): Promise<boolean> {
     if (!this.#mayGoOn) return false
     const mayRead = (window: Window) => !this.#failed.has(window.id) && this.#isDue(window)
@@ -191,7 +191,7 @@ class Reading {
     return this.#read(window, pipeline)
   }
 
-  /** Reads the next piece of history of pipelines that appeared later; false when there is none for now. */
+  /** Reads the next part of the history of pipelines that appeared later; false when none is due. */
   async #nextOfLaterPipelines(mark: Watermark): Promise<boolean> {
     if (!this.#mayGoOn) return false
     const { pipelines, windows, ranges } = await owedHistory(this.deps, this.#source, mark)
@@ -209,7 +209,7 @@ class Reading {
     return false
   }
 
-  /** Reads a window; a failure is recorded, and the next window follows. False when the run must end. */
+  /** Reads a window and records a failure. False when the run must end. */
   async #read(window: Window, pipeline: ListedPipeline | undefined): Promise<boolean> {
     try {
       const isOurs = await this.#walk(window, pipeline)
@@ -226,7 +226,7 @@ class Reading {
     }
   }
 
-  /** Reads one window from where it was left; a finished one from its start. False when it is no longer ours. */
+  /** Reads one window from where the last read stopped, a finished one from its start. False when it is no longer ours to read. */
   async #walk(window: Window, pipeline: ListedPipeline | undefined): Promise<boolean> {
     const { deps } = this
     const keeper = buildKeeper(deps, this.#source)
@@ -254,7 +254,7 @@ class Reading {
         await this.onPage()
         this.#signal.throwIfAborted()
       }
-      if (!readAt || !lastReadAt) throw new RangeError('The builds list gave not even an empty page.')
+      if (!readAt || !lastReadAt) throw new RangeError('The builds list returned no page, not even an empty one.')
       if (isAgain) await renewWindow(deps, this.#source, window, readAt)
       else await finishWindow(deps, this.#source, window, refusalOf(refused), lastReadAt)
       return true
@@ -268,7 +268,7 @@ class Reading {
   }
 }
 
-/** Whether other windows may still be readable. A token that is refused, or a store that is away, concerns all. */
+/** Whether other windows may still be readable. A rejected token or an unavailable store affects all of them. */
 function isOfTheWindow(error: unknown, pipeline: ListedPipeline | undefined): boolean {
   if (!(error instanceof BuildkiteError)) return false
   if (error.code === 'unavailable') return true

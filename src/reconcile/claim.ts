@@ -4,24 +4,24 @@ import { builds, deliveries, failures, job_reads, watermarks } from '../database
 import type { Span } from './spans.ts'
 import { LIST_LAG, type Watermark } from './watermark.ts'
 
-/** What is claimed to be complete: the same as analytics.data_coverage says, over all listed pipelines. */
+/** What is claimed to be complete: a summary of analytics.data_coverage over all listed pipelines. */
 export interface Claim {
   /** Builds are as Buildkite had them at this time or newer; null while nothing is claimed. */
   readonly as_of: Date | null
   /** The same for jobs. */
   readonly jobs_as_of: Date | null
-  /** When the list of pipelines was last read whole: a pipeline that appeared later is not part of the claim. */
+  /** When the list of pipelines was last read completely. A pipeline that appeared later is not part of the claim. */
   readonly pipelines_listed_at: Date | null
   readonly pipelines: number
-  /** Those that are complete up to `as_of`, from whatever time on. */
+  /** Pipelines that are complete up to `as_of`, regardless of where their history begins. */
   readonly pipelines_current: number
-  /** Those whose history is complete back to where it is wanted. */
+  /** Pipelines whose whole wanted history is complete. */
   readonly pipelines_complete: number
-  /** Builds that are known not to be confirmed, and ranges that cannot be listed. */
+  /** Known unconfirmed builds, and ranges that cannot be listed. */
   readonly exceptions: number
 }
 
-/** The claim of an organization, and what of its history the claim covers. */
+/** The claim of an organization, and the history that it covers. */
 export interface ClaimedHistory extends Claim {
   /** The oldest `created_at` from which on every listed pipeline is complete up to `as_of`; null while one is not. */
   readonly covered_from: Date | null
@@ -30,8 +30,8 @@ export interface ClaimedHistory extends Claim {
 }
 
 /**
- * The time as of which the mirror should be right: as much as analytics.data_coverage claims once the next list of pipelines confirms it.
- * Undefined before the first cycle. While the list of pipelines is still to be read, only the watermark counts.
+ * The time as of which the mirror should be correct: what analytics.data_coverage will claim once the next list of pipelines confirms it.
+ * Undefined before the first cycle. Until the list of pipelines is read, only the watermark counts.
  */
 export function claimTime(mark: Watermark | undefined): Date | undefined {
   if (!mark?.watermark) return undefined
@@ -44,7 +44,7 @@ type ClaimRow = Record<'covered_from' | 'as_of' | 'jobs_as_of' | 'pipelines_list
     ranges: { from: string; to: string }[]
   }
 
-/** What analytics.data_coverage claims of an organization. @throws the driver's error. */
+/** What analytics.data_coverage claims for an organization. @throws the driver's error. */
 export async function claimedHistory(db: Db, organizationId: string): Promise<ClaimedHistory> {
   const { rows } = await db.execute<ClaimRow>(sql`
     with pipeline as materialized (
@@ -74,7 +74,7 @@ export async function claimedHistory(db: Db, organizationId: string): Promise<Cl
         from shared, unnest(shared.ranges) as part), '[]') as ranges
     from unlistable left join pipeline on true group by unlistable.count`)
   const [row] = rows
-  if (!row) throw new RangeError('An aggregate without groups always has a row.')
+  if (!row) throw new RangeError('An aggregate without group by always returns a row.')
   const { covered_from, as_of, jobs_as_of, pipelines_listed_at, ranges, ...counts } = row
   return {
     ...counts,
@@ -90,7 +90,7 @@ function timeOf(text: string | null): Date | null {
   return text === null ? null : new Date(text)
 }
 
-/** Of the builds whose jobs REST has yet to confirm: the time as of which their jobs are claimed. The jobs of others are as old as the build. */
+/** The time as of which jobs are claimed, for builds whose jobs REST has not confirmed yet. Other jobs are as recent as their build. */
 export async function jobClaims(db: Db, buildIds: readonly string[]): Promise<ReadonlyMap<string, Date>> {
   if (buildIds.length === 0) return new Map()
   const rows = await db
@@ -101,10 +101,10 @@ export async function jobClaims(db: Db, buildIds: readonly string[]): Promise<Re
   return new Map(rows.map(({ build_id, read_at, created_at }) => [build_id, read_at ?? created_at ?? new Date(0)]))
 }
 
-/** How many pending deliveries are searched: with more than these the workers are far behind, and dates alone decide. */
+/** How many pending deliveries are searched. If there are more, the workers are far behind, and only dates decide. */
 const DELIVERIES_SEARCHED = 2_000
 
-/** Those of the builds that a delivery is about which no worker has applied yet. */
+/** The builds that have a delivery that no worker has applied yet. */
 export async function buildsWithDeliveries(db: Db, buildIds: readonly string[]): Promise<ReadonlySet<string>> {
   if (buildIds.length === 0) return new Set()
   const { rows } = await db.execute<{ id: string }>(sql`

@@ -38,7 +38,7 @@ const kinds = {
   warm: { overlap: 3 * HOUR, absent: 100, jobReads: 200, priority: 'absent' },
 } as const
 
-/** How many builds that could not be read or stored a cycle tries again. */
+/** How many builds that could not be read or stored a cycle retries. */
 const FAILED_READS = 5
 
 const CYCLES_KEPT = 30 * DAY
@@ -58,8 +58,8 @@ export interface CycleReport {
   readonly requests: number
   readonly builds_read: number
   /**
-   * What was found about builds and jobs; see ReadResult. A first cycle finds nothing missing or healed, and nor does any cycle of an
-   * organization without webhooks: no webhook was lost, so what REST brought counts as completed.
+   * Results for builds and jobs; see ReadResult. A first cycle, and any cycle of an organization without webhooks, has no missing or
+   * healed rows: no webhook was lost, so what REST added counts as completed.
    */
   readonly builds_missing: number
   readonly builds_healed: number
@@ -95,7 +95,7 @@ export async function reconcileOnce(
       deps.db,
       `${kind}:${source.id}`,
       async (lease) => {
-        // The cycle begins once nobody else is at it: so its row says, and no two rows overlap.
+        // The cycle starts when it has the lease, so rows of sync.cycles never overlap.
         started = new Date(deps.clock())
         const own = { ...deps, db: lease.db }
         await listedPipelines(own, source, tally, lease.signal)
@@ -117,7 +117,7 @@ export async function reconcileOnce(
   }
 }
 
-/** Lists the pipelines if they were last listed for another filter or token, or never. A list that fails does not hold up the cycle. */
+/** Lists the pipelines if they were last listed for another filter or token, or never. The cycle continues if the list fails. */
 async function listedPipelines(deps: ReconcileDeps, source: Source, tally: Tally, signal: AbortSignal): Promise<void> {
   if (isListedFor(await readWatermark(deps.db, source.id), deps, source)) return
   try {
@@ -126,12 +126,12 @@ async function listedPipelines(deps: ReconcileDeps, source: Source, tally: Tally
     if (!(error instanceof BuildkiteError) || error.code === 'invalid_credentials') throw error
     deps.log.warn(
       { err: error, organization: source.slug },
-      'The pipelines could not be listed; builds are read all the same.',
+      'Could not list the pipelines; the cycle continues with the builds.',
     )
   }
 }
 
-/** Moves the watermark and records the cycle, after everything that it read is committed. */
+/** Moves the watermark and records the cycle, after all its reads are committed. */
 async function commitCycle(
   deps: ReconcileDeps,
   source: Source,
@@ -163,9 +163,9 @@ async function commitCycle(
 
 /** When a cycle's lists were read, on Buildkite's clock. */
 interface ReadLists {
-  /** The first request: up to then all is verified. */
+  /** Time of the first request: everything up to then is verified. */
   readonly to: Date
-  /** The last answer. */
+  /** Time of the last answer. */
   readonly until: Date
 }
 
@@ -229,7 +229,7 @@ class Cycle {
     this.#mark = mark
     this.#tally = tally
     this.#signal = signal
-    // In a first cycle everything is new to the mirror: nothing counts as lost.
+    // In a first cycle everything is new to the mirror, so nothing counts as lost.
     this.#keeper = buildKeeper(deps, source, mark?.watermark ? webhookProgress(deps, source) : undefined)
   }
 
@@ -239,16 +239,16 @@ class Cycle {
     this.#avoid = await unlistableRanges(this.#deps, this.#source)
     await this.#walk({ created_from: since, created_to: new Date(this.#deps.clock() + NEVER) }, priority)
     const plan = await this.#planJobReads()
-    // Open before finished: a build that finishes between the two requests is in both, and need not be read by itself.
+    // Open before finished: a build that finishes between the two requests is in both lists and needs no separate read.
     await this.#walk({ created_to: since, state: OPEN_STATES, jobs: plan.withList }, priority)
     await this.#walk({ created_to: since, finished_from: since }, priority)
     const [start, until] = [this.#start, this.#until]
-    if (!start || !until) throw new RangeError('The builds lists gave not even an empty page.')
+    if (!start || !until) throw new RangeError('The builds lists returned no page, not even an empty one.')
     this.#countUnlistable(await retryUnlistable(this.#deps, this.#source, this.#keeper, this.#signal))
     await this.#readAbsent(since, start, absent)
     await this.#retryFailed()
     await this.#readJobs(plan)
-    // However its time was found: nothing is verified beyond Buildkite's present.
+    // The watermark must never pass Buildkite's current time.
     const present = this.#source.client.now() ?? start
     return { to: new Date(Math.min(start.getTime(), present.getTime())), until }
   }
@@ -315,7 +315,7 @@ class Cycle {
     for (const page of alone.pages) this.#count(page)
   }
 
-  /** Reads again, by themselves, builds that could not be read or stored, once their back-off is over. */
+  /** Retries, one by one, builds that could not be read or stored, after their back-off. */
   async #retryFailed(): Promise<void> {
     const now = this.#deps.clock()
     const failed = await failuresOf(this.#deps.db, this.#source.id, ['build'])
@@ -349,7 +349,7 @@ class Cycle {
     }
   }
 
-  /** Reads one build by itself. What fails for its own reason is recorded and does not hold up the cycle; `gone` follows a 404. */
+  /** Reads a single build. An error of this build is recorded and does not stop the cycle; `gone` is called after a 404. */
   async #readAlone(slug: string, number: number, unit: Parameters<typeof recordFailure>[1], gone: () => Promise<void>) {
     this.#signal.throwIfAborted()
     this.#tally.requests += 1

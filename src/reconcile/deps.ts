@@ -27,7 +27,7 @@ export interface ReconcileDeps {
   readonly storeArtifacts: boolean
   /** How many days of history are wanted. */
   readonly backfillDays: number
-  /** Whether the queue holds deliveries that Postgres did not take; unknown where not given, and then taken for no. */
+  /** Whether the queue holds deliveries that Postgres did not accept. If not given, none are assumed. */
   readonly holdsDiverted?: (() => Promise<boolean>) | undefined
 }
 
@@ -39,7 +39,7 @@ export interface Source {
   readonly client: BuildkiteClient
 }
 
-/** By when an answer of Buildkite, which `at` dates the request of, had come: on Buildkite's clock, and not too early. */
+/** An upper bound on Buildkite's clock for when the response to a request sent at `at` arrived. */
 export function answeredBy({ client }: Source, at: Date): Date {
   return new Date(Math.max(at.getTime(), client.now()?.getTime() ?? 0))
 }
@@ -85,7 +85,7 @@ export function reconcileDeps(
 }
 
 /**
- * Merges what REST showed into the mirror, and records what became of the rows; `progress` is what its results are judged by.
+ * Merges REST observations into the mirror and records the result of each row. `progress` decides which differences count as lost.
  * @throws StoreError
  */
 export function keepObserved(

@@ -4,10 +4,10 @@ import { type FailureKind, failures, organizations } from '../database/schema.ts
 import type { Scope } from '../scope.ts'
 import { MINUTE } from '../time.ts'
 
-/** A unit of work that failed: it is retried with back-off, and everything else goes on. */
+/** A unit of work that failed. It is retried with back-off while everything else continues. */
 export interface FailingUnit {
   readonly kind: FailureKind
-  /** Slug of its organization; null where it concerns none. */
+  /** Slug of its organization; null if it belongs to none. */
   readonly organization: string | null
   readonly subject: string
   readonly code: string
@@ -27,7 +27,7 @@ export interface FailingWork {
   readonly shown: readonly FailingUnit[]
 }
 
-/** What each kind is called. */
+/** Display name of each kind. */
 export const kindNames: Readonly<Record<FailureKind, string>> = {
   build: 'Build',
   builds_list: 'Builds that cannot be listed',
@@ -44,11 +44,11 @@ const SHOWN = 50
 const LASTING = 15 * MINUTE
 const MANY_TRIES = 3
 
-/** The work that fails in what is mirrored, the oldest failure first. @throws the driver's error. */
+/** Failing work of mirrored organizations, the oldest failure first. @throws the driver's error. */
 export async function failingWork(db: Db, scope: Scope, now: Date): Promise<FailingWork> {
   const slugs = await mirroredSlugs(db, scope)
   const since = new Date(now.getTime() - LASTING).toISOString()
-  // A replica is not retried: another one has taken its work over.
+  // A replica is not retried, because another one took over its work.
   const lasting = sql<boolean>`${failures.kind} <> 'replica' and (${failures.first_failed_at} <= ${since} or ${failures.tries} >= ${MANY_TRIES})`
   const [counts] = await db
     .select({ all: sql<number>`count(*)::int`, lasting: sql<number>`(count(*) filter (where ${lasting}))::int` })
@@ -69,7 +69,7 @@ export async function failingWork(db: Db, scope: Scope, now: Date): Promise<Fail
   return { all: counts?.all ?? 0, lasting: counts?.lasting ?? 0, shown }
 }
 
-/** How many units of each kind fail in what is mirrored, and since when the first of them does. @throws the driver's error. */
+/** How many units of each kind fail in mirrored organizations, and since when. @throws the driver's error. */
 export async function failingByKind(
   db: Db,
   scope: Scope,
@@ -93,7 +93,7 @@ function concerns(slugs: ReadonlyMap<string, string>): SQL | undefined {
   return or(isNull(failures.organization_id), inArray(failures.organization_id, [...slugs.keys()]))
 }
 
-/** The organizations that are mirrored still, by id: work of others is not retried. */
+/** Ids of the organizations that are still mirrored. Work of others is not retried. */
 async function mirroredSlugs(db: Db, scope: Scope): Promise<ReadonlyMap<string, string>> {
   const rows = await db
     .select({ id: organizations.id, slug: organizations.slug })

@@ -6,10 +6,10 @@ import { openStates } from './absent.ts'
 import type { Source } from './deps.ts'
 import { LIST_LAG } from './watermark.ts'
 
-/** A build that REST showed, as far as its jobs are concerned. */
+/** A build read from REST, with its number of jobs. */
 export interface ShownBuild {
   readonly id: string
-  /** How many jobs came with it; undefined when it came without. */
+  /** How many jobs it included; undefined if it was read without jobs. */
   readonly jobs: number | undefined
 }
 
@@ -24,19 +24,18 @@ export interface UnreadBuild extends Record<string, unknown> {
 /** An open build's jobs are read again after 6 s for each of them, at least 2 minutes and at most an hour. */
 const PER_JOB = 6 * SECOND
 const SHORTEST = 2 * MINUTE
-/** The same where webhooks do not account for the jobs: at least once a minute for small builds. */
+/** The same if webhooks do not account for the jobs: at least once a minute for small builds. */
 const PER_JOB_UNACCOUNTED = SECOND
 const SHORTEST_UNACCOUNTED = 30 * SECOND
 /** The jobs of larger open builds are read by the hourly cycle only. */
 const LARGE = 400
-/** Up to so many jobs in all open builds they may travel with the list: about 4 MB. */
+/** Open builds with up to this many jobs in total may be listed with their jobs: about 4 MB. */
 const WITH_LIST = 1_500
-/** Without a webhook for so long, none is expected. */
+/** Without a webhook for this long, none is expected. */
 const NO_WEBHOOKS = HOUR
 
 /**
- * Notes builds that a list is about to show without their jobs, before they are merged: what is known of their jobs is as old as the
- * last reading of the build.
+ * Records builds that were listed without their jobs, before they are merged. Their jobs are known as of the last read of the build.
  */
 export async function expectJobs(db: Db, source: Source, ids: readonly string[], at: Date): Promise<void> {
   if (ids.length === 0) return
@@ -47,7 +46,7 @@ export async function expectJobs(db: Db, source: Source, ids: readonly string[],
     on conflict (build_id) do nothing`)
 }
 
-/** Takes in what was read, after it was merged: whether each build is open is what the mirror then holds. */
+/** Updates the records after a merge. Whether a build is open is taken from the merged row. */
 export async function noteJobs(
   db: Db,
   source: Source,
@@ -87,15 +86,15 @@ function interval(jobs: ReturnType<typeof sql>) {
   return sql`${ms} * interval '1 ms'`
 }
 
-/** How a cycle reads the jobs of builds that lists show without them. */
+/** How a cycle reads the jobs of builds that were listed without them. */
 export interface JobReadPlan {
   /** Whether the open builds are listed with their jobs, because many are due and all are small. */
   readonly withList: boolean
-  /** Webhooks do not account for the jobs: none come, or some were lost. */
+  /** Webhooks do not account for the jobs: none arrive, or some were lost. */
   readonly unaccounted: boolean
 }
 
-/** Decides, before the open builds are listed, whether their jobs come with them. */
+/** Decides, before the open builds are listed, whether to list them with their jobs. */
 export async function planJobReads(db: Db, source: Source, now: Date, lost: boolean): Promise<JobReadPlan> {
   const unaccounted = lost || !(await receivesWebhooks(db, now))
   const { rows } = await db.execute<{ due: number; jobs: number }>(sql`
@@ -105,7 +104,7 @@ export async function planJobReads(db: Db, source: Source, now: Date, lost: bool
   return { withList: due > 2 && jobs <= WITH_LIST, unaccounted }
 }
 
-/** The builds whose jobs are due, finished ones first; a large open build only where `large` says so. */
+/** The builds whose jobs are due, finished ones first. Large open builds only if `large`. */
 export async function dueJobReads(
   db: Db,
   source: Source,
@@ -123,12 +122,12 @@ export async function dueJobReads(
   return rows
 }
 
-/** A build that could not be read waits before it is asked for again. */
+/** Delays the next read of a build that could not be read. */
 export async function postponeJobRead(db: Db, buildId: string, until: Date): Promise<void> {
   await db.execute(sql`update ${job_reads} set next_read_at = ${until} where build_id = ${buildId}`)
 }
 
-/** Forgets builds that are gone from the mirror or from Buildkite. */
+/** Deletes the records of builds that were deleted from the mirror or from Buildkite. */
 export async function forgetJobReads(db: Db, source: Source): Promise<void> {
   await db.execute(sql`
     delete from ${job_reads} where organization_id = ${source.id}

@@ -1,20 +1,20 @@
 import type { Evidence } from '../mirror/change-times.ts'
 import type { Difference } from '../mirror/compare.ts'
 
-/** What the mirror claims of one build, in milliseconds since the epoch. */
+/** What the mirror claims for one build, in milliseconds since the epoch. */
 export interface BuildClaim {
-  /** The time as of which the build is right; undefined when the mirror claims nothing: then every difference counts. */
+  /** The time as of which the build is correct; undefined when the mirror claims nothing: then every difference counts. */
   readonly build: number | undefined
-  /** The same of its jobs. */
+  /** The same for its jobs. */
   readonly jobs: number | undefined
-  /** Whether a delivery about the build waits to be applied. */
+  /** Whether a delivery about the build is pending. */
   readonly hasDelivery: boolean
 }
 
 /**
- * Whether a difference proves that the mirror is wrong: Buildkite had its value by the time as of which the mirror claims to be right.
- * Otherwise the difference is in flight: a webhook or the next cycle can still bring it. `seenAt` is the time of the first read that
- * showed what Buildkite has now.
+ * Whether a difference proves that the mirror is wrong: Buildkite already had its value at the time as of which the mirror claims to be
+ * correct. Otherwise the difference is in flight, because a webhook or the next cycle may still bring it. `seenAt` is the time of the
+ * first read that showed Buildkite's current value.
  */
 export function isProven(difference: Difference, evidence: Evidence, seenAt: number, claim: BuildClaim): boolean {
   const claimed = difference.job_id === null ? claim.build : claim.jobs
@@ -24,35 +24,35 @@ export function isProven(difference: Difference, evidence: Evidence, seenAt: num
   return (claim.hasDelivery ? seenAt : changedBy(difference, evidence, seenAt)) <= claimed
 }
 
-/** By when Buildkite had what the mirror lacks: the newest date that can explain the difference, else the first time it was seen. */
+/** When Buildkite had its value at the latest: the newest date that can explain the difference, or else the first time it was seen. */
 function changedBy(difference: Difference, evidence: Evidence, seenAt: number): number {
   const { createdAt, changedAt, buildChangedAt, isOpen, hasFinish } = evidence
   const { kind, job_id, columns } = difference
   if (kind === 'missing') return createdAt ?? buildChangedAt
   if (kind === 'surplus') return buildChangedAt
-  // A job that has finished changes no more, but for the marks of its retry: those come with a new job.
+  // A finished job no longer changes, except for its retry columns, which change when the new job is created.
   if (job_id !== null && hasFinish) return columns.some(({ column }) => isOfRetry(column)) ? buildChangedAt : changedAt
   return isOpen && isUndated(difference) ? seenAt : buildChangedAt
 }
 
-/** Columns that Buildkite sets when it creates the object. A commit can be `HEAD` at first; with it the message and the branch become known. */
+/** Columns that Buildkite sets on creation. A commit may first be `HEAD`; message and branch are known once it is resolved. */
 const fixedOfBuild: ReadonlySet<string> = new Set(['number', 'source', 'branch', 'tag', 'message', 'created_at'])
 const fixedOfJob: ReadonlySet<string> = new Set(['type', 'step_key', 'command', 'created_at'])
 
 function hasFixedColumn({ job_id, columns }: Difference): boolean {
   const names = columns.map(({ column }) => column)
   if (job_id === null && names.includes('commit')) return false
-  // What was unknown may be filled in late.
+  // A null may be filled in later.
   return columns.some(
     ({ column, mirror }) => mirror !== null && (job_id === null ? fixedOfBuild : fixedOfJob).has(column),
   )
 }
 
-/** Columns of an open build that can change without a date: Buildkite's builds have no time of their last change (https://buildkite.com/docs/apis/rest-api/builds). */
+/** Columns of an open build that can change without a date: builds have no updated_at (https://buildkite.com/docs/apis/rest-api/builds). */
 const undatedOfBuild =
   /^(state|blocked|blocked_state|cancel_reason|commit|message|author_.*|meta_data|env|pull_request_.*|test_engine|cluster_.*|(web_)?url|deleted_at)$/
 
-/** Whether each column of the difference can have changed in an open build without a date that says so. Most columns of a job can. */
+/** Whether every column of the difference can have changed in an open build without a date. Most columns of a job can. */
 function isUndated({ job_id, columns }: Difference): boolean {
   return columns.every(({ column }) => (job_id === null ? undatedOfBuild.test(column) : !column.endsWith('_at')))
 }

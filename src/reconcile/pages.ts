@@ -51,7 +51,7 @@ export interface Refused {
 /** A slug that the pipelines list does not know (a pipeline hidden from our user) is asked for no more often than this. */
 const PIPELINES_AGE = 5 * MINUTE
 
-/** Where builds were read, and whether their jobs came along. */
+/** How builds were read, and whether with their jobs. */
 export interface PageKind {
   readonly jobs: boolean
   readonly via: 'list' | 'build'
@@ -61,14 +61,14 @@ const listed: PageKind = { jobs: true, via: 'list' }
 
 /** Merges pages of builds of one organization into the mirror. */
 export interface BuildKeeper {
-  /** What cannot be stored is recorded in sync.failures and passed over. @throws StoreError. */
+  /** Builds that cannot be stored are recorded in sync.failures and skipped. @throws StoreError. */
   keep(builds: readonly unknown[], at: Date, kind?: PageKind): Promise<PageReport>
 }
 
 /**
- * A keeper for one cycle or window. With `exclude_pipeline` only a build's URL names its pipeline; when it is new to the mirror, the
- * pipelines are read first, at most once a keeper. If they cannot be read, the builds are stored without their pipeline until then.
- * `progress` is asked before each page; without it no webhook counts as lost.
+ * A BuildKeeper for one cycle or window. With `exclude_pipeline` only a build's URL names its pipeline. If that pipeline is new to the
+ * mirror, the pipelines are read first, at most once for each keeper. If that fails, the builds are stored without a pipeline for now.
+ * `progress` is called before each page; without it no webhook counts as lost.
  */
 export function buildKeeper(
   deps: ReconcileDeps,
@@ -96,14 +96,14 @@ export function buildKeeper(
       if (!(error instanceof BuildkiteError) || error.code === 'invalid_credentials') throw error
       deps.log.warn(
         { err: error, organization: source.slug },
-        'The pipelines could not be read; their builds are stored without them.',
+        'Could not read the pipelines; their builds are stored without a pipeline for now.',
       )
       return { requests: 0 }
     })
     return (await refreshed).requests
   }
 
-  /** Records what was refused, and forgets what failed before and succeeds now. */
+  /** Records builds that were refused, and deletes the failures of builds that succeeded now. */
   async function recordOutcome(wanted: readonly SeenBuild[], refused: readonly Refused[]): Promise<void> {
     failing ??= failuresOf(deps.db, source.id, ['build']).then(
       (rows) => new Map(rows.flatMap((row) => (row.build_id ? [[row.build_id, row] as const] : []))),
@@ -144,7 +144,7 @@ export function buildKeeper(
         at,
         via,
       )
-      // The watermark passes them: what a list held and the mirror lacks must be recorded.
+      // The watermark moves past them, so builds that the mirror lacks must be recorded.
       const refused = [...nameless, ...(jobs ? wanted.flatMap(unreadJobs) : []), ...refusedByStore]
       for (const { id, reason } of refused) deps.log.error({ build: id }, `A build could not be stored. ${reason}`)
       await recordOutcome(wanted, refused)
@@ -176,9 +176,9 @@ const noId = 'Buildkite showed it without an id that can be used.'
 function unreadJobs({ raw, facts: { id } }: SeenBuild): Refused[] {
   const jobs = isObject(raw) ? (raw.jobs ?? []) : []
   const code = 'jobs_unreadable'
-  if (!Array.isArray(jobs)) return [{ id, code, reason: 'Its jobs are no list.' }]
+  if (!Array.isArray(jobs)) return [{ id, code, reason: 'Its `jobs` is not a list.' }]
   const nameless = jobs.filter((job) => !isObject(job) || !isUuid(job.id)).length
-  return nameless > 0 ? [{ id, code, reason: `${nameless} of its jobs have no id that can be used.` }] : []
+  return nameless > 0 ? [{ id, code, reason: `${nameless} of its jobs have no usable id.` }] : []
 }
 
 function asError({ code, reason }: Refused): StoreError {
@@ -189,7 +189,7 @@ function countJobs({ raw }: SeenBuild): number {
   return isObject(raw) && Array.isArray(raw.jobs) ? raw.jobs.length : 0
 }
 
-/** Merges a page at once; when Postgres refuses it or takes too long, in halves, so that only the bad one is left out. */
+/** Merges a page at once. If Postgres refuses it or takes too long, merges it in halves, so that only the bad build is left out. */
 async function applyBuilds(
   deps: ReconcileDeps,
   source: Source,
@@ -216,13 +216,13 @@ async function applyBuilds(
     const newer = await applyBuilds(deps, source, seen.slice(0, middle), at, progress)
     const older = await applyBuilds(deps, source, seen.slice(middle), at, progress)
     const refused = [...newer.refused, ...older.refused]
-    // Postgres is slow as a whole: no build is at fault.
+    // Postgres is slow in general; no single build is the cause.
     if (isTooSlow(error) && refused.filter(({ code }) => code === codeOf(error)).length >= MOST_TOO_SLOW) throw error
     return { results: addPageResults(newer.results, older.results), refused }
   }
 }
 
-/** If so many builds of one page take Postgres too long, the builds are not to blame. */
+/** If this many builds of one page time out, the builds are not the cause. */
 const MOST_TOO_SLOW = 4
 
 export const nothingFound: Results = { builds: noResults, jobs: noResults }
@@ -232,8 +232,8 @@ export function addPageResults(a: Results, b: Results): Results {
 }
 
 /**
- * SQLSTATE classes 21 to 23 and 54: the value is at fault (wrong, doubled or too large), not the database. 57014 and 53200: it takes
- * too long or too much memory.
+ * SQLSTATE classes 21 to 23 and 54: the value is at fault (invalid, duplicate or too large), not the database. 57014 and 53200: it
+ * takes too long or too much memory.
  */
 function isRefusal(error: unknown): boolean {
   return error instanceof StoreError && (/^(2[123]|54)/.test(error.code ?? '') || isTooSlow(error))

@@ -6,18 +6,18 @@ import { gaps, type Span } from './spans.ts'
 import { awaitingBackfill, type Watermark } from './watermark.ts'
 import { type ListedPipeline, spanOf, type Window } from './windows.ts'
 
-/** A pipeline that appeared after parts of the organization's history were read, and the parts of its history still to be read. */
+/** A pipeline that appeared after parts of the organization's history were read, and the parts of its own history still unread. */
 export interface OwedPipeline extends ListedPipeline {
   readonly listedSince: Date
   /** Ranges of created_at, newest first. */
   readonly missing: readonly Span[]
 }
 
-/** History still to be read for pipelines that appeared later. */
+/** Unread history of pipelines that appeared later. */
 export interface OwedHistory {
   /** Through each pipeline's own list. */
   readonly pipelines: readonly OwedPipeline[]
-  /** Instead, because that takes fewer requests: windows of the organization to be read again, and ranges that no window covers. */
+  /** Windows of the organization to read again instead, if that takes fewer requests, and ranges that no window covers. */
   readonly windows: readonly Window[]
   readonly ranges: readonly Span[]
 }
@@ -26,8 +26,8 @@ export interface OwedHistory {
 const FEW = 20
 
 /**
- * What of the wanted history is still to be read for pipelines that appeared after it was read for the others. What the organization's
- * own backfill has yet to read is not counted: it will see them. Nor is a pipeline that builds lists may not show yet.
+ * The unread part of the wanted history of pipelines that appeared after it was read for the others. Excludes what the organization's
+ * own backfill has not read yet, because it will include these pipelines. Also excludes pipelines that builds lists may not show yet.
  */
 export async function owedHistory({ db, clock }: ReconcileDeps, source: Source, mark: Watermark): Promise<OwedHistory> {
   const { backfill_from, backfill_to } = mark
@@ -52,15 +52,15 @@ export async function owedHistory({ db, clock }: ReconcileDeps, source: Source, 
   // Both are estimates: a pipeline's own list takes at least a request.
   if (owed.length <= FEW || owed.length <= requests) return { pipelines: owed, windows: [], ranges: [] }
   const newestFirst = [...again].sort((a, b) => b.created_to.getTime() - a.created_to.getTime())
-  // Above the last window, and where windows were never made, the cycles have read: for the pipelines listed then.
+  // Above the last window, and where no windows were created, the cycles have read the pipelines that were listed then.
   const done = whole.filter(({ status }) => status === 'done').map(spanOf)
   const ranges = gaps(bounds(owed.flatMap(({ missing }) => missing)), [...done, ...pending])
   return { pipelines: [], windows: newestFirst, ranges }
 }
 
 /**
- * What of the wanted history no window of the organization's list or a pipeline's own has read since the pipeline is listed, newest
- * first; what `pending` holds is not counted (pure).
+ * The wanted history that no window has read since the pipeline was listed, neither through the organization's list nor the
+ * pipeline's; newest first, without `pending` (pure).
  */
 export function unread(
   wanted: Span,
@@ -106,7 +106,7 @@ async function listedPipelines(db: Db, source: Source, now: Date): Promise<(List
   return rows.flatMap(({ slug, ...row }) => (slug === null ? [] : [{ ...row, slug }]))
 }
 
-/** Removes windows of a pipeline's own list that were read before it was listed: they no longer count, and stand in the way. */
+/** Deletes windows of a pipeline's own list that were read before it was listed. They no longer count, and would block new ones. */
 export async function dropStaleWindows(db: Db, { id, listedSince }: OwedPipeline): Promise<void> {
   const stale = sql`coalesce(${windows.first_verified_at} < ${listedSince.toISOString()}::timestamptz, false)`
   await db.transaction((tx) => tx.delete(windows).where(and(eq(windows.pipeline_id, id), stale)))

@@ -6,7 +6,7 @@ import { LIST_LAG, type Watermark } from './watermark.ts'
 
 /** What a complete list of pipelines changed. */
 export interface CoverageChange {
-  /** Pipelines that are covered from this list on: they need a backfill of their own unless it was the first list. */
+  /** Pipelines that are covered from this list on. They need their own backfill, except after the first list. */
   readonly listed: number
   /** Pipelines whose claim ends with the list before this one. */
   readonly unlisted: number
@@ -23,9 +23,9 @@ export interface PipelinesList {
 }
 
 /**
- * Takes in a complete list of pipelines. A pipeline that it lacks keeps the claim that the list before confirmed. One that is new, or back
- * after a break, is covered only by what is read once builds lists show it. For the others the list confirms what cycles have read.
- * Undefined when a newer list was taken in meanwhile: then this one changes nothing.
+ * Applies a complete list of pipelines. A pipeline that is no longer in it keeps the claim that the previous list confirmed. A pipeline
+ * that is new, or back after an interruption, is covered only by reads after builds lists show it. For the others the list confirms
+ * what cycles have read. Returns undefined and changes nothing if a newer list was applied meanwhile.
  */
 export async function takeInList(
   tx: Transaction,
@@ -40,7 +40,7 @@ export async function takeInList(
   const ids = sql`${sql.param(list.ids)}::uuid[]`
   const gone = await tx.execute<{ count: number }>(sql`
     with claim as materialized (
-      -- Once no list shows the pipeline, exceptions and unread jobs are forgotten: the claim must be true without them.
+      -- Once the pipeline is unlisted, its exceptions and unread jobs are dropped, so the claim must hold without them.
       select pipeline_id, complete_from, jobs_as_of as as_of from analytics.data_coverage
       where organization_id = ${source.id} and is_current and exceptions = 0
     ), gone as (
@@ -75,16 +75,16 @@ export async function takeInList(
 }
 
 /**
- * From when on builds lists show a pipeline that this list is the first to hold: they may lag behind it. Before the first list nothing is
- * known of any pipeline, and nobody waits.
+ * From when builds lists show a pipeline that is new in this list; they may lag behind it. After an organization's first list there is
+ * no wait, because nothing was known of any pipeline before.
  */
 function listedSince(before: Watermark | undefined, list: PipelinesList): Date {
   return before?.pipelines_read_at ? later(list.until, LIST_LAG) : list.from
 }
 
 /**
- * Moves the claim up to the last cycle that ended while the listed pipelines were visible. The list may lag, too: it may show what was
- * listed two minutes before.
+ * Moves the claim to the last cycle that ended while the listed pipelines were visible. The list may lag too: it may show the
+ * pipelines of two minutes before.
  */
 async function confirm(tx: Transaction, source: Source, { from }: PipelinesList): Promise<void> {
   await tx.execute(sql`
@@ -95,8 +95,8 @@ async function confirm(tx: Transaction, source: Source, { from }: PipelinesList)
 }
 
 /**
- * Another user's token says nothing of what the one before could see since its last list. What was read since then is read again: the
- * watermark goes back to the claim, and windows of history begin again.
+ * A token of another user does not show what the previous token could see since its last list. So everything since then is read
+ * again: the watermark moves back to the claim, and windows that no list has confirmed are deleted.
  */
 async function forgetUnconfirmed(tx: Transaction, source: Source, listedAt: Date): Promise<void> {
   const seenUntil = later(listedAt, -LIST_LAG)
@@ -113,7 +113,7 @@ async function forgetUnconfirmed(tx: Transaction, source: Source, listedAt: Date
     where organization_id = ${source.id} and pipeline_id is null and verified_until > ${seenUntil}`)
 }
 
-/** Whether a list of pipelines read now would confirm windows of history that no list has confirmed yet. */
+/** Whether a list of pipelines read now would confirm windows that are not confirmed yet. */
 export async function isListDue({ db, clock }: Pick<ReconcileDeps, 'db' | 'clock'>, source: Source): Promise<boolean> {
   const seenUntil = later(source.client.now() ?? new Date(clock()), -LIST_LAG)
   const { rows } = await db.execute(sql`

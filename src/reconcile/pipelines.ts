@@ -13,9 +13,9 @@ const pipelineFacts = z.object({ id: z.guid().toLowerCase(), slug: z.string().nu
 type PipelineFacts = z.infer<typeof pipelineFacts>
 
 const unreadableInList =
-  'The list of pipelines holds an entry without a usable id. No pipeline is marked as gone, because it may be that one.'
+  'The list of pipelines has an entry without a usable id. No pipeline is marked as deleted, because it may be that one.'
 
-/** How many pipelines that a list lacks are confirmed one by one; if there are more, the list is read a second time. */
+/** How many pipelines that are missing from a list are checked one by one. If there are more, the list is read a second time. */
 const CONFIRMED_SINGLY = 20
 
 /** What reading all pipelines of an organization found. */
@@ -35,9 +35,9 @@ export function pipelinesUnit(source: Source) {
 }
 
 /**
- * Reads all pipelines of an organization, archived ones too, and marks those that the complete list lacks. One that a list once held is
- * `not_listed`: a list cannot tell whether it was deleted or our user may no longer see it. One that only webhooks know is `hidden`; so
- * is, from then on, one that a webhook mentions after it was marked. The mark goes when a list holds it again.
+ * Reads all pipelines of an organization, including archived ones, and marks those that are missing from the complete list. A pipeline
+ * that was listed before becomes `not_listed`: a list cannot show whether it was deleted or our user can no longer see it. A pipeline
+ * known only from webhooks, or mentioned by a webhook after it was marked, becomes `hidden`. The mark is removed when it is listed again.
  * @throws BuildkiteError, StoreError; a failure is recorded in sync.failures.
  */
 export async function refreshPipelines(
@@ -57,7 +57,7 @@ export async function refreshPipelines(
   }
 }
 
-/** One reading of the whole list. */
+/** One read of the whole list. */
 class Listing {
   readonly #deps: ReconcileDeps
   readonly #source: Source
@@ -104,7 +104,7 @@ class Listing {
     }
   }
 
-  /** Reads the list to its end; returns when its first page was true. */
+  /** Reads the whole list; returns the time of its first page. */
   async #readAll(): Promise<Date | undefined> {
     let firstReadAt: Date | undefined
     for await (const page of this.#source.client.pipelines(this.#source.slug, 'hot', this.#signal)) {
@@ -138,8 +138,8 @@ class Listing {
   }
 
   /**
-   * The pipelines that the mirror holds and Buildkite does not show. A list read by page number skips an entry when an earlier one is
-   * deleted meanwhile: so each is asked for by itself, or the list is read again where many are missing.
+   * The pipelines that the mirror has and Buildkite does not show. A list read by page number skips an entry when an earlier one is
+   * deleted meanwhile. So each missing pipeline is requested individually, or the list is read again if many are missing.
    */
   async #confirmGone(at: Date) {
     const missing = await this.#missing(at)

@@ -1,13 +1,13 @@
 import { BuildkiteError } from '../errors.ts'
 
-/** After so many failures in a row it is not the build that cannot be read. */
+/** After this many consecutive failures the builds are not the cause. */
 const FAILURES = 5
 
-/** Reads of builds by themselves, of which some may fail. */
+/** Reads of single builds, some of which may fail. */
 export class Reads {
   #failures = 0
 
-  /** The value of `read`, or the error by which Buildkite refused it. @throws when the token is refused, or too many fail in a row. */
+  /** The value of `read`, or Buildkite's error. @throws when the token is rejected, or too many reads in a row fail. */
   async attempt<T>(read: () => Promise<T>): Promise<T | { readonly failed: BuildkiteError }> {
     try {
       const value = await read()

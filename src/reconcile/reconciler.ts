@@ -35,7 +35,7 @@ export interface Reconciler {
   close(deadlineMs: number): Promise<void>
 }
 
-// More than one organization can take: its hot and warm cycle and its list of pipelines. Each needs a connection only while it writes.
+// More than one organization can use: its hot and warm cycle and its list of pipelines. Each needs a connection only while it writes.
 const CYCLES_AT_ONCE = 6
 const BACKFILLS_AT_ONCE = 1
 

@@ -5,12 +5,12 @@ import { buildkiteClock } from '../database/schema.ts'
 import { SECOND } from '../time.ts'
 import type { Source } from './deps.ts'
 
-/** If Postgres takes longer than this to answer, its answer says too little about its clock. */
+/** If Postgres takes longer than this to answer, its clock is measured too inaccurately. */
 const SLOW = SECOND
 
 /**
- * Stores Buildkite's clock, measured against the database's, for processes that send Buildkite no requests. Does nothing before the
- * first answer of Buildkite, or when Postgres is slow. At most one write a minute while nothing changes. @throws the driver's error.
+ * Stores Buildkite's clock, measured against the database's, for processes that send no requests to Buildkite. Does nothing before the
+ * first answer of Buildkite, or when Postgres is slow. Writes at most once a minute while nothing changes. @throws the driver's error.
  */
 export async function storeBuildkiteClock(db: Db, sources: readonly Source[]): Promise<void> {
   const client = sources.find((source) => source.client.now() !== undefined)?.client
@@ -28,7 +28,7 @@ export async function storeBuildkiteClock(db: Db, sources: readonly Source[]): P
     })
 }
 
-/** How far Buildkite's clock is ahead of the database's, in milliseconds; in doubt the smaller. */
+/** How far Buildkite's clock is ahead of the database's, in milliseconds; the smaller value if uncertain. */
 async function measure(db: Db, client: Pick<BuildkiteClient, 'now'>): Promise<number | undefined> {
   const before = client.now()
   const { rows } = await db.execute<{ now: string }>(

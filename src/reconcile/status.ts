@@ -31,13 +31,13 @@ export interface OrganizationCoverage {
   readonly slug: string | null
   /** Whether it is mirrored still: BUILDKITE_ORGANIZATIONS wants it, and no look has found it out of the tokens' sight. */
   readonly mirrored: boolean
-  /** The cycles have read everything created or finished before; `claim` says what is complete. */
+  /** The cycles have read everything created or finished before this time; see `claim` for what is complete. */
   readonly watermark: Date | null
   readonly warm_watermark: Date | null
-  /** The oldest `created_at` from which on nothing is missing in any pipeline that is listed. */
+  /** The oldest `created_at` from which every listed pipeline is complete. */
   readonly covered_from: Date | null
   readonly claim: Claim
-  /** Work of this organization that failed for its own reason and is retried; oldest first, 50 at most. */
+  /** Failing work of this organization that is retried; oldest first, at most 50. */
   readonly failures: readonly Failure[]
   readonly backfill: BackfillCoverage
   readonly builds: number
@@ -59,9 +59,9 @@ export interface OrganizationCoverage {
   readonly strip: readonly StripPart[]
   /** How each small list was last read, by name: clusters, teams, members and so on. */
   readonly lists: readonly ListReading[]
-  /** Whether webhooks report its builds. Without them none can be lost. */
+  /** Whether its builds are reported by webhooks. If not, none can be lost. */
   readonly receives_webhooks: boolean
-  /** What cycles of the last 24 hours found: see ReadResult. */
+  /** Results of the cycles of the last 24 hours; see ReadResult. */
   readonly last_day: LastDay
 }
 
@@ -74,7 +74,7 @@ export interface LastDay extends FoundRows {
   readonly jobs_in_flight: number
   readonly jobs_completed: number
   readonly jobs_confirmed: number
-  /** When the last cycle began that found a lost webhook; null when none did. */
+  /** Start of the last cycle that found a lost webhook; null if none did. */
   readonly last_lost_at: Date | null
 }
 
@@ -98,12 +98,12 @@ export type ListReading = Omit<typeof dimensions.$inferSelect, 'organization_id'
 export interface BackfillCoverage {
   readonly from: Date | null
   readonly to: Date | null
-  /** Share of the wanted history that is read, 0 to 1; once the organization's list is, of all listed pipelines. */
+  /** Share of the wanted history that is read, 0 to 1. Once the organization's list is read, the share over all listed pipelines. */
   readonly progress: number
   readonly builds: number
   /** List requests so far. */
   readonly requests: number
-  /** Whether nothing of it is left to be read; `claim` says what is complete. */
+  /** Whether all of it is read; see `claim` for what is complete. */
   readonly done: boolean
   /** Since when a person has it paused; null when it may run. */
   readonly paused_at: Date | null
@@ -130,7 +130,7 @@ interface Gauged {
   readonly unhealed: number
 }
 
-/** Backfill, claim and drift of each organization with a slug that is mirrored still. */
+/** Backfill, claim and drift of each organization that has a slug and is still mirrored. */
 export async function backfillAndDrift(db: Db, scope: Scope, now: Date = new Date()): Promise<Gauged[]> {
   const result: Gauged[] = []
   for (const { id, slug, mirrored } of await knownOrganizations(db, scope)) {
@@ -230,14 +230,14 @@ function listedPipelines(db: Db, organizationId: string): Promise<ListedPipeline
 
 type ListedPipeline = Pick<typeof pipeline_coverage.$inferSelect, 'listed_since'> & { id: string }
 
-/** Share of the wanted history that was read for the listed pipelines; those that appeared later may lack some (pure). */
+/** Share of the wanted history that was read for the listed pipelines; less than 1 for pipelines that appeared later (pure). */
 function shareRead(wanted: Span, all: readonly Window[], listed: readonly ListedPipeline[]): number {
   const whole = all.filter(({ pipeline_id }) => pipeline_id === null)
   const own = new Map<string, Window[]>()
   for (const window of all) {
     if (window.pipeline_id) own.set(window.pipeline_id, [...(own.get(window.pipeline_id) ?? []), window])
   }
-  // Most appeared together and have no windows of their own.
+  // Most pipelines appeared together and have no own windows.
   const known = new Map<number, number>()
   let total = 0
   for (const { id, listed_since } of listed) {
@@ -391,6 +391,6 @@ async function lastDay(db: Db, organizationId: string, now: Date): Promise<LastD
         gt(cycles.started_at, new Date(now.getTime() - DAY)),
       ),
     )
-  if (!row) throw new RangeError('An aggregate without groups always has a row.')
+  if (!row) throw new RangeError('An aggregate without group by always returns a row.')
   return row
 }

@@ -5,9 +5,9 @@ import type { Watermark } from './watermark.ts'
 import type { Window } from './windows.ts'
 
 /**
- * How far a piece of time is known: `live` kept up by the cycles, `verified` read from history, `flawed` read but for some builds that
- * could not be kept, `partial` read but not complete in every listed pipeline, `reading` under way, `unread` still to come, `ahead`
- * after the time of the claim.
+ * State of a part of the timeline: `live` kept current by cycles, `verified` read by the backfill, `flawed` read except for builds that
+ * could not be stored, `partial` read but not complete in every listed pipeline, `reading` in progress, `unread` not read yet, `ahead`
+ * later than the claim.
  */
 export type StripKind = 'live' | 'verified' | 'flawed' | 'partial' | 'reading' | 'unread' | 'ahead'
 
@@ -22,12 +22,12 @@ export interface StripPart extends Span {
 /** Pieces shorter than this share of the whole are drawn as one. */
 const FINEST = 1 / 160
 
-/** What is claimed of an organization's time: up to `as_of`, in these ranges of `created_at`. */
+/** What is claimed for an organization: up to `as_of`, in these ranges of `created_at`. */
 export type ClaimedRanges = Pick<ClaimedHistory, 'as_of' | 'ranges'>
 
 /**
- * What is known of each piece of an organization's time, oldest first, without gaps; empty before the first cycle. Nothing is `live`,
- * `verified` or `flawed` that the claim does not cover (pure).
+ * The timeline of an organization, oldest part first, without gaps; empty before the first cycle. Only parts that the claim covers are
+ * `live`, `verified` or `flawed` (pure).
  */
 export function stripOf(
   mark: Watermark | undefined,
@@ -53,12 +53,12 @@ export function stripOf(
   )
 }
 
-/** A part cut at the borders of the claim; outside of it what was read is `partial`. */
+/** Splits a part at the borders of the claim; outside the claim, read history is `partial`. */
 function withinClaim(part: StripPart, claimed: readonly Span[]): StripPart[] {
   if (part.kind === 'reading' || part.kind === 'unread' || part.kind === 'ahead') return [part]
   const inside = claimed.map((span) => clip(span, part)).filter(({ from, to }) => from < to)
   const outside = gaps(part, inside)
-  // How many builds each piece has is not known.
+  // The number of builds in each part is not known.
   const builds = inside.length + outside.length > 1 ? null : part.builds
   return [
     ...inside.map((span) => ({ ...part, ...span, builds })),

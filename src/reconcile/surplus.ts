@@ -13,20 +13,20 @@ interface HeldBuild extends LostBuild {
   readonly verified_at: Date | null
 }
 
-/** A build that the mirror holds and no list showed: what Buildkite says when asked for it, or why it did not say. */
+/** A build that is in the mirror and in no list, with Buildkite's answer for it, or the error. */
 export interface SurplusBuild {
   readonly build: HeldBuild
   readonly whereabouts: Whereabouts | { readonly failed: BuildkiteError }
 }
 
-/** The builds of one page's part of the span that no list showed. */
+/** The unlisted builds in the part of the span that one page covers. */
 export interface SurplusOfPage {
   readonly builds: readonly SurplusBuild[]
-  /** How many more there are, which this run no longer asks for. */
+  /** How many more there are that this run does not request. */
   readonly left: number
 }
 
-/** How many builds that no list showed one run asks for by themselves; the others stay for the next. */
+/** How many unlisted builds one run requests individually; the others are left to the next run. */
 const READS = 200
 
 /** Finds, page by page of one walk, the builds that the mirror holds too many. */

@@ -9,14 +9,14 @@ import type { ReconcileDeps, Source } from './deps.ts'
 import type { BuildKeeper, PageReport } from './pages.ts'
 import type { Span } from './spans.ts'
 
-// Some builds break every list page that holds them; Buildkite then fails the whole page. The walk reports the stretch of created_at
-// between the listed neighbours. Here that stretch is recorded, its builds are read by themselves, and later walks avoid it.
+// Some builds make Buildkite fail every list page that contains them. The walk reports the range of created_at between the listed
+// neighbours. This file records that range and reads its builds individually; later walks avoid the range.
 
-/** How many builds of one stretch are read by themselves at a time. */
+/** How many builds of one range are read individually at a time. */
 const READS = 20
-/** How many stretches one cycle tries to list again. */
+/** How many ranges one cycle tries to list again. */
 const RETRIES = 2
-/** Only pipelines that had a build within so long of the stretch are searched for unknown numbers. */
+/** Only pipelines that had a build within this time of the range are searched for unknown numbers. */
 const NEIGHBOURHOOD = 30 * DAY
 
 /** What reading unlistable builds cost and found. */
@@ -25,12 +25,12 @@ export interface UnlistableReport {
   readonly pages: readonly PageReport[]
 }
 
-/** The stretches of created_at that no list of the organization shows, as far as is known; walks avoid them. */
+/** The organization's known unlistable ranges of created_at; walks avoid them. */
 export async function unlistableRanges({ db }: ReconcileDeps, source: Source): Promise<Span[]> {
   return (await failuresOf(db, source.id, ['builds_list'])).flatMap((row) => rangeOf(row) ?? [])
 }
 
-/** Records stretches that a walk found, and reads what can be read of them. @throws BuildkiteError when the token is refused; StoreError. */
+/** Records ranges that a walk found and reads their builds. @throws BuildkiteError when the token is rejected; StoreError. */
 export async function recordUnlistable(
   deps: ReconcileDeps,
   source: Source,
@@ -51,7 +51,7 @@ export async function recordUnlistable(
   return sum(reports)
 }
 
-/** Tries again to list stretches whose back-off is over. One that is listed is forgotten; of the others the builds are read again. */
+/** Tries to list ranges whose back-off is over. A range that can be listed is deleted; for the others the builds are read again. */
 export async function retryUnlistable(
   deps: ReconcileDeps,
   source: Source,
@@ -76,7 +76,7 @@ async function retry(
   range: Span,
   signal: AbortSignal | undefined,
 ): Promise<UnlistableReport> {
-  // One by one and without jobs: what fails then is the build itself.
+  // One by one and without jobs, so a failure is caused by the build itself.
   const filter = { created_from: range.from, created_to: range.to, jobs: false, maxPageSize: 1 }
   const pages: PageReport[] = []
   let requests = 0
@@ -99,7 +99,7 @@ async function retry(
   return sum([{ requests, pages }, await readStretch(deps, source, keeper, range, signal)])
 }
 
-/** Reads by themselves the builds of a stretch that the mirror knows, and those whose numbers it lacks. */
+/** Reads individually the builds of a range that the mirror knows, and those whose numbers it lacks. */
 async function readStretch(
   deps: ReconcileDeps,
   source: Source,
@@ -151,8 +151,8 @@ async function knownBuilds({ db, scope }: ReconcileDeps, source: Source, { from,
 }
 
 /**
- * Build numbers that the mirror lacks between those just before and just after a stretch, by pipeline. Numbers count up by one in each
- * pipeline; one that was deleted answers 404.
+ * Build numbers that the mirror lacks between those just before and just after a range, by pipeline. Numbers increase by one in each
+ * pipeline; a deleted build returns 404.
  */
 async function unknownNumbers({ db, scope }: ReconcileDeps, source: Source, { from, to }: Span): Promise<Candidate[]> {
   const near = (time: Date, ms: number) => new Date(time.getTime() + ms)

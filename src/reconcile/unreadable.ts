@@ -6,14 +6,14 @@ import { isObject, isUuid, parseTime } from '../mirror/reader.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
 import type { Span } from './spans.ts'
 
-/** Something of Buildkite that could not be compared, because it could not be read. */
+/** A build or range that could not be compared, because it could not be read. */
 export interface Unreadable {
-  /** Null when it has no id that can be used, or is a stretch of a list. */
+  /** Null if it has no usable id or is a range of a list. */
   readonly build_id: string | null
   /** Slug of the pipeline. */
   readonly pipeline: string | null
   readonly number: number | null
-  /** When it was created; or the part of created_at that no list shows. */
+  /** When it was created, or the unlistable range of created_at. */
   readonly created_from: Date | null
   readonly created_to: Date | null
   readonly code: BuildkiteErrorCode | 'no_id' | 'jobs_unreadable' | 'not_read'
@@ -24,14 +24,14 @@ export interface Unreadable {
 
 type Raw = Record<string, unknown>
 
-/** Divides what a list holds: builds that have an id, and what is unreadable in it. A build some of whose jobs have no id is in both. */
+/** Splits a list into builds with an id and unreadable entries. A build with some jobs without an id is in both. */
 export function readable(listed: readonly unknown[]): { builds: Raw[]; unreadable: Unreadable[] } {
   const builds = listed.filter(isObject).filter(({ id }) => isUuid(id))
   const nameless = listed.filter((one) => !isObject(one) || !isUuid(one.id))
   return {
     builds,
     unreadable: [
-      ...nameless.map((one) => unreadable(isObject(one) ? one : {}, 'no_id', 'It has no id that can be used.')),
+      ...nameless.map((one) => unreadable(isObject(one) ? one : {}, 'no_id', 'It has no usable id.')),
       ...builds.flatMap((build) => {
         const reason = faultOfJobs(build)
         return reason === undefined ? [] : [unreadable(build, 'jobs_unreadable', reason)]
@@ -40,11 +40,11 @@ export function readable(listed: readonly unknown[]): { builds: Raw[]; unreadabl
   }
 }
 
-/** Why some of a build's jobs cannot be compared; undefined when all can. */
+/** Why some of a build's jobs cannot be compared; undefined if all can. */
 export function faultOfJobs({ jobs }: Raw): string | undefined {
-  if (!Array.isArray(jobs)) return 'Its jobs are not there.'
+  if (!Array.isArray(jobs)) return 'Its `jobs` is not a list.'
   const nameless = jobs.filter((job) => !isObject(job) || !isUuid(job.id)).length
-  return nameless > 0 ? `${nameless} of its jobs have no id that can be used.` : undefined
+  return nameless > 0 ? `${nameless} of its jobs have no usable id.` : undefined
 }
 
 /** A build that Buildkite refuses to show. */
@@ -52,15 +52,15 @@ export function refused(build: Raw, { code, status, fact }: BuildkiteError): Unr
   return { ...unreadable(build, code, fact), status: status ?? null }
 }
 
-/** A stretch of created_at that no list shows. */
+/** An unlistable range of created_at. */
 export function unlistable({ from, to, error: { code, status, fact } }: UnlistableRange): Unreadable {
   return { ...unreadable({}, code, fact), created_from: from, created_to: to, status: status ?? null }
 }
 
-/** A stretch that cycles and backfills have found to be unlistable, and now avoid. */
+/** An unlistable range that cycles and backfills have recorded and now avoid. */
 export type KnownUnlistable = Unreadable & Span
 
-/** The stretches within a span that are recorded as unlistable. */
+/** The recorded unlistable ranges within a span. */
 export async function knownUnlistable({ db }: ReconcileDeps, source: Source, span: Span): Promise<KnownUnlistable[]> {
   const known = await failuresOf(db, source.id, ['builds_list'])
   return known.flatMap(({ created_from: from, created_to: to, code, error }) => {
@@ -71,7 +71,7 @@ export async function knownUnlistable({ db }: ReconcileDeps, source: Source, spa
   })
 }
 
-/** Records in sync.failures the builds that Buildkite refuses to show, so that the cycles try them again. @throws StoreError */
+/** Records in sync.failures the builds that Buildkite refuses to show, so that cycles retry them. @throws StoreError */
 export async function recordUnreadable(
   { db, clock }: ReconcileDeps,
   source: Source,
@@ -93,7 +93,7 @@ function isRefusal(code: Unreadable['code']): code is BuildkiteErrorCode {
   return code !== 'no_id' && code !== 'jobs_unreadable' && code !== 'not_read'
 }
 
-/** What a build says of itself, and why it cannot be read. */
+/** The identifying fields of a build, and why it cannot be read. */
 export function unreadable(build: Raw, code: Unreadable['code'], reason: string): Unreadable {
   const { pipeline, number } = slugsOf(build.url)
   const created = parseTime(build.created_at) ?? null

@@ -29,7 +29,7 @@ import type { VerifyOptions, VerifyReport } from './verify.ts'
 import { readWatermark } from './watermark.ts'
 import { Search } from './whereabouts.ts'
 
-/** A page of builds, and the part of the span that is read whole with it. */
+/** A page of builds, and the part of the span that is completely read with it. */
 export interface Stretch {
   readonly page: BuildsPage
   readonly span: Span
@@ -38,15 +38,15 @@ export interface Stretch {
 type Options = VerifyOptions & Required<Pick<VerifyOptions, 'recheckAfterMs'>>
 type Raw = Record<string, unknown>
 
-/** How often a build in flight is read again. With the default interval that is long enough for the claim to pass what the first read showed. */
+/** How often a build in flight is read again. With the default interval the claim then has passed the time of the first read. */
 export const LOOKS = 3
-/** How many builds one look reads again: with more of them in flight no cycle runs, and reading them again proves nothing. */
+/** How many builds are read again at a time. If more are in flight, no cycle is running, and reading them again proves nothing. */
 const BUILDS_A_LOOK = 500
 
-/** A build that differs, or that was not compared, because it changed after the time of the claim. */
+/** A build that differs or was not compared, because it changed after the time of the claim. */
 interface Suspect {
   readonly raw: Raw
-  /** When Buildkite was first seen to have what the mirror lacks, by {@link contentOf} of each difference. */
+  /** When each difference was first seen, by {@link contentOf}. */
   readonly seenAt: ReadonlyMap<string, number>
   /** Keys of the objects in flight: builds and jobs that Buildkite showed. */
   readonly objects: ReadonlySet<string>
@@ -70,9 +70,9 @@ export class Verification {
   readonly #unreadable: Unreadable[] = []
   readonly #suspects = new Map<string, Suspect>()
   readonly #open: ReadonlySet<string>
-  /** Of the builds with open drift, those that were compared to the end. */
+  /** Builds with open drift that were compared completely. */
   readonly compared = new Set<string>()
-  /** What Buildkite showed, less what turned out to be unreadable. */
+  /** What Buildkite showed, minus what turned out to be unreadable. */
   readonly #shown: Count = { builds: 0, jobs: 0 }
   #requests = 0
   #readAt: Date | undefined
@@ -89,12 +89,12 @@ export class Verification {
     this.#surplus = new Surplus(deps, source, this.#search, this.#reads, options.pipeline)
   }
 
-  /** Reads the time of the claim. Before anything is read: what the mirror claims then it must hold when it is compared. */
+  /** Reads the time of the claim. Must run before any build is read: the mirror must match this claim when it is compared. */
   async begin(): Promise<void> {
     this.#claimedAt = claimTime(await readWatermark(this.#deps.db, this.#source.id))?.getTime()
   }
 
-  /** Counts stretches as unreadable that the walk avoids. */
+  /** Counts the ranges that the walk avoids as unreadable. */
   passOver(avoided: readonly KnownUnlistable[]): void {
     this.#unreadable.push(...avoided.map(({ from: _, to: __, ...one }) => one))
   }
@@ -125,10 +125,10 @@ export class Verification {
     const unlisted = await this.#surplus.of(page, span)
     for (const build of unlisted.builds) await this.#examineUnlisted(build)
     if (unlisted.left > 0) {
-      const reason = `${unlisted.left} builds of the mirror that no list shows were not asked for: one run asks for a few hundred.`
+      const reason = `${unlisted.left} unlisted builds of the mirror were not requested: one run requests a few hundred.`
       this.#unreadable.push({ ...unreadable({}, 'not_read', reason), created_from: span.from, created_to: span.to })
     }
-    // Builds of the stretch that the mirror holds are compared by now; healing also looks for those that it lacks.
+    // The mirror's builds of the range are compared at this point; healing also searches for builds that the mirror lacks.
     if (this.#options.heal) {
       const { requests } = await recordUnlistable(
         this.#deps,
@@ -146,7 +146,7 @@ export class Verification {
   #isWanted(one: unknown): boolean {
     if (!isObject(one)) return true
     const { pipeline } = slugsOf(one.url)
-    // Where nothing says which build it is, nothing says that it is out of scope.
+    // An entry that names no build or pipeline cannot be excluded.
     return pipeline === undefined && !isUuid(one.id) ? true : this.#deps.scope.pipeline(pipeline ?? '')
   }
 
@@ -156,7 +156,7 @@ export class Verification {
     await this.#examine(builds, at, { jobs: true, via })
   }
 
-  /** Reads a build by itself that a list showed without its jobs. If that fails, the build is compared as the list showed it. */
+  /** Reads a single build that was listed without its jobs. If that fails, the build is compared as listed. */
   async #readWithJobs(shown: unknown, at: Date): Promise<void> {
     const [build] = readable([shown]).builds
     if (!build) return this.#examineAll([shown], at, 'list')
@@ -167,7 +167,7 @@ export class Verification {
     await this.#examine([build], at, { jobs: false, via: 'list' })
   }
 
-  /** A build by itself; undefined when it is gone, or another one has its number now. */
+  /** Reads a single build; undefined if it is gone, or its number now belongs to another build. */
   async #read(build: Raw): Promise<Read<Raw> | { readonly failed: BuildkiteError } | undefined> {
     const { client, slug: organization } = this.#source
     const { priority, signal } = this.#options
@@ -186,7 +186,7 @@ export class Verification {
     const { contrasts, passedOver } = await this.#compare(builds, at)
     this.#shown.builds += builds.length
     this.#shown.jobs += builds.reduce((sum, { jobs }) => sum + (Array.isArray(jobs) ? jobs.length : 0), 0)
-    // A job that Buildkite no longer shows is compared too.
+    // Jobs that Buildkite no longer shows count as compared too.
     this.#shown.jobs += contrasts.filter(({ difference }) => difference.kind === 'surplus').length
     const { proven, open } = await this.#judge(contrasts, at, new Map())
     if (this.#options.heal) return this.#heal(builds, at, kind, proven)
@@ -194,7 +194,7 @@ export class Verification {
     this.#suspect(builds, at, open, passedOver, new Map())
   }
 
-  /** Which differences prove the mirror wrong, and which are still open. `seenAt` are the times of earlier looks. */
+  /** Which differences prove the mirror wrong, and which are still open. `seenAt` holds the times from earlier reads. */
   async #judge(contrasts: readonly Contrast[], at: Date, seenAt: ReadonlyMap<string, number>) {
     const proven: Difference[] = []
     const open: Difference[] = []
@@ -218,7 +218,7 @@ export class Verification {
     }
   }
 
-  /** Notes which of the builds are in flight, to read them again later. */
+  /** Records which of the builds are in flight, to read them again later. */
   #suspect(
     builds: readonly Raw[],
     at: Date,
@@ -232,7 +232,7 @@ export class Verification {
       const objects = [...mine, ...passedOver.filter(({ build_id }) => build_id === id)].map(objectOf)
       if (objects.length === 0) {
         this.#suspects.delete(id)
-        // What lacks some of its jobs was not compared to the end.
+        // A build without some of its jobs was not compared completely.
         if (this.#open.has(id) && faultOfJobs(raw) === undefined) this.compared.add(id)
         continue
       }
@@ -244,9 +244,9 @@ export class Verification {
     }
   }
 
-  /** Writes what was read, as a cycle does, and looks up what that has corrected. */
+  /** Writes what was read, as a cycle does, then checks what that corrected. */
   async #heal(builds: readonly Raw[], at: Date, kind: PageKind, proven: readonly Difference[]): Promise<void> {
-    // Also where nothing differs: it renews what the rows say of their verification.
+    // Also if nothing differs, to update verified_at.
     await this.#keeper.keep(builds, at, kind)
     const surplus = proven.flatMap(({ kind, job_id }) => (kind === 'surplus' && job_id ? [job_id] : []))
     await markDeleted(this.#deps.db, 'jobs', surplus, 'not_listed', at)
@@ -258,7 +258,7 @@ export class Verification {
     this.#suspect(builds, at, open, passedOver, new Map())
   }
 
-  /** A build that the mirror holds and no list showed. */
+  /** Examines a build that is in the mirror and in no list. */
   async #examineUnlisted({ build, whereabouts }: SurplusBuild): Promise<void> {
     const { heal } = this.#options
     if ('failed' in whereabouts) {
@@ -266,7 +266,7 @@ export class Verification {
       return
     }
     if ('read' in whereabouts) {
-      // Lists lag behind, and some builds no list can show.
+      // Lists lag, and some builds are unlistable.
       return this.#examineAll([whereabouts.read.value], whereabouts.read.at, 'build')
     }
     this.#shown.builds += 1
@@ -277,7 +277,7 @@ export class Verification {
     this.#findings.push({ ...finding, healed: heal })
   }
 
-  /** Waits for the next cycle and reads what was in flight again: all of it after one pause. Not when healing: then it is written already. */
+  /** Waits for the next cycle, then reads builds in flight again. Not when healing, because then they are already written. */
   async checkAgain(): Promise<void> {
     const { heal, recheckAfterMs, wait = pause, signal, onPause } = this.#options
     if (heal) return
@@ -294,7 +294,7 @@ export class Verification {
     const { number } = slugsOf(suspect.raw.url)
     if (number === undefined) return
     const read = await this.#read(suspect.raw)
-    // Gone meanwhile: what was read before says nothing any more.
+    // Deleted meanwhile: the earlier read no longer counts.
     if (read === undefined) return this.#forget(id, suspect)
     if ('failed' in read) {
       this.#forget(id, suspect)
@@ -302,7 +302,7 @@ export class Verification {
       return
     }
     const { contrasts, passedOver } = await this.#compare([read.value], read.at, MINUTE)
-    // A job that came after the first look was not counted, and is not looked at.
+    // A job that is new since the first read was not counted, and is ignored.
     const first = contrasts.filter(({ difference }) => suspect.objects.has(objectOf(difference)))
     const { proven, open } = await this.#judge(first, read.at, suspect.seenAt)
     this.#findings.push(...proven.map((difference) => ({ ...difference, healed: false })))
@@ -310,7 +310,7 @@ export class Verification {
     this.#suspect([read.value], read.at, open, skipped, suspect.seenAt)
   }
 
-  /** Takes a build out of what was compared. */
+  /** Removes a build from the compared counts. */
   #forget(id: string, { objects }: Suspect): void {
     this.#suspects.delete(id)
     const lost = countOf([...objects])
@@ -332,7 +332,7 @@ function idOf({ id }: Raw): string {
   return String(id).toLowerCase()
 }
 
-/** The build or job that something is about. */
+/** Key of the build or job that a difference is about. */
 function objectOf({ build_id, job_id }: { build_id: string; job_id: string | null }): string {
   return job_id === null ? `build ${build_id}` : `job ${job_id}`
 }
@@ -346,7 +346,7 @@ function keyOf(difference: Difference): string {
   return `${difference.kind} ${objectOf(difference)}`
 }
 
-/** A difference with what Buildkite has, to see whether a later read shows the same. */
+/** Key of a difference including Buildkite's values, to detect whether a later read shows the same. */
 function contentOf(difference: Difference): string {
   return `${keyOf(difference)} ${canonical(difference.columns.map(({ column, buildkite }) => [column, buildkite]))}`
 }

@@ -18,16 +18,16 @@ export interface VerifyOptions {
   readonly pipeline?: string | undefined
   /** Only about so many builds, in pages at random places of the span. */
   readonly sample?: number | undefined
-  /** Whether to correct what differs. Without, nothing is written. */
+  /** Whether to correct differences. If not, nothing is written. */
   readonly heal: boolean
   readonly priority: Priority
   readonly onProgress?: (progress: VerifyProgress) => void
   /** Called before a pause, with the number of builds in flight and its length. */
   readonly onPause?: (builds: number, ms: number) => void
   readonly signal?: AbortSignal | undefined
-  /** How long to wait before builds in flight are read again; {@link recheckAfter} the default interval unless given. */
+  /** How long to wait before builds in flight are read again. Default: {@link recheckAfter} of the default interval. */
   readonly recheckAfterMs?: number
-  /** How to wait; real time unless given. */
+  /** Waits; replaced in tests. */
   readonly wait?: typeof pause
 }
 
@@ -45,11 +45,11 @@ export interface VerifyReport {
   /** Builds and jobs that were compared. */
   readonly builds: number
   readonly jobs: number
-  /** Those that differ and that a webhook or the next cycle can still bring: nothing is claimed of them yet. */
+  /** Builds and jobs that differ, but that a webhook or the next cycle may still bring; the mirror does not claim them yet. */
   readonly builds_in_flight: number
   readonly jobs_in_flight: number
   readonly requests: number
-  /** What differs although the mirror claims to be right. */
+  /** Differences in what the mirror claims to be correct. */
   readonly findings: readonly Finding[]
   /** What could not be compared. */
   readonly unreadable: readonly Unreadable[]
@@ -57,19 +57,19 @@ export interface VerifyReport {
   readonly read_at: Date | undefined
 }
 
-/** How long after a change the next cycle has read it: its interval, and a margin for the cycle itself. */
+/** How long after a change the next cycle has read it: the interval plus a margin for the cycle itself. */
 export function recheckAfter(reconcileIntervalMs: number): number {
   return reconcileIntervalMs + Math.min(15 * SECOND, Math.max(SECOND, reconcileIntervalMs / 4))
 }
 
 /**
- * Reads every build of a span from the API again, with its jobs, and compares all with the mirror, both ways. A difference counts when
- * Buildkite had the value by the time as of which the mirror claims to be right. What changed later is read again after a cycle, at most
- * {@link LOOKS} times, and is in flight if that does not decide it.
+ * Reads every build of a span from the API again, with its jobs, and compares it with the mirror in both directions. A difference
+ * counts if Buildkite had the value at the time as of which the mirror claims to be correct. What changed later is read again after a
+ * cycle, at most {@link LOOKS} times, and is in flight if that does not decide it.
  *
- * Healing writes what was read, as a cycle does: so it need not wait for what is in flight. It also closes what is open in sync.drift of
- * the builds compared and differs no longer, and records in sync.failures what could not be read. What is recorded there as unlistable
- * it does not try to list.
+ * Healing writes what was read, as a cycle does, so it does not wait for builds in flight. It also closes rows of sync.drift for
+ * compared builds that no longer differ, and records in sync.failures what could not be read. It does not try to list ranges that are
+ * recorded there as unlistable.
  * @throws BuildkiteError when a list cannot be read, StoreError.
  */
 export async function verifySpan(deps: ReconcileDeps, source: Source, options: VerifyOptions): Promise<VerifyReport> {
@@ -91,7 +91,7 @@ export async function verifySpan(deps: ReconcileDeps, source: Source, options: V
   return report
 }
 
-/** How to walk: without those parts of created_at that are known to be unlistable. */
+/** Filter for the walk, without the known unlistable ranges of created_at. */
 type Walk = VerifyOptions & { readonly avoid: readonly Span[] }
 
 async function* stretches(deps: ReconcileDeps, source: Source, options: Walk): AsyncGenerator<Stretch> {

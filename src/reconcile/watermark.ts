@@ -9,8 +9,8 @@ import { gaps, type Span } from './spans.ts'
 export type Watermark = typeof watermarks.$inferSelect
 
 /**
- * How long Buildkite's lists are assumed to lag behind a write, at most (analytics.data_coverage has the same two minutes). Each hot cycle
- * looks back as far. docs/completeness.md says what follows from it.
+ * Assumed maximum lag of Buildkite's lists behind a write (analytics.data_coverage uses the same two minutes). It is the overlap of
+ * each hot cycle. See docs/completeness.md.
  */
 export const LIST_LAG = 2 * MINUTE
 
@@ -22,7 +22,7 @@ export async function readWatermark(db: Db | Transaction, organizationId: string
 
 /**
  * Whether the pipelines were last listed for the same filter and by a token of the same user. If not, builds lists may show other
- * pipelines than the coverage speaks of: the pipelines have to be listed before anything else.
+ * pipelines than the coverage contains, so the pipelines must be listed before anything else.
  */
 export function isListedFor(
   mark: Watermark | undefined,
@@ -37,9 +37,9 @@ export function isListedFor(
 }
 
 /**
- * Moves a watermark forward, never back; false when the pipelines were listed for another filter or token meanwhile: then the cycle
- * has read other pipelines than the coverage speaks of. The first watermark also fixes the range of the backfill: from
- * `backfillDays` before it up to it.
+ * Moves a watermark forward, never back. Returns false if the pipelines were listed for another filter or token meanwhile: then the
+ * cycle has read other pipelines than the coverage contains. The first watermark also sets the range of the backfill: the
+ * `backfillDays` before it.
  */
 export async function moveWatermark(
   tx: Transaction,

@@ -6,15 +6,15 @@ import type { WebhookProgress } from '../mirror/read-result.ts'
 import { DAY, MINUTE } from '../time.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
 
-/** An organization counts as read by REST alone when no webhook was the first to report any of its newest builds. */
+/** An organization counts as having no webhooks if none of its newest builds was first reported by a webhook. */
 const NEWEST_BUILDS = 5_000
 const EVIDENCE_AGE = 30 * DAY
-/** So many pending deliveries are looked at one by one; whatever was sent later counts as pending too. */
+/** How many pending deliveries are read one by one; everything sent later counts as pending too. */
 const PENDING = 20_000
 
 /**
- * Reads, whenever it is called, which webhooks of an organization may still explain a difference. The answer is undefined for an
- * organization that gets no webhooks. @throws the driver's error.
+ * Returns a function that reads which webhooks of an organization may still explain a difference. It returns undefined for an
+ * organization without webhooks. @throws the driver's error.
  */
 export function webhookProgress(deps: ReconcileDeps, source: Source): () => Promise<WebhookProgress | undefined> {
   let since: Promise<Date | undefined> | undefined
@@ -27,7 +27,7 @@ export function webhookProgress(deps: ReconcileDeps, source: Source): () => Prom
   }
 }
 
-/** When the first webhook was sent to us; undefined for an organization of which none came lately. @throws the driver's error. */
+/** When the first webhook was sent to us; undefined if the organization sent none recently. @throws the driver's error. */
 export async function webhooksSince(db: Db, organizationId: string, now: number): Promise<Date | undefined> {
   const first = await db
     .select({ at: deliveries.observed_at })
@@ -49,7 +49,7 @@ export async function webhooksSince(db: Db, organizationId: string, now: number)
 const minuteRows = z.array(z.object({ minute: z.coerce.number(), deliveries: z.coerce.number() }))
 
 async function pendingMinutes(db: Db): Promise<Pick<WebhookProgress, 'pendingMinutes' | 'pendingFrom'>> {
-  // The status is written out, so that the planner uses the partial index.
+  // The status is a literal, so that the planner uses the partial index.
   const { rows } = await db.execute(sql`
     select floor(extract(epoch from observed_at) / 60) as minute, count(*) as deliveries
     from (select observed_at from ${deliveries} where status = 'pending' order by id limit ${PENDING}) as pending
@@ -63,7 +63,7 @@ async function pendingMinutes(db: Db): Promise<Pick<WebhookProgress, 'pendingMin
   }
 }
 
-/** A queue that cannot be asked may hold some. */
+/** A queue that does not answer may hold some. */
 async function holdsDiverted({ holdsDiverted }: ReconcileDeps): Promise<boolean> {
   if (!holdsDiverted) return false
   return holdsDiverted().catch(() => true)

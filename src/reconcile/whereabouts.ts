@@ -84,7 +84,7 @@ export class Search {
     return slug === undefined ? { gone: 'deleted', at } : this.find(build, slug)
   }
 
-  /** Buildkite's present: marks of deletion are on its clock. */
+  /** Buildkite's current time, which `deleted_at` uses. */
   #now(): Date {
     return this.#source.client.now() ?? new Date(this.#deps.clock())
   }

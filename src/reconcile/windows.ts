@@ -7,7 +7,7 @@ import { type Density, gaps, halve, nextWindow, type Span } from './spans.ts'
 
 export type Window = typeof windows.$inferSelect
 
-/** The pipeline whose own list a window is read through; undefined for the organization's list. */
+/** The pipeline whose list a window is read from; undefined for the organization's list. */
 export interface ListedPipeline {
   readonly id: string
   readonly slug: string
@@ -22,7 +22,7 @@ function through(pipeline: ListedPipeline | undefined): SQL {
   return pipeline === undefined ? isNull(windows.pipeline_id) : eq(windows.pipeline_id, pipeline.id)
 }
 
-/** The windows of an organization's list, or of a pipeline's, that touch a span; newest first. */
+/** The windows of an organization's list, or of a pipeline's, that overlap a span; newest first. */
 export async function windowsIn(
   db: Db | Transaction,
   organizationId: string,
@@ -44,8 +44,8 @@ export async function windowsIn(
 }
 
 /**
- * The newest part of `span` still to be read: a window that was begun or has failed and is due again, or a new one, sized by what the
- * last one held. `undefined` when nothing is to be read now. A window that failed lets older ones pass until `isDue` says otherwise.
+ * The newest unread part of `span`: a window that is unfinished or failed and is due again, or a new one, sized by the builds in the
+ * last one. `undefined` when nothing is due. A failed window does not hold up older ones; `isDue` decides when it is retried.
  */
 export async function claimWindow(
   db: Db,
@@ -92,8 +92,8 @@ export async function beginWindow({ db, clock }: ReconcileDeps, window: Window):
 }
 
 /**
- * The window, while the pipelines are listed for the same filter and token as here: what was read for others is not noted, because the
- * coverage speaks of other pipelines then.
+ * Matches the window only while the pipelines are listed for the same filter and token as here. Otherwise the read is not recorded,
+ * because the coverage contains other pipelines.
  */
 function stillListed({ scope }: ReconcileDeps, { client }: Source, window: Window) {
   const { pipelines_read_at, pipelines_wanted, pipelines_listed_by, organization_id } = watermarks
@@ -107,8 +107,8 @@ function stillListed({ scope }: ReconcileDeps, { client }: Source, window: Windo
 }
 
 /**
- * Notes a page that is committed: from here the window goes on after a kill. `at` is the page's time on Buildkite's clock: the first
- * one dates the window. False when the window is no longer ours to read.
+ * Records a committed page; after a kill the window resumes here. `at` is the page's time on Buildkite's clock: the first page dates
+ * the window. False when the window is no longer ours to read.
  */
 export async function noteProgress(
   deps: ReconcileDeps,
@@ -130,7 +130,7 @@ export async function noteProgress(
   return rowCount === 1
 }
 
-/** Ends a window: its builds are verified as of its first page, except for those that `error` names. `at` is the time of its last page. */
+/** Finishes a window: its builds are verified as of its first page, except those in `error`. `at` is the time of its last page. */
 export async function finishWindow(
   deps: ReconcileDeps,
   source: Source,
@@ -154,13 +154,13 @@ export async function finishWindow(
   })
 }
 
-/** What a finished window says of its reading. */
+/** The read times of a finished window. */
 function readUntil(source: Source, at: Date) {
   const until = answeredBy(source, at)
   return { first_verified_until: until, verified_at: sql`${windows.first_verified_at}`, verified_until: until }
 }
 
-/** A finished window whose every build was read again, from `at` on: by a backfill for pipelines that appeared later, or an audit. */
+/** Records that all builds of a finished window were read again from `at` on, by an audit or for pipelines that appeared later. */
 export async function renewWindow(deps: ReconcileDeps, source: Source, window: Window, at: Date): Promise<void> {
   const until = answeredBy(source, at)
   const renewed = { verified_at: at, verified_until: until, error: null, tries: 0, next_try_at: null }
@@ -204,8 +204,8 @@ function windowUnit(source: Source, { created_from, created_to, pipeline_id }: W
 }
 
 /**
- * Cuts what is left of a window below `walkedTo` in two, because Buildkite will not list it whole; what is read stays as a finished
- * window, read until `at`. False when it cannot be cut: more builds than Buildkite lists were created within one millisecond.
+ * Halves the unread part of a window below `walkedTo`, because Buildkite does not list it as a whole. The read part stays as a finished
+ * window, read until `at`. False if it cannot be halved: more builds than Buildkite lists were created within one millisecond.
  */
 export async function splitWindow(
   deps: ReconcileDeps,

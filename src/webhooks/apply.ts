@@ -31,32 +31,32 @@ export interface ApplyParts {
   timeouts?: Timeouts
 }
 
-/** How long each statement may take, in milliseconds. */
+/** Time limit of each statement, in milliseconds. */
 interface Timeouts {
-  /** Of a batch. A thousand deliveries take less than a second; what takes longer is looked at in parts. */
+  /** For a batch. A thousand deliveries take less than a second; a slower batch is split. */
   readonly batch: number
-  /** Of a delivery by itself; also for how long the parts of one batch are looked at with these times. */
+  /** For a single delivery. Also how long the parts of one batch may use the `batch` and `single` limits. */
   readonly single: number
-  /** Of both after that: those behind the batch wait. */
+  /** For batches and single deliveries after that, because the deliveries behind the batch wait. */
   readonly hurried: number
 }
 
 /** After so many batches a job ends, for the queue to see that its worker lives; the jobs behind it go on. */
 const batchesPerJob = 20
 const usualTimeouts: Timeouts = { batch: 10 * SECOND, single: MINUTE, hurried: SECOND }
-/** A batch that failed is tried in so many parts. */
+/** A batch that failed is retried in this many parts. */
 const partsOfBatch = 8
-/** Once a batch has taken too long, its parts are not split below this size: all of them are deferred. */
+/** Once a batch has taken too long, a part of at most this size is not split further: all of it is deferred. */
 const smallestHurried = 16
-/** A batch at which Postgres became unavailable so often in a row may be the reason. */
+/** If Postgres becomes unavailable this many times in a row at the same batch, the batch may be the cause. */
 const outagesInARow = 5
 
 /**
  * The delivery worker's handler: brings what is pending in the inbox into the mirror, oldest first, and settles each delivery as
  * `applied`, `ignored` or `failed`, in the transaction that writes its rows. A job says that there is something to do, and takes
  * along whatever waits: so any job may run again or be lost, and jobs that come while others are at work share the next turn.
- * A delivery that can never be applied does not throw: it is settled as `failed`, with its error. One that cannot be applied now,
- * for a reason of its own, is deferred. In both cases the others go on.
+ * A delivery that can never be applied does not throw: it is settled as `failed`, with its error. A delivery that cannot be applied
+ * now, although Postgres is available, is deferred. In both cases the others continue.
  * @throws StoreError `transient` when the database is unavailable; nothing is lost then.
  */
 export function deliveryHandler(parts: ApplyParts): (job: DeliveriesJob, signal?: AbortSignal) => Promise<void> {
@@ -68,7 +68,7 @@ export function deliveryHandler(parts: ApplyParts): (job: DeliveriesJob, signal?
     const work = async () => {
       if ('kept' in job) {
         await fromQueue.move(job.kept)
-        // A turn that has not begun takes along what was just moved, and another job waits for it: this one makes room for the next.
+        // A run that has not begun will apply what was just moved, and another job waits for it. So this job can end.
         if (turns.isNextAwaited()) return
       }
       await turns.take(signal)
@@ -78,11 +78,11 @@ export function deliveryHandler(parts: ApplyParts): (job: DeliveriesJob, signal?
 }
 
 interface Pace {
-  /** How many deliveries the next batch takes at most. */
+  /** Maximum number of deliveries in the next batch. */
   batchLimit: number
-  /** The first delivery of the last batch at which Postgres became unavailable, and how often in a row. */
+  /** The first delivery of the last batch at which Postgres became unavailable, and how many times in a row. */
   outages: { first: number | undefined; times: number }
-  /** A delivery at which Postgres becomes unavailable each time. */
+  /** A delivery at which Postgres becomes unavailable every time. */
   culprit: { id: number; error: unknown } | undefined
 }
 
@@ -119,18 +119,18 @@ async function applyNextBatch(parts: ApplyParts, pace: Pace): Promise<boolean> {
     if (ids.length === 0) throw error
     if (isOutage(error)) suspect(pace, ids, error)
     if (isGeneral(error)) throw error
-    // A single one may take longer than a batch.
+    // A single delivery may take longer than a batch.
     const until = performance.now() + timeoutsOf(parts).single
     const culprits = ids.length === 1 ? await applyBatch(parts, ids) : await applyParts(parts, ids, error, until)
-    // Together they were too much for the time, and none of them by itself.
+    // Each delivery succeeds, but together they took too long.
     if (culprits === 0 && isTooMuch(error)) pace.batchLimit = Math.ceil(ids.length / partsOfBatch)
   }
   return batch.more
 }
 
 /**
- * Postgres became unavailable at a batch. When that happens too often at the same one to be chance, the next is smaller, until a single
- * delivery is left: it is deferred when Postgres is back.
+ * Records that Postgres became unavailable at a batch. If that repeats at the same batch, the next batches are smaller, until a single
+ * delivery is left. That delivery is deferred when Postgres is available again.
  */
 function suspect(pace: Pace, ids: readonly number[], error: unknown): void {
   const [first] = ids
@@ -144,7 +144,7 @@ function suspect(pace: Pace, ids: readonly number[], error: unknown): void {
 async function deferCulprit(parts: ApplyParts, pace: Pace): Promise<void> {
   const { culprit } = pace
   if (!culprit) return
-  // Another lane is not to do it too.
+  // So that the other lane does not defer it too.
   pace.culprit = undefined
   try {
     await deferDelivery(parts, culprit.id, culprit.error)
@@ -154,12 +154,12 @@ async function deferCulprit(parts: ApplyParts, pace: Pace): Promise<void> {
   }
 }
 
-/** Whether an error says nothing about the deliveries: Postgres is unavailable, or its schema or permissions are not as they should be. */
+/** Whether an error is not caused by the deliveries: Postgres is unavailable, or its schema or permissions are wrong. */
 function isGeneral(error: unknown): boolean {
   return isOutage(error) || (error instanceof StoreError && error.kind === 'permanent' && !isPoison(error))
 }
 
-/** Whether Postgres gave up for want of time (57014) or memory (53200). */
+/** Whether Postgres ran out of time (57014) or memory (53200). */
 function isTooMuch(error: unknown): boolean {
   return error instanceof StoreError && (error.code === '57014' || error.code === '53200')
 }
@@ -169,8 +169,8 @@ function timeoutsOf({ timeouts = usualTimeouts }: ApplyParts): Timeouts {
 }
 
 /**
- * Applies those of the deliveries that are pending, all at once; if that fails, in parts, down to the single deliveries at fault: these
- * are settled as `failed` or deferred. From `until` (of the monotonic clock) on it hurries, and defers small parts whole.
+ * Applies the pending deliveries among these, all at once. If that fails, in parts, down to single deliveries: those at fault are settled
+ * as `failed` or deferred. After `until` (on the monotonic clock) it uses the `hurried` limit and defers small parts without splitting.
  * Returns how many were settled or deferred. @throws StoreError when the database is unavailable.
  */
 export async function applyBatch(
@@ -190,7 +190,7 @@ export async function applyBatch(
   }
 }
 
-/** Applies deliveries in parts, after all together failed with `error`. */
+/** Applies deliveries in parts, after the whole batch failed with `error`. */
 async function applyParts(parts: ApplyParts, ids: readonly number[], error: unknown, until: number): Promise<number> {
   const isLate = performance.now() > until && ids.length <= smallestHurried && !isPoison(error)
   if (ids.length === 1 || isLate) {
@@ -205,14 +205,14 @@ async function applyParts(parts: ApplyParts, ids: readonly number[], error: unkn
   return culprits
 }
 
-/** Settles a delivery as `failed` or defers it, so that those behind it go on. */
+/** Settles a delivery as `failed` or defers it, so that the deliveries behind it continue. */
 async function takeOut(parts: ApplyParts, id: number, error: unknown): Promise<void> {
   if (isPoison(error)) await fail(parts, id, messageOf(error))
   else await deferDelivery(parts, id, error)
 }
 
 /**
- * Tries the deferred delivery that is due the longest, by itself; false when none is due.
+ * Retries the deferred delivery that has been due the longest, alone; false when none is due.
  * @throws StoreError when the database is unavailable.
  */
 export async function applyDue(parts: ApplyParts): Promise<boolean> {

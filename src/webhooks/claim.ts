@@ -4,19 +4,19 @@ import { backOff, dueAt } from '../database/failures.ts'
 import { deliveries } from '../database/schema.ts'
 import type { Pending } from './read.ts'
 
-// Claims lock pending deliveries that nobody else has in hand, for one transaction.
+// Claims lock pending deliveries that no other transaction has locked, for one transaction.
 
-/** How much payload is held in memory and applied in one transaction. */
+/** Maximum payload that is held in memory and applied in one transaction. */
 const batchBytes = 4 * 1024 * 1024
-/** A build's webhooks lie close together: the more of them one batch holds, the fewer times its rows are written. */
+/** A build's webhooks arrive close together. The more of them are in one batch, the fewer times its rows are written. */
 export const batchSize = 1_000
 
-/** A delivery locked by us. */
+/** A delivery that we have locked. */
 export type Claimed = Pending & { received_at: Date; next_try_at: Date | null }
 
 export interface Batch {
   claimed: readonly Claimed[]
-  /** Whether others may be waiting still. */
+  /** Whether more deliveries may be pending. */
   more: boolean
 }
 
@@ -27,10 +27,10 @@ const columns = {
   observed_at: deliveries.observed_at,
   next_try_at: deliveries.next_try_at,
 }
-// Written out: with a parameter in its place the partial index would not be used.
+// A literal: with a parameter the partial index would not be used.
 const isPending = sql`${deliveries.status} = 'pending'`
 
-/** Claims the oldest `most` pending deliveries that are not deferred, or as many of them as fit into memory. */
+/** Claims the oldest `most` pending deliveries that are not deferred, or as many of them as fit into a batch. */
 export async function claimBatch(tx: Transaction, most: number): Promise<Batch> {
   const bytes = sql<number>`coalesce(octet_length(${deliveries.payload}), 0)`.as('bytes')
   const free = tx.$with('free').as(
@@ -43,7 +43,7 @@ export async function claimBatch(tx: Transaction, most: number): Promise<Batch> 
       .for('update', { skipLocked: true }),
   )
   const { id, event, received_at, observed_at, next_try_at } = free
-  // The others' payloads are not even read.
+  // Payloads of deliveries that do not fit are not read.
   const fits = sql`sum(${free.bytes}) over (order by ${id}) <= ${batchBytes} or row_number() over (order by ${id}) = 1`
   const payload = sql<string | null>`case when ${fits} then ${free.payload} end`
   const rows = await tx
@@ -55,7 +55,7 @@ export async function claimBatch(tx: Transaction, most: number): Promise<Batch> 
   return { claimed, more: rows.length === most || claimed.length < rows.length }
 }
 
-/** The first of the rows whose payloads fit into one batch together; one at least. */
+/** The first rows whose payloads fit into one batch; at least one. */
 export function fitting<Row extends { bytes: number }>(rows: readonly Row[]): readonly Row[] {
   let size = 0
   const end = rows.findIndex((row, index) => {
@@ -65,7 +65,7 @@ export function fitting<Row extends { bytes: number }>(rows: readonly Row[]): re
   return end < 0 ? rows : rows.slice(0, end)
 }
 
-/** Claims those of the deliveries that are pending. */
+/** Claims the pending deliveries among these. */
 export function claimAmong(tx: Transaction, ids: readonly number[]): Promise<Claimed[]> {
   return tx
     .select({ ...columns, payload: deliveries.payload })
@@ -76,8 +76,8 @@ export function claimAmong(tx: Transaction, ids: readonly number[]): Promise<Cla
 }
 
 /**
- * The id of the deferred delivery that is due the longest, if there is one. Its next try is put off at once: whatever becomes of this
- * one, of this process or of Postgres, the delivery is not tried all the time.
+ * The id of the deferred delivery that has been due the longest, if any. Its next try is postponed at once, so that it is not retried
+ * in a loop even if this try, this process or Postgres fails.
  */
 export async function takeDue(db: Db, now: Date): Promise<number | undefined> {
   const due = db
@@ -95,7 +95,7 @@ export async function takeDue(db: Db, now: Date): Promise<number | undefined> {
   return row?.id
 }
 
-/** Those of `ids` that are pending. As one parameter: a statement of a thousand would be planned again for each number of them. */
+/** The pending deliveries among `ids`. One array parameter: with single parameters each number of ids would be planned again. */
 export function pendingAmong(ids: readonly number[]) {
   return and(sql`${deliveries.id} = any(${sql.param(ids)}::bigint[])`, eq(deliveries.status, 'pending'))
 }

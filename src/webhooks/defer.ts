@@ -7,14 +7,14 @@ import type { Log } from '../log.ts'
 import type { Clock } from '../time.ts'
 import { asked } from './query.ts'
 
-/** What `sync.failures` calls a delivery while it is deferred. */
+/** Name of a deferred delivery in `sync.failures`. */
 export function deferredUnit({ id, event }: { id: number; event: string }): Unit {
   return { kind: 'delivery', organizationId: null, subject: `delivery ${id} (${event})` }
 }
 
 /**
- * Defers a pending delivery that could not be applied for a reason of its own: it is tried again by itself, after a back-off that grows
- * with each try, and those behind it go on meanwhile. @throws StoreError
+ * Defers a pending delivery that could not be applied although Postgres is available. It is retried alone, after a back-off that grows
+ * with each try. The deliveries behind it continue. @throws StoreError
  */
 export async function deferDelivery(
   { db, log, clock = Date.now }: { db: Db; log: Log; clock?: Clock },
@@ -38,5 +38,5 @@ export async function deferDelivery(
       return { event: row.event, tries, next_try_at }
     }),
   )
-  if (deferred) log.warn({ delivery: id, ...deferred, err: error }, 'A delivery cannot be applied now: it is deferred.')
+  if (deferred) log.warn({ delivery: id, ...deferred, err: error }, 'Delivery deferred: it could not be applied now.')
 }

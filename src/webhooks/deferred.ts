@@ -2,14 +2,14 @@ import { sparingly } from '../log.ts'
 import { MINUTE, pause, SECOND } from '../time.ts'
 import { type ApplyParts, applyDue } from './apply.ts'
 
-/** Tries deferred deliveries again. */
+/** Retries deferred deliveries. */
 export interface DeferredRetries {
   stop(deadlineMs: number): Promise<void>
 }
 
 const EVERY = 10 * SECOND
 
-/** Tries each deferred delivery when it is due, one at a time, in at most half of the time: they must not take it from the others. */
+/** Retries each deferred delivery when it is due, one at a time, in at most half of the time, so that other deliveries are not delayed. */
 export function startDeferredRetries(parts: ApplyParts, everyMs = EVERY): DeferredRetries {
   const stop = new AbortController()
   const { signal } = stop
@@ -18,7 +18,7 @@ export function startDeferredRetries(parts: ApplyParts, everyMs = EVERY): Deferr
     while (!signal.aborted) {
       const began = Date.now()
       const more = await applyDue(parts).catch((error) => {
-        if (mayWarn()) parts.log.warn({ err: error }, 'Deferred deliveries could not be tried; trying again soon.')
+        if (mayWarn()) parts.log.warn({ err: error }, 'Could not retry deferred deliveries; trying again soon.')
         return false
       })
       await pause(more ? Date.now() - began : everyMs, signal)

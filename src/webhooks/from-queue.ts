@@ -6,18 +6,18 @@ import { insertDeliveries, type NewDelivery } from './insert.ts'
 import { isPoison } from './poison.ts'
 import { asked } from './query.ts'
 
-/** Moves deliveries that came while Postgres was unavailable from their jobs to the inbox. */
+/** Moves deliveries that arrived while Postgres was unavailable from their queue jobs to the inbox. */
 export interface FromQueue {
   /**
    * Resolves once all deliveries of the job are in the inbox.
-   * @throws StoreError when some are not: the job, their only copy, must stay in the queue.
+   * @throws StoreError when some are not; then the job must stay in the queue, because it is their only copy.
    */
   move(kept: readonly KeptDelivery[]): Promise<void>
 }
 
-/** What one statement inserts. */
+/** Maximum size of one insert. */
 const insertLimit: GroupLimit = { deliveries: 1_000, chars: 4 * 1024 * 1024 }
-/** Two, so that one is prepared while Postgres works on the other. More would only hold more payloads in memory. */
+/** Two, so that one insert is prepared while Postgres runs the other. More would only hold more payloads in memory. */
 const insertsAtOnce = 2
 
 interface Job {
@@ -26,7 +26,7 @@ interface Job {
   reject: (error: unknown) => void
 }
 
-/** Jobs that come while two inserts are under way share the next one. */
+/** Jobs that arrive while two inserts are running share the next one. */
 export function openFromQueue({ db, clock = Date.now }: { db: Db; clock?: Clock | undefined }): FromQueue {
   const waiting: Job[] = []
   let inserting = 0
@@ -35,7 +35,7 @@ export function openFromQueue({ db, clock = Date.now }: { db: Db; clock?: Clock 
     asked(`move ${fresh.length} deliveries from the queue to the inbox`, () =>
       insertDeliveries(db, fresh, new Date(clock())),
     )
-  /** Each delivery by itself when all together are refused: one that Postgres refuses must not keep the others out. */
+  /** Inserts deliveries one by one after Postgres refused them together, so that one bad delivery does not block the others. */
   const insertJob = async (deliveries: readonly NewDelivery[]) => {
     try {
       await insert(deliveries)

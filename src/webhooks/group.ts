@@ -1,10 +1,10 @@
-/** What travels together at most: by number of deliveries, and by characters of payload. */
+/** Maximum size of a group: number of deliveries, and characters of payload. */
 export interface GroupLimit {
   readonly deliveries: number
   readonly chars: number
 }
 
-/** Takes from the front of `waiting` what may travel together; one at least, if there is one. */
+/** Removes the next group from the front of `waiting`; at least one delivery, if there is one. */
 export function takeGroup<T>(waiting: T[], limit: GroupLimit, sizeOf: (one: T) => GroupLimit): T[] {
   let deliveries = 0
   let chars = 0

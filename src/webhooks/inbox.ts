@@ -46,10 +46,10 @@ const groupLimit: GroupLimit = { deliveries: 200, chars: 8 * 1024 * 1024 }
 /** Two, so that one group gathers, inserts or is enqueued while the other's insert is on its way. */
 const lanes = 2
 
-// A request may wait for the group before its own, then for its insert, then for a job to fill, then for the queue: in all under 4 s.
+// A request may wait for the previous group, then for its insert, then for a job to fill, then for the queue: under 4 s in total.
 const insertWithin = 1_300
 const enqueueWithin = 1_000
-/** How long Postgres is left to rest. Short: one request tries it, and meanwhile all others go to the queue. */
+/** How long Postgres is not tried after a failure. Then one request tries it, while all others go to the queue. */
 const postgresRest = SECOND
 const queueRest = 3 * SECOND
 
@@ -114,11 +114,11 @@ export function openInbox({ db, queues, log, clock = Date.now, on = () => {}, tr
 
   /** Inserts what is new and returns its ids by key. */
   const insert = async (group: readonly NewDelivery[]): Promise<Map<string, number>> => {
-    const enqueuedAt = queue.broken ? null : new Date(clock()) // null: the sweeper need not wait for the job to be overdue
+    const enqueuedAt = queue.broken ? null : new Date(clock()) // null: the sweeper enqueues it without waiting
     try {
       return await postgres.attempt(() => insertDeliveries(db, group, enqueuedAt), insertWithin)
     } catch (error) {
-      throw asStoreError(error, `keep ${group.length} deliveries in the inbox`)
+      throw asStoreError(error, `store ${group.length} deliveries in the inbox`)
     }
   }
 
@@ -149,7 +149,7 @@ export function openInbox({ db, queues, log, clock = Date.now, on = () => {}, tr
       try {
         await toQueue.divert(delivery, trace)
       } catch (error) {
-        const message = 'Deliveries could be kept neither in Postgres nor in the queue, and were refused.'
+        const message = 'Deliveries refused: neither Postgres nor the queue could store them.'
         if (mayComplain()) log.error({ err: cause, queue: error }, message)
         return reject(new StoreError('transient', message, { cause }))
       }

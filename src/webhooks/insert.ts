@@ -2,7 +2,7 @@ import { sql } from 'drizzle-orm'
 import type { Db } from '../database/connection.ts'
 import { deliveries } from '../database/schema.ts'
 
-/** One authentic webhook request: `payload` is JSON text without secrets, `key` the same for the same request. */
+/** One authenticated webhook request: `payload` is JSON text without secrets; `key` is equal for repeated requests. */
 export type NewDelivery = Pick<
   typeof deliveries.$inferSelect,
   'key' | 'event' | 'request_id' | 'received_at' | 'observed_at'
@@ -15,7 +15,7 @@ export async function insertDeliveries(
   enqueuedAt: Date | null,
 ): Promise<Map<string, number>> {
   const unique = new Map(fresh.map((delivery) => [delivery.key, delivery]))
-  // Written out: Drizzle's own insert names every column of the table for every row, which costs more than Postgres takes for it.
+  // Raw SQL: Drizzle's insert names every column for every row, which takes longer than Postgres takes to run it.
   const values = [...unique.values()].map(
     ({ key, event, request_id, received_at, observed_at, payload }) =>
       sql`(${key}, ${event}, ${request_id}, ${received_at}, ${observed_at}, ${payload}, ${enqueuedAt})`,

@@ -5,9 +5,9 @@ import { buildkiteClock } from '../database/schema.ts'
 import { type Log, sparingly } from '../log.ts'
 import { type Clock, MINUTE, pause, SECOND } from '../time.ts'
 
-/** Buildkite's clock in a process that may send Buildkite no requests: the reconciler stores it in Postgres. */
+/** Buildkite's clock in a process that may send no requests to Buildkite; the reconciler stores it in Postgres. */
 export interface ReceiptClock {
-  /** Buildkite's present; `undefined` while no reconciler has stored it, or Postgres has not been reached yet. */
+  /** Buildkite's current time; `undefined` until a reconciler has stored it and it was read from Postgres. */
   now(): Date | undefined
   stop(): void
 }
@@ -20,7 +20,7 @@ export interface ReceiptClockParts {
 }
 
 const EVERY = 10 * SECOND
-/** What was measured longer ago says nothing any more: the database may have moved. */
+/** Older measurements are ignored: the database may have moved to another host. */
 const VALID = '1 day'
 
 /** Reads the stored clock now and every ten seconds, or every second until two readings agree. */
@@ -40,14 +40,14 @@ export function followBuildkiteClock(parts: ReceiptClockParts): ReceiptClock {
     }
   }
 
-  /** Whether another reading may wait. */
+  /** Whether the next read may wait. */
   const read = async (): Promise<boolean> => {
     const sent = known.moment()
     const { rows } = await db.execute<{ now: string }>(sql`
       select floor(extract(epoch from clock_timestamp()) * 1000 + ${buildkiteClock.ahead_ms})::text as now
       from ${buildkiteClock} where ${buildkiteClock.measured_at} > clock_timestamp() - ${VALID}::interval`)
     const now = rows[0]?.now
-    // A stored clock is like the Date of an answer: no finer than a second.
+    // A stored clock is only accurate to a second, like a `Date` header.
     return (
       now === undefined ||
       (known.observe(sent, known.moment(), new Date(Number(now)).toUTCString())?.isCertain ?? false)

@@ -28,7 +28,7 @@ export interface ReceiverParts extends ReceiverSettings {
   lets?: ((address: string) => boolean) | undefined
   log: Log
   clock?: Clock
-  /** Buildkite's present, for deliveries without a signature; `undefined` while it is not known. */
+  /** Buildkite's current time, for deliveries without a signature; `undefined` while it is unknown. */
   buildkiteNow?: (() => Date | undefined) | undefined
   on?: OnOccurrence
   tracing?: Tracing | undefined
@@ -54,7 +54,7 @@ const failuresPerMinute = 60
 
 /**
  * Authenticates a request and reads it into a delivery; pure. `now` is our clock; `receivedAt`, the same moment on Buildkite's clock, dates
- * deliveries without a signature. `error` may be told to the sender, `reason` only to the log.
+ * deliveries without a signature. `error` may be sent to the client; `reason` is only logged.
  * The bytes are verified before anything looks into them.
  */
 export function readRequest(

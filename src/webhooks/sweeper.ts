@@ -38,8 +38,8 @@ const step = 500
 const settled = sql`${deliveries.status} in ('applied', 'ignored')`
 
 /**
- * Sweeps every 10 s: deliveries whose job was lost or never made are enqueued; hourly, old payloads are dropped, and older rows and
- * abandoned failures deleted.
+ * Runs every 10 s and enqueues deliveries whose job was lost or never created. Hourly, it drops old payloads, and deletes older rows and
+ * abandoned failures.
  */
 export function startSweeper(parts: SweeperParts): Sweeper {
   const { log, clock = Date.now, everyMs = 10 * SECOND } = parts
@@ -77,7 +77,7 @@ export function startSweeper(parts: SweeperParts): Sweeper {
 }
 
 /**
- * Enqueues every pending delivery that has no job or whose job is overdue, but for deferred ones; returns how many.
+ * Enqueues every pending delivery that has no job or whose job is overdue, except deferred ones; returns how many.
  * @throws StoreError when Postgres or the queue is away; what was not enqueued is left to the next round.
  */
 export async function sweep(parts: SweeperParts, signal?: AbortSignal): Promise<number> {

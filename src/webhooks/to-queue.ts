@@ -2,16 +2,16 @@ import type { DeliveriesJob, KeptDelivery } from '../queue/queues.ts'
 import { type GroupLimit, takeGroup } from './group.ts'
 import type { NewDelivery } from './insert.ts'
 
-/** Deliveries that Postgres does not take at present: they gather into jobs of many, for the queue to keep. */
+/** Collects deliveries that Postgres does not accept now into jobs of many for the queue. */
 export interface ToQueue {
   /** Resolves once the queue has the job with the delivery; rejects with the queue's error. */
   divert(delivery: NewDelivery, trace: string | undefined): Promise<void>
 }
 
 const jobLimit: GroupLimit = { deliveries: 200, chars: 1024 * 1024 }
-/** While Postgres refuses at once nothing else makes requests wait for each other. */
+/** How long deliveries are collected: when Postgres fails at once, nothing else would group requests. */
 const gatherMs = 200
-/** Only so many requests are traced on through the queue: a job must stay small. */
+/** Only this many requests of a job are traced through the queue, because a job must stay small. */
 export const tracesInJob = 20
 
 interface Diverted {
@@ -21,7 +21,7 @@ interface Diverted {
   reject: (error: unknown) => void
 }
 
-/** Gathers deliveries for 200 ms, or until a job is full, and adds them by `add`. */
+/** Collects deliveries for 200 ms or until a job is full, then enqueues them with `add`. */
 export function openToQueue(add: (job: DeliveriesJob) => Promise<void>): ToQueue {
   const waiting: Diverted[] = []
   let chars = 0

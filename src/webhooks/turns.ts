@@ -1,12 +1,12 @@
-/** Turns of work that callers share. */
+/** Coalesces runs of the same work. */
 export interface SharedTurns<T> {
-  /** Resolves after a turn that began after this call. A turn's failure reaches all who share it. */
+  /** Resolves after a run that began after this call. An error rejects all callers that share the run. */
   take(argument: T): Promise<void>
-  /** Whether a caller waits for a turn that has not begun. */
+  /** Whether a caller waits for a run that has not begun. */
   isNextAwaited(): boolean
 }
 
-/** Runs `work` for all who ask, one turn at a time. All who ask during a turn share the next one. */
+/** Runs `work` one run at a time. All callers during a run share the next one. */
 export function sharedTurns<T>(work: (argument: T) => Promise<void>): SharedTurns<T> {
   let current: Promise<void> | undefined
   let next: Promise<void> | undefined

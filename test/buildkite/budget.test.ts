@@ -71,7 +71,7 @@ describe('the budget', () => {
     expect(takeAll(learn({}, scopes, seen(10, 10), 0), 'hot', 0, 0.5, user).granted).toBe(5)
   })
 
-  it('lends all to a class that asks alone, and leaves to the others what they need of their floors', () => {
+  it('gives a class that is alone the whole share, and reserves the floors that other classes need', () => {
     for (const priority of priorities) expect(takeWithin({}, priority, 0, MINUTE, 0.5).times).toHaveLength(25)
     // A cycle of three calls may become one of seven.
     let { states } = { states: {} as BudgetState }
@@ -245,7 +245,7 @@ describe('a fair budget', () => {
     expect(grants.length / 30).toBeGreaterThan(25 * 0.93)
   })
 
-  it('gives each class its floor in every minute while it needs it, whatever the others do', () => {
+  it('gives each class its floor in every minute while it needs it, regardless of the others', () => {
     const caller = fc.record({
       priority: fc.constantFrom(...priorities),
       organization: fc.constantFrom(...organizations.slice(0, 4)),
@@ -280,7 +280,7 @@ describe('a fair budget', () => {
     )
   })
 
-  it('takes turns among classes where the limit is too small for their floors', () => {
+  it('alternates between classes if the limit is too small for their floors', () => {
     for (const limit of [1, 2, 3, 4]) {
       const grants = play(
         priorities.map((priority) => eager(priority, 'o0')),
@@ -304,7 +304,7 @@ describe('a fair budget', () => {
     }
   })
 
-  it('keeps no place for an organization whose own limit is used up', () => {
+  it('does not reserve calls for an organization whose own limit is used up', () => {
     const blocked = ['user:one', 'organization:a']
     const other = ['user:one', 'organization:b']
     let states = learn({}, blocked, { organization: { limit: 200, remaining: 0, resetMs: 30_000 } }, 0)
@@ -312,13 +312,13 @@ describe('a fair budget', () => {
     expect(decide(states, other, 'hot', 20_000, 0.02).grant).toBe(true)
   })
 
-  it('forgets who gave up waiting', () => {
+  it('stops reserving calls for an organization that gave up waiting', () => {
     let { states } = takeAll({}, 'hot', 0, 0.02)
     states = decide(states, ['user:one', 'organization:b'], 'hot', 55_000, 0.02).states
     expect(decide(states, scopes, 'hot', 61_500, 0.02).grant).toBe(true)
   })
 
-  it('reads what an older version stored', () => {
+  it('reads state stored by an older version', () => {
     const old: Record<string, ScopeState> = { 'user:one': { grants: [1, 2, 3], limit: 10, hold_until: 0 } }
     expect(takeAll(old, 'hot', 10, 0.5, user).granted).toBe(2)
   })

@@ -15,8 +15,8 @@ function inParts({ path, query }: Seen): Answered {
   return { json: { items: jobs.slice(begin, begin + 100), links: { next } } }
 }
 
-describe('a build whose whole answer fails', () => {
-  it('is put together from the build without jobs and its jobs, at the earliest time of the answers', async () => {
+describe('a build whose full response fails', () => {
+  it('is assembled from the build without jobs and its jobs, dated by the earliest response', async () => {
     const { client, stub } = await start(inParts)
     const before = Date.now()
     const read = await askBuild(client)
@@ -49,7 +49,7 @@ describe('a build whose whole answer fails', () => {
     expect(stub.seen.every(({ path, query }) => path.endsWith('/jobs') || query.has('exclude_jobs'))).toBe(true)
   })
 
-  it('is undefined when it is gone meanwhile, and never because its jobs cannot be found', async () => {
+  it('is undefined when it was deleted meanwhile, but not when only its jobs return 404', async () => {
     const gone = await start(({ query }) => (query.has('exclude_jobs') ? { status: 404, json: {} } : gatewayTimeout))
     expect(await askBuild(gone.client)).toBeUndefined()
     const jobless = await start((seen) => (seen.path.endsWith('/jobs') ? { status: 404, json: {} } : inParts(seen)))
@@ -64,7 +64,7 @@ describe('a build whose whole answer fails', () => {
     expect(stub.seen.length).toBe(4 + 2)
   })
 
-  it('is read whole again after a failure that passed', async () => {
+  it('is read in one request again after a temporary failure', async () => {
     const { client, stub } = await start(({ index }) =>
       index === 0 ? { status: 502 } : { json: { id: 'b', jobs: [] } },
     )
@@ -73,7 +73,7 @@ describe('a build whose whole answer fails', () => {
   })
 })
 
-describe('whether there are builds before a moment', () => {
+describe('whether there are builds before a given time', () => {
   const moment = new Date('2026-01-01')
   const ask = async (answer: (seen: Seen) => Answered) => {
     const { client, stub } = await start(answer)
@@ -87,12 +87,12 @@ describe('whether there are builds before a moment', () => {
     expect(await ask(() => ({ json: [{}] }))).toEqual({ found: true, requests: 1 })
   })
 
-  it('is known although the newest of them cannot be listed', async () => {
+  it('is known even if the newest of them cannot be listed', async () => {
     expect((await ask((seen) => (page(seen) === 1 ? gatewayTimeout : { json: [{}] }))).found).toBe(true)
     expect((await ask((seen) => (page(seen) === 1 ? gatewayTimeout : { json: [] }))).found).toBe(true)
   })
 
-  it('is not guessed from a failure that passes', async () => {
+  it('is not guessed from a temporary failure', async () => {
     expect((await ask(({ index }) => (index === 0 ? gatewayTimeout : { json: [] }))).found).toBe(false)
   })
 })

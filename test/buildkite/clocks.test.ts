@@ -56,7 +56,7 @@ describe('the time of a read', () => {
     expect(ask({ tookMs: 29_000 })).toMatchObject({ at: start + 200, tries: 1 })
   })
 
-  it('is by our clock where no answer has a Date', () => {
+  it('is based on our clock if no answer has a Date', () => {
     const { clock } = world()
     for (const date of [undefined, 'yesterday']) {
       expect(clock.observe(clock.moment(), clock.moment(), date)).toEqual({ at: new Date(start), isCertain: true })
@@ -75,7 +75,7 @@ describe('the time of a read', () => {
     },
   )
 
-  it('grows more exact with each answer, and stays on the early side', () => {
+  it('becomes more accurate with each answer, and is never late', () => {
     const { ask, pass } = world({ ahead: -60_000 })
     for (let call = 0; call < 15; call += 1) {
       ask({ tookMs: 100 })
@@ -86,7 +86,7 @@ describe('the time of a read', () => {
     expect(at).toBeGreaterThan(sentAt - 200)
   })
 
-  it('is not known when our clock was set meanwhile', () => {
+  it('is unknown when our clock was adjusted during the request', () => {
     for (const oneClock of [true, false]) {
       const { at, sentAt, tries } = world({ oneClock }).ask({ stepDuring: -10 * HOUR })
       expect(tries).toBeGreaterThan(1)
@@ -97,7 +97,7 @@ describe('the time of a read', () => {
     expect(world().ask({ stepDuring: 10 * HOUR }).tries).toBeGreaterThan(1)
   })
 
-  it('takes one more request to be sure of when our clock was set between two', () => {
+  it('takes one more request to determine when our clock was adjusted between two requests', () => {
     const { ask } = world()
     ask()
     const { at, sentAt, tries } = ask({ stepBefore: 5 * HOUR })
@@ -122,7 +122,7 @@ describe('the time of a read', () => {
     }
   })
 
-  it('is the earlier one while a server’s clock goes on contradicting', () => {
+  it('is the earliest possible one while a server’s clock keeps contradicting', () => {
     const { ask, clock } = world()
     for (let call = 0; call < 15; call += 1) ask()
     const fast = ask({ lies: [HOUR, HOUR, HOUR] })
@@ -144,7 +144,7 @@ describe('the time of a read', () => {
     expect(at - sentAt - HOUR).toBeLessThanOrEqual(0)
   })
 
-  it('goes on when the machine slept, which stops the monotonic clock', () => {
+  it('recovers after the machine slept, which stops the monotonic clock', () => {
     let slept = 0
     let truth = start
     const clock = new BuildkiteClock(
@@ -161,7 +161,7 @@ describe('the time of a read', () => {
     expect(clock.now()?.getTime()).toBe(truth)
   })
 
-  it('is never later than the truth by a second, whatever is done to our clock, and exact again soon', () => {
+  it('is never more than a second late, however our clock is adjusted, and is soon accurate again', () => {
     const ms = fc.oneof(
       fc.constant(0),
       fc.integer({ min: -3_000, max: 3_000 }),
@@ -213,7 +213,7 @@ describe('the time of a read', () => {
 })
 
 describe('a client', () => {
-  it('asks again when its clock was set while the answer was on its way', async () => {
+  it('repeats a read when its clock was adjusted during the request', async () => {
     const truth = start
     let ahead = 10 * HOUR
     let set = false
@@ -233,7 +233,7 @@ describe('a client', () => {
     }
   })
 
-  it('gives up a read, and never repeats a change, when its clock is set again and again', async () => {
+  it('limits the repetitions of a read, and never repeats a write, when its clock is adjusted repeatedly', async () => {
     let now = start
     const clock = () => {
       now -= HOUR
@@ -249,7 +249,7 @@ describe('a client', () => {
     expect(stub.seen.length).toBe(7)
   })
 
-  it('keeps one server whose clock is wrong from moving its present', async () => {
+  it('does not let one server with a wrong clock change its time', async () => {
     const stub = await startStub(({ index }) => ({
       json: { id: index },
       headers: { date: new Date(start + (index % 3 === 1 ? 9 * HOUR : 0)).toUTCString() },

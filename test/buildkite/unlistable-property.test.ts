@@ -92,8 +92,8 @@ function answerOf({ builds, most }: History): (seen: Seen) => Answered {
   }
 }
 
-describe('a walk over a list with builds that it cannot show', () => {
-  it('yields every other build once and in order, and reports each in one range that holds no other', async () => {
+describe('a walk over a list with unlistable builds', () => {
+  it('yields every other build once and in order, and reports each unlistable build in one range without others', async () => {
     let history: History = { builds: [], most: 100, jobs: true }
     const stub = await startStub((seen) => answerOf(history)(seen))
     const gaps = fc.array(fc.integer({ min: 1, max: 5_000 }), { minLength: 1, maxLength: 30 })
@@ -124,7 +124,7 @@ describe('a walk over a list with builds that it cannot show', () => {
     await fc.assert(property, { numRuns: 25 })
   })
 
-  it('does so while requests fail now and then', async () => {
+  it('does so while some requests fail', async () => {
     let history: History = { builds: [], most: 100, jobs: true }
     let failing: ReadonlySet<number> = new Set()
     let index = 0
@@ -148,7 +148,7 @@ describe('a walk over a list with builds that it cannot show', () => {
     await fc.assert(property, { numRuns: 20 })
   })
 
-  it('loses none and claims no more than it knows where builds share a millisecond, or the server drops milliseconds', async () => {
+  it('loses no build and reports no wrong range if builds share a millisecond, or the server drops milliseconds', async () => {
     let history: History = { builds: [], most: 100, jobs: true }
     let [written, heeds] = [(build: unknown) => build, (to: string) => to]
     const stub = await startStub((seen) => {

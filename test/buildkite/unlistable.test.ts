@@ -53,11 +53,11 @@ async function open(answer: (seen: Seen) => Answered) {
   }
 }
 
-describe('a build that no list shows with its jobs', () => {
+describe('a build that cannot be listed with its jobs', () => {
   const builds = history(300, { 130: 'with jobs' })
   const answer = ({ query }: Seen) => listBuilds(builds, query)
 
-  it('comes without them, alone; all others come with theirs', async () => {
+  it('is listed without its jobs; all other builds are listed with theirs', async () => {
     const { walk } = await open(answer)
     const pages = await walk()
     expect(idsOf(pages)).toEqual(builds.map(({ id }) => id))
@@ -66,7 +66,7 @@ describe('a build that no list shows with its jobs', () => {
     expect(pages.at(-1)).toMatchObject({ last: true, walkedTo: new Date(0) })
   })
 
-  it('is known in the next walks: they fail nowhere, and cost two requests more', async () => {
+  it('is remembered in the next walks, which do not fail and take two more requests', async () => {
     const { walk, stub } = await open(answer)
     await walk()
     const first = stub.seen.length
@@ -93,7 +93,7 @@ describe('a build that no list shows with its jobs', () => {
 })
 
 describe('a build that no list shows', () => {
-  it.each([true, false])('is passed over, and its range is reported exactly (jobs wanted: %s)', async (jobs) => {
+  it.each([true, false])('is skipped, and its range is reported exactly (jobs wanted: %s)', async (jobs) => {
     const builds = history(300, { 130: 'always' })
     const { walk } = await open(({ query }) => listBuilds(builds, query))
     const pages = await walk({ jobs })
@@ -130,7 +130,7 @@ describe('a build that no list shows', () => {
     expect(pages.at(-1)).toMatchObject({ last: true, walkedTo: created_from })
   })
 
-  it('takes four requests to check whether it still is one', async () => {
+  it('takes four requests to check whether it is still unlistable', async () => {
     const builds = history(300, { 130: 'always' })
     const { walk, stub } = await open(({ query }) => listBuilds(builds, query))
     const [range = expect.fail()] = (await walk()).flatMap(({ unlistable }) => unlistable)
@@ -143,7 +143,7 @@ describe('a build that no list shows', () => {
     expect(stub.seen.length).toBe(1)
   })
 
-  it('may be the newest of a walk into the future: its range ends now, so that builds to come are listed', async () => {
+  it('may be the newest build: its range ends at the current time, so that future builds are listed', async () => {
     const builds = history(20, { 0: 'always' })
     const { walk } = await open(({ query }) => listBuilds(builds, query))
     const avoid = (await walk({ created_to: new Date('2100-01-01') })).flatMap(({ unlistable }) => unlistable)
@@ -153,7 +153,7 @@ describe('a build that no list shows', () => {
     expect(idsOf(await walk({ created_to: new Date('2100-01-01'), avoid }))).toContain('new')
   })
 
-  it('is walked around when its range is given, for one more request and without a failure', async () => {
+  it('is skipped when its range is given, at the cost of one request and without a failure', async () => {
     const builds = history(300, { 130: 'always', 250: 'always' })
     const { walk, stub } = await open(({ query }) => listBuilds(builds, query))
     const avoid = rangesOf(await walk()).map(([from, to]) => ({ from: new Date(from ?? 0), to: new Date(to ?? 0) }))
@@ -168,7 +168,7 @@ describe('a build that no list shows', () => {
     expect(walked).toEqual(walked.toSorted((a, b) => b - a))
   })
 
-  it('is not asked for where all of the walk is to be avoided, and the walk still says when', async () => {
+  it('is not requested if the whole walk is to be avoided, and the walk still returns a time', async () => {
     const builds = history(20, { 3: 'always' })
     const { walk, stub } = await open(({ query }) => listBuilds(builds, query))
     const created_from = new Date(now - MINUTE)
@@ -177,7 +177,7 @@ describe('a build that no list shows', () => {
     expect(stub.seen.length).toBe(1)
   })
 
-  it('may have up to four like it next to it, in one range', async () => {
+  it('may be next to up to four other unlistable builds, in one range', async () => {
     const five = Object.fromEntries([7, 8, 9, 10, 11].map((index) => [index, 'always' as const]))
     const builds = history(40, five)
     const { walk } = await open(({ query }) => listBuilds(builds, query))
@@ -186,7 +186,7 @@ describe('a build that no list shows', () => {
     expect(await errorOf(six.walk())).toMatchObject({ code: 'unavailable', status: 504 })
   })
 
-  it('has its millisecond reported too where a listed build was created in the same one', async () => {
+  it('has its millisecond included in the range if a listed build was created in the same millisecond', async () => {
     const builds = history(40, { 20: 'always' })
     for (const index of [19, 20, 21]) Object.assign(builds[index] ?? {}, { created_at: builds[20]?.created_at })
     const { walk } = await open(({ query }) => listBuilds(builds, query))
@@ -207,7 +207,7 @@ describe('an API that is down', () => {
     expect(stub.seen.length).toBeLessThanOrEqual(8)
   })
 
-  it('for a moment costs a pause, and leaves the page size as it was', async () => {
+  it('for a short time costs a pause, and does not change the page size', async () => {
     const builds = history(1_000)
     const { walk, stub, client } = await open(({ query, index }) =>
       index >= 3 && index < 8 ? { status: 502 } : listBuilds(builds, query),
@@ -239,7 +239,7 @@ describe('the page size', () => {
     expect(sizesOf(stub.seen).filter((size) => size > 25)).toEqual([50])
   })
 
-  it('is remembered for each list by itself', async () => {
+  it('is remembered separately for each list', async () => {
     const { walk, stub } = await open(most(25, history(400)))
     await walk({ jobs: false })
     await walk({ jobs: false, pipeline: 'web' })
@@ -248,7 +248,7 @@ describe('the page size', () => {
     expect(sizesOf(stub.seen)[0]).toBe(25)
   })
 
-  it('with jobs follows the bytes of the builds seen lately', async () => {
+  it('with jobs follows the bytes of recent builds', async () => {
     const builds = history(400).map((build) => ({ ...build, jobs: ['x'.repeat(60_000)] }))
     const { walk, stub } = await open(({ query }) => listBuilds(builds, query))
     expect(idsOf(await walk()).length).toBe(400)
@@ -259,7 +259,7 @@ describe('the page size', () => {
     expect(sizesOf(stub.seen).at(-1)).toBe(100)
   })
 
-  it('is not enough where single builds are too large: they come without jobs, until they are smaller', async () => {
+  it('is not enough if single builds are too large: they are listed without jobs until they are smaller', async () => {
     const builds = history(300).map((build) => ({ ...build, jobs: ['x'.repeat(4_100_000)] }))
     const { walk, stub } = await open(({ query }) => listBuilds(builds, query))
     const created_from = new Date(now - 3_500)
@@ -274,7 +274,7 @@ describe('the page size', () => {
     expect(sizesOf(stub.seen)[0]).toBe(1)
   })
 
-  it('falls at once, without a pause, when an answer never comes', async () => {
+  it('decreases at once, without a pause, when a request times out', async () => {
     const builds = history(60)
     const { client, stub } = await start(
       ({ query }) => (Number(query.get('per_page')) > 5 ? () => {} : listBuilds(builds, query)),

@@ -89,7 +89,7 @@ describe('an organization that Buildkite refuses', () => {
   })
 
   it.each(['backfill', 'reconcile'])(
-    'is read by %s all the same when only its list of pipelines cannot be',
+    'is still read by %s when only its list of pipelines cannot be',
     async (command) => {
       // The same token has listed the pipelines before: another one may see others, so that nothing is read before that.
       expect((await run('reconcile', both)).code).toBe(0)
@@ -105,7 +105,7 @@ describe('an organization that Buildkite refuses', () => {
 describe('verify', () => {
   const acme = ['--organization', 'acme']
 
-  it('calls no mirror equal to a Buildkite that it does not hold', async () => {
+  it('does not report an empty mirror as equal to Buildkite', async () => {
     const everywhere = scene.simulation.truth.builds
     for (const build of everywhere) Object.assign(build, { id: `no-uuid-${build.number}` })
     await scene.database.db.execute(sql`truncate buildkite.builds, buildkite.jobs`)
@@ -117,7 +117,7 @@ describe('verify', () => {
     expect(code).toBe(1)
   })
 
-  it('exits 0 with builds that the next cycle brings, and says how many they are', async () => {
+  it('exits 0 with builds in flight, and reports their number', async () => {
     const [pipeline] = scene.simulation.truth.pipelines
     if (!pipeline) throw new Error('There is no pipeline.')
     const build = startBuild(scene.simulation.truth, pipeline, Date.now(), scene.simulation.mix)

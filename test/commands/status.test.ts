@@ -40,7 +40,7 @@ async function listed(slug: string, listed_since: Date): Promise<void> {
 const status = async () => (await runCommand(['status'], { DATABASE_URL: home.url })).stdout
 
 describe('status', () => {
-  it('says what is claimed, and calls no history done that a pipeline owes', async () => {
+  it('prints the claim, and does not report the backfill as done while history of a pipeline is unread', async () => {
     await listed('web', ago(2 * DAY))
     const as_of = ago(4 * MINUTE).toISOString()
     expect(await status()).toContain(

@@ -123,7 +123,7 @@ describe('a database', () => {
     await frozen.close()
   })
 
-  test('limits idle transactions, and these alone, in the round trip of their begin', async () => {
+  test('limits only idle transactions, in the round trip of begin', async () => {
     const limits = sql`select current_setting('idle_in_transaction_session_timeout') as idle, current_setting('statement_timeout') as statement`
     const narrow = openDatabase(testDatabase.url, { name: 'narrow', connections: 1 })
     const within = (work: Database['db']['transaction']) => work(async (tx) => (await tx.execute(limits)).rows)

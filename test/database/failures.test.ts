@@ -34,7 +34,7 @@ test('a unit that fails again waits twice as long, up to six hours, and keeps th
   expect(backOff(12)).toBe(6 * HOUR)
 })
 
-test('a unit that succeeds is forgotten, and no other one', async () => {
+test('only the unit that succeeded is deleted', async () => {
   const organizationId = randomUUID()
   const error = new StoreError('transient', 'Postgres gave up.', { code: '57014' })
   await recordFailure(database.db, { kind: 'rollup_day', organizationId: null, subject: '2026-03-01' }, error, now)
@@ -49,7 +49,7 @@ test('a unit that succeeds is forgotten, and no other one', async () => {
   expect(backOff(1)).toBe(MINUTE)
 })
 
-test('a replica is forgotten after a day, and so is work that nobody has tried for a day; builds stay', async () => {
+test('a replica is deleted after a day, and so is work that was not retried for a day; builds stay', async () => {
   await database.db.delete(failures)
   const error = new Error('It failed.')
   const units = [

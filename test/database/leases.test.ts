@@ -60,7 +60,7 @@ describe('a lease', () => {
     expect(await withLease(other.db, 'cycle', async () => 'mine')).toEqual({ held: true, value: 'mine' })
   })
 
-  test('goes to one of many who ask at once', async () => {
+  test('goes to one of many concurrent processes', async () => {
     const leave = gate()
     let held = 0
     let ended = 0
@@ -79,7 +79,7 @@ describe('a lease', () => {
     expect([held, ends.filter((end) => end.held).length]).toEqual([1, 1])
   })
 
-  test('holds no transaction open while its work goes on', async () => {
+  test('holds no transaction open during the work', async () => {
     const entered = gate()
     const leave = gate()
     const held = withLease(one.db, 'long', async () => {
@@ -95,7 +95,7 @@ describe('a lease', () => {
     await held
   })
 
-  test('keeps what its work wrote, and frees the name when the work fails', async () => {
+  test('keeps what its work wrote, and is released when the work fails', async () => {
     await withLease(one.db, 'write', ({ db }) => db.transaction((tx) => tx.insert(budgets).values(row('kept'))))
     const failing = withLease(one.db, 'write', async () => {
       throw new Error('the work failed')
@@ -106,7 +106,7 @@ describe('a lease', () => {
     expect(await one.db.$count(failures)).toBe(0)
   })
 
-  test('that is not renewed goes to another process, which is recorded, and its holder can commit nothing more', async () => {
+  test('that is not renewed goes to another process, which is recorded, and its old holder can no longer commit', async () => {
     const entered = gate()
     const leave = gate()
     const frozen = withLease(
@@ -194,7 +194,7 @@ describe('a lease', () => {
     await far.close()
   })
 
-  test('is renewed while its work goes on, and tells the work when it is lost', async () => {
+  test('is renewed during the work, and aborts the work when it is lost', async () => {
     const end = await withLease(
       one.db,
       'renewed',

@@ -55,7 +55,7 @@ const falseAt = (at: number, unclaimed?: Unclaimed) =>
   falseClaims(sql, simulation.truth, [claim('builds', at), claim('jobs', at)], unclaimed)
 
 describe('a claim', () => {
-  test('is true of what was read at its time, also when Buildkite has gone on since', async () => {
+  test('is true for data read at its time, even if Buildkite has changed since', async () => {
     for (let i = 0; i < 5; i++) simulation.startBuild()
     simulation.step(10)
     const read = await mirror()
@@ -65,7 +65,7 @@ describe('a claim', () => {
     expect(await falseAt(simulation.clock.now())).not.toEqual([])
   })
 
-  test('is true of rows that are newer than its time', async () => {
+  test('is true for rows that are newer than its time', async () => {
     simulation.startBuild()
     const before = simulation.clock.now()
     simulation.step(3)
@@ -100,7 +100,7 @@ describe('a claim', () => {
     expect(await falseAt(read)).toEqual([expect.stringContaining('is no version since')])
   })
 
-  test('is true of a row to which a webhook has brought a part of what is newer', async () => {
+  test('is true for a row that a webhook has partly updated since', async () => {
     const build = simulation.startBuild()
     const read = await mirror()
     simulation.truth.edit(build, { message: 'Edited', meta_data: { edited: 'yes' } })
@@ -110,7 +110,7 @@ describe('a claim', () => {
     expect(await falseAt(read, { parts: true })).toEqual([expect.stringContaining('is no version since: message is')])
   })
 
-  test('is not false because of a build that the mirror names, or that is gone meanwhile', async () => {
+  test('is not false because of a build that is listed as an exception, or was deleted meanwhile', async () => {
     const [named, gone] = [simulation.startBuild(), simulation.startBuild()]
     const read = await mirror([])
     expect(await falseAt(read, { builds: (id) => [named.id, gone.id].includes(id) })).toEqual([])
@@ -119,7 +119,7 @@ describe('a claim', () => {
     expect(await falseAt(read, { builds: (id) => id === named.id })).toEqual([])
   })
 
-  test('is false when what was deleted is not marked as gone', async () => {
+  test('is false when a deleted object is not marked as deleted', async () => {
     const build = simulation.startBuild()
     const read = await mirror()
     simulation.truth.deleteBuild(build)

@@ -17,7 +17,7 @@ afterEach(() => asking.simulation.stop())
 const own = () => `/pipelines/${build.pipeline.slug}/builds/${build.number}`
 
 describe('a build that no list can show', () => {
-  test('with its jobs, lets every page that holds it time out, but not the other pages', async () => {
+  test('with its jobs, makes every page that contains it time out, but no other page', async () => {
     asking.simulation.failReads(build, { list: 'with_jobs' })
     const statuses = await Promise.all([1, 2, 3].map((page) => asking.status(`/builds?per_page=10&page=${page}`)))
     expect(statuses).toEqual([504, 200, 200])
@@ -26,7 +26,7 @@ describe('a build that no list can show', () => {
     expect(await asking.status(own())).toBe(200)
   })
 
-  test('even without its jobs, can still be read by itself', async () => {
+  test('even without its jobs, can still be read individually', async () => {
     asking.simulation.failReads(build, { list: 'always' })
     const response = await asking.ask('/builds?per_page=10&exclude_jobs=true')
     expect([response.status, await response.text()]).toEqual([504, expect.stringContaining('<html>')])
@@ -35,7 +35,7 @@ describe('a build that no list can show', () => {
     expect(await asking.status('/builds?per_page=10')).toBe(200)
   })
 
-  test('is forbidden by itself too', async () => {
+  test('is forbidden individually too', async () => {
     asking.simulation.failReads(build, { list: 'always', get: 'forbidden' })
     expect(await asking.status(own())).toBe(403)
     expect(await asking.status(`${own()}/jobs`)).toBe(403)
@@ -50,7 +50,7 @@ describe('a build that no list can show', () => {
 })
 
 describe('trouble with the pipelines list', () => {
-  test('ends after so many requests, at a time, or when it is ended', async () => {
+  test('ends after a number of requests, at a given time, or when it is ended', async () => {
     const { api, simulation } = asking
     const fault = { kind: 'status', status: 500, message: 'Internal Server Error' } as const
     api.addTrouble({ kinds: ['pipelines'], fault, times: 2 })
@@ -75,7 +75,7 @@ describe('trouble with the pipelines list', () => {
     expect(await asking.status('/builds')).toBe(200)
   })
 
-  test('meets a share of the requests that follows from the seed', async () => {
+  test('affects a share of the requests, chosen by the seed', async () => {
     const run = async (seed: number) => {
       const fault = { kind: 'html', status: 502 } as const
       const other = await openAsking({}, { seed, troubles: [{ kinds: ['pipelines'], fault, share: 0.5 }] })
@@ -101,7 +101,7 @@ describe('clocks', () => {
     expect(Math.max(...off) - Math.min(...off)).toBeLessThanOrEqual(14)
   })
 
-  test('may be wrong in a single answer that is otherwise right', async () => {
+  test('may be wrong in a single answer that is otherwise correct', async () => {
     asking.api.addTrouble({ kinds: ['builds'], fault: { kind: 'date', ms: 36_000_000 }, times: 1 })
     const [wrong, right] = [await asking.ask('/builds'), await asking.ask('/builds')]
     expect([wrong.status, Math.round(dateOf(wrong) / 3_600_000)]).toEqual([200, 10])
@@ -110,7 +110,7 @@ describe('clocks', () => {
 })
 
 describe('lists that lag behind writes', () => {
-  test('show what was there, while a single GET shows what is', async () => {
+  test('show a past state, while a single GET shows the current one', async () => {
     const { simulation, api } = asking
     api.listLagMs = 5_000
     await asking.list('/builds')
@@ -149,7 +149,7 @@ describe('lists that lag behind writes', () => {
     expect(slugs.length).toBe(before.length - 2)
   })
 
-  test('lag by another time in each request, as the seed says', async () => {
+  test('lag by a different time in each request, chosen by the seed', async () => {
     const { simulation, api } = asking
     api.listLagMs = [0, 10_000]
     await asking.list('/builds')

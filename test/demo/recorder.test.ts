@@ -35,7 +35,7 @@ function liveWildly(simulation: Simulation, turns: number): { at: number; builds
 }
 
 describe('a recorded simulation', () => {
-  test('says at any past moment exactly what the truth was then', () => {
+  test('returns the exact state at any past time', () => {
     const simulation = create({ organizations: ['acme', 'globex'] })
     simulation.writeHistory({ builds: 40, days: 5 })
     const moments = liveWildly(simulation, 200)
@@ -46,7 +46,7 @@ describe('a recorded simulation', () => {
     expect(simulation.truth.record().unmarked()).toEqual([])
   })
 
-  test('lives the same lives as one that records nothing', () => {
+  test('generates the same builds as one that does not record', () => {
     const live = (record: boolean) => {
       const simulation = create({ record })
       liveWildly(simulation, 100)
@@ -86,7 +86,7 @@ describe('a recorded simulation', () => {
     expect(new Set(jobs).size).toBeLessThan(jobs.length / 2)
   })
 
-  test('finds builds that were changed without its knowledge, and takes changes by edit', () => {
+  test('finds builds that were changed without marking, and records changes made with edit', () => {
     const simulation = create()
     const build = simulation.startBuild()
     simulation.truth.edit(build, { message: 'Known' })
@@ -95,14 +95,14 @@ describe('a recorded simulation', () => {
     expect(simulation.truth.record().unmarked()).toEqual([build.id])
   })
 
-  test('keeps the past as it was: objects inside a build cannot be changed in place', () => {
+  test('does not let the past change: objects inside a build cannot be changed in place', () => {
     const simulation = create()
     const build = simulation.startBuild()
     simulation.truth.at(simulation.clock.now())
     expect(() => Object.assign(build.meta_data, { late: 'yes' })).toThrow(TypeError)
   })
 
-  test('knows nothing from before it began, and nothing without being asked to record', () => {
+  test('has no data from before it began, or if it was not recording', () => {
     expect(() => create({ foundedAt: start }).truth.at(start - 1)).toThrow(RangeError)
     expect(() => create({ record: false }).truth.at(start)).toThrow('record: true')
   })

@@ -31,7 +31,7 @@ test('the user of the token is shown', async () => {
   expect(await json(fetch(`${asking.api.url}/user`, { headers }))).toMatchObject({ email: 'adabyron@example.com' })
 })
 
-test('an agent and a job are shown by themselves, a job also by its id alone', async () => {
+test('an agent and a job can be read individually, a job also by its id only', async () => {
   const [agent] = asking.simulation.truth.agents
   expect(await json(asking.ask(`/agents/${agent?.id}`))).toMatchObject({ id: agent?.id, job: null })
   expect(await asking.status('/agents/unknown')).toBe(404)
@@ -41,7 +41,7 @@ test('an agent and a job are shown by themselves, a job also by its id alone', a
   expect(await asking.status('/jobs/unknown')).toBe(404)
 })
 
-test('the limits of the organization are shown, the request itself counted', async () => {
+test('the limits of the organization are shown, including the request itself', async () => {
   const before = await json(asking.ask('/rate_limit'))
   const after = await json(asking.ask('/rate_limit'))
   const current = ({ scopes }: Json) => ((scopes as Json).rest as Json).current
@@ -49,7 +49,7 @@ test('the limits of the organization are shown, the request itself counted', asy
   expect(after).toMatchObject({ scopes: { rest: { limit: 1_000_000, enforced: true }, graphql: { limit: 20_000 } } })
 })
 
-test('a finished build is built again', async () => {
+test('a finished build can be rebuilt', async () => {
   const { id, number, url } = build
   const answer = await json(asking.ask(`${own()}/rebuild`, undefined, 'PUT'))
   expect(answer).toMatchObject({ state: 'scheduled', rebuilt_from: { id, number, url } })

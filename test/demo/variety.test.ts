@@ -44,7 +44,7 @@ describe('a varied simulation', () => {
     expect(jobless.length).toBeGreaterThan(0)
   })
 
-  test('shows old builds without newer keys and in the old form of time, in lists and by themselves', async () => {
+  test('shows old builds without newer keys and in the old time format, in lists and individually', async () => {
     const listed = await asking.list('/builds?per_page=100')
     const old = listed.filter(({ created_at }) => String(created_at).endsWith(' UTC'))
     expect(old.length).toBeGreaterThan(20)

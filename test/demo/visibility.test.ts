@@ -31,7 +31,7 @@ describe('a pipeline that is hidden', () => {
     expect(await asking.status(`/jobs/${job?.id}`)).toBe(404)
   })
 
-  test('goes on with its history meanwhile, and all of it is there when the pipeline comes back', async () => {
+  test('continues its history meanwhile, and all of it is visible when the pipeline comes back', async () => {
     asking.simulation.hide(pipeline)
     asking.simulation.startBuild({ pipeline })
     asking.simulation.writeHistory({ builds: 5, days: 1, pipelines: [pipeline] })
@@ -51,7 +51,7 @@ describe('a pipeline that is hidden', () => {
     expect(await asking.status(`/pipelines/${pipeline.slug}`, other.token)).toBe(200)
   })
 
-  test('was visible before and is afterwards, as a past moment says', () => {
+  test('was visible before and is visible afterwards, also in past states', () => {
     const { clock, truth } = asking.simulation
     const start = clock.now()
     clock.pass(1_000)

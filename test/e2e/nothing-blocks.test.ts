@@ -17,7 +17,7 @@ const SECOND = 1_000
 const counters = ['scheduled_builds', 'running_builds', 'scheduled_jobs', 'running_jobs', 'waiting_jobs']
 const columns = { pipelines: counters.map((name) => `${name}_count`) }
 
-describe.each(testQueueBackends())('nothing blocks everything, the queue on %s', (backend) => {
+describe.each(testQueueBackends())('no failure blocks everything else, the queue on %s', (backend) => {
   let test: TestDatabase
   let sql: postgres.Sql
   let redis: RedisServer | undefined
@@ -83,7 +83,7 @@ describe.each(testQueueBackends())('nothing blocks everything, the queue on %s',
     return frozen
   }
 
-  it('everything else goes on, and becomes equal within two cycles', async () => {
+  it('everything else continues and becomes equal within two cycles', async () => {
     simulation.writeHistory({ builds: 300, days: 20 })
     const old = simulation.truth.builds[120] as Build
     simulation.failReads(old, { list: 'always' })
@@ -147,7 +147,7 @@ describe.each(testQueueBackends())('nothing blocks everything, the queue on %s',
     const fences = await sql`select name, fence from sync.leases where name like 'hot:%'`
     await until(
       async () => (await sql`select 1 from sync.leases where name like 'hot:%' and fence > ${fences[0]?.fence}`).length,
-      'the cycles go on with both replicas',
+      'the cycles continue with both replicas',
       60 * SECOND,
     )
     expect(await left()).toEqual([])

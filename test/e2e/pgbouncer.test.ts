@@ -135,7 +135,7 @@ describe.skipIf(!findPgBouncer())('behind PgBouncer in transaction mode', () => 
       expect(await withLease(other.db, 'cycle', async () => 'mine')).toEqual({ held: true, value: 'mine' })
     })
 
-    it('is free soon after its holder is cut off, and the holder commits nothing more', async () => {
+    it('is free soon after its holder is disconnected, and the holder no longer commits', async () => {
       const bouncer = await pool(3)
       const proxy = await startTcpProxy(bouncer.url, 0)
       closers.push(() => proxy.close())
@@ -166,7 +166,7 @@ describe.skipIf(!findPgBouncer())('behind PgBouncer in transaction mode', () => 
     expect(await timeout(open((await pool()).url, 'pooled'))).toBe('50s')
   })
 
-  it('a transaction that stands idle is ended, though no startup parameter passes', async () => {
+  it('an idle transaction is ended, although no startup parameter gets through', async () => {
     const database = open((await pool()).url, 'pooled')
     const limit = sql`select current_setting('idle_in_transaction_session_timeout') as value`
     expect(await database.db.transaction(async (tx) => (await tx.execute(limit)).rows)).toEqual([{ value: '30s' }])

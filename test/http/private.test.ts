@@ -224,7 +224,7 @@ describe('/status', () => {
     await removeLeftOnes(ids)
   })
 
-  it('is late when the list of pipelines is, although cycles run, and says why', async () => {
+  it('is late when the list of pipelines is late, although cycles run, and gives the reason', async () => {
     const hourAgo = new Date(Date.now() - 3_600_000)
     await database.db.update(watermarks).set({ pipelines_read_at: hourAgo, confirmed_to: hourAgo })
     const unit = { kind: 'pipelines_list', organizationId: acme, subject: 'pipelines of acme' } as const

@@ -213,7 +213,7 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
     await until(async () => (await headline()).includes('Stale webhook_disabled'), 'what only the check knows is told')
   })
 
-  it('says how many webhooks were lost, and is never healthy above a number of them', async () => {
+  it('shows how many webhooks were lost, and is not healthy above a limit', async () => {
     const built = await build()
     const now = new Date()
     const ran = { organization_id: acme, kind: 'hot', started_at: now, finished_at: now } as const
@@ -245,7 +245,7 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
     await database.db.delete(builds)
   })
 
-  it('names the work that fails, and says so in its headline once that lasts', async () => {
+  it('lists failing work, and mentions it in the headline if it keeps failing', async () => {
     const built = await build()
     const pageOf = async () => (await built.inject('/')).body
     expect(await pageOf()).toContain('Nothing is waiting to be retried.')
@@ -270,7 +270,7 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
     })
   })
 
-  it('says of each organization what is claimed, and no more', async () => {
+  it('shows the claim of each organization', async () => {
     const built = await build()
     const pageOf = async () => (await built.inject('/')).body.replace(/<[^>]+>/g, '')
     expect(await pageOf()).toMatch(

@@ -82,7 +82,7 @@ describe('applying observations', () => {
     })
   })
 
-  it('tells rows that REST only verified from rows that it changed', async () => {
+  it('distinguishes rows that REST only verified from rows that it changed', async () => {
     await apply(jobWebhook(10))
     const shown = [buildPayload({ jobs: [jobPayload()], pipeline: pipelinePayload() })]
     const report = await applyObservations(database.db, observeBuilds(shown, at(20), options), at(1_000))

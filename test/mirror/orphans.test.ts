@@ -50,7 +50,7 @@ const arrives = async (what: 'organization' | 'pipeline', slug = 'web') => {
 const placed = () => database.db.$count(builds, eq(builds.pipeline_id, web))
 const adopt = () => adoptOrphans(database.db, acme, clock)
 
-test('few rows are placed by the merge that brings their organization or pipeline', async () => {
+test('a few rows are placed by the merge that adds their organization or pipeline', async () => {
   await fill(300, null)
   await arrives('organization')
   expect(await database.db.$count(builds, eq(builds.organization_id, acme))).toBe(300)
@@ -59,7 +59,7 @@ test('few rows are placed by the merge that brings their organization or pipelin
   expect(await adopt()).toBe(0)
 })
 
-test('of many the merge places a bounded number, and the rest follow in transactions of bounded size', async () => {
+test('of many rows the merge places a bounded number, and the rest follow in transactions of bounded size', async () => {
   await fill(4_500, null)
   await arrives('organization')
   await arrives('pipeline')
@@ -72,7 +72,7 @@ test('of many the merge places a bounded number, and the rest follow in transact
   expect(rows[0]?.rows).toBeLessThanOrEqual(1_000)
 })
 
-test('one that cannot be placed is recorded by name, passed over and tried again; the others are placed', async () => {
+test('one that cannot be placed is recorded by name, skipped and retried; the others are placed', async () => {
   await fill(1_500, acme)
   await arrives('organization')
   await database.db.execute(sql`
@@ -101,7 +101,7 @@ test('one that cannot be placed is recorded by name, passed over and tried again
   expect(await database.db.$count(builds, isNull(builds.pipeline_id))).toBe(0)
 })
 
-test('of two pipelines that had one slug the one seen last gets the builds, and a deleted one none', async () => {
+test('if two pipelines had the same slug, the one seen last gets the builds, and a deleted one none', async () => {
   await arrives('organization')
   const old = '00000000-0000-4000-8000-000000000003'
   const common = { organization_id: acme, slug: 'web', first_seen_at: new Date(), first_seen_via: 'rest' as const }

@@ -131,7 +131,7 @@ describe('a build that REST shows', () => {
     expect(ofBuild({ ...again, progress: flowing }, retry(61))).toBe('in_flight')
   })
 
-  it('and that a waiting delivery may explain is in flight, however old both are', () => {
+  it('and that a pending delivery may explain is in flight, however old both are', () => {
     const finish = { known: {}, shown: passed, readAt: 3_600 }
     expect(ofBuild({ ...finish, progress: pending(at(61)) })).toBe('in_flight')
     // One that is stuck since long before explains nothing that came later.
@@ -149,7 +149,7 @@ describe('a build that REST shows', () => {
     )
   })
 
-  it('loses nothing where no webhook is expected, or none was at the time', () => {
+  it('counts nothing as lost if no webhook is expected, or none was expected at the time', () => {
     expect(ofBuild({ shown: {}, readAt: 300 })).toBe('completed')
     expect(ofBuild({ known: {}, shown: passed, readAt: 300 })).toBe('completed')
     expect(ofBuild({ known: {}, shown: {}, readAt: 300 })).toBe('confirmed')
@@ -159,7 +159,7 @@ describe('a build that REST shows', () => {
     expect(ofBuild({ known: {}, shown: passed, readAt: 300, progress: { ...flowing, since: at(60) } })).toBe('healed')
   })
 
-  it('is not changed by where the mirror places it', () => {
+  it('is not affected by ids that the mirror looks up', () => {
     const draft = draftBuild(buildPayload())
     if (!draft) throw new Error('no id')
     const before = mergeRow(buildRule, undefined, { draft, at: at(7), via: 'webhook', place: {} }, at(7))

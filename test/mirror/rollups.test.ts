@@ -85,7 +85,7 @@ describe('a change of history', () => {
     expect(after).toEqual({ rows: before?.rows, changes: 1 })
   })
 
-  test('becomes stale days in batches, each in a transaction of its own', async () => {
+  test('becomes stale days in batches, each in its own transaction', async () => {
     await stage.sql`update buildkite.pipelines set name = 'Longer', repository = 'x/long' where id = ${pipeline}`
     const batches: number[] = []
     for (;;) {
@@ -98,7 +98,7 @@ describe('a change of history', () => {
     expect(await stage.sql`select * from sync.stale_history`).toHaveLength(0)
   })
 
-  test('is caught up with day by day, apart from the turns', async () => {
+  test('is processed day by day, between the regular runs', async () => {
     await stage.sql`update buildkite.pipelines set slug = 'longest' where id = ${pipeline}`
     const days = new Set<string>()
     let steps = 0
@@ -113,7 +113,7 @@ describe('a day that cannot be refreshed', () => {
   const others = ['2025-06-05', '2025-06-06', '2025-06-08']
   const mark = () => stage.sql`insert into sync.stale_days (day) select unnest(${[...others, bad]}::text[])::date`
 
-  test('is recorded and passed over until it is due again, and forgotten when it succeeds', async () => {
+  test('is recorded and skipped until it is due again, and its record is deleted when it succeeds', async () => {
     await stage.sql.unsafe(`
       create function public.refuse() returns trigger language plpgsql as $$ begin raise 'canary' using errcode = '57014'; end $$;
       create trigger refuse before insert on analytics.build_results_daily for each row when (new.day = '${bad}') execute function public.refuse()`)
@@ -133,7 +133,7 @@ describe('a day that cannot be refreshed', () => {
     expect(await known()).toEqual([])
   })
 
-  test('keeps people from being refreshed no more than they keep days', async () => {
+  test('does not block the refresh of users, and they do not block days', async () => {
     await stage.sql.unsafe(`
       create function public.refuse() returns trigger language plpgsql as $$ begin raise 'canary'; end $$;
       create trigger refuse before insert on sync.sightings for each statement execute function public.refuse()`)
@@ -147,7 +147,7 @@ describe('a day that cannot be refreshed', () => {
   })
 })
 
-test('a build in the distant past or future stops nothing', async () => {
+test('a build in the distant past or future does not stop the refresh', async () => {
   await stage.sql`update buildkite.builds set created_at = ${at('01 00:00:00')} where number = 1 and pipeline_id = ${pipeline}`
   await stage.sql`update buildkite.pipelines set name = 'Other' where id = ${pipeline}`
   while (await catchUp(database.db, new Set()));

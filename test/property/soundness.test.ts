@@ -17,9 +17,9 @@ afterAll(async () => {
   await database.drop()
 })
 
-describe('whatever goes wrong, every claim is true', () => {
+describe('every claim is true under all faults', () => {
   it.each(seeds)(
-    'at random moments of history %i, which ends equal and claimed',
+    'at random times of history %i, which ends equal and fully claimed',
     async (seed) => {
       const verdict = await soundHistory(seed, home)
       expect(faultsOf(verdict)).toEqual([])

@@ -62,7 +62,7 @@ describe.each(testQueueBackends())('the queue on %s', (backend) => {
     expect((await queues.depth()).deliveries).toEqual({ waiting: 0, active: 0, delayed: 0, failed: 0 })
   })
 
-  test('says whether it holds deliveries that Postgres did not take, until they are moved', async () => {
+  test('reports whether it holds deliveries that Postgres did not accept, until they are moved', async () => {
     const queues = await open()
     await queues.addDeliveries({ ids: [1] }, 2_000)
     expect(await queues.holdsDiverted()).toBe(false)

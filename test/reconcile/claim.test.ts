@@ -73,7 +73,7 @@ async function complete(): Promise<void> {
 }
 
 describe('the claim of an organization', () => {
-  it('is nothing before the first cycle, however often the pipelines were listed', async () => {
+  it('is empty before the first cycle, however often the pipelines were listed', async () => {
     await listed('web', ago(2 * HOUR))
     await mark({ pipelines_read_at: ago(MINUTE) })
     const rows = await database.db.execute(sql`select complete_from, is_current, as_of from analytics.data_coverage`)
@@ -97,7 +97,7 @@ describe('the claim of an organization', () => {
     expect(backfill).toMatchObject({ progress: 1, done: true })
   })
 
-  it('is not done while a pipeline that appeared later owes its history', async () => {
+  it('is not done while the history of a pipeline that appeared later is unread', async () => {
     await complete()
     const later = await listed('docs', ago(HOUR))
     const owing = await said()
@@ -129,7 +129,7 @@ describe('the claim of an organization', () => {
 })
 
 describe('the strip of an organization', () => {
-  it('calls nothing verified or kept up that is not complete in every pipeline', async () => {
+  it('shows as live or verified only what is complete in every pipeline', async () => {
     await complete()
     expect((await said()).strip.map(({ kind }) => kind)).toEqual(['verified', 'live', 'ahead'])
     expect((await said()).strip.at(-1)?.from).toEqual(ago(6 * MINUTE))
@@ -142,7 +142,7 @@ describe('the strip of an organization', () => {
     ])
   })
 
-  it('calls nothing verified that no list of pipelines has confirmed, although all of it is read', async () => {
+  it('shows nothing as verified before a list of pipelines confirms it, even if all of it is read', async () => {
     await mark(marks)
     await listed('web', ago(2 * DAY))
     await read(ago(11 * DAY), ago(DAY), ago(3 * MINUTE))

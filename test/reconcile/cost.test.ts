@@ -33,7 +33,7 @@ async function cycle(): Promise<{ requests: number; bytes: number }> {
 const MEGABYTE = 1_000_000
 
 describe('a cycle', () => {
-  it('that is quiet carries no jobs of large open builds', async () => {
+  it('without changes downloads no jobs of large open builds', async () => {
     await open()
     for (let i = 0; i < 6; i++) scene.simulation.startBuild({ jobs: 3_000 })
     // Their jobs are read when the builds are new.
@@ -57,7 +57,7 @@ describe('a cycle', () => {
     expect(await scene.database.db.$count(job_reads, eq(job_reads.is_open, false))).toBe(0)
   })
 
-  it('keeps pace, by REST alone, with 95 builds of 50 jobs that finish a minute', async () => {
+  it('keeps up, with REST only, with 95 builds of 50 jobs that finish every minute', async () => {
     await open()
     await cycle()
     for (let minute = 0; minute < 4; minute++) {

@@ -105,7 +105,7 @@ describe('the history of a pipeline that becomes visible', () => {
     expect(scene.api.count('builds')).toBe(0)
   })
 
-  it('is read by a backfill that a person asks for, where none is scheduled', async () => {
+  it('is read by a manual backfill if none is scheduled', async () => {
     scene = await openScene({ pipelines: 3 })
     const hidden = pipelineOf(0)
     scene.simulation.truth.hidden.add(hidden)
@@ -123,7 +123,7 @@ describe('the history of a pipeline that becomes visible', () => {
     await expectWhole(0)
   })
 
-  it('is read again from where it was lost, when access was lost for hours and came back', async () => {
+  it('is read again from the time access was lost, after access came back hours later', async () => {
     scene = await openScene({ pipelines: 3 })
     await scene.complete(history)
     await fewMinutes()
@@ -163,7 +163,7 @@ describe('the history of a pipeline that becomes visible', () => {
     await expectWhole(2)
   })
 
-  it('is read when another token sees it, before that one moves the watermark', async () => {
+  it('is read when another token sees the pipeline, before that token moves the watermark', async () => {
     scene = await openScene({ pipelines: 3 })
     const hidden = pipelineOf(0)
     scene.simulation.truth.hidden.add(hidden)
@@ -183,7 +183,7 @@ describe('the history of a pipeline that becomes visible', () => {
     await expectWhole(0)
   })
 
-  it('is read through the list of the organization where many appear at once', async () => {
+  it('is read through the list of the organization if many pipelines appear at once', async () => {
     scene = await openScene({ pipelines: 60 })
     const crowd = scene.simulation.truth.pipelines.slice(0, 50)
     for (const one of crowd) scene.simulation.truth.hidden.add(one)

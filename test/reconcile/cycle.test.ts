@@ -71,7 +71,7 @@ describe('a cycle', () => {
     expect(await scene.differences()).toEqual([])
   })
 
-  it('finds nothing lost for an organization that gets no webhooks: REST brought it', async () => {
+  it('counts nothing as lost for an organization without webhooks', async () => {
     await completeMirror()
     for (let i = 0; i < 5; i++) scene.simulation.startBuild()
     await scene.simulation.play()
@@ -84,7 +84,7 @@ describe('a cycle', () => {
     ])
   })
 
-  it('counts open builds that are right as confirmed, cycle after cycle', async () => {
+  it('counts correct open builds as confirmed in every cycle', async () => {
     await completeMirror()
     await scene.expectWebhooks()
     for (let i = 0; i < 5; i++) scene.simulation.startBuild()
@@ -99,7 +99,7 @@ describe('a cycle', () => {
     }
   })
 
-  it('waits for what the queue holds before it calls a webhook lost', async () => {
+  it('does not count a webhook as lost while the queue holds deliveries', async () => {
     await completeMirror()
     await scene.expectWebhooks()
     scene.simulation.startBuild()
@@ -235,7 +235,7 @@ describe('a cycle', () => {
     expect((await watermark())?.getTime()).toBeGreaterThan(before?.getTime() ?? 0)
   })
 
-  it('whose lease another process took over commits nothing more, and moves no watermark', async () => {
+  it('whose lease another process took over no longer commits, and moves no watermark', async () => {
     await completeMirror()
     const before = await watermark()
     const build = scene.simulation.startBuild()

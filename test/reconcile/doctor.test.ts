@@ -301,7 +301,7 @@ describe('the doctor', () => {
     expect(JSON.stringify(findings)).not.toContain(secret)
   })
 
-  it('names the work that keeps failing with its error and tries, and none that failed just now or a replica of yesterday', async () => {
+  it('lists work that keeps failing with its error and tries, but not work that just failed or a replica of yesterday', async () => {
     for (let n = 1; n <= 7; n++) await stage.sql(failureOf('rollup_day', `2026-03-0${n}`, (30 - n) * MINUTE, n))
     await stage.sql(failureOf('window', 'May', 5 * MINUTE, 2))
     await stage.sql(failureOf('replica', 'host 1', DAY))

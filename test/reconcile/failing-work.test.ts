@@ -36,7 +36,7 @@ async function fail(kind: Unit['kind'], organizationId: string | null, subject: 
   }
 }
 
-test('what failed is listed with what has failed longest first, of all that is mirrored and of what concerns no organization', async () => {
+test('failing work of mirrored organizations, and of none, is listed with the oldest failure first', async () => {
   await fail('rollup_day', null, '2026-05-31', ago(MINUTE))
   await fail('build', acme, 'web #7', ago(20 * MINUTE), 2)
   await fail('delivery', null, 'delivery 5 (build.finished)', ago(5 * MINUTE), 3)
@@ -52,26 +52,26 @@ test('what failed is listed with what has failed longest first, of all that is m
   expect(shown.map(({ is_lasting }) => is_lasting)).toEqual([true, true, false])
 })
 
-test('work is due once its back-off is over, or when a clock that was ahead has set it', () => {
+test('work is due after its back-off, or if its next try was set by a clock that was ahead', () => {
   const at = (ms: number) => isDue(new Date(now.getTime() + ms), now.getTime())
   expect([at(-HOUR), at(0), isDue(null, now.getTime())]).toEqual([true, true, true])
   for (let tries = 1; tries < 40; tries++) expect(at(backOff(tries))).toBe(false)
   expect(at(backOff(40) + 1)).toBe(true)
 })
 
-test('a replica that lost its lease is listed, and is no work that lasts', async () => {
+test('a replica that lost its lease is listed, but does not count as lasting', async () => {
   await fail('replica', null, 'host 1', ago(3 * 60 * MINUTE), 4)
   expect(await failingWork(database.db, scope, now)).toMatchObject({ all: 1, lasting: 0 })
 })
 
-test('of many, fifty are listed and all are counted', async () => {
+test('at most fifty are listed, and all are counted', async () => {
   const rows = Array.from({ length: 80 }, (_, n) => ({ kind: 'build' as const, n }))
   for (const { kind, n } of rows) await fail(kind, acme, `web #${n}`, ago(n * MINUTE))
   const { all, lasting, shown } = await failingWork(database.db, scope, now)
   expect([all, lasting, shown.length, shown[0]?.subject]).toEqual([80, 65, 50, 'web #79'])
 })
 
-test('by kind there is a number and the time of the first failure', async () => {
+test('each kind has a number and the time of its first failure', async () => {
   await fail('window', acme, 'May', ago(9 * MINUTE))
   await fail('window', acme, 'April', ago(7 * MINUTE))
   await fail('window', lost, 'March', ago(99 * MINUTE))

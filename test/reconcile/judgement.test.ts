@@ -42,7 +42,7 @@ describe('a difference is proven', () => {
     expect(proven(surplus, {})).toBe(true)
   })
 
-  it('when the mirror claims nothing: it may be empty', () => {
+  it('when the mirror claims nothing, because it may be empty', () => {
     const nothing = { build: undefined, jobs: undefined }
     expect(proven(missing(), changedJustNow, nothing)).toBe(true)
     expect(proven(differing(['state'], 'j'), { ...open, ...changedJustNow }, nothing)).toBe(true)
@@ -62,14 +62,14 @@ describe('a difference is proven', () => {
     expect(proven(differing(['commit', 'message']), { ...open, ...changedJustNow })).toBe(false)
   })
 
-  it('in a finished job, by its own dates, but for what its retry changes', () => {
+  it('in a finished job, by its own dates, except in retry columns', () => {
     const others = { isOpen: true, buildChangedAt: ago(SECOND) }
     expect(proven(differing(['exit_status'], 'j'), others)).toBe(true)
     expect(proven(differing(['exit_status', 'retried'], 'j'), others)).toBe(false)
     expect(proven(differing(['exit_status'], 'j'), { ...others, hasFinish: false })).toBe(false)
   })
 
-  it('where no date tells, once the claim has passed the time at which Buildkite was first seen so', () => {
+  it('without a date, once the claim has passed the time at which the value was first seen', () => {
     for (const difference of [
       differing(['meta_data']),
       differing(['state', 'cancel_reason']),
@@ -97,7 +97,7 @@ describe('a difference is in flight', () => {
     expect(proven(differing(['started_at']), open, { jobs })).toBe(true)
   })
 
-  it('while a delivery about it waits, until the claim has passed the first read', () => {
+  it('while a delivery about it is pending, until the claim has passed the first read', () => {
     expect(proven(differing(['state']), {}, { hasDelivery: true })).toBe(false)
     expect(proven(differing(['state']), {}, { hasDelivery: true }, claimed)).toBe(true)
   })

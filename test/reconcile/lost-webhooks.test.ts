@@ -146,7 +146,7 @@ function seeds(few: readonly number[]): readonly number[] {
 
 describe('with webhooks that all arrive', () => {
   it.each(seeds([1]))(
-    '50 cycles with open builds find nothing missing and nothing to heal, whatever is pending or in the air (seed %i)',
+    '50 cycles with open builds find nothing missing and nothing to heal, whatever webhooks are pending (seed %i)',
     async (seed) => {
       const { webhooks, random } = await open(seed, [5, 1_500])
       const found = { in_flight: 0, completed: 0, confirmed: 0 }

@@ -68,7 +68,7 @@ describe('the shared budget', () => {
     await Promise.allSettled(takers)
   })
 
-  it('tells all replicas which organization waits, so that they take turns', async () => {
+  it('shares which organizations wait with all replicas, so that they are served in turn', async () => {
     const [one, two] = replicas.map(({ db }) => sharedBudget(db, 0.5))
     if (!one || !two) throw new Error('Two replicas are needed.')
     await one.report(scopes, seen(4, 4, MINUTE))

@@ -61,7 +61,7 @@ describe('the strip of an organization', () => {
     expect(parts.map(({ kind }) => kind)).toEqual(['unread', 'reading', 'verified', 'verified', 'live', 'ahead'])
   })
 
-  it('calls partial what was read and is not claimed', () => {
+  it('shows history that is read but not claimed as partial', () => {
     const claim = { as_of: ago(MINUTE), ranges: [{ from: ago(2 * DAY), to: ago(HOUR) }] }
     const parts = stripOf(mark, [window(10 * DAY, DAY)], claim, now)
     expect(parts.map(({ kind, to }) => [kind, to])).toEqual([
@@ -74,7 +74,7 @@ describe('the strip of an organization', () => {
     expect(stripOf(mark, [], { as_of: null, ranges: [] }, now).map(({ kind }) => kind)).not.toContain('live')
   })
 
-  it('has neither gaps nor overlaps, and is verified or kept up only where that is claimed', () => {
+  it('has neither gaps nor overlaps, and is live or verified only where that is claimed', () => {
     const spans = fc.array(fc.integer({ min: 1, max: 20 }), { maxLength: 30 })
     const claims = fc.array(fc.integer({ min: 1, max: 40 }), { maxLength: 6 }).map((lengths) => {
       let to = HOUR

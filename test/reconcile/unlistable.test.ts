@@ -40,7 +40,7 @@ async function minutes(count: number): Promise<void> {
 }
 
 describe('a build of history that no list shows', () => {
-  it.each(['with_jobs', 'always'] as const)('(%s) is read by itself, and the rest of history as ever', async (list) => {
+  it.each(['with_jobs', 'always'] as const)('(%s) is read individually, and the rest as usual', async (list) => {
     await open()
     scene.simulation.writeHistory({ builds: 250, days: 20 })
     const poison = buildAt(0.4)
@@ -58,7 +58,7 @@ describe('a build of history that no list shows', () => {
     expect(await failed('builds_list')).toEqual([])
   })
 
-  it('stays named, and no more, when it cannot be read by itself either', async () => {
+  it('stays recorded when it cannot be read individually either', async () => {
     await open()
     scene.simulation.writeHistory({ builds: 120, days: 20 })
     const poison = buildAt(0.5)
@@ -80,7 +80,7 @@ describe('a build of history that no list shows', () => {
 })
 
 describe('an open build that no list shows', () => {
-  it('is read by itself, and the watermark moves on', async () => {
+  it('is read individually, and the watermark moves on', async () => {
     await open()
     await scene.complete({ builds: 60, days: 10 })
     const open_ = scene.simulation.startBuild()

@@ -158,7 +158,7 @@ async function quietBuild() {
 }
 
 describe('what changed after the time of the claim', () => {
-  it('is in flight: it is read again after a pause, all at once and a few times, and is no difference', async () => {
+  it('is in flight: it is read again after a pause, all builds together, a few times, and is not a difference', async () => {
     const started = [1, 2, 3].map(() => startBuild())
     const pause = pauses()
     const report = await verify({ wait: pause.wait, recheckAfterMs: 75 * SECOND })
@@ -171,7 +171,7 @@ describe('what changed after the time of the claim', () => {
     expect(await scene.database.db.$count(builds)).toBe(truthBuilds().length - 3)
   })
 
-  it('is compared once the next cycle has brought it', async () => {
+  it('is compared once the next cycle has written it', async () => {
     for (let i = 0; i < 3; i++) startBuild()
     const pause = pauses(cycle)
     const report = await verify({ wait: pause.wait })
@@ -179,7 +179,7 @@ describe('what changed after the time of the claim', () => {
     expect(pause.lengths).toHaveLength(1)
   })
 
-  it('is a difference when the cycles have passed it and it is still not there', async () => {
+  it('is a difference when it is still missing after the cycles have passed it', async () => {
     const lost = startBuild()
     const pause = pauses(async () => {
       await cycle()
@@ -216,7 +216,7 @@ describe('what changed after the time of the claim', () => {
     ])
   })
 
-  it('is claimed for jobs apart: those of an open build that REST has not read since are in flight', async () => {
+  it('is claimed separately for jobs: those of an open build that REST has not read since are in flight', async () => {
     const build = await quietBuild()
     const waiter = build.jobs.find(({ type }) => type === 'waiter')
     if (!waiter) throw new Error('The build has no waiter.')
@@ -278,7 +278,7 @@ describe('what cannot be read', () => {
   }
   const pathOf = ({ url }: { url: string }) => new RegExp(`${url.split('/v2')[1]}$`)
 
-  it('is not compared, and is a finding of its own: a build without an id, and jobs without one', async () => {
+  it('is not compared but reported as unreadable: a build without an id, and jobs without one', async () => {
     const [nameless, jobless] = [oldBuild(0), oldBuild(1)]
     const { id } = nameless
     Object.assign(nameless, { id: 'no-uuid' })
@@ -286,14 +286,14 @@ describe('what cannot be read', () => {
     const report = await verify()
     expect(report.unreadable).toMatchObject([
       { build_id: null, pipeline: nameless.pipeline.slug, number: nameless.number, code: 'no_id' },
-      { build_id: jobless.id, code: 'jobs_unreadable', reason: '1 of its jobs have no id that can be used.' },
+      { build_id: jobless.id, code: 'jobs_unreadable', reason: '1 of its jobs have no usable id.' },
     ])
     // The mirror holds the nameless one, which its own address shows without an id: another build, as far as anybody can tell.
     expect(brief(report)).toEqual([['surplus', id]])
     expect(report.builds).toBe(truthBuilds().length - 1 + 1)
   })
 
-  it('is a build that Buildkite refuses to show by itself, for every reason', async () => {
+  it('may be a build that Buildkite refuses to show, for any reason', async () => {
     const hidden = oldBuild(0)
     for (const status of [403, 422]) {
       const started = startBuild()
@@ -313,7 +313,7 @@ describe('what cannot be read', () => {
     expect(report.unreadable).toMatchObject([{ build_id: hidden.id, number: hidden.number, status: 403 }])
   })
 
-  it('is a stretch that no list shows: its builds are compared by themselves', async () => {
+  it('may be an unlistable range: its builds are compared individually', async () => {
     const [unlistable, large, refusing] = [oldBuild(0), oldBuild(1), oldBuild(2)]
     const { readFaults: faults } = scene.simulation.truth
     faults.set(unlistable, { list: 'always' })
@@ -352,7 +352,7 @@ describe('what cannot be read', () => {
     await check({ heal: true })
   })
 
-  it('ends the run when it is not the build: a refused token, or many in a row', async () => {
+  it('ends the run if the build is not the cause: a rejected token, or many failures in a row', async () => {
     for (const build of [0, 1, 2, 3, 4, 5].map(oldBuild)) scene.simulation.truth.deleteBuild(build)
     refuse(403, /builds\/\d+$/)
     await expect(verify()).rejects.toThrow('HTTP 403')
@@ -360,7 +360,7 @@ describe('what cannot be read', () => {
     await expect(verify()).rejects.toThrow('HTTP 401')
   })
 
-  it('keeps no audit from healing the others', async () => {
+  it('does not keep an audit from healing the others', async () => {
     const [nameless, wrong, hidden] = [oldBuild(0), oldBuild(1), oldBuild(2)]
     scene.simulation.truth.deleteBuild(hidden)
     refuse(403, pathOf(hidden))
@@ -391,7 +391,7 @@ describe('a mirror that is far off', () => {
     expect(report.findings.filter(({ job_id }) => job_id === null)).toHaveLength(total + 1)
   })
 
-  it('is compared also where a row says that it was changed in the future', async () => {
+  it('is also compared if a row was changed in the future', async () => {
     const build = oldBuild(0)
     await run(
       sql`update ${builds} set message = 'forged', observed_at = now() + interval '1 day' where id = ${build.id}`,

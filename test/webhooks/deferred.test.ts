@@ -89,7 +89,7 @@ test.each(['57014', '53200', '55P03', '40P01', '58030'])(
   },
 )
 
-test('it is left alone until it is due, and then tried by itself with a growing back-off', async () => {
+test('it is not tried until it is due, and then retried alone with a growing back-off', async () => {
   await fill(20)
   await failWith('57014')
   const apply = deliveryHandler(parts())
@@ -111,7 +111,7 @@ test('it is left alone until it is due, and then tried by itself with a growing 
   expect(waits.at(-1)).toBe(6 * HOUR)
 })
 
-test('it is forgotten once it is applied, or fails for ever', async () => {
+test('its failure is deleted once it is applied or has failed permanently', async () => {
   await fill(1)
   await failWith('57014')
   await deliveryHandler(parts())(anyJob)
@@ -132,7 +132,7 @@ test('it is forgotten once it is applied, or fails for ever', async () => {
   expect(await recorded()).toEqual([])
 })
 
-test('it is due when its next try was set by a clock that was days ahead', async () => {
+test('it is due if its next try was set by a clock that was days ahead', async () => {
   await fill(1)
   await failWith('57014')
   now += 3 * DAY
@@ -171,7 +171,7 @@ test('hundreds about one build whose row somebody has locked hold up the others 
   expect(await mirrored()).toBe(1 + 51)
 })
 
-test('the sweeper enqueues none that is deferred', async () => {
+test('the sweeper does not enqueue deferred deliveries', async () => {
   await fill(1)
   await failWith('57014')
   await deliveryHandler(parts())(anyJob)
@@ -205,7 +205,7 @@ test('an outage in the middle of a batch defers none', async () => {
   await far.close()
 })
 
-test('one at which Postgres is lost each time is deferred after some tries', async () => {
+test('one at which Postgres becomes unavailable every time is deferred after some tries', async () => {
   await fill(30)
   await failWith('57P02')
   const apply = deliveryHandler(parts())

@@ -42,14 +42,14 @@ function kept(number: number, payload = JSON.stringify(buildPayload({ number, id
 const many = (count: number) => Array.from({ length: count }, (_, n) => kept(n + 1))
 
 describe('deliveries of many jobs', () => {
-  test('are moved to the inbox by few inserts', async () => {
+  test('are moved to the inbox with few inserts', async () => {
     const { move } = openFromQueue(database)
     await Promise.all(Array.from({ length: 60 }, () => move(many(50))))
     expect(await database.db.$count(deliveries)).toBe(3_000)
     expect(await inserts()).toBeLessThanOrEqual(2 + 3)
   })
 
-  test('are moved in statements of bounded size, and once however often their job runs', async () => {
+  test('are moved in statements of bounded size, and only once however often their job runs', async () => {
     const { move } = openFromQueue(database)
     const large = Array.from({ length: 12 }, (_, n) => [kept(n, JSON.stringify({ padding: 'x'.repeat(1024 * 1024) }))])
     for (let times = 0; times < 2; times++) await Promise.all(large.map(move))
@@ -57,7 +57,7 @@ describe('deliveries of many jobs', () => {
     expect(await inserts()).toBeGreaterThanOrEqual(2 * 4)
   })
 
-  test('are all moved but one that Postgres refuses, whose job stays', async () => {
+  test('are all moved except one that Postgres rejects, whose job stays', async () => {
     const { move } = openFromQueue(database)
     const jobs = Array.from({ length: 6 }, () => many(5))
     jobs[3]?.splice(2, 0, { ...kept(0), payload: 'null byte: \u0000' })
@@ -99,7 +99,7 @@ describe.each(testQueueBackends())('with the queue on %s', (backend) => {
     expect(await inserts()).toBeLessThanOrEqual(depth.waiting)
   })
 
-  test('jobs of many leave the queue by fewer inserts than jobs, and all is applied', async () => {
+  test('jobs of many deliveries leave the queue with fewer inserts than jobs, and all are applied', async () => {
     for (let job = 0; job < 30; job++) await stage.queues.addDeliveries({ kept: many(40) }, 3_000)
     stage.work()
     await untilProgress(applied, 1_200, 'every build is a row')

@@ -69,7 +69,7 @@ describe('a delivery without a signature', () => {
     expect(isRight(row?.observed_at)).toBe(true)
   })
 
-  it('does not keep a lost finish from being healed by the next cycle', async () => {
+  it('does not prevent the next cycle from healing a lost finish', async () => {
     const ahead = 30 * MINUTE
     const { deps, source } = machine(ahead)
     await reconcileOnce(deps, source)
@@ -90,7 +90,7 @@ describe('a delivery without a signature', () => {
     expect(row?.state).toBe(scene.simulation.truth.build(id)?.state)
   })
 
-  it('is dated by our clock while nothing is known of Buildkite’s, or only what is days old', async () => {
+  it('is dated by our clock while Buildkite’s is unknown or was measured days ago', async () => {
     const { db } = scene.database
     await storeBuildkiteClock(db, [machine(0).source])
     expect(await db.$count(buildkiteClock)).toBe(0)

@@ -21,9 +21,9 @@ export interface MirrorFacts {
 
 export interface OrganizationState {
   readonly slug: string
-  /** Cycles have read everything before; undefined before the first cycle. */
+  /** Cycles have read everything before this time; undefined before the first cycle. */
   readonly watermark: number | undefined
-  /** Builds are claimed to be complete as of then; undefined while nothing is claimed. */
+  /** Builds are claimed to be complete as of this time; undefined while nothing is claimed. */
   readonly claimedAt: number | undefined
   readonly pipelines: number
   /** When it was first seen. */
@@ -88,7 +88,7 @@ function judgeFailed({ failedDeliveries: failed }: MirrorFacts): Finding {
   return warning('deliveries_failed', '', detail, 'After the remedy: buildkite-mirror replay --failed.')
 }
 
-/** So many units are named. */
+/** How many units are named. */
 const NAMED = 5
 
 function judgeFailing({ lasting, shown }: FailingWork): Finding {
@@ -102,19 +102,19 @@ function judgeFailing({ lasting, shown }: FailingWork): Finding {
   if (lasting > named.length) names.push(`and ${lasting - named.length} more`)
   const detail = `${lasting} ${lasting === 1 ? 'unit of work keeps' : 'units of work keep'} failing: ${names.join('; ')}.`
   const remedy =
-    'Do what the error says. Each is retried with back-off, and everything else goes on; sync.failures has all.'
+    'Fix the cause named in the error. Each unit is retried with back-off; everything else continues. All are in sync.failures.'
   return warning('work_failing', '', detail, remedy)
 }
 
 function judgeLeases({ lostReplicas: lost }: MirrorFacts): Finding {
   if (lost.length === 0) return well('lease_lost', '', 'No process has lost a lease within the last hour.')
   const more = lost.length > NAMED ? ` and ${lost.length - NAMED} more` : ''
-  const detail = `Stopped renewing its lease within the last hour: ${lost.slice(0, NAMED).join(', ')}${more}. Another process has taken its work over.`
-  const remedy = 'See whether that process was suspended or killed, its machine overloaded, or cut off from Postgres.'
+  const detail = `Stopped renewing its lease within the last hour: ${lost.slice(0, NAMED).join(', ')}${more}. Another process took over the work.`
+  const remedy = 'Check whether the process was suspended or killed, overloaded, or disconnected from Postgres.'
   return warning('lease_lost', '', detail, remedy)
 }
 
-/** Of a claim that is old because the watermark is, the finding on that says enough. */
+/** If the claim is old only because the watermark is, `watermark_lag` reports it. */
 function judgeClaim(one: OrganizationState, now: number, everyMs: number): Finding[] {
   const { slug, watermark, claimedAt, pipelinesError } = one
   const limit = Math.max(UNVERIFIED, 3 * everyMs)
@@ -128,7 +128,7 @@ function judgeClaim(one: OrganizationState, now: number, everyMs: number): Findi
   const why = pipelinesError ? `fails (${pipelinesError})` : 'has not been read since'
   const detail = `${claimed}, although cycles run: the list of pipelines ${why}.`
   const remedy =
-    'Do what the error says, and see that a process with the role reconciler runs: it reads the list every 5 minutes.'
+    'Fix the cause of the error, and make sure a process with the role reconciler runs: it reads the list every 5 minutes.'
   return [warning('claim_lag', slug, detail, remedy)]
 }
 

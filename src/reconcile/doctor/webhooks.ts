@@ -48,7 +48,7 @@ export function judgeWebhooks(facts: WebhookFacts, config: WebhookConfig): Findi
 
 function judgeEnabled(organization: string, { enabled }: WebhookService): Finding {
   if (enabled) return well('webhook_disabled', organization, 'The webhook service is enabled.')
-  const detail = 'The webhook service is disabled by a person, or marked as broken by Buildkite.'
+  const detail = 'The webhook service was disabled by a user, or marked as broken by Buildkite.'
   const remedy = `See that the service answers at its URL, then enable it. ${again}`
   return failure('webhook_disabled', organization, detail, remedy)
 }
