@@ -101,10 +101,17 @@ async function withClient<T>(url: string, doing: string, work: (client: pg.Clien
     return await work(client)
   } catch (error) {
     if (error instanceof ConfigError) throw error
+    // dependent_objects_still_exist
+    if (error instanceof pg.DatabaseError && error.code === '2BP01') throw new ConfigError(dependentsMessage(error))
     throw asStoreError(error, doing)
   } finally {
     await withDeadline(client.end(), 2 * SECOND, 'Closing a connection').catch(() => {})
   }
+}
+
+function dependentsMessage({ detail }: pg.DatabaseError): string {
+  const found = detail?.split('\n').join('; ') ?? 'an object depends on one of ours'
+  return `A new version cannot replace a view that objects of your own use: ${found}. Drop those objects, start again, then create them again.`
 }
 
 /**

@@ -39,7 +39,9 @@ async function databaseWith(count: number): Promise<TestDatabase> {
   await client`create schema drizzle`
   await client`create table drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint)`
   for (const { sql: statements, hash, folderMillis } of migrations.slice(0, count)) {
-    for (const statement of statements) await client.unsafe(statement)
+    await client.begin(async (tx) => {
+      for (const statement of statements) await tx.unsafe(statement)
+    })
     await client`insert into drizzle.__drizzle_migrations (hash, created_at) values (${hash}, ${folderMillis})`
   }
   await client.end()
@@ -128,6 +130,19 @@ describe('migrating', () => {
     const refused = migrate(url)
     await expect(refused).rejects.toThrow(ConfigError)
     await expect(refused).rejects.toThrow('newer than this program: it holds 1 migration that this version')
+  })
+
+  test('a view of the user on one that is replaced is named, with what to do', async () => {
+    const { url } = await databaseWith(21)
+    const client = postgres(url, { max: 1, onnotice: () => {} })
+    await client`create view public.ours as select * from analytics.data_coverage`
+    const failing = migrate(url)
+    await expect(failing).rejects.toBeInstanceOf(ConfigError)
+    await expect(failing).rejects.toThrow(/view ours depends on view analytics.data_coverage.*Drop those objects/)
+    await client`drop view public.ours`
+    await client.end()
+    await migrate(url)
+    expect(await pendingAt(url)).toBe(0)
   })
 
   test('a database that does not exist is a permanent StoreError with its SQLSTATE', async () => {
