@@ -100,7 +100,7 @@ comment on column sync.job_reads.next_read_at is 'When its jobs are read again.'
 
 comment on table sync.failures is 'Units of work that failed: a build, a list, a window, a delivery, a day. Each is retried with back-off while everything else continues; its row is deleted when it succeeds.';
 comment on column sync.failures.id is 'Order of the first failure.';
-comment on column sync.failures.kind is 'build, builds_list, pipelines_list, window, delivery, orphans, rollup_day, cycle or replica.';
+comment on column sync.failures.kind is 'build, builds_list, pipelines_list, window, delivery, orphans, rollup_day or replica.';
 comment on column sync.failures.organization_id is 'organizations.id; null if it belongs to none.';
 comment on column sync.failures.subject is 'Readable name of what failed.';
 comment on column sync.failures.pipeline_slug is 'For a build: the slug of its pipeline.';

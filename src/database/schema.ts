@@ -562,7 +562,6 @@ export type FailureKind =
   | 'delivery'
   | 'orphans'
   | 'rollup_day'
-  | 'cycle'
   | 'replica'
 
 /** Units of work that failed individually. Each is retried with back-off while everything else continues. */

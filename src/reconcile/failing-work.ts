@@ -36,7 +36,6 @@ export const kindNames: Readonly<Record<FailureKind, string>> = {
   delivery: 'Webhook delivery',
   orphans: 'Row whose pipeline or build is unknown',
   rollup_day: 'Daily totals',
-  cycle: 'Sync cycle',
   replica: 'Replica that lost its lease',
 }
 

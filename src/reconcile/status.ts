@@ -114,7 +114,7 @@ export interface BackfillCoverage {
 }
 
 const FAILURES_SHOWN = 50
-const failureKinds: readonly FailureKind[] = ['build', 'builds_list', 'pipelines_list', 'window', 'orphans', 'cycle']
+const failureKinds: readonly FailureKind[] = ['build', 'builds_list', 'pipelines_list', 'window', 'orphans']
 
 /** Up to so many builds are counted; of more, Postgres's estimate is taken. */
 const COUNTED = 20_000
