@@ -5,6 +5,7 @@ import { SECOND } from '../time.ts'
 import type { Priority } from './budget.ts'
 import type { ListMemory } from './list-memory.ts'
 import { hasNext, notBuildkite, type Read } from './lists.ts'
+import { type Bounds, locateNewest } from './locate.ts'
 import type { BuildsPageSize } from './page-size.ts'
 import { continuedAt, momentAfter, momentOf, type Place, type Stamp, stampOf } from './place.ts'
 import { FailedAnswerError } from './refusal.ts'
@@ -74,8 +75,8 @@ const list = z.array(z.unknown())
  *
  * An unlistable build costs at most 9 failed requests: 5 sizes, one without jobs, one that checks its range, and 2 more if it is the
  * organization's newest, which also tells whether the API is up. At the time-out of 30 s each, that is under 5 minutes. All in all it
- * costs at most about 30 requests more than a walk without it: the smaller pages around it are not full ones. Both are paid once:
- * after that the caller avoids the range, or this client remembers for a day that the build is listed without jobs.
+ * costs at most about 30 requests more than a walk without it: the smaller pages around it are not full ones. In a list that shows
+ * only some builds of the organization, about as many again find it in the organization's list. All are paid once: after that the caller avoids the range, or this client remembers for a day that the build is listed without jobs.
  */
 export class BuildsList {
   /** Requests since it was last set. */
@@ -175,6 +176,21 @@ export class BuildsList {
     if (await this.#pageIfAny({ from: section.from, to: place.to, ...single, page: last })) return undefined
     this.#foundUnlistable()
     return { ...around(place, section, older), at: found.at, next: older && heldAt(place, last, older) }
+  }
+
+  /**
+   * When the unlistable build at `place` was created, to a minute. In a list that shows few builds, its neighbours tell nothing of it.
+   * Undefined: the build can be listed now.
+   */
+  async locate(place: Place, section: Section, error: BuildkiteError): Promise<Bounds | undefined> {
+    if (place.unordered) throw error
+    const found = await locateNewest({ from: section.from ?? 0, to: place.to }, async (from) => {
+      const page = await this.#pageIfAny({ from, to: place.to, jobs: false, size: 1, page: place.offset + 1 })
+      if (!page) return 'failure'
+      return page.value.length > 0 ? 'a build' : 'nothing'
+    })
+    if (found) this.#foundUnlistable()
+    return found
   }
 
   /** The first listable build of those that follow `place`, or the end of the list, and how many builds lie above it. */

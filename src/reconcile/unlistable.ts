@@ -16,6 +16,8 @@ import type { Span } from './spans.ts'
 const READS = 20
 /** How many stretches one cycle tries to list again. */
 const RETRIES = 2
+/** After so many requests a try ends; it goes on below with the next cycle. */
+const RETRY_REQUESTS = 20
 /** Only pipelines that had a build within so long of the stretch are searched for unknown numbers. */
 const NEIGHBOURHOOD = 30 * DAY
 
@@ -40,18 +42,16 @@ export async function recordUnlistable(
 ): Promise<UnlistableReport> {
   const reports: UnlistableReport[] = []
   for (const { from, to, error } of found) {
-    await recordFailure(
-      deps.db,
-      { ...unitOf(source, { from, to }), range: { from, to } },
-      error,
-      new Date(deps.clock()),
-    )
+    await recordStretch(deps, source, { from, to }, error)
     reports.push(await readStretch(deps, source, keeper, { from, to }, signal))
   }
   return sum(reports)
 }
 
-/** Tries again to list stretches whose back-off is over. One that is listed is forgotten; of the others the builds are read again. */
+/**
+ * Tries again to list stretches whose back-off is over. What is listed now is no longer avoided; of the rest the builds are read again.
+ * @throws BuildkiteError when the token is refused; StoreError.
+ */
 export async function retryUnlistable(
   deps: ReconcileDeps,
   source: Source,
@@ -64,39 +64,58 @@ export async function retryUnlistable(
   const reports: UnlistableReport[] = []
   for (const row of due.slice(0, RETRIES)) {
     const range = rangeOf(row)
-    if (range) reports.push(await retry(deps, source, keeper, range, signal))
+    if (range) reports.push(await retry(deps, source, keeper, row, range, signal))
   }
   return sum(reports)
 }
 
+/** Replaces a stretch by those parts of it that still cannot be listed, and by the part that this try did not reach. */
 async function retry(
   deps: ReconcileDeps,
   source: Source,
   keeper: BuildKeeper,
+  row: Failure,
   range: Span,
   signal: AbortSignal | undefined,
 ): Promise<UnlistableReport> {
-  // One by one and without jobs: what fails then is the build itself.
-  const filter = { created_from: range.from, created_to: range.to, jobs: false, maxPageSize: 1 }
+  // A few at a time and without jobs: what fails then is soon known to be the build itself.
+  const filter = { created_from: range.from, created_to: range.to, jobs: false, maxPageSize: 5 }
   const pages: PageReport[] = []
+  const left: (Span & { error: unknown })[] = []
   let requests = 0
-  let failed: BuildkiteError | undefined
+  let rest = range
+  let ended = false
   try {
     for await (const page of source.client.builds(source.slug, filter, 'absent', signal)) {
       requests += page.requests
-      failed ??= page.unlistable[0]?.error
+      left.push(...page.unlistable)
       pages.push(await keeper.keep(page.value, page.at, { jobs: page.jobs, via: 'list' }))
+      rest = { from: range.from, to: page.last ? range.from : page.walkedTo }
+      ended = page.last || requests >= RETRY_REQUESTS
+      if (ended) break
     }
   } catch (error) {
     if (!(error instanceof BuildkiteError) || error.code === 'invalid_credentials') throw error
-    failed = error
+    left.push({ ...rest, error })
   }
-  if (!failed) {
-    await clearFailure(deps.db, unitOf(source, range))
-    return { requests, pages }
-  }
-  await recordFailure(deps.db, { ...unitOf(source, range), range }, failed, new Date(deps.clock()))
-  return sum([{ requests, pages }, await readStretch(deps, source, keeper, range, signal)])
+  if (ended && rest.from < rest.to) await recordStretch(deps, source, rest, errorOf(row))
+  for (const one of left) await recordStretch(deps, source, one, one.error)
+  const isLeft = [...left, rest].some((one) => unitOf(source, one).subject === row.subject)
+  if (!isLeft) await clearFailure(deps.db, { ...unitOf(source, range), subject: row.subject })
+  const reports: UnlistableReport[] = [{ requests, pages }]
+  for (const one of left) reports.push(await readStretch(deps, source, keeper, one, signal))
+  return sum(reports)
+}
+
+function recordStretch(deps: ReconcileDeps, source: Source, { from, to }: Span, error: unknown): Promise<number> {
+  const range = { from, to }
+  return recordFailure(deps.db, { ...unitOf(source, range), range }, error, new Date(deps.clock()))
+}
+
+/** The error that a failure was recorded with, as far as it is known. */
+function errorOf({ code, error }: Failure): BuildkiteError {
+  const status = Number(/^http_(\d+)$/.exec(code)?.[1] ?? Number.NaN)
+  return new BuildkiteError('unavailable', error, { status: Number.isNaN(status) ? undefined : status })
 }
 
 /** Reads by themselves the builds of a stretch that the mirror knows, and those whose numbers it lacks. */

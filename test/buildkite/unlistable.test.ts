@@ -285,3 +285,47 @@ describe('the page size', () => {
     expect(sizesOf(stub.seen).slice(0, 5)).toEqual([100, 50, 1, 25, 5])
   })
 })
+
+describe('an unlistable build in a list that shows few builds of the organization', () => {
+  /** Of 5,000 builds, a few run: one of them, without neighbours in its list, is unlistable. */
+  function sparse(unlistable: readonly number[], running: readonly number[] = []): StubBuild[] {
+    const builds = history(5_000)
+    for (const index of [...unlistable, ...running]) Object.assign(builds[index] ?? {}, { state: 'running' })
+    for (const index of unlistable) Object.assign(builds[index] ?? {}, { unlistable: 'always' })
+    return builds
+  }
+
+  it.each([
+    ['the only one', [2_000], []],
+    ['between two others', [2_000], [10, 4_990]],
+    ['one of two', [2_000, 3_000], [2_500]],
+    ['one of two in a row', [2_000, 2_001], [4_000]],
+    ['one of many', [100, 700, 1_500, 2_000, 2_001, 3_000, 4_990], []],
+  ])('is reported between its neighbours in the list of the organization (%s)', async (_name, unlistable, running) => {
+    const builds = sparse(unlistable, running)
+    const { walk, stub } = await open(({ query }) => listBuilds(builds, query))
+    const pages = await walk({ state: ['running'] })
+    expect(idsOf(pages)).toEqual(running.map((index) => builds[index]?.id))
+    expect(pages.at(-1)).toMatchObject({ last: true, walkedTo: new Date(0) })
+    const ranges = rangesOf(pages)
+    for (const [index, build] of builds.entries()) {
+      const at = createdAt(builds, index)
+      const holding = ranges.filter(([from = 0, to = 0]) => at >= from && at < to).length
+      expect([build.id, holding]).toEqual([build.id, unlistable.includes(index) ? 1 : 0])
+    }
+    const held = Math.max(...ranges.map(([from = 0, to = 0]) => to - from))
+    expect(held).toBeLessThan(3 * 1_001)
+    expect(stub.seen.length).toBeLessThanOrEqual(60 * unlistable.length + 10)
+    expect(pages.reduce((sum, { requests }) => sum + requests, 0)).toBe(stub.seen.length)
+  })
+
+  it('is walked around when its range is given', async () => {
+    const builds = sparse([2_000], [10, 4_990])
+    const { walk, stub } = await open(({ query }) => listBuilds(builds, query))
+    const avoid = (await walk({ state: ['running'] })).flatMap(({ unlistable }) => unlistable)
+    const pages = await walk({ state: ['running'], avoid })
+    expect(idsOf(pages)).toEqual(['build-0010', 'build-4990'])
+    expect(rangesOf(pages)).toEqual([])
+    expect(stub.seen.filter(({ query }) => listBuilds(builds, query) === gatewayTimeout)).toEqual([])
+  })
+})
