@@ -215,7 +215,8 @@ class Walk {
     this.#avoid = avoidedRanges([...this.#avoid, ...found])
     const to = belowAvoided(place.to, this.#avoid)
     if (to < place.to) this.#endSection(place, { ...section, from: to })
-    return this.ended ? this.#page([], { at, jobs: false }) : undefined
+    // What was found took many requests: it is handed on at once.
+    return this.#page([], { at, jobs: false })
   }
 
   /** The build can be listed now, as it seems: it is asked for again, but not for ever. */

@@ -177,13 +177,40 @@ describe('a build that no list shows', () => {
     expect(stub.seen.length).toBe(1)
   })
 
-  it('may have up to four like it next to it, in one range', async () => {
-    const five = Object.fromEntries([7, 8, 9, 10, 11].map((index) => [index, 'always' as const]))
-    const builds = history(40, five)
-    const { walk } = await open(({ query }) => listBuilds(builds, query))
-    expect(rangesOf(await walk())).toEqual([[createdAt(builds, 12) + 1, createdAt(builds, 6)]])
-    const six = await open(({ query }) => listBuilds(history(40, { ...five, 12: 'always' }), query))
-    expect(await errorOf(six.walk())).toMatchObject({ code: 'unavailable', status: 504 })
+  it.each([
+    ['five', 7, 5, 40],
+    ['six', 7, 6, 40],
+    ['twelve of the newest', 0, 12, 300],
+    ['a hundred', 50, 100, 400],
+    ['all', 0, 200, 200],
+  ])('may be one of many in a row, in one range (%s)', async (_name, first, count, all) => {
+    const row = Object.fromEntries(Array.from({ length: count }, (_, index) => [first + index, 'always' as const]))
+    const builds = history(all, row)
+    const { walk, stub } = await open(({ query }) => listBuilds(builds, query))
+    const pages = await walk()
+    expect(idsOf(pages)).toEqual(builds.filter(({ unlistable }) => !unlistable).map(({ id }) => id))
+    const from = first + count < all ? createdAt(builds, first + count) + 1 : 0
+    expect(rangesOf(pages)).toEqual([[from, first > 0 ? createdAt(builds, first - 1) : now]])
+    expect(stub.seen.length).toBeLessThanOrEqual(80)
+  })
+
+  it('may be one of many, with others between them: each is in a range, and all that no range holds are listed', async () => {
+    const some = Object.fromEntries(
+      Array.from({ length: 60 }, (_, index) => index).flatMap((index) =>
+        index % 13 === 12 ? [] : [[20 + index, 'always' as const]],
+      ),
+    )
+    const builds = history(200, some)
+    const { walk, stub } = await open(({ query }) => listBuilds(builds, query))
+    const pages = await walk()
+    const ranges = rangesOf(pages)
+    const yielded = new Set(idsOf(pages))
+    for (const [index, { id, unlistable }] of builds.entries()) {
+      const at = createdAt(builds, index)
+      const isHeld = ranges.some(([from = 0, to = 0]) => at >= from && at < to)
+      expect([id, isHeld]).toEqual([id, unlistable ? true : !yielded.has(id)])
+    }
+    expect(stub.seen.length).toBeLessThanOrEqual(250)
   })
 
   it('has its millisecond reported too where a listed build was created in the same one', async () => {
@@ -205,6 +232,21 @@ describe('an API that is down', () => {
     down = true
     expect(await errorOf(walk({ jobs }))).toMatchObject({ code: 'unavailable', status: 503 })
     expect(stub.seen.length).toBeLessThanOrEqual(8)
+  })
+
+  it('ends it too when it goes down while an unlistable build is passed over', async () => {
+    const builds = history(300, { 130: 'always' })
+    for (let after = 0; after < 14; after++) {
+      let failures = 0
+      const { walk } = await open(({ query }) => {
+        const answered = failures > after ? gatewayTimeout : listBuilds(builds, query)
+        if (answered === gatewayTimeout) failures += 1
+        return answered
+      })
+      const pages = await walk({ jobs: false }).catch(() => [])
+      expect(rangesOf(pages).length).toBeLessThanOrEqual(1)
+      for (const [from = 0, to = 0] of rangesOf(pages)) expect(to - from).toBeLessThan(3_000)
+    }
   })
 
   it('for a moment costs a pause, and leaves the page size as it was', async () => {

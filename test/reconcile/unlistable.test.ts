@@ -59,6 +59,21 @@ describe('a build of history that no list shows', () => {
     expect(await failed('builds_list')).toEqual([])
   })
 
+  it('may be one of thirty in a row: all are read by themselves, and what lies before them as ever', async () => {
+    await open()
+    scene.simulation.writeHistory({ builds: 120, days: 20 })
+    const sorted = scene.simulation.truth.builds.toSorted((a, b) => a.created_at.localeCompare(b.created_at))
+    for (const build of sorted.slice(60, 90)) scene.simulation.failReads(build, { list: 'always' })
+    await refreshPipelines(scene.deps, scene.source)
+    await reconcileOnce(scene.deps, scene.source)
+    await backfillOwed(scene.deps, scene.source)
+    await minutes(20)
+    expect(await scene.differences()).toEqual([])
+    const { created_from, created_to } = (await failed('builds_list'))[0] ?? expect.fail()
+    expect(created_from?.getTime()).toBeGreaterThanOrEqual(Date.parse(sorted[59]?.created_at ?? ''))
+    expect(created_to?.getTime()).toBeLessThanOrEqual(Date.parse(sorted[90]?.created_at ?? ''))
+  })
+
   it('stays named, and no more, when it cannot be read by itself either', async () => {
     await open()
     scene.simulation.writeHistory({ builds: 120, days: 20 })
