@@ -1,4 +1,5 @@
 ALTER TABLE "sync"."cycles" ADD COLUMN "read_until" timestamp (3) with time zone;--> statement-breakpoint
+ALTER TABLE "sync"."failures" ADD COLUMN "pipeline_id" uuid;--> statement-breakpoint
 ALTER TABLE "sync"."watermarks" ADD COLUMN "confirmed_to" timestamp (3) with time zone;--> statement-breakpoint
 ALTER TABLE "sync"."windows" ADD COLUMN "first_verified_until" timestamp (3) with time zone;--> statement-breakpoint
 ALTER TABLE "sync"."windows" ADD COLUMN "verified_until" timestamp (3) with time zone;--> statement-breakpoint
@@ -8,7 +9,11 @@ where verified_at is not null;--> statement-breakpoint
 -- Existing claims stay until the next list of pipelines confirms newer ones.
 update sync.watermarks set confirmed_to = least(watermark - interval '2 minutes', pipelines_read_at - interval '5 minutes')
 where pipelines_read_at is not null;--> statement-breakpoint
+update sync.failures as failed set pipeline_id = pipeline.id from buildkite.pipelines as pipeline
+where pipeline.organization_id = failed.organization_id and pipeline.slug = failed.pipeline_slug and pipeline.deleted_at is null;--> statement-breakpoint
 
+comment on column sync.failures.pipeline_slug is 'For a build: the slug that its pipeline had at the first failure.';
+comment on column sync.failures.pipeline_id is 'pipelines.id, if known.';
 comment on column sync.watermarks.pipelines_read_at is 'Start of the read of the last list of pipelines that was applied, on Buildkite''s clock.';
 comment on column sync.watermarks.confirmed_to is 'As of this time the mirror is complete for every listed pipeline. Each list of pipelines moves it, because it shows which pipelines earlier cycles could see.';
 comment on column sync.windows.first_verified_until is 'End of the first complete read, on Buildkite''s clock.';
@@ -76,19 +81,27 @@ unread_jobs as (
   from sync.job_reads as unread join buildkite.builds as build on build.id = unread.build_id
   where build.deleted_at is null group by build.pipeline_id
 ),
+failed_builds as (
+  select failed.organization_id, coalesce(failed.pipeline_id, pipeline.id) as pipeline_id
+  from sync.failures as failed left join buildkite.pipelines as pipeline on failed.pipeline_id is null
+    and pipeline.organization_id = failed.organization_id and pipeline.slug = failed.pipeline_slug and pipeline.deleted_at is null
+  where failed.kind = 'build'
+),
 exceptions as (
   select pipeline_id, count(*) as count from (
-    select pipeline.id as pipeline_id from sync.failures as failed join buildkite.pipelines as pipeline
-      on pipeline.organization_id = failed.organization_id and pipeline.slug = failed.pipeline_slug and pipeline.deleted_at is null
-    where failed.kind = 'build'
+    select pipeline_id from failed_builds where pipeline_id is not null
     union all
     select build.pipeline_id from sync.absences as unlisted join buildkite.builds as build on build.id = unlisted.build_id
     where build.deleted_at is null and unlisted.last_status is distinct from 200
   ) as unconfirmed group by pipeline_id
 ),
+-- What may concern any pipeline: ranges, and builds whose pipeline is not known.
 unlistable as (
-  select organization_id, count(*) as count from sync.failures
-  where kind = 'builds_list' or (kind = 'build' and pipeline_slug is null) group by organization_id
+  select organization_id, count(*) as count from (
+    select organization_id from sync.failures where kind = 'builds_list'
+    union all
+    select organization_id from failed_builds where pipeline_id is null
+  ) as shared group by organization_id
 )
 select
   organization.id as organization_id,

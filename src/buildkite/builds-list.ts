@@ -5,6 +5,7 @@ import { SECOND } from '../time.ts'
 import type { Priority } from './budget.ts'
 import type { ListMemory } from './list-memory.ts'
 import { hasNext, notBuildkite, type Read } from './lists.ts'
+import { type Bounds, locateNewest } from './locate.ts'
 import type { BuildsPageSize } from './page-size.ts'
 import { continuedAt, momentAfter, momentOf, type Place, type Stamp, stampOf } from './place.ts'
 import { FailedAnswerError } from './refusal.ts'
@@ -45,8 +46,11 @@ export interface Passed {
   readonly next: Place | undefined
 }
 
-/** A walk skips at most this many unlistable builds in a row, then throws their error. */
-const MOST_IN_A_ROW = 5
+/** So many unlistable builds in a row are looked at one by one; beyond them the steps double. */
+const ONE_BY_ONE = 5
+
+/** A walk passes over no more unlistable builds in a row than this; then it ends with their error. */
+const MOST_IN_A_ROW = 1_000
 
 /** The time of an answer may be this far behind Buildkite's clock. */
 const CLOCK_MARGIN = 5 * SECOND
@@ -73,9 +77,11 @@ const list = z.array(z.unknown())
  * 50, 25, 5, 1), then without jobs. If a single build fails without jobs too, it is unlistable.
  *
  * An unlistable build costs at most 9 failed requests: 5 sizes, one without jobs, one that checks its range, and 2 more if it is the
- * organization's newest, which also shows whether the API is up. At the time-out of 30 s each, that is under 5 minutes. In total it
- * costs at most about 30 requests more than a walk without it, because the pages around it are smaller. Both costs occur once:
- * after that the caller avoids the range, or this client lists the build without jobs for a day.
+ * organization's newest, which also tells whether the API is up. At the time-out of 30 s each, that is under 5 minutes. All in all it
+ * costs at most about 30 requests more than a walk without it: the smaller pages around it are not full ones. In a list that shows
+ * only some builds of the organization, it costs twice as much, because the organization's list must find it too. More than 5 in a row
+ * cost about 35 requests more, of which most fail. All are paid once: after that the caller avoids the range, or this client remembers
+ * for a day that the build is listed without jobs.
  */
 export class BuildsList {
   /** Requests since it was last set. */
@@ -138,9 +144,9 @@ export class BuildsList {
   }
 
   /**
-   * Finds the next listable build below the unlistable one at `place`. Undefined: the one at `place` can be listed now.
-   * Costs 3 requests for one unlistable build, and 2 more for each that follows it. Costs 1 more if they share a millisecond with a
-   * build that is listed.
+   * Finds the next build below the unlistable one at `place` that can be listed. Undefined: the one at `place` can be listed now.
+   * Costs 3 requests for one unlistable build, and 2 more for each of the next four; for more in a row about 35 at most, and a few of
+   * the builds passed over may be listable. 1 more where they share a millisecond with a build that is listed.
    * @throws The error, when no build can be found.
    */
   async passOver(place: Place, section: Section, error: BuildkiteError): Promise<Passed | undefined> {
@@ -150,7 +156,8 @@ export class BuildsList {
     const older = stampOf(build)
     if (build !== undefined && (!older || older.ms > (place.newer?.ms ?? place.to - 1))) throw error
     const single = { jobs: false, size: 1 }
-    for (let page = place.offset + 1; page < place.offset + found.passed; page += 1) {
+    const rechecked = Math.min(found.passed - 1, ONE_BY_ONE - 1)
+    for (let page = place.offset + 1; page <= place.offset + rechecked; page += 1) {
       if (await this.#pageIfAny({ from: section.from, to: place.to, ...single, page })) return undefined
     }
     // Strictly between the neighbours there must be as many builds as were skipped. Otherwise one of them was created in the same
@@ -177,18 +184,55 @@ export class BuildsList {
     return { ...around(place, section, older), at: found.at, next: older && heldAt(place, last, older) }
   }
 
-  /** The first listable build after `place`, or the end of the list, and how many builds lie above it. */
+  /**
+   * When the unlistable build at `place` was created, to a minute. In a list that shows few builds, its neighbours tell nothing of it.
+   * Undefined: the build can be listed now.
+   */
+  async locate(place: Place, section: Section, error: BuildkiteError): Promise<Bounds | undefined> {
+    if (place.unordered) throw error
+    const found = await locateNewest({ from: section.from ?? 0, to: place.to }, async (from) => {
+      const page = await this.#pageIfAny({ from, to: place.to, jobs: false, size: 1, page: place.offset + 1 })
+      if (!page) return 'failure'
+      return page.value.length > 0 ? 'a build' : 'nothing'
+    })
+    if (found) this.#foundUnlistable()
+    return found
+  }
+
+  /** A listable build that follows `place`, below one that is not, or the end of the list; and how many builds lie above it. */
   async #nextListable(place: Place, section: Section, error: BuildkiteError): Promise<Page & { passed: number }> {
-    for (let passed = 1; passed <= MOST_IN_A_ROW; passed += 1) {
-      const page = place.offset + passed + 1
-      const found = await this.#pageIfAny({ from: section.from, to: place.to, jobs: false, size: 1, page })
+    const below = (passed: number) =>
+      this.#pageIfAny({ from: section.from, to: place.to, jobs: false, size: 1, page: place.offset + passed + 1 })
+    for (let passed = 1; passed <= ONE_BY_ONE; passed += 1) {
+      const found = await below(passed)
       if (found) return { ...found, passed }
+    }
+    let unlistable = ONE_BY_ONE
+    for (let step = 1; unlistable + step <= MOST_IN_A_ROW; step *= 2) {
+      const found = await below(unlistable + step)
+      // So many in a row are rare: the API may have been down. If it is up, those above must fail once more.
+      if (found) await this.#wasDown()
+      if (found) return this.#firstListable(below, unlistable, { ...found, passed: unlistable + step })
+      unlistable += step
     }
     throw error
   }
 
+  /** Halves the way from a build that no list shows to one below it that is listed, until they are neighbours. */
+  async #firstListable(
+    below: (passed: number) => Promise<Page | undefined>,
+    unlistable: number,
+    listed: Page & { passed: number },
+  ): Promise<Page & { passed: number }> {
+    if (listed.passed - unlistable <= 1) return listed
+    const passed = Math.floor((unlistable + listed.passed) / 2)
+    const found = await below(passed)
+    if (found) return this.#firstListable(below, unlistable, { ...found, passed })
+    return this.#firstListable(below, passed, listed)
+  }
+
   /**
-   * Whether the API was down: the organization's newest build, or one of the builds after it, can be listed, but only after retries.
+   * Whether the API was down: the newest build of the organization, or one further down, can be listed, but not at once.
    * @throws FailedAnswerError when none of them can be listed in six tries.
    */
   async #wasDown(): Promise<boolean> {
@@ -196,7 +240,7 @@ export class BuildsList {
     const { organization } = this.#filter
     await this.#get({
       path: () => {
-        const query = `per_page=1&page=${failed + 1}&exclude_jobs=true&exclude_pipeline=true`
+        const query = `per_page=1&page=${4 ** failed}&exclude_jobs=true&exclude_pipeline=true`
         return `${buildsPath(organization)}?${query}`
       },
       onTrouble: () => {

@@ -2,10 +2,11 @@ import type { BuildkiteError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { SECOND } from '../time.ts'
 import type { Priority } from './budget.ts'
-import { BuildsList, type ListPage, type Passed } from './builds-list.ts'
+import { BuildsList, type ListPage } from './builds-list.ts'
 import type { ListMemory } from './list-memory.ts'
 import { News, type Read } from './lists.ts'
-import { advanced, continuedAt, type Place, rewound, type Stamp, stampOf, startAt } from './place.ts'
+import type { Bounds } from './locate.ts'
+import { advanced, continuedAt, floorSecond, type Place, rewound, type Stamp, stampOf, startAt } from './place.ts'
 import { avoidedRanges, belowAvoided, type Range, type Section, sectionAt } from './section.ts'
 import type { Transport } from './transport.ts'
 
@@ -54,7 +55,7 @@ export async function* walkBuilds(
   transport: Transport,
   organization: string,
   filter: BuildsFilter,
-  options: { priority: Priority; signal?: AbortSignal | undefined; memory: ListMemory; log?: Log | undefined },
+  options: WalkOptions,
 ): AsyncGenerator<BuildsPage> {
   const walk = new Walk(transport, organization, filter, options)
   while (!walk.ended) {
@@ -63,7 +64,9 @@ export async function* walkBuilds(
   }
 }
 
-/** How many times in a row a walk accepts that failing builds turn out to be listable; then it throws their error. */
+type WalkOptions = { priority: Priority; signal?: AbortSignal | undefined; memory: ListMemory; log?: Log | undefined }
+
+/** A walk passes over builds that turn out to be listable after all this many times in a row; then it ends with their error. */
 const DOUBTS = 3
 
 class Walk {
@@ -71,7 +74,9 @@ class Walk {
   readonly #filter: BuildsFilter
   readonly #list: BuildsList
   readonly #memory: ListMemory
-  readonly #avoid: readonly Range[]
+  /** Walks the list of the whole organization, where this one shows only some of its builds. */
+  readonly #walkAll: ((range: Bounds, avoid: readonly Range[]) => AsyncGenerator<BuildsPage>) | undefined
+  #avoid: readonly Range[]
   readonly #bottom: number
   /** Key of the list in the memory of builds that are too large for it. */
   readonly #key: string
@@ -83,16 +88,21 @@ class Walk {
   #reported = Number.POSITIVE_INFINITY
   #doubts = 0
 
-  constructor(
-    transport: Transport,
-    organization: string,
-    filter: BuildsFilter,
-    options: { priority: Priority; signal?: AbortSignal | undefined; memory: ListMemory; log?: Log | undefined },
-  ) {
+  constructor(transport: Transport, organization: string, filter: BuildsFilter, options: WalkOptions) {
     const { pipeline, finished_from, state, maxPageSize, created_from, created_to } = filter
     this.#filter = filter
     this.#list = new BuildsList(transport, { organization, pipeline, finished_from, state, maxPageSize }, options)
     this.#memory = options.memory
+    const isPartial = pipeline !== undefined || finished_from !== undefined || state !== undefined
+    if (isPartial) {
+      this.#walkAll = ({ from, to }, avoid) =>
+        walkBuilds(
+          transport,
+          organization,
+          { created_from: new Date(from), created_to: new Date(to), jobs: false, avoid },
+          options,
+        )
+    }
     this.#avoid = avoidedRanges(filter.avoid)
     this.#key = JSON.stringify([organization, pipeline ?? null, state ?? null, finished_from !== undefined])
     const to = belowAvoided(created_to.getTime(), this.#avoid)
@@ -164,13 +174,10 @@ class Walk {
   }
 
   async #passOver(place: Place, section: Section, error: BuildkiteError): Promise<BuildsPage | undefined> {
+    if (this.#walkAll) return this.#passOverInAll(place, section, error, this.#walkAll)
     const passed = await this.#list.passOver(place, section, error)
-    if (!passed) {
-      this.#doubts += 1
-      if (this.#doubts >= DOUBTS) throw error
-      return undefined
-    }
-    // A build fails at the position where the previous one should have been repeated.
+    if (!passed) return this.#doubt(error)
+    // A build fails where the one before it should have been shown again.
     if (this.#rewind(place, [])) return undefined
     this.#report(passed, error)
     if (passed.next) {
@@ -181,7 +188,44 @@ class Walk {
     return this.ended ? this.#page([], { at: passed.at, jobs: false }) : undefined
   }
 
-  #report({ from, to: end }: Passed, error: BuildkiteError): void {
+  /**
+   * Passes over the unlistable builds around the one at `place`, as the list of the organization shows them: between its neighbours in
+   * this list there may be years with builds that are listed elsewhere.
+   */
+  async #passOverInAll(
+    place: Place,
+    section: Section,
+    error: BuildkiteError,
+    walkAll: (range: Bounds, avoid: readonly Range[]) => AsyncGenerator<BuildsPage>,
+  ): Promise<BuildsPage | undefined> {
+    if (this.#rewind(place, [])) return undefined
+    const located = await this.#list.locate(place, section, error)
+    if (!located) return this.#doubt(error)
+    const found: UnlistableRange[] = []
+    let at: Date | undefined
+    // A server that drops milliseconds must not cut the build away.
+    const whole = { from: floorSecond(located.from), to: floorSecond(located.to + SECOND - 1) }
+    for await (const page of walkAll(whole, this.#avoid)) {
+      this.#list.requests += page.requests
+      found.push(...page.unlistable)
+      at = page.at
+    }
+    if (!at || found.length === 0) return this.#doubt(error)
+    for (const range of found) this.#report({ from: range.from.getTime(), to: range.to.getTime() }, range.error)
+    this.#avoid = avoidedRanges([...this.#avoid, ...found])
+    const to = belowAvoided(place.to, this.#avoid)
+    if (to < place.to) this.#endSection(place, { ...section, from: to })
+    // What was found took many requests: it is handed on at once.
+    return this.#page([], { at, jobs: false })
+  }
+
+  /** The build can be listed now, as it seems: it is asked for again, but not for ever. */
+  #doubt(error: BuildkiteError): undefined {
+    this.#doubts += 1
+    if (this.#doubts >= DOUBTS) throw error
+  }
+
+  #report({ from, to: end }: Bounds, error: BuildkiteError): void {
     const to = Math.min(end, this.#reported)
     if (from >= to) return
     this.#unlistable.push({ from: new Date(from), to: new Date(to), error })

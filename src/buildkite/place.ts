@@ -114,6 +114,6 @@ export function momentAfter(stamp: Stamp, coarse: boolean): number {
   return coarse ? floorSecond(stamp.ms) + SECOND : stamp.ms + stamp.resolutionMs
 }
 
-function floorSecond(ms: number): number {
+export function floorSecond(ms: number): number {
   return Math.floor(ms / SECOND) * SECOND
 }

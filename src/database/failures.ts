@@ -2,7 +2,7 @@ import { and, type Column, eq, gt, inArray, isNull, lt, lte, notInArray, or, sql
 import { BuildkiteError, messageOf, StoreError } from '../errors.ts'
 import { DAY, HOUR, MINUTE } from '../time.ts'
 import type { Db, Transaction } from './connection.ts'
-import { type FailureKind, failures } from './schema.ts'
+import { type FailureKind, failures, pipelines } from './schema.ts'
 
 /** Identifies a unit of work. */
 export interface Unit {
@@ -14,6 +14,8 @@ export interface Unit {
   /** For a build: how to request it. */
   readonly pipelineSlug?: string | undefined
   readonly buildNumber?: number | undefined
+  /** Default: the pipeline of the organization that has the slug now. */
+  readonly pipelineId?: string | undefined
   readonly buildId?: string | undefined
   /** For `builds_list`: the unlistable range of created_at. */
   readonly range?: { readonly from: Date; readonly to: Date } | undefined
@@ -51,16 +53,27 @@ export function codeOf(error: unknown): string {
  * Returns the number of consecutive failures.
  */
 export async function recordFailure(db: Db | Transaction, unit: Unit, error: unknown, now: Date): Promise<number> {
-  const { kind, organizationId, subject, pipelineSlug = null, buildNumber = null, buildId = null, range } = unit
-  // Drizzle's insert accepts only columns as the conflict target, and the unique index has an expression.
+  const {
+    kind,
+    organizationId,
+    subject,
+    pipelineSlug = null,
+    buildNumber = null,
+    buildId = null,
+    pipelineId = null,
+    range,
+  } = unit
+  // Drizzle's own insert takes only columns as the conflict's target, and the unique index has an expression.
   const { rows } = await db.execute<{ tries: number }>(sql`
-    insert into ${failures} as known (kind, organization_id, subject, pipeline_slug, build_number, build_id, created_from, created_to,
+    insert into ${failures} as known (kind, organization_id, subject, pipeline_slug, pipeline_id, build_number, build_id, created_from, created_to,
       code, error, first_failed_at, last_failed_at, next_try_at)
-    values (${kind}, ${organizationId}, ${subjectOf(subject)}, ${pipelineSlug}, ${buildNumber}, ${buildId}, ${range?.from ?? null}, ${range?.to ?? null},
+    values (${kind}, ${organizationId}, ${subjectOf(subject)}, ${pipelineSlug},
+      coalesce(${pipelineId}::uuid, (select id from ${pipelines} as pipeline where pipeline.organization_id = ${organizationId}
+        and pipeline.slug = ${pipelineSlug} and pipeline.deleted_at is null limit 1)), ${buildNumber}, ${buildId}, ${range?.from ?? null}, ${range?.to ?? null},
       ${codeOf(error)}, ${messageOf(error).slice(0, 1_000)}, ${now}, ${now}, ${new Date(now.getTime() + backOff(1))})
     on conflict (kind, coalesce(organization_id, '00000000-0000-0000-0000-000000000000'), subject) do update set
       code = excluded.code, error = excluded.error, last_failed_at = excluded.last_failed_at, tries = known.tries + 1,
-      build_id = coalesce(excluded.build_id, known.build_id),
+      build_id = coalesce(excluded.build_id, known.build_id), pipeline_id = coalesce(known.pipeline_id, excluded.pipeline_id),
       next_try_at = excluded.last_failed_at
         + least(${LONGEST_BACK_OFF}::double precision, ${MINUTE} * 2 ^ least(known.tries, 20)) * interval '1 ms'
     returning known.tries as tries`)

@@ -573,6 +573,7 @@ export const failures = sync.table(
     organization_id: uuid(),
     subject: text().notNull(),
     pipeline_slug: text(),
+    pipeline_id: uuid(),
     build_number: bigint({ mode: 'number' }),
     build_id: uuid(),
     created_from: time(),

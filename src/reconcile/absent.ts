@@ -1,11 +1,10 @@
 import { and, eq, type SQL, sql } from 'drizzle-orm'
 import { slugsOf } from '../buildkite/urls.ts'
-import { backOff, clearFailure, recordFailure } from '../database/failures.ts'
+import { backOff } from '../database/failures.ts'
 import { absences, builds, pipelines } from '../database/schema.ts'
-import { BuildkiteError } from '../errors.ts'
-import { markDeleted } from '../mirror/apply.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
-import { type BuildKeeper, buildUnit, type PageReport } from './pages.ts'
+import type { BuildKeeper, PageReport } from './pages.ts'
+import { BuildReader } from './read-build.ts'
 import type { Span } from './spans.ts'
 import { Search } from './whereabouts.ts'
 
@@ -65,6 +64,7 @@ export async function readAbsent(
   signal?: AbortSignal,
 ): Promise<AbsentReport> {
   const search = new Search(deps, source, 'absent', { refresh: true, signal })
+  const reader = new BuildReader(deps, source, keeper, search)
   const pages: PageReport[] = []
   const absent = await findAbsent(deps, source, query)
   await recordFound(deps, source, absent)
@@ -76,7 +76,8 @@ export async function readAbsent(
       await remember(deps, source, { ...build, reads: NEVER_SOON }, null, false)
       continue
     }
-    const { status, page } = await askFor(deps, source, keeper, search, build, slug)
+    const created_at = build.created_at === null ? null : new Date(build.created_at)
+    const { status, page } = await reader.readKnown({ ...build, number: Number(build.number), created_at }, slug)
     if (page) pages.push(page)
     const state = page?.facts[0]?.state ?? ''
     const settled = page !== undefined && !OPEN_STATES.some((open) => open === state)
@@ -85,37 +86,7 @@ export async function readAbsent(
   return { requests: search.requests, reads: search.reads, pages }
 }
 
-/** Reads one build and keeps what Buildkite says of it, or marks it as gone; or returns the `status` that says why it can do neither. */
-async function askFor(
-  deps: ReconcileDeps,
-  source: Source,
-  keeper: BuildKeeper,
-  search: Search,
-  build: AbsentBuild,
-  slug: string,
-): Promise<{ status: number | null; page?: PageReport }> {
-  const created_at = build.created_at === null ? null : new Date(build.created_at)
-  const lost = { ...build, number: Number(build.number), created_at }
-  try {
-    const whereabouts = await search.find(lost, slug)
-    if ('read' in whereabouts) {
-      const { value, at } = whereabouts.read
-      return { status: 200, page: await keeper.keep([value], at, { jobs: true, via: 'build' }) }
-    }
-    await markDeleted(deps.db, 'builds', [build.id], whereabouts.gone, whereabouts.at)
-    await clearFailure(deps.db, buildUnit(source, lost))
-    return { status: 404 }
-  } catch (error) {
-    // An error for one build, such as 403, does not affect the others; a rejected token does.
-    if (!(error instanceof BuildkiteError) || error.code === 'invalid_credentials') throw error
-    await recordFailure(deps.db, buildUnit(source, lost), error, new Date(deps.clock()))
-    const where = { organization: source.slug, pipeline: slug, build: lost.number }
-    deps.log.warn({ err: error, ...where }, 'Could not read a build; it will be tried again later.')
-    return { status: error.status ?? null }
-  }
-}
-
-/** How many absent builds one cycle handles; there are few unless lists fail. */
+/** How many absent builds one cycle looks at; there are few unless lists fail. */
 const MOST = 2_000
 
 async function findAbsent({ db, clock }: ReconcileDeps, source: Source, query: AbsentQuery): Promise<AbsentBuild[]> {

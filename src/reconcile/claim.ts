@@ -1,6 +1,6 @@
 import { eq, inArray, sql } from 'drizzle-orm'
 import type { Db } from '../database/connection.ts'
-import { builds, deliveries, failures, job_reads, watermarks } from '../database/schema.ts'
+import { builds, deliveries, failures, job_reads, pipelines, watermarks } from '../database/schema.ts'
 import type { Span } from './spans.ts'
 import { LIST_LAG, type Watermark } from './watermark.ts'
 
@@ -59,8 +59,10 @@ export async function claimedHistory(db: Db, organizationId: string): Promise<Cl
       select range_intersect_agg(coalesce(ranges, '{}'::tstzmultirange)) as ranges from pipeline
     ), unlistable as (
       -- The view adds these to every pipeline of the organization.
-      select count(*) as count from ${failures} where organization_id = ${organizationId}
-        and (kind = 'builds_list' or (kind = 'build' and pipeline_slug is null))
+      select count(*) as count from ${failures} as failed where failed.organization_id = ${organizationId}
+        and (failed.kind = 'builds_list' or (failed.kind = 'build' and failed.pipeline_id is null and not exists (
+          select from ${pipelines} as known where known.organization_id = failed.organization_id
+            and known.slug = failed.pipeline_slug and known.deleted_at is null)))
     )
     select
       case when count(pipeline_id) = count(current_from) then max(current_from) end as covered_from,

@@ -1,7 +1,7 @@
 import { and, eq, lt } from 'drizzle-orm'
 import type { BuildsFilter, BuildsPage } from '../buildkite/client.ts'
 import { slugsOf } from '../buildkite/urls.ts'
-import { clearFailure, failuresOf, isDue, recordFailure } from '../database/failures.ts'
+import { backOff } from '../database/failures.ts'
 import { withLease } from '../database/leases.ts'
 import { cycles } from '../database/schema.ts'
 import { BuildkiteError, messageOf } from '../errors.ts'
@@ -9,12 +9,12 @@ import { DAY, HOUR, MINUTE } from '../time.ts'
 import { OPEN_STATES, readAbsent } from './absent.ts'
 import { oneAhead } from './ahead.ts'
 import { answeredBy, type ReconcileDeps, type Source } from './deps.ts'
+import { retryFailedBuilds } from './failed-builds.ts'
 import { dueJobReads, forgetJobReads, type JobReadPlan, planJobReads, postponeJobRead } from './job-reads.ts'
 import {
   addPageResults,
   type BuildKeeper,
   buildKeeper,
-  buildUnit,
   nothingFound,
   type PageReport,
   type Refused,
@@ -22,10 +22,12 @@ import {
   refusalOf,
 } from './pages.ts'
 import { refreshPipelines } from './pipelines.ts'
+import { BuildReader } from './read-build.ts'
 import type { Span } from './spans.ts'
 import { recordUnlistable, retryUnlistable, type UnlistableReport, unlistableRanges } from './unlistable.ts'
 import { awaitingBackfill, isListedFor, LIST_LAG, moveWatermark, readWatermark, type Watermark } from './watermark.ts'
 import { webhookProgress } from './webhook-progress.ts'
+import { Search } from './whereabouts.ts'
 
 /**
  * `hot` runs every minute and looks back to the watermark; `warm` runs every hour and looks back hours further, for what the API
@@ -37,9 +39,6 @@ const kinds = {
   hot: { overlap: LIST_LAG, absent: 20, jobReads: 20, priority: 'hot' },
   warm: { overlap: 3 * HOUR, absent: 100, jobReads: 200, priority: 'absent' },
 } as const
-
-/** How many builds that could not be read or stored a cycle retries. */
-const FAILED_READS = 5
 
 const CYCLES_KEPT = 30 * DAY
 // List 1 has no end, but the walk wants one: so far off that no wrong clock of ours can cut a build away.
@@ -210,6 +209,8 @@ class Cycle {
   readonly #tally: Tally
   readonly #signal: AbortSignal
   readonly #keeper: BuildKeeper
+  readonly #search: Search
+  readonly #reader: BuildReader
   readonly #seen = new Set<string>()
   #avoid: readonly Span[] = []
   #start: Date | undefined
@@ -231,6 +232,8 @@ class Cycle {
     this.#signal = signal
     // In a first cycle everything is new to the mirror, so nothing counts as lost.
     this.#keeper = buildKeeper(deps, source, mark?.watermark ? webhookProgress(deps, source) : undefined)
+    this.#search = new Search(deps, source, 'absent', { refresh: true, signal })
+    this.#reader = new BuildReader(deps, source, this.#keeper, this.#search)
   }
 
   async run(): Promise<ReadLists> {
@@ -248,7 +251,8 @@ class Cycle {
     await this.#readAbsent(since, start, absent)
     await this.#retryFailed()
     await this.#readJobs(plan)
-    // The watermark must never pass Buildkite's current time.
+    this.#tally.requests += this.#search.requests
+    // However its time was found: nothing is verified beyond Buildkite's present.
     const present = this.#source.client.now() ?? start
     return { to: new Date(Math.min(start.getTime(), present.getTime())), until }
   }
@@ -315,53 +319,28 @@ class Cycle {
     for (const page of alone.pages) this.#count(page)
   }
 
-  /** Retries, one by one, builds that could not be read or stored, after their back-off. */
   async #retryFailed(): Promise<void> {
-    const now = this.#deps.clock()
-    const failed = await failuresOf(this.#deps.db, this.#source.id, ['build'])
-    for (const row of failed.filter(({ next_try_at }) => isDue(next_try_at, now)).slice(0, FAILED_READS)) {
-      const { subject, pipeline_slug: slug, build_number: number } = row
-      if (slug === null || number === null) continue
-      const unit = {
-        kind: 'build',
-        organizationId: this.#source.id,
-        subject,
-        buildId: row.build_id ?? undefined,
-      } as const
-      await this.#readAlone(slug, number, unit, () => clearFailure(this.#deps.db, unit))
-    }
+    for (const page of await retryFailedBuilds(this.#deps, this.#source, this.#reader, this.#signal)) this.#count(page)
   }
 
-  /** Reads the jobs of builds that were listed without them. */
+  /** Reads the jobs of builds that were listed without them. A build that is gone is marked: nothing is left to read. */
   async #readJobs({ unaccounted }: JobReadPlan): Promise<void> {
     const { db, clock, scope } = this.#deps
     const options = { unaccounted, large: this.#kind === 'warm', limit: kinds[this.#kind].jobReads }
     for (const build of await dueJobReads(db, this.#source, new Date(clock()), options)) {
+      this.#signal.throwIfAborted()
       const slug = build.slug ?? slugsOf(build.url).pipeline
       if (slug === undefined || !scope.pipeline(slug)) {
         await postponeJobRead(db, build.id, new Date(clock() + 6 * HOUR))
         continue
       }
-      const unit = buildUnit(this.#source, { id: build.id, url: build.url, number: Number(build.number) })
-      await this.#readAlone(slug, Number(build.number), unit, () =>
-        postponeJobRead(db, build.id, new Date(clock() + HOUR)),
-      )
-    }
-  }
-
-  /** Reads a single build. An error of this build is recorded and does not stop the cycle; `gone` is called after a 404. */
-  async #readAlone(slug: string, number: number, unit: Parameters<typeof recordFailure>[1], gone: () => Promise<void>) {
-    this.#signal.throwIfAborted()
-    this.#tally.requests += 1
-    try {
-      const read = await this.#source.client.build(this.#source.slug, slug, number, 'absent', this.#signal)
-      if (!read) return await gone()
-      this.#count(await this.#keeper.keep([read.value], read.at, { jobs: true, via: 'build' }))
-    } catch (error) {
-      if (!(error instanceof BuildkiteError) || error.code === 'invalid_credentials') throw error
-      const now = this.#deps.clock()
-      await recordFailure(this.#deps.db, unit, error, new Date(now))
-      if (unit.buildId) await postponeJobRead(this.#deps.db, unit.buildId, new Date(now + 5 * MINUTE))
+      const created_at = build.created_at === null ? null : new Date(build.created_at)
+      const known = { ...build, number: Number(build.number), created_at }
+      const { page, tries = 1 } = await this.#reader.readKnown(known, slug)
+      if (page) this.#count(page)
+      if (!page || page.refused.length > 0) {
+        await postponeJobRead(db, build.id, new Date(clock() + Math.max(5 * MINUTE, backOff(tries))))
+      }
     }
   }
 }

@@ -19,6 +19,8 @@ export interface UnreadBuild extends Record<string, unknown> {
   readonly number: string
   readonly slug: string | null
   readonly url: string | null
+  readonly pipeline_id: string | null
+  readonly created_at: string | null
 }
 
 /** An open build's jobs are read again after 6 s for each of them, at least 2 minutes and at most an hour. */
@@ -113,7 +115,7 @@ export async function dueJobReads(
 ): Promise<UnreadBuild[]> {
   const size = large ? sql`` : sql`and (not is_open or read_at is null or jobs <= ${LARGE})`
   const { rows } = await db.execute<UnreadBuild>(sql`
-    select build.id, build.number, build.url, pipeline.slug
+    select build.id, build.number, build.url, build.pipeline_id, build.created_at, pipeline.slug
     from ${job_reads} join ${builds} as build on build.id = build_id
     left join ${pipelines} as pipeline on pipeline.id = build.pipeline_id
     where job_reads.organization_id = ${source.id} and build.deleted_at is null and build.number is not null

@@ -103,8 +103,11 @@ export function buildKeeper(
     return (await refreshed).requests
   }
 
-  /** Records builds that were refused, and deletes the failures of builds that succeeded now. */
-  async function recordOutcome(wanted: readonly SeenBuild[], refused: readonly Refused[]): Promise<void> {
+  /**
+   * Records what was refused, and forgets what failed before and succeeds now. A build without its jobs is no success: what failed may be
+   * to read the jobs.
+   */
+  async function recordOutcome(wanted: readonly SeenBuild[], refused: readonly Refused[], jobs: boolean) {
     failing ??= failuresOf(deps.db, source.id, ['build']).then(
       (rows) => new Map(rows.flatMap((row) => (row.build_id ? [[row.build_id, row] as const] : []))),
     )
@@ -115,7 +118,7 @@ export function buildKeeper(
       const failed = before.get(facts.id)
       if (reason !== undefined) {
         await recordFailure(deps.db, buildUnit(source, facts), asError(reason), new Date(deps.clock()))
-      } else if (failed) {
+      } else if (failed && jobs) {
         before.delete(facts.id)
         await clearFailure(deps.db, { kind: 'build', organizationId: source.id, subject: failed.subject })
       }
@@ -147,7 +150,7 @@ export function buildKeeper(
       // The watermark moves past them, so builds that the mirror lacks must be recorded.
       const refused = [...nameless, ...(jobs ? wanted.flatMap(unreadJobs) : []), ...refusedByStore]
       for (const { id, reason } of refused) deps.log.error({ build: id }, `A build could not be stored. ${reason}`)
-      await recordOutcome(wanted, refused)
+      await recordOutcome(wanted, refused, jobs)
       return { facts: all.map(({ facts }) => facts), read: wanted.length, requests, results, refused }
     },
   }

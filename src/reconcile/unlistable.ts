@@ -7,16 +7,22 @@ import { BuildkiteError } from '../errors.ts'
 import { DAY } from '../time.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
 import type { BuildKeeper, PageReport } from './pages.ts'
+import { BuildReader } from './read-build.ts'
 import type { Span } from './spans.ts'
+import { type LostBuild, Search } from './whereabouts.ts'
 
 // Some builds make Buildkite fail every list page that contains them. The walk reports the range of created_at between the listed
 // neighbours. This file records that range and reads its builds individually; later walks avoid the range.
 
 /** How many builds of one range are read individually at a time. */
 const READS = 20
-/** How many ranges one cycle tries to list again. */
+/** How many numbers that the mirror lacks are considered, in a stretch and in a pipeline. */
+const NUMBERS = 1_000
+/** How many stretches one cycle tries to list again. */
 const RETRIES = 2
-/** Only pipelines that had a build within this time of the range are searched for unknown numbers. */
+/** After so many requests a try ends; it goes on below with the next cycle. */
+const RETRY_REQUESTS = 20
+/** Only pipelines that had a build within so long of the stretch are searched for unknown numbers. */
 const NEIGHBOURHOOD = 30 * DAY
 
 /** What reading unlistable builds cost and found. */
@@ -40,18 +46,16 @@ export async function recordUnlistable(
 ): Promise<UnlistableReport> {
   const reports: UnlistableReport[] = []
   for (const { from, to, error } of found) {
-    await recordFailure(
-      deps.db,
-      { ...unitOf(source, { from, to }), range: { from, to } },
-      error,
-      new Date(deps.clock()),
-    )
-    reports.push(await readStretch(deps, source, keeper, { from, to }, signal))
+    const tries = await recordStretch(deps, source, { from, to }, error)
+    reports.push(await readStretch(deps, source, keeper, { from, to }, tries, signal))
   }
   return sum(reports)
 }
 
-/** Tries to list ranges whose back-off is over. A range that can be listed is deleted; for the others the builds are read again. */
+/**
+ * Tries again to list stretches whose back-off is over. What is listed now is no longer avoided; of the rest the builds are read again.
+ * @throws BuildkiteError when the token is refused; StoreError.
+ */
 export async function retryUnlistable(
   deps: ReconcileDeps,
   source: Source,
@@ -64,75 +68,120 @@ export async function retryUnlistable(
   const reports: UnlistableReport[] = []
   for (const row of due.slice(0, RETRIES)) {
     const range = rangeOf(row)
-    if (range) reports.push(await retry(deps, source, keeper, range, signal))
+    if (range) reports.push(await retry(deps, source, keeper, row, range, signal))
   }
   return sum(reports)
 }
 
+/** Replaces a stretch by those parts of it that still cannot be listed, and by the part that this try did not reach. */
 async function retry(
   deps: ReconcileDeps,
   source: Source,
   keeper: BuildKeeper,
+  row: Failure,
   range: Span,
   signal: AbortSignal | undefined,
 ): Promise<UnlistableReport> {
-  // One by one and without jobs, so a failure is caused by the build itself.
-  const filter = { created_from: range.from, created_to: range.to, jobs: false, maxPageSize: 1 }
+  // A few at a time and without jobs: what fails then is soon known to be the build itself.
+  const filter = { created_from: range.from, created_to: range.to, jobs: false, maxPageSize: 5 }
   const pages: PageReport[] = []
+  const left: (Span & { error: unknown })[] = []
   let requests = 0
-  let failed: BuildkiteError | undefined
+  let rest = range
+  let ended = false
   try {
     for await (const page of source.client.builds(source.slug, filter, 'absent', signal)) {
       requests += page.requests
-      failed ??= page.unlistable[0]?.error
+      left.push(...page.unlistable)
       pages.push(await keeper.keep(page.value, page.at, { jobs: page.jobs, via: 'list' }))
+      rest = { from: range.from, to: page.last ? range.from : page.walkedTo }
+      ended = page.last || requests >= RETRY_REQUESTS
+      if (ended) break
     }
   } catch (error) {
     if (!(error instanceof BuildkiteError) || error.code === 'invalid_credentials') throw error
-    failed = error
+    left.push({ ...rest, error })
   }
-  if (!failed) {
-    await clearFailure(deps.db, unitOf(source, range))
-    return { requests, pages }
+  if (ended && rest.from < rest.to) await recordStretch(deps, source, rest, errorOf(row))
+  const turns: number[] = []
+  for (const one of left) turns.push(await recordStretch(deps, source, one, one.error))
+  const isLeft = [...left, rest].some((one) => unitOf(source, one).subject === row.subject)
+  if (!isLeft) await clearFailure(deps.db, { ...unitOf(source, range), subject: row.subject })
+  const reports: UnlistableReport[] = [{ requests, pages }]
+  for (const [index, one] of left.entries()) {
+    reports.push(await readStretch(deps, source, keeper, one, turns[index] ?? 1, signal))
   }
-  await recordFailure(deps.db, { ...unitOf(source, range), range }, failed, new Date(deps.clock()))
-  return sum([{ requests, pages }, await readStretch(deps, source, keeper, range, signal)])
+  return sum(reports)
 }
 
-/** Reads individually the builds of a range that the mirror knows, and those whose numbers it lacks. */
+function recordStretch(deps: ReconcileDeps, source: Source, { from, to }: Span, error: unknown): Promise<number> {
+  const range = { from, to }
+  return recordFailure(deps.db, { ...unitOf(source, range), range }, error, new Date(deps.clock()))
+}
+
+/** The error that a failure was recorded with, as far as it is known. */
+function errorOf({ code, error }: Failure): BuildkiteError {
+  const status = Number(/^http_(\d+)$/.exec(code)?.[1] ?? Number.NaN)
+  return new BuildkiteError('unavailable', error, { status: Number.isNaN(status) ? undefined : status })
+}
+
+/**
+ * Reads by themselves builds of a stretch: those that the mirror knows, and those whose numbers it lacks. Half of the reads go to each;
+ * with each try of the stretch, the `turn`, others come first.
+ */
 async function readStretch(
   deps: ReconcileDeps,
   source: Source,
   keeper: BuildKeeper,
   range: Span,
+  turn: number,
   signal: AbortSignal | undefined,
 ): Promise<UnlistableReport> {
-  const candidates = [...(await knownBuilds(deps, source, range)), ...(await unknownNumbers(deps, source, range))]
+  const unknown = inTurn(await unknownNumbers(deps, source, range), turn, READS / 2)
+  const known = (await knownBuilds(deps, source, range)).slice(0, READS - Math.min(unknown.length, READS / 2))
   const pages: PageReport[] = []
-  let requests = 0
-  for (const { slug, number } of candidates.slice(0, READS)) {
+  const search = new Search(deps, source, 'absent', { refresh: true, signal })
+  const reader = new BuildReader(deps, source, keeper, search)
+  for (const { slug, ...build } of known) {
     signal?.throwIfAborted()
-    requests += 1
-    try {
-      const read = await source.client.build(source.slug, slug, number, 'absent', signal)
-      if (read) pages.push(await keeper.keep([read.value], read.at, { jobs: true, via: 'build' }))
-    } catch (error) {
-      if (!(error instanceof BuildkiteError) || error.code === 'invalid_credentials') throw error
-      const unit = { kind: 'build', organizationId: source.id, subject: `${slug} #${number}` } as const
-      await recordFailure(deps.db, { ...unit, pipelineSlug: slug, buildNumber: number }, error, new Date(deps.clock()))
-    }
+    const { page } = await reader.readKnown(build, slug)
+    if (page) pages.push(page)
   }
-  return { requests, pages }
+  // A number that no build has any more is no reason to list the pipelines again.
+  const numbers = new Search(deps, source, 'absent', { refresh: false, signal })
+  const guesser = new BuildReader(deps, source, keeper, numbers)
+  for (const one of unknown.slice(0, READS - known.length)) {
+    signal?.throwIfAborted()
+    const { slug: pipelineSlug, number: buildNumber, pipelineId } = one
+    const subject = `${pipelineSlug} #${buildNumber}`
+    const unit = { kind: 'build', organizationId: source.id, subject, pipelineSlug, buildNumber, pipelineId } as const
+    const { page } = await guesser.readNumbered(one, unit, { forget: false })
+    if (page) pages.push(page)
+  }
+  return { requests: search.requests + numbers.requests, pages }
 }
 
-interface Candidate {
-  readonly slug: string
-  readonly number: number
+/** The candidates, beginning with another one at each turn. */
+function inTurn<T>(all: readonly T[], turn: number, step: number): T[] {
+  const first = all.length === 0 ? 0 : ((turn - 1) * step) % all.length
+  return [...all.slice(first), ...all.slice(0, first)]
 }
 
-async function knownBuilds({ db, scope }: ReconcileDeps, source: Source, { from, to }: Span): Promise<Candidate[]> {
+/** The builds of a stretch that the mirror holds, those first that were verified longest ago. */
+async function knownBuilds(
+  { db, scope }: ReconcileDeps,
+  source: Source,
+  { from, to }: Span,
+): Promise<(LostBuild & { slug: string })[]> {
   const rows = await db
-    .select({ slug: pipelines.slug, url: builds.url, number: builds.number })
+    .select({
+      id: builds.id,
+      number: builds.number,
+      url: builds.url,
+      pipeline_id: builds.pipeline_id,
+      created_at: builds.created_at,
+      known: pipelines.slug,
+    })
     .from(builds)
     .leftJoin(pipelines, eq(pipelines.id, builds.pipeline_id))
     .where(
@@ -143,37 +192,51 @@ async function knownBuilds({ db, scope }: ReconcileDeps, source: Source, { from,
         isNull(builds.deleted_at),
       ),
     )
+    .orderBy(sql`${builds.verified_at} nulls first`)
     .limit(READS)
-  return rows.flatMap(({ slug: known, url, number }) => {
-    const slug = known ?? slugsOf(url).pipeline
-    return slug === undefined || number === null || !scope.pipeline(slug) ? [] : [{ slug, number }]
+  return rows.flatMap(({ known, number, ...build }) => {
+    const slug = known ?? slugsOf(build.url).pipeline
+    return slug === undefined || number === null || !scope.pipeline(slug) ? [] : [{ ...build, slug, number }]
   })
 }
 
+interface UnknownBuild {
+  readonly slug: string
+  readonly number: number
+  readonly pipelineId: string
+}
+
 /**
- * Build numbers that the mirror lacks between those just before and just after a range, by pipeline. Numbers increase by one in each
- * pipeline; a deleted build returns 404.
+ * Build numbers that the mirror lacks between those just before and just after a stretch, by pipeline. Numbers count up by one in each
+ * pipeline; one that was deleted answers 404. Where nothing is known on one side, the number next to those known is tried.
  */
-async function unknownNumbers({ db, scope }: ReconcileDeps, source: Source, { from, to }: Span): Promise<Candidate[]> {
+async function unknownNumbers(
+  { db, scope }: ReconcileDeps,
+  source: Source,
+  { from, to }: Span,
+): Promise<UnknownBuild[]> {
   const near = (time: Date, ms: number) => new Date(time.getTime() + ms)
-  const { rows } = await db.execute<{ slug: string; number: string }>(sql`
+  const { rows } = await db.execute<{ pipelineId: string; slug: string; number: string }>(sql`
     with around as (
       select pipeline_id, max(number) filter (where created_at < ${from}) as below,
-        min(number) filter (where created_at >= ${to}) as above
+        min(number) filter (where created_at >= ${to}) as above,
+        max(number) filter (where created_at < ${to}) as newest, min(number) filter (where created_at >= ${from}) as oldest
       from ${builds}
       where organization_id = ${source.id} and pipeline_id is not null
         and created_at >= ${near(from, -NEIGHBOURHOOD)} and created_at < ${near(to, NEIGHBOURHOOD)}
       group by pipeline_id
     )
-    select pipeline.slug, candidate as number
+    select pipeline.id as "pipelineId", pipeline.slug, candidate as number
     from around join ${pipelines} as pipeline on pipeline.id = around.pipeline_id
-    cross join lateral generate_series(
-      coalesce(below + 1, above - 1), least(coalesce(above - 1, below + 1), coalesce(below + 1, above - 1) + 20)) as candidate
+    cross join lateral (
+      select coalesce(below + 1, oldest - 1) as first, coalesce(above - 1, newest + 1) as last
+    ) as gap
+    cross join lateral generate_series(first, least(last, first + ${NUMBERS})) as candidate
     where pipeline.slug is not null and pipeline.deleted_at is null and candidate > 0
       and not exists (select from ${builds} as known where known.pipeline_id = around.pipeline_id and known.number = candidate)
     order by below is null or above is null, candidate
-    limit ${READS}`)
-  return rows.flatMap(({ slug, number }) => (scope.pipeline(slug) ? [{ slug, number: Number(number) }] : []))
+    limit ${NUMBERS}`)
+  return rows.flatMap(({ number, ...row }) => (scope.pipeline(row.slug) ? [{ ...row, number: Number(number) }] : []))
 }
 
 function rangeOf({ created_from: from, created_to: to }: Failure): Span | undefined {

@@ -2,7 +2,7 @@ import { eq } from 'drizzle-orm'
 import type { Priority } from '../buildkite/budget.ts'
 import type { Read } from '../buildkite/client.ts'
 import { slugsOf } from '../buildkite/urls.ts'
-import { pipelines } from '../database/schema.ts'
+import { builds, pipelines } from '../database/schema.ts'
 import { isObject } from '../mirror/reader.ts'
 import { DAY } from '../time.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
@@ -71,6 +71,20 @@ export class Search {
     return { gone: (await this.#outlived(build)) ? 'retention' : 'deleted', at }
   }
 
+  /** Asks for a build of which no id is known, under the slug that its pipeline has. @throws BuildkiteError when it cannot be asked for just now. */
+  async findByNumber(
+    build: Pick<LostBuild, 'number' | 'pipeline_id'>,
+    slug: string,
+  ): Promise<Read<unknown> | undefined> {
+    this.requests += 1
+    this.reads += 1
+    const { client, slug: organization } = this.#source
+    const read = await client.build(organization, slug, build.number, this.#priority, this.#signal)
+    if (read) return read
+    const pipeline = await this.#pipelineOf({ ...build, id: null })
+    return pipeline.slug === null || pipeline.slug === slug ? undefined : this.findByNumber(build, pipeline.slug)
+  }
+
   /**
    * Tells of a build that a complete list lacks, without asking for the build where what is gone with it tells enough: retention and
    * deleted pipelines take builds by the thousand.
@@ -103,14 +117,28 @@ export class Search {
     return !some
   }
 
-  async #pipelineOf({ pipeline_id }: LostBuild): Promise<{ slug: string | null; gone: GoneReason | undefined }> {
-    if (pipeline_id === null) return { slug: null, gone: undefined }
+  async #pipelineOf({
+    id,
+    pipeline_id,
+  }: {
+    id: string | null
+    pipeline_id: string | null
+  }): Promise<{ slug: string | null; gone: GoneReason | undefined }> {
     if (!this.#pipelinesRefreshed) {
       this.#pipelinesRefreshed = true
       this.requests += (await refreshPipelines(this.#deps, this.#source, this.#signal)).requests
     }
-    const [row] = await this.#deps.db.select().from(pipelines).where(eq(pipelines.id, pipeline_id))
+    const pipelineId = pipeline_id ?? (await this.#placedIn(id))
+    if (pipelineId === null) return { slug: null, gone: undefined }
+    const [row] = await this.#deps.db.select().from(pipelines).where(eq(pipelines.id, pipelineId))
     if (!row?.deleted_at) return { slug: row?.slug ?? null, gone: undefined }
     return { slug: row.slug, gone: row.deleted_reason === 'hidden' ? 'hidden' : 'pipeline_not_listed' }
+  }
+
+  /** A build whose pipeline was not known may have found it when the pipelines were listed. */
+  async #placedIn(id: string | null): Promise<string | null> {
+    if (id === null) return null
+    const [row] = await this.#deps.db.select({ pipeline_id: builds.pipeline_id }).from(builds).where(eq(builds.id, id))
+    return row?.pipeline_id ?? null
   }
 }

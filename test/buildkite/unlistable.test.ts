@@ -177,13 +177,40 @@ describe('a build that no list shows', () => {
     expect(stub.seen.length).toBe(1)
   })
 
-  it('may be next to up to four other unlistable builds, in one range', async () => {
-    const five = Object.fromEntries([7, 8, 9, 10, 11].map((index) => [index, 'always' as const]))
-    const builds = history(40, five)
-    const { walk } = await open(({ query }) => listBuilds(builds, query))
-    expect(rangesOf(await walk())).toEqual([[createdAt(builds, 12) + 1, createdAt(builds, 6)]])
-    const six = await open(({ query }) => listBuilds(history(40, { ...five, 12: 'always' }), query))
-    expect(await errorOf(six.walk())).toMatchObject({ code: 'unavailable', status: 504 })
+  it.each([
+    ['five', 7, 5, 40],
+    ['six', 7, 6, 40],
+    ['twelve of the newest', 0, 12, 300],
+    ['a hundred', 50, 100, 400],
+    ['all', 0, 200, 200],
+  ])('may be one of many in a row, in one range (%s)', async (_name, first, count, all) => {
+    const row = Object.fromEntries(Array.from({ length: count }, (_, index) => [first + index, 'always' as const]))
+    const builds = history(all, row)
+    const { walk, stub } = await open(({ query }) => listBuilds(builds, query))
+    const pages = await walk()
+    expect(idsOf(pages)).toEqual(builds.filter(({ unlistable }) => !unlistable).map(({ id }) => id))
+    const from = first + count < all ? createdAt(builds, first + count) + 1 : 0
+    expect(rangesOf(pages)).toEqual([[from, first > 0 ? createdAt(builds, first - 1) : now]])
+    expect(stub.seen.length).toBeLessThanOrEqual(80)
+  })
+
+  it('may be one of many, with others between them: each is in a range, and all that no range holds are listed', async () => {
+    const some = Object.fromEntries(
+      Array.from({ length: 60 }, (_, index) => index).flatMap((index) =>
+        index % 13 === 12 ? [] : [[20 + index, 'always' as const]],
+      ),
+    )
+    const builds = history(200, some)
+    const { walk, stub } = await open(({ query }) => listBuilds(builds, query))
+    const pages = await walk()
+    const ranges = rangesOf(pages)
+    const yielded = new Set(idsOf(pages))
+    for (const [index, { id, unlistable }] of builds.entries()) {
+      const at = createdAt(builds, index)
+      const isHeld = ranges.some(([from = 0, to = 0]) => at >= from && at < to)
+      expect([id, isHeld]).toEqual([id, unlistable ? true : !yielded.has(id)])
+    }
+    expect(stub.seen.length).toBeLessThanOrEqual(250)
   })
 
   it('has its millisecond included in the range if a listed build was created in the same millisecond', async () => {
@@ -207,7 +234,22 @@ describe('an API that is down', () => {
     expect(stub.seen.length).toBeLessThanOrEqual(8)
   })
 
-  it('for a short time costs a pause, and does not change the page size', async () => {
+  it('ends it too when it goes down while an unlistable build is passed over', async () => {
+    const builds = history(300, { 130: 'always' })
+    for (let after = 0; after < 14; after++) {
+      let failures = 0
+      const { walk } = await open(({ query }) => {
+        const answered = failures > after ? gatewayTimeout : listBuilds(builds, query)
+        if (answered === gatewayTimeout) failures += 1
+        return answered
+      })
+      const pages = await walk({ jobs: false }).catch(() => [])
+      expect(rangesOf(pages).length).toBeLessThanOrEqual(1)
+      for (const [from = 0, to = 0] of rangesOf(pages)) expect(to - from).toBeLessThan(3_000)
+    }
+  })
+
+  it('for a moment costs a pause, and leaves the page size as it was', async () => {
     const builds = history(1_000)
     const { walk, stub, client } = await open(({ query, index }) =>
       index >= 3 && index < 8 ? { status: 502 } : listBuilds(builds, query),
@@ -283,5 +325,49 @@ describe('the page size', () => {
     for await (const _ of client.builds('acme', { created_to, jobs: false }, 'hot'));
     expect(client.waited).toEqual([])
     expect(sizesOf(stub.seen).slice(0, 5)).toEqual([100, 50, 1, 25, 5])
+  })
+})
+
+describe('an unlistable build in a list that shows few builds of the organization', () => {
+  /** Of 5,000 builds, a few run: one of them, without neighbours in its list, is unlistable. */
+  function sparse(unlistable: readonly number[], running: readonly number[] = []): StubBuild[] {
+    const builds = history(5_000)
+    for (const index of [...unlistable, ...running]) Object.assign(builds[index] ?? {}, { state: 'running' })
+    for (const index of unlistable) Object.assign(builds[index] ?? {}, { unlistable: 'always' })
+    return builds
+  }
+
+  it.each([
+    ['the only one', [2_000], []],
+    ['between two others', [2_000], [10, 4_990]],
+    ['one of two', [2_000, 3_000], [2_500]],
+    ['one of two in a row', [2_000, 2_001], [4_000]],
+    ['one of many', [100, 700, 1_500, 2_000, 2_001, 3_000, 4_990], []],
+  ])('is reported between its neighbours in the list of the organization (%s)', async (_name, unlistable, running) => {
+    const builds = sparse(unlistable, running)
+    const { walk, stub } = await open(({ query }) => listBuilds(builds, query))
+    const pages = await walk({ state: ['running'] })
+    expect(idsOf(pages)).toEqual(running.map((index) => builds[index]?.id))
+    expect(pages.at(-1)).toMatchObject({ last: true, walkedTo: new Date(0) })
+    const ranges = rangesOf(pages)
+    for (const [index, build] of builds.entries()) {
+      const at = createdAt(builds, index)
+      const holding = ranges.filter(([from = 0, to = 0]) => at >= from && at < to).length
+      expect([build.id, holding]).toEqual([build.id, unlistable.includes(index) ? 1 : 0])
+    }
+    const held = Math.max(...ranges.map(([from = 0, to = 0]) => to - from))
+    expect(held).toBeLessThan(3 * 1_001)
+    expect(stub.seen.length).toBeLessThanOrEqual(60 * unlistable.length + 10)
+    expect(pages.reduce((sum, { requests }) => sum + requests, 0)).toBe(stub.seen.length)
+  })
+
+  it('is walked around when its range is given', async () => {
+    const builds = sparse([2_000], [10, 4_990])
+    const { walk, stub } = await open(({ query }) => listBuilds(builds, query))
+    const avoid = (await walk({ state: ['running'] })).flatMap(({ unlistable }) => unlistable)
+    const pages = await walk({ state: ['running'], avoid })
+    expect(idsOf(pages)).toEqual(['build-0010', 'build-4990'])
+    expect(rangesOf(pages)).toEqual([])
+    expect(stub.seen.filter(({ query }) => listBuilds(builds, query) === gatewayTimeout)).toEqual([])
   })
 })

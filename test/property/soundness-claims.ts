@@ -104,18 +104,20 @@ export class ClaimChecker {
       select to_char(created_from at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as from,
         to_char(created_to at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as to
       from sync.failures where kind = 'builds_list'`
-    const named = await tx<{ id: string | null; slug: string | null; number: string | null }[]>`
-      select build_id as id, pipeline_slug as slug, build_number as number from sync.failures where kind = 'build'
+    const named = await tx<{ id: string | null; pipeline: string | null; number: string | null }[]>`
+      select build_id as id, coalesce(pipeline_id::text, pipeline_slug) as pipeline, build_number as number
+      from sync.failures where kind = 'build'
       union all
       select build_id, null, null from sync.absences where last_status is distinct from 200`
     const ids = new Set(named.map(({ id }) => id))
-    const numbers = new Set(named.map(({ slug, number }) => `${slug} #${number}`))
+    const numbers = new Set(named.map(({ pipeline, number }) => `${pipeline} #${number}`))
     return (id) => {
       if (ids.has(id)) return true
       const build = this.#world.builds.get(id)
       if (!build) return false
       const isWithin = ({ from, to }: { from: string; to: string }) => build.created_at >= from && build.created_at < to
-      return numbers.has(`${build.pipeline.slug} #${build.number}`) || ranges.some(isWithin)
+      const names = [build.pipeline.id, build.pipeline.slug].map((pipeline) => `${pipeline} #${build.number}`)
+      return names.some((name) => numbers.has(name)) || ranges.some(isWithin)
     }
   }
 }

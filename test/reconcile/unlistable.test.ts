@@ -1,12 +1,13 @@
 import { and, eq } from 'drizzle-orm'
 import { afterEach, describe, expect, it } from 'vitest'
+import { recordFailure } from '../../src/database/failures.ts'
 import { builds, failures, windows } from '../../src/database/schema.ts'
 import type { Build } from '../../src/demo/shapes.ts'
 import { backfillOwed } from '../../src/reconcile/backfill.ts'
 import { reconcileOnce } from '../../src/reconcile/cycle.ts'
 import { discover } from '../../src/reconcile/discover.ts'
 import { refreshPipelines } from '../../src/reconcile/pipelines.ts'
-import { MINUTE } from '../../src/time.ts'
+import { HOUR, MINUTE } from '../../src/time.ts'
 import { accessOf } from './access-of.ts'
 import { openScene, type Scene } from './scene.ts'
 
@@ -58,7 +59,22 @@ describe('a build of history that no list shows', () => {
     expect(await failed('builds_list')).toEqual([])
   })
 
-  it('stays recorded when it cannot be read individually either', async () => {
+  it('may be one of thirty in a row: all are read by themselves, and what lies before them as ever', async () => {
+    await open()
+    scene.simulation.writeHistory({ builds: 120, days: 20 })
+    const sorted = scene.simulation.truth.builds.toSorted((a, b) => a.created_at.localeCompare(b.created_at))
+    for (const build of sorted.slice(60, 90)) scene.simulation.failReads(build, { list: 'always' })
+    await refreshPipelines(scene.deps, scene.source)
+    await reconcileOnce(scene.deps, scene.source)
+    await backfillOwed(scene.deps, scene.source)
+    await minutes(20)
+    expect(await scene.differences()).toEqual([])
+    const { created_from, created_to } = (await failed('builds_list'))[0] ?? expect.fail()
+    expect(created_from?.getTime()).toBeGreaterThanOrEqual(Date.parse(sorted[59]?.created_at ?? ''))
+    expect(created_to?.getTime()).toBeLessThanOrEqual(Date.parse(sorted[90]?.created_at ?? ''))
+  })
+
+  it('stays named, and no more, when it cannot be read by itself either', async () => {
     await open()
     scene.simulation.writeHistory({ builds: 120, days: 20 })
     const poison = buildAt(0.5)
@@ -94,6 +110,70 @@ describe('an open build that no list shows', () => {
     expect(row?.state).toBe(open_.state)
     const last = await reconcileOnce(scene.deps, scene.source)
     expect(last?.watermark_to.getTime()).toBeGreaterThan(before?.watermark_to.getTime() ?? Number.NaN)
+  })
+})
+
+describe('an old open build that becomes unlistable', () => {
+  it('hides no other build: history is still read, and the stretch that is avoided holds only that build', async () => {
+    await open()
+    scene.simulation.writeHistory({ builds: 120, days: 20 })
+    const poison = scene.simulation.startBuild({ jobs: 1 })
+    scene.simulation.clock.pass(HOUR)
+    const newer = scene.simulation.startBuild({ jobs: 1 })
+    scene.simulation.clock.pass(HOUR)
+    scene.simulation.failReads(poison, { list: 'always' })
+    await refreshPipelines(scene.deps, scene.source)
+    await minutes(2)
+    const [row, ...others] = await failed('builds_list')
+    expect(others).toEqual([])
+    expect(row?.created_from?.getTime()).toBeLessThanOrEqual(Date.parse(poison.created_at))
+    expect(row?.created_from?.getTime()).toBeGreaterThan(Date.parse(poison.created_at) - MINUTE)
+    expect(row?.created_to?.getTime()).toBeGreaterThan(Date.parse(poison.created_at))
+    expect(row?.created_to?.getTime()).toBeLessThanOrEqual(Date.parse(newer.created_at))
+    await backfillOwed(scene.deps, scene.source)
+    await minutes(4)
+    expect(await scene.differences()).toEqual([])
+  })
+})
+
+describe('a recorded stretch', () => {
+  const wide = { from: new Date(0), to: new Date('2100-01-01') }
+  async function record(): Promise<void> {
+    const subject = `builds of ${scene.source.slug} created from ${wide.from.toISOString()} to ${wide.to.toISOString()}`
+    const unit = { kind: 'builds_list', organizationId: scene.source.id, subject, range: wide } as const
+    await recordFailure(scene.database.db, unit, new Error('Test.'), new Date(scene.simulation.clock.now()))
+  }
+
+  it('shrinks to what cannot be listed when it is tried again', async () => {
+    await open()
+    await scene.complete({ builds: 12, days: 10 })
+    const poison = buildAt(0.5)
+    scene.simulation.failReads(poison, { list: 'always' })
+    await record()
+    await minutes(4)
+    const rows = await failed('builds_list')
+    expect(rows.length).toBe(1)
+    const [{ created_from, created_to } = expect.fail()] = rows
+    const within = scene.simulation.truth.builds.filter(
+      ({ created_at }) => new Date(created_at) >= (created_from ?? 0) && new Date(created_at) < (created_to ?? 0),
+    )
+    expect(within.map(({ id }) => id)).toEqual([poison.id])
+  })
+
+  it('takes a bounded number of requests at a time, however many builds it holds', async () => {
+    await open()
+    await scene.complete({ builds: 150, days: 10 })
+    await minutes(1)
+    const quiet = await reconcileOnce(scene.deps, scene.source)
+    await record()
+    let most = 0
+    for (let minute = 0; minute < 8; minute++) {
+      scene.simulation.clock.pass(MINUTE)
+      const cycle = await reconcileOnce(scene.deps, scene.source)
+      most = Math.max(most, cycle?.requests ?? 0)
+    }
+    expect(most - (quiet?.requests ?? 0)).toBeLessThanOrEqual(60)
+    expect(await failed('builds_list')).toEqual([])
   })
 })
 
