@@ -62,7 +62,7 @@ export const defects: readonly Defect[] = [
         changeView(home, [
           [
             /select organization_id, confirmed_to,/,
-            `select organization_id, watermark - interval '2 minutes' as confirmed_to,`,
+            `select organization_id, (watermark - interval '2 minutes')::timestamptz(3) as confirmed_to,`,
           ],
           [/pipelines_read_at - interval '2 minutes' as seen_until/, `'infinity'::timestamptz as seen_until`],
         ]),
@@ -76,7 +76,7 @@ export const defects: readonly Defect[] = [
         changeView(home, [
           [
             /select organization_id, confirmed_to,/,
-            `select organization_id, confirmed_to + interval '2 minutes' as confirmed_to,`,
+            `select organization_id, (confirmed_to + interval '2 minutes')::timestamptz(3) as confirmed_to,`,
           ],
         ]),
     },

@@ -72,7 +72,7 @@ async function findDefects(named: string): Promise<boolean> {
   for (const { name: defect, planted } of wanted) {
     const found: string[] = []
     for (const seed of seeds) {
-      const { faults } = await live(seed, planted)
+      const faults = faultsOf(await soundHistory(seed, home, planted))
       if (faults[0]) found.push(`${seed} (${faults[0].slice(0, 160)})`)
       if (found.length === 2) break
     }
