@@ -64,10 +64,12 @@ export async function retryUnlistable(
 ): Promise<UnlistableReport> {
   const now = deps.clock()
   const failed = await failuresOf(deps.db, source.id, ['builds_list'])
-  const due = failed.filter(({ next_try_at }) => isDue(next_try_at, now))
+  const due = failed
+    .map((row) => ({ row, range: rangeOf(row) }))
+    .filter(({ row, range }) => range && isDue(row.next_try_at, now))
+    .sort((a, b) => a.row.next_try_at.getTime() - b.row.next_try_at.getTime())
   const reports: UnlistableReport[] = []
-  for (const row of due.slice(0, RETRIES)) {
-    const range = rangeOf(row)
+  for (const { row, range } of due.slice(0, RETRIES)) {
     if (range) reports.push(await retry(deps, source, keeper, row, range, signal))
   }
   return sum(reports)

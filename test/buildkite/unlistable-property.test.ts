@@ -187,4 +187,47 @@ describe('a walk over a list with unlistable builds', () => {
     })
     await fc.assert(property, { numRuns: 25 })
   })
+
+  it('does so in a list that shows few builds of the organization, with ranges that hold no other', async () => {
+    let history: History = { builds: [], most: 100, jobs: true }
+    let heeds = (to: string) => to
+    const stub = await startStub((seen) => {
+      const to = seen.query.get('created_to')
+      if (to !== null) seen.query.set('created_to', heeds(to))
+      const from = seen.query.get('created_from')
+      if (from !== null) seen.query.set('created_from', heeds(from))
+      return answerOf(history)(seen)
+    })
+    const gaps = fc.array(fc.oneof(fc.integer({ min: 1, max: 2_000 }), fc.integer({ min: 1, max: 900_000 })), {
+      minLength: 1,
+      maxLength: 30,
+    })
+    const running = fc.array(fc.boolean(), { minLength: 7, maxLength: 20 })
+    const property = fc.asyncProperty(kinds, gaps, running, fc.boolean(), async (kindsOf, between, states, floors) => {
+      heeds = floors ? (to) => `${to.slice(0, 19)}.000Z` : (to) => to
+      const builds = historyOf(kindsOf, between).map((build, index) => ({
+        ...build,
+        state: states[index % states.length] ? 'running' : 'passed',
+      }))
+      history = { builds, most: 100, jobs: true }
+      const client = clientOf(stub.url)
+      const pages = await walk(client, { state: ['running'] })
+      const ids = idsOf(pages)
+      expect(new Set(ids).size).toBe(ids.length)
+      const yielded = new Set(ids)
+      const ranges = rangesOf(pages)
+      for (const build of builds) {
+        const holding = ranges.filter(({ from, to }) => at(build) >= from.getTime() && at(build) < to.getTime()).length
+        const isWanted = build.state === 'running'
+        if (build.unlistable === 'always') {
+          if (isWanted) expect([build.id, holding]).toEqual([build.id, 1])
+        } else if (floors) {
+          if (isWanted) expect([build.id, yielded.has(build.id) || holding === 1]).toEqual([build.id, true])
+        } else expect([build.id, yielded.has(build.id), holding]).toEqual([build.id, isWanted, 0])
+      }
+      expect(pages.at(-1)).toMatchObject({ last: true, walkedTo: new Date(0) })
+      await client.close()
+    })
+    await fc.assert(property, { numRuns: 25 })
+  })
 })
