@@ -105,6 +105,9 @@ async function forgetUnconfirmed(tx: Transaction, source: Source, listedAt: Date
       watermark = least(watermark, coalesce(confirmed_to + ${LIST_LAG} * interval '1 ms', backfill_to)),
       warm_watermark = least(warm_watermark, coalesce(confirmed_to + ${LIST_LAG} * interval '1 ms', backfill_to))
     where organization_id = ${source.id}`)
+  // A cycle of that token confirms nothing once the pipelines are listed by another.
+  await tx.execute(sql`
+    update ${cycles} set read_until = null where organization_id = ${source.id} and read_until > ${seenUntil}`)
   await tx.execute(sql`
     delete from ${windows} where organization_id = ${source.id} and pipeline_id is null
       and coalesce(first_verified_until > ${seenUntil}, true)`)

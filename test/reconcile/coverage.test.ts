@@ -60,6 +60,13 @@ async function fewMinutes(deps = scene.deps): Promise<void> {
   await refreshPipelines(deps, scene.source)
 }
 
+async function cyclesFor(minutes: number): Promise<void> {
+  for (let i = 0; i < minutes; i++) {
+    scene.simulation.clock.pass(MINUTE)
+    await reconcileOnce(scene.deps, scene.source)
+  }
+}
+
 const history = { builds: 120, days: 60, jobs: 2 }
 const wholeHistory = () => scene.simulation.clock.now() - 85 * DAY
 
@@ -217,6 +224,23 @@ describe('what is claimed', () => {
     const after = (await claimOf(pipelineOf(0).slug))?.as_of
     expect(listedAt?.getTime()).toBeGreaterThanOrEqual(before?.getTime() ?? Number.NaN)
     expect(after?.getTime()).toBeGreaterThan(listedAt?.getTime() ?? Number.NaN)
+  })
+
+  it('does not count cycles of a token that could no longer see a pipeline, once another token lists it', async () => {
+    scene = await openScene({ pipelines: 2 })
+    await scene.complete(history)
+    await fewMinutes()
+    const listedAt = scene.simulation.clock.now()
+    scene.simulation.truth.hidden.add(pipelineOf(0))
+    await cyclesFor(6)
+    scene.simulation.truth.hidden.delete(pipelineOf(0))
+    const client = Object.create(scene.source.client, { fingerprint: { value: 'another user' } })
+    const other = { ...scene.source, client }
+    await refreshPipelines(scene.deps, other)
+    // No cycle of the other token ends before its second list.
+    scene.simulation.clock.pass(5 * MINUTE)
+    await refreshPipelines(scene.deps, other)
+    expect((await claimOf(pipelineOf(0).slug))?.as_of?.getTime()).toBeLessThanOrEqual(listedAt)
   })
 
   it('does not count what an audit read while the pipeline was hidden', async () => {
