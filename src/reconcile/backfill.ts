@@ -4,7 +4,7 @@ import { isDue } from '../database/failures.ts'
 import { withLease } from '../database/leases.ts'
 import { watermarks } from '../database/schema.ts'
 import { BuildkiteError, messageOf } from '../errors.ts'
-import { DAY } from '../time.ts'
+import { DAY, pause, SECOND } from '../time.ts'
 import { oneAhead, twoAtOnce } from './ahead.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
 import { buildKeeper, type Refused, refusalOf } from './pages.ts'
@@ -13,7 +13,7 @@ import { isListDue } from './pipeline-coverage.ts'
 import { refreshPipelines } from './pipelines.ts'
 import { clip, coveredBackFrom, lengthOf, type Span } from './spans.ts'
 import { recordUnlistable, unlistableRanges } from './unlistable.ts'
-import { awaitingBackfill, isListedFor, readWatermark, type Watermark } from './watermark.ts'
+import { awaitingBackfill, doesCount, isListedFor, readWatermark, type Watermark } from './watermark.ts'
 import {
   beginWindow,
   claimWindow,
@@ -134,6 +134,9 @@ export async function backfillOwed(
 /** After so many windows in a row that failed, the API is taken to be down, and the turn ends. */
 const FAILURES_IN_A_ROW = 3
 
+const waits =
+  'The pipelines were not listed for a while, and builds lists may lag behind: reading begins in two minutes at most.'
+
 /** One run of a backfill: reads window after window while it may. */
 class Reading {
   readonly deps: ReconcileDeps
@@ -182,9 +185,20 @@ class Reading {
     return this.ignoresBackOff || isDue(next_try_at, this.deps.clock())
   }
 
+  /** Whether reading the organization's list counts by now. A person's backfill waits until it does: two minutes at most. */
+  async #doesListCount(): Promise<boolean> {
+    const now = () => this.#source.client.now() ?? new Date(this.deps.clock())
+    for (let isFirst = true; ; isFirst = false) {
+      if (doesCount(await readWatermark(this.deps.db, this.#source.id), now())) return true
+      if (!this.ignoresBackOff || this.#signal.aborted) return false
+      if (isFirst) this.deps.log.info({ organization: this.#source.slug }, waits)
+      await pause(SECOND, this.#signal)
+    }
+  }
+
   /** Reads the next window of a span through the organization's list, or a pipeline's; false when there is none for now. */
   async #nextWindow(span: Span, pipeline?: ListedPipeline): Promise<boolean> {
-    if (!this.#mayGoOn) return false
+    if (!this.#mayGoOn || (!pipeline && !(await this.#doesListCount()))) return false
     const mayRead = (window: Window) => !this.#failed.has(window.id) && this.#isDue(window)
     const window = await claimWindow(this.deps.db, this.#source.id, span, mayRead, pipeline)
     if (!window) return false
@@ -196,7 +210,8 @@ class Reading {
     if (!this.#mayGoOn) return false
     const { pipelines, windows, ranges } = await owedHistory(this.deps, this.#source, mark)
     const again = windows.find((window) => !this.#failed.has(window.id) && this.#isDue(window))
-    if (again) return this.#read({ ...again, walked_to: null, first_verified_at: null }, undefined)
+    if (again && (await this.#doesListCount()))
+      return this.#read({ ...again, walked_to: null, first_verified_at: null }, undefined)
     for (const range of ranges) {
       if (await this.#nextWindow(range)) return true
     }

@@ -141,7 +141,7 @@ async function commitCycle(
   const { to, until } = read
   return deps.db.transaction(async (tx) => {
     const finished = new Date(deps.clock())
-    const moved = await moveWatermark(tx, deps, source, kind, to, finished)
+    const moved = await moveWatermark(tx, deps, source, { kind, since: before?.watermark ?? null, to }, finished)
     const report: CycleReport = {
       organization: source.slug,
       kind,

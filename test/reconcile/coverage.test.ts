@@ -243,6 +243,53 @@ describe('what is claimed', () => {
     expect((await claimOf(pipelineOf(0).slug))?.as_of?.getTime()).toBeLessThanOrEqual(listedAt)
   })
 
+  it('does not grow by cycles between lists of pipelines that lie far apart, for a pipeline may have been hidden', async () => {
+    scene = await openScene({ pipelines: 2 })
+    await scene.complete(history)
+    await fewMinutes()
+    const listedAt = scene.simulation.clock.now()
+    const claimedAt = async () => (await claimOf(pipelineOf(0).slug))?.as_of?.getTime() ?? Number.NaN
+    const before = await claimedAt()
+    scene.simulation.truth.hidden.add(pipelineOf(0))
+    await cyclesFor(20)
+    scene.simulation.truth.hidden.delete(pipelineOf(0))
+    await refreshPipelines(scene.deps, scene.source)
+    expect(await claimedAt()).toBe(before)
+    // Builds lists may lag behind the list of pipelines.
+    await cyclesFor(1)
+    scene.simulation.clock.pass(4 * MINUTE)
+    await refreshPipelines(scene.deps, scene.source)
+    expect(await claimedAt()).toBeLessThanOrEqual(listedAt)
+    await cyclesFor(1)
+    scene.simulation.clock.pass(4 * MINUTE)
+    await refreshPipelines(scene.deps, scene.source)
+    expect(await claimedAt()).toBeGreaterThan(scene.simulation.clock.now() - 10 * MINUTE)
+    expect(await scene.differences()).toEqual([])
+  })
+
+  it('does not grow by a cycle that was under way when the pipelines were listed after a long time', async () => {
+    scene = await openScene({ pipelines: 2 })
+    await scene.complete(history)
+    await fewMinutes()
+    const listedAt = scene.simulation.clock.now()
+    scene.simulation.truth.hidden.add(pipelineOf(0))
+    scene.simulation.clock.pass(20 * MINUTE)
+    let isListed = false
+    const builds: Scene['source']['client']['builds'] = async function* (...asked) {
+      yield* scene.source.client.builds(...asked)
+      if (isListed) return
+      isListed = true
+      scene.simulation.truth.hidden.delete(pipelineOf(0))
+      await refreshPipelines(scene.deps, scene.source)
+      scene.simulation.clock.pass(3 * MINUTE)
+    }
+    const client = Object.assign(Object.create(scene.source.client), { builds })
+    await reconcileOnce(scene.deps, { ...scene.source, client })
+    scene.simulation.clock.pass(3 * MINUTE)
+    await refreshPipelines(scene.deps, scene.source)
+    expect((await claimOf(pipelineOf(0).slug))?.as_of?.getTime()).toBeLessThanOrEqual(listedAt)
+  })
+
   it('does not count what an audit read while the pipeline was hidden', async () => {
     scene = await openScene({ pipelines: 3 })
     const hidden = pipelineOf(0)
