@@ -73,7 +73,7 @@ export async function backfillSpan(
       reading.ignoresBackOff = true
       reading.onPage = async () => onProgress(await progressOf(deps, source, span))
       const mark = await readWatermark(deps.db, source.id)
-      await reading.readAll(span, mark && { ...mark, backfill_from: from, backfill_to: to })
+      await reading.readAll(span, mark && { ...mark, backfill_from: from, backfill_to: to }, span)
       return progressOf(deps, source, span)
     },
     { signal },
@@ -165,12 +165,13 @@ class Reading {
   }
 
   /**
-   * Reads windows of a span while there are any, in turns with the history that `owed` says later pipelines lack.
+   * Reads windows of a span while there are any, in turns with the history that `owed` says later pipelines lack; of that only what lies
+   * `within` a range, if one is given.
    * @throws what made the last window fail, if the run ended because of it.
    */
-  async readAll(span: Span, owed: Watermark | undefined): Promise<void> {
+  async readAll(span: Span, owed: Watermark | undefined, within?: Span): Promise<void> {
     for (;;) {
-      const later = owed !== undefined && (await this.#nextOfLaterPipelines(owed))
+      const later = owed !== undefined && (await this.#nextOfLaterPipelines(owed, within))
       const first = await this.#nextWindow(span)
       if (!later && !first) break
     }
@@ -206,9 +207,9 @@ class Reading {
   }
 
   /** Reads the next piece of history of pipelines that appeared later; false when there is none for now. */
-  async #nextOfLaterPipelines(mark: Watermark): Promise<boolean> {
+  async #nextOfLaterPipelines(mark: Watermark, within?: Span): Promise<boolean> {
     if (!this.#mayGoOn) return false
-    const { pipelines, windows, ranges } = await owedHistory(this.deps, this.#source, mark)
+    const { pipelines, windows, ranges } = await owedHistory(this.deps, this.#source, mark, within)
     const again = windows.find((window) => !this.#failed.has(window.id) && this.#isDue(window))
     if (again && (await this.#doesListCount()))
       return this.#read({ ...again, walked_to: null, first_verified_at: null }, undefined)

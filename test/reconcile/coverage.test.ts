@@ -130,6 +130,34 @@ describe('the history of a pipeline that becomes visible', () => {
     await expectWhole(0)
   })
 
+  it.each([1, 30])('is read by a backfill of some days in these days alone, also of %i pipelines', async (count) => {
+    scene = await openScene({ pipelines: count + 2 })
+    const later = scene.simulation.truth.pipelines.slice(0, count)
+    for (const one of later) scene.simulation.truth.hidden.add(one)
+    await scene.complete(history)
+    await fewMinutes()
+    for (const one of later) scene.simulation.truth.hidden.delete(one)
+    const deps = { ...scene.deps, backfillDays: 0 }
+    await fewMinutes(deps)
+    const now = scene.simulation.clock.now()
+    const [from, to] = [new Date(now - 50 * DAY), new Date(now - 20 * DAY)]
+    scene.api.forget()
+    expect(await backfillSpan(deps, scene.source, from, to)).toMatchObject({ done: true })
+    const asked = scene.api.requests.filter(({ kind }) => kind === 'builds' || kind === 'pipeline-builds')
+    expect(asked.length).toBeGreaterThan(0)
+    for (const { query } of asked) {
+      expect(Date.parse(query.get('created_from') ?? '')).toBeGreaterThanOrEqual(from.getTime())
+      expect(Date.parse(query.get('created_to') ?? '')).toBeLessThanOrEqual(to.getTime())
+    }
+    scene.simulation.clock.pass(3 * MINUTE)
+    await refreshPipelines(deps, scene.source)
+    const { rows } = await scene.database.db.execute(sql`
+      select pipeline_id from sync.pipeline_coverage as listed where not exists (
+        select from analytics.data_coverage as claim where claim.pipeline_id = listed.pipeline_id
+          and complete_from <= ${from} and complete_to >= ${to})`)
+    expect(rows).toEqual([])
+  })
+
   it('is read again from where it was lost, when access was lost for hours and came back', async () => {
     scene = await openScene({ pipelines: 3 })
     await scene.complete(history)
