@@ -6,6 +6,7 @@ import { watermarks } from '../database/schema.ts'
 import { BuildkiteError, messageOf } from '../errors.ts'
 import { DAY, pause, SECOND } from '../time.ts'
 import { oneAhead, twoAtOnce } from './ahead.ts'
+import { reconcileOnce } from './cycle.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
 import { buildKeeper, type Refused, refusalOf } from './pages.ts'
 import { dropStaleWindows, owedHistory } from './pipeline-backfill.ts'
@@ -51,8 +52,9 @@ export interface BackfillPace {
 
 /**
  * Reads every build created in [from, to) that no window has covered yet, newest first, window by window, also for pipelines that
- * appeared after the others were read. Each page is committed before the window notes it, so that a killed run goes on where it stopped. Resolves with the progress; `undefined` when another
- * process is filling this organization. When `signal` aborts it returns early, `done` false.
+ * appeared after the others were read. Each page is committed before the window notes it, so that a killed run goes on where it stopped.
+ * Before the first cycle it runs that one: later cycles look back to it, and so find what changes after it was read. Resolves with the
+ * progress; `undefined` when another process is filling this organization. When `signal` aborts it returns early, `done` false.
  * @throws BuildkiteError, StoreError; what is read stays read.
  */
 export async function backfillSpan(
@@ -71,6 +73,7 @@ export async function backfillSpan(
     async (lease) => {
       const reading = await Reading.open({ ...deps, db: lease.db }, source, lease.signal, pace)
       reading.ignoresBackOff = true
+      await runFirstCycle(deps, source, lease.signal)
       reading.onPage = async () => onProgress(await progressOf(deps, source, span))
       const mark = await readWatermark(deps.db, source.id)
       await reading.readAll(span, mark && { ...mark, backfill_from: from, backfill_to: to }, span)
@@ -81,6 +84,14 @@ export async function backfillSpan(
   if (!leased.held) return undefined
   onProgress(leased.value)
   return leased.value
+}
+
+/** Runs the first cycle unless there was one; waits for it where another process runs it. */
+async function runFirstCycle(deps: ReconcileDeps, source: Source, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted && !(await readWatermark(deps.db, source.id))?.watermark) {
+    const report = await reconcileOnce(deps, source, 'hot', signal)
+    if (!report) await pause(SECOND / 2, signal)
+  }
 }
 
 /**
