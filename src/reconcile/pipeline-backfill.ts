@@ -31,7 +31,7 @@ const FEW = 20
  * outside of that range is read.
  */
 export async function owedHistory(
-  { db, clock }: ReconcileDeps,
+  { db, clock }: Pick<ReconcileDeps, 'db' | 'clock'>,
   source: Source,
   mark: Watermark,
   within?: Span,
@@ -89,8 +89,15 @@ export function unread(
   return wanted.from < wanted.to ? gaps(wanted, [...read, ...pending]) : []
 }
 
-function isReadSince(listedSince: Date, { status, first_verified_at, verified_at }: Window): boolean {
-  return status === 'done' && [first_verified_at, verified_at].some((at) => at !== null && at >= listedSince)
+/** The same as analytics.data_coverage asks: an older version records no end of a reading, and no list can confirm such a one. */
+function isReadSince(listedSince: Date, window: Window): boolean {
+  const { status, pipeline_id, first_verified_at, first_verified_until, verified_at, verified_until } = window
+  const isSince = (at: Date | null) => at !== null && at >= listedSince
+  if (status !== 'done') return false
+  if (pipeline_id !== null) return isSince(first_verified_at)
+  return (
+    (isSince(first_verified_at) && first_verified_until !== null) || (isSince(verified_at) && verified_until !== null)
+  )
 }
 
 function bounds(spans: readonly Span[]): Span {
