@@ -11,7 +11,7 @@ import type { ReconcileDeps, Source } from './deps.ts'
 import { buildKeeper, type Refused, refusalOf } from './pages.ts'
 import { dropStaleWindows, owedHistory } from './pipeline-backfill.ts'
 import { isListDue } from './pipeline-coverage.ts'
-import { refreshPipelines } from './pipelines.ts'
+import { pipelinesBackOff, refreshPipelines } from './pipelines.ts'
 import { clip, coveredBackFrom, lengthOf, type Span } from './spans.ts'
 import { recordUnlistable, unlistableRanges } from './unlistable.ts'
 import { awaitingBackfill, doesCount, isListedFor, readWatermark, type Watermark } from './watermark.ts'
@@ -71,8 +71,8 @@ export async function backfillSpan(
     deps.db,
     `backfill:${source.id}`,
     async (lease) => {
-      const reading = await Reading.open({ ...deps, db: lease.db }, source, lease.signal, pace)
-      reading.ignoresBackOff = true
+      const options = { ...pace, ignoresBackOff: true }
+      const reading = await Reading.open({ ...deps, db: lease.db }, source, lease.signal, options)
       await runFirstCycle(deps, source, lease.signal)
       reading.onPage = async () => onProgress(await progressOf(deps, source, span))
       const mark = await readWatermark(deps.db, source.id)
@@ -123,7 +123,8 @@ export async function backfillOwed(
   const isOwedToOthers = others.pipelines.length + others.windows.length + others.ranges.length > 0
   if (!isOwedToOthers && (await awaitingBackfill(deps.db, source.id, owed)).length === 0) {
     // The sooner what was read is confirmed, the sooner it is claimed.
-    if (await isListDue(deps, source)) await refreshPipelines(deps, source, signal)
+    const isWanted = (await isListDue(deps, source)) && !(await pipelinesBackOff(deps, source))
+    if (isWanted) await refreshPipelines(deps, source, signal)
     return undefined
   }
   const leased = await withLease(
@@ -167,12 +168,23 @@ class Reading {
     this.#until = deps.clock() + (pace.yieldAfterMs ?? Number.POSITIVE_INFINITY)
   }
 
-  /** Lists the pipelines first if they were last listed for another filter or token. */
-  static async open(deps: ReconcileDeps, source: Source, signal: AbortSignal, pace: BackfillPace): Promise<Reading> {
-    if (!isListedFor(await readWatermark(deps.db, source.id), deps, source)) {
-      await refreshPipelines(deps, source, signal)
-    }
-    return new Reading(deps, source, signal, pace)
+  /**
+   * Lists the pipelines first if they were last listed for another filter or token: without that nothing that is read counts.
+   * @throws BuildkiteError when the list fails, or has failed and its back-off is not over.
+   */
+  static async open(
+    deps: ReconcileDeps,
+    source: Source,
+    signal: AbortSignal,
+    pace: BackfillPace & { readonly ignoresBackOff?: boolean },
+  ): Promise<Reading> {
+    const reading = new Reading(deps, source, signal, pace)
+    reading.ignoresBackOff = pace.ignoresBackOff ?? false
+    if (isListedFor(await readWatermark(deps.db, source.id), deps, source)) return reading
+    const failure = reading.ignoresBackOff ? undefined : await pipelinesBackOff(deps, source)
+    if (failure) throw new BuildkiteError('unavailable', `The pipelines could not be listed. ${failure.error}`)
+    await refreshPipelines(deps, source, signal)
+    return reading
   }
 
   /**

@@ -21,7 +21,7 @@ import {
   type Results,
   refusalOf,
 } from './pages.ts'
-import { refreshPipelines } from './pipelines.ts'
+import { pipelinesBackOff, refreshPipelines } from './pipelines.ts'
 import type { Span } from './spans.ts'
 import { recordUnlistable, retryUnlistable, type UnlistableReport, unlistableRanges } from './unlistable.ts'
 import { awaitingBackfill, isListedFor, LIST_LAG, moveWatermark, readWatermark, type Watermark } from './watermark.ts'
@@ -40,6 +40,9 @@ const kinds = {
 
 /** How many builds that could not be read or stored a cycle tries again. */
 const FAILED_READS = 5
+
+/** A cycle that does not count reads no more than this: without a watermark that moves it would read more each time. */
+const UNCOUNTED_SPAN = HOUR
 
 const CYCLES_KEPT = 30 * DAY
 // List 1 has no end, but the walk wants one: so far off that no wrong clock of ours can cut a build away.
@@ -98,11 +101,12 @@ export async function reconcileOnce(
         // The cycle begins once nobody else is at it: so its row says, and no two rows overlap.
         started = new Date(deps.clock())
         const own = { ...deps, db: lease.db }
-        await listedPipelines(own, source, tally, lease.signal)
+        const unlisted = await listPipelines(own, source, tally, lease.signal)
         const before = await readWatermark(own.db, source.id)
         const cycle = new Cycle(own, source, kind, before, tally, lease.signal)
-        const read = await cycle.run()
-        return commitCycle(own, source, kind, { before, read, started, tally })
+        const now = (source.client.now() ?? started).getTime()
+        const read = await cycle.run(unlisted === undefined ? undefined : now - UNCOUNTED_SPAN)
+        return commitCycle(own, source, kind, { before, read, started, tally, unlisted })
       },
       { signal },
     )
@@ -117,18 +121,32 @@ export async function reconcileOnce(
   }
 }
 
-/** Lists the pipelines if they were last listed for another filter or token, or never. A list that fails does not hold up the cycle. */
-async function listedPipelines(deps: ReconcileDeps, source: Source, tally: Tally, signal: AbortSignal): Promise<void> {
-  if (isListedFor(await readWatermark(deps.db, source.id), deps, source)) return
-  try {
-    tally.requests += (await refreshPipelines(deps, source, signal)).requests
-  } catch (error) {
-    if (!(error instanceof BuildkiteError) || error.code === 'invalid_credentials') throw error
-    deps.log.warn(
-      { err: error, organization: source.slug },
-      'The pipelines could not be listed; builds are read all the same.',
-    )
+/**
+ * Lists the pipelines if they were last listed for another filter or token, or never. A list that fails does not hold up the cycle; but
+ * where an older list was for another filter or token, the cycle does not count: then this returns why.
+ */
+async function listPipelines(
+  deps: ReconcileDeps,
+  source: Source,
+  tally: Tally,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const mark = await readWatermark(deps.db, source.id)
+  if (isListedFor(mark, deps, source)) return undefined
+  const failure = await pipelinesBackOff(deps, source)
+  let reason = failure?.error
+  if (!failure) {
+    try {
+      tally.requests += (await refreshPipelines(deps, source, signal)).requests
+    } catch (error) {
+      if (!(error instanceof BuildkiteError) || error.code === 'invalid_credentials') throw error
+      reason = messageOf(error)
+      const message = 'The pipelines could not be listed; builds are read all the same.'
+      deps.log.warn({ err: error, organization: source.slug }, message)
+    }
   }
+  if (reason === undefined || !mark?.pipelines_read_at) return undefined
+  return `The pipelines could not be listed for this token and filter, so nothing newer is confirmed. ${reason}`
 }
 
 /** Moves the watermark and records the cycle, after everything that it read is committed. */
@@ -136,12 +154,13 @@ async function commitCycle(
   deps: ReconcileDeps,
   source: Source,
   kind: CycleKind,
-  { before, read, started, tally }: { before: Watermark | undefined; read: ReadLists; started: Date; tally: Tally },
+  { before, read, started, tally, unlisted }: CycleResult,
 ): Promise<CycleReport> {
   const { to, until } = read
   return deps.db.transaction(async (tx) => {
     const finished = new Date(deps.clock())
-    const moved = await moveWatermark(tx, deps, source, { kind, since: before?.watermark ?? null, to }, finished)
+    const reading = { kind, since: before?.watermark ?? null, to }
+    const moved = unlisted === undefined && (await moveWatermark(tx, deps, source, reading, finished))
     const report: CycleReport = {
       organization: source.slug,
       kind,
@@ -156,9 +175,18 @@ async function commitCycle(
     const read_until = moved ? until : null
     await tx
       .insert(cycles)
-      .values({ organization_id: source.id, ...row, read_until, error: refusalOf(refused) ?? null })
+      .values({ organization_id: source.id, ...row, read_until, error: unlisted ?? refusalOf(refused) ?? null })
     return report
   })
+}
+
+interface CycleResult {
+  readonly before: Watermark | undefined
+  readonly read: ReadLists
+  readonly started: Date
+  readonly tally: Tally
+  /** Why it does not count, if the pipelines are not listed for its token and filter. */
+  readonly unlisted: string | undefined
 }
 
 /** When a cycle's lists were read, on Buildkite's clock. */
@@ -233,9 +261,11 @@ class Cycle {
     this.#keeper = buildKeeper(deps, source, mark?.watermark ? webhookProgress(deps, source) : undefined)
   }
 
-  async run(): Promise<ReadLists> {
+  /** Reads the lists; what was created or finished before `earliest` only where it is open. */
+  async run(earliest = Number.NEGATIVE_INFINITY): Promise<ReadLists> {
     const { overlap, absent, priority } = kinds[this.#kind]
-    const since = new Date(lookBackTo(this.#kind, this.#mark, this.#deps.clock()) - overlap)
+    const lookBack = lookBackTo(this.#kind, this.#mark, this.#deps.clock()) - overlap
+    const since = new Date(Math.max(lookBack, earliest))
     this.#avoid = await unlistableRanges(this.#deps, this.#source)
     await this.#walk({ created_from: since, created_to: new Date(this.#deps.clock() + NEVER) }, priority)
     const plan = await this.#planJobReads()

@@ -1,7 +1,7 @@
 import { and, eq, isNull, lt } from 'drizzle-orm'
 import { z } from 'zod'
 import type { Read } from '../buildkite/client.ts'
-import { clearFailure, recordFailure } from '../database/failures.ts'
+import { clearFailure, type Failure, failuresOf, isDue, recordFailure } from '../database/failures.ts'
 import { cycles, pipelines } from '../database/schema.ts'
 import { inOneTransaction, markDeleted } from '../mirror/apply.ts'
 import { observePipelines } from '../mirror/observe.ts'
@@ -32,6 +32,18 @@ export interface PipelinesReport {
 /** How a failing list of pipelines is recorded in sync.failures. */
 export function pipelinesUnit(source: Source) {
   return { kind: 'pipelines_list', organizationId: source.id, subject: `pipelines of ${source.slug}` } as const
+}
+
+/**
+ * The failure of the list of pipelines, while its back-off lasts: nobody should ask for the list then, except for the task that reads it
+ * every five minutes, and people.
+ */
+export async function pipelinesBackOff(
+  { db, clock }: Pick<ReconcileDeps, 'db' | 'clock'>,
+  source: Source,
+): Promise<Failure | undefined> {
+  const [failure] = await failuresOf(db, source.id, ['pipelines_list'])
+  return failure && !isDue(failure.next_try_at, clock()) ? failure : undefined
 }
 
 /**
