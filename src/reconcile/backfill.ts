@@ -4,7 +4,7 @@ import { isDue } from '../database/failures.ts'
 import { withLease } from '../database/leases.ts'
 import { watermarks } from '../database/schema.ts'
 import { BuildkiteError, messageOf } from '../errors.ts'
-import { DAY, pause, SECOND } from '../time.ts'
+import { DAY, MINUTE, pause, SECOND } from '../time.ts'
 import { oneAhead, twoAtOnce } from './ahead.ts'
 import { reconcileOnce } from './cycle.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
@@ -146,6 +146,8 @@ export async function backfillOwed(
 /** After so many windows in a row that failed, the API is taken to be down, and the turn ends. */
 const FAILURES_IN_A_ROW = 3
 
+const LIST_EVERY = 5 * MINUTE
+
 const waits =
   'The pipelines were not listed for a while, and builds lists may lag behind: reading begins in two minutes at most.'
 
@@ -207,6 +209,18 @@ class Reading {
 
   #isDue({ next_try_at }: Window): boolean {
     return this.ignoresBackOff || isDue(next_try_at, this.deps.clock())
+  }
+
+  /** A person's backfill lists the pipelines every five minutes, where no service does: only that confirms what it reads. */
+  async #keepListed(): Promise<void> {
+    if (!this.ignoresBackOff) return
+    const readAt = (await readWatermark(this.deps.db, this.#source.id))?.pipelines_read_at?.getTime() ?? 0
+    const now = this.#source.client.now()?.getTime() ?? this.deps.clock()
+    if (now - readAt < LIST_EVERY || (await pipelinesBackOff(this.deps, this.#source))) return
+    await refreshPipelines(this.deps, this.#source, this.#signal).catch((error: unknown) => {
+      if (!(error instanceof BuildkiteError) || error.code === 'invalid_credentials') throw error
+      this.deps.log.warn({ err: error, organization: this.#source.slug }, 'The pipelines could not be listed.')
+    })
   }
 
   /** Whether reading the organization's list counts by now. A person's backfill waits until it does: two minutes at most. */
@@ -291,6 +305,7 @@ class Reading {
         const progress = { at, walkedTo, builds: page.value.length, requests }
         if (!isAgain && !(await noteProgress(deps, this.#source, window, progress))) return false
         await this.onPage()
+        await this.#keepListed()
         this.#signal.throwIfAborted()
       }
       if (!readAt || !lastReadAt) throw new RangeError('The builds list gave not even an empty page.')

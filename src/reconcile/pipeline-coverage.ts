@@ -1,5 +1,5 @@
 import { eq, sql } from 'drizzle-orm'
-import type { Transaction } from '../database/connection.ts'
+import type { Db, Transaction } from '../database/connection.ts'
 import { cycles, pipeline_coverage, watermarks, windows } from '../database/schema.ts'
 import { MINUTE } from '../time.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
@@ -137,12 +137,16 @@ async function forgetUnconfirmed(
 }
 
 /** Whether a list of pipelines read now would confirm windows of history that no list has confirmed yet. */
-export async function isListDue({ db, clock }: Pick<ReconcileDeps, 'db' | 'clock'>, source: Source): Promise<boolean> {
-  const seenUntil = later(source.client.now() ?? new Date(clock()), -LIST_LAG)
+export function isListDue({ db, clock }: Pick<ReconcileDeps, 'db' | 'clock'>, source: Source): Promise<boolean> {
+  return hasUnconfirmed(db, source.id, later(source.client.now() ?? new Date(clock()), -LIST_LAG))
+}
+
+/** Whether windows of history are read that no list of pipelines has confirmed; with `until` only those that were read until then. */
+export async function hasUnconfirmed(db: Db, organizationId: string, until?: Date): Promise<boolean> {
   const { rows } = await db.execute(sql`
     select 1 from ${windows} as part join ${watermarks} as mark using (organization_id)
-    where organization_id = ${source.id} and part.pipeline_id is null and part.status = 'done'
-      and part.verified_until <= ${seenUntil}
+    where organization_id = ${organizationId} and part.pipeline_id is null and part.status = 'done'
+      and part.verified_until <= coalesce(${until ?? null}::timestamptz, 'infinity')
       and least(part.first_verified_until, part.verified_until) > mark.pipelines_read_at - ${LIST_LAG} * interval '1 ms'
     limit 1`)
   return rows.length > 0

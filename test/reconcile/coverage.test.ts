@@ -130,6 +130,25 @@ describe('the history of a pipeline that becomes visible', () => {
     await expectWhole(0)
   })
 
+  it('is claimed after a backfill that a person asks for and that takes long, without a service that lists the pipelines', async () => {
+    scene = await openScene({ pipelines: 2 })
+    await scene.complete({ builds: 400, days: 60, jobs: 1 })
+    await refreshPipelines(scene.deps, scene.source)
+    await scene.database.db.execute(sql`delete from sync.windows`)
+    const now = scene.simulation.clock.now()
+    let pages = 0
+    const takeTime = () => {
+      pages += 1
+      if (pages <= 3) scene.simulation.clock.pass(6 * MINUTE)
+    }
+    const read = await backfillSpan(scene.deps, scene.source, new Date(now - 90 * DAY), new Date(now), takeTime)
+    expect(pages).toBeGreaterThan(3)
+    expect(read?.done).toBe(true)
+    scene.simulation.clock.pass(3 * MINUTE)
+    await refreshPipelines(scene.deps, scene.source)
+    await expectWhole(0)
+  })
+
   it.each([1, 30])('is read by a backfill of some days in these days alone, also of %i pipelines', async (count) => {
     scene = await openScene({ pipelines: count + 2 })
     const later = scene.simulation.truth.pipelines.slice(0, count)
