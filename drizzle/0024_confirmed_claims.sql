@@ -1,6 +1,7 @@
 ALTER TABLE "sync"."cycles" ADD COLUMN "read_until" timestamp (3) with time zone;--> statement-breakpoint
 ALTER TABLE "sync"."failures" ADD COLUMN "pipeline_id" uuid;--> statement-breakpoint
 ALTER TABLE "sync"."watermarks" ADD COLUMN "confirmed_to" timestamp (3) with time zone;--> statement-breakpoint
+ALTER TABLE "sync"."watermarks" ADD COLUMN "counts_from" timestamp (3) with time zone;--> statement-breakpoint
 ALTER TABLE "sync"."windows" ADD COLUMN "first_verified_until" timestamp (3) with time zone;--> statement-breakpoint
 ALTER TABLE "sync"."windows" ADD COLUMN "verified_until" timestamp (3) with time zone;--> statement-breakpoint
 -- The end of these reads was not recorded. A window is read within minutes.
@@ -16,6 +17,7 @@ comment on column sync.failures.pipeline_slug is 'For a build: the slug that its
 comment on column sync.failures.pipeline_id is 'pipelines.id, if known.';
 comment on column sync.watermarks.pipelines_read_at is 'Start of the read of the last list of pipelines that was applied, on Buildkite''s clock.';
 comment on column sync.watermarks.confirmed_to is 'As of this time the mirror is complete for every listed pipeline. Each list of pipelines moves it, because it shows which pipelines earlier cycles could see.';
+comment on column sync.watermarks.counts_from is 'Cycles and windows that began before this time, on Buildkite''s clock, do not count: two minutes after the last list of pipelines that did not confirm earlier reads. Null if there was no such list.';
 comment on column sync.windows.first_verified_until is 'End of the first complete read, on Buildkite''s clock.';
 comment on column sync.windows.verified_until is 'End of the last complete read, on Buildkite''s clock.';
 comment on column sync.cycles.read_until is 'When the last of its lists was read, on Buildkite''s clock; null if it failed.';

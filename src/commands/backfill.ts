@@ -2,6 +2,7 @@ import type { LimitsSeen } from '../buildkite/limits.ts'
 import { followBackfill, refreshRollups } from '../mirror/rollups.ts'
 import { type BackfillProgress, backfillSpan } from '../reconcile/backfill.ts'
 import { type Claim, claimedHistory } from '../reconcile/claim.ts'
+import { hasUnconfirmed } from '../reconcile/pipeline-coverage.ts'
 import { refreshPipelines } from '../reconcile/pipelines.ts'
 import { windowsIn } from '../reconcile/windows.ts'
 import { DAY } from '../time.ts'
@@ -48,9 +49,10 @@ export const backfill: Command = {
           const result = await withFreshPipelines(context.deps, source, fail, () =>
             backfillSpan(context.deps, source, from, to, show, signal),
           ).finally(() => sums?.stop())
-          // A claim covers only what was read before the pipelines were last listed.
+          // It confirms what was read two minutes ago or earlier, because it may show what was visible then: docs/completeness.md.
           if (result?.done) await refreshPipelines(context.deps, source).catch(fail)
-          bar.end(lastWord(source.slug, result, await claimedHistory(db, source.id)))
+          const isConfirmed = !(await hasUnconfirmed(db, source.id))
+          bar.end(lastWord(source.slug, result, await claimedHistory(db, source.id), isConfirmed))
           for (const { error } of await windowsIn(db, source.id, { from, to })) {
             if (error === null) continue
             io.stderr.write(`${source.slug}: ${error}\n`)
@@ -67,6 +69,10 @@ export const backfill: Command = {
     })
   },
 }
+
+const unconfirmed =
+  ' What was read in the last two minutes is complete once a later list of pipelines confirms it: the service reads one every five minutes.' +
+  ' Without the service, run the command again in 2 to 10 minutes; it does not read the builds again.'
 
 const nothing: Record<Exclude<keyof BackfillProgress, 'organization'>, null> = {
   from: null,
@@ -89,13 +95,13 @@ function wholeSpan({ from, to }: ReturnType<typeof givenSpan>, { config }: Sourc
   return { from: from ?? new Date(end.getTime() - config.backfillDays * DAY), to: end }
 }
 
-function lastWord(slug: string, result: BackfillProgress | undefined, claim: Claim): string {
+function lastWord(slug: string, result: BackfillProgress | undefined, claim: Claim, isConfirmed: boolean): string {
   if (!result) return `${slug}: another process is filling this organization; this run did nothing.`
   const { buildsDone, requests, from, to, coveredFrom, done } = result
   const read = `${count(buildsDone)} builds in ${count(requests)} requests`
   const day = (time: Date) => time.toISOString()
   const complete = `${count(claim.pipelines_complete)} of ${count(claim.pipelines)} pipelines complete`
   return done
-    ? `${slug}: read from ${day(from)} to ${day(to)}: ${read}; ${complete} over the wanted history.`
+    ? `${slug}: read from ${day(from)} to ${day(to)}: ${read}; ${complete} over the wanted history.${isConfirmed ? '' : unconfirmed}`
     : `${slug}: stopped at ${day(coveredFrom)}: ${read}. Run it again to go on.`
 }

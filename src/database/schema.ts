@@ -416,6 +416,7 @@ export const watermarks = sync.table('watermarks', {
   pipelines_wanted: jsonb().$type<PipelinePatterns>(),
   pipelines_listed_by: text(),
   confirmed_to: time(),
+  counts_from: time(),
   updated_at: time().notNull(),
 })
 

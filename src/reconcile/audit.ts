@@ -9,7 +9,7 @@ import { type Finding, recordDrift } from './drift.ts'
 import { type Span, WINDOW_BUILDS } from './spans.ts'
 import { createdIn } from './surplus.ts'
 import { type VerifyReport, verifySpan } from './verify.ts'
-import { isListedFor, readWatermark } from './watermark.ts'
+import { doesCount, isListedFor, readWatermark } from './watermark.ts'
 import { failWindow, renewWindow, spanOf, type Window, windowsIn } from './windows.ts'
 
 /** How old a window's verification may become before the audit reads it again: young builds still change, old ones hardly. */
@@ -38,6 +38,8 @@ export async function auditTurn(
     async (lease) => {
       const own = { ...deps, db: lease.db }
       await addWindows(own, source)
+      const now = source.client.now() ?? new Date(deps.clock())
+      if (!doesCount(await readWatermark(own.db, source.id), now)) return []
       const reports: VerifyReport[] = []
       let failuresInARow = 0
       while (!lease.signal.aborted && deps.clock() < until) {

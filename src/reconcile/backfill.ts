@@ -4,16 +4,17 @@ import { isDue } from '../database/failures.ts'
 import { withLease } from '../database/leases.ts'
 import { watermarks } from '../database/schema.ts'
 import { BuildkiteError, messageOf } from '../errors.ts'
-import { DAY } from '../time.ts'
+import { DAY, MINUTE, pause, SECOND } from '../time.ts'
 import { oneAhead, twoAtOnce } from './ahead.ts'
+import { reconcileOnce } from './cycle.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
 import { buildKeeper, type Refused, refusalOf } from './pages.ts'
 import { dropStaleWindows, owedHistory } from './pipeline-backfill.ts'
 import { isListDue } from './pipeline-coverage.ts'
-import { refreshPipelines } from './pipelines.ts'
+import { pipelinesBackOff, refreshPipelines } from './pipelines.ts'
 import { clip, coveredBackFrom, lengthOf, type Span } from './spans.ts'
 import { recordUnlistable, unlistableRanges } from './unlistable.ts'
-import { awaitingBackfill, isListedFor, readWatermark, type Watermark } from './watermark.ts'
+import { awaitingBackfill, doesCount, isListedFor, readWatermark, type Watermark } from './watermark.ts'
 import {
   beginWindow,
   claimWindow,
@@ -50,10 +51,11 @@ export interface BackfillPace {
 }
 
 /**
- * Reads every build created in [from, to) that no window has covered yet, newest first, window by window, including the history of
- * pipelines that appeared later. Each page is committed before the window records it, so a killed run resumes where it stopped.
- * Resolves with the progress; `undefined` when another process holds the lease. Returns early, `done` false, when `signal` aborts.
- * @throws BuildkiteError, StoreError; pages already read stay read.
+ * Reads every build created in [from, to) that no window has covered yet, newest first, window by window, also for pipelines that
+ * appeared after the others were read. Each page is committed before the window notes it, so that a killed run goes on where it stopped.
+ * Before the first cycle it runs that one: later cycles look back to it, and so find what changes after it was read. Resolves with the
+ * progress; `undefined` when another process is filling this organization. When `signal` aborts it returns early, `done` false.
+ * @throws BuildkiteError, StoreError; what is read stays read.
  */
 export async function backfillSpan(
   deps: ReconcileDeps,
@@ -69,11 +71,12 @@ export async function backfillSpan(
     deps.db,
     `backfill:${source.id}`,
     async (lease) => {
-      const reading = await Reading.open({ ...deps, db: lease.db }, source, lease.signal, pace)
-      reading.ignoresBackOff = true
+      const options = { ...pace, ignoresBackOff: true }
+      const reading = await Reading.open({ ...deps, db: lease.db }, source, lease.signal, options)
+      await runFirstCycle(deps, source, lease.signal)
       reading.onPage = async () => onProgress(await progressOf(deps, source, span))
       const mark = await readWatermark(deps.db, source.id)
-      await reading.readAll(span, mark && { ...mark, backfill_from: from, backfill_to: to })
+      await reading.readAll(span, mark && { ...mark, backfill_from: from, backfill_to: to }, span)
       return progressOf(deps, source, span)
     },
     { signal },
@@ -81,6 +84,14 @@ export async function backfillSpan(
   if (!leased.held) return undefined
   onProgress(leased.value)
   return leased.value
+}
+
+/** Runs the first cycle unless there was one; waits for it where another process runs it. */
+async function runFirstCycle(deps: ReconcileDeps, source: Source, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted && !(await readWatermark(deps.db, source.id))?.watermark) {
+    const report = await reconcileOnce(deps, source, 'hot', signal)
+    if (!report) await pause(SECOND / 2, signal)
+  }
 }
 
 /**
@@ -111,8 +122,9 @@ export async function backfillOwed(
   const others = await owedHistory(deps, source, owed)
   const isOwedToOthers = others.pipelines.length + others.windows.length + others.ranges.length > 0
   if (!isOwedToOthers && (await awaitingBackfill(deps.db, source.id, owed)).length === 0) {
-    // Read history is claimed once a list of pipelines confirms it, so do not wait for the next scheduled list.
-    if (await isListDue(deps, source)) await refreshPipelines(deps, source, signal)
+    // The sooner what was read is confirmed, the sooner it is claimed.
+    const isWanted = (await isListDue(deps, source)) && !(await pipelinesBackOff(deps, source))
+    if (isWanted) await refreshPipelines(deps, source, signal)
     return undefined
   }
   const leased = await withLease(
@@ -134,7 +146,12 @@ export async function backfillOwed(
 /** After this many consecutive failed windows the API is assumed to be down, and the run ends. */
 const FAILURES_IN_A_ROW = 3
 
-/** One run of a backfill: reads one window after another. */
+const LIST_EVERY = 5 * MINUTE
+
+const waits =
+  'The pipelines were not listed for a while, and builds lists may lag behind: reading begins in two minutes at most.'
+
+/** One run of a backfill: reads window after window while it may. */
 class Reading {
   readonly deps: ReconcileDeps
   readonly #source: Source
@@ -153,21 +170,33 @@ class Reading {
     this.#until = deps.clock() + (pace.yieldAfterMs ?? Number.POSITIVE_INFINITY)
   }
 
-  /** Lists the pipelines first if they were last listed for another filter or token. */
-  static async open(deps: ReconcileDeps, source: Source, signal: AbortSignal, pace: BackfillPace): Promise<Reading> {
-    if (!isListedFor(await readWatermark(deps.db, source.id), deps, source)) {
-      await refreshPipelines(deps, source, signal)
-    }
-    return new Reading(deps, source, signal, pace)
+  /**
+   * Lists the pipelines first if they were last listed for another filter or token: without that nothing that is read counts.
+   * @throws BuildkiteError when the list fails, or has failed and its back-off is not over.
+   */
+  static async open(
+    deps: ReconcileDeps,
+    source: Source,
+    signal: AbortSignal,
+    pace: BackfillPace & { readonly ignoresBackOff?: boolean },
+  ): Promise<Reading> {
+    const reading = new Reading(deps, source, signal, pace)
+    reading.ignoresBackOff = pace.ignoresBackOff ?? false
+    if (isListedFor(await readWatermark(deps.db, source.id), deps, source)) return reading
+    const failure = reading.ignoresBackOff ? undefined : await pipelinesBackOff(deps, source)
+    if (failure) throw new BuildkiteError('unavailable', `The pipelines could not be listed. ${failure.error}`)
+    await refreshPipelines(deps, source, signal)
+    return reading
   }
 
   /**
-   * Reads the windows of a span, alternating with the unread history of pipelines that appeared later, if `owed` is given.
-   * @throws the error of the last window, if the run ended because of it.
+   * Reads windows of a span while there are any, in turns with the history that `owed` says later pipelines lack; of that only what lies
+   * `within` a range, if one is given.
+   * @throws what made the last window fail, if the run ended because of it.
    */
-  async readAll(span: Span, owed: Watermark | undefined): Promise<void> {
+  async readAll(span: Span, owed: Watermark | undefined, within?: Span): Promise<void> {
     for (;;) {
-      const later = owed !== undefined && (await this.#nextOfLaterPipelines(owed))
+      const later = owed !== undefined && (await this.#nextOfLaterPipelines(owed, within))
       const first = await this.#nextWindow(span)
       if (!later && !first) break
     }
@@ -182,21 +211,45 @@ class Reading {
     return this.ignoresBackOff || isDue(next_try_at, this.deps.clock())
   }
 
-  /** Reads the next window of a span through the organization's list, or a pipeline's; false when none is due. */
+  /** A person's backfill lists the pipelines every five minutes, where no service does: only that confirms what it reads. */
+  async #keepListed(): Promise<void> {
+    if (!this.ignoresBackOff) return
+    const readAt = (await readWatermark(this.deps.db, this.#source.id))?.pipelines_read_at?.getTime() ?? 0
+    const now = this.#source.client.now()?.getTime() ?? this.deps.clock()
+    if (now - readAt < LIST_EVERY || (await pipelinesBackOff(this.deps, this.#source))) return
+    await refreshPipelines(this.deps, this.#source, this.#signal).catch((error: unknown) => {
+      if (!(error instanceof BuildkiteError) || error.code === 'invalid_credentials') throw error
+      this.deps.log.warn({ err: error, organization: this.#source.slug }, 'The pipelines could not be listed.')
+    })
+  }
+
+  /** Whether reading the organization's list counts by now. A person's backfill waits until it does: two minutes at most. */
+  async #doesListCount(): Promise<boolean> {
+    const now = () => this.#source.client.now() ?? new Date(this.deps.clock())
+    for (let isFirst = true; ; isFirst = false) {
+      if (doesCount(await readWatermark(this.deps.db, this.#source.id), now())) return true
+      if (!this.ignoresBackOff || this.#signal.aborted) return false
+      if (isFirst) this.deps.log.info({ organization: this.#source.slug }, waits)
+      await pause(SECOND, this.#signal)
+    }
+  }
+
+  /** Reads the next window of a span through the organization's list, or a pipeline's; false when there is none for now. */
   async #nextWindow(span: Span, pipeline?: ListedPipeline): Promise<boolean> {
-    if (!this.#mayGoOn) return false
+    if (!this.#mayGoOn || (!pipeline && !(await this.#doesListCount()))) return false
     const mayRead = (window: Window) => !this.#failed.has(window.id) && this.#isDue(window)
     const window = await claimWindow(this.deps.db, this.#source.id, span, mayRead, pipeline)
     if (!window) return false
     return this.#read(window, pipeline)
   }
 
-  /** Reads the next part of the history of pipelines that appeared later; false when none is due. */
-  async #nextOfLaterPipelines(mark: Watermark): Promise<boolean> {
+  /** Reads the next piece of history of pipelines that appeared later; false when there is none for now. */
+  async #nextOfLaterPipelines(mark: Watermark, within?: Span): Promise<boolean> {
     if (!this.#mayGoOn) return false
-    const { pipelines, windows, ranges } = await owedHistory(this.deps, this.#source, mark)
+    const { pipelines, windows, ranges } = await owedHistory(this.deps, this.#source, mark, within)
     const again = windows.find((window) => !this.#failed.has(window.id) && this.#isDue(window))
-    if (again) return this.#read({ ...again, walked_to: null, first_verified_at: null }, undefined)
+    if (again && (await this.#doesListCount()))
+      return this.#read({ ...again, walked_to: null, first_verified_at: null }, undefined)
     for (const range of ranges) {
       if (await this.#nextWindow(range)) return true
     }
@@ -252,6 +305,7 @@ class Reading {
         const progress = { at, walkedTo, builds: page.value.length, requests }
         if (!isAgain && !(await noteProgress(deps, this.#source, window, progress))) return false
         await this.onPage()
+        await this.#keepListed()
         this.#signal.throwIfAborted()
       }
       if (!readAt || !lastReadAt) throw new RangeError('The builds list returned no page, not even an empty one.')

@@ -21,7 +21,7 @@ import {
   type Results,
   refusalOf,
 } from './pages.ts'
-import { refreshPipelines } from './pipelines.ts'
+import { pipelinesBackOff, refreshPipelines } from './pipelines.ts'
 import { BuildReader } from './read-build.ts'
 import type { Span } from './spans.ts'
 import { recordUnlistable, retryUnlistable, type UnlistableReport, unlistableRanges } from './unlistable.ts'
@@ -39,6 +39,9 @@ const kinds = {
   hot: { overlap: LIST_LAG, absent: 20, jobReads: 20, priority: 'hot' },
   warm: { overlap: 3 * HOUR, absent: 100, jobReads: 200, priority: 'absent' },
 } as const
+
+/** A cycle that does not count reads no more than this: without a watermark that moves it would read more each time. */
+const UNCOUNTED_SPAN = HOUR
 
 const CYCLES_KEPT = 30 * DAY
 // List 1 has no end, but the walk wants one: so far off that no wrong clock of ours can cut a build away.
@@ -97,11 +100,12 @@ export async function reconcileOnce(
         // The cycle starts when it has the lease, so rows of sync.cycles never overlap.
         started = new Date(deps.clock())
         const own = { ...deps, db: lease.db }
-        await listedPipelines(own, source, tally, lease.signal)
+        const unlisted = await listPipelines(own, source, tally, lease.signal)
         const before = await readWatermark(own.db, source.id)
         const cycle = new Cycle(own, source, kind, before, tally, lease.signal)
-        const read = await cycle.run()
-        return commitCycle(own, source, kind, { before, read, started, tally })
+        const now = (source.client.now() ?? started).getTime()
+        const read = await cycle.run(unlisted === undefined ? undefined : now - UNCOUNTED_SPAN)
+        return commitCycle(own, source, kind, { before, read, started, tally, unlisted })
       },
       { signal },
     )
@@ -116,18 +120,32 @@ export async function reconcileOnce(
   }
 }
 
-/** Lists the pipelines if they were last listed for another filter or token, or never. The cycle continues if the list fails. */
-async function listedPipelines(deps: ReconcileDeps, source: Source, tally: Tally, signal: AbortSignal): Promise<void> {
-  if (isListedFor(await readWatermark(deps.db, source.id), deps, source)) return
-  try {
-    tally.requests += (await refreshPipelines(deps, source, signal)).requests
-  } catch (error) {
-    if (!(error instanceof BuildkiteError) || error.code === 'invalid_credentials') throw error
-    deps.log.warn(
-      { err: error, organization: source.slug },
-      'Could not list the pipelines; the cycle continues with the builds.',
-    )
+/**
+ * Lists the pipelines if they were last listed for another filter or token, or never. A list that fails does not hold up the cycle; but
+ * where an older list was for another filter or token, the cycle does not count: then this returns why.
+ */
+async function listPipelines(
+  deps: ReconcileDeps,
+  source: Source,
+  tally: Tally,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const mark = await readWatermark(deps.db, source.id)
+  if (isListedFor(mark, deps, source)) return undefined
+  const failure = await pipelinesBackOff(deps, source)
+  let reason = failure?.error
+  if (!failure) {
+    try {
+      tally.requests += (await refreshPipelines(deps, source, signal)).requests
+    } catch (error) {
+      if (!(error instanceof BuildkiteError) || error.code === 'invalid_credentials') throw error
+      reason = messageOf(error)
+      const message = 'The pipelines could not be listed; builds are read all the same.'
+      deps.log.warn({ err: error, organization: source.slug }, message)
+    }
   }
+  if (reason === undefined || !mark?.pipelines_read_at) return undefined
+  return `The pipelines could not be listed for this token and filter, so nothing newer is confirmed. ${reason}`
 }
 
 /** Moves the watermark and records the cycle, after all its reads are committed. */
@@ -135,12 +153,13 @@ async function commitCycle(
   deps: ReconcileDeps,
   source: Source,
   kind: CycleKind,
-  { before, read, started, tally }: { before: Watermark | undefined; read: ReadLists; started: Date; tally: Tally },
+  { before, read, started, tally, unlisted }: CycleResult,
 ): Promise<CycleReport> {
   const { to, until } = read
   return deps.db.transaction(async (tx) => {
     const finished = new Date(deps.clock())
-    const moved = await moveWatermark(tx, deps, source, kind, to, finished)
+    const reading = { kind, since: before?.watermark ?? null, to }
+    const moved = unlisted === undefined && (await moveWatermark(tx, deps, source, reading, finished))
     const report: CycleReport = {
       organization: source.slug,
       kind,
@@ -155,9 +174,18 @@ async function commitCycle(
     const read_until = moved ? until : null
     await tx
       .insert(cycles)
-      .values({ organization_id: source.id, ...row, read_until, error: refusalOf(refused) ?? null })
+      .values({ organization_id: source.id, ...row, read_until, error: unlisted ?? refusalOf(refused) ?? null })
     return report
   })
+}
+
+interface CycleResult {
+  readonly before: Watermark | undefined
+  readonly read: ReadLists
+  readonly started: Date
+  readonly tally: Tally
+  /** Why it does not count, if the pipelines are not listed for its token and filter. */
+  readonly unlisted: string | undefined
 }
 
 /** When a cycle's lists were read, on Buildkite's clock. */
@@ -236,9 +264,11 @@ class Cycle {
     this.#reader = new BuildReader(deps, source, this.#keeper, this.#search)
   }
 
-  async run(): Promise<ReadLists> {
+  /** Reads the lists; what was created or finished before `earliest` only where it is open. */
+  async run(earliest = Number.NEGATIVE_INFINITY): Promise<ReadLists> {
     const { overlap, absent, priority } = kinds[this.#kind]
-    const since = new Date(lookBackTo(this.#kind, this.#mark, this.#deps.clock()) - overlap)
+    const lookBack = lookBackTo(this.#kind, this.#mark, this.#deps.clock()) - overlap
+    const since = new Date(Math.max(lookBack, earliest))
     this.#avoid = await unlistableRanges(this.#deps, this.#source)
     await this.#walk({ created_from: since, created_to: new Date(this.#deps.clock() + NEVER) }, priority)
     const plan = await this.#planJobReads()

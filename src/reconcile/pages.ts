@@ -10,7 +10,7 @@ import { isObject, isUuid } from '../mirror/reader.ts'
 import { MINUTE } from '../time.ts'
 import { keepObserved, type ReconcileDeps, type Source } from './deps.ts'
 import { expectJobs, noteJobs } from './job-reads.ts'
-import { refreshPipelines } from './pipelines.ts'
+import { pipelinesBackOff, refreshPipelines } from './pipelines.ts'
 
 /** What reconciling itself must know of a build; the rest is the mirror's business. */
 const buildFacts = z.object({
@@ -256,6 +256,7 @@ async function worthRefreshing(deps: ReconcileDeps, source: Source, strangers: r
     .select({ readAt: watermarks.pipelines_read_at })
     .from(watermarks)
     .where(eq(watermarks.organization_id, source.id))
+  if (await pipelinesBackOff(deps, source)) return false
   const readAt = row?.readAt
   if (!readAt || deps.clock() - readAt.getTime() > PIPELINES_AGE) return true
   return strangers.some(({ created_at }) => created_at && created_at > readAt)

@@ -26,10 +26,16 @@ export interface OwedHistory {
 const FEW = 20
 
 /**
- * The unread part of the wanted history of pipelines that appeared after it was read for the others. Excludes what the organization's
- * own backfill has not read yet, because it will include these pipelines. Also excludes pipelines that builds lists may not show yet.
+ * What of the wanted history is still to be read for pipelines that appeared after it was read for the others. What the organization's
+ * own backfill has yet to read is not counted: it will see them. Nor is a pipeline that builds lists may not show yet. With `within` nothing
+ * outside of that range is read.
  */
-export async function owedHistory({ db, clock }: ReconcileDeps, source: Source, mark: Watermark): Promise<OwedHistory> {
+export async function owedHistory(
+  { db, clock }: Pick<ReconcileDeps, 'db' | 'clock'>,
+  source: Source,
+  mark: Watermark,
+  within?: Span,
+): Promise<OwedHistory> {
   const { backfill_from, backfill_to } = mark
   if (!backfill_from || !backfill_to) return { pipelines: [], windows: [], ranges: [] }
   const all = await db.select().from(windows).where(eq(windows.organization_id, source.id))
@@ -40,12 +46,16 @@ export async function owedHistory({ db, clock }: ReconcileDeps, source: Source, 
   const now = source.client.now() ?? new Date(clock())
   for (const { id, slug, listedSince } of await listedPipelines(db, source, now)) {
     const own = all.filter(({ pipeline_id }) => pipeline_id === id)
-    const missing = unread({ from: backfill_from, to: backfill_to }, listedSince, [...whole, ...own], pending)
+    const wanted = within ?? upTo(listedSince, { from: backfill_from, to: backfill_to })
+    const missing = unread(wanted, listedSince, [...whole, ...own], pending)
     if (missing.length === 0) continue
     owed.push({ id, slug, listedSince, missing })
     for (const window of whole) {
       const isRead = isReadSince(listedSince, window)
-      if (window.status === 'done' && !isRead && missing.some((span) => touches(span, window))) again.add(window)
+      const isOutside = within && !contains(within, window)
+      if (window.status === 'done' && !isRead && !isOutside && missing.some((span) => touches(span, window))) {
+        again.add(window)
+      }
     }
   }
   const requests = [...again].reduce((total, window) => total + Math.max(1, window.requests), 0)
@@ -55,7 +65,14 @@ export async function owedHistory({ db, clock }: ReconcileDeps, source: Source, 
   // Above the last window, and where no windows were created, the cycles have read the pipelines that were listed then.
   const done = whole.filter(({ status }) => status === 'done').map(spanOf)
   const ranges = gaps(bounds(owed.flatMap(({ missing }) => missing)), [...done, ...pending])
+  // What lies in windows that reach beyond the range is left.
+  if (newestFirst.length + ranges.length === 0) return { pipelines: owed, windows: [], ranges: [] }
   return { pipelines: [], windows: newestFirst, ranges }
+}
+
+/** The wanted history of a pipeline: it reaches up to when the pipeline was listed, because cycles before did not read its builds. */
+export function upTo(listedSince: Date, { from, to }: Span): Span {
+  return { from, to: later(listedSince, to) }
 }
 
 /**
@@ -68,13 +85,19 @@ export function unread(
   known: readonly Window[],
   pending: readonly Span[] = [],
 ): Span[] {
-  const whole = { from: wanted.from, to: later(listedSince, wanted.to) }
   const read = known.filter((window) => isReadSince(listedSince, window)).map(spanOf)
-  return whole.from < whole.to ? gaps(whole, [...read, ...pending]) : []
+  return wanted.from < wanted.to ? gaps(wanted, [...read, ...pending]) : []
 }
 
-function isReadSince(listedSince: Date, { status, first_verified_at, verified_at }: Window): boolean {
-  return status === 'done' && [first_verified_at, verified_at].some((at) => at !== null && at >= listedSince)
+/** The same as analytics.data_coverage asks: an older version records no end of a reading, and no list can confirm such a one. */
+function isReadSince(listedSince: Date, window: Window): boolean {
+  const { status, pipeline_id, first_verified_at, first_verified_until, verified_at, verified_until } = window
+  const isSince = (at: Date | null) => at !== null && at >= listedSince
+  if (status !== 'done') return false
+  if (pipeline_id !== null) return isSince(first_verified_at)
+  return (
+    (isSince(first_verified_at) && first_verified_until !== null) || (isSince(verified_at) && verified_until !== null)
+  )
 }
 
 function bounds(spans: readonly Span[]): Span {
@@ -88,6 +111,10 @@ function later(a: Date, b: Date): Date {
 
 function touches({ from, to }: Span, { created_from, created_to }: Window): boolean {
   return created_from < to && created_to > from
+}
+
+function contains({ from, to }: Span, { created_from, created_to }: Window): boolean {
+  return created_from >= from && created_to <= to
 }
 
 async function listedPipelines(db: Db, source: Source, now: Date): Promise<(ListedPipeline & { listedSince: Date })[]> {

@@ -1,6 +1,7 @@
 import { eq, sql } from 'drizzle-orm'
-import type { Transaction } from '../database/connection.ts'
+import type { Db, Transaction } from '../database/connection.ts'
 import { cycles, pipeline_coverage, watermarks, windows } from '../database/schema.ts'
+import { MINUTE } from '../time.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
 import { LIST_LAG, type Watermark } from './watermark.ts'
 
@@ -11,6 +12,12 @@ export interface CoverageChange {
   /** Pipelines whose claim ends with the list before this one. */
   readonly unlisted: number
 }
+
+/**
+ * Two lists of pipelines confirm what was read between them only if they lie no further apart, because a pipeline may have been hidden
+ * meanwhile. docs/completeness.md assumes that this lasts 15 minutes at least. One list in a row may fail: they are read every five minutes.
+ */
+const CONFIRMS_WITHIN = 12 * MINUTE
 
 /** A complete list of pipelines, and when it was read, on Buildkite's clock. */
 export interface PipelinesList {
@@ -60,8 +67,8 @@ export async function takeInList(
       organization_id = excluded.organization_id, listed_since = excluded.listed_since,
       unlisted_at = null, covered_from = null, covered_until = null
     where known.unlisted_at is not null or known.organization_id <> excluded.organization_id`)
-  if (before?.pipelines_listed_by === source.client.fingerprint) await confirm(tx, source, list)
-  else if (before?.pipelines_read_at) await forgetUnconfirmed(tx, source, before.pipelines_read_at)
+  if (doesConfirm(before, source, list)) await confirm(tx, source, list)
+  else if (before?.pipelines_read_at) await forgetUnconfirmed(tx, source, before.pipelines_read_at, list)
   const listed = {
     pipelines_read_at: list.from,
     pipelines_wanted: scope.patterns,
@@ -72,6 +79,12 @@ export async function takeInList(
     .set({ ...listed, updated_at: now })
     .where(eq(watermarks.organization_id, source.id))
   return { listed: added.rowCount ?? 0, unlisted: gone.rows[0]?.count ?? 0 }
+}
+
+/** Whether the list before was read by the same user, and not long ago. */
+function doesConfirm(before: Watermark | undefined, { client }: Source, { until }: PipelinesList): boolean {
+  if (!before?.pipelines_read_at || before.pipelines_listed_by !== client.fingerprint) return false
+  return until.getTime() - before.pipelines_read_at.getTime() <= CONFIRMS_WITHIN
 }
 
 /**
@@ -95,16 +108,26 @@ async function confirm(tx: Transaction, source: Source, { from }: PipelinesList)
 }
 
 /**
- * A token of another user does not show what the previous token could see since its last list. So everything since then is read
- * again: the watermark moves back to the claim, and windows that no list has confirmed are deleted.
+ * Another user's token says nothing of what the one before could see since its last list, and nor does a list that comes much later. What
+ * was read since then is read again: the watermark goes back to the claim, and windows of history begin again.
  */
-async function forgetUnconfirmed(tx: Transaction, source: Source, listedAt: Date): Promise<void> {
+async function forgetUnconfirmed(
+  tx: Transaction,
+  source: Source,
+  listedAt: Date,
+  { until }: PipelinesList,
+): Promise<void> {
   const seenUntil = later(listedAt, -LIST_LAG)
   await tx.execute(sql`
     update ${watermarks} set
+      -- Builds lists may lag behind this list.
+      counts_from = ${later(until, LIST_LAG)},
       watermark = least(watermark, coalesce(confirmed_to + ${LIST_LAG} * interval '1 ms', backfill_to)),
       warm_watermark = least(warm_watermark, coalesce(confirmed_to + ${LIST_LAG} * interval '1 ms', backfill_to))
     where organization_id = ${source.id}`)
+  // These cycles may not have seen every pipeline: later lists must not confirm them.
+  await tx.execute(sql`
+    update ${cycles} set read_until = null where organization_id = ${source.id} and read_until > ${seenUntil}`)
   await tx.execute(sql`
     delete from ${windows} where organization_id = ${source.id} and pipeline_id is null
       and coalesce(first_verified_until > ${seenUntil}, true)`)
@@ -113,13 +136,17 @@ async function forgetUnconfirmed(tx: Transaction, source: Source, listedAt: Date
     where organization_id = ${source.id} and pipeline_id is null and verified_until > ${seenUntil}`)
 }
 
-/** Whether a list of pipelines read now would confirm windows that are not confirmed yet. */
-export async function isListDue({ db, clock }: Pick<ReconcileDeps, 'db' | 'clock'>, source: Source): Promise<boolean> {
-  const seenUntil = later(source.client.now() ?? new Date(clock()), -LIST_LAG)
+/** Whether a list of pipelines read now would confirm windows of history that no list has confirmed yet. */
+export function isListDue({ db, clock }: Pick<ReconcileDeps, 'db' | 'clock'>, source: Source): Promise<boolean> {
+  return hasUnconfirmed(db, source.id, later(source.client.now() ?? new Date(clock()), -LIST_LAG))
+}
+
+/** Whether windows of history are read that no list of pipelines has confirmed; with `until` only those that were read until then. */
+export async function hasUnconfirmed(db: Db, organizationId: string, until?: Date): Promise<boolean> {
   const { rows } = await db.execute(sql`
     select 1 from ${windows} as part join ${watermarks} as mark using (organization_id)
-    where organization_id = ${source.id} and part.pipeline_id is null and part.status = 'done'
-      and part.verified_until <= ${seenUntil}
+    where organization_id = ${organizationId} and part.pipeline_id is null and part.status = 'done'
+      and part.verified_until <= coalesce(${until ?? null}::timestamptz, 'infinity')
       and least(part.first_verified_until, part.verified_until) > mark.pipelines_read_at - ${LIST_LAG} * interval '1 ms'
     limit 1`)
   return rows.length > 0

@@ -1,7 +1,7 @@
 import { and, eq, isNull, lt } from 'drizzle-orm'
 import { z } from 'zod'
 import type { Read } from '../buildkite/client.ts'
-import { clearFailure, recordFailure } from '../database/failures.ts'
+import { clearFailure, type Failure, failuresOf, isDue, recordFailure } from '../database/failures.ts'
 import { cycles, pipelines } from '../database/schema.ts'
 import { inOneTransaction, markDeleted } from '../mirror/apply.ts'
 import { observePipelines } from '../mirror/observe.ts'
@@ -35,9 +35,21 @@ export function pipelinesUnit(source: Source) {
 }
 
 /**
- * Reads all pipelines of an organization, including archived ones, and marks those that are missing from the complete list. A pipeline
- * that was listed before becomes `not_listed`: a list cannot show whether it was deleted or our user can no longer see it. A pipeline
- * known only from webhooks, or mentioned by a webhook after it was marked, becomes `hidden`. The mark is removed when it is listed again.
+ * The failure of the list of pipelines, while its back-off lasts: nobody should ask for the list then, except for the task that reads it
+ * every five minutes, and people.
+ */
+export async function pipelinesBackOff(
+  { db, clock }: Pick<ReconcileDeps, 'db' | 'clock'>,
+  source: Source,
+): Promise<Failure | undefined> {
+  const [failure] = await failuresOf(db, source.id, ['pipelines_list'])
+  return failure && !isDue(failure.next_try_at, clock()) ? failure : undefined
+}
+
+/**
+ * Reads all pipelines of an organization, archived ones too, and marks those that the complete list lacks. One that a list once held is
+ * `not_listed`: a list cannot tell whether it was deleted or our user may no longer see it. One that only webhooks know is `hidden`; so
+ * is, from then on, one that a webhook mentions after it was marked. The mark goes when a list holds it again.
  * @throws BuildkiteError, StoreError; a failure is recorded in sync.failures.
  */
 export async function refreshPipelines(

@@ -17,7 +17,7 @@ import { DAY, SECOND } from '../time.ts'
 import { openStates } from './absent.ts'
 import { type Claim, claimedHistory } from './claim.ts'
 import { backfillPausedAt } from './pauses.ts'
-import { unread } from './pipeline-backfill.ts'
+import { unread, upTo } from './pipeline-backfill.ts'
 import { clip, lengthOf, type Span } from './spans.ts'
 import { type StripPart, stripOf } from './strip.ts'
 import { timeLeft } from './time-left.ts'
@@ -242,7 +242,8 @@ function shareRead(wanted: Span, all: readonly Window[], listed: readonly Listed
   let total = 0
   for (const { id, listed_since } of listed) {
     const windows = own.get(id)
-    const missingOf = (more: readonly Window[]) => lengthOf(unread(wanted, listed_since, [...whole, ...more]))
+    const missingOf = (more: readonly Window[]) =>
+      lengthOf(unread(upTo(listed_since, wanted), listed_since, [...whole, ...more]))
     const missing = windows ? missingOf(windows) : (known.get(listed_since.getTime()) ?? missingOf([]))
     if (!windows) known.set(listed_since.getTime(), missing)
     const until = Math.max(wanted.to.getTime(), listed_since.getTime())

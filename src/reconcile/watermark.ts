@@ -37,18 +37,37 @@ export function isListedFor(
 }
 
 /**
- * Moves a watermark forward, never back. Returns false if the pipelines were listed for another filter or token meanwhile: then the
- * cycle has read other pipelines than the coverage contains. The first watermark also sets the range of the backfill: the
- * `backfillDays` before it.
+ * Whether what is read from `from` on counts. What was read before a list of pipelines that did not confirm it does not, and nor does
+ * what builds lists show before they can have caught up with that list.
+ */
+export function doesCount(mark: Watermark | undefined, from: Date): boolean {
+  return !mark?.counts_from || from >= mark.counts_from
+}
+
+/** What a cycle has read, on Buildkite's clock. */
+export interface CycleReading {
+  readonly kind: 'hot' | 'warm'
+  /** The watermark that it began with; null for a first cycle. */
+  readonly since: Date | null
+  /** The first request: up to then all is verified. */
+  readonly to: Date
+}
+
+/**
+ * Moves a watermark forward, never back; false when the cycle does not count: the pipelines were listed for another filter or token
+ * meanwhile, or a list of pipelines did not confirm what was read before it. Then the cycle may have read other pipelines than the
+ * coverage speaks of. The first watermark also fixes the range of the backfill: from `backfillDays` before it up to it.
  */
 export async function moveWatermark(
   tx: Transaction,
   { scope, backfillDays }: Pick<ReconcileDeps, 'scope' | 'backfillDays'>,
   source: Source,
-  kind: 'hot' | 'warm',
-  to: Date,
+  { kind, since, to }: CycleReading,
   now: Date,
 ): Promise<boolean> {
+  const [mark] = await tx.select().from(watermarks).where(eq(watermarks.organization_id, source.id)).for('update')
+  const isBehind = since !== null && mark?.watermark != null && mark.watermark < since
+  if (isBehind || (mark?.watermark && !doesCount(mark, to))) return false
   const time = sql`${to.toISOString()}::timestamptz`
   const from = new Date(to.getTime() - backfillDays * DAY)
   const { rowCount } = await tx

@@ -4,6 +4,7 @@ import { backOff, clearFailure, recordFailure } from '../database/failures.ts'
 import { watermarks, windows } from '../database/schema.ts'
 import { answeredBy, type ReconcileDeps, type Source } from './deps.ts'
 import { type Density, gaps, halve, nextWindow, type Span } from './spans.ts'
+import { doesCount } from './watermark.ts'
 
 export type Window = typeof windows.$inferSelect
 
@@ -165,6 +166,10 @@ export async function renewWindow(deps: ReconcileDeps, source: Source, window: W
   const until = answeredBy(source, at)
   const renewed = { verified_at: at, verified_until: until, error: null, tries: 0, next_try_at: null }
   await deps.db.transaction(async (tx) => {
+    // A list of pipelines that does not confirm this reading waits, or is seen here.
+    const ofOrganization = eq(watermarks.organization_id, source.id)
+    const [mark] = await tx.select().from(watermarks).where(ofOrganization).for('key share')
+    if (window.pipeline_id === null && !doesCount(mark, at)) return
     await tx
       .update(windows)
       .set(renewed)

@@ -8,6 +8,8 @@ import { HOUR, MINUTE, SECOND } from '../../src/time.ts'
 
 /** The longest that lists may lag: what docs/completeness.md assumes. */
 export const LONGEST_LAG = 2 * MINUTE
+/** A pipeline stays hidden or visible for so long, unless a list of pipelines has shown that: what docs/completeness.md assumes. */
+export const SHORTEST_VISIBILITY = 15 * MINUTE
 /** Our clock may be wrong by so much. Beyond a day the client refuses to work. */
 const MOST_SKEW = 11 * HOUR
 /** No more new builds than this in one history. */

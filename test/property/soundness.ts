@@ -7,7 +7,7 @@ import { ClaimChecker } from './soundness-claims.ts'
 import type { Backup, Home } from './soundness-database.ts'
 import { type Planted, Service, type Task, tasks } from './soundness-service.ts'
 import { LossyWebhooks } from './soundness-webhooks.ts'
-import { iso, LONGEST_LAG, otherToken, World } from './soundness-world.ts'
+import { iso, LONGEST_LAG, otherToken, SHORTEST_VISIBILITY, World } from './soundness-world.ts'
 
 /** What a seeded history came to. */
 export interface Verdict {
@@ -163,12 +163,13 @@ class History {
     if (random.chance(0.1)) this.#isFreezing = true
   }
 
-  /** A state of visibility lasts until a list of pipelines has shown it: see docs/completeness.md. */
+  /** A state of visibility lasts for some time, or until a list of pipelines has shown it: see docs/completeness.md. */
   async #changeVisibility(probability: number): Promise<void> {
     if (!this.#random.chance(probability)) return
     const [mark] = await this.#home.sql<{ at: Date | null }[]>`select pipelines_read_at as at from sync.watermarks`
     const since = Math.max(this.#world.visibilityChangedAt, this.#restoredAt) + LONGEST_LAG + 2 * SECOND
-    if (!mark?.at || mark.at.getTime() < since) return
+    const hasLasted = this.#world.now() - this.#world.visibilityChangedAt >= SHORTEST_VISIBILITY
+    if (!mark?.at || (mark.at.getTime() < since && !hasLasted)) return
     const done = this.#world.changePipelines()
     if (done) this.#tell(done)
   }

@@ -1,8 +1,10 @@
 import { sql } from 'drizzle-orm'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { BuildkiteClient } from '../../src/buildkite/client.ts'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
 import { recordFailure } from '../../src/database/failures.ts'
 import { organizations, pipeline_coverage, pipelines, watermarks, windows } from '../../src/database/schema.ts'
+import { owedHistory } from '../../src/reconcile/pipeline-backfill.ts'
 import { coverage, type OrganizationCoverage } from '../../src/reconcile/status.ts'
 import { DAY, HOUR, MINUTE } from '../../src/time.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -126,6 +128,21 @@ describe('the claim of an organization', () => {
     await recordFailure(database.db, build, new Error('403'), now)
     expect((await said()).claim.exceptions).toBe(2)
   })
+})
+
+it('a window whose end an older version did not record is neither claimed nor taken for read', async () => {
+  await complete()
+  await database.db.update(windows).set({ first_verified_until: null, verified_until: null })
+  expect(await said()).toMatchObject({ claim: { pipelines_complete: 0 }, backfill: { done: false } })
+  const clock = () => now.getTime()
+  const source = { id: acme, slug: 'acme', client: { now: () => now } as BuildkiteClient }
+  const [owing] = await database.db.select().from(watermarks)
+  if (!owing) throw new Error('There is no watermark.')
+  const { pipelines: owed } = await owedHistory({ db: database.db, clock }, source, owing)
+  expect(owed.map(({ slug, missing }) => [slug, missing])).toEqual([
+    ['api', [{ from: ago(11 * DAY), to: ago(DAY) }]],
+    ['web', [{ from: ago(11 * DAY), to: ago(DAY) }]],
+  ])
 })
 
 describe('the strip of an organization', () => {

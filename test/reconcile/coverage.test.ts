@@ -60,6 +60,13 @@ async function fewMinutes(deps = scene.deps): Promise<void> {
   await refreshPipelines(deps, scene.source)
 }
 
+async function cyclesFor(minutes: number): Promise<void> {
+  for (let i = 0; i < minutes; i++) {
+    scene.simulation.clock.pass(MINUTE)
+    await reconcileOnce(scene.deps, scene.source)
+  }
+}
+
 const history = { builds: 120, days: 60, jobs: 2 }
 const wholeHistory = () => scene.simulation.clock.now() - 85 * DAY
 
@@ -123,7 +130,54 @@ describe('the history of a pipeline that becomes visible', () => {
     await expectWhole(0)
   })
 
-  it('is read again from the time access was lost, after access came back hours later', async () => {
+  it('is claimed after a backfill that a person asks for and that takes long, without a service that lists the pipelines', async () => {
+    scene = await openScene({ pipelines: 2 })
+    await scene.complete({ builds: 400, days: 60, jobs: 1 })
+    await refreshPipelines(scene.deps, scene.source)
+    await scene.database.db.execute(sql`delete from sync.windows`)
+    const now = scene.simulation.clock.now()
+    let pages = 0
+    const takeTime = () => {
+      pages += 1
+      if (pages <= 3) scene.simulation.clock.pass(6 * MINUTE)
+    }
+    const read = await backfillSpan(scene.deps, scene.source, new Date(now - 90 * DAY), new Date(now), takeTime)
+    expect(pages).toBeGreaterThan(3)
+    expect(read?.done).toBe(true)
+    scene.simulation.clock.pass(3 * MINUTE)
+    await refreshPipelines(scene.deps, scene.source)
+    await expectWhole(0)
+  })
+
+  it.each([1, 30])('is read by a backfill of some days in these days alone, also of %i pipelines', async (count) => {
+    scene = await openScene({ pipelines: count + 2 })
+    const later = scene.simulation.truth.pipelines.slice(0, count)
+    for (const one of later) scene.simulation.truth.hidden.add(one)
+    await scene.complete(history)
+    await fewMinutes()
+    for (const one of later) scene.simulation.truth.hidden.delete(one)
+    const deps = { ...scene.deps, backfillDays: 0 }
+    await fewMinutes(deps)
+    const now = scene.simulation.clock.now()
+    const [from, to] = [new Date(now - 50 * DAY), new Date(now - 20 * DAY)]
+    scene.api.forget()
+    expect(await backfillSpan(deps, scene.source, from, to)).toMatchObject({ done: true })
+    const asked = scene.api.requests.filter(({ kind }) => kind === 'builds' || kind === 'pipeline-builds')
+    expect(asked.length).toBeGreaterThan(0)
+    for (const { query } of asked) {
+      expect(Date.parse(query.get('created_from') ?? '')).toBeGreaterThanOrEqual(from.getTime())
+      expect(Date.parse(query.get('created_to') ?? '')).toBeLessThanOrEqual(to.getTime())
+    }
+    scene.simulation.clock.pass(3 * MINUTE)
+    await refreshPipelines(deps, scene.source)
+    const { rows } = await scene.database.db.execute(sql`
+      select pipeline_id from sync.pipeline_coverage as listed where not exists (
+        select from analytics.data_coverage as claim where claim.pipeline_id = listed.pipeline_id
+          and complete_from <= ${from} and complete_to >= ${to})`)
+    expect(rows).toEqual([])
+  })
+
+  it('is read again from where it was lost, when access was lost for hours and came back', async () => {
     scene = await openScene({ pipelines: 3 })
     await scene.complete(history)
     await fewMinutes()
@@ -217,6 +271,70 @@ describe('what is claimed', () => {
     const after = (await claimOf(pipelineOf(0).slug))?.as_of
     expect(listedAt?.getTime()).toBeGreaterThanOrEqual(before?.getTime() ?? Number.NaN)
     expect(after?.getTime()).toBeGreaterThan(listedAt?.getTime() ?? Number.NaN)
+  })
+
+  it('does not count cycles of a token that could no longer see a pipeline, once another token lists it', async () => {
+    scene = await openScene({ pipelines: 2 })
+    await scene.complete(history)
+    await fewMinutes()
+    const listedAt = scene.simulation.clock.now()
+    scene.simulation.truth.hidden.add(pipelineOf(0))
+    await cyclesFor(6)
+    scene.simulation.truth.hidden.delete(pipelineOf(0))
+    const client = Object.create(scene.source.client, { fingerprint: { value: 'another user' } })
+    const other = { ...scene.source, client }
+    await refreshPipelines(scene.deps, other)
+    // No cycle of the other token ends before its second list.
+    scene.simulation.clock.pass(5 * MINUTE)
+    await refreshPipelines(scene.deps, other)
+    expect((await claimOf(pipelineOf(0).slug))?.as_of?.getTime()).toBeLessThanOrEqual(listedAt)
+  })
+
+  it('does not grow by cycles between lists of pipelines that lie far apart, for a pipeline may have been hidden', async () => {
+    scene = await openScene({ pipelines: 2 })
+    await scene.complete(history)
+    await fewMinutes()
+    const listedAt = scene.simulation.clock.now()
+    const claimedAt = async () => (await claimOf(pipelineOf(0).slug))?.as_of?.getTime() ?? Number.NaN
+    const before = await claimedAt()
+    scene.simulation.truth.hidden.add(pipelineOf(0))
+    await cyclesFor(20)
+    scene.simulation.truth.hidden.delete(pipelineOf(0))
+    await refreshPipelines(scene.deps, scene.source)
+    expect(await claimedAt()).toBe(before)
+    // Builds lists may lag behind the list of pipelines.
+    await cyclesFor(1)
+    scene.simulation.clock.pass(4 * MINUTE)
+    await refreshPipelines(scene.deps, scene.source)
+    expect(await claimedAt()).toBeLessThanOrEqual(listedAt)
+    await cyclesFor(1)
+    scene.simulation.clock.pass(4 * MINUTE)
+    await refreshPipelines(scene.deps, scene.source)
+    expect(await claimedAt()).toBeGreaterThan(scene.simulation.clock.now() - 10 * MINUTE)
+    expect(await scene.differences()).toEqual([])
+  })
+
+  it('does not grow by a cycle that was under way when the pipelines were listed after a long time', async () => {
+    scene = await openScene({ pipelines: 2 })
+    await scene.complete(history)
+    await fewMinutes()
+    const listedAt = scene.simulation.clock.now()
+    scene.simulation.truth.hidden.add(pipelineOf(0))
+    scene.simulation.clock.pass(20 * MINUTE)
+    let isListed = false
+    const builds: Scene['source']['client']['builds'] = async function* (...asked) {
+      yield* scene.source.client.builds(...asked)
+      if (isListed) return
+      isListed = true
+      scene.simulation.truth.hidden.delete(pipelineOf(0))
+      await refreshPipelines(scene.deps, scene.source)
+      scene.simulation.clock.pass(3 * MINUTE)
+    }
+    const client = Object.assign(Object.create(scene.source.client), { builds })
+    await reconcileOnce(scene.deps, { ...scene.source, client })
+    scene.simulation.clock.pass(3 * MINUTE)
+    await refreshPipelines(scene.deps, scene.source)
+    expect((await claimOf(pipelineOf(0).slug))?.as_of?.getTime()).toBeLessThanOrEqual(listedAt)
   })
 
   it('does not count what an audit read while the pipeline was hidden', async () => {

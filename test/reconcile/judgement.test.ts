@@ -114,6 +114,7 @@ describe('the time of the claim', () => {
     pipelines_wanted: null,
     pipelines_listed_by: null,
     confirmed_to: null,
+    counts_from: null,
     updated_at: new Date(now),
   }
   it('is the watermark less the lag of lists, and never later than the list of pipelines', () => {

@@ -1,10 +1,12 @@
 import { eq } from 'drizzle-orm'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { builds, cycles, pipelines } from '../../src/database/schema.ts'
+import { backfillOwed } from '../../src/reconcile/backfill.ts'
 import { reconcileOnce } from '../../src/reconcile/cycle.ts'
 import { discover } from '../../src/reconcile/discover.ts'
 import { refreshPipelines } from '../../src/reconcile/pipelines.ts'
-import { MINUTE } from '../../src/time.ts'
+import { coverage } from '../../src/reconcile/status.ts'
+import { HOUR, MINUTE } from '../../src/time.ts'
 import { accessOf } from './access-of.ts'
 import { openScene, type Scene } from './scene.ts'
 
@@ -102,5 +104,72 @@ describe('reading the pipelines', () => {
     scene.simulation.clock.pass(MINUTE)
     await reconcileOnce(scene.deps, scene.source)
     expect(await scene.database.db.$count(cycles, eq(cycles.kind, 'pipelines'))).toBeLessThanOrEqual(1)
+  })
+})
+
+describe('a list of pipelines that fails', () => {
+  const fails = () => {
+    scene.api.beforeAnswer = ({ kind }) =>
+      kind === 'pipelines' ? { kind: 'status', status: 403, message: 'Forbidden' } : undefined
+    scene.api.forget()
+  }
+  const asked = () => {
+    const count = scene.api.count('pipelines')
+    scene.api.forget()
+    return count
+  }
+  const other = () => ({
+    ...scene.source,
+    client: Object.create(scene.source.client, { fingerprint: { value: 'another user' } }) as Scene['source']['client'],
+  })
+  const saidOfIt = async () => (await coverage(scene.database.db, new Date(scene.simulation.clock.now())))[0]
+
+  it('is left alone until its back-off is over, by cycles that meet an unknown pipeline', async () => {
+    await refresh()
+    await reconcileOnce(scene.deps, scene.source)
+    scene.simulation.clock.pass(6 * MINUTE)
+    const { id } = scene.simulation.startBuild().pipeline
+    await scene.database.db.delete(pipelines).where(eq(pipelines.id, id))
+    fails()
+    await reconcileOnce(scene.deps, scene.source)
+    expect(asked()).toBe(1)
+    scene.simulation.clock.pass(MINUTE / 2)
+    await reconcileOnce(scene.deps, scene.source)
+    expect(asked()).toBe(0)
+    scene.simulation.clock.pass(MINUTE)
+    scene.api.beforeAnswer = undefined
+    await reconcileOnce(scene.deps, scene.source)
+    expect(asked()).toBe(2)
+  })
+
+  it('for another token is said by the cycles, which read no ever longer time, and by the backfill', async () => {
+    await refresh()
+    await reconcileOnce(scene.deps, scene.source)
+    scene.simulation.clock.pass(5 * HOUR)
+    fails()
+    await reconcileOnce(scene.deps, other())
+    expect(asked()).toBe(1)
+    await expect(backfillOwed(scene.deps, other())).rejects.toMatchObject({ code: 'unavailable' })
+    scene.simulation.clock.pass(MINUTE / 2)
+    const now = scene.simulation.clock.now()
+    const { watermark } = (await saidOfIt()) ?? {}
+    await reconcileOnce(scene.deps, other())
+    const created = scene.api.requests.flatMap(({ query }) => query.get('created_from') ?? [])
+    expect(created.length).toBeGreaterThan(0)
+    for (const from of created) expect(Date.parse(from)).toBeGreaterThanOrEqual(now - HOUR - MINUTE)
+    expect(asked()).toBe(0)
+    expect(await saidOfIt()).toMatchObject({
+      watermark,
+      last_error: { message: expect.stringContaining('The pipelines could not be listed for this token and filter') },
+    })
+    scene.api.beforeAnswer = undefined
+    scene.simulation.clock.pass(MINUTE)
+    await reconcileOnce(scene.deps, other())
+    scene.simulation.clock.pass(3 * MINUTE)
+    await reconcileOnce(scene.deps, other())
+    await backfillOwed(scene.deps, other())
+    expect(await saidOfIt()).toMatchObject({ last_error: null })
+    expect((await saidOfIt())?.watermark?.getTime()).toBeGreaterThan(now)
+    expect(await scene.differences()).toEqual([])
   })
 })

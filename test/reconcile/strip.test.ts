@@ -19,6 +19,7 @@ const mark: Watermark = {
   pipelines_wanted: null,
   pipelines_listed_by: null,
   confirmed_to: null,
+  counts_from: null,
   updated_at: now,
 }
 
