@@ -1,6 +1,11 @@
 /** A source of the present: milliseconds since the epoch. Passed in, so that tests can hold the clock. */
 export type Clock = () => number
 
+/** A clock that only runs forward, beside a clock that may be set: of the machine where `clock` is the real one, else `clock` itself. */
+export function monotonicBeside(clock: Clock): Clock {
+  return clock === Date.now ? () => performance.now() : clock
+}
+
 export const SECOND = 1_000
 export const MINUTE = 60 * SECOND
 export const HOUR = 60 * MINUTE

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { BuildkiteError, messageOf } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { OnOccurrence } from '../occurrence.ts'
-import { type Clock, DAY, formatDuration, pause, SECOND } from '../time.ts'
+import { type Clock, DAY, formatDuration, monotonicBeside, pause, SECOND } from '../time.ts'
 import { type Span, span, type Tracing } from '../tracing.ts'
 import { type Budget, kindOf, type Priority } from './budget.ts'
 import { type Answer, ExchangeError, exchange, type Write } from './exchange.ts'
@@ -98,7 +98,7 @@ export class Transport {
 
   constructor(options: TransportOptions) {
     this.#options = options
-    const { clock = Date.now, monotonic = clock === Date.now ? () => performance.now() : clock } = options
+    const { clock = Date.now, monotonic = monotonicBeside(clock) } = options
     this.#clock = new BuildkiteClock(clock, monotonic)
     this.#user = options.token
     this.#dispatcher = openDispatcher(options.apiUrl, options.proxy)

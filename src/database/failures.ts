@@ -1,4 +1,4 @@
-import { and, type Column, eq, gt, inArray, isNull, lt, lte, notInArray, or, sql } from 'drizzle-orm'
+import { and, type Column, eq, inArray, isNull, lt, notInArray, type SQL, sql } from 'drizzle-orm'
 import { BuildkiteError, messageOf, StoreError } from '../errors.ts'
 import { DAY, HOUR, MINUTE } from '../time.ts'
 import type { Db, Transaction } from './connection.ts'
@@ -37,8 +37,9 @@ export function isDue(nextTryAt: Date | null | undefined, now: number): boolean 
 }
 
 /** The same in SQL, for a column that holds the time of the next try. */
-export function dueAt(column: Column, now: Date) {
-  return or(lte(column, now), gt(column, new Date(now.getTime() + LONGEST_BACK_OFF)))
+export function dueAt(column: Column | SQL, now: Date) {
+  return sql`(${column} <= ${now.toISOString()}::timestamptz
+    or ${column} > ${new Date(now.getTime() + LONGEST_BACK_OFF).toISOString()}::timestamptz)`
 }
 
 /** A stable code for an error: an API error's code, an HTTP status, an SQLSTATE, or its name. */

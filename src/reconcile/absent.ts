@@ -1,6 +1,6 @@
 import { and, eq, type SQL, sql } from 'drizzle-orm'
 import { slugsOf } from '../buildkite/urls.ts'
-import { backOff } from '../database/failures.ts'
+import { backOff, dueAt } from '../database/failures.ts'
 import { absences, builds, pipelines } from '../database/schema.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
 import type { BuildKeeper, PageReport } from './pages.ts'
@@ -97,7 +97,7 @@ async function findAbsent({ db, clock }: ReconcileDeps, source: Source, query: A
   )
   const { rows } = await db.execute<AbsentBuild>(sql`
     select b.id, b.number, b.url, b.pipeline_id, b.created_at, p.slug, coalesce(a.reads, 0) as reads,
-      a.build_id is not null as is_recorded, coalesce(a.next_read_at <= ${new Date(clock())}, true) as is_due
+      a.build_id is not null as is_recorded, coalesce(${dueAt(sql`a.next_read_at`, new Date(clock()))}, true) as is_due
     from ${builds} b
     left join ${pipelines} p on p.id = b.pipeline_id
     left join ${absences} a on a.build_id = b.id

@@ -3,7 +3,7 @@ import { dueAt } from '../database/failures.ts'
 import { withLease } from '../database/leases.ts'
 import { builds, cycles, windows } from '../database/schema.ts'
 import { BuildkiteError, messageOf } from '../errors.ts'
-import { DAY, HOUR, MINUTE } from '../time.ts'
+import { DAY, HOUR, MINUTE, monotonicBeside } from '../time.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
 import { type Finding, recordDrift } from './drift.ts'
 import { type Span, WINDOW_BUILDS } from './spans.ts'
@@ -31,7 +31,8 @@ export async function auditTurn(
   source: Source,
   signal?: AbortSignal,
 ): Promise<VerifyReport[] | undefined> {
-  const until = deps.clock() + TURN
+  const monotonic = monotonicBeside(deps.clock)
+  const until = monotonic() + TURN
   const leased = await withLease(
     deps.db,
     `audit:${source.id}`,
@@ -42,7 +43,7 @@ export async function auditTurn(
       if (!doesCount(await readWatermark(own.db, source.id), now)) return []
       const reports: VerifyReport[] = []
       let failuresInARow = 0
-      while (!lease.signal.aborted && deps.clock() < until) {
+      while (!lease.signal.aborted && monotonic() < until) {
         const window = await dueWindow(own, source)
         if (!window) break
         try {

@@ -4,7 +4,7 @@ import { isDue } from '../database/failures.ts'
 import { withLease } from '../database/leases.ts'
 import { watermarks } from '../database/schema.ts'
 import { BuildkiteError, messageOf } from '../errors.ts'
-import { DAY, MINUTE, pause, SECOND } from '../time.ts'
+import { type Clock, DAY, MINUTE, monotonicBeside, pause, SECOND } from '../time.ts'
 import { oneAhead, twoAtOnce } from './ahead.ts'
 import { reconcileOnce } from './cycle.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
@@ -112,7 +112,8 @@ export async function backfillOwed(
   const mark = await readWatermark(deps.db, source.id)
   if (!mark?.backfill_to || !mark.backfill_from) return undefined
   // Raising BACKFILL_DAYS after the first cycle extends the backfill; lowering it does not shorten it.
-  const wanted = new Date(deps.clock() - deps.backfillDays * DAY)
+  const now = source.client.now()?.getTime() ?? deps.clock()
+  const wanted = new Date(now - deps.backfillDays * DAY)
   const from = wanted < mark.backfill_from ? wanted : mark.backfill_from
   if (from < mark.backfill_from) {
     await deps.db.update(watermarks).set({ backfill_from: from }).where(eq(watermarks.organization_id, source.id))
@@ -156,6 +157,7 @@ class Reading {
   readonly deps: ReconcileDeps
   readonly #source: Source
   readonly #signal: AbortSignal
+  readonly #now: Clock
   readonly #until: number
   onPage: () => Promise<void> = async () => {}
   ignoresBackOff = false
@@ -167,7 +169,8 @@ class Reading {
     this.deps = deps
     this.#source = source
     this.#signal = signal
-    this.#until = deps.clock() + (pace.yieldAfterMs ?? Number.POSITIVE_INFINITY)
+    this.#now = monotonicBeside(deps.clock)
+    this.#until = this.#now() + (pace.yieldAfterMs ?? Number.POSITIVE_INFINITY)
   }
 
   /**
@@ -204,7 +207,7 @@ class Reading {
   }
 
   get #mayGoOn(): boolean {
-    return !this.#signal.aborted && this.deps.clock() < this.#until && this.#failuresInARow < FAILURES_IN_A_ROW
+    return !this.#signal.aborted && this.#now() < this.#until && this.#failuresInARow < FAILURES_IN_A_ROW
   }
 
   #isDue({ next_try_at }: Window): boolean {

@@ -1,6 +1,6 @@
 import type { OnOccurrence } from '../occurrence.ts'
 import type { Queues, ReconcileJob } from '../queue/queues.ts'
-import { HOUR, MINUTE, pause, SECOND } from '../time.ts'
+import { HOUR, MINUTE, monotonicBeside, pause, SECOND } from '../time.ts'
 import { type Span, span } from '../tracing.ts'
 import type { Access } from './access.ts'
 import { auditSpan, auditTurn } from './audit.ts'
@@ -93,8 +93,9 @@ async function verifyAsked(deps: ReconcileDeps, source: Source, job: ReconcileJo
 
 /** A backfill ends where the first cycle began: it waits for that one, which is scheduled beside it. */
 async function firstCycle({ db, clock }: ReconcileDeps, source: Source, signal: AbortSignal): Promise<void> {
-  const until = clock() + FIRST_CYCLE_WAIT
-  while (!signal.aborted && clock() < until && !(await readWatermark(db, source.id))?.watermark) {
+  const monotonic = monotonicBeside(clock)
+  const until = monotonic() + FIRST_CYCLE_WAIT
+  while (!signal.aborted && monotonic() < until && !(await readWatermark(db, source.id))?.watermark) {
     await pause(SECOND / 2, signal)
   }
 }

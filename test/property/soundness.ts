@@ -29,6 +29,9 @@ export interface Verdict {
 }
 
 const CHECKS = 20
+/** How long nothing runs. */
+const spans = [10 * SECOND, MINUTE, 2 * MINUTE, 5 * MINUTE, 5 * MINUTE, 30 * MINUTE, 4 * HOUR] as const
+const shortSpans = [10 * SECOND, MINUTE, 2 * MINUTE, 5 * MINUTE, 5 * MINUTE] as const
 
 /**
  * Lives one history: a Buildkite on virtual time, a service that mirrors it, and everything that can go wrong with both. At about 20
@@ -58,6 +61,8 @@ class History {
   #claims = 0
   #backup: Backup | undefined
   #depth = 0
+  /** Lists of pipelines are seldom so far apart that they confirm nothing. */
+  readonly #isSteady: boolean
   #isFreezing = false
   #isUnlistable = false
   #undo: (() => void) | undefined
@@ -70,6 +75,7 @@ class History {
     this.#random = createRandom(`soundness ${seed}`)
     const random = this.#random
     this.#home = home
+    this.#isSteady = random.chance(0.7)
     const days = random.int(10, 40)
     this.#world = new World(seed, {
       pipelines: random.int(2, 5),
@@ -106,6 +112,7 @@ class History {
     const turns = random.int(18, 30)
     for (let turn = 0; turn < turns; turn++) {
       await this.#happen()
+      if (this.#isSteady && random.chance(0.8)) await this.#listPipelines()
       if (this.#webhooks && random.chance(0.6)) await this.#webhooks.deliver(random.pick([0.3, 0.7, 1]))
       if (random.chance(0.4)) await this.#check('between tasks')
       await this.#run(this.#chooseTask(turn), random.int(0, 1))
@@ -129,6 +136,12 @@ class History {
     this.#trace.push(`${iso(this.#world.now())} ${'  '.repeat(this.#depth)}${line}`)
   }
 
+  /** As the service does every five minutes. */
+  async #listPipelines(): Promise<void> {
+    const [mark] = await this.#home.sql<{ at: Date | null }[]>`select pipelines_read_at as at from sync.watermarks`
+    if (mark?.at && this.#world.now() - mark.at.getTime() >= 5 * MINUTE) await this.#run('pipelines', 0)
+  }
+
   #chooseTask(turn: number): Task {
     const first: readonly Task[] = ['pipelines', 'hot', 'backfill']
     const early = first[turn]
@@ -150,9 +163,8 @@ class History {
   /** One or two things happen in the world, or to the service. */
   async #happen(): Promise<void> {
     const random = this.#random
-    const span = random.pick([10 * SECOND, MINUTE, 2 * MINUTE, 5 * MINUTE, 5 * MINUTE, 30 * MINUTE, 4 * HOUR])
-    this.#world.live(random.int(SECOND, span))
-    if (random.chance(0.03)) {
+    this.#world.live(random.int(SECOND, random.pick(this.#isSteady ? shortSpans : spans)))
+    if (!this.#isSteady && random.chance(0.03)) {
       this.#tell('nothing runs for days')
       this.#world.live(random.int(DAY, 9 * DAY))
     }

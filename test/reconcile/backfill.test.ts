@@ -1,6 +1,6 @@
 import { asc } from 'drizzle-orm'
 import { afterEach, describe, expect, it } from 'vitest'
-import { builds, windows } from '../../src/database/schema.ts'
+import { builds, watermarks, windows } from '../../src/database/schema.ts'
 import { calmMix } from '../../src/demo/mix.ts'
 import type { SimulationOptions } from '../../src/demo/simulation.ts'
 import { type BackfillProgress, backfillOwed, backfillSpan } from '../../src/reconcile/backfill.ts'
@@ -148,6 +148,16 @@ describe('a backfill', () => {
     const added = (await scene.database.db.$count(builds)) - before
     expect(listed()).toBeLessThanOrEqual(Math.ceil(added / 99) + 6)
     expect(await scene.differences()).toEqual([])
+  })
+
+  it('wants as many days before the present of Buildkite, wherever our clock was set', async () => {
+    await open({ builds: 50, days: 30 })
+    await reconcileOnce(scene.deps, scene.source)
+    const [before] = await scene.database.db.select().from(watermarks)
+    const clock = () => scene.simulation.clock.now() - 3 * 365 * DAY
+    await backfillOwed({ ...scene.deps, clock }, scene.source)
+    const [after] = await scene.database.db.select().from(watermarks)
+    expect(after?.backfill_from).toEqual(before?.backfill_from)
   })
 
   it('stops while BACKFILL_DAYS is 0, also once it has begun, and goes on afterwards', async () => {
