@@ -14,8 +14,8 @@ export interface CoverageChange {
 }
 
 /**
- * Two lists of pipelines confirm what was read between them only if they lie no further apart, because a pipeline may have been hidden
- * meanwhile. docs/completeness.md assumes that this lasts 15 minutes at least. One list in a row may fail: they are read every five minutes.
+ * A list of pipelines confirms what was read since the previous one only if they are no further apart, because a pipeline may have been
+ * hidden meanwhile. docs/completeness.md assumes that this lasts at least 15 minutes. Lists are read every five minutes, so one may fail.
  */
 const CONFIRMS_WITHIN = 12 * MINUTE
 
@@ -81,10 +81,14 @@ export async function takeInList(
   return { listed: added.rowCount ?? 0, unlisted: gone.rows[0]?.count ?? 0 }
 }
 
-/** Whether the list before was read by the same user, and not long ago. */
-function doesConfirm(before: Watermark | undefined, { client }: Source, { until }: PipelinesList): boolean {
+/**
+ * Whether the previous list was read by the same user, and shortly before. Thousands of pipelines can take many minutes to list: the
+ * previous list is taken to have lasted as long as this one, and only the time between the two counts.
+ */
+function doesConfirm(before: Watermark | undefined, { client }: Source, { from, until }: PipelinesList): boolean {
   if (!before?.pipelines_read_at || before.pipelines_listed_by !== client.fingerprint) return false
-  return until.getTime() - before.pipelines_read_at.getTime() <= CONFIRMS_WITHIN
+  const tookMs = until.getTime() - from.getTime()
+  return from.getTime() - before.pipelines_read_at.getTime() <= tookMs + CONFIRMS_WITHIN
 }
 
 /**

@@ -314,6 +314,25 @@ describe('what is claimed', () => {
     expect(await scene.differences()).toEqual([])
   })
 
+  it('grows also where a list of pipelines takes longer than the time within which it confirms, and backfill goes on', async () => {
+    scene = await openScene({ pipelines: 205 })
+    await scene.complete({ builds: 60, days: 60, jobs: 1 })
+    scene.api.beforeAnswer = ({ kind }) => {
+      if (kind === 'pipelines') scene.simulation.clock.pass(MINUTE)
+      return undefined
+    }
+    for (let round = 0; round < 3; round++) {
+      await refreshPipelines(scene.deps, scene.source)
+      const windows = await scene.database.db.$count(sql`sync.windows`)
+      expect(windows).toBeGreaterThan(0)
+      await cyclesFor(4)
+    }
+    await refreshPipelines(scene.deps, scene.source)
+    const { as_of, complete_from } = (await claimOf(pipelineOf(0).slug)) ?? {}
+    expect(complete_from?.getTime()).toBeLessThan(wholeHistory())
+    expect(as_of?.getTime()).toBeGreaterThan(scene.simulation.clock.now() - HOUR)
+  })
+
   it('does not grow by a cycle that was under way when the pipelines were listed after a long time', async () => {
     scene = await openScene({ pipelines: 2 })
     await scene.complete(history)
