@@ -43,7 +43,7 @@ export async function expectJobs(db: Db, source: Source, ids: readonly string[],
   if (ids.length === 0) return
   await db.execute(sql`
     insert into ${job_reads} (build_id, organization_id, is_open, read_at, next_read_at)
-    select shown.id, ${source.id}, true, build.verified_at, ${at}
+    select shown.id, ${source.id}, true, build.verified_at - ${LIST_LAG} * interval '1 ms', ${at}
     from unnest(${sql.param(ids)}::uuid[]) as shown (id) left join ${builds} as build on build.id = shown.id
     on conflict (build_id) do nothing`)
 }

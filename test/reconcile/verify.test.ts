@@ -17,7 +17,7 @@ import type { Source } from '../../src/reconcile/deps.ts'
 import { closeDrift, type Finding, recordDrift } from '../../src/reconcile/drift.ts'
 import { refreshPipelines } from '../../src/reconcile/pipelines.ts'
 import { type VerifyOptions, verifySpan } from '../../src/reconcile/verify.ts'
-import { DAY, HOUR, SECOND } from '../../src/time.ts'
+import { DAY, HOUR, MINUTE, SECOND } from '../../src/time.ts'
 import { openScene, type Scene } from './scene.ts'
 
 let scene: Scene
@@ -153,6 +153,9 @@ async function quietBuild() {
   scene.simulation.truth.alive.clear()
   expect(build).toMatchObject({ state: 'running', finished_at: null })
   scene.simulation.clock.pass(HOUR)
+  // After an hour without a list of pipelines, cycles count two minutes after the next one.
+  await cycle()
+  scene.simulation.clock.pass(3 * MINUTE)
   await cycle()
   return build
 }
