@@ -6,18 +6,18 @@ export interface Bounds {
   readonly to: number
 }
 
-/** What the part of a list from some moment up to the end of the search shows. */
+/** What a list from some time to the end of the search shows. */
 export type Probe = 'nothing' | 'a build' | 'failure'
 
-/** How exactly a build is located. The organization's list then shows the rest of that minute in a few pages. */
+/** A build is located to this precision. The organization's list shows the other builds of that minute in a few pages. */
 const PRECISION = MINUTE
 
-/** Each step of the search for the age of a build reaches this many times as far as the one before. */
+/** Each step of the search for the age of a build reaches this many times as far as the previous one. */
 const STRIDE = 8
 
 /**
- * Finds when the newest build within `from` and `to` was created, to a minute, where that build makes each list fail that holds it.
- * Undefined when a build is listed after all. For a build that is d minutes older than `to`, it costs about log8(d) + log2(d) probes,
+ * Finds, to a minute, when the newest build between `from` and `to` was created, if that build makes every list fail that contains it.
+ * Returns undefined if a build can be listed. For a build that is d minutes older than `to`, it costs about log8(d) + log2(d) probes,
  * of which about log2(d)/2 fail.
  */
 export async function locateNewest(

@@ -150,7 +150,7 @@ const FAILURES_IN_A_ROW = 3
 const LIST_EVERY = 5 * MINUTE
 
 const waits =
-  'The pipelines were not listed for a while, and builds lists may lag behind: reading begins in two minutes at most.'
+  'The list of pipelines was old, and builds lists may lag behind the new one: reading starts within two minutes.'
 
 /** One run of a backfill: reads window after window while it may. */
 class Reading {

@@ -5,12 +5,12 @@ import type { ReconcileDeps, Source } from './deps.ts'
 import type { PageReport } from './pages.ts'
 import type { BuildReader } from './read-build.ts'
 
-/** How many builds that could not be read or stored a cycle tries again. */
+/** How many builds that could not be read or stored one cycle retries. */
 const READS = 5
 
 /**
- * Reads again, by themselves, builds that could not be read or stored and whose back-off is over: those first that are due longest.
- * @throws BuildkiteError when the token is refused; StoreError.
+ * Retries, one by one, builds that could not be read or stored and whose back-off is over, the longest due first.
+ * @throws BuildkiteError when the token is rejected; StoreError.
  */
 export async function retryFailedBuilds(
   deps: ReconcileDeps,
@@ -25,7 +25,7 @@ export async function retryFailedBuilds(
     const unit = { kind: 'build', organizationId: source.id, subject, buildId: id ?? undefined } as const
     if (slug === null || number === null) continue
     if (!deps.scope.pipeline(slug)) {
-      // If it is wanted again, its pipeline is backfilled.
+      // If the pipeline comes back into scope, it is backfilled.
       await clearFailure(deps.db, unit)
       continue
     }
@@ -42,7 +42,7 @@ export async function retryFailedBuilds(
   return pages
 }
 
-/** The failed builds that are due, with what the mirror knows of them: a pipeline may have another slug by now. */
+/** The failed builds that are due, with what the mirror knows of them. The slug of their pipeline may have changed. */
 function dueBuilds({ db, clock }: ReconcileDeps, source: Source) {
   const pipelineId = sql<string | null>`coalesce(${builds.pipeline_id}, ${failures.pipeline_id})`
   return db

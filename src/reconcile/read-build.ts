@@ -5,16 +5,16 @@ import type { ReconcileDeps, Source } from './deps.ts'
 import { type BuildKeeper, buildUnit, type PageReport } from './pages.ts'
 import type { LostBuild, Search } from './whereabouts.ts'
 
-/** What came of reading one build by itself. */
+/** The result of reading one build. */
 export interface BuildRead {
-  /** HTTP status; null where there was none. */
+  /** HTTP status; null if there was none. */
   readonly status: number | null
   readonly page?: PageReport
-  /** After a failure: how many tries have failed in a row. */
+  /** After a failure: how many consecutive tries have failed. */
   readonly tries?: number
 }
 
-/** Reads builds by themselves. What fails for a build's own reason is recorded in sync.failures and holds up no other build. */
+/** Reads builds one by one. A failure of one build is recorded in sync.failures and does not stop the others. */
 export class BuildReader {
   readonly #deps: ReconcileDeps
   readonly #source: Source
@@ -29,9 +29,8 @@ export class BuildReader {
   }
 
   /**
-   * Reads a build that is known by its id. One that Buildkite no longer shows is marked as deleted. `unit` is how its failure is
-   * recorded, if it is.
-   * @throws BuildkiteError when the token is refused; StoreError.
+   * Reads a build whose id is known. Marks it as deleted if Buildkite no longer shows it. A failure is recorded as `unit`.
+   * @throws BuildkiteError when the token is rejected; StoreError.
    */
   readKnown(build: LostBuild, slug: string, unit: Unit = buildUnit(this.#source, build)): Promise<BuildRead> {
     return this.#attempt(unit, async () => {
@@ -44,9 +43,9 @@ export class BuildReader {
   }
 
   /**
-   * Reads a build of which only pipeline and number are known. With `forget` a build that Buildkite does not show, under any slug of its
-   * pipeline, is not recorded as failed any more.
-   * @throws BuildkiteError when the token is refused; StoreError.
+   * Reads a build of which only pipeline and number are known. With `forget`, deletes its failure if Buildkite does not show the build
+   * under any slug of its pipeline.
+   * @throws BuildkiteError when the token is rejected; StoreError.
    */
   readNumbered(
     { number, slug, pipelineId }: { number: number; slug: string; pipelineId: string | null },
@@ -65,10 +64,13 @@ export class BuildReader {
     const page = await this.#keeper.keep([value], at, { jobs: true, via: 'build' })
     const [facts] = page.facts
     if (!facts) {
-      const error = new BuildkiteError('unavailable', page.refused[0]?.reason ?? 'Buildkite showed something else.')
+      const error = new BuildkiteError(
+        'unavailable',
+        page.refused[0]?.reason ?? 'Buildkite returned something that is not a build.',
+      )
       return { status: 200, page, tries: await this.#fail(unit, error) }
     }
-    // The keeper records a build that it could not store, under the slug that it has now.
+    // If the build could not be stored, the keeper has recorded it under its current slug.
     const isRecorded = page.refused.length > 0 && buildUnit(this.#source, facts).subject === unit.subject
     if (!isRecorded) await clearFailure(this.#deps.db, unit)
     return { status: 200, page }
@@ -78,7 +80,7 @@ export class BuildReader {
     try {
       return await read()
     } catch (error) {
-      // A refusal of one build, such as 403, says nothing of the others; a refused token does.
+      // An error for one build, such as 403, does not affect the others; a rejected token does.
       if (!(error instanceof BuildkiteError) || error.code === 'invalid_credentials') throw error
       const where = { organization: this.#source.slug, build: unit.subject }
       this.#deps.log.warn({ ...where, err: messageOf(error) }, 'Could not read a build; it will be tried again later.')

@@ -16,13 +16,13 @@ import { type LostBuild, Search } from './whereabouts.ts'
 
 /** How many builds of one range are read individually at a time. */
 const READS = 20
-/** How many numbers that the mirror lacks are considered, in a stretch and in a pipeline. */
+/** At most this many missing numbers are considered per range and pipeline. */
 const NUMBERS = 1_000
-/** How many stretches one cycle tries to list again. */
+/** How many ranges one cycle tries to list again. */
 const RETRIES = 2
-/** After so many requests a try ends; it goes on below with the next cycle. */
+/** A try ends after this many requests; the next one continues with older builds. */
 const RETRY_REQUESTS = 20
-/** Only pipelines that had a build within so long of the stretch are searched for unknown numbers. */
+/** Only pipelines that had a build within this time of the range are searched for missing numbers. */
 const NEIGHBOURHOOD = 30 * DAY
 
 /** What reading unlistable builds cost and found. */
@@ -46,15 +46,15 @@ export async function recordUnlistable(
 ): Promise<UnlistableReport> {
   const reports: UnlistableReport[] = []
   for (const { from, to, error } of found) {
-    const tries = await recordStretch(deps, source, { from, to }, error)
-    reports.push(await readStretch(deps, source, keeper, { from, to }, tries, signal))
+    const tries = await recordRange(deps, source, { from, to }, error)
+    reports.push(await readRange(deps, source, keeper, { from, to }, tries, signal))
   }
   return sum(reports)
 }
 
 /**
- * Tries again to list stretches whose back-off is over. What is listed now is no longer avoided; of the rest the builds are read again.
- * @throws BuildkiteError when the token is refused; StoreError.
+ * Tries to list ranges whose back-off is over. What can be listed is removed from them; the builds of the rest are read again.
+ * @throws BuildkiteError when the token is rejected; StoreError.
  */
 export async function retryUnlistable(
   deps: ReconcileDeps,
@@ -75,7 +75,7 @@ export async function retryUnlistable(
   return sum(reports)
 }
 
-/** Replaces a stretch by those parts of it that still cannot be listed, and by the part that this try did not reach. */
+/** Replaces a range by the parts that still cannot be listed and the part that this try did not reach. */
 async function retry(
   deps: ReconcileDeps,
   source: Source,
@@ -84,7 +84,7 @@ async function retry(
   range: Span,
   signal: AbortSignal | undefined,
 ): Promise<UnlistableReport> {
-  // A few at a time and without jobs: what fails then is soon known to be the build itself.
+  // A few builds per page and without jobs, so a failure is soon traced to one build.
   const filter = { created_from: range.from, created_to: range.to, jobs: false, maxPageSize: 5 }
   const pages: PageReport[] = []
   const left: (Span & { error: unknown })[] = []
@@ -104,34 +104,34 @@ async function retry(
     if (!(error instanceof BuildkiteError) || error.code === 'invalid_credentials') throw error
     left.push({ ...rest, error })
   }
-  if (ended && rest.from < rest.to) await recordStretch(deps, source, rest, errorOf(row))
+  if (ended && rest.from < rest.to) await recordRange(deps, source, rest, errorOf(row))
   const turns: number[] = []
-  for (const one of left) turns.push(await recordStretch(deps, source, one, one.error))
+  for (const one of left) turns.push(await recordRange(deps, source, one, one.error))
   const isLeft = [...left, rest].some((one) => unitOf(source, one).subject === row.subject)
   if (!isLeft) await clearFailure(deps.db, { ...unitOf(source, range), subject: row.subject })
   const reports: UnlistableReport[] = [{ requests, pages }]
   for (const [index, one] of left.entries()) {
-    reports.push(await readStretch(deps, source, keeper, one, turns[index] ?? 1, signal))
+    reports.push(await readRange(deps, source, keeper, one, turns[index] ?? 1, signal))
   }
   return sum(reports)
 }
 
-function recordStretch(deps: ReconcileDeps, source: Source, { from, to }: Span, error: unknown): Promise<number> {
+function recordRange(deps: ReconcileDeps, source: Source, { from, to }: Span, error: unknown): Promise<number> {
   const range = { from, to }
   return recordFailure(deps.db, { ...unitOf(source, range), range }, error, new Date(deps.clock()))
 }
 
-/** The error that a failure was recorded with, as far as it is known. */
+/** The error of a recorded failure. */
 function errorOf({ code, error }: Failure): BuildkiteError {
   const status = Number(/^http_(\d+)$/.exec(code)?.[1] ?? Number.NaN)
   return new BuildkiteError('unavailable', error, { status: Number.isNaN(status) ? undefined : status })
 }
 
 /**
- * Reads by themselves builds of a stretch: those that the mirror knows, and those whose numbers it lacks. Half of the reads go to each;
- * with each try of the stretch, the `turn`, others come first.
+ * Reads individually the builds of a range: those that the mirror knows, and those whose numbers it lacks. Each gets half of the reads;
+ * each `turn` starts with other builds.
  */
-async function readStretch(
+async function readRange(
   deps: ReconcileDeps,
   source: Source,
   keeper: BuildKeeper,
@@ -169,7 +169,7 @@ function inTurn<T>(all: readonly T[], turn: number, step: number): T[] {
   return [...all.slice(first), ...all.slice(0, first)]
 }
 
-/** The builds of a stretch that the mirror holds, those first that were verified longest ago. */
+/** The builds of a range that the mirror holds, the longest unverified first. */
 async function knownBuilds(
   { db, scope }: ReconcileDeps,
   source: Source,
@@ -209,8 +209,8 @@ interface UnknownBuild {
 }
 
 /**
- * Build numbers that the mirror lacks between those just before and just after a stretch, by pipeline. Numbers count up by one in each
- * pipeline; one that was deleted answers 404. Where nothing is known on one side, the number next to those known is tried.
+ * Build numbers that the mirror lacks between those just before and just after a range, by pipeline. Numbers increase by one in each
+ * pipeline; a deleted build returns 404. If nothing is known on one side, the number next to the known ones is tried.
  */
 async function unknownNumbers(
   { db, scope }: ReconcileDeps,
