@@ -39,11 +39,12 @@ export async function auditTurn(
     async (lease) => {
       const own = { ...deps, db: lease.db }
       await addWindows(own, source)
-      const now = source.client.now() ?? new Date(deps.clock())
-      if (!doesCount(await readWatermark(own.db, source.id), now)) return []
       const reports: VerifyReport[] = []
       let failuresInARow = 0
       while (!lease.signal.aborted && monotonic() < until) {
+        // A list of pipelines that confirms nothing may come at any time; a window read before its counts_from stays due.
+        const now = source.client.now() ?? new Date(deps.clock())
+        if (!doesCount(await readWatermark(own.db, source.id), now)) break
         const window = await dueWindow(own, source)
         if (!window) break
         try {

@@ -9,12 +9,13 @@ let scene: Scene
 beforeEach(async () => {
   const clock = { now: () => Date.now(), pass: () => undefined }
   scene = await openScene({ clock, pipelines: 2, organizations: ['acme', 'globex'] })
+  // As the same user as the commands: the first list of another user confirms nothing, and a backfill waits for two minutes.
+  await scene.source.client.accessToken()
   await scene.complete({ builds: 20, days: 3, jobs: 1 })
   // One token for each organization, and one whose days are over.
   const token = (name: string, slug: string, more = {}) => ({
     ...demoToken,
     token: name,
-    user: name,
     organizations: [slug],
     ...more,
   })
