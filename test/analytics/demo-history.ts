@@ -16,12 +16,18 @@ export async function openDemoHistory(): Promise<Scene> {
     clock: virtualClock(Date.parse('2026-03-31T12:00:00Z')),
   })
   await scene.complete({ builds: 150, days: 14, jobs: 7 })
+  // A list of pipelines confirms what was read in the minutes before.
+  const confirm = async () => {
+    scene.simulation.clock.pass(3 * MINUTE)
+    await refreshPipelines(scene.deps, scene.source)
+  }
+  await confirm()
   // Lived, not written: only so do people rebuild.
   await scene.simulation.play({ builds: 60 })
-  await reconcileOnce(scene.deps, scene.source)
-  // A list of pipelines confirms what was read while they were visible.
+  await confirm()
   scene.simulation.clock.pass(3 * MINUTE)
-  await refreshPipelines(scene.deps, scene.source)
+  await reconcileOnce(scene.deps, scene.source)
+  await confirm()
   await dimensionsTurn(scene.deps, scene.source)
   const { db } = scene.database
   await db.execute(sql`insert into settings.deployment_rules (pipeline, branch, step) values ('*', '*', 'deploy')`)
