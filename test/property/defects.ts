@@ -33,7 +33,7 @@ export const defects: readonly Defect[] = [
   {
     // C2
     name: 'a build that no list shows stops the walk',
-    seeds: [2],
+    seeds: [20, 25],
     planted: { client: walking(stopAtUnlistable) },
   },
   {
