@@ -1,7 +1,7 @@
 /** A source of the present: milliseconds since the epoch. Passed in, so that tests can hold the clock. */
 export type Clock = () => number
 
-/** A clock that only runs forward, beside a clock that may be set: of the machine where `clock` is the real one, else `clock` itself. */
+/** The machine's monotonic clock if `clock` is the real one, else `clock` itself, so that tests control both. */
 export function monotonicBeside(clock: Clock): Clock {
   return clock === Date.now ? () => performance.now() : clock
 }

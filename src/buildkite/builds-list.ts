@@ -46,10 +46,10 @@ export interface Passed {
   readonly next: Place | undefined
 }
 
-/** So many unlistable builds in a row are looked at one by one; beyond them the steps double. */
+/** This many unlistable builds in a row are checked one by one; after that the steps double. */
 const ONE_BY_ONE = 5
 
-/** A walk passes over no more unlistable builds in a row than this; then it ends with their error. */
+/** A walk skips at most this many unlistable builds in a row, then throws their error. */
 const MOST_IN_A_ROW = 1_000
 
 /** The time of an answer may be this far behind Buildkite's clock. */
@@ -77,11 +77,11 @@ const list = z.array(z.unknown())
  * 50, 25, 5, 1), then without jobs. If a single build fails without jobs too, it is unlistable.
  *
  * An unlistable build costs at most 9 failed requests: 5 sizes, one without jobs, one that checks its range, and 2 more if it is the
- * organization's newest, which also tells whether the API is up. At the time-out of 30 s each, that is under 5 minutes. All in all it
- * costs at most about 30 requests more than a walk without it: the smaller pages around it are not full ones. In a list that shows
- * only some builds of the organization, it costs twice as much, because the organization's list must find it too. More than 5 in a row
- * cost about 35 requests more, of which most fail. All are paid once: after that the caller avoids the range, or this client remembers
- * for a day that the build is listed without jobs.
+ * organization's newest, which also shows whether the API is up. At the time-out of 30 s each, that is under 5 minutes. In total it
+ * costs at most about 30 requests more than a walk without it, because the pages around it are smaller. In a list that shows only some
+ * builds of the organization, it costs twice as much, because the organization's list must find it too. More than 5 in a row cost about
+ * 35 more requests; most of them fail. These costs occur once: after that the caller avoids the range, or this client lists the build
+ * without jobs for a day.
  */
 export class BuildsList {
   /** Requests since it was last set. */
@@ -144,10 +144,10 @@ export class BuildsList {
   }
 
   /**
-   * Finds the next build below the unlistable one at `place` that can be listed. Undefined: the one at `place` can be listed now.
-   * Costs 3 requests for one unlistable build, and 2 more for each of the next four; for more in a row about 35 at most, and a few of
-   * the builds passed over may be listable. 1 more where they share a millisecond with a build that is listed.
-   * @throws The error, when no build can be found.
+   * Finds the next listable build below the unlistable one at `place`. Undefined: the one at `place` can be listed now.
+   * Costs 3 requests for one unlistable build and 2 for each of the next four. More than five in a row cost about 35, and a few of the
+   * skipped builds may be listable. Costs 1 more if they share a millisecond with a build that is listed.
+   * @throws the error, if no listable build is found.
    */
   async passOver(place: Place, section: Section, error: BuildkiteError): Promise<Passed | undefined> {
     if (place.unordered) throw error
@@ -185,7 +185,7 @@ export class BuildsList {
   }
 
   /**
-   * When the unlistable build at `place` was created, to a minute. In a list that shows few builds, its neighbours tell nothing of it.
+   * Finds, to a minute, when the unlistable build at `place` was created: in a list of few builds, its neighbours may be far away.
    * Undefined: the build can be listed now.
    */
   async locate(place: Place, section: Section, error: BuildkiteError): Promise<Bounds | undefined> {
@@ -199,7 +199,7 @@ export class BuildsList {
     return found
   }
 
-  /** A listable build that follows `place`, below one that is not, or the end of the list; and how many builds lie above it. */
+  /** The first listable build after `place`, or the end of the list, and how many builds were skipped. */
   async #nextListable(place: Place, section: Section, error: BuildkiteError): Promise<Page & { passed: number }> {
     const below = (passed: number) =>
       this.#pageIfAny({ from: section.from, to: place.to, jobs: false, size: 1, page: place.offset + passed + 1 })
@@ -210,7 +210,7 @@ export class BuildsList {
     let unlistable = ONE_BY_ONE
     for (let step = 1; unlistable + step <= MOST_IN_A_ROW; step *= 2) {
       const found = await below(unlistable + step)
-      // So many in a row are rare: the API may have been down. If it is up, those above must fail once more.
+      // So many in a row are rare: maybe the API was down. If it is up now, the skipped builds must fail again.
       if (found) await this.#wasDown()
       if (found) return this.#firstListable(below, unlistable, { ...found, passed: unlistable + step })
       unlistable += step

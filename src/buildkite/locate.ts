@@ -18,7 +18,7 @@ const STRIDE = 8
 /**
  * Finds, to a minute, when the newest build between `from` and `to` was created, if that build makes every list fail that contains it.
  * Returns undefined if a build can be listed. For a build that is d minutes older than `to`, it costs about log8(d) + log2(d) probes,
- * of which about log2(d)/2 fail.
+ * and about log2(d)/2 of them fail.
  */
 export async function locateNewest(
   { from, to }: Bounds,

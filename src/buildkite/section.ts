@@ -10,7 +10,7 @@ export interface Range {
 export interface Section {
   readonly from: number | undefined
   readonly jobs: boolean
-  /** The build because of which the section is read without jobs. */
+  /** The build that cannot be listed with its jobs; the section is read without jobs because of it. */
   readonly large: Stamp | undefined
 }
 

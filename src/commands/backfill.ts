@@ -15,7 +15,7 @@ export const backfill: Command = {
   summary: 'read a span of history now',
   about:
     'Reads every build created in the span that no earlier run has read, newest first. Ctrl-C or a kill loses nothing: run it\n' +
-    'again and it goes on. The service back-fills BACKFILL_DAYS by itself; this is for more, or for now.\n' +
+    'again to continue. The service reads the last BACKFILL_DAYS by itself; use this to read more, or to read it now.\n' +
     'Exit code 0 only when all organizations were read to the end, and Postgres took every build.',
   options: {
     from: { value: '<date>', about: 'first day or moment (default: BACKFILL_DAYS ago)' },
@@ -49,7 +49,7 @@ export const backfill: Command = {
           const result = await withFreshPipelines(context.deps, source, fail, () =>
             backfillSpan(context.deps, source, from, to, show, signal),
           ).finally(() => sums?.stop())
-          // It confirms what was read two minutes ago or earlier, because it may show what was visible then: docs/completeness.md.
+          // This list confirms reads that ended at least two minutes ago; see docs/completeness.md.
           if (result?.done) await refreshPipelines(context.deps, source).catch(fail)
           const isConfirmed = !(await hasUnconfirmed(db, source.id))
           bar.end(lastWord(source.slug, result, await claimedHistory(db, source.id), isConfirmed))

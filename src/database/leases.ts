@@ -138,7 +138,7 @@ async function keepRenewed(
       lost.abort(new LeaseLost(name))
       return
     } else if (performance.now() - renewedAt > validMs) {
-      const message = `The lease on "${name}" could not be renewed for ${validMs / SECOND} s: Postgres is away or too slow.`
+      const message = `The lease on "${name}" could not be renewed for ${validMs / SECOND} s: Postgres is unavailable or too slow.`
       lost.abort(new StoreError('transient', message, { code: 'lease_expired' }))
       return
     }

@@ -123,7 +123,7 @@ export async function backfillOwed(
   const others = await owedHistory(deps, source, owed)
   const isOwedToOthers = others.pipelines.length + others.windows.length + others.ranges.length > 0
   if (!isOwedToOthers && (await awaitingBackfill(deps.db, source.id, owed)).length === 0) {
-    // The sooner what was read is confirmed, the sooner it is claimed.
+    // Read history is claimed once a list of pipelines confirms it, so do not wait for the next scheduled list.
     const isWanted = (await isListDue(deps, source)) && !(await pipelinesBackOff(deps, source))
     if (isWanted) await refreshPipelines(deps, source, signal)
     return undefined
@@ -152,7 +152,7 @@ const LIST_EVERY = 5 * MINUTE
 const waits =
   'The list of pipelines was old, and builds lists may lag behind the new one: reading starts within two minutes.'
 
-/** One run of a backfill: reads window after window while it may. */
+/** One run of a backfill: reads one window after another. */
 class Reading {
   readonly deps: ReconcileDeps
   readonly #source: Source
@@ -174,7 +174,7 @@ class Reading {
   }
 
   /**
-   * Lists the pipelines first if they were last listed for another filter or token: without that nothing that is read counts.
+   * Lists the pipelines first if they were last listed for another filter or token; otherwise nothing it reads would count.
    * @throws BuildkiteError when the list fails, or has failed and its back-off is not over.
    */
   static async open(
@@ -193,9 +193,9 @@ class Reading {
   }
 
   /**
-   * Reads windows of a span while there are any, in turns with the history that `owed` says later pipelines lack; of that only what lies
-   * `within` a range, if one is given.
-   * @throws what made the last window fail, if the run ended because of it.
+   * Reads the windows of a span, alternating with the unread history of pipelines that appeared later, if `owed` is given. Of that
+   * history it reads only the part `within` a range, if one is given.
+   * @throws the error of the last window, if the run ended because of it.
    */
   async readAll(span: Span, owed: Watermark | undefined, within?: Span): Promise<void> {
     for (;;) {
@@ -214,7 +214,7 @@ class Reading {
     return this.ignoresBackOff || isDue(next_try_at, this.deps.clock())
   }
 
-  /** A person's backfill lists the pipelines every five minutes, where no service does: only that confirms what it reads. */
+  /** A manual backfill lists the pipelines every five minutes, in case no service does: only a list confirms what was read. */
   async #keepListed(): Promise<void> {
     if (!this.ignoresBackOff) return
     const readAt = (await readWatermark(this.deps.db, this.#source.id))?.pipelines_read_at?.getTime() ?? 0
@@ -222,11 +222,11 @@ class Reading {
     if (now - readAt < LIST_EVERY || (await pipelinesBackOff(this.deps, this.#source))) return
     await refreshPipelines(this.deps, this.#source, this.#signal).catch((error: unknown) => {
       if (!(error instanceof BuildkiteError) || error.code === 'invalid_credentials') throw error
-      this.deps.log.warn({ err: error, organization: this.#source.slug }, 'The pipelines could not be listed.')
+      this.deps.log.warn({ err: error, organization: this.#source.slug }, 'Could not list the pipelines.')
     })
   }
 
-  /** Whether reading the organization's list counts by now. A person's backfill waits until it does: two minutes at most. */
+  /** Whether reads of the organization's list count now; see `counts_from`. A manual backfill waits until they do, at most two minutes. */
   async #doesListCount(): Promise<boolean> {
     const now = () => this.#source.client.now() ?? new Date(this.deps.clock())
     for (let isFirst = true; ; isFirst = false) {
@@ -237,7 +237,7 @@ class Reading {
     }
   }
 
-  /** Reads the next window of a span through the organization's list, or a pipeline's; false when there is none for now. */
+  /** Reads the next window of a span through the organization's list, or a pipeline's; false when none is due. */
   async #nextWindow(span: Span, pipeline?: ListedPipeline): Promise<boolean> {
     if (!this.#mayGoOn || (!pipeline && !(await this.#doesListCount()))) return false
     const mayRead = (window: Window) => !this.#failed.has(window.id) && this.#isDue(window)
@@ -246,7 +246,7 @@ class Reading {
     return this.#read(window, pipeline)
   }
 
-  /** Reads the next piece of history of pipelines that appeared later; false when there is none for now. */
+  /** Reads the next part of the history of pipelines that appeared later; false when none is due. */
   async #nextOfLaterPipelines(mark: Watermark, within?: Span): Promise<boolean> {
     if (!this.#mayGoOn) return false
     const { pipelines, windows, ranges } = await owedHistory(this.deps, this.#source, mark, within)

@@ -40,7 +40,7 @@ const kinds = {
   warm: { overlap: 3 * HOUR, absent: 100, jobReads: 200, priority: 'absent' },
 } as const
 
-/** A cycle that does not count reads no more than this: without a watermark that moves it would read more each time. */
+/** A cycle that does not count looks back at most this far. Its watermark does not move, so otherwise each cycle would read more. */
 const UNCOUNTED_SPAN = HOUR
 
 const CYCLES_KEPT = 30 * DAY
@@ -121,8 +121,8 @@ export async function reconcileOnce(
 }
 
 /**
- * Lists the pipelines if they were last listed for another filter or token, or never. A list that fails does not hold up the cycle; but
- * where an older list was for another filter or token, the cycle does not count: then this returns why.
+ * Lists the pipelines if they were last listed for another filter or token, or never. The cycle continues if the list fails. It does
+ * not count if the previous list was for another filter or token; then this returns the reason.
  */
 async function listPipelines(
   deps: ReconcileDeps,
@@ -140,7 +140,7 @@ async function listPipelines(
     } catch (error) {
       if (!(error instanceof BuildkiteError) || error.code === 'invalid_credentials') throw error
       reason = messageOf(error)
-      const message = 'The pipelines could not be listed; builds are read all the same.'
+      const message = 'Could not list the pipelines; the cycle continues with the builds.'
       deps.log.warn({ err: error, organization: source.slug }, message)
     }
   }

@@ -67,7 +67,7 @@ export interface BuildKeeper {
 
 /**
  * A BuildKeeper for one cycle or window. With `exclude_pipeline` only a build's URL names its pipeline. If that pipeline is new to the
- * mirror, the pipelines are read first, at most once for each keeper. If that fails, the builds are stored without a pipeline for now.
+ * mirror, the pipelines are read first, at most once for each keeper. If that fails, the builds are stored without a pipeline until the next list.
  * `progress` is called before each page; without it no webhook counts as lost.
  */
 export function buildKeeper(

@@ -26,9 +26,9 @@ export interface OwedHistory {
 const FEW = 20
 
 /**
- * What of the wanted history is still to be read for pipelines that appeared after it was read for the others. What the organization's
- * own backfill has yet to read is not counted: it will see them. Nor is a pipeline that builds lists may not show yet. With `within` nothing
- * outside of that range is read.
+ * The unread part of the wanted history of pipelines that appeared after it was read for the others; only the part `within` a range, if
+ * one is given. Excludes what the organization's own backfill has not read yet, because it will include these pipelines. Also excludes
+ * pipelines that builds lists may not show yet.
  */
 export async function owedHistory(
   { db, clock }: Pick<ReconcileDeps, 'db' | 'clock'>,

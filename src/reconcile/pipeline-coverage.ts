@@ -112,8 +112,8 @@ async function confirm(tx: Transaction, source: Source, { from }: PipelinesList)
 }
 
 /**
- * Another user's token says nothing of what the one before could see since its last list, and nor does a list that comes much later. What
- * was read since then is read again: the watermark goes back to the claim, and windows of history begin again.
+ * The list of another user's token, or one that comes much later, does not show what was visible since the previous list. So everything
+ * since then is read again: the watermark moves back to the claim, and windows that no list has confirmed are deleted.
  */
 async function forgetUnconfirmed(
   tx: Transaction,
@@ -140,12 +140,12 @@ async function forgetUnconfirmed(
     where organization_id = ${source.id} and pipeline_id is null and verified_until > ${seenUntil}`)
 }
 
-/** Whether a list of pipelines read now would confirm windows of history that no list has confirmed yet. */
+/** Whether a list of pipelines read now would confirm windows that are not confirmed yet. */
 export function isListDue({ db, clock }: Pick<ReconcileDeps, 'db' | 'clock'>, source: Source): Promise<boolean> {
   return hasUnconfirmed(db, source.id, later(source.client.now() ?? new Date(clock()), -LIST_LAG))
 }
 
-/** Whether windows of history are read that no list of pipelines has confirmed; with `until` only those that were read until then. */
+/** Whether some windows were read that no list of pipelines has confirmed; with `until`, only windows read before it. */
 export async function hasUnconfirmed(db: Db, organizationId: string, until?: Date): Promise<boolean> {
   const { rows } = await db.execute(sql`
     select 1 from ${windows} as part join ${watermarks} as mark using (organization_id)

@@ -35,8 +35,8 @@ export function pipelinesUnit(source: Source) {
 }
 
 /**
- * The failure of the list of pipelines, while its back-off lasts: nobody should ask for the list then, except for the task that reads it
- * every five minutes, and people.
+ * The failure of the list of pipelines, during its back-off. The task that reads the list every five minutes and commands ignore it;
+ * everything else should not request the list meanwhile.
  */
 export async function pipelinesBackOff(
   { db, clock }: Pick<ReconcileDeps, 'db' | 'clock'>,
@@ -47,9 +47,9 @@ export async function pipelinesBackOff(
 }
 
 /**
- * Reads all pipelines of an organization, archived ones too, and marks those that the complete list lacks. One that a list once held is
- * `not_listed`: a list cannot tell whether it was deleted or our user may no longer see it. One that only webhooks know is `hidden`; so
- * is, from then on, one that a webhook mentions after it was marked. The mark goes when a list holds it again.
+ * Reads all pipelines of an organization, including archived ones, and marks those that are missing from the complete list. A pipeline
+ * that was listed before becomes `not_listed`: a list cannot show whether it was deleted or our user can no longer see it. A pipeline
+ * known only from webhooks, or mentioned by a webhook after it was marked, becomes `hidden`. The mark is removed when it is listed again.
  * @throws BuildkiteError, StoreError; a failure is recorded in sync.failures.
  */
 export async function refreshPipelines(

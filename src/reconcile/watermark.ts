@@ -37,8 +37,8 @@ export function isListedFor(
 }
 
 /**
- * Whether what is read from `from` on counts. What was read before a list of pipelines that did not confirm it does not, and nor does
- * what builds lists show before they can have caught up with that list.
+ * Whether a read that begins at `from` counts for the claim. After a list of pipelines that did not confirm earlier reads, reads count
+ * only once builds lists have caught up with that list.
  */
 export function doesCount(mark: Watermark | undefined, from: Date): boolean {
   return !mark?.counts_from || from >= mark.counts_from
@@ -49,14 +49,14 @@ export interface CycleReading {
   readonly kind: 'hot' | 'warm'
   /** The watermark that it began with; null for a first cycle. */
   readonly since: Date | null
-  /** The first request: up to then all is verified. */
+  /** When its first request was sent: everything before that is verified. */
   readonly to: Date
 }
 
 /**
- * Moves a watermark forward, never back; false when the cycle does not count: the pipelines were listed for another filter or token
- * meanwhile, or a list of pipelines did not confirm what was read before it. Then the cycle may have read other pipelines than the
- * coverage speaks of. The first watermark also fixes the range of the backfill: from `backfillDays` before it up to it.
+ * Moves a watermark forward, never back. Returns false if the cycle does not count: meanwhile the pipelines were listed for another
+ * filter or token, or a list of pipelines did not confirm earlier reads. The cycle may then have read other pipelines than the coverage
+ * contains. The first watermark also sets the range of the backfill: the `backfillDays` before it.
  */
 export async function moveWatermark(
   tx: Transaction,
