@@ -62,6 +62,8 @@ interface PageAsk {
   readonly size: number
   /** From 1. */
   readonly page: number
+  /** Default 1: a page that fails is requested again in another size. Undefined: as often as any other request. */
+  readonly tries?: number | undefined
 }
 
 interface Page extends Read<unknown[]> {
@@ -141,6 +143,17 @@ export class BuildsList {
         }
       }
     }
+  }
+
+  /**
+   * Whether the builds above `place` are no longer where they were, so that its page number skips builds: one of them was deleted or
+   * hidden, or it left the filter. Costs one request, without jobs. @throws BuildkiteError
+   */
+  async isShifted({ to, offset, newer, unordered, hold }: Place, { from }: Section, size: number): Promise<boolean> {
+    // Unlistable builds above cannot be listed again, and an unordered list has no newer build to look for.
+    if (offset === 0 || unordered || Number.isFinite(hold)) return false
+    const before = await this.#page({ from, to, jobs: false, size, page: offset / size, tries: undefined })
+    return stampOf(before.value.at(-1))?.id !== newer?.id
   }
 
   /**
@@ -262,7 +275,8 @@ export class BuildsList {
   async #page(asked: PageAsk): Promise<Page> {
     const { organization, pipeline } = this.#filter
     const query = queryOf(this.#filter, asked)
-    const reply = await this.#get({ path: () => `${buildsPath(organization, pipeline)}?${query}`, tries: 1 })
+    const { tries } = { tries: 1, ...asked }
+    const reply = await this.#get({ path: () => `${buildsPath(organization, pipeline)}?${query}`, tries })
     const value = list.safeParse(reply.value)
     if (!value.success) throw notBuildkite('a list')
     const { at, bytes, tookMs } = reply

@@ -6,7 +6,7 @@ import { BuildsList, type ListPage } from './builds-list.ts'
 import type { ListMemory } from './list-memory.ts'
 import { News, type Read } from './lists.ts'
 import type { Bounds } from './locate.ts'
-import { advanced, continuedAt, floorSecond, type Place, rewound, type Stamp, stampOf, startAt } from './place.ts'
+import { advanced, continuedAt, floorSecond, fromTheTop, type Place, rewound, type Stamp, stampOf, startAt } from './place.ts'
 import { avoidedRanges, belowAvoided, type Range, type Section, sectionAt } from './section.ts'
 import type { Transport } from './transport.ts'
 
@@ -119,6 +119,10 @@ class Walk {
     this.#section = section
     const page = await this.#list.read(place, section)
     if ('unlistable' in page) return this.#passOver(place, section, page.unlistable)
+    if (await this.#list.isShifted(place, section, page.size)) {
+      this.#place = fromTheTop(place)
+      return undefined
+    }
     if (page.more) this.#news.expect(page.value)
     return this.#take(place, section, page)
   }

@@ -76,6 +76,11 @@ export function rewound(place: Place, stamps: readonly (Stamp | undefined)[]): P
   return { ...place, to, seam: new Set(), coarse: true, newer: undefined }
 }
 
+/** The first page below `place.to`, when builds left the list while it was read by page number. What was read is not repeated. */
+export function fromTheTop(place: Place): Place {
+  return { ...place, offset: 0, size: Number.POSITIVE_INFINITY, seam: new Set(), newer: undefined }
+}
+
 /** The place after a page of `size` builds that began at `place`. */
 export function advanced(place: Place, stamps: readonly (Stamp | undefined)[], size: number): Place {
   const seen = new Map(place.seen)

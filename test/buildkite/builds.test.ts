@@ -186,6 +186,34 @@ describe('a walk over builds', () => {
     expect(ids).toEqual(sorted(builds))
   })
 
+  it('skips no build when others leave the list at any moment, in pages of any size', async () => {
+    const agos = fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 40 })
+    const leavings = fc.array(fc.tuple(fc.nat(120), fc.nat(39)), { maxLength: 12 })
+    let builds: StubBuild[] = []
+    let leaving: (readonly [number, number])[] = []
+    let left = new Set<string>()
+    let since = 0
+    const stub = await startStub(({ query, index }) => {
+      for (const [at, which] of leaving) if (at <= index - since) left.add(builds[which]?.id ?? '')
+      const listed = builds.filter(({ id }) => !left.has(id))
+      return listBuilds(listed, query)
+    })
+    const client = clientOf(stub.url)
+    const steps = fc.constantFrom(1, 100, 1_000)
+    await fc.assert(
+      fc.asyncProperty(agos, leavings, fc.constantFrom(1, 5), steps, async (given, gone, maxPageSize, step) => {
+        builds = buildsAt(given.map((ago) => ago * step))
+        leaving = gone
+        left = new Set()
+        since = stub.seen.length
+        const read = new Set(idsOf(await pagesOf(client, { created_to, maxPageSize })))
+        const stayed = builds.filter(({ id }) => !left.has(id))
+        expect(stayed.filter(({ id }) => !read.has(id))).toEqual([])
+      }),
+      { numRuns: 200 },
+    )
+  })
+
   it('does not read a build created after the walk began, and misses none because of it', async () => {
     const builds = evenly(250, 1_001)
     const { ids } = await walk(({ query, index }) => {
