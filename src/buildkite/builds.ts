@@ -6,7 +6,17 @@ import { BuildsList, type ListPage } from './builds-list.ts'
 import type { ListMemory } from './list-memory.ts'
 import { News, type Read } from './lists.ts'
 import type { Bounds } from './locate.ts'
-import { advanced, continuedAt, floorSecond, fromTheTop, type Place, rewound, type Stamp, stampOf, startAt } from './place.ts'
+import {
+  advanced,
+  continuedAt,
+  floorSecond,
+  fromTheTop,
+  type Place,
+  rewound,
+  type Stamp,
+  stampOf,
+  startAt,
+} from './place.ts'
 import { avoidedRanges, belowAvoided, type Range, type Section, sectionAt } from './section.ts'
 import type { Transport } from './transport.ts'
 
