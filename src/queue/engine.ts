@@ -13,6 +13,7 @@ export interface BareQueue
     | 'removeJobScheduler'
     | 'getJobCounts'
     | 'getJobs'
+    | 'getJobState'
     | 'getRanges'
     | 'close'
   > {

@@ -192,10 +192,9 @@ export async function openQueues(config: QueueConfig, log: Log): Promise<Queues>
     },
     async schedule(job, everyMs) {
       await confirmed(queueOf(job), answerWithin, 'taking a schedule', async (queue) => {
+        // Setting a schedule again runs the job at once, or moves a waiting one behind all others: only where it is needed.
         const known = await queue.getJobScheduler(schedulerId(job))
-        // Setting it again would run the job at once. A tick long overdue says that the scheduler lost its next job: then it must.
-        const overdue = Date.now() - (known?.next ?? 0) > 2 * everyMs + 15 * SECOND
-        if (known?.every === everyMs && !overdue) return
+        if (known?.every === everyMs && !(await hasLostItsJob(queue, job, known.next ?? 0, everyMs))) return
         await queue.upsertJobScheduler(
           schedulerId(job),
           { every: everyMs },
@@ -253,6 +252,13 @@ export async function openQueues(config: QueueConfig, log: Log): Promise<Queues>
 
 function schedulerId(job: ReconcileJob): string {
   return job.organization ? `${job.task}-${job.organization}` : job.task
+}
+
+/** Whether a schedule is overdue because its next job is gone, and not because all workers are busy. */
+async function hasLostItsJob(queue: BareQueue, job: ReconcileJob, next: number, everyMs: number): Promise<boolean> {
+  if (Date.now() - next <= 2 * everyMs + 15 * SECOND) return false
+  const state = await queue.getJobState(`repeat:${schedulerId(job)}:${next}`)
+  return state === 'unknown' || state === 'failed' || state === 'completed'
 }
 
 async function askedJobs(queue: BareQueue): Promise<AskedJob[]> {

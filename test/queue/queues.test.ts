@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis'
 import postgres from 'postgres'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { StoreError } from '../../src/errors.ts'
 import { createLog } from '../../src/log.ts'
 import { type DeliveriesJob, openQueues, type Queues, type ReconcileJob } from '../../src/queue/queues.ts'
@@ -116,6 +116,33 @@ describe.each(testQueueBackends())('the queue on %s', (backend) => {
     await until(() => seen.length >= 3, 'the regular runs at the new interval')
     await queues.unschedule(hot)
     expect((await queues.depth()).reconcile.delayed).toBe(0)
+  })
+
+  test('a scheduled job that has waited for long keeps its place when it is scheduled again', async () => {
+    const queues = await open()
+    const seen: string[] = []
+    let release = () => {}
+    const released = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    const worker = queues.workReconcile(async ({ organization = '' }) => {
+      seen.push(organization)
+      await released
+    }, 1)
+    closers.push(() => worker.close(2_000))
+    const schedule = (organization: string) => queues.schedule({ task: 'hot', organization }, 60_000)
+    await schedule('first')
+    await until(() => seen.length === 1, 'the worker is busy')
+    for (const organization of ['second', 'third', 'fourth']) await schedule(organization)
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 5 * 60_000 })
+    try {
+      for (const organization of ['second', 'third']) await schedule(organization)
+    } finally {
+      vi.useRealTimers()
+    }
+    release()
+    await until(() => seen.length >= 4, 'each has run')
+    expect(seen.slice(0, 4)).toEqual(['first', 'second', 'third', 'fourth'])
   })
 
   test('backfill has a queue of its own, so that it never stands before a hot cycle', async () => {
