@@ -4,7 +4,7 @@ import { withLease } from '../database/leases.ts'
 import { builds, cycles, windows } from '../database/schema.ts'
 import { BuildkiteError, messageOf } from '../errors.ts'
 import { DAY, HOUR, MINUTE, monotonicBeside } from '../time.ts'
-import type { ReconcileDeps, Source } from './deps.ts'
+import { presentOf, type ReconcileDeps, type Source } from './deps.ts'
 import { type Finding, recordDrift } from './drift.ts'
 import { type Span, WINDOW_BUILDS } from './spans.ts'
 import { createdIn } from './surplus.ts'
@@ -43,7 +43,7 @@ export async function auditTurn(
       let failuresInARow = 0
       while (!lease.signal.aborted && monotonic() < until) {
         // A list of pipelines that confirms nothing may come at any time; a window read before its counts_from stays due.
-        const now = source.client.now() ?? new Date(deps.clock())
+        const now = presentOf(deps, source)
         if (!doesCount(await readWatermark(own.db, source.id), now)) break
         const window = await dueWindow(own, source)
         if (!window) break

@@ -7,7 +7,7 @@ import { BuildkiteError, messageOf } from '../errors.ts'
 import { type Clock, DAY, MINUTE, monotonicBeside, pause, SECOND } from '../time.ts'
 import { oneAhead, twoAtOnce } from './ahead.ts'
 import { reconcileOnce } from './cycle.ts'
-import type { ReconcileDeps, Source } from './deps.ts'
+import { presentOf, type ReconcileDeps, type Source } from './deps.ts'
 import { buildKeeper, type Refused, refusalOf } from './pages.ts'
 import { dropStaleWindows, owedHistory } from './pipeline-backfill.ts'
 import { isListDue } from './pipeline-coverage.ts'
@@ -112,7 +112,7 @@ export async function backfillOwed(
   const mark = await readWatermark(deps.db, source.id)
   if (!mark?.backfill_to || !mark.backfill_from) return undefined
   // Raising BACKFILL_DAYS after the first cycle extends the backfill; lowering it does not shorten it.
-  const now = source.client.now()?.getTime() ?? deps.clock()
+  const now = presentOf(deps, source).getTime()
   const wanted = new Date(now - deps.backfillDays * DAY)
   const from = wanted < mark.backfill_from ? wanted : mark.backfill_from
   if (from < mark.backfill_from) {
@@ -218,7 +218,7 @@ class Reading {
   async #keepListed(): Promise<void> {
     if (!this.ignoresBackOff) return
     const readAt = (await readWatermark(this.deps.db, this.#source.id))?.pipelines_read_at?.getTime() ?? 0
-    const now = this.#source.client.now()?.getTime() ?? this.deps.clock()
+    const now = presentOf(this.deps, this.#source).getTime()
     if (now - readAt < LIST_EVERY || (await pipelinesBackOff(this.deps, this.#source))) return
     await refreshPipelines(this.deps, this.#source, this.#signal).catch((error: unknown) => {
       if (!(error instanceof BuildkiteError) || error.code === 'invalid_credentials') throw error
@@ -228,7 +228,7 @@ class Reading {
 
   /** Whether reads of the organization's list count now; see `counts_from`. A manual backfill waits until they do, at most two minutes. */
   async #doesListCount(): Promise<boolean> {
-    const now = () => this.#source.client.now() ?? new Date(this.deps.clock())
+    const now = () => presentOf(this.deps, this.#source)
     for (let isFirst = true; ; isFirst = false) {
       if (doesCount(await readWatermark(this.deps.db, this.#source.id), now())) return true
       if (!this.ignoresBackOff || this.#signal.aborted) return false

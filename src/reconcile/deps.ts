@@ -39,6 +39,11 @@ export interface Source {
   readonly client: BuildkiteClient
 }
 
+/** Buildkite's time, or ours before its first answer. */
+export function presentOf({ clock }: Pick<ReconcileDeps, 'clock'>, { client }: Source): Date {
+  return client.now() ?? new Date(clock())
+}
+
 /** An upper bound on Buildkite's clock for when the response to a request sent at `at` arrived. */
 export function answeredBy({ client }: Source, at: Date): Date {
   return new Date(Math.max(at.getTime(), client.now()?.getTime() ?? 0))

@@ -5,6 +5,7 @@ import { HOUR, MINUTE, SECOND } from '../time.ts'
 import { openStates } from './absent.ts'
 import type { Source } from './deps.ts'
 import { LIST_LAG } from './watermark.ts'
+import { webhooksSince } from './webhook-progress.ts'
 
 /** A build read from REST, with its number of jobs. */
 export interface ShownBuild {
@@ -98,7 +99,7 @@ export interface JobReadPlan {
 
 /** Decides, before the open builds are listed, whether to list them with their jobs. */
 export async function planJobReads(db: Db, source: Source, now: Date, lost: boolean): Promise<JobReadPlan> {
-  const unaccounted = lost || !(await receivesWebhooks(db, now))
+  const unaccounted = lost || !(await receivesWebhooks(db, source, now))
   const { rows } = await db.execute<{ due: number; jobs: number }>(sql`
     select count(*) filter (where ${isDue(now, unaccounted)})::int as due, coalesce(sum(greatest(jobs, 10)), 0)::int as jobs
     from ${job_reads} where organization_id = ${source.id} and is_open`)
@@ -142,8 +143,9 @@ function isDue(now: Date, unaccounted: boolean) {
   return sql`next_read_at <= ${now} or (is_open and next_read_at - ${interval(sql`jobs`)} + ${pause} <= ${now})`
 }
 
-async function receivesWebhooks(db: Db, now: Date): Promise<boolean> {
+/** Whether this organization's webhooks arrive: some did within the last hour, and some of its newest builds came by webhook. */
+async function receivesWebhooks(db: Db, source: Source, now: Date): Promise<boolean> {
   const { rows } = await db.execute(sql`
     select 1 from ${deliveries} where received_at > ${new Date(now.getTime() - NO_WEBHOOKS)} limit 1`)
-  return rows.length > 0
+  return rows.length > 0 && (await webhooksSince(db, source.id, now.getTime())) !== undefined
 }

@@ -1,7 +1,7 @@
 import { and, eq, isNull, lte, sql } from 'drizzle-orm'
 import type { Db } from '../database/connection.ts'
 import { pipeline_coverage, pipelines, windows } from '../database/schema.ts'
-import type { ReconcileDeps, Source } from './deps.ts'
+import { presentOf, type ReconcileDeps, type Source } from './deps.ts'
 import { gaps, type Span } from './spans.ts'
 import { awaitingBackfill, type Watermark } from './watermark.ts'
 import { type ListedPipeline, spanOf, type Window } from './windows.ts'
@@ -43,7 +43,7 @@ export async function owedHistory(
   const pending = await awaitingBackfill(db, source.id, mark)
   const owed: OwedPipeline[] = []
   const again = new Set<Window>()
-  const now = source.client.now() ?? new Date(clock())
+  const now = presentOf({ clock }, source)
   for (const { id, slug, listedSince } of await listedPipelines(db, source, now)) {
     const own = all.filter(({ pipeline_id }) => pipeline_id === id)
     const wanted = within ?? upTo(listedSince, { from: backfill_from, to: backfill_to })

@@ -2,7 +2,7 @@ import { eq, sql } from 'drizzle-orm'
 import type { Db, Transaction } from '../database/connection.ts'
 import { cycles, pipeline_coverage, watermarks, windows } from '../database/schema.ts'
 import { MINUTE } from '../time.ts'
-import type { ReconcileDeps, Source } from './deps.ts'
+import { presentOf, type ReconcileDeps, type Source } from './deps.ts'
 import { LIST_LAG, type Watermark } from './watermark.ts'
 
 /** What a complete list of pipelines changed. */
@@ -142,7 +142,7 @@ async function forgetUnconfirmed(
 
 /** Whether a list of pipelines read now would confirm windows that are not confirmed yet. */
 export function isListDue({ db, clock }: Pick<ReconcileDeps, 'db' | 'clock'>, source: Source): Promise<boolean> {
-  return hasUnconfirmed(db, source.id, later(source.client.now() ?? new Date(clock()), -LIST_LAG))
+  return hasUnconfirmed(db, source.id, later(presentOf({ clock }, source), -LIST_LAG))
 }
 
 /** Whether some windows were read that no list of pipelines has confirmed; with `until`, only windows read before it. */

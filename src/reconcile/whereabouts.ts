@@ -5,7 +5,7 @@ import { slugsOf } from '../buildkite/urls.ts'
 import { builds, pipelines } from '../database/schema.ts'
 import { isObject } from '../mirror/reader.ts'
 import { DAY } from '../time.ts'
-import type { ReconcileDeps, Source } from './deps.ts'
+import { presentOf, type ReconcileDeps, type Source } from './deps.ts'
 import { refreshPipelines } from './pipelines.ts'
 
 /** A build of the mirror that no list shows. */
@@ -100,7 +100,7 @@ export class Search {
 
   /** Buildkite's current time, which `deleted_at` uses. */
   #now(): Date {
-    return this.#source.client.now() ?? new Date(this.#deps.clock())
+    return presentOf(this.#deps, this.#source)
   }
 
   /** Whether the build is old enough for retention to have taken it, and nothing as old is listed. */

@@ -1,9 +1,10 @@
 import { eq } from 'drizzle-orm'
 import { afterEach, describe, expect, it } from 'vitest'
-import { job_reads, jobs } from '../../src/database/schema.ts'
+import { builds, deliveries, job_reads, jobs } from '../../src/database/schema.ts'
 import { calmMix } from '../../src/demo/mix.ts'
 import { reconcileOnce } from '../../src/reconcile/cycle.ts'
 import { discover } from '../../src/reconcile/discover.ts'
+import { planJobReads } from '../../src/reconcile/job-reads.ts'
 import { refreshPipelines } from '../../src/reconcile/pipelines.ts'
 import { MINUTE } from '../../src/time.ts'
 import { accessOf } from './access-of.ts'
@@ -55,6 +56,22 @@ describe('a cycle', () => {
     await cycle()
     expect(await scene.differences()).toEqual([])
     expect(await scene.database.db.$count(job_reads, eq(job_reads.is_open, false))).toBe(0)
+  })
+
+  it('relies on webhooks only for an organization that sends some', async () => {
+    await open()
+    for (let i = 0; i < 3; i++) scene.simulation.startBuild({ jobs: 5 })
+    await cycle()
+    const { db } = scene.database
+    const at = new Date(scene.simulation.clock.now())
+    const plan = () => planJobReads(db, scene.source, at, false)
+    // A webhook arrived, but it may be another organization's.
+    await db
+      .insert(deliveries)
+      .values({ key: 'ping', event: 'ping', received_at: at, observed_at: at, status: 'ignored' })
+    expect(await plan()).toMatchObject({ unaccounted: true })
+    await db.update(builds).set({ first_seen_via: 'webhook' })
+    expect(await plan()).toMatchObject({ unaccounted: false })
   })
 
   it('keeps up, with REST only, with 95 builds of 50 jobs that finish every minute', async () => {
