@@ -1,5 +1,6 @@
+import { readTime } from '../buildkite/timestamp.ts'
+
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
-const OLD_TIME = /^(\d{4}-\d{2}-\d{2}) (\d{2}:\d{2}:\d{2}(?:\.\d+)?) UTC$/
 /** Postgres refuses to index more than 2,704 bytes; a character takes up to four. */
 const MAX_NAME = 600
 const INT4_MAX = 2_147_483_647
@@ -60,7 +61,7 @@ export class PayloadReader {
   }
 
   time(...path: string[]): Read<Date> {
-    return this.#read(path, parseTime)
+    return this.#read(path, readTime)
   }
 
   /** Any JSON value, whole. */
@@ -167,16 +168,6 @@ function own(object: Json, key: string | undefined): unknown {
 
 function keyOf(path: readonly string[]): string {
   return path.length === 1 ? String(path[0]) : path.join('\n')
-}
-
-/** Parses both of Buildkite's formats, `2015-05-09T21:05:59.874Z` and `2013-09-03 13:24:38 UTC`; `undefined` for anything else. */
-export function parseTime(value: unknown): Date | undefined {
-  if (typeof value !== 'string' || value.length > 40) return undefined
-  const old = value[10] === 'T' ? null : OLD_TIME.exec(value)
-  const time = new Date(old ? `${old[1]}T${old[2]}Z` : value)
-  const year = time.getUTCFullYear()
-  // Invalid dates have the year NaN; beyond four digits neither ISO text nor an analyst's tools follow.
-  return year >= 1 && year <= 9999 ? time : undefined
 }
 
 function wholeNumber(value: unknown, max: number): number | undefined {
