@@ -10,7 +10,23 @@ describe('PayloadReader', () => {
     expect(read.text('name')).toBeNull()
     expect(read.text('creator', 'name')).toBeNull()
     expect(read.integer('count')).toBeUndefined()
-    expect(read.rest()).toEqual({ count: 'many', unknown: { a: 1 } })
+    expect(read.rest()).toEqual({ count: 'many', unknown: { a: 1, b: null } })
+  })
+
+  it('has every unknown key in the rest, null, empty or named like a prototype, and nothing that columns hold', () => {
+    const read = new PayloadReader(
+      JSON.parse(`{"id": "1", "creator": {"name": "Ada"}, "author": null, "step": {},
+        "none": null, "empty": {}, "list": [], "creator_since": {"year": null},
+        "__proto__": {"a": {"__proto__": 1}}, "constructor": "c", "toString": null}`),
+    )
+    read.text('id')
+    read.text('creator', 'name')
+    read.text('author', 'name')
+    read.text('step', 'id')
+    expect(JSON.stringify(read.rest())).toBe(
+      '{"none":null,"empty":{},"list":[],"creator_since":{"year":null},"__proto__":{"a":{"__proto__":1}},"constructor":"c","toString":null}',
+    )
+    expect(Object.getPrototypeOf(read.rest())).toBe(Object.prototype)
   })
 
   it('refuses numbers that the column cannot hold, and leaves them in the rest', () => {
