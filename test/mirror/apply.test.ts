@@ -167,6 +167,35 @@ describe('applying observations', () => {
     expect(await database.db.select().from(builds)).toMatchObject([{ pipeline_id: ids.pipeline }])
   })
 
+  it('refines an attempt that ended at a whole second, and makes no second one of it', async () => {
+    const attempts = () => database.db.select().from(build_attempts)
+    const finish = (finished_at: string, seconds: number, via: 'webhook' | 'rest') => {
+      const build = buildPayload({ state: 'failed', finished_at })
+      return apply(
+        via === 'rest'
+          ? observeBuilds([build], at(seconds), options)
+          : observeWebhook('build.finished', { build, pipeline: pipelinePayload() }, at(seconds), options),
+      )
+    }
+    await finish('2026-05-01 10:01:00 UTC', 60, 'webhook')
+    expect(await attempts()).toMatchObject([{ finished_at: at(60), first_seen_via: 'webhook' }])
+    await finish('2026-05-01T10:01:00.437Z', 70, 'rest')
+    const refined = [{ finished_at: at(60.437), state: 'failed', first_seen_via: 'webhook' }]
+    expect(await attempts()).toMatchObject(refined)
+    await finish('2026-05-01 10:01:00 UTC', 71, 'webhook')
+    await finish('2026-05-01T10:01:00.437Z', 72, 'rest')
+    expect(await attempts()).toMatchObject(refined)
+    // As an earlier version left them.
+    await database.db.insert(build_attempts).values((await attempts()).map((one) => ({ ...one, finished_at: at(60) })))
+    await finish('2026-05-01T10:01:00.437Z', 80, 'rest')
+    expect(await attempts()).toMatchObject(refined)
+    // Both in one batch.
+    const batch = (text: string) =>
+      observeBuilds([buildPayload({ state: 'failed', finished_at: text })], at(200), options)
+    await apply(combine([batch('2026-05-01 10:03:00 UTC'), batch('2026-05-01T10:03:00.900Z')]))
+    expect((await attempts()).map(({ finished_at }) => finished_at)).toEqual([at(60.437), at(180.9)])
+  })
+
   it('keeps each finish of a build as an attempt, whatever the order of arrival', async () => {
     const failed = { state: 'failed', finished_at: '2026-05-01T10:01:00.000Z' }
     const passed = { state: 'passed', started_at: '2026-05-01T10:02:00.000Z', finished_at: '2026-05-01T10:03:00.000Z' }
