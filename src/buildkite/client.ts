@@ -9,7 +9,7 @@ import { ListMemory } from './list-memory.ts'
 import { cursorPages, type ListOptions, notBuildkite, numberedPages, type Read } from './lists.ts'
 import { openServices, type Services } from './services.ts'
 import type { Skew } from './skew.ts'
-import { readMoment } from './timestamp.ts'
+import { readTime } from './timestamp.ts'
 import { Transport, type TransportOptions } from './transport.ts'
 
 export type { BuildsFilter, BuildsPage, UnlistableRange } from './builds.ts'
@@ -172,12 +172,12 @@ function readAccessToken(value: unknown): AccessToken {
   const parsed = accessToken.safeParse(value)
   if (!parsed.success) throw notBuildkite('an access token')
   const { uuid, description, scopes, expires_at, user } = parsed.data
-  const expires = readMoment(expires_at)
+  const expires = readTime(expires_at)
   return {
     uuid: uuid ?? undefined,
     description: description ?? undefined,
     scopes,
-    expires_at: expires ? new Date(expires.ms) : undefined,
+    expires_at: expires,
     user: user ? { name: user.name ?? undefined, email: user.email ?? undefined } : undefined,
   }
 }

@@ -1,4 +1,5 @@
 import { type Clock, SECOND } from '../time.ts'
+import { readHttpDate } from './timestamp.ts'
 
 /** How far Buildkite's clock is ahead of one of ours, in milliseconds: between `low` and `high`. */
 export interface Skew {
@@ -68,7 +69,7 @@ export class BuildkiteClock {
       this.#wallWasSet = true
     }
     this.#apart = seen.wall - seen.steady
-    const written = Date.parse(date ?? '')
+    const written = readHttpDate(date)
     const sample = Number.isNaN(written) ? undefined : sampleOf(sent, seen, written)
     if (sample) this.#samples = [...this.#samples, sample].slice(-SAMPLES)
     const known = this.#known(apart)

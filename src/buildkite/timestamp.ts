@@ -4,21 +4,35 @@ export interface Moment {
   readonly resolutionMs: number
 }
 
-// ISO 8601, and `2013-09-03 13:24:38 UTC`, which access tokens, some pipelines and everything before 2019 use.
-const format = /^(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}:\d{2})(?:\.(\d+))?\s?(Z|UTC|[+-]\d{2}:?\d{2})$/
+// Buildkite sends ISO 8601; access tokens, EventBridge, some pipelines and everything before 2019 have `2013-09-03 13:24:38 UTC`.
+const format =
+  /^(\d{4}-\d{2}-(\d{2}))(?:T(\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?(Z|[+-]\d{2}:\d{2})| (\d{2}:\d{2}:\d{2}) UTC)$/
 
-/** Reads either date format of Buildkite's; `undefined` for anything else. Digits beyond milliseconds are cut off. */
+/** Reads both of Buildkite's formats; `undefined` for anything else. Digits beyond milliseconds are cut off. */
 export function readMoment(value: unknown): Moment | undefined {
-  if (typeof value !== 'string') return undefined
-  const match = format.exec(value.trim())
+  const match = typeof value === 'string' ? format.exec(value) : null
   if (!match) return undefined
-  const [, day, time, fraction = '', zone = 'Z'] = match
-  const ms = Date.parse(`${day}T${time}.${fraction.slice(0, 3).padEnd(3, '0')}${zoneOf(zone)}`)
-  if (Number.isNaN(ms)) return undefined
-  return { ms, resolutionMs: fraction.length >= 3 ? 1 : 1000 }
+  const [, date, day, isoTime, fraction = '', zone = 'Z', utcTime] = match
+  const text = `${date}T${isoTime ?? utcTime}.${fraction.slice(0, 3).padEnd(3, '0')}`
+  const local = new Date(`${text}Z`)
+  // `Date` takes February 30 for March 2, and 24:00 for the next day.
+  if (local.getUTCDate() !== Number(day)) return undefined
+  const time = zone === 'Z' ? local : new Date(text + zone)
+  // Buildkite sends no other years, and Postgres has another form for years before 1.
+  const year = time.getUTCFullYear()
+  if (!(year >= 1 && year <= 9999)) return undefined
+  return { ms: time.getTime(), resolutionMs: fraction.length >= 3 ? 1 : 1000 }
 }
 
-function zoneOf(zone: string): string {
-  if (zone === 'UTC' || zone === 'Z') return 'Z'
-  return zone.includes(':') ? zone : `${zone.slice(0, 3)}:${zone.slice(3)}`
+/** The same as a `Date`. */
+export function readTime(value: unknown): Date | undefined {
+  const moment = readMoment(value)
+  return moment && new Date(moment.ms)
+}
+
+const httpFormat = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/
+
+/** Milliseconds since the epoch of an HTTP `Date` header (RFC 9110, 5.6.7); NaN for anything else. */
+export function readHttpDate(value: string | undefined): number {
+  return value !== undefined && httpFormat.test(value) ? Date.parse(value) : Number.NaN
 }

@@ -10,6 +10,7 @@ import { type LimitsSeen, limitsOfHeaders, limitsOfRefusal, waitOf } from './lim
 import { openDispatcher, type ProxyRoute } from './proxy.ts'
 import { type Asked, FailedAnswerError, messageOfBody, refusalError, scopesMissingBy } from './refusal.ts'
 import { BuildkiteClock, type Skew } from './skew.ts'
+import { readHttpDate } from './timestamp.ts'
 import { endpointOf } from './urls.ts'
 
 export interface TransportOptions {
@@ -234,7 +235,7 @@ export class Transport {
     }
     const date = first(headers.date)
     const time = this.#clock.observe(sent, seen, date)
-    const apartMs = Math.abs(Date.parse(date ?? '') - sent.wall)
+    const apartMs = Math.abs(readHttpDate(date) - sent.wall)
     // A write must not be repeated, and its time is not used.
     if (!ask.write && !time) return { error: unavailable(clockWasSet, status) }
     if (!ask.write && apartMs > CLOCKS_APART) return { error: unavailable(clocksApart(apartMs), status) }

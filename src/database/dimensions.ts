@@ -178,10 +178,7 @@ export const users = buildkite.table(
     last_seen_at: time(),
     changed_at: time().notNull(),
   },
-  (t) => [
-    uniqueIndex('users_id').on(t.id).where(sql`${t.id} is not null`),
-    index('users_emails').using('gin', t.emails),
-  ],
+  (t) => [uniqueIndex('users_id').on(t.id).where(sql`${t.id} is not null`)],
 )
 
 /** Every way in which a person was seen, from which `users` is put together. */
@@ -196,9 +193,10 @@ export const sightings = sync.table(
   },
   (t) => [
     uniqueIndex('sightings_person').on(
+      // Hashes, because an index entry has a limit of 2,704 bytes and texts of a payload have none.
       sql`(coalesce(${t.id}::text, ''))`,
-      sql`(coalesce(${t.email}, ''))`,
-      sql`(coalesce(${t.username}, ''))`,
+      sql`md5(coalesce(${t.email}, ''))`,
+      sql`md5(coalesce(${t.username}, ''))`,
     ),
   ],
 )

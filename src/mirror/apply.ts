@@ -16,7 +16,7 @@ import {
   type WebhookProgress,
 } from './read-result.ts'
 import { agentRule, buildRule, jobRule, organizationRule, pipelineRule } from './rules.ts'
-import { type Merged, mergeTable, report, type TableReport } from './table.ts'
+import { changedNow, type Merged, mergeTable, report, type TableReport } from './table.ts'
 
 /** What a merge did, by table. */
 export interface MergeReport {
@@ -87,8 +87,8 @@ export async function mergeObservations(
   const mergedAgents = await mergeTable(tx, agents, agentRule, observed.agents, now)
   const newPlaces = { organizations: renamed(mergedOrganizations), pipelines: renamed(mergedPipelines) }
   await keepSlugs(tx, newPlaces, observed)
-  await adoptByOrganizations(tx, newPlaces.organizations, now)
-  await adoptByPipelines(tx, newPlaces.pipelines, now)
+  await adoptByOrganizations(tx, newPlaces.organizations)
+  await adoptByPipelines(tx, newPlaces.pipelines)
   return {
     organizations: report(mergedOrganizations),
     pipelines: report(mergedPipelines),
@@ -186,6 +186,6 @@ export async function markDeleted(
   const target = markable[table]
   await db
     .update(target)
-    .set({ deleted_at: at, deleted_reason: reason, changed_at: new Date() })
+    .set({ deleted_at: at, deleted_reason: reason, changed_at: changedNow })
     .where(and(inArray(target.id, [...ids]), isNull(target.deleted_at)))
 }

@@ -5,7 +5,7 @@ import { SECOND } from '../time.ts'
 import { compareSeconds, same } from './merge.ts'
 import type { BuildRow, Observation } from './observation.ts'
 import { hasFinished } from './rules.ts'
-import { columnList, recordset } from './table.ts'
+import { changedNow, columnList, recordset, selected } from './table.ts'
 
 type Attempt = typeof build_attempts.$inferSelect
 
@@ -25,18 +25,30 @@ export async function keepAttempts(
   const stored = await tx.select().from(build_attempts).where(inArray(build_attempts.build_id, ids))
   const known = new Attempts(stored)
   const changed = new Map<string, Attempt>()
+  const replaced = new Map<string, Attempt>()
   for (const finish of finishes) {
     const before = known.same(finish)
+    const cut = isCut(finish) ? undefined : known.cut(finish)
     const after = before ? mergeAttempt(before, finish, now) : finish
+    if (cut) {
+      known.remove(cut)
+      changed.delete(keyOf(cut))
+      replaced.set(keyOf(cut), cut)
+    }
     if (after === before) continue
     known.put(after)
     changed.set(keyOf(after), after)
   }
-  const rows = [...changed.values()].sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
-  if (rows.length > 0) await writeAttempts(tx, rows)
+  if (replaced.size > 0) await deleteAttempts(tx, inOrder(replaced))
+  if (changed.size > 0) await writeAttempts(tx, inOrder(changed))
 }
 
-/** Ids of observed builds of whose finish, as it was seen, no row tells. */
+/** In the order of their keys, so that transactions do not deadlock. */
+function inOrder(attempts: ReadonlyMap<string, Attempt>): Attempt[] {
+  return [...attempts.values()].sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
+}
+
+/** Ids of observed builds whose finish, as it was seen, no row has; a time cut to the second is not the one with milliseconds. */
 export async function missingAttempts(
   tx: Transaction,
   observations: readonly Observation<BuildRow>[],
@@ -47,7 +59,11 @@ export async function missingAttempts(
   const { build_id, finished_at } = build_attempts
   const stored = await tx.select({ build_id, finished_at }).from(build_attempts).where(inArray(build_id, ids))
   const known = new Attempts(stored)
-  return new Set(finishes.filter((finish) => !known.same(finish)).map((finish) => finish.build_id))
+  const isMissing = (finish: Attempt) => {
+    const same = known.same(finish)
+    return !same || (isCut(same) && !isCut(finish))
+  }
+  return new Set(finishes.filter(isMissing).map((finish) => finish.build_id))
 }
 
 function finishOf({ draft, at, via }: Observation<BuildRow>, now: Date): Attempt | undefined {
@@ -77,17 +93,34 @@ class Attempts<One extends Finish> {
   }
 
   put(attempt: One): void {
-    const there = this.#bySecond.get(secondOf(attempt)) ?? []
-    const others = there.filter((other) => keyOf(other) !== keyOf(attempt))
-    this.#bySecond.set(secondOf(attempt), [...others, attempt])
+    this.remove(attempt)
+    this.#bySecond.set(secondOf(attempt), [...this.#within(attempt), attempt])
+  }
+
+  remove(attempt: Finish): void {
+    const others = this.#within(attempt).filter((other) => keyOf(other) !== keyOf(attempt))
+    this.#bySecond.set(secondOf(attempt), others)
   }
 
   /** The attempt with this finish. A time cut to the second, as some payloads have it, is the same as any within that second. */
   same(finish: Finish): One | undefined {
-    const there = this.#bySecond.get(secondOf(finish)) ?? []
-    const isCut = ({ finished_at }: Finish) => finished_at.getTime() % SECOND === 0
+    const there = this.#within(finish)
     return there.find((one) => keyOf(one) === keyOf(finish)) ?? there.find((one) => isCut(one) || isCut(finish))
   }
+
+  /** The attempt whose finish is this one, cut to the second. */
+  cut(finish: Finish): One | undefined {
+    return this.#within(finish).find(isCut)
+  }
+
+  #within(finish: Finish): One[] {
+    return this.#bySecond.get(secondOf(finish)) ?? []
+  }
+}
+
+/** Old webhooks and EventBridge cut times to seconds. */
+function isCut({ finished_at }: Finish): boolean {
+  return finished_at.getTime() % SECOND === 0
 }
 
 function keyOf({ build_id, finished_at }: Finish): string {
@@ -103,21 +136,28 @@ function mergeAttempt(before: Attempt, seen: Attempt, now: Date): Attempt {
   const [newer, older] = later ? [seen, before] : [before, seen]
   const after: Attempt = {
     ...before,
+    finished_at: isCut(before) ? seen.finished_at : before.finished_at,
     started_at: newer.started_at ?? older.started_at,
     state: newer.state ?? older.state,
     blocked: newer.blocked ?? older.blocked,
     blocked_state: newer.blocked_state ?? older.blocked_state,
   }
-  const columns = ['started_at', 'state', 'blocked', 'blocked_state'] as const
+  const columns = ['finished_at', 'started_at', 'state', 'blocked', 'blocked_state'] as const
   if (columns.every((column) => same(after[column], before[column]))) return before
   return { ...after, observed_at: newer.observed_at, changed_at: now }
+}
+
+async function deleteAttempts(tx: Transaction, rows: readonly Attempt[]): Promise<void> {
+  await tx.execute(sql`
+    delete from ${build_attempts} as known using ${recordset(build_attempts, rows)}
+    where known.build_id = r.build_id and known.finished_at = r.finished_at`)
 }
 
 async function writeAttempts(tx: Transaction, rows: readonly Attempt[]): Promise<void> {
   const columns = columnList(build_attempts)
   await tx.execute(sql`
-    insert into ${build_attempts} (${columns}) select ${columns} from ${recordset(build_attempts, rows)}
+    insert into ${build_attempts} (${columns}) ${selected(build_attempts, rows)}
     on conflict (build_id, finished_at) do update set
       started_at = excluded.started_at, state = excluded.state, blocked = excluded.blocked,
-      blocked_state = excluded.blocked_state, observed_at = excluded.observed_at, changed_at = excluded.changed_at`)
+      blocked_state = excluded.blocked_state, observed_at = excluded.observed_at, changed_at = ${changedNow}`)
 }

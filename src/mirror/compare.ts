@@ -116,9 +116,8 @@ function differenceOf(
 }
 
 /**
- * The columns in which a row differs, and the keys of `extra`. In `extra` only the keys that Buildkite sends are compared, because the
- * merge changes no others. An additional key in the mirror proves nothing: webhooks carry other keys than REST, and the row does not
- * record the origin of a key. An explicit null never gets here, because the reader drops it.
+ * The columns in which a row differs, and the keys of `extra`. A key that only the mirror has is a difference if the row is verified;
+ * otherwise a webhook may have added it.
  */
 function compareRow<Row extends MirrorRow>(
   rule: MergeRule<Row>,
@@ -132,10 +131,17 @@ function compareRow<Row extends MirrorRow>(
     if (buildkite === undefined || same(buildkite, stored[column])) continue
     differences.push({ column, mirror: stored[column], buildkite })
   }
-  for (const [key, value] of Object.entries(draft.extra)) {
-    const mirror = Object.hasOwn(stored.extra, key) ? stored.extra[key] : null
-    if (canonical(value) !== canonical(mirror)) differences.push({ column: `extra.${key}`, mirror, buildkite: value })
+  const isVerified = stored.verified_at !== null && stored.observed_at <= stored.verified_at
+  for (const key of new Set([...Object.keys(draft.extra), ...(isVerified ? Object.keys(stored.extra) : [])])) {
+    const mirror = valueIn(stored.extra, key)
+    const buildkite = valueIn(draft.extra, key)
+    if (canonical(mirror) !== canonical(buildkite)) differences.push({ column: `extra.${key}`, mirror, buildkite })
   }
   if (stored.deleted_at) differences.push({ column: 'deleted_at', mirror: stored.deleted_at, buildkite: null })
   return differences
+}
+
+/** The value of a key; undefined for one that is missing, which differs from null. */
+function valueIn(object: Readonly<Record<string, unknown>>, key: string): unknown {
+  return Object.hasOwn(object, key) ? object[key] : undefined
 }

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { HOUR, SECOND } from '../time.ts'
 import type { Draft, MirrorRow, Observation } from './observation.ts'
+import { isObject } from './reader.ts'
 
 /** How an observation relates to what is stored: the last word, an earlier word, or (jobs only) one to be joined with it. */
 export type Standing = 'later' | 'earlier' | 'join'
@@ -137,19 +138,46 @@ function mergeMark<Row extends MirrorRow>(rule: MergeRule<Row>, stored: Row, obs
   return { deleted_at: null, deleted_reason: null }
 }
 
+/** A whole object from REST replaces `extra`. Webhooks and embedded objects may leave keys out, so they only add and change keys. */
 function mergeExtra<Row extends MirrorRow>(
   standing: Standing,
   stored: Row,
-  observation: Observation<Row>,
+  { draft: { extra }, at, via, isEmbedded }: Observation<Row>,
 ): Record<string, unknown> {
-  const { extra } = observation.draft
-  if (standing === 'earlier') return { ...extra, ...stored.extra }
-  if (standing === 'later') return { ...stored.extra, ...extra }
-  const joined = { ...stored.extra }
-  for (const [key, value] of Object.entries(extra)) {
-    if (!Object.hasOwn(joined, key) || canonical(value) > canonical(joined[key])) joined[key] = value
+  if (via === 'rest' && !isEmbedded) {
+    if (standing === 'later') return extra
+    if (standing === 'join' && compareSeconds(at, knownAt(stored)) === 0) return extra
   }
-  return joined
+  if (standing === 'later') return mergeKeys(stored.extra, extra, via === 'rest' ? seen : seenUnlessNull)
+  if (stored.verified_at && compareSeconds(at, stored.verified_at) <= 0) return stored.extra
+  return mergeKeys(stored.extra, extra, standing === 'join' ? greater : knownUnlessNull)
+}
+
+type Choose = (known: unknown, seen: unknown) => unknown
+
+const seen: Choose = (_, value) => value
+const seenUnlessNull: Choose = (known, value) => value ?? known
+const knownUnlessNull: Choose = (known, value) => known ?? value
+/** Any order will do, so long as arrival is not it. Null is the least, and an object the greatest. */
+const greater: Choose = (known, value) => {
+  if (known === null || value === null) return known ?? value
+  return canonical(value) > canonical(known) ? value : known
+}
+
+/** Both objects' keys. Of two values of one key, objects are merged likewise, and `choose` decides between others. */
+function mergeKeys(
+  known: Record<string, unknown>,
+  added: Record<string, unknown>,
+  choose: Choose,
+): Record<string, unknown> {
+  const merged = new Map(Object.entries(known))
+  for (const [key, value] of Object.entries(added)) {
+    const before = merged.get(key)
+    if (before === undefined) merged.set(key, value)
+    else if (isObject(before) && isObject(value)) merged.set(key, mergeKeys(before, value, choose))
+    else merged.set(key, choose(before, value))
+  }
+  return Object.fromEntries(merged)
 }
 
 /** JSON text that is the same for equal values, whatever the order of their keys: by it values of any kind have an order. */

@@ -38,6 +38,8 @@ export interface Observation<Row extends MirrorRow> {
   at: Date
   via: Via
   place: Place
+  /** True if it stood inside another object, where Buildkite may leave fields out. */
+  isEmbedded?: boolean | undefined
 }
 
 /** All that one or several payloads say, by table. */

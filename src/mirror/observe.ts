@@ -120,7 +120,7 @@ function observePayload(payload: Json, sight: Sight): Observations {
     const draft = draftPipeline(pipeline)
     if (draft && sight.via === 'webhook') for (const counter of pipelineCounters) delete draft[counter]
     pipelineId = draft?.id
-    add(observed, observed.pipelines, draft, sight, slugsOf(draft?.url))
+    add(observed, observed.pipelines, draft, sight, slugsOf(draft?.url), build !== undefined)
   }
   let buildId: string | undefined
   if (isObject(build)) {
@@ -163,7 +163,7 @@ function observeJob(observed: Observations, job: unknown, buildId: string | unde
   const draft = draftJob(job, buildId)
   add(observed, observed.jobs, draft, sight, {})
   if (draft && sight.via === 'webhook') observeRetried(observed, draft, sight)
-  observeAgent(observed, job.agent, sight)
+  observeAgent(observed, job.agent, sight, true)
 }
 
 /**
@@ -186,12 +186,12 @@ function observeRetried(observed: Observations, retry: Draft<JobRow>, sight: Sig
   add(observed, observed.jobs, retried, sight, {})
 }
 
-function observeAgent(observed: Observations, agent: unknown, sight: Sight): void {
+function observeAgent(observed: Observations, agent: unknown, sight: Sight, isEmbedded?: boolean): void {
   if (!isObject(agent) || Object.keys(agent).length === 0) return
   if (isUuid(agent.id) && isDeepStrictEqual(sight.agents?.get(agent.id), agent)) return
   sight.agents?.set(agent.id, agent)
   const draft = draftAgent(agent)
-  add(observed, observed.agents, draft, sight, slugsOf(draft?.url))
+  add(observed, observed.agents, draft, sight, slugsOf(draft?.url), isEmbedded)
 }
 
 function add<Row extends MirrorRow>(
@@ -200,8 +200,9 @@ function add<Row extends MirrorRow>(
   draft: Draft<Row> | undefined,
   sight: Sight,
   place: Place,
+  isEmbedded?: boolean,
 ): void {
-  if (draft) list.push({ draft, at: sight.at, via: sight.via, place })
+  if (draft) list.push({ draft, at: sight.at, via: sight.via, place, isEmbedded })
   else observed.unreadable++
 }
 

@@ -5,6 +5,7 @@ import { agents, builds, organizations, pipelines } from '../database/schema.ts'
 import { type Clock, SECOND } from '../time.ts'
 import { inOneTransaction } from './apply.ts'
 import { escapeLike } from './places.ts'
+import { changedNow } from './table.ts'
 
 /** Maximum rows per transaction: a statement for 40,000 rows took 8 s and locked all of them meanwhile. */
 const batchSize = 1_000
@@ -111,7 +112,7 @@ async function adopt(parts: Adoption, orphans: readonly Orphan[]): Promise<numbe
   const [first] = orphans
   if (!first) return 0
   try {
-    const work = (tx: Transaction) => writeParents(tx, kind, orphans, new Date(clock()))
+    const work = (tx: Transaction) => writeParents(tx, kind, orphans)
     await inOneTransaction(db, `place ${orphans.length} rows`, work, batchTimeoutMs)
   } catch (error) {
     if (isOutage(error)) throw error
@@ -138,18 +139,13 @@ function unitOf({ organizationId, kind: { name } }: Adoption, { id }: Orphan): U
 }
 
 /** Locks the rows in id order first, as every merge does. */
-async function writeParents(
-  tx: Transaction,
-  { table, column }: OrphanKind,
-  orphans: readonly Orphan[],
-  now: Date,
-): Promise<void> {
+async function writeParents(tx: Transaction, { table, column }: OrphanKind, orphans: readonly Orphan[]): Promise<void> {
   const ids = sql`${sql.param(orphans.map(({ id }) => id))}::uuid[]`
   const parents = sql`${sql.param(orphans.map(({ parent }) => parent))}::uuid[]`
   const lacking = sql.identifier(column)
   await tx.execute(sql`select 1 from ${table} where id = any(${ids}) order by id for update`)
   await tx.execute(sql`
-    update ${table} as orphan set ${lacking} = found.parent, changed_at = ${now}
+    update ${table} as orphan set ${lacking} = found.parent, changed_at = ${changedNow}
     from unnest(${ids}, ${parents}) as found (id, parent)
     where orphan.id = found.id and orphan.${lacking} is null`)
 }

@@ -3,6 +3,7 @@ import type { PgTable, PgUpdateSetSource } from 'drizzle-orm/pg-core'
 import type { Transaction } from '../database/connection.ts'
 import { agents, builds, organization_slugs, organizations, pipeline_slugs, pipelines } from '../database/schema.ts'
 import type { Observations, OrganizationRow, PipelineRow } from './observation.ts'
+import { changedNow } from './table.ts'
 
 // Keys are Buildkite's ids, but most payloads name their organization, and lists without `pipeline` their pipeline, only by the slugs
 // in a URL. Here slugs become ids; and what arrived before its organization or pipeline was known is given its id later.
@@ -84,14 +85,10 @@ export async function keepSlugs(tx: Transaction, fresh: NewPlaces, observed: Obs
 const mergeLimit = 1_000
 
 /** Gives rows that came before their organization its id. */
-export async function adoptByOrganizations(
-  tx: Transaction,
-  fresh: readonly OrganizationRow[],
-  now: Date,
-): Promise<void> {
+export async function adoptByOrganizations(tx: Transaction, fresh: readonly OrganizationRow[]): Promise<void> {
   for (const { id, slug } of fresh) {
     if (!slug) continue
-    const set = { organization_id: id, changed_at: now }
+    const set = { organization_id: id, changed_at: changedNow }
     for (const table of [pipelines, builds, agents]) {
       const orphans = isNull(table.organization_id)
       await updateInOrder(tx, table, set, and(orphans, amongFirst(tx, table, orphans), isUnder(table, slug)))
@@ -100,13 +97,13 @@ export async function adoptByOrganizations(
 }
 
 /** Gives builds that came before their pipeline its id. */
-export async function adoptByPipelines(tx: Transaction, fresh: readonly PipelineRow[], now: Date): Promise<void> {
+export async function adoptByPipelines(tx: Transaction, fresh: readonly PipelineRow[]): Promise<void> {
   for (const { id, slug, organization_id } of fresh) {
     if (!slug || !organization_id) continue
     const here = sql`split_part(${builds.url}, '/pipelines/', 2) like ${`${escapeLike(slug)}/%`}`
     const orphans = isNull(builds.pipeline_id)
     const ofOrganization = eq(builds.organization_id, organization_id)
-    const set = { pipeline_id: id, changed_at: now }
+    const set = { pipeline_id: id, changed_at: changedNow }
     await updateInOrder(tx, builds, set, and(orphans, amongFirst(tx, builds, orphans), ofOrganization, here))
   }
 }

@@ -1,5 +1,6 @@
+import { readTime } from '../buildkite/timestamp.ts'
+
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
-const OLD_TIME = /^(\d{4}-\d{2}-\d{2}) (\d{2}:\d{2}:\d{2}(?:\.\d+)?) UTC$/
 /** Postgres refuses to index more than 2,704 bytes; a character takes up to four. */
 const MAX_NAME = 600
 const INT4_MAX = 2_147_483_647
@@ -26,6 +27,8 @@ export class PayloadReader {
   readonly #payload: Json
   /** Paths of the fields read, their keys joined by line ends. */
   readonly #taken = new Set<string>()
+  /** Paths of the objects whose fields were read. */
+  readonly #entered = new Set<string>()
 
   constructor(payload: Json) {
     this.#payload = payload
@@ -60,7 +63,7 @@ export class PayloadReader {
   }
 
   time(...path: string[]): Read<Date> {
-    return this.#read(path, parseTime)
+    return this.#read(path, readTime)
   }
 
   /** Any JSON value, whole. */
@@ -88,39 +91,48 @@ export class PayloadReader {
     return value
   }
 
-  /** What nobody read: unknown keys, and known ones of a type that no column takes. Nulls and emptied objects are left out. */
+  /** What nobody read: unknown keys, and known ones of a type that no column takes. */
   rest(): Json {
     return this.#restOf(this.#payload, '')
   }
 
   #restOf(object: Json, prefix: string): Json {
-    const rest: Json = {}
+    const rest: [string, unknown][] = []
     for (const key in object) {
       const value = object[key]
-      if (value === null || value === undefined || this.#taken.has(prefix + key)) continue
+      const path = prefix + key
+      if (value === undefined || this.#taken.has(path)) continue
       if (!isObject(value)) {
-        rest[key] = value
+        rest.push([key, value])
         continue
       }
-      const inner = this.#restOf(value, `${prefix}${key}\n`)
-      if (Object.keys(inner).length > 0) rest[key] = inner
+      const inner = this.#restOf(value, `${path}\n`)
+      // An object of which columns hold every field is left out.
+      if (Object.keys(inner).length > 0 || !this.#entered.has(path)) rest.push([key, inner])
     }
-    return rest
+    // Assigning a key `__proto__` would set the prototype.
+    return Object.fromEntries(rest)
   }
 
   #read<T>(path: string[], convert: (value: unknown) => T | undefined): Read<T> {
     const last = path.length - 1
     let object = this.#payload
+    let entered = ''
     // `creator: null` says that every field of the creator is null.
     for (let depth = 0; depth < last; depth++) {
+      entered = depth === 0 ? String(path[0]) : `${entered}\n${path[depth]}`
       const inner = own(object, path[depth])
-      if (inner === null) return null
+      if (inner === null) {
+        this.#taken.add(entered)
+        return null
+      }
       if (!isObject(inner)) return undefined
+      this.#entered.add(entered)
       object = inner
     }
     const value = own(object, path[last])
-    if (value === undefined || value === null) return value
-    const converted = convert(value)
+    if (value === undefined) return undefined
+    const converted = value === null ? null : convert(value)
     if (converted !== undefined) this.#taken.add(keyOf(path))
     return converted
   }
@@ -167,16 +179,6 @@ function own(object: Json, key: string | undefined): unknown {
 
 function keyOf(path: readonly string[]): string {
   return path.length === 1 ? String(path[0]) : path.join('\n')
-}
-
-/** Parses both of Buildkite's formats, `2015-05-09T21:05:59.874Z` and `2013-09-03 13:24:38 UTC`; `undefined` for anything else. */
-export function parseTime(value: unknown): Date | undefined {
-  if (typeof value !== 'string' || value.length > 40) return undefined
-  const old = value[10] === 'T' ? null : OLD_TIME.exec(value)
-  const time = new Date(old ? `${old[1]}T${old[2]}Z` : value)
-  const year = time.getUTCFullYear()
-  // Invalid dates have the year NaN; beyond four digits neither ISO text nor an analyst's tools follow.
-  return year >= 1 && year <= 9999 ? time : undefined
 }
 
 function wholeNumber(value: unknown, max: number): number | undefined {

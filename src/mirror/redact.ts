@@ -49,13 +49,13 @@ function safeObject(
   for (const key in object) {
     const inner = object[key]
     const name = cleanText(key)
-    const secret = name === '__proto__' || (guarded && (SECRET_KEYS.has(name) || (!storeEnv && ENV_KEYS.has(name))))
+    const secret = guarded && (SECRET_KEYS.has(name) || (!storeEnv && ENV_KEYS.has(name)))
     const kept = secret ? undefined : safe(inner, storeEnv, guarded && !FREE_KEYS.has(name), depth + 1)
     if (!copy) {
       if (!secret && kept === inner && name === key) continue
       copy = upTo(key, object)
     }
-    if (!secret) copy[name] = kept
+    if (!secret) put(copy, name, kept)
   }
   return copy ?? object
 }
@@ -65,9 +65,15 @@ function upTo(key: string, object: Record<string, unknown>): Record<string, unkn
   const copy: Record<string, unknown> = {}
   for (const before in object) {
     if (before === key) break
-    copy[before] = object[before]
+    put(copy, before, object[before])
   }
   return copy
+}
+
+/** Assigning a key `__proto__` would set the prototype; this makes it a key like others. */
+function put(object: Record<string, unknown>, key: string, value: unknown): void {
+  if (key !== '__proto__') object[key] = value
+  else Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true })
 }
 
 /** Text that Postgres accepts: without NUL, with lone surrogates replaced by U+FFFD. */

@@ -33,19 +33,21 @@ function payloadOf<Row extends MirrorRow>(table: Table): Pick<MergeRule<Row>, 'c
   return { columns: names.filter(isPayloadColumn), blank: Object.fromEntries(names.map((name) => [name, null])) }
 }
 
-const buildStateRank: Record<string, number> = {
-  creating: 0,
-  scheduled: 1,
-  running: 2,
-  failing: 3,
-  canceling: 4,
-  blocked: 5,
-  passed: 6,
-  failed: 6,
-  canceled: 6,
-  skipped: 6,
-  not_run: 6,
-}
+const buildStateRank: ReadonlyMap<string, number> = new Map(
+  Object.entries({
+    creating: 0,
+    scheduled: 1,
+    running: 2,
+    failing: 3,
+    canceling: 4,
+    blocked: 5,
+    passed: 6,
+    failed: 6,
+    canceled: 6,
+    skipped: 6,
+    not_run: 6,
+  }),
+)
 
 /**
  * What a build's state really is: a blocked build keeps its last state, such as `passed`, and says `blocked: true`. From canceled there
@@ -58,7 +60,7 @@ export function effectiveState(build: { state?: string | null | undefined; block
 /** Whether a build with these fields has come to an end or to a pause, so that its `finished_at` means something. */
 export function hasFinished(build: Parameters<typeof effectiveState>[0]): boolean {
   const state = effectiveState(build)
-  return state !== undefined && (buildStateRank[state] ?? 0) >= 5
+  return state !== undefined && (buildStateRank.get(state) ?? 0) >= 5
 }
 
 /** Builds: the later observation wins, for a build may legally go back from finished to running; within one second, the further. */
@@ -86,7 +88,7 @@ function furtherBuild(stored: BuildRow, { draft, via }: Observation<BuildRow>): 
   // Starting after the other's finish is the next attempt, however far the other had come.
   if (draft.started_at && stored.finished_at && draft.started_at > stored.finished_at) return true
   if (stored.started_at && draft.finished_at && stored.started_at > draft.finished_at) return false
-  const rank = (build: Parameters<typeof effectiveState>[0]) => buildStateRank[effectiveState(build) ?? ''] ?? -1
+  const rank = (build: Parameters<typeof effectiveState>[0]) => buildStateRank.get(effectiveState(build) ?? '') ?? -1
   const difference = rank(draft) - rank(stored)
   if (difference !== 0) return difference > 0
   const finished = (draft.finished_at?.getTime() ?? 0) - (stored.finished_at?.getTime() ?? 0)
@@ -95,39 +97,41 @@ function furtherBuild(stored: BuildRow, { draft, via }: Observation<BuildRow>): 
 }
 
 /** How far a job's state is along its life (reference B3). Unknown states lie between waiting and finished. */
-const jobStateRank: Record<string, number> = {
-  pending: 0,
-  waiting: 1,
-  blocked: 1,
-  // What they wait for has failed. A retry of that sets them going again, as the same jobs.
-  waiting_failed: 1.5,
-  blocked_failed: 1.5,
-  limiting: 2,
-  platform_limiting: 2,
-  limited: 3,
-  platform_limited: 3,
-  scheduled: 4,
-  reserved: 5,
-  assigned: 6,
-  accepted: 7,
-  running: 8,
-  canceling: 9,
-  timing_out: 9,
-  finished: 10,
-  unblocked: 11,
-  unblocked_failed: 12,
-  passed: 11,
-  failed: 11,
-  canceled: 11,
-  timed_out: 11,
-  expired: 11,
-  skipped: 11,
-  broken: 11,
-}
+const jobStateRank: ReadonlyMap<string, number> = new Map(
+  Object.entries({
+    pending: 0,
+    waiting: 1,
+    blocked: 1,
+    // What they wait for has failed. A retry of that sets them going again, as the same jobs.
+    waiting_failed: 1.5,
+    blocked_failed: 1.5,
+    limiting: 2,
+    platform_limiting: 2,
+    limited: 3,
+    platform_limited: 3,
+    scheduled: 4,
+    reserved: 5,
+    assigned: 6,
+    accepted: 7,
+    running: 8,
+    canceling: 9,
+    timing_out: 9,
+    finished: 10,
+    unblocked: 11,
+    unblocked_failed: 12,
+    passed: 11,
+    failed: 11,
+    canceled: 11,
+    timed_out: 11,
+    expired: 11,
+    skipped: 11,
+    broken: 11,
+  }),
+)
 
 /** Rank of a job's state; unknown states rank between waiting and finished. */
 export function jobRank(state: string | null | undefined): number {
-  return state ? (jobStateRank[state] ?? 7.5) : -1
+  return state ? (jobStateRank.get(state) ?? 7.5) : -1
 }
 
 /** Jobs only move forward, a retry being a new job: webhooks are joined whatever their order, and only a later REST read overrules. */

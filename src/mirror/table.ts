@@ -1,4 +1,4 @@
-import { Column, getTableColumns, type SQL, sql } from 'drizzle-orm'
+import { Column, getTableColumns, getTableName, type SQL, sql } from 'drizzle-orm'
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
 import type { Transaction } from '../database/connection.ts'
 import type { agents, builds, jobs, organizations, pipelines } from '../database/schema.ts'
@@ -123,9 +123,8 @@ async function readRows<Row extends MirrorRow>(
 
 async function insertRows(tx: Transaction, table: MirrorTable, rows: readonly MirrorRow[]): Promise<Set<string>> {
   if (rows.length === 0) return new Set()
-  const columns = columnList(table)
   const inserted = await tx.execute<{ id: string }>(
-    sql`insert into ${table} (${columns}) select ${columns} from ${recordset(table, rows)} on conflict (id) do nothing returning id`,
+    sql`insert into ${table} (${columnList(table)}) ${selected(table, rows)} on conflict (id) do nothing returning id`,
   )
   return new Set(inserted.rows.map(({ id }) => id))
 }
@@ -134,6 +133,17 @@ async function updateRows(tx: Transaction, table: MirrorTable, rows: readonly Mi
   if (rows.length === 0) return
   const { assignments } = wordingOf(table)
   await tx.execute(sql`update ${table} set ${assignments} from ${recordset(table, rows)} where ${table}.id = r.id`)
+}
+
+/**
+ * `changed_at` is by the clock of Postgres, which all processes share: who reads the rows that changed since the last read would else
+ * miss those of a process whose clock is behind.
+ */
+export const changedNow = sql.raw('statement_timestamp()')
+
+/** Selects the rows, to be inserted with the columns of {@link columnList}: they change now. */
+export function selected(table: PgTable, rows: readonly object[]): SQL {
+  return sql`select ${wordingOf(table).inserted} from ${recordset(table, rows)}`
 }
 
 /** The rows as a table `r` with the target's columns, to select from. Not for tables with a serial column, whose type has no other name. */
@@ -179,6 +189,8 @@ export function columnList(table: PgTable): SQL {
 /** What statements say of a table, and the columns whose values come back from the driver in another form. */
 interface Wording {
   readonly columns: SQL
+  /** The columns' values in a new row. */
+  readonly inserted: SQL
   readonly assignments: SQL
   /** The columns by their short names, and as what type each is to be read. */
   readonly named: SQL
@@ -200,10 +212,11 @@ function wordingOf(table: PgTable): Wording {
   const shortNames = columns.map((column, index) => [column.name, `c${index}`] as const)
   const wording: Wording = {
     columns: sql.raw(quoted.join(', ')),
+    inserted: sql.raw(quoted.map((name) => (name === '"changed_at"' ? 'statement_timestamp()' : name)).join(', ')),
     assignments: sql.raw(
       quoted
         .filter((name) => name !== '"id"')
-        .map((name) => `${name} = r.${name}`)
+        .map((name) => `${name} = ${name === '"changed_at"' ? changeTime(table) : `r.${name}`}`)
         .join(', '),
     ),
     named: sql.raw(shortNames.map(([name, shortName]) => `${shortName} as "${name}"`).join(', ')),
@@ -216,4 +229,10 @@ function wordingOf(table: PgTable): Wording {
   }
   wordings.set(table, wording)
   return wording
+}
+
+/** A row that was only verified keeps its time. */
+function changeTime(table: PgTable): string {
+  const stored = `"${getTableName(table)}"."changed_at"`
+  return `case when r."changed_at" = ${stored} then ${stored} else statement_timestamp() end`
 }

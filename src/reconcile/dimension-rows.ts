@@ -4,7 +4,7 @@ import type { Transaction } from '../database/connection.ts'
 import { type DimensionStatus, dimensions, list_reads } from '../database/dimensions.ts'
 import { isObject, PayloadReader } from '../mirror/reader.ts'
 import { redact } from '../mirror/redact.ts'
-import { columnList, columnNames, recordset } from '../mirror/table.ts'
+import { changedNow, columnList, columnNames, recordset, selected } from '../mirror/table.ts'
 import type { Content } from './dimension-lists.ts'
 
 /** A row to be kept, by column. */
@@ -48,7 +48,7 @@ export async function keepRows(
   const columns = columnList(table)
   const keys = list(key.map(({ name }) => sql.identifier(name)))
   const { rowCount } = await tx.execute(sql`
-    insert into ${table} as held (${columns}) select ${columns} from ${recordset(table, distinct)} order by ${keys}
+    insert into ${table} as held (${columns}) ${selected(table, distinct)} order by ${keys}
     on conflict (${keys}) do update set ${list(assign)}
     where (${taken(sql`held`)}) is distinct from (${taken(sql`excluded`)}) or held.deleted_at is not null`)
   return rowCount ?? 0
@@ -66,7 +66,7 @@ export async function markUnlisted(
   const same = key.map((column) => sql`r.${sql.identifier(column.name)} = ${column}`)
   const at = sql`${now.toISOString()}::timestamptz`
   const { rowCount } = await tx.execute(sql`
-    update ${table} set deleted_at = ${at}, changed_at = ${at}
+    update ${table} set deleted_at = ${at}, changed_at = ${changedNow}
     where ${and(isNull(columnOf(table, 'deleted_at')), among)}
       and not exists (select from ${recordset(table, listed)} where ${and(...same)})`)
   return rowCount ?? 0

@@ -1,8 +1,9 @@
 import type { UnlistableRange } from '../buildkite/client.ts'
+import { readTime } from '../buildkite/timestamp.ts'
 import { slugsOf } from '../buildkite/urls.ts'
 import { failuresOf, recordFailure } from '../database/failures.ts'
 import { BuildkiteError, type BuildkiteErrorCode } from '../errors.ts'
-import { isObject, isUuid, parseTime } from '../mirror/reader.ts'
+import { isObject, isUuid } from '../mirror/reader.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
 import type { Span } from './spans.ts'
 
@@ -96,7 +97,7 @@ function isRefusal(code: Unreadable['code']): code is BuildkiteErrorCode {
 /** The identifying fields of a build, and why it cannot be read. */
 export function unreadable(build: Raw, code: Unreadable['code'], reason: string): Unreadable {
   const { pipeline, number } = slugsOf(build.url)
-  const created = parseTime(build.created_at) ?? null
+  const created = readTime(build.created_at) ?? null
   return {
     build_id: isUuid(build.id) ? build.id.toLowerCase() : null,
     pipeline: pipeline ?? null,

@@ -12,7 +12,13 @@ import {
 } from '../../src/database/schema.ts'
 import { applyObservations, markDeleted } from '../../src/mirror/apply.ts'
 import { combine } from '../../src/mirror/observation.ts'
-import { observeBuilds, observeOrganizations, observePipelines, observeWebhook } from '../../src/mirror/observe.ts'
+import {
+  observeAgents,
+  observeBuilds,
+  observeOrganizations,
+  observePipelines,
+  observeWebhook,
+} from '../../src/mirror/observe.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { until } from '../support/until.ts'
 import { at, base, buildPayload, ids, jobPayload, organizationPayload, pipelinePayload } from './payloads.ts'
@@ -49,7 +55,53 @@ function jobWebhook(seconds: number, job: object = {}, build: object = {}) {
   return observeWebhook('job.started', payload, at(seconds), options)
 }
 
+/** JSON text, because the source of an object cannot have a key `__proto__`. */
+const strange =
+  '{"env": "1", "__proto__": "2", "constructor": "3", "prototype": {"__proto__": null}, "hasOwnProperty": "4"}'
+
 describe('applying observations', () => {
+  it.each(['webhook', 'rest'])('keeps keys that are named like properties of objects, by %s', async (via) => {
+    const known = JSON.stringify(buildPayload()).slice(0, -1)
+    const build: unknown = JSON.parse(`${known}, "meta_data": ${strange}, "env": ${strange}, "__proto__": ${strange}}`)
+    const withEnv = { storeEnv: true }
+    await apply(
+      via === 'rest'
+        ? observeBuilds([build], at(10), withEnv)
+        : observeWebhook('build.running', { build, pipeline: pipelinePayload() }, at(10), withEnv),
+    )
+    const { rows } = await database.db.execute<{ meta_data: string; env: string; extra: string }>(
+      sql`select meta_data::text, env::text, (extra -> '__proto__')::text as extra from ${builds}`,
+    )
+    for (const text of Object.values(rows[0] ?? {})) {
+      expect(Object.entries(JSON.parse(text)).sort()).toEqual(Object.entries(JSON.parse(strange)).sort())
+    }
+    expect(Object.keys(rows[0] ?? {})).toHaveLength(3)
+    expect(Object.getOwnPropertyNames(Object.prototype)).not.toContain('env')
+    const again =
+      via === 'rest'
+        ? observeBuilds([build], at(20), withEnv)
+        : observeWebhook('build.running', { build }, at(20), withEnv)
+    expect((await apply(again)).builds.updated).toBe(0)
+  })
+
+  it('has in extra exactly what a whole object of REST has, and no less after its embedded forms', async () => {
+    const extraOf = async (table: typeof builds | typeof pipelines | typeof agents) =>
+      (await database.db.select({ extra: table.extra }).from(table))[0]?.extra
+    await apply(observePipelines([pipelinePayload({ old: 1, kept: { a: 1 } })], at(10), options))
+    const agent = { id: ids.agent, name: 'agent-1', url: `${base}/agents/${ids.agent}` }
+    await apply(observeAgents([{ ...agent, old: 1 }], at(10), options))
+    const embedded = buildPayload({ old: 1, pipeline: pipelinePayload({ kept: { b: 2 } }), jobs: [jobPayload()] })
+    await apply(observeBuilds([embedded], at(20), options))
+    expect(await extraOf(pipelines)).toEqual({ old: 1, kept: { a: 1, b: 2 } })
+    expect(await extraOf(agents)).toEqual({ old: 1 })
+    await apply(observePipelines([pipelinePayload({ kept: { a: 1 } })], at(30), options))
+    await apply(observeAgents([{ ...agent, old: null }], at(30), options))
+    await apply(observeBuilds([buildPayload({ new: {} })], at(30), options))
+    expect(await extraOf(pipelines)).toEqual({ kept: { a: 1 } })
+    expect(await extraOf(agents)).toEqual({ old: null })
+    expect(await extraOf(builds)).toEqual({ new: {} })
+  })
+
   it('makes a row of each object in a webhook, keyed by its id', async () => {
     const report = await apply(jobWebhook(10))
     expect(report.builds).toEqual({ seen: 1, inserted: 1, updated: 0, verified: 0, unchanged: 0 })
@@ -113,6 +165,35 @@ describe('applying observations', () => {
     const late = buildPayload({ url: `${base}/pipelines/web/builds/7` })
     await apply(observeBuilds([late], at(60), options))
     expect(await database.db.select().from(builds)).toMatchObject([{ pipeline_id: ids.pipeline }])
+  })
+
+  it('refines an attempt that ended at a whole second, and makes no second one of it', async () => {
+    const attempts = () => database.db.select().from(build_attempts)
+    const finish = (finished_at: string, seconds: number, via: 'webhook' | 'rest') => {
+      const build = buildPayload({ state: 'failed', finished_at })
+      return apply(
+        via === 'rest'
+          ? observeBuilds([build], at(seconds), options)
+          : observeWebhook('build.finished', { build, pipeline: pipelinePayload() }, at(seconds), options),
+      )
+    }
+    await finish('2026-05-01 10:01:00 UTC', 60, 'webhook')
+    expect(await attempts()).toMatchObject([{ finished_at: at(60), first_seen_via: 'webhook' }])
+    await finish('2026-05-01T10:01:00.437Z', 70, 'rest')
+    const refined = [{ finished_at: at(60.437), state: 'failed', first_seen_via: 'webhook' }]
+    expect(await attempts()).toMatchObject(refined)
+    await finish('2026-05-01 10:01:00 UTC', 71, 'webhook')
+    await finish('2026-05-01T10:01:00.437Z', 72, 'rest')
+    expect(await attempts()).toMatchObject(refined)
+    // As an earlier version left them.
+    await database.db.insert(build_attempts).values((await attempts()).map((one) => ({ ...one, finished_at: at(60) })))
+    await finish('2026-05-01T10:01:00.437Z', 80, 'rest')
+    expect(await attempts()).toMatchObject(refined)
+    // Both in one batch.
+    const batch = (text: string) =>
+      observeBuilds([buildPayload({ state: 'failed', finished_at: text })], at(200), options)
+    await apply(combine([batch('2026-05-01 10:03:00 UTC'), batch('2026-05-01T10:03:00.900Z')]))
+    expect((await attempts()).map(({ finished_at }) => finished_at)).toEqual([at(60.437), at(180.9)])
   })
 
   it('keeps each finish of a build as an attempt, whatever the order of arrival', async () => {

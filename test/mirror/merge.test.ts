@@ -134,6 +134,36 @@ describe('merging builds', () => {
     })
   })
 
+  it('replaces extra by a whole object from REST, and only adds and changes its keys by webhooks and embedded objects', () => {
+    const first = sawBuild('rest', 10, { obsolete: 1, nested: { a: 1, b: 2 }, gone: 'x' })
+    const second = sawBuild('rest', 20, { nested: { a: 1 }, gone: null })
+    expect(mergeBuilds(first, second).extra).toEqual({ nested: { a: 1 }, gone: null })
+    const webhook = sawBuild('webhook', 30, { nested: { c: 3 }, gone: 'y', new: null })
+    const changed = mergeBuilds(first, second, webhook)
+    expect(changed.extra).toEqual({ nested: { a: 1, c: 3 }, gone: 'y', new: null })
+    expect(isProvisional(changed)).toBe(true)
+    const erasing = sawBuild('webhook', 31, { gone: null })
+    expect(mergeBuilds(first, second, webhook, erasing).extra).toEqual(changed.extra)
+    const embedded = { ...sawBuild('rest', 40, { gone: 'z' }), isEmbedded: true }
+    expect(mergeBuilds(first, second, embedded).extra).toEqual({ nested: { a: 1 }, gone: 'z' })
+  })
+
+  it('adds no key of extra by a webhook from before the last verification', () => {
+    const row = mergeBuilds(sawBuild('rest', 20, { kept: 1 }), sawBuild('webhook', 10, { obsolete: 1 }))
+    expect(row.extra).toEqual({ kept: 1 })
+    const job = mergeJobs(sawJob('rest', 20, { kept: 1 }), sawJob('webhook', 10, { obsolete: 1 }))
+    expect(job.extra).toEqual({ kept: 1 })
+  })
+
+  it('ranks a state that is named like a property of objects as an unknown one', () => {
+    const named = sawBuild('webhook', 300, { state: 'constructor' })
+    expect(mergeBuilds(sawBuild('webhook', 300, passed), named)).toMatchObject({ state: 'passed' })
+    expect(mergeBuilds(named, sawBuild('webhook', 300, passed))).toMatchObject({ state: 'passed' })
+    const job = sawJob('webhook', 6, { state: 'toString' })
+    expect(mergeJobs(job, sawJob('webhook', 7, { state: 'passed' }))).toMatchObject({ state: 'passed' })
+    expect(mergeJobs(sawJob('webhook', 7, { state: 'passed' }), job)).toMatchObject({ state: 'passed' })
+  })
+
   it('shows a change by webhook as provisional even within the second of a verification', () => {
     const row = mergeBuilds(sawBuild('rest', 10.5, {}), sawBuild('webhook', 10, { state: 'failing' }))
     expect(row.state).toBe('failing')
@@ -214,7 +244,10 @@ const anyJobWebhook = fc
       agent_query_rules: fc.constantFrom(['queue=a'], ['queue=b', 'os=linux'], [], null),
       matrix: fc.constantFrom({ os: 'linux', arch: 'arm64' }, { arch: 'arm64', os: 'linux' }, { os: 'mac' }),
       agent: fc.constantFrom({ id: ids.agent, name: 'one' }, { id: ids.creator, name: 'two' }, null),
-      new_field: fc.oneof(fc.integer(), fc.constantFrom('x', { y: 1, z: [2] }, { z: [2], y: 1 })),
+      new_field: fc.oneof(
+        fc.integer(),
+        fc.constantFrom('x', null, [3], { y: 1, z: [2] }, { z: [2], y: 1 }, { y: null }),
+      ),
     },
     { requiredKeys: [] },
   )
@@ -265,6 +298,7 @@ describe('the merge of jobs, for webhooks with any values', () => {
         const told = jobRule.columns.filter((column) => read.draft[column] !== undefined)
         const row = mergeJobs(...before, read, ...after)
         expect(told.map((column) => row[column])).toEqual(told.map((column) => read.draft[column]))
+        expect(row.extra).toEqual(read.draft.extra)
       }),
       { numRuns: 1_000 },
     )

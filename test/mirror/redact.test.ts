@@ -53,10 +53,14 @@ describe('redact', () => {
     let deep: unknown = 'end'
     for (let level = 0; level < 50_000; level++) deep = [deep]
     expect(() => JSON.stringify(redact({ deep }, { storeEnv: false }))).not.toThrow()
-    const hostile: unknown = JSON.parse('{"__proto__": {"polluted": true}, "a": 1}')
-    expect(redact(hostile, { storeEnv: false })).toEqual({ a: 1 })
+    const hostile: unknown = JSON.parse(
+      '{"__proto__": {"polluted": true}, "constructor": {"prototype": 1}, "a": "b\\u0000"}',
+    )
+    const kept = redact(hostile, { storeEnv: false })
+    expect(JSON.stringify(kept)).toBe('{"__proto__":{"polluted":true},"constructor":{"prototype":1},"a":"b"}')
+    expect(Object.getPrototypeOf(kept)).toBe(Object.prototype)
     const disguised: unknown = JSON.parse('{"to\\u0000ken": "secret", "__pro\\u0000to__": {"polluted": true}, "a": 1}')
-    expect(redact(disguised, { storeEnv: false })).toEqual({ a: 1 })
+    expect(JSON.stringify(redact(disguised, { storeEnv: false }))).toBe('{"__proto__":{"polluted":true},"a":1}')
     expect(Object.hasOwn(Object.prototype, 'polluted')).toBe(false)
   })
 })

@@ -72,6 +72,7 @@ describe('a difference is proven', () => {
   it('without a date, once the claim has passed the time at which the value was first seen', () => {
     for (const difference of [
       differing(['meta_data']),
+      differing(['extra.key']),
       differing(['state', 'cancel_reason']),
       differing(['state'], 'j'),
     ]) {

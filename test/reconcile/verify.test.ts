@@ -88,7 +88,7 @@ describe('verifying a span', () => {
       ['different', marked.id, 'deleted_at'],
       ['different', unfinished.id, 'build_attempts'],
       ['missing', lostJob.id],
-      ['different', wrongJob.id, 'step_key'],
+      ['different', wrongJob.id, 'step_key', 'extra.new'],
       ['surplus', invented],
     ]
     const byText = (rows: unknown[][]) => rows.map((row) => row.join(' ')).sort()

@@ -100,8 +100,7 @@ type Differ = (version: object) => readonly DifferentColumn[]
 function differentFromAll(versions: readonly object[], differ: Differ): readonly DifferentColumn[] {
   let nearest: readonly DifferentColumn[] | undefined
   for (const version of versions) {
-    // What no column holds is kept, also when a list shows an older version of the object: it counts by itself.
-    const different = differ(version).filter(({ column }) => column !== 'extra')
+    const different = differ(version)
     if (!nearest || different.length < nearest.length) nearest = different
     if (nearest.length === 0) break
   }

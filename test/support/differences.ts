@@ -179,7 +179,10 @@ function flatten(
 ): void {
   const column = path.join('_')
   const key = path.at(-1) ?? ''
-  if (secretKeys.has(key) || value === null || value === undefined) return
+  if (secretKeys.has(key) || value === undefined) return
+  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
+  const hasColumns = types.has(column) || [...types.keys()].some((one) => one.startsWith(`${column}_`))
+  if (value === null && hasColumns) return
   if (column === 'author' && typeof value === 'string') {
     expected.set('author_name', value)
     return
@@ -191,7 +194,7 @@ function flatten(
   }
   // Of the agent inside a job two columns stay; the rest is the agent's own row.
   if (name === 'jobs' && path[0] === 'agent' && path.length > 1) return
-  if (typeof value === 'object' && !Array.isArray(value)) {
+  if (isObject && (hasColumns || Object.keys(value).length > 0)) {
     for (const [inner, innerValue] of Object.entries(value)) {
       flatten(name, [...path, inner], innerValue, types, expected, extra)
     }
