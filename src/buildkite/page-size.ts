@@ -33,7 +33,8 @@ export class PageSize {
 
   /** Notes how long a whole answer took. */
   answered(tookMs: number): void {
-    if (tookMs > this.#slowMs) this.shrink()
+    // Single objects would only cost more requests: an answer that is too slow in full fails.
+    if (tookMs > this.#slowMs && (sizes[this.#step] ?? 1) > 5) this.shrink()
     else if (tookMs < this.#slowMs / 4) this.#quick += 1
   }
 }
