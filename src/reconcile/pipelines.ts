@@ -7,6 +7,7 @@ import { inOneTransaction, markDeleted } from '../mirror/apply.ts'
 import { observePipelines } from '../mirror/observe.ts'
 import { adoptOrphans } from '../mirror/orphans.ts'
 import { answeredBy, keepObserved, type ReconcileDeps, type Source } from './deps.ts'
+import { followPipelines } from './pipeline-changes.ts'
 import { takeInList } from './pipeline-coverage.ts'
 
 const pipelineFacts = z.object({ id: z.guid().toLowerCase(), slug: z.string().nullish().catch(null) })
@@ -108,6 +109,7 @@ class Listing {
       return true
     })
     await adoptOrphans(deps.db, source.id, deps.clock)
+    await followPipelines(deps, source, this.#signal)
     return {
       requests: this.#requests,
       read: this.#read,
