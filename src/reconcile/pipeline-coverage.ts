@@ -45,7 +45,7 @@ export async function takeInList(
   const [before] = await tx.select().from(watermarks).where(eq(watermarks.organization_id, source.id)).for('update')
   if (before?.pipelines_read_at && before.pipelines_read_at > list.from) return undefined
   const ids = sql`${sql.param(list.ids)}::uuid[]`
-  const misplaced = await tookOtherSlug(tx, source, before?.pipelines_read_at ?? list.from)
+  const misplaced = await tookOtherSlug(tx, source)
   const gone = await tx.execute<{ count: number }>(sql`
     with claim as materialized (
       -- Once the pipeline is unlisted, its exceptions and unread jobs are dropped, so the claim must hold without them.
@@ -84,13 +84,15 @@ export async function takeInList(
 }
 
 /**
- * The pipelines that were renamed since the previous list to a slug that another pipeline had. Builds lists name pipelines only by slug,
+ * The pipelines that were renamed, since they are covered, to a slug that another pipeline had. Builds lists name pipelines only by slug,
  * so their builds may have been placed in the other one meanwhile. They are covered only by reads from now on.
  */
-async function tookOtherSlug(tx: Transaction, source: Source, since: Date): Promise<string[]> {
+async function tookOtherSlug(tx: Transaction, source: Source): Promise<string[]> {
   const { rows } = await tx.execute<{ id: string }>(sql`
     select pipeline.id from ${pipelines} as pipeline
-    join ${pipeline_slugs} as own on own.pipeline_id = pipeline.id and own.slug = pipeline.slug and own.last_seen_at > ${since}
+    join ${pipeline_coverage} as coverage on coverage.pipeline_id = pipeline.id
+    join ${pipeline_slugs} as own on own.pipeline_id = pipeline.id and own.slug = pipeline.slug
+      and own.last_seen_at > coverage.listed_since
     where pipeline.organization_id = ${source.id} and pipeline.deleted_at is null and exists (
       select from ${pipeline_slugs} as other where other.organization_slug = own.organization_slug and other.slug = own.slug
         and other.pipeline_id <> own.pipeline_id)`)
