@@ -73,7 +73,11 @@ async function updateBatch(
   source: Source,
   pipeline: ChangedPipeline,
 ): Promise<boolean> {
-  const unit = { kind: 'pipeline_change', organizationId: source.id, subject: `builds of ${pipeline.slug}` } as const
+  const unit = {
+    kind: 'pipeline_change',
+    organizationId: source.id,
+    subject: `builds of ${pipeline.slug} (${pipeline.id})`,
+  } as const
   const failed = (await failuresOf(db, source.id, ['pipeline_change'])).find(({ subject }) => subject === unit.subject)
   if (failed && !isDue(failed.next_try_at, clock())) return false
   const size = Math.max(1, Math.floor(BATCH / 8 ** (failed?.tries ?? 0)))

@@ -194,7 +194,7 @@ describe('a pipeline that is no longer listed', () => {
     expect(await marksOf(other)).toEqual({ pipeline_not_listed: held })
     const kind = eq(failures.kind, 'pipeline_change')
     expect(await db().select().from(failures).where(kind)).toMatchObject([
-      { subject: `builds of ${one.slug}`, tries: 1 },
+      { subject: `builds of ${one.slug} (${one.id})`, tries: 1 },
     ])
     await db().execute(sql`drop trigger refuse on buildkite.builds`)
     await listAfter(5)
