@@ -6,7 +6,7 @@ import { foundOrNot, hasBuildsBefore, readBuild } from './build.ts'
 import { type BuildsFilter, type BuildsPage, walkBuilds } from './builds.ts'
 import type { LimitsSeen } from './limits.ts'
 import { ListMemory } from './list-memory.ts'
-import { cursorPages, type ListOptions, notBuildkite, numberedPages, type Read } from './lists.ts'
+import { cursorPages, type ListOptions, type NumberedPage, notBuildkite, numberedPages, type Read } from './lists.ts'
 import { openServices, type Services } from './services.ts'
 import type { Skew } from './skew.ts'
 import { readTime } from './timestamp.ts'
@@ -35,7 +35,7 @@ export interface BuildkiteClient {
   accessToken(signal?: AbortSignal): Promise<Read<AccessToken>>
   organizations(signal?: AbortSignal): AsyncGenerator<Read<unknown[]>>
   /** All pipelines of an organization, archived ones too; `no_resources` when the token sees no such organization. */
-  pipelines(organization: string, priority?: Priority, signal?: AbortSignal): AsyncGenerator<Read<unknown[]>>
+  pipelines(organization: string, priority?: Priority, signal?: AbortSignal): AsyncGenerator<NumberedPage>
   /**
    * An organization's builds, newest first. They include their jobs unless the filter or a page says otherwise. Throws DeepListingError
    * when the filter's span must be halved.

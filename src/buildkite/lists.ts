@@ -11,6 +11,11 @@ export interface Read<T> {
   readonly at: Date
 }
 
+/** A page of a list with page numbers, and how many requests it cost. */
+export interface NumberedPage extends Read<unknown[]> {
+  readonly requests: number
+}
+
 export interface ListOptions extends Asked {
   readonly priority: Priority
   readonly signal?: AbortSignal | undefined
@@ -25,23 +30,30 @@ const cursorPage = z.looseObject({
   links: z.looseObject({ next: z.string().nullish() }).nullish(),
 })
 
-/** Reads a list that is paged by number, to the page that has no `next` link. */
+/**
+ * Reads a list that is paged by number, to the page that has no `next` link. Yields each object once. An object that leaves the list
+ * moves the others up, so a page number may skip some. So each page begins before the end of the previous one: if its first object was
+ * not read before, some were skipped, and the list is read again from further up.
+ */
 export async function* numberedPages(
   transport: Transport,
   path: string,
   options: ListOptions,
   filter: Readonly<Record<string, string>> = {},
-): AsyncGenerator<Read<unknown[]>> {
+): AsyncGenerator<NumberedPage> {
   const size = new PageSize(options.slowMs)
   const news = new News()
   const asked = new URLSearchParams(filter).toString()
   const address = asked ? `${path}?${asked}&` : `${path}?`
-  for (let offset = 0; ; ) {
-    const page = await numberedPage(transport, (query) => address + query, offset, size, options)
-    yield { value: page.value, at: page.at }
-    if (!page.more) return
+  const pathOf = (query: string) => address + query
+  for (let read = 0; ; ) {
+    const page = await numberedPage(transport, pathOf, read, size, options)
+    const { offset, requests } = page
+    const isShifted = offset > 0 && !news.has(page.first)
+    yield { value: page.value.filter((item) => !news.has(item)), at: page.at, requests }
+    if (!page.more && !isShifted) return
     news.expect(page.value)
-    offset = page.offset
+    read = isShifted ? Math.max(0, 2 * offset - page.end) : page.end
   }
 }
 
@@ -53,42 +65,89 @@ export class News {
   readonly #seen = new Set<string>()
   #stale = 0
 
+  /** Whether a page before held the object. */
+  has(item: unknown): boolean {
+    return item !== undefined && this.#seen.has(keyOf(item))
+  }
+
   /** To be told of each page that has a next one. @throws BuildkiteError when there has been nothing new for too long. */
   expect(page: readonly unknown[]): void {
     const before = this.#seen.size
-    for (const item of page) {
-      const named = identified.safeParse(item)
-      this.#seen.add(named.success ? named.data.id : JSON.stringify(item))
-    }
+    for (const item of page) this.#seen.add(keyOf(item))
     this.#stale = this.#seen.size > before ? 0 : this.#stale + 1
     if (this.#stale >= STALE_PAGES) throw notBuildkite('a list that ends')
   }
 }
 
-/**
- * Reads the page that begins `offset` objects into a list. The page may shrink between tries; `offset` of the result is
- * where the next page begins.
- */
-export async function numberedPage(
+function keyOf(item: unknown): string {
+  const named = identified.safeParse(item)
+  return named.success ? named.data.id : JSON.stringify(item)
+}
+
+interface PlacedPage extends NumberedPage {
+  readonly more: boolean
+  /** How many objects of the list come before the page, and how many up to its end. */
+  readonly offset: number
+  readonly end: number
+  /** An object that the pages before must have held, unless objects have left the list. */
+  readonly first: unknown
+}
+
+/** Reads the page that follows the first `read` objects of a list. It may shrink between tries. */
+async function numberedPage(
   transport: Transport,
   path: (query: string) => string,
-  offset: number,
+  read: number,
   size: PageSize,
   options: ListOptions,
-): Promise<Read<unknown[]> & { more: boolean; offset: number }> {
-  let asked = 1
+): Promise<PlacedPage> {
+  let asked = pageAfter(read, 1)
   const reply = await transport.get({
     ...options,
     path: () => {
-      asked = size.at(offset)
-      return path(`page=${offset / asked + 1}&per_page=${asked}`)
+      asked = pageAfter(read, size.largest())
+      return path(queryOfPage(asked))
     },
     onTrouble: () => size.shrink(),
   })
-  const value = list.safeParse(reply.value)
-  if (!value.success) throw notBuildkite('a list')
+  const value = objectsOf(reply.value)
   size.answered(reply.tookMs)
-  return { value: value.data, at: reply.at, more: hasNext(reply.link), offset: offset + asked }
+  const end = asked.page * asked.size
+  const placed = { value, at: reply.at, more: hasNext(reply.link), offset: end - asked.size, end }
+  if (placed.offset < read || read === 0) return { ...placed, first: value[0], requests: 1 }
+  const before = await transport.get({ ...options, path: () => path(queryOfPage({ page: read, size: 1 })) })
+  return { ...placed, first: objectsOf(before.value)[0], requests: 2 }
+}
+
+interface AskedPage {
+  /** From 1. */
+  readonly page: number
+  readonly size: number
+}
+
+/**
+ * The page of at most `largest` objects that begins before the end of the first `read` objects and reaches furthest. If there is none,
+ * which happens only with small pages, the page that begins right after them.
+ */
+function pageAfter(read: number, largest: number): AskedPage {
+  let best = { page: Math.floor(read / largest) + 1, size: largest }
+  let end = read
+  for (let size = largest; size > 0 && read > 0; size -= 1) {
+    const page = Math.floor((read - 1) / size) + 1
+    if (page * size > end) {
+      best = { page, size }
+      end = page * size
+    }
+  }
+  return best
+}
+
+const queryOfPage = ({ page, size }: AskedPage) => `page=${page}&per_page=${size}`
+
+function objectsOf(value: unknown): unknown[] {
+  const parsed = list.safeParse(value)
+  if (!parsed.success) throw notBuildkite('a list')
+  return parsed.data
 }
 
 /**

@@ -1,6 +1,6 @@
 import { type Clock, HOUR } from '../time.ts'
 
-/** Each size divides the one before it, so that a place in a list stays a whole page when the size falls. */
+/** Each size divides the one before it, so that a place in a list of builds stays a whole page when the size falls. */
 const sizes: readonly number[] = [100, 50, 25, 5, 1]
 
 /** This many quick answers in a row, and pages grow again. */
@@ -17,10 +17,9 @@ export class PageSize {
     this.#slowMs = slowMs
   }
 
-  /** The size for a page that begins `offset` objects into a list; grown again where that place allows it. */
-  at(offset: number): number {
-    const larger = sizes[this.#step - 1]
-    if (larger !== undefined && this.#quick >= GROW_AFTER && offset % larger === 0) {
+  /** The most objects for the next page. */
+  largest(): number {
+    if (this.#step > 0 && this.#quick >= GROW_AFTER) {
       this.#quick = 0
       this.#step -= 1
     }
@@ -34,7 +33,8 @@ export class PageSize {
 
   /** Notes how long a whole answer took. */
   answered(tookMs: number): void {
-    if (tookMs > this.#slowMs) this.shrink()
+    // Single objects would only cost more requests: an answer that is too slow in full fails.
+    if (tookMs > this.#slowMs && (sizes[this.#step] ?? 1) > 5) this.shrink()
     else if (tookMs < this.#slowMs / 4) this.#quick += 1
   }
 }

@@ -434,6 +434,15 @@ export const pipeline_coverage = sync.table(
   (t) => [index('pipeline_coverage_organization').on(t.organization_id)],
 )
 
+/** Pipelines that were renamed, deleted, hidden or shown again, and how far their builds were updated. */
+export const pipeline_changes = sync.table('pipeline_changes', {
+  pipeline_id: uuid().primaryKey(),
+  slug: text(),
+  deleted_reason: text(),
+  started_at: time().notNull(),
+  after_number: bigint({ mode: 'number' }),
+})
+
 export type WindowStatus = 'pending' | 'running' | 'done'
 
 export const windows = sync.table(
@@ -562,6 +571,7 @@ export type FailureKind =
   | 'window'
   | 'delivery'
   | 'orphans'
+  | 'pipeline_change'
   | 'rollup_day'
   | 'replica'
 

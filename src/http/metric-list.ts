@@ -20,7 +20,7 @@ export const PREFIX = 'buildkite_mirror_'
 const organization = "the organization's slug"
 const cycleKind = 'hot (each RECONCILE_INTERVAL), warm (hourly)'
 const failureKind =
-  'build, builds_list, pipelines_list, window, delivery, orphans, rollup_day, replica (lost its lease)'
+  'build, builds_list, pipelines_list, window, delivery, orphans, pipeline_change, rollup_day, replica (lost its lease)'
 const scope = 'user:(fingerprint of the token or of its user), organization:(slug)'
 
 /** What the rooms tell of as it happens. */

@@ -34,6 +34,7 @@ export const kindNames: Readonly<Record<FailureKind, string>> = {
   pipelines_list: 'List of pipelines',
   window: 'Part of the history',
   delivery: 'Webhook delivery',
+  pipeline_change: 'Builds of a renamed or deleted pipeline',
   orphans: 'Row whose pipeline or build is unknown',
   rollup_day: 'Daily totals',
   replica: 'Replica that lost its lease',

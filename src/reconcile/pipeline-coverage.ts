@@ -1,6 +1,6 @@
 import { eq, sql } from 'drizzle-orm'
 import type { Db, Transaction } from '../database/connection.ts'
-import { cycles, pipeline_coverage, watermarks, windows } from '../database/schema.ts'
+import { cycles, pipeline_coverage, pipeline_slugs, pipelines, watermarks, windows } from '../database/schema.ts'
 import { MINUTE } from '../time.ts'
 import { presentOf, type ReconcileDeps, type Source } from './deps.ts'
 import { LIST_LAG, type Watermark } from './watermark.ts'
@@ -45,6 +45,7 @@ export async function takeInList(
   const [before] = await tx.select().from(watermarks).where(eq(watermarks.organization_id, source.id)).for('update')
   if (before?.pipelines_read_at && before.pipelines_read_at > list.from) return undefined
   const ids = sql`${sql.param(list.ids)}::uuid[]`
+  const misplaced = await tookOtherSlug(tx, source)
   const gone = await tx.execute<{ count: number }>(sql`
     with claim as materialized (
       -- Once the pipeline is unlisted, its exceptions and unread jobs are dropped, so the claim must hold without them.
@@ -54,7 +55,8 @@ export async function takeInList(
       update ${pipeline_coverage} as coverage set unlisted_at = ${list.from},
         covered_from = (select complete_from from claim where claim.pipeline_id = coverage.pipeline_id),
         covered_until = (select as_of from claim where claim.pipeline_id = coverage.pipeline_id)
-      where organization_id = ${source.id} and unlisted_at is null and pipeline_id <> all (${ids})
+      where organization_id = ${source.id} and unlisted_at is null
+        and (pipeline_id <> all (${ids}) or pipeline_id = any (${sql.param(misplaced)}::uuid[]))
       returning pipeline_id
     ), unread as (
       delete from ${windows} using gone where ${windows.pipeline_id} = gone.pipeline_id
@@ -79,6 +81,22 @@ export async function takeInList(
     .set({ ...listed, updated_at: now })
     .where(eq(watermarks.organization_id, source.id))
   return { listed: added.rowCount ?? 0, unlisted: gone.rows[0]?.count ?? 0 }
+}
+
+/**
+ * The pipelines that were renamed, since they are covered, to a slug that another pipeline had. Builds lists name pipelines only by slug,
+ * so their builds may have been placed in the other one meanwhile. They are covered only by reads from now on.
+ */
+async function tookOtherSlug(tx: Transaction, source: Source): Promise<string[]> {
+  const { rows } = await tx.execute<{ id: string }>(sql`
+    select pipeline.id from ${pipelines} as pipeline
+    join ${pipeline_coverage} as coverage on coverage.pipeline_id = pipeline.id
+    join ${pipeline_slugs} as own on own.pipeline_id = pipeline.id and own.slug = pipeline.slug
+      and own.last_seen_at > coverage.listed_since
+    where pipeline.organization_id = ${source.id} and pipeline.deleted_at is null and exists (
+      select from ${pipeline_slugs} as other where other.organization_slug = own.organization_slug and other.slug = own.slug
+        and other.pipeline_id <> own.pipeline_id)`)
+  return rows.map(({ id }) => id)
 }
 
 /**

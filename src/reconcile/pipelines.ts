@@ -1,4 +1,4 @@
-import { and, eq, isNull, lt } from 'drizzle-orm'
+import { and, eq, isNull } from 'drizzle-orm'
 import { z } from 'zod'
 import type { Read } from '../buildkite/client.ts'
 import { clearFailure, type Failure, failuresOf, isDue, recordFailure } from '../database/failures.ts'
@@ -7,6 +7,7 @@ import { inOneTransaction, markDeleted } from '../mirror/apply.ts'
 import { observePipelines } from '../mirror/observe.ts'
 import { adoptOrphans } from '../mirror/orphans.ts'
 import { answeredBy, keepObserved, type ReconcileDeps, type Source } from './deps.ts'
+import { followPipelines } from './pipeline-changes.ts'
 import { takeInList } from './pipeline-coverage.ts'
 
 const pipelineFacts = z.object({ id: z.guid().toLowerCase(), slug: z.string().nullish().catch(null) })
@@ -94,7 +95,8 @@ class Listing {
     if (this.#unreadable > 0) {
       deps.log.error({ organization: source.slug, unreadable: this.#unreadable }, unreadableInList)
     }
-    const gone = this.#unreadable > 0 ? [] : await this.#confirmGone(at)
+    // A pipeline that a webhook mentioned while the list was read is newer than the first page.
+    const gone = this.#unreadable > 0 ? [] : (await this.#confirmGone()).filter(({ observed_at }) => observed_at < at)
     const until = answeredBy(source, at)
     const taken = await inOneTransaction(deps.db, 'take in the list of pipelines', async (tx) => {
       const change = await takeInList(tx, deps, source, { ids: this.#wanted(), from: at, until })
@@ -107,6 +109,7 @@ class Listing {
       return true
     })
     await adoptOrphans(deps.db, source.id, deps.clock)
+    await followPipelines(deps, source, this.#signal)
     return {
       requests: this.#requests,
       read: this.#read,
@@ -122,6 +125,7 @@ class Listing {
     for await (const page of this.#source.client.pipelines(this.#source.slug, 'hot', this.#signal)) {
       this.#signal?.throwIfAborted()
       firstReadAt ??= page.at
+      this.#requests += page.requests
       await this.#keep(page)
     }
     return firstReadAt
@@ -129,7 +133,6 @@ class Listing {
 
   async #keep(page: Read<unknown[]>): Promise<void> {
     const { storeEnv, scope } = this.#deps
-    this.#requests += 1
     const all = page.value.flatMap((raw) => {
       const parsed = pipelineFacts.safeParse(raw)
       return parsed.success ? [{ raw, facts: parsed.data }] : []
@@ -150,11 +153,11 @@ class Listing {
   }
 
   /**
-   * The pipelines that the mirror has and Buildkite does not show. A list read by page number skips an entry when an earlier one is
-   * deleted meanwhile. So each missing pipeline is requested individually, or the list is read again if many are missing.
+   * The pipelines that the mirror has and Buildkite does not show. One that is renamed while the list is read may move to a page that
+   * was read before. So each missing pipeline is requested individually, or the list is read again if many are missing.
    */
-  async #confirmGone(at: Date) {
-    const missing = await this.#missing(at)
+  async #confirmGone() {
+    const missing = await this.#missing()
     if (missing.length === 0) return missing
     if (missing.length > CONFIRMED_SINGLY) {
       await this.#readAll()
@@ -169,18 +172,12 @@ class Listing {
     return missing.filter(({ id }) => !this.#listed.has(id))
   }
 
-  #missing(at: Date) {
-    // A pipeline that a webhook mentioned while we were paging is newer than our first page.
+  #missing() {
+    const { id, slug, observed_at, verified_at } = pipelines
     return this.#deps.db
-      .select({ id: pipelines.id, slug: pipelines.slug, verified_at: pipelines.verified_at })
+      .select({ id, slug, observed_at, verified_at })
       .from(pipelines)
-      .where(
-        and(
-          eq(pipelines.organization_id, this.#source.id),
-          isNull(pipelines.deleted_at),
-          lt(pipelines.observed_at, at),
-        ),
-      )
+      .where(and(eq(pipelines.organization_id, this.#source.id), isNull(pipelines.deleted_at)))
       .then((held) => held.filter(({ id }) => !this.#listed.has(id)))
   }
 }

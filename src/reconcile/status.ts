@@ -114,7 +114,14 @@ export interface BackfillCoverage {
 }
 
 const FAILURES_SHOWN = 50
-const failureKinds: readonly FailureKind[] = ['build', 'builds_list', 'pipelines_list', 'window', 'orphans']
+const failureKinds: readonly FailureKind[] = [
+  'build',
+  'builds_list',
+  'pipelines_list',
+  'window',
+  'orphans',
+  'pipeline_change',
+]
 
 /** Up to so many builds are counted; of more, Postgres's estimate is taken. */
 const COUNTED = 20_000

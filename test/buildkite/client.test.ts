@@ -1,22 +1,28 @@
 import { gzipSync } from 'node:zlib'
+import fc from 'fast-check'
 import { afterEach, describe, expect, it } from 'vitest'
+import { z } from 'zod'
 import { BuildkiteError } from '../../src/errors.ts'
 import {
   type Answered,
   askBuild,
+  clientOf,
   closeAll,
   collect,
   errorOf,
+  gatewayTimeout,
   me,
   openBudget,
   pageOf,
   type Seen,
   start,
+  startStub,
   token,
 } from './stub.ts'
 
 afterEach(closeAll)
 
+const thing = z.object({ id: z.number() })
 const things = (count: number) => Array.from({ length: count }, (_, id) => ({ id }))
 
 describe('the client', () => {
@@ -70,6 +76,41 @@ describe('the client', () => {
     expect(await collect(client.pipelines('acme'))).toEqual(things(230))
     expect(stub.seen.map(({ path }) => path)).toEqual(Array(3).fill('/v2/organizations/acme/pipelines'))
     expect(await collect(client.organizations())).toEqual(things(230))
+  })
+
+  it('skips nothing of a numbered list when others leave or join it at any moment', async () => {
+    let list: { id: number }[] = []
+    let changes: (readonly [number, number, boolean])[] = []
+    let since = 0
+    let added = 0
+    const stub = await startStub(({ query, index }) => {
+      const asked = index - since
+      for (const [at, which, leaves] of changes) {
+        if (at !== asked) continue
+        if (leaves) list.splice(which, 1)
+        else list.splice(which, 0, { id: 10_000 + added++ })
+      }
+      return asked === slowAt ? gatewayTimeout : pageOf(list, query)
+    })
+    let slowAt = -1
+    const client = clientOf(stub.url)
+    const change = fc.tuple(fc.nat(12), fc.nat(400), fc.boolean())
+    await fc.assert(
+      fc.asyncProperty(
+        fc.nat(400),
+        fc.array(change, { maxLength: 8 }),
+        fc.integer({ min: -1, max: 5 }),
+        async (count, given, slow) => {
+          list = things(count)
+          changes = given
+          slowAt = slow
+          since = stub.seen.length
+          const read = new Set((await collect(client.pipelines('acme'))).map((one) => thing.parse(one).id))
+          expect(list.filter(({ id }) => id < 10_000 && !read.has(id))).toEqual([])
+        },
+      ),
+      { numRuns: 200 },
+    )
   })
 
   it('keeps its place in a numbered list when pages become smaller', async () => {

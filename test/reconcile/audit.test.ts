@@ -114,17 +114,6 @@ describe('the audit', () => {
     expect(rows.reduce((sum, row) => sum + row.builds_healed, 0)).toBe(1)
   })
 
-  it('follows the new addresses of a renamed pipeline down to its last old job', async () => {
-    const [pipeline] = truth().pipelines
-    if (!pipeline) throw new Error('The simulation has no pipelines.')
-    truth().renamePipeline(pipeline, 'Another', 'another')
-    await refreshPipelines(scene.deps, scene.source)
-    expect(await scene.differences()).not.toEqual([])
-    pass(8 * DAY)
-    await auditAll()
-    expect(await scene.differences()).toEqual([])
-  })
-
   it('comes in time to what the cycles brought after the backfill', async () => {
     const before = await scene.database.db.select().from(windows).orderBy(asc(windows.created_to))
     for (let day = 0; day < 3; day++) {

@@ -200,6 +200,33 @@ describe('reading the small lists', () => {
     expect(await statusOf('clusters')).toMatchObject({ error: null })
   })
 
+  it('marks nothing that is still there when another is deleted while the list is read by page number', async () => {
+    const { members: listed } = company()
+    for (let number = listed.length; number < 230; number++) {
+      const id = scene.simulation.truth.random.uuid(0)
+      listed.push({
+        id,
+        name: `Member ${number}`,
+        email: `${number}@example.org`,
+        role: 'member',
+        sso_mode: 'optional',
+      })
+    }
+    await turn()
+    const [doomed] = listed
+    scene.api.beforeAnswer = ({ path, query }) => {
+      if (path.endsWith('/members') && query.get('page') === '2' && listed[0] === doomed) listed.shift()
+      return undefined
+    }
+    await turn()
+    scene.api.beforeAnswer = undefined
+    const marked = async () =>
+      (await rowsOf(members)).filter(({ deleted_at }) => deleted_at !== null).map(({ id }) => id)
+    expect(await marked()).toEqual([])
+    await turn()
+    expect(await marked()).toEqual([doomed?.id])
+  })
+
   it('reads lists of several pages', async () => {
     const { members: people } = company()
     const [one] = people

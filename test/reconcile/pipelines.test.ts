@@ -81,6 +81,31 @@ describe('reading the pipelines', () => {
     expect(await rowOf(somePipeline())).toMatchObject({ deleted_at: null })
   })
 
+  it('skips no pipeline when another is deleted while the list is read by page number', async () => {
+    await refresh()
+    const doomed = somePipeline()
+    const { truth, clock } = scene.simulation
+    // The first of the second page: new, or known and renamed since, so that its old slug answers 404.
+    const next = truth.pipelines[100]
+    if (!next) throw new Error('The simulation has too few pipelines.')
+    truth.renamePipeline(next, 'Another', 'another')
+    const added = truth.addPipeline(scene.simulation.truth.organizationOf(doomed), clock.now())
+    truth.pipelines.splice(101, 0, ...truth.pipelines.splice(-1))
+    scene.api.beforeAnswer = ({ kind, query }) => {
+      const isSecond = kind === 'pipelines' && query.get('page') === '2'
+      if (isSecond)
+        for (const one of [doomed, truth.pipelines[1]])
+          if (one && truth.pipelines.length > 119) truth.deletePipeline(one)
+      return undefined
+    }
+    expect(await refresh()).toMatchObject({ inserted: 1, unlisted: 0 })
+    expect(await rowOf(next)).toMatchObject({ deleted_at: null, slug: 'another' })
+    expect(await rowOf(added)).toMatchObject({ deleted_at: null })
+    scene.api.beforeAnswer = undefined
+    expect(await refresh()).toMatchObject({ unlisted: 2 })
+    expect(await rowOf(doomed)).toMatchObject({ deleted_reason: 'not_listed' })
+  })
+
   it('happens by itself, once, when a cycle meets a build of a pipeline it does not know', async () => {
     for (let i = 0; i < 5; i++) scene.simulation.startBuild()
     const report = await reconcileOnce(scene.deps, scene.source)
