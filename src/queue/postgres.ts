@@ -49,13 +49,13 @@ export function postgresEngine(url: string): Engine {
         await backend.close()
       }
     },
-    openQueue(name, onError) {
+    openQueue(name, _prefix, onError) {
       const producer = { ...connection, max: 2, connectionTimeoutMillis: 1_500, query_timeout: 1_500 }
       const queue = new Queue(name, { connection: producer })
       queue.on('error', onError)
       return queue
     },
-    openWorker(name, processor, settings, onError) {
+    openWorker(name, _prefix, processor, settings, onError) {
       const { concurrency, backoff } = settings
       const worker = new Worker<unknown, void>(name, processor, {
         ...workerOptions,
