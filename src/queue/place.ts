@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import pg from 'pg'
+import { likeLibpq } from '../postgres-url.ts'
 import { SECOND, withDeadline } from '../time.ts'
 
 /** Where on Redis a deployment keeps its jobs. The hash tag keeps all its keys in one slot of a cluster. */
@@ -32,7 +33,7 @@ export async function readPlace(url: string): Promise<Place> {
 
 async function placeByDatabase(url: string): Promise<Place | undefined> {
   const client = new pg.Client({
-    connectionString: url,
+    connectionString: likeLibpq(url),
     connectionTimeoutMillis: ANSWER_WITHIN_MS,
     query_timeout: ANSWER_WITHIN_MS,
     application_name: 'buildkite-mirror queue',
