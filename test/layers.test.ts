@@ -27,6 +27,7 @@ const leaves: Record<string, readonly string[]> = {
   'log.ts': ['errors.ts'],
   'config.ts': ['errors.ts', 'ip-range.ts', 'time.ts'],
   'ip-range.ts': [],
+  'postgres-url.ts': [],
   'tracing.ts': ['log.ts', 'time.ts'],
   'shutdown.ts': ['errors.ts', 'log.ts', 'time.ts'],
 }

@@ -39,6 +39,9 @@ const DELIVERY_JOBS_AT_ONCE = 64
 const CONNECTIONS: Readonly<Record<Role, number>> = { web: 3, worker: 5, reconciler: 6 }
 const CONNECTIONS_BESIDES = 4
 
+/** How long a migration may delay the listeners. The receiver works on the older schema, too. */
+const LISTEN_WITHIN = 5 * SECOND
+
 function connectionsFor(roles: ReadonlySet<Role>): number {
   return [...roles].reduce((sum, role) => sum + CONNECTIONS[role], CONNECTIONS_BESIDES)
 }
@@ -84,9 +87,12 @@ export async function startService(
 
   // A database that is away must not keep us from listening: webhooks are kept through the queue meanwhile.
   const schemaIsThere = config.autoMigrate ? () => tryMigrating(home.url, log) : awaitedSchema(home.url, log)
-  const ready = await schemaIsThere()
+  const migrating = schemaIsThere()
+  migrating.catch(() => {}) // awaited below
+  // Nor must a migration that takes long, such as the building of an index.
+  const ready = await Promise.race([migrating, pause(LISTEN_WITHIN).then(() => false)])
   await startListeners(parts, shutdown)
-  if (!ready) await keepTrying(schemaIsThere, shutdown.signal)
+  if (!ready && !(await migrating)) await keepTrying(schemaIsThere, shutdown.signal)
   if (shutdown.signal.aborted) return
   if (config.roles.has('worker')) startWorkers(parts, shutdown)
   if (config.roles.has('reconciler')) startReconciling(parts, shutdown)

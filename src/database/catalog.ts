@@ -32,7 +32,8 @@ export interface CatalogSchema {
 }
 
 /** In the order in which a reader should meet them. */
-const schemas = ['analytics', 'buildkite', 'settings', 'sync']
+/** The schemas that hold our tables, views and functions. */
+export const OUR_SCHEMAS = ['analytics', 'buildkite', 'settings', 'sync']
 /** Rows looked at for examples. */
 const SAMPLE = 200
 const withoutExample = new Set(['payload'])
@@ -44,7 +45,7 @@ const withoutExample = new Set(['payload'])
 export async function readCatalog(db: Db): Promise<CatalogSchema[]> {
   try {
     const catalog: CatalogSchema[] = []
-    for (const name of schemas) catalog.push(await readSchema(db, name))
+    for (const name of OUR_SCHEMAS) catalog.push(await readSchema(db, name))
     return catalog
   } catch (error) {
     throw asStoreError(error, 'read the catalog of the database')

@@ -2,6 +2,7 @@ import { sql } from 'drizzle-orm'
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
 import type { PgTransactionConfig } from 'drizzle-orm/pg-core'
 import pg from 'pg'
+import { likeLibpq } from '../postgres-url.ts'
 import { MINUTE, SECOND, withDeadline } from '../time.ts'
 import * as schema from './schema.ts'
 import { asStoreError } from './store-error.ts'
@@ -194,12 +195,4 @@ export function connectionOptions(url: string, name: string): pg.ClientConfig {
     // Where the connection is half open nothing answers at all: then this side gives up, and the pool makes a new one.
     query_timeout: MINUTE + GRACE,
   }
-}
-
-/** Makes sslmode mean what it means to psql: node-postgres takes `require` for `verify-full` unless told not to. */
-function likeLibpq(url: string): string {
-  const parsed = new URL(url)
-  if (!parsed.searchParams.has('sslmode') || parsed.searchParams.has('uselibpqcompat')) return url
-  parsed.searchParams.set('uselibpqcompat', 'true')
-  return parsed.href
 }

@@ -6,7 +6,9 @@ import pg from 'pg'
 import { ConfigError } from '../errors.ts'
 import { type Log, sparingly } from '../log.ts'
 import { MINUTE, pause, SECOND, withDeadline } from '../time.ts'
+import { applyConcurrently, isConcurrent, withoutConcurrently } from './concurrent-indexes.ts'
 import { asStoreError, connectionOptions, type Db } from './connection.ts'
+import { keepUserObjects, readUserObjects } from './user-objects.ts'
 
 // From src/database/ and from dist/database/ alike, the package's root is two folders up.
 const folder = fileURLToPath(new URL('../../drizzle', import.meta.url))
@@ -14,18 +16,24 @@ const folder = fileURLToPath(new URL('../../drizzle', import.meta.url))
 /**
  * Migrates the database at `url` to the schema of this code, one transaction for each missing migration. Several processes may
  * start at once, and after a kill the next run completes the migration. A migration waits about a second for a lock, then rolls back,
- * which releases its own locks, and retries until the blocking transactions have ended.
+ * which releases its own locks, and retries until the blocking transactions have ended. Indexes on large tables are built outside a
+ * transaction: see `concurrent-indexes.ts`. What users made on our objects survives, or stops the migration: see `user-objects.ts`.
  * If a newer version has already migrated the database, this code runs beside it while `sync.compatibility` allows. So versions can
  * be upgraded and rolled back one process at a time.
- * @throws ConfigError when the database asks for a newer version of the code than this one.
+ * @throws ConfigError when the database asks for a newer version of the code than this one, or an object of the user's is in the way.
  * @throws StoreError when Postgres fails.
  */
-export async function migrate(url: string, log?: Log): Promise<void> {
-  const known = knownMigrations()
+export async function migrate(url: string, log?: Log, known = knownMigrations()): Promise<void> {
   const applied = await withClient(url, 'migrate the database', async (client) => {
-    let count = 0
-    while (await withLockRetries(client, log, () => applyNext(client, known))) count += 1
-    return count
+    for (let count = 0; ; ) {
+      const next = await withLockRetries(client, log, () => applyNext(client, known))
+      if (!next) return count
+      const record = async (other: pg.Client) => {
+        if ((await appliedMigrations(other)).includes(next.hash)) return
+        await recordMigration(other, next)
+      }
+      if (!isConcurrent(next) || (await applyConcurrently(url, next, record))) count += 1
+    }
   })
   if (applied > 0) log?.info({ migrations: applied }, 'The database schema was brought up to date.')
 }
@@ -40,8 +48,8 @@ const LOCK_TABLES_TIMEOUT_MS = 1_500
 /** Postgres ends the transaction of a process that is frozen during a migration after this time. */
 const IDLE_LIMIT_MS = 30 * SECOND
 
-/** Applies the first missing migration in its own transaction; false when none is missing. */
-async function applyNext(client: pg.Client, known: readonly MigrationMeta[]): Promise<boolean> {
+/** Applies the first missing migration in its own transaction, unless it is a concurrent one, and returns it; undefined when none is missing. */
+async function applyNext(client: pg.Client, known: readonly MigrationMeta[]): Promise<MigrationMeta | undefined> {
   // In one round trip. A migration may rewrite a large table, so its statements have no time limit.
   await client.query(
     `begin; set local statement_timeout = 0; set local lock_timeout = 0;
@@ -52,9 +60,13 @@ async function applyNext(client: pg.Client, known: readonly MigrationMeta[]): Pr
   await client.query(`set local lock_timeout = ${LOCK_TIMEOUT_MS}`)
   await createJournal(client)
   const [next] = missingMigrations(known, await appliedMigrations(client), await migrationsNeeded(client))
-  if (next) await applyMigration(client, next)
+  if (next && !isConcurrent(next)) {
+    const before = await readUserObjects(client)
+    await applyMigration(client, next)
+    await keepUserObjects(client, before)
+  }
   await client.query('commit')
-  return next !== undefined
+  return next
 }
 
 const takeMigrationLock = `select pg_advisory_xact_lock(hashtextextended('buildkite-mirror migrate', 0))`
@@ -111,7 +123,7 @@ async function withClient<T>(url: string, doing: string, work: (client: pg.Clien
 
 function dependentsMessage({ detail }: pg.DatabaseError): string {
   const found = detail?.split('\n').join('; ') ?? 'an object depends on one of ours'
-  return `A new version cannot replace a view that objects of your own use: ${found}. Drop those objects, start again, then create them again.`
+  return `A new version cannot replace something that objects of your own use: ${found}. Drop those objects, start again, then create them again.`
 }
 
 /**
@@ -123,7 +135,7 @@ export async function applyMigrations(client: pg.Client): Promise<void> {
   await client.query(takeMigrationLock)
   await createJournal(client)
   const missing = missingMigrations(knownMigrations(), await appliedMigrations(client), await migrationsNeeded(client))
-  for (const migration of missing) await applyMigration(client, migration)
+  for (const migration of missing) await applyMigration(client, withoutConcurrently(migration))
 }
 
 /**
@@ -231,6 +243,10 @@ async function applyMigration(client: pg.Client, migration: MigrationMeta): Prom
     if (/^(\s*--.*\n)*\s*lock table/i.test(statement)) await lockTables(client, statement)
     else await client.query(statement)
   }
+  await recordMigration(client, migration)
+}
+
+async function recordMigration(client: pg.Client, migration: MigrationMeta): Promise<void> {
   await client.query('insert into drizzle.__drizzle_migrations (hash, created_at) values ($1, $2)', [
     migration.hash,
     migration.folderMillis,

@@ -633,6 +633,13 @@ export const compatibility = sync.table('compatibility', {
   migrations_needed: integer().notNull(),
 })
 
+/** One row: which deployment this is, so that it finds its own jobs in a Redis that it shares. Read in `queue/place.ts`. */
+export const deployment = sync.table('deployment', {
+  single_row: boolean().primaryKey().default(true),
+  id: uuid().notNull().defaultRandom(),
+  used_shared_queue: boolean().notNull(),
+})
+
 /** What a person has stopped for an organization until they let it go on. No row: it runs. */
 export const pauses = sync.table(
   'pauses',

@@ -15,6 +15,7 @@ export interface BareQueue
     | 'getJobs'
     | 'getJobState'
     | 'getRanges'
+    | 'remove'
     | 'close'
   > {
   add(name: string, data: unknown, options: JobsOptions): Promise<unknown>
@@ -41,9 +42,11 @@ export interface Engine {
   readonly backend: 'redis' | 'postgres'
   /** Brings the store to the form BullMQ expects. Safe to repeat and to run in many processes at once. */
   prepare(): Promise<void>
-  openQueue(name: QueueName, onError: (error: Error) => void): BareQueue
+  /** `prefix` begins the names of keys in Redis. On Postgres it means nothing: the jobs are in the deployment's own database. */
+  openQueue(name: QueueName, prefix: string, onError: (error: Error) => void): BareQueue
   openWorker(
     name: QueueName,
+    prefix: string,
     processor: Processor<unknown, void>,
     settings: WorkerSettings,
     onError: (error: Error) => void,

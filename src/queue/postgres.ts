@@ -1,5 +1,6 @@
 import { createPostgresBackend, withBackend } from 'bullmq'
 import pg from 'pg'
+import { likeLibpq } from '../postgres-url.ts'
 import { SECOND, withDeadline } from '../time.ts'
 import { type Engine, workerOptions } from './engine.ts'
 
@@ -25,7 +26,7 @@ const throughPooler =
 /** BullMQ on Postgres, in a schema of its own. Needs direct connections: LISTEN and the pinned search_path do not pass PgBouncer. */
 export function postgresEngine(url: string): Engine {
   const connection = {
-    connectionString: url,
+    connectionString: likeLibpq(url),
     schema,
     keepAlive: true,
     connectionTimeoutMillis: 5_000,
@@ -49,13 +50,13 @@ export function postgresEngine(url: string): Engine {
         await backend.close()
       }
     },
-    openQueue(name, onError) {
+    openQueue(name, _prefix, onError) {
       const producer = { ...connection, max: 2, connectionTimeoutMillis: 1_500, query_timeout: 1_500 }
       const queue = new Queue(name, { connection: producer })
       queue.on('error', onError)
       return queue
     },
-    openWorker(name, processor, settings, onError) {
+    openWorker(name, _prefix, processor, settings, onError) {
       const { concurrency, backoff } = settings
       const worker = new Worker<unknown, void>(name, processor, {
         ...workerOptions,

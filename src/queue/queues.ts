@@ -6,7 +6,9 @@ import type { Log } from '../log.ts'
 import { DAY, MINUTE, SECOND, withDeadline } from '../time.ts'
 import { type BoardQueue, boardQueues } from './board.ts'
 import { type BareQueue, type Engine, type QueueJob, type QueueName, type QueueWarning, queueNames } from './engine.ts'
-import { keepOpening, type Opening } from './opening.ts'
+import type { Opening } from './opening.ts'
+import { type Place, readPlace, SHARED_PREFIX } from './place.ts'
+import { openPlacedQueues } from './placed-queues.ts'
 import { postgresEngine } from './postgres.ts'
 import { redisEngine } from './redis.ts'
 import { type RunningWorker, startWorker } from './worker.ts'
@@ -94,7 +96,7 @@ export interface Queues {
 export interface QueueConfig {
   redisUrl: string | undefined
   databaseUrl: string
-  /** Of the keys in Redis; for tests that share one. */
+  /** Of the keys in Redis, instead of the deployment's own; for tests. */
   prefix?: string
 }
 
@@ -133,9 +135,7 @@ const tickOptions: JobsOptions = {
  */
 export async function openQueues(config: QueueConfig, log: Log): Promise<Queues> {
   const complain = occasionally(log)
-  const engine: Engine = config.redisUrl
-    ? redisEngine(config.redisUrl, config.prefix ?? '{bk}', complain)
-    : postgresEngine(config.databaseUrl)
+  const engine: Engine = config.redisUrl ? redisEngine(config.redisUrl, complain) : postgresEngine(config.databaseUrl)
   let preparing: Promise<void> | undefined
   const prepared = () => {
     preparing ??= engine.prepare().catch((error) => {
@@ -144,23 +144,25 @@ export async function openQueues(config: QueueConfig, log: Log): Promise<Queues>
     })
     return preparing
   }
-  const open = (name: QueueName) =>
-    keepOpening<BareQueue>(async () => {
+  const placed = await openPlacedQueues({
+    read: () => placeOf(config),
+    async open(name, prefix) {
       await prepared()
-      return engine.openQueue(name, complain)
-    }, complain)
-  const queues = { deliveries: open('deliveries'), reconcile: open('reconcile'), backfill: open('backfill') }
-  const all = Object.values(queues)
-  await Promise.all(all.map((queue) => queue.within(answerWithin))).catch(() => {
+      return engine.openQueue(name, prefix, complain)
+    },
+    onError: complain,
+  })
+  await Promise.all(queueNames.map((name) => placed.current()[name].within(answerWithin))).catch(() => {
     log.warn({ backend: engine.backend }, 'The queue is out of reach; it is opened as soon as it answers.')
   })
 
-  const work = <T>(name: QueueName, shape: z.ZodType<T>, handler: Handler<T>, concurrency: number) =>
+  const work = <T>(name: QueueName, shape: z.ZodType<T>, handler: Handler<T>, concurrency: number, older = false) =>
     startWorker({
       engine,
       prepared,
+      prefix: () => placed.settled.then((place) => (older ? sharedPrefix(place) : place.prefix)),
       name,
-      queue: queues[name],
+      queue: () => placed.current()[name],
       concurrency,
       handle: (data, signal) => handler(shape.parse(data), signal),
       onError: complain,
@@ -181,14 +183,16 @@ export async function openQueues(config: QueueConfig, log: Log): Promise<Queues>
 
   const inspect = () =>
     asTransient(engine, 'answering', () =>
-      withDeadline(engine.check(queues.deliveries.current), answerWithin, 'The queue'),
+      withDeadline(engine.check(placed.current().deliveries.current), answerWithin, 'The queue'),
     )
 
   return {
     backend: engine.backend,
     async addDeliveries(job, deadlineMs) {
       const options = 'kept' in job ? { ...keptOptions, jobId: `${DIVERTED}${randomUUID()}` } : idsOptions
-      await confirmed(queues.deliveries, deadlineMs, 'taking a delivery', (queue) => queue.add('apply', job, options))
+      await confirmed(placed.current().deliveries, deadlineMs, 'taking a delivery', (queue) =>
+        queue.add('apply', job, options),
+      )
     },
     async schedule(job, everyMs) {
       await confirmed(queueOf(job), answerWithin, 'taking a schedule', async (queue) => {
@@ -211,42 +215,88 @@ export async function openQueues(config: QueueConfig, log: Log): Promise<Queues>
       await confirmed(queueOf(job), answerWithin, 'taking a job', (queue) => queue.add(job.task, job, options))
     },
     async asked() {
-      const lists = [queues.reconcile, queues.backfill].map((queue) =>
-        confirmed(queue, answerWithin, 'listing its jobs', askedJobs),
-      )
+      const { reconcile, backfill } = placed.current()
+      const lists = [reconcile, backfill].map((queue) => confirmed(queue, answerWithin, 'listing its jobs', askedJobs))
       return (await Promise.all(lists)).flat()
     },
-    board: () => boardQueues(all.flatMap((queue) => queue.current ?? [])),
+    board: () => boardQueues(Object.values(placed.current()).flatMap((queue) => queue.current ?? [])),
     async check() {
       return (await inspect()).map(({ message }) => message)
     },
     inspect,
     async holdsDiverted() {
       const states = ['waiting', 'active', 'delayed', 'prioritized', 'failed'] as const
-      const ids = await confirmed(queues.deliveries, answerWithin, 'listing its jobs', (queue) =>
-        Promise.all(states.map((state) => queue.getRanges([state], 0, DIVERTED_AMONG - 1))),
-      )
+      const lists = placed
+        .all()
+        .map(({ deliveries }) =>
+          confirmed(deliveries, answerWithin, 'listing its jobs', (queue) =>
+            Promise.all(states.map((state) => queue.getRanges([state], 0, DIVERTED_AMONG - 1))),
+          ),
+        )
+      const ids = (await Promise.all(lists)).flat()
       return ids.some((some) => some.length >= DIVERTED_AMONG || some.some((id) => id.startsWith(DIVERTED)))
     },
     async depth() {
-      const entries = queueNames.map((name) => confirmed(queues[name], answerWithin, 'counting its jobs', countJobs))
-      const [deliveries, reconcile, backfill] = await Promise.all(entries)
-      if (!deliveries || !reconcile || !backfill) throw new Error('A queue was not counted.')
-      return { deliveries, reconcile, backfill }
+      const count = async (queue: Opening<BareQueue>) => confirmed(queue, answerWithin, 'counting its jobs', countJobs)
+      const { reconcile, backfill } = placed.current()
+      const counts = await Promise.all([
+        count(reconcile),
+        count(backfill),
+        ...placed.all().map((set) => count(set.deliveries)),
+      ])
+      const [ofReconcile, ofBackfill, ...ofDeliveries] = counts
+      return { deliveries: ofDeliveries.reduce(sumOf), reconcile: ofReconcile, backfill: ofBackfill }
     },
-    workDeliveries: (handler, concurrency) => work('deliveries', deliveriesJob, handler, concurrency),
+    workDeliveries(handler, concurrency) {
+      const own = work('deliveries', deliveriesJob, handler, concurrency)
+      return withOlder(own, work('deliveries', deliveriesJob, handler, concurrency, true))
+    },
     workReconcile: (handler, concurrency) => work('reconcile', reconcileJob, handler, concurrency),
     workBackfill: (handler, concurrency) => work('backfill', reconcileJob, handler, concurrency),
     async close(deadlineMs) {
-      for (const queue of all) queue.stop()
-      const closing = Promise.all(all.map((queue) => queue.current?.close()))
-      await withDeadline(closing, deadlineMs, 'The queue').catch(complain)
+      await withDeadline(placed.close(), deadlineMs, 'The queue').catch(complain)
       engine.close()
     },
   }
 
   function queueOf(job: ReconcileJob): Opening<BareQueue> {
-    return leisurely.has(job.task) ? queues.backfill : queues.reconcile
+    const { backfill, reconcile } = placed.current()
+    return leisurely.has(job.task) ? backfill : reconcile
+  }
+}
+
+async function placeOf({ redisUrl, databaseUrl, prefix }: QueueConfig): Promise<Place> {
+  if (redisUrl && prefix === undefined) return readPlace(databaseUrl)
+  return { prefix: prefix ?? '', settled: true, sources: [] }
+}
+
+/** Where processes of the version before add deliveries. Never resolves if this deployment had none. */
+function sharedPrefix({ sources }: Place): string | Promise<never> {
+  return sources.includes(SHARED_PREFIX) ? SHARED_PREFIX : new Promise<never>(() => {})
+}
+
+/** The worker of this deployment's queue, and a second one for the queue of the version before. */
+function withOlder(own: RunningWorker, older: RunningWorker): RunningWorker {
+  return {
+    pause() {
+      own.pause()
+      older.pause()
+    },
+    async close(deadlineMs) {
+      await Promise.all([own.close(deadlineMs), older.close(deadlineMs)])
+    },
+    get lastProgressAt() {
+      return own.lastProgressAt
+    },
+  }
+}
+
+function sumOf(a: QueueDepth, b: QueueDepth): QueueDepth {
+  return {
+    waiting: a.waiting + b.waiting,
+    active: a.active + b.active,
+    delayed: a.delayed + b.delayed,
+    failed: a.failed + b.failed,
   }
 }
 

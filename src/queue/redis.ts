@@ -4,8 +4,8 @@ import { messageOf } from '../errors.ts'
 import { DeadlineError } from '../time.ts'
 import { type Engine, type QueueWarning, workerOptions } from './engine.ts'
 
-/** BullMQ on Redis. The hash tag in `prefix` keeps all keys in one slot of a cluster; changing it later would strand jobs. */
-export function redisEngine(url: string, prefix: string, onError: (error: Error) => void): Engine {
+/** BullMQ on Redis. */
+export function redisEngine(url: string, onError: (error: Error) => void): Engine {
   const connect = (options: RedisOptions) => {
     const client = new Redis(url, {
       connectTimeout: 5_000,
@@ -40,12 +40,12 @@ export function redisEngine(url: string, prefix: string, onError: (error: Error)
   return {
     backend: 'redis',
     prepare: async () => {},
-    openQueue(name, onQueueError) {
+    openQueue(name, prefix, onQueueError) {
       const queue = new Queue(name, { connection: producing(), prefix, streams: { events: { maxLen: 1_000 } } })
       queue.on('error', onQueueError)
       return queue
     },
-    openWorker(name, processor, settings, onWorkerError) {
+    openWorker(name, prefix, processor, settings, onWorkerError) {
       const { concurrency, backoff } = settings
       const worker = new Worker<unknown, void>(name, processor, {
         ...workerOptions,

@@ -23,8 +23,10 @@ export interface WorkerParts {
   engine: Engine
   /** Resolves when the engine's store is ready for use. */
   prepared: () => Promise<void>
+  /** Resolves when it is known where the jobs are. */
+  prefix: () => Promise<string>
   name: QueueName
-  queue: Opening<BareQueue>
+  queue: () => Opening<BareQueue>
   concurrency: number
   handle: (data: unknown, signal: AbortSignal) => Promise<void>
   onError: (error: Error) => void
@@ -67,14 +69,16 @@ export function startWorker(parts: WorkerParts): RunningWorker {
 
   const opening = keepOpening<BareWorker>(async () => {
     await prepared()
-    return engine.openWorker(name, process, { concurrency, backoff }, onError)
+    return engine.openWorker(name, await parts.prefix(), process, { concurrency, backoff }, onError)
   }, onError)
 
   const probe = setInterval(async () => {
     const now = Date.now()
     if ([...atWork.values()].some((since) => now - since < plausible)) lastProgressAt = now
     if (!opening.current?.isRunning() || atWork.size > 0) return
-    const counts = await queue.current?.getJobCounts('waiting').catch(() => undefined)
+    const counts = await queue()
+      .current?.getJobCounts('waiting')
+      .catch(() => undefined)
     if (counts?.waiting === 0) lastProgressAt = now
   }, 2 * SECOND)
   probe.unref()

@@ -1,4 +1,3 @@
-import { and, eq, lt } from 'drizzle-orm'
 import type { BuildsFilter, BuildsPage } from '../buildkite/client.ts'
 import { slugsOf } from '../buildkite/urls.ts'
 import { backOff } from '../database/failures.ts'
@@ -43,7 +42,6 @@ const kinds = {
 /** A cycle that does not count looks back at most this far. Its watermark does not move, so otherwise each cycle would read more. */
 const UNCOUNTED_SPAN = HOUR
 
-const CYCLES_KEPT = 30 * DAY
 // List 1 has no end, but the walk wants one: so far off that no wrong clock of ours can cut a build away.
 const NEVER = 3_650 * DAY
 
@@ -109,10 +107,7 @@ export async function reconcileOnce(
       },
       { signal },
     )
-    if (kind === 'warm') {
-      await forgetOldCycles(deps, source)
-      await forgetJobReads(deps.db, source)
-    }
+    if (kind === 'warm') await forgetJobReads(deps.db, source)
     return leased.held ? leased.value : undefined
   } catch (error) {
     if (!signal?.aborted) await recordFailedCycle(deps, source, kind, started, tally, error)
@@ -397,9 +392,4 @@ async function recordFailedCycle(
     // The error itself is on its way to the caller; a database that is down cannot take a note of it.
     log.debug({ err: failure }, 'Could not record a failed cycle.')
   }
-}
-
-async function forgetOldCycles({ db, clock }: ReconcileDeps, source: Source): Promise<void> {
-  const before = new Date(clock() - CYCLES_KEPT)
-  await db.delete(cycles).where(and(eq(cycles.organization_id, source.id), lt(cycles.started_at, before)))
 }

@@ -192,13 +192,17 @@ function countJobs({ raw }: SeenBuild): number {
   return isObject(raw) && Array.isArray(raw.jobs) ? raw.jobs.length : 0
 }
 
-/** Merges a page at once. If Postgres refuses it or takes too long, merges it in halves, so that only the bad build is left out. */
+/**
+ * Merges a page at once. If Postgres refuses it or takes too long, merges it in two parts, so that only the bad builds are left out. The
+ * parts are alternate builds, so that adjacent bad builds are spread over both.
+ */
 async function applyBuilds(
   deps: ReconcileDeps,
   source: Source,
   seen: readonly SeenBuild[],
   at: Date,
   progress: WebhookProgress | undefined,
+  page = { stored: 0, tooSlow: 0 },
 ): Promise<{ results: Results; refused: Refused[] }> {
   const observed = observeBuilds(
     seen.map(({ raw }) => raw),
@@ -207,25 +211,25 @@ async function applyBuilds(
   )
   try {
     const { results } = await keepObserved(deps, observed, progress)
+    page.stored += seen.length
     return { results, refused: [] }
   } catch (error) {
-    if (!isRefusal(error)) throw error
     const [only] = seen
-    if (!only) throw error
+    if (!isRefusal(error) || !only) throw error
     if (seen.length === 1) {
+      if (isTooSlow(error)) page.tooSlow += 1
+      // Postgres is slow in general; no single build is the cause.
+      if (page.tooSlow >= MOST_TOO_SLOW && page.tooSlow > page.stored) throw error
       return { results: nothingFound, refused: [{ id: only.facts.id, code: codeOf(error), reason: messageOf(error) }] }
     }
-    const middle = Math.ceil(seen.length / 2)
-    const newer = await applyBuilds(deps, source, seen.slice(0, middle), at, progress)
-    const older = await applyBuilds(deps, source, seen.slice(middle), at, progress)
-    const refused = [...newer.refused, ...older.refused]
-    // Postgres is slow in general; no single build is the cause.
-    if (isTooSlow(error) && refused.filter(({ code }) => code === codeOf(error)).length >= MOST_TOO_SLOW) throw error
-    return { results: addPageResults(newer.results, older.results), refused }
+    const part = (rest: number) => seen.filter((_, index) => index % 2 === rest)
+    const one = await applyBuilds(deps, source, part(0), at, progress, page)
+    const other = await applyBuilds(deps, source, part(1), at, progress, page)
+    return { results: addPageResults(one.results, other.results), refused: [...one.refused, ...other.refused] }
   }
 }
 
-/** If this many builds of one page time out, the builds are not the cause. */
+/** If this many builds of one page time out, and more than were stored, the builds are not the cause. */
 const MOST_TOO_SLOW = 4
 
 export const nothingFound: Results = { builds: noResults, jobs: noResults }

@@ -4,7 +4,7 @@ import { clearFailure, failuresOf, isDue, recordFailure } from '../database/fail
 import { builds, failures, jobs, pipeline_changes, pipeline_slugs, pipelines } from '../database/schema.ts'
 import { inOneTransaction } from '../mirror/apply.ts'
 import { DAY, MINUTE, monotonicBeside, SECOND } from '../time.ts'
-import type { ReconcileDeps, Source } from './deps.ts'
+import { presentOf, type ReconcileDeps, type Source } from './deps.ts'
 import { LIST_LAG } from './watermark.ts'
 
 /** Maximum builds per transaction; a batch that fails is retried with an eighth of them. */
@@ -47,7 +47,7 @@ export async function followPipelines(deps: ReconcileDeps, source: Source, signa
 
 /** The pipelines whose builds do not match them yet. A change counts from when lists show it. */
 async function changedPipelines({ db, clock }: ReconcileDeps, source: Source): Promise<ChangedPipeline[]> {
-  const now = nowOf(source, clock)
+  const now = presentOf({ clock }, source)
   const settled = sql`greatest(names.since, pipeline.deleted_at) + ${LIST_LAG} * interval '1 ms'`
   const isOther = sql`(done.slug, done.deleted_reason) is distinct from (pipeline.slug, pipeline.deleted_reason)`
   const isEarly = sql`done.started_at < ${settled}`
@@ -81,7 +81,7 @@ async function updateBatch(
   const failed = (await failuresOf(db, source.id, ['pipeline_change'])).find(({ subject }) => subject === unit.subject)
   if (failed && !isDue(failed.next_try_at, clock())) return false
   const size = Math.max(1, Math.floor(BATCH / 8 ** (failed?.tries ?? 0)))
-  const work = (tx: Transaction) => updateBuilds(tx, pipeline, size, nowOf(source, clock), new Date(clock()))
+  const work = (tx: Transaction) => updateBuilds(tx, pipeline, size, presentOf({ clock }, source), new Date(clock()))
   try {
     await inOneTransaction(db, `update the builds of ${pipeline.slug}`, work, BATCH_TIMEOUT)
   } catch (error) {
@@ -201,8 +201,4 @@ async function placeUnderReusedSlugs({ db, clock }: ReconcileDeps, source: Sourc
       return rows.length
     })
   }
-}
-
-function nowOf({ client }: Source, clock: ReconcileDeps['clock']): Date {
-  return client.now() ?? new Date(clock())
 }

@@ -1,6 +1,6 @@
 import { and, asc, inArray, isNotNull, isNull, lt, or, type SQL, sql } from 'drizzle-orm'
 import type { Db } from '../database/connection.ts'
-import { forgetAbandoned } from '../database/failures.ts'
+import { deleteOldRows } from '../database/retention.ts'
 import { deliveries } from '../database/schema.ts'
 import type { Log } from '../log.ts'
 import type { OnOccurrence } from '../occurrence.ts'
@@ -38,8 +38,8 @@ const step = 500
 const settled = sql`${deliveries.status} in ('applied', 'ignored')`
 
 /**
- * Runs every 10 s and enqueues deliveries whose job was lost or never created. Hourly, it drops old payloads, and deletes older rows and
- * abandoned failures.
+ * Runs every 10 s and enqueues deliveries whose job was lost or never created. Hourly, it drops old payloads, and deletes older rows of
+ * the inbox and of the other log tables.
  */
 export function startSweeper(parts: SweeperParts): Sweeper {
   const { log, clock = Date.now, everyMs = 10 * SECOND } = parts
@@ -55,7 +55,7 @@ export function startSweeper(parts: SweeperParts): Sweeper {
       await dropPayloads(parts, stop.signal)
     } finally {
       await deleteSettled(parts, stop.signal)
-      await asked('delete old failures', () => forgetAbandoned(parts.db, new Date(clock())))
+      await deleteOldRows(parts.db, new Date(clock()), stop.signal)
     }
   }
   const running = (async () => {

@@ -58,7 +58,7 @@ export interface Home {
 export type Backup = ReadonlyMap<string, string>
 
 /** What a migration writes once. */
-const permanent = ['sync.compatibility']
+const permanent = ['sync.compatibility', 'sync.deployment']
 
 /** @param url a migrated database that nobody else uses. */
 export async function openHome(url: string): Promise<Home> {

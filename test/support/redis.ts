@@ -17,7 +17,7 @@ export function testRedisUrl(): string {
 export async function flushTestRedis(): Promise<void> {
   const redis = new Redis(testRedisUrl(), { maxRetriesPerRequest: 1 })
   try {
-    for await (const keys of redis.scanStream({ match: '{bk}:*', count: 1_000 })) {
+    for await (const keys of redis.scanStream({ match: '{bk*', count: 1_000 })) {
       if (keys.length > 0) await redis.unlink(keys)
     }
   } finally {

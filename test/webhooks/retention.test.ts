@@ -1,8 +1,11 @@
+import { readFileSync } from 'node:fs'
 import { eq, sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
+import { list_reads } from '../../src/database/dimensions.ts'
 import { recordFailure } from '../../src/database/failures.ts'
-import { deliveries, failures } from '../../src/database/schema.ts'
+import { deleteOldRows } from '../../src/database/retention.ts'
+import { budgets, cycles, deliveries, drift, failures } from '../../src/database/schema.ts'
 import { DAY } from '../../src/time.ts'
 import { deleteSettled, dropPayloads } from '../../src/webhooks/sweeper.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -117,5 +120,63 @@ describe('the sweeper', () => {
     })
     expect(await deliveriesOf({ database })).toMatchObject([{ key: 'held' }])
     await other.close()
+  })
+})
+
+describe('tables of sync', () => {
+  test('each have a rule in docs/operations.md', async () => {
+    const page = readFileSync(new URL('../../docs/operations.md', import.meta.url), 'utf8')
+    const listed = [...page.matchAll(/^\| (`sync\..*?) \|/gm)].flatMap(([, names = '']) =>
+      names.replaceAll('`', '').split(', '),
+    )
+    const { rows } = await database.db.execute<{ name: string }>(
+      sql`select 'sync.' || relname as name from pg_class where relnamespace = 'sync'::regnamespace and relkind in ('r', 'p', 'm')`,
+    )
+    expect(listed.sort()).toEqual(rows.map(({ name }) => name).sort())
+  })
+
+  const id = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`
+  const daysAgo = (days: number) => new Date(Date.now() - days * DAY)
+
+  test('that only grow lose their old rows, whatever their number, and none that another process holds', async () => {
+    const { db } = database
+    const read = (n: number, days: number) => ({ name: 'artifacts', subject_id: id(n), read_at: daysAgo(days) })
+    await db.insert(list_reads).values(Array.from({ length: 4_500 }, (_, n) => read(n, 31)))
+    await db.insert(list_reads).values(read(9_999, 29))
+    const cycle = { organization_id: id(1), kind: 'hot' as const, finished_at: null }
+    await db.insert(cycles).values([31, 29].map((days) => ({ ...cycle, started_at: daysAgo(days) })))
+    const found = {
+      organization_id: id(1),
+      build_id: id(2),
+      kind: 'missing' as const,
+      columns: [],
+      mirror: {},
+      buildkite: {},
+      found_by: 'audit' as const,
+    }
+    const healed = [daysAgo(366), daysAgo(364), null]
+    await db.insert(drift).values(healed.map((healed_at) => ({ ...found, found_at: daysAgo(400), healed_at })))
+    const budget = (scope: string, days: number) => ({ scope, state: {}, updated_at: daysAgo(days) })
+    await db.insert(budgets).values([budget('held', 8), budget('old', 8), budget('used', 6)])
+    const other = openDatabase(testDatabase.url, { name: 'other', connections: 1 })
+    await other.db.transaction(async (tx) => {
+      await tx.select().from(budgets).where(eq(budgets.scope, 'held')).for('update')
+      await db.execute(sql`set lock_timeout = '2s'`)
+      await deleteOldRows(db, new Date())
+    })
+    await other.close()
+    expect(await db.$count(list_reads)).toBe(1)
+    expect(await db.$count(cycles)).toBe(1)
+    expect((await db.select().from(drift)).map((row) => row.healed_at)).toEqual([healed[1], null])
+    expect((await db.select().from(budgets)).map(({ scope }) => scope).sort()).toEqual(['held', 'used'])
+  })
+
+  test('are cleaned by the sweeper', async () => {
+    await database.db.insert(list_reads).values({ name: 'annotations', subject_id: id(1), read_at: daysAgo(31) })
+    const stage = await setStage({ backend: 'postgres', databaseUrl: testDatabase.url })
+    stage.sweep()
+    const left = () => database.db.$count(list_reads, eq(list_reads.name, 'annotations'))
+    await until(async () => (await left()) === 0, 'the old one is deleted')
+    await stage.close()
   })
 })

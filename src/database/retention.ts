@@ -1,0 +1,39 @@
+import { sql } from 'drizzle-orm'
+import { DAY } from '../time.ts'
+import { asStoreError, type Db } from './connection.ts'
+import { forgetAbandoned } from './failures.ts'
+
+/** How long rows of tables that only grow are kept. docs/operations.md lists the rule of every table of `sync`. */
+const rules = [
+  { table: 'sync.cycles', column: 'started_at', days: 30 },
+  // A build's lists are read within 7 days of its end (YOUNG in reconcile/build-lists.ts), the others at least daily.
+  { table: 'sync.list_reads', column: 'read_at', days: 30 },
+  { table: 'sync.drift', column: 'healed_at', days: 365 },
+  // One for each token and user. Budgets count minutes; a row that is needed again is created.
+  { table: 'sync.budgets', column: 'updated_at', days: 7 },
+] as const
+
+/** How many rows one statement deletes. */
+const STEP = 2_000
+
+/** Deletes old rows of the log tables, and abandoned failures, in steps. @throws StoreError */
+export async function deleteOldRows(db: Db, now: Date, signal?: AbortSignal): Promise<void> {
+  try {
+    for (const { table, column, days } of rules) {
+      const before = new Date(now.getTime() - days * DAY)
+      const old = sql`${sql.identifier(column)} < ${before}`
+      while (!signal?.aborted && (await deleteStep(db, table, old)) === STEP);
+    }
+    await forgetAbandoned(db, now)
+  } catch (error) {
+    throw asStoreError(error, 'delete old rows')
+  }
+}
+
+/** Rows that others have locked are left to the next hour. */
+async function deleteStep(db: Db, table: string, old: ReturnType<typeof sql>): Promise<number> {
+  const name = sql.raw(table)
+  const { rowCount } = await db.execute(sql`
+    delete from ${name} where ctid = any (array(select ctid from ${name} where ${old} limit ${STEP} for update skip locked))`)
+  return rowCount ?? 0
+}

@@ -1,0 +1,115 @@
+import { MINUTE, SECOND } from '../time.ts'
+import { type BareQueue, type QueueJob, type QueueName, queueNames } from './engine.ts'
+import { keepOpening, type Opening } from './opening.ts'
+import { type Place, SHARED_PREFIX } from './place.ts'
+
+/** The queues at one place. */
+export type QueueSet = Readonly<Record<QueueName, Opening<BareQueue>>>
+
+/** The queues of this deployment. On Redis, also where earlier versions, or processes that did not know its id, left jobs for it. */
+export interface PlacedQueues {
+  /** Where jobs are added. Changes once, if the deployment's id becomes known only later. */
+  current(): QueueSet
+  /** Every set that may hold jobs of this deployment, the current one first. */
+  all(): readonly QueueSet[]
+  /** The place, as soon as the deployment's id is known. */
+  readonly settled: Promise<Place>
+  close(): Promise<void>
+}
+
+export interface PlacedParts {
+  readonly read: () => Promise<Place>
+  readonly open: (name: QueueName, prefix: string) => Promise<BareQueue>
+  readonly onError: (error: Error) => void
+}
+
+/** How often an unknown id is asked for again. */
+const ASK_EVERY_MS = SECOND
+/** How often jobs are moved from other places; a job added there meanwhile waits this long. */
+const MOVE_EVERY_MS = 5 * SECOND
+/** How many jobs are moved at a time. */
+const MOVE_AT_ONCE = 20
+
+export async function openPlacedQueues({ read, open, onError }: PlacedParts): Promise<PlacedQueues> {
+  const sets = new Map<string, QueueSet>()
+  const setAt = (prefix: string): QueueSet => {
+    const known = sets.get(prefix)
+    if (known) return known
+    const opened = (name: QueueName) => keepOpening(() => open(name, prefix), onError)
+    const set = { deliveries: opened('deliveries'), reconcile: opened('reconcile'), backfill: opened('backfill') }
+    sets.set(prefix, set)
+    return set
+  }
+  let place = await read()
+  let stopped = false
+  let timer: NodeJS.Timeout | undefined
+  let settle: (place: Place) => void = () => {}
+  const settled = new Promise<Place>((resolve) => {
+    settle = resolve
+  })
+
+  const next = async () => {
+    try {
+      if (place.settled) await moveAll(place, setAt)
+      else arrive(await read())
+    } catch (error) {
+      onError(error instanceof Error ? error : new Error(String(error)))
+    }
+    const nothingMore = place.settled && place.sources.length === 0
+    if (stopped || nothingMore) return
+    timer = setTimeout(next, place.settled ? MOVE_EVERY_MS : ASK_EVERY_MS)
+    timer.unref()
+  }
+  const arrive = (found: Place) => {
+    if (stopped) return
+    place = found
+    for (const prefix of [place.prefix, ...place.sources]) setAt(prefix)
+    if (place.settled) settle(place)
+  }
+  arrive(place)
+  void next()
+
+  return {
+    current: () => setAt(place.prefix),
+    all: () => [setAt(place.prefix), ...place.sources.map(setAt)],
+    settled,
+    async close() {
+      stopped = true
+      clearTimeout(timer)
+      const openings = [...sets.values()].flatMap((set) => Object.values(set))
+      for (const opening of openings) opening.stop()
+      await Promise.all(openings.map((opening) => opening.current?.close()))
+    },
+  }
+}
+
+async function moveAll(place: Place, setAt: (prefix: string) => QueueSet): Promise<void> {
+  const target = setAt(place.prefix)
+  for (const prefix of place.sources) {
+    for (const name of queueNames) {
+      // A worker takes these where they are, because workers of the version before may be at work on them too.
+      if (prefix === SHARED_PREFIX && name === 'deliveries') continue
+      await moveWaiting(setAt(prefix)[name], target[name])
+    }
+  }
+}
+
+/** Adds each waiting job to `target`, then removes it. After a kill between the two it is done twice, which changes nothing. */
+async function moveWaiting({ current: source }: Opening<BareQueue>, target: Opening<BareQueue>): Promise<void> {
+  if (!source) return
+  const to = await target.within(MINUTE)
+  for (let left = 0; ; ) {
+    const waiting = await source.getJobs(['waiting'], left, left + MOVE_AT_ONCE - 1, true)
+    for (const job of waiting) if (!(await moveJob(job, source, to))) left += 1
+    if (waiting.length < MOVE_AT_ONCE) return
+  }
+}
+
+/** @returns false if the job stays: it is one of a schedule, which is set again where it belongs, or was just taken. */
+async function moveJob(job: QueueJob | undefined, source: BareQueue, to: BareQueue): Promise<boolean> {
+  if (!job?.id || job.id.startsWith('repeat:')) return false
+  // BullMQ numbers jobs that have no id of ours, at each place from 1.
+  const { jobId: _number, ...options } = job.opts
+  await to.add(job.name, job.data, /^\d+$/.test(job.id) ? options : { ...options, jobId: job.id })
+  return (await source.remove(job.id)) === 1
+}
