@@ -1,2 +1,0 @@
-DROP INDEX "sync"."sightings_person";--> statement-breakpoint
-CREATE UNIQUE INDEX "sightings_person" ON "sync"."sightings" USING btree ((coalesce("id"::text, '')),md5(coalesce("email", '')),md5(coalesce("username", '')));
