@@ -1,7 +1,7 @@
 import { eq, type SQL, sql } from 'drizzle-orm'
 import { asStoreError, type Db, isOutage, type Transaction } from '../database/connection.ts'
 import { clearFailure, failuresOf, isDue, recordFailure, type Unit } from '../database/failures.ts'
-import { agents, builds, organizations, pipelines } from '../database/schema.ts'
+import { agents, builds, organizations, pipeline_slugs, pipelines } from '../database/schema.ts'
 import { type Clock, SECOND } from '../time.ts'
 import { inOneTransaction } from './apply.ts'
 import { escapeLike } from './places.ts'
@@ -65,12 +65,17 @@ function kindsOf(organizationId: string, slug: string): OrphanKind[] {
     name: 'build',
     table: builds,
     column: 'pipeline_id',
-    // If two pipelines have the same slug, the one seen last has it now.
+    // If two pipelines have the same slug, the one seen last has it now. If none has it, the last one that had it.
     next: (after) => sql`
       select build.id, pipeline.id as parent from ${builds} as build
       join (
-        select distinct on (slug) slug, id from ${pipelines}
-        where organization_id = ${organizationId} and deleted_at is null order by slug, observed_at desc
+        select distinct on (slug) slug, id from (
+          select slug, id, true as is_current, observed_at as seen_at from ${pipelines}
+          where organization_id = ${organizationId} and deleted_at is null
+          union all
+          select earlier.slug, earlier.pipeline_id, false, earlier.last_seen_at from ${pipeline_slugs} as earlier
+          join ${pipelines} as known on known.id = earlier.pipeline_id and known.organization_id = ${organizationId}
+        ) as named order by slug, is_current desc, seen_at desc
       ) as pipeline on pipeline.slug = split_part(split_part(build.url, '/pipelines/', 2), '/', 1)
       where build.organization_id = ${organizationId} and build.pipeline_id is null and build.id > ${after}
       order by build.id limit ${batchSize}`,

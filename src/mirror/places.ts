@@ -28,7 +28,10 @@ export async function placeInOrganizations(tx: Transaction, observed: Observatio
   }
 }
 
-/** Fills `pipeline_id` of builds whose payload held no pipeline, from the slugs in their URL. */
+/**
+ * Fills `pipeline_id` of builds whose payload held no pipeline, from the slugs in their URL. A list that lags behind a rename shows the
+ * slug that a pipeline had before: it leads to the last one that had it, unless a pipeline has it now.
+ */
 export async function placeInPipelines(tx: Transaction, observed: Observations): Promise<void> {
   const homeless = observed.builds.filter(({ draft, place }) => !draft.pipeline_id && place.pipeline)
   const slugs = distinct(homeless.map(({ place }) => place.pipeline))
@@ -39,11 +42,27 @@ export async function placeInPipelines(tx: Transaction, observed: Observations):
     // A deleted pipeline's slug may have been given to another, which then comes last and wins.
     .where(inArray(pipelines.slug, slugs))
     .orderBy(sql`${pipelines.deleted_at} nulls last`, pipelines.observed_at)
-  const ids = new Map(rows.map((row) => [`${row.organization_id} ${row.slug}`, row.id]))
+  const known = new Set(rows.map(({ slug }) => slug))
+  const earlier = await placesBefore(
+    tx,
+    slugs.filter((slug) => !known.has(slug)),
+  )
+  const ids = new Map([...earlier, ...rows].map((row) => [`${row.organization_id} ${row.slug}`, row.id]))
   for (const { draft, place } of homeless) {
     const id = ids.get(`${draft.organization_id} ${place.pipeline}`)
     if (id) draft.pipeline_id = id
   }
+}
+
+/** Pipelines that had one of the slugs, the last one of each last. */
+async function placesBefore(tx: Transaction, slugs: readonly string[]) {
+  if (slugs.length === 0) return []
+  return tx
+    .select({ id: pipelines.id, slug: pipeline_slugs.slug, organization_id: pipelines.organization_id })
+    .from(pipeline_slugs)
+    .innerJoin(pipelines, eq(pipelines.id, pipeline_slugs.pipeline_id))
+    .where(inArray(pipeline_slugs.slug, [...slugs]))
+    .orderBy(pipeline_slugs.last_seen_at)
 }
 
 /** Postgres refuses to index more than 2,704 bytes, a uuid and a time among them. No real slug comes near. */

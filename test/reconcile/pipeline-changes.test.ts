@@ -1,4 +1,4 @@
-import { and, eq, inArray, isNotNull, sql } from 'drizzle-orm'
+import { and, eq, inArray, isNotNull, isNull, sql } from 'drizzle-orm'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { builds, failures } from '../../src/database/schema.ts'
 import type { Pipeline } from '../../src/demo/shapes.ts'
@@ -56,6 +56,33 @@ async function live(pipeline: Pipeline, count: number) {
   for (let i = 0; i < count; i++) scene.simulation.startBuild({ pipeline })
   await scene.simulation.play()
 }
+
+it('a list that lags behind a rename shows builds of the pipeline that had the slug', async () => {
+  const pipeline = pipelineOf(0)
+  // The simulation records its past from the first answer on that lags.
+  scene.api.listLagMs = 1
+  await scene.complete({ builds: 20, days: 5 })
+  await listAfter(1)
+  await live(pipeline, 3)
+  await pass(3)
+  scene.simulation.truth.renamePipeline(pipeline, 'Renamed', 'renamed')
+  scene.api.listLagMs = 0
+  await listAfter(0)
+  scene.api.listLagMs = 2 * MINUTE
+  await cycleAfter(1)
+  expect(await db().$count(builds, isNull(builds.pipeline_id))).toBe(0)
+  expect(await db().$count(builds, eq(builds.pipeline_id, pipeline.id))).toBe(buildsOf(pipeline).length)
+})
+
+it('builds that were kept without their pipeline are given the one that had their slug', async () => {
+  const pipeline = pipelineOf(0)
+  await scene.complete({ builds: 20, days: 5 })
+  await listAfter(1)
+  await db().update(builds).set({ pipeline_id: null })
+  scene.simulation.truth.renamePipeline(pipeline, 'Renamed', 'renamed')
+  await listAfter(1)
+  expect(await db().$count(builds, eq(builds.pipeline_id, pipeline.id))).toBe(buildsOf(pipeline).length)
+})
 
 describe('a slug that another pipeline had', () => {
   it('places the builds of a pipeline that was deleted and created again, within two cycles and one list', async () => {
