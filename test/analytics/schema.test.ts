@@ -7,6 +7,8 @@ let stage: HistoryStage
 let database: Database
 beforeAll(async () => {
   stage = await openHistory()
+  // Random in each database, and an example on the page.
+  await stage.sql`update sync.deployment set id = '4f81b1ce-edf3-4ec7-8fa2-0f62eeedf0b6'`
   database = openDatabase(stage.url, { name: 'schema test' })
 })
 afterAll(async () => {
