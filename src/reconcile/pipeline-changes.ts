@@ -3,6 +3,7 @@ import { isOutage, type Transaction } from '../database/connection.ts'
 import { clearFailure, failuresOf, isDue, recordFailure } from '../database/failures.ts'
 import { builds, failures, jobs, pipeline_changes, pipeline_slugs, pipelines } from '../database/schema.ts'
 import { inOneTransaction } from '../mirror/apply.ts'
+import { changedNow } from '../mirror/table.ts'
 import { DAY, MINUTE, monotonicBeside, SECOND } from '../time.ts'
 import { presentOf, type ReconcileDeps, type Source } from './deps.ts'
 import { LIST_LAG } from './watermark.ts'
@@ -81,7 +82,7 @@ async function updateBatch(
   const failed = (await failuresOf(db, source.id, ['pipeline_change'])).find(({ subject }) => subject === unit.subject)
   if (failed && !isDue(failed.next_try_at, clock())) return false
   const size = Math.max(1, Math.floor(BATCH / 8 ** (failed?.tries ?? 0)))
-  const work = (tx: Transaction) => updateBuilds(tx, pipeline, size, presentOf({ clock }, source), new Date(clock()))
+  const work = (tx: Transaction) => updateBuilds(tx, pipeline, size, presentOf({ clock }, source))
   try {
     await inOneTransaction(db, `update the builds of ${pipeline.slug}`, work, BATCH_TIMEOUT)
   } catch (error) {
@@ -94,13 +95,7 @@ async function updateBatch(
   return true
 }
 
-async function updateBuilds(
-  tx: Transaction,
-  pipeline: ChangedPipeline,
-  size: number,
-  startedAt: Date,
-  now: Date,
-): Promise<void> {
+async function updateBuilds(tx: Transaction, pipeline: ChangedPipeline, size: number, startedAt: Date): Promise<void> {
   const { id, slug, deleted_reason, after_number } = pipeline
   const { rows } = await tx.execute<{ id: string; number: string }>(sql`
     select id, number from ${builds} where pipeline_id = ${id} and number > ${after_number ?? -1} order by number limit ${size}`)
@@ -108,9 +103,9 @@ async function updateBuilds(
   // Every merge locks rows in the order of their ids, builds before jobs.
   await tx.execute(sql`select 1 from ${builds} where id = any(${ids}) order by id for update`)
   await tx.execute(sql`select 1 from ${jobs} where build_id = any(${ids}) order by id for update`)
-  await markBuilds(tx, pipeline, ids, now)
-  await rewrite(tx, builds, slug, sql`held.id = any(${ids})`, now)
-  await rewrite(tx, jobs, slug, sql`held.build_id = any(${ids})`, now)
+  await markBuilds(tx, pipeline, ids)
+  await rewrite(tx, builds, slug, sql`held.id = any(${ids})`)
+  await rewrite(tx, jobs, slug, sql`held.build_id = any(${ids})`)
   const last = rows.length < size ? null : (rows.at(-1)?.number ?? null)
   await tx.execute(sql`
     insert into ${pipeline_changes} as known (pipeline_id, slug, deleted_reason, started_at, after_number)
@@ -136,19 +131,13 @@ function addressesOf(table: typeof builds | typeof jobs, slug: string): Map<stri
 }
 
 /** Writes the addresses that differ. */
-async function rewrite(
-  tx: Transaction,
-  table: typeof builds | typeof jobs,
-  slug: string,
-  which: SQL,
-  now: Date,
-): Promise<void> {
+async function rewrite(tx: Transaction, table: typeof builds | typeof jobs, slug: string, which: SQL): Promise<void> {
   const list = (parts: readonly SQL[]) => sql.join([...parts], sql`, `)
   const values = addressesOf(table, slug)
   const held = [...values.keys()].map((name) => sql`held.${sql.identifier(name)}`)
   const set = [...values].map(([name, value]) => sql`${sql.identifier(name)} = ${value}`)
   await tx.execute(sql`
-    update ${table} as held set ${list(set)}, changed_at = ${now}
+    update ${table} as held set ${list(set)}, changed_at = ${changedNow}
     where ${which} and (${list(held)}) is distinct from (${list([...values.values()])})`)
 }
 
@@ -156,11 +145,11 @@ async function rewrite(
  * Marks builds of a pipeline that is gone, except those that were seen after it went: a webhook may show builds of a hidden pipeline.
  * Removes such marks if the pipeline is listed again.
  */
-async function markBuilds(tx: Transaction, pipeline: ChangedPipeline, ids: SQL, now: Date): Promise<void> {
+async function markBuilds(tx: Transaction, pipeline: ChangedPipeline, ids: SQL): Promise<void> {
   const isMarkedForPipeline = sql`deleted_reason in ('pipeline_not_listed', 'hidden')`
   if (pipeline.deleted_at === null) {
     await tx.execute(sql`
-      update ${builds} set deleted_at = null, deleted_reason = null, changed_at = ${now}
+      update ${builds} set deleted_at = null, deleted_reason = null, changed_at = ${changedNow}
       where id = any(${ids}) and ${isMarkedForPipeline}`)
     return
   }
@@ -168,7 +157,7 @@ async function markBuilds(tx: Transaction, pipeline: ChangedPipeline, ids: SQL, 
   const seenAt = sql`greatest(observed_at, verified_at)`
   const reason = pipeline.deleted_reason === 'hidden' ? 'hidden' : 'pipeline_not_listed'
   await tx.execute(sql`
-    update ${builds} set deleted_at = coalesce(deleted_at, greatest(${goneAt}, ${seenAt})), deleted_reason = ${reason}, changed_at = ${now}
+    update ${builds} set deleted_at = coalesce(deleted_at, greatest(${goneAt}, ${seenAt})), deleted_reason = ${reason}, changed_at = ${changedNow}
     where id = any(${ids}) and deleted_reason is distinct from ${reason}
       and (${isMarkedForPipeline} or deleted_at is null and ${seenAt} <= ${goneAt} + ${LIST_LAG} * interval '1 ms')`)
 }
@@ -195,7 +184,7 @@ async function placeUnderReusedSlugs({ db, clock }: ReconcileDeps, source: Sourc
       const found = sql`unnest(${sql.param(rows.map(({ id }) => id))}::uuid[],
         ${sql.param(rows.map(({ pipeline_id }) => pipeline_id))}::uuid[]) as found (id, pipeline_id)`
       await tx.execute(sql`
-        update ${builds} as build set pipeline_id = found.pipeline_id, changed_at = ${now} from ${found} where build.id = found.id`)
+        update ${builds} as build set pipeline_id = found.pipeline_id, changed_at = ${changedNow} from ${found} where build.id = found.id`)
       await tx.execute(sql`
         update ${failures} as failed set pipeline_id = found.pipeline_id from ${found} where failed.build_id = found.id`)
       return rows.length
