@@ -15,6 +15,8 @@ const rules = [
 
 /** How many rows one statement deletes. */
 const STEP = 2_000
+/** How many statements a table gets in one run: the first run after an upgrade may find millions of rows. */
+const STEPS = 50
 
 /** Deletes old rows of the log tables, and abandoned failures, in steps. @throws StoreError */
 export async function deleteOldRows(db: Db, now: Date, signal?: AbortSignal): Promise<void> {
@@ -22,7 +24,9 @@ export async function deleteOldRows(db: Db, now: Date, signal?: AbortSignal): Pr
     for (const { table, column, days } of rules) {
       const before = new Date(now.getTime() - days * DAY)
       const old = sql`${sql.identifier(column)} < ${before}`
-      while (!signal?.aborted && (await deleteStep(db, table, old)) === STEP);
+      for (let step = 0; step < STEPS && !signal?.aborted; step++) {
+        if ((await deleteStep(db, table, old)) < STEP) break
+      }
     }
     await forgetAbandoned(db, now)
   } catch (error) {

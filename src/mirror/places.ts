@@ -39,19 +39,21 @@ export async function placeInPipelines(tx: Transaction, observed: Observations):
   const rows = await tx
     .select({ id: pipelines.id, slug: pipelines.slug, organization_id: pipelines.organization_id })
     .from(pipelines)
-    // A deleted pipeline's slug may have been given to another, which then comes last and wins.
-    .where(inArray(pipelines.slug, slugs))
-    .orderBy(sql`${pipelines.deleted_at} nulls last`, pipelines.observed_at)
-  const known = new Set(rows.map(({ slug }) => slug))
-  const earlier = await placesBefore(
-    tx,
-    slugs.filter((slug) => !known.has(slug)),
-  )
-  const ids = new Map([...earlier, ...rows].map((row) => [`${row.organization_id} ${row.slug}`, row.id]))
-  for (const { draft, place } of homeless) {
-    const id = ids.get(`${draft.organization_id} ${place.pipeline}`)
-    if (id) draft.pipeline_id = id
+    .where(and(inArray(pipelines.slug, slugs), isNull(pipelines.deleted_at)))
+    .orderBy(pipelines.observed_at)
+  const current = bySlug(rows)
+  const keyOf = ({ draft, place }: (typeof homeless)[number]) => `${draft.organization_id} ${place.pipeline}`
+  const others = homeless.filter((one) => !current.has(keyOf(one)))
+  const earlier = bySlug(await placesBefore(tx, distinct(others.map(({ place }) => place.pipeline))))
+  for (const one of homeless) {
+    const id = current.get(keyOf(one)) ?? earlier.get(keyOf(one))
+    if (id) one.draft.pipeline_id = id
   }
+}
+
+/** Ids by organization and slug; of several with the same slug the last one counts. */
+function bySlug(rows: readonly { id: string; slug: string | null; organization_id: string | null }[]) {
+  return new Map(rows.map(({ id, slug, organization_id }) => [`${organization_id} ${slug}`, id]))
 }
 
 /** Pipelines that had one of the slugs, the last one of each last. */

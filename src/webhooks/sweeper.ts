@@ -63,7 +63,7 @@ export function startSweeper(parts: SweeperParts): Sweeper {
       await round().catch((error) => {
         if (clock() - warnedAt < MINUTE) return
         warnedAt = clock()
-        log.warn({ err: error }, 'Lost deliveries could not be swept up; trying again soon.')
+        log.warn({ err: error }, 'Sweeping the inbox or deleting old rows failed; trying again soon.')
       })
       await pause(everyMs, stop.signal)
     }
