@@ -254,6 +254,17 @@ describe.runIf(testQueueBackends().includes('redis'))('deployments on one Redis'
     expect(JSON.stringify([keys, rows, lines])).not.toMatch(/webhook-secret|wrong-password/)
   })
 
+  test('workers also start where each connection to Postgres takes longer than the first read may', async () => {
+    const proxy = await startTcpProxy((await deployment()).url, 5432, 2_000)
+    closers.push(() => proxy.close())
+    const lines: string[] = []
+    const queues = await open(proxy.url, undefined, collecting(lines))
+    const seen = seenBy(queues)
+    await queues.addDeliveries(delivery('a'), 2_000)
+    await until(() => seen.includes('a'), 'the job arrives')
+    expect(lines.join()).toContain('The id of this deployment cannot be read from Postgres')
+  })
+
   test('a missing row of the deployment is reported with the remedy, and jobs arrive once it is back', async () => {
     const database = await deployment()
     await run(database, 'delete from sync.deployment')
