@@ -71,7 +71,8 @@ async function checkPostgres(config: Config, url: string): Promise<Finding[]> {
 async function checkQueue(config: Config, databaseUrl: string, log: Log): Promise<Finding[]> {
   // Loaded only now, for BullMQ takes its time.
   const { openQueues } = await import('../queue/queues.ts')
-  const queues = await openQueues({ redisUrl: config.redisUrl, databaseUrl }, log)
+  const { redisUrl, webhookSecrets } = config
+  const queues = await openQueues({ redisUrl, databaseUrl, webhookSecret: webhookSecrets[0] }, log)
   try {
     return await examineQueue(queues)
   } finally {

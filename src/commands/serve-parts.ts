@@ -71,7 +71,8 @@ export async function startService(
   void home.exited.then(() => shutdown.run('embedded PostgreSQL ended', new StoreError('transient', 'It must run.')))
   const database = openDatabase(home.url, { name: 'serve', connections: connectionsFor(config.roles) })
   shutdown.add('the database connections', (ms) => database.close(ms), 3 * SECOND)
-  const queues = await openQueues({ redisUrl: config.redisUrl, databaseUrl: home.url }, log)
+  const queueConfig = { redisUrl: config.redisUrl, databaseUrl: home.url, webhookSecret: config.webhookSecrets[0] }
+  const queues = await openQueues(queueConfig, log)
   shutdown.add('the queues', (ms) => queues.close(ms), 3 * SECOND)
   const parts: Parts = {
     config,

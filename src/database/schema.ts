@@ -638,6 +638,7 @@ export const deployment = sync.table('deployment', {
   single_row: boolean().primaryKey().default(true),
   id: uuid().notNull().defaultRandom(),
   used_shared_queue: boolean().notNull(),
+  addresses: text().array().notNull().default([]),
 })
 
 /** What a person has stopped for an organization until they let it go on. No row: it runs. */

@@ -1,5 +1,6 @@
-import { createHash } from 'node:crypto'
+import { createHash, scryptSync } from 'node:crypto'
 import pg from 'pg'
+import { messageOf } from '../errors.ts'
 import { likeLibpq } from '../postgres-url.ts'
 import { SECOND, withDeadline } from '../time.ts'
 
@@ -8,61 +9,142 @@ export interface Place {
   readonly prefix: string
   /** Whether the deployment's id is known. If not, the jobs at `prefix` are moved once it is. */
   readonly settled: boolean
+  /** Whether later processes, whatever their address, will find what a process with this address leaves during an outage. */
+  readonly recorded: boolean
   /** Other prefixes that may hold jobs of this deployment. */
   readonly sources: readonly string[]
+}
+
+export interface DeploymentConfig {
+  readonly databaseUrl: string
+  readonly webhookSecret?: string | undefined
+}
+
+interface DeploymentRow {
+  readonly id: string
+  readonly used_shared_queue: boolean
+  readonly addresses: readonly string[]
 }
 
 /** The prefix of every deployment before version 0.2. */
 export const SHARED_PREFIX = '{bk}'
 
-const ANSWER_WITHIN_MS = 1.5 * SECOND
+/** The first read delays the start of a process that may have webhooks to accept; later ones delay nothing. */
+const FIRST_ANSWER_WITHIN_MS = 1.5 * SECOND
+const LATER_ANSWER_WITHIN_MS = 10 * SECOND
 
 /**
- * The place of the deployment whose database is at `url`, by the id in `sync.deployment`. While Postgres is unavailable or the database is
- * empty, a place that only processes with the same host, port and database name use. Never rejects.
+ * Reads the place of a deployment by its id in `sync.deployment`. While that cannot be read, the place is one that only processes with the
+ * same address (see {@link addressHash}) use. The returned function never rejects; errors go to `onError`.
  */
-export async function readPlace(url: string): Promise<Place> {
-  const unknown = { prefix: addressPrefix(url), settled: false, sources: [] }
-  if (!url) return unknown
-  try {
-    return (await placeByDatabase(url)) ?? unknown
-  } catch {
-    return unknown
+export function placeReader(config: DeploymentConfig, onError: (error: Error) => void): () => Promise<Place> {
+  const address = addressHash(config)
+  const unknown = { prefix: prefixAt(address), settled: false, recorded: false, sources: [] }
+  let answerWithinMs = FIRST_ANSWER_WITHIN_MS
+  return async () => {
+    if (!config.databaseUrl) return unknown
+    const ms = answerWithinMs
+    answerWithinMs = LATER_ANSWER_WITHIN_MS
+    try {
+      return (
+        (await withClient(config.databaseUrl, ms, (client) => placeByDatabase(client, address, onError))) ?? unknown
+      )
+    } catch (error) {
+      onError(explained('The id of this deployment cannot be read from Postgres, and workers wait for it', error))
+      return unknown
+    }
   }
 }
 
-async function placeByDatabase(url: string): Promise<Place | undefined> {
+async function withClient<T>(url: string, answerWithinMs: number, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({
     connectionString: likeLibpq(url),
-    connectionTimeoutMillis: ANSWER_WITHIN_MS,
-    query_timeout: ANSWER_WITHIN_MS,
+    connectionTimeoutMillis: answerWithinMs,
+    query_timeout: answerWithinMs,
     application_name: 'buildkite-mirror queue',
   })
   client.on('error', () => {}) // the query reports it
   try {
     await client.connect()
-    const { rows } = await client.query<{ current: boolean; older: boolean }>(
-      `select to_regclass('sync.deployment') is not null as current, to_regclass('sync.deliveries') is not null as older`,
-    )
-    // The version before works on this database, and its workers take what is here.
-    if (!rows[0]?.current) return rows[0]?.older ? { prefix: SHARED_PREFIX, settled: false, sources: [] } : undefined
-    const { rows: deployments } = await client.query<{ id: string; used_shared_queue: boolean }>(
-      'select id, used_shared_queue from sync.deployment',
-    )
-    const [deployment] = deployments
-    return deployment && settledPlace(url, deployment)
+    return await work(client)
   } finally {
     await withDeadline(client.end(), 2 * SECOND, 'Closing a connection').catch(() => {})
   }
 }
 
-function settledPlace(url: string, { id, used_shared_queue }: { id: string; used_shared_queue: boolean }): Place {
-  const shared = used_shared_queue ? [SHARED_PREFIX] : []
-  return { prefix: `{bk:${id}}`, settled: true, sources: [addressPrefix(url), ...shared] }
+async function placeByDatabase(
+  client: pg.Client,
+  address: string,
+  onError: (error: Error) => void,
+): Promise<Place | undefined> {
+  const { rows } = await client.query<{ current: boolean; older: boolean }>(
+    `select to_regclass('sync.deployment') is not null as current, to_regclass('sync.deliveries') is not null as older`,
+  )
+  if (!rows[0]?.current) {
+    // The version before works on this database, and its workers take what is here.
+    return rows[0]?.older ? { prefix: SHARED_PREFIX, settled: false, recorded: false, sources: [] } : undefined
+  }
+  const { rows: deployments } = await client.query<DeploymentRow>(
+    'select id, used_shared_queue, addresses from sync.deployment',
+  )
+  const [deployment] = deployments
+  if (!deployment) throw new Error(ROW_MISSING)
+  const recorded = await recordAddress(client, deployment, address).catch((error) => {
+    onError(explained('The address of this process cannot be recorded in sync.deployment', error))
+    return false
+  })
+  const shared = deployment.used_shared_queue ? [SHARED_PREFIX] : []
+  const addresses = new Set([address, ...deployment.addresses])
+  return {
+    prefix: `{bk:${deployment.id}}`,
+    settled: true,
+    recorded,
+    sources: [...[...addresses].map(prefixAt), ...shared],
+  }
 }
 
-function addressPrefix(url: string): string {
-  const { hostname, port, pathname } = URL.canParse(url) ? new URL(url) : { hostname: '', port: '', pathname: url }
-  const address = `${hostname}:${port || 5432}${pathname}`
-  return `{bk@${createHash('sha256').update(address).digest('hex').slice(0, 16)}}`
+async function recordAddress(client: pg.Client, { addresses }: DeploymentRow, address: string): Promise<boolean> {
+  if (addresses.includes(address)) return true
+  await client.query(
+    'update sync.deployment set addresses = array_append(addresses, $1::text) where $1::text <> all (addresses)',
+    [address],
+  )
+  return true
+}
+
+const ROW_MISSING =
+  'sync.deployment has no row. Insert one, with the id that the names of its keys in Redis begin with ({bk:<id>}): ' +
+  "insert into sync.deployment (id, used_shared_queue) values ('<id>', false). " +
+  'Use true instead of false if a version before 0.2 ran on this database. Without any such keys, omit the id'
+
+const PRIVILEGE_MISSING =
+  'Grant the user of DATABASE_URL what is missing: ' +
+  'grant usage on schema sync to <user>; grant select, update on sync.deployment to <user>'
+
+function explained(what: string, cause: unknown): Error {
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
+  const remedy = code === '42501' ? ` ${PRIVILEGE_MISSING}.` : ''
+  return new Error(`${what}: ${messageOf(cause) || code}.${remedy}`, { cause })
+}
+
+function prefixAt(address: string): string {
+  return `{bk@${address}}`
+}
+
+/**
+ * Everything in `databaseUrl` but the password, and the webhook secret: two deployments in networks of their own may both call their database
+ * `postgres:5432/buildkite`. The hash is slow, because everyone with access to Redis or to `sync.deployment` may try secrets against it.
+ */
+function addressHash({ databaseUrl, webhookSecret }: DeploymentConfig): string {
+  const address = addressOf(databaseUrl)
+  if (webhookSecret === undefined) return createHash('sha256').update(address).digest('hex').slice(0, 16)
+  return scryptSync(webhookSecret, address, 8).toString('hex')
+}
+
+function addressOf(databaseUrl: string): string {
+  if (!URL.canParse(databaseUrl)) return ''
+  const { username, hostname, port, pathname, searchParams } = new URL(databaseUrl)
+  searchParams.delete('password')
+  searchParams.sort()
+  return `${username}@${hostname}:${port || 5432}${pathname}?${searchParams}`
 }

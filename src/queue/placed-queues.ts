@@ -50,8 +50,8 @@ export async function openPlacedQueues({ read, open, onError }: PlacedParts): Pr
 
   const next = async () => {
     try {
+      if (!place.settled || !place.recorded) arrive(await read())
       if (place.settled) await moveAll(place, setAt)
-      else arrive(await read())
     } catch (error) {
       onError(error instanceof Error ? error : new Error(String(error)))
     }
@@ -61,7 +61,8 @@ export async function openPlacedQueues({ read, open, onError }: PlacedParts): Pr
     timer.unref()
   }
   const arrive = (found: Place) => {
-    if (stopped) return
+    const left = place.settled && found.prefix !== place.prefix // such as during an outage
+    if (stopped || left) return
     place = found
     for (const prefix of [place.prefix, ...place.sources]) setAt(prefix)
     if (place.settled) settle(place)

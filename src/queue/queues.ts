@@ -7,7 +7,7 @@ import { DAY, MINUTE, SECOND, withDeadline } from '../time.ts'
 import { type BoardQueue, boardQueues } from './board.ts'
 import { type BareQueue, type Engine, type QueueJob, type QueueName, type QueueWarning, queueNames } from './engine.ts'
 import type { Opening } from './opening.ts'
-import { type Place, readPlace, SHARED_PREFIX } from './place.ts'
+import { type Place, placeReader, SHARED_PREFIX } from './place.ts'
 import { openPlacedQueues } from './placed-queues.ts'
 import { postgresEngine } from './postgres.ts'
 import { redisEngine } from './redis.ts'
@@ -96,6 +96,8 @@ export interface Queues {
 export interface QueueConfig {
   redisUrl: string | undefined
   databaseUrl: string
+  /** The first one, which tells apart deployments whose databases have the same address. Only a hash of it is stored. */
+  webhookSecret?: string | undefined
   /** Of the keys in Redis, instead of the deployment's own; for tests. */
   prefix?: string
 }
@@ -145,7 +147,7 @@ export async function openQueues(config: QueueConfig, log: Log): Promise<Queues>
     return preparing
   }
   const placed = await openPlacedQueues({
-    read: () => placeOf(config),
+    read: readerOf(config, complain),
     async open(name, prefix) {
       await prepared()
       return engine.openQueue(name, prefix, complain)
@@ -265,9 +267,9 @@ export async function openQueues(config: QueueConfig, log: Log): Promise<Queues>
   }
 }
 
-async function placeOf({ redisUrl, databaseUrl, prefix }: QueueConfig): Promise<Place> {
-  if (redisUrl && prefix === undefined) return readPlace(databaseUrl)
-  return { prefix: prefix ?? '', settled: true, sources: [] }
+function readerOf(config: QueueConfig, onError: (error: Error) => void): () => Promise<Place> {
+  if (config.redisUrl && config.prefix === undefined) return placeReader(config, onError)
+  return async () => ({ prefix: config.prefix ?? '', settled: true, recorded: true, sources: [] })
 }
 
 /** Where processes of the version before add deliveries. Never resolves if this deployment had none. */

@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis'
 import postgres from 'postgres'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { createLog } from '../../src/log.ts'
+import { createLog, type Log } from '../../src/log.ts'
 import { type DeliveriesJob, openQueues, type Queues, type ReconcileJob } from '../../src/queue/queues.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { testQueueBackends } from '../support/redis.ts'
@@ -58,8 +58,8 @@ describe.runIf(testQueueBackends().includes('redis'))('deployments on one Redis'
     return proxy
   }
 
-  async function open(databaseUrl: string): Promise<Queues> {
-    return closing(await openQueues({ redisUrl: redis.url, databaseUrl }, log))
+  async function open(databaseUrl: string, webhookSecret?: string, openLog = log): Promise<Queues> {
+    return closing(await openQueues({ redisUrl: redis.url, databaseUrl, webhookSecret }, openLog))
   }
   /** As a process of the version before. */
   async function openOlder(): Promise<Queues> {
@@ -188,4 +188,120 @@ describe.runIf(testQueueBackends().includes('redis'))('deployments on one Redis'
     expect(seenByOther).toEqual([])
     await until(async () => !(await second.holdsDiverted()), 'nothing is left')
   })
+
+  test('what is accepted during an outage arrives, even if Postgres has another address afterwards', async () => {
+    const database = await deployment()
+    const proxy = await proxyTo(database)
+    await (await open(proxy.url)).close(2_000)
+    await proxy.cut()
+    const receiver = await open(proxy.url)
+    await receiver.addDeliveries(delivery('left behind'), 2_000)
+    await receiver.close(2_000)
+    const queues = await open(database.url)
+    expect(await queues.holdsDiverted()).toBe(true)
+    await until(async () => (await queues.depth()).deliveries.waiting === 1, 'it is counted')
+    const seen = seenBy(queues)
+    await until(() => seen.includes('left behind'), 'it arrives')
+    await until(async () => !(await queues.holdsDiverted()), 'nothing is left')
+  })
+
+  test('what is accepted under one webhook secret arrives after the secret has changed', async () => {
+    const proxy = await proxyTo(await deployment())
+    await (await open(proxy.url, 'old secret')).close(2_000)
+    await proxy.cut()
+    const receiver = await open(proxy.url, 'old secret')
+    await receiver.addDeliveries(delivery('left behind'), 2_000)
+    await receiver.close(2_000)
+    await proxy.restore()
+    const seen = seenBy(await open(proxy.url, 'new secret'))
+    await until(() => seen.includes('left behind'), 'it arrives')
+  })
+
+  test('two deployments with one address, each in its own network, do not take what the other accepted during an outage', async () => {
+    const database = await deployment()
+    const proxy = await proxyTo(database)
+    await proxy.cut()
+    const receiver = await open(proxy.url, 'secret of the first')
+    await receiver.addDeliveries(delivery('of the first'), 2_000)
+    await receiver.close(2_000)
+    const second = await open(proxy.url, 'secret of the second')
+    await second.addDeliveries(delivery('of the second'), 2_000)
+    expect((await second.depth()).deliveries.waiting).toBe(1)
+    await proxy.restore()
+    const seen = seenBy(second)
+    await until(() => seen.includes('of the second'), 'the second has its job')
+    await second.close(2_000)
+    await run(database, `update sync.deployment set id = gen_random_uuid(), addresses = '{}'`) // the database of the first
+    const seenByFirst = seenBy(await open(proxy.url, 'secret of the first'))
+    await until(() => seenByFirst.length > 0, 'the first has its job')
+    expect([seen, seenByFirst]).toEqual([['of the second'], ['of the first']])
+  })
+
+  test('the secrets are neither in Redis nor in Postgres nor in the log', async () => {
+    const database = await deployment()
+    const lines: string[] = []
+    const url = new URL(database.url)
+    url.password = 'wrong-password'
+    url.searchParams.set('host', '/nowhere')
+    const queues = await open(url.href, 'webhook-secret', collecting(lines))
+    await queues.addDeliveries(delivery('a'), 2_000)
+    await (await open(database.url, 'webhook-secret', collecting(lines))).addDeliveries(delivery('b'), 2_000)
+    const client = new Redis(redis.url)
+    const keys = await client.keys('*')
+    client.disconnect()
+    const rows = await run(database, 'select * from sync.deployment')
+    expect(lines.length).toBeGreaterThan(0)
+    expect(JSON.stringify([keys, rows, lines])).not.toMatch(/webhook-secret|wrong-password/)
+  })
+
+  test('workers also start where each connection to Postgres takes longer than the first read may', async () => {
+    const proxy = await startTcpProxy((await deployment()).url, 5432, 2_000)
+    closers.push(() => proxy.close())
+    const lines: string[] = []
+    const queues = await open(proxy.url, undefined, collecting(lines))
+    const seen = seenBy(queues)
+    await queues.addDeliveries(delivery('a'), 2_000)
+    await until(() => seen.includes('a'), 'the job arrives')
+    expect(lines.join()).toContain('The id of this deployment cannot be read from Postgres')
+  })
+
+  test('a missing row of the deployment is reported with the remedy, and jobs arrive once it is back', async () => {
+    const database = await deployment()
+    await run(database, 'delete from sync.deployment')
+    const lines: string[] = []
+    const queues = await open(database.url, undefined, collecting(lines))
+    const seen = seenBy(queues)
+    await queues.addDeliveries(delivery('a'), 2_000)
+    await until(() => lines.length > 0, 'it is reported')
+    expect(lines.join()).toContain('sync.deployment has no row')
+    expect(lines.join()).toContain('insert into sync.deployment')
+    await run(database, 'insert into sync.deployment (used_shared_queue) values (false)')
+    await until(() => seen.includes('a'), 'the job arrives')
+    expect(lines.length).toBe(1)
+  })
+
+  test('a missing privilege is reported with the remedy', async () => {
+    const database = await deployment()
+    const role = `queue_test_${process.pid}`
+    await run(database, `create role ${role} login password 'p'`)
+    closers.push(() => run(database, `drop owned by ${role}; drop role ${role}`))
+    const url = new URL(database.url)
+    url.username = role
+    url.password = 'p'
+    const lines: string[] = []
+    const seen = seenBy(await open(url.href, undefined, collecting(lines)))
+    await until(() => lines.join().includes('grant select, update on sync.deployment'), 'it is reported')
+    await (await open(url.href)).addDeliveries(delivery('a'), 2_000)
+    await run(database, `grant usage on schema sync to ${role}; grant select on sync.deployment to ${role}`)
+    await until(() => seen.includes('a'), 'the workers start as soon as they may read the id')
+    await until(() => lines.join().includes('cannot be recorded'), 'what is still missing is reported')
+    await run(database, `grant update on sync.deployment to ${role}`)
+    const addresses = 'select cardinality(addresses) as count from sync.deployment'
+    await until(async () => (await run(database, addresses))[0]?.count === 1, 'the address is recorded')
+  })
 })
+
+/** A log whose lines are added to `lines`. */
+function collecting(lines: string[]): Log {
+  return createLog('warn', { write: (line) => void lines.push(line) })
+}

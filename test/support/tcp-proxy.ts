@@ -15,8 +15,8 @@ export interface TcpProxy {
   close(): Promise<void>
 }
 
-/** Starts a proxy to the host and port of `targetUrl`. */
-export async function startTcpProxy(targetUrl: string, defaultPort: number): Promise<TcpProxy> {
+/** Starts a proxy to the host and port of `targetUrl`. Each connection is passed on `connectDelayMs` after it was opened. */
+export async function startTcpProxy(targetUrl: string, defaultPort: number, connectDelayMs = 0): Promise<TcpProxy> {
   const target = new URL(targetUrl)
   const host = target.hostname
   const port = Number(target.port || defaultPort)
@@ -29,6 +29,11 @@ export async function startTcpProxy(targetUrl: string, defaultPort: number): Pro
     sockets.add(client)
     client.on('close', () => sockets.delete(client)).on('error', () => client.destroy())
     if (hanging) return
+    if (connectDelayMs > 0) setTimeout(passOn, connectDelayMs, client)
+    else passOn(client)
+  })
+  const passOn = (client: net.Socket) => {
+    if (client.destroyed) return
     const upstream = net.connect({ host, port })
     sockets.add(upstream)
     upstream.on('close', () => {
@@ -42,7 +47,7 @@ export async function startTcpProxy(targetUrl: string, defaultPort: number): Pro
     client.on('close', () => upstream.destroy())
     client.pipe(upstream)
     upstream.pipe(client)
-  })
+  }
   const listen = () =>
     new Promise<void>((resolve, reject) => {
       server.once('error', reject)
