@@ -5,6 +5,7 @@ import type { Pipeline } from '../../src/demo/shapes.ts'
 import { markDeleted } from '../../src/mirror/apply.ts'
 import { backfillOwed } from '../../src/reconcile/backfill.ts'
 import { reconcileOnce } from '../../src/reconcile/cycle.ts'
+import { followPipelines } from '../../src/reconcile/pipeline-changes.ts'
 import { refreshPipelines } from '../../src/reconcile/pipelines.ts'
 import { inScope } from '../../src/scope.ts'
 import { MINUTE } from '../../src/time.ts'
@@ -177,6 +178,30 @@ describe('a rename', () => {
     await listAfter(1, { clock })
     expect(await written()).toBe(buildsOf(renamed).length)
     expect(await scene.differences()).toEqual([])
+  })
+
+  it('is left after some seconds by a list, continued by a longer run, and stopped by a shutdown', async () => {
+    await scene.complete({ builds: 120, days: 10, jobs: 1 })
+    const renamed = pipelineOf(1)
+    const batchSizes = new Map([[`builds of another (${renamed.id})`, 3]])
+    let passed = 0
+    const clock = () => {
+      passed += 6_000
+      return scene.simulation.clock.now() + passed
+    }
+    const written = async () =>
+      db().$count(builds, and(eq(builds.pipeline_id, renamed.id), sql`url like '%/another/%'`))
+    scene.simulation.truth.renamePipeline(renamed, 'Another', 'another')
+    await listAfter(1, { clock, batchSizes })
+    expect(await written()).toBe(3)
+    const deps = { ...scene.deps, clock, batchSizes }
+    await expect(followPipelines(deps, scene.source, AbortSignal.abort(new Error('stopping')), MINUTE)).rejects.toThrow(
+      'stopping',
+    )
+    expect(await written()).toBe(3)
+    expect(await db().$count(failures)).toBe(0)
+    await followPipelines(deps, scene.source, undefined, 1_000 * MINUTE)
+    expect(await written()).toBe(buildsOf(renamed).length)
   })
 
   it('is repeated once lists no longer lag behind it', async () => {
