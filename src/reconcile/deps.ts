@@ -29,6 +29,8 @@ export interface ReconcileDeps {
   readonly backfillDays: number
   /** Whether the queue holds deliveries that Postgres did not accept. If not given, none are assumed. */
   readonly holdsDiverted?: (() => Promise<boolean>) | undefined
+  /** Sizes of batches after one of `pipeline-changes.ts` failed, by subject; kept as long as the process runs. */
+  readonly batchSizes?: Map<string, number>
 }
 
 /** An organization, and the client by which it can be read. */
@@ -78,6 +80,7 @@ export function reconcileDeps(
   const { storeEnv, storeAnnotations, storeArtifacts, backfillDays } = config
   return {
     ...watched,
+    batchSizes: new Map(),
     db,
     log,
     clock,

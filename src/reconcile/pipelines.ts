@@ -1,6 +1,7 @@
 import { and, eq, isNull } from 'drizzle-orm'
 import { z } from 'zod'
 import type { Read } from '../buildkite/client.ts'
+import { isOutage } from '../database/connection.ts'
 import { clearFailure, type Failure, failuresOf, isDue, recordFailure } from '../database/failures.ts'
 import { cycles, pipelines } from '../database/schema.ts'
 import { inOneTransaction, markDeleted } from '../mirror/apply.ts'
@@ -51,6 +52,7 @@ export async function pipelinesBackOff(
  * Reads all pipelines of an organization, including archived ones, and marks those that are missing from the complete list. A pipeline
  * that was listed before becomes `not_listed`: a list cannot show whether it was deleted or our user can no longer see it. A pipeline
  * known only from webhooks, or mentioned by a webhook after it was marked, becomes `hidden`. The mark is removed when it is listed again.
+ * Then places earlier rows and updates builds of changed pipelines; a failure of those is recorded too, but the list counts.
  * @throws BuildkiteError, StoreError; a failure is recorded in sync.failures.
  */
 export async function refreshPipelines(
@@ -58,6 +60,13 @@ export async function refreshPipelines(
   source: Source,
   signal?: AbortSignal,
 ): Promise<PipelinesReport> {
+  const report = await readList(deps, source, signal)
+  await adopt(deps, source)
+  await followPipelines(deps, source, signal)
+  return report
+}
+
+async function readList(deps: ReconcileDeps, source: Source, signal?: AbortSignal): Promise<PipelinesReport> {
   try {
     const report = await new Listing(deps, source, signal).run()
     await clearFailure(deps.db, pipelinesUnit(source))
@@ -67,6 +76,19 @@ export async function refreshPipelines(
       await recordFailure(deps.db, pipelinesUnit(source), error, new Date(deps.clock())).catch(() => {})
     }
     throw error
+  }
+}
+
+/** @throws StoreError when the database is unavailable; any other failure is recorded, because the list itself was read. */
+async function adopt({ db, clock, log }: ReconcileDeps, source: Source): Promise<void> {
+  const unit = { kind: 'orphans', organizationId: source.id, subject: `rows of ${source.slug}` } as const
+  try {
+    await adoptOrphans(db, source.id, clock)
+    await clearFailure(db, unit)
+  } catch (error) {
+    if (isOutage(error)) throw error
+    log.warn({ err: error, organization: source.slug }, 'Could not place earlier rows; will retry.')
+    await recordFailure(db, unit, error, new Date(clock()))
   }
 }
 
@@ -108,8 +130,6 @@ class Listing {
       await tx.insert(cycles).values({ ...row, finished_at: new Date(deps.clock()), requests: this.#requests })
       return true
     })
-    await adoptOrphans(deps.db, source.id, deps.clock)
-    await followPipelines(deps, source, this.#signal)
     return {
       requests: this.#requests,
       read: this.#read,

@@ -61,7 +61,14 @@ export function startReconciler(parts: ReconcilerParts): Reconciler {
   const budget = sharedBudget(db, config.apiBudgetShare)
   const access = openAccess(config, { budget, scope: deps.scope, log, on, tracing, clock })
   const problems = openProblemBook(log)
-  const tasks: TaskParts = { deps, access, queues, problems, hotEveryMs: config.reconcileIntervalMs }
+  const tasks: TaskParts = {
+    deps,
+    access,
+    queues,
+    problems,
+    hotEveryMs: config.reconcileIntervalMs,
+    following: new Set(),
+  }
   const handle = (job: ReconcileJob, signal: AbortSignal) => handleJob(tasks, job, signal)
   const stop = new AbortController()
   const cycles = queues.workReconcile(handle, CYCLES_AT_ONCE)

@@ -11,6 +11,7 @@ import { dimensionsTurn } from './dimensions.ts'
 import { discover } from './discover.ts'
 import { refusalOf } from './pages.ts'
 import { interruptibly } from './pauses.ts'
+import { followPipelines } from './pipeline-changes.ts'
 import { refreshPipelines } from './pipelines.ts'
 import { unstorable } from './problem.ts'
 import type { ProblemBook } from './problem-book.ts'
@@ -24,11 +25,17 @@ export interface TaskParts {
   readonly problems: ProblemBook
   /** How often a hot cycle runs, in milliseconds. */
   readonly hotEveryMs: number
+  /** Organizations whose builds a long run updates now. */
+  readonly following: Set<string>
 }
 
 /** After this long a backfill ends with its window, so that the next organization gets its turn. */
 const BACKFILL_TURN = 5 * MINUTE
 const FIRST_CYCLE_WAIT = MINUTE
+/** After a scheduled list, builds of changed pipelines are updated for this long. No other task waits for it. */
+const FOLLOWING_TURN = MINUTE
+/** Fewer than the workers of the queue, so that cycles of other organizations do not wait. */
+const FOLLOWING_AT_ONCE = 2
 
 /** Does what a job of the queues `reconcile` and `backfill` asks. @throws BuildkiteError, StoreError, or the signal's reason. */
 export function runTask(parts: TaskParts, job: ReconcileJob, signal: AbortSignal): Promise<void> {
@@ -41,7 +48,7 @@ async function run(parts: TaskParts, job: ReconcileJob, traced: Span, signal: Ab
   const source = await parts.access.source(job.organization, signal)
   if (!source) return dropUnlessInDoubt(parts, job, signal)
   traced.set({ organization: source.slug })
-  if (job.task === 'pipelines') await refreshPipelines(parts.deps, source, signal)
+  if (job.task === 'pipelines') await listPipelines(parts, source, signal)
   else if (job.task === 'backfill') await backfill(parts, source, signal)
   else if (job.task === 'audit') await audit(parts, source, signal)
   else if (job.task === 'verify') await verifyAsked(parts.deps, source, job, signal)
@@ -72,6 +79,17 @@ export async function scheduleAll({ queues, hotEveryMs }: TaskParts, sources: re
 async function dropUnlessInDoubt({ access, queues }: TaskParts, job: ReconcileJob, signal: AbortSignal): Promise<void> {
   const { complete } = await access.current(signal)
   if (complete) await queues.unschedule(job)
+}
+
+async function listPipelines({ deps, following }: TaskParts, source: Source, signal: AbortSignal): Promise<void> {
+  await refreshPipelines(deps, source, signal)
+  if (following.size >= FOLLOWING_AT_ONCE || following.has(source.id)) return
+  following.add(source.id)
+  try {
+    await followPipelines(deps, source, signal, FOLLOWING_TURN)
+  } finally {
+    following.delete(source.id)
+  }
 }
 
 /** One turn of the backfill; a span that a person wants read again goes first, and the backfill goes on behind it. */

@@ -1,10 +1,11 @@
 import { and, eq, inArray, isNotNull, isNull, sql } from 'drizzle-orm'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { builds, failures } from '../../src/database/schema.ts'
+import { builds, failures, jobs } from '../../src/database/schema.ts'
 import type { Pipeline } from '../../src/demo/shapes.ts'
 import { markDeleted } from '../../src/mirror/apply.ts'
 import { backfillOwed } from '../../src/reconcile/backfill.ts'
 import { reconcileOnce } from '../../src/reconcile/cycle.ts'
+import { followPipelines } from '../../src/reconcile/pipeline-changes.ts'
 import { refreshPipelines } from '../../src/reconcile/pipelines.ts'
 import { inScope } from '../../src/scope.ts'
 import { MINUTE } from '../../src/time.ts'
@@ -105,6 +106,33 @@ describe('a slug that another pipeline had', () => {
     expect(await differences(scene.url, scene.simulation.truth, { gone: true })).toEqual([])
   })
 
+  it('that cannot be given its builds is recorded, while the list counts and other pipelines go on', async () => {
+    await scene.complete({ builds: 60, days: 10, jobs: 2 })
+    await listAfter(1)
+    await cycleAfter(1)
+    const [old, hidden] = [pipelineOf(0), pipelineOf(1)]
+    scene.simulation.truth.deletePipeline(old)
+    const young = addPipeline(old.name, old.slug)
+    await live(young, 3)
+    await cycleAfter(3)
+    // The cycle may have placed them already, if it listed the pipelines.
+    await db().update(builds).set({ pipeline_id: old.id }).where(eq(builds.pipeline_id, young.id))
+    await db().execute(sql`create function public.refuse() returns trigger language plpgsql as $$
+      begin raise exception 'refused' using errcode = '23514'; end $$`)
+    await db().execute(sql`create trigger refuse before update on buildkite.builds for each row
+      when (new.pipeline_id = ${sql.raw(`'${young.id}'`)}) execute function public.refuse()`)
+    scene.simulation.hide(hidden)
+    await listAfter(1)
+    expect(await db().select().from(failures)).toMatchObject([
+      { kind: 'pipeline_change', subject: `builds created in ${young.slug} (${young.id})`, tries: 1 },
+    ])
+    expect(await marksOf(hidden)).not.toHaveProperty('null')
+    await db().execute(sql`drop trigger refuse on buildkite.builds`)
+    await listAfter(5)
+    expect(await marksOf(young)).toEqual({ null: 3 })
+    expect(await db().$count(failures)).toBe(0)
+  })
+
   it('does not leave builds in the other pipeline when a known pipeline is renamed to it', async () => {
     await scene.complete({ builds: 60, days: 10, jobs: 2 })
     await listAfter(1)
@@ -152,6 +180,30 @@ describe('a rename', () => {
     expect(await scene.differences()).toEqual([])
   })
 
+  it('is left after some seconds by a list, continued by a longer run, and stopped by a shutdown', async () => {
+    await scene.complete({ builds: 120, days: 10, jobs: 1 })
+    const renamed = pipelineOf(1)
+    const batchSizes = new Map([[`builds of another (${renamed.id})`, 3]])
+    let passed = 0
+    const clock = () => {
+      passed += 6_000
+      return scene.simulation.clock.now() + passed
+    }
+    const written = async () =>
+      db().$count(builds, and(eq(builds.pipeline_id, renamed.id), sql`url like '%/another/%'`))
+    scene.simulation.truth.renamePipeline(renamed, 'Another', 'another')
+    await listAfter(1, { clock, batchSizes })
+    expect(await written()).toBe(3)
+    const deps = { ...scene.deps, clock, batchSizes }
+    await expect(followPipelines(deps, scene.source, AbortSignal.abort(new Error('stopping')), MINUTE)).rejects.toThrow(
+      'stopping',
+    )
+    expect(await written()).toBe(3)
+    expect(await db().$count(failures)).toBe(0)
+    await followPipelines(deps, scene.source, undefined, 1_000 * MINUTE)
+    expect(await written()).toBe(buildsOf(renamed).length)
+  })
+
   it('is repeated once lists no longer lag behind it', async () => {
     await scene.complete({ builds: 60, days: 10, jobs: 2 })
     const renamed = pipelineOf(0)
@@ -165,6 +217,94 @@ describe('a rename', () => {
       .where(eq(builds.id, stale?.id ?? ''))
     await listAfter(3)
     expect(await scene.differences()).toEqual([])
+  })
+})
+
+describe('a pipeline with many jobs', () => {
+  /** Counts how many jobs each update changes. */
+  async function countUpdates() {
+    await db().execute(sql`create table public.updates (jobs integer)`)
+    await db().execute(sql`create function public.count_updates() returns trigger language plpgsql as $$
+      begin insert into public.updates select count(*) from changed; return null; end $$`)
+    await db().execute(sql`create trigger count_updates after update on buildkite.jobs referencing new table as changed
+      for each statement execute function public.count_updates()`)
+  }
+  async function counted() {
+    const { rows } = await db().execute<{ jobs: number }>(sql`select jobs from public.updates order by jobs desc`)
+    return rows.map((row) => row.jobs)
+  }
+  async function addJobs(pipeline: Pipeline, count: number) {
+    await db().execute(sql`
+      insert into buildkite.jobs select (jsonb_populate_record(job, jsonb_build_object('id', gen_random_uuid()))).*
+      from buildkite.jobs as job join buildkite.builds as build on build.id = job.build_id, generate_series(1, ${count})
+      where build.pipeline_id = ${pipeline.id}`)
+  }
+
+  it('is renamed in batches that end after about 5,000 jobs', async () => {
+    scene.simulation.writeHistory({ builds: 40, days: 20, jobs: 1, pipelines: [pipelineOf(1)] })
+    await scene.complete({ builds: 20, days: 10, jobs: 2 })
+    const renamed = pipelineOf(1)
+    const { slug } = renamed
+    await addJobs(renamed, 200)
+    scene.simulation.truth.renamePipeline(renamed, 'Another', 'another')
+    await countUpdates()
+    await listAfter(1)
+    const sizes = await counted()
+    expect(sizes.length).toBeGreaterThan(2)
+    expect(sizes[0]).toBeLessThan(8_000)
+    expect(sizes.reduce((sum, size) => sum + size)).toBeGreaterThan(8_000)
+    expect(await db().$count(jobs, sql`web_url like ${`%/${slug}/%`}`)).toBe(0)
+  })
+
+  it('does not touch its jobs when it is hidden, nor builds that are as they should be', async () => {
+    await scene.complete({ builds: 60, days: 10, jobs: 2 })
+    await listAfter(1)
+    const [hidden, kept] = [pipelineOf(0), pipelineOf(1)]
+    scene.simulation.truth.renamePipeline(kept, 'Another', 'another')
+    await listAfter(1)
+    scene.simulation.hide(hidden)
+    const locked = await lockedBy(async () => {
+      await listAfter(5)
+    })
+    expect(locked).toBe(0)
+    expect(await marksOf(hidden)).not.toHaveProperty('null')
+  })
+
+  /** How many rows of jobs were locked meanwhile; Postgres writes the last locker into xmax. */
+  async function lockedBy(work: () => Promise<void>) {
+    const state = async () =>
+      (
+        await db().execute<{ id: string; mark: string }>(
+          sql`select id, xmax::text || ' ' || ctid::text as mark from buildkite.jobs order by id`,
+        )
+      ).rows
+    const before = new Map((await state()).map(({ id, mark }) => [id, mark]))
+    await work()
+    return (await state()).filter(({ id, mark }) => before.get(id) !== mark).length
+  }
+
+  it('goes on with the size of batch that succeeded', async () => {
+    scene.simulation.writeHistory({ builds: 700, days: 20, jobs: 1, pipelines: [pipelineOf(1)] })
+    await scene.complete({ builds: 20, days: 10, jobs: 2 })
+    const renamed = pipelineOf(1)
+    // A statement that updates more than 100 builds fails, as a slow one would by its time limit.
+    await db().execute(sql`create function public.refuse() returns trigger language plpgsql as $$
+      begin if (select count(*) from changed) > 100 then
+        perform nextval('public.refused'); raise exception 'slow' using errcode = '57014';
+      end if; return null; end $$`)
+    await db().execute(sql`create sequence public.refused minvalue 0`)
+    await db().execute(sql`create trigger refuse after update on buildkite.builds referencing new table as changed
+      for each statement execute function public.refuse()`)
+    scene.simulation.truth.renamePipeline(renamed, 'Another', 'another')
+    const deps = { batchSizes: new Map<string, number>() }
+    await listAfter(1, deps)
+    const kind = eq(failures.kind, 'pipeline_change')
+    expect(await db().$count(failures, kind)).toBe(1)
+    await listAfter(5, deps)
+    expect(await db().$count(failures, kind)).toBe(0)
+    expect(await scene.differences()).toEqual([])
+    const { rows } = await db().execute(sql`select last_value::int as refused from public.refused`)
+    expect(rows).toEqual([{ refused: 0 }])
   })
 })
 
