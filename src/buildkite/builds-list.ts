@@ -62,7 +62,7 @@ interface PageAsk {
   readonly size: number
   /** From 1. */
   readonly page: number
-  /** Default 1: a page that fails is requested again in another size. Undefined: as often as any other request. */
+  /** How often a failed request is sent in all. Default 1, because the caller retries in another size; undefined: as any other request. */
   readonly tries?: number | undefined
 }
 
@@ -146,11 +146,11 @@ export class BuildsList {
   }
 
   /**
-   * Whether the builds above `place` are no longer where they were, so that its page number skips builds: one of them was deleted or
-   * hidden, or it left the filter. Costs one request, without jobs. @throws BuildkiteError
+   * Whether builds above `place` have left the list, because they were deleted or hidden or no longer match the filter. Then the page
+   * number of `place` skips builds. Costs one request, without jobs. @throws BuildkiteError
    */
   async isShifted({ to, offset, newer, unordered, hold }: Place, { from }: Section, size: number): Promise<boolean> {
-    // Unlistable builds above cannot be listed again, and an unordered list has no newer build to look for.
+    // With an unlistable build above, or without order, it is not known which build is the last one before `place`.
     if (offset === 0 || unordered || Number.isFinite(hold)) return false
     const before = await this.#page({ from, to, jobs: false, size, page: offset / size, tries: undefined })
     return stampOf(before.value.at(-1))?.id !== newer?.id

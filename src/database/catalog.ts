@@ -31,8 +31,7 @@ export interface CatalogSchema {
   readonly functions: readonly CatalogFunction[]
 }
 
-/** In the order in which a reader should meet them. */
-/** The schemas that hold our tables, views and functions. */
+/** The schemas of our tables, views and functions, in the order in which a reader should meet them. */
 export const OUR_SCHEMAS = ['analytics', 'buildkite', 'settings', 'sync']
 /** Rows looked at for examples. */
 const SAMPLE = 200

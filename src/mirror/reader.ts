@@ -107,7 +107,7 @@ export class PayloadReader {
         continue
       }
       const inner = this.#restOf(value, `${path}\n`)
-      // An object of which columns hold every field is left out.
+      // Left out if columns hold all of its fields. An object that was empty from the start is kept.
       if (Object.keys(inner).length > 0 || !this.#entered.has(path)) rest.push([key, inner])
     }
     // Assigning a key `__proto__` would set the prototype.

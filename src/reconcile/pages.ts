@@ -96,7 +96,7 @@ export function buildKeeper(
       if (!(error instanceof BuildkiteError) || error.code === 'invalid_credentials') throw error
       deps.log.warn(
         { err: error, organization: source.slug },
-        'Could not read the pipelines; their builds are stored without a pipeline for now.',
+        'Could not read the pipelines; their builds are stored without a pipeline until the next list.',
       )
       return { requests: 0 }
     })

@@ -26,8 +26,7 @@ const server = await findPostgres()
 const name = `bkm_${Date.now()}_${randomBytes(3).toString('hex')}_soundness`
 const admin = postgres(server.url, { max: 1, onnotice: () => {} })
 await admin.unsafe(`create database ${name}`)
-// Nothing crashes here, and most queries are too short to be worth compiling.
-await admin.unsafe(`alter database ${name} set synchronous_commit = off`)
+// Most queries are too short to be worth compiling.
 await admin.unsafe(`alter database ${name} set jit = off`)
 const url = new URL(server.url)
 url.pathname = `/${name}`
