@@ -1,8 +1,8 @@
 import type { MigrationMeta } from 'drizzle-orm/migrator'
 import pg from 'pg'
 import { ConfigError } from '../errors.ts'
-import { pause, SECOND, withDeadline } from '../time.ts'
-import { connectionOptions } from './connection.ts'
+import { pause, SECOND } from '../time.ts'
+import { withOwnConnection } from './connection.ts'
 
 // `create index concurrently` does not block writes, but cannot run in a transaction. A migration that consists of such statements only
 // runs outside one. It may be killed at any point: it skips indexes that are there, and builds those again that are invalid.
@@ -124,14 +124,7 @@ async function isBuilt(client: pg.Client, index: string, table: string): Promise
   }
 }
 
-async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
   // Building an index on a large table can take very long.
-  const client = new pg.Client({ ...connectionOptions(url, 'migrate'), statement_timeout: 0, query_timeout: 0 })
-  client.on('error', () => {}) // the query reports it
-  try {
-    await client.connect()
-    return await work(client)
-  } finally {
-    await withDeadline(client.end(), 2 * SECOND, 'Closing a connection').catch(() => {})
-  }
+  return withOwnConnection(url, 'migrate', { statement_timeout: 0, query_timeout: 0 }, work)
 }

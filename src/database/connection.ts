@@ -196,3 +196,21 @@ export function connectionOptions(url: string, name: string): pg.ClientConfig {
     query_timeout: MINUTE + GRACE,
   }
 }
+
+/** Runs `work` on a connection of its own, with these limits, and closes it. @throws the driver's errors */
+export async function withOwnConnection<T>(
+  url: string,
+  name: string,
+  limits: Pick<pg.ClientConfig, 'statement_timeout' | 'query_timeout'>,
+  work: (client: pg.Client) => Promise<T>,
+): Promise<T> {
+  const client = new pg.Client({ ...connectionOptions(url, name), ...limits })
+  // The query that meets a lost connection reports it; without a listener it would end the process.
+  client.on('error', () => {})
+  try {
+    await client.connect()
+    return await work(client)
+  } finally {
+    await withDeadline(client.end(), 2 * SECOND, 'Closing a connection').catch(() => {})
+  }
+}

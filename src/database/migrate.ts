@@ -5,9 +5,9 @@ import { type MigrationMeta, readMigrationFiles } from 'drizzle-orm/migrator'
 import pg from 'pg'
 import { ConfigError } from '../errors.ts'
 import { type Log, sparingly } from '../log.ts'
-import { MINUTE, pause, SECOND, withDeadline } from '../time.ts'
+import { MINUTE, pause, SECOND } from '../time.ts'
 import { applyConcurrently, isConcurrent, withoutConcurrently } from './concurrent-indexes.ts'
-import { asStoreError, connectionOptions, type Db } from './connection.ts'
+import { asStoreError, type Db, withOwnConnection } from './connection.ts'
 import { keepUserObjects, readUserObjects } from './user-objects.ts'
 
 // From src/database/ and from dist/database/ alike, the package's root is two folders up.
@@ -104,20 +104,14 @@ async function oldestTransaction(client: pg.Client): Promise<Record<string, unkn
 }
 
 async function withClient<T>(url: string, doing: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
-  // Creating an index on a large table can take very long.
-  const client = new pg.Client({ ...connectionOptions(url, 'migrate'), query_timeout: 0 })
-  // The query that meets a lost connection reports it; without a listener it would end the process.
-  client.on('error', () => {})
   try {
-    await client.connect()
-    return await work(client)
+    // Rewriting a large table can take very long.
+    return await withOwnConnection(url, 'migrate', { query_timeout: 0 }, work)
   } catch (error) {
     if (error instanceof ConfigError) throw error
     // dependent_objects_still_exist
     if (error instanceof pg.DatabaseError && error.code === '2BP01') throw new ConfigError(dependentsMessage(error))
     throw asStoreError(error, doing)
-  } finally {
-    await withDeadline(client.end(), 2 * SECOND, 'Closing a connection').catch(() => {})
   }
 }
 

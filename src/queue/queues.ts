@@ -6,9 +6,9 @@ import type { Log } from '../log.ts'
 import { DAY, MINUTE, SECOND, withDeadline } from '../time.ts'
 import { type BoardQueue, boardQueues } from './board.ts'
 import { type BareQueue, type Engine, type QueueJob, type QueueName, type QueueWarning, queueNames } from './engine.ts'
+import { type JobLocation, locationReader, SHARED_PREFIX } from './job-location.ts'
+import { openLocatedQueues } from './located-queues.ts'
 import type { Opening } from './opening.ts'
-import { type Place, placeReader, SHARED_PREFIX } from './place.ts'
-import { openPlacedQueues } from './placed-queues.ts'
 import { postgresEngine } from './postgres.ts'
 import { redisEngine } from './redis.ts'
 import { type RunningWorker, startWorker } from './worker.ts'
@@ -146,7 +146,7 @@ export async function openQueues(config: QueueConfig, log: Log): Promise<Queues>
     })
     return preparing
   }
-  const placed = await openPlacedQueues({
+  const located = await openLocatedQueues({
     read: readerOf(config, complain),
     async open(name, prefix) {
       await prepared()
@@ -154,7 +154,7 @@ export async function openQueues(config: QueueConfig, log: Log): Promise<Queues>
     },
     onError: complain,
   })
-  await Promise.all(queueNames.map((name) => placed.current()[name].within(answerWithin))).catch(() => {
+  await Promise.all(queueNames.map((name) => located.current()[name].within(answerWithin))).catch(() => {
     log.warn({ backend: engine.backend }, 'The queue is out of reach; it is opened as soon as it answers.')
   })
 
@@ -162,9 +162,9 @@ export async function openQueues(config: QueueConfig, log: Log): Promise<Queues>
     startWorker({
       engine,
       prepared,
-      prefix: () => placed.settled.then((place) => (older ? sharedPrefix(place) : place.prefix)),
+      prefix: () => located.settled.then((location) => (older ? sharedPrefix(location) : location.prefix)),
       name,
-      queue: () => placed.current()[name],
+      queue: () => located.current()[name],
       concurrency,
       handle: (data, signal) => handler(shape.parse(data), signal),
       onError: complain,
@@ -185,14 +185,14 @@ export async function openQueues(config: QueueConfig, log: Log): Promise<Queues>
 
   const inspect = () =>
     asTransient(engine, 'answering', () =>
-      withDeadline(engine.check(placed.current().deliveries.current), answerWithin, 'The queue'),
+      withDeadline(engine.check(located.current().deliveries.current), answerWithin, 'The queue'),
     )
 
   return {
     backend: engine.backend,
     async addDeliveries(job, deadlineMs) {
       const options = 'kept' in job ? { ...keptOptions, jobId: `${DIVERTED}${randomUUID()}` } : idsOptions
-      await confirmed(placed.current().deliveries, deadlineMs, 'taking a delivery', (queue) =>
+      await confirmed(located.current().deliveries, deadlineMs, 'taking a delivery', (queue) =>
         queue.add('apply', job, options),
       )
     },
@@ -217,18 +217,18 @@ export async function openQueues(config: QueueConfig, log: Log): Promise<Queues>
       await confirmed(queueOf(job), answerWithin, 'taking a job', (queue) => queue.add(job.task, job, options))
     },
     async asked() {
-      const { reconcile, backfill } = placed.current()
+      const { reconcile, backfill } = located.current()
       const lists = [reconcile, backfill].map((queue) => confirmed(queue, answerWithin, 'listing its jobs', askedJobs))
       return (await Promise.all(lists)).flat()
     },
-    board: () => boardQueues(Object.values(placed.current()).flatMap((queue) => queue.current ?? [])),
+    board: () => boardQueues(Object.values(located.current()).flatMap((queue) => queue.current ?? [])),
     async check() {
       return (await inspect()).map(({ message }) => message)
     },
     inspect,
     async holdsDiverted() {
       const states = ['waiting', 'active', 'delayed', 'prioritized', 'failed'] as const
-      const lists = placed
+      const lists = located
         .all()
         .map(({ deliveries }) =>
           confirmed(deliveries, answerWithin, 'listing its jobs', (queue) =>
@@ -240,11 +240,11 @@ export async function openQueues(config: QueueConfig, log: Log): Promise<Queues>
     },
     async depth() {
       const count = async (queue: Opening<BareQueue>) => confirmed(queue, answerWithin, 'counting its jobs', countJobs)
-      const { reconcile, backfill } = placed.current()
+      const { reconcile, backfill } = located.current()
       const counts = await Promise.all([
         count(reconcile),
         count(backfill),
-        ...placed.all().map((set) => count(set.deliveries)),
+        ...located.all().map((set) => count(set.deliveries)),
       ])
       const [ofReconcile, ofBackfill, ...ofDeliveries] = counts
       return { deliveries: ofDeliveries.reduce(sumOf), reconcile: ofReconcile, backfill: ofBackfill }
@@ -256,24 +256,24 @@ export async function openQueues(config: QueueConfig, log: Log): Promise<Queues>
     workReconcile: (handler, concurrency) => work('reconcile', reconcileJob, handler, concurrency),
     workBackfill: (handler, concurrency) => work('backfill', reconcileJob, handler, concurrency),
     async close(deadlineMs) {
-      await withDeadline(placed.close(), deadlineMs, 'The queue').catch(complain)
+      await withDeadline(located.close(), deadlineMs, 'The queue').catch(complain)
       engine.close()
     },
   }
 
   function queueOf(job: ReconcileJob): Opening<BareQueue> {
-    const { backfill, reconcile } = placed.current()
+    const { backfill, reconcile } = located.current()
     return leisurely.has(job.task) ? backfill : reconcile
   }
 }
 
-function readerOf(config: QueueConfig, onError: (error: Error) => void): () => Promise<Place> {
-  if (config.redisUrl && config.prefix === undefined) return placeReader(config, onError)
+function readerOf(config: QueueConfig, onError: (error: Error) => void): () => Promise<JobLocation> {
+  if (config.redisUrl && config.prefix === undefined) return locationReader(config, onError)
   return async () => ({ prefix: config.prefix ?? '', settled: true, recorded: true, sources: [] })
 }
 
 /** Where processes of the version before add deliveries. Never resolves if this deployment had none. */
-function sharedPrefix({ sources }: Place): string | Promise<never> {
+function sharedPrefix({ sources }: JobLocation): string | Promise<never> {
   return sources.includes(SHARED_PREFIX) ? SHARED_PREFIX : new Promise<never>(() => {})
 }
 

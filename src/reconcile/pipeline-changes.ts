@@ -1,6 +1,6 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { asStoreError, isOutage, type Transaction } from '../database/connection.ts'
-import { clearFailure, failuresOf, isDue, recordFailure } from '../database/failures.ts'
+import { clearFailure, failuresOf, isDue, recordFailure, type Unit } from '../database/failures.ts'
 import { builds, failures, jobs, pipeline_changes, pipeline_slugs, pipelines } from '../database/schema.ts'
 import { inOneTransaction } from '../mirror/apply.ts'
 import { changedNow } from '../mirror/table.ts'
@@ -63,6 +63,7 @@ export async function followPipelines(
   const until = monotonic() + runMs
   const sizes = deps.batchSizes ?? new Map<string, number>()
   const run: Run = { deps, source, signal, startedAt, sizes, isOver: () => monotonic() >= until }
+  const unit = unitOf(source, `builds of ${source.slug}`)
   try {
     await placeUnderReusedSlugs(run)
     await updateChanged(run)
@@ -70,15 +71,10 @@ export async function followPipelines(
     signal?.throwIfAborted()
     const failure = asStoreError(error, `update builds of ${source.slug} after a list of pipelines`)
     if (isOutage(failure)) throw failure
-    const unit = { kind: 'pipeline_change', organizationId: source.id, subject: `builds of ${source.slug}` } as const
     await recordBatchFailure(run, unit, failure)
     return
   }
-  await clearFailure(deps.db, {
-    kind: 'pipeline_change',
-    organizationId: source.id,
-    subject: `builds of ${source.slug}`,
-  })
+  await clearFailure(deps.db, unit)
 }
 
 async function updateChanged(run: Run): Promise<void> {
@@ -116,10 +112,8 @@ async function changedPipelines({ db, clock }: ReconcileDeps, source: Source): P
   return rows
 }
 
-interface ChangeUnit {
-  readonly kind: 'pipeline_change'
-  readonly organizationId: string
-  readonly subject: string
+function unitOf({ id }: Source, subject: string): Unit {
+  return { kind: 'pipeline_change', organizationId: id, subject }
 }
 
 /**
@@ -133,7 +127,7 @@ async function runBatch<Result>(
 ): Promise<Result | undefined> {
   const { db, clock } = run.deps
   run.signal?.throwIfAborted()
-  const unit: ChangeUnit = { kind: 'pipeline_change', organizationId: run.source.id, subject }
+  const unit = unitOf(run.source, subject)
   const failed = (await failuresOf(db, run.source.id, ['pipeline_change'])).find((row) => row.subject === subject)
   if (failed && !isDue(failed.next_try_at, clock())) return undefined
   const size = run.sizes.get(subject) ?? Math.max(1, Math.floor(BATCH / 8 ** (failed?.tries ?? 0)))
@@ -153,7 +147,7 @@ async function runBatch<Result>(
   return result
 }
 
-async function recordBatchFailure({ deps, source }: Run, unit: ChangeUnit, error: unknown): Promise<void> {
+async function recordBatchFailure({ deps, source }: Run, unit: Unit, error: unknown): Promise<void> {
   deps.log.warn(
     { err: error, organization: source.slug, subject: unit.subject },
     'Could not update builds; will retry.',

@@ -5,7 +5,7 @@ import { likeLibpq } from '../postgres-url.ts'
 import { SECOND, withDeadline } from '../time.ts'
 
 /** Where on Redis a deployment keeps its jobs. The hash tag keeps all its keys in one slot of a cluster. */
-export interface Place {
+export interface JobLocation {
   readonly prefix: string
   /** Whether the deployment's id is known. If not, the jobs at `prefix` are moved once it is. */
   readonly settled: boolean
@@ -34,10 +34,10 @@ const FIRST_ANSWER_WITHIN_MS = 1.5 * SECOND
 const LATER_ANSWER_WITHIN_MS = 10 * SECOND
 
 /**
- * Reads the place of a deployment by its id in `sync.deployment`. While that cannot be read, the place is one that only processes with the
+ * Reads the location of a deployment by its id in `sync.deployment`. While that cannot be read, the location is one that only processes with the
  * same address (see {@link addressHash}) use. The returned function never rejects; errors go to `onError`.
  */
-export function placeReader(config: DeploymentConfig, onError: (error: Error) => void): () => Promise<Place> {
+export function locationReader(config: DeploymentConfig, onError: (error: Error) => void): () => Promise<JobLocation> {
   const address = addressHash(config)
   const unknown = { prefix: prefixAt(address), settled: false, recorded: false, sources: [] }
   let answerWithinMs = FIRST_ANSWER_WITHIN_MS
@@ -47,7 +47,7 @@ export function placeReader(config: DeploymentConfig, onError: (error: Error) =>
     answerWithinMs = LATER_ANSWER_WITHIN_MS
     try {
       return (
-        (await withClient(config.databaseUrl, ms, (client) => placeByDatabase(client, address, onError))) ?? unknown
+        (await withClient(config.databaseUrl, ms, (client) => locationByDatabase(client, address, onError))) ?? unknown
       )
     } catch (error) {
       onError(explained('The id of this deployment cannot be read from Postgres, and workers wait for it', error))
@@ -72,11 +72,11 @@ async function withClient<T>(url: string, answerWithinMs: number, work: (client:
   }
 }
 
-async function placeByDatabase(
+async function locationByDatabase(
   client: pg.Client,
   address: string,
   onError: (error: Error) => void,
-): Promise<Place | undefined> {
+): Promise<JobLocation | undefined> {
   const { rows } = await client.query<{ current: boolean; older: boolean }>(
     `select to_regclass('sync.deployment') is not null as current, to_regclass('sync.deliveries') is not null as older`,
   )

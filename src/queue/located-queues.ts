@@ -1,36 +1,36 @@
 import { MINUTE, SECOND } from '../time.ts'
 import { type BareQueue, type QueueJob, type QueueName, queueNames } from './engine.ts'
+import { type JobLocation, SHARED_PREFIX } from './job-location.ts'
 import { keepOpening, type Opening } from './opening.ts'
-import { type Place, SHARED_PREFIX } from './place.ts'
 
-/** The queues at one place. */
+/** The queues at one location. */
 export type QueueSet = Readonly<Record<QueueName, Opening<BareQueue>>>
 
 /** The queues of this deployment. On Redis, also where earlier versions, or processes that did not know its id, left jobs for it. */
-export interface PlacedQueues {
+export interface LocatedQueues {
   /** Where jobs are added. Changes once, if the deployment's id becomes known only later. */
   current(): QueueSet
   /** Every set that may hold jobs of this deployment, the current one first. */
   all(): readonly QueueSet[]
-  /** The place, as soon as the deployment's id is known. */
-  readonly settled: Promise<Place>
+  /** The location, as soon as the deployment's id is known. */
+  readonly settled: Promise<JobLocation>
   close(): Promise<void>
 }
 
-export interface PlacedParts {
-  readonly read: () => Promise<Place>
+export interface LocatedParts {
+  readonly read: () => Promise<JobLocation>
   readonly open: (name: QueueName, prefix: string) => Promise<BareQueue>
   readonly onError: (error: Error) => void
 }
 
 /** How often an unknown id is asked for again. */
 const ASK_EVERY_MS = SECOND
-/** How often jobs are moved from other places; a job added there meanwhile waits this long. */
+/** How often jobs are moved from other locations; a job added there meanwhile waits this long. */
 const MOVE_EVERY_MS = 5 * SECOND
 /** How many jobs are moved at a time. */
 const MOVE_AT_ONCE = 20
 
-export async function openPlacedQueues({ read, open, onError }: PlacedParts): Promise<PlacedQueues> {
+export async function openLocatedQueues({ read, open, onError }: LocatedParts): Promise<LocatedQueues> {
   const sets = new Map<string, QueueSet>()
   const setAt = (prefix: string): QueueSet => {
     const known = sets.get(prefix)
@@ -40,39 +40,39 @@ export async function openPlacedQueues({ read, open, onError }: PlacedParts): Pr
     sets.set(prefix, set)
     return set
   }
-  let place = await read()
+  let location = await read()
   let stopped = false
   let timer: NodeJS.Timeout | undefined
-  let settle: (place: Place) => void = () => {}
-  const settled = new Promise<Place>((resolve) => {
+  let settle: (location: JobLocation) => void = () => {}
+  const settled = new Promise<JobLocation>((resolve) => {
     settle = resolve
   })
 
   const next = async () => {
     try {
-      if (!place.settled || !place.recorded) arrive(await read())
-      if (place.settled) await moveAll(place, setAt)
+      if (!location.settled || !location.recorded) arrive(await read())
+      if (location.settled) await moveAll(location, setAt)
     } catch (error) {
       onError(error instanceof Error ? error : new Error(String(error)))
     }
-    const nothingMore = place.settled && place.sources.length === 0
+    const nothingMore = location.settled && location.sources.length === 0
     if (stopped || nothingMore) return
-    timer = setTimeout(next, place.settled ? MOVE_EVERY_MS : ASK_EVERY_MS)
+    timer = setTimeout(next, location.settled ? MOVE_EVERY_MS : ASK_EVERY_MS)
     timer.unref()
   }
-  const arrive = (found: Place) => {
-    const left = place.settled && found.prefix !== place.prefix // such as during an outage
+  const arrive = (found: JobLocation) => {
+    const left = location.settled && found.prefix !== location.prefix // such as during an outage
     if (stopped || left) return
-    place = found
-    for (const prefix of [place.prefix, ...place.sources]) setAt(prefix)
-    if (place.settled) settle(place)
+    location = found
+    for (const prefix of [location.prefix, ...location.sources]) setAt(prefix)
+    if (location.settled) settle(location)
   }
-  arrive(place)
+  arrive(location)
   void next()
 
   return {
-    current: () => setAt(place.prefix),
-    all: () => [setAt(place.prefix), ...place.sources.map(setAt)],
+    current: () => setAt(location.prefix),
+    all: () => [setAt(location.prefix), ...location.sources.map(setAt)],
     settled,
     async close() {
       stopped = true
@@ -84,9 +84,9 @@ export async function openPlacedQueues({ read, open, onError }: PlacedParts): Pr
   }
 }
 
-async function moveAll(place: Place, setAt: (prefix: string) => QueueSet): Promise<void> {
-  const target = setAt(place.prefix)
-  for (const prefix of place.sources) {
+async function moveAll(location: JobLocation, setAt: (prefix: string) => QueueSet): Promise<void> {
+  const target = setAt(location.prefix)
+  for (const prefix of location.sources) {
     for (const name of queueNames) {
       // A worker takes these where they are, because workers of the version before may be at work on them too.
       if (prefix === SHARED_PREFIX && name === 'deliveries') continue
@@ -109,7 +109,7 @@ async function moveWaiting({ current: source }: Opening<BareQueue>, target: Open
 /** @returns false if the job stays: it is one of a schedule, which is set again where it belongs, or was just taken. */
 async function moveJob(job: QueueJob | undefined, source: BareQueue, to: BareQueue): Promise<boolean> {
   if (!job?.id || job.id.startsWith('repeat:')) return false
-  // BullMQ numbers jobs that have no id of ours, at each place from 1.
+  // BullMQ numbers jobs that have no id of ours, at each location from 1.
   const { jobId: _number, ...options } = job.opts
   await to.add(job.name, job.data, /^\d+$/.test(job.id) ? options : { ...options, jobId: job.id })
   return (await source.remove(job.id)) === 1
