@@ -633,7 +633,7 @@ export const compatibility = sync.table('compatibility', {
   migrations_needed: integer().notNull(),
 })
 
-/** One row: which deployment this is, so that it finds its own jobs in a Redis that it shares. Read in `queue/place.ts`. */
+/** One row: which deployment this is, so that it finds its own jobs in a Redis that it shares. Read in `queue/job-location.ts`. */
 export const deployment = sync.table('deployment', {
   single_row: boolean().primaryKey().default(true),
   id: uuid().notNull().defaultRandom(),
