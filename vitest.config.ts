@@ -1,12 +1,51 @@
 import { defineConfig } from 'vitest/config'
 
+/** Needs neither a service nor `dist`: what is computed, and Buildkite's API as a stub or simulation shows it. */
+const unit = [
+  'test/*.test.ts',
+  'test/buildkite/*.test.ts',
+  'test/commands/{command,completion,terminal}.test.ts',
+  'test/demo/{api,dispatch,faults,recorder,routes,simulation,variety,view,visibility}.test.ts',
+  'test/http/{alerts,metrics,readiness}.test.ts',
+  'test/mirror/{merge,read-result,reader,redact}.test.ts',
+  'test/reconcile/{ahead,judgement,spans,strip}.test.ts',
+  'test/webhooks/{allow-list,breaker,turns}.test.ts',
+]
+
+/** Takes long: whole services started, killed and upgraded, long properties, chaos. */
+const slow = [
+  'test/buildkite/unlistable-property.test.ts',
+  'test/chaos/*.test.ts',
+  'test/e2e/*.test.ts',
+  'test/fuzz/*.test.ts',
+  'test/property/*.test.ts',
+]
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    globalSetup: ['test/support/services.ts'],
     // A busy machine is no fault: tests fail on lack of progress, and these only end what hangs.
     testTimeout: 180_000,
     hookTimeout: 180_000,
     maxWorkers: 2,
+    projects: [
+      {
+        extends: true,
+        // What these files import is loaded once, not once for each file.
+        test: { name: 'unit', include: unit, exclude: slow, isolate: false },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'integration',
+          include: ['test/**/*.test.ts'],
+          exclude: [...unit, ...slow],
+          globalSetup: ['test/support/services.ts'],
+        },
+      },
+      {
+        extends: true,
+        test: { name: 'slow', include: slow, globalSetup: ['test/support/services.ts'] },
+      },
+    ],
   },
 })

@@ -89,7 +89,7 @@ async function acquire(db: Db, name: string, holder: string, validMs: number): P
   const taken = await db.transaction(async (tx) => {
     await tx.execute(sql`
       insert into ${leases} (name, holder, fence, acquired_at, expires_at)
-      values (${name}, '', 0, clock_timestamp(), clock_timestamp()) on conflict (name) do nothing`)
+      values (${name}, '', 0, clock_timestamp(), 'epoch') on conflict (name) do nothing`)
     // Waits for the end of transactions that have checked the lease; a renewal does not.
     await tx.execute(sql`select from ${leases} where name = ${name} for update`)
     return tx.execute<{ fence: string }>(sql`
@@ -145,10 +145,13 @@ async function keepRenewed(
   }
 }
 
-/** An empty holder means that the lease was released, so the next holder does not report a takeover. */
+/**
+ * An empty holder means that the lease was released, so the next holder does not report a takeover. The column has milliseconds and
+ * rounds, so the present could lie in the future for half a millisecond.
+ */
 async function release(db: Db, { name, fence }: Held): Promise<void> {
   await db.execute(sql`
-    update ${leases} set holder = '', expires_at = clock_timestamp() where name = ${name} and fence = ${fence}`)
+    update ${leases} set holder = '', expires_at = 'epoch' where name = ${name} and fence = ${fence}`)
 }
 
 /** Locks the row until the transaction ends: no process can take over the lease between this check and the commit, but it can be renewed. */

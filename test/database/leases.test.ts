@@ -40,8 +40,7 @@ const expiry = async (name: string) => {
   return lease?.expires_at.getTime() ?? 0
 }
 /** What a frozen holder amounts to: its lease is not renewed and runs out. */
-const expire = (name: string) =>
-  one.db.update(leases).set({ expires_at: sql`clock_timestamp()` }).where(eq(leases.name, name))
+const expire = (name: string) => one.db.update(leases).set({ expires_at: sql`'epoch'` }).where(eq(leases.name, name))
 
 describe('a lease', () => {
   test('is refused to others while it is held, and free again afterwards', async () => {
@@ -58,6 +57,13 @@ describe('a lease', () => {
     leave.open()
     expect(await first).toEqual({ held: true, value: 'done' })
     expect(await withLease(other.db, 'cycle', async () => 'mine')).toEqual({ held: true, value: 'mine' })
+  })
+
+  test('that was released has expired, also on a clock that rounds to milliseconds', async () => {
+    const acquired = async () => (await other.db.select().from(leases).where(eq(leases.name, 'short')))[0]?.acquired_at
+    const held = await withLease(one.db, 'short', acquired)
+    expect(held).toEqual({ held: true, value: expect.any(Date) })
+    expect(await expiry('short')).toBeLessThan(Number(await acquired()))
   })
 
   test('goes to one of many concurrent processes', async () => {

@@ -102,6 +102,7 @@ function steady(printed: string): string {
     .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '2026-01-31T12:00:00.000Z')
     .replace(/(buildsDone|buildsExpected): \d+/g, '$1: 301')
     .replace(/(requests): \d+/g, '$1: 6')
+    .replace(/(migrations): \d+/g, '$1: 25')
     .replace(/takes [\d.]+ [MG]iB\. [\d.]+ [MG]iB are free/, 'takes 16 MiB. 75.1 GiB are free')
     .replace(/everything up to [\w ]+ ago/, 'everything up to 2s ago')
     .replace(/^( rest +\|) +\d+$/gm, '$1   301')

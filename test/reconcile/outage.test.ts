@@ -58,6 +58,31 @@ describe('an outage of all webhooks', () => {
   })
 })
 
+describe('a cycle after a long outage that is ended midway', () => {
+  it('is begun again by the next one, which finds in the mirror what the first one has read', async () => {
+    await open({ builds: 100, days: 30, jobs: 2 }, { stepMs: [1, 5] })
+    await scene.simulation.play({ builds: 900, jobs: 2 })
+    scene.simulation.clock.pass(3 * DAY)
+    const stop = new AbortController()
+    scene.api.forget()
+    scene.api.beforeAnswer = () => {
+      if (scene.api.count('builds') > 6) stop.abort(new Error('The service ends.'))
+      return undefined
+    }
+    await expect(reconcileOnce(scene.deps, scene.source, 'hot', stop.signal)).rejects.toThrow('The service ends.')
+    scene.api.beforeAnswer = undefined
+    const before = await scene.database.db.$count(builds)
+    expect(before).toBeGreaterThanOrEqual(500)
+    scene.api.forget()
+    const report = await cycle()
+    // Each page is stored as it comes: only the requests are made again, a hundred builds each.
+    expect(report?.builds_confirmed).toBeGreaterThanOrEqual(before - 100)
+    expect(report?.builds_missing).toBe(0)
+    expect(scene.api.count('builds')).toBeLessThanOrEqual(9 + 3)
+    expect(await scene.differences()).toEqual([])
+  })
+})
+
 describe('a build that runs again, with all webhooks dropped', () => {
   const attemptsOf = ({ id }: Build) =>
     scene.database.db

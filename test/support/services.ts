@@ -34,8 +34,11 @@ interface Service {
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const stops: (() => Promise<void>)[] = []
+  // Each is stopped, whatever becomes of the others; the first error is told.
   const tearDown = async () => {
-    for (const stop of stops.reverse()) await stop()
+    const errors: unknown[] = []
+    for (const stop of stops.splice(0).reverse()) await stop().catch((error) => errors.push(error))
+    if (errors.length > 0) throw errors[0]
   }
   try {
     const database = await findPostgres()
@@ -45,13 +48,13 @@ export default async function setup(project: TestProject): Promise<() => Promise
     lookForChromium()
     lookForPgBouncer()
     const template = `bkm_${Date.now()}_${randomBytes(4).toString('hex')}_template`
-    await createTemplate(database.url, template)
     stops.push(() => dropDatabases(database.url, template.replace('template', '%')))
+    await createTemplate(database.url, template)
     project.provide('postgresUrl', database.url)
     project.provide('templateDatabase', template)
     project.provide('redisUrl', redis?.url ?? '')
   } catch (error) {
-    await tearDown()
+    await tearDown().catch(() => {})
     throw error
   }
   return tearDown
