@@ -26,7 +26,8 @@ export default defineConfig({
     // A busy machine is no fault: tests fail on lack of progress, and these only end what hangs.
     testTimeout: 180_000,
     hookTimeout: 180_000,
-    maxWorkers: 2,
+    // One more than the cores of the smallest machine: most tests wait for processes, sockets and Postgres.
+    maxWorkers: 3,
     projects: [
       {
         extends: true,

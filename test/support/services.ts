@@ -10,6 +10,7 @@ import { createLog } from '../../src/log.ts'
 import { findChromium } from './chromium.ts'
 import { findPgBouncer } from './pgbouncer.ts'
 import { NoRedisServer, startRedisServer } from './redis-server.ts'
+import { startSystemPostgres } from './system-postgres.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -60,18 +61,34 @@ export default async function setup(project: TestProject): Promise<() => Promise
   return tearDown
 }
 
-/** The Postgres of TEST_DATABASE_URL, the one of this machine, or an embedded one, started. */
+/**
+ * The Postgres of TEST_DATABASE_URL, or one of this run's own from the system's programs, or the one that answers on 127.0.0.1:5432, or
+ * an embedded one, started.
+ */
 export async function findPostgres(): Promise<Service> {
   const given = process.env.TEST_DATABASE_URL
-  if (given !== 'embedded') {
-    const url = given ?? 'postgres://postgres@127.0.0.1:5432/postgres'
-    const fault = await postgresFault(url)
-    if (fault === undefined) return { url, stop: async () => {} }
-    if (given) throw new Error(`TEST_DATABASE_URL is set, but cannot be used: ${fault}`)
+  if (given === 'embedded') return startEmbeddedPostgres()
+  if (given) {
+    const fault = await postgresFault(given)
+    if (fault !== undefined) throw new Error(`TEST_DATABASE_URL is set, but cannot be used: ${fault}`)
+    return { url: given, stop: async () => {} }
   }
+  const own = await startSystemPostgres()
+  if (own) return own
+  const local = 'postgres://postgres@127.0.0.1:5432/postgres'
+  if ((await postgresFault(local)) === undefined) return { url: local, stop: async () => {} }
+  return startEmbeddedPostgres()
+}
+
+async function startEmbeddedPostgres(): Promise<Service> {
   const { startEmbedded } = await import('../../src/database/embedded.ts')
   const folder = await mkdtemp(join(tmpdir(), 'bkm-postgres-'))
   const embedded = await startEmbedded(folder, createLog('warn'))
+  const sql = postgres(embedded.url, { max: 1, onnotice: () => {} })
+  // It need not survive a power cut.
+  for (const setting of ['fsync', 'full_page_writes']) await sql.unsafe(`alter system set ${setting} = off`)
+  await sql`select pg_reload_conf()`
+  await sql.end()
   return {
     url: embedded.url,
     async stop() {
