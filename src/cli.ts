@@ -1,48 +1,43 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
-import { backfill } from './commands/backfill.ts'
-import { check } from './commands/check.ts'
-import { type Command, commandHelp, findCommand, generalHelp, type Io, parseOptions } from './commands/command.ts'
-import { completionOf } from './commands/completion.ts'
-import { demo } from './commands/demo.ts'
-import { migrate } from './commands/migrate.ts'
-import { move } from './commands/move.ts'
-import { reconcile } from './commands/reconcile.ts'
-import { register } from './commands/register.ts'
-import { replay } from './commands/replay.ts'
-import { serve } from './commands/serve.ts'
-import { status } from './commands/status.ts'
+import { type Command, commandHelp, findName, generalHelp, type Io, parseOptions } from './commands/command.ts'
 import { paintFor } from './commands/terminal.ts'
-import { verify } from './commands/verify.ts'
 import { readEnvironment } from './config.ts'
 import { BuildkiteError, ConfigError, messageOf, StoreError } from './errors.ts'
 
-const listed: readonly Command[] = [
-  serve,
-  check,
-  register,
-  backfill,
-  reconcile,
-  verify,
-  replay,
-  status,
-  migrate,
-  move,
-  demo,
-]
-const commands: readonly Command[] = [...listed, completionOf(listed)]
+/** A command is loaded when it runs: the libraries of all of them take most of a second. */
+const commands: Readonly<Record<string, () => Promise<Command>>> = {
+  serve: async () => (await import('./commands/serve.ts')).serve,
+  check: async () => (await import('./commands/check.ts')).check,
+  register: async () => (await import('./commands/register.ts')).register,
+  backfill: async () => (await import('./commands/backfill.ts')).backfill,
+  reconcile: async () => (await import('./commands/reconcile.ts')).reconcile,
+  verify: async () => (await import('./commands/verify.ts')).verify,
+  replay: async () => (await import('./commands/replay.ts')).replay,
+  status: async () => (await import('./commands/status.ts')).status,
+  migrate: async () => (await import('./commands/migrate.ts')).migrate,
+  move: async () => (await import('./commands/move.ts')).move,
+  demo: async () => (await import('./commands/demo.ts')).demo,
+  completion: async () => (await import('./commands/completion.ts')).completionOf(all),
+}
+
+function all(): Promise<Command[]> {
+  return Promise.all(Object.values(commands).map((load) => load()))
+}
 
 async function main(args: readonly string[], io: Io): Promise<number> {
   const [name, ...rest] = args
   if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
-    io.stdout.write(generalHelp(commands, version(), paintFor(io.stdout, io.env)))
+    io.stdout.write(generalHelp(await all(), version(), paintFor(io.stdout, io.env)))
     return name === undefined ? 2 : 0
   }
   if (name === '--version' || name === '-v') {
     io.stdout.write(`${version()}\n`)
     return 0
   }
-  const command = findCommand(commands, name)
+  const load = commands[findName(Object.keys(commands), name)]
+  if (!load) throw new RangeError(`The command ${name} cannot be loaded.`)
+  const command = await load()
   if (rest.includes('--help') || rest.includes('-h')) {
     io.stdout.write(commandHelp(command, paintFor(io.stdout, io.env)))
     return 0

@@ -4,12 +4,7 @@ export class ConfigError extends Error {
 }
 
 /** Why Buildkite did not give us what we asked for. The first three are the codes users of DX's connector know. */
-export type BuildkiteErrorCode =
-  | 'invalid_credentials'
-  | 'invalid_permissions'
-  | 'no_resources'
-  | 'rate_limited'
-  | 'unavailable'
+export type BuildkiteErrorCode = 'invalid_credentials' | 'invalid_permissions' | 'no_resources' | 'unavailable'
 
 /** Buildkite's API refused or failed; `code` says which kind, the message says what to do. Never holds a token or a body. */
 export class BuildkiteError extends Error {
@@ -17,8 +12,8 @@ export class BuildkiteError extends Error {
   readonly code: BuildkiteErrorCode
   /** The HTTP status, where there was one. */
   readonly status: number | undefined
-  /** For `rate_limited`: how long to wait before asking again. */
-  readonly retryAfterMs: number | undefined
+  /** For `invalid_permissions`: the scopes that the token lacks, if that is why. */
+  readonly missingScopes: readonly string[]
   /** What happened, without what to do; and that, where it is known better than the code tells. The message is both. */
   readonly fact: string
   readonly remedy: string | undefined
@@ -28,7 +23,7 @@ export class BuildkiteError extends Error {
     fact: string,
     options: {
       status?: number | undefined
-      retryAfterMs?: number | undefined
+      missingScopes?: readonly string[]
       remedy?: string | undefined
       cause?: unknown
     } = {},
@@ -42,7 +37,7 @@ export class BuildkiteError extends Error {
     this.fact = fact
     this.remedy = remedy
     this.status = options.status
-    this.retryAfterMs = options.retryAfterMs
+    this.missingScopes = options.missingScopes ?? []
   }
 }
 

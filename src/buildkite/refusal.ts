@@ -115,6 +115,7 @@ function forbidden({ status, message, scopes }: Refusal, { scope, organization }
     return new BuildkiteError('invalid_permissions', `The API token lacks ${names} (HTTP 403).`, {
       status,
       remedy,
+      missingScopes: missing,
     })
   }
   if (scope?.endsWith('notification_services'))

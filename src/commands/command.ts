@@ -70,14 +70,10 @@ function unknownOption(command: Command, args: readonly string[]): string | unde
   return `${command.name} has no option --${wrong}.${meant ? ` Did you mean --${meant}?` : ''}`
 }
 
-/** Finds a command by its name. @throws ConfigError naming the one that was probably meant. */
-export function findCommand(commands: readonly Command[], name: string): Command {
-  const found = commands.find((candidate) => candidate.name === name)
-  if (found) return found
-  const meant = nearest(
-    name,
-    commands.map((command) => command.name),
-  )
+/** Returns `name` if it is a command's. @throws ConfigError naming the one that was probably meant. */
+export function findName(names: readonly string[], name: string): string {
+  if (names.includes(name)) return name
+  const meant = nearest(name, names)
   throw new ConfigError(
     `There is no command "${name}".${meant ? ` Did you mean ${meant}?` : ''} See buildkite-mirror --help.`,
   )

@@ -4,9 +4,9 @@ import type { Command } from './command.ts'
 const shells = ['bash', 'zsh', 'fish'] as const
 type Shell = (typeof shells)[number]
 
-/** Makes the command that prints completions for `commands`, itself among them. */
-export function completionOf(commands: readonly Command[]): Command {
-  const completion: Command = {
+/** Makes the command that prints completions for all commands, itself among them. */
+export function completionOf(all: () => Promise<readonly Command[]>): Command {
+  return {
     name: 'completion',
     summary: 'print the completion script of a shell: bash, zsh or fish',
     about:
@@ -19,11 +19,10 @@ export function completionOf(commands: readonly Command[]): Command {
     async run(values, io) {
       const shell = shells.find((name) => name === values.argument)
       if (!shell) throw new ConfigError(`Say for which shell: buildkite-mirror completion ${shells.join('|')}.`)
-      io.stdout.write(scripts[shell]([...commands, completion]))
+      io.stdout.write(scripts[shell](await all()))
       return 0
     },
   }
-  return completion
 }
 
 const scripts: Record<Shell, (commands: readonly Command[]) => string> = {

@@ -15,7 +15,7 @@ import { buildPublicApp } from '../http/public.ts'
 import { readStatus } from '../http/status.ts'
 import type { Log } from '../log.ts'
 import { startRollups } from '../mirror/rollups.ts'
-import { openQueues, type Queues, type RunningWorker } from '../queue/queues.ts'
+import { openQueues, type Queues, type RunningWorker, warningText } from '../queue/queues.ts'
 import { startRounds } from '../reconcile/doctor/rounds.ts'
 import { type Reconciler, startReconciler } from '../reconcile/reconciler.ts'
 import { coverage } from '../reconcile/status.ts'
@@ -97,7 +97,7 @@ export async function startService(
   if (shutdown.signal.aborted) return
   if (config.roles.has('worker')) startWorkers(parts, shutdown)
   if (config.roles.has('reconciler')) startReconciling(parts, shutdown)
-  for (const warning of await queues.check().catch(() => [])) log.warn(warning)
+  for (const warning of await queues.check().catch(() => [])) log.warn(warningText(warning))
   log.info({ roles: [...config.roles], database: home.kind, queue: queues.backend }, 'Started.')
 }
 

@@ -4,19 +4,11 @@ import { asStoreError, type Database, type Db } from '../database/connection.ts'
 import { pendingMigrations } from '../database/migrate.ts'
 import { deliveries, organizations, watermarks } from '../database/schema.ts'
 import { ConfigError } from '../errors.ts'
-import type { Queues, RunningWorker } from '../queue/queues.ts'
+import type { Queues, QueueWarning, RunningWorker } from '../queue/queues.ts'
+import type { Problem } from '../reconcile/problem.ts'
 import type { OrganizationCoverage } from '../reconcile/status.ts'
 import type { Scope } from '../scope.ts'
 import { type Clock, DeadlineError, SECOND, withDeadline } from '../time.ts'
-
-/** Something wrong on Buildkite's side of us: a token refused, a scope missing, an organization out of sight. */
-export interface Problem {
-  readonly code: string
-  readonly message: string
-  /** What it concerns, and what to do about it, where that is known. */
-  readonly subject?: string
-  readonly remedy?: string
-}
 
 /** What health, status and metrics look at. `running` tells what this process started; all of it is read, never changed. */
 export interface Watched {
@@ -49,7 +41,7 @@ export interface Facts {
   /** The number of migrations that the database lacks. */
   readonly database: Answer<number>
   /** Warnings of the queue's store. */
-  readonly queue: Answer<readonly string[]>
+  readonly queue: Answer<readonly QueueWarning[]>
   /** The age of the oldest delivery not yet applied; undefined when none waits or the database does not say. */
   readonly oldestPendingMs: number | undefined
   /** For how long the worst worker of this process has made no progress; undefined when it runs none. */

@@ -1,13 +1,30 @@
 import type { FastifyInstance } from 'fastify'
+import { type QueueWarning, warningText } from '../queue/queues.ts'
+import type { Problem } from '../reconcile/problem.ts'
 import { type Clock, formatDuration, MINUTE, SECOND } from '../time.ts'
 import type { Facts } from './facts.ts'
 
 export type HealthStatus = 'ok' | 'degraded' | 'unavailable'
 
+/** Something that is wrong. For the private listener only: the text may name stores, organizations and figures. */
+export interface HealthReason {
+  readonly code:
+    | 'shutting_down'
+    | 'database_unreachable'
+    | 'migrations_pending'
+    | 'queue_unreachable'
+    | 'worker_idle'
+    | 'delivery_waiting'
+    | 'unknown'
+    | QueueWarning['name']
+    | Problem['code']
+  /** In sentences, for people. */
+  readonly text: string
+}
+
 export interface Readiness {
   status: HealthStatus
-  /** What is wrong, in sentences. For the private listener only: they may name stores, organizations and figures. */
-  reasons: string[]
+  reasons: HealthReason[]
 }
 
 /** A worker that stood still for so long, while its stores answer, is stuck. */
@@ -25,29 +42,38 @@ const LATE = 5 * MINUTE
  */
 export function readiness(facts: Facts): Readiness {
   const database = faultOfDatabase(facts)
-  const queue = facts.queue.ok ? undefined : facts.queue.why
+  const queue = facts.queue.ok ? undefined : reason('queue_unreachable', facts.queue.why)
   const stuck = database || queue ? undefined : faultOfProgress(facts)
   const receives = facts.roles.has('web')
   const unavailable = receives ? Boolean(database && queue) : Boolean(database || queue || stuck)
-  const reasons = [database, queue, stuck].filter((reason) => reason !== undefined)
-  if (facts.queue.ok) reasons.push(...facts.queue.value)
-  reasons.push(...facts.problems.map((problem) => problem.message))
-  if (facts.closing) return { status: 'unavailable', reasons: ['This process is shutting down.', ...reasons] }
+  const reasons = [database, queue, stuck].filter((one) => one !== undefined)
+  if (facts.queue.ok) reasons.push(...facts.queue.value.map((one) => reason(one.name, warningText(one))))
+  reasons.push(...facts.problems.map(({ code, message }) => reason(code, message)))
+  if (facts.closing) {
+    return { status: 'unavailable', reasons: [reason('shutting_down', 'This process is shutting down.'), ...reasons] }
+  }
   // A queue that is badly set up (eviction, no persistence) works, so its warnings are told but degrade nothing.
   const degraded = Boolean(database || queue || stuck || facts.problems.length > 0)
   return { status: unavailable ? 'unavailable' : degraded ? 'degraded' : 'ok', reasons }
 }
 
-function faultOfDatabase({ database }: Facts): string | undefined {
-  if (!database.ok) return database.why
-  if (database.value === 0) return undefined
-  return `The database lacks ${database.value} migration(s) that this program needs. Run buildkite-mirror migrate.`
+function reason(code: HealthReason['code'], text: string): HealthReason {
+  return { code, text }
 }
 
-function faultOfProgress({ idleMs, oldestPendingMs }: Facts): string | undefined {
-  if (idleMs !== undefined && idleMs > STUCK) return `A worker has made no progress for ${formatDuration(idleMs)}.`
+function faultOfDatabase({ database }: Facts): HealthReason | undefined {
+  if (!database.ok) return reason('database_unreachable', database.why)
+  if (database.value === 0) return undefined
+  const text = `The database lacks ${database.value} migration(s) that this program needs. Run buildkite-mirror migrate.`
+  return reason('migrations_pending', text)
+}
+
+function faultOfProgress({ idleMs, oldestPendingMs }: Facts): HealthReason | undefined {
+  if (idleMs !== undefined && idleMs > STUCK) {
+    return reason('worker_idle', `A worker has made no progress for ${formatDuration(idleMs)}.`)
+  }
   if (idleMs !== undefined && oldestPendingMs !== undefined && oldestPendingMs > LATE) {
-    return `The oldest delivery has been waiting for ${formatDuration(oldestPendingMs)}.`
+    return reason('delivery_waiting', `The oldest delivery has been waiting for ${formatDuration(oldestPendingMs)}.`)
   }
   return undefined
 }

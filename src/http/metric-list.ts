@@ -151,7 +151,7 @@ const told: Readonly<Record<Occurrence, Metric>> = {
     help: 'Tasks of the reconciler that failed; each is tried again at its next tick.',
     labels: {
       task: 'hot, warm, pipelines, discover, backfill, audit, dimensions',
-      code: 'invalid_credentials, invalid_permissions, no_resources, rate_limited, unavailable, store, internal',
+      code: 'invalid_credentials, invalid_permissions, no_resources, unavailable, store, internal',
     },
   },
   drift_found: {

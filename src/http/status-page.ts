@@ -1,5 +1,5 @@
+import type { Problem } from '../reconcile/problem.ts'
 import { drawMinutes, drawShare } from './drawing.ts'
-import type { Problem } from './facts.ts'
 import { failingPiece } from './failing-part.ts'
 import { ratePerMinute } from './flow.ts'
 import { html, type Markup } from './html.ts'

@@ -2,14 +2,15 @@ import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import type { BudgetLeft } from '../buildkite/budget.ts'
 import type { Role } from '../config.ts'
-import type { AskedJob, QueueDepth } from '../queue/queues.ts'
+import { type AskedJob, type QueueDepth, warningText } from '../queue/queues.ts'
 import { type FailingWork, failingWork } from '../reconcile/failing-work.ts'
+import type { Problem } from '../reconcile/problem.ts'
 import { budgetsLeft } from '../reconcile/shared-budget.ts'
 import type { OrganizationCoverage } from '../reconcile/status.ts'
 import { SECOND } from '../time.ts'
-import { type Answer, ask, type Facts, type InboxFigures, inboxFigures, type Problem, type Watched } from './facts.ts'
+import { type Answer, ask, type Facts, type InboxFigures, inboxFigures, type Watched } from './facts.ts'
 import { type Flow, webhookFlow } from './flow.ts'
-import { type HealthStatus, readiness } from './health.ts'
+import { type HealthReason, type HealthStatus, readiness } from './health.ts'
 import {
   type CheckFinding,
   checkFindings,
@@ -23,7 +24,7 @@ import {
 export interface Status {
   version: string
   status: HealthStatus
-  reasons: readonly string[]
+  reasons: readonly HealthReason[]
   roles: readonly Role[]
   started_at: string
   uptime_seconds: number
@@ -86,7 +87,7 @@ export async function readStatus(watched: Watched, facts: Facts): Promise<Status
   return {
     version: programVersion(),
     status,
-    reasons: [...new Set([...reasons, ...answers.flatMap(whyNot)])],
+    reasons: [...new Map([...reasons, ...answers.flatMap(whyNot)].map((one) => [one.text, one])).values()],
     roles: [...config.roles],
     started_at: new Date(startedAt).toISOString(),
     uptime_seconds: Math.round((clock() - startedAt) / SECOND),
@@ -98,7 +99,7 @@ export async function readStatus(watched: Watched, facts: Facts): Promise<Status
     queue: {
       backend: watched.queues.backend,
       ok: facts.queue.ok,
-      warnings: facts.queue.ok ? facts.queue.value : [],
+      warnings: facts.queue.ok ? facts.queue.value.map(warningText) : [],
       depth: valueOrNull(depth),
     },
     webhooks: webhooksStatus(config),
@@ -118,7 +119,7 @@ export async function readStatus(watched: Watched, facts: Facts): Promise<Status
 }
 
 const valueOrNull = <T>(answer: Answer<T>): T | null => (answer.ok ? answer.value : null)
-const whyNot = (answer: Answer<unknown>) => (answer.ok ? [] : [answer.why])
+const whyNot = (answer: Answer<unknown>): HealthReason[] => (answer.ok ? [] : [{ code: 'unknown', text: answer.why }])
 
 function webhooksStatus(config: Watched['config']): Status['webhooks'] {
   const why = !config.roles.has('web')

@@ -76,10 +76,10 @@ function reasonsOf(status: Status): Reason[] {
     ({ code, message, remedy }): Reason => ({ tone: code === 'expires_soon' ? 'warn' : 'bad', text: message, remedy }),
   )
   const told = new Set(status.problems.map(({ message }) => message))
-  const others = status.reasons.filter((reason) => !told.has(reason))
+  const others = status.reasons.filter(({ text }) => !told.has(text))
   return [
     ...problems,
-    ...others.map((text): Reason => ({ tone: status.status === 'ok' ? 'warn' : 'bad', text })),
+    ...others.map(({ text }): Reason => ({ tone: status.status === 'ok' ? 'warn' : 'bad', text })),
     ...lateOnes(status),
     ...waitingOnes(status),
     ...lastingOnes(status),
@@ -132,7 +132,7 @@ function lastingOnes({ failing }: Status): Reason[] {
 function waitingOnes({ deliveries, reasons }: Status): Reason[] {
   const waited = (deliveries?.oldest_pending_seconds ?? 0) * SECOND
   // The readiness of a worker tells of it too.
-  if (waited < WAITING || reasons.some((reason) => reason.startsWith('The oldest delivery'))) return []
+  if (waited < WAITING || reasons.some(({ code }) => code === 'delivery_waiting')) return []
   const text = `A webhook that was received has been waiting for ${roughly(waited)} to be applied.`
   return [{ tone: 'bad', text, remedy: 'See that a process with the role worker runs, and what its log says.' }]
 }

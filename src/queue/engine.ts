@@ -31,10 +31,16 @@ export interface WorkerSettings {
   backoff: (attemptsMade: number) => number
 }
 
-/** Something in the set-up of the queue's store that may lose jobs; `message` is whole sentences, with the remedy. */
+/** Something in the set-up of the queue's store that may lose jobs, and what to do about it: a sentence or more each. */
 export interface QueueWarning {
   readonly name: 'redis_eviction' | 'redis_persistence'
-  readonly message: string
+  readonly fact: string
+  readonly remedy: string
+}
+
+/** Both parts of a warning. */
+export function warningText({ fact, remedy }: QueueWarning): string {
+  return `${fact} ${remedy}`
 }
 
 /** Where BullMQ keeps its jobs. The two implementations are the only files that know Redis or Postgres. */

@@ -14,7 +14,7 @@ import { redisEngine } from './redis.ts'
 import { type RunningWorker, startWorker } from './worker.ts'
 
 export type { BoardQueue } from './board.ts'
-export type { QueueWarning } from './engine.ts'
+export { type QueueWarning, warningText } from './engine.ts'
 export type { RunningWorker } from './worker.ts'
 
 const keptDelivery = z.object({
@@ -79,9 +79,7 @@ export interface Queues {
   /** The queues that are open, for the queue board to show; it may change none of them. */
   board(): BoardQueue[]
   /** Warnings about how the queue's store is set up. @throws StoreError (transient) when it is out of reach. */
-  check(): Promise<string[]>
-  /** The same warnings by name. @throws StoreError (transient) */
-  inspect(): Promise<QueueWarning[]>
+  check(): Promise<QueueWarning[]>
   /** Whether the queue holds, or may hold, deliveries that Postgres did not accept. @throws StoreError (transient) as above. */
   holdsDiverted(): Promise<boolean>
   /** @throws StoreError (transient) when the queue is out of reach. */
@@ -183,7 +181,7 @@ export async function openQueues(config: QueueConfig, log: Log): Promise<Queues>
     return asTransient(engine, doing, () => withDeadline(run(), ms, 'The queue'))
   }
 
-  const inspect = () =>
+  const check = () =>
     asTransient(engine, 'answering', () =>
       withDeadline(engine.check(located.current().deliveries.current), answerWithin, 'The queue'),
     )
@@ -222,10 +220,7 @@ export async function openQueues(config: QueueConfig, log: Log): Promise<Queues>
       return (await Promise.all(lists)).flat()
     },
     board: () => boardQueues(Object.values(located.current()).flatMap((queue) => queue.current ?? [])),
-    async check() {
-      return (await inspect()).map(({ message }) => message)
-    },
-    inspect,
+    check,
     async holdsDiverted() {
       const states = ['waiting', 'active', 'delayed', 'prioritized', 'failed'] as const
       const lists = located

@@ -89,15 +89,17 @@ async function checkRedis(client: Redis): Promise<QueueWarning[]> {
   if (policy !== undefined && policy !== 'noeviction') {
     warnings.push({
       name: 'redis_eviction',
-      message: `Redis may throw jobs away when its memory is full (maxmemory-policy is "${policy}"). Set it to noeviction.`,
+      fact: `Redis may throw jobs away when its memory is full (maxmemory-policy is "${policy}").`,
+      remedy: 'Set it to noeviction.',
     })
   }
   if ((await setting(client, 'appendonly')) === 'no') {
     warnings.push({
       name: 'redis_persistence',
-      message:
+      fact:
         'Redis keeps no append-only file, so a crash of Redis loses queued jobs. They are found again in Postgres, ' +
-        'except deliveries that came while Postgres was down. Set appendonly to yes.',
+        'except deliveries that came while Postgres was down.',
+      remedy: 'Set appendonly to yes.',
     })
   }
   return warnings

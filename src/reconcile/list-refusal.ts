@@ -9,8 +9,8 @@ const passing = new Set([408, 425, 429])
  */
 export function refusalOfList(error: unknown): string | undefined {
   if (!(error instanceof BuildkiteError) || error.code === 'invalid_credentials') return undefined
-  const { status, message } = error
+  const { status, message, missingScopes } = error
   if (status === undefined || status < 400 || status >= 500 || passing.has(status)) return undefined
-  if (/ lacks the scope/.test(message)) return message
+  if (missingScopes.length > 0) return message
   return `Buildkite does not show this list to the API token's user (HTTP ${status}).`
 }

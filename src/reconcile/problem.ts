@@ -7,6 +7,8 @@ export interface Problem {
   readonly code: BuildkiteErrorCode | 'expires_soon' | 'store' | 'internal'
   readonly message: string
   readonly remedy: string
+  /** The scopes that a token lacks, if that is why. */
+  readonly missingScopes?: readonly string[]
 }
 
 const remedies: Record<BuildkiteErrorCode, string> = {
@@ -16,8 +18,6 @@ const remedies: Record<BuildkiteErrorCode, string> = {
     "Give the token the scopes read_builds, read_pipelines and read_organizations, and see that this machine's address is allowed.",
   no_resources:
     'Allow the token to use the organization, see that its user can see it, and check BUILDKITE_ORGANIZATIONS.',
-  rate_limited:
-    'Nothing to do: the service waits. If it lasts, lower API_BUDGET_SHARE or find who else uses the limit.',
   unavailable:
     'Nothing to do: it is tried again. If it lasts, check buildkitestatus.com, BUILDKITE_API_URL and HTTPS_PROXY.',
 }
@@ -31,7 +31,8 @@ const storeRemedies: Record<StoreError['store'], string> = {
 /** An error as a problem of `subject`. */
 export function problemOf(subject: string, error: unknown): Problem {
   if (error instanceof BuildkiteError) {
-    return { subject, code: error.code, message: error.fact, remedy: error.remedy ?? remedies[error.code] }
+    const { code, fact, remedy = remedies[code], missingScopes } = error
+    return { subject, code, message: fact, remedy, ...(missingScopes.length > 0 && { missingScopes }) }
   }
   if (error instanceof StoreError) {
     return { subject, code: 'store', message: error.message, remedy: storeRemedies[error.store] }

@@ -64,15 +64,14 @@ export async function inspectToken(
     return { label, client, token, missingScopes, wanted, sources, organizations, problems, answered: true }
   } catch (error) {
     if (!(error instanceof BuildkiteError)) throw error
-    const answered = error.code !== 'unavailable' && error.code !== 'rate_limited'
-    return { ...nothing, token, problems: [problemOf(label, error)], answered }
+    return { ...nothing, token, problems: [problemOf(label, error)], answered: error.code !== 'unavailable' }
   }
 }
 
 function scopeProblems(label: string, missing: readonly string[]): Problem[] {
   if (missing.length === 0) return []
   const scopes = missing.length === 1 ? `scope ${missing[0]}` : `scopes ${missing.join(', ')}`
-  return [problem(label, 'invalid_permissions', `The API token lacks the ${scopes}.`)]
+  return [{ ...problem(label, 'invalid_permissions', `The API token lacks the ${scopes}.`), missingScopes: missing }]
 }
 
 function expiryProblems(label: string, { expires_at }: AccessToken, now: number): Problem[] {

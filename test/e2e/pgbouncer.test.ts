@@ -188,7 +188,7 @@ describe.skipIf(!findPgBouncer())('behind PgBouncer in transaction mode', () => 
       const settings = { DATABASE_URL: (await pool()).url }
       const [service, { code, stdout }] = await Promise.all([serve(settings), runCommand(['check'], settings)])
       const { reasons } = await service.status()
-      expect(reasons).toEqual([expect.stringContaining(needsDirect)])
+      expect(reasons).toEqual([{ code: 'queue_unreachable', text: expect.stringContaining(needsDirect) }])
       expect(service.output()).toContain(needsDirect)
       const body = JSON.stringify({ event: 'ping', service: {}, organization: {}, sender: {} })
       const headers = {

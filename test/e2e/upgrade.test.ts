@@ -143,9 +143,10 @@ describe.each(testQueueBackends())('an upgrade one process at a time, the queue 
       expect(await readinessOf(present.web)).toEqual([200, 'degraded'])
       await untilService(present.worker, () => answers(present.worker), 'the new worker listens')
       expect(await readinessOf(present.worker)).toEqual([503, 'unavailable'])
-      expect((await present.worker.status()).reasons).toContainEqual(
-        expect.stringContaining(`The database lacks ${lacking} migration(s) that this program needs`),
-      )
+      expect((await present.worker.status()).reasons).toContainEqual({
+        code: 'migrations_pending',
+        text: expect.stringContaining(`The database lacks ${lacking} migration(s) that this program needs`),
+      })
       expect(await settledBy(present.worker)).toBe(0)
       const refused = await runCommand(['status'], settings)
       expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('Run buildkite-mirror migrate first')])

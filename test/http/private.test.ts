@@ -23,7 +23,7 @@ import { buildPrivateApp } from '../../src/http/private.ts'
 import { readStatus, type Status } from '../../src/http/status.ts'
 import { createLog } from '../../src/log.ts'
 import { openQueues, type Queues } from '../../src/queue/queues.ts'
-import { problemOf } from '../../src/reconcile/problem.ts'
+import { problem, problemOf } from '../../src/reconcile/problem.ts'
 import { coverage } from '../../src/reconcile/status.ts'
 import { inScope } from '../../src/scope.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -279,11 +279,11 @@ describe('/status', () => {
   })
 
   it('shows what Buildkite refuses', async () => {
-    const problems = () => [{ code: 'invalid_credentials', message: 'The token is refused.' }]
+    const problems = () => [problem('token', 'invalid_credentials', 'The token is refused.')]
     const status = (await (await build(watched({ problems }))).inject('/status')).json<Status>()
     expect(status).toMatchObject({
       status: 'degraded',
-      reasons: ['The token is refused.'],
+      reasons: [{ code: 'invalid_credentials', text: 'The token is refused.' }],
       problems: [{ code: 'invalid_credentials' }],
     })
   })
@@ -311,7 +311,7 @@ describe('a Redis that is away', () => {
     const problems = await Promise.all(met)
     const answer = await build(watched({ queues: away, problems: () => problems }))
     const { reasons } = (await answer.inject('/status')).json<Status>()
-    expect(reasons).toEqual(['Redis cannot be reached (ECONNREFUSED).'])
+    expect(reasons).toEqual([{ code: 'queue_unreachable', text: 'Redis cannot be reached (ECONNREFUSED).' }])
     const page = (await answer.inject('/')).body
     expect(page.match(/<li class="bad">Redis cannot be reached/g)).toHaveLength(1)
     expect(page).toContain('Check that Redis answers at REDIS_URL')

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import type { Facts } from '../../src/http/facts.ts'
 import { buildPublicApp } from '../../src/http/public.ts'
 import { createLog } from '../../src/log.ts'
+import { problem } from '../../src/reconcile/problem.ts'
 import { webhookRoute } from '../../src/webhooks/receive.ts'
 import { healthy } from './sample.ts'
 
@@ -42,7 +43,7 @@ describe('the public listener', () => {
   })
 
   it('stays in service, degraded, while the API token is refused, and keeps the reason to itself', async () => {
-    await build({ problems: [{ code: 'invalid_credentials', message: 'The token of acme is refused.' }] })
+    await build({ problems: [problem('token', 'invalid_credentials', 'The token of acme is refused.')] })
     const answer = await app.inject('/health/ready')
     expect([answer.statusCode, answer.json()]).toEqual([200, { status: 'degraded' }])
   })

@@ -1,11 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import type { Facts } from '../../src/http/facts.ts'
 import { cached, readiness } from '../../src/http/health.ts'
+import { problem } from '../../src/reconcile/problem.ts'
 import { healthy } from './sample.ts'
 
 const down = (why: string) => ({ ok: false, why }) as const
 const statusOf = (facts: Partial<Facts>) => readiness({ ...healthy, ...facts }).status
 const worker = new Set(['worker'] as const)
+
+const eviction = { name: 'redis_eviction', fact: 'Redis evicts.', remedy: 'Set it to noeviction.' } as const
 
 describe('readiness', () => {
   it('is ok when all is well', () => {
@@ -24,8 +27,8 @@ describe('readiness', () => {
     ['a receiver whose worker is stuck stays in service', { idleMs: 600_000 }, 'degraded'],
     ['a delivery passed by degrades', { oldestPendingMs: 600_000 }, 'degraded'],
     ['old deliveries are no fault of a process without workers', { oldestPendingMs: 600_000, idleMs: undefined }, 'ok'],
-    ['a refused token degrades', { problems: [{ code: 'invalid_credentials', message: 'no' }] }, 'degraded'],
-    ['a warning of the queue changes nothing', { queue: { ok: true, value: ['eviction'] } }, 'ok'],
+    ['a refused token degrades', { problems: [problem('token', 'invalid_credentials', 'no')] }, 'degraded'],
+    ['a warning of the queue changes nothing', { queue: { ok: true, value: [eviction] } }, 'ok'],
     ['a closing process leaves', { closing: true }, 'unavailable'],
   ])('%s', (_name, facts, status) => {
     expect(statusOf(facts)).toBe(status)
@@ -35,18 +38,23 @@ describe('readiness', () => {
     const { reasons } = readiness({
       ...healthy,
       database: { ok: true, value: 2 },
-      queue: { ok: true, value: ['Redis evicts.'] },
-      problems: [{ code: 'invalid_permissions', message: 'A scope is missing.' }],
+      queue: { ok: true, value: [eviction] },
+      problems: [problem('token', 'invalid_permissions', 'A scope is missing.')],
     })
     expect(reasons).toEqual([
-      'The database lacks 2 migration(s) that this program needs. Run buildkite-mirror migrate.',
-      'Redis evicts.',
-      'A scope is missing.',
+      {
+        code: 'migrations_pending',
+        text: 'The database lacks 2 migration(s) that this program needs. Run buildkite-mirror migrate.',
+      },
+      { code: 'redis_eviction', text: 'Redis evicts. Set it to noeviction.' },
+      { code: 'invalid_permissions', text: 'A scope is missing.' },
     ])
   })
 
   it('does not call a worker stuck while its stores are down', () => {
-    expect(readiness({ ...healthy, idleMs: 600_000, database: down('Gone.') }).reasons).toEqual(['Gone.'])
+    expect(readiness({ ...healthy, idleMs: 600_000, database: down('Gone.') }).reasons).toEqual([
+      { code: 'database_unreachable', text: 'Gone.' },
+    ])
   })
 })
 

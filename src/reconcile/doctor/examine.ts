@@ -150,7 +150,7 @@ async function examineWebhooks(
     services = await may.client.services.webhooks(slug, priority, signal)
   } catch (error) {
     if (!(error instanceof BuildkiteError)) throw error
-    if (error.code === 'unavailable' || error.code === 'rate_limited') {
+    if (error.code === 'unavailable') {
       return {
         findings: [failure('api_unreachable', slug, error.message, problemOf(slug, error).remedy, error.code)],
         unseen: ofWebhooks,
@@ -177,7 +177,7 @@ async function orRefusal<T>(
   } catch (error) {
     if (!(error instanceof BuildkiteError)) throw error
     const { remedy } = problemOf(slug, error)
-    const away = error.code === 'unavailable' || error.code === 'rate_limited'
+    const away = error.code === 'unavailable'
     return { refusal: failure(away ? 'api_unreachable' : 'access_refused', slug, error.message, remedy, error.code) }
   }
 }

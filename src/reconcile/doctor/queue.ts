@@ -10,10 +10,9 @@ export type QueueFacts =
 /** What is found of the queue (pure). */
 export function judgeQueue(facts: QueueFacts): Finding[] {
   if (!facts.ok) {
-    const { fact, remedy } = parted(facts.why)
-    const usual =
+    const remedy =
       facts.backend === 'redis' ? 'Check REDIS_URL, and that Redis runs and lets us in from here.' : 'See Postgres.'
-    return [failure('queue_unreachable', '', fact, remedy || usual)]
+    return [failure('queue_unreachable', '', facts.why, remedy)]
   }
   const answers = well('queue_unreachable', '', `The queue answers; it lives in ${storeNames[facts.backend]}.`)
   if (facts.backend === 'postgres') return [answers]
@@ -29,22 +28,14 @@ const storeNames = { redis: 'Redis', postgres: 'Postgres' } as const
 /** A managed Redis that does not tell its settings counts as well set up. */
 function judgeRedis(warnings: readonly QueueWarning[], name: QueueWarning['name'], good: string): Finding {
   const told = warnings.find((one) => one.name === name)
-  if (!told) return well(name, '', good)
-  const { fact, remedy } = parted(told.message)
-  return warning(name, '', fact, remedy)
-}
-
-/** A message of the queue's in its two parts; the remedy is empty where it holds none. */
-function parted(message: string): { fact: string; remedy: string } {
-  const cut = message.lastIndexOf('. Set ') + 1
-  return cut === 0 ? { fact: message, remedy: '' } : { fact: message.slice(0, cut), remedy: message.slice(cut).trim() }
+  return told ? warning(name, '', told.fact, told.remedy) : well(name, '', good)
 }
 
 /** Asks the queue. Never rejects. */
 export async function readQueue(queues: Queues): Promise<QueueFacts> {
   const { backend } = queues
   try {
-    return { ok: true, backend, warnings: await queues.inspect() }
+    return { ok: true, backend, warnings: await queues.check() }
   } catch (error) {
     return { ok: false, backend, why: messageOf(error) }
   }

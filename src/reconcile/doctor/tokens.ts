@@ -34,15 +34,14 @@ const names: Record<Problem['code'], FindingName> = {
   invalid_credentials: 'token_invalid',
   invalid_permissions: 'access_refused',
   no_resources: 'organization_not_visible',
-  rate_limited: 'api_unreachable',
   unavailable: 'api_unreachable',
   expires_soon: 'token_expires_soon',
   store: 'api_unreachable',
   internal: 'api_unreachable',
 }
 
-function faultOf({ subject, code, message, remedy }: Problem): Finding {
-  const name = code === 'invalid_permissions' && /\blacks the\b/.test(message) ? 'scope_missing' : names[code]
+function faultOf({ subject, code, message, remedy, missingScopes }: Problem): Finding {
+  const name = missingScopes ? 'scope_missing' : names[code]
   if (code === 'expires_soon') return warning(name, subject, message, remedy)
   return failure(name, subject, message, remedy, code)
 }
