@@ -34,6 +34,19 @@ describe('docs/completeness.md', () => {
   })
 })
 
+describe('.github/CONTRIBUTING.md', () => {
+  const text = read('.github/CONTRIBUTING.md')
+
+  it('names files and scripts that exist', () => {
+    const paths = [...text.matchAll(/`((?:src|test|docs|drizzle)\/[\w./-]+)`/g)].map(([, path = '']) => path)
+    expect(paths.length).toBeGreaterThan(15)
+    expect(paths.filter((path) => !existsSync(new URL(path, root)))).toEqual([])
+    const { scripts } = JSON.parse(read('package.json'))
+    const named = [...text.matchAll(/npm run ([\w:]+)/g)].map(([, name = '']) => name)
+    expect(named.filter((name) => !Object.hasOwn(scripts, name))).toEqual([])
+  })
+})
+
 describe('README.md', () => {
   it('names every command', () => {
     const commands = readdirSync(new URL('src/commands', root))
