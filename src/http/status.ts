@@ -87,7 +87,7 @@ export async function readStatus(watched: Watched, facts: Facts): Promise<Status
   return {
     version: programVersion(),
     status,
-    reasons: [...new Map([...reasons, ...answers.flatMap(whyNot)].map((one) => [one.text, one])).values()],
+    reasons: distinct([...reasons, ...answers.flatMap(whyNot)]),
     roles: [...config.roles],
     started_at: new Date(startedAt).toISOString(),
     uptime_seconds: Math.round((clock() - startedAt) / SECOND),
@@ -120,6 +120,11 @@ export async function readStatus(watched: Watched, facts: Facts): Promise<Status
 
 const valueOrNull = <T>(answer: Answer<T>): T | null => (answer.ok ? answer.value : null)
 const whyNot = (answer: Answer<unknown>): HealthReason[] => (answer.ok ? [] : [{ code: 'unknown', text: answer.why }])
+
+/** The first reason of each text: several tasks may meet the same. */
+function distinct(reasons: readonly HealthReason[]): HealthReason[] {
+  return reasons.filter(({ text }, index) => reasons.findIndex((one) => one.text === text) === index)
+}
 
 function webhooksStatus(config: Watched['config']): Status['webhooks'] {
   const why = !config.roles.has('web')
