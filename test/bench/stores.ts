@@ -20,7 +20,7 @@ export interface Stores {
 }
 
 export async function openStores(): Promise<Stores> {
-  const server = await findPostgres()
+  const server = await findPostgres({ durable: true })
   const redis = await startRedisServer()
   const sql = postgres(server.url, { max: 1, onnotice: () => {} })
   const prefix = `bkb_${Date.now()}_${randomBytes(3).toString('hex')}`

@@ -63,32 +63,33 @@ export default async function setup(project: TestProject): Promise<() => Promise
 
 /**
  * The Postgres of TEST_DATABASE_URL, or one of this run's own from the system's programs, or the one that answers on 127.0.0.1:5432, or
- * an embedded one, started.
+ * an embedded one, started. What is started waits for the disk only if it is `durable`, as benchmarks need it.
  */
-export async function findPostgres(): Promise<Service> {
+export async function findPostgres({ durable = false } = {}): Promise<Service> {
   const given = process.env.TEST_DATABASE_URL
-  if (given === 'embedded') return startEmbeddedPostgres()
+  if (given === 'embedded') return startEmbeddedPostgres(durable)
   if (given) {
     const fault = await postgresFault(given)
     if (fault !== undefined) throw new Error(`TEST_DATABASE_URL is set, but cannot be used: ${fault}`)
     return { url: given, stop: async () => {} }
   }
-  const own = await startSystemPostgres()
+  const own = durable ? undefined : await startSystemPostgres()
   if (own) return own
   const local = 'postgres://postgres@127.0.0.1:5432/postgres'
   if ((await postgresFault(local)) === undefined) return { url: local, stop: async () => {} }
-  return startEmbeddedPostgres()
+  return startEmbeddedPostgres(durable)
 }
 
-async function startEmbeddedPostgres(): Promise<Service> {
+async function startEmbeddedPostgres(durable: boolean): Promise<Service> {
   const { startEmbedded } = await import('../../src/database/embedded.ts')
   const folder = await mkdtemp(join(tmpdir(), 'bkm-postgres-'))
   const embedded = await startEmbedded(folder, createLog('warn'))
-  const sql = postgres(embedded.url, { max: 1, onnotice: () => {} })
-  // It need not survive a power cut.
-  for (const setting of ['fsync', 'full_page_writes']) await sql.unsafe(`alter system set ${setting} = off`)
-  await sql`select pg_reload_conf()`
-  await sql.end()
+  if (!durable) {
+    const sql = postgres(embedded.url, { max: 1, onnotice: () => {} })
+    for (const setting of ['fsync', 'full_page_writes']) await sql.unsafe(`alter system set ${setting} = off`)
+    await sql`select pg_reload_conf()`
+    await sql.end()
+  }
   return {
     url: embedded.url,
     async stop() {
