@@ -103,7 +103,7 @@ export async function jobClaims(db: Db, buildIds: readonly string[]): Promise<Re
   return new Map(rows.map(({ build_id, read_at, created_at }) => [build_id, read_at ?? created_at ?? new Date(0)]))
 }
 
-/** How many pending deliveries are searched. If there are more, the workers are far behind, and only dates decide. */
+/** How many pending deliveries are searched. With more, the workers are far behind, and only dates decide. */
 const DELIVERIES_SEARCHED = 2_000
 
 /** The builds that have a delivery that no worker has applied yet. */

@@ -120,7 +120,7 @@ class Listing {
     // A pipeline that a webhook mentioned while the list was read is newer than the first page.
     const gone = this.#unreadable > 0 ? [] : (await this.#confirmGone()).filter(({ observed_at }) => observed_at < at)
     const until = answeredBy(source, at)
-    const taken = await inOneTransaction(deps.db, 'take in the list of pipelines', async (tx) => {
+    const taken = await inOneTransaction(deps.db, 'apply the list of pipelines', async (tx) => {
       const change = await takeInList(tx, deps, source, { ids: this.#wanted(), from: at, until })
       if (!change) return false
       const ids = (held: typeof gone) => held.map(({ id }) => id)

@@ -16,7 +16,7 @@ export interface VerifyOptions {
   readonly span: Span
   /** Slug of a pipeline, to verify only its builds. */
   readonly pipeline?: string | undefined
-  /** Only about so many builds, in pages at random places of the span. */
+  /** Verifies only about this many builds, in pages at random times within the span. */
   readonly sample?: number | undefined
   /** Whether to correct differences. If not, nothing is written. */
   readonly heal: boolean
@@ -37,7 +37,7 @@ export interface VerifyProgress {
   readonly found: number
 }
 
-/** What verifying found. */
+/** The result of a verification. */
 export interface VerifyReport {
   readonly organization: string
   readonly from: Date
@@ -51,7 +51,7 @@ export interface VerifyReport {
   readonly requests: number
   /** Differences in what the mirror claims to be correct. */
   readonly findings: readonly Finding[]
-  /** What could not be compared. */
+  /** Builds and ranges that could not be compared. */
   readonly unreadable: readonly Unreadable[]
   /** When the first page was read, on Buildkite's clock. */
   readonly read_at: Date | undefined
@@ -130,7 +130,7 @@ async function* walkWhole(source: Source, options: Walk, span: Span): AsyncGener
   }
 }
 
-/** Moments just after builds that the mirror holds, so that busy times are drawn more often; the span's end where it holds none. */
+/** Random times just after builds of the mirror, so that busy times are chosen more often; the span's end if it has no builds. */
 async function randomMoments({ db }: ReconcileDeps, source: Source, span: Span, count: number): Promise<Date[]> {
   const rows = await db
     .select({ created_at: builds.created_at })
