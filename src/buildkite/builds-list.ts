@@ -30,9 +30,9 @@ export interface ListFilter {
 
 export interface ListPage extends Page {
   readonly jobs: boolean
-  /** How many builds were asked for. */
+  /** The requested page size. */
   readonly size: number
-  /** The page holds a single build, which cannot be listed with its jobs. */
+  /** The page contains a single build, which cannot be listed with its jobs. */
   readonly large: boolean
 }
 
@@ -46,7 +46,7 @@ export interface Passed {
   readonly next: Place | undefined
 }
 
-/** This many unlistable builds in a row are checked one by one; after that the steps double. */
+/** This many unlistable builds in a row are checked individually; after that the steps double. */
 const ONE_BY_ONE = 5
 
 /** A walk skips at most this many unlistable builds in a row, then throws their error. */
@@ -62,7 +62,7 @@ interface PageAsk {
   readonly size: number
   /** From 1. */
   readonly page: number
-  /** How often a failed request is sent in all. Default 1, because the caller retries in another size; undefined: as any other request. */
+  /** The maximum number of tries. Default 1, because the caller retries with another size; undefined: as for any other request. */
   readonly tries?: number | undefined
 }
 
@@ -129,7 +129,7 @@ export class BuildsList {
         if (!checked && (troubles === 2 || isLast)) {
           checked = true
           if (await this.#wasDown()) {
-            // The API was down, so earlier failures say nothing about page size.
+            // The API was down, so earlier failures are no evidence about the page size.
             failed = []
             continue
           }
@@ -231,7 +231,7 @@ export class BuildsList {
     throw error
   }
 
-  /** Halves the way from a build that no list shows to one below it that is listed, until they are neighbours. */
+  /** Bisects between an unlistable build and a listed one below it, until they are neighbours. */
   async #firstListable(
     below: (passed: number) => Promise<Page | undefined>,
     unlistable: number,
@@ -317,7 +317,7 @@ export class BuildsList {
     this.#explain(false)
   }
 
-  /** The pages that held the build at `position` failed because of it, not because of their size. */
+  /** The pages that contained the build at `position` failed because of it, not because of their size. */
   #explain(jobs: boolean): void {
     const isExplained = (one: { jobs: boolean; size: number; position: number }) =>
       one.jobs === jobs && one.position + one.size > this.position

@@ -97,7 +97,7 @@ describe('a fault', () => {
   it('of a server that is not there says so', async () => {
     const { client, stub } = await start(() => ({ json: {} }))
     await stub.close()
-    expect((await errorOf(askPipeline(client))).message).toMatch(/out of reach.*ECONNREFUSED/)
+    expect((await errorOf(askPipeline(client))).message).toMatch(/unreachable.*ECONNREFUSED/)
   })
 
   it('of a clock that is days away is told, for what was read could not be given a time', async () => {
