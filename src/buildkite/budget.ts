@@ -56,9 +56,9 @@ const LONGEST_HOLD_MS = 5 * MINUTE
 /** Resets are given in whole seconds, possibly rounded down. */
 const RESET_MARGIN_MS = 500
 
-/** The fraction of our share that each class is guaranteed while it needs it. The remainder goes by urgency. */
+/** The fraction of our share that each class is guaranteed while it needs it. The most urgent classes get the rest. */
 const floors: Record<Priority, number> = { hot: 0.45, absent: 0.08, backfill: 0.25, audit: 0.08, dimensions: 0.04 }
-/** A waiting caller asks again at least every two seconds. One that has not asked for this long has given up. */
+/** A waiting caller repeats its request at least every two seconds. After this time without one it has given up. */
 const WAITING_MS = 6 * SECOND
 /** `waiting_at` is updated at most this often, to save database writes. */
 const WAITING_STEP_MS = 2 * SECOND

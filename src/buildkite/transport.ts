@@ -281,7 +281,10 @@ export class Transport {
         write,
       })
       status = String(answer.status)
-      log.debug({ path, status: answer.status, took_ms: Math.round(performance.now() - began) }, 'Sent a request to Buildkite.')
+      log.debug(
+        { path, status: answer.status, took_ms: Math.round(performance.now() - began) },
+        'Sent a request to Buildkite.',
+      )
       return answer
     } finally {
       on?.('api_requests', 1, { endpoint, status })

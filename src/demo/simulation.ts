@@ -130,7 +130,9 @@ export function createSimulation(options: SimulationOptions = {}): Simulation {
           done++
           idle = 0
         } else if (++idle > 10_000) {
-          throw new Error(`The simulation is stuck with ${truth.alive.size} running builds: this is a bug in the simulation.`)
+          throw new Error(
+            `The simulation is stuck with ${truth.alive.size} running builds: this is a bug in the simulation.`,
+          )
         }
       }
       return done

@@ -19,7 +19,7 @@ export interface RollupTurn {
 /**
  * Refreshes the tables of `analytics` and `buildkite.users`, one transaction for each day. Each day that is marked when the run begins
  * is refreshed once: the newest first, then those that have waited longest. Days marked meanwhile are left to the next run.
- * With `enoughMs` the run ends after that time, but not before the first two days, so that neither today nor any other day waits
+ * With `enoughMs` the run ends after that time, but not before the first two days, so that neither today nor another day waits
  * forever; changes of history are then left to {@link catchUp}. A day that fails is recorded in `sync.failures`, skipped, and retried
  * after a back-off. Ends early at `signal`, or if another process is refreshing.
  * The SQL function `sync.refresh_day` computes the rows of a day.

@@ -19,7 +19,7 @@ export interface TableReport {
   unchanged: number
 }
 
-/** A merged row beside what was stored before. */
+/** A merged row and the row that was stored before. */
 export interface Merged<Row> {
   before: Row | undefined
   after: Row

@@ -43,7 +43,7 @@ interface AbsentBuild extends Record<string, unknown> {
 /** The cost and the results of reading absent builds. */
 export interface AbsentReport {
   readonly requests: number
-  /** Builds asked for. */
+  /** Builds requested. */
   readonly reads: number
   readonly pages: readonly PageReport[]
 }

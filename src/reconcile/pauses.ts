@@ -6,7 +6,7 @@ import { pause, SECOND } from '../time.ts'
 /** How often running work checks whether a person has paused it. */
 const LOOK_EVERY = SECOND
 
-/** Stops the backfill of an organization, in whatever process it runs, until {@link resumeBackfill}. Repeating it changes nothing. */
+/** Pauses the backfill of an organization in every process, until {@link resumeBackfill}. Idempotent. */
 export async function pauseBackfill(db: Db, organizationId: string, now: Date): Promise<void> {
   const row = { organization_id: organizationId, task: 'backfill', paused_at: now } as const
   await db.insert(pauses).values(row).onConflictDoNothing()

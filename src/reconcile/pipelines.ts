@@ -17,7 +17,7 @@ type PipelineFacts = z.infer<typeof pipelineFacts>
 const unreadableInList =
   'The list of pipelines has an entry without a usable id. No pipeline is marked as deleted, because it may be that one.'
 
-/** How many pipelines that are missing from a list are checked one by one. If there are more, the list is read a second time. */
+/** How many pipelines that are missing from a list are requested individually. If there are more, the list is read a second time. */
 const CONFIRMED_SINGLY = 20
 
 /** What reading all pipelines of an organization found. */

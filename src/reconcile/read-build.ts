@@ -43,8 +43,8 @@ export class BuildReader {
   }
 
   /**
-   * Reads a build of which only pipeline and number are known. With `forget`, deletes its failure if Buildkite does not show the build
-   * under any slug of its pipeline.
+   * Reads a build by its pipeline and number, because its id is unknown. With `forget`, deletes its failure if Buildkite does not show
+   * the build under any slug of its pipeline.
    * @throws BuildkiteError when the token is rejected; StoreError.
    */
   readNumbered(

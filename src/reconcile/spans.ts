@@ -38,7 +38,7 @@ export function gaps(whole: Span, covered: readonly Span[]): Span[] {
 export function nextWindow(gap: Span, last: Density | undefined): Span {
   const ms = windowLength(last)
   const from = Math.max(gap.from.getTime(), gap.to.getTime() - ms)
-  // A short rest would cost a request of its own, so it is included.
+  // A short rest would cost an additional request, so it is included.
   const rest = from - gap.from.getTime()
   return { from: rest < ms / 10 ? gap.from : new Date(from), to: gap.to }
 }

@@ -98,7 +98,7 @@ async function backfill({ deps, queues }: TaskParts, source: Source, signal: Abo
   const wanted = async () => (await queues.asked()).some(({ job, active }) => job.task === 'verify' && !active)
   const interrupted = await interruptibly(deps.db, source.id, signal, wanted, async (uninterrupted) => {
     const progress = await backfillOwed(deps, source, uninterrupted, { yieldAfterMs: BACKFILL_TURN })
-    if (progress) deps.log.info(progress, 'Read history.')
+    if (progress) deps.log.info(progress, 'Fetched history.')
   })
   if (interrupted === 'wanted') await queues.ask({ task: 'backfill', organization: source.id })
 }

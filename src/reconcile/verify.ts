@@ -45,7 +45,7 @@ export interface VerifyReport {
   /** Builds and jobs that were compared. */
   readonly builds: number
   readonly jobs: number
-  /** Builds and jobs that differ, but that a webhook or the next cycle may still bring; the mirror does not claim them yet. */
+  /** Builds and jobs that differ, but that a webhook or the next cycle may still correct; the mirror does not claim them yet. */
   readonly builds_in_flight: number
   readonly jobs_in_flight: number
   readonly requests: number
@@ -64,8 +64,8 @@ export function recheckAfter(reconcileIntervalMs: number): number {
 
 /**
  * Reads every build of a span from the API again, with its jobs, and compares it with the mirror in both directions. A difference
- * counts if Buildkite had the value at the time as of which the mirror claims to be correct. What changed later is read again after a
- * cycle, at most {@link LOOKS} times, and is in flight if that does not decide it.
+ * counts if Buildkite had the value at the time of the mirror's claim. What changed later is read again after a cycle, at most
+ * {@link LOOKS} times, and is in flight if that does not decide it.
  *
  * Healing writes what was read, as a cycle does, so it does not wait for builds in flight. It also closes rows of sync.drift for
  * compared builds that no longer differ, and records in sync.failures what could not be read. It does not try to list ranges that are

@@ -111,7 +111,7 @@ describe('a fault', () => {
     const message = `No\r\nlevel:fatal \u0000 ${token} bkua_of_somebody_else`
     const { client } = await start(() => ({ status: 422, json: { message } }))
     const told = (await errorOf(askPipeline(client))).message
-    expect(told).toMatch(/\(HTTP 422\)\. It said: "No level:fatal .*"\.$/)
+    expect(told).toMatch(/\(HTTP 422\)\. Its message: "No level:fatal .*"\.$/)
     expect(told).not.toMatch(/bkua_/)
   })
 

@@ -178,7 +178,9 @@ async function orRefusal<T>(
     if (!(error instanceof BuildkiteError)) throw error
     const { remedy } = problemOf(slug, error)
     const unavailable = error.code === 'unavailable'
-    return { refusal: failure(unavailable ? 'api_unreachable' : 'access_refused', slug, error.message, remedy, error.code) }
+    return {
+      refusal: failure(unavailable ? 'api_unreachable' : 'access_refused', slug, error.message, remedy, error.code),
+    }
   }
 }
 

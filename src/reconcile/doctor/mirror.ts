@@ -165,7 +165,8 @@ function judgeHidden({ slug, hiddenPipelines }: OrganizationState): Finding[] {
 /** Checks the schema: `missing` migrations, in a database that was `used` before (pure). */
 export function judgeMigrations(missing: number, used: boolean): Finding {
   if (missing === 0) return well('migrations_pending', '', 'The schema is up to date.')
-  if (!used) return well('migrations_pending', '', 'The database is empty; the service creates its schema when it starts.')
+  if (!used)
+    return well('migrations_pending', '', 'The database is empty; the service creates its schema when it starts.')
   const detail = `The schema lacks ${missing} ${missing === 1 ? 'migration' : 'migrations'} of this program.`
   return warning(
     'migrations_pending',

@@ -11,7 +11,9 @@ export type QueueFacts =
 export function judgeQueue(facts: QueueFacts): Finding[] {
   if (!facts.ok) {
     const remedy =
-      facts.backend === 'redis' ? 'Check REDIS_URL, that Redis runs, and that it accepts connections from here.' : 'See Postgres.'
+      facts.backend === 'redis'
+        ? 'Check REDIS_URL, that Redis runs, and that it accepts connections from here.'
+        : 'See Postgres.'
     return [failure('queue_unreachable', '', facts.why, remedy)]
   }
   const answers = well('queue_unreachable', '', `The queue answers; it is stored in ${storeNames[facts.backend]}.`)

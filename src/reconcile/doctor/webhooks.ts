@@ -56,7 +56,11 @@ function judgeEnabled(organization: string, { enabled }: WebhookService): Findin
 function judgeEvents(organization: string, { events }: WebhookService): Finding {
   const missing = mirroredEvents.filter((event) => !events.includes(event))
   if (missing.length === 0) {
-    return well('webhook_events_missing', organization, `All ${mirroredEvents.length} events that the mirror uses are sent.`)
+    return well(
+      'webhook_events_missing',
+      organization,
+      `All ${mirroredEvents.length} events that the mirror uses are sent.`,
+    )
   }
   const detail = `The webhook service does not send ${missing.join(', ')}: these changes are read by REST only, later.`
   return warning('webhook_events_missing', organization, detail, again)
