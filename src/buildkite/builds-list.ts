@@ -79,7 +79,7 @@ const list = z.array(z.unknown())
  * 50, 25, 5, 1), then without jobs. If a single build fails without jobs too, it is unlistable.
  *
  * An unlistable build costs at most 9 failed requests: 5 sizes, one without jobs, one that checks its range, and 2 more if it is the
- * organization's newest, which also shows whether the API is up. At the time-out of 30 s each, that is under 5 minutes. In total it
+ * organization's newest. (The newest also shows whether the API is up.) At the time-out of 30 s each, that is under 5 minutes. In total it
  * costs at most about 30 requests more than a walk without it, because the pages around it are smaller. In a list that shows only some
  * builds of the organization, it costs twice as much, because the organization's list must find it too. More than 5 in a row cost about
  * 35 more requests; most of them fail. These costs occur once: after that the caller avoids the range, or this client lists the build

@@ -151,8 +151,8 @@ function objectsOf(value: unknown): unknown[] {
 }
 
 /**
- * Reads a list of the newer kind, `{items, links: {next}}`. Uses only the query of a link and sends it to our own API address, because
- * following a link to another host would reveal the token.
+ * Reads a list of the newer kind, `{items, links: {next}}`. Uses only the query of a link, with our own API address.
+ * Following a link to another host would reveal the token.
  */
 export async function* cursorPages(
   transport: Transport,

@@ -27,8 +27,8 @@ export async function backfillPausedAt(db: Db, organizationId: string): Promise<
 export type Interruption = 'paused' | 'wanted'
 
 /**
- * Runs `work` with a signal that also aborts within two seconds of a pause of the backfill, or when `wanted` says that manual work waits
- * for the worker. Returns the reason of an interruption. If the backfill is already paused, `work` does not run.
+ * Runs `work` with a signal that also aborts within two seconds of a pause of the backfill. It aborts too when `wanted` says that manual
+ * work waits for the worker. Returns the reason of an interruption. If the backfill is already paused, `work` does not run.
  */
 export async function interruptibly(
   db: Db,

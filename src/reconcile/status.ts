@@ -29,7 +29,7 @@ import type { Window } from './windows.ts'
 export interface OrganizationCoverage {
   readonly id: string
   readonly slug: string | null
-  /** Whether it is still mirrored: BUILDKITE_ORGANIZATIONS includes it, and the last check of the tokens saw it. */
+  /** Whether it is still mirrored: BUILDKITE_ORGANIZATIONS includes it, and no check of the tokens has found it missing. */
   readonly mirrored: boolean
   /** The cycles have read everything created or finished before this time; see `claim` for what is complete. */
   readonly watermark: Date | null

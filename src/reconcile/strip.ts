@@ -5,9 +5,14 @@ import type { Watermark } from './watermark.ts'
 import type { Window } from './windows.ts'
 
 /**
- * State of a part of the timeline: `live` kept current by cycles, `verified` read by the backfill, `flawed` read except for builds that
- * could not be stored, `partial` read but not complete in every listed pipeline, `reading` in progress, `unread` not read yet, `ahead`
- * later than the claim.
+ * State of a part of the timeline:
+ * - `live`: kept current by cycles
+ * - `verified`: read by the backfill
+ * - `flawed`: read, except for builds that could not be stored
+ * - `partial`: read, but not complete in every listed pipeline
+ * - `reading`: in progress
+ * - `unread`: not read yet
+ * - `ahead`: later than the claim
  */
 export type StripKind = 'live' | 'verified' | 'flawed' | 'partial' | 'reading' | 'unread' | 'ahead'
 
