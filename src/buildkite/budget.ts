@@ -1,28 +1,28 @@
 import { type Clock, MINUTE, pause, SECOND } from '../time.ts'
 import type { LimitScope, LimitsSeen } from './limits.ts'
 
-/** What a call is for, most urgent first. */
+/** The purpose of a call, most urgent first. */
 export const priorities = ['hot', 'absent', 'backfill', 'audit', 'dimensions'] as const
 
 /** A class of calls. Each has a guaranteed minimum (its floor). Calls above the floors go to the most urgent class that is waiting. */
 export type Priority = (typeof priorities)[number]
 
-/** Grants calls to Buildkite within both rate limits, of which it leaves a share to people. */
+/** Grants calls to Buildkite within both rate limits, and leaves a share of them to people. */
 export interface Budget {
   /**
    * Waits until one call may be sent, and counts it. `scopes` are `user:<fingerprint>` and `organization:<slug>`.
    * Rejects with the signal's reason when it aborts.
    */
   take(scopes: readonly string[], priority: Priority, signal?: AbortSignal): Promise<void>
-  /** Tells what an answer's headers showed; to be called after every answer. */
+  /** Records the limits in a response's headers; must be called after every response. */
   report(scopes: readonly string[], seen: LimitsSeen): Promise<void>
 }
 
-/** What is known of one scope. Plain JSON, so that replicas can share it through a table. Times are epoch milliseconds. */
+/** The state of one scope. Plain JSON, so that replicas can share it through a table. Times are epoch milliseconds. */
 export interface ScopeState {
-  /** When calls were granted lately, oldest first. */
+  /** When recent calls were granted, oldest first. */
   readonly grants: readonly number[]
-  /** Calls a minute as Buildkite last said; null before its first answer. */
+  /** Calls a minute, from Buildkite's last response; null before the first. */
   readonly limit: number | null
   /** No call before this time: the limit is used up, or nearly. */
   readonly hold_until: number
@@ -51,21 +51,21 @@ export type Decision = { grant: true; states: BudgetState } | { grant: false; wa
 
 /** A second longer than Buildkite's minute: calls do not all take equally long to arrive there. */
 const WINDOW_MS = MINUTE + SECOND
-/** Buildkite's windows last a minute; whatever claims to hold for longer than this is a clock that was set back. */
+/** Buildkite's windows last a minute. A hold that ends later than this shows that the clock was set back. */
 const LONGEST_HOLD_MS = 5 * MINUTE
-/** Resets are told in whole seconds, possibly rounded down. */
+/** Resets are given in whole seconds, possibly rounded down. */
 const RESET_MARGIN_MS = 500
 
-/** The fraction of our share that each class is guaranteed while it needs it. The remainder goes by urgency. */
+/** The fraction of our share that each class is guaranteed while it needs it. The most urgent classes get the rest. */
 const floors: Record<Priority, number> = { hot: 0.45, absent: 0.08, backfill: 0.25, audit: 0.08, dimensions: 0.04 }
-/** A waiting caller asks again at least every two seconds. One that has not asked for this long has given up. */
+/** A waiting caller repeats its request at least every two seconds. After this time without one it has given up. */
 const WAITING_MS = 6 * SECOND
 /** `waiting_at` is updated at most this often, to save database writes. */
 const WAITING_STEP_MS = 2 * SECOND
-/** How long it is remembered when an organization was last served. */
+/** How long the state stores when an organization was last served. */
 const TURNS_KEPT_MS = 10 * MINUTE
 
-/** Buildkite's defaults, until its headers tell the account's own. */
+/** Buildkite's defaults, used until its headers contain the account's own. */
 const defaultLimits: Record<LimitScope, number> = { user: 50, organization: 200 }
 
 const unknown: ScopeState = { grants: [], limit: null, hold_until: 0 }
@@ -225,8 +225,8 @@ function isBefore({ turns }: ClassState, other: string, organization: string): b
 }
 
 /**
- * Takes in what an answer showed: the true limit, and a hold until its reset when at most a tenth of it remains. A hold is
- * never shortened, because answers overtake each other and an older one may still show plenty.
+ * Applies the limits in a response: the actual limit, and a hold until its reset when at most a tenth of it remains. A hold is never
+ * shortened, because responses overtake each other, and an older one may still show many remaining calls.
  */
 export function learn(states: BudgetState, scopes: readonly string[], seen: LimitsSeen, now: number): BudgetState {
   const next: Record<string, ScopeState> = { ...states }
@@ -252,7 +252,7 @@ export function memoryBudget(share: number, clock: Clock = Date.now, wait: typeo
         const decision = decide(states, scopes, priority, clock(), share)
         states = decision.states
         if (decision.grant) return
-        // Looks again every second, because an answer meanwhile may have shown a larger limit.
+        // Checks again every second, because a response may have shown a larger limit meanwhile.
         await wait(Math.min(decision.waitMs, SECOND), signal)
       }
     },
@@ -288,7 +288,7 @@ export function kindOf(scope: string): LimitScope {
   return scope.startsWith('organization:') ? 'organization' : 'user'
 }
 
-/** What is left of a scope's limit within the share that the mirror may use, at its most urgent. */
+/** The rest of a scope's limit, within the share that the mirror may use, for the most urgent call. */
 export interface BudgetLeft {
   readonly scope: string
   /** Calls a minute that Buildkite allows, or its default before its first answer. */
@@ -303,7 +303,7 @@ export interface BudgetLeft {
   readonly left: number
 }
 
-/** How a scope stands at `now` (pure). */
+/** The state of a scope's limit at `now` (pure). */
 export function budgetLeft(scope: string, state: ScopeState, now: number, share: number): BudgetLeft {
   const allowed = allowedIn(scope, state, share)
   const used = counted(state.grants, now).length

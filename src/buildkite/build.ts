@@ -62,7 +62,7 @@ function missingJobs({ status }: BuildkiteError): BuildkiteError {
   })
 }
 
-/** An answer, or undefined for a 404. */
+/** A response, or undefined for a 404. */
 export async function foundOrNot(asked: Promise<Reply>): Promise<Read<unknown> | undefined> {
   try {
     const { value, at } = await asked

@@ -30,9 +30,9 @@ export interface ListFilter {
 
 export interface ListPage extends Page {
   readonly jobs: boolean
-  /** How many builds were asked for. */
+  /** The requested page size. */
   readonly size: number
-  /** The page holds a single build, which cannot be listed with its jobs. */
+  /** The page contains a single build, which cannot be listed with its jobs. */
   readonly large: boolean
 }
 
@@ -46,7 +46,7 @@ export interface Passed {
   readonly next: Place | undefined
 }
 
-/** This many unlistable builds in a row are checked one by one; after that the steps double. */
+/** This many unlistable builds in a row are checked individually; after that the steps double. */
 const ONE_BY_ONE = 5
 
 /** A walk skips at most this many unlistable builds in a row, then throws their error. */
@@ -62,7 +62,7 @@ interface PageAsk {
   readonly size: number
   /** From 1. */
   readonly page: number
-  /** How often a failed request is sent in all. Default 1, because the caller retries in another size; undefined: as any other request. */
+  /** The maximum number of tries. Default 1, because the caller retries with another size; undefined: as for any other request. */
   readonly tries?: number | undefined
 }
 
@@ -79,7 +79,7 @@ const list = z.array(z.unknown())
  * 50, 25, 5, 1), then without jobs. If a single build fails without jobs too, it is unlistable.
  *
  * An unlistable build costs at most 9 failed requests: 5 sizes, one without jobs, one that checks its range, and 2 more if it is the
- * organization's newest, which also shows whether the API is up. At the time-out of 30 s each, that is under 5 minutes. In total it
+ * organization's newest. (The newest also shows whether the API is up.) At the time-out of 30 s each, that is under 5 minutes. In total it
  * costs at most about 30 requests more than a walk without it, because the pages around it are smaller. In a list that shows only some
  * builds of the organization, it costs twice as much, because the organization's list must find it too. More than 5 in a row cost about
  * 35 more requests; most of them fail. These costs occur once: after that the caller avoids the range, or this client lists the build
@@ -129,7 +129,7 @@ export class BuildsList {
         if (!checked && (troubles === 2 || isLast)) {
           checked = true
           if (await this.#wasDown()) {
-            // The API was down, so earlier failures say nothing about page size.
+            // The API was down, so earlier failures are no evidence about the page size.
             failed = []
             continue
           }
@@ -231,7 +231,7 @@ export class BuildsList {
     throw error
   }
 
-  /** Halves the way from a build that no list shows to one below it that is listed, until they are neighbours. */
+  /** Bisects between an unlistable build and a listed one below it, until they are neighbours. */
   async #firstListable(
     below: (passed: number) => Promise<Page | undefined>,
     unlistable: number,
@@ -317,7 +317,7 @@ export class BuildsList {
     this.#explain(false)
   }
 
-  /** The pages that held the build at `position` failed because of it, not because of their size. */
+  /** The pages that contained the build at `position` failed because of it, not because of their size. */
   #explain(jobs: boolean): void {
     const isExplained = (one: { jobs: boolean; size: number; position: number }) =>
       one.jobs === jobs && one.position + one.size > this.position

@@ -20,13 +20,13 @@ import {
 import { avoidedRanges, belowAvoided, type Range, type Section, sectionAt } from './section.ts'
 import type { Transport } from './transport.ts'
 
-/** Which builds to list: half-open in `created_at`, from `created_from` up to but without `created_to`. */
+/** Which builds to list: half-open in `created_at`, includes `created_from` and excludes `created_to`. */
 export interface BuildsFilter {
   readonly created_from?: Date | undefined
   readonly created_to: Date
   readonly finished_from?: Date | undefined
   readonly state?: readonly string[] | undefined
-  /** The slug of a pipeline, where only its builds are wanted. */
+  /** The slug of a pipeline, to list only its builds. */
   readonly pipeline?: string | undefined
   /** Whether to list builds with their jobs. Default true. */
   readonly jobs?: boolean | undefined
@@ -59,7 +59,7 @@ export interface BuildsPage extends Read<unknown[]> {
 
 /**
  * Walks an organization's builds, newest first.
- * @throws DeepListingError where more builds than Buildkite will list share one moment of creation, or come unordered.
+ * @throws DeepListingError if more builds than Buildkite lists have the same creation time, or are not in order.
  */
 export async function* walkBuilds(
   transport: Transport,
@@ -76,7 +76,7 @@ export async function* walkBuilds(
 
 type WalkOptions = { priority: Priority; signal?: AbortSignal | undefined; memory: ListMemory; log?: Log | undefined }
 
-/** A walk passes over builds that turn out to be listable after all this many times in a row; then it ends with their error. */
+/** A build that fails, but can be listed when checked, is requested again. After this many times in a row the walk throws its error. */
 const DOUBTS = 3
 
 class Walk {
@@ -84,7 +84,7 @@ class Walk {
   readonly #filter: BuildsFilter
   readonly #list: BuildsList
   readonly #memory: ListMemory
-  /** Walks the list of the whole organization, where this one shows only some of its builds. */
+  /** Walks the list of the whole organization, if this list shows only some of its builds. */
   readonly #walkAll: ((range: Bounds, avoid: readonly Range[]) => AsyncGenerator<BuildsPage>) | undefined
   #avoid: readonly Range[]
   readonly #bottom: number
@@ -121,7 +121,7 @@ class Walk {
     this.#place = startAt(Math.max(to, this.#bottom))
   }
 
-  /** Reads on. Undefined when there is no new page yet. */
+  /** Reads the next page. Undefined when there is no new page yet. */
   async next(): Promise<BuildsPage | undefined> {
     const place = this.#place
     // An unordered list cannot be divided into sections: read it to its end.
@@ -191,7 +191,7 @@ class Walk {
     if (this.#walkAll) return this.#passOverInAll(place, section, error, this.#walkAll)
     const passed = await this.#list.passOver(place, section, error)
     if (!passed) return this.#doubt(error)
-    // A build fails where the one before it should have been shown again.
+    // The unlistable build may be at the seam, where the server should have repeated a build.
     if (this.#rewind(place, [])) return undefined
     this.#report(passed, error)
     if (passed.next) {
@@ -203,8 +203,8 @@ class Walk {
   }
 
   /**
-   * Passes over the unlistable builds around the one at `place`, as the list of the organization shows them: between its neighbours in
-   * this list there may be years with builds that are listed elsewhere.
+   * Skips the unlistable builds around the one at `place`, with the ranges that the organization's list shows. In this list its neighbours
+   * may be years apart, with builds in between that can be listed elsewhere.
    */
   async #passOverInAll(
     place: Place,
@@ -217,7 +217,7 @@ class Walk {
     if (!located) return this.#doubt(error)
     const found: UnlistableRange[] = []
     let at: Date | undefined
-    // A server that drops milliseconds must not cut the build away.
+    // Whole seconds, so that a server that drops milliseconds does not exclude the build.
     const whole = { from: floorSecond(located.from), to: floorSecond(located.to + SECOND - 1) }
     for await (const page of walkAll(whole, this.#avoid)) {
       this.#list.requests += page.requests
@@ -229,11 +229,11 @@ class Walk {
     this.#avoid = avoidedRanges([...this.#avoid, ...found])
     const to = belowAvoided(place.to, this.#avoid)
     if (to < place.to) this.#endSection(place, { ...section, from: to })
-    // What was found took many requests: it is handed on at once.
+    // Finding these ranges took many requests, so report them at once.
     return this.#page([], { at, jobs: false })
   }
 
-  /** The build can be listed now, as it seems: it is asked for again, but not for ever. */
+  /** The build seems to be listable now. The walk requests it again, but only a few times. */
   #doubt(error: BuildkiteError): undefined {
     this.#doubts += 1
     if (this.#doubts >= DOUBTS) throw error

@@ -16,7 +16,7 @@ export type { BuildsFilter, BuildsPage, UnlistableRange } from './builds.ts'
 export type { Read } from './lists.ts'
 export { DeepListingError, FailedAnswerError } from './refusal.ts'
 
-/** What the token is and may do. */
+/** The token's properties and scopes. */
 export interface AccessToken {
   readonly uuid: string | undefined
   readonly description: string | undefined
@@ -26,15 +26,15 @@ export interface AccessToken {
 }
 
 /**
- * Buildkite's REST API as one token sees it. Objects are handed on as they came.
+ * Buildkite's REST API as one token sees it. Objects are returned unparsed.
  *
- * Every method waits for the budget, waits out 429s, and retries faults of network and server. All throw BuildkiteError when
+ * Every method waits for the budget, waits after each 429, and retries faults of network and server. All throw BuildkiteError when
  * Buildkite refuses or stays unavailable, and the signal's reason (an AbortError) when it aborts or the client is closed.
  */
 export interface BuildkiteClient {
   accessToken(signal?: AbortSignal): Promise<Read<AccessToken>>
   organizations(signal?: AbortSignal): AsyncGenerator<Read<unknown[]>>
-  /** All pipelines of an organization, archived ones too; `no_resources` when the token sees no such organization. */
+  /** All pipelines of an organization, including archived ones; `no_resources` when the token does not see the organization. */
   pipelines(organization: string, priority?: Priority, signal?: AbortSignal): AsyncGenerator<NumberedPage>
   /**
    * An organization's builds, newest first. They include their jobs unless the filter or a page says otherwise. Throws DeepListingError
@@ -67,31 +67,31 @@ export interface BuildkiteClient {
   ): Promise<Read<unknown> | undefined>
   /** Whether an organization has any build created before `moment`. One request. */
   hasBuildsBefore(organization: string, moment: Date, priority: Priority, signal?: AbortSignal): Promise<boolean>
-  /** Any list within an organization that is paged by number; `path` holds the parts of the address below the organization's. */
+  /** Any list within an organization with page numbers; `path` has the parts of the path below the organization's. */
   list(
     organization: string,
     path: readonly string[],
     options: { priority: Priority; query?: Readonly<Record<string, string>>; signal?: AbortSignal | undefined },
   ): AsyncGenerator<Read<unknown[]>>
-  /** Any list of the newer kind, with cursors; `path` begins with a slash and holds no query. */
+  /** Any list of the newer kind, with cursors; `path` begins with a slash and has no query. */
   cursorPages(
     path: string,
     priority: Priority,
     organization?: string,
     signal?: AbortSignal,
   ): AsyncGenerator<Read<unknown[]>>
-  /** The notification services, webhooks among them. */
+  /** The notification services, including webhooks. */
   readonly services: Services
   close(): Promise<void>
   /** A fingerprint of the token's user, the same for all tokens of a user. A fingerprint of the token until accessToken() is read. */
   readonly fingerprint: string
-  /** How far Buildkite's clock is ahead of ours, by the `Date` of its last answers; undefined before the first. */
+  /** How far Buildkite's clock is ahead of ours, by the `Date` of its last responses; undefined before the first. */
   readonly skew: Skew | undefined
   /** Buildkite's current time: at most a second late; the earlier value if uncertain. Undefined before the first answer. */
   now(): Date | undefined
   /** How many requests were sent so far. */
   readonly requests: number
-  /** The rate limits as the last answer showed them. */
+  /** The rate limits in the last response. */
   readonly limits: LimitsSeen
 }
 
@@ -107,7 +107,7 @@ const accessToken = z.looseObject({
   user: z.looseObject({ name: text, email: text }).nullish().catch(undefined),
 })
 
-/** Opens a client; connects with the first request. Close it to end the requests under way. */
+/** Opens a client, which connects with the first request. Close it to end pending requests. */
 export function createClient(options: ClientOptions): BuildkiteClient {
   const timeoutMs = options.timeoutMs ?? 30 * SECOND
   const transport = new Transport({ ...options, timeoutMs, userAgent: `buildkite-mirror/${version()}` })

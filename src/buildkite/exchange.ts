@@ -16,13 +16,13 @@ export interface Answer {
   readonly seen: Moment
 }
 
-/** What a request that changes something sends; `body` becomes JSON. */
+/** The method and body of a request that changes something; `body` becomes JSON. */
 export interface Write {
   readonly method: 'POST' | 'PATCH' | 'PUT'
   readonly body?: unknown
 }
 
-/** No answer, or none that is whole. `page` says whether a smaller page may help (slow, cut off, too large). */
+/** No response, or an incomplete one. `page` says whether a smaller page may help (slow, cut off, too large). */
 export class ExchangeError extends Error {
   override name = 'ExchangeError'
   readonly page: boolean
@@ -33,13 +33,13 @@ export class ExchangeError extends Error {
   }
 }
 
-/** Unpacked answers larger than this are not read: a page of builds is some megabytes. */
+/** Larger decompressed responses are not read; a page of builds has a few megabytes. */
 const LARGEST_BODY_BYTES = 256 * 1024 * 1024
 
 const unpack = promisify(gunzip)
 
 /**
- * Sends one request (a GET unless `write` says otherwise) and reads the whole answer within `timeoutMs`.
+ * Sends one request (a GET unless `write` is given) and reads the whole response within `timeoutMs`.
  * @throws ExchangeError when that fails; the signal's reason when it aborts.
  */
 export async function exchange(
@@ -82,8 +82,8 @@ export async function exchange(
     return { status, headers: responseHeaders, body: parse(raw), bytes: raw.length, sent, seen }
   } catch (error) {
     signal.throwIfAborted()
-    if (limit.signal.aborted) throw new ExchangeError(`no whole answer within ${timeoutMs} ms`, true, error)
-    const what = seen === undefined ? 'the request failed' : 'the answer was cut off or too large'
+    if (limit.signal.aborted) throw new ExchangeError(`no complete response within ${timeoutMs} ms`, true, error)
+    const what = seen === undefined ? 'the request failed' : 'the response was cut off or too large'
     throw new ExchangeError(`${what} (${codeOf(error)})`, seen !== undefined, error)
   } finally {
     clearTimeout(timer)

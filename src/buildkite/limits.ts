@@ -4,7 +4,7 @@ import { HOUR, MINUTE, SECOND } from '../time.ts'
 /** The two limits that count every call: the token's user, and the organization with all its users together. */
 export type LimitScope = 'user' | 'organization'
 
-/** One limit as an answer showed it; what the answer did not say is undefined. Calls a minute, and milliseconds from now. */
+/** One limit as a response showed it; a field that the response lacked is undefined. Calls per minute, and milliseconds from now. */
 export interface SeenLimit {
   readonly limit: number | undefined
   readonly remaining: number | undefined
@@ -13,7 +13,7 @@ export interface SeenLimit {
 
 export type LimitsSeen = Partial<Record<LimitScope, SeenLimit>>
 
-/** Buildkite's windows last a minute or five. A timer set for very long runs out at once, and one for no time would ask again and again. */
+/** Buildkite's windows last one or five minutes. A longer timer could overflow and fire at once; a shorter wait would retry in a tight loop. */
 const LONGEST_RESET = HOUR
 const SHORTEST_WAIT = SECOND
 
@@ -25,7 +25,7 @@ const refusal = z.looseObject({
   reset: z.number().optional().catch(undefined),
 })
 
-/** Reads both families of rate-limit headers, in today's spelling and in the older ones. All of them are optional. */
+/** Reads both families of rate-limit headers, in the present and the older spellings. All of them are optional. */
 export function limitsOfHeaders(headers: Headers): LimitsSeen {
   const seen: { user?: SeenLimit; organization?: SeenLimit } = {}
   const user = limitOf(headers, ['ratelimit-user-', 'rate-limit-user-'])
@@ -36,28 +36,28 @@ export function limitsOfHeaders(headers: Headers): LimitsSeen {
 }
 
 /**
- * The limits as a 429 shows them: the exhausted ones have `remaining` 0 and the time to wait, whatever was left unsaid.
- * Which are exhausted: those without any remaining by the headers, and the one that the body names; if nothing says, both.
+ * The limits in a 429: the exhausted ones have `remaining` 0 and a time to wait, even if the response omits these. Exhausted are those
+ * that the headers show without remaining calls, and the one named in the body; if nothing says which, both.
  */
 export function limitsOfRefusal(headers: Headers, body: unknown): LimitsSeen {
   const seen = limitsOfHeaders(headers)
   const parsed = refusal.safeParse(body)
-  const told = parsed.success ? parsed.data : undefined
-  const named: LimitScope | undefined = told?.scope
-    ? told.scope.includes('user')
+  const parsedBody = parsed.success ? parsed.data : undefined
+  const named: LimitScope | undefined = parsedBody?.scope
+    ? parsedBody.scope.includes('user')
       ? 'user'
       : 'organization'
     : undefined
   const empty = scopes.filter((scope) => seen[scope]?.remaining === 0 || scope === named)
   const exhausted = empty.length > 0 ? empty : scopes
-  const toldMs = told?.reset === undefined ? secondsOf(headers['retry-after']) : told.reset * SECOND
+  const bodyMs = parsedBody?.reset === undefined ? secondsOf(headers['retry-after']) : parsedBody.reset * SECOND
   const result: { user?: SeenLimit; organization?: SeenLimit } = { ...seen }
   for (const scope of exhausted) {
-    // The headers' reset belongs to their scope even when the body is silent; the larger one is the one that is safe.
+    // The headers' reset applies to its scope even if the body has none; the larger value is the safe one.
     const own = empty.length > 0 ? seen[scope]?.resetMs : undefined
-    const inBody = scope === named || own === undefined ? toldMs : undefined
+    const inBody = scope === named || own === undefined ? bodyMs : undefined
     const unsaid = own === undefined && inBody === undefined
-    const limit = seen[scope]?.limit ?? (scope === named ? told?.limit : undefined)
+    const limit = seen[scope]?.limit ?? (scope === named ? parsedBody?.limit : undefined)
     const resetMs = unsaid ? MINUTE : Math.max(own ?? 0, inBody ?? 0)
     result[scope] = { limit, remaining: 0, resetMs: Math.min(Math.max(resetMs, SHORTEST_WAIT), LONGEST_RESET) }
   }

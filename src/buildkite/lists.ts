@@ -5,7 +5,7 @@ import { PageSize } from './page-size.ts'
 import type { Asked } from './refusal.ts'
 import type { Transport } from './transport.ts'
 
-/** Something read from the API, and the time on Buildkite's clock at which it was true. */
+/** A value read from the API, and the time on Buildkite's clock at which it was true. */
 export interface Read<T> {
   readonly value: T
   readonly at: Date
@@ -19,7 +19,7 @@ export interface NumberedPage extends Read<unknown[]> {
 export interface ListOptions extends Asked {
   readonly priority: Priority
   readonly signal?: AbortSignal | undefined
-  /** An answer that takes longer makes the next pages smaller. */
+  /** A slower response reduces the size of the next pages. */
   readonly slowMs: number
 }
 
@@ -31,9 +31,9 @@ const cursorPage = z.looseObject({
 })
 
 /**
- * Reads a list that is paged by number, to the page that has no `next` link. Yields each object once. An object that leaves the list
- * moves the others up, so a page number may skip some. So each page begins before the end of the previous one: if its first object was
- * not read before, some were skipped, and the list is read again from further up.
+ * Reads a list with page numbers up to the page without a `next` link. Yields each object once. When an object leaves the list, the
+ * others move up, and a page number may skip some. So each page overlaps the previous one. If its first object was not read before, some
+ * were skipped, and the list is read again from further up.
  */
 export async function* numberedPages(
   transport: Transport,
@@ -57,20 +57,20 @@ export async function* numberedPages(
   }
 }
 
-/** So many pages in a row without anything new, and a list is taken for one that never ends. */
+/** After this many consecutive pages without anything new, the list counts as endless. */
 const STALE_PAGES = 100
 
-/** Notices a list that goes on and on without anything new: a server, or a cache before it, that does not heed the query. */
+/** Detects a list that continues without anything new, because a server or a cache ignores the query. */
 export class News {
   readonly #seen = new Set<string>()
   #stale = 0
 
-  /** Whether a page before held the object. */
+  /** Whether an earlier page contained the object. */
   has(item: unknown): boolean {
     return item !== undefined && this.#seen.has(keyOf(item))
   }
 
-  /** To be told of each page that has a next one. @throws BuildkiteError when there has been nothing new for too long. */
+  /** Must be called for each page that has a next one. @throws BuildkiteError when there was nothing new for too long. */
   expect(page: readonly unknown[]): void {
     const before = this.#seen.size
     for (const item of page) this.#seen.add(keyOf(item))
@@ -89,7 +89,7 @@ interface PlacedPage extends NumberedPage {
   /** How many objects of the list come before the page, and how many up to its end. */
   readonly offset: number
   readonly end: number
-  /** An object that the pages before must have held, unless objects have left the list. */
+  /** An object that earlier pages must have contained, unless objects have left the list. */
   readonly first: unknown
 }
 
@@ -151,8 +151,8 @@ function objectsOf(value: unknown): unknown[] {
 }
 
 /**
- * Reads a list of the newer kind, `{items, links: {next}}`. Of a link only the query is used: it is asked for at our own
- * address, because following a link elsewhere would hand the token to whoever wrote it.
+ * Reads a list of the newer kind, `{items, links: {next}}`. Uses only the query of a link, with our own API address.
+ * Following a link to another host would reveal the token.
  */
 export async function* cursorPages(
   transport: Transport,
@@ -173,15 +173,15 @@ export async function* cursorPages(
   }
 }
 
-/** Whether a `Link` header has a `next`. It may be absent or empty; its URLs may hold the token and are never kept. */
+/** Whether a `Link` header has a `next`. It may be absent or empty; its URLs may contain the token and are never stored. */
 export function hasNext(link: string | undefined): boolean {
   return link !== undefined && /;\s*rel\s*=\s*"?next"?\s*(?:;|,|$)/i.test(link)
 }
 
-/** The error for an answer of 200 whose shape is none of Buildkite's. */
+/** The error for a response of 200 that does not have Buildkite's format. */
 export function notBuildkite(expected: string): BuildkiteError {
   const hint = 'Check that BUILDKITE_API_URL is the address of a Buildkite REST API (it ends in /v2).'
-  return new BuildkiteError('unavailable', `Buildkite's API answered, but not with ${expected}. ${hint}`, {
+  return new BuildkiteError('unavailable', `Buildkite's API did not return ${expected}. ${hint}`, {
     status: 200,
   })
 }

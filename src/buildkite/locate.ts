@@ -6,7 +6,7 @@ export interface Bounds {
   readonly to: number
 }
 
-/** What a list from some time to the end of the search shows. */
+/** The result of a list from some time to the end of the search. */
 export type Probe = 'nothing' | 'a build' | 'failure'
 
 /** A build is located to this precision. The organization's list shows the other builds of that minute in a few pages. */

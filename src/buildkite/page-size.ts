@@ -1,23 +1,23 @@
 import { type Clock, HOUR } from '../time.ts'
 
-/** Each size divides the one before it, so that a place in a list of builds stays a whole page when the size falls. */
+/** Each size divides the previous one, so that a position in a list of builds is still a whole page when the size falls. */
 const sizes: readonly number[] = [100, 50, 25, 5, 1]
 
-/** This many quick answers in a row, and pages grow again. */
+/** Pages grow again after this many fast responses in a row. */
 const GROW_AFTER = 3
 
-/** How many objects to ask for at a time: as many as Buildkite gives, fewer while its answers are too slow or too large. */
+/** How many objects to request at a time: as many as Buildkite allows, fewer while its responses are too slow or too large. */
 export class PageSize {
   #step = 0
   #quick = 0
   readonly #slowMs: number
 
-  /** `slowMs`: an answer that takes longer makes the next pages smaller. */
+  /** `slowMs`: a slower response makes the next pages smaller. */
   constructor(slowMs: number) {
     this.#slowMs = slowMs
   }
 
-  /** The most objects for the next page. */
+  /** The maximum number of objects for the next page. */
   largest(): number {
     if (this.#step > 0 && this.#quick >= GROW_AFTER) {
       this.#quick = 0
@@ -31,9 +31,9 @@ export class PageSize {
     this.#step = Math.min(this.#step + 1, sizes.length - 1)
   }
 
-  /** Notes how long a whole answer took. */
+  /** Records how long a complete response took. */
   answered(tookMs: number): void {
-    // Single objects would only cost more requests: an answer that is too slow in full fails.
+    // Pages of one object would only cost more requests. A response that is much too slow fails, and shrinks the page anyway.
     if (tookMs > this.#slowMs && (sizes[this.#step] ?? 1) > 5) this.shrink()
     else if (tookMs < this.#slowMs / 4) this.#quick += 1
   }
@@ -50,7 +50,7 @@ const FIRST_BUILDS = 25
 
 /**
  * The page size for one kind of builds list (one organization, all its builds or one pipeline's, with or without jobs). It is
- * kept across walks, so the next walk does not retry a size that was too large.
+ * stored across walks, so the next walk does not retry a size that was too large.
  */
 export class BuildsPageSize {
   readonly #options: { slowMs: number; clock: Clock; jobs: boolean }

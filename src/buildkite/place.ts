@@ -3,8 +3,8 @@ import { SECOND } from '../time.ts'
 import { readMoment } from './timestamp.ts'
 
 /**
- * The position of a walk. It uses keyset pagination: the list is newest first, so the next request asks for builds
- * created before the oldest build seen. Builds that are added or removed meanwhile cannot hide another, and no page lies deep.
+ * The position of a walk. It uses keyset pagination: the list is newest first, so the next request lists builds
+ * created before the oldest build seen. Builds that are added or removed meanwhile cannot hide others, and no page is deep in a list.
  */
 export interface Place {
   /** The next request's `created_to`, in milliseconds. */

@@ -7,10 +7,10 @@ export interface ProxyRoute {
   readonly noProxy: readonly string[]
 }
 
-/** More than a page of the largest builds; beyond it an answer is cut and asked for again in smaller pages. */
+/** More than a page of the largest builds. A larger response is cut off, and requested again in smaller pages. */
 const LARGEST_ANSWER_BYTES = 64 * 1024 * 1024
 
-/** The way out to one API: straight, or through the proxy unless `noProxy` names the host. */
+/** The connection to one API: direct, or through the proxy unless `noProxy` names the host. */
 export function openDispatcher(apiUrl: string, proxy: ProxyRoute | undefined): Dispatcher {
   const limits = { connections: 8, maxResponseSize: LARGEST_ANSWER_BYTES, connect: { timeout: 10 * SECOND } }
   if (!proxy || bypassesProxy(new URL(apiUrl), proxy.noProxy)) return new Agent(limits)
@@ -18,7 +18,7 @@ export function openDispatcher(apiUrl: string, proxy: ProxyRoute | undefined): D
   return new ProxyAgent({ ...rest, uri: proxy.url, proxyTls: connect, requestTls: connect })
 }
 
-/** Whether a URL's host is among those to be called without the proxy. */
+/** Whether a URL's host is called without the proxy. */
 export function bypassesProxy(url: URL, noProxy: readonly string[]): boolean {
   const host = url.hostname.toLowerCase()
   const port = url.port || (url.protocol === 'https:' ? '443' : '80')

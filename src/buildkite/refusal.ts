@@ -1,14 +1,14 @@
 import { z } from 'zod'
 import { BuildkiteError } from '../errors.ts'
 
-/** Buildkite does not list this deep (its 400): the same span must be asked for in smaller windows. */
+/** Buildkite does not list this deep (its 400): the same range must be requested in smaller windows. */
 export class DeepListingError extends BuildkiteError {
   override name = 'DeepListingError'
 
   constructor() {
     super(
       'unavailable',
-      'Buildkite does not list builds this deep (HTTP 400). Ask for a shorter span of created_at at a time.',
+      'Buildkite does not list builds this deep (HTTP 400). Request a shorter range of created_at at a time.',
       { status: 400 },
     )
   }
@@ -26,7 +26,7 @@ export class FailedAnswerError extends BuildkiteError {
   }
 }
 
-/** What a call was about, as far as its refusal must say: the scope it needs, and the organization it named. */
+/** The context of a call that a refusal must mention: the scope that it needs, and its organization. */
 export interface Asked {
   readonly scope?: Scope | undefined
   readonly organization?: string | undefined
@@ -43,14 +43,14 @@ export interface Refusal {
   readonly status: number
   /** Buildkite's own `message`, when the body had one. */
   readonly message: string | undefined
-  /** The token's scopes, when the answer or a later look told them. */
+  /** The token's scopes, if this response or a later check showed them. */
   readonly scopes: readonly string[] | undefined
 }
 
 const fault = z.looseObject({ field: z.string(), code: z.string().optional().catch(undefined) })
 const envelope = z.looseObject({ message: z.string(), errors: z.array(fault).optional().catch(undefined) })
 
-/** The `message` of an error body with the fields that it finds fault with, or undefined when it is no JSON of Buildkite's. */
+/** The `message` of an error body with the invalid fields, or undefined when it is not Buildkite's JSON. */
 export function messageOfBody(body: unknown): string | undefined {
   const parsed = envelope.safeParse(body)
   if (!parsed.success) return undefined
@@ -59,13 +59,13 @@ export function messageOfBody(body: unknown): string | undefined {
   return `${message}: ${errors.map(({ field, code }) => (code ? `${field} (${code})` : field)).join(', ')}`
 }
 
-/** The scopes that a 403's message says are missing; empty when it speaks of something else. */
+/** The missing scopes in a 403's message; empty when the message is about something else. */
 export function scopesMissingBy(message: string | undefined): string[] {
   if (!message || !/scope/i.test(message)) return []
   return message.match(/\b(?:read|write|delete)_[a-z_]+\b|\bgraphql\b/g) ?? []
 }
 
-/** Turns a refusal (any 3xx or 4xx but 429) into the error that tells the user what to do. */
+/** Converts a refusal (any 3xx or 4xx except 429) into an error with a remedy. */
 export function refusalError(refusal: Refusal, asked: Asked): BuildkiteError {
   const { status, message } = refusal
   if (status === 401) return new BuildkiteError('invalid_credentials', invalidToken, { status, remedy: newToken })
@@ -74,15 +74,15 @@ export function refusalError(refusal: Refusal, asked: Asked): BuildkiteError {
   if (status === 400 && message && /\bdeep\b/i.test(message)) return new DeepListingError()
   if (status < 400) {
     const hint = 'Set BUILDKITE_API_URL to the address that it points to, if you trust it.'
-    return new BuildkiteError('unavailable', `Buildkite's API answered with a redirect (HTTP ${status}). ${hint}`, {
+    return new BuildkiteError('unavailable', `Buildkite's API returned a redirect (HTTP ${status}). ${hint}`, {
       status,
     })
   }
-  const said = message ? ` It said: "${plain(message)}".` : ''
+  const said = message ? ` Its message: "${plain(message)}".` : ''
   return new BuildkiteError('unavailable', `Buildkite refused the request (HTTP ${status}).${said}`, { status })
 }
 
-/** A stranger's words as one line of a log can hold them; what looks like one of Buildkite's tokens is left out. */
+/** A foreign message as one line of a log, without anything that looks like one of Buildkite's tokens. */
 function plain(message: string): string {
   return message
     .replace(/\bbk[a-z]{1,4}_[\w-]+/g, '…')
@@ -94,8 +94,8 @@ function plain(message: string): string {
 const invalidToken = 'Buildkite does not accept the API token (HTTP 401): it is mistyped, revoked or expired.'
 
 const newToken =
-  'Create a new token under Personal Settings > API Access Tokens with the scopes read_builds, read_pipelines and read_organizations, and put it ' +
-  'into BUILDKITE_API_TOKEN.'
+  'Create a new token under Personal Settings > API Access Tokens with the scopes read_builds, read_pipelines and read_organizations, and set ' +
+  'BUILDKITE_API_TOKEN to it.'
 
 const mayNotNotify =
   "Buildkite refuses the API token for the organization's notification services (HTTP 403). Its user must be an administrator " +
@@ -107,11 +107,11 @@ const addressOrGrant =
   "not see it: check both in Buildkite's settings."
 
 function forbidden({ status, message, scopes }: Refusal, { scope, organization }: Asked): BuildkiteError {
-  const told = scopesMissingBy(message)
-  const missing = told.length > 0 ? told : scope && scopes && !scopes.includes(scope) ? [scope] : []
+  const named = scopesMissingBy(message)
+  const missing = named.length > 0 ? named : scope && scopes && !scopes.includes(scope) ? [scope] : []
   if (missing.length > 0) {
     const names = missing.length === 1 ? `the scope ${missing[0]}` : `the scopes ${missing.join(', ')}`
-    const remedy = 'Add it to the token under Personal Settings > API Access Tokens; nothing needs to be restarted.'
+    const remedy = 'Add it to the token under Personal Settings > API Access Tokens; no restart is needed.'
     return new BuildkiteError('invalid_permissions', `The API token lacks ${names} (HTTP 403).`, {
       status,
       remedy,
@@ -121,7 +121,7 @@ function forbidden({ status, message, scopes }: Refusal, { scope, organization }
   if (scope?.endsWith('notification_services'))
     return new BuildkiteError('invalid_permissions', mayNotNotify, { status })
   const where = organization ? ` for the organization "${organization}"` : ''
-  const known = scope && scopes ? `, though it has the scope ${scope}` : ''
+  const known = scope && scopes ? `, although it has the scope ${scope}` : ''
   return new BuildkiteError('invalid_permissions', `Buildkite refuses the API token${where} (HTTP 403)${known}.`, {
     status,
     remedy: addressOrGrant,
@@ -130,7 +130,7 @@ function forbidden({ status, message, scopes }: Refusal, { scope, organization }
 
 function notFound({ organization }: Asked): BuildkiteError {
   const message = organization
-    ? `Buildkite knows no organization "${organization}" that this API token may see (HTTP 404). Check ` +
+    ? `Buildkite has no organization "${organization}" that this API token can see (HTTP 404). Check ` +
       'BUILDKITE_ORGANIZATIONS, and that the token is granted to the organization.'
     : 'Buildkite has nothing at this address (HTTP 404). Check BUILDKITE_API_URL: it ends in /v2.'
   return new BuildkiteError('no_resources', message, { status: 404 })

@@ -14,7 +14,7 @@ export interface Section {
   readonly large: Stamp | undefined
 }
 
-/** What a walk avoids. */
+/** The parts of a list that a walk avoids. */
 export interface Obstacles {
   readonly from: number | undefined
   /** Newest first. */

@@ -7,7 +7,7 @@ import type { Transport } from './transport.ts'
 
 export type TokenMode = 'signature' | 'token'
 
-/** The events that the mirror makes use of: all that Buildkite sends of builds, jobs and agents. */
+/** The events that the mirror uses: all that Buildkite sends about builds, jobs and agents. */
 export const mirroredEvents = [
   'build.scheduled',
   'build.running',
@@ -27,7 +27,7 @@ export const mirroredEvents = [
   'agent.blocked',
 ] as const
 
-/** A webhook among an organization's notification services. Its token is in it only as a question. */
+/** A webhook among an organization's notification services. Its token can be compared, but not read. */
 export interface WebhookService {
   readonly id: string
   readonly description: string
@@ -41,11 +41,11 @@ export interface WebhookService {
   readonly branches: string
   readonly tokenMode: string
   readonly events: readonly string[]
-  /** Whether its token is one of these; undefined when Buildkite did not tell the token. */
+  /** Whether its token is one of these; undefined when Buildkite did not return the token. */
   hasToken(secrets: readonly string[]): boolean | undefined
 }
 
-/** What a webhook service is to be; what is not given stays as it is, or Buildkite's default in a new one. */
+/** The settings of a webhook service. An omitted setting stays unchanged, or has Buildkite's default in a new service. */
 export interface WebhookWish {
   readonly description?: string
   readonly url?: string
@@ -58,8 +58,8 @@ export interface WebhookWish {
 }
 
 /**
- * The notification services of organizations, as one token may see and change them. Reading takes the scope
- * read_notification_services, changing write_notification_services, and both a user who may change notification services.
+ * The notification services of organizations, as one token may see and change them. Reading needs the scope
+ * read_notification_services, writing needs write_notification_services. Both need a user who may change notification services.
  * All methods throw BuildkiteError.
  */
 export interface Services {
@@ -67,7 +67,7 @@ export interface Services {
   webhooks(organization: string, priority: Priority, signal?: AbortSignal): Promise<WebhookService[]>
   create(organization: string, wish: WebhookWish & { url: string }): Promise<WebhookService>
   change(organization: string, id: string, wish: WebhookWish): Promise<WebhookService>
-  /** Turns it on, and clears the state in which Buildkite's own doubts put it. */
+  /** Enables it, also if Buildkite has marked it as broken. */
   enable(organization: string, id: string): Promise<WebhookService>
 }
 
@@ -84,7 +84,7 @@ const webhook = z.looseObject({
   settings: z.looseObject({ url: text, token: text, token_mode: text, events: texts }),
 })
 
-/** Reading and changing notification services through `transport`. */
+/** Reads and changes notification services through `transport`. */
 export function openServices(transport: Transport): Services {
   const home = (organization: string) => `/organizations/${encodeURIComponent(organization)}/services`
   const write = async (
@@ -122,7 +122,7 @@ export function openServices(transport: Transport): Services {
   }
 }
 
-/** One of Buildkite's services as a webhook; undefined when it is of another provider. */
+/** Parses a notification service; undefined if it is not a webhook. */
 function readWebhook(value: unknown): WebhookService | undefined {
   const parsed = webhook.safeParse(value)
   if (!parsed.success) return undefined
@@ -136,22 +136,22 @@ function readWebhook(value: unknown): WebhookService | undefined {
     scope: scope ?? 'all',
     scopeIds: scope_uuids ?? [],
     branches: branch_configuration?.trim() ?? '',
-    // Buildkite's default, and the only mode before there was a choice.
+    // Buildkite's default, and once the only mode.
     tokenMode: settings.token_mode ?? 'token',
     events: settings.events ?? [],
     hasToken: (secrets) => (token ? verifyToken(token, secrets) : undefined),
   }
 }
 
-/** A wish in Buildkite's words; what is undefined is left out of the JSON. */
+/** The settings in Buildkite's format; undefined values are omitted from the JSON. */
 function bodyOf({ description, url, token, tokenMode, events, scope, scopeIds, branches }: WebhookWish) {
   const settings = { url, token, token_mode: tokenMode, events }
-  const told = Object.values(settings).some((value) => value !== undefined)
+  const hasSettings = Object.values(settings).some((value) => value !== undefined)
   return {
     description,
     scope,
     scope_uuids: scopeIds,
     branch_configuration: branches,
-    ...(told ? { settings } : {}),
+    ...(hasSettings ? { settings } : {}),
   }
 }

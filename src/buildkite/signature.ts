@@ -7,7 +7,7 @@ export type Verdict = { ok: true; at: Date } | { ok: false; reason: string }
  * Checks an `X-Buildkite-Signature` header (`timestamp=<unix seconds>,signature=<hex>`) against the raw body.
  *
  * Every secret is tried, so that a webhook's token can be rotated without losing a delivery. `now` and `toleranceMs` are
- * milliseconds; the timestamp may be off by the tolerance both ways. Never throws.
+ * milliseconds; the timestamp may differ by the tolerance in both directions. Never throws.
  */
 export function verifySignature(
   raw: Buffer,
@@ -22,7 +22,7 @@ export function verifySignature(
   const given = Buffer.from(parts.signature, 'hex')
   let matches = false
   for (const secret of secrets) {
-    // No early exit: the time taken must not tell which secret is the live one.
+    // No early exit: the duration must not reveal which secret matches.
     if (timingSafeEqual(given, digest(raw, secret, parts.timestamp))) matches = true
   }
   if (!matches) return refuse('The signature matches none of the configured secrets.')
@@ -41,10 +41,10 @@ export function sign(raw: Buffer | string, secret: string, at: number): string {
   return `timestamp=${timestamp},signature=${digest(raw, secret, timestamp).toString('hex')}`
 }
 
-/** Whether an `X-Buildkite-Token` header holds one of the secrets; takes the same time whichever it is, or none. */
+/** Whether an `X-Buildkite-Token` header contains one of the secrets. Takes the same time for each of them, or for none. */
 export function verifyToken(header: string | undefined, secrets: readonly string[]): boolean {
   if (!header) return false
-  // Hashing first gives both sides one length, so that not even the secret's length can be measured.
+  // Hashing first gives both sides the same length, so that not even the secret's length can be measured.
   const given = sha256(header)
   let matches = false
   for (const secret of secrets) {
@@ -72,7 +72,7 @@ function parseHeader(header: string): { timestamp: string; signature: string } |
     const equals = part.indexOf('=')
     if (equals < 0) return undefined
     const name = part.slice(0, equals).trim()
-    // A name given twice leaves open which one was meant; Buildkite never does that.
+    // A repeated name is ambiguous; Buildkite never sends one.
     if (found.has(name)) return undefined
     found.set(name, part.slice(equals + 1).trim())
   }

@@ -15,48 +15,48 @@ import { endpointOf } from './urls.ts'
 
 export interface TransportOptions {
   readonly token: string
-  /** Such as `https://api.buildkite.com/v2`, without a slash at the end. */
+  /** Such as `https://api.buildkite.com/v2`, without a trailing slash. */
   readonly apiUrl: string
   readonly budget: Budget
   readonly proxy?: ProxyRoute | undefined
   readonly log: Log
-  /** Told of requests, waits and limits. */
+  /** Receives requests, waits and limits, for metrics. */
   readonly on?: OnOccurrence | undefined
   readonly tracing?: Tracing | undefined
   readonly clock?: Clock | undefined
   /** Monotonic clock that times requests. Default performance.now, or `clock` if a test clock is given. */
   readonly monotonic?: Clock | undefined
-  /** For one request, to the last byte of its answer. Default 30 s. */
+  /** For one request, up to the last byte of its response. Default 30 s. */
   readonly timeoutMs?: number | undefined
-  /** The longest first pause between retries; each next one may be twice as long. Default 500 ms. */
+  /** The longest first pause between retries; each later one may be twice as long. Default 500 ms. */
   readonly backoffMs?: number | undefined
-  /** How to wait; real time unless a test holds it. */
+  /** Waits; replaced in tests. */
   readonly wait?: typeof pause | undefined
   readonly userAgent?: string | undefined
 }
 
 export interface Ask extends Asked {
-  /** The path with its query, made anew for each try, because a failed one may make the page smaller. */
+  /** The path with its query. Called for each try, because a failed one may make the page smaller. */
   readonly path: () => string
   readonly priority: Priority
   readonly signal?: AbortSignal | undefined
-  /** Called when a smaller page may do better: the answer was slow, cut off, too large, or a gateway gave up. */
+  /** Called when a smaller page may succeed: the response was slow, cut off or too large, or a gateway timed out. */
   readonly onTrouble?: () => void
-  /** Failed answers (FailedAnswerError) after which the request ends; without it, they are retried like network faults. */
+  /** How many failed answers (FailedAnswerError) end the request. Without it, they are retried like network faults. */
   readonly tries?: number | undefined
 }
 
 /** A request that changes something. */
 export interface Change extends Ask {
   readonly write: Write
-  /** What the body holds that no error message may repeat. */
+  /** A secret in the body, which no error message may repeat. */
   readonly secret?: string | undefined
 }
 
-/** An `Ask` as sent, whichever kind it is. */
+/** Any kind of request. */
 type Sending = Ask & Partial<Pick<Change, 'write' | 'secret'>>
 
-/** A whole answer of 200 with JSON in it. */
+/** A complete response of 200 with JSON. */
 export interface Reply {
   readonly value: unknown
   /** The time, on Buildkite's clock, at which the value was true. */
@@ -76,20 +76,20 @@ const TIME_CHECKS = 2
 const LONGEST_BACKOFF_MS = 30 * SECOND
 
 /**
- * Of clocks further apart one is wrong, and which is not to be told. What is read could not be given a time: a watermark set by it might
- * lie in the future, and pass by all that comes until then.
+ * If the clocks differ by more than this, one of them is wrong, and it is unknown which. Then a read has no reliable time. A watermark
+ * from it could be in the future, and the mirror would skip everything until then.
  */
 const CLOCKS_APART = DAY
 
-/** Names a token, or its user, in budgets and logs without giving it away. */
+/** Identifies a token or its user in budgets and logs without revealing it. */
 export function fingerprint(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 12)
 }
 
-/** Sends requests to Buildkite within the budget, patiently: one per token. */
+/** Sends the requests of one token within the budget, and retries them. */
 export class Transport {
   requests = 0
-  /** The limits as the last answer showed them. */
+  /** The limits in the last response. */
   limits: LimitsSeen = {}
   readonly #options: TransportOptions
   readonly #clock: BuildkiteClock
@@ -106,7 +106,7 @@ export class Transport {
   }
 
   /**
-   * Asks until there is an answer: waits out 429s for as long as they last, retries faults of network and server five times.
+   * Sends a request until it succeeds. Waits after each 429 without a limit, and retries faults of network and server five times.
    * @throws BuildkiteError when Buildkite refuses or stays unavailable; the signal's reason when it aborts.
    */
   get(ask: Ask): Promise<Reply> {
@@ -114,7 +114,7 @@ export class Transport {
   }
 
   /**
-   * Changes something. A POST whose answer got lost is not repeated: it may have made what it should.
+   * Changes something. A POST whose response was lost is not repeated, because it may have succeeded.
    * @throws BuildkiteError; the signal's reason when it aborts.
    */
   change(change: Change): Promise<Reply> {
@@ -130,7 +130,7 @@ export class Transport {
     }
   }
 
-  /** How far Buildkite's clock is ahead of ours, by the last answers; `undefined` before the first. */
+  /** How far Buildkite's clock is ahead of ours, by the last responses; `undefined` before the first. */
   get skew(): Skew | undefined {
     return this.#clock.skew
   }
@@ -140,17 +140,17 @@ export class Transport {
     return this.#clock.now()
   }
 
-  /** Tells whose the token is. Buildkite limits users, not tokens: several tokens of one user must share one budget. */
+  /** Sets the token's user. Buildkite limits users, not tokens, so all tokens of a user must share one budget. */
   belongsTo(user: string): void {
     this.#user = user
   }
 
-  /** Fingerprint of the user once `belongsTo` was called, of the token until then. */
+  /** Fingerprint of the user after `belongsTo`, of the token before. */
   get fingerprint(): string {
     return fingerprint(this.#user)
   }
 
-  /** Ends every request and wait under way; they reject with an AbortError. */
+  /** Ends every pending request and wait; they reject with an AbortError. */
   async close(): Promise<void> {
     this.#closing.abort()
     await this.#dispatcher.destroy()
@@ -165,7 +165,7 @@ export class Transport {
       if ('reply' in fault) {
         if (fault.isTimeCertain || ask.write || timeChecks >= TIME_CHECKS) return fault.reply
         timeChecks += 1
-        this.#options.log.debug({ at: fault.reply.at }, "Buildkite's clock, or ours, is wrong. Asking again.")
+        this.#options.log.debug({ at: fault.reply.at }, "Buildkite's clock, or ours, is wrong. Repeating the request.")
         continue
       }
       if (fault.waitMs !== undefined) {
@@ -180,7 +180,7 @@ export class Transport {
       if (failures > RETRIES || ask.write?.method === 'POST') throw fault.error
       const ceiling = Math.min(LONGEST_BACKOFF_MS, (this.#options.backoffMs ?? 500) * 2 ** (failures - 1))
       const waitMs = Math.round(Math.random() * ceiling)
-      this.#options.log.warn({ attempt: failures, wait_ms: waitMs }, `${messageOf(fault.error)} Trying again.`)
+      this.#options.log.warn({ attempt: failures, wait_ms: waitMs }, `${messageOf(fault.error)} Retrying.`)
       await wait(waitMs, signal)
     }
   }
@@ -194,7 +194,7 @@ export class Transport {
       answer = await this.#send(ask.path(), signal, ask.write)
     } catch (error) {
       if (!(error instanceof ExchangeError)) throw error
-      const message = `Buildkite's API is out of reach: ${error.message}.`
+      const message = `Buildkite's API is unreachable: ${error.message}.`
       if (!error.page) return { error: unavailable(message, undefined, error) }
       ask.onTrouble?.()
       return { error: new FailedAnswerError(message, { cause: error }) }
@@ -208,7 +208,7 @@ export class Transport {
       const waitMs = waitOf(seen)
       this.#options.log.warn(
         { wait_ms: waitMs },
-        'Buildkite says that the rate limit is used up (HTTP 429); waiting for its reset.',
+        "Buildkite's rate limit is used up (HTTP 429); waiting for its reset.",
       )
       return { waitMs }
     }
@@ -218,7 +218,7 @@ export class Transport {
   async #judge(ask: Sending, answer: Answer, signal: AbortSignal): Promise<Judged> {
     const { status, body, bytes, headers, sent, seen } = answer
     if (status >= 500 || status === 408 || status === 425) {
-      // A gateway that gave up on an answer that took too long to make looks just like this.
+      // A gateway that timed out because the response took too long returns these too.
       ask.onTrouble?.()
       return { error: new FailedAnswerError(`Buildkite's API failed (HTTP ${status}).`, { status }) }
     }
@@ -230,7 +230,7 @@ export class Transport {
     }
     if (body === undefined) {
       ask.onTrouble?.()
-      const message = "Buildkite's API answered something that is not JSON (HTTP 200)."
+      const message = "Buildkite's API returned something that is not JSON (HTTP 200)."
       return { error: new FailedAnswerError(message, { status }) }
     }
     const date = first(headers.date)
@@ -281,7 +281,10 @@ export class Transport {
         write,
       })
       status = String(answer.status)
-      log.debug({ path, status: answer.status, took_ms: Math.round(performance.now() - began) }, 'Asked Buildkite.')
+      log.debug(
+        { path, status: answer.status, took_ms: Math.round(performance.now() - began) },
+        'Sent a request to Buildkite.',
+      )
       return answer
     } finally {
       on?.('api_requests', 1, { endpoint, status })
@@ -297,7 +300,7 @@ export class Transport {
     }
   }
 
-  /** For a 403 that does not say why: which scopes the token has, by this answer or by asking. Never fails but by abort. */
+  /** For a 403 without a reason: the token's scopes, from this response or another request. Rejects only when aborted. */
   async #tokenScopes(
     ask: Ask,
     answer: Answer,
@@ -305,8 +308,8 @@ export class Transport {
     signal: AbortSignal,
   ): Promise<readonly string[] | undefined> {
     if (!ask.scope || scopesMissingBy(message).length > 0) return undefined
-    const told = first(answer.headers['x-oauth-scopes'])
-    if (told !== undefined) return told.split(/[,\s]+/)
+    const scopesHeader = first(answer.headers['x-oauth-scopes'])
+    if (scopesHeader !== undefined) return scopesHeader.split(/[,\s]+/)
     try {
       await this.#take(this.#scopesOf({}), ask.priority, signal)
       const { status, body } = await this.#send('/access-token', signal)
@@ -324,10 +327,10 @@ export class Transport {
   }
 }
 
-const clockWasSet = "This machine's clock was set while Buildkite's API answered."
+const clockWasSet = "This machine's clock was changed during a request to Buildkite's API."
 
 function clocksApart(ms: number): string {
-  return `Buildkite's clock and ours are ${formatDuration(ms)} apart. Set this machine's clock.`
+  return `Buildkite's clock and ours differ by ${formatDuration(ms)}. Set this machine's clock.`
 }
 
 function unavailable(message: string, status?: number, cause?: unknown): BuildkiteError {
@@ -338,7 +341,7 @@ function first(value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? value.join(', ') : value
 }
 
-/** One signal for two. By hand, because AbortSignal.any keeps what hangs on a long-lived signal in memory on Node 20. */
+/** Combines two signals. On Node 20, AbortSignal.any keeps everything attached to a long-lived signal in memory. */
 function linkSignals(one: AbortSignal, other: AbortSignal | undefined): { signal: AbortSignal; release(): void } {
   const both = new AbortController()
   const sources = other ? [one, other] : [one]

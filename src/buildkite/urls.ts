@@ -1,4 +1,4 @@
-/** What a Buildkite URL names. */
+/** The names in a Buildkite URL. */
 export interface Slugs {
   organization: string | undefined
   pipeline: string | undefined
@@ -7,14 +7,14 @@ export interface Slugs {
 
 const nothing: Slugs = { organization: undefined, pipeline: undefined, number: undefined }
 
-// `…/organizations/{org}/pipelines/{slug}/builds/{number}…` in the REST API, wherever its base lies.
+// `…/organizations/{org}/pipelines/{slug}/builds/{number}…` in the REST API, under any base URL.
 const rest = /\/organizations\/([^/?#]+)(?:\/pipelines\/([^/?#]+)(?:\/builds\/(\d+))?)?/
 // `https://buildkite.com/{org}/{slug}/builds/{number}…` on the web.
 const web = /^https?:\/\/[^/?#]+\/(?!v\d+(?:[/?#]|$))([^/?#]+)(?:\/([^/?#]+)(?:\/builds\/(\d+))?)?/
 
 /**
- * The organization's slug, the pipeline's slug and the build's number that a REST or web URL of an organization, pipeline, build
- * or job names; each `undefined` where it names none. With `exclude_pipeline`, a build's URL is all that tells its pipeline.
+ * The slugs and the build number in a REST or web URL of an organization, pipeline, build or job; each is `undefined` if the URL lacks
+ * it. With `exclude_pipeline`, only a build's URL shows its pipeline.
  */
 export function slugsOf(url: unknown): Slugs {
   if (typeof url !== 'string') return nothing
@@ -28,17 +28,17 @@ export function slugsOf(url: unknown): Slugs {
   }
 }
 
-/** A path of the API with `*` for each name in it: its kind of address, which tells nothing of whose it is. */
+/** An API path with `*` for each name in it, so that it shows the kind of request but no names. */
 export function endpointOf(path: string): string {
   const parts = path
     .replace(/[?#].*/s, '')
     .split('/')
     .filter(Boolean)
-  // Collections and names within them take turns: /organizations/acme/pipelines/web/builds/7.
+  // Collections and names alternate: /organizations/acme/pipelines/web/builds/7.
   return `/${parts.map((part, index) => (index % 2 === 0 ? part : '*')).join('/')}`
 }
 
-/** A part that is no percent-encoding, or of a NUL, which Postgres takes in no text, stays as it is written. */
+/** Returns invalid percent-encoding unchanged, and also an encoded NUL, which Postgres does not accept in text. */
 function decoded(part: string | undefined): string | undefined {
   if (part === undefined) return undefined
   try {

@@ -8,7 +8,7 @@ import type { Random } from './random.ts'
 import { type Answer, findRoute, type Route } from './routes.ts'
 import type { Truth } from './truth.ts'
 
-/** The dependencies of every answer. */
+/** The dependencies of every response. */
 export interface Server {
   api: Api
   truth: Truth
@@ -115,7 +115,7 @@ const headersOf = (counted: Counted, { scopes }: Token, route: Route | undefined
   ...(route?.scopes ? { 'X-Accepted-OAuth-Scopes': route.scopes.join(', ') } : {}),
 })
 
-/** Writes the answer and returns the size of its body. A text body is HTML, as from a proxy in front of Buildkite. */
+/** Writes the response and returns the size of its body. A text body is HTML, as from a proxy in front of Buildkite. */
 function send(
   { api, now, random }: Server,
   response: ServerResponse,

@@ -11,17 +11,17 @@ export interface Token {
   token: string
   uuid: string
   scopes: string[]
-  /** Slugs of the organizations that the token was made for; all when not given. */
+  /** Slugs of the organizations that the token is granted to; default all. */
   organizations?: string[]
-  /** Milliseconds since the epoch; never when not given. */
+  /** Milliseconds since the epoch; without it, the token never expires. */
   expiresAt?: number
-  /** Tokens of one user share its limit. */
+  /** All tokens of a user share one limit. */
   user: string
-  /** Whether the user may change notification services; so where not given. */
+  /** Whether the user may change notification services; default true. */
   admin?: boolean
 }
 
-/** A request as it came, and how it was answered. `status` is 0 until then, and stays so when it hangs. */
+/** A request and its response. `status` is 0 until the response is sent, and stays 0 when the request hangs. */
 export interface LoggedRequest {
   method: string
   /** Without the query. */
@@ -29,9 +29,9 @@ export interface LoggedRequest {
   query: URLSearchParams
   kind: string
   status: number
-  /** The size of the answer's body; 0 until it is sent. */
+  /** The size of the response's body; 0 until it is sent. */
   bytes: number
-  /** Milliseconds since the epoch on the wall's clock. */
+  /** Milliseconds since the epoch on the wall clock. */
   at: number
 }
 
@@ -39,7 +39,7 @@ export interface ApiOptions {
   port?: number
   tokens?: Token[]
   limits?: LimitOptions
-  /** Lists of builds go no deeper than this many; default 5,000. */
+  /** Lists of builds end after this many builds; default 5,000. */
   depth?: number
   /** Called for every request before it is answered. */
   beforeAnswer?: (request: LoggedRequest) => Fault | undefined
@@ -47,18 +47,18 @@ export interface ApiOptions {
   troubles?: readonly Trouble[]
   /**
    * How far lists of builds and pipelines lag behind writes: a fixed time, or a random time in a range for each request. In
-   * milliseconds of the simulation's clock. A single GET does not lag. The simulation records from its first lagging answer on.
+   * milliseconds of the simulation's clock. A single GET does not lag. The simulation starts to record with its first lagging response.
    */
   listLagMs?: number | readonly [number, number]
-  /** The clock error of each server, in milliseconds. Each answer, and its `Date`, comes from one of them. */
+  /** The clock error of each server, in milliseconds. Each response, and its `Date`, comes from one of them. */
   serverClocksMs?: readonly number[]
   /** Random seed for lags, servers and faults; default 1. */
   seed?: number | string
 }
 
-/** The simulated REST API while it runs. Its fields may be changed meanwhile: they count from the next request on. */
+/** The running simulated REST API. Changes of its fields apply from the next request on. */
 export interface Api {
-  /** What BUILDKITE_API_URL is set to. */
+  /** The value for BUILDKITE_API_URL. */
   readonly url: string
   tokens: Token[]
   depth: number
@@ -70,13 +70,13 @@ export interface Api {
   addTrouble(trouble: Trouble): () => void
   /** Every request since the start or the last `forget`. */
   readonly requests: LoggedRequest[]
-  /** How many of the requests were of that kind: access-token, organizations, pipelines, builds, build, … */
+  /** How many requests were of that kind: access-token, organizations, pipelines, builds, build, … */
   count(kind: string): number
   forget(): void
   stop(): Promise<void>
 }
 
-/** A token that may read all the mirror needs, and register its webhook. */
+/** A token that may read everything the mirror needs, and register its webhook. */
 export const demoToken: Token = {
   token: 'demo-token',
   uuid: '0198f3c1-0000-7000-8000-000000000001',
@@ -94,7 +94,7 @@ export const demoToken: Token = {
   user: 'ada',
 }
 
-/** Starts the API on 127.0.0.1. `now` is the simulation's clock, which the `Date` header tells. */
+/** Starts the API on 127.0.0.1. `now` is the simulation's clock, which sets the `Date` header. */
 export async function startApi(truth: Truth, now: () => number, options: ApiOptions = {}): Promise<Api> {
   const requests: LoggedRequest[] = []
   const random = createRandom(`api ${options.seed ?? 1}`)
@@ -105,7 +105,7 @@ export async function startApi(truth: Truth, now: () => number, options: ApiOpti
       response.destroy(error instanceof Error ? error : new Error(String(error))),
     )
   })
-  // Clients keep connections open between requests; a close from this side in just that moment would look like a fault.
+  // Clients keep connections open between requests. If the server closed one at that moment, it would look like a fault.
   server.keepAliveTimeout = 60_000
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)

@@ -34,7 +34,7 @@ const isRetried = (job: Job) => job.type === 'script' && job.retried
 export const showJobs = (jobs: readonly Job[], retried: boolean) =>
   retried ? jobs : jobs.filter((job) => !isRetried(job))
 
-/** A single build. `job_state_counts` counts every job, even if the jobs are left out. */
+/** A single build. `job_state_counts` counts every job, even if the jobs are omitted. */
 export function showBuild({ truth, token, query }: Context, build: Build): Answer {
   const options = readBuildsQuery(query)
   const failure = failureOf(truth.readFaults, build, options.jobs)
@@ -54,7 +54,7 @@ export function showBuild({ truth, token, query }: Context, build: Build): Answe
   })
 }
 
-/** Rebuilds a finished build, and answers with the new one. */
+/** Rebuilds a finished build, and returns the new one. */
 export function rebuildBuild(context: Context, build: Build): Answer {
   const again = rebuild(context.truth, build, context.now, calmMix)
   return showBuild({ ...context, query: new URLSearchParams() }, again)

@@ -3,20 +3,20 @@ import { createRandom } from './random.ts'
 import { type Answer, type Context, notFound, paged } from './routes.ts'
 import { type Build, type Organization, type Pipeline, type ScriptJob, secretMark } from './shapes.ts'
 
-// The lists that tell of everything but pipelines, builds and agents.
+// The lists of everything except pipelines, builds and agents.
 
 type Within = (context: Context, organization: Organization) => Answer
 
 export interface CompanyRoute {
   kind: string
-  /** Any of them will do. */
+  /** The token needs one of these. */
   scopes: readonly string[]
   answer: Within
 }
 
 const teamScopes = ['read_teams', 'view_teams']
 
-/** Finds the list that `parts` name below an organization's address, or undefined. */
+/** Finds the list at the path `parts` below an organization's, or undefined. */
 export function findCompanyRoute([first, id, second, ...more]: readonly (string | undefined)[]):
   | CompanyRoute
   | undefined {
@@ -77,7 +77,7 @@ export function listSchedules(context: Context, pipeline: Pipeline, organization
 
 const scripts = (build: Build) => build.jobs.filter((job): job is ScriptJob => job.type === 'script')
 
-/** Made anew for each answer, from the ids: a build that failed has one that says so, and each of its jobs may have one. */
+/** Generated for each response from the ids: a failed build has one annotation, and so has each of its failed jobs. */
 export function listAnnotations(context: Context, build: Build): Answer {
   const asked = context.query.get('scope') ?? 'build'
   const at = Date.parse(build.created_at)
@@ -102,7 +102,7 @@ export function listAnnotations(context: Context, build: Build): Answer {
   return paged(context, shown, (item) => item)
 }
 
-/** Each job that passed has uploaded one file. */
+/** Each passed job has uploaded one file. */
 export function listArtifacts(context: Context, build: Build): Answer {
   const all = scripts(build)
     .filter((job) => job.state === 'passed')

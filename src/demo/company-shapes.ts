@@ -1,6 +1,6 @@
 import type { Person, Pipeline } from './shapes.ts'
 
-// The objects of the lists that no webhook tells of, as Buildkite shows them.
+// The objects that appear in no webhook, as Buildkite's lists show them.
 
 export interface Cluster {
   id: string

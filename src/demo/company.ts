@@ -2,10 +2,9 @@ import type { Cluster, Member, Queue, Schedule, Team, TeamMember, TeamPipeline }
 import { createRandom, type Random } from './random.ts'
 import { graphqlId, iso, type Organization, type Person, type Pipeline, secretMark } from './shapes.ts'
 
-// What an organization holds besides pipelines, builds and agents. No webhook tells of any of it. It has a source of chance of its own,
-// so that it changes nothing of the history that a seed gives.
-
-/** All of it, of one organization. Every list may be changed. */
+// The data of an organization other than pipelines, builds and agents. No webhook contains it. It has its own random generator, so that
+// it does not change the history of a seed.
+/** The data of one organization. Every list may be changed. */
 export interface Company {
   readonly clusters: Cluster[]
   readonly queues: Map<Cluster, Queue[]>
@@ -14,7 +13,7 @@ export interface Company {
   readonly teamPipelines: Map<Team, TeamPipeline[]>
   readonly members: Member[]
   readonly schedules: Map<Pipeline, Schedule[]>
-  /** Gives a new pipeline its cluster, its teams and, to every second one, a schedule. */
+  /** Adds a new pipeline to its cluster and teams, and gives every second one a schedule. */
   join(pipeline: Pipeline, position: number, at: number): void
 }
 

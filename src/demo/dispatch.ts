@@ -3,16 +3,16 @@ import type { Change, Organization } from './shapes.ts'
 import type { Truth } from './truth.ts'
 import { startWebhooks, type Webhooks } from './webhooks.ts'
 
-/** Webhooks on their way to whatever is registered. */
+/** Sends webhooks to the registered services. */
 export interface Dispatch {
-  /** Resolves when all that was to be sent has been answered, or has failed. */
+  /** Resolves when every pending webhook has been answered or has failed. */
   settled(): Promise<void>
   stop(): Promise<void>
 }
 
 /**
- * Sends webhooks to each enabled service of each organization, now and as services are registered, changed and disabled: only the events
- * that it asks for, of the pipelines and branches that it is for. A service that is new or changed gets a ping first.
+ * Sends webhooks to each enabled service of each organization, including services that are registered, changed or disabled later. Sends
+ * only the events, pipelines and branches of the service. A new or changed service gets a ping first.
  */
 export function startDispatch(truth: Truth, now: () => number, seed: number | string): Dispatch {
   const senders = new Map<string, Webhooks>()

@@ -1,16 +1,16 @@
 import type { Random } from './random.ts'
 
-/** How one request fails or is answered wrongly. */
+/** How one request fails or gets a wrong response. */
 export type Fault =
   | { kind: 'delay'; ms: number }
   | { kind: 'status'; status: number; message: string }
   | { kind: 'html'; status: number }
   /** The connection ends in the middle of the body. */
   | { kind: 'cut' }
-  /** No answer ever comes. */
+  /** No response ever arrives. */
   | { kind: 'hang' }
   | { kind: 'limit'; scope: 'rest' | 'rest_user'; reset: number }
-  /** The answer is correct, but its `Date` is off by this much. */
+  /** The response is correct, but its `Date` is off by this much. */
   | { kind: 'date'; ms: number }
 
 /** A fault that repeats, for some time or always. */

@@ -67,7 +67,7 @@ export function foundOrganization(random: Random, at: number, slug: string): Org
   }
 }
 
-/** The pipeline's own addresses; all of them change when its slug does. */
+/** The pipeline's own addresses, which all contain its slug, except the badge. */
 export function pipelineAddresses(organization: string, slug: string, badge: string) {
   return {
     url: `${api}/organizations/${organization}/pipelines/${slug}`,
@@ -95,7 +95,7 @@ export function movePipeline(
   }
 }
 
-/** The name and slug of the pipeline in that place: the simulation knows some, and numbers those beyond. */
+/** The name and slug for a pipeline's position: one of a few names, with a number when they are used up. */
 export function pipelineName(position: number): { name: string; slug: string } {
   const [slug, name] = pipelineNames[position % pipelineNames.length] ?? pipelineNames[0]
   const round = Math.floor(position / pipelineNames.length)

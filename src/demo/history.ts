@@ -4,11 +4,11 @@ import type { Pipeline } from './shapes.ts'
 import type { Truth } from './truth.ts'
 
 export interface HistoryOptions {
-  /** How many builds there are in the end, in all pipelines of all organizations together. */
+  /** The total number of builds to create, over all pipelines of all organizations. */
   builds: number
-  /** Jobs of each build, before retries; 5 to 8 where not given. */
+  /** Jobs of each build, before retries; default 5 to 8. */
   jobs?: number
-  /** Milliseconds since the epoch: builds are created from `from` to `until`, and none changes later than `until`. */
+  /** Milliseconds since the epoch: builds are created from `from` to `until`, and none changes after `until`. */
   from: number
   until: number
   mix: Mix
@@ -17,8 +17,7 @@ export interface HistoryOptions {
 }
 
 /**
- * Lets a past happen: builds spread evenly over the span, each lived through to its end. No webhook is sent for any of it.
- * A few blocked builds stay blocked.
+ * Creates a history: builds spread evenly over the range, each run to its end. Sends no webhooks. A few blocked builds stay blocked.
  */
 export function writeHistory(truth: Truth, options: HistoryOptions): void {
   const { random } = truth
@@ -47,7 +46,7 @@ export function writeHistory(truth: Truth, options: HistoryOptions): void {
   for (const build of others) truth.alive.add(build)
 }
 
-/** Old objects have no milliseconds. */
+/** The timestamps of old objects have no milliseconds. */
 const wholeSeconds = (truth: Truth, at: number) => (truth.variety ? at - (at % 1_000) : at)
 
 const lastFinished = (truth: Truth, pipeline: Pipeline) =>
@@ -55,7 +54,7 @@ const lastFinished = (truth: Truth, pipeline: Pipeline) =>
     .buildsOf(truth.organizationOf(pipeline))
     .findLast((build) => build.pipeline === pipeline && build.finished_at !== null && !build.blocked)
 
-/** Archives a pipeline that has had builds. */
+/** Archives a pipeline that has builds. */
 function archiveOne(truth: Truth, at: number): void {
   const usable = truth.pipelines.filter((one) => !one.archived_at)
   const last = usable.at(-1)
@@ -67,7 +66,7 @@ const countBuilds = (truth: Truth) =>
 
 function choosePipeline(truth: Truth, among?: readonly Pipeline[]): Pipeline {
   const pipeline = truth.random.choose(among ?? truth.pipelines.filter((one) => !one.archived_at))
-  if (!pipeline) throw new Error('A history needs a pipeline: the simulation has none that is not archived.')
+  if (!pipeline) throw new Error('A history needs a pipeline, but all pipelines of the simulation are archived.')
   return pipeline
 }
 

@@ -3,9 +3,9 @@ import { type Build, iso, type ScriptJob } from './shapes.ts'
 import type { Truth } from './truth.ts'
 import { finishBuild, happens, hasFailed, isRunnable, replace, schedule, settle, tell } from './turns.ts'
 
-// What people do to builds. `at` is in milliseconds since the epoch.
+// Actions of people on builds. `at` is in milliseconds since the epoch.
 
-/** Somebody lets a blocked build go on. */
+/** Unblocks a blocked build. */
 export function unblock(truth: Truth, build: Build, at: number, mix: Mix): void {
   truth.begin(at)
   const job = build.jobs.find((one) => one.type === 'manual' && one.state === 'blocked')
@@ -24,7 +24,7 @@ export function unblock(truth: Truth, build: Build, at: number, mix: Mix): void 
   settle(truth, build, at, mix)
 }
 
-/** Somebody retries the failed jobs of a finished build: the same build runs again. */
+/** Retries the failed jobs of a finished build: the same build runs again. */
 export function retryFailed(truth: Truth, build: Build, at: number, mix: Mix): void {
   truth.begin(at)
   const failed = build.jobs.filter((job): job is ScriptJob => job.type === 'script' && hasFailed(job))
@@ -51,7 +51,7 @@ function reopen(truth: Truth, build: Build, at: number, mix: Mix): void {
   truth.alive.add(build)
 }
 
-/** Somebody cancels a build: at once when none of its jobs runs, else when these have stopped. */
+/** Cancels a build: at once if none of its jobs runs, otherwise when they have stopped. */
 export function cancel(truth: Truth, build: Build, at: number): void {
   truth.begin(at)
   build.blocked = false
@@ -73,14 +73,14 @@ export function endCancel(truth: Truth, build: Build, at: number): true {
       Object.assign(job, { state: 'canceled', unblockable: false })
     if (!isRunnable(job) || !['canceling', 'scheduled', 'waiting', 'waiting_failed'].includes(job.state)) continue
     const began = job.started_at !== null
-    const told = job.state === 'canceling' || job.state === 'scheduled'
+    const isReported = job.state === 'canceling' || job.state === 'scheduled'
     job.state = 'canceled'
     job.finished_at = iso(at)
     if (job.type === 'script') {
       if (began) Object.assign(job, { exit_status: 143, signal: 'SIGTERM', signal_reason: 'cancel' })
       if (job.agent) truth.running.delete(job.agent)
     }
-    if (told) tell(truth, 'job.finished', at, build, job)
+    if (isReported) tell(truth, 'job.finished', at, build, job)
   }
   finishBuild(truth, build, at, 'canceled')
   return true

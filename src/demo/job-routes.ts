@@ -16,7 +16,7 @@ const states = new Set(
 /** The API's filters treat a waiter, which has no state, as passed. */
 const stateOf = (job: Job) => ('state' in job ? job.state : 'passed')
 
-/** The jobs of a build, in the newer list style: a cursor instead of page numbers, and retried jobs included unless excluded. */
+/** The jobs of a build, in the newer list format: with a cursor instead of page numbers, and with retried jobs by default. */
 export function listJobs({ truth, query }: Context, build: Build): Answer {
   const failure = failureOf(truth.readFaults, build, false)
   if (failure) return failure

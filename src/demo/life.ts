@@ -16,8 +16,8 @@ import type { Truth } from './truth.ts'
 import { happens, isRunnable, type RunnableJob, replace, schedule, settle, tell } from './turns.ts'
 import { oneIn } from './variety.ts'
 
-// What can happen to a build, one turn at a time. Each function changes the truth as of `at` (milliseconds since the epoch)
-// and tells it the webhooks that Buildkite would send.
+// The changes of a build, one turn at a time. Each function changes the state as of `at` (milliseconds since the epoch) and reports the
+// events for which Buildkite sends webhooks.
 
 /** Creates a build; `origin` overrides any of its fields. */
 export function startBuild(
@@ -37,7 +37,7 @@ export function startBuild(
   return build
 }
 
-/** Lets one thing happen to a build. Returns false when nothing could: its agents are busy, or it waits for another build. */
+/** Makes one change to a build. Returns false when none is possible: its agents are busy, or it waits for another build. */
 export function advance(truth: Truth, build: Build, at: number, mix: Mix): boolean {
   const { random } = truth
   truth.begin(at)
@@ -145,7 +145,7 @@ function finishJob(truth: Truth, build: Build, job: RunnableJob, at: number, mix
   settle(truth, build, at, mix)
 }
 
-/** No agent took the job in time. */
+/** Expires a job that no agent took in time. */
 function expireJob(truth: Truth, build: Build, job: ScriptJob, at: number, mix: Mix): void {
   Object.assign(job, { state: 'expired', expired_at: iso(at), finished_at: iso(at) })
   failing(truth, build, at)
@@ -160,10 +160,10 @@ function finishScript(truth: Truth, job: ScriptJob, at: number, mix: Mix, failed
   const { agent } = job
   if (!agent) return
   truth.running.delete(agent)
-  // An agent that ends with its job never reports when that job finished.
+  // An agent that stops with its job never reports when that job finished.
   agent.last_job_finished_at = truth.variety && oneIn(3, agent.id, 'last job') ? null : iso(at)
   if (!failed || job.soft_failed || !random.chance(mix.lost)) return
-  // A lost agent leaves -1. Another one takes its place under the same name, as autoscaled machines do.
+  // The job of a lost agent has exit status -1. Another agent replaces it under the same name, as with autoscaled machines.
   job.exit_status = -1
   job.signal_reason = 'agent_stop'
   Object.assign(agent, { connection_state: 'lost', lost_at: iso(at) })
@@ -190,12 +190,12 @@ function endWithoutRunning(truth: Truth, build: Build, at: number, state: 'skipp
   build.finished_at = iso(at)
   truth.alive.delete(build)
   truth.recount(build, at)
-  // Of a build whose every step was skipped Buildkite sends nothing.
+  // Buildkite sends nothing for a build with only skipped steps.
   if (state === 'skipped') tell(truth, 'build.skipped', at, build)
   return true
 }
 
-/** Somebody builds a finished build once more: a new build of the same commit. */
+/** Rebuilds a finished build: creates a new build of the same commit. */
 export function rebuild(truth: Truth, build: Build, at: number, mix: Mix, jobs?: number): Build {
   return startBuild(truth, build.pipeline, at, mix, {
     jobs,

@@ -1,18 +1,18 @@
 export interface LimitOptions {
-  /** Requests in a window for each organization, all users together; undefined = unlimited. */
+  /** Requests per window for each organization, all users together; undefined = unlimited. */
   organization?: number | undefined
-  /** Requests in a window for each user; undefined = unlimited. */
+  /** Requests per window for each user; undefined = unlimited. */
   user?: number | undefined
-  /** Length of the fixed window in milliseconds; Buildkite's is 60 s, a test may have less time. */
+  /** Length of the fixed window in milliseconds. Buildkite's is 60 s; tests may use a shorter one. */
   windowMs?: number
-  /** The clock of the windows: the wall's unless given, since clients wait in real time. */
+  /** The clock of the windows. Default: the wall clock, because clients wait in real time. */
   now?: () => number
 }
 
-/** How one limit stands after a request was counted. */
+/** The state of one limit after a request was counted. */
 export interface LimitState {
   limit: number
-  /** Requests in this window; goes on growing above `limit`, since Buildkite counts rejected ones too. */
+  /** Requests in this window. Grows above `limit`, because Buildkite counts rejected requests too. */
   current: number
   /** Whole seconds until the window ends. */
   reset: number
@@ -53,7 +53,7 @@ export function createLimits(options: LimitOptions = {}): Limits {
   }
 }
 
-/** Both header families that Buildkite puts on every answer. */
+/** Both header families, which Buildkite sends in every response. */
 export function limitHeaders({ organization, user }: Counted): Record<string, string> {
   const left = (state: LimitState) => Math.max(0, state.limit - state.current)
   const warning = 'You have exceeded your API rate limit'

@@ -1,12 +1,12 @@
-/** How likely each turn of a build's life is, from 0 to 1. */
+/** The probability of each event in a build's life, from 0 to 1. */
 export interface Mix {
-  /** A job fails; a failed one is softly failed with `softFail`, or its agent is lost with `lost`. */
+  /** A job fails. A failed job is soft-failed with `softFail`, or its agent is lost with `lost`. */
   fail: number
   softFail: number
   lost: number
-  /** A failed job is retried by itself. */
+  /** A failed job is retried automatically. */
   automaticRetry: number
-  /** Somebody retries the failed jobs of a failed build, which reopens. */
+  /** The failed jobs of a failed build are retried manually, so that the build runs again. */
   retry: number
   /** The build has a block step. */
   block: number
@@ -17,16 +17,16 @@ export interface Mix {
   notRun: number
   /** A job is excluded by its branch filter. */
   broken: number
-  /** A finished build is built again. */
+  /** A finished build is rebuilt. */
   rebuild: number
-  /** A job that fails does so by its time limit; one that is scheduled expires before an agent takes it. */
+  /** A failed job has exceeded its time limit; a scheduled job expires before an agent takes it. */
   timeOut: number
   expire: number
-  /** A build that runs again keeps the `finished_at` of its last attempt meanwhile. */
+  /** A build that runs again keeps the `finished_at` of its last attempt. */
   keepFinish: number
 }
 
-/** Something of everything. */
+/** A bit of everything. */
 export const livelyMix: Mix = {
   fail: 0.12,
   softFail: 0.2,
@@ -45,7 +45,7 @@ export const livelyMix: Mix = {
   keepFinish: 0,
 }
 
-/** More of everything that a mirror may get wrong. */
+/** More of everything that is difficult for a mirror. */
 export const wildMix: Mix = {
   ...livelyMix,
   fail: 0.3,
@@ -63,7 +63,7 @@ export const wildMix: Mix = {
   keepFinish: 0.4,
 }
 
-/** Nothing goes wrong and nobody interferes: every change of these builds and of their script jobs has its webhook. */
+/** Nothing fails and nobody interferes: every change of these builds and of their script jobs has its webhook. */
 export const calmMix: Mix = {
   fail: 0,
   softFail: 0,

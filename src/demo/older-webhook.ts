@@ -1,7 +1,7 @@
 import type { Random } from './random.ts'
 import { utcTime } from './shapes.ts'
 
-/** Keys that no webhook of 2018 had. */
+/** Keys that no webhook of 2018 has. */
 const missing = [
   'graphql_id',
   'author',
@@ -16,14 +16,14 @@ const missing = [
   'cluster_url',
 ]
 
-/** Keys that some of them had. */
+/** Keys that only some of them have. */
 const sometimes = ['pull_request', 'creator', 'source', 'meta_data', 'scheduled_at', 'web_url']
 
 type Json = Record<string, unknown>
 
 /**
- * The body of a webhook as an older version of the service sends it: its build lacks 11 to 17 keys, and the times of its objects are
- * whole seconds in the form `2018-07-01 20:14:38 UTC`. Nested users keep their form, which is the same in REST.
+ * The body of a webhook as an older version of Buildkite sends it: its build lacks 11 to 17 keys, and the times of its objects are
+ * whole seconds in the format `2018-07-01 20:14:38 UTC`. Nested users keep their format, which is the same in REST.
  */
 export function olderWebhook(body: Json, random: Random): Json {
   const left = new Set([...missing, ...sometimes.filter(() => random.chance(0.5))])

@@ -11,7 +11,7 @@ type Counts = Record<(typeof keys)[number], number>
 
 /** Maintains each pipeline's counts of open builds and their jobs. */
 export class OpenBuilds {
-  /** What each open build adds to its pipeline's counts. */
+  /** The part of each open build in its pipeline's counts. */
   readonly #counts = new Map<Build, Counts>()
 
   /** Updates the counts of the build's pipeline after the build has changed. */

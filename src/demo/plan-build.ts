@@ -9,7 +9,7 @@ const messages = [
   'Wächter für "quotes" & <tags>',
 ] as const
 
-/** A build as it is the moment it is created: scheduled, its jobs still to come. */
+/** A build as it is when it is created: scheduled, without jobs. */
 export function planBuild(truth: Truth, pipeline: Pipeline, at: number, origin: Partial<Build>): Build {
   const { random } = truth
   const id = random.uuid(at)
@@ -64,7 +64,7 @@ export function planBuild(truth: Truth, pipeline: Pipeline, at: number, origin: 
   }
 }
 
-/** Each of the six shapes in which Buildkite has been seen to send an author. */
+/** The six shapes of an author that Buildkite sends. */
 function planAuthor(number: number, name: string, email: string, at: number): Author {
   switch (number % 8) {
     case 1:

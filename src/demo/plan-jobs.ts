@@ -4,8 +4,8 @@ import type { Truth } from './truth.ts'
 import { varyManual, varyScript } from './variety.ts'
 
 /**
- * The jobs of a build, in the order of their steps: lint, parallel tests, a gate, a matrix job, and a deployment or a trigger.
- * `count` of them, or 5 to 8 where it is not given.
+ * The jobs of a build, in the order of their steps: lint, parallel tests, a block or wait step, a matrix job, and a deployment or a
+ * trigger. `count` is the number of jobs; default 5 to 8.
  */
 export function planJobs(truth: Truth, build: Build, at: number, mix: Mix, count?: number): Job[] {
   const { random } = truth
@@ -109,7 +109,7 @@ function planScript(truth: Truth, build: Build, at: number, given: Partial<Scrip
   return job
 }
 
-/** The job that runs in place of `job`, whose step it shares. */
+/** The job that retries `job`, with the same step. */
 export function planRetry(
   truth: Truth,
   build: Build,

@@ -6,7 +6,7 @@ export class BadQuery extends Error {
   override name = 'BadQuery'
 }
 
-/** Which builds a list shows, as its query string says. Times are ISO 8601 with milliseconds, so they compare as text. */
+/** The filter in the query string of a builds list. Times are ISO 8601 with milliseconds, so they can be compared as text. */
 export interface BuildsQuery {
   createdFrom: string | undefined
   createdTo: string | undefined
@@ -29,10 +29,10 @@ export interface Page {
 
 const buildStates = ['creating', 'scheduled', 'running', 'passed', 'failing', 'failed', 'blocked', 'canceling']
 const knownStates = new Set([...buildStates, 'canceled', 'skipped', 'not_run', 'finished'])
-/** What Buildkite's shortcut `finished` stands for: neither skipped nor not_run. */
+/** The states of Buildkite's shortcut `finished`: neither skipped nor not_run. */
 const finishedStates = ['passed', 'failed', 'blocked', 'canceled']
 
-/** @throws BadQuery for a date or a state that is none. */
+/** @throws BadQuery for an invalid date or an unknown state. */
 export function readBuildsQuery(query: URLSearchParams): BuildsQuery {
   const list = (name: string) => [...query.getAll(name), ...query.getAll(`${name}[]`)].filter((value) => value !== '')
   const states = list('state')
@@ -83,14 +83,14 @@ export function readPage(query: URLSearchParams): Page {
   return { page: number('page', 1), perPage: Math.min(100, number('per_page', 30)) }
 }
 
-/** The part of `all` that a page shows, and how many pages there are. */
+/** The part of `all` on a page, and the number of pages. */
 export function cutPage<T>(all: readonly T[], { page, perPage }: Page): { items: T[]; pages: number } {
   return { items: all.slice((page - 1) * perPage, page * perPage), pages: Math.ceil(all.length / perPage) }
 }
 
 /**
  * The builds that match, newest first.
- * @param builds oldest first; @param visible says which pipelines' builds may be shown.
+ * @param builds oldest first; @param visible returns whether a pipeline's builds may be shown.
  */
 export function selectBuilds(
   builds: readonly Build[],

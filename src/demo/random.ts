@@ -1,19 +1,19 @@
-/** A source of chance that repeats itself: the same seed gives the same numbers, and so the same Buildkite. */
+/** A pseudo-random generator: the same seed gives the same numbers, and so the same simulation. */
 export interface Random {
   /** From 0 to below 1. */
   next(): number
-  /** A whole number from `min` to `max`, both included. */
+  /** An integer from `min` to `max`, both included. */
   int(min: number, max: number): number
   chance(probability: number): boolean
   pick<T>(list: readonly [T, ...T[]]): T
-  /** One of a list that may be empty. */
+  /** An item of a list that may be empty. */
   choose<T>(list: readonly T[]): T | undefined
   hex(digits: number): string
-  /** A UUID of version 7: its first 48 bits are the time `at`, as Buildkite's are. */
+  /** A UUID of version 7: its first 48 bits are the time `at`, as in Buildkite's ids. */
   uuid(at: number): string
 }
 
-/** Makes a source of chance from a seed (sfc32 behind an FNV hash of the seed). */
+/** Creates a generator from a seed (sfc32 with an FNV hash of the seed). */
 export function createRandom(seed: number | string): Random {
   const next32 = generator(String(seed))
   const next = () => next32() / 4_294_967_296
@@ -57,14 +57,14 @@ function generator(seed: string): () => number {
   return step
 }
 
-/** The simulation's time. `pass` lets time go by: at once on a virtual clock, not at all on the real one. */
+/** The simulation's clock. `pass` advances a virtual clock and does nothing on the real one. */
 export interface DemoClock {
   /** Milliseconds since the epoch. */
   now(): number
   pass(ms: number): void
 }
 
-/** A clock that stands still until told to move. */
+/** A clock that only `pass` advances. */
 export function virtualClock(start: number): DemoClock {
   let now = start
   return {
@@ -75,5 +75,5 @@ export function virtualClock(start: number): DemoClock {
   }
 }
 
-/** The wall's clock, which passes by itself. */
+/** The wall clock, which advances by itself. */
 export const realClock: DemoClock = { now: () => Date.now(), pass: () => undefined }

@@ -3,9 +3,9 @@ import type { Build } from './shapes.ts'
 
 /** How the API fails for one build while everything else works. */
 export interface ReadFault {
-  /** Each page of a builds list that contains the build answers 504: only with jobs, or always. */
+  /** Each page of a builds list that contains the build returns 504: only with jobs, or always. */
   list?: 'with_jobs' | 'always'
-  /** GET of the build answers 403 (also for its jobs), or 504 when it includes jobs; then the list of its jobs still works. */
+  /** GET of the build returns 403 (also for its jobs), or 504 when it includes jobs; then the list of its jobs still works. */
   get?: 'forbidden' | 'with_jobs'
 }
 
@@ -21,7 +21,7 @@ export function failsInList(faults: Faults, builds: readonly Build[], jobs: bool
   return [...faults].some(([{ id }, { list }]) => ids.has(id) && (list === 'always' || (list === 'with_jobs' && jobs)))
 }
 
-/** The failure that GET of a build answers; undefined when it works. */
+/** The failure that GET of a build returns; undefined when it works. */
 export function failureOf(faults: Faults, build: Build, jobs: boolean): Answer | undefined {
   const { get } = faults.get(build) ?? {}
   if (get === 'forbidden') return forbidden

@@ -10,37 +10,37 @@ import type { Agent, Build, Organization, Pipeline } from './shapes.ts'
 import { showMeta, showRateLimit, showRoot, showToken, showUser } from './token-routes.ts'
 import type { Truth } from './truth.ts'
 
-/** What a route answers; a text body is HTML. `pages` adds the Link header of a list with page numbers. */
+/** The response of a route; a text body is HTML. `pages` adds the Link header of a list with page numbers. */
 export interface Answer {
   status: number
   body: unknown
   pages?: { page: number; pages: number }
 }
 
-/** What kind of request it is, whose limit it counts against, and what it needs. */
+/** The kind of a request, the organization whose limit it counts against, and the scopes that it needs. */
 export interface Route {
   kind: string
   organization?: string
-  /** Scopes of which the token needs one. */
+  /** The token needs one of these scopes. */
   scopes?: readonly string[]
-  /** Whether it needs no token. */
+  /** Whether no token is needed. */
   open?: boolean
   answer: (context: Context) => Answer
 }
 
 export interface Context {
   truth: Truth
-  /** What lists of builds and pipelines show: the current state, or a past state if they lag. */
+  /** The data of lists of builds and pipelines: the current state, or a past state if they lag. */
   lists: Pick<Moment, 'buildsOf' | 'pipelinesOf' | 'pipelineOf' | 'isVisible'>
   token: Token
   query: URLSearchParams
-  /** Lists of builds go no deeper than this many. */
+  /** Lists of builds end after this many builds. */
   depth: number
   /** Milliseconds since the epoch, on the simulation's clock. */
   now: number
   /** The rate limits, including this request. */
   counted: Counted
-  /** What a request that changes something brought. */
+  /** The body of a request that changes something. */
   body?: unknown
 }
 
@@ -143,7 +143,7 @@ interface BuildRoute {
   answer: (context: Context, build: Build) => Answer
 }
 
-/** Below a build's URL. */
+/** Routes below a build's URL. */
 function findBuildRoute(method: string, [first, id, ...more]: readonly string[]): BuildRoute | undefined {
   if (more.length > 0) return undefined
   const route = (kind: string, answer: BuildRoute['answer'], scope = 'read_builds') => ({ kind, scope, answer })
@@ -182,7 +182,7 @@ function listPipelines(context: Context, organization: Organization): Answer {
   return paged(context, all, (pipeline) => showPipeline(pipeline, token))
 }
 
-/** The delivery address is shown only to those who may edit the pipeline. */
+/** The delivery address is visible only to users who may edit the pipeline. */
 export const showPipeline = (pipeline: Pipeline, token: Token) => ({
   ...pipeline,
   provider: {

@@ -2,7 +2,7 @@ import { createRandom, type Random } from './random.ts'
 import type { Answer, Context } from './routes.ts'
 import { graphqlId, iso, type Organization, type Person } from './shapes.ts'
 
-// Notification services: the webhooks of an organization, as Buildkite's REST API shows and changes them.
+// Notification services: the webhooks of an organization in Buildkite's REST API.
 
 export interface Service {
   id: string
@@ -29,17 +29,17 @@ export interface ServiceSettings {
   tls_verify: boolean
 }
 
-/** The services of one organization. Whoever listens is told after each change. */
+/** The services of one organization. Calls the listeners after each change. */
 export interface Services {
   readonly all: readonly Service[]
   onChange(listener: (service: Service) => void): () => void
-  /** Tells the listeners that a service was changed by hand. */
+  /** Calls the listeners after a service was changed directly. */
   changed(service: Service): void
   add(service: Service): void
   readonly random: Random
 }
 
-/** Buildkite allows no more webhooks in an organization. */
+/** Buildkite's maximum number of webhooks per organization. */
 export const MOST_WEBHOOKS = 15
 
 const events = [
@@ -81,7 +81,7 @@ export interface ServiceRoute {
 const reading = ['read_notification_services']
 const writing = ['write_notification_services']
 
-/** Finds what `method` on the path below an organization's address does with its services, or undefined. */
+/** Finds the route of `method` and a path below an organization's services, or undefined. */
 export function findServicesRoute(
   method: string,
   [first, id, verb, ...more]: readonly (string | undefined)[],
@@ -90,7 +90,7 @@ export function findServicesRoute(
   const route = (kind: string, needs: readonly string[], answer: ServiceRoute['answer']): ServiceRoute => ({
     kind,
     scopes: needs,
-    // Besides the scope the token's user needs the permission to change notification services.
+    // In addition to the scope, the token's user needs the permission to change notification services.
     answer: (context, organization) =>
       context.token.admin === false ? { status: 403, body: { message: 'Forbidden' } } : answer(context, organization),
   })
@@ -121,7 +121,7 @@ function organizationOf({ truth }: Context, service: Service): Organization {
   return found
 }
 
-/** Paged by cursor, oldest first. */
+/** Uses cursors; oldest first. */
 function listServices({ truth, query }: Context, organization: Organization): Answer {
   const { all } = truth.servicesOf(organization)
   const perPage = Math.min(100, Number(query.get('per_page') ?? 30))
@@ -188,7 +188,7 @@ interface FieldFault {
 
 const invalid = (errors: FieldFault[]): Answer => ({ status: 422, body: { message: 'Validation Failed', errors } })
 
-/** Checked in one place, so that `take` may believe what it is given. */
+/** Validates the body, so that `take` can use it unchecked. */
 function faultsOf({ truth }: Context, organization: Organization, given: Json): FieldFault[] {
   const { url, token_mode, events: asked, token } = objectOf(given.settings)
   const faults: FieldFault[] = []

@@ -1,4 +1,4 @@
-// The objects of Buildkite's REST API as this simulation holds them, field by field. Times are ISO 8601 in UTC with milliseconds.
+// The objects of Buildkite's REST API as the simulation stores them, field by field. Times are ISO 8601 in UTC with milliseconds.
 
 export interface Person {
   id: string
@@ -41,7 +41,7 @@ export interface Pipeline {
   cancel_running_branch_builds: boolean
   cancel_running_branch_builds_filter: string | null
   allow_rebuilds: boolean
-  /** `webhook_url` is a secret: Buildkite shows it to those who may edit the pipeline, and puts it into webhooks. */
+  /** `webhook_url` is a secret: Buildkite shows it to users who may edit the pipeline, and includes it in webhooks. */
   provider: { id: string; settings: Record<string, unknown>; webhook_url: string }
   builds_url: string
   badge_url: string
@@ -104,7 +104,7 @@ interface JobBase {
   graphql_id: string
 }
 
-/** What script and trigger jobs share: they are scheduled, they run, they finish. */
+/** The common fields of script and trigger jobs, which are scheduled, run and finish. */
 interface Runnable extends JobBase {
   name: string | null
   step_key: string | null
@@ -160,12 +160,12 @@ export interface TriggerJob extends Runnable {
   triggered_build: { id: string; number: number; url: string; web_url: string } | null
 }
 
-/** A wait step: Buildkite says nothing of it but that it is there. */
+/** A wait step. Buildkite shows only that it exists. */
 export interface WaiterJob extends JobBase {
   type: 'waiter'
 }
 
-/** A block step. It has a label, no name and no times of its own. */
+/** A block step. It has a label, but no name and no times of its own. */
 export interface ManualJob extends JobBase {
   type: 'manual'
   label: string
@@ -212,7 +212,7 @@ export interface Agent {
   cluster_queue_url: string | null
 }
 
-/** Something happened that Buildkite has a webhook for. */
+/** A change for which Buildkite sends a webhook. */
 export interface Change {
   event: string
   build?: Build
@@ -220,7 +220,7 @@ export interface Change {
   agent?: Agent
 }
 
-/** Stands in every secret-like value that the simulation hands out, so that a test can look for leaks with one search. */
+/** Part of every secret value of the simulation, so that a test finds leaks with one search. */
 export const secretMark = 'demo-canary-secret'
 
 export const iso = (at: number): string => new Date(at).toISOString()
@@ -230,7 +230,7 @@ export const utcTime = (time: string): string => `${time.slice(0, 19).replace('T
 
 export const graphqlId = (kind: string, id: string): string => Buffer.from(`${kind}---${id}`).toString('base64')
 
-/** The states of a build that is still on its way. */
+/** The states of a build that is not finished. */
 export const openBuildStates: ReadonlySet<string> = new Set([
   'creating',
   'scheduled',

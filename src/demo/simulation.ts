@@ -13,15 +13,15 @@ import { startWebhooks, type WebhookOptions, type Webhooks } from './webhooks.ts
 export interface SimulationOptions extends Partial<TruthOptions> {
   /** Default: a virtual clock that starts now and moves only by steps. */
   clock?: DemoClock
-  /** How builds turn out; `livelyMix` where not given. */
+  /** The probabilities of what happens to builds; default `livelyMix`. */
   mix?: Partial<Mix>
-  /** Milliseconds that pass from one step to the next, at least and at most; default 50 to 2,000. */
+  /** The minimum and maximum time between two steps, in milliseconds; default 50 to 2,000. */
   stepMs?: readonly [number, number]
   /** Whether to record every version of each build and pipeline, for `truth.at` and `truth.versionsOf`. */
   record?: boolean
 }
 
-/** A Buildkite of one's own: the truth, its clock, and ways to let it live. */
+/** A simulated Buildkite: its state, its clock, and functions that change it. */
 export interface Simulation {
   readonly truth: Truth
   readonly clock: DemoClock
@@ -42,27 +42,27 @@ export interface Simulation {
   failReads(build: Build, fault?: ReadFault): void
   startApi(options?: ApiOptions): Promise<Api>
   startWebhooks(options: WebhookOptions): Webhooks
-  /** Sends webhooks to whatever services are registered through the API. */
+  /** Sends webhooks to the services registered through the API. */
   startDispatch(): Dispatch
   /** Starts a build in that pipeline, or in a random one. It may have 4,000 jobs. */
   startBuild(options?: { jobs?: number; origin?: Partial<Build>; pipeline?: Pipeline }): Build
-  /** Lets `count` things happen to builds that are under way; returns how many did: fewer when none is left. */
+  /** Makes up to `count` changes to running builds; returns how many, which is fewer when all have ended. */
   step(count?: number): number
   /**
-   * Lives `builds` new builds to their end, `atOnce` of them side by side; with nothing given ends those under way. Webhooks
-   * leave meanwhile, and all that are not paused have been answered when it resolves.
+   * Runs `builds` new builds to their end, `atOnce` of them at a time; without options, ends those that run. Sends webhooks meanwhile.
+   * Resolves when all of them that are not paused have been answered.
    */
   play(options?: { builds?: number; jobs?: number; atOnce?: number }): Promise<void>
-  /** Starts and advances builds in real time until stopped. Returns the way to stop. */
+  /** Starts and advances builds in real time until stopped. Returns the function that stops it. */
   live(options?: { everyMs?: number; atOnce?: number; steps?: number }): () => void
-  /** Stops whatever was started. */
+  /** Stops everything that was started. */
   stop(): Promise<void>
 }
 
-/** While a simulation plays, no more webhooks than this wait to be sent, so that their bodies are about as old as they should be. */
+/** While a simulation plays, at most this many webhooks wait to be sent, so that their bodies have a realistic age. */
 const backlog = 20
 
-/** Makes a simulated Buildkite. The same options and the same calls give the same Buildkite, to the last id. */
+/** Creates a simulated Buildkite. The same options and calls always give the same data, including the ids. */
 export function createSimulation(options: SimulationOptions = {}): Simulation {
   const clock = options.clock ?? virtualClock(Date.now())
   const mix: Mix = { ...livelyMix, ...(options.variety ? { timeOut: 0.2, expire: 0.02 } : {}), ...options.mix }
@@ -130,7 +130,9 @@ export function createSimulation(options: SimulationOptions = {}): Simulation {
           done++
           idle = 0
         } else if (++idle > 10_000) {
-          throw new Error(`The simulation is stuck with ${truth.alive.size} builds under way: this is a fault in it.`)
+          throw new Error(
+            `The simulation is stuck with ${truth.alive.size} running builds: this is a bug in the simulation.`,
+          )
         }
       }
       return done

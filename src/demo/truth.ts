@@ -21,7 +21,7 @@ import { type HiddenPipelines, Visibility } from './visibility.ts'
 
 export interface TruthOptions {
   seed: number | string
-  /** When the organizations, pipelines and agents were made, in milliseconds since the epoch. */
+  /** When the organizations, pipelines and agents were created, in milliseconds since the epoch. */
   foundedAt: number
   /** Slugs. */
   organizations?: readonly string[]
@@ -34,8 +34,8 @@ export interface TruthOptions {
 }
 
 /**
- * What Buildkite itself holds: every object in its REST form, and the order in which the lists show them.
- * Change it through `life.ts` (builds) and the methods below, so that indexes, counts and webhooks follow.
+ * The state of the simulated Buildkite: every object in its REST form, in the order of the lists.
+ * Change it through `life.ts` (builds) and the methods below, so that indexes, counts and webhooks stay consistent.
  */
 export class Truth {
   readonly random: Random
@@ -43,7 +43,7 @@ export class Truth {
   readonly organizations: Organization[] = []
   readonly pipelines: Pipeline[] = []
   readonly agents: Agent[] = []
-  /** Builds to which something is still going to happen by itself. */
+  /** Builds that will still change by themselves. */
   readonly alive = new Set<Build>()
   /** Jobs by the agent that runs them. */
   readonly running = new Map<Agent, ScriptJob>()
@@ -119,14 +119,14 @@ export class Truth {
   /** Its clusters, teams, people and schedules. */
   companyOf(organization: Organization): Company {
     const company = this.#companies.get(organization)
-    if (!company) throw new Error(`${organization.slug} is none of this simulation's.`)
+    if (!company) throw new Error(`${organization.slug} is not an organization of this simulation.`)
     return company
   }
 
   /** Its notification services. */
   servicesOf(organization: Organization): Services {
     const services = this.#services.get(organization)
-    if (!services) throw new Error(`${organization.slug} is none of this simulation's.`)
+    if (!services) throw new Error(`${organization.slug} is not an organization of this simulation.`)
     return services
   }
 
@@ -162,7 +162,7 @@ export class Truth {
 
   /** Records changes from now on, for `at` and `versionsOf`. Does nothing if it is already recording. */
   record(): Recorder {
-    // While there are no builds, nothing was missed.
+    // As long as there are no builds, nothing was missed.
     this.#recorder ??= new Recorder(this, this.builds.length === 0 ? this.#foundedAt : this.#now())
     return this.#recorder
   }
@@ -208,7 +208,7 @@ export class Truth {
     return number
   }
 
-  /** Puts a new build where its `created_at` belongs; builds of one instant keep the order in which they came. */
+  /** Inserts a new build by its `created_at`; builds with the same time keep the order of their insertion. */
   addBuild(build: Build): void {
     const list = this.#builds.get(this.organizationOf(build.pipeline))
     if (!list) return
@@ -218,11 +218,11 @@ export class Truth {
     this.recount(build, Date.parse(build.created_at))
   }
 
-  /** Adds a pipeline with the next of the names that the simulation knows; no webhook says so until it has builds. */
+  /** Adds a pipeline with the next free name. No webhook reports it before it has builds. */
   addPipeline(organization: Organization, at: number): Pipeline {
     const taken = new Set(this.pipelinesOf(organization).map(({ slug }) => slug))
     let position = taken.size
-    // A deleted pipeline's slug may be used again; one that is in use may not.
+    // A deleted pipeline's slug can be used again, but not one that is in use.
     while (taken.has(pipelineName(position).slug)) position++
     const pipeline = foundPipeline(this.random, at, organization, position, this.random.pick(this.people))
     this.companyOf(organization).join(pipeline, position, at)
@@ -234,7 +234,7 @@ export class Truth {
     return pipeline
   }
 
-  /** Removes a build as Buildkite's retention does: no webhook says so. */
+  /** Removes a build as Buildkite's retention does, without a webhook. */
   deleteBuild(build: Build, at = this.#now()): void {
     this.begin(at)
     const list = this.#builds.get(this.organizationOf(build.pipeline))
@@ -264,7 +264,7 @@ export class Truth {
     this.#recorder?.mark(pipeline, at)
   }
 
-  /** Gives a pipeline another slug; the addresses of everything in it change with it, and no webhook says so. */
+  /** Changes a pipeline's slug and the addresses of everything in it, without a webhook. */
   renamePipeline(pipeline: Pipeline, name: string, slug: string, at = this.#now()): void {
     this.begin(at)
     this.#recorder?.mark(pipeline, at)
@@ -274,14 +274,14 @@ export class Truth {
     movePipeline(organization, pipeline, builds, { name, slug })
   }
 
-  /** Brings the pipeline's counts of builds and jobs up to date after `build` has changed. */
+  /** Updates the pipeline's counts of builds and jobs after `build` has changed. */
   recount(build: Build, at = this.#now()): void {
     this.#recorder?.mark(build, at)
     this.#recorder?.mark(build.pipeline, at)
     this.#open.recount(build)
   }
 
-  /** Calls `listener` at every change that Buildkite would send a webhook for. Returns the way to stop it. */
+  /** Calls `listener` at every change for which Buildkite sends a webhook. Returns the function that stops it. */
   onChange(listener: (change: Change, at: number) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
@@ -307,7 +307,7 @@ export function firstCreatedFrom(builds: readonly Build[], time: string, after =
   while (low < high) {
     const middle = (low + high) >>> 1
     const created = builds[middle]?.created_at ?? ''
-    // All times have one form, so their text sorts as they do.
+    // All times have the same format, so they can be compared as text.
     if (created < time || (after && created === time)) low = middle + 1
     else high = middle
   }

@@ -3,15 +3,15 @@ import { planRetry } from './plan-jobs.ts'
 import { type Build, iso, type Job, type ScriptJob, type TriggerJob } from './shapes.ts'
 import type { Truth } from './truth.ts'
 
-// What follows by itself when a job of a build has changed. `at` is in milliseconds since the epoch.
+// The consequences of a changed job. `at` is in milliseconds since the epoch.
 
-/** Updates the pipeline's counts and tells the webhook that Buildkite sends for the change. */
+/** Updates the pipeline's counts and reports the event for which Buildkite sends a webhook. */
 export const tell = (truth: Truth, event: string, at: number, build: Build, job?: Job) => {
   truth.recount(build, at)
   truth.tell(job ? { event, build, job } : { event, build }, at)
 }
 
-/** Draws only for what can happen at all, so that a mix without it gives the same lives as before there was such a thing. */
+/** Draws a random number only for a possible event, so that a mix without the event gives the same builds as before it existed. */
 export const happens = (truth: Truth, probability: number) => probability > 0 && truth.random.chance(probability)
 
 export type RunnableJob = ScriptJob | TriggerJob
@@ -38,7 +38,7 @@ export function schedule(truth: Truth, build: Build, job: RunnableJob, at: numbe
   if (job.type === 'script') tell(truth, 'job.scheduled', at, build, job)
 }
 
-/** Works out what follows when a job has ended: the next jobs, a block, or the end of the build. */
+/** Applies the consequences of an ended job: the next jobs, a block, or the end of the build. */
 export function settle(truth: Truth, build: Build, at: number, mix: Mix): void {
   if (build.jobs.some((job) => isRunnable(job) && ['scheduled', 'running', 'canceling'].includes(job.state))) return
   if (build.jobs.some(hasFailed)) {
@@ -74,7 +74,7 @@ function block(truth: Truth, build: Build, job: Job, at: number): void {
   if (job.type === 'manual') Object.assign(job, { state: 'blocked', unblockable: true })
   build.blocked = true
   build.blocked_state = 'passed'
-  // What REST and webhooks show of a blocked build: the state so far, and a finish that is none.
+  // REST and webhooks show a blocked build like this: with the state so far, and with a finish although it has not ended.
   finishBuild(truth, build, at, 'passed')
   truth.alive.add(build)
 }

@@ -14,10 +14,10 @@ const acts = [
   'retention',
 ] as const
 
-/** Something that people or Buildkite do without any webhook. */
+/** A change by people or by Buildkite that sends no webhook. */
 export type Upheaval = (typeof acts)[number]
 
-/** Lets one such thing happen at `at` (milliseconds since the epoch), and returns which; undefined when there was nothing to do it to. */
+/** Makes one random change at `at` (milliseconds since the epoch) and returns it; undefined when there was nothing to change. */
 export function upheave(truth: Truth, at: number): Upheaval | undefined {
   const act = truth.random.pick(acts)
   return perform(truth, act, at) ? act : undefined

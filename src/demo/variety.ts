@@ -17,7 +17,7 @@ export function varyPipeline(pipeline: Pipeline, position: number): void {
   if (position % 3 === 2) pipeline.created_at = utcTime(pipeline.created_at)
 }
 
-/** A queue of the cluster, a signed step. */
+/** Adds a cluster queue and a step signature. */
 export function varyScript(truth: Truth, build: Build, job: ScriptJob): void {
   const { clusters, queues } = truth.companyOf(truth.organizationOf(build.pipeline))
   const cluster = clusters.find(({ id }) => id === job.cluster_id)
@@ -30,7 +30,7 @@ export function varyScript(truth: Truth, build: Build, job: ScriptJob): void {
   job.step = { ...job.step, signature }
 }
 
-/** Block steps need no key. */
+/** Block steps may have no key. */
 export function varyManual(job: ManualJob): void {
   if (oneIn(2, job.id, 'step_key')) job.step_key = null
 }
@@ -63,6 +63,6 @@ export function renderJob(truth: Truth, build: Build, job: Job): object {
   return Object.fromEntries(Object.entries(job).map(([key, value]) => [key, oldTime(key, value)]))
 }
 
-/** Only whole seconds, so that nothing is lost. */
+/** Converts only whole seconds, so that no precision is lost. */
 const oldTime = (key: string, value: unknown) =>
   key.endsWith('_at') && typeof value === 'string' && value.endsWith('.000Z') ? utcTime(value) : value

@@ -7,89 +7,89 @@ import { type Change, type Job, type Organization, secretMark } from './shapes.t
 import type { Truth } from './truth.ts'
 
 export interface WebhookOptions {
-  /** Where to; a function is asked for each request. */
+  /** The destination; a function is called for each request. */
   url: string | (() => string)
-  /** The webhook's token: the key of the signature, or what is sent as it is in `token` mode. */
+  /** The webhook's token: the key of the signature, or in `token` mode the value that is sent. */
   secret: string
   mode?: 'signature' | 'token'
-  /** How many requests run at once; default 8. */
+  /** How many requests run at the same time; default 8. */
   concurrency?: number
-  /** The share that gets lost, from 0 to 1; which ones follows from the seed. */
+  /** The share of webhooks that is lost, from 0 to 1; the seed determines which ones. */
   drop?: number
-  /** The share that is sent twice, and the share that comes late: after others that were told later, as it was when it should have come. */
+  /** The shares that are sent twice, and late: after newer webhooks, with the body of the time at which they were due. */
   twice?: number
   late?: number
-  /** The share that an older version of the service sends: fewer keys and whole seconds; see `older-webhook.ts`. */
+  /** The share in the format of an older version of Buildkite: fewer keys and whole seconds; see `older-webhook.ts`. */
   older?: number
   seed?: number | string
-  /** Decides each change instead of `drop`. */
+  /** Decides what happens to each change, instead of `drop`. */
   choose?: (change: Change) => Fate
-  /** Whose service it is, for the ping; the first organization where not given. */
+  /** The organization of the service, for the ping; default the first. */
   organization?: Organization
-  /** How long an answer may take; Buildkite waits about 5 s. */
+  /** The time limit for a response; Buildkite waits about 5 s. */
   timeoutMs?: number
 }
 
-/** What becomes of one webhook. */
+/** What happens to one webhook. */
 export type Fate = 'send' | 'drop' | 'twice' | 'late'
 
 export interface WebhookStats {
-  /** Requests begun, lost changes not among them. */
+  /** Requests sent, without the lost changes. */
   sent: number
   dropped: number
   /** Answered with 2xx. */
   accepted: number
-  /** Answers by status; `error` where there was none. */
+  /** Responses by status; `error` where there was none. */
   answers: Record<string, number>
 }
 
-/** What was sent and how it was answered. */
+/** A request and its response. */
 export interface SentWebhook {
   event: string
   request_id: string
   url: string
   body: string
-  /** Milliseconds since the epoch on the wall's clock. */
+  /** Milliseconds since the epoch on the wall clock. */
   answered_at: number
-  /** 0 when no answer came. */
+  /** 0 when there was no response. */
   status: number
 }
 
 export interface Webhooks {
   readonly stats: WebhookStats
-  /** Every request with its answer, in the order of the answers; only when `keep` is set, for it grows without end. */
+  /** Every request with its response, in the order of the responses. Only with `keep`, because it grows without limit. */
   readonly log: SentWebhook[]
   keep: boolean
-  /** Where webhooks go from now on. */
+  /** The destination from now on. */
   url: string | (() => string)
   drop: number
   twice: number
   late: number
   older: number
   choose: ((change: Change) => Fate) | undefined
-  /** Sends what is late now. */
+  /** Sends all late webhooks now. */
   catchUp(): void
-  /** Nothing leaves until `resume`; changes wait. */
+  /** Sends nothing until `resume`; changes wait. */
   pause(): void
   resume(): void
   /** Sends the ping that Buildkite sends when the service's settings change. */
   ping(): void
-  /** Resolves when at most `left` (default none) are neither sent and answered nor failed; at once while paused. */
+  /** Resolves when at most `left` webhooks (default none) are still waiting or running. Ignores waiting ones while paused. */
   settled(left?: number): Promise<void>
-  /** Lets go of the truth; what waits is forgotten, what runs is waited for. */
+  /** Stops listening. Drops waiting webhooks, and waits for running ones. */
   stop(): Promise<void>
 }
 
 interface Waiting {
   event: string
-  /** The body, and the moment at which it was signed in milliseconds since the epoch. */
+  /** Returns the body, and the time at which it was signed in milliseconds since the epoch. */
   render: () => { body: string; at: number }
 }
 
-/** A late one comes after at most so many others. */
+/** A late webhook comes after at most this many others. */
 const latest = 60
 
-/** Sends a webhook for every change of the truth, with the body as it is at dispatch. Nothing is ever sent again. */
+/** Sends a webhook for every change of the state, with the body at the time of dispatch. Never retries. */
 export function startWebhooks(truth: Truth, now: () => number, options: WebhookOptions): Webhooks {
   const { concurrency = 8, timeoutMs = 5_000, mode = 'signature', secret } = options
   const random = createRandom(`webhooks ${options.seed ?? 1}`)
@@ -161,7 +161,7 @@ export function startWebhooks(truth: Truth, now: () => number, options: WebhookO
       return { body: JSON.stringify(older ? olderWebhook(body, random) : body), at: now() }
     }
     if (fate === 'late') {
-      // Once this turn is over, for the function that told the change may still be changing the object.
+      // Rendered after this turn, because the caller may still be changing the object.
       setImmediate(() => {
         const rendered = render()
         held.push({ after: random.int(1, latest), waiting: { event: change.event, render: () => rendered } })
@@ -174,7 +174,7 @@ export function startWebhooks(truth: Truth, now: () => number, options: WebhookO
     for (const one of held) one.after--
     queue.push(...held.filter(({ after }) => after <= 0).map((one) => one.waiting))
     held = held.filter(({ after }) => after > 0)
-    // Not at once: the function that told the change may still be changing the object, and Buildkite renders later too.
+    // Not at once: the caller may still be changing the object, and Buildkite renders later too.
     setImmediate(pump)
   })
 
@@ -226,12 +226,12 @@ export function startWebhooks(truth: Truth, now: () => number, options: WebhookO
   return webhooks
 }
 
-/** The signature header's value; `timestamp` in seconds since the epoch. */
+/** The value of the signature header; `timestamp` is in seconds since the epoch. */
 function signature(body: string, secret: string, timestamp: number): string {
   return `timestamp=${timestamp},signature=${createHmac('sha256', secret).update(`${timestamp}.${body}`).digest('hex')}`
 }
 
-/** The status of the answer, or 0 when none came in time, or the URL is none that can be asked. */
+/** The status of the response, or 0 when none came in time or the URL is invalid. */
 function post(
   url: string,
   agents: { http: HttpAgent; https: HttpsAgent },
@@ -266,7 +266,7 @@ function post(
   }).catch(() => 0)
 }
 
-/** The body of a webhook: the build without jobs and env, and the pipeline beside it with all it should not tell. */
+/** The body of a webhook: the build without jobs and env, and the pipeline with all its secrets. */
 export function renderChange(
   truth: Truth,
   change: Change,
@@ -285,6 +285,6 @@ export function renderChange(
 
 const withoutAgent = ({ agent: _, ...rest }: Extract<Job, { type: 'script' }>) => rest
 
-/** Old agents sent their token along; a mirror must not keep it. */
+/** Old agents sent their token; a mirror must not store it. */
 const renderJob = (job: Job) =>
   job.type === 'script' && job.agent ? { ...job, agent: { ...job.agent, access_token: `${secretMark}-agent` } } : job

@@ -18,27 +18,26 @@ import {
 import { agentRule, buildRule, jobRule, organizationRule, pipelineRule } from './rules.ts'
 import { changedNow, type Merged, mergeTable, report, type TableReport } from './table.ts'
 
-/** What a merge did, by table. */
+/** The result of a merge, by table. */
 export interface MergeReport {
   organizations: TableReport
   pipelines: TableReport
   builds: TableReport
   jobs: TableReport
   agents: TableReport
-  /** Objects without a usable id, of which nothing could be mirrored. */
+  /** Objects without a usable id, which could not be mirrored. */
   unreadable: number
   /** Results of a REST read for builds and jobs; without `progress`, no webhooks are expected. */
   results: { builds: ReadResults; jobs: ReadResults }
 }
 
-/** SQLSTATEs that say "try the same again": deadlock and serialization failure. */
+/** SQLSTATEs after which a retry can succeed: deadlock and serialization failure. */
 const CONFLICTS = new Set(['40P01', '40001'])
 const TRIES = 6
 
 /**
- * Merges observations into the mirror in one transaction, whole or not at all. Idempotent: the same observations again change
- * nothing. `now` is our clock.
- * @throws StoreError `transient` when the database is away, `permanent` when it refuses a value.
+ * Merges observations into the mirror in one transaction. Idempotent: the same observations again change nothing. `now` is our clock.
+ * @throws StoreError `transient` when the database is unavailable, `permanent` when it rejects a value.
  */
 export async function applyObservations(
   db: Db,
@@ -52,7 +51,7 @@ export async function applyObservations(
 
 /**
  * Runs `work` in a transaction, and retries it after a deadlock. Each statement may take `timeoutMs`, if given.
- * @throws StoreError, whose message names `doing`.
+ * @throws StoreError, with `doing` in its message.
  */
 export async function inOneTransaction<T>(
   db: Db,
@@ -138,14 +137,14 @@ function countResults<Row extends BuildRow | JobRow>(
   return counts
 }
 
-/** The rows that are new or have a new slug: what arrived under that slug before them can now be placed. */
+/** The rows that are new or have a new slug: earlier objects under that slug can now be placed. */
 function renamed<Row extends { slug: string | null }>(merged: readonly Merged<Row>[]): Row[] {
   return merged
     .filter(({ before, after }) => after.slug !== null && before?.slug !== after.slug)
     .map(({ after }) => after)
 }
 
-/** Tells what a committed merge wrote and what it passed over, by table. */
+/** Records what a committed merge wrote and skipped, by table. */
 export function tellRows(on: OnOccurrence | undefined, via: Via, report: MergeReport): void {
   for (const [table, { inserted, updated, verified, unchanged }] of Object.entries(tablesOf(report))) {
     on?.('rows', inserted, { table, via, result: 'inserted' })
@@ -155,7 +154,7 @@ export function tellRows(on: OnOccurrence | undefined, via: Via, report: MergeRe
   }
 }
 
-/** A merge in figures, for a trace: rows written and skipped. */
+/** The numbers of a merge for a trace: rows written and skipped. */
 export function rowsOfReport(report: MergeReport): Record<string, number> {
   const all = Object.values(tablesOf(report))
   const sum = (of: (table: TableReport) => number) => all.reduce((total, table) => total + of(table), 0)
@@ -172,8 +171,8 @@ function tablesOf({ organizations, pipelines, builds, jobs, agents }: MergeRepor
 const markable = { organizations, pipelines, builds, jobs }
 
 /**
- * Marks rows as gone from Buildkite since `at` (on Buildkite's clock), with the reason; they stay, and a later sight of one unmarks
- * it. Rows marked already keep their mark. @throws the driver's error.
+ * Marks rows as gone from Buildkite since `at` (on Buildkite's clock), with the reason. Rows are not removed, and a later observation
+ * clears the mark. A row that is already marked keeps its mark. @throws the driver's error.
  */
 export async function markDeleted(
   db: Db | Transaction,

@@ -10,9 +10,8 @@ import { changedNow, columnList, recordset, selected } from './table.ts'
 type Attempt = typeof build_attempts.$inferSelect
 
 /**
- * Keeps each distinct finish of the observed builds as a row of `build_attempts`. A build's row shows its latest attempt; a retry or
- * an unblock overwrites it, and only here does the first result survive. A pause at a block step counts as a finish of its own, as
- * Buildkite sends `build.finished` for it.
+ * Saves each distinct finish of the observed builds as a row of `build_attempts`. A build's row shows only its latest attempt, because a
+ * retry or an unblock overwrites it. A pause at a block step counts as a finish, because Buildkite sends `build.finished` for it.
  */
 export async function keepAttempts(
   tx: Transaction,
@@ -43,12 +42,12 @@ export async function keepAttempts(
   if (changed.size > 0) await writeAttempts(tx, inOrder(changed))
 }
 
-/** In the order of their keys, so that transactions do not deadlock. */
+/** Sorted by key, so that transactions do not deadlock. */
 function inOrder(attempts: ReadonlyMap<string, Attempt>): Attempt[] {
   return [...attempts.values()].sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
 }
 
-/** Ids of observed builds whose finish, as it was seen, no row has; a time cut to the second is not the one with milliseconds. */
+/** Ids of observed builds whose finish has no row; a row with the finish truncated to the second does not count. */
 export async function missingAttempts(
   tx: Transaction,
   observations: readonly Observation<BuildRow>[],
@@ -102,13 +101,13 @@ class Attempts<One extends Finish> {
     this.#bySecond.set(secondOf(attempt), others)
   }
 
-  /** The attempt with this finish. A time cut to the second, as some payloads have it, is the same as any within that second. */
+  /** The attempt with this finish. Some payloads truncate it to the second; such a time matches any within that second. */
   same(finish: Finish): One | undefined {
     const there = this.#within(finish)
     return there.find((one) => keyOf(one) === keyOf(finish)) ?? there.find((one) => isCut(one) || isCut(finish))
   }
 
-  /** The attempt whose finish is this one, cut to the second. */
+  /** The attempt whose finish is this one, truncated to the second. */
   cut(finish: Finish): One | undefined {
     return this.#within(finish).find(isCut)
   }
@@ -118,7 +117,7 @@ class Attempts<One extends Finish> {
   }
 }
 
-/** Old webhooks and EventBridge cut times to seconds. */
+/** Old webhooks and EventBridge truncate times to seconds. */
 function isCut({ finished_at }: Finish): boolean {
   return finished_at.getTime() % SECOND === 0
 }

@@ -19,7 +19,7 @@ export interface ColumnDifference {
 export interface Difference {
   readonly kind: DriftKind
   readonly build_id: string
-  /** Null when it is the build itself. */
+  /** Null for the build itself. */
   readonly job_id: string | null
   readonly columns: readonly ColumnDifference[]
   /** When the row was last verified; null when it never was, or is missing. */

@@ -1,8 +1,8 @@
 import type { AgentRow, BuildRow, Draft, JobRow, OrganizationRow, PipelineRow } from './observation.ts'
 import { isObject, type Json, PayloadReader } from './reader.ts'
 
-// Payload → draft, one function for each of Buildkite's objects. Webhooks and REST send the same names, so one reader serves both;
-// what is absent stays absent. Field lists: reference B1–B5. Each returns undefined for something without a usable id.
+// Payload → draft, one function for each of Buildkite's objects. Webhooks and REST use the same names, so one function reads both.
+// Absent fields stay absent. Field lists: reference B1–B5. Each function returns undefined for an object without a usable id.
 
 export function draftOrganization(payload: Json): Draft<OrganizationRow> | undefined {
   const read = new PayloadReader(payload)
@@ -76,7 +76,7 @@ export function draftBuild(payload: Json): Draft<BuildRow> | undefined {
   const read = new PayloadReader(payload)
   const id = read.uuid('id')
   if (!id) return undefined
-  // Objects of their own, with rows of their own; and counts that follow from the jobs.
+  // These objects have their own rows, and the counts follow from the jobs.
   for (const key of ['jobs', 'pipeline', 'job_state_counts']) read.skip(key)
   return {
     id,
@@ -126,7 +126,7 @@ export function draftBuild(payload: Json): Draft<BuildRow> | undefined {
   }
 }
 
-/** The author comes in six shapes: missing, null, `{}`, with or without a username or a date, or as bare text (reference B1). */
+/** The author has six shapes: missing, null, `{}`, with or without a username or a date, or plain text (reference B1). */
 function author(read: PayloadReader) {
   if (typeof read.peek('author') === 'string') return { author_name: read.text('author') }
   return {
@@ -141,7 +141,7 @@ export function draftJob(payload: Json, buildId: string | undefined): Draft<JobR
   const read = new PayloadReader(payload)
   const id = read.uuid('id')
   if (!id) return undefined
-  // The agent has a row of its own; here its id and its name at the time of the job stay.
+  // The agent has its own row; the job's row has the agent's id and its name at the time of the job.
   if (isObject(read.peek('agent'))) read.skip('agent')
   return {
     id,
@@ -218,7 +218,7 @@ export function draftAgent(payload: Json): Draft<AgentRow> | undefined {
   const read = new PayloadReader(payload)
   const id = read.uuid('id')
   if (!id) return undefined
-  // The job has a row of its own.
+  // The job has its own row.
   if (isObject(read.peek('job'))) read.skip('job')
   return {
     id,

@@ -3,30 +3,30 @@ import { HOUR, SECOND } from '../time.ts'
 import type { Draft, MirrorRow, Observation } from './observation.ts'
 import { isObject } from './reader.ts'
 
-/** How an observation relates to what is stored: the last word, an earlier word, or (jobs only) one to be joined with it. */
+/** How an observation relates to the stored row: newer, older, or (jobs only) to be joined with it. */
 export type Standing = 'later' | 'earlier' | 'join'
 
-/** What one of Buildkite's objects asks of the merge beyond the common rules. */
+/** The merge rule of one table, in addition to the common rules. */
 export interface MergeRule<Row extends MirrorRow> {
   /** Every payload column. */
   columns: readonly (keyof Draft<Row> & keyof Row & string)[]
-  /** Every column with null in it: a new row begins as its copy, for V8 is slow with objects that grow. */
+  /** Every column with null: a new row starts as a copy of it, because V8 is slow with objects that grow. */
   blank: Readonly<Record<string, null>>
-  /** Columns that go back to null in the course of an object's life; for these a webhook's explicit null counts. */
+  /** Columns that can return to null during an object's life; for these a webhook's explicit null counts. */
   lifecycle: ReadonlySet<string>
   standing(stored: Row, observation: Observation<Row>): Standing
-  /** How much newer a verification that changes nothing must be for it to be written, in milliseconds; an hour where not given. */
+  /** An unchanged row's verification is written again only if it is this many milliseconds newer. Default: an hour. */
   verificationStep?(row: Row): number
-  /** True where a webhook about an object that REST lacks does not bring it back, but shows that it is hidden from our user. */
+  /** Whether a webhook about an object that REST lacks shows that it is hidden from our user, instead of restoring it. */
   hidable?: boolean
-  /** For `join`: which of two different known values is kept. */
+  /** For `join`: returns one of two different known values. */
   choose?(column: string, before: unknown, seen: unknown, stored: Row, observation: Observation<Row>): unknown
 }
 
-/** A verification is written again only when it is this much newer: re-reading what has not changed should cost no writes. */
+/** A verification is written again only when it is this much newer, so that reading unchanged rows again costs no writes. */
 const VERIFICATION_STEP = HOUR
 
-/** Both times in whole seconds: a signature's timestamp and HTTP's `Date` know no finer (-1, 0 or 1). */
+/** Compares whole seconds (-1, 0 or 1), because a signature's timestamp and HTTP's `Date` are no more precise. */
 export function compareSeconds(a: Date, b: Date): number {
   return Math.sign(Math.floor(a.getTime() / SECOND) - Math.floor(b.getTime() / SECOND))
 }
@@ -35,14 +35,14 @@ function latest(a: Date, b: Date): Date {
   return new Date(Math.max(a.getTime(), b.getTime()))
 }
 
-/** When the stored row was last known true: the later of what changed it and what confirmed it. */
+/** When the stored row was last known to be true: its last change or its last confirmation. */
 export function knownAt(row: MirrorRow): Date {
   return row.verified_at ? latest(row.verified_at, row.observed_at) : row.observed_at
 }
 
 /**
- * Merges one observation into what is stored (`undefined`: nothing yet) and returns the row as it should be. Returns `stored`
- * itself when nothing is worth a write. Pure; `now` is our clock and marks only the mirror's own columns.
+ * Merges one observation into the stored row (`undefined`: none yet) and returns the new row. Returns `stored` itself when nothing needs
+ * a write. Pure; `now` is our clock and sets only the mirror's own columns.
  */
 export function mergeRow<Row extends MirrorRow>(
   rule: MergeRule<Row>,
@@ -68,8 +68,8 @@ export function mergeRow<Row extends MirrorRow>(
 }
 
 /**
- * The new `observed_at` of a row that an observation changed. A webhook's change must show as provisional even in the second of the
- * last verification, which its whole-second timestamp alone would hide.
+ * The new `observed_at` of a row that an observation changed. A webhook's change must be provisional even within the second of the last
+ * verification, but its timestamp has only whole seconds.
  */
 function changedAt(stored: MirrorRow, observation: { at: Date; via: string }): Date {
   const { observed_at, verified_at } = stored
@@ -110,7 +110,7 @@ function mergeColumn<Row extends MirrorRow>(
   const seen: unknown = observation.draft[column]
   if (seen === undefined) return before
   if (before === null) {
-    // An earlier word may tell us what we did not know, but not that something ended which a later word says is open.
+    // An older observation may add an unknown value, but not an end of something that a newer one shows as open.
     return standing === 'earlier' && rule.lifecycle.has(column) ? before : seen
   }
   if (standing === 'earlier') return before
@@ -122,7 +122,7 @@ function mergeColumn<Row extends MirrorRow>(
   return observation.via === 'rest' ? chosen : finer(before, chosen)
 }
 
-/** Old webhooks and EventBridge cut times to seconds: the same second without milliseconds is the same time, known less well. */
+/** Old webhooks and EventBridge truncate times to seconds: the same second without milliseconds is the same time, less precise. */
 function finer(before: unknown, seen: unknown): unknown {
   if (!(before instanceof Date) || !(seen instanceof Date)) return seen
   return seen.getTime() % SECOND === 0 && compareSeconds(before, seen) === 0 ? before : seen
@@ -130,7 +130,7 @@ function finer(before: unknown, seen: unknown): unknown {
 
 type Mark = Pick<MirrorRow, 'deleted_at' | 'deleted_reason'>
 
-/** The mark of being gone: a later sight takes it away. */
+/** The mark of a deleted object: a later observation removes it. */
 function mergeMark<Row extends MirrorRow>(rule: MergeRule<Row>, stored: Row, observation: Observation<Row>): Mark {
   const { deleted_at, deleted_reason } = stored
   if (!deleted_at || observation.at <= deleted_at) return { deleted_at, deleted_reason }
@@ -158,13 +158,13 @@ type Choose = (known: unknown, seen: unknown) => unknown
 const seen: Choose = (_, value) => value
 const seenUnlessNull: Choose = (known, value) => value ?? known
 const knownUnlessNull: Choose = (known, value) => known ?? value
-/** Any order will do, so long as arrival is not it. Null is the least, and an object the greatest. */
+/** An arbitrary order that does not depend on arrival. Null is the least, and an object the greatest. */
 const greater: Choose = (known, value) => {
   if (known === null || value === null) return known ?? value
   return canonical(value) > canonical(known) ? value : known
 }
 
-/** Both objects' keys. Of two values of one key, objects are merged likewise, and `choose` decides between others. */
+/** The keys of both objects. If both have a key, objects are merged recursively, and `choose` decides between other values. */
 function mergeKeys(
   known: Record<string, unknown>,
   added: Record<string, unknown>,
@@ -180,7 +180,7 @@ function mergeKeys(
   return Object.fromEntries(merged)
 }
 
-/** JSON text that is the same for equal values, whatever the order of their keys: by it values of any kind have an order. */
+/** JSON text that is equal for equal values, whatever the order of their keys; gives values of any type an order. */
 export function canonical(value: unknown): string {
   return JSON.stringify(value, (_, inner: unknown) =>
     typeof inner === 'object' && inner !== null && !Array.isArray(inner)
@@ -200,7 +200,7 @@ function confirm<Row extends MirrorRow>(
     const provisional = !stored.verified_at || stored.observed_at > stored.verified_at
     const step = stored.verified_at ? observation.at.getTime() - stored.verified_at.getTime() : 0
     if (merged !== stored || provisional || step >= (rule.verificationStep?.(merged) ?? VERIFICATION_STEP)) {
-      // In the second of a webhook the read confirms it; "provisional" must not outlive that by fractions.
+      // A read within the second of a webhook confirms it. Fractions of that second must not keep the row provisional.
       return { ...merged, verified_at: latest(observation.at, merged.observed_at) }
     }
   }

@@ -1,6 +1,6 @@
 import type { agents, builds, jobs, organizations, pipelines, Via } from '../database/schema.ts'
 
-/** The columns by which a mirror row speaks of itself; no payload holds them. */
+/** The mirror's own columns, which no payload contains. */
 export interface MirrorColumns {
   observed_at: Date
   verified_at: Date | null
@@ -21,35 +21,35 @@ export type BuildRow = typeof builds.$inferSelect
 export type JobRow = typeof jobs.$inferSelect
 export type AgentRow = typeof agents.$inferSelect
 
-/** What one payload says of one object: a key absent here was absent there, a null was an explicit null. */
+/** One object in one payload: a key that is absent here was absent there, and a null was an explicit null. */
 export type Draft<Row extends MirrorRow> = { id: string; extra: Record<string, unknown> } & {
   [Column in Exclude<keyof Row, keyof MirrorColumns | 'id'>]?: Row[Column] | undefined
 }
 
-/** Where an object stands according to its URL; resolved to ids when it is written, for most payloads name no organization. */
+/** The organization and pipeline in an object's URL. They are resolved to ids on write, because most payloads have no organization. */
 export interface Place {
   organization?: string | undefined
   pipeline?: string | undefined
 }
 
-/** One sight of an object, with the time on Buildkite's clock at which it was true. */
+/** One observation of an object, with the time on Buildkite's clock at which it was true. */
 export interface Observation<Row extends MirrorRow> {
   draft: Draft<Row>
   at: Date
   via: Via
   place: Place
-  /** True if it stood inside another object, where Buildkite may leave fields out. */
+  /** True if it was inside another object, where Buildkite may omit fields. */
   isEmbedded?: boolean | undefined
 }
 
-/** All that one or several payloads say, by table. */
+/** The observations of one or several payloads, by table. */
 export interface Observations {
   organizations: Observation<OrganizationRow>[]
   pipelines: Observation<PipelineRow>[]
   builds: Observation<BuildRow>[]
   jobs: Observation<JobRow>[]
   agents: Observation<AgentRow>[]
-  /** Objects without a usable id: nothing of them can be mirrored. */
+  /** Objects without a usable id, which cannot be mirrored. */
   unreadable: number
 }
 
@@ -57,7 +57,7 @@ export function noObservations(): Observations {
   return { organizations: [], pipelines: [], builds: [], jobs: [], agents: [], unreadable: 0 }
 }
 
-/** Puts the observations of many payloads together; order does not matter. */
+/** Combines the observations of many payloads; their order does not matter. */
 export function combine(all: readonly Observations[]): Observations {
   return {
     organizations: all.flatMap((one) => one.organizations),

@@ -19,18 +19,18 @@ import { isObject, isUuid, type Json } from './reader.ts'
 import { redact } from './redact.ts'
 
 export interface ObserveOptions {
-  /** Whether `env`, pipeline configuration and steps may be kept. */
+  /** Whether `env`, pipeline configuration and steps may be stored. */
   storeEnv: boolean
-  /** The id of the organization that was asked, where that is known: payloads tell its slug only. */
+  /** The id of the requested organization, if it is known; payloads contain only the slug. */
   organizationId?: string
 }
 
-/** A webhook's payload from which nothing can be mirrored. The message names what is missing, never a value. */
+/** A webhook's payload without anything to mirror. The message names what is missing, never a value. */
 export class PayloadError extends Error {
   override name = 'PayloadError'
 }
 
-/** Live counters of the pipelines list. Every webhook carries some older moment's; only a REST read says what they are. */
+/** Live counters of the pipelines list. In a webhook they may be out of date, so only a REST read sets them. */
 const pipelineCounters = [
   'scheduled_builds_count',
   'running_builds_count',
@@ -40,8 +40,8 @@ const pipelineCounters = [
 ] as const satisfies (keyof PipelineRow)[]
 
 /**
- * What a webhook says, as of `at`. An event of a kind we do not know says nothing.
- * @throws PayloadError when the object that the event is about is missing or has no id.
+ * The observations in a webhook, as of `at`. An event of an unknown kind has none.
+ * @throws PayloadError when the event's object is missing or has no id.
  */
 export function observeWebhook(event: string, payload: unknown, at: Date, options: ObserveOptions): Observations {
   const safe = redact(payload, options)
@@ -50,11 +50,11 @@ export function observeWebhook(event: string, payload: unknown, at: Date, option
   if (kind !== 'ping' && kind !== 'build' && kind !== 'job' && kind !== 'agent') return noObservations()
   const observed = observePayload(safe, { at, via: 'webhook' })
   const subject = { ping: undefined, build: observed.builds, job: observed.jobs, agent: observed.agents }[kind]
-  if (subject?.length === 0) throw new PayloadError(`The payload of ${event} holds no ${kind} with an id.`)
+  if (subject?.length === 0) throw new PayloadError(`The payload of ${event} contains no ${kind} with an id.`)
   return observed
 }
 
-/** What REST says of builds, their jobs and the agents that ran them, as of `at`. */
+/** The observations in builds from REST: the builds, their jobs, and the agents of the jobs, as of `at`. */
 export function observeBuilds(builds: readonly unknown[], at: Date, options: ObserveOptions): Observations {
   const sight: Sight = { at, via: 'rest', agents: new Map() }
   const observed = builds.map((build) => {
@@ -64,7 +64,7 @@ export function observeBuilds(builds: readonly unknown[], at: Date, options: Obs
   return within(options.organizationId, combine(observed))
 }
 
-/** What REST says of pipelines, as of `at`. */
+/** The observations in pipelines from REST, as of `at`. */
 export function observePipelines(pipelines: readonly unknown[], at: Date, options: ObserveOptions): Observations {
   const observed = pipelines.map((pipeline) => {
     const safe = redact(pipeline, options)
@@ -73,7 +73,7 @@ export function observePipelines(pipelines: readonly unknown[], at: Date, option
   return within(options.organizationId, combine(observed))
 }
 
-/** What REST says of agents, as of `at`. */
+/** The observations in agents from REST, as of `at`. */
 export function observeAgents(agents: readonly unknown[], at: Date, options: ObserveOptions): Observations {
   const observed = agents.map((agent) => {
     const safe = redact(agent, options)
@@ -82,7 +82,7 @@ export function observeAgents(agents: readonly unknown[], at: Date, options: Obs
   return within(options.organizationId, combine(observed))
 }
 
-/** Says of everything observed that it belongs to this organization. */
+/** Assigns everything observed to this organization. */
 function within(organizationId: string | undefined, observed: Observations): Observations {
   if (organizationId === undefined) return observed
   for (const { draft } of [...observed.pipelines, ...observed.builds, ...observed.agents]) {
@@ -91,7 +91,7 @@ function within(organizationId: string | undefined, observed: Observations): Obs
   return observed
 }
 
-/** What REST says of organizations, as of `at`. */
+/** The observations in organizations from REST, as of `at`. */
 export function observeOrganizations(organizations: readonly unknown[], at: Date): Observations {
   return combine(
     organizations.map((organization) => {
@@ -104,14 +104,14 @@ export function observeOrganizations(organizations: readonly unknown[], at: Date
 interface Sight {
   at: Date
   via: Via
-  /** Agents of the page so far, by id: one of which many jobs say the same is observed once. */
+  /** Agents of the page so far, by id: an agent with the same values in many jobs is observed once. */
   agents?: Map<unknown, Json>
 }
 
 function observePayload(payload: Json, sight: Sight): Observations {
   const observed = noObservations()
   const { organization, build, job, agent } = payload
-  const pipeline = payload.pipeline ?? payload.project // 2015's webhooks say `project`
+  const pipeline = payload.pipeline ?? payload.project // webhooks of 2015 use `project`
   if (isObject(organization)) {
     add(observed, observed.organizations, draftOrganization(organization), sight, {})
   }
@@ -129,7 +129,7 @@ function observePayload(payload: Json, sight: Sight): Observations {
     if (draft && pipelineId) draft.pipeline_id = pipelineId
     const seen = sight.via === 'rest' ? { ...sight, at: atLeastItsTimes(draft, sight.at) } : sight
     add(observed, observed.builds, draft, seen, slugsOf(draft?.url))
-    // A build webhook carries no jobs; the empty list of some captures says nothing about them.
+    // A build webhook contains no jobs; the empty list of some captures is no information about them.
     if (Array.isArray(build.jobs)) for (const item of build.jobs) observeJob(observed, item, buildId, sight)
   }
   if (job !== undefined) {
@@ -145,12 +145,12 @@ function observePayload(payload: Json, sight: Sight): Observations {
   return observed
 }
 
-/** How much later than its answer's time a build may say that something happened: beyond this it is no slow answer, but a wrong clock. */
+/** The most that a date of a build may be later than its response: a larger difference is a wrong clock, not a slow response. */
 const SLOW_ANSWER = MINUTE
 
 /**
- * When a build that REST shows was so at the earliest. An answer that took long may hold a build that finished after the answer's own
- * time; taken for older than it is, it would yield to webhooks from before that finish.
+ * The earliest time at which a build from REST had its state. A slow response may contain a build that finished after the response's own
+ * time. With that time, the observation would lose against webhooks from before the finish.
  */
 function atLeastItsTimes(build: Draft<BuildRow> | undefined, at: Date): Date {
   const times = [build?.started_at, build?.finished_at].map((time) => time?.getTime() ?? 0)
@@ -167,8 +167,8 @@ function observeJob(observed: Observations, job: unknown, buildId: string | unde
 }
 
 /**
- * Buildkite sends no event for a job's being retried; the retry's own event tells of it in `retry_source`. The retried job's row then
- * says so as REST would.
+ * Buildkite sends no event when a job is retried; only `retry_source` in the events of the new job mentions it. Updates the row of the
+ * retried job as REST would.
  */
 function observeRetried(observed: Observations, retry: Draft<JobRow>, sight: Sight): void {
   const id = retry.retry_source_job_id

@@ -118,7 +118,7 @@ async function adopt(parts: Adoption, orphans: readonly Orphan[]): Promise<numbe
   if (!first) return 0
   try {
     const work = (tx: Transaction) => writeParents(tx, kind, orphans)
-    await inOneTransaction(db, `place ${orphans.length} rows`, work, batchTimeoutMs)
+    await inOneTransaction(db, `set the organization or pipeline of ${orphans.length} rows`, work, batchTimeoutMs)
   } catch (error) {
     if (isOutage(error)) throw error
     if (orphans.length === 1) {

@@ -5,8 +5,8 @@ import { agents, builds, organization_slugs, organizations, pipeline_slugs, pipe
 import type { Observations, OrganizationRow, PipelineRow } from './observation.ts'
 import { changedNow } from './table.ts'
 
-// Keys are Buildkite's ids, but most payloads name their organization, and lists without `pipeline` their pipeline, only by the slugs
-// in a URL. Here slugs become ids; and what arrived before its organization or pipeline was known is given its id later.
+// Keys are Buildkite's ids, but most payloads have only the organization's slug in a URL, and lists without `pipeline` only the pipeline's.
+// This file resolves slugs to ids, also later for rows that arrived before their organization or pipeline was known.
 
 /** Fills `organization_id` of pipelines, builds and agents from the slug in their URL, where the organization is known. */
 export async function placeInOrganizations(tx: Transaction, observed: Observations): Promise<void> {
@@ -19,7 +19,7 @@ export async function placeInOrganizations(tx: Transaction, observed: Observatio
     .select({ id: organizations.id, slug: organizations.slug })
     .from(organizations)
     .where(inArray(organizations.slug, slugs))
-    // One that our tokens see no more may have lost its slug to another, which then comes last and wins.
+    // An organization that our tokens no longer see may have lost its slug to another one; that one comes last and wins.
     .orderBy(sql`${organizations.deleted_at} nulls last`, organizations.observed_at)
   const ids = new Map(rows.map((row) => [row.slug, row.id]))
   for (const { draft, place } of placed) {
@@ -29,8 +29,8 @@ export async function placeInOrganizations(tx: Transaction, observed: Observatio
 }
 
 /**
- * Fills `pipeline_id` of builds whose payload held no pipeline, from the slugs in their URL. A list that lags behind a rename shows the
- * slug that a pipeline had before: it leads to the last one that had it, unless a pipeline has it now.
+ * Fills `pipeline_id` of builds whose payload had no pipeline, from the slugs in their URL. A list that lags behind a rename shows the
+ * pipeline's former slug. Such a slug resolves to the last pipeline that had it, unless a pipeline has it now.
  */
 export async function placeInPipelines(tx: Transaction, observed: Observations): Promise<void> {
   const homeless = observed.builds.filter(({ draft, place }) => !draft.pipeline_id && place.pipeline)
@@ -51,12 +51,12 @@ export async function placeInPipelines(tx: Transaction, observed: Observations):
   }
 }
 
-/** Ids by organization and slug; of several with the same slug the last one counts. */
+/** Ids by organization and slug; if several have the same slug, the last one wins. */
 function bySlug(rows: readonly { id: string; slug: string | null; organization_id: string | null }[]) {
   return new Map(rows.map(({ id, slug, organization_id }) => [`${organization_id} ${slug}`, id]))
 }
 
-/** Pipelines that had one of the slugs, the last one of each last. */
+/** Pipelines that once had one of the slugs; for each slug, the most recent one comes last. */
 async function placesBefore(tx: Transaction, slugs: readonly string[]) {
   if (slugs.length === 0) return []
   return tx
@@ -67,16 +67,16 @@ async function placesBefore(tx: Transaction, slugs: readonly string[]) {
     .orderBy(pipeline_slugs.last_seen_at)
 }
 
-/** Postgres refuses to index more than 2,704 bytes, a uuid and a time among them. No real slug comes near. */
+/** Postgres cannot index more than 2,704 bytes, including a uuid and a time. No real slug is nearly as long. */
 const LONGEST_KEY = 2_600
 
-/** Rows whose slug is new: just met, or renamed. */
+/** Rows with a new slug: they were just added or renamed. */
 export interface NewPlaces {
   organizations: readonly OrganizationRow[]
   pipelines: readonly PipelineRow[]
 }
 
-/** Keeps the history of slugs, so that an old URL still leads to the row it meant. */
+/** Saves the history of slugs, so that an old URL still resolves to its row. */
 export async function keepSlugs(tx: Transaction, fresh: NewPlaces, observed: Observations): Promise<void> {
   for (const { id, slug, observed_at } of fresh.organizations) {
     if (!slug) continue
@@ -102,10 +102,10 @@ export async function keepSlugs(tx: Transaction, fresh: NewPlaces, observed: Obs
   }
 }
 
-/** How many rows without organization or pipeline a merge handles. The others are left to {@link adoptOrphans}. */
+/** How many rows without organization or pipeline a merge handles. {@link adoptOrphans} handles the others. */
 const mergeLimit = 1_000
 
-/** Gives rows that came before their organization its id. */
+/** Sets the organization of rows that arrived before it. */
 export async function adoptByOrganizations(tx: Transaction, fresh: readonly OrganizationRow[]): Promise<void> {
   for (const { id, slug } of fresh) {
     if (!slug) continue
@@ -117,7 +117,7 @@ export async function adoptByOrganizations(tx: Transaction, fresh: readonly Orga
   }
 }
 
-/** Gives builds that came before their pipeline its id. */
+/** Sets the pipeline of builds that arrived before it. */
 export async function adoptByPipelines(tx: Transaction, fresh: readonly PipelineRow[]): Promise<void> {
   for (const { id, slug, organization_id } of fresh) {
     if (!slug || !organization_id) continue
@@ -131,7 +131,7 @@ export async function adoptByPipelines(tx: Transaction, fresh: readonly Pipeline
 
 type Placed = typeof pipelines | typeof builds | typeof agents
 
-/** Limits the work of a merge: many orphans would hold up the deliveries behind it. */
+/** Limits the work of a merge, because deliveries wait for it. */
 function amongFirst(tx: Transaction, table: Placed, orphans: SQL): SQL {
   const first = tx
     .select({ id: table.id })
@@ -146,7 +146,7 @@ function isUnder(table: Placed, organizationSlug: string): SQL {
   return sql`split_part(${table.url}, '/organizations/', 2) like ${`${escapeLike(organizationSlug)}/%`}`
 }
 
-/** Locks rows in the order of their ids, as every merge does, before it updates them: in the order of a scan they would deadlock. */
+/** Locks rows in the order of their ids before it updates them, as every merge does. In the order of a scan they could deadlock. */
 async function updateInOrder<Table extends Placed>(
   tx: Transaction,
   table: Table,

@@ -1,31 +1,31 @@
 import { readTime } from '../buildkite/timestamp.ts'
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
-/** Postgres refuses to index more than 2,704 bytes; a character takes up to four. */
+/** Postgres cannot index more than 2,704 bytes; a character takes up to four. */
 const MAX_NAME = 600
 const INT4_MAX = 2_147_483_647
 
 export type Json = Record<string, unknown>
 
-/** A field as read: a value, an explicit null, or `undefined` when the payload lacks the key or holds something unusable there. */
+/** The value of a field: a value, an explicit null, or `undefined` when the payload lacks the key or has an unusable value. */
 export type Read<T> = T | null | undefined
 
 export function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** Whether it is one of Buildkite's ids, by which alone a row can be kept. */
+/** Whether it is one of Buildkite's ids, which a row needs as its key. */
 export function isUuid(value: unknown): value is string {
   return typeof value === 'string' && UUID.test(value)
 }
 
 /**
- * Reads one payload field by field and remembers what was read, so that `rest()` can say what was not. A field of an unexpected
- * type is never an error: it counts as absent and shows up in the rest. Paths lead into objects: `text('creator', 'name')`.
+ * Reads one payload field by field and records what was read, so that `rest()` returns everything else. A field of an unexpected type
+ * is never an error: it counts as absent and is part of the rest. Paths lead into objects: `text('creator', 'name')`.
  */
 export class PayloadReader {
   readonly #payload: Json
-  /** Paths of the fields read, their keys joined by line ends. */
+  /** Paths of the fields read, their keys joined by newlines. */
   readonly #taken = new Set<string>()
   /** Paths of the objects whose fields were read. */
   readonly #entered = new Set<string>()
@@ -34,12 +34,12 @@ export class PayloadReader {
     this.#payload = payload
   }
 
-  /** Text; numbers and booleans are written out (old captures hold a pull request's id as a number). */
+  /** Text; converts numbers and booleans (in old captures a pull request's id is a number). */
   text(...path: string[]): Read<string> {
     return this.#read(path, asText)
   }
 
-  /** Text that an index can hold: a "branch" of megabytes is no branch, and stays in the rest. */
+  /** Text that an index can hold. A "branch" of megabytes is not a branch, and stays in the rest. */
   name(...path: string[]): Read<string> {
     return this.#read(path, asName)
   }
@@ -52,12 +52,12 @@ export class PayloadReader {
     return this.#read(path, asBoolean)
   }
 
-  /** A whole number that fits a Postgres `integer`. */
+  /** An integer that fits a Postgres `integer`. */
   integer(...path: string[]): Read<number> {
     return this.#read(path, asInteger)
   }
 
-  /** A whole number that JavaScript holds exactly. */
+  /** An integer that JavaScript represents exactly. */
   bigint(...path: string[]): Read<number> {
     return this.#read(path, asBigint)
   }
@@ -66,22 +66,22 @@ export class PayloadReader {
     return this.#read(path, readTime)
   }
 
-  /** Any JSON value, whole. */
+  /** Any JSON value. */
   json(...path: string[]): Read<unknown> {
     return this.#read(path, asItIs)
   }
 
-  /** A list of texts. */
+  /** A list of strings. */
   texts(...path: string[]): Read<string[]> {
     return this.#read(path, asTexts)
   }
 
-  /** Marks a field as dealt with, so that it stays out of the rest. */
+  /** Excludes a field from the rest. */
   skip(...path: string[]): void {
     this.#taken.add(keyOf(path))
   }
 
-  /** The value at a path as it is, without taking it. */
+  /** The value at a path, without marking it as read. */
   peek(...path: string[]): unknown {
     let value: unknown = this.#payload
     for (const key of path) {
@@ -91,7 +91,7 @@ export class PayloadReader {
     return value
   }
 
-  /** What nobody read: unknown keys, and known ones of a type that no column takes. */
+  /** Everything that was not read: unknown keys, and known ones with a type that no column accepts. */
   rest(): Json {
     return this.#restOf(this.#payload, '')
   }
@@ -107,7 +107,7 @@ export class PayloadReader {
         continue
       }
       const inner = this.#restOf(value, `${path}\n`)
-      // Left out if columns hold all of its fields. An object that was empty from the start is kept.
+      // Omitted if columns hold all of its fields. An object that was empty in the payload is kept.
       if (Object.keys(inner).length > 0 || !this.#entered.has(path)) rest.push([key, inner])
     }
     // Assigning a key `__proto__` would set the prototype.
@@ -118,7 +118,7 @@ export class PayloadReader {
     const last = path.length - 1
     let object = this.#payload
     let entered = ''
-    // `creator: null` says that every field of the creator is null.
+    // `creator: null` means that every field of the creator is null.
     for (let depth = 0; depth < last; depth++) {
       entered = depth === 0 ? String(path[0]) : `${entered}\n${path[depth]}`
       const inner = own(object, path[depth])
@@ -138,7 +138,7 @@ export class PayloadReader {
   }
 }
 
-// What a field may hold, and as what. Of their own, for a page asks a hundred thousand times.
+// Conversions. Top-level functions, because one page calls them a hundred thousand times.
 
 function asText(value: unknown): string | undefined {
   if (typeof value === 'string') return value

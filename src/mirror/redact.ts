@@ -1,19 +1,19 @@
-/** What is cut below this depth; Buildkite's own payloads stay under ten, and Postgres and V8 both end in a stack overflow far beyond. */
+/** Values below this depth are cut. Buildkite's payloads have under ten levels; Postgres and V8 overflow their stacks far beyond. */
 const MAX_DEPTH = 40
 
-/** Never stored: a capability or a credential whatever the settings say. */
+/** Credentials and capabilities; never stored, whatever the settings. */
 const SECRET_KEYS = new Set(['access_token', 'api_key', 'token', 'webhook_url'])
 
-/** Stored only with STORE_ENV: environments and step definitions, where people keep secrets (an `env` of a step included). */
+/** Stored only with STORE_ENV: environments and step definitions (with the `env` of a step), where people may put secrets. */
 const ENV_KEYS = new Set(['env', 'configuration', 'steps'])
 
-/** The users' own vocabulary: a meta-data key or a matrix dimension called `env` is no environment. */
+/** Objects whose keys users choose: a meta-data key or a matrix dimension named `env` is not an environment. */
 const FREE_KEYS = new Set(['meta_data', 'matrix'])
 
 /**
- * A payload as it is safe to keep: secrets removed, NUL characters removed and lone surrogates replaced (Postgres refuses both),
- * nesting bounded. Everything that is logged, queued or stored passes through here first. What needs no change is shared with
- * `value`, which itself is never changed: nearly all of a page is shared, and copying it took longer than parsing it.
+ * A payload that is safe to store: without secrets and NUL characters, with lone surrogates replaced (Postgres rejects both), and with
+ * limited nesting. Everything that is logged, queued or stored passes through here first. Never changes `value`. Parts without changes
+ * are shared with it: that is nearly all of a page, and copying it took longer than parsing it.
  */
 export function redact(value: unknown, options: { storeEnv: boolean }): unknown {
   return safe(value, options.storeEnv, true, 0)
@@ -60,7 +60,7 @@ function safeObject(
   return copy ?? object
 }
 
-/** A copy of what stands before `key`. */
+/** A copy of the fields before `key`. */
 function upTo(key: string, object: Record<string, unknown>): Record<string, unknown> {
   const copy: Record<string, unknown> = {}
   for (const before in object) {
@@ -70,7 +70,7 @@ function upTo(key: string, object: Record<string, unknown>): Record<string, unkn
   return copy
 }
 
-/** Assigning a key `__proto__` would set the prototype; this makes it a key like others. */
+/** Assigning a key `__proto__` would set the prototype; this defines it as an ordinary key. */
 function put(object: Record<string, unknown>, key: string, value: unknown): void {
   if (key !== '__proto__') object[key] = value
   else Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true })

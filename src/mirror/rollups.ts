@@ -6,7 +6,7 @@ import { type Log, sparingly } from '../log.ts'
 import type { OnOccurrence } from '../occurrence.ts'
 import { DAY, MINUTE, pause, SECOND } from '../time.ts'
 
-/** What a turn brought up to date. */
+/** The result of a refresh. */
 export interface RollupTurn {
   /** Days (UTC) that were refreshed. */
   readonly days: number
@@ -19,7 +19,7 @@ export interface RollupTurn {
 /**
  * Refreshes the tables of `analytics` and `buildkite.users`, one transaction for each day. Each day that is marked when the run begins
  * is refreshed once: the newest first, then those that have waited longest. Days marked meanwhile are left to the next run.
- * With `enoughMs` the run ends after that time, but not before the first two days, so that neither today nor any other day waits
+ * With `enoughMs` the run ends after that time, but not before the first two days, so that neither today nor another day waits
  * forever; changes of history are then left to {@link catchUp}. A day that fails is recorded in `sync.failures`, skipped, and retried
  * after a back-off. Ends early at `signal`, or if another process is refreshing.
  * The SQL function `sync.refresh_day` computes the rows of a day.
@@ -90,7 +90,7 @@ async function refreshMarkedDay(db: Db, day: string): Promise<boolean> {
   return (await call<boolean>(db, sql`select sync.refresh_marked_day(${day}) as done`)) ?? false
 }
 
-/** The days marked, of all or from `since` to before `until`. */
+/** The marked days, all of them or those from `since` to before `until`. */
 async function markedDays(db: Db, since = '-infinity', until = 'infinity'): Promise<string[]> {
   const { rows } = await db.execute<{ day: string }>(sql`
     select day::text as day from sync.stale_days
@@ -104,7 +104,7 @@ function dayOf(time: Date): string {
   return time.toISOString().slice(0, 10)
 }
 
-/** A day of a large company may take longer than a query of the service ever should. */
+/** A day of a large company may take longer than the time limit of other queries. */
 const LONGEST_DAY = 10 * MINUTE
 
 async function call<Done>(db: Db, query: ReturnType<typeof sql>): Promise<Done | undefined> {
@@ -145,12 +145,12 @@ export interface RollupFollower {
 }
 
 /**
- * Refreshes the days that a backfill has passed, each once, beside its reading, which leaves Postgres time for it. What is marked
- * again, fails or is left when it stops stays marked, for the turn at the end.
+ * Refreshes each day that a backfill has passed once, while the backfill waits for Buildkite and leaves Postgres time. Days that are
+ * marked again, fail or remain at the stop stay marked for the final refresh.
  */
 export function followBackfill(db: Db): RollupFollower {
   const stopping = new AbortController()
-  // As text it comes after every day, and to Postgres too.
+  // As text this sorts after every day, and Postgres accepts it as a date.
   let passed = 'infinity'
   let running: Promise<unknown> | undefined
   const refresh = async (days: readonly string[]) => {
@@ -158,14 +158,14 @@ export function followBackfill(db: Db): RollupFollower {
     for (const day of days) {
       const began = Date.now()
       if ((await work.attempt(day, () => refreshMarkedDay(db, day))) === false) return
-      // A service beside us wants the lock too, for today.
+      // A service that runs at the same time needs the lock too, for today.
       await pause(Date.now() - began, stopping.signal)
       if (stopping.signal.aborted) return
     }
   }
   return {
     reached(createdSince) {
-      // Most jobs of a day are of its own builds and of those of the day before.
+      // Most jobs of a day belong to builds of that day or of the day before.
       const since = dayOf(new Date(createdSince.getTime() + 2 * DAY))
       if (running || since >= passed) return
       const days = markedDays(db, since, passed)
@@ -187,7 +187,7 @@ export interface RollupKeeper {
 }
 
 const EVERY = 15 * SECOND
-/** A turn takes up no more days after so long. Those that are left are in the next one. */
+/** A turn starts no more days after this time; the next turn continues. */
 const ENOUGH = SECOND
 /** Runs take at most a twentieth of the time: on a busy day they become slow and must not run all the time. */
 const REST = 20
@@ -222,7 +222,7 @@ export function startRollups(db: Db, log: Log, on: OnOccurrence = () => {}): Rol
       const attempt = async (work: () => Promise<void>) => {
         await work().catch((error) => {
           on('rollup_failed', 1)
-          if (mayWarn()) log.warn({ err: error }, 'The tables of analytics could not be refreshed; trying again soon.')
+          if (mayWarn()) log.warn({ err: error }, 'The tables of analytics could not be refreshed; will retry soon.')
         })
       }
       await attempt(turn)

@@ -50,20 +50,20 @@ const buildStateRank: ReadonlyMap<string, number> = new Map(
 )
 
 /**
- * What a build's state really is: a blocked build keeps its last state, such as `passed`, and says `blocked: true`. From canceled there
- * is no way out, so that a build canceled at a gate is canceled, whatever `blocked` still says (reference B6).
+ * The actual state of a build: a blocked build keeps its last state, such as `passed`, and has `blocked: true`. A canceled build stays
+ * canceled, even if `blocked` is still true (reference B6).
  */
 export function effectiveState(build: { state?: string | null | undefined; blocked?: boolean | null | undefined }) {
   return build.blocked && build.state !== 'canceled' ? 'blocked' : (build.state ?? undefined)
 }
 
-/** Whether a build with these fields has come to an end or to a pause, so that its `finished_at` means something. */
+/** Whether a build with these fields has ended or paused, so that its `finished_at` is meaningful. */
 export function hasFinished(build: Parameters<typeof effectiveState>[0]): boolean {
   const state = effectiveState(build)
   return state !== undefined && (buildStateRank.get(state) ?? 0) >= 5
 }
 
-/** Builds: the later observation wins, for a build may legally go back from finished to running; within one second, the further. */
+/** Builds: the later observation wins, because a finished build can run again. Within one second, the more advanced one wins. */
 export const buildRule: MergeRule<BuildRow> = {
   ...payloadOf<BuildRow>(builds),
   lifecycle: new Set([
@@ -75,7 +75,7 @@ export const buildRule: MergeRule<BuildRow> = {
     'started_at',
     'finished_at',
   ]),
-  // An open build may finish and run again between two reads that look alike; only a fresh verification keeps that finish's late webhook out.
+  // An open build may finish and run again between two identical reads. Only a recent verification rejects the late webhook of that finish.
   verificationStep: (row) => (hasFinished(row) ? HOUR : SECOND),
   standing(stored, observation) {
     const order = compareSeconds(observation.at, knownAt(stored))
@@ -85,7 +85,7 @@ export const buildRule: MergeRule<BuildRow> = {
 }
 
 function furtherBuild(stored: BuildRow, { draft, via }: Observation<BuildRow>): boolean {
-  // Starting after the other's finish is the next attempt, however far the other had come.
+  // A start after the other's finish is the next attempt, however advanced the other is.
   if (draft.started_at && stored.finished_at && draft.started_at > stored.finished_at) return true
   if (stored.started_at && draft.finished_at && stored.started_at > draft.finished_at) return false
   const rank = (build: Parameters<typeof effectiveState>[0]) => buildStateRank.get(effectiveState(build) ?? '') ?? -1
@@ -96,13 +96,13 @@ function furtherBuild(stored: BuildRow, { draft, via }: Observation<BuildRow>): 
   return via === 'rest' || stored.verified_at === null || stored.observed_at > stored.verified_at
 }
 
-/** How far a job's state is along its life (reference B3). Unknown states lie between waiting and finished. */
+/** The rank of a job's state in its life (reference B3). */
 const jobStateRank: ReadonlyMap<string, number> = new Map(
   Object.entries({
     pending: 0,
     waiting: 1,
     blocked: 1,
-    // What they wait for has failed. A retry of that sets them going again, as the same jobs.
+    // Their dependencies have failed. If these are retried, the same jobs can continue.
     waiting_failed: 1.5,
     blocked_failed: 1.5,
     limiting: 2,
@@ -134,7 +134,7 @@ export function jobRank(state: string | null | undefined): number {
   return state ? (jobStateRank.get(state) ?? 7.5) : -1
 }
 
-/** Jobs only move forward, a retry being a new job: webhooks are joined whatever their order, and only a later REST read overrules. */
+/** Jobs only move forward, because a retry is a new job. Webhooks are joined in any order; only a later REST read overrules them. */
 export const jobRule: MergeRule<JobRow> = {
   ...payloadOf<JobRow>(jobs),
   lifecycle: new Set([
@@ -167,7 +167,7 @@ export const jobRule: MergeRule<JobRow> = {
     return 'join'
   },
   choose(column, before, seen, stored, { at, via }) {
-    // What does not grow, such as an address, REST knows best within its own second.
+    // For values that do not grow, such as an address, REST wins within its own second.
     if (!grows(column, seen)) {
       if (via === 'rest' && compareSeconds(at, knownAt(stored)) === 0) return seen
       if (via === 'webhook' && stored.verified_at && compareSeconds(at, stored.verified_at) === 0) return before
@@ -181,9 +181,9 @@ function grows(column: string, value: unknown): boolean {
 }
 
 /**
- * Whether one known value of a job's column is further along than another: an order of the values alone, total and the same whenever
- * it is asked, so that joining webhooks is commutative, associative and idempotent for any values. That of a state is its place in the job's life;
- * times and numbers grow, flags are raised (`unblockable` is lowered); for text any order will do, so long as arrival is not it.
+ * Whether one known value of a job's column is more advanced than another. This is a total order of the values alone, so that joining
+ * webhooks is commutative, associative and idempotent. States are ordered by rank. Times and numbers grow, flags become true
+ * (`unblockable` becomes false). The order of text is arbitrary, but does not depend on arrival.
  */
 function furtherValue(column: string, a: unknown, b: unknown): boolean {
   if (column === 'state') {

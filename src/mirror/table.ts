@@ -19,20 +19,20 @@ export interface TableReport {
   unchanged: number
 }
 
-/** A merged row beside what was stored before. */
+/** A merged row and the row that was stored before. */
 export interface Merged<Row> {
   before: Row | undefined
   after: Row
 }
 
-/** Rows a statement at most: bounds the memory of one statement, here and in Postgres. */
+/** Rows per statement: limits the memory of one statement, here and in Postgres. */
 const CHUNK = 1_000
 
 /**
- * Merges observations into one table: inserts what is new, then locks what they change, merges it in memory and writes it. A row that
- * they do not change is not locked either: a pipeline that every webhook names would else make all deliveries wait in line.
- * Inserts come first and locks follow, each in the order of the ids: while a transaction waits for another's insert it holds nothing
- * that the other could want, so two of them do not deadlock.
+ * Merges observations into one table: inserts new rows, then locks the rows that change, merges them in memory and writes them. A row
+ * that does not change is not locked: otherwise all deliveries would wait for each other on the pipeline that each of them contains.
+ * Inserts come first and locks follow, each in the order of the ids. A transaction that waits for another's insert then holds nothing
+ * that the other needs, so the two do not deadlock.
  * @returns the merged rows, changed or not.
  */
 export async function mergeTable<Row extends MirrorRow>(
@@ -56,7 +56,7 @@ export async function mergeTable<Row extends MirrorRow>(
     const seen = chunk.map((id) => merge(id, stored.get(id)))
     const fresh = seen.filter(({ before }) => !before)
     const insertedIds = await insertRows(tx, table, rowsOf(fresh))
-    // What another transaction changes meanwhile comes after us: a row that stays as it is may be left to it.
+    // Another transaction may change an unchanged row meanwhile. Its change then counts as later, so the row needs no lock.
     for (const row of seen) if (row.before === row.after || insertedIds.has(row.after.id)) done.set(row.after.id, row)
   }
   for (const chunk of chunksOf(ids.filter((id) => !done.has(id)))) {
@@ -90,7 +90,7 @@ export function report<Row extends MirrorRow>(merged: readonly Merged<Row>[]): T
   return report
 }
 
-/** Folds observations oldest first, so that the common case is a plain forward step. */
+/** Merges observations oldest first, so that most merges only move forward. */
 function mergeAll<Row extends MirrorRow>(
   rule: MergeRule<Row>,
   stored: Row | undefined,
@@ -119,7 +119,7 @@ async function readRows<Row extends MirrorRow>(
   return rows as unknown as Row[]
 }
 
-// The rows travel as one JSON parameter, whatever their number: no 65,533-parameter limit, one plan for every size.
+// The rows are sent as one JSON parameter: no limit of 65,533 parameters, and one plan for any number of rows.
 
 async function insertRows(tx: Transaction, table: MirrorTable, rows: readonly MirrorRow[]): Promise<Set<string>> {
   if (rows.length === 0) return new Set()
@@ -136,26 +136,25 @@ async function updateRows(tx: Transaction, table: MirrorTable, rows: readonly Mi
 }
 
 /**
- * `changed_at` is by the clock of Postgres, which all processes share: who reads the rows that changed since the last read would else
- * miss those of a process whose clock is behind.
+ * `changed_at` uses the clock of Postgres, which all processes share. Otherwise incremental readers would miss the rows of a process whose
+ * clock is behind.
  */
 export const changedNow = sql.raw('statement_timestamp()')
 
-/** Selects the rows, to be inserted with the columns of {@link columnList}: they change now. */
+/** Selects the rows for an insert with the columns of {@link columnList}; their `changed_at` is the present. */
 export function selected(table: PgTable, rows: readonly object[]): SQL {
   return sql`select ${wordingOf(table).inserted} from ${recordset(table, rows)}`
 }
 
-/** The rows as a table `r` with the target's columns, to select from. Not for tables with a serial column, whose type has no other name. */
+/** The rows as a table `r` with the target's columns. Not for tables with a serial column, because its type has no other name. */
 export function recordset(table: PgTable, rows: readonly object[]): SQL {
   const { named, typed } = wordingOf(table)
   return sql`(select ${named} from json_to_recordset(${briefly(table, rows)}::text::json) as brief (${typed})) as r`
 }
 
 /**
- * Rows as JSON that is short: each column has a short name, and what is null is left out, as half of a row's columns often are.
- * Written for speed, a page having a thousand rows: each row is a copy of one object, for V8 is slow with objects that grow; and a
- * time is put into words once, however many rows have it.
+ * Rows as short JSON: columns have short names, and nulls are left out, which are often half of a row. Optimised for pages of a thousand
+ * rows. Each row is a copy of one object, because V8 is slow with objects that grow. Each distinct time is formatted once.
  */
 function briefly(table: PgTable, rows: readonly object[]): string {
   const { shortNames, blank } = wordingOf(table)
@@ -181,29 +180,29 @@ export function columnNames(table: PgTable): string[] {
   return Object.values(getTableColumns(table)).map((column) => column.name)
 }
 
-/** The columns' names in double quotes, with commas between them. */
+/** The names of the columns in double quotes, separated by commas. */
 export function columnList(table: PgTable): SQL {
   return wordingOf(table).columns
 }
 
-/** What statements say of a table, and the columns whose values come back from the driver in another form. */
+/** The SQL fragments of a table, and the columns whose values the driver returns in another form. */
 interface Wording {
   readonly columns: SQL
   /** The columns' values in a new row. */
   readonly inserted: SQL
   readonly assignments: SQL
-  /** The columns by their short names, and as what type each is to be read. */
+  /** The columns by their short names, and their SQL types. */
   readonly named: SQL
   readonly typed: SQL
   readonly shortNames: readonly (readonly [name: string, shortName: string])[]
-  /** Every short name, with nothing in it. */
+  /** Every short name, without a value. */
   readonly blank: Readonly<Record<string, unknown>>
   readonly decoders: readonly (readonly [name: string, column: PgColumn])[]
 }
 
 const wordings = new WeakMap<PgTable, Wording>()
 
-/** Made once for each table: Drizzle would put fifty columns together anew for every statement, which took longer than the statement. */
+/** Cached for each table: Drizzle would build fifty columns again for every statement, which took longer than the statement. */
 function wordingOf(table: PgTable): Wording {
   const known = wordings.get(table)
   if (known) return known
@@ -231,7 +230,7 @@ function wordingOf(table: PgTable): Wording {
   return wording
 }
 
-/** A row that was only verified keeps its time. */
+/** A row that was only verified keeps its `changed_at`. */
 function changeTime(table: PgTable): string {
   const stored = `"${getTableName(table)}"."changed_at"`
   return `case when r."changed_at" = ${stored} then ${stored} else statement_timestamp() end`

@@ -8,23 +8,23 @@ import { BuildReader } from './read-build.ts'
 import type { Span } from './spans.ts'
 import { Search } from './whereabouts.ts'
 
-/** The states of list 3. A limited build hides in `scheduled`; a blocked one waits for weeks and is not asked for. */
+/** The states of list 3. A limited build appears as `scheduled`. A blocked build can wait for weeks, so the list omits it. */
 export const OPEN_STATES = ['creating', 'scheduled', 'running', 'failing', 'canceling'] as const
 
-// As constants, not parameters: only so can the planner tell that the partial index builds_open holds them.
+// Constants, not parameters: only then can the planner use the partial index builds_open.
 export const openStates = sql.raw(OPEN_STATES.map((state) => `'${state}'`).join(', '))
 
-/** Which builds of the mirror the lists should have shown but did not. */
+/** Selects builds of the mirror that the lists should have shown but did not. */
 export interface AbsentQuery {
-  /** Only builds created before this: the younger ones are in the created list, or will be soon. */
+  /** Only builds created before this: younger ones are in the created list, or will be soon. */
   readonly createdBefore: Date
-  /** The cycle's start: what a webhook has changed since will be in the next cycle's lists. */
+  /** The cycle's start: builds that a webhook changed later are in the next cycle's lists. */
   readonly observedBefore: Date
-  /** Builds that this cycle's lists held. */
+  /** Builds in this cycle's lists. */
   readonly seen: ReadonlySet<string>
-  /** Spans that the backfill has yet to read: it will meet these builds by the hundred. */
+  /** Ranges that the backfill has not read yet; it will read their builds a hundred at a time. */
   readonly awaitingBackfill: readonly Span[]
-  /** How many builds to read at most; the others wait for the next cycle, oldest debt first. */
+  /** How many builds to read at most; the others wait for the next cycle, longest overdue first. */
   readonly limit: number
 }
 
@@ -40,20 +40,20 @@ interface AbsentBuild extends Record<string, unknown> {
   is_due: boolean
 }
 
-/** What reading absent builds cost and found. */
+/** The cost and the results of reading absent builds. */
 export interface AbsentReport {
   readonly requests: number
-  /** Builds asked for. */
+  /** Builds requested. */
   readonly reads: number
   readonly pages: readonly PageReport[]
 }
 
-/** As many reads as bring the longest back-off. */
+/** A number of reads that has reached the longest back-off. */
 const NEVER_SOON = 20
 
 /**
- * Reads, one by one, builds that the mirror holds as open or provisional and that no list of this cycle held. A 404 is recorded
- * on the build; a build that Buildkite cannot show just now is tried again later: neither holds up the watermark.
+ * Reads individually the open or provisional builds of the mirror that were in no list of this cycle. Records a 404 on the build, and
+ * retries a build that Buildkite cannot show at the moment. Neither delays the watermark.
  * @throws BuildkiteError when the token is refused; StoreError.
  */
 export async function readAbsent(
@@ -72,7 +72,7 @@ export async function readAbsent(
     signal?.throwIfAborted()
     const slug = build.slug ?? slugsOf(build.url).pipeline
     if (slug === undefined || !deps.scope.pipeline(slug)) {
-      // Not to be asked for; but it must not take the place of one that is, cycle after cycle.
+      // Out of scope. Without the back-off it would use up the limit in every cycle.
       await remember(deps, source, { ...build, reads: NEVER_SOON }, null, false)
       continue
     }
@@ -86,7 +86,7 @@ export async function readAbsent(
   return { requests: search.requests, reads: search.reads, pages }
 }
 
-/** How many absent builds one cycle looks at; there are few unless lists fail. */
+/** How many absent builds one cycle considers; there are few unless lists fail. */
 const MOST = 2_000
 
 async function findAbsent({ db, clock }: ReconcileDeps, source: Source, query: AbsentQuery): Promise<AbsentBuild[]> {

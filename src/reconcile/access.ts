@@ -10,29 +10,29 @@ import type { Source } from './deps.ts'
 import type { Problem } from './problem.ts'
 import { type InspectedToken, inspectToken } from './token.ts'
 
-/** What all tokens together give access to, as of the last look. */
+/** What all tokens together give access to, as of the last check. */
 export interface Discovery {
-  /** One for each of BUILDKITE_API_TOKEN, in its order. */
+  /** One for each token of BUILDKITE_API_TOKEN, in the same order. */
   readonly tokens: readonly InspectedToken[]
-  /** The organizations in scope that can be read, each by the first token that can. */
+  /** The readable organizations in scope, each with the first token that can read it. */
   readonly sources: readonly Source[]
   readonly problems: readonly Problem[]
-  /** Whether every token answered: only then does a missing organization mean anything. */
+  /** Whether every token answered; only then is a missing organization a fault. */
   readonly complete: boolean
 }
 
 /** The tokens of one process and what they may read. */
 export interface Access {
   /**
-   * What can be read, found out at most every ten minutes, or every minute while something is wrong. Never rejects for a fault of
-   * Buildkite: those are the discovery's problems. @throws the signal's reason, StoreError (the shared budget is in Postgres).
+   * What the tokens may read, checked at most every ten minutes, or every minute while something is wrong. Faults of Buildkite do not
+   * reject; they are the discovery's problems. @throws the signal's reason, StoreError (the shared budget is in Postgres).
    */
   current(signal?: AbortSignal): Promise<Discovery>
   /** The client for an organization by id; `undefined` when no token sees it. */
   source(organizationId: string, signal?: AbortSignal): Promise<Source | undefined>
-  /** Says that a call was refused although the last look promised otherwise: look again within a minute. */
+  /** Reports that a call was refused although the last check allowed it; the next check follows within a minute. */
   doubt(): void
-  /** The organizations of the last look, without looking; empty before the first. */
+  /** The organizations of the last check, without a new one; empty before the first. */
   known(): readonly Source[]
   close(): Promise<void>
 }
@@ -53,7 +53,7 @@ export interface AccessDeps {
 const WELL_FOR = 10 * MINUTE
 const ILL_FOR = MINUTE - 1_000 // the task that looks runs every minute
 
-/** Opens a client for each token; nothing is asked yet. */
+/** Opens a client for each token, without a request. */
 export function openAccess(config: AccessConfig, deps: AccessDeps): Access {
   const proxy = config.httpsProxy === undefined ? {} : { proxy: { url: config.httpsProxy, noProxy: config.noProxy } }
   const { budget, log, on, tracing, clock } = deps
@@ -69,7 +69,7 @@ export function openAccess(config: AccessConfig, deps: AccessDeps): Access {
     for (const [index, client] of clients.entries()) {
       const label = clients.length === 1 ? 'token' : `token ${index + 1}`
       const inspected = await inspectToken(label, client, deps.scope, clock(), signal)
-      // A token that cannot be asked just now keeps what it could do before: one 503 must not stop the hot cycles.
+      // A token that does not answer keeps its last result: a single 503 must not stop the hot cycles.
       tokens.push(
         inspected.answered ? inspected : { ...inspected, sources: last?.discovery.tokens[index]?.sources ?? [] },
       )
@@ -110,7 +110,7 @@ export function openAccess(config: AccessConfig, deps: AccessDeps): Access {
   }
 }
 
-/** Puts together what each token may read: an organization goes to the first token that can read its builds. */
+/** Combines what each token may read: an organization goes to the first token that can read its builds. */
 export function combineTokens(tokens: readonly InspectedToken[]): Discovery {
   const sources = new Map<string, Source>()
   for (const token of tokens) {

@@ -1,6 +1,6 @@
 /**
- * Yields what `source` yields, asking for the next value while the present one is being worked on: the next page travels while this
- * one is written. Never more than one ahead. When the reader stops early the value under way is dropped and `source` is closed.
+ * Prefetches one value: requests the next value of `source` while the reader works on the present one, so that a page travels while
+ * the last is written. If the reader stops early, drops the pending value and closes `source`.
  */
 export async function* oneAhead<T>(source: AsyncGenerator<T>): AsyncGenerator<T> {
   let coming = source.next()
@@ -9,20 +9,19 @@ export async function* oneAhead<T>(source: AsyncGenerator<T>): AsyncGenerator<T>
       const { value, done } = await coming
       if (done) return
       coming = source.next()
-      // If the reader fails meanwhile, nobody awaits this one: its failure must not become an unhandled rejection.
+      // If the reader fails, nobody awaits this promise; its failure must not become an unhandled rejection.
       coming.catch(() => {})
       yield value
     }
   } finally {
-    // A generator queues return() behind a pending next(): not awaited, so that nobody waits for a request they gave up on.
+    // A generator queues return() behind a pending next(). Not awaited, so that nobody waits for an abandoned request.
     source.return(undefined).catch(() => {})
   }
 }
 
 /**
- * Yields what `work` makes of each value of `source`, in order, with two values at work at a time: one is written by Postgres while
- * the next is read here. When a value fails, or the reader stops early, what is under way comes to its end first; a failure of
- * `source` is passed on after all values before it.
+ * Maps the values of `source` with `work`, in order, two at a time: Postgres writes one value while the next is read. If a value fails
+ * or the reader stops early, waits for the pending work first. Throws a failure of `source` after the results of all values before it.
  */
 export async function* twoAtOnce<T, R>(source: AsyncGenerator<T>, work: (value: T) => Promise<R>): AsyncGenerator<R> {
   let underway: Promise<R> | undefined
@@ -31,7 +30,7 @@ export async function* twoAtOnce<T, R>(source: AsyncGenerator<T>, work: (value: 
       const step = await source.next().then(asStep, (failure: unknown) => ({ failure }))
       const before = underway
       underway = 'value' in step ? work(step.value) : undefined
-      // Awaited one turn later: until then its failure must not count as unhandled.
+      // Awaited in the next iteration; until then a failure must not count as unhandled.
       underway?.catch(() => {})
       if (before) yield await before
       if ('failure' in step) throw step.failure

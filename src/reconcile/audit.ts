@@ -12,18 +12,18 @@ import { type VerifyReport, verifySpan } from './verify.ts'
 import { doesCount, isListedFor, readWatermark } from './watermark.ts'
 import { failWindow, renewWindow, spanOf, type Window, windowsIn } from './windows.ts'
 
-/** How old a window's verification may become before the audit reads it again: young builds still change, old ones hardly. */
+/** The age at which the audit reads a window again: recent builds still change, old ones rarely do. */
 const RECENT = 7 * DAY
 const RECENT_EVERY = DAY
 const OLD_EVERY = 7 * DAY
-/** A turn ends with its window once this much time has passed, so that the backfill gets its turn. */
+/** A turn starts no more windows after this time, so that the backfill gets its turn. */
 const TURN = MINUTE
-/** What the warm cycles still look at is not the audit's yet. */
+/** The warm cycles still cover builds younger than this. */
 const BEHIND = 3 * HOUR
 
 /**
- * One audit run for one organization. Re-reads windows whose verification is due, the most overdue first, corrects what differs and
- * records it in sync.drift. `undefined` when another process holds the lease.
+ * One audit run for one organization. Reads the windows that are due again, the most overdue first, corrects differences and records
+ * them in sync.drift. `undefined` when another process holds the lease.
  * @throws BuildkiteError, StoreError; windows already read stay verified.
  */
 export async function auditTurn(
@@ -42,7 +42,7 @@ export async function auditTurn(
       const reports: VerifyReport[] = []
       let failuresInARow = 0
       while (!lease.signal.aborted && monotonic() < until) {
-        // A list of pipelines that confirms nothing may come at any time; a window read before its counts_from stays due.
+        // A list of pipelines that confirms nothing may arrive during the run; a window read before its counts_from stays due.
         const now = presentOf(deps, source)
         if (!doesCount(await readWatermark(own.db, source.id), now)) break
         const window = await dueWindow(own, source)
@@ -69,9 +69,9 @@ export async function auditTurn(
 const FAILURES_IN_A_ROW = 3
 
 /**
- * Reads every build created in a span again, sets right what differs, and records it in sync.drift and as an audit in sync.cycles.
- * The windows of history that lie in the span count as verified by it.
- * @throws BuildkiteError, StoreError; the audit's row then tells why.
+ * Reads all builds created in a span again, corrects differences, and records them in sync.drift and the audit in sync.cycles. Windows
+ * of history within the span count as verified.
+ * @throws BuildkiteError, StoreError; the audit's row then has the error.
  */
 export async function auditSpan(
   deps: ReconcileDeps,
@@ -102,7 +102,7 @@ export async function auditSpan(
     return report
   } catch (error) {
     const failed = { ...row, finished_at: new Date(clock()), error: messageOf(error) }
-    // The error itself is on its way to the caller; a database that is down cannot take a note of it.
+    // The caller gets the error itself; a database that is down cannot record it.
     if (!signal?.aborted)
       await db
         .insert(cycles)
@@ -112,7 +112,7 @@ export async function auditSpan(
   }
 }
 
-/** A window whose every build was just read again counts as verified by that. */
+/** Marks the windows within the span as verified: each of their builds was just read. */
 async function renewWindows(deps: ReconcileDeps, source: Source, span: Span, at: Date): Promise<void> {
   for (const window of await windowsIn(deps.db, source.id, span)) {
     const isWithin = window.created_from >= span.from && window.created_to <= span.to
@@ -120,7 +120,7 @@ async function renewWindows(deps: ReconcileDeps, source: Source, span: Span, at:
   }
 }
 
-/** Findings by what was found, as the columns of sync.cycles have it. */
+/** Counts findings by kind, as the columns of sync.cycles. */
 export function tally(findings: readonly Finding[]) {
   const of = (missing: boolean, job: boolean) =>
     findings.filter(({ kind, job_id }) => (kind === 'missing') === missing && (job_id !== null) === job).length

@@ -46,15 +46,16 @@ export interface BackfillProgress {
 
 /** Options of the scheduled backfill only; a manual backfill retries failed windows at once. */
 export interface BackfillPace {
-  /** Stop at the end of the window under way once this much time has passed, so that other organizations get their turn. */
+  /** Stop after the current window once this much time has passed, so that other organizations get their turn. */
   readonly yieldAfterMs?: number
 }
 
 /**
- * Reads every build created in [from, to) that no window has covered yet, newest first, window by window, also for pipelines that
- * appeared after the others were read. Each page is committed before the window notes it, so that a killed run goes on where it stopped.
- * Before the first cycle it runs that one: later cycles look back to it, and so find what changes after it was read. Resolves with the
- * progress; `undefined` when another process is filling this organization. When `signal` aborts it returns early, `done` false.
+ * Reads every build created in [from, to) that no window covers yet, newest first, window by window. Includes pipelines that appeared
+ * after the others were read. Commits each page before it records the window's progress, so that a killed run resumes where it stopped.
+ * Runs the first cycle before, if there was none: later cycles look back to it, and find what changes after the backfill's reads.
+ * Resolves with the progress; `undefined` when another process fills this organization. When `signal` aborts, returns early with
+ * `done` false.
  * @throws BuildkiteError, StoreError; what is read stays read.
  */
 export async function backfillSpan(
@@ -86,7 +87,7 @@ export async function backfillSpan(
   return leased.value
 }
 
-/** Runs the first cycle unless there was one; waits for it where another process runs it. */
+/** Runs the first cycle if there was none. Waits if another process runs it. */
 async function runFirstCycle(deps: ReconcileDeps, source: Source, signal: AbortSignal): Promise<void> {
   while (!signal.aborted && !(await readWatermark(deps.db, source.id))?.watermark) {
     const report = await reconcileOnce(deps, source, 'hot', signal)
@@ -334,7 +335,7 @@ function isOfTheWindow(error: unknown, pipeline: ListedPipeline | undefined): bo
 
 async function progressOf({ db }: ReconcileDeps, source: Source, span: Span): Promise<BackfillProgress> {
   const windows = await windowsIn(db, source.id, span)
-  // What a running window has walked counts too: a page read is a page read.
+  // The pages of a running window count too.
   const read = windows.flatMap((window) => {
     const { from, to } = spanOf(window)
     if (window.status === 'done') return [{ from, to }]

@@ -11,9 +11,9 @@ import type { Content } from './dimension-lists.ts'
 import { keepRows, markUnlisted, noteOutcome, noteReads, type Outcome, type Row, rowsOf } from './dimension-rows.ts'
 import { refusalOfList } from './list-refusal.ts'
 
-/** Only builds that finished within this time are asked about. */
+/** Only lists of builds that finished within this time are read. */
 const YOUNG = 7 * DAY
-/** So many builds a turn. */
+/** Builds per turn. */
 const BUILDS = 20
 
 interface BuildList {
@@ -32,7 +32,7 @@ const buildLists: readonly BuildList[] = [
     table: annotations,
     setting: 'STORE_ANNOTATIONS',
     scope: 'read_builds',
-    // Those of jobs are left out unless asked for.
+    // Without `scope`, Buildkite omits the annotations of jobs.
     query: { scope: 'all' },
     isOn: ({ storeAnnotations }) => storeAnnotations,
     read(read, build_id) {
@@ -71,8 +71,8 @@ const buildLists: readonly BuildList[] = [
 ]
 
 /**
- * Reads the annotations and artifacts, where the settings ask for them, of builds that have finished since theirs were last read, the
- * newest first. Returns how many lists were read. @throws BuildkiteError, StoreError.
+ * Reads annotations and artifacts, if the settings want them, of builds that finished after their lists were last read, newest first.
+ * Returns how many lists were read. @throws BuildkiteError, StoreError.
  */
 export async function readBuildLists(
   deps: ReconcileDeps,
@@ -111,7 +111,7 @@ interface DueBuild {
   readonly slug: string
 }
 
-/** Reads one list. False when Buildkite refuses such lists altogether. */
+/** Reads one list. False when Buildkite refuses all lists of this kind. */
 async function readOne(
   deps: ReconcileDeps,
   source: Source,
@@ -137,13 +137,13 @@ async function readOne(
   } catch (error) {
     const refusal = refusalOfList(error)
     if (refusal === undefined) throw error
-    // The build may just be gone, of which its own reading will tell.
+    // Perhaps only the build is gone; the next read of the build finds that out.
     const isGone = error instanceof BuildkiteError && error.code === 'no_resources'
-    if (isGone) await inOneTransaction(db, 'note a read list', (tx) => noteReads(tx, list.name, [build.id], now))
+    if (isGone) await inOneTransaction(db, 'record a read list', (tx) => noteReads(tx, list.name, [build.id], now))
     else await note(deps, source, list, { status: 'refused', error: refusal })
     return isGone
   }
-  await inOneTransaction(db, `keep the ${list.name} of a build`, async (tx) => {
+  await inOneTransaction(db, `save the ${list.name} of a build`, async (tx) => {
     const { table, name } = list
     await keepRows(tx, table, [table.id], rows)
     if (unusable === 0) await markUnlisted(tx, table, [table.id], rows, eq(table.build_id, build.id), now)
@@ -164,7 +164,7 @@ async function dueBuilds({ db, clock }: ReconcileDeps, source: Source, list: Bui
       and(
         eq(builds.organization_id, source.id),
         gt(builds.finished_at, new Date(clock() - YOUNG)),
-        // A build that runs again may keep its last finish meanwhile.
+        // A build that runs again may still have the finish time of its last run.
         sql`${builds.state} not in (${openStates})`,
         isNull(builds.deleted_at),
         isNotNull(builds.number),
@@ -177,13 +177,13 @@ async function dueBuilds({ db, clock }: ReconcileDeps, source: Source, list: Bui
   return rows.flatMap(({ id, number, slug }) => (number !== null && slug !== null ? [{ id, number, slug }] : []))
 }
 
-/** Notes how it stands with a list, unless that is known. */
+/** Records the outcome of a list, unless it is unchanged. */
 async function note({ db, clock }: ReconcileDeps, source: Source, list: BuildList, outcome: Outcome): Promise<void> {
   const { name } = list
   const which = and(eq(dimensions.organization_id, source.id), eq(dimensions.name, name))
   const [known] = await db.select().from(dimensions).where(which)
   if (known?.status === outcome.status && known.error === outcome.error) return
-  await inOneTransaction(db, 'note how a list was read', (tx) =>
+  await inOneTransaction(db, 'record how a list was read', (tx) =>
     noteOutcome(tx, { organization_id: source.id, name }, outcome, new Date(clock())),
   )
 }

@@ -30,7 +30,7 @@ export interface ClaimedHistory extends Claim {
 }
 
 /**
- * The time as of which the mirror should be correct: what analytics.data_coverage will claim once the next list of pipelines confirms it.
+ * The time of the claim: what analytics.data_coverage will claim once the next list of pipelines confirms it.
  * Undefined before the first cycle. Until the list of pipelines is read, only the watermark counts.
  */
 export function claimTime(mark: Watermark | undefined): Date | undefined {
@@ -92,7 +92,7 @@ function timeOf(text: string | null): Date | null {
   return text === null ? null : new Date(text)
 }
 
-/** The time as of which jobs are claimed, for builds whose jobs REST has not confirmed yet. Other jobs are as recent as their build. */
+/** The time of the claim for jobs, for builds whose jobs REST has not confirmed yet. Other jobs are as recent as their build. */
 export async function jobClaims(db: Db, buildIds: readonly string[]): Promise<ReadonlyMap<string, Date>> {
   if (buildIds.length === 0) return new Map()
   const rows = await db
@@ -103,7 +103,7 @@ export async function jobClaims(db: Db, buildIds: readonly string[]): Promise<Re
   return new Map(rows.map(({ build_id, read_at, created_at }) => [build_id, read_at ?? created_at ?? new Date(0)]))
 }
 
-/** How many pending deliveries are searched. If there are more, the workers are far behind, and only dates decide. */
+/** How many pending deliveries are searched. With more, the workers are far behind, and only dates decide. */
 const DELIVERIES_SEARCHED = 2_000
 
 /** The builds that have a delivery that no worker has applied yet. */

@@ -29,8 +29,8 @@ import { webhookProgress } from './webhook-progress.ts'
 import { Search } from './whereabouts.ts'
 
 /**
- * `hot` runs every minute and looks back to the watermark; `warm` runs every hour and looks back hours further, for what the API
- * itself showed late. The longest delay of a webhook known is about two hours.
+ * `hot` runs every minute and looks back to the watermark. `warm` runs every hour and looks back hours further, because the API itself
+ * shows some builds late. The longest known delay of a webhook is about two hours.
  */
 export type CycleKind = 'hot' | 'warm'
 
@@ -42,7 +42,7 @@ const kinds = {
 /** A cycle that does not count looks back at most this far. Its watermark does not move, so otherwise each cycle would read more. */
 const UNCOUNTED_SPAN = HOUR
 
-// List 1 has no end, but the walk wants one: so far off that no wrong clock of ours can cut a build away.
+// List 1 has no end, but the walk needs one. This far ahead, a wrong clock of ours cannot exclude a build.
 const NEVER = 3_650 * DAY
 
 /** What one cycle read and found. */
@@ -71,16 +71,16 @@ export interface CycleReport {
   readonly jobs_in_flight: number
   readonly jobs_completed: number
   readonly jobs_confirmed: number
-  /** Builds read one by one, because no list held them. */
+  /** Builds that were read individually, because they were in no list. */
   readonly absent_read: number
-  /** Builds that Postgres would not take; the watermark passes them, and the cycle's row names them as its error. */
+  /** Builds that Postgres rejected. The watermark still moves past them; the cycle's row names them in its error. */
   readonly refused: readonly Refused[]
 }
 
 /**
- * Runs one cycle for one organization: every build created or finished since the watermark, every open one, and those that should
- * have been among them. `undefined` when another process is at it.
- * @throws BuildkiteError, StoreError; the watermark then stays, and the cycle's row in sync.cycles tells why.
+ * Runs one cycle for one organization. Reads every build created or finished since the watermark, every open one, and those that should
+ * have been among them. `undefined` when another process runs one.
+ * @throws BuildkiteError, StoreError; then the watermark does not move, and the cycle's row in sync.cycles has the error.
  */
 export async function reconcileOnce(
   deps: ReconcileDeps,
@@ -223,7 +223,7 @@ function columnsOf({ requests, builds_read, absent_read, results: { builds, jobs
   }
 }
 
-/** One cycle: the three lists, then what no list shows. */
+/** One cycle: the three lists, then the builds that no list shows. */
 class Cycle {
   readonly #deps: ReconcileDeps
   readonly #source: Source
@@ -259,7 +259,7 @@ class Cycle {
     this.#reader = new BuildReader(deps, source, this.#keeper, this.#search)
   }
 
-  /** Reads the lists; what was created or finished before `earliest` only where it is open. */
+  /** Reads the lists. Builds that were created and finished before `earliest` are skipped. */
   async run(earliest = Number.NEGATIVE_INFINITY): Promise<ReadLists> {
     const { overlap, absent, priority } = kinds[this.#kind]
     const lookBack = lookBackTo(this.#kind, this.#mark, this.#deps.clock()) - overlap
@@ -277,7 +277,7 @@ class Cycle {
     await this.#retryFailed()
     await this.#readJobs(plan)
     this.#tally.requests += this.#search.requests
-    // However its time was found: nothing is verified beyond Buildkite's present.
+    // A safeguard, however the start was determined: nothing is verified beyond Buildkite's present time.
     const present = this.#source.client.now() ?? start
     return { to: new Date(Math.min(start.getTime(), present.getTime())), until }
   }
@@ -334,7 +334,7 @@ class Cycle {
       createdBefore: since,
       observedBefore: start,
       seen: this.#seen,
-      // What no backfill is to read is read here, build by build.
+      // Without a backfill nothing else reads these builds, so this cycle reads them individually.
       awaitingBackfill: backfillDays === 0 ? [] : await awaitingBackfill(db, this.#source.id, this.#mark),
       limit,
     }
@@ -370,7 +370,7 @@ class Cycle {
   }
 }
 
-/** The time before which all is verified. A first cycle starts now: what lies before is the backfill's. */
+/** The time before which everything is verified. A first cycle starts now; the backfill reads what is older. */
 function lookBackTo(kind: CycleKind, mark: Watermark | undefined, now: number): number {
   if (!mark?.watermark) return now
   const warm = kind === 'warm' ? mark.warm_watermark : null
@@ -389,7 +389,7 @@ async function recordFailedCycle(
   try {
     await db.insert(cycles).values({ organization_id: source.id, kind, ...row })
   } catch (failure) {
-    // The error itself is on its way to the caller; a database that is down cannot take a note of it.
+    // The caller gets the error itself; a database that is down cannot record it.
     log.debug({ err: failure }, 'Could not record a failed cycle.')
   }
 }

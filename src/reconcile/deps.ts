@@ -10,30 +10,30 @@ import { inScope, type Scope } from '../scope.ts'
 import type { Clock } from '../time.ts'
 import { span, type Tracing } from '../tracing.ts'
 
-/** What every piece of reconciling works with. */
+/** The dependencies of all reconciliation. */
 export interface ReconcileDeps {
   readonly db: Db
   readonly log: Log
-  /** Told of what is found and written. */
+  /** Receives what is found and written, for metrics. */
   readonly on?: OnOccurrence | undefined
   readonly tracing?: Tracing | undefined
   readonly clock: Clock
-  /** Which organizations and pipelines are to be mirrored. */
+  /** Which organizations and pipelines are mirrored. */
   readonly scope: Scope
-  /** Whether env, pipeline configuration and steps are kept. */
+  /** Whether env, pipeline configuration and steps are stored. */
   readonly storeEnv: boolean
-  /** Whether the annotations, and the artifacts' names, of finished builds are fetched. */
+  /** Whether to fetch the annotations, and the artifacts' names, of finished builds. */
   readonly storeAnnotations: boolean
   readonly storeArtifacts: boolean
-  /** How many days of history are wanted. */
+  /** How many days of history to read. */
   readonly backfillDays: number
-  /** Whether the queue holds deliveries that Postgres did not accept. If not given, none are assumed. */
+  /** Whether the queue holds deliveries that Postgres did not accept. Without it, none are assumed. */
   readonly holdsDiverted?: (() => Promise<boolean>) | undefined
-  /** Sizes of batches after one of `pipeline-changes.ts` failed, by subject; kept as long as the process runs. */
+  /** Batch sizes after a batch of `pipeline-changes.ts` failed, by subject; they last as long as the process. */
   readonly batchSizes?: Map<string, number>
 }
 
-/** An organization, and the client by which it can be read. */
+/** An organization, and the client that can read it. */
 export interface Source {
   /** Buildkite's UUID. */
   readonly id: string
@@ -51,7 +51,7 @@ export function answeredBy({ client }: Source, at: Date): Date {
   return new Date(Math.max(at.getTime(), client.now()?.getTime() ?? 0))
 }
 
-/** The settings that reconciling goes by. */
+/** The settings that reconciliation uses. */
 export type ReconcileConfig = Pick<
   Config,
   | 'apiTokens'
@@ -69,7 +69,7 @@ export type ReconcileConfig = Pick<
   | 'reconcileIntervalMs'
 >
 
-/** What reconciling works with, made from the configuration. */
+/** Creates the dependencies from the configuration. */
 export function reconcileDeps(
   config: ReconcileConfig,
   db: Db,

@@ -4,13 +4,13 @@ import { pipelines } from '../database/schema.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
 import { type DimensionList, dimensionLists, type Parent } from './dimension-lists.ts'
 
-/** Agents have a table that webhooks fill too, with rules of its own. */
+/** Agents have their own table and rules, because webhooks fill it too. */
 export const agentList = { name: 'agents', scopes: ['read_agents'] } as const
 export type AnyList = DimensionList | typeof agentList
 
 /**
- * The lists that are to be read now, the one longest unread first: those last read more than `everyMs` ago, and those of which there is
- * one for each of something, where some are.
+ * The lists that are due, longest unread first. A list is due if it was last read more than `everyMs` ago, or if the lists of some of its
+ * parents are.
  */
 export async function dueLists(deps: ReconcileDeps, source: Source, everyMs: number): Promise<AnyList[]> {
   const known = await deps.db.select().from(dimensions).where(eq(dimensions.organization_id, source.id))
@@ -26,7 +26,7 @@ export async function dueLists(deps: ReconcileDeps, source: Source, everyMs: num
   return due.sort((one, other) => last(one) - last(other))
 }
 
-/** Everything that a kind of list belongs to, as the mirror knows it: the clusters, the teams, or the pipelines in scope. */
+/** All parents of a kind of list that the mirror knows: the clusters, the teams, or the pipelines in scope. */
 export async function parentsOf(
   { db, scope }: ReconcileDeps,
   source: Source,
@@ -44,7 +44,7 @@ export async function parentsOf(
   return table === pipelines ? named.filter(({ slug }) => scope.pipeline(slug)) : named
 }
 
-/** Those of them whose list was not asked for within `everyMs`, the one longest unread first. */
+/** The parents whose list was not read within `everyMs`, longest unread first. */
 export async function dueParents(
   deps: ReconcileDeps,
   source: Source,

@@ -13,17 +13,17 @@ import { pipelines } from '../database/schema.ts'
 import { isObject, type PayloadReader } from '../mirror/reader.ts'
 import type { Scope } from '../scope.ts'
 
-// Payload → row, one function for each small list of Buildkite's. A list is read whole, so what is absent from an object is null.
+// Payload → row, one function for each list of reference data. A list is read whole, so a field that an object lacks is null.
 
-/** What a list item says, by column; the mirror's own columns and `extra` are not its business. */
+/** The values of a list item, by column. The mirror's own columns and `extra` are set elsewhere. */
 export type Content = Readonly<Record<string, string | boolean | Date | null | undefined>>
 
-/** What each item belongs to, where there is a list for each of something. */
+/** What the items belong to, if each cluster, team or pipeline has its own list. */
 export interface ParentKind {
   readonly table: typeof clusters | typeof teams | typeof pipelines
-  /** The column of the list's own table that says which. */
+  /** The column of the list's table that references the parent. */
   readonly column: PgColumn
-  /** The list that tells which parents there are; pipelines have a task of their own. */
+  /** The list that contains the parents; pipelines have a separate task. */
   readonly list?: 'clusters' | 'teams'
 }
 
@@ -31,26 +31,26 @@ export interface DimensionList {
   /** The table's name. */
   readonly name: string
   readonly table: PgTable
-  /** The columns that make the primary key. */
+  /** The columns of the primary key. */
   readonly key: readonly [PgColumn, ...PgColumn[]]
   /** The token needs one of these. */
   readonly scopes: readonly [string, ...string[]]
   readonly parent?: ParentKind
-  /** The address below the organization's. */
+  /** The path below the organization's. */
   path(parent: Parent): string[]
-  /** What an item says; undefined for one without a usable id. */
+  /** The values of an item; undefined for one without a usable id. */
   read(read: PayloadReader, parent: Parent): Content | undefined
-  /** Whether an item is to be kept at all; all are where not given. */
+  /** Whether to store an item; without it, all are stored. */
   wanted?(item: unknown, scope: Scope): boolean
 }
 
 export interface Parent {
   readonly id: string
-  /** What addresses call it. */
+  /** The name in paths. */
   readonly slug: string
 }
 
-/** Buildkite's pages name this scope both ways: `read_teams` for the list of teams, `view_teams` for what is in one. */
+/** Buildkite's docs use both names for this scope: `read_teams` for the list of teams, `view_teams` for a team's contents. */
 const teamScopes = ['read_teams', 'view_teams'] as const
 
 const createdBy = (read: PayloadReader) => ({
@@ -162,7 +162,7 @@ const teamPipelineList: DimensionList = {
   read(read, team) {
     const pipeline_id = read.uuid('pipeline_id')
     if (!pipeline_id) return undefined
-    // It holds the pipeline's slug, which changes with every rename; the id says the same.
+    // The URL contains the pipeline's slug, which changes with every rename; the id is enough.
     read.skip('pipeline_url')
     const access_level = read.text('access_level')
     return { team_id: team.id, pipeline_id, access_level, created_at: read.time('created_at') }
@@ -218,7 +218,7 @@ const scheduleList: DimensionList = {
   },
 }
 
-/** Every small list that a table of its own keeps; what others belong to stands before them. */
+/** Every list of reference data with its own table. Parents come before the lists that belong to them. */
 export const dimensionLists: readonly DimensionList[] = [
   clusterList,
   queueList,

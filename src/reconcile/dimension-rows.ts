@@ -7,13 +7,13 @@ import { redact } from '../mirror/redact.ts'
 import { changedNow, columnList, columnNames, recordset, selected } from '../mirror/table.ts'
 import type { Content } from './dimension-lists.ts'
 
-/** A row to be kept, by column. */
+/** A row to be stored, by column. */
 export type Row = Readonly<Record<string, unknown>>
 
-/** The mirror's own columns, which say nothing of an object's content. */
+/** The mirror's own columns, which are not part of an object's content. */
 const ownColumns = new Set(['first_seen_at', 'changed_at', 'deleted_at'])
 
-/** Items of a list as rows; `unusable` ones have no id by which a row could be kept. */
+/** Items of a list as rows; `unusable` items have no id for a primary key. */
 export function rowsOf(
   items: readonly unknown[],
   read: (reader: PayloadReader) => Content | undefined,
@@ -31,7 +31,7 @@ export function rowsOf(
   return { rows, unusable: items.length - rows.length }
 }
 
-/** Writes the rows that are new, differ, or had been marked as gone; the others stay untouched. Returns how many were written. */
+/** Writes rows that are new, differ, or were marked as gone; leaves the others untouched. Returns how many were written. */
 export async function keepRows(
   tx: Transaction,
   table: PgTable,
@@ -72,13 +72,13 @@ export async function markUnlisted(
   return rowCount ?? 0
 }
 
-/** The rows of an organization that are listed now. */
+/** Counts the rows of an organization that are currently listed. */
 export async function countListed(tx: Transaction, table: PgTable, organizationId: string): Promise<number> {
   const ours = and(eq(columnOf(table, 'organization_id'), organizationId), isNull(columnOf(table, 'deleted_at')))
   return tx.$count(table, ours)
 }
 
-/** Notes that the list `name` of each subject was asked for. */
+/** Records that the list `name` of each subject was read. */
 export async function noteReads(tx: Transaction, name: string, subjects: readonly string[], at: Date): Promise<void> {
   if (subjects.length === 0) return
   await tx
@@ -87,7 +87,7 @@ export async function noteReads(tx: Transaction, name: string, subjects: readonl
     .onConflictDoUpdate({ target: [list_reads.name, list_reads.subject_id], set: { read_at: at } })
 }
 
-/** How the reading of a list ended. What is not given stays as it was. */
+/** How the read of a list ended. Omitted fields stay unchanged. */
 export interface Outcome {
   readonly status: DimensionStatus
   readonly rows?: number

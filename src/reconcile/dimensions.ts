@@ -24,25 +24,25 @@ import { refusalOfList } from './list-refusal.ts'
 import { refreshPipelines } from './pipelines.ts'
 import { readWatermark } from './watermark.ts'
 
-/** How old the reading of a list may become. */
+/** A list is read again at this age. */
 const EVERY = HOUR
-/** A turn ends with its request once this much time has passed, so that the backfill gets its turn; the next one goes on from there. */
+/** A turn starts no more requests after this time, so that the backfill gets its turn; the next turn continues. */
 const TURN = MINUTE
 
 /** What a turn did. */
 export interface DimensionsReport {
-  /** Lists that were asked for, by the table that they fill, and how each ended. */
+  /** Lists that were read, by the table that they fill, and how each ended. */
   readonly lists: readonly { name: string; status: Outcome['status'] }[]
-  /** Rows that were new, different or gone; of agents, whom webhooks tell of too, nothing is counted. */
+  /** Rows that were new, different or gone. Excludes agents, because webhooks change them too. */
   readonly changed: number
-  /** Lists of annotations or artifacts that were read, one a build. */
+  /** Lists of annotations or artifacts that were read, one per build. */
   readonly build_lists: number
 }
 
 /**
- * One turn of reading the small lists of an organization: clusters, teams, people, schedules, agents. Each is read again when an hour
- * has passed, the one longest unread first. A list that the token may not read is noted in sync.dimensions and is no failure.
- * `undefined` when another process is at it. @throws BuildkiteError, StoreError; what was read until then counts.
+ * One turn of reading an organization's reference data: clusters, teams, people, schedules, agents. Reads each list again after an hour,
+ * longest unread first. A list that the token may not read is recorded in sync.dimensions and is no failure. `undefined` when another
+ * process holds the lease. @throws BuildkiteError, StoreError; what was read before counts.
  */
 export async function dimensionsTurn(
   deps: ReconcileDeps,
@@ -82,7 +82,7 @@ class Turn {
         asked.push({ name: list.name, status: await this.#read(list) })
       } catch (error) {
         if (!(error instanceof BuildkiteError) || error.code === 'invalid_credentials') throw error
-        // One address that fails must not keep the other lists from being read.
+        // One endpoint that fails must not prevent the other lists from being read.
         failure ??= error
       }
     }
@@ -115,7 +115,7 @@ class Turn {
     }
   }
 
-  /** Reads the lists of a kind of which there is one for each of something, as far as the turn lasts. */
+  /** Reads the lists of a kind for each parent that is due, until the turn is over. */
   async #readOfParents(list: DimensionList): Promise<Outcome['status']> {
     const { db } = this.#deps
     if (list.parent?.list) {
@@ -142,7 +142,7 @@ class Turn {
         total.at ??= found.at
         total.read.push(parent.id)
       } catch (error) {
-        // It may have gone since its own list was read. Should all be refused so, then the list is.
+        // The parent may be gone since its own list was read. If all parents are refused, the list counts as refused.
         if (!(error instanceof BuildkiteError) || error.code !== 'no_resources') throw error
         refusal = error
       }
@@ -151,7 +151,7 @@ class Turn {
     return this.#keep(list, { ...total, all: all.map(({ id }) => id) })
   }
 
-  /** Pages through one list. */
+  /** Reads all pages of one list. */
   async #items(list: DimensionList, parent: Parent): Promise<Items> {
     const { storeEnv, clock, scope } = this.#deps
     const { client, slug, id: organizationId } = this.#source
@@ -168,7 +168,7 @@ class Turn {
     return total
   }
 
-  /** Puts what was read in the place of what was there, in one transaction. */
+  /** Replaces the stored rows with those that were read, in one transaction. */
   async #keep(list: DimensionList, items: Items): Promise<'read'> {
     const { db, clock, log } = this.#deps
     const { id: organization_id, slug } = this.#source
@@ -176,7 +176,7 @@ class Turn {
     const at = items.at ?? now
     const error = items.unusable > 0 ? unusableItems(items.unusable) : null
     if (error) log.error({ organization: slug, list: list.name }, error)
-    await inOneTransaction(db, `keep the list of ${list.name}`, async (tx) => {
+    await inOneTransaction(db, `save the list of ${list.name}`, async (tx) => {
       let changed = await keepRows(tx, list.table, list.key, items.rows)
       if (items.unusable === 0) {
         changed += await markUnlisted(tx, list.table, list.key, items.rows, this.#among(list, items), now)
@@ -189,7 +189,7 @@ class Turn {
     return 'read'
   }
 
-  /** The rows that ought to be among those read: of the parents whose lists were read, and of those that are gone. */
+  /** The rows that a complete read should contain: those of the parents that were read, and of parents that are gone. */
   #among(list: DimensionList, { read, all }: Items) {
     const ours = eq(columnOf(list.table, 'organization_id'), this.#source.id)
     const { parent } = list
@@ -214,18 +214,18 @@ class Turn {
   async #note<Status extends Outcome['status']>(name: string, outcome: Outcome & { status: Status }): Promise<Status> {
     const { db, clock } = this.#deps
     const list = { organization_id: this.#source.id, name }
-    await inOneTransaction(db, 'note how a list was read', (tx) => noteOutcome(tx, list, outcome, new Date(clock())))
+    await inOneTransaction(db, 'record how a list was read', (tx) => noteOutcome(tx, list, outcome, new Date(clock())))
     return outcome.status
   }
 }
 
-/** What was read of a list. */
+/** The items read from a list. */
 interface Items {
   readonly rows: Row[]
   unusable: number
   /** When the first page was read, on Buildkite's clock. */
   at: Date | undefined
-  /** Of a list for each of something: what was asked for, what answered, and all that there is. */
+  /** For a list with parents: the parents that were requested, those that answered, and all that exist. */
   readonly asked: string[]
   readonly read: string[]
   readonly all: readonly string[]
@@ -234,4 +234,4 @@ interface Items {
 const noItems = (): Items => ({ rows: [], unusable: 0, at: undefined, asked: [], read: [], all: [] })
 
 const unusableItems = (count: number) =>
-  `The list holds ${count === 1 ? 'an item' : `${count} items`} without an id that can be used. Nothing is marked as gone, for it may be that one.`
+  `The list contains ${count === 1 ? 'an item' : `${count} items`} without a usable id. Nothing is marked as gone, because the missing row may be that item.`

@@ -7,8 +7,8 @@ import type { Access, Discovery } from './access.ts'
 import { keepObserved, type ReconcileDeps } from './deps.ts'
 
 /**
- * Finds out what the tokens can read, and keeps the organizations in scope.
- * @throws StoreError, or the signal's reason. What Buildkite refuses is told in the discovery's problems.
+ * Determines what the tokens can read, and saves the organizations in scope.
+ * @throws StoreError, or the signal's reason. Buildkite's refusals are in the discovery's problems.
  */
 export async function discover(deps: ReconcileDeps, access: Access, signal?: AbortSignal): Promise<Discovery> {
   const discovery = await access.current(signal)
@@ -22,9 +22,9 @@ export async function discover(deps: ReconcileDeps, access: Access, signal?: Abo
   return discovery
 }
 
-/** Marks organizations that a token once saw and none sees now. What is in them stays as it is: nothing is known of it. */
+/** Marks organizations that a token once saw and none sees now. Their contents stay unchanged, because their state is unknown. */
 async function markLost({ db }: ReconcileDeps, { tokens }: Discovery): Promise<void> {
-  // A token that was refused, or may list no organizations, says nothing of what is there.
+  // The result of a token that was refused, or may not list organizations, is no evidence.
   if (tokens.some((token) => token.organizations.length === 0)) return
   const lists = tokens.flatMap((token) => token.organizations)
   const [first] = lists

@@ -3,22 +3,21 @@ import type { Db } from '../database/connection.ts'
 import { builds, drift } from '../database/schema.ts'
 import type { ColumnDifference, Difference } from '../mirror/compare.ts'
 
-/** Who found a difference. */
+/** The command or task that found a difference. */
 export type Finder = 'audit' | 'verify'
 
-/** A difference that was looked at twice, and what became of it. */
+/** A difference that was checked twice, and its result. */
 export interface Finding extends Difference {
-  /** Of a surplus build: why Buildkite shows it no longer. */
+  /** For a surplus build: why Buildkite no longer shows it. */
   readonly reason?: string
   readonly healed: boolean
 }
 
-/** Values longer than this are cut: the table tells what differed, the mirror itself what is right. */
+/** Longer values are cut: the table shows what differed, the mirror has the right value. */
 const VALUE_CHARS = 500
-
 /**
- * Records findings in sync.drift. One that an earlier run recorded and nobody healed since is not recorded again; healed now, its row
- * says so.
+ * Records findings in sync.drift. A finding that an earlier run recorded and that is still open is not recorded again; if it is healed
+ * now, its row is updated.
  */
 export async function recordDrift(
   db: Db,
@@ -67,7 +66,7 @@ async function recordSome(
   if (healed.length > 0) await db.update(drift).set({ healed_at: now }).where(inArray(drift.id, healed))
 }
 
-/** The builds with differences that nobody has healed. */
+/** The builds with differences that are not healed. */
 export async function buildsWithDrift(db: Db, organizationId: string): Promise<ReadonlySet<string>> {
   const rows = await db
     .selectDistinct({ id: drift.build_id })
@@ -77,8 +76,8 @@ export async function buildsWithDrift(db: Db, organizationId: string): Promise<R
 }
 
 /**
- * Closes what is open in sync.drift and stands no longer: what a cycle or a webhook has put right since, or what has become another
- * difference. That is what `findings` lack of the builds `compared`, and all of builds that were marked as gone after it was found.
+ * Closes open rows of sync.drift that no longer apply, because a cycle or a webhook corrected them or the difference changed. These are
+ * the rows of the `compared` builds that `findings` lack, and the rows of builds that were marked as gone after they were found.
  */
 export async function closeDrift(
   db: Db,

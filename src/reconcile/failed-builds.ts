@@ -9,7 +9,7 @@ import type { BuildReader } from './read-build.ts'
 const READS = 5
 
 /**
- * Retries, one by one, builds that could not be read or stored and whose back-off is over, the longest due first.
+ * Retries individually the builds that could not be read or stored and whose back-off is over, longest due first.
  * @throws BuildkiteError when the token is rejected; StoreError.
  */
 export async function retryFailedBuilds(

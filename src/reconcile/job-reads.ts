@@ -14,7 +14,7 @@ export interface ShownBuild {
   readonly jobs: number | undefined
 }
 
-/** A build whose jobs are to be read. */
+/** A build whose jobs must be read. */
 export interface UnreadBuild extends Record<string, unknown> {
   readonly id: string
   readonly number: string

@@ -3,7 +3,7 @@ import type { Difference } from '../mirror/compare.ts'
 
 /** What the mirror claims for one build, in milliseconds since the epoch. */
 export interface BuildClaim {
-  /** The time as of which the build is correct; undefined when the mirror claims nothing: then every difference counts. */
+  /** The mirror claims that the build is correct at this time; undefined when it claims nothing, so that every difference counts. */
   readonly build: number | undefined
   /** The same for its jobs. */
   readonly jobs: number | undefined
@@ -12,9 +12,9 @@ export interface BuildClaim {
 }
 
 /**
- * Whether a difference proves that the mirror is wrong: Buildkite already had its value at the time as of which the mirror claims to be
- * correct. Otherwise the difference is in flight, because a webhook or the next cycle may still bring it. `seenAt` is the time of the
- * first read that showed Buildkite's current value.
+ * Whether a difference proves that the mirror is wrong: Buildkite already had its value at the time of the mirror's claim. Otherwise
+ * the difference is in flight, because a webhook or the next cycle may still report it. `seenAt` is the time of the first read that
+ * showed Buildkite's current value.
  */
 export function isProven(difference: Difference, evidence: Evidence, seenAt: number, claim: BuildClaim): boolean {
   const claimed = difference.job_id === null ? claim.build : claim.jobs

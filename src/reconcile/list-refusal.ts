@@ -1,11 +1,11 @@
 import { BuildkiteError } from '../errors.ts'
 
-/** Statuses by which a server says that it could not, not that it will not. */
+/** Client errors (4xx) that are temporary, so that they are no refusal. */
 const passing = new Set([408, 425, 429])
 
 /**
- * Why Buildkite will not show a list to the token's user, in a sentence; `undefined` when the error says nothing of the list itself: the
- * token is not accepted at all, or Buildkite is out of reach.
+ * Why Buildkite refuses to show a list to the token's user, in a sentence. `undefined` when the error is not about the list: the token
+ * is not accepted at all, or Buildkite is unreachable.
  */
 export function refusalOfList(error: unknown): string | undefined {
   if (!(error instanceof BuildkiteError) || error.code === 'invalid_credentials') return undefined

@@ -12,7 +12,7 @@ import { keepObserved, type ReconcileDeps, type Source } from './deps.ts'
 import { expectJobs, noteJobs } from './job-reads.ts'
 import { pipelinesBackOff, refreshPipelines } from './pipelines.ts'
 
-/** What reconciling itself must know of a build; the rest is the mirror's business. */
+/** The fields of a build that reconciliation itself needs. */
 const buildFacts = z.object({
   id: z.guid().toLowerCase(),
   state: z.string().nullish().catch(null),
@@ -22,17 +22,17 @@ const buildFacts = z.object({
 })
 export type BuildFacts = z.infer<typeof buildFacts>
 
-/** What came of one page (or one build) of REST. */
+/** The result of one page (or one build) of REST. */
 export interface PageReport {
   /** Every build on the page, also those out of scope. */
   readonly facts: readonly BuildFacts[]
   /** Builds in scope. */
   readonly read: number
-  /** Requests that refreshing the pipelines took besides. */
+  /** Additional requests, which refreshed the pipelines. */
   readonly requests: number
-  /** What was found about the rows of these builds and of their jobs. */
+  /** The results for the rows of these builds and of their jobs. */
   readonly results: Results
-  /** Builds that could not be read or that Postgres would not take, whole or in part. The others are kept all the same: one bad build must not hold up an organization. */
+  /** Builds that could not be read or that Postgres rejected, whole or in part. The others are stored: one bad build must not block an organization. */
   readonly refused: readonly Refused[]
 }
 
@@ -48,7 +48,7 @@ export interface Refused {
   readonly reason: string
 }
 
-/** A slug that the pipelines list does not know (a pipeline hidden from our user) is asked for no more often than this. */
+/** A slug that is not in the list of pipelines (hidden from our user) causes a new read of the list at most this often. */
 const PIPELINES_AGE = 5 * MINUTE
 
 /** How builds were read, and whether with their jobs. */
@@ -90,7 +90,7 @@ export function buildKeeper(
       if (strangers.length === 0) return 0
       if (!(await worthRefreshing(deps, source, strangers))) return 0
     }
-    // Another page may be asking just now: then this one waits for the same answer.
+    // Another page may have requested the list already; this one waits for the same answer.
     if (refreshed) return refreshed.then(() => 0)
     refreshed = refreshPipelines(deps, source).catch((error: unknown) => {
       if (!(error instanceof BuildkiteError) || error.code === 'invalid_credentials') throw error
@@ -104,8 +104,8 @@ export function buildKeeper(
   }
 
   /**
-   * Records what was refused, and forgets what failed before and succeeds now. A build without its jobs is no success: what failed may be
-   * to read the jobs.
+   * Records builds that could not be stored, and clears the failures of builds that succeed now. A build without its jobs does not count as
+   * a success, because the earlier failure may be in the jobs.
    */
   async function recordOutcome(wanted: readonly SeenBuild[], refused: readonly Refused[], jobs: boolean) {
     failing ??= failuresOf(deps.db, source.id, ['build']).then(
@@ -173,9 +173,8 @@ interface SeenBuild {
   readonly facts: BuildFacts
 }
 
-const noId = 'Buildkite showed it without an id that can be used.'
-
-/** A build some of whose jobs cannot be kept. */
+const noId = 'Buildkite returned it without a usable id.'
+/** A build that has jobs which cannot be stored. */
 function unreadJobs({ raw, facts: { id } }: SeenBuild): Refused[] {
   const jobs = isObject(raw) ? (raw.jobs ?? []) : []
   const code = 'jobs_unreadable'
@@ -239,8 +238,8 @@ export function addPageResults(a: Results, b: Results): Results {
 }
 
 /**
- * SQLSTATE classes 21 to 23 and 54: the value is at fault (invalid, duplicate or too large), not the database. 57014 and 53200: it
- * takes too long or too much memory.
+ * SQLSTATE classes 21 to 23 and 54: the value is at fault (invalid, duplicate or too large), not the database. 57014 and 53200: the
+ * statement takes too long or too much memory.
  */
 function isRefusal(error: unknown): boolean {
   return error instanceof StoreError && (/^(2[123]|54)/.test(error.code ?? '') || isTooSlow(error))

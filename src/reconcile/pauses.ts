@@ -3,32 +3,32 @@ import type { Db } from '../database/connection.ts'
 import { pauses } from '../database/schema.ts'
 import { pause, SECOND } from '../time.ts'
 
-/** How often running work looks whether a person has stopped it. */
+/** How often running work checks whether a person has paused it. */
 const LOOK_EVERY = SECOND
 
-/** Stops the backfill of an organization, in whatever process it runs, until {@link resumeBackfill}. Repeating it changes nothing. */
+/** Pauses the backfill of an organization in every process, until {@link resumeBackfill}. Idempotent. */
 export async function pauseBackfill(db: Db, organizationId: string, now: Date): Promise<void> {
   const row = { organization_id: organizationId, task: 'backfill', paused_at: now } as const
   await db.insert(pauses).values(row).onConflictDoNothing()
 }
 
-/** Lets the backfill of an organization go on. */
+/** Resumes the backfill of an organization. */
 export async function resumeBackfill(db: Db, organizationId: string): Promise<void> {
   await db.delete(pauses).where(ofBackfill(organizationId))
 }
 
-/** Since when the backfill of an organization is stopped; null when it is not. */
+/** Since when the backfill of an organization is paused; null when it is not. */
 export async function backfillPausedAt(db: Db, organizationId: string): Promise<Date | null> {
   const [row] = await db.select({ at: pauses.paused_at }).from(pauses).where(ofBackfill(organizationId))
   return row?.at ?? null
 }
 
-/** Why a backfill was cut short, if it was. */
+/** Why a backfill was interrupted. */
 export type Interruption = 'paused' | 'wanted'
 
 /**
- * Runs `work` with a signal that also aborts within a second or two of somebody's pausing the backfill, or of `wanted` saying that a
- * person's errand waits for the worker. Tells whether that happened; when it is paused already, `work` does not run.
+ * Runs `work` with a signal that also aborts within two seconds of a pause of the backfill. It aborts too when `wanted` says that manual
+ * work waits for the worker. Returns the reason of an interruption. If the backfill is already paused, `work` does not run.
  */
 export async function interruptibly(
   db: Db,
@@ -41,7 +41,7 @@ export async function interruptibly(
   const cut = new AbortController()
   const done = new AbortController()
   let interruption: Interruption | undefined
-  // A store that is away says nothing here; the work itself will notice that it is away.
+  // Ignores an unavailable store, because the work itself will report it.
   const look = async (): Promise<Interruption | undefined> => {
     if (await backfillPausedAt(db, organizationId).catch(() => null)) return 'paused'
     return (await wanted().catch(() => false)) ? 'wanted' : undefined

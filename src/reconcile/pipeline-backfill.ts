@@ -65,7 +65,7 @@ export async function owedHistory(
   // Above the last window, and where no windows were created, the cycles have read the pipelines that were listed then.
   const done = whole.filter(({ status }) => status === 'done').map(spanOf)
   const ranges = gaps(bounds(owed.flatMap(({ missing }) => missing)), [...done, ...pending])
-  // What lies in windows that reach beyond the range is left.
+  // Windows that extend beyond the range are not read again.
   if (newestFirst.length + ranges.length === 0) return { pipelines: owed, windows: [], ranges: [] }
   return { pipelines: [], windows: newestFirst, ranges }
 }
@@ -89,7 +89,7 @@ export function unread(
   return wanted.from < wanted.to ? gaps(wanted, [...read, ...pending]) : []
 }
 
-/** The same as analytics.data_coverage asks: an older version records no end of a reading, and no list can confirm such a one. */
+/** The same condition as in analytics.data_coverage. Older versions recorded no end of a read, and no list can confirm such a read. */
 function isReadSince(listedSince: Date, window: Window): boolean {
   const { status, pipeline_id, first_verified_at, first_verified_until, verified_at, verified_until } = window
   const isSince = (at: Date | null) => at !== null && at >= listedSince

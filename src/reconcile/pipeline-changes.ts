@@ -10,7 +10,7 @@ import { LIST_LAG } from './watermark.ts'
 
 /** Maximum builds per transaction; a batch that fails is retried with an eighth of them. */
 const BATCH = 500
-/** A batch ends with the build that brings it to this many jobs per build of its maximum, because some builds have thousands. */
+/** A batch also ends when it has this many jobs per build of its maximum, because some builds have thousands. */
 const JOBS_PER_BUILD = 10
 const BATCH_TIMEOUT = 10 * SECOND
 /** Between batches, so that deliveries get connections and locks. */

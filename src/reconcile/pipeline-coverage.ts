@@ -14,8 +14,8 @@ export interface CoverageChange {
 }
 
 /**
- * A list of pipelines confirms what was read since the previous one only if they are no further apart, because a pipeline may have been
- * hidden meanwhile. docs/completeness.md assumes that this lasts at least 15 minutes. Lists are read every five minutes, so one may fail.
+ * A list of pipelines confirms the reads since the previous list only if that list is at most this old, because a pipeline may have been
+ * hidden in between. docs/completeness.md assumes that this lasts at least 15 minutes. Lists are read every five minutes, so one may fail.
  */
 const CONFIRMS_WITHIN = 12 * MINUTE
 

@@ -17,7 +17,7 @@ type PipelineFacts = z.infer<typeof pipelineFacts>
 const unreadableInList =
   'The list of pipelines has an entry without a usable id. No pipeline is marked as deleted, because it may be that one.'
 
-/** How many pipelines that are missing from a list are checked one by one. If there are more, the list is read a second time. */
+/** How many pipelines that are missing from a list are requested individually. If there are more, the list is read a second time. */
 const CONFIRMED_SINGLY = 20
 
 /** What reading all pipelines of an organization found. */
@@ -120,7 +120,7 @@ class Listing {
     // A pipeline that a webhook mentioned while the list was read is newer than the first page.
     const gone = this.#unreadable > 0 ? [] : (await this.#confirmGone()).filter(({ observed_at }) => observed_at < at)
     const until = answeredBy(source, at)
-    const taken = await inOneTransaction(deps.db, 'take in the list of pipelines', async (tx) => {
+    const taken = await inOneTransaction(deps.db, 'apply the list of pipelines', async (tx) => {
       const change = await takeInList(tx, deps, source, { ids: this.#wanted(), from: at, until })
       if (!change) return false
       const ids = (held: typeof gone) => held.map(({ id }) => id)

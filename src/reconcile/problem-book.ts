@@ -1,9 +1,9 @@
 import type { Log } from '../log.ts'
 import type { Problem } from './problem.ts'
 
-/** What is wrong now, by what met it. */
+/** The current problems, by the task that found them. */
 export interface ProblemBook {
-  /** Sets what `source` finds wrong now, none for all well; logs a problem when it comes and when it goes, not in between. */
+  /** Sets the current problems of `source`; an empty list resolves them. Logs a problem when it appears and when it is resolved. */
   replace(source: string, problems: readonly Problem[]): void
   all(): Problem[]
 }
@@ -18,7 +18,7 @@ export function openProblemBook(log: Log): ProblemBook {
           log.warn({ code: one.code }, `${one.subject}: ${one.message} ${one.remedy}`)
         }
       }
-      if (problems.length === 0 && before.length > 0) log.info(`${before[0]?.subject}: all is well again.`)
+      if (problems.length === 0 && before.length > 0) log.info(`${before[0]?.subject}: resolved.`)
       if (problems.length === 0) book.delete(source)
       else book.set(source, problems)
     },

@@ -1,8 +1,8 @@
 import { BuildkiteError, type BuildkiteErrorCode, messageOf, StoreError } from '../errors.ts'
 
-/** Something that keeps the mirror from being complete, told so that a person can mend it. */
+/** Something that keeps the mirror from being complete, described so that a person can fix it. */
 export interface Problem {
-  /** What it concerns: `token 1`, `organization acme`, `BUILDKITE_API_TOKEN`. */
+  /** The subject: `token 1`, `organization acme`, `BUILDKITE_API_TOKEN`. */
   readonly subject: string
   readonly code: BuildkiteErrorCode | 'expires_soon' | 'store' | 'internal'
   readonly message: string
@@ -13,19 +13,19 @@ export interface Problem {
 
 const remedies: Record<BuildkiteErrorCode, string> = {
   invalid_credentials:
-    'Make a new API access token with the scopes read_builds, read_pipelines and read_organizations, and set BUILDKITE_API_TOKEN to it.',
+    'Create an API access token with the scopes read_builds, read_pipelines and read_organizations, and set BUILDKITE_API_TOKEN to it.',
   invalid_permissions:
-    "Give the token the scopes read_builds, read_pipelines and read_organizations, and see that this machine's address is allowed.",
+    "Give the token the scopes read_builds, read_pipelines and read_organizations, and make sure that this machine's address is allowed.",
   no_resources:
-    'Allow the token to use the organization, see that its user can see it, and check BUILDKITE_ORGANIZATIONS.',
+    'Grant the token access to the organization, make sure that its user is a member, and check BUILDKITE_ORGANIZATIONS.',
   unavailable:
-    'Nothing to do: it is tried again. If it lasts, check buildkitestatus.com, BUILDKITE_API_URL and HTTPS_PROXY.',
+    'Nothing to do: the request is retried. If it lasts, check buildkitestatus.com, BUILDKITE_API_URL and HTTPS_PROXY.',
 }
 
 const storeRemedies: Record<StoreError['store'], string> = {
-  postgres: 'Check that Postgres answers and has room; the work is tried again.',
+  postgres: 'Check that Postgres answers and has free space; the work is retried.',
   redis:
-    'Check that Redis answers at REDIS_URL and has room; webhooks are kept in Postgres, and the work is tried again.',
+    'Check that Redis answers at REDIS_URL and has free memory; webhooks are stored in Postgres, and the work is retried.',
 }
 
 /** An error as a problem of `subject`. */
@@ -37,17 +37,17 @@ export function problemOf(subject: string, error: unknown): Problem {
   if (error instanceof StoreError) {
     return { subject, code: 'store', message: error.message, remedy: storeRemedies[error.store] }
   }
-  const remedy = 'This is a fault of the service: please report it with the log around it.'
+  const remedy = 'This is a bug in the service: please report it with the log around it.'
   return { subject, code: 'internal', message: messageOf(error), remedy }
 }
 
-/** A problem found without an error, with the remedy that belongs to its code. */
+/** A problem found without an error, with the remedy of its code. */
 export function problem(subject: string, code: BuildkiteErrorCode, message: string): Problem {
   return { subject, code, message, remedy: remedies[code] }
 }
 
-/** Builds that Buildkite shows and Postgres will not take. */
+/** Builds that Buildkite shows but Postgres rejects. */
 export function unstorable(subject: string, message: string): Problem {
-  const remedy = 'The others are mirrored. This is a fault of the service: please report it with the log around it.'
+  const remedy = 'The other builds are mirrored. This is a bug in the service: please report it with the log around it.'
   return { subject, code: 'store', message, remedy }
 }

@@ -14,7 +14,7 @@ export interface BuildRead {
   readonly tries?: number
 }
 
-/** Reads builds one by one. A failure of one build is recorded in sync.failures and does not stop the others. */
+/** Reads builds individually. A failure of one build is recorded in sync.failures and does not stop the others. */
 export class BuildReader {
   readonly #deps: ReconcileDeps
   readonly #source: Source
@@ -43,8 +43,8 @@ export class BuildReader {
   }
 
   /**
-   * Reads a build of which only pipeline and number are known. With `forget`, deletes its failure if Buildkite does not show the build
-   * under any slug of its pipeline.
+   * Reads a build by its pipeline and number, because its id is unknown. With `forget`, deletes its failure if Buildkite does not show
+   * the build under any slug of its pipeline.
    * @throws BuildkiteError when the token is rejected; StoreError.
    */
   readNumbered(
@@ -83,7 +83,7 @@ export class BuildReader {
       // An error for one build, such as 403, does not affect the others; a rejected token does.
       if (!(error instanceof BuildkiteError) || error.code === 'invalid_credentials') throw error
       const where = { organization: this.#source.slug, build: unit.subject }
-      this.#deps.log.warn({ ...where, err: messageOf(error) }, 'Could not read a build; it will be tried again later.')
+      this.#deps.log.warn({ ...where, err: messageOf(error) }, 'Could not read a build; it will be retried later.')
       return { status: error.status ?? null, tries: await this.#fail(unit, error) }
     }
   }

@@ -3,7 +3,7 @@ import { BuildkiteError } from '../errors.ts'
 /** After this many consecutive failures the builds are not the cause. */
 const FAILURES = 5
 
-/** Reads of single builds, some of which may fail. */
+/** Reads single builds, and tolerates a few failures. */
 export class Reads {
   #failures = 0
 

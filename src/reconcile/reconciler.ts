@@ -19,14 +19,14 @@ export interface ReconcilerParts {
   readonly queues: Queues
   readonly log: Log
   readonly clock: Clock
-  /** Told of what is found and written, and how it is traced. */
+  /** Receives what is found and written, for metrics. */
   readonly on?: OnOccurrence
   readonly tracing?: Tracing | undefined
 }
 
 /** The reconciler of one process. */
 export interface Reconciler {
-  /** What is wrong now, as far as this process has met it; empty when all is well. */
+  /** The current problems that this process has found. */
   problems(): Problem[]
   /** When a worker of this process last made progress (ms since the epoch); `undefined` without a token. */
   readonly lastProgressAt: number | undefined
@@ -42,17 +42,17 @@ const BACKFILLS_AT_ONCE = 1
 const SCHEDULE_AGAIN = 10 * SECOND
 
 const noToken =
-  'BUILDKITE_API_TOKEN is not set: webhooks are received, but nothing is reconciled and no history is fetched. ' +
+  'BUILDKITE_API_TOKEN is not set: webhooks are received, but nothing is reconciled and no history is read. ' +
   'Set it to a token with the scopes read_builds, read_pipelines and read_organizations.'
 
 /**
- * Starts the workers of the queues `reconcile` and `backfill`, and keeps the schedules of every organization that the tokens can
- * read. Nothing here stops the service: what Buildkite refuses is logged once, told by `problems()`, and tried again.
+ * Starts the workers of the queues `reconcile` and `backfill`, and schedules the tasks of every organization that the tokens can read.
+ * No failure here stops the service. A refusal of Buildkite is logged once, returned by `problems()`, and retried.
  */
 export function startReconciler(parts: ReconcilerParts): Reconciler {
   const { config, db, queues, log, clock, on, tracing } = parts
   if (config.apiTokens.length === 0) {
-    // A choice, not a fault: /status says that the reconciler is off, and why.
+    // A valid set-up, not a fault: /status shows that the reconciler is off, and why.
     log.warn(noToken)
     return { problems: () => [], lastProgressAt: undefined, access: undefined, close: async () => {} }
   }
@@ -90,24 +90,24 @@ export function startReconciler(parts: ReconcilerParts): Reconciler {
   }
 }
 
-/** Runs one job; every failure but a store's that is away ends here, for the next tick is the retry. */
+/** Runs one job. Rethrows only the failure of an unavailable store; after any other, the next tick is the retry. */
 async function handleJob(parts: TaskParts, job: ReconcileJob, signal: AbortSignal): Promise<void> {
   const { access, problems, deps } = parts
   const key = `${job.task} ${job.organization ?? ''}`
   try {
     await runTask(parts, job, signal)
-    // A backfill that was cut short has not failed, but must not count as done either: the next process takes it up at once.
+    // A backfill that was cut short has not failed, but is not done either: the next process resumes it at once.
     signal.throwIfAborted()
     problems.replace(key, [])
   } catch (error) {
     if (signal.aborted) throw error
     const failure = classify(error, `run the task "${job.task}"`)
-    // A refusal, or an organization under another name: the tokens are looked at again.
+    // A refusal, or an organization that was renamed: check the tokens again.
     if (failure instanceof BuildkiteError && failure.code !== 'unavailable') access.doubt()
     const organization = job.organization && nameOf(access, job.organization)
     const problem = problemOf(organization ? `${job.task} of ${organization}` : job.task, failure)
     deps.on?.('task_failed', 1, { task: job.task, code: problem.code })
-    // Nothing repeats what a person asked for once, so nothing would ever say that it is well again: its audit's row tells of it.
+    // Nobody repeats a manual task, so nothing would ever resolve its problem; the row of its audit has the error.
     if (job.task !== 'verify') problems.replace(key, [problem])
     else deps.log.warn({ code: problem.code, from: job.from, to: job.to }, `${problem.subject}: ${problem.message}`)
     if (failure instanceof StoreError && failure.kind === 'transient') throw failure
@@ -120,14 +120,14 @@ function nameOf(access: Access, organizationId: string): string {
   return access.known().find(({ id }) => id === organizationId)?.slug ?? organizationId
 }
 
-/** Our own queries throw what the driver throws: made a StoreError where it is one; a fault of ours stays what it is. */
+/** Turns an error of the database driver into a StoreError. Leaves a bug of ours unchanged. */
 function classify(error: unknown, doing: string): unknown {
   if (error instanceof BuildkiteError || error instanceof StoreError) return error
   const failure = asStoreError(error, doing)
   return failure.kind === 'transient' || failure.code !== undefined ? failure : error
 }
 
-/** Schedules everything again and again, because a queue that lost its data has forgotten it. */
+/** Repeats every schedule, because a queue that lost its data has lost its schedules too. */
 async function keepScheduled(parts: TaskParts, signal: AbortSignal): Promise<void> {
   const { queues, problems, access, deps } = parts
   while (!signal.aborted) {

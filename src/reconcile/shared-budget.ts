@@ -24,16 +24,16 @@ const scopeState = z.object({
   classes: z.partialRecord(z.enum(priorities), classState).optional().catch(undefined),
 })
 
-/** How long to wait at most before looking again: an answer meanwhile may have shown a larger limit. */
+/** The longest wait before the next check: an answer may have shown a larger limit meanwhile. */
 const LOOK_AGAIN = 2 * SECOND
 
 /**
- * The budget that all replicas share, through rows of sync.budgets. It goes by the database's clock, so that replicas whose own
- * clocks differ agree on what the last minute was.
- * @throws StoreError from both methods when the database is away: without it no call is granted.
+ * The budget that all replicas share, through rows of sync.budgets. It uses the database's clock, so that replicas with different
+ * clocks agree on the last minute.
+ * @throws StoreError from both methods when the database is unavailable: then no call is granted.
  */
 export function sharedBudget(db: Db, share: number): Budget {
-  const lastTold = new Map<string, number>()
+  const lastLimits = new Map<string, number>()
   return {
     async take(scopes, priority, signal) {
       for (;;) {
@@ -47,21 +47,21 @@ export function sharedBudget(db: Db, share: number): Budget {
       }
     },
     async report(scopes, seen) {
-      // Most answers say nothing new; only those that do are worth a write.
-      const told = learn({}, scopes, seen, 0)
-      const news = Object.entries(told).some(
-        ([scope, { limit, hold_until }]) => hold_until > 0 || (limit !== null && lastTold.get(scope) !== limit),
+      // Most answers contain nothing new, and need no write.
+      const learned = learn({}, scopes, seen, 0)
+      const news = Object.entries(learned).some(
+        ([scope, { limit, hold_until }]) => hold_until > 0 || (limit !== null && lastLimits.get(scope) !== limit),
       )
       if (!news) return
       await withStates(db, scopes, (states, now) => ({ states: learn(states, scopes, seen, now), value: undefined }))
-      for (const [scope, { limit }] of Object.entries(told)) if (limit !== null) lastTold.set(scope, limit)
+      for (const [scope, { limit }] of Object.entries(learned)) if (limit !== null) lastLimits.set(scope, limit)
     },
   }
 }
 
 type Step<T> = (states: BudgetState, now: number) => { states?: BudgetState; value: T }
 
-/** Takes one step with the states of these scopes, locked for all replicas in the same order. */
+/** Runs one step with the states of these scopes. All replicas lock them in the same order. */
 async function withStates<T>(db: Db, scopes: readonly string[], step: Step<T>): Promise<T> {
   const sorted = [...new Set(scopes)].sort()
   for (;;) {
@@ -105,7 +105,7 @@ async function lockStates(tx: Transaction, scopes: readonly string[]): Promise<B
   return states
 }
 
-/** Outside of any transaction: whoever waits here for another's insert holds no lock that the other could want. */
+/** Runs outside a transaction, so that a process that waits for another's insert holds no lock that the other needs. */
 async function addMissing(db: Db, scopes: readonly string[]): Promise<void> {
   const empty: ScopeState = { grants: [], limit: null, hold_until: 0 }
   const rows = scopes.map((scope) => ({ scope, state: empty, updated_at: new Date(0) }))
@@ -116,7 +116,7 @@ async function addMissing(db: Db, scopes: readonly string[]): Promise<void> {
   }
 }
 
-/** The time after the locks were had, not the transaction's start: another replica may have held them until now. */
+/** The time once the locks are held, not the transaction's start: another replica may have held them until now. */
 async function databaseNow(tx: Db | Transaction): Promise<number> {
   const { rows } = await tx.execute<{ now: string }>(
     sql`select floor(extract(epoch from clock_timestamp()) * 1000)::text as now`,
@@ -124,7 +124,7 @@ async function databaseNow(tx: Db | Transaction): Promise<number> {
   return Number(rows[0]?.now)
 }
 
-/** How every scope that was used within the last day stands, at `now`; organizations first. @throws the driver's error. */
+/** The state of every scope used within the last day, at `now`; organizations first. @throws the driver's error. */
 export async function budgetsLeft(db: Db, share: number, now: number): Promise<BudgetLeft[]> {
   const rows = await db
     .select()

@@ -1,25 +1,25 @@
 import { DAY, HOUR } from '../time.ts'
 
-/** A half-open span of `created_at`: `from` is in it, `to` is not. */
+/** A half-open range of `created_at`: includes `from`, excludes `to`. */
 export interface Span {
   readonly from: Date
   readonly to: Date
 }
 
-/** How long a span was, and how many builds it held. */
+/** The length of a range, and how many builds it contained. */
 export interface Density {
   readonly ms: number
   readonly builds: number
 }
 
-/** How many builds one window should hold: some fifty pages, a few minutes' work within the usual limits. */
+/** How many builds one window should contain: about fifty pages, a few minutes' work within the usual limits. */
 export const WINDOW_BUILDS = 5_000
 
 const FIRST_WINDOW = DAY
 const SMALLEST_WINDOW = HOUR
 const GROWTH = 8
 
-/** The parts of `whole` that none of `covered` covers, newest first. */
+/** The parts of `whole` that `covered` does not cover, newest first. */
 export function gaps(whole: Span, covered: readonly Span[]): Span[] {
   const newestFirst = [...covered].sort((a, b) => b.to.getTime() - a.to.getTime())
   const open: Span[] = []
@@ -34,11 +34,11 @@ export function gaps(whole: Span, covered: readonly Span[]): Span[] {
   return open
 }
 
-/** The newest part of `gap` to read next, sized so that it should hold about {@link WINDOW_BUILDS}, judging by the last one read. */
+/** The newest part of `gap` to read next. Its length is chosen from the last window, to contain about {@link WINDOW_BUILDS}. */
 export function nextWindow(gap: Span, last: Density | undefined): Span {
   const ms = windowLength(last)
   const from = Math.max(gap.from.getTime(), gap.to.getTime() - ms)
-  // A crumb would cost a request of its own: it goes with its neighbour.
+  // A short rest would cost an additional request, so it is included.
   const rest = from - gap.from.getTime()
   return { from: rest < ms / 10 ? gap.from : new Date(from), to: gap.to }
 }
@@ -59,7 +59,7 @@ export function halve(span: Span): [Span, Span] | undefined {
   ]
 }
 
-/** The milliseconds that spans hold together, an overlap counted once. */
+/** The total length of ranges in milliseconds; counts an overlap once. */
 export function lengthOf(spans: readonly Span[]): number {
   let total = 0
   let reached = Number.NEGATIVE_INFINITY
@@ -70,7 +70,7 @@ export function lengthOf(spans: readonly Span[]): number {
   return total
 }
 
-/** How far back from `to` the spans cover without a gap. */
+/** How far back from `to` the ranges reach without a gap. */
 export function coveredBackFrom(to: Date, covered: readonly Span[]): Date {
   let reached = to
   for (const span of [...covered].sort((a, b) => b.to.getTime() - a.to.getTime())) {
@@ -80,7 +80,7 @@ export function coveredBackFrom(to: Date, covered: readonly Span[]): Date {
   return reached
 }
 
-/** The part of `span` that lies in `bounds`; the two must touch. */
+/** The part of `span` within `bounds`; the two must touch. */
 export function clip(span: Span, bounds: Span): Span {
   return {
     from: new Date(Math.max(span.from.getTime(), bounds.from.getTime())),

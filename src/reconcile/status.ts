@@ -25,11 +25,11 @@ import { readWatermark, type Watermark } from './watermark.ts'
 import { webhooksSince } from './webhook-progress.ts'
 import type { Window } from './windows.ts'
 
-/** How complete the mirror of one organization is. Times are null where nothing is known yet. */
+/** How complete the mirror of one organization is. Times are null while they are unknown. */
 export interface OrganizationCoverage {
   readonly id: string
   readonly slug: string | null
-  /** Whether it is mirrored still: BUILDKITE_ORGANIZATIONS wants it, and no look has found it out of the tokens' sight. */
+  /** Whether it is still mirrored: BUILDKITE_ORGANIZATIONS includes it, and no check of the tokens has found it missing. */
   readonly mirrored: boolean
   /** The cycles have read everything created or finished before this time; see `claim` for what is complete. */
   readonly watermark: Date | null
@@ -41,23 +41,23 @@ export interface OrganizationCoverage {
   readonly failures: readonly Failure[]
   readonly backfill: BackfillCoverage
   readonly builds: number
-  /** Whether `builds` is Postgres's estimate: a large mirror is not counted at each look. */
+  /** Whether `builds` is Postgres's estimate, because counting a large mirror takes too long. */
   readonly builds_estimated: boolean
   readonly open_builds: number
   /** Builds that a webhook has changed since REST last showed them. */
   readonly provisional_builds: number
-  /** Differences that audit or `verify` found: in the last 24 hours, and those that nobody has healed. */
+  /** Differences that the audit or `verify` found: in the last 24 hours, and those not healed yet. */
   readonly drift: { last_day: number; unhealed: number }
-  /** The longest ago that any window of history was verified; null before the backfill. */
+  /** The oldest verification of any window of history; null before the backfill. */
   readonly oldest_verification: Date | null
-  /** The last cycle that ran to its end, and the last error if one came after it. */
+  /** The last cycle that succeeded, and the last error if one came after it. */
   readonly last_cycle: typeof cycles.$inferSelect | null
   readonly last_error: { at: Date; message: string } | null
   /** The last cycles and audits, newest first. */
   readonly recent_cycles: readonly (typeof cycles.$inferSelect)[]
-  /** What is known of each piece of its time, oldest first. */
+  /** The state of each part of its timeline, oldest first. */
   readonly strip: readonly StripPart[]
-  /** How each small list was last read, by name: clusters, teams, members and so on. */
+  /** How each list of reference data was last read, by name: clusters, teams, members and so on. */
   readonly lists: readonly ListReading[]
   /** Whether its builds are reported by webhooks. If not, none can be lost. */
   readonly receives_webhooks: boolean
@@ -105,11 +105,11 @@ export interface BackfillCoverage {
   readonly requests: number
   /** Whether all of it is read; see `claim` for what is complete. */
   readonly done: boolean
-  /** Since when a person has it paused; null when it may run. */
+  /** Since when it is paused; null when it may run. */
   readonly paused_at: Date | null
-  /** BACKFILL_DAYS is 0: the service reads none of what is owed until there are days again. */
+  /** BACKFILL_DAYS is 0: the service reads no pending history until it is above 0 again. */
   readonly off: boolean
-  /** About how long the rest takes at the present pace; null when done, paused or at rest. */
+  /** The estimated time for the rest at the present pace; null when done, paused or idle. */
   readonly seconds_left: number | null
 }
 
@@ -123,17 +123,17 @@ const failureKinds: readonly FailureKind[] = [
   'pipeline_change',
 ]
 
-/** Up to so many builds are counted; of more, Postgres's estimate is taken. */
+/** Up to this many builds are counted; above, Postgres's estimate is used. */
 const COUNTED = 20_000
 const RECENT_CYCLES = 8
 
-/** What metrics tell of an organization. */
+/** The values of the metrics of an organization. */
 interface Gauged {
   readonly slug: string
-  /** Share of the history wanted that is read; undefined where no history is owed, as without a token. */
+  /** Share of the wanted history that is read; undefined without a backfill, for example without a token. */
   readonly progress: number | undefined
   readonly claim: Claim
-  /** Differences that nobody has healed. */
+  /** Differences that are not healed. */
   readonly unhealed: number
 }
 
@@ -151,15 +151,15 @@ export async function backfillAndDrift(db: Db, scope: Scope, now: Date = new Dat
   return result
 }
 
-/** What is to be mirrored. */
+/** What the settings include in the mirror. */
 export interface Wanted {
-  /** Default: all that a token sees. */
+  /** Default: everything that a token sees. */
   readonly scope?: Scope
   /** Days of history; 0 reads none. */
   readonly backfillDays?: number
 }
 
-/** The coverage of every organization in the mirror, by slug. @throws the driver's error when the database is away. */
+/** The coverage of every organization in the mirror, by slug. @throws the driver's error when the database is unavailable. */
 export async function coverage(
   db: Db,
   now: Date = new Date(),
@@ -222,7 +222,7 @@ async function coverageOf(db: Db, organization: Known, off: boolean, now: Date):
   }
 }
 
-/** The windows of the organization's list, and of pipelines' own. */
+/** The windows of the organization's list and of the pipelines' own lists. */
 function windowsOf(db: Db, organizationId: string): Promise<Window[]> {
   return db.select().from(windows).where(eq(windows.organization_id, organizationId))
 }
@@ -293,7 +293,7 @@ function backfillCoverage(
   return { from, to, progress, ...totals, done, seconds_left }
 }
 
-/** The last cycle that ran to its end, and the failure after it, if the last one failed. */
+/** The last cycle that succeeded, and the failure after it, if there is one. */
 async function lastCycle(db: Db, organizationId: string) {
   const of = and(eq(cycles.organization_id, organizationId), inArray(cycles.kind, ['hot', 'warm']))
   const newest = (which: ReturnType<typeof sql>, since?: Date) =>
@@ -304,7 +304,7 @@ async function lastCycle(db: Db, organizationId: string) {
       .orderBy(desc(cycles.started_at))
       .limit(1)
   const [last] = await newest(sql`${cycles.error} is null`)
-  // Only what came after it: looking for a failure among weeks of cycles that all went well takes its time.
+  // Only later cycles: searching weeks of successful cycles for a failure is slow.
   const [failed] = await newest(sql`${cycles.error} is not null`, last?.started_at)
   const error = failed ? { at: failed.started_at, message: failed.error ?? '' } : null
   return { last: last ?? null, error }
@@ -321,7 +321,7 @@ function recentCycles(db: Db, organizationId: string) {
 
 async function countBuilds(db: Db, organizationId: string) {
   const ours = eq(builds.organization_id, organizationId)
-  // Each in the words of its partial index, so that the count touches only the few builds in it.
+  // Each condition matches its partial index, so that the count reads only the few builds in it.
   const open = sql`${builds.state} in (${openStates}) and ${builds.deleted_at} is null`
   const provisional = sql`(${builds.verified_at} is null or ${builds.observed_at} > ${builds.verified_at}) and ${builds.deleted_at} is null`
   return {
@@ -333,7 +333,7 @@ async function countBuilds(db: Db, organizationId: string) {
 
 const plans = z.array(z.object({ 'QUERY PLAN': z.array(z.object({ Plan: z.object({ 'Plan Rows': z.number() }) })) }))
 
-/** Few builds are counted; of many, the planner's estimate from its statistics is taken, which costs nothing. */
+/** Counts a small number of builds. For more it uses the planner's estimate, which costs nothing. */
 async function countOrEstimate(db: Db, organizationId: string) {
   const ours = eq(builds.organization_id, organizationId)
   const few = db

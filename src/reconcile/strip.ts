@@ -5,24 +5,29 @@ import type { Watermark } from './watermark.ts'
 import type { Window } from './windows.ts'
 
 /**
- * State of a part of the timeline: `live` kept current by cycles, `verified` read by the backfill, `flawed` read except for builds that
- * could not be stored, `partial` read but not complete in every listed pipeline, `reading` in progress, `unread` not read yet, `ahead`
- * later than the claim.
+ * State of a part of the timeline:
+ * - `live`: kept current by cycles
+ * - `verified`: read by the backfill
+ * - `flawed`: read, except for builds that could not be stored
+ * - `partial`: read, but not complete in every listed pipeline
+ * - `reading`: in progress
+ * - `unread`: not read yet
+ * - `ahead`: later than the claim
  */
 export type StripKind = 'live' | 'verified' | 'flawed' | 'partial' | 'reading' | 'unread' | 'ahead'
 
-/** A piece of an organization's time, by `created_at`. */
+/** A part of an organization's timeline, by `created_at`. */
 export interface StripPart extends Span {
   readonly kind: StripKind
-  /** When the longest unread window of it was last verified; null where that means nothing. */
+  /** When the longest unread window of it was last verified; null where that does not apply. */
   readonly verified_at: Date | null
   readonly builds: number | null
 }
 
-/** Pieces shorter than this share of the whole are drawn as one. */
+/** Parts shorter than this share of the whole are joined. */
 const FINEST = 1 / 160
 
-/** What is claimed for an organization: up to `as_of`, in these ranges of `created_at`. */
+/** The claim of an organization: up to `as_of`, in these ranges of `created_at`. */
 export type ClaimedRanges = Pick<ClaimedHistory, 'as_of' | 'ranges'>
 
 /**
@@ -77,7 +82,7 @@ function partsOf(window: Window): StripPart[] {
   ]
 }
 
-/** What no window covers: before the backfill's end it is unread, after it the cycles' up to the watermark. */
+/** The parts of a gap between windows: unread before the backfill's end, kept current by cycles from there to the watermark. */
 function partsOfGap({ from, to }: Span, backfillTo: Date, watermark: Date): StripPart[] {
   const cut = (kind: StripKind, low: Date, high: Date): StripPart[] => {
     const part = { from: from > low ? from : low, to: to < high ? to : high }
@@ -90,7 +95,7 @@ function partsOfGap({ from, to }: Span, backfillTo: Date, watermark: Date): Stri
   ]
 }
 
-/** Neighbours of one kind, put together while they are too short to be seen. */
+/** Joins neighbours of the same kind while they are too short to be visible. */
 function joined(parts: readonly StripPart[], shortest: number): StripPart[] {
   const result: StripPart[] = []
   for (const part of parts) {

@@ -29,14 +29,14 @@ export interface SurplusOfPage {
 /** How many unlisted builds one run requests individually; the others are left to the next run. */
 const READS = 200
 
-/** Finds, page by page of one walk, the builds that the mirror holds too many. */
+/** Finds, page by page of one walk, the builds of the mirror that Buildkite no longer shows. */
 export class Surplus {
   readonly #deps: ReconcileDeps
   readonly #source: Source
   readonly #search: Search
   readonly #reads: Reads
   readonly #pipeline: string | undefined
-  /** Builds listed so far that lie below what is read whole: a later page's part of the span may hold them. */
+  /** Listed builds older than the part that is completely read so far; they belong to the part of a later page. */
   #below: string[] = []
 
   constructor(deps: ReconcileDeps, source: Source, search: Search, reads: Reads, pipeline: string | undefined) {
@@ -47,7 +47,7 @@ export class Surplus {
     this.#pipeline = pipeline
   }
 
-  /** Builds created in `span`, which is read whole with this page, that are not marked as gone and that no page listed. */
+  /** Builds created in `span`, which this page completes, that are not marked as gone and that no page listed. */
   async of(page: BuildsPage, span: Span): Promise<SurplusOfPage> {
     const listed = page.value.filter(isObject)
     const seen = new Set([...this.#below, ...listed.map(idOf)])
@@ -77,7 +77,7 @@ export class Surplus {
   }
 }
 
-/** The builds of the mirror of one organization that were created in a span. */
+/** The builds of one organization in the mirror that were created in a range. */
 export function createdIn(source: Source, span: Span) {
   return and(eq(builds.organization_id, source.id), gte(builds.created_at, span.from), lt(builds.created_at, span.to))
 }

@@ -17,7 +17,7 @@ import { unstorable } from './problem.ts'
 import type { ProblemBook } from './problem-book.ts'
 import { readWatermark } from './watermark.ts'
 
-/** What the tasks of the queues work with. */
+/** The dependencies of the queues' tasks. */
 export interface TaskParts {
   readonly deps: ReconcileDeps
   readonly access: Access
@@ -29,7 +29,7 @@ export interface TaskParts {
   readonly following: Set<string>
 }
 
-/** After this long a backfill ends with its window, so that the next organization gets its turn. */
+/** After this time a backfill stops at the end of its window, so that the next organization gets its turn. */
 const BACKFILL_TURN = 5 * MINUTE
 const FIRST_CYCLE_WAIT = MINUTE
 /** After a scheduled list, builds of changed pipelines are updated for this long. No other task waits for it. */
@@ -37,7 +37,7 @@ const FOLLOWING_TURN = MINUTE
 /** Fewer than the workers of the queue, so that cycles of other organizations do not wait. */
 const FOLLOWING_AT_ONCE = 2
 
-/** Does what a job of the queues `reconcile` and `backfill` asks. @throws BuildkiteError, StoreError, or the signal's reason. */
+/** Runs a job of the queues `reconcile` and `backfill`. @throws BuildkiteError, StoreError, or the signal's reason. */
 export function runTask(parts: TaskParts, job: ReconcileJob, signal: AbortSignal): Promise<void> {
   return span(parts.deps.tracing, `reconcile ${job.task}`, {}, (traced) => run(parts, job, traced, signal))
 }
@@ -56,14 +56,14 @@ async function run(parts: TaskParts, job: ReconcileJob, traced: Span, signal: Ab
   else await cycle(parts, source, job.task, traced, signal)
 }
 
-/** Looks at what the tokens can read, and schedules the work for each organization. */
+/** Checks what the tokens can read, and schedules the work for each organization. */
 async function arrange(parts: TaskParts, signal: AbortSignal): Promise<void> {
   const discovery = await discover(parts.deps, parts.access, signal)
   parts.problems.replace('access', discovery.problems)
   await scheduleAll(parts, discovery.sources)
 }
 
-/** Schedules the work for each of `sources`. Repeating it changes nothing, and restores what a queue forgot. @throws StoreError */
+/** Schedules the work for each of `sources`. Idempotent; restores schedules that a queue has lost. @throws StoreError */
 export async function scheduleAll({ queues, hotEveryMs }: TaskParts, sources: readonly Source[]): Promise<void> {
   for (const { id: organization } of sources) {
     await queues.schedule({ task: 'hot', organization }, hotEveryMs)
@@ -75,7 +75,7 @@ export async function scheduleAll({ queues, hotEveryMs }: TaskParts, sources: re
   }
 }
 
-/** An organization that no token sees any more is left alone; while a token could not be asked, that is no finding. */
+/** Stops the schedule of an organization that no token sees any more, but not while a token did not answer. */
 async function dropUnlessInDoubt({ access, queues }: TaskParts, job: ReconcileJob, signal: AbortSignal): Promise<void> {
   const { complete } = await access.current(signal)
   if (complete) await queues.unschedule(job)
@@ -92,7 +92,7 @@ async function listPipelines({ deps, following }: TaskParts, source: Source, sig
   }
 }
 
-/** One turn of the backfill; a span that a person wants read again goes first, and the backfill goes on behind it. */
+/** One turn of the backfill. Manual verification interrupts it and goes first; the backfill continues after it. */
 async function backfill({ deps, queues }: TaskParts, source: Source, signal: AbortSignal): Promise<void> {
   await firstCycle(deps, source, signal)
   const wanted = async () => (await queues.asked()).some(({ job, active }) => job.task === 'verify' && !active)
@@ -103,13 +103,13 @@ async function backfill({ deps, queues }: TaskParts, source: Source, signal: Abo
   if (interrupted === 'wanted') await queues.ask({ task: 'backfill', organization: source.id })
 }
 
-/** Reads a span again that a person asked for; a job without a proper span is nobody's. */
+/** Audits the range that a person requested. Ignores a job without a valid range. */
 async function verifyAsked(deps: ReconcileDeps, source: Source, job: ReconcileJob, signal: AbortSignal): Promise<void> {
   const span = { from: new Date(job.from ?? Number.NaN), to: new Date(job.to ?? Number.NaN) }
   if (span.from < span.to) await auditSpan(deps, source, span, signal)
 }
 
-/** A backfill ends where the first cycle began: it waits for that one, which is scheduled beside it. */
+/** Waits for the first cycle, which is scheduled at the same time: the backfill ends where that cycle began. */
 async function firstCycle({ db, clock }: ReconcileDeps, source: Source, signal: AbortSignal): Promise<void> {
   const monotonic = monotonicBeside(clock)
   const until = monotonic() + FIRST_CYCLE_WAIT

@@ -2,12 +2,12 @@ import { MINUTE } from '../time.ts'
 import { clip, lengthOf, type Span } from './spans.ts'
 import type { Window } from './windows.ts'
 
-/** The pace is that of the last half hour. */
+/** The pace is measured over this time. */
 const LOOK_BACK = 30 * MINUTE
 
 /**
- * About how long the rest of a backfill takes at its present pace, in milliseconds; null when it is done, or nothing was read lately
- * by which to judge (pure).
+ * The estimated time for the rest of a backfill at its present pace, in milliseconds; null when it is done, or when nothing was read
+ * recently (pure).
  */
 export function timeLeft(windows: readonly Window[], span: Span, now: Date): number | null {
   const read = windows.flatMap((window) => {

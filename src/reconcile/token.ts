@@ -10,32 +10,32 @@ export const REQUIRED_SCOPES = ['read_builds', 'read_pipelines', 'read_organizat
 
 const WARN_BEFORE_EXPIRY = 7 * DAY
 
-/** What one token is, may do, and sees. */
+/** A token, its permissions, and what it sees. */
 export interface InspectedToken {
-  /** How people know it: `token`, or `token 2` when there are several. */
+  /** Its name in messages: `token`, or `token 2` when there are several. */
   readonly label: string
   readonly token: AccessToken | undefined
   readonly client: BuildkiteClient
   readonly missingScopes: readonly string[]
-  /** Organizations in scope that it sees, whether or not it may read their builds. */
+  /** Organizations in scope that it sees, even if it may not read their builds. */
   readonly wanted: readonly OrganizationFacts[]
-  /** Those of them whose builds it may read. */
+  /** The wanted organizations whose builds it may read. */
   readonly sources: readonly Source[]
-  /** Every organization that it sees, as Buildkite wrote it, in scope or not. */
+  /** Every organization that it sees, in scope or not, unparsed. */
   readonly organizations: readonly Read<unknown[]>[]
   readonly problems: readonly Problem[]
-  /** False when Buildkite could not be asked, which says nothing about the token. */
+  /** False when Buildkite did not answer, which is no evidence about the token. */
   readonly answered: boolean
 }
 
-/** What names an organization. */
+/** The identity of an organization. */
 export type OrganizationFacts = z.infer<typeof organizationFacts>
 
 const organizationFacts = z.object({ id: z.string(), slug: z.string() })
 
 /**
- * Asks what a token is and sees: one request for the token, one for each page of its organizations.
- * @throws the signal's reason, and StoreError from a shared budget; what Buildkite says becomes the result's problems.
+ * Reads what a token is and sees. Costs one request for the token, and one for each page of its organizations.
+ * @throws the signal's reason, and StoreError from a shared budget; Buildkite's errors are in the result's problems.
  */
 export async function inspectToken(
   label: string,
@@ -86,7 +86,7 @@ function expiryProblems(label: string, { expires_at }: AccessToken, now: number)
       subject: label,
       code: 'expires_soon',
       message: `The API token expires in ${formatDuration(left)}, at ${expires_at.toISOString()}.`,
-      remedy: 'Make a new token in time, add it to BUILDKITE_API_TOKEN, and remove the old one afterwards.',
+      remedy: 'Create a new token in time, add it to BUILDKITE_API_TOKEN, and remove the old one afterwards.',
     },
   ]
 }
@@ -95,6 +95,6 @@ function noOrganization(label: string, seen: readonly { slug: string }[]): Probl
   const message =
     seen.length === 0
       ? 'The API token sees no organization.'
-      : `The API token sees ${seen.map(({ slug }) => slug).join(', ')}, none of which BUILDKITE_ORGANIZATIONS names.`
+      : `The API token sees ${seen.map(({ slug }) => slug).join(', ')}, but BUILDKITE_ORGANIZATIONS names none of these.`
   return problem(label, 'no_resources', message)
 }

@@ -25,7 +25,7 @@ const RETRY_REQUESTS = 20
 /** Only pipelines that had a build within this time of the range are searched for missing numbers. */
 const NEIGHBOURHOOD = 30 * DAY
 
-/** What reading unlistable builds cost and found. */
+/** The cost and the results of reading unlistable builds. */
 export interface UnlistableReport {
   readonly requests: number
   readonly pages: readonly PageReport[]
@@ -149,7 +149,7 @@ async function readRange(
     const { page } = await reader.readKnown(build, slug)
     if (page) pages.push(page)
   }
-  // A number that no build has any more is no reason to list the pipelines again.
+  // These numbers are guesses. A number without a build is no reason to list the pipelines again.
   const numbers = new Search(deps, source, 'absent', { refresh: false, signal })
   const guesser = new BuildReader(deps, source, keeper, numbers)
   for (const one of unknown.slice(0, READS - known.length)) {
@@ -163,7 +163,7 @@ async function readRange(
   return { requests: search.requests + numbers.requests, pages }
 }
 
-/** The candidates, beginning with another one at each turn. */
+/** Rotates the candidates, so that each turn starts with another one. */
 function inTurn<T>(all: readonly T[], turn: number, step: number): T[] {
   const first = all.length === 0 ? 0 : ((turn - 1) * step) % all.length
   return [...all.slice(first), ...all.slice(0, first)]

@@ -18,7 +18,7 @@ export interface Unreadable {
   readonly created_from: Date | null
   readonly created_to: Date | null
   readonly code: BuildkiteErrorCode | 'no_id' | 'jobs_unreadable' | 'not_read'
-  /** The HTTP status, where there was one. */
+  /** The HTTP status, if there was one. */
   readonly status: number | null
   readonly reason: string
 }

@@ -16,7 +16,7 @@ export interface VerifyOptions {
   readonly span: Span
   /** Slug of a pipeline, to verify only its builds. */
   readonly pipeline?: string | undefined
-  /** Only about so many builds, in pages at random places of the span. */
+  /** Verifies only about this many builds, in pages at random times within the span. */
   readonly sample?: number | undefined
   /** Whether to correct differences. If not, nothing is written. */
   readonly heal: boolean
@@ -37,7 +37,7 @@ export interface VerifyProgress {
   readonly found: number
 }
 
-/** What verifying found. */
+/** The result of a verification. */
 export interface VerifyReport {
   readonly organization: string
   readonly from: Date
@@ -45,13 +45,13 @@ export interface VerifyReport {
   /** Builds and jobs that were compared. */
   readonly builds: number
   readonly jobs: number
-  /** Builds and jobs that differ, but that a webhook or the next cycle may still bring; the mirror does not claim them yet. */
+  /** Builds and jobs that differ, but that a webhook or the next cycle may still correct; the mirror does not claim them yet. */
   readonly builds_in_flight: number
   readonly jobs_in_flight: number
   readonly requests: number
   /** Differences in what the mirror claims to be correct. */
   readonly findings: readonly Finding[]
-  /** What could not be compared. */
+  /** Builds and ranges that could not be compared. */
   readonly unreadable: readonly Unreadable[]
   /** When the first page was read, on Buildkite's clock. */
   readonly read_at: Date | undefined
@@ -64,8 +64,8 @@ export function recheckAfter(reconcileIntervalMs: number): number {
 
 /**
  * Reads every build of a span from the API again, with its jobs, and compares it with the mirror in both directions. A difference
- * counts if Buildkite had the value at the time as of which the mirror claims to be correct. What changed later is read again after a
- * cycle, at most {@link LOOKS} times, and is in flight if that does not decide it.
+ * counts if Buildkite had the value at the time of the mirror's claim. What changed later is read again after a cycle, at most
+ * {@link LOOKS} times, and is in flight if that does not decide it.
  *
  * Healing writes what was read, as a cycle does, so it does not wait for builds in flight. It also closes rows of sync.drift for
  * compared builds that no longer differ, and records in sync.failures what could not be read. It does not try to list ranges that are
@@ -130,7 +130,7 @@ async function* walkWhole(source: Source, options: Walk, span: Span): AsyncGener
   }
 }
 
-/** Moments just after builds that the mirror holds, so that busy times are drawn more often; the span's end where it holds none. */
+/** Random times just after builds of the mirror, so that busy times are chosen more often; the span's end if it has no builds. */
 async function randomMoments({ db }: ReconcileDeps, source: Source, span: Span, count: number): Promise<Date[]> {
   const rows = await db
     .select({ created_at: builds.created_at })

@@ -14,7 +14,7 @@ export type Watermark = typeof watermarks.$inferSelect
  */
 export const LIST_LAG = 2 * MINUTE
 
-/** What is known of an organization's completeness; `undefined` before anything was read. */
+/** The organization's watermarks; `undefined` before anything was read. */
 export async function readWatermark(db: Db | Transaction, organizationId: string): Promise<Watermark | undefined> {
   const [row] = await db.select().from(watermarks).where(eq(watermarks.organization_id, organizationId))
   return row
@@ -49,7 +49,7 @@ export interface CycleReading {
   readonly kind: 'hot' | 'warm'
   /** The watermark that it began with; null for a first cycle. */
   readonly since: Date | null
-  /** When its first request was sent: everything before that is verified. */
+  /** When its first request was sent: everything before that time is verified. */
   readonly to: Date
 }
 
@@ -83,7 +83,7 @@ export async function moveWatermark(
     .onConflictDoUpdate({
       target: watermarks.organization_id,
       set: {
-        // A warm cycle reads all that a hot one reads, and more.
+        // A warm cycle reads everything that a hot one reads, and more.
         watermark: sql`greatest(${watermarks.watermark}, ${time})`,
         ...(kind === 'warm' && { warm_watermark: sql`greatest(${watermarks.warm_watermark}, ${time})` }),
         backfill_from: sql`coalesce(${watermarks.backfill_from}, ${from.toISOString()}::timestamptz)`,

@@ -9,7 +9,7 @@ import type { ReconcileDeps, Source } from './deps.ts'
 /** An organization counts as having no webhooks if none of its newest builds was first reported by a webhook. */
 const NEWEST_BUILDS = 5_000
 const EVIDENCE_AGE = 30 * DAY
-/** How many pending deliveries are read one by one; everything sent later counts as pending too. */
+/** How many pending deliveries are read; everything sent after them counts as pending too. */
 const PENDING = 20_000
 
 /**
@@ -63,7 +63,7 @@ async function pendingMinutes(db: Db): Promise<Pick<WebhookProgress, 'pendingMin
   }
 }
 
-/** A queue that does not answer may hold some. */
+/** If the queue does not answer, it may hold some. */
 async function holdsDiverted({ holdsDiverted }: ReconcileDeps): Promise<boolean> {
   if (!holdsDiverted) return false
   return holdsDiverted().catch(() => true)

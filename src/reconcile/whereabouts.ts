@@ -17,31 +17,31 @@ export interface LostBuild {
   readonly created_at: Date | null
 }
 
-/** Why Buildkite shows a build no longer, as far as its API lets one tell. Each has its evidence in {@link Search}. */
+/** Why Buildkite no longer shows a build, as far as its API reveals it. {@link Search} collects the evidence. */
 export type GoneReason = 'deleted' | 'retention' | 'pipeline_not_listed' | 'hidden'
 
-/** The build itself as Buildkite shows it now, or why it does not. */
+/** The build as Buildkite shows it now, or the reason why it does not. */
 export type Whereabouts = { readonly read: Read<unknown> } | { readonly gone: GoneReason; readonly at: Date }
 
-/** The shortest retention of any plan (reference B7): whatever goes earlier was deleted by somebody. */
+/** The shortest retention of any plan (reference B7): a younger build that is gone was deleted by a user. */
 const SHORTEST_RETENTION = 30 * DAY
 
-/** Looks for lost builds of one organization, one after the other, and remembers what it learned of the whole. */
+/** Locates lost builds of one organization, one after the other, and reuses what it learned about pipelines and retention. */
 export class Search {
   /** Requests so far. */
   requests = 0
-  /** Builds asked for one by one. */
+  /** Builds requested individually. */
   reads = 0
   readonly #deps: ReconcileDeps
   readonly #source: Source
   readonly #priority: Priority
   readonly #signal: AbortSignal | undefined
   #pipelinesRefreshed: boolean
-  /** The oldest moment before which Buildkite is known to list builds, and the newest before which it lists none. */
+  /** The oldest time before which Buildkite still lists builds, and the newest time before which it lists none. */
   #someBefore = Number.POSITIVE_INFINITY
   #noneBefore = Number.NEGATIVE_INFINITY
 
-  /** With `refresh` the pipelines are read again before a build counts as gone; without, nothing is written. */
+  /** With `refresh` the pipelines are read again before a build counts as gone. Without it nothing is written. */
   constructor(
     deps: ReconcileDeps,
     source: Source,
@@ -55,23 +55,23 @@ export class Search {
     this.#pipelinesRefreshed = !refresh
   }
 
-  /** Asks for one build under the slug that its pipeline has. @throws BuildkiteError when it cannot be asked for just now. */
+  /** Requests one build under the current slug of its pipeline. @throws BuildkiteError when the request fails. */
   async find(build: LostBuild, slug: string): Promise<Whereabouts> {
     const at = this.#now()
     this.requests += 1
     this.reads += 1
     const { client, slug: organization } = this.#source
     const read = await client.build(organization, slug, build.number, this.#priority, this.#signal)
-    // A pipeline deleted and made anew under its old slug counts from 1 again: the same URL, another build.
+    // A pipeline that was deleted and created again under its old slug numbers from 1 again: the same URL, another build.
     if (read && isObject(read.value) && read.value.id === build.id) return { read }
     const pipeline = await this.#pipelineOf(build)
-    // A renamed pipeline's builds answer 404 under the old slug.
+    // Under the old slug of a renamed pipeline, its builds return 404.
     if (pipeline.slug !== null && pipeline.slug !== slug) return this.find(build, pipeline.slug)
     if (pipeline.gone) return { gone: pipeline.gone, at }
     return { gone: (await this.#outlived(build)) ? 'retention' : 'deleted', at }
   }
 
-  /** Asks for a build of which no id is known, under the slug that its pipeline has. @throws BuildkiteError when it cannot be asked for just now. */
+  /** Requests a build whose id is unknown, under the current slug of its pipeline. @throws BuildkiteError when the request fails. */
   async findByNumber(
     build: Pick<LostBuild, 'number' | 'pipeline_id'>,
     slug: string,
@@ -86,8 +86,8 @@ export class Search {
   }
 
   /**
-   * Tells of a build that a complete list lacks, without asking for the build where what is gone with it tells enough: retention and
-   * deleted pipelines take builds by the thousand.
+   * Explains why a complete list lacks a build. Requests the build only if neither its pipeline nor retention explains it, because these
+   * remove builds by the thousand.
    */
   async explain(build: LostBuild): Promise<Whereabouts> {
     const at = this.#now()
@@ -103,7 +103,7 @@ export class Search {
     return presentOf(this.#deps, this.#source)
   }
 
-  /** Whether the build is old enough for retention to have taken it, and nothing as old is listed. */
+  /** Whether retention may have removed the build: it is old enough, and nothing as old is listed. */
   async #outlived({ created_at }: LostBuild): Promise<boolean> {
     if (!created_at || created_at.getTime() > this.#deps.clock() - SHORTEST_RETENTION) return false
     const moment = created_at.getTime() + 1
@@ -135,7 +135,7 @@ export class Search {
     return { slug: row.slug, gone: row.deleted_reason === 'hidden' ? 'hidden' : 'pipeline_not_listed' }
   }
 
-  /** A build whose pipeline was not known may have found it when the pipelines were listed. */
+  /** The pipeline of a build may have become known when the pipelines were listed. */
   async #placedIn(id: string | null): Promise<string | null> {
     if (id === null) return null
     const [row] = await this.#deps.db.select({ pipeline_id: builds.pipeline_id }).from(builds).where(eq(builds.id, id))

@@ -14,7 +14,7 @@ export interface ListedPipeline {
   readonly slug: string
 }
 
-/** A window's part of `created_at`. */
+/** A window's range of `created_at`. */
 export function spanOf(window: Window): Span {
   return { from: window.created_from, to: window.created_to }
 }
@@ -46,7 +46,7 @@ export async function windowsIn(
 
 /**
  * The newest unread part of `span`: a window that is unfinished or failed and is due again, or a new one, sized by the builds in the
- * last one. `undefined` when nothing is due. A failed window does not hold up older ones; `isDue` decides when it is retried.
+ * last one. `undefined` when nothing is due. A failed window does not delay older ones; `isDue` decides when it is retried.
  */
 export async function claimWindow(
   db: Db,
@@ -166,7 +166,7 @@ export async function renewWindow(deps: ReconcileDeps, source: Source, window: W
   const until = answeredBy(source, at)
   const renewed = { verified_at: at, verified_until: until, error: null, tries: 0, next_try_at: null }
   await deps.db.transaction(async (tx) => {
-    // A list of pipelines that does not confirm this reading waits, or is seen here.
+    // A list of pipelines that does not confirm this read either waits for this lock, or its result is visible here.
     const ofOrganization = eq(watermarks.organization_id, source.id)
     const [mark] = await tx.select().from(watermarks).where(ofOrganization).for('key share')
     if (window.pipeline_id === null && !doesCount(mark, at)) return

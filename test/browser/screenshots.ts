@@ -140,7 +140,7 @@ async function age(): Promise<void> {
   }
   await sql`insert into sync.findings (name, subject, result, detail, remedy, checked_at, since) values
     ('token_expiry', 'token 1', 'warning', 'The API token expires in 6 days, on 1 December.',
-     'Make a new token in time, add it to BUILDKITE_API_TOKEN, and remove the old one afterwards.', now() - interval '12 minutes', now() - interval '1 day')
+     'Create a new token in time, add it to BUILDKITE_API_TOKEN, and remove the old one afterwards.', now() - interval '12 minutes', now() - interval '1 day')
     on conflict do nothing`
 }
 

@@ -97,7 +97,7 @@ describe('a fault', () => {
   it('of a server that is not there says so', async () => {
     const { client, stub } = await start(() => ({ json: {} }))
     await stub.close()
-    expect((await errorOf(askPipeline(client))).message).toMatch(/out of reach.*ECONNREFUSED/)
+    expect((await errorOf(askPipeline(client))).message).toMatch(/unreachable.*ECONNREFUSED/)
   })
 
   it('of a clock that is days away is told, for what was read could not be given a time', async () => {
@@ -111,7 +111,7 @@ describe('a fault', () => {
     const message = `No\r\nlevel:fatal \u0000 ${token} bkua_of_somebody_else`
     const { client } = await start(() => ({ status: 422, json: { message } }))
     const told = (await errorOf(askPipeline(client))).message
-    expect(told).toMatch(/\(HTTP 422\)\. It said: "No level:fatal .*"\.$/)
+    expect(told).toMatch(/\(HTTP 422\)\. Its message: "No level:fatal .*"\.$/)
     expect(told).not.toMatch(/bkua_/)
   })
 

@@ -439,7 +439,7 @@ describe('the doctor', () => {
     const { findings } = await stage.look()
     expect(namesOf(findings)).toEqual(['claim_lag warning', 'webhook_silence warning'])
     const finding = findings.find(({ name }) => name === 'webhook_silence')
-    expect(finding?.detail).toMatch(/^No webhook has told of its last 30 or more builds, the first of them created 1h/)
+    expect(finding?.detail).toMatch(/^No webhook arrived for its last 30 or more builds, the first of them created 1h/)
   })
 
   it('does without the right to look at services', async () => {

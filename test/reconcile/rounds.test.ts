@@ -73,10 +73,7 @@ it('looks after the start and again and again, keeps what it finds, and warns on
   )
   expect((await row('webhook_disabled'))?.since).toEqual(fault?.since)
   stage.service.enabled = true
-  await until(
-    () => lines.some((line) => line.includes('webhook_disabled (acme): all is well again')),
-    'it is well again',
-  )
+  await until(() => lines.some((line) => line.includes('webhook_disabled (acme): resolved')), 'it is well again')
   expect(lines.filter((line) => line.includes('"warn"') && line.includes('webhook_disabled'))).toHaveLength(1)
 })
 

@@ -7,8 +7,8 @@ import type { Examination } from './examine.ts'
 import type { Finding } from './finding.ts'
 
 /**
- * Keeps what was found in sync.findings in place of what was found before; what could not be looked at this time stays. Logs a warning
- * when something becomes a fault, and a line when it is well again. What is still as it was is not written anew before it is `restMs` old.
+ * Replaces the results in sync.findings. A check that could not run this time keeps its last result. Logs a warning when a fault
+ * appears and a line when it is gone. An unchanged result is written again only after `restMs`.
  * @throws StoreError
  */
 export async function keepFindings(
@@ -19,7 +19,7 @@ export async function keepFindings(
   restMs = 0,
 ): Promise<void> {
   const unique = new Map(findings.map((finding) => [keyOf(finding), finding]))
-  const before = await inOneTransaction(db, 'keep what was found', async (tx) => {
+  const before = await inOneTransaction(db, 'save the check results', async (tx) => {
     const held = new Map((await tx.select().from(table)).map((row) => [keyOf(row), row]))
     for (const [key, row] of held) {
       if (unique.has(key) || unseen.some((name) => name === row.name)) continue
@@ -38,22 +38,22 @@ export async function keepFindings(
     }
     return held
   })
-  for (const [key, finding] of unique) tell(finding, before.get(key)?.result, log)
+  for (const [key, finding] of unique) logChange(finding, before.get(key)?.result, log)
 }
 
-/** What is well tells of moments that pass; of a fault every word counts. */
+/** The detail of a good result changes all the time, for example an age; the detail of a fault matters. */
 function isSame(last: { result: string; detail: string }, { result, detail }: Finding): boolean {
   return last.result === result && (result === 'ok' || last.detail === detail)
 }
 
-/** Once when it comes, and once when it goes. */
-function tell(finding: Finding, before: string | undefined, log: Log): void {
+/** Logs a fault once when it appears and once when it is gone. */
+function logChange(finding: Finding, before: string | undefined, log: Log): void {
   const { name, subject, result, detail, remedy } = finding
   const was = before !== undefined && before !== 'ok'
   const about = subject ? `${name} (${subject})` : name
   if (result !== 'ok' && !was)
     log.warn({ finding: name, subject, result }, `${about}: ${detail} ${remedy ?? ''}`.trim())
-  if (result === 'ok' && was) log.info({ finding: name, subject }, `${about}: all is well again. ${detail}`)
+  if (result === 'ok' && was) log.info({ finding: name, subject }, `${about}: resolved. ${detail}`)
 }
 
 const keyOf = ({ name, subject }: { name: string; subject: string }) => `${name} ${subject}`

@@ -3,25 +3,25 @@ import { type Finding, failure, warning, well } from './finding.ts'
 
 const GIB = 1024 ** 3
 
-/** The disk that the embedded database lies on. */
+/** The disk that holds the embedded database. */
 export interface Disk {
   readonly freeBytes: number
   readonly folder: string
 }
 
-/** What is found of the room that there is (pure). Of somebody else's Postgres only its own size can be told. */
+/** Checks the free disk space (pure). It is known only for the embedded PostgreSQL; an external one reports just its size. */
 export function judgeDisk(databaseBytes: number | undefined, disk: Disk | undefined): Finding[] {
   const holds = databaseBytes === undefined ? '' : `The database takes ${size(databaseBytes)}. `
   if (!disk) return holds ? [well('disk_space', '', holds.trim())] : []
   const detail = `${holds}${size(disk.freeBytes)} are free under ${disk.folder}.`
-  const remedy = 'Make room, or let DATA_DIR be on a larger disk.'
+  const remedy = 'Free disk space, or move DATA_DIR to a larger disk.'
   if (disk.freeBytes < GIB / 4) return [failure('disk_space', '', detail, remedy)]
-  // Rewriting a table in a migration may take as much again as the database holds now.
+  // A migration that rewrites a table may need as much space again as the table takes.
   const wanted = Math.max(GIB, (databaseBytes ?? 0) / 4)
   return [disk.freeBytes < wanted ? warning('disk_space', '', detail, remedy) : well('disk_space', '', detail)]
 }
 
-/** The disk under a folder; undefined when it is not there yet or cannot be asked. */
+/** The disk under a folder; undefined when the folder does not exist yet or statfs fails. */
 export async function readDisk(folder: string): Promise<Disk | undefined> {
   try {
     const { bavail, bsize } = await statfs(folder)

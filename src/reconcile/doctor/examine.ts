@@ -19,7 +19,7 @@ import { judgeQueue, readQueue } from './queue.ts'
 import { judgeTokens } from './tokens.ts'
 import { judgeSecret, judgeWebhooks } from './webhooks.ts'
 
-/** The settings that the doctor goes by. */
+/** The settings that the doctor uses. */
 export type DoctorConfig = Pick<
   Config,
   | 'roles'
@@ -35,7 +35,7 @@ export type DoctorConfig = Pick<
   | 'reconcileIntervalMs'
 >
 
-/** What was found, and what could not be looked at just now, about which nothing is said. */
+/** The results, and the names of the checks that could not run, whose results are unknown. */
 export interface Examination {
   readonly findings: readonly Finding[]
   readonly unseen: readonly FindingName[]
@@ -47,7 +47,7 @@ export interface BuildkiteLook {
   /** Undefined without a token. */
   readonly discovery: Discovery | undefined
   /**
-   * The pipelines of an organization, wanted or not, in whichever way costs little enough; undefined when they are not known yet.
+   * The pipelines of an organization, wanted or not, from the cheapest source; undefined while they are unknown.
    * May throw BuildkiteError.
    */
   readonly pipelines: (organization: OrganizationFacts) => Promise<readonly PipelineFacts[] | undefined>
@@ -56,8 +56,8 @@ export interface BuildkiteLook {
 }
 
 /**
- * Looks at tokens, organizations, pipelines, clock and webhook services: one request for each organization besides what `discovery` and
- * `pipelines` cost. @throws StoreError from a shared budget; the signal's reason when it aborts.
+ * Checks tokens, organizations, pipelines, clock and webhook services. Costs one request for each organization, plus those of
+ * `discovery` and `pipelines`. @throws StoreError from a shared budget; the signal's reason when it aborts.
  */
 export async function examineBuildkite(look: BuildkiteLook): Promise<Examination> {
   const { config, discovery } = look
@@ -88,8 +88,8 @@ export async function examineBuildkite(look: BuildkiteLook): Promise<Examination
 }
 
 /**
- * What the stores alone tell, without a request to Buildkite. Not postgres_jit: connections that are older than a change of the setting
- * say otherwise than younger ones, and each look has any of them.
+ * The checks that need only the stores and no request to Buildkite. postgres_jit is not among them: after the setting changes, old and
+ * new connections disagree, and each run gets any of them.
  */
 export const ofStores: readonly FindingName[] = [
   'queue_unreachable',
@@ -110,7 +110,7 @@ export const ofStores: readonly FindingName[] = [
   'webhook_silence',
 ]
 
-/** What only Buildkite can tell. */
+/** The checks that need Buildkite. */
 const ofBuildkite: readonly FindingName[] = [
   'token_invalid',
   'token_expires_soon',
@@ -142,7 +142,7 @@ async function examineWebhooks(
       token?.scopes.includes('read_notification_services') && wanted.some((organization) => organization.id === id),
   )
   if (!may) {
-    const detail = 'Webhook services were not looked at: no token has the optional scope read_notification_services.'
+    const detail = 'Webhook services were not checked: no token has the optional scope read_notification_services.'
     return { findings: [well('webhook_unseen', slug, detail)], unseen: [] }
   }
   let services: WebhookService[]
@@ -157,7 +157,7 @@ async function examineWebhooks(
       }
     }
     const remedy =
-      'Give the user the permission "Change Notification Services", or take the scope read_notification_services from the token.'
+      'Give the user the permission "Change Notification Services", or remove the scope read_notification_services from the token.'
     return { findings: [warning('webhook_unseen', slug, error.message, remedy)], unseen: [] }
   }
   const facts = {
@@ -177,12 +177,14 @@ async function orRefusal<T>(
   } catch (error) {
     if (!(error instanceof BuildkiteError)) throw error
     const { remedy } = problemOf(slug, error)
-    const away = error.code === 'unavailable'
-    return { refusal: failure(away ? 'api_unreachable' : 'access_refused', slug, error.message, remedy, error.code) }
+    const unavailable = error.code === 'unavailable'
+    return {
+      refusal: failure(unavailable ? 'api_unreachable' : 'access_refused', slug, error.message, remedy, error.code),
+    }
   }
 }
 
-/** Looks at Postgres, its disk, the schema, and how the mirror does. Never rejects: what cannot be read is found. */
+/** Checks Postgres, its disk, the schema and the mirror. Never rejects: a read that fails becomes a finding. */
 export async function examinePostgres(
   database: Pick<Database, 'db'>,
   config: DoctorConfig,
@@ -206,12 +208,12 @@ export async function examinePostgres(
     }
     return [...findings, ...judgeMirror(await readMirror(db, scope, now), now, expected)]
   } catch (error) {
-    const remedy = 'Check DATABASE_URL, and that Postgres runs and lets us in from here.'
-    return [failure('postgres_unreachable', '', messageOf(asStoreError(error, 'look at Postgres')), remedy)]
+    const remedy = 'Check DATABASE_URL, that Postgres runs, and that it accepts connections from here.'
+    return [failure('postgres_unreachable', '', messageOf(asStoreError(error, 'check Postgres')), remedy)]
   }
 }
 
-/** Looks at the queue's store. Never rejects. */
+/** Checks the queue's store. Never rejects. */
 export async function examineQueue(queues: Queues): Promise<Finding[]> {
   return judgeQueue(await readQueue(queues))
 }

@@ -9,7 +9,7 @@ import { claimedHistory } from '../claim.ts'
 import { type FailingWork, failingWork, kindNames, lostReplicas } from '../failing-work.ts'
 import { type Finding, failure, warning, well } from './finding.ts'
 
-/** How the mirror itself does, as its database tells. Times are milliseconds since the epoch. */
+/** The state of the mirror, from its database. Times are milliseconds since the epoch. */
 export interface MirrorFacts {
   readonly oldestPendingAt: number | undefined
   readonly failedDeliveries: number
@@ -23,37 +23,37 @@ export interface OrganizationState {
   readonly slug: string
   /** Cycles have read everything before this time; undefined before the first cycle. */
   readonly watermark: number | undefined
-  /** Builds are claimed to be complete as of this time; undefined while nothing is claimed. */
+  /** Builds are complete up to this time; undefined while nothing is claimed. */
   readonly claimedAt: number | undefined
   readonly pipelines: number
   /** When it was first seen. */
   readonly since: number
   /** Why the list of pipelines could not be read. */
   readonly pipelinesError: string | undefined
-  /** Pipelines of which webhooks tell, and which REST does not list. */
+  /** Pipelines that webhooks mention but REST does not list. */
   readonly hiddenPipelines: readonly string[]
-  /** When its newest builds were created, newest first, down to the first of which a webhook has told; not all of many. */
+  /** When its newest builds were created, newest first, up to the first that a webhook reported; limited to the newest of many. */
   readonly untold: readonly number[]
 }
 
-/** As long as webhooks are late now and then. */
+/** Webhooks are sometimes this late. */
 const LATE = 10 * MINUTE
 const SILENT = 30 * MINUTE
-/** Fewer builds say nothing: a cycle may have seen one in the second before its webhook came. */
+/** Fewer builds prove nothing: a cycle may have read one a second before its webhook came. */
 const UNTOLD = 2
-/** So many builds are looked at, of now and of half an hour ago: enough to tell, however many a day brings. */
+/** How many builds to check, now and from half an hour ago; enough on the busiest day. */
 const NEWEST = 30
 const PENDING = 5 * MINUTE
 const UNVERIFIED = 15 * MINUTE
 
-/** What a mirror is to be judged by. */
+/** Which parts of the mirror are configured. */
 export interface Expected {
   readonly webhooks: boolean
-  /** From one cycle to the next; undefined where none are made. */
+  /** The interval of cycles; undefined where there are none. */
   readonly cyclesEveryMs: number | undefined
 }
 
-/** What is found of the mirror (pure). */
+/** Checks the mirror (pure). */
 export function judgeMirror(facts: MirrorFacts, now: number, { webhooks, cyclesEveryMs }: Expected): Finding[] {
   return [
     judgePending(facts, now),
@@ -70,25 +70,25 @@ export function judgeMirror(facts: MirrorFacts, now: number, { webhooks, cyclesE
   ]
 }
 
-/** Whether webhooks wait that were received: what they tell of is not known yet. */
+/** Whether received webhooks still wait; the builds that they report are not known yet. */
 function isBehind({ oldestPendingAt }: MirrorFacts, now: number): boolean {
   return oldestPendingAt !== undefined && now - oldestPendingAt > PENDING
 }
 
 function judgePending(facts: MirrorFacts, now: number): Finding {
-  if (!isBehind(facts, now)) return well('delivery_lag', '', 'No webhook waits to be applied for long.')
+  if (!isBehind(facts, now)) return well('delivery_lag', '', 'No webhook has waited long to be applied.')
   const waited = formatDuration(now - (facts.oldestPendingAt ?? now))
-  const detail = `A webhook that was received has been waiting for ${waited} to be applied.`
-  return failure('delivery_lag', '', detail, 'See that a process with the role worker runs, and what its log says.')
+  const detail = `A received webhook has been waiting for ${waited} to be applied.`
+  return failure('delivery_lag', '', detail, 'Make sure a process with the role worker runs, and check its log.')
 }
 
 function judgeFailed({ failedDeliveries: failed }: MirrorFacts): Finding {
-  if (failed === 0) return well('deliveries_failed', '', 'Every webhook could be applied.')
+  if (failed === 0) return well('deliveries_failed', '', 'Every webhook was applied.')
   const detail = `${failed} ${failed === 1 ? 'webhook' : 'webhooks'} could not be applied; sync.deliveries says why.`
-  return warning('deliveries_failed', '', detail, 'After the remedy: buildkite-mirror replay --failed.')
+  return warning('deliveries_failed', '', detail, 'Fix the cause, then run buildkite-mirror replay --failed.')
 }
 
-/** How many units are named. */
+/** How many units a message names. */
 const NAMED = 5
 
 function judgeFailing({ lasting, shown }: FailingWork): Finding {
@@ -138,7 +138,7 @@ function judgeWatermark({ slug, watermark }: OrganizationState, now: number, eve
   const detail = `Cycles have read everything up to ${formatDuration(age)} ago.`
   if (age <= Math.max(UNVERIFIED, 3 * everyMs)) return [well('watermark_lag', slug, detail)]
   const remedy =
-    'See that a process with the role reconciler runs, and what buildkite-mirror status says of its last cycle.'
+    'Make sure a process with the role reconciler runs, and check its last cycle with buildkite-mirror status.'
   return [warning('watermark_lag', slug, detail, remedy)]
 }
 
@@ -146,32 +146,33 @@ function judgeSilence({ slug, untold }: OrganizationState, now: number): Finding
   const due = untold.filter((createdAt) => createdAt < now - LATE)
   const lasted = now - (due.at(-1) ?? now)
   if (due.length < UNTOLD || lasted < SILENT) {
-    return well('webhook_silence', slug, 'Webhooks tell of its builds, as far as the last day had any.')
+    return well('webhook_silence', slug, 'Webhooks arrive for its builds, as far as the last day had any.')
   }
   const many = untold.length < NEWEST ? String(due.length) : `${NEWEST} or more`
-  const detail = `No webhook has told of its last ${many} builds, the first of them created ${formatDuration(lasted)} ago.`
+  const detail = `No webhook arrived for its last ${many} builds, the first of them created ${formatDuration(lasted)} ago.`
   const remedy =
-    "See the webhook's recent requests in Buildkite (Settings > Notification Services), and that its URL reaches the public listener."
+    "Check the webhook's recent requests in Buildkite (Settings > Notification Services), and that its URL reaches the public listener."
   return warning('webhook_silence', slug, detail, remedy)
 }
 
 function judgeHidden({ slug, hiddenPipelines }: OrganizationState): Finding[] {
   if (hiddenPipelines.length === 0) return []
-  const detail = `Webhooks tell of ${hiddenPipelines.join(', ')}, which the token does not see.`
+  const detail = `Webhooks mention ${hiddenPipelines.join(', ')}, which the token does not see.`
   const remedy = "Give the token's user access to them, or name them in PIPELINES_EXCLUDE."
   return [warning('pipelines_hidden', slug, detail, remedy)]
 }
 
-/** What is found of the schema: `migrations` that are missing, in a database that has been `used` before (pure). */
+/** Checks the schema: `missing` migrations, in a database that was `used` before (pure). */
 export function judgeMigrations(missing: number, used: boolean): Finding {
   if (missing === 0) return well('migrations_pending', '', 'The schema is up to date.')
-  if (!used) return well('migrations_pending', '', 'The database is empty; the service makes its schema at its start.')
+  if (!used)
+    return well('migrations_pending', '', 'The database is empty; the service creates its schema when it starts.')
   const detail = `The schema lacks ${missing} ${missing === 1 ? 'migration' : 'migrations'} of this program.`
   return warning(
     'migrations_pending',
     '',
     detail,
-    'Run buildkite-mirror migrate; the service does the same at its start.',
+    'Run buildkite-mirror migrate; the service does the same when it starts.',
   )
 }
 
@@ -182,11 +183,11 @@ export async function readMigrations(db: Db): Promise<{ missing: number; used: b
     const { rows } = await db.execute<{ used: boolean }>(sql`select to_regclass('sync.deliveries') is not null as used`)
     return { missing, used: rows[0]?.used === true }
   } catch (error) {
-    throw asStoreError(error, 'look at the schema')
+    throw asStoreError(error, 'check the schema')
   }
 }
 
-/** Reads what is to be judged of the organizations in scope, on a schema that is up to date. @throws the driver's error. */
+/** Reads the state of the organizations in scope; the schema must be up to date. @throws the driver's error. */
 export async function readMirror(db: Db, scope: Scope, now: number): Promise<MirrorFacts> {
   const [pending] = await db
     .select({ at: deliveries.received_at })
@@ -240,31 +241,31 @@ async function hiddenPipelines(db: Db, organizationId: string): Promise<string[]
   return rows.flatMap(({ slug }) => slug ?? [])
 }
 
-/** A webhook has told of a build when the build or a job of it was first seen by one, or last changed by one. */
+/** A webhook has reported a build if the build or one of its jobs was first seen, or last changed, by a webhook. */
 async function untoldBuilds(db: Db, organizationId: string, from: number, now: number): Promise<number[]> {
   const newest = await newestBuilds(db, organizationId, from, now)
-  // Of many builds the newest are all of the last minutes, and do not tell how long it has lasted.
+  // On a busy day the newest builds are all minutes old, and do not show how long the silence has lasted.
   const before = Math.min(now - SILENT, newest.at(-1)?.created_at?.getTime() ?? 0)
   const earlier = newest.length < NEWEST ? [] : await newestBuilds(db, organizationId, from, before)
-  const untold = upTo([...newest, ...earlier], ({ told }) => told)
+  const untold = upTo([...newest, ...earlier], ({ via_webhook }) => via_webhook)
   if (untold.length < UNTOLD) return []
   const ofWebhook = or(eq(jobs.first_seen_via, 'webhook'), gt(jobs.observed_at, jobs.verified_at))
   const ids = untold.map(({ id }) => id)
-  const toldJobs = await db
+  const reportedJobs = await db
     .selectDistinct({ id: jobs.build_id })
     .from(jobs)
     .where(and(inArray(jobs.build_id, ids), ofWebhook))
-  const byJob = new Set(toldJobs.map(({ id }) => id))
+  const byJob = new Set(reportedJobs.map(({ id }) => id))
   return upTo(untold, ({ id }) => byJob.has(id)).flatMap(({ created_at }) => created_at?.getTime() ?? [])
 }
 
-/** The newest builds created within a span, and whether a webhook was the first or the last to tell of each. */
+/** The newest builds created in a range of time, and whether a webhook was the first or the last to report each. */
 function newestBuilds(db: Db, organizationId: string, from: number, to: number) {
   return db
     .select({
       id: builds.id,
       created_at: builds.created_at,
-      told: sql<boolean>`${builds.first_seen_via} = 'webhook' or coalesce(${builds.observed_at} > ${builds.verified_at}, true)`,
+      via_webhook: sql<boolean>`${builds.first_seen_via} = 'webhook' or coalesce(${builds.observed_at} > ${builds.verified_at}, true)`,
     })
     .from(builds)
     .where(
@@ -272,7 +273,7 @@ function newestBuilds(db: Db, organizationId: string, from: number, to: number) 
         eq(builds.organization_id, organizationId),
         gt(builds.created_at, new Date(from)),
         lt(builds.created_at, new Date(to)),
-        // Of these Buildkite tells by no event.
+        // Buildkite sends no event for these.
         sql`${builds.state} is distinct from 'not_run'`,
       ),
     )
@@ -280,7 +281,7 @@ function newestBuilds(db: Db, organizationId: string, from: number, to: number) 
     .limit(NEWEST)
 }
 
-/** The first of `all`, up to the one that `isEnd` holds of. */
+/** The values before the first for which `isEnd` is true. */
 function upTo<T>(all: readonly T[], isEnd: (one: T) => boolean): readonly T[] {
   const end = all.findIndex(isEnd)
   return end < 0 ? all : all.slice(0, end)

@@ -1,14 +1,14 @@
 import type { WebhookService } from '../../buildkite/services.ts'
 
-/** Where our receiver listens, whatever the host and the path before it are called. */
+/** The path of our receiver. A proxy may add another host and a path before it. */
 export const RECEIVER_PATH = '/webhooks/buildkite'
 
-/** How register describes what it makes, and knows it again. */
+/** The description that `register` gives its webhook, and recognizes it by. */
 export const DESCRIPTION = 'buildkite-mirror'
 
 /**
- * Why a webhook service may be ours: its token is in WEBHOOK_SECRET, or it is described as ours. One whose URL ends like ours is only
- * `alike`: other tools call their path so too. Undefined for any other.
+ * Why a webhook service may be ours: its token is in WEBHOOK_SECRET, or its description is ours. A URL that ends in our path makes it
+ * only `alike`, because other tools use the same path. Undefined for any other service.
  */
 export type Kinship = 'held' | 'described' | 'alike'
 
@@ -18,7 +18,7 @@ export function kinship(service: WebhookService, secrets: readonly string[]): Ki
   return pathOf(service.url).endsWith(RECEIVER_PATH) ? 'alike' : undefined
 }
 
-/** The services of the nearest kinship that there is, those that are enabled first. */
+/** The services of the closest kinship found, enabled ones first. */
 export function nearestKin(
   services: readonly WebhookService[],
   secrets: readonly string[],
@@ -29,22 +29,22 @@ export function nearestKin(
   return kin.sort((a, b) => Number(b.enabled) - Number(a.enabled))
 }
 
-/** Whether both lead to the same place: a slash at the end does not matter to the receiver. */
+/** Whether both URLs reach the same place; the receiver ignores a trailing slash. */
 export function sameUrl(a: string, b: string): boolean {
   return a === b || (URL.canParse(a) && URL.canParse(b) && unslashed(a) === unslashed(b))
 }
 
 const unslashed = (url: string) => new URL(url).href.replace(/\/+$/, '')
 
-/** What a person knows a service by: description, URL, state. Neither its token nor what else may be secret. */
+/** Describes a service to people: description, URL, state. Contains no token or other secret. */
 export function describeService({ description, url, enabled }: WebhookService): string {
   const name = description.trim() ? JSON.stringify(description.trim()) : 'without a description'
   return `${name}, ${publicUrl(url)}, ${enabled ? 'enabled' : 'disabled'}`
 }
 
-/** A webhook's URL without what may be secret in it. */
+/** A webhook's URL without the parts that may be secret. */
 export function publicUrl(url: string): string {
-  if (!URL.canParse(url)) return 'an address that is no URL'
+  if (!URL.canParse(url)) return 'an invalid URL'
   const { protocol, host, pathname } = new URL(url)
   return `${protocol}//${host}${pathname}`
 }

@@ -3,20 +3,20 @@ import type { BuildkiteClient } from '../../buildkite/client.ts'
 import type { Scope } from '../../scope.ts'
 import { type Finding, failure, warning, well } from './finding.ts'
 
-/** A pipeline as far as it matters here. */
+/** The parts of a pipeline that the checks need. */
 export interface PipelineFacts {
   readonly id: string
   readonly slug: string
-  /** Nothing is built in it any more. */
+  /** Archived pipelines run no more builds. */
   readonly archived: boolean
 }
 
 const pipeline = z.looseObject({ id: z.string(), slug: z.string(), archived_at: z.unknown().optional() })
 
-/** What is found of the pipelines of an organization that the token's user sees (pure). */
+/** Checks the pipelines of an organization that the token's user sees (pure). */
 export function judgePipelines(organization: string, seen: readonly PipelineFacts[], scope: Scope): Finding[] {
   if (seen.length === 0) {
-    const remedy = "Give the token's user access to pipelines: Buildkite leaves out what that user cannot see."
+    const remedy = "Give the token's user access to pipelines: Buildkite omits those that the user cannot see."
     return [failure('pipelines_hidden', organization, 'The token sees no pipeline.', remedy, 'no_resources')]
   }
   const wanted = seen.filter(({ slug }) => scope.pipeline(slug))
@@ -28,14 +28,14 @@ export function judgePipelines(organization: string, seen: readonly PipelineFact
   return [failure('pipelines_unwanted', organization, detail, remedy, 'no_resources')]
 }
 
-/** What is found of pipelines that PIPELINES_INCLUDE names without a glob, in whatever organization they are (pure). */
+/** Checks that each pipeline named without a glob in PIPELINES_INCLUDE is seen in some organization (pure). */
 export function judgeNamedPipelines(names: readonly string[], seen: readonly PipelineFacts[]): Finding[] {
   const slugs = new Set(seen.map(({ slug }) => slug.toLowerCase()))
   const unseen = names.filter((name) => !/[*?]/.test(name) && !slugs.has(name.toLowerCase()))
   if (unseen.length === 0) return []
   const detail = `PIPELINES_INCLUDE names ${unseen.join(', ')}, which the token does not see.`
   const remedy =
-    "Check the spelling, and that the token's user may see it: what a user cannot see, Buildkite leaves out."
+    "Check the spelling, and that the token's user can see it: Buildkite omits pipelines that the user cannot see."
   return [warning('pipelines_hidden', '', detail, remedy)]
 }
 

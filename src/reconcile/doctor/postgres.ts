@@ -2,24 +2,24 @@ import { sql } from 'drizzle-orm'
 import type { Db } from '../../database/connection.ts'
 import { type Finding, failure, warning, well } from './finding.ts'
 
-/** What one Postgres is and allows, as seen by our user. */
+/** The version, settings and limits of Postgres, as our user sees them. */
 export interface PostgresFacts {
   /** `server_version_num`, such as 170004. */
   readonly version: number
   readonly readOnly: boolean
   readonly jit: boolean
-  /** How many connections our user may open at once, if nobody else had any. */
+  /** How many connections our user may open if nobody else had any. */
   readonly connections: number
   readonly databaseBytes: number
 }
 
 const OLDEST_VERSION = 14
-/** The pool of `serve`, and the connections with which the schema is migrated and the embedded server is held. */
+/** The pool of `serve`, plus the connections that migrate the schema and hold the embedded server. */
 const POOL = 17
-/** What BullMQ opens beside it when the queue lives in Postgres: three producers and three workers with pools of their own. */
+/** BullMQ opens these too when the queue is in Postgres: three producers and three workers, each with its own pool. */
 const QUEUE = 18
 
-/** What is found of Postgres (pure); `queueInPostgres` says whether the queue lives there too. */
+/** Checks Postgres (pure); `queueInPostgres` says whether the queue is there too. */
 export function judgePostgres(facts: PostgresFacts, queueInPostgres: boolean): Finding[] {
   return [
     well('postgres_unreachable', '', 'Postgres answers.'),
@@ -28,10 +28,10 @@ export function judgePostgres(facts: PostgresFacts, queueInPostgres: boolean): F
       ? failure(
           'postgres_read_only',
           '',
-          'Postgres takes no writes: it is a standby, or default_transaction_read_only is on.',
-          'Let DATABASE_URL name the primary.',
+          'Postgres is read-only: it is a standby, or default_transaction_read_only is on.',
+          'Set DATABASE_URL to the primary.',
         )
-      : well('postgres_read_only', '', 'Postgres takes writes.'),
+      : well('postgres_read_only', '', 'Postgres accepts writes.'),
     facts.jit
       ? warning(
           'postgres_jit',
@@ -47,7 +47,7 @@ export function judgePostgres(facts: PostgresFacts, queueInPostgres: boolean): F
 function judgeVersion({ version }: PostgresFacts): Finding {
   const major = Math.floor(version / 10_000)
   if (major >= OLDEST_VERSION) return well('postgres_version', '', `Postgres ${major}.${version % 10_000}.`)
-  const detail = `Postgres is version ${major}; the mirror is made for ${OLDEST_VERSION} and later.`
+  const detail = `Postgres is version ${major}; the mirror needs ${OLDEST_VERSION} or later.`
   return failure('postgres_version', '', detail, 'Upgrade Postgres.')
 }
 
@@ -61,9 +61,9 @@ function judgeConnections({ connections }: PostgresFacts, needed: number): Findi
   return warning(name, '', detail, remedy)
 }
 
-/** Reads what is to be judged. @throws the driver's error. */
+/** @throws the driver's error. */
 export async function readPostgres(db: Db): Promise<PostgresFacts> {
-  // Limits of role and database do not count for superusers; -1 is none.
+  // The limits of role and database do not apply to superusers; -1 means no limit.
   const { rows } = await db.execute<{
     version: number
     read_only: boolean
@@ -83,7 +83,7 @@ export async function readPostgres(db: Db): Promise<PostgresFacts> {
       pg_database_size(current_database())::text as bytes
     from pg_roles, pg_database where rolname = current_user and datname = current_database()`)
   const row = rows[0]
-  if (!row) throw new Error('Postgres does not know the database that it is asked in.')
+  if (!row) throw new Error('Postgres returned no row for the current role and database.')
   const { version, read_only, jit, connections, bytes } = row
   return { version, readOnly: read_only, jit, connections, databaseBytes: Number(bytes) }
 }

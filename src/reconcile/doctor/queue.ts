@@ -2,36 +2,38 @@ import { messageOf } from '../../errors.ts'
 import type { Queues, QueueWarning } from '../../queue/queues.ts'
 import { type Finding, failure, warning, well } from './finding.ts'
 
-/** What the queue's store says of itself, or why it does not answer. */
+/** What the queue's store reports, or why it does not answer. */
 export type QueueFacts =
   | { readonly ok: true; readonly backend: 'redis' | 'postgres'; readonly warnings: readonly QueueWarning[] }
   | { readonly ok: false; readonly backend: 'redis' | 'postgres'; readonly why: string }
 
-/** What is found of the queue (pure). */
+/** Checks the queue (pure). */
 export function judgeQueue(facts: QueueFacts): Finding[] {
   if (!facts.ok) {
     const remedy =
-      facts.backend === 'redis' ? 'Check REDIS_URL, and that Redis runs and lets us in from here.' : 'See Postgres.'
+      facts.backend === 'redis'
+        ? 'Check REDIS_URL, that Redis runs, and that it accepts connections from here.'
+        : 'See Postgres.'
     return [failure('queue_unreachable', '', facts.why, remedy)]
   }
-  const answers = well('queue_unreachable', '', `The queue answers; it lives in ${storeNames[facts.backend]}.`)
+  const answers = well('queue_unreachable', '', `The queue answers; it is stored in ${storeNames[facts.backend]}.`)
   if (facts.backend === 'postgres') return [answers]
   return [
     answers,
-    judgeRedis(facts.warnings, 'redis_eviction', 'Redis throws no jobs away.'),
-    judgeRedis(facts.warnings, 'redis_persistence', 'Redis keeps an append-only file.'),
+    judgeRedis(facts.warnings, 'redis_eviction', 'Redis does not evict jobs.'),
+    judgeRedis(facts.warnings, 'redis_persistence', 'Redis has an append-only file.'),
   ]
 }
 
 const storeNames = { redis: 'Redis', postgres: 'Postgres' } as const
 
-/** A managed Redis that does not tell its settings counts as well set up. */
+/** A managed Redis may hide its settings; it then has no warnings and counts as well configured. */
 function judgeRedis(warnings: readonly QueueWarning[], name: QueueWarning['name'], good: string): Finding {
-  const told = warnings.find((one) => one.name === name)
-  return told ? warning(name, '', told.fact, told.remedy) : well(name, '', good)
+  const found = warnings.find((one) => one.name === name)
+  return found ? warning(name, '', found.fact, found.remedy) : well(name, '', good)
 }
 
-/** Asks the queue. Never rejects. */
+/** Checks the queue's store. Never rejects. */
 export async function readQueue(queues: Queues): Promise<QueueFacts> {
   const { backend } = queues
   try {

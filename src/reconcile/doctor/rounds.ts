@@ -29,39 +29,39 @@ export interface RoundsParts {
   readonly scope: Scope
   readonly log: Log
   readonly clock: Clock
-  /** Milliseconds from the start to the first look (default a minute), from one to the next (an hour), and between looks at the stores. */
+  /** Delay from the start to the first run (default a minute), between runs (an hour), and between checks of the stores alone. */
   readonly firstAfterMs?: number
   readonly everyMs?: number
   readonly storesEveryMs?: number
 }
 
-/** The service's own look at itself: hourly at all, every minute at its stores. */
+/** The service's scheduled health checks: all of them hourly, those of the stores every minute. */
 export interface Rounds {
   close(deadlineMs: number): Promise<void>
 }
 
 /**
- * Looks a minute after the start and then hourly at all that is cheap to look at, and keeps it in sync.findings. Of many replicas one
- * looks. It costs a request for each organization, at the lowest rank of the budget. In between it looks every minute at what costs
- * none, so that a fault that was mended is not told for an hour.
+ * Runs the cheap checks a minute after the start and then hourly, on one replica only, and saves the results in sync.findings. A run
+ * costs a request for each organization, at the lowest priority of the budget. Checks that need no request run every minute, so that
+ * a fixed fault disappears soon.
  */
 export function startRounds(parts: RoundsParts): Rounds {
   const { firstAfterMs = MINUTE, everyMs = HOUR, storesEveryMs = Math.min(MINUTE, everyMs), log } = parts
   const stop = new AbortController()
   const running = (async () => {
     await pause(firstAfterMs, stop.signal)
-    // Whoever restarts the service wants to see it looked at anew; replicas that start together look once.
+    // A restart repeats the checks; replicas that start together run them once.
     for (let freshMs = firstAfterMs; !stop.signal.aborted; freshMs = everyMs / 2) {
       await lookAlone(parts, freshMs, stop.signal).catch((error: unknown) => {
-        if (!stop.signal.aborted) log.warn({ err: error }, 'The hourly look at the set-up failed; it is tried again.')
+        if (!stop.signal.aborted) log.warn({ err: error }, 'The scheduled health check failed; it will be retried.')
       })
       const next = performance.now() + everyMs
       for (let left = everyMs; left > 0 && !stop.signal.aborted; left = next - performance.now()) {
         await pause(Math.min(storesEveryMs, left), stop.signal)
         if (stop.signal.aborted || performance.now() >= next) break
-        // The hourly look warns when the stores are away.
+        // The hourly run warns when a store is unavailable.
         await lookAtStoresAlone(parts, everyMs).catch((error: unknown) =>
-          log.debug({ err: error }, 'The look at the stores failed; it is tried again.'),
+          log.debug({ err: error }, 'The check of the stores failed; it will be retried.'),
         )
       }
     }
@@ -69,12 +69,12 @@ export function startRounds(parts: RoundsParts): Rounds {
   return {
     async close(deadlineMs) {
       stop.abort()
-      await withDeadline(running, deadlineMs, 'The hourly look')
+      await withDeadline(running, deadlineMs, 'The scheduled health check')
     },
   }
 }
 
-/** Looks, unless another process does, or has within `freshMs`. */
+/** Runs the checks, unless another process is running them or has within `freshMs`. */
 async function lookAlone(parts: RoundsParts, freshMs: number, signal: AbortSignal): Promise<void> {
   const { database, clock, log } = parts
   const turn = await withLease(database.db, 'doctor', async () => {
@@ -88,10 +88,10 @@ async function lookAlone(parts: RoundsParts, freshMs: number, signal: AbortSigna
     await keepFindings(database.db, await lookOnce(parts, signal), new Date(clock()), log)
     return true
   })
-  if (!turn.held || !turn.value) log.debug('Another process looked already.')
+  if (!turn.held || !turn.value) log.debug('Another process has already run the health check.')
 }
 
-/** Looks at the stores unless another process looks; writes only what has changed, or is `restMs` old. */
+/** Checks the stores, unless another process does; writes only results that changed or are `restMs` old. */
 async function lookAtStoresAlone(parts: RoundsParts, restMs: number): Promise<void> {
   const { database, clock, log } = parts
   await withLease(database.db, 'doctor', async () => {
@@ -107,7 +107,7 @@ async function lookAtStores({ queues, database, config, scope, clock }: RoundsPa
   return [...(await examineQueue(queues)), ...(await examinePostgres(database, config, scope, clock()))]
 }
 
-/** One look at everything that is cheap to look at. @throws StoreError, or the signal's reason. */
+/** Runs every cheap check once. @throws StoreError, or the signal's reason. */
 export async function lookOnce(parts: RoundsParts, signal?: AbortSignal): Promise<Examination> {
   const { config, database, access, scope } = parts
   const buildkite = await examineBuildkite({
@@ -124,7 +124,7 @@ export async function lookOnce(parts: RoundsParts, signal?: AbortSignal): Promis
   return { findings: [...buildkite.findings, ...(await lookAtStores(parts))], unseen: buildkite.unseen }
 }
 
-/** The pipelines that REST listed last, which is a few minutes ago at most and costs no request. */
+/** The pipelines of REST's last list, which is a few minutes old at most; costs no request. */
 async function mirroredPipelines(db: Db, organizationId: string): Promise<PipelineFacts[] | undefined> {
   if (!(await readWatermark(db, organizationId))?.pipelines_read_at) return undefined
   const { id, slug, archived_at, organization_id, deleted_at, verified_at } = pipelines

@@ -3,10 +3,10 @@ import type { Problem } from '../problem.ts'
 import { type InspectedToken, REQUIRED_SCOPES } from '../token.ts'
 import { type Finding, type FindingName, failure, warning, well } from './finding.ts'
 
-/** What is found of the tokens and of the organizations that they see (pure). `organizations` are BUILDKITE_ORGANIZATIONS. */
+/** Checks the tokens and the organizations that they see (pure). `organizations` are BUILDKITE_ORGANIZATIONS. */
 export function judgeTokens(discovery: Discovery | undefined, organizations: readonly string[]): Finding[] {
   if (!discovery || discovery.tokens.length === 0) {
-    const detail = 'BUILDKITE_API_TOKEN is not set: only webhooks are mirrored, and what they miss stays missing.'
+    const detail = 'BUILDKITE_API_TOKEN is not set: the mirror has only webhooks, and nothing recovers missed ones.'
     const remedy = `Set it to a token with the scopes ${REQUIRED_SCOPES.join(', ')}.`
     return [warning('token_missing', '', detail, remedy)]
   }
@@ -46,12 +46,10 @@ function faultOf({ subject, code, message, remedy, missingScopes }: Problem): Fi
   return failure(name, subject, message, remedy, code)
 }
 
-/**
- * What is found of BUILDKITE_ORGANIZATIONS: one named without a glob must be there, or nobody would notice that it is mistyped (pure).
- */
+/** Checks that a token sees each name without a glob in BUILDKITE_ORGANIZATIONS, so that a typo is noticed (pure). */
 export function judgeNames({ tokens, complete }: Discovery, organizations: readonly string[]): Finding[] {
   const visible = new Set(tokens.flatMap(({ wanted }) => wanted.map(({ slug }) => slug.toLowerCase())))
-  // One that sees none of them says so already.
+  // A token that sees no organization has its own finding.
   if (!complete || visible.size === 0) return []
   const unseen = organizations.filter((slug) => !/[*?]/.test(slug) && !visible.has(slug.toLowerCase()))
   const remedy = 'Check the spelling, and that the token is granted to the organization and its user is a member.'
