@@ -58,7 +58,7 @@ describe('README.md', () => {
 })
 
 describe('docs/doctor.md', () => {
-  it('tells of every finding, in the words of the program', () => {
+  it('lists every finding, in the words of the program', () => {
     const rows = [...read('docs/doctor.md').matchAll(/^\| `(\w+)` \| (.*) \|$/gm)].map(([, name, about]) => [
       name,
       about,

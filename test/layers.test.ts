@@ -138,7 +138,7 @@ describe('imports', () => {
 })
 
 describe('the source', () => {
-  it('stands in the rooms of the design', () => {
+  it('is in the folders of the design', () => {
     const strange = files.filter(
       (file) => ![...Object.keys(rooms), ...Object.keys(leaves), 'cli.ts'].includes(roomOf(file)),
     )

@@ -20,7 +20,7 @@ it('the lockfile names the packages of every platform', () => {
   expect(wanted.filter((name) => !locked.has(name))).toEqual([])
 })
 
-// What runs at installation runs with the rights of whoever installs, and may download what no lockfile pins.
+// Install scripts run with the rights of the user who installs, and may download what no lockfile pins.
 it('nothing that production needs runs a script when it is installed', () => {
   const scripted = Object.entries(lock.packages).filter(([, one]) => one.hasInstallScript && !one.dev)
   expect(scripted.filter(([, one]) => !one.optional)).toEqual([])

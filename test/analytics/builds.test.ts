@@ -294,7 +294,7 @@ test('rebuilds: beside what they repeat', () =>
     'app | 24 | failed | 25 | passed | true | true | bob@example.com',
   ))
 
-test('trigger_edges: told by the job, or by the child alone', () =>
+test('trigger_edges: reported by the job, or by the child alone', () =>
   says(
     `select parent.number, child.number, trigger_job_id is null, async, parent_result, child_result from analytics.trigger_edges
     join buildkite.builds as parent on parent.id = parent_build_id join buildkite.builds as child on child.id = child_build_id order by 1`,

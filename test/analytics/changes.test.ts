@@ -35,7 +35,7 @@ const staleDays = async () => {
 const mark = (days: readonly string[]) =>
   stage.sql`insert into sync.stale_days (day) select unnest(${days}::text[])::date`
 
-/** A build of the pipeline lib on its default branch, as a webhook first told of it. */
+/** A build of the pipeline lib on its default branch, as its first webhook reports it. */
 async function addBuild(number: number, fields: Record<string, unknown>): Promise<void> {
   const row = {
     id: id('b', number),
@@ -302,7 +302,7 @@ describe('a turn', () => {
     expect(await refreshRollups(database.db)).toMatchObject({ days: 1 })
   })
 
-  test('makes every day anew after sync.mark_every_day(), or each from a day on', async () => {
+  test('rebuilds every day after sync.mark_every_day(), or each from a day on', async () => {
     await stage.sql`update analytics.minutes_daily set minutes = -1`
     await stage.sql`select sync.mark_every_day('2026-03-09')`
     await stage.refresh()

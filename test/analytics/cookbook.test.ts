@@ -40,7 +40,7 @@ describe('docs/cookbook.md', () => {
     expect(empty).toEqual([])
   })
 
-  // When it fails after a change: npm run docs:cookbook writes the samples anew.
+  // When it fails after a change: npm run docs:cookbook regenerates the samples.
   it('shows what the queries answer', async () => {
     let rewritten = page
     for (const { query } of recipes) {

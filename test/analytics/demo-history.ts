@@ -34,7 +34,7 @@ export async function openDemoHistory(): Promise<Scene> {
   await db.execute(
     sql`insert into settings.queue_rates (queue, per_minute) values ('default', 0.008), ('deploy', 0.016)`,
   )
-  // As if webhooks had been on from the beginning, and lost: REST told of everything first.
+  // As if webhooks were enabled from the beginning, and all lost: REST reported everything first.
   await db.execute(sql`insert into sync.deliveries (key, event, received_at, observed_at, status, applied_at)
     values ('ping', 'ping', '2026-03-01T00:00:00Z', '2026-03-01T00:00:00Z', 'applied', '2026-03-01T00:00:01Z')`)
   await db.execute(sql`insert into sync.drift (organization_id, build_id, kind, columns, mirror, buildkite, found_at, found_by, healed_at)

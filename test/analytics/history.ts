@@ -233,7 +233,7 @@ build(20, {
   attempts: [[null, '03 16:00:01', 'passed', true]],
 })
 
-// Wednesday: triggers. app 21 starts deploy 22 and waits; deploy 22 starts lib 23 and does not; only 23 tells of that edge.
+// Wednesday: triggers. app 21 starts deploy 22 and waits; deploy 22 starts lib 23 and does not; only 23 reports that edge.
 build(21, {
   state: 'passed',
   created: '04 10:00:00',
@@ -312,7 +312,7 @@ build(26, {
 })
 job(26, 'nightly', 'passed', ['23:49:00', '23:50:00', '05 00:10:00'])
 
-// Thursday: a parallel step of three, one part tried again; a matrix; what had to wait for a concurrency group; who waited for whom.
+// Thursday: a parallel step of three, one part tried again; a matrix; a job that waited for a concurrency group; jobs that waited for each other.
 build(27, {
   pipeline: 'lib',
   state: 'passed',
@@ -340,7 +340,7 @@ job(27, 'pack arm64', 'passed', ['09:04:00', '09:05:00', '09:10:00'], {
 })
 job(27, '', 'passed', [], { type: 'waiter', state: null, agent_query_rules: null })
 
-// Friday: lost to sight. 28 is gone from Buildkite, 29 is not yet confirmed, 30 and its job only REST told of.
+// Friday: unusual sources. 28 is gone from Buildkite, 29 is not yet confirmed, only REST reported 30 and its job.
 build(28, {
   pipeline: 'lib',
   state: 'passed',
@@ -536,7 +536,7 @@ job(48, 'test', 'finished', ['15:00:00', '15:00:00', '15:02:00'], {
 })
 job(48, 'test', 'finished', ['15:02:00', '15:02:00', '15:06:00'], { exit_status: 0 })
 
-// A gate of which only REST told, when all was over: no stop, no time of the gate's own.
+// Only REST reported this gate, after the build had finished: no stop, no time of the gate's own.
 build(49, {
   state: 'passed',
   branch: 'release',
@@ -557,8 +557,8 @@ job(49, '', 'unblocked', [], {
 })
 job(49, 'ship', 'passed', ['17:10:00', '17:10:00', '17:20:00'])
 
-// Wednesday of the third week: what Buildkite need not tell. 50 was retried and 51 let go on, and neither's start moved; of 59, which only
-// REST told of when all was over, the start did. 52 waits at a gate of the default branch.
+// Wednesday of the third week: what Buildkite need not report. 50 was retried and 51 was unblocked, and neither's start moved. The start of
+// 59 did move; only REST reported 59, after it had finished. 52 waits at a gate of the default branch.
 build(50, {
   state: 'passed',
   created: '18 10:00:00',

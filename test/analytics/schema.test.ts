@@ -16,7 +16,7 @@ afterAll(async () => {
   await stage.close()
 })
 
-// When it fails after a migration: npm run docs:schema writes the page anew.
+// When it fails after a migration: npm run docs:schema regenerates the page.
 test('docs/schema.md is what the database says', async () => {
   await expect(asMarkdown(await readCatalog(database.db))).toMatchFileSnapshot('../../docs/schema.md')
 })

@@ -322,7 +322,7 @@ test('cancellations_daily: and the minutes they had run', () =>
     16 | app | canceled | - | 1 | 0`,
   ))
 
-test('build_sources_daily: what made them, and for whom', () =>
+test('build_sources_daily: what created builds, and which person', () =>
   says(
     `${daily('build_sources_daily', 'source, person_email, builds')}, source`,
     `2 | app | webhook | ada@example.com | 7
@@ -360,7 +360,7 @@ test('dora_weekly: each organization for itself', () =>
     16 00:00:00 | acme | shop | production | 1 | 0 | 0 | - | -`,
   ))
 
-test('webhook_loss: what REST had to tell of', () =>
+test('webhook_loss: builds that only REST reported', () =>
   says(
     `select hour, builds, builds_lost, jobs, jobs_lost from analytics.webhook_loss where hour < '2026-03-02 11:00Z' or hour >= '2026-03-06' and hour < '2026-03-07' order by hour`,
     `02 10:00:00 | 1 | 0 | 1 | 0

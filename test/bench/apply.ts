@@ -114,7 +114,7 @@ export async function allApplied(sql: postgres.Sql): Promise<number> {
 
 const CHUNK = 500
 
-/** The rows that the same deliveries tell of, written as fast as postgres.js can: read and in memory before the clock runs. */
+/** Writes the rows of the same deliveries as fast as postgres.js can. They are in memory before the clock starts. */
 async function writeBare(url: string, webhooks: readonly Webhook[]): Promise<number> {
   const at = new Date()
   const observed = webhooks.map(({ event, body }) => observeWebhook(event, JSON.parse(body), at, { storeEnv: false }))

@@ -66,7 +66,7 @@ interface Expected {
   readonly at: number
 }
 
-/** Sends every webhook of so many builds, as they mix, and watches for what each one tells of; sorted latencies in milliseconds. */
+/** Sends every webhook of so many builds, interleaved, and polls for the effect of each. Returns sorted latencies in milliseconds. */
 async function watched(url: string, port: number, first: number, builds: number): Promise<number[]> {
   const sql = postgres(url, { max: 1, onnotice: () => {} })
   const webhooks = lives(first, builds)

@@ -31,7 +31,7 @@ async function generated(builds: number, stores: Stores): Promise<string> {
   const url = await stores.create()
   const sql = postgres(url, { max: 1, onnotice: () => {} })
   await generateYear(sql, builds)
-  // The sums too, or whoever comes first would have them to make; those of a month, for nothing here looks further back.
+  // Builds the rollups of a month too, or the first measurement would have to; nothing here reads further back.
   await sql`delete from sync.stale_days where day < current_date - 30`
   await sql.end()
   const database = openDatabase(url, { name: 'bench' })

@@ -37,7 +37,7 @@ const { values } = parseArgs({
     minutes: { type: 'string' },
   },
 })
-// The soak takes an hour; and what more processes give is not told by one short round of them.
+// The soak takes an hour, and one short round does not show the effect of more processes.
 const apart = values.quick ? ['soak', 'scale'] : ['soak']
 const chosen = values.only?.split(',') ?? Object.keys(courses).filter((name) => !apart.includes(name))
 const unknown = chosen.filter((name) => !courses[name])

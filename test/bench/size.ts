@@ -221,7 +221,7 @@ async function backfills(histories: readonly NamedHistory[], { quick }: Bench): 
   ]
 }
 
-/** Making the sums of one day anew. */
+/** Refreshes the rollups of one day. */
 async function sums(histories: readonly NamedHistory[], _bench: Bench): Promise<Row[]> {
   const taken: number[] = []
   for (const { url } of histories) {
@@ -238,7 +238,7 @@ async function sums(histories: readonly NamedHistory[], _bench: Bench): Promise<
   return [
     {
       course: 'sums, by size',
-      what: 'the sums of one day made anew',
+      what: 'refreshing the rollups of one day',
       ours: perHistory(
         histories,
         ({ builds }, index) => `${ms(taken[index] ?? 0)} (${Math.round(builds / 365)} builds a day)`,
@@ -312,7 +312,7 @@ async function storage(histories: readonly NamedHistory[], { say }: Bench): Prom
       what: `bytes a row of each table and its indexes, at ${last(histories).name}`,
       ours: parts.join(', '),
       limit: '',
-      result: `of which indexes ${Math.round((100 * indexBytes(tables)) / bytesOf(tables))}%`,
+      result: `indexes: ${Math.round((100 * indexBytes(tables)) / bytesOf(tables))}%`,
       reach: 'none set',
     },
     {

@@ -28,7 +28,7 @@ interface Sight {
   readonly pending: number
   /** Jobs of the deliveries' queue that wait or are at work. */
   readonly queued: number
-  /** Rows, of which so many are dead, in the tables that grow. */
+  /** Live and dead rows in the tables that grow. */
   readonly live: number
   readonly dead: number
   readonly deliveryBytes: number
@@ -92,7 +92,7 @@ export async function soak({ stores, minutes, say }: Bench): Promise<Row[]> {
     const [left] = await sql<Left[]>`
       select (select count(*)::int from sync.deliveries where status = 'failed') as failed,
              (select count(*)::int from analytics.drift) as wrong`
-    if (!left) throw new Error('Postgres told nothing.')
+    if (!left) throw new Error('Postgres returned no row.')
     say(`soak: ${service.output().slice(-2_000)}`)
     return report(minutes, sights, loads, left)
   } finally {
@@ -124,7 +124,7 @@ async function look(sql: postgres.Sql, service: ServiceProcess): Promise<Sight> 
              / greatest(1, sum(n_live_tup) filter (where relname = 'jobs'))::float8 as "jobBytes",
            (select coalesce(sum(builds), 0)::int from sync.windows) as backfilled
     from pg_stat_user_tables where schemaname in ('buildkite', 'sync')`
-  if (!row) throw new Error('Postgres told nothing.')
+  if (!row) throw new Error('Postgres returned no row.')
   const { queue } = (await service.status()) as unknown as Pick<Status, 'queue'>
   const { waiting = 0, active = 0 } = queue.depth?.deliveries ?? {}
   const queued = waiting + active
@@ -136,7 +136,7 @@ function report(minutes: number, sights: readonly Sight[], loads: readonly LoadR
   const sent = answers.reduce((sum, [, count]) => sum + count, 0)
   const refused = answers.reduce((sum, [status, count]) => sum + (status === '202' ? 0 : count), 0)
   const what = (text: string) => `${minutes} minutes at ${PER_SECOND} webhooks/s with a backfill: ${text}`
-  /** The median of each sixth of the time; the first is the start, and what is flat is told from the second on. */
+  /** The median of each sixth of the time. The first sixth is the start; flatness is judged from the second on. */
   const line = (text: string, of: (sight: Sight) => number, write: (n: number) => string, grows: number): Row => {
     const part = Math.ceil(sights.length / 6)
     const parts = Array.from(
@@ -161,7 +161,7 @@ function report(minutes: number, sights: readonly Sight[], loads: readonly LoadR
     {
       course: 'soak',
       what: what('webhooks answered'),
-      ours: `${count(sent)}, of which ${refused === 0 ? 'none' : count(refused)} not with 202; meanwhile ${count(sights.at(-1)?.backfilled ?? 0)} builds back-filled`,
+      ours: `${count(sent)}, ${refused === 0 ? 'all' : `${count(refused)} not`} with 202; meanwhile ${count(sights.at(-1)?.backfilled ?? 0)} builds back-filled`,
       limit: '',
       result: `p99 of ten seconds: median ${ms(p99.median)}, worst ${ms(p99.most)}`,
       reach: 'all 202',

@@ -94,8 +94,8 @@ describe.skipIf(!findChromium())('the status page in a browser', () => {
     const page = await visit()
     await page.getByText('Live', { exact: true }).waitFor()
     await page.evaluate('window.marked = true')
-    await insertFailed('live', 'Newly failed, and told at once.')
-    await page.getByText('Newly failed, and told at once.').waitFor()
+    await insertFailed('live', 'Newly failed, and shown at once.')
+    await page.getByText('Newly failed, and shown at once.').waitFor()
     await page.getByText('Nothing is waiting to be retried.').waitFor()
     await insertFailing('May')
     await page.getByRole('cell', { name: 'Part of the history May · acme' }).waitFor()
@@ -158,7 +158,7 @@ describe.skipIf(!findChromium())('the status page in a browser', () => {
     await page.getByText('The span is read again as soon').waitFor()
     await until(
       async () => (await number(sql`select count(*)::int as n from buildkite.builds where message = 'Spoilt'`)) === 0,
-      'the build is mended',
+      'the build is healed',
       40_000,
     )
     await page
@@ -175,7 +175,7 @@ describe.skipIf(!findChromium())('the status page in a browser', () => {
       await page.reload()
       return (await page.getByRole('heading', { level: 1 }).textContent())?.includes('one thing wants a look')
     }
-    await until(reloaded, 'a reload tells of it')
+    await until(reloaded, 'a reload shows it')
     expect(await page.locator('#live').textContent()).toContain('Reload for newer figures')
     await page.getByRole('button', { name: 'Replay all 1' }).click()
     expect(await page.getByRole('status').textContent()).toContain('Replayed: 1 applied, 0 ignored, 0 failed again.')

@@ -25,7 +25,7 @@ function takeAll(states: BudgetState, priority: Priority, now: number, share: nu
   }
 }
 
-/** When calls are granted to one who asks again and again for `ms`, waiting as told. */
+/** When calls are granted to a client that asks repeatedly for `ms` and waits as long as each answer says. */
 function takeWithin(states: BudgetState, priority: Priority, from: number, ms: number, share = 1) {
   const times: number[] = []
   let held = states

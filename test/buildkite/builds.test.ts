@@ -151,9 +151,9 @@ describe('a walk over builds', () => {
     const inSeconds = (build: StubBuild) => ({ ...build, created_at: `${build.created_at.slice(0, 19)}Z` })
     let builds: StubBuild[] = []
     let written = (build: StubBuild) => build
-    let heeds = (to: string) => to
+    let effective = (to: string) => to
     const stub = await startStub(({ query }) => {
-      query.set('created_to', heeds(query.get('created_to') ?? ''))
+      query.set('created_to', effective(query.get('created_to') ?? ''))
       query.set('per_page', String(Math.min(25, Number(query.get('per_page')))))
       const answered = listBuilds(builds, query)
       if (typeof answered === 'function' || !Array.isArray(answered.json)) return answered
@@ -165,7 +165,7 @@ describe('a walk over builds', () => {
         builds = buildsAt(given)
         written = seconds ? inSeconds : (build) => build
         // A server that drops the milliseconds of created_to.
-        heeds = floors ? (to) => `${to.slice(0, 19)}.000Z` : (to) => to
+        effective = floors ? (to) => `${to.slice(0, 19)}.000Z` : (to) => to
         const pages: BuildsPage[] = []
         for await (const page of client.builds('acme', { created_to }, 'hot')) pages.push(page)
         expect(idsOf(pages).sort()).toEqual(sorted(builds))

@@ -52,7 +52,7 @@ describe('the client', () => {
     expect((await client.accessToken()).value).toMatchObject({ scopes: [], expires_at: undefined, user: undefined })
   })
 
-  it('reads an access token of which only the scopes are told', async () => {
+  it('reads an access token whose answer has only scopes', async () => {
     const { client } = await start(() => ({ json: { scopes: ['graphql'], user: 7 } }))
     expect((await client.accessToken()).value).toMatchObject({ scopes: ['graphql'], uuid: undefined, user: undefined })
   })
@@ -118,7 +118,7 @@ describe('the client', () => {
     expect(await collect(client.pipelines('acme'))).toEqual(things(230))
   })
 
-  it('reads lists with cursors, of which it takes only the query', async () => {
+  it('reads lists with cursors, and uses only the query of a cursor', async () => {
     const next = 'https://elsewhere.invalid/v2/other?after=abc%3D&per_page=100&access_token=x'
     const { stub, client } = await start(({ query }) => ({
       json: query.has('after') ? { items: [3], links: { next: null } } : { items: [1, 2], links: { self: 'x', next } },

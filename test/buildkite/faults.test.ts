@@ -5,7 +5,7 @@ import { type Answered, askPipeline, closeAll, collect, errorOf, openBudget, sta
 afterEach(closeAll)
 
 describe('a 429', () => {
-  it('is waited out until the reset of the exhausted limit, and the same request is sent again, for as long as it takes', async () => {
+  it('makes the client wait for the reset of the exhausted limit and send the same request again, as often as necessary', async () => {
     const headers = {
       'RateLimit-Remaining': '50',
       'RateLimit-Reset': '9',
@@ -100,19 +100,19 @@ describe('a fault', () => {
     expect((await errorOf(askPipeline(client))).message).toMatch(/unreachable.*ECONNREFUSED/)
   })
 
-  it('of a clock that is days away is told, for what was read could not be given a time', async () => {
+  it('is raised for a clock that is days off, because the read has no usable time', async () => {
     const { client } = await start(() => ({ json: { id: 1 }, headers: { date: 'Fri, 31 Dec 9999 23:59:59 GMT' } }))
     const error = await errorOf(askPipeline(client))
     expect(error).toMatchObject({ name: 'BuildkiteError', code: 'unavailable' })
     expect(error.message).toMatch(/clock/)
   })
 
-  it('is told in one line, whatever the server says, and without what looks like a token', async () => {
+  it('has a message of one line, whatever the server says, without anything that looks like a token', async () => {
     const message = `No\r\nlevel:fatal \u0000 ${token} bkua_of_somebody_else`
     const { client } = await start(() => ({ status: 422, json: { message } }))
-    const told = (await errorOf(askPipeline(client))).message
-    expect(told).toMatch(/\(HTTP 422\)\. Its message: "No level:fatal .*"\.$/)
-    expect(told).not.toMatch(/bkua_/)
+    const text = (await errorOf(askPipeline(client))).message
+    expect(text).toMatch(/\(HTTP 422\)\. Its message: "No level:fatal .*"\.$/)
+    expect(text).not.toMatch(/bkua_/)
   })
 
   it('of a list that goes on for ever without anything new ends', async () => {

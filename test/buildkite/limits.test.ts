@@ -41,7 +41,7 @@ describe('a 429', () => {
     expect(waitOf(limitsOfRefusal(both('0', '0'), undefined))).toBe(42_000)
   })
 
-  it('is told by the body where the headers are silent', () => {
+  it('is read from the body if the headers have no limits', () => {
     const seen = limitsOfRefusal({}, { message: 'wait', scope: 'rest_user', limit: 50, current: 55, reset: 42 })
     expect(seen).toEqual({ user: { limit: 50, remaining: 0, resetMs: 42_000 } })
   })
@@ -71,7 +71,7 @@ describe('a 429', () => {
     expect(seen.organization?.remaining).toBe(0)
   })
 
-  it('heeds Retry-After, should one ever come', () => {
+  it('follows Retry-After, if one ever comes', () => {
     expect(waitOf(limitsOfRefusal({ 'retry-after': '7' }, undefined))).toBe(7_000)
   })
 })

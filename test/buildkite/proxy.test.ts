@@ -7,7 +7,7 @@ import { askBuild, closeAll, listen, start } from './stub.ts'
 afterEach(closeAll)
 
 describe('a proxy', () => {
-  /** A proxy that tunnels, as for HTTPS, and keeps whom it was asked for. */
+  /** A proxy that tunnels, as for HTTPS, and records the requested targets. */
   async function startProxy() {
     const tunnels: { target: string; authorization: string | undefined }[] = []
     const server = createServer()

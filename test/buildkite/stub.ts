@@ -90,7 +90,7 @@ export const askPipeline = (client: BuildkiteClient) => client.pipeline('acme', 
 
 export const token = 'bkua_secret_token_0123456789'
 
-/** Grants everything at once and keeps what it was told. */
+/** Grants everything at once and records what is reported to it. */
 export function openBudget(): Budget & { takes: (readonly string[])[]; reports: unknown[] } {
   const takes: (readonly string[])[] = []
   const reports: unknown[] = []

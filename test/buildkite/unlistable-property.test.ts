@@ -77,7 +77,7 @@ function expectEveryBuild(pages: readonly BuildsPage[], { builds, jobs }: Histor
 }
 
 /**
- * The most requests of a walk: full pages of the size that the server can do, of which each repeats one build of the one before; a
+ * The most requests of a walk: full pages of the size that the server can do, where each repeats one build of the previous one; a
  * first page of 25 and the way down to that size; and for each build that cannot be listed the way down to it, past it and up again.
  */
 function mostRequests({ builds, most }: History): number {
@@ -150,10 +150,10 @@ describe('a walk over a list with unlistable builds', () => {
 
   it('loses no build and reports no wrong range if builds share a millisecond, or the server drops milliseconds', async () => {
     let history: History = { builds: [], most: 100, jobs: true }
-    let [written, heeds] = [(build: unknown) => build, (to: string) => to]
+    let [written, effective] = [(build: unknown) => build, (to: string) => to]
     const stub = await startStub((seen) => {
       const to = seen.query.get('created_to')
-      if (to !== null) seen.query.set('created_to', heeds(to))
+      if (to !== null) seen.query.set('created_to', effective(to))
       const answered = answerOf(history)(seen)
       if (typeof answered === 'function' || !Array.isArray(answered.json)) return answered
       return { ...answered, json: answered.json.map(written) }
@@ -169,7 +169,7 @@ describe('a walk over a list with unlistable builds', () => {
           ? { ...build, created_at: `${String(build.created_at).slice(0, 19)}Z` }
           : build
       written = seconds ? inSeconds : (build) => build
-      heeds = floors ? (to) => `${to.slice(0, 19)}.000Z` : (to) => to
+      effective = floors ? (to) => `${to.slice(0, 19)}.000Z` : (to) => to
       history = { builds: historyOf(kindsOf, between), most: 100, jobs }
       const client = clientOf(stub.url)
       const pages = await walk(client, { jobs })
@@ -190,12 +190,12 @@ describe('a walk over a list with unlistable builds', () => {
 
   it('does so in a list that shows few builds of the organization, with ranges that hold no other', async () => {
     let history: History = { builds: [], most: 100, jobs: true }
-    let heeds = (to: string) => to
+    let effective = (to: string) => to
     const stub = await startStub((seen) => {
       const to = seen.query.get('created_to')
-      if (to !== null) seen.query.set('created_to', heeds(to))
+      if (to !== null) seen.query.set('created_to', effective(to))
       const from = seen.query.get('created_from')
-      if (from !== null) seen.query.set('created_from', heeds(from))
+      if (from !== null) seen.query.set('created_from', effective(from))
       return answerOf(history)(seen)
     })
     const gaps = fc.array(fc.oneof(fc.integer({ min: 1, max: 2_000 }), fc.integer({ min: 1, max: 900_000 })), {
@@ -204,7 +204,7 @@ describe('a walk over a list with unlistable builds', () => {
     })
     const running = fc.array(fc.boolean(), { minLength: 7, maxLength: 20 })
     const property = fc.asyncProperty(kinds, gaps, running, fc.boolean(), async (kindsOf, between, states, floors) => {
-      heeds = floors ? (to) => `${to.slice(0, 19)}.000Z` : (to) => to
+      effective = floors ? (to) => `${to.slice(0, 19)}.000Z` : (to) => to
       const builds = historyOf(kindsOf, between).map((build, index) => ({
         ...build,
         state: states[index % states.length] ? 'running' : 'passed',

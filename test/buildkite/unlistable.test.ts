@@ -105,7 +105,7 @@ describe('a build that no list shows', () => {
     expect(after?.unlistable[0]?.error).toMatchObject({ code: 'unavailable', status: 504 })
   })
 
-  it('costs a bounded number of requests, of which few fail', async () => {
+  it('costs a bounded number of requests, and few of them fail', async () => {
     const builds = history(300, { 130: 'always' })
     const { walk, stub } = await open(({ query }) => listBuilds(builds, query))
     await walk({ jobs: false })

@@ -85,12 +85,12 @@ function isFaultKind(name: string): name is FaultKind {
   return name in faultKinds
 }
 
-/** How long deliveries that came while Postgres was away may stay in the queue alone. */
+/** How long deliveries that came while Postgres was unavailable may stay in the queue alone. */
 const QUEUE_ALONE = 8_000
 
 /**
- * Leaves out what nobody could survive: to delete the queue's data while it is the only place that has them, because Postgres is away,
- * is to delete deliveries by hand.
+ * Leaves out faults that no service can survive. While Postgres is unavailable, only the queue has new deliveries, so deleting its data
+ * deletes these deliveries.
  */
 function harmless(faults: readonly Fault[]): Fault[] {
   const away = faults.filter(({ kind }) => kind.startsWith('postgres'))

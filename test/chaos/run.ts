@@ -3,7 +3,7 @@ import { type OwnPostgres, startOwnPostgres } from '../support/own-postgres.ts'
 import { runChaos } from './chaos.ts'
 import { type Plan, planOf } from './plan.ts'
 
-// npm run chaos -- --seed 7 --minutes 2            one run, told in full
+// npm run chaos -- --seed 7 --minutes 2            one run, with all its output
 // npm run chaos -- --seed 1 --runs 200 --parallel 2  many short runs, a line each
 
 const { values } = parseArgs({
@@ -39,13 +39,13 @@ async function work(): Promise<void> {
 }
 
 async function one(plan: Plan, postgres: OwnPostgres): Promise<void> {
-  const told = runs === 1 ? console.log : () => {}
-  told(
+  const print = runs === 1 ? console.log : () => {}
+  print(
     `seed ${plan.seed}: queue on ${plan.queue}, processes ${plan.processes.join(' | ')}, clocks ${plan.skew / 1_000} s apart`,
   )
   const kinds = plan.faults.map(({ kind }) => kind).join(', ')
   try {
-    const { webhooks, cycles, recoveredMs, faults, output } = await runChaos(plan, postgres, told)
+    const { webhooks, cycles, recoveredMs, faults, output } = await runChaos(plan, postgres, print)
     const answers = JSON.stringify(webhooks.answers)
     const figures = `${webhooks.sent} webhooks ${answers}, ${cycles} cycles, equal ${(recoveredMs / 1_000).toFixed(1)} s after`
     console.log(

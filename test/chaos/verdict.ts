@@ -13,7 +13,7 @@ export interface Verdict {
   readonly faults: readonly string[]
 }
 
-/** Live counters of pipelines are told by the list of pipelines only, which is read every five minutes. */
+/** Live counters of pipelines come only from the list of pipelines, which is read every five minutes. */
 const omit = {
   columns: {
     pipelines: [
@@ -45,7 +45,7 @@ export async function judge(
     await twoMoreCycles(sql, PATIENCE).catch((error: unknown) => faults.push(String(error)))
     await attempt(faults, 'the history is read', async () => historyRead(sql))
     faults.push(...(await differences(stage.databaseUrl, stage.simulation.truth, omit, 5)))
-    // What came while Postgres was away may still be on its way out of the queue.
+    // Deliveries that came while Postgres was unavailable may still be in the queue.
     await until(async () => (await lostDeliveries(sql, stage)).length === 0, 'all are kept', 60_000).catch(() => {})
     faults.push(...(await lostDeliveries(sql, stage)), ...(await overlappingCycles(sql)))
     faults.push(...refusals(stage, sick), ...accidents(stage), ...stage.crashes.slice(faults.length))
@@ -69,7 +69,7 @@ async function historyRead(sql: postgres.Sql): Promise<boolean> {
   return row?.done === true
 }
 
-/** Promise 1: whatever was answered with 2xx stands in the inbox, and is applied. */
+/** Promise 1: every webhook answered with 2xx is in the inbox, and is applied. */
 async function lostDeliveries(sql: postgres.Sql, stage: Stage): Promise<string[]> {
   const { webhooks } = stage
   const rows = await sql<{ request_id: string; status: string }[]>`select request_id, status from sync.deliveries`

@@ -51,7 +51,7 @@ describe('register', () => {
     expect(stdout.split(service.settings.token)).toHaveLength(2)
   })
 
-  it('has printed the new secret before Buildkite has it, for whoever is interrupted', async () => {
+  it('prints the new secret before Buildkite has it, in case the user interrupts it', async () => {
     api.beforeAnswer = ({ method }) => (method === 'POST' ? { kind: 'hang' } : undefined)
     const interrupted = until(() => api.count('create-service') > 0, 'the service is being made')
     const { code, stdout } = await register([], {}, interrupted)
@@ -76,7 +76,7 @@ describe('register', () => {
     expect(rest).toEqual([])
   })
 
-  it('tells of an organization that is named and not seen, and does the others', async () => {
+  it('reports an organization that is named and not visible, and registers the others', async () => {
     const { code, stderr } = await register([], { BUILDKITE_ORGANIZATIONS: 'nope,acme,more-*' })
     expect(code).toBe(1)
     expect(stderr).toMatch(/^nope: no_resources: BUILDKITE_ORGANIZATIONS names nope, which no token sees\..*\n$/)
@@ -227,7 +227,7 @@ describe('register', () => {
     expect(refused.stderr + refused.stdout).not.toContain('given-secret')
   })
 
-  it('does not take over one of several that end alike, unless told which, and makes another when asked to', async () => {
+  it('does not take over one of several with the same end of the URL unless one is named, and adds another with --new', async () => {
     await register()
     await register(['--new', '--url', 'https://staging.example.com'])
     expect(services.all.map(({ settings }) => new URL(settings.url).host)).toEqual([

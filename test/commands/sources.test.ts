@@ -163,7 +163,7 @@ describe('an organization that BUILDKITE_ORGANIZATIONS names and no token sees',
     expect(await runNamed('nope,acme', 'reconcile', '--organization', 'acme')).toMatchObject({ code: 0, stderr: '' })
   })
 
-  it('is told of beside a token at fault, and is bad usage when it is what is asked for', async () => {
+  it('is reported beside a faulty token, and is bad usage when --organization names it', async () => {
     const beside = await runCommand(['reconcile'], {
       ...settings('of-acme,over'),
       BUILDKITE_ORGANIZATIONS: 'nope,acme',
@@ -189,7 +189,7 @@ describe('verify of a pipeline', () => {
   it.each([
     ['that there is not', 'nope', 'no token sees in acme, globex. Check the spelling'],
     ['that is mistyped', 'monolit', 'no token sees in acme, globex. Did you mean monolith?'],
-  ])('%s is bad usage, told before any build is read', async (_what, slug, words) => {
+  ])('%s is bad usage, reported before any build is read', async (_what, slug, words) => {
     scene.api.forget()
     const { code, stdout, stderr } = await run('verify', both, '--pipeline', slug)
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })

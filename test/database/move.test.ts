@@ -69,7 +69,7 @@ describe('moving the mirror', () => {
     await there.end({ timeout: 1 })
   })
 
-  test('a table of somebody else in our schemas is told of and left out', async () => {
+  test('reports and leaves out a foreign table in our schemas', async () => {
     await sql`create table analytics.mine as select 1 as n`
     expect((await move()).leftOut).toEqual(['analytics.mine'])
   })
@@ -123,7 +123,7 @@ describe('moving the mirror', () => {
     expect(await refused()).toContain('holds 1 job(s) with deliveries that are in no table yet')
   })
 
-  test('a target that cannot be reached is told of without its password', async () => {
+  test('reports an unreachable target without its password', async () => {
     const to = 'postgres://user:hunter2@127.0.0.1:1/none'
     const error = await moveDatabase({ from: source.url, to }).catch((thrown: unknown) => thrown)
     expect(error).toBeInstanceOf(StoreError)

@@ -91,7 +91,7 @@ describe('an upgrade', () => {
   })
 
   const trigger = `create function public.tell() returns trigger language plpgsql as $$ begin return new; end $$;
-    create trigger told before insert on sync.pauses for each row execute function public.tell()`
+    create trigger watched before insert on sync.pauses for each row execute function public.tell()`
   test.each([
     [
       'a grant on a view that is no more',
@@ -128,7 +128,13 @@ describe('an upgrade', () => {
       'the policy mine on sync.pauses',
       'drop policy mine on sync.pauses',
     ],
-    ['a trigger', trigger, tableIsReplaced, 'the trigger told on sync.pauses', 'drop trigger told on sync.pauses'],
+    [
+      'a trigger',
+      trigger,
+      tableIsReplaced,
+      'the trigger watched on sync.pauses',
+      'drop trigger watched on sync.pauses',
+    ],
     [
       'a rule',
       'create rule quiet as on delete to sync.pauses do instead nothing',

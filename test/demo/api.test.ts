@@ -178,7 +178,7 @@ test('tokens: unknown, expired, without the scope, and for another organization'
   expect((await fetch(`${api.url}/meta`)).status).toBe(200)
 })
 
-test('both limits are counted in fixed windows, told in headers, and enforced with the scope that ran out', async () => {
+test('both limits are counted in fixed windows, reported in headers, and enforced with the scope that ran out', async () => {
   let now = 0
   api.limits = createLimits({ organization: 5, user: 3, now: () => now })
   now = 18_500

@@ -77,9 +77,9 @@ it('a service is sent only what its pipelines and branches let through, and noth
   const scope = { scope: 'some_projects', scope_uuids: [pipeline?.id], branch_configuration: 'main' }
   const { id } = await ask('POST', '', { provider: 'webhook', ...scope, settings: { ...settings, url } })
   await live()
-  const told = received.filter(({ event }) => event !== 'ping')
-  expect(told.length).toBeGreaterThan(0)
-  expect(told.every((one) => one.pipeline === pipeline?.id && one.branch === 'main')).toBe(true)
+  const events = received.filter(({ event }) => event !== 'ping')
+  expect(events.length).toBeGreaterThan(0)
+  expect(events.every((one) => one.pipeline === pipeline?.id && one.branch === 'main')).toBe(true)
   await ask('PUT', `/${id}/disable`)
   const before = received.length
   await live()

@@ -130,7 +130,7 @@ describe('webhooks', () => {
     await simulation.stop()
   })
 
-  test('tell the whole life of a calm build, without jobs or env but with what should not be told', async () => {
+  test('report the whole life of a calm build, without jobs or env but with a secret address', async () => {
     const simulation = create({ mix: calmMix })
     const webhooks = simulation.startWebhooks({ url, secret: 's3', mode: 'token', concurrency: 1 })
     await simulation.play({ builds: 1, jobs: 5 })

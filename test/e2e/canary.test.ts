@@ -185,7 +185,7 @@ async function live(backend: 'redis' | 'postgres'): Promise<void> {
   await postgres.cut()
   const { status } = await deliver('job.finished', leaky(30))
   expect(status).toBe(backend === 'redis' ? 202 : 503)
-  if (redisUrl) expectClean('Redis, while Postgres is away', await tracesInRedis(redisUrl), true)
+  if (redisUrl) expectClean('Redis, while Postgres is unavailable', await tracesInRedis(redisUrl), true)
   for (const path of ['/status', '/metrics']) await askAdmin(path)
   await ask(`${service?.publicUrl}/health/ready`)
   await postgres.restore()
@@ -212,18 +212,18 @@ function expectClean(
 ): void {
   const at = text.search(secret)
   expect(at < 0 ? '' : `${where}: …${text.slice(Math.max(0, at - 200), at + 100)}…`).toBe('')
-  if (marked) expect(text.includes(mark), `the mark stands in ${where}`).toBe(true)
+  if (marked) expect(text.includes(mark), `the mark is in ${where}`).toBe(true)
 }
 
 describe.each(testQueueBackends())('with the queue on %s, a secret', (backend) => {
-  it('stands in no table, log, queue, metric or answer, whatever fails', async () => {
+  it('is in no table, log, queue, metric or answer, whatever fails', async () => {
     if (backend === 'redis') await protectRedis()
     await start({})
     await live(backend)
     await knockEverywhere()
-    const told = answers.join('\n')
-    expectClean('an answer', told, true)
-    expect(told).toContain('buildkite_mirror_watermark_age_seconds{organization="acme"}')
+    const allAnswers = answers.join('\n')
+    expectClean('an answer', allAnswers, true)
+    expect(allAnswers).toContain('buildkite_mirror_watermark_age_seconds{organization="acme"}')
     expectClean('the database', await tracesInPostgres(home.url), true)
     if (redisUrl) expectClean('Redis', await tracesInRedis(redisUrl), false)
     await service?.stop()
@@ -246,7 +246,7 @@ it('with STORE_ENV env is kept, in which people keep secrets, but no token and n
   expectClean('an answer', answers.join('\n'), true)
 })
 
-it('a secret in an address that is wrong is not told by any command', async () => {
+it('no command prints the secret of a wrong address', async () => {
   const nowhere = `127.0.0.1:${await freePort()}`
   const settings = {
     LOG_LEVEL: 'trace',

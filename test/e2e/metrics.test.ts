@@ -45,7 +45,7 @@ interface Seen {
   /** Buildkite refuses the token the builds, while webhooks come. */
   refused: Page
   /** The token is good again. */
-  mended: Page
+  recovered: Page
   limited: Page
   /** Verified and healed by hand. */
   healed: Page
@@ -173,14 +173,14 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
     await post('package.created', { event: 'package.created' })
     await post('build.running', {}, 'timestamp=1,signature=00')
     seen.refused = await look(
-      'the refusal is told, and days wait for their sums',
+      'the refusal is reported, and days wait for their rollups',
       (page) =>
         (page('problems', { code: 'invalid_permissions' }) ?? 0) > 0 &&
         (page('settled', { status: 'failed' }) ?? 0) > 0 &&
         (page('rollup_days_waiting') ?? 0) > 0,
     )
     scene.api.beforeAnswer = undefined
-    seen.mended = await look(
+    seen.recovered = await look(
       'the cycles heal what was dropped, and the sums follow',
       (page) =>
         (page('cycle_found', { result: 'missing' }) ?? 0) > 0 &&
@@ -192,7 +192,7 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
     let left = 1
     scene.api.beforeAnswer = ({ kind }) =>
       kind === 'builds' && left-- > 0 ? { kind: 'limit', scope: 'rest_user', reset: 8 } : undefined
-    const before = seen.mended('budget_left') ?? 0
+    const before = seen.recovered('budget_left') ?? 0
     seen.limited = await look(
       'the budget is held',
       (page) => (page('api_requests', { status: '429' }) ?? 0) > 0 && (page('budget_left') ?? 0) < before - 100,
@@ -277,14 +277,14 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
     },
     duplicate: () => rises('quiet', 'refused', 'duplicate'),
     settled() {
-      rises('quiet', 'mended', 'settled', { status: 'applied', event: 'build.finished' })
-      rises('quiet', 'mended', 'settled', { status: 'failed', event: 'build.finished' })
-      rises('quiet', 'mended', 'settled', { status: 'ignored', event: 'package.created' })
+      rises('quiet', 'recovered', 'settled', { status: 'applied', event: 'build.finished' })
+      rises('quiet', 'recovered', 'settled', { status: 'failed', event: 'build.finished' })
+      rises('quiet', 'recovered', 'settled', { status: 'ignored', event: 'package.created' })
     },
     apply_seconds() {
       expect(of('end', 'apply_seconds')).toBe(of('end', 'settled', { status: 'applied' }))
       // Those that had to wait for the queue waited for more than 5 s.
-      expect(of('end', 'apply_seconds', {}, '_sum')).toBeGreaterThan(of('mended', 'apply_seconds', {}, '_sum') + 5)
+      expect(of('end', 'apply_seconds', {}, '_sum')).toBeGreaterThan(of('recovered', 'apply_seconds', {}, '_sum') + 5)
     },
     swept() {
       stays('quiet', 'withoutQueue', 'swept')
@@ -293,48 +293,48 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
     rows() {
       rises('quiet', 'refused', 'rows', { table: 'builds', via: 'webhook', result: 'inserted' })
       rises('quiet', 'refused', 'rows', { table: 'jobs', via: 'webhook', result: 'updated' })
-      rises('refused', 'mended', 'rows', { table: 'builds', via: 'rest', result: 'inserted' })
-      rises('quiet', 'mended', 'rows', { table: 'builds', via: 'rest', result: 'skipped' })
+      rises('refused', 'recovered', 'rows', { table: 'builds', via: 'rest', result: 'inserted' })
+      rises('quiet', 'recovered', 'rows', { table: 'builds', via: 'rest', result: 'skipped' })
     },
-    rollup_days: () => rises('quiet', 'mended', 'rollup_days'),
-    rollup_seconds: () => rises('quiet', 'mended', 'rollup_seconds'),
+    rollup_days: () => rises('quiet', 'recovered', 'rollup_days'),
+    rollup_seconds: () => rises('quiet', 'recovered', 'rollup_seconds'),
     rollup_failed() {
       stays('quiet', 'withoutQueue', 'rollup_failed')
       rises('withoutQueue', 'withoutDatabase', 'rollup_failed')
     },
     rollup_days_waiting() {
       expect(at('refused')('rollup_days_waiting')).toBeGreaterThan(0)
-      expect(at('mended')('rollup_days_waiting')).toBe(0)
+      expect(at('recovered')('rollup_days_waiting')).toBe(0)
     },
-    cycles_total: () => rises('refused', 'mended', 'cycles_total', { kind: 'hot' }),
+    cycles_total: () => rises('refused', 'recovered', 'cycles_total', { kind: 'hot' }),
     cycle_seconds() {
-      rises('refused', 'mended', 'cycle_seconds', { kind: 'hot' })
+      rises('refused', 'recovered', 'cycle_seconds', { kind: 'hot' })
       expect(of('end', 'cycle_seconds')).toBe(of('end', 'cycles_total'))
     },
     cycle_found() {
-      for (const object of ['build', 'job']) rises('refused', 'mended', 'cycle_found', { object, result: 'missing' })
-      rises('refused', 'mended', 'cycle_found', { object: 'build', result: 'read' })
-      rises('refused', 'mended', 'cycle_found', { object: 'build', result: 'healed' })
+      for (const object of ['build', 'job']) rises('refused', 'recovered', 'cycle_found', { object, result: 'missing' })
+      rises('refused', 'recovered', 'cycle_found', { object: 'build', result: 'read' })
+      rises('refused', 'recovered', 'cycle_found', { object: 'build', result: 'healed' })
     },
     task_failed() {
       rises('quiet', 'refused', 'task_failed', { task: 'hot', code: 'invalid_permissions' })
-      stays('mended', 'healed', 'task_failed')
+      stays('recovered', 'healed', 'task_failed')
     },
     drift_found() {
-      rises('quiet', 'mended', 'drift_found', { kind: 'different' })
-      expect(of('mended', 'drift_found', { kind: 'surplus' })).toBe(0)
+      rises('quiet', 'recovered', 'drift_found', { kind: 'different' })
+      expect(of('recovered', 'drift_found', { kind: 'surplus' })).toBe(0)
     },
     drift_unhealed() {
-      expect(at('mended')('drift_unhealed', { organization: scene.source.slug })).toBe(1)
+      expect(at('recovered')('drift_unhealed', { organization: scene.source.slug })).toBe(1)
       expect(at('healed')('drift_unhealed', { organization: scene.source.slug })).toBe(0)
     },
     api_requests() {
-      rises('quiet', 'mended', 'api_requests', { endpoint: '/organizations/*/builds', status: '200' })
+      rises('quiet', 'recovered', 'api_requests', { endpoint: '/organizations/*/builds', status: '200' })
       rises('quiet', 'refused', 'api_requests', { endpoint: '/organizations/*/builds', status: '403' })
-      rises('mended', 'limited', 'api_requests', { status: '429' })
+      rises('recovered', 'limited', 'api_requests', { status: '429' })
     },
     api_request_seconds() {
-      rises('quiet', 'mended', 'api_request_seconds', { endpoint: '/organizations/*/builds' })
+      rises('quiet', 'recovered', 'api_request_seconds', { endpoint: '/organizations/*/builds' })
       expect(of('end', 'api_request_seconds')).toBe(of('end', 'api_requests'))
     },
     findings() {
@@ -346,22 +346,22 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
     api_waited: () => rises('limited', 'healed', 'api_waited', { priority: 'hot' }),
     api_limit() {
       const organization = { scope: `organization:${scene.source.slug}` }
-      expect(at('mended')('api_limit', organization)).toBe(1_000_000)
+      expect(at('recovered')('api_limit', organization)).toBe(1_000_000)
     },
     api_remaining() {
       const organization = { scope: `organization:${scene.source.slug}` }
-      expect(of('mended', 'api_remaining', organization)).toBeGreaterThan(999_000)
-      expect(of('mended', 'api_remaining', organization)).toBeLessThan(1_000_000)
+      expect(of('recovered', 'api_remaining', organization)).toBeGreaterThan(999_000)
+      expect(of('recovered', 'api_remaining', organization)).toBeLessThan(1_000_000)
     },
     budget_left() {
-      expect(of('mended', 'budget_left')).toBeGreaterThan(100)
+      expect(of('recovered', 'budget_left')).toBeGreaterThan(100)
       expect(at('limited')('budget_left', { scope: `organization:${scene.source.slug}` })).toBeGreaterThan(100)
       // The user's limit is held until its reset.
-      expect(of('mended', 'budget_left') - of('limited', 'budget_left')).toBeGreaterThan(100)
+      expect(of('recovered', 'budget_left') - of('limited', 'budget_left')).toBeGreaterThan(100)
     },
     queue_jobs() {
-      expect(at('mended')('queue_jobs', { queue: 'reconcile', state: 'delayed' })).toBeGreaterThan(0)
-      rises('mended', 'withoutDatabase', 'queue_jobs', { queue: 'deliveries' })
+      expect(at('recovered')('queue_jobs', { queue: 'reconcile', state: 'delayed' })).toBeGreaterThan(0)
+      rises('recovered', 'withoutDatabase', 'queue_jobs', { queue: 'deliveries' })
       expect(at('withoutQueue')('queue_jobs')).toBeUndefined()
     },
     pending() {
@@ -372,7 +372,7 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
     },
     failed() {
       expect(at('quiet')('failed')).toBe(0)
-      expect(at('mended')('failed')).toBe(1)
+      expect(at('recovered')('failed')).toBe(1)
     },
     oldest_pending() {
       expect(at('quiet')('oldest_pending')).toBe(0)
@@ -386,12 +386,12 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
     watermark_age() {
       const organization = { organization: scene.source.slug }
       // No cycle ended while the token was refused; then one did, an hour later by Buildkite's clock.
-      const [refused, mended] = [
+      const [refused, recovered] = [
         of('refused', 'watermark_age', organization),
-        of('mended', 'watermark_age', organization),
+        of('recovered', 'watermark_age', organization),
       ]
       expect((refused * SECOND) / HOUR).toBeGreaterThan(2.9)
-      expect((mended * SECOND) / HOUR).toBeLessThan(2.5)
+      expect((recovered * SECOND) / HOUR).toBeLessThan(2.5)
     },
     claim_age() {
       const builds = { organization: scene.source.slug, object: 'builds' }
@@ -399,10 +399,10 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
       expect(of('quiet', 'claim_age', { ...builds, object: 'jobs' })).toBeGreaterThan(0)
     },
     claim_exceptions() {
-      expect(of('mended', 'claim_exceptions', { organization: scene.source.slug })).toBeGreaterThanOrEqual(0)
+      expect(of('recovered', 'claim_exceptions', { organization: scene.source.slug })).toBeGreaterThanOrEqual(0)
     },
     pipelines_listed() {
-      expect(of('mended', 'pipelines_listed')).toBe(scene.simulation.truth.pipelines.length)
+      expect(of('recovered', 'pipelines_listed')).toBe(scene.simulation.truth.pipelines.length)
     },
     pipelines_complete() {
       // A window is still to be read, and no list of pipelines has confirmed the others.
@@ -418,14 +418,14 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
       const organization = { organization: scene.source.slug }
       expect(of('quiet', 'backfill_progress', organization)).toBeGreaterThan(0)
       expect(of('quiet', 'backfill_progress', organization)).toBeLessThan(1)
-      expect(at('mended')('backfill_progress', organization)).toBe(1)
+      expect(at('recovered')('backfill_progress', organization)).toBe(1)
     },
     problems() {
       expect(at('refused')('problems', { code: 'invalid_permissions' })).toBeGreaterThan(0)
-      expect(at('mended')('problems')).toBeUndefined()
+      expect(at('recovered')('problems')).toBeUndefined()
     },
     worker_idle() {
-      rises('mended', 'withoutQueue', 'worker_idle')
+      rises('recovered', 'withoutQueue', 'worker_idle')
       expect(of('withoutQueue', 'worker_idle')).toBeGreaterThan(5)
     },
     store_up() {

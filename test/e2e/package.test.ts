@@ -21,7 +21,7 @@ let installed: string
 beforeAll(async () => {
   if (!existsSync(join(root, 'dist', 'cli.js'))) throw new Error('dist/cli.js is missing. Run npm run build.')
   folder = await mkdtemp(join(tmpdir(), 'bkm-package-'))
-  // Without its prepack, which makes dist anew: other tests run what is in it at this moment.
+  // Without its prepack, which rebuilds dist: other tests run its files at this moment.
   const pack = await execute(npm, ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], { cwd: root })
   const [tarball] = packed.parse(JSON.parse(pack.stdout))
   files = tarball?.files.map(({ path }) => path) ?? []

@@ -184,7 +184,7 @@ describe.skipIf(!findPgBouncer())('behind PgBouncer in transaction mode', () => 
       await Promise.all([ask(['statement_timeout']), ask(['statement_timeout', 'options'])])
     })
 
-    it('is told of by the service, which goes on receiving, and by check', async () => {
+    it('is reported by the service, which continues receiving, and by check', async () => {
       const settings = { DATABASE_URL: (await pool()).url }
       const [service, { code, stdout }] = await Promise.all([serve(settings), runCommand(['check'], settings)])
       const { reasons } = await service.status()

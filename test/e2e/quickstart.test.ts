@@ -111,7 +111,7 @@ function steady(printed: string): string {
     .trimEnd()
 }
 
-// When it fails after a change: npm run docs:quickstart writes the page anew.
+// When it fails after a change: npm run docs:quickstart regenerates the page.
 it('docs/quickstart.md leads from an empty machine to live rows, and shows what its commands print', async () => {
   let rewritten = page
   const blocks = [...page.matchAll(/^```console (\w+)\n(.*?)^```$/gms)]

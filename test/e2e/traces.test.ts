@@ -171,7 +171,7 @@ describe('with an endpoint for traces', () => {
   })
 })
 
-it('a collector that is away costs spans and nothing else', async () => {
+it('an unavailable collector loses spans and nothing else', async () => {
   const service = await start({
     OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${await freePort()}`,
     OTEL_BSP_SCHEDULE_DELAY: '100',
@@ -179,7 +179,7 @@ it('a collector that is away costs spans and nothing else', async () => {
   })
   const answers = await live(service)
   await until(() => applied(service), 'all is applied', 30_000)
-  await until(() => service.output().includes('could not be exported'), 'the loss is told', 30_000)
+  await until(() => service.output().includes('could not be exported'), 'the loss is logged', 30_000)
   expect(await service.stop()).toBe(0)
   expect(Object.keys(answers)).toEqual(['202'])
 })

@@ -41,7 +41,7 @@ describe.each(testQueueBackends())('an upgrade one process at a time, the queue 
 
   beforeEach(async () => {
     if (backend === 'redis') redis = await startRedisServer()
-    // Six processes at once, with the queue in it besides: up to 80 connections, and the machine's may have no more than 100.
+    // Six processes at once, and the queue in the same database: up to 80 connections. The machine's Postgres may allow no more than 100.
     own = await startOwnPostgres()
     sql = postgres(own.url, { max: 2, onnotice: () => {} })
     simulation = createSimulation({ seed: 41, clock: realClock })

@@ -86,11 +86,11 @@ describe.each(testQueueBackends())('the whole path with the queue on %s', (backe
     await webhooks.settled()
     expect(webhooks.stats.answers).toEqual({ '202': webhooks.stats.sent })
     await allApplied()
-    const told = new Set(webhooks.log.map(({ body }) => whatWebhooksTell(JSON.parse(body).job)))
-    const untold = simulation.truth.jobs.filter(({ job }) => !told.has(whatWebhooksTell(job)))
-    await equalsTruth({ ...untoldByWebhooks, jobs: (job) => !told.has(whatWebhooksTell(job)) })
+    const reported = new Set(webhooks.log.map(({ body }) => whatWebhooksTell(JSON.parse(body).job)))
+    const unreported = simulation.truth.jobs.filter(({ job }) => !reported.has(whatWebhooksTell(job)))
+    await equalsTruth({ ...untoldByWebhooks, jobs: (job) => !reported.has(whatWebhooksTell(job)) })
     // Waiters, waiting block steps, jobs skipped with their build: Buildkite has no event for these.
-    expect(untold.length).toBeLessThan(simulation.truth.jobs.length / 3)
+    expect(unreported.length).toBeLessThan(simulation.truth.jobs.length / 3)
     expect(await count(test.url, "select count(*) from sync.deliveries where status = 'failed'")).toBe(0)
   })
 
@@ -123,10 +123,10 @@ describe.each(testQueueBackends())('the whole path with the queue on %s', (backe
 
 /** A job as text, without its agent's present state, and without what Buildkite tells only in the events of its retry. */
 function whatWebhooksTell(job: object | undefined): string | undefined {
-  const untold = new Set(['retried', 'retried_in_job_id', 'retry_type', 'retried_by'])
+  const unreported = new Set(['retried', 'retried_in_job_id', 'retry_type', 'retried_by'])
   return JSON.stringify(job, (key, value) => {
     if (key === 'agent') return value?.id
-    return untold.has(key) ? undefined : value
+    return unreported.has(key) ? undefined : value
   })
 }
 

@@ -7,7 +7,7 @@ import type { ApiShapes } from './shapes.ts'
 /** More requests than this for one small list are a walk without end. */
 export const ENDLESS = 800
 
-/** What one round of the API campaign is told: the same lists each time they are asked for, with faults in between. */
+/** The answers of one round of the API campaign: the same lists for every request, with faults in between. */
 export interface Answers {
   /** The lists as text; JSON, or nearly. */
   builds: string
@@ -17,7 +17,7 @@ export interface Answers {
   asked: number
 }
 
-/** Makes the answers of one round: `id` stands in every UUID, so that no two rounds speak of the same objects. */
+/** Makes the answers of one round: every UUID contains `id`, so that no two rounds have the same objects. */
 export function makeAnswers(shapes: ApiShapes, id: string, random: Random): Answers {
   const some = (all: readonly object[], most: number) =>
     Array.from({ length: random.int(0, most) }, () => renamed(random.choose(all) ?? {}, id))

@@ -23,8 +23,8 @@ const log = createLog('silent')
 const token = 'the-token-of-the-fuzzer'
 
 /**
- * Reconciles with an API whose answers are mutated. Each round must end with a sane result or a BuildkiteError; and what was read must
- * be in the mirror or be told of, for the watermark has passed it.
+ * Reconciles with an API whose answers are mutated. Each round must end with a sane result or a BuildkiteError; and every object
+ * read must be in the mirror or be reported, because the watermark has passed it.
  */
 export async function fuzzLists(databaseUrl: string, options: FuzzOptions): Promise<FuzzReport> {
   const report = newReport('lists')
@@ -119,7 +119,7 @@ class Round {
       if (!(error instanceof BuildkiteError) || !/\.$/.test(error.message)) {
         this.findings.push(error instanceof Error ? (error.stack ?? error.message) : String(error))
       }
-      if (error instanceof Error && error.message.includes(token)) this.findings.push('The token is told.')
+      if (error instanceof Error && error.message.includes(token)) this.findings.push('A message contains the token.')
       this.outcome = error instanceof BuildkiteError ? `${error.code} ${error.status ?? ''}` : 'crash'
     } finally {
       await client.close()
@@ -173,7 +173,7 @@ class Round {
     const access = openAccess(config, { budget, scope: this.#deps.scope, log, clock: Date.now, client: { wait } })
     try {
       const { problems } = await discover(this.#deps, access)
-      if (JSON.stringify(problems).includes(token)) this.findings.push('The token is told.')
+      if (JSON.stringify(problems).includes(token)) this.findings.push('A message contains the token.')
       this.outcome = `discover with ${problems.length} problems`
     } finally {
       await access.close()

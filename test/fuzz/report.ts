@@ -21,7 +21,7 @@ export interface MemorySample {
 export interface FuzzOptions {
   seed: number | string
   count: number
-  /** Told at each tenth. */
+  /** Called at each tenth. */
   onTenth?: (report: FuzzReport) => void
 }
 
@@ -95,8 +95,8 @@ const MIB = 1024 * 1024
 
 /**
  * Whether memory was flat: the least of the last three tenths, after garbage collection, is no more than the least of the second to
- * fourth with some room for noise: 1.2 times and 32 MiB for what is held, 1.5 times and 64 MiB for the process's whole, of which the
- * allocator gives little back. The first tenth warms up. Undefined when it was flat, else the fault in a sentence.
+ * fourth with some room for noise: 1.2 times and 32 MiB for what is held, 1.5 times and 64 MiB for the whole process, because
+ * the allocator returns little. The first tenth warms up. Undefined when it was flat, else the fault in a sentence.
  */
 export function memoryFault({ memory }: FuzzReport): string | undefined {
   const least = (samples: readonly MemorySample[], what: keyof MemorySample) =>

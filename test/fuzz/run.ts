@@ -35,15 +35,15 @@ const campaigns: Record<string, (databaseUrl: string) => Promise<FuzzReport>> = 
     fuzzWebhooks({ databaseUrl, redisUrl: process.env.TEST_REDIS_URL }, { seed, count, onTenth }),
 }
 
-const told = new Set<string>()
+const reported = new Set<string>()
 
 function onTenth({ name, sent, seconds, findings, memory }: FuzzReport): void {
   const { held = 0, rss = 0 } = memory.at(-1) ?? {}
   const rate = (sent / seconds).toFixed(0)
   console.log(`${name}: ${sent} at ${rate}/s, held ${mib(held)}, rss ${mib(rss)}, findings ${findings.length}`)
   for (const finding of findings) {
-    if (!told.has(finding)) console.log(`FINDING ${finding}`)
-    told.add(finding)
+    if (!reported.has(finding)) console.log(`FINDING ${finding}`)
+    reported.add(finding)
   }
 }
 
@@ -63,7 +63,7 @@ try {
     await admin.unsafe(`drop database ${database} with (force)`)
     console.log(JSON.stringify(report.outcomes, null, 2))
     const found = [...report.findings, memoryFault(report)].filter((finding) => finding !== undefined)
-    for (const finding of found) if (!told.has(finding)) console.log(`FINDING ${finding}`)
+    for (const finding of found) if (!reported.has(finding)) console.log(`FINDING ${finding}`)
     faults += found.length
   }
 } finally {

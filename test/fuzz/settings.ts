@@ -4,7 +4,7 @@ import { createRandom, type Random } from '../../src/demo/random.ts'
 import { ConfigError } from '../../src/errors.ts'
 import { type FuzzOptions, type FuzzReport, find, inTenths, newReport, tally } from './report.ts'
 
-/** Stands in every secret below, so that one search finds any of them. */
+/** Part of every secret below, so that one search finds any of them. */
 const canary = 'c4n4ry-0f-the-fuzzer'
 
 const sane: Record<string, string> = {
@@ -121,7 +121,8 @@ export async function fuzzSettings(options: FuzzOptions): Promise<FuzzReport> {
     } catch (error) {
       if (!(error instanceof ConfigError)) return find(report, `Settings ${number} threw ${String(error)}.`)
       tally(report, 'refused')
-      if (error.message.includes(canary)) find(report, `Settings ${number}: a secret is told: ${error.message}`)
+      if (error.message.includes(canary))
+        find(report, `Settings ${number}: a message contains a secret: ${error.message}`)
       const unnamed = error.message.split('\n').filter((line) => !settings.some(({ name }) => line.startsWith(name)))
       if (unnamed.length > 0) find(report, `Settings ${number}: a line names no variable: ${unnamed.join(' / ')}`)
     }

@@ -139,7 +139,7 @@ async function settle({ database: { db }, duplicates }: Target, report: FuzzRepo
   for (const { status, error, n } of counted) {
     tally(report, error === null ? status : `${status}: ${error}`, n)
     tally(report, 'settled', n)
-    // The reader's own faults are ours to mend; so is a value that we let pass and Postgres refuses.
+    // Faults of the reader are our bugs; so is a value that we accept and Postgres refuses.
     if (error && /could not be read|SQLSTATE|Could not/.test(error)) find(report, `A delivery failed: ${error}`)
   }
   const { settled: ended = 0, sane: saneSent = 0, 202: accepted = 0 } = report.outcomes

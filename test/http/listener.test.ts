@@ -40,7 +40,7 @@ describe('a listener', () => {
     expect(lines.join('')).not.toContain('canary')
   })
 
-  it('says that a store is away, not which, and keeps its log short', async () => {
+  it('says that a store is unavailable, not which, and keeps its log short', async () => {
     const built = build()
     built.get('/away', async () => {
       throw new StoreError('transient', 'Could not read: Postgres cannot be reached (ECONNREFUSED).')

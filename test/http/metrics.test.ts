@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { type Metric, metrics, PREFIX } from '../../src/http/metric-list.ts'
 import { createMeters } from '../../src/http/metrics.ts'
 
-// When it fails after a change of src/http/metric-list.ts: npm run docs:metrics writes the page anew.
+// When it fails after a change of src/http/metric-list.ts: npm run docs:metrics regenerates the page.
 test('docs/metrics.md is what the declarations say', async () => {
   await expect(asMarkdown(Object.values(metrics))).toMatchFileSnapshot('../../docs/metrics.md')
 })
@@ -26,7 +26,7 @@ test('names end as Prometheus wants them: counters in _total, times in their uni
   }
 })
 
-test('what nobody has told yet is not shown as 0, and what is no number is left uncounted', async () => {
+test('a value that was never reported is not shown as 0, and a value that is no number is not counted', async () => {
   const meters = createMeters()
   for (const n of [Number.NaN, Number.POSITIVE_INFINITY, -1]) {
     for (const what of ['settled', 'swept', 'pending', 'answer_seconds']) expect(() => meters.on(what, n)).not.toThrow()

@@ -161,7 +161,7 @@ describe('/schema', () => {
     expect(json.json()).toEqual(await readCatalog(database.db))
   })
 
-  it('answers 503 with a sentence while Postgres is away', async () => {
+  it('answers 503 with a sentence while Postgres is unavailable', async () => {
     const gone = openDatabase('postgres://nobody:hunter2@127.0.0.1:1/none', { name: 'http test' })
     const answer = await (await build(watched({ database: gone }))).inject('/schema')
     expect([answer.statusCode, answer.json()]).toEqual([503, { error: 'A store is out of reach now. Try again soon.' }])
@@ -302,8 +302,8 @@ describe('/status', () => {
   })
 })
 
-describe('a Redis that is away', () => {
-  it('is told of once, with a remedy that names Redis', async () => {
+describe('an unavailable Redis', () => {
+  it('is reported once, with a remedy that names Redis', async () => {
     const away = await openQueues({ redisUrl: 'redis://127.0.0.1:1', databaseUrl: home.url }, log)
     const met = ['queue', 'discover'].map(async (subject) =>
       problemOf(subject, await away.depth().catch((error: unknown) => error)),
@@ -413,7 +413,7 @@ describe('the guard of the private listener', () => {
     expect((await ask('evil.example')).statusCode).toBe(403)
   })
 
-  it('answers whoever brings the token by any name', async () => {
+  it('answers a request with the token under any host name', async () => {
     const guarded = await build(watched(), 'right')
     const headers = { host: 'mirror.internal', authorization: 'Bearer right' }
     expect((await guarded.inject({ url: '/status', headers })).statusCode).toBe(200)

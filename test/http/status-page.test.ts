@@ -195,8 +195,8 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
     const names = ['deliveries_failed', 'delivery_lag', 'postgres_unreachable', 'queue_unreachable', 'redis_eviction']
     const ofAcme = ['watermark_lag', 'claim_lag', 'work_failing'].map((name) => found(name, 'acme'))
     const stale = [...names.map((name) => found(name)), ...ofAcme]
-    const told = (one: (typeof stale)[number]) => ({ ...one, detail: `Stale ${one.name}.`, since: new Date() })
-    await database.db.insert(findings).values(stale.map(told))
+    const asRow = (one: (typeof stale)[number]) => ({ ...one, detail: `Stale ${one.name}.`, since: new Date() })
+    await database.db.insert(findings).values(stale.map(asRow))
     const headline = async () => /<h1>(.*?)<\/h1>.*?<\/div><\/div>/s.exec((await built.inject('/')).body)?.[0] ?? ''
     expect(await headline()).toMatch(/Healthy: all builds are verified up to \dm( \d+s)? ago/)
     const at = new Date(Date.now() - HOUR)
@@ -209,8 +209,11 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
     expect(await headline()).toContain('1 webhook delivery could not be applied.')
     expect(await headline()).toContain('waiting for 1h to be applied')
     expect(await headline()).not.toContain('Stale')
-    await database.db.insert(findings).values(told(found('webhook_disabled', 'acme')))
-    await until(async () => (await headline()).includes('Stale webhook_disabled'), 'what only the check knows is told')
+    await database.db.insert(findings).values(asRow(found('webhook_disabled', 'acme')))
+    await until(
+      async () => (await headline()).includes('Stale webhook_disabled'),
+      'the page shows a finding of the check',
+    )
   })
 
   it('shows how many webhooks were lost, and is not healthy above a limit', async () => {
@@ -223,8 +226,8 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
       until(async () => (await built.inject('/')).body.includes(text), `the page shows "${text}"`)
     await shows('none received')
     await database.db.insert(deliveries).values({ ...failed('first'), status: 'applied', failed_at: null })
-    const told = { ...seen, first_seen_via: 'webhook', created_at: now } as const
-    await database.db.insert(builds).values({ id: acme, organization_id: acme, ...told })
+    const viaWebhook = { ...seen, first_seen_via: 'webhook', created_at: now } as const
+    await database.db.insert(builds).values({ id: acme, organization_id: acme, ...viaWebhook })
     await shows('0 webhooks lost in the last 24 hours.')
     const healthy = (await built.inject('/')).body
     expect(healthy).toMatch(/Healthy: all builds are verified up to \dm( \d+s)? ago/)
@@ -495,7 +498,7 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
     expect(String(right.headers['set-cookie'])).toMatch(/^buildkite_mirror_session=/)
   })
 
-  it('slows wrong tokens in a header too, and by both in turn, while sessions and whoever bears the right one go on', async () => {
+  it('slows wrong tokens in headers and forms together, while sessions and requests with the right token are answered', async () => {
     let now = Date.now()
     const built = await build(token, () => now)
     const bear = (value: string) =>
@@ -534,7 +537,7 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
           asking.on('error', resolve)
         }),
     )
-    await until(() => texts.every((text) => text.includes('event: facts')), 'all are told')
+    await until(() => texts.every((text) => text.includes('event: facts')), 'all listeners get the event')
     expect(gathered).toBeLessThanOrEqual(3)
     expect(texts[0]).toContain('"id":"health"')
     await built.close()

@@ -89,7 +89,7 @@ describe.each([
   })
 })
 
-describe('people whom Buildkite does not know by id', () => {
+describe('people without an id in Buildkite', () => {
   it('are one person each, however long their address or user name', async () => {
     const before = await database.db.$count(sql`buildkite.users`)
     const authors = [

@@ -295,9 +295,9 @@ describe('the merge of jobs, for webhooks with any values', () => {
     fc.assert(
       fc.property(fc.array(anyJobWebhook, { maxLength: 4 }), fc.array(anyJobWebhook), (before, after) => {
         const read = sawJob('rest', 200, { state: 'failed', exit_status: 1, finished_at: '2026-05-01T10:02:00.000Z' })
-        const told = jobRule.columns.filter((column) => read.draft[column] !== undefined)
+        const known = jobRule.columns.filter((column) => read.draft[column] !== undefined)
         const row = mergeJobs(...before, read, ...after)
-        expect(told.map((column) => row[column])).toEqual(told.map((column) => read.draft[column]))
+        expect(known.map((column) => row[column])).toEqual(known.map((column) => read.draft[column]))
         expect(row.extra).toEqual(read.draft.extra)
       }),
       { numRuns: 1_000 },

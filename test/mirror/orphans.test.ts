@@ -30,7 +30,7 @@ afterAll(async () => {
   await testDatabase.drop()
 })
 
-/** Builds of the pipeline web, of which only their URL is known. */
+/** Builds that only their URL links to the pipeline web. */
 async function fill(count: number, organizationId: string | null): Promise<void> {
   await database.db.execute(sql`
     insert into buildkite.builds (id, organization_id, number, url, created_at, observed_at, first_seen_at, first_seen_via, changed_at)

@@ -19,7 +19,7 @@ describe('redact', () => {
     })
   })
 
-  it('keeps environments when told to, and credentials never', () => {
+  it('keeps environments with storeEnv, and never credentials', () => {
     const payload = { env: { A: 'b' }, provider: { webhook_url: 'https://secret' }, access_token: 'x' }
     expect(redact(payload, { storeEnv: true })).toEqual({ env: { A: 'b' }, provider: {} })
   })

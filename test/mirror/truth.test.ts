@@ -57,15 +57,15 @@ describe('the mirror after webhooks in any order, some twice, some never, and on
   it.each([1, 2, 3, 4, 5, 6, 7, 8])('equals the truth (seed %i)', async (seed) => {
     const simulation = createSimulation({ seed, stepMs: [5, 1_500], pipelines: 2 })
     const { truth, clock } = simulation
-    const told: Observations[] = []
+    const sent: Observations[] = []
     const sender = { id: 'sender', name: 'Sender' }
     truth.onChange((change) => {
       // A signature knows whole seconds only.
       const at = new Date(Math.floor(clock.now() / 1_000) * 1_000)
-      told.push(observeWebhook(change.event, structuredClone(renderChange(truth, change, sender)), at, options))
+      sent.push(observeWebhook(change.event, structuredClone(renderChange(truth, change, sender)), at, options))
     })
     await simulation.play({ builds: 15 })
-    const some = fc.shuffledSubarray([...told, ...told], { minLength: Math.ceil(told.length / 4) })
+    const some = fc.shuffledSubarray([...sent, ...sent], { minLength: Math.ceil(sent.length / 4) })
     const arrivals = fc.sample(some, { numRuns: 1, seed })[0] ?? []
     // Before the read and after it: a webhook may be an hour late.
     const middle = Math.floor(arrivals.length / 2)

@@ -17,7 +17,7 @@ import { differences } from '../support/differences.ts'
 /** What a seeded history came to. */
 export interface Verdict {
   readonly builds: number
-  readonly webhooks: { told: number; delivered: number }
+  readonly webhooks: { sent: number; delivered: number }
   readonly upheavals: readonly string[]
   /** Where the mirror differs from the truth, a line each. */
   readonly differences: readonly string[]
@@ -25,7 +25,7 @@ export interface Verdict {
 
 /**
  * Lives one history: builds of the wildest kind, of whose webhooks some arrive, in any order, some twice, some hours late; cycles
- * among them, some of which meet an API in trouble. Every other seed has upheavals: renames, deletions, silent edits. After quiet has
+ * in between, where some meet a failing API. Every other seed has upheavals: renames, deletions, silent edits. After quiet has
  * come and one cycle has run (after upheavals: the audit too) the mirror must equal the truth, and webhooks that arrive even later must
  * not change that. The same seed gives the same history.
  */
@@ -71,21 +71,21 @@ export async function liveHistory(seed: number): Promise<Verdict> {
 
 /** Collects what the webhooks would say, and delivers a share of it: shuffled, some twice, some never. */
 function listen({ simulation, database }: Scene) {
-  const told: Observations[] = []
-  const count = { told: 0, delivered: 0 }
+  const sent: Observations[] = []
+  const count = { sent: 0, delivered: 0 }
   const sender = { id: 'sender', name: 'Sender' }
   simulation.truth.onChange((change) => {
     // A signature knows whole seconds only.
     const at = new Date(Math.floor(simulation.clock.now() / 1_000) * 1_000)
     const payload = structuredClone(renderChange(simulation.truth, change, sender))
-    told.push(observeWebhook(change.event, payload, at, { storeEnv: false }))
-    count.told++
+    sent.push(observeWebhook(change.event, payload, at, { storeEnv: false }))
+    count.sent++
   })
   return {
     count,
     async deliver(random: Random, share: number): Promise<void> {
       // What is delivered stays: it may come again, much later.
-      const chosen = told.filter(() => random.chance(share))
+      const chosen = sent.filter(() => random.chance(share))
       const arrivals = fc.sample(fc.shuffledSubarray([...chosen, ...chosen.slice(0, 5)]), {
         numRuns: 1,
         seed: random.int(0, 2 ** 30),

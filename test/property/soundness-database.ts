@@ -39,7 +39,7 @@ export async function databaseIsQuiet(): Promise<void> {
   }
 }
 
-/** The database of one worker: emptied between histories, because creating one anew takes longer than many histories. */
+/** The database of one worker: emptied between histories, because creating a new one takes longer than many histories. */
 export interface Home {
   readonly database: Database
   readonly sql: postgres.Sql

@@ -16,7 +16,7 @@ interface Signed {
   readonly at: number
 }
 
-/** Webhooks some of which are lost, late, doubled or out of order. They go through the inbox, as the service's own do. */
+/** Webhooks; some are lost, late, duplicated or out of order. They go through the inbox, as in the service. */
 export class LossyWebhooks {
   readonly #world: World
   readonly #home: Home

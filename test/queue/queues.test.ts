@@ -245,7 +245,7 @@ describe.each(testQueueBackends())('the queue on %s', (backend) => {
   test('check warns of nothing that is as it should be', async () => {
     const queues = await open()
     const warnings = await queues.check()
-    // The tests' Redis may keep no append-only file: that is the only thing it may be told.
+    // The tests' Redis may keep no append-only file: that is the only warning it may get.
     expect(warnings.filter(({ name }) => name !== 'redis_persistence')).toEqual([])
   })
 })
@@ -273,7 +273,7 @@ test('a connection lost while the queue on Postgres is being opened is a failed 
   await database.drop()
 })
 
-describe.runIf(testQueueBackends().includes('redis'))('a Redis that is away', () => {
+describe.runIf(testQueueBackends().includes('redis'))('an unavailable Redis', () => {
   const job: ReconcileJob = { task: 'discover' }
   const faults = (queues: Queues) =>
     Promise.all(
@@ -293,7 +293,7 @@ describe.runIf(testQueueBackends().includes('redis'))('a Redis that is away', ()
     )
   const same = Array(6).fill('transient redis Redis cannot be reached (ECONNREFUSED).')
 
-  test('from the first is told in one sentence, whatever was asked, and at once', async () => {
+  test('from the start gives one message for every call, at once', async () => {
     const queues = await openQueues({ redisUrl: 'redis://127.0.0.1:1', databaseUrl: '' }, log)
     const begun = performance.now()
     expect(await faults(queues)).toEqual(same)
@@ -301,7 +301,7 @@ describe.runIf(testQueueBackends().includes('redis'))('a Redis that is away', ()
     await queues.close(1_000)
   })
 
-  test('in the middle of its work is told in the same sentence', async () => {
+  test('that fails later gives the same message', async () => {
     const proxy = await startTcpProxy(testRedisUrl(), 6379)
     const queues = await openQueues({ redisUrl: proxy.url, databaseUrl: '', prefix: `{away-${process.pid}}` }, log)
     await queues.depth()

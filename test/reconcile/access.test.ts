@@ -84,7 +84,7 @@ describe('access', () => {
     expect(scene.api.requests.length).toBe(2)
   })
 
-  it('recovers within a minute when the token is mended', async () => {
+  it('recovers within a minute after the token is fixed', async () => {
     scene.api.tokens = []
     expect((await look()).problems.length).toBe(1)
     scene.api.tokens = [demoToken]

@@ -100,7 +100,7 @@ describe('the audit', () => {
     ).toHaveLength(1)
   })
 
-  it('mends silent edits, and records what it found', async () => {
+  it('corrects silent edits, and records what it found', async () => {
     const [build] = truth().builds
     if (!build) throw new Error('The history is empty.')
     build.meta_data = { edited: 'later' }
@@ -147,7 +147,7 @@ describe('the audit', () => {
 })
 
 describe('what Buildkite shows no longer', () => {
-  it('is told apart: a deleted build, retention, a deleted pipeline, a hidden one; every row stays', async () => {
+  it('is marked with its reason: a deleted build, retention, a deleted pipeline, a hidden one; every row stays', async () => {
     const [deletedPipeline, hiddenPipeline, kept] = truth().pipelines
     if (!deletedPipeline || !hiddenPipeline || !kept) throw new Error('Too few pipelines.')
     const held = await scene.database.db.$count(builds)

@@ -42,15 +42,15 @@ const listed = () => scene.api.count('builds')
 describe('a backfill', () => {
   it('reads the whole span, newest first, within a tenth more requests than the builds fill pages', async () => {
     await openRunning({ builds: 3_000, days: 89, jobs: 1 }, { mix: calmMix })
-    const told: BackfillProgress[] = []
-    const result = await backfillSpan(scene.deps, scene.source, ...span(), (progress) => told.push(progress))
+    const reports: BackfillProgress[] = []
+    const result = await backfillSpan(scene.deps, scene.source, ...span(), (progress) => reports.push(progress))
     const total = scene.simulation.truth.builds.length
     expect(result).toMatchObject({ done: true, buildsDone: total, requests: listed() })
     expect(listed()).toBeLessThanOrEqual(1.1 * Math.ceil(total / 100))
     expect(await scene.differences()).toEqual([])
-    const reached = told.map(({ coveredFrom }) => coveredFrom.getTime())
+    const reached = reports.map(({ coveredFrom }) => coveredFrom.getTime())
     expect(reached).toEqual(reached.toSorted((a, b) => b - a))
-    const estimates = told.flatMap(({ buildsExpected }) => buildsExpected ?? [])
+    const estimates = reports.flatMap(({ buildsExpected }) => buildsExpected ?? [])
     expect(Math.max(...estimates.slice(3))).toBeLessThan(total * 1.5)
   })
 

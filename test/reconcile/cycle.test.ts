@@ -58,7 +58,7 @@ describe('a cycle', () => {
     expect(report).toMatchObject({ requests: 3, builds_missing: 0, builds_healed: 0, absent_read: 0 })
   })
 
-  it('finds builds that no webhook told of, whatever became of them', async () => {
+  it('finds builds without any webhook, whatever happened to them', async () => {
     await completeMirror()
     await scene.expectWebhooks()
     for (let i = 0; i < 15; i++) {
@@ -277,7 +277,7 @@ describe('a cycle', () => {
     expect(row?.error).toContain(poison.id)
   })
 
-  it('tells of builds and jobs that cannot be kept, for the watermark passes them', async () => {
+  it('reports builds and jobs that cannot be stored, because the watermark passes them', async () => {
     await completeMirror()
     const [nameless, jobless, odd] = [1, 2, 3].map(() => scene.simulation.startBuild())
     if (!nameless || !jobless?.jobs[0] || !odd) throw new Error('No build was started.')
@@ -344,7 +344,7 @@ describe('a cycle', () => {
     expect(await scene.differences()).toEqual([])
   })
 
-  it('misses nothing of a canceled build that nobody told of', async () => {
+  it('misses nothing of a canceled build without webhooks', async () => {
     await completeMirror()
     const build = scene.simulation.startBuild()
     scene.simulation.clock.pass(HOUR)

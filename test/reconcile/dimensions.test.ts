@@ -245,8 +245,8 @@ describe('reading the small lists', () => {
     const excluded = scene.simulation.truth.pipelines.find(({ slug }) => slug === 'monolith')
     const { db } = scene.database
     expect((await db.select().from(pipeline_schedules)).length).toBeGreaterThan(0)
-    const told = [...(await db.select().from(team_pipelines)), ...(await db.select().from(pipeline_schedules))]
-    expect(told.filter(({ pipeline_id }) => pipeline_id === excluded?.id)).toEqual([])
+    const stored = [...(await db.select().from(team_pipelines)), ...(await db.select().from(pipeline_schedules))]
+    expect(stored.filter(({ pipeline_id }) => pipeline_id === excluded?.id)).toEqual([])
   })
 
   it('stores no secret', async () => {
@@ -291,8 +291,8 @@ describe('what the token may not read', () => {
       return status ? { kind: 'status', status, message: 'Forbidden' } : undefined
     }
     await turn()
-    const told = (await notes()).filter(({ status }) => status === 'refused').map(({ name }) => name)
-    expect(told).toEqual(['members', 'pipeline_schedules', 'team_members', 'team_pipelines', 'teams'])
+    const refusedLists = (await notes()).filter(({ status }) => status === 'refused').map(({ name }) => name)
+    expect(refusedLists).toEqual(['members', 'pipeline_schedules', 'team_members', 'team_pipelines', 'teams'])
     expect(await statusOf('members')).toMatchObject({
       error: "Buildkite does not show this list to the API token's user (HTTP 403).",
       rows: 6,
@@ -336,9 +336,9 @@ describe('annotations and artifacts', () => {
     expect(sorted(kept.map(({ job_id }) => job_id ?? ''))).toEqual(sorted(passed.map(({ job }) => job.id)))
     expect(kept[0]).toMatchObject({ filename: 'app.tar.gz', file_size: expect.stringMatching(/^\d+$/) })
     expect(JSON.stringify(kept)).not.toMatch(/download_url|demo-canary/)
-    const told = await db.select().from(annotations)
-    expect(told.some(({ extra }) => extra.scope === 'job')).toBe(true)
-    expect(told.some(({ extra, style }) => extra.scope === 'build' && style === 'error')).toBe(true)
+    const stored = await db.select().from(annotations)
+    expect(stored.some(({ extra }) => extra.scope === 'job')).toBe(true)
+    expect(stored.some(({ extra, style }) => extra.scope === 'build' && style === 'error')).toBe(true)
 
     const again = first(scene.simulation.truth.builds.filter(({ state }) => state === 'failed'))
     await db

@@ -89,7 +89,7 @@ export async function openDoctorStage(redis: RedisServer | undefined): Promise<D
   return stage
 }
 
-/** One look by a service started anew. */
+/** One check by a service that has just started. */
 async function look({ scene, config, databaseUrl }: DoctorStage): Promise<Examination> {
   const scope = inScope(config)
   const reach = { ...config, apiUrl: scene.api.url, httpsProxy: undefined, noProxy: [] }

@@ -102,7 +102,7 @@ const planted: readonly Planted[] = [
     finds: ['pipelines_hidden failed'],
   },
   {
-    what: 'a pipeline of which only webhooks tell',
+    what: 'a pipeline that only webhooks report',
     plant: () =>
       stage.sql(`update buildkite.pipelines set deleted_at = now(), deleted_reason = 'hidden' where slug = 'web-app'`),
     finds: ['pipelines_hidden warning'],
@@ -393,15 +393,15 @@ describe('the doctor', () => {
   it('judges the silence of each organization by its own builds', async () => {
     await stage.sql(`update buildkite.organizations set first_seen_at = ${ago(3 * HOUR)}`)
     await stage.sql(`update buildkite.builds set created_at = ${ago(HOUR)}`)
-    // Of another organization a webhook has just told.
+    // Another organization has just received a webhook.
     const busy = crypto.randomUUID()
     const copy = (table: string, change: object, where: string) =>
       stage.sql(`insert into buildkite.${table} select (json_populate_record(t, '${JSON.stringify(change)}')).*
         from buildkite.${table} t where ${where} limit 1`)
     await copy('organizations', { id: busy, slug: 'busy', verified_at: null }, `slug = 'acme'`)
     const now = new Date(Date.now() - MINUTE)
-    const told = { first_seen_via: 'webhook', created_at: now }
-    await copy('builds', { id: crypto.randomUUID(), organization_id: busy, ...told }, 'true')
+    const viaWebhook = { first_seen_via: 'webhook', created_at: now }
+    await copy('builds', { id: crypto.randomUUID(), organization_id: busy, ...viaWebhook }, 'true')
     await stage.sql(delivery('applied', SECOND))
     const silent = async () => {
       const { findings } = await stage.look()
@@ -417,11 +417,11 @@ describe('the doctor', () => {
     expect(await silent()).toContainEqual(['acme', 'ok'])
     await stage.sql(`update buildkite.builds set state = 'passed'`)
     expect(await silent()).toContainEqual(['acme', 'warning'])
-    // What waits for a worker may tell of them.
+    // A pending delivery may report them.
     await stage.sql(delivery('pending', HOUR))
     expect(await silent()).toEqual([])
     await stage.sql('delete from sync.deliveries')
-    // Webhooks come again: they tell of a job of the newest build.
+    // Webhooks come again: they report a job of the newest build.
     const newest = `(select id ${ofAcme} and id in (select build_id from buildkite.jobs) limit 1)`
     await stage.sql(`update buildkite.builds set created_at = ${ago(5 * MINUTE)} where id = ${newest}`)
     expect(await silent()).toContainEqual(['acme', 'warning'])
@@ -430,7 +430,7 @@ describe('the doctor', () => {
     expect(await silent()).toContainEqual(['acme', 'ok'])
   })
 
-  it('tells of silence also where the newest builds are all of the last minutes', async () => {
+  it('reports silence even if the newest builds are all from the last minutes', async () => {
     await stage.sql(`update buildkite.organizations set first_seen_at = ${ago(3 * HOUR)}`)
     await stage.sql(`update buildkite.builds set created_at = ${ago(HOUR)}`)
     await stage.sql(`insert into buildkite.builds
@@ -449,7 +449,7 @@ describe('the doctor', () => {
     expect(findings.find(({ name }) => name === 'webhook_unseen')?.detail).toContain('read_notification_services')
   })
 
-  it('asks Buildkite for no more than one request an organization, besides what the tokens see', async () => {
+  it('sends Buildkite no more than one request for each organization, in addition to those of the tokens', async () => {
     stage.scene.api.forget()
     await stage.look()
     expect(stage.scene.api.requests.map(({ kind }) => kind)).toEqual(['access-token', 'organizations', 'services'])

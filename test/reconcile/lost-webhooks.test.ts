@@ -20,7 +20,7 @@ type Fate = 'applied' | 'pending' | 'in the air' | 'lost'
 /** Sends the simulation's webhooks into the inbox, or loses them; and knows independently of the mirror which rows a loss left behind. */
 class Webhooks {
   readonly #scene: Scene
-  readonly #told: Change[] = []
+  readonly #changes: Change[] = []
   #air: { sentAt: number; id: () => Promise<number> }[] = []
   #pending: number[] = []
   /** What the mirror knows of each build and job, as far as webhooks carry it. */
@@ -31,12 +31,12 @@ class Webhooks {
 
   constructor(open: Scene) {
     this.#scene = open
-    open.simulation.truth.onChange((change) => this.#told.push(change))
+    open.simulation.truth.onChange((change) => this.#changes.push(change))
   }
 
   /** Decides what becomes of the webhooks of the last step, rendered as they are now. */
   async send(fateOf: (change: Change) => Fate): Promise<void> {
-    for (const change of this.#told.splice(0)) {
+    for (const change of this.#changes.splice(0)) {
       const fate = fateOf(change)
       if (fate === 'lost') this.#lose(change)
       else await this.#deliver(change, fate)

@@ -104,7 +104,7 @@ describe.each(testQueueBackends())('the reconciler, with its queue on %s', (back
     await until(
       () =>
         reconciler.problems().some(({ subject, code }) => subject === 'hot of acme' && code === 'invalid_permissions'),
-      'the problem is told',
+      'the problem is reported',
     )
     scene.api.beforeAnswer = undefined
     await until(() => !reconciler.problems().some(({ subject }) => subject === 'hot of acme'), 'the problem is gone')
@@ -113,7 +113,7 @@ describe.each(testQueueBackends())('the reconciler, with its queue on %s', (back
     await until(held, 'the next build is there')
   })
 
-  it('has no lasting problem of a span that could not be read again: its audit tells of it', async () => {
+  it('has no lasting problem for a range that could not be read again: its audit reports it', async () => {
     await open()
     const queues = await openQueue()
     const reconciler = await start()

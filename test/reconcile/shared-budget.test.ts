@@ -40,7 +40,7 @@ describe('the shared budget', () => {
   it('is begun by many replicas at once without one of them failing', async () => {
     for (let round = 0; round < 10; round++) {
       await replicas[0].db.delete(budgets)
-      // One scope is known already: whoever locks it first may need the row that another is just making.
+      // One scope exists already: the client that locks it first may need the row that another is creating.
       await sharedBudget(replicas[0].db, 1).take(['user:a'], 'hot')
       const takers = Array.from({ length: 16 }, (_, n) => sharedBudget(replicas[n % 2 === 0 ? 0 : 1].db, 1))
       await Promise.all(takers.map((budget) => budget.take(scopes, 'hot')))

@@ -59,7 +59,7 @@ describe('a build of history that no list shows', () => {
     expect(await failed('builds_list')).toEqual([])
   })
 
-  it('may be one of thirty in a row: all are read by themselves, and what lies before them as ever', async () => {
+  it('may be one of thirty in a row: all are read individually, and older builds as before', async () => {
     await open()
     scene.simulation.writeHistory({ builds: 120, days: 20 })
     const sorted = scene.simulation.truth.builds.toSorted((a, b) => a.created_at.localeCompare(b.created_at))

@@ -181,7 +181,7 @@ function versionsSince(
   return found
 }
 
-/** The same row for the same version, so that whoever compares can remember it. */
+/** The same row for the same version, so that a comparison can cache it. */
 const versionRows = new WeakMap<object, object>()
 
 function buildRowOf(build: object, organizationOf: ReadonlyMap<string, string>): object {

@@ -7,7 +7,7 @@ export type Json = Record<string, unknown>
 export interface Omissions {
   /** Columns by table, such as `jobs: ['group_key']`. */
   columns?: Readonly<Record<string, readonly string[]>>
-  /** Whether rows marked as gone from Buildkite may be there besides. */
+  /** Whether additional rows that are marked as gone from Buildkite are allowed. */
   gone?: boolean
   /** Jobs to leave out altogether. */
   jobs?: (job: Json) => boolean

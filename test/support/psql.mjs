@@ -1,4 +1,4 @@
-// Stands in for psql where there is none: `psql <url> -c <query>` prints the rows as psql does.
+// Replaces psql if it is not installed: `psql <url> -c <query>` prints the rows as psql does.
 import postgres from 'postgres'
 
 const [url = '', , query = ''] = process.argv.slice(2)

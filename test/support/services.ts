@@ -35,7 +35,7 @@ interface Service {
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const stops: (() => Promise<void>)[] = []
-  // Each is stopped, whatever becomes of the others; the first error is told.
+  // Each is stopped, even if others fail to stop; the first error is thrown.
   const tearDown = async () => {
     const errors: unknown[] = []
     for (const stop of stops.splice(0).reverse()) await stop().catch((error) => errors.push(error))

@@ -20,8 +20,8 @@ export async function until<T>(
 }
 
 /**
- * Waits until `progress` gives `goal`, for as long as it changes: a busy machine is slow, and only one on which nothing has changed for
- * `idleMs` is stuck. An error counts as no change. Rejects with the last progress in the message and the last error as cause.
+ * Waits until `progress` returns `goal`, while its value changes: a busy machine is slow, and is stuck only if nothing has changed for
+ * `idleMs`. An error counts as no change. Rejects with the last progress in the message and the last error as cause.
  */
 export async function untilProgress<T extends number | string | boolean>(
   progress: () => T | Promise<T>,

@@ -24,7 +24,7 @@ test('after a failure calls are refused at once until the rest is over, then one
   expect(await Promise.all([attempt(works), attempt(works)])).toEqual(['done', 'done'])
 })
 
-test('a failed try begins the rest anew', async () => {
+test('a failed try restarts the pause', async () => {
   let now = 0
   const breaker = new Breaker('Postgres', 3_000, () => now)
   await breaker.attempt(fails, 1_000).catch(() => {})

@@ -81,7 +81,7 @@ describe.each(testQueueBackends())('with the queue on %s', (backend) => {
   })
   const applied = () => database.db.$count(builds)
 
-  // The queue on Postgres takes nothing while Postgres is away.
+  // The queue on Postgres accepts nothing while Postgres is unavailable.
   const onRedis = backend === 'redis' ? test : () => {}
   onRedis('webhooks that come without Postgres travel in jobs of many', async () => {
     const count = 600

@@ -49,7 +49,7 @@ describe.each(testQueueBackends())('the webhook path with its queue on %s', (bac
     await until(async () => (await deliveriesOf(stage)).every((row) => row.status === 'applied'), 'all are settled')
   })
 
-  test('a delivery that cannot be applied is set aside with its error, and the others go on', async () => {
+  test('a delivery that cannot be applied is recorded as failed with its error, and the others continue', async () => {
     stage = await setStage({ backend, databaseUrl: postgres.url })
     const id = randomUUID()
     const mark = randomUUID()
@@ -62,7 +62,7 @@ describe.each(testQueueBackends())('the webhook path with its queue on %s', (bac
     const failed = await until(async () => {
       const rows = await stage.database.db.select().from(deliveries).where(eq(deliveries.request_id, mark))
       return rows.find((row) => row.status === 'failed')
-    }, 'the bad delivery is set aside')
+    }, 'the bad delivery is recorded as failed')
     expect(failed.error).toMatch(/no build with an id/)
     expect(failed.error).not.toContain('canary')
     expect(failed.payload).toContain('canary')
@@ -82,7 +82,7 @@ describe.each(testQueueBackends())('the webhook path with its queue on %s', (bac
     await until(async () => (await buildStates(good)).size === good.length, 'the good builds are rows')
     const failed = await until(
       async () => (await deliveriesOf(stage)).find((row) => row.payload?.includes(poison) && row.status === 'failed'),
-      'the refused delivery is set aside',
+      'the refused delivery is recorded as failed',
     )
     expect(failed.error).toMatch(/SQLSTATE P0001/)
     expect(failed.error).not.toContain('canary')

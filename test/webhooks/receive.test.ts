@@ -23,7 +23,7 @@ async function receiver(settings: Partial<ReceiverSettings> = {}): Promise<Stage
 }
 
 describe('a signed delivery', () => {
-  test('is answered 202 and stands in the inbox, as of the time in its signature', async () => {
+  test('is answered 202 and is in the inbox, as of the time in its signature', async () => {
     const stage = await receiver()
     const payload = buildPayload()
     const body = JSON.stringify(payload)

@@ -51,7 +51,7 @@ async function refusePoison(): Promise<void> {
     execute function buildkite.refuse_poison()`)
 }
 
-/** Some deliveries, every second of which failed. */
+/** Receives deliveries; every second one fails. */
 async function receive(count: number): Promise<void> {
   await refusePoison()
   for (let i = 0; i < count; i++) {
@@ -61,7 +61,7 @@ async function receive(count: number): Promise<void> {
 }
 
 describe('replay', () => {
-  test('applies what failed once its cause is mended; a failed delivery tells its error, its tries and when', async () => {
+  test('applies what failed once its cause is fixed; a failed delivery has its error, tries and time', async () => {
     await receive(10)
     const failed = (await deliveriesOf(stage)).filter(({ status }) => status === 'failed')
     expect(failed).toHaveLength(5)

@@ -23,7 +23,7 @@ export interface Stage {
   database: Database
   queues: Queues
   inbox: Inbox
-  /** What was told to `on`, summed up by name and labels. */
+  /** The values passed to `on`, totalled by name and labels. */
   counted: Map<string, number>
   work(scope?: Partial<ScopeConfig>): RunningWorker
   /** Starts the sweeper, in a hurry. */

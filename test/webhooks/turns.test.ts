@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { sharedTurns } from '../../src/webhooks/turns.ts'
 
-/** Work whose turns end when they are told to. */
+/** Work whose runs end on demand. */
 function doors() {
   const begun: string[] = []
   const ends: ((failure?: Error) => void)[] = []
@@ -17,7 +17,7 @@ function doors() {
 const settle = () => new Promise((resolve) => setImmediate(resolve))
 
 describe('shared turns', () => {
-  it('run one at a time, and whoever comes during one shares the next', async () => {
+  it('run one at a time, and callers during one share the next', async () => {
     const { begun, ends, turn } = doors()
     const done: string[] = []
     for (const name of ['a', 'b', 'c']) void turn(name).then(() => done.push(name))
