@@ -52,10 +52,10 @@ class Board implements IServerAdapter {
     this.queues = queues
     return this
   }
-  /**
-   * Adds the queue board at `/queues/`: bull-board, read-only. Its Fastify plugin would bring a template engine, a file server, and a
-   * page that loads fonts from other hosts. Only its GET routes are served.
-   */
+  setViewsPath(path: string): this {
+    this.views = path
+    return this
+  }
   setStaticPath(_route: string, path: string): this {
     this.statics = path
     return this
@@ -79,8 +79,8 @@ class Board implements IServerAdapter {
 }
 
 /**
- * Adds the queue board at `/queues/`: bull-board, for looking only. Its own plugin for Fastify would bring a template engine and a file
- * server, and a page that fetches fonts from elsewhere; of its routes only those that read are served.
+ * Adds the queue board at `/queues/`: bull-board, read-only. Its Fastify plugin would bring a template engine, a file server, and a
+ * page that loads fonts from other hosts. Only its GET routes are served.
  */
 export function queueBoardRoutes(app: FastifyInstance, openQueues: () => BoardQueue[]): void {
   const board = new Board()

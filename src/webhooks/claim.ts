@@ -27,7 +27,7 @@ const columns = {
   observed_at: deliveries.observed_at,
   next_try_at: deliveries.next_try_at,
 }
-// A literal: with a parameter the partial index would not be used.
+// A literal: Postgres would not use the partial index with a parameter.
 const isPending = sql`${deliveries.status} = 'pending'`
 
 /** Claims the oldest `most` pending deliveries that are not deferred, or as many of them as fit into a batch. */
@@ -95,7 +95,7 @@ export async function takeDue(db: Db, now: Date): Promise<number | undefined> {
   return row?.id
 }
 
-/** The pending deliveries among `ids`. One array parameter: with single parameters each number of ids would be planned again. */
+/** The pending deliveries among `ids`. Uses one array parameter: with single parameters Postgres plans each number of ids again. */
 export function pendingAmong(ids: readonly number[]) {
   return and(sql`${deliveries.id} = any(${sql.param(ids)}::bigint[])`, eq(deliveries.status, 'pending'))
 }
