@@ -64,7 +64,7 @@ export async function recordFailure(db: Db | Transaction, unit: Unit, error: unk
     pipelineId = null,
     range,
   } = unit
-  // Drizzle's own insert takes only columns as the conflict's target, and the unique index has an expression.
+  // Raw SQL: Drizzle's insert accepts only columns as conflict target, and the unique index has an expression.
   const { rows } = await db.execute<{ tries: number }>(sql`
     insert into ${failures} as known (kind, organization_id, subject, pipeline_slug, pipeline_id, build_number, build_id, created_from, created_to,
       code, error, first_failed_at, last_failed_at, next_try_at)
