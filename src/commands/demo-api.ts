@@ -15,7 +15,7 @@ export interface DemoApiOptions {
 }
 
 /**
- * Runs only the simulated Buildkite, until `stopping` aborts or its seconds are over: its API, new and changing builds, and webhooks to
+ * Runs only the simulated Buildkite, until `stopping` aborts or its seconds are over. It has an API, changing builds, and webhooks to
  * the services that are registered with it. @throws ConfigError if the port is in use.
  */
 export async function runDemoApi(options: DemoApiOptions, io: Io, stopping: AbortSignal): Promise<number> {

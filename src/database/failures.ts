@@ -91,8 +91,8 @@ export async function clearFailure(
 }
 
 /**
- * Deletes failures that were not retried within a day after they were due: replicas that lost their lease, and work that is no longer
- * needed, such as windows of a deleted pipeline. Builds and unlistable ranges stay: analytics.data_coverage counts them as
+ * Deletes failures that were not retried within a day after they were due. These are replicas that lost their lease, and obsolete
+ * work, such as windows of a deleted pipeline. Builds and unlistable ranges stay: analytics.data_coverage counts them as
  * exceptions. Returns how many were deleted.
  */
 export async function forgetAbandoned(db: Db, now: Date): Promise<number> {

@@ -146,8 +146,8 @@ async function keepRenewed(
 }
 
 /**
- * An empty holder means that the lease was released, so the next holder does not report a takeover. It expires at the epoch, because
- * the column rounds to milliseconds, so the current time could be up to half a millisecond in the future.
+ * An empty holder means that the lease was released, so the next holder does not report a takeover. It expires at the epoch: the
+ * column rounds to milliseconds, so the current time could be up to half a millisecond in the future.
  */
 async function release(db: Db, { name, fence }: Held): Promise<void> {
   await db.execute(sql`

@@ -109,7 +109,7 @@ async function checkSource(client: pg.Client): Promise<void> {
   }
   if (unknown > 0) {
     throw new ConfigError(
-      `The source holds ${unknown} migration(s) that this version does not know. Move with the version that made them.`,
+      `The source holds ${unknown} migration(s) that this version does not know. Use the version that applied them.`,
     )
   }
   // A connected process may write, and rows after the snapshot would not be moved.

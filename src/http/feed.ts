@@ -7,7 +7,7 @@ import { livePieces } from './status-page.ts'
 /** How often the status is gathered while somebody watches, and while nobody does. */
 const EVERY = 2 * SECOND
 const AT_REST = 10 * SECOND
-/** A status up to this age is shown at once and refreshed in the background, so opening the page does not wait for a large mirror. */
+/** A status up to this age is shown at once and refreshed in the background. So the page opens quickly on a large mirror. */
 const KEPT = 25 * SECOND
 /** A viewer that accepts no data for this long is disconnected. */
 const PATIENCE = 30 * SECOND

@@ -22,7 +22,7 @@ const SIGN_IN = '/sign-in'
 
 /**
  * With a token, admits only requests that carry it or a session that began with it. Without one, the listener is on loopback
- * (config.ts enforces that). A web page in the operator's browser can still reach it by a host name that resolves to 127.0.0.1, so
+ * (config.ts enforces that). A page in the operator's browser can still reach it by a host name that resolves to 127.0.0.1. So
  * only loopback's own names are served.
  */
 export function guard({ adminToken, sessions, tries }: GuardParts): Guard {

@@ -36,8 +36,8 @@ const LATE = 5 * MINUTE
  * Decides whether this process should get work (pure).
  *
  * `unavailable` (503) means that it cannot do its job. For a receiver that means that no store can take a delivery. Removing it from
- * the load balancer for anything less would lose webhooks, which Buildkite does not send again. So a receiver is only `degraded`
- * (200) with one store left, with a token that no longer works, or on an older schema: the queue stores what that schema cannot.
+ * the load balancer for anything less would lose webhooks, which Buildkite does not send again. So a receiver is `degraded` (200)
+ * with one store left, or with a token that no longer works. The same holds on an older schema: the queue stores what it cannot.
  */
 export function readiness(facts: Facts): Readiness {
   const database = faultOfDatabase(facts)

@@ -76,7 +76,7 @@ export function claimAmong(tx: Transaction, ids: readonly number[]): Promise<Cla
 }
 
 /**
- * The id of the deferred delivery that has been due the longest, if any. Its next try is postponed at once, so that it is not retried
+ * The id of the deferred delivery that has been due the longest, if any. Postpones its next try at once. So it is not retried
  * in a loop even if this try, this process or Postgres fails.
  */
 export async function takeDue(db: Db, now: Date): Promise<number | undefined> {

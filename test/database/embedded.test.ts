@@ -175,6 +175,8 @@ describe('the embedded PostgreSQL', () => {
   test('refuses data of another PostgreSQL in a sentence that says what to do', async () => {
     await (await start()).stop()
     await writeFile(join(dataDir, 'postgres', 'PG_VERSION'), '17\n')
-    await expect(startEmbedded(dataDir, log)).rejects.toThrow('holds data of PostgreSQL 17, but this version uses PostgreSQL 18')
+    await expect(startEmbedded(dataDir, log)).rejects.toThrow(
+      'holds data of PostgreSQL 17, but this version uses PostgreSQL 18',
+    )
   })
 })
