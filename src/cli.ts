@@ -5,7 +5,7 @@ import { paintFor } from './commands/terminal.ts'
 import { readEnvironment } from './config.ts'
 import { BuildkiteError, ConfigError, messageOf, StoreError } from './errors.ts'
 
-/** A command is loaded when it runs: the libraries of all of them take most of a second. */
+/** Commands are loaded when they run: loading the libraries of all of them takes most of a second. */
 const commands: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import('./commands/serve.ts')).serve,
   check: async () => (await import('./commands/check.ts')).check,
@@ -51,7 +51,7 @@ function version(): string {
   return typeof parsed === 'object' && parsed && 'version' in parsed ? String(parsed.version) : 'unknown'
 }
 
-/** Errors of kinds we know are told in one sentence; anything else is a fault of ours and shows where. */
+/** Returns the message of known errors. Other errors are bugs and show their stack. */
 function explain(error: unknown): string {
   const known = error instanceof ConfigError || error instanceof StoreError
   if (known) return error.message
@@ -59,7 +59,7 @@ function explain(error: unknown): string {
   return error instanceof Error && error.stack ? error.stack : messageOf(error)
 }
 
-/** Resolves when a stream has passed on all that was written to it, or can no more: a pipe takes 64 KiB at a time. */
+/** Resolves when a stream has written everything, or can write no more. A pipe takes 64 KiB at a time. */
 function written(stream: NodeJS.WriteStream): Promise<void> {
   return new Promise((done) => {
     stream.once('error', () => done())
@@ -69,7 +69,7 @@ function written(stream: NodeJS.WriteStream): Promise<void> {
 
 const io = { env: readEnvironment(), stdout: process.stdout, stderr: process.stderr }
 try {
-  // Whatever a library left open must not keep a finished command alive.
+  // process.exit, because an open handle of a library must not keep a finished command alive.
   const code = await main(process.argv.slice(2), io)
   await written(process.stdout)
   process.exit(code)

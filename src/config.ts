@@ -9,7 +9,7 @@ import { DAY, parseDuration } from './time.ts'
 export type Role = 'web' | 'worker' | 'reconciler'
 export type WebhookAuth = 'signature' | 'token'
 
-/** One setting as the user knows it: its variable, what it does, and its default in words. The help and the README are made from it. */
+/** One setting as users see it: its variable, what it does, and its default in words. The help and the README are made from it. */
 export interface Setting {
   name: string
   about: string
@@ -23,11 +23,11 @@ const list = z.string().transform((text) =>
     .filter(Boolean),
 )
 
-/** A value as a message may repeat it. A longer one may be a secret that stands in the wrong line, or break the line itself. */
+/** A value for an error message. A long or unusual value is not repeated: it may be a secret in the wrong line. */
 const shown = (text: string) =>
-  /^[\x20-\x7e]{0,16}$/.test(text) ? `"${text}"` : `a text of ${text.length} characters, not shown here`
+  /^[\x20-\x7e]{0,16}$/.test(text) ? `"${text}"` : `a value of ${text.length} characters (not shown)`
 
-/** Beyond 24.8 days a timer of Node's runs out at once. */
+/** Node timers longer than 24.8 days fire at once. */
 const LONGEST_DURATION = 20 * DAY
 
 const duration = (fallback: string) =>
@@ -50,7 +50,7 @@ const url = (protocols: readonly string[], example: string) =>
     context.addIssue({ code: 'custom', message: `is not a ${protocols.join(' or ')} URL. Write it like ${example}.` })
   })
 
-/** The drivers undo the percent-encoding, and throw where it is none. */
+/** Database drivers decode percent-encoding, and throw if it is invalid. */
 function isDecodable({ username, password, pathname }: URL): boolean {
   try {
     for (const part of [username, password, pathname]) decodeURIComponent(part)
@@ -64,13 +64,13 @@ function isDecodable({ username, password, pathname }: URL): boolean {
 const baseUrl = url(['https:', 'http:'], 'https://api.buildkite.com/v2').superRefine((text, context) => {
   const parsed = URL.canParse(text) ? new URL(text) : undefined
   if (!parsed || (!/[?#]/.test(text) && parsed.username === '' && parsed.password === '')) return
-  context.addIssue({ code: 'custom', message: 'holds a user, a ? or a #. Write it like https://api.buildkite.com/v2.' })
+  context.addIssue({ code: 'custom', message: 'has a user, a ? or a #. Write it like https://api.buildkite.com/v2.' })
 })
 
-/** What an Authorization header can bear. */
+/** Whether a token can be sent in an Authorization header. */
 const isSendable = (token: string) => /^[\x20-\x7e]+$/.test(token)
 const unsendable =
-  'holds characters that no HTTP header can bear. Copy it again: it is plain letters, digits and signs.'
+  'has characters that are not allowed in an HTTP header. Copy it again: it has only ASCII letters, digits and signs.'
 
 const number = (fallback: number, check: (value: number) => boolean, fault: string) =>
   z
@@ -179,9 +179,9 @@ const environment = z.object({
 
 /** Every setting, in the order in which the help and the README show them. */
 export const settings: readonly (Setting & { name: keyof z.input<typeof environment> })[] = [
-  { name: 'DATABASE_URL', about: 'Postgres to keep the mirror in', default: 'an embedded PostgreSQL in DATA_DIR' },
-  { name: 'DATA_DIR', about: 'Where the embedded PostgreSQL keeps its data', default: './data' },
-  { name: 'REDIS_URL', about: 'Redis for the queue', default: 'the queue lives in Postgres' },
+  { name: 'DATABASE_URL', about: 'Postgres database for the mirror', default: 'an embedded PostgreSQL in DATA_DIR' },
+  { name: 'DATA_DIR', about: 'Data folder of the embedded PostgreSQL', default: './data' },
+  { name: 'REDIS_URL', about: 'Redis for the queue', default: 'the queue is in Postgres' },
   {
     name: 'BUILDKITE_API_TOKEN',
     about: 'API access token, or several separated by commas; scopes read_builds, read_pipelines, read_organizations',
@@ -190,24 +190,28 @@ export const settings: readonly (Setting & { name: keyof z.input<typeof environm
   { name: 'BUILDKITE_API_URL', about: "Buildkite's REST API", default: 'https://api.buildkite.com/v2' },
   { name: 'BUILDKITE_ORGANIZATIONS', about: 'Organizations to mirror: slugs or globs', default: 'all the token sees' },
   { name: 'PIPELINES_INCLUDE', about: 'Pipelines to mirror: slugs or globs', default: 'all' },
-  { name: 'PIPELINES_EXCLUDE', about: 'Pipelines to leave out: slugs or globs', default: 'none' },
+  { name: 'PIPELINES_EXCLUDE', about: 'Pipelines not to mirror: slugs or globs', default: 'none' },
   {
     name: 'WEBHOOK_SECRET',
     about: "The webhook's token from Buildkite; several, separated by commas, while rotating",
     default: 'none: the receiver answers 503',
   },
-  { name: 'WEBHOOK_AUTH', about: 'How webhooks prove themselves: signature or token', default: 'signature' },
-  { name: 'WEBHOOK_TOLERANCE', about: "How far a signature's time may be from ours", default: '5m' },
+  { name: 'WEBHOOK_AUTH', about: 'How webhooks are authenticated: signature or token', default: 'signature' },
+  {
+    name: 'WEBHOOK_TOLERANCE',
+    about: "Maximum difference between a signature's time and the service's clock",
+    default: '5m',
+  },
   {
     name: 'WEBHOOK_ALLOWED_IPS',
     about:
-      'Addresses that may send webhooks: buildkite (the list that Buildkite publishes), or such as 192.0.2.0/24; no substitute for the secret',
+      'Addresses that may send webhooks: buildkite (the list that Buildkite publishes) or ranges such as 192.0.2.0/24; does not replace the secret',
     default: 'every address',
   },
   {
     name: 'TRUST_PROXY',
     about:
-      'Addresses of your own proxies before the public listener, whose X-Forwarded-For is believed. Name no others: whoever is believed can claim any address',
+      'Addresses of your own proxies in front of the public listener, whose X-Forwarded-For is trusted. Add no others: a trusted peer can claim any address',
     default: 'none: the peer is the client',
   },
   { name: 'HOST', about: 'Address of the public listener', default: '0.0.0.0' },
@@ -216,22 +220,21 @@ export const settings: readonly (Setting & { name: keyof z.input<typeof environm
   { name: 'ADMIN_PORT', about: 'Port of the private listener', default: '8081' },
   {
     name: 'ADMIN_TOKEN',
-    about:
-      'Asked for by the private listener when set; required when ADMIN_HOST is not loopback, with 16 characters or more',
+    about: 'Token for the private listener; required when ADMIN_HOST is not loopback, with 16 characters or more',
     default: 'none',
   },
-  { name: 'HTTPS_PROXY', about: 'Proxy through which Buildkite is called', default: 'none' },
+  { name: 'HTTPS_PROXY', about: 'Proxy for requests to Buildkite', default: 'none' },
   { name: 'NO_PROXY', about: 'Hosts to call without the proxy', default: 'none' },
   { name: 'BACKFILL_DAYS', about: 'How many days of history to fetch', default: '90' },
-  { name: 'RECONCILE_INTERVAL', about: 'How often the REST API is asked what changed', default: '1m' },
+  { name: 'RECONCILE_INTERVAL', about: 'How often changes are read from the REST API', default: '1m' },
   { name: 'API_BUDGET_SHARE', about: "Share of Buildkite's rate limits that the mirror may use", default: '0.5' },
-  { name: 'PAYLOAD_RETENTION_DAYS', about: 'How long applied webhook payloads are kept', default: '7' },
+  { name: 'PAYLOAD_RETENTION_DAYS', about: 'Days to keep the payloads of applied webhooks', default: '7' },
   {
     name: 'DELIVERY_RETENTION_DAYS',
-    about: 'How long `sync.deliveries` tells of an applied webhook whose payload is gone',
+    about: 'Days to keep the rows of applied webhooks in `sync.deliveries`, without their payloads',
     default: '365',
   },
-  { name: 'STORE_ENV', about: 'Keep env, pipeline configuration and steps, which may hold secrets', default: 'false' },
+  { name: 'STORE_ENV', about: 'Store env, pipeline configuration and steps, which may hold secrets', default: 'false' },
   {
     name: 'STORE_ANNOTATIONS',
     about: 'Fetch the annotations of finished builds, one request a build',
@@ -246,14 +249,14 @@ export const settings: readonly (Setting & { name: keyof z.input<typeof environm
   {
     name: 'AUTO_MIGRATE',
     about:
-      "Bring the database to this version's schema at start; with false nothing but the command migrate does, and what needs the new schema waits for it",
+      "Migrate the database to this version's schema at start; if false, only the command migrate does, and work that needs the new schema waits",
     default: 'true',
   },
   { name: 'LOG_LEVEL', about: 'trace, debug, info, warn, error, fatal or silent', default: 'info' },
   {
     name: 'OTEL_EXPORTER_OTLP_ENDPOINT',
-    about: "Where traces go, by OTLP over HTTP; OpenTelemetry's other variables count too (docs/traces.md)",
-    default: 'none: nothing is traced',
+    about: "OTLP/HTTP endpoint for traces; OpenTelemetry's other variables work too (docs/traces.md)",
+    default: 'none: no traces',
   },
 ]
 
@@ -262,7 +265,7 @@ const isLoopback = (host: string) => host === 'localhost' || host === '::1' || (
 
 type Addresses = Pick<z.output<typeof environment>, 'HOST' | 'PORT' | 'ADMIN_HOST' | 'ADMIN_PORT'>
 
-/** Whether the public listener would take the private one's address; port 0 is any that is free. */
+/** Whether both listeners would use the same address; port 0 means any free port. */
 function isTaken({ HOST, PORT, ADMIN_HOST, ADMIN_PORT }: Addresses): boolean {
   if (PORT !== ADMIN_PORT || PORT === 0) return false
   const isEvery = (host: string) => host === '0.0.0.0' || host === '::'
@@ -271,7 +274,7 @@ function isTaken({ HOST, PORT, ADMIN_HOST, ADMIN_PORT }: Addresses): boolean {
   return isLoopback(HOST) && isLoopback(ADMIN_HOST) && (isNamed(HOST) || isNamed(ADMIN_HOST))
 }
 
-/** Of an ADMIN_TOKEN that can be tried from other machines. */
+/** The minimum length of an ADMIN_TOKEN that other machines can try. */
 const SHORTEST_TOKEN = 16
 
 /** The settings of one run, checked and frozen. Durations are in milliseconds. */
@@ -287,9 +290,9 @@ export interface Config {
   readonly webhookSecrets: readonly string[]
   readonly webhookAuth: WebhookAuth
   readonly webhookToleranceMs: number
-  /** Who may send webhooks, by address; undefined for everybody, `buildkite` for the list that its API tells. */
+  /** Which addresses may send webhooks: undefined for all, `buildkite` for the list from Buildkite's API. */
   readonly webhookAllowedIps: readonly IpRange[] | 'buildkite' | undefined
-  /** Proxies of our own, whose X-Forwarded-For is believed. */
+  /** Our own proxies, whose X-Forwarded-For is trusted. */
   readonly trustProxy: readonly IpRange[]
   readonly host: string
   readonly port: number
@@ -307,7 +310,7 @@ export interface Config {
   readonly storeAnnotations: boolean
   readonly storeArtifacts: boolean
   readonly roles: ReadonlySet<Role>
-  /** Whether the service and the commands migrate the database by themselves. */
+  /** Whether the service and the commands migrate the database automatically. */
   readonly autoMigrate: boolean
   readonly logLevel: string
 }
@@ -317,7 +320,7 @@ export interface Config {
  * @throws ConfigError naming every wrong variable, what is wrong with it and what to write instead.
  */
 export function readConfig(env: Record<string, string | undefined>): Config {
-  // An empty variable means "not set": that is what `FOO=` in a compose or .env file is meant to say.
+  // An empty variable means "not set", as with `FOO=` in a compose or .env file.
   const given = Object.fromEntries(settings.map(({ name }) => [name, env[name]?.trim() || undefined]))
   const result = environment.safeParse({
     ...given,
@@ -334,12 +337,12 @@ export function readConfig(env: Record<string, string | undefined>): Config {
   } else if (!isLoopback(adminHost) && (given.ADMIN_TOKEN?.length ?? 0) < SHORTEST_TOKEN) {
     faults.push(
       `ADMIN_TOKEN has fewer than ${SHORTEST_TOKEN} characters, but ADMIN_HOST is ${shown(adminHost)}, which opens the private ` +
-        'listener beyond this machine. Make a longer one, such as by openssl rand -hex 24.',
+        'listener beyond this machine. Generate a longer one, for example with openssl rand -hex 24.',
     )
   }
   if (result.success && isTaken(result.data)) {
     faults.push(
-      `ADMIN_PORT is ${result.data.ADMIN_PORT}, as PORT is: the two listeners need a port each. Set one of them to another.`,
+      `ADMIN_PORT and PORT are both ${result.data.ADMIN_PORT}, but the two listeners need different ports. Change one of them.`,
     )
   }
   if (!result.success || faults.length > 0) throw new ConfigError(faults.join('\n'))
@@ -379,14 +382,14 @@ export function readConfig(env: Record<string, string | undefined>): Config {
   })
 }
 
-/** The process's environment over the `.env` file of the working directory, if there is one. */
+/** The `.env` file of the working directory, if there is one, overridden by the process's environment. */
 export function readEnvironment(file = '.env'): Record<string, string | undefined> {
   return existsSync(file) ? { ...parseEnv(readFileSync(file, 'utf8')), ...process.env } : process.env
 }
 
 /**
- * A library that reads its own variables knows the process's environment only: this puts there those of `env` (which holds the `.env`
- * file too) that begin with `prefix`, where it lacks them. Returns `env`.
+ * Copies variables of `env` that begin with `prefix` to the process's environment, unless they are set there. Some libraries read only
+ * that, and `env` also holds the `.env` file. Returns `env`.
  */
 export function lentToLibraries(env: Record<string, string | undefined>, prefix: string) {
   for (const [name, value] of Object.entries(env)) {

@@ -1,20 +1,20 @@
-/** A fault in what the user configured or typed. Exit code 2; the message names the setting, its value's fault and the remedy. */
+/** An error in the configuration or the command line. Exit code 2; the message names the setting, what is wrong and the remedy. */
 export class ConfigError extends Error {
   override name = 'ConfigError'
 }
 
-/** Why Buildkite did not give us what we asked for. The first three are the codes users of DX's connector know. */
+/** Why a request to Buildkite failed. Users of DX's connector know the first three codes. */
 export type BuildkiteErrorCode = 'invalid_credentials' | 'invalid_permissions' | 'no_resources' | 'unavailable'
 
 /** Buildkite's API refused or failed; `code` says which kind, the message says what to do. Never holds a token or a body. */
 export class BuildkiteError extends Error {
   override name = 'BuildkiteError'
   readonly code: BuildkiteErrorCode
-  /** The HTTP status, where there was one. */
+  /** The HTTP status, if there was an answer. */
   readonly status: number | undefined
-  /** For `invalid_permissions`: the scopes that the token lacks, if that is why. */
+  /** For `invalid_permissions`: the scopes that the token lacks, if that is the cause. */
   readonly missingScopes: readonly string[]
-  /** What happened, without what to do; and that, where it is known better than the code tells. The message is both. */
+  /** What happened, without the remedy. `remedy` is set if it is more specific than the one for the code. The message has both. */
   readonly fact: string
   readonly remedy: string | undefined
 
@@ -41,14 +41,14 @@ export class BuildkiteError extends Error {
   }
 }
 
-/** Whether trying the same thing again later can succeed (`transient`) or never will (`permanent`). */
+/** Whether a later retry can succeed (`transient`) or not (`permanent`). */
 export type StoreErrorKind = 'transient' | 'permanent'
 
 /** Postgres, Redis or the queue failed. Holds the SQLSTATE or errno, never SQL, parameters or payloads. */
 export class StoreError extends Error {
   override name = 'StoreError'
   readonly kind: StoreErrorKind
-  /** SQLSTATE (`23505`) or system code (`ECONNREFUSED`), where there was one. */
+  /** SQLSTATE (`23505`) or system code (`ECONNREFUSED`), if there was one. */
   readonly code: string | undefined
   readonly store: 'postgres' | 'redis'
 

@@ -15,12 +15,12 @@ export function parseRange(text: string): IpRange | undefined {
   return /^\d{1,3}$/.test(bits) && Number(bits) <= longest ? { address, prefix: Number(bits) } : undefined
 }
 
-/** A test for addresses: whether one lies in any of the ranges. What is no address lies in none. */
+/** Returns a function that tests whether an address is in any of the ranges. Text that is no address is in none. */
 export function withinRanges(ranges: readonly IpRange[]): (address: string) => boolean {
   const list = new BlockList()
   for (const { address, prefix } of ranges) list.addSubnet(address, prefix, isIPv4(address) ? 'ipv4' : 'ipv6')
   return (given) => {
-    // A listener on both families shows a peer of IPv4 so.
+    // A dual-stack listener shows an IPv4 peer as an IPv4-mapped IPv6 address.
     const address = given.replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/, '')
     const family = isIP(address)
     return family !== 0 && list.check(address, family === 4 ? 'ipv4' : 'ipv6')

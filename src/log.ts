@@ -5,8 +5,8 @@ import { StoreError } from './errors.ts'
 export type Log = Logger
 
 /**
- * A log: pretty on a terminal, a JSON line each elsewhere. Errors are written as name, message, code and stack; whatever else hangs
- * on them (SQL, parameters, bodies, headers) is not. Only the service logs to stdout: that of a command is its answer's.
+ * A log: pretty on a terminal, else one JSON line per entry. Errors are logged as name, message, code and stack, without their other
+ * properties (SQL, parameters, bodies, headers). Only the service logs to stdout; commands use stdout for their output.
  */
 export function createLog(level: string, to: 'stdout' | 'stderr' | DestinationStream = 'stderr'): Log {
   const options: LoggerOptions = {
@@ -23,7 +23,7 @@ export function createLog(level: string, to: 'stdout' | 'stderr' | DestinationSt
   return pino(options, pretty({ destination: fd, colorize, translateTime: 'SYS:HH:MM:ss', ignore: 'pid,hostname' }))
 }
 
-/** Says yes at most once in `everyMs`: for lines that would otherwise repeat with every request while something is wrong. */
+/** Returns true at most once in `everyMs`, for log lines that would otherwise repeat with every request during a failure. */
 export function sparingly(everyMs: number, clock: () => number): () => boolean {
   let last = Number.NEGATIVE_INFINITY
   return () => {
@@ -44,7 +44,7 @@ interface DescribedError {
 
 function describeError(error: unknown): DescribedError | unknown {
   if (!(error instanceof Error)) return error
-  // Drizzle puts the SQL and every parameter into the message (drizzle-orm#5939): such a message must never be written.
+  // Drizzle puts the SQL and every parameter into the message (drizzle-orm#5939), so its messages must never be logged.
   const leaky = error.constructor.name === 'DrizzleQueryError'
   const described: DescribedError = { name: error.name, message: leaky ? 'A query failed.' : error.message }
   if ('code' in error && typeof error.code === 'string') described.code = error.code

@@ -1,6 +1,6 @@
 /**
- * Told of what happens, for metrics: what, how many or how long (in seconds), and with which labels. It never throws and takes no time
- * to speak of, so that measuring cannot break or slow what is measured. What each is called outside stands in http/metric-list.ts.
+ * Records a metric: its name, a count or a duration in seconds, and labels. It never throws and is fast, so that metrics cannot break
+ * or slow down the work. http/metric-list.ts has the public names.
  */
 export type OnOccurrence = (what: Occurrence, n: number, labels?: Readonly<Record<string, string>>) => void
 
@@ -9,31 +9,31 @@ export type Occurrence = WebhookOccurrence | MirrorOccurrence | ReconcileOccurre
 export type WebhookOccurrence =
   /** An answer to a request, labelled with its `status`. */
   | 'answered'
-  /** From the arrival of a request to its answer. */
+  /** Time from the arrival of a request to its answer. */
   | 'answer_seconds'
-  /** A delivery kept for the first time, labelled with the store (`via`: `postgres` or `queue`). */
+  /** A delivery stored for the first time, labelled with the store (`via`: `postgres` or `queue`). */
   | 'kept'
-  /** A delivery that was kept before. */
+  /** A delivery that was already stored. */
   | 'duplicate'
-  /** A kept delivery was dealt with, labelled with its `status` (`applied`, `ignored`, `failed`) and its `event`. */
+  /** A delivery was settled, labelled with its `status` (`applied`, `ignored`, `failed`) and its `event`. */
   | 'settled'
-  /** From the receipt of a delivery to the commit of its rows. */
+  /** Time from the receipt of a delivery to the commit of its rows. */
   | 'apply_seconds'
-  /** A delivery enqueued again because its job was lost or never made. */
+  /** A delivery enqueued again because its job was lost or never created. */
   | 'swept'
 
 export type MirrorOccurrence =
-  /** Rows of a merge that is committed, labelled with `table`, the path (`via`: `webhook`, `rest`) and `result`. */
+  /** Rows of a committed merge, labelled with `table`, the path (`via`: `webhook`, `rest`) and `result`. */
   | 'rows'
-  /** Days whose sums were made anew. */
+  /** Days whose totals were recomputed. */
   | 'rollup_days'
-  /** How long a turn of the sums took. */
+  /** How long a run that recomputes totals took. */
   | 'rollup_seconds'
-  /** A turn of the sums that failed. */
+  /** A failed run of that kind. */
   | 'rollup_failed'
 
 export type ReconcileOccurrence =
-  /** A cycle that ran to its end, labelled with its `kind`. */
+  /** A cycle that completed, labelled with its `kind`. */
   | 'cycles_total'
   | 'cycle_seconds'
   /** What a cycle read and found, labelled with `kind`, `object` (`build`, `job`) and `result`. */
@@ -44,11 +44,11 @@ export type ReconcileOccurrence =
   | 'drift_found'
 
 export type ApiOccurrence =
-  /** A request to Buildkite and how it was answered, labelled with `endpoint` and `status`. */
+  /** A request to Buildkite, labelled with `endpoint` and the `status` of the answer. */
   | 'api_requests'
   | 'api_request_seconds'
-  /** Seconds spent waiting until the budget granted a call, labelled with `priority`. */
+  /** Seconds that a call waited for the budget, labelled with `priority`. */
   | 'api_waited'
-  /** A limit as an answer showed it: calls a minute, and those left; labelled with `scope`. */
+  /** A limit from an answer's headers: calls a minute, and calls left; labelled with `scope`. */
   | 'api_limit'
   | 'api_remaining'

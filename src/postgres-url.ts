@@ -1,4 +1,4 @@
-/** Makes sslmode mean what it means to psql: node-postgres takes `require` for `verify-full` unless told not to. */
+/** Gives sslmode its libpq meaning. By default node-postgres treats `require` as `verify-full`. */
 export function likeLibpq(url: string): string {
   const parsed = new URL(url)
   if (!parsed.searchParams.has('sslmode') || parsed.searchParams.has('uselibpqcompat')) return url

@@ -1,20 +1,20 @@
-/** What the user asked to mirror: slugs or globs; an empty list sets no limit. */
+/** What to mirror, as slugs or globs; an empty list sets no limit. */
 export interface ScopeConfig {
   readonly organizations: readonly string[]
   readonly pipelinesInclude: readonly string[]
   readonly pipelinesExclude: readonly string[]
 }
 
-/** Answers, for one slug, whether it is to be mirrored. */
+/** Decides whether to mirror an organization or pipeline, by its slug. */
 export interface Scope {
   organization(slug: string): boolean
-  /** Exclusion wins over inclusion. Says nothing of the pipeline's organization: ask that too. */
+  /** Exclusion wins over inclusion. Does not check the pipeline's organization. */
   pipeline(slug: string): boolean
-  /** What `pipeline` goes by. */
+  /** The patterns that `pipeline` uses. */
   readonly patterns: PipelinePatterns
 }
 
-/** Globs of pipelines to mirror and to leave out, in lower case and in order, so that the same wish has the same words. */
+/** Globs of pipelines to mirror and not to mirror, in lower case and sorted, so that equal filters compare equal. */
 export interface PipelinePatterns {
   readonly include: readonly string[]
   readonly exclude: readonly string[]
@@ -38,7 +38,7 @@ function inOrder(patterns: readonly string[]): string[] {
 }
 
 function glob(pattern: string): RegExp {
-  // Runs of stars are one star: `**` would otherwise backtrack without end on a long slug.
+  // Several stars become one, because `**` would backtrack for very long on a long slug.
   const source = pattern
     .trim()
     .replace(/[.+^${}()|[\]\\]/g, '\\$&')

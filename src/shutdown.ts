@@ -2,22 +2,22 @@ import { messageOf } from './errors.ts'
 import type { Log } from './log.ts'
 import { type Clock, formatDuration, SECOND, withDeadline } from './time.ts'
 
-/** All closers together never take longer: Kubernetes and Docker kill after 30 s and 10 s, and we prefer to leave by ourselves. */
+/** Maximum time for all closers together. Kubernetes kills after 30 s, Docker after 10 s. */
 const TOTAL = 25 * SECOND
-/** npm passes a Ctrl-C on to a child that the terminal has already told: the echo is not the user's second wish. */
+/** npm forwards a Ctrl-C that the terminal has already sent to its child. A second signal within this time (ms) is that copy. */
 const ECHO = 250
 
-/** Closes what the process opened, last opened first, within a bounded time even when what it talks to is gone. */
+/** Closes what the process opened, in reverse order. The time is bounded even if a store no longer answers. */
 export interface Shutdown {
-  /** Adds a closer. They run one after another, the last added first: what was started later depends on what was started earlier. */
+  /** Adds a closer. Closers run one after another, the last added first, because later parts depend on earlier ones. */
   add(name: string, close: (deadlineMs: number) => Promise<void> | void, deadlineMs: number): void
   /**
-   * Runs every closer once; a second call waits for the first. A closer that fails or overruns is logged and passed by.
-   * Resolves with the exit code: 0, or 1 when `cause` (what made the process give up) is given. Takes 25 s at most.
-   * Once installed, the process ends with that code.
+   * Runs every closer once; a second call waits for the first. A closer that fails or takes too long is logged and skipped.
+   * Resolves with the exit code: 0, or 1 if `cause` (the error that ended the process) is given. Takes 25 s at most.
+   * After {@link install} the process exits with that code.
    */
   run(reason: string, cause?: unknown): Promise<number>
-  /** From now on SIGTERM, SIGINT and uncaught errors run the closers and exit; a second signal exits 1 at once. */
+  /** From now on SIGTERM, SIGINT and uncaught errors run the closers and exit. A second signal exits with 1 at once. */
   install(): void
   /** Aborted as soon as closing begins. */
   readonly signal: AbortSignal
@@ -29,7 +29,7 @@ interface Closer {
   deadlineMs: number
 }
 
-/** Makes the process's shutdown; `clock` in milliseconds, monotonic by default. */
+/** Creates the process's shutdown; `clock` in milliseconds, monotonic by default. */
 export function createShutdown(log: Log, clock: Clock = () => performance.now()): Shutdown {
   const closers: Closer[] = []
   const begun = new AbortController()
@@ -66,14 +66,14 @@ export function createShutdown(log: Log, clock: Clock = () => performance.now())
           firstAt = clock()
           void shutdown.run(signal)
         } else if (clock() - firstAt > ECHO) {
-          log.warn(`${signal} again: leaving without waiting.`)
+          log.warn(`${signal} again: exiting without waiting.`)
           process.exit(1)
         }
       }
       process.on('SIGTERM', onSignal)
       process.on('SIGINT', onSignal)
       const onFatal = (error: unknown) => {
-        if (running) log.error({ err: error }, 'An error while shutting down.')
+        if (running) log.error({ err: error }, 'Error while shutting down.')
         else void shutdown.run('uncaught error', error ?? new Error('unknown'))
       }
       process.on('uncaughtException', onFatal)
@@ -85,11 +85,11 @@ export function createShutdown(log: Log, clock: Clock = () => performance.now())
 
 async function closeOne(closer: Closer, deadlineMs: number, log: Log): Promise<void> {
   try {
-    // Started even when no time is left: most closers do their work in the first moment.
+    // Called even when no time is left, because most closers finish their work at once.
     const closing = Promise.resolve(closer.close(deadlineMs))
     await withDeadline(closing, deadlineMs, `Closing ${closer.name}`)
     log.debug(`Closed ${closer.name}.`)
   } catch (error) {
-    log.warn({ err: error }, `${closer.name} was left as it is: ${messageOf(error)}`)
+    log.warn({ err: error }, `Could not close ${closer.name}: ${messageOf(error)}`)
   }
 }

@@ -1,4 +1,4 @@
-/** A source of the present: milliseconds since the epoch. Passed in, so that tests can hold the clock. */
+/** Returns the current time in milliseconds since the epoch. A parameter, so that tests can control it. */
 export type Clock = () => number
 
 /** The machine's monotonic clock if `clock` is the real one, else `clock` itself, so that tests control both. */
@@ -13,14 +13,14 @@ export const DAY = 24 * HOUR
 
 const units = { ms: 1, s: SECOND, m: MINUTE, h: HOUR, d: DAY } as const
 
-/** Parses `30s`, `5m`, `2h`, `1d` or `250ms` to milliseconds; `undefined` when it is none of these. */
+/** Parses `30s`, `5m`, `2h`, `1d` or `250ms` to milliseconds; `undefined` for anything else. */
 export function parseDuration(text: string): number | undefined {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text.trim())
   if (!match?.[1] || !match[2]) return undefined
   return Number(match[1]) * units[match[2] as keyof typeof units]
 }
 
-/** Writes milliseconds as people say them: `45s`, `3m 20s`, `2h 5m`, `4d 1h`. */
+/** Formats milliseconds like `45s`, `3m 20s`, `2h 5m` or `4d 1h`. */
 export function formatDuration(ms: number): string {
   if (ms < SECOND) return `${Math.round(ms)}ms`
   const seconds = Math.round(ms / SECOND)
@@ -33,8 +33,8 @@ export function formatDuration(ms: number): string {
 }
 
 /**
- * Resolves with the value of `work`, or rejects after `ms` with an error naming `what`. The work itself goes on: neither BullMQ,
- * ioredis nor pg gives up by itself, so every wait that a caller depends on passes through here.
+ * Resolves with the value of `work`, or rejects after `ms` with an error that names `what`. The work itself continues. Neither BullMQ,
+ * ioredis nor pg has a timeout for every call, so every wait that a caller depends on uses this.
  */
 export async function withDeadline<T>(work: Promise<T>, ms: number, what: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined
@@ -52,7 +52,7 @@ export class DeadlineError extends Error {
   override name = 'DeadlineError'
 }
 
-/** Waits `ms`, or less when `signal` aborts; never rejects. */
+/** Waits `ms`, or until `signal` aborts; never rejects. */
 export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   if (signal?.aborted) return Promise.resolve()
   return new Promise((resolve) => {

@@ -3,34 +3,34 @@ import type { Context, Span as RecordedSpan } from '@opentelemetry/api'
 import { type Log, sparingly } from './log.ts'
 import { MINUTE, withDeadline } from './time.ts'
 
-/** What is known of a piece of work: names of things and figures, never payloads, queries or secrets. */
+/** Attributes of a span: names and numbers, never payloads, queries or secrets. */
 export type Attributes = Readonly<Record<string, string | number | boolean | undefined>>
 
 export interface SpanOptions {
-  /** The part it plays between processes; `internal` where not given. */
+  /** The kind of span; `internal` by default. */
   readonly kind?: 'server' | 'client' | 'producer' | 'consumer'
-  /** Where it comes from, as {@link Tracing.current} said there: it continues the first and links to the others. */
+  /** Spans that led to this one, from {@link Tracing.current}. The new span continues the first and links to the others. */
   readonly from?: readonly string[] | undefined
 }
 
-/** A piece of work under way. */
+/** A running span. */
 export interface Span {
-  /** Adds what became known meanwhile. */
+  /** Adds attributes that became known after the start. */
   set(attributes: Attributes): void
 }
 
-/** Traces the work of one process. `undefined` in its place means that nothing is traced, which costs nothing. */
+/** Traces the work of one process. `undefined` in its place means that tracing is off, which costs nothing. */
 export interface Tracing {
   span<T>(name: string, attributes: Attributes, work: (span: Span) => Promise<T>, options?: SpanOptions): Promise<T>
-  /** The span under way here as a W3C traceparent, for a job to carry to another process. */
+  /** The current span as a W3C traceparent, to pass to another process in a job. */
   current(): string | undefined
-  /** Sends what is not sent yet, as far as `deadlineMs` allows. */
+  /** Sends the remaining spans, within `deadlineMs`. */
   close(deadlineMs: number): Promise<void>
 }
 
 const untraced: Span = { set: () => {} }
 
-/** Runs `work` as a span within the one under way, or just runs it where nothing is traced. Rejects as `work` does. */
+/** Runs `work` in a child of the current span, or just runs it if tracing is off. Rejects as `work` does. */
 export function span<T>(
   tracing: Tracing | undefined,
   name: string,
@@ -43,7 +43,7 @@ export function span<T>(
 
 type Env = Readonly<Record<string, string | undefined>>
 
-/** Whether OpenTelemetry's standard variables ask for traces: they name an OTLP endpoint, and nothing turns them off. */
+/** Whether OpenTelemetry's standard variables enable traces: they name an OTLP endpoint, and none of them disables traces. */
 export function wantsTraces(env: Env): boolean {
   const endpoint = env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT || env.OTEL_EXPORTER_OTLP_ENDPOINT
   const exporter = env.OTEL_TRACES_EXPORTER || 'otlp'
@@ -51,8 +51,8 @@ export function wantsTraces(env: Env): boolean {
 }
 
 /**
- * Opens tracing where the environment asks for it; the SDK is loaded only then, and reads its other variables by itself. A collector
- * that is away loses spans and nothing else.
+ * Opens tracing if the environment enables it. The SDK is loaded only then, and reads its other variables itself. An unavailable
+ * collector loses spans and nothing else.
  */
 export async function openTracing(env: Env, log: Log): Promise<Tracing | undefined> {
   if (!wantsTraces(env)) return undefined
@@ -104,7 +104,7 @@ export async function openTracing(env: Env, log: Log): Promise<Tracing | undefin
         const set = (more: Attributes) => void recorded.setAttributes(defined(more))
         return await contexts.run(trace.setSpan(parent, recorded), () => work({ set }))
       } catch (error) {
-        // The message stays here: a driver's may hold SQL and parameters.
+        // The message is left out, because a driver's message may hold SQL and parameters.
         recorded.setAttribute('error.type', errorType(error)).setStatus({ code: SpanStatusCode.ERROR })
         throw error
       } finally {
@@ -117,7 +117,7 @@ export async function openTracing(env: Env, log: Log): Promise<Tracing | undefin
       return recorded && traceparentOf(recorded)
     },
     async close(deadlineMs) {
-      await withDeadline(provider.shutdown(), deadlineMs, 'The collector of traces').catch(() => {})
+      await withDeadline(provider.shutdown(), deadlineMs, 'The trace collector').catch(() => {})
     },
   }
 }

@@ -122,7 +122,7 @@ describe('readConfig', () => {
     [{ ADMIN_PORT: '8080', HOST: '192.0.2.1' }, false],
     [{ ADMIN_PORT: '0', PORT: '0' }, false],
   ])('reports two listeners on one port: %j %s', (env, refused) => {
-    const fault = /ADMIN_PORT is \d+, as PORT is/
+    const fault = /ADMIN_PORT and PORT are both \d+/
     if (refused) expect(faultOf(env)).toMatch(fault)
     else expect(readConfig(env)).toBeDefined()
   })

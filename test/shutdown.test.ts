@@ -32,8 +32,8 @@ describe('the shutdown', () => {
     expect(await shutdown.run('SIGTERM')).toBe(0)
     expect(closed).toEqual(['the page'])
     const said = lines.join('')
-    expect(said).toContain('Redis was left as it is: Closing Redis did not answer within 20ms')
-    expect(said).toContain('Postgres was left as it is: gone')
+    expect(said).toContain('Could not close Redis: Closing Redis did not answer within 20ms')
+    expect(said).toContain('Could not close Postgres: gone')
   })
 
   it('gives later closers less when earlier ones used the time up, and still calls them', async () => {
@@ -103,7 +103,7 @@ describe('a process with the shutdown installed', () => {
     }
     const { code, output } = await exit()
     expect(code).toBe(1)
-    expect(output).toContain('again: leaving without waiting')
+    expect(output).toContain('again: exiting without waiting')
   })
 
   it('closes, then ends with 1, after an error that nobody caught', async () => {

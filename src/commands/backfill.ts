@@ -16,9 +16,9 @@ export const backfill: Command = {
   about:
     'Reads every build created in the span that no earlier run has read, newest first. Ctrl-C or a kill loses nothing: run it\n' +
     'again to continue. The service reads the last BACKFILL_DAYS by itself; use this to read more, or to read it now.\n' +
-    'Exit code 0 only when all organizations were read to the end, and Postgres took every build.',
+    'Exit code 0 only if all organizations were read completely and Postgres accepted every build.',
   options: {
-    from: { value: '<date>', about: 'first day or moment (default: BACKFILL_DAYS ago)' },
+    from: { value: '<date>', about: 'first day or time (default: BACKFILL_DAYS ago)' },
     to: { value: '<date>', about: 'end, not included (default: now)' },
     organization: { value: '<slug>', about: 'only this organization' },
     json: { about: 'print JSON at the end' },
@@ -35,7 +35,7 @@ export const backfill: Command = {
         io,
         async (source, fail) => {
           const bar = new ProgressBar(values.json ? io.stderr : io.stdout, source.slug, io.env)
-          // The last organization's read refreshes the days of all.
+          // The read of the last organization refreshes the totals of all.
           const sums = source === context.sources.at(-1) ? followBackfill(db) : undefined
           const show = (progress: BackfillProgress) => {
             sums?.reached(progress.coveredFrom)
@@ -71,7 +71,7 @@ export const backfill: Command = {
 }
 
 const unconfirmed =
-  ' What was read in the last two minutes is complete once a later list of pipelines confirms it: the service reads one every five minutes.' +
+  ' Builds read in the last two minutes are complete once a later list of pipelines confirms them; the service reads one every five minutes.' +
   ' Without the service, run the command again in 2 to 10 minutes; it does not read the builds again.'
 
 const nothing: Record<Exclude<keyof BackfillProgress, 'organization'>, null> = {
@@ -84,7 +84,7 @@ const nothing: Record<Exclude<keyof BackfillProgress, 'organization'>, null> = {
   done: null,
 }
 
-/** Requests left in Buildkite's current minute, by the tighter of the two limits. */
+/** Requests left in Buildkite's current minute, by the stricter of the two limits. */
 function rateLeft({ user, organization }: LimitsSeen): number | undefined {
   const left = [user?.remaining, organization?.remaining].filter((remaining) => remaining !== undefined)
   return left.length > 0 ? Math.min(...left) : undefined
@@ -103,5 +103,5 @@ function lastWord(slug: string, result: BackfillProgress | undefined, claim: Cla
   const complete = `${count(claim.pipelines_complete)} of ${count(claim.pipelines)} pipelines complete`
   return done
     ? `${slug}: read from ${day(from)} to ${day(to)}: ${read}; ${complete} over the wanted history.${isConfirmed ? '' : unconfirmed}`
-    : `${slug}: stopped at ${day(coveredFrom)}: ${read}. Run it again to go on.`
+    : `${slug}: stopped at ${day(coveredFrom)}: ${read}. Run it again to continue.`
 }

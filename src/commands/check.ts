@@ -14,10 +14,10 @@ import { table } from './terminal.ts'
 
 export const check: Command = {
   name: 'check',
-  summary: 'look for what is wrong: token, webhook, clock, stores, lag',
+  summary: 'check token, webhook, clock, stores and lag',
   about:
-    'Looks at everything the service needs, changes nothing, and says for each fault what to do; docs/doctor.md lists what it finds.\n' +
-    'Exit 1 when something failed; for the token with one of the codes invalid_credentials, invalid_permissions, no_resources.',
+    'Checks everything that the service needs, changes nothing, and prints a remedy for each fault; docs/doctor.md lists them.\n' +
+    'Exit code 1 if a check failed; a failed token has the code invalid_credentials, invalid_permissions or no_resources.',
   options: { json: { about: 'print JSON' } },
   async run(values, io) {
     const config = readConfig(io.env)
@@ -69,7 +69,7 @@ async function checkPostgres(config: Config, url: string): Promise<Finding[]> {
 }
 
 async function checkQueue(config: Config, databaseUrl: string, log: Log): Promise<Finding[]> {
-  // Loaded only now, for BullMQ takes its time.
+  // Loaded only now, because loading BullMQ is slow.
   const { openQueues } = await import('../queue/queues.ts')
   const { redisUrl, webhookSecrets } = config
   const queues = await openQueues({ redisUrl, databaseUrl, webhookSecret: webhookSecrets[0] }, log)
@@ -87,9 +87,9 @@ function print(findings: readonly Finding[], io: Io): void {
     subject,
     code ? `${code}: ${detail}` : detail,
   ])
-  io.stdout.write(`${table([['result', 'looked for', 'in', 'found'], ...rows])}\n`)
+  io.stdout.write(`${table([['result', 'check', 'in', 'found'], ...rows])}\n`)
   const faults = findings.filter(({ result }) => result !== 'ok')
-  if (faults.length === 0) io.stdout.write('\nAll is well.\n')
+  if (faults.length === 0) io.stdout.write('\nNo problems found.\n')
   else io.stdout.write('\nWhat to do:\n')
   for (const { name, subject, remedy } of faults) {
     io.stdout.write(`  ${subject ? `${name} (${subject})` : name}: ${remedy ?? ''}\n`)

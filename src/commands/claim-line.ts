@@ -1,9 +1,9 @@
 import type { OrganizationCoverage } from '../reconcile/status.ts'
 import { count } from './terminal.ts'
 
-const nothing = 'nothing is claimed to be complete yet: the next list of pipelines confirms what was read.'
+const nothing = 'no builds are verified as complete yet; the next read of the pipeline list confirms them.'
 
-/** What is claimed for an organization. */
+/** The completeness claim of an organization, in words. */
 export function claimLine({ claim, covered_from }: Pick<OrganizationCoverage, 'claim' | 'covered_from'>): string {
   const { as_of, jobs_as_of, pipelines, pipelines_current, pipelines_complete, pipelines_listed_at, exceptions } = claim
   if (!as_of || !jobs_as_of || !pipelines_listed_at) return nothing

@@ -6,29 +6,29 @@ import type { Paint } from './terminal.ts'
 
 /** One `--option` of a command. */
 export interface Option {
-  /** What to write after it, such as `<slug>`; absent for a switch. */
+  /** The placeholder of its value, such as `<slug>`; undefined for a switch. */
   value?: string
   about: string
 }
 
-/** The options as given: text for those with a value, true for switches. */
+/** The parsed options: text for those with a value, true for switches. */
 export type Values = Readonly<Record<string, string | boolean | undefined>>
 
-/** What a command may touch of the outside. */
+/** The environment and streams that a command may use. */
 export interface Io {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly stdout: NodeJS.WriteStream
   readonly stderr: NodeJS.WriteStream
 }
 
-/** One command of the command line, one file each. */
+/** One command of the command line. */
 export interface Command {
   readonly name: string
   readonly summary: string
   /** A paragraph for `<command> --help`. */
   readonly about: string
   readonly options: Readonly<Record<string, Option>>
-  /** The one word that it takes beside options; given as `values.argument`. */
+  /** Its positional argument, if it takes one; parsed as `values.argument`. */
   readonly argument?: { readonly name: string; readonly values: readonly string[] }
   /** @returns the exit code: 0 success, 1 failure. @throws ConfigError for exit code 2. */
   run(values: Values, io: Io): Promise<number>
@@ -57,7 +57,7 @@ export function parseOptions(command: Command, args: readonly string[]): Values 
   }
 }
 
-/** The sentence about an option that the command does not have, naming the one that was probably meant. */
+/** An error message for an option that the command does not have, with the most similar option. */
 function unknownOption(command: Command, args: readonly string[]): string | undefined {
   const known = Object.keys(command.options)
   const given = args.slice(0, args.includes('--') ? args.indexOf('--') : undefined)
@@ -70,7 +70,7 @@ function unknownOption(command: Command, args: readonly string[]): string | unde
   return `${command.name} has no option --${wrong}.${meant ? ` Did you mean --${meant}?` : ''}`
 }
 
-/** Returns `name` if it is a command's. @throws ConfigError naming the one that was probably meant. */
+/** Returns `name` if it is the name of a command. @throws ConfigError with the most similar name. */
 export function findName(names: readonly string[], name: string): string {
   if (names.includes(name)) return name
   const meant = nearest(name, names)
@@ -79,21 +79,23 @@ export function findName(names: readonly string[], name: string): string {
   )
 }
 
-/** Text option as a day or a moment. @throws ConfigError when it is neither, or its month does not have that day. */
+/** Parses the text of an option as a day or a time. @throws ConfigError if it is neither, or the month does not have that day. */
 export function parseMoment(name: string, text: string): Date {
   const time = new Date(text)
   const [, day] = /^(\d{4}-\d{2}-\d{2})(?:$|[T ]\d)/i.exec(text) ?? []
   if (day !== undefined && isDay(day) && !Number.isNaN(time.getTime())) return time
-  throw new ConfigError(`--${name} is "${text}", which is no date. Write it like 2026-01-31 or 2026-01-31T12:00:00Z.`)
+  throw new ConfigError(
+    `--${name} is "${text}", which is not a date. Write it like 2026-01-31 or 2026-01-31T12:00:00Z.`,
+  )
 }
 
-/** Whether the calendar has it: Date takes the 30th of February for the 2nd of March. */
+/** Whether the calendar has this day: Date reads February 30 as March 2. */
 function isDay(day: string): boolean {
   const time = new Date(day)
   return !Number.isNaN(time.getTime()) && time.toISOString().startsWith(day)
 }
 
-/** The span of `--from` and `--to` as given. @throws ConfigError when one is no date, or they are the wrong way round. */
+/** The span of `--from` and `--to`. @throws ConfigError if one of them is not a date, or `--from` is not before `--to`. */
 export function givenSpan(values: Values): { from: Date | undefined; to: Date | undefined } {
   const moment = (name: string) => {
     const text = values[name]
@@ -118,7 +120,7 @@ export function generalHelp(commands: readonly Command[], version: string, paint
     paint.bold('Commands:'),
     ...commands.map(({ name, summary }) => `  ${paint.cyan(name.padEnd(width))}  ${summary}`),
     '',
-    'buildkite-mirror <command> --help tells more of each. Exit codes: 0 success, 1 failure, 2 bad usage or configuration.',
+    'buildkite-mirror <command> --help shows the options. Exit codes: 0 success, 1 failure, 2 bad usage or configuration.',
     '',
     paint.bold('Settings (environment variables, or a .env file in the working directory):'),
     ...settings.flatMap(({ name, about, default: fallback }) => [
@@ -131,7 +133,7 @@ export function generalHelp(commands: readonly Command[], version: string, paint
 
 /** The text of `buildkite-mirror <command> --help`. */
 export function commandHelp(command: Command, paint: Paint): string {
-  const options = Object.entries({ ...command.options, help: { about: 'Show this.' } as Option }).map(
+  const options = Object.entries({ ...command.options, help: { about: 'show this help' } as Option }).map(
     ([name, { value, about }]) => [`--${name}${value ? ` ${value}` : ''}`, about] as const,
   )
   const width = Math.max(...options.map(([left]) => left.length))

@@ -4,13 +4,13 @@ import type { Command } from './command.ts'
 const shells = ['bash', 'zsh', 'fish'] as const
 type Shell = (typeof shells)[number]
 
-/** Makes the command that prints completions for all commands, itself among them. */
+/** Returns the command that prints completions for all commands, including itself. */
 export function completionOf(all: () => Promise<readonly Command[]>): Command {
   return {
     name: 'completion',
     summary: 'print the completion script of a shell: bash, zsh or fish',
     about:
-      'Prints a script that completes commands and options. For every new shell:\n\n' +
+      'Prints a script that completes commands and options. To load it in every new shell:\n\n' +
       "  bash: echo 'source <(buildkite-mirror completion bash)' >> ~/.bashrc\n" +
       "  zsh:  echo 'source <(buildkite-mirror completion zsh)' >> ~/.zshrc   (after compinit)\n" +
       '  fish: buildkite-mirror completion fish > ~/.config/fish/completions/buildkite-mirror.fish',
@@ -18,7 +18,7 @@ export function completionOf(all: () => Promise<readonly Command[]>): Command {
     options: {},
     async run(values, io) {
       const shell = shells.find((name) => name === values.argument)
-      if (!shell) throw new ConfigError(`Say for which shell: buildkite-mirror completion ${shells.join('|')}.`)
+      if (!shell) throw new ConfigError(`Choose a shell: buildkite-mirror completion ${shells.join('|')}.`)
       io.stdout.write(scripts[shell](await all()))
       return 0
     },
@@ -34,7 +34,7 @@ const scripts: Record<Shell, (commands: readonly Command[]) => string> = {
 const options = (command: Command) => Object.entries({ ...command.options, help: { about: 'show help' } })
 const flags = (command: Command) => options(command).map(([name]) => `--${name}`)
 
-/** What may follow a command: its options, and its argument's values. */
+/** The words that may follow a command: its options, and the values of its argument. */
 const words = (command: Command) => [...(command.argument?.values ?? []), ...flags(command)].join(' ')
 
 function bashScript(commands: readonly Command[]): string {
@@ -62,7 +62,7 @@ function optionsWithValue(command: Command): string[] {
   return Object.entries(command.options).flatMap(([name, { value }]) => (value ? [`--${name}`] : []))
 }
 
-/** Within single quotes, with what zsh's _describe and _arguments read as marks taken away. */
+/** In single quotes. `plain` escapes the characters that zsh's _describe and _arguments interpret. */
 const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`
 const plain = (text: string) => text.replaceAll(/[[\]:]/g, (mark) => `\\${mark}`)
 

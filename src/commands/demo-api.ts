@@ -7,7 +7,7 @@ import type { Io } from './command.ts'
 
 export interface DemoApiOptions {
   readonly builds: number
-  /** How long it runs; without end where undefined. */
+  /** How long it runs; undefined for no end. */
   readonly seconds: number | undefined
   readonly rateLimit: number | undefined
   readonly seed: string
@@ -15,8 +15,8 @@ export interface DemoApiOptions {
 }
 
 /**
- * Runs the simulated Buildkite alone until `stopping` aborts, or its seconds are over: its API, builds that come and go, and webhooks to
- * whatever services are registered with it. @throws ConfigError when the port is taken.
+ * Runs only the simulated Buildkite, until `stopping` aborts or its seconds are over. It has an API, changing builds, and webhooks to
+ * the services that are registered with it. @throws ConfigError if the port is in use.
  */
 export async function runDemoApi(options: DemoApiOptions, io: Io, stopping: AbortSignal): Promise<number> {
   const { builds, seconds, rateLimit, seed, port } = options
@@ -26,16 +26,16 @@ export async function runDemoApi(options: DemoApiOptions, io: Io, stopping: Abor
     const api = await simulation
       .startApi({ port, limits: { organization: rateLimit, user: rateLimit } })
       .catch((error: unknown) => {
-        throw new ConfigError(`Port ${port} cannot be listened on. Choose another one by --port.`, { cause: error })
+        throw new ConfigError(`Cannot listen on port ${port}. Choose another one with --port.`, { cause: error })
       })
     simulation.startDispatch()
     simulation.live({ everyMs: 500, atOnce: 4, steps: 1 })
     const [organization] = simulation.truth.organizations
-    const end = seconds === undefined ? 'Ctrl-C ends it.' : `It ends after ${seconds} s, or by Ctrl-C.`
+    const end = seconds === undefined ? 'Press Ctrl-C to stop.' : `It stops after ${seconds} s, or with Ctrl-C.`
     io.stdout.write(
       `A simulated Buildkite with the organization "${organization?.slug}" and ${builds} builds. For the commands of buildkite-mirror:\n\n` +
         `  export BUILDKITE_API_URL=${api.url}\n  export BUILDKITE_API_TOKEN=${demoToken.token}\n\n` +
-        `Builds come and go, and webhooks are sent to each service that is registered. ${end}\n`,
+        `Builds come and go, and webhooks are sent to each registered service. ${end}\n`,
     )
     if (seconds !== undefined) await pause(seconds * SECOND, stopping)
     else if (!stopping.aborted)

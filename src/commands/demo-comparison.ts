@@ -4,7 +4,7 @@ import { agents, builds, cycles, jobs, organizations, pipelines, windows } from 
 import type { Build } from '../demo/shapes.ts'
 import type { Truth } from '../demo/truth.ts'
 
-/** How many there are of each kind, and how many of them the mirror does not yet hold as they are. */
+/** The number of objects of each kind, and how many of them are not up to date in the mirror. */
 export interface Compared {
   kind: 'organizations' | 'pipelines' | 'builds' | 'jobs' | 'agents'
   truth: number
@@ -12,7 +12,7 @@ export interface Compared {
   behind: number
 }
 
-/** What the mirror's own tables tell of its work. */
+/** The work of the mirror, read from its own tables. */
 export interface Work {
   cycles: number
   lastCycleAt: Date | undefined
@@ -27,13 +27,13 @@ export interface Work {
 export interface Comparison {
   kinds: Compared[]
   work: Work
-  /** Of the builds that a lost webhook was about: all, and those that the mirror holds as they are. */
+  /** Builds whose webhooks were lost: all, and those that are complete in the mirror. */
   lost: { builds: number; whole: number }
 }
 
-/** Lays the truth and the mirror side by side: every build and job by state and finish. Rejects while the tables are not there. */
+/** Compares the simulated Buildkite with the mirror: every build and job by state and finish. Rejects until the tables exist. */
 export async function compare(db: Db, truth: Truth, lost: ReadonlySet<Build>): Promise<Comparison> {
-  // Awaited first: the truth moves on in between, and is compared in one go afterwards.
+  // Reads the mirror first: the simulation changes meanwhile, and is then compared in one go without an await.
   const [buildRows, jobRows, counts, work] = await Promise.all([
     db.select({ id: builds.id, state: builds.state, finished_at: builds.finished_at }).from(builds),
     db.select({ id: jobs.id, state: jobs.state }).from(jobs),
@@ -109,6 +109,6 @@ async function readWork(db: Db): Promise<Work> {
   }
 }
 
-/** Whether the mirror holds everything as it is. */
+/** Whether the mirror is up to date and complete. */
 export const isWhole = (comparison: Comparison | undefined): boolean =>
   comparison?.kinds.every(({ behind }) => behind === 0) ?? false

@@ -6,13 +6,13 @@ import { settings } from '../config.ts'
 import { messageOf } from '../errors.ts'
 import { pause, SECOND } from '../time.ts'
 
-/** The real service, run as a process of its own beside the simulated Buildkite. */
+/** The real service, run in its own process next to the simulated Buildkite. */
 export interface DemoService {
-  /** Where webhooks go. */
+  /** The URL that receives webhooks. */
   readonly webhookUrl: string
-  /** Resolves to what went wrong when the service ends without being told to. */
+  /** Resolves with an error message when the service exits unexpectedly. */
   readonly died: Promise<string>
-  /** Stops it as an operator would, by SIGTERM, and by force after `deadlineMs`. Returns whether force was needed. */
+  /** Stops it with SIGTERM, and with SIGKILL after `deadlineMs`. Returns which of them was needed. */
   stop(deadlineMs: number): Promise<'gracefully' | 'by force'>
   kill(): void
 }
@@ -22,20 +22,20 @@ export interface DemoServiceOptions {
   apiUrl: string
   token: string
   secret: string
-  /** Takes all that the service writes. */
+  /** The file for all output of the service. */
   logFile: string
   dataDir: string
 }
 
 /**
  * Starts `serve` of this same program and waits until it answers.
- * @throws Error with the end of its log when it does not start.
+ * @throws Error with the end of its log if it does not start.
  */
 export async function startDemoService(options: DemoServiceOptions, signal: AbortSignal): Promise<DemoService> {
   const [port, adminPort] = await freePorts(2)
   const url = `http://127.0.0.1:${port}`
   const log = openSync(options.logFile, 'a')
-  // Its own process group: a Ctrl-C on the terminal reaches us alone, and we stop the service in order.
+  // In its own process group, so that a Ctrl-C on the terminal reaches only us, and we stop the service in order.
   const child = spawn(process.execPath, [...process.execArgv, process.argv[1] ?? '', 'serve'], {
     detached: true,
     stdio: ['ignore', log, log],
@@ -47,7 +47,7 @@ export async function startDemoService(options: DemoServiceOptions, signal: Abor
     child.once('exit', (code, by) => resolve(`exit ${by ?? code}`))
   })
   const died = ended.then(
-    async (how) => `The service has ended (${how}). The end of its log:\n${await tail(options.logFile)}`,
+    async (how) => `The service exited (${how}). The end of its log:\n${await tail(options.logFile)}`,
   )
   const service: DemoService = {
     webhookUrl: `${url}/webhooks/buildkite`,
@@ -64,7 +64,7 @@ export async function startDemoService(options: DemoServiceOptions, signal: Abor
   return service
 }
 
-/** Settings of the user's own environment or `.env` must not reach the demo: an empty one counts as not set. */
+/** Keeps settings of the user's environment and `.env` out of the demo: an empty setting counts as not set. */
 function environment(options: DemoServiceOptions, port: string, adminPort: string): Record<string, string> {
   return {
     ...Object.fromEntries(settings.map(({ name }) => [name, ''])),
@@ -117,7 +117,7 @@ async function tail(file: string): Promise<string> {
   return text.trimEnd().split('\n').slice(-15).join('\n') || '(empty)'
 }
 
-/** Ports that nobody listens on at this moment. */
+/** Ports that are free now. */
 async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(
     Array.from({ length: count }, async () => {

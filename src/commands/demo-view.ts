@@ -3,7 +3,7 @@ import { formatDuration } from '../time.ts'
 import type { Comparison } from './demo-comparison.ts'
 import { count, type Environment, isLive } from './terminal.ts'
 
-/** All that the demo shows at one moment. */
+/** Everything that the demo shows at one time. */
 export interface Sight {
   elapsedMs: number
   /** What the demo is doing, in a few words. */
@@ -20,7 +20,7 @@ const refused = ({ sent, accepted, answers }: WebhookStats) => {
   return { refused: answered - accepted, underWay: sent - answered }
 }
 
-/** The picture for a terminal, one line each, without colours. */
+/** The screen of a terminal as lines, without colours. */
 export function picture(sight: Sight): string[] {
   const { comparison, webhooks, requests } = sight
   const head = [`${formatDuration(sight.elapsedMs)}  ${sight.doing}`, '']
@@ -49,7 +49,7 @@ export function picture(sight: Sight): string[] {
       `backfill ${count(work.windowsDone)} of ${count(work.windows)} windows`,
     `            found and healed: ${count(work.buildsMissing)} builds and ${count(work.jobsMissing)} jobs that were missing, ` +
       `${count(work.buildsHealed)} and ${count(work.jobsHealed)} that were out of date`,
-    `            lost webhooks told of ${count(lost.builds)} builds; ${count(lost.whole)} of these are whole in the mirror`,
+    `            lost webhooks were about ${count(lost.builds)} builds; ${count(lost.whole)} of these are complete in the mirror`,
   ]
 }
 
@@ -58,7 +58,7 @@ function bar(share: number): string {
   return '█'.repeat(filled) + '░'.repeat(20 - filled)
 }
 
-/** The same in one plain line, for logs and pipes. */
+/** The same in one line, for logs and pipes. */
 export function plainLine(sight: Sight): string {
   const { comparison, webhooks, requests } = sight
   const rows = comparison
@@ -76,7 +76,7 @@ export function plainLine(sight: Sight): string {
   )
 }
 
-/** Draws pictures over each other on a terminal, and a line every few seconds elsewhere. */
+/** Redraws the screen on a terminal; elsewhere prints a line every few seconds. */
 export class Screen {
   readonly #out: NodeJS.WriteStream
   readonly #live: boolean

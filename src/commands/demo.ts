@@ -22,21 +22,21 @@ export const demo: Command = {
   name: 'demo',
   summary: 'watch the service mirror a simulated Buildkite',
   about:
-    'Starts a simulated Buildkite organization with some history and builds that run while you watch, and beside it the real\n' +
-    'service with a PostgreSQL of its own. Some webhooks get lost on purpose; the reconciler finds what they would have told.\n' +
-    'Nothing is installed, nothing leaves this machine, and Ctrl-C leaves nothing behind.',
+    'Starts a simulated Buildkite organization with some history and builds that run while you watch, and next to it the real\n' +
+    'service with its own PostgreSQL. It loses some webhooks on purpose, and the reconciler finds the missing data.\n' +
+    'It installs nothing, nothing leaves this machine, and Ctrl-C removes everything.',
   options: {
-    builds: { value: '<n>', about: 'builds of history to begin with (default 3000)' },
-    seconds: { value: '<s>', about: 'stop after so long, once the mirror is whole again (default: until Ctrl-C)' },
+    builds: { value: '<n>', about: 'builds of history at the start (default 3000)' },
+    seconds: { value: '<s>', about: 'stop after this time, once the mirror is complete (default: until Ctrl-C)' },
     drop: { value: '<share>', about: 'share of webhooks that get lost, from 0 to 1 (default 0.1)' },
     'rate-limit': { value: '<n>', about: "the API's requests a minute, or none (default 200)" },
-    seed: { value: '<text>', about: 'another seed is another Buildkite (default 1)' },
-    keep: { about: 'leave the database where it is at the end' },
+    seed: { value: '<text>', about: 'seed of the simulation (default 1)' },
+    keep: { about: 'keep the database at the end' },
     'api-only': {
-      about: 'the simulated Buildkite alone, for register and serve to be tried on; no service, no database',
+      about: 'only the simulated Buildkite, to try register and serve on; no service, no database',
     },
-    port: { value: '<n>', about: 'with --api-only: where its API listens on 127.0.0.1 (default: a free port)' },
-    json: { about: 'print nothing but a summary as JSON at the end' },
+    port: { value: '<n>', about: 'with --api-only: port of the API on 127.0.0.1 (default: a free port)' },
+    json: { about: 'print only a summary as JSON at the end' },
   },
   async run(values, io) {
     const options = readOptions(values)
@@ -62,10 +62,10 @@ interface DemoOptions {
   port: number
 }
 
-/** What the API alone has no use for: no webhook gets lost on purpose, and there is no database and nothing to sum up. */
+/** Options without effect on the API alone: it loses no webhooks on purpose, and has no database and no summary. */
 const OF_THE_WHOLE = ['drop', 'keep', 'json']
 
-/** @throws ConfigError for options that would be without effect together. */
+/** @throws ConfigError for options that have no effect together. */
 function demandFit(values: Values): void {
   const idle = values['api-only'] ? OF_THE_WHOLE.find((name) => values[name] !== undefined) : undefined
   if (idle) throw new ConfigError(`--${idle} has no effect with --api-only. Leave out one of them.`)
@@ -95,11 +95,11 @@ function readOptions(values: Values): DemoOptions {
   }
 }
 
-/** The first signal asks for an orderly end, the second one ends at once. */
+/** The first signal stops the demo in order, the second one exits at once. */
 function onSignals(stopping: AbortController, io: Io): () => void {
   let first = 0
   const onSignal = () => {
-    // A terminal and npm may both pass on one and the same Ctrl-C.
+    // A terminal and npm may both forward the same Ctrl-C.
     if (stopping.signal.aborted && Date.now() - first < SECOND) return
     if (stopping.signal.aborted) process.exit(130)
     first = Date.now()
@@ -113,7 +113,7 @@ function onSignals(stopping: AbortController, io: Io): () => void {
 async function runDemo(options: DemoOptions, io: Io, stopping: AbortController): Promise<number> {
   const say = (text: string) => options.json || io.stdout.write(`${text}\n`)
   const folder = await mkdtemp(join(tmpdir(), 'buildkite-mirror-demo-'))
-  // Undone in reverse, whatever happens in between.
+  // Runs in reverse order at the end, also after an error.
   const undo: (() => Promise<unknown>)[] = []
   if (!options.keep) undo.push(() => rm(folder, { recursive: true, force: true }))
   try {
@@ -145,7 +145,7 @@ async function runDemo(options: DemoOptions, io: Io, stopping: AbortController):
       say(how === 'gracefully' ? 'The service has stopped.' : 'The service had to be killed.')
     })
     say(
-      `\nLook for yourself while it runs:\n\n  psql '${embedded.url}' -c 'select state, count(*) from buildkite.builds group by 1'\n`,
+      `\nQuery the mirror while it runs:\n\n  psql '${embedded.url}' -c 'select state, count(*) from buildkite.builds group by 1'\n`,
     )
     return await watch({ options, io, stopping: stopping.signal, simulation, api, service, secret, url: embedded.url })
   } catch (error) {
@@ -206,17 +206,17 @@ async function watch(watching: Watching): Promise<number> {
     const end = options.seconds === undefined ? Number.POSITIVE_INFINITY : started + options.seconds * SECOND
     while (!stopping.aborted && death === undefined && Date.now() < end) {
       await look('builds come and go')
-      // A large mirror takes long to compare, and must not be kept busy by that.
+      // Comparing a large mirror takes long and must not keep it busy.
       await pause(Math.max(io.stdout.isTTY ? 500 : SECOND, 5 * took), stopping)
     }
     stopLive()
     if (!stopping.aborted && death === undefined) {
       await simulation.play()
-      const patience = Date.now() + 2 * MINUTE + backfillMs(options)
+      const deadline = Date.now() + 2 * MINUTE + backfillMs(options)
       do {
-        await look('all builds have ended; the reconciler finds what got lost')
+        await look('all builds have finished; the reconciler finds what got lost')
         await pause(Math.max(500, took), stopping)
-      } while (!isWhole(comparison) && Date.now() < patience && !stopping.aborted && death === undefined)
+      } while (!isWhole(comparison) && Date.now() < deadline && !stopping.aborted && death === undefined)
     }
     await look('the end', true)
   } finally {
@@ -228,7 +228,7 @@ async function watch(watching: Watching): Promise<number> {
   return conclude(watching, sightOf('the end', started, comparison, webhooks, api))
 }
 
-/** About how long the API's limit makes the backfill last. */
+/** About how long the backfill takes under the API's rate limit. */
 const backfillMs = ({ builds, rateLimit }: DemoOptions) => (rateLimit ? (1.5 * MINUTE * builds) / 100 / rateLimit : 0)
 
 function sightOf(
@@ -244,7 +244,7 @@ function sightOf(
   return { elapsedMs: now - started, doing, comparison, webhooks: webhooks.stats, requests, now }
 }
 
-/** The last words, and the exit code: a run with an end of its own fails when the mirror is not whole then. */
+/** Prints the result and returns the exit code: 1 if the mirror is not complete at the end of the given seconds. */
 function conclude({ options, io, stopping }: Watching, sight: Sight): number {
   const whole = isWhole(sight.comparison)
   const { comparison, webhooks, requests, elapsedMs } = sight

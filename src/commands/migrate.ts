@@ -6,10 +6,10 @@ import { whileWaiting } from './terminal.ts'
 
 export const migrate: Command = {
   name: 'migrate',
-  summary: 'bring the database to the schema of this version',
+  summary: "migrate the database to this version's schema",
   about:
-    'Applies the pending migrations and ends. The service does the same when it starts, unless AUTO_MIGRATE is false: then run\n' +
-    'this before a rolling upgrade. Safe to run from many machines at once.',
+    'Applies the pending migrations and exits. The service does the same at start, unless AUTO_MIGRATE is false: then run\n' +
+    'this before a rolling upgrade. Several machines may run it at once.',
   options: {},
   async run(_values, io) {
     const config = { ...readConfig(io.env), autoMigrate: true }

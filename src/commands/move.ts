@@ -8,11 +8,11 @@ import { count, ProgressBar, paintFor, table } from './terminal.ts'
 
 export const move: Command = {
   name: 'move',
-  summary: 'move the mirror from the embedded PostgreSQL to one of your own',
+  summary: 'move the mirror from the embedded PostgreSQL to your own',
   about:
-    'Copies everything in the embedded PostgreSQL of DATA_DIR into an empty database, and compares every table by rows and\n' +
-    'checksum. Stop the service first. All or nothing: until the last moment, after an error, Ctrl-C or a kill, the target is as\n' +
-    'empty as before, and DATA_DIR is never changed. The queue needs no move: what waits is enqueued again from the inbox.',
+    'Copies everything from the embedded PostgreSQL in DATA_DIR to an empty database, and compares every table by rows and\n' +
+    'checksum. Stop the service first. It is all or nothing: after an error, Ctrl-C or a kill, the target is still empty.\n' +
+    'DATA_DIR is never changed. The queue is not moved: the service enqueues waiting deliveries again from the inbox.',
   options: {
     to: {
       value: '<url>',
@@ -38,7 +38,7 @@ export const move: Command = {
       return 0
     } catch (error) {
       if (!stop.signal.aborted) throw error
-      bar.end('Stopped. The target is as empty as before, and DATA_DIR was not changed.')
+      bar.end('Stopped. The target is still empty, and DATA_DIR was not changed.')
       return 1
     } finally {
       await source.stop()
@@ -46,21 +46,23 @@ export const move: Command = {
   },
 }
 
-/** @throws ConfigError when there is nothing to move, or nowhere to move it. */
+/** @throws ConfigError when there is nothing to move, or no target. */
 function placesOf({ to }: Values, { env }: Io): { from: string; to: string } {
   const config = typeof to === 'string' ? readWith(to, env) : readConfig(env)
   if (!config.databaseUrl) {
-    throw new ConfigError('Say where to: --to postgres://user:password@host:5432/name, or set DATABASE_URL.')
+    throw new ConfigError(
+      'The target is missing: give --to postgres://user:password@host:5432/name, or set DATABASE_URL.',
+    )
   }
   if (!hasEmbedded(config.dataDir)) {
     throw new ConfigError(
-      `There is no embedded PostgreSQL in DATA_DIR=${config.dataDir}: nothing to move. Name the folder that the service used.`,
+      `There is no embedded PostgreSQL in DATA_DIR=${config.dataDir}. Set DATA_DIR to the folder that the service used.`,
     )
   }
   return { from: config.dataDir, to: config.databaseUrl }
 }
 
-/** Reads `--to` as if it were DATABASE_URL, and refuses a wrong one in the same words. */
+/** Reads `--to` as if it were DATABASE_URL, so that errors have the same text. */
 function readWith(to: string, env: Io['env']): Config {
   try {
     return readConfig({ ...env, DATABASE_URL: to })
@@ -79,11 +81,11 @@ function print({ tables, leftOut }: MoveReport, from: string, io: Io): void {
   const paint = paintFor(io.stdout, io.env)
   const rows = tables.map(({ name, rows: n, checksum }) => [name, count(n), checksum, paint.green('equal')])
   io.stdout.write(`\n${table([['table', 'rows', 'checksum', 'source and target'], ...rows], paint)}\n\n`)
-  for (const name of leftOut) io.stdout.write(`note: ${name} was left out: it is no table of this version.\n`)
+  for (const name of leftOut) io.stdout.write(`note: ${name} was not moved: it is not a table of this version.\n`)
   const all = tables.reduce((sum, { rows: n }) => sum + n, 0)
   io.stdout.write(
     `${paint.bold(`Moved ${count(all)} rows in ${tables.length} tables; every checksum is equal.`)}\n` +
-      'Set DATABASE_URL to the new database and start the service. Grants to your own roles must be made again there.\n' +
-      `${from} was not changed: keep it until you are content, then delete it.\n`,
+      'Set DATABASE_URL to the new database and start the service. Create the grants to your own roles again there.\n' +
+      `${from} was not changed: keep it until you have checked the new database, then delete it.\n`,
   )
 }

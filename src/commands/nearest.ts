@@ -1,4 +1,4 @@
-/** The one of `known` that `typed` was probably meant to be; undefined when none is near. */
+/** The most similar of `known`; undefined if none is similar enough to `typed`. */
 export function nearest(typed: string, known: readonly string[]): string | undefined {
   const [best] = known
     .map((name) => ({ name, far: name.startsWith(typed) && typed.length > 2 ? 0 : distance(typed, name) }))
@@ -6,7 +6,7 @@ export function nearest(typed: string, known: readonly string[]): string | undef
   return best && best.far <= Math.max(1, Math.floor(typed.length / 3)) ? best.name : undefined
 }
 
-/** How many letters must be changed, added, dropped or swapped with their neighbour to make `b` of `a`. */
+/** How many letters must be changed, added, removed or swapped with their neighbour to turn `a` into `b`. */
 function distance(a: string, b: string): number {
   const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, column) => column)]
   const at = (row: number, column: number) => rows[row]?.[column] ?? 0

@@ -9,21 +9,21 @@ import {
   sameUrl,
 } from '../reconcile/doctor/our-webhook.ts'
 
-/** What the webhook of an organization is to be like. */
+/** The wanted webhook of an organization. */
 export interface Wanted {
   readonly url: string
   readonly mode: TokenMode
-  /** WEBHOOK_SECRET: any of them will do; none leaves the token of a service as it is. */
+  /** WEBHOOK_SECRET: the service may have any of them as its token. Without any, its token is not changed. */
   readonly secrets: readonly string[]
-  /** The pipelines to be limited to; undefined for all. */
+  /** The pipelines that send webhooks; undefined for all. */
   readonly scopeIds: readonly string[] | undefined
-  /** Whether to make one although another, that has another URL, may be ours. */
+  /** Whether to create another one even if one with a different URL may be ours. */
   readonly another: boolean
-  /** Whether to take over one of which only the end of the URL is like ours. */
+  /** Whether to take over one that resembles ours only by the end of its URL. */
   readonly replace: boolean
 }
 
-/** What is to be done, and what to tell of it: `changes` are done to the service, `notes` are for the user. */
+/** What to do, and how to report it: `changes` apply to the service, `notes` are for the user. */
 export type Plan = { readonly changes: readonly string[]; readonly notes: readonly string[] } & (
   | { readonly kind: 'create'; readonly wish: WebhookWish & { url: string } }
   | { readonly kind: 'correct'; readonly service: WebhookService; readonly wish: WebhookWish; readonly enable: boolean }
@@ -32,8 +32,8 @@ export type Plan = { readonly changes: readonly string[]; readonly notes: readon
 )
 
 /**
- * Decides how an organization's webhooks become what is wanted (pure). Taken for ours is what has the URL, else what has our token, else
- * what is described as ours; what only ends like it may be another tool's, and is taken over when that is asked for.
+ * Plans how to reach the wanted webhook of an organization (pure). A service is ours if it has the URL, else our token, else our
+ * description. A service that only ends in the same path may be another tool's, and is taken over only on request.
  */
 export function planRegistration(services: readonly WebhookService[], wanted: Wanted): Plan {
   const same = services.filter(({ url }) => sameUrl(url, wanted.url))
@@ -49,10 +49,10 @@ export function planRegistration(services: readonly WebhookService[], wanted: Wa
 }
 
 const several =
-  'Several webhook services may be ours. Give the URL of one of them as it is to correct that one, or --new to add one.'
+  'Several webhook services may be ours. Give the exact URL of one of them to correct it, or --new to add another one.'
 const doubtful =
-  `A webhook service ends in ${RECEIVER_PATH}, but nothing else says that it is ours: it may be another tool's. ` +
-  'Give --replace to take it over, or --new to add one beside it.'
+  `A webhook service ends in ${RECEIVER_PATH}, but nothing else shows that it is ours: it may be another tool's. ` +
+  'Give --replace to take it over, or --new to add another one.'
 
 function ambiguous(services: readonly WebhookService[], note: string): Plan {
   return {
@@ -74,9 +74,9 @@ function create({ url, mode, scopeIds }: Wanted): Plan {
   } as const
   const changes = [
     `URL: ${url}`,
-    `events: ${mirroredEvents.length}, all that are sent of builds, jobs and agents`,
+    `events: ${mirroredEvents.length}, all events of builds, jobs and agents`,
     `pipelines: ${scopeText(scopeIds)}; branches: all`,
-    `proof: ${mode}`,
+    `authentication: ${mode}`,
   ]
   return { kind: 'create', wish, changes, notes: [] }
 }
@@ -106,7 +106,7 @@ interface Fix {
 
 type Fixer = (service: WebhookService, wanted: Wanted) => Fix | undefined
 
-/** What was another tool's is told apart from then on. */
+/** Gives a service that was another tool's our description, so that it is recognised from then on. */
 const fixDescription: Fixer = (service, { url, secrets }) =>
   sameUrl(service.url, url) || kinship(service, secrets) !== 'alike'
     ? undefined
@@ -118,7 +118,7 @@ const fixDescription: Fixer = (service, { url, secrets }) =>
 const fixUrl: Fixer = (service, { url }) =>
   service.url === url ? undefined : { wish: { url }, change: `URL: ${publicUrl(service.url)} became ${url}` }
 
-/** Events beyond ours are left: somebody may have asked for them, and the mirror keeps them as ignored. */
+/** Keeps events that we do not use: somebody may want them, and the mirror stores them as ignored. */
 const fixEvents: Fixer = ({ events }) => {
   const missing = mirroredEvents.filter((event) => !events.includes(event))
   if (missing.length === 0) return undefined
@@ -141,9 +141,9 @@ const fixBranches: Fixer = ({ branches }) =>
   branches === '' ? undefined : { wish: { branches: '' }, change: `branch filter: "${branches}" was removed` }
 
 const fixMode: Fixer = ({ tokenMode }, { mode }) =>
-  tokenMode === mode ? undefined : { wish: { tokenMode: mode }, change: `proof: ${tokenMode} became ${mode}` }
+  tokenMode === mode ? undefined : { wish: { tokenMode: mode }, change: `authentication: ${tokenMode} became ${mode}` }
 
-/** A token that Buildkite does not tell is set again: otherwise it might be another one for ever. */
+/** Sets a token that Buildkite does not show again, because it may differ from ours. */
 const fixToken: Fixer = (service, { secrets: [first, ...others] }) => {
   if (first === undefined || service.hasToken([first, ...others])) return undefined
   return { wish: { token: first }, change: 'token: set to WEBHOOK_SECRET' }
@@ -151,5 +151,5 @@ const fixToken: Fixer = (service, { secrets: [first, ...others] }) => {
 
 function scopeText(scopeIds: readonly string[] | undefined): string {
   if (!scopeIds) return 'all'
-  return scopeIds.length === 1 ? '1 that was named' : `the ${scopeIds.length} that were named`
+  return `${scopeIds.length} selected`
 }

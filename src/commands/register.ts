@@ -23,19 +23,24 @@ import { tellUnseen } from './unseen.ts'
 
 export const register: Command = {
   name: 'register',
-  summary: 'make or correct the webhook in Buildkite that sends to the service',
+  summary: 'create or correct the webhook in Buildkite that sends to the service',
   about:
-    'Makes the webhook service by the REST API, or finds it by its URL, its token or its description, and corrects what differs: events,\n' +
-    'scope, branch filter, mode, token, enabled. The token is WEBHOOK_SECRET, or a new one that is printed once. Run twice, it changes nothing the second time.\n' +
-    'Needs the scopes read_organizations, read_notification_services and write_notification_services, and read_pipelines for --pipelines;\n' +
-    'without them it says what to do by hand.',
+    'Creates the webhook service with the REST API, or finds it by its URL, token or description, and corrects differences: events,\n' +
+    'scope, branch filter, mode, token, enabled. The token is WEBHOOK_SECRET, or a new one that is printed once. A second run changes nothing.\n' +
+    'Needs the scopes read_organizations, read_notification_services and write_notification_services, and read_pipelines for --pipelines.\n' +
+    'Without them it prints the steps to do by hand.',
   options: {
-    url: { value: '<url>', about: `where Buildkite is to send: https://your-host, with or without ${WEBHOOK_PATH}` },
+    url: {
+      value: '<url>',
+      about: `where Buildkite sends webhooks: https://your-host, with or without ${WEBHOOK_PATH}`,
+    },
     pipelines: { value: '<slugs>', about: 'only these pipelines, slugs separated by commas (default: all)' },
     organization: { value: '<slug>', about: 'only this organization (default: all that are mirrored)' },
-    new: { about: 'make another one beside those that are there: for a second mirror' },
-    replace: { about: `take over the one that ends in ${WEBHOOK_PATH}, though nothing else says that it is ours` },
-    'dry-run': { about: 'say what would be done, and do nothing' },
+    new: { about: 'add another webhook service, for a second mirror' },
+    replace: {
+      about: `take over the service that ends in ${WEBHOOK_PATH}, even if nothing else shows that it is ours`,
+    },
+    'dry-run': { about: 'print what would be done, and change nothing' },
     json: { about: 'print JSON' },
   },
   async run(values, io) {
@@ -76,7 +81,7 @@ function readAsked(values: Values, config: Config): Asked {
   }
 }
 
-/** The address for Buildkite to send to, completed by our path. @throws ConfigError */
+/** The URL that Buildkite sends to, with our path added. @throws ConfigError */
 export function readUrl(given: string | boolean | undefined): string {
   const example = 'Write it like --url https://mirror.example.com.'
   if (typeof given !== 'string') throw new ConfigError(`--url is missing. ${example}`)
@@ -84,21 +89,21 @@ export function readUrl(given: string | boolean | undefined): string {
   const url = new URL(given)
   const loopback = ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname)
   if (url.protocol !== 'https:' && !(url.protocol === 'http:' && loopback)) {
-    throw new ConfigError(`--url must begin with https://, for webhooks cross the internet. ${example}`)
+    throw new ConfigError(`--url must begin with https://, because webhooks cross the internet. ${example}`)
   }
-  // By the text: of a bare ? or # the parts are empty, and the URL keeps it all the same.
+  // Tests the text, because URL reports a lone ? or # as empty but keeps it.
   if (url.username || url.password || /[?#]/.test(given)) {
-    throw new ConfigError(`--url holds a user, a ? or a #. ${example}`)
+    throw new ConfigError(`--url has a user, a ? or a #. ${example}`)
   }
   const path = url.pathname.replace(/\/+$/, '')
   url.pathname = path.endsWith(WEBHOOK_PATH) ? path : path + WEBHOOK_PATH
   return url.href
 }
 
-/** Does it, and tells what was done also when it cannot be brought to an end. Returns the exit code. */
+/** Registers, and reports what was done even if an error ends it. Returns the exit code. */
 async function registerAndTell(discovery: Discovery, asked: Asked, io: Io): Promise<number> {
   const done: Registration = { outcomes: [], newSecret: undefined }
-  // Before the first service gets it, for whoever is interrupted afterwards would never see it. JSON is told in one piece.
+  // Prints the secret before the first service gets it, because an interrupted run could not print it later. JSON is printed at the end.
   const announce = (secret: string) => {
     if (!asked.json && done.newSecret === undefined) io.stdout.write(newSecretText(secret))
     done.newSecret = secret
@@ -136,7 +141,7 @@ async function registerAll(
   }
   for (const organization of chosen) {
     const ids = scopeIds.get(organization.id)
-    // Of an organization without any of the pipelines asked for, nothing is wanted.
+    // An organization without any of the requested pipelines needs no webhook.
     if (ids?.length === 0) continue
     const wanted = { ...asked, scopeIds: ids }
     const token = tokenFor(discovery, organization, 'write_notification_services')
@@ -150,7 +155,7 @@ async function registerAll(
   }
 }
 
-/** A token that sees an organization and has `scope`, else any that sees it, whose refusal then tells what it lacks. */
+/** A token that sees an organization and has `scope`, else any token that sees it, to report what it lacks. */
 function tokenFor({ tokens }: Discovery, { id }: OrganizationFacts, scope: string): InspectedToken | undefined {
   const seeing = tokens.filter(({ wanted }) => wanted.some((one) => one.id === id))
   return seeing.find(({ token }) => token?.scopes.includes(scope)) ?? seeing[0]
@@ -182,8 +187,8 @@ async function registerOne(
 }
 
 /**
- * The ids of the pipelines asked for, by organization; empty when none were, and without those whose pipelines no token may read.
- * @throws ConfigError for one that no token sees.
+ * The ids of the requested pipelines by organization. Empty if no pipelines were requested; without organizations whose pipelines no
+ * token may read. @throws ConfigError for a pipeline that no token sees.
  */
 async function resolvePipelines(
   discovery: Discovery,

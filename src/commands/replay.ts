@@ -10,16 +10,16 @@ import { count, ProgressBar } from './terminal.ts'
 
 export const replay: Command = {
   name: 'replay',
-  summary: 'apply kept webhook deliveries again',
+  summary: 'apply stored webhook deliveries again',
   about:
-    'Applies deliveries of sync.deliveries again, the way the service does: those that failed, once what made them fail is mended,\n' +
-    'or any others. Doing so twice changes nothing. Conditions narrow each other; at least one must be given. Deliveries whose\n' +
-    'payload was dropped after PAYLOAD_RETENTION_DAYS cannot be applied again; the reconciler reads from REST what they told.\n' +
-    'Exit code 0 only when none failed. Safe beside a running service.',
+    'Applies deliveries of sync.deliveries again, as the service does: failed ones after their cause is fixed, or any others.\n' +
+    'Applying one twice changes nothing. Conditions narrow each other; at least one must be given. Deliveries whose payload was\n' +
+    'deleted after PAYLOAD_RETENTION_DAYS cannot be applied again; the reconciler reads their data from the REST API.\n' +
+    'Exit code 0 only if none failed. Can run beside the service.',
   options: {
     id: { value: '<n,…>', about: 'deliveries by id' },
-    failed: { about: 'those that failed' },
-    since: { value: '<when>', about: 'received since a day, a moment, or a while such as 2h' },
+    failed: { about: 'deliveries that failed' },
+    since: { value: '<when>', about: 'received since a day, a time, or a duration such as 2h' },
     json: { about: 'print JSON' },
   },
   async run(values, io) {
@@ -40,7 +40,7 @@ export const replay: Command = {
     )
     bar.end(lastWord(report))
     if (values.json) io.stdout.write(`${JSON.stringify(report, null, 2)}\n`)
-    else tellFaults(report, io)
+    else printFaults(report, io)
     return report.failed === 0 && report.unknown.length === 0 && !stop.signal.aborted ? 0 : 1
   },
 }
@@ -49,7 +49,7 @@ function selectionOf(values: Values): Selection {
   const { id, failed, since } = values
   if (id === undefined && failed === undefined && since === undefined) {
     throw new ConfigError(
-      'Say which deliveries: --failed, --since <when> or --id <n,…>. See buildkite-mirror replay --help.',
+      'Choose deliveries: --failed, --since <when> or --id <n,…>. See buildkite-mirror replay --help.',
     )
   }
   return {
@@ -62,7 +62,7 @@ function selectionOf(values: Values): Selection {
 function readId(text: string): number {
   const id = Number(text.trim())
   if (Number.isSafeInteger(id) && id > 0) return id
-  throw new ConfigError(`--id names "${text}", not the id of a delivery. Write it like 17 or 17,23.`)
+  throw new ConfigError(`--id has "${text}", which is not the id of a delivery. Write it like 17 or 17,23.`)
 }
 
 function readSince(text: string): Date {
@@ -73,16 +73,16 @@ function readSince(text: string): Date {
 function lastWord({ applied, ignored, failed, pending, without_payload }: ReplayReport): string {
   const parts = [`${count(applied)} applied`, `${count(ignored)} ignored`, `${count(failed)} failed`]
   if (pending > 0) parts.push(`${count(pending)} left to the running service`)
-  if (without_payload > 0) parts.push(`${count(without_payload)} without a payload any more`)
+  if (without_payload > 0) parts.push(`${count(without_payload)} without a payload`)
   return `replay: ${parts.join(', ')}.`
 }
 
-function tellFaults({ errors, unknown, without_payload }: ReplayReport, io: Io): void {
+function printFaults({ errors, unknown, without_payload }: ReplayReport, io: Io): void {
   for (const [error, times] of Object.entries(errors)) io.stderr.write(`${count(times)} × ${error}\n`)
   if (unknown.length > 0) io.stderr.write(`There is no delivery with the id ${unknown.join(', ')}.\n`)
   if (without_payload > 0) {
     io.stderr.write(
-      'Payloads are dropped after PAYLOAD_RETENTION_DAYS; buildkite-mirror verify --heal reads the same from REST.\n',
+      'Payloads are deleted after PAYLOAD_RETENTION_DAYS; buildkite-mirror verify --heal reads the data from the REST API.\n',
     )
   }
 }

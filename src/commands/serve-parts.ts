@@ -32,10 +32,10 @@ import { webhookRoute } from '../webhooks/receive.ts'
 import { startSweeper } from '../webhooks/sweeper.ts'
 import { findPostgres, type PostgresHome } from './stores.ts'
 
-/** Jobs at hand together share one transaction: see webhooks/apply.ts. */
+/** Jobs that run at the same time share one transaction: see webhooks/apply.ts. */
 const DELIVERY_JOBS_AT_ONCE = 64
 
-/** How many connections each role works with, and health, status and metrics besides. */
+/** The number of connections for each role, and for health, status and metrics. */
 const CONNECTIONS: Readonly<Record<Role, number>> = { web: 3, worker: 5, reconciler: 6 }
 const CONNECTIONS_BESIDES = 4
 
@@ -59,7 +59,7 @@ interface Parts {
   reconciler: Reconciler | undefined
 }
 
-/** Starts everything in the order of dependence; each part's closer is added as it starts, and they run last first. */
+/** Starts all parts in the order of their dependencies. Each part adds its closer when it starts; closers run in reverse order. */
 export async function startService(
   config: Config,
   log: Log,
@@ -68,7 +68,8 @@ export async function startService(
 ): Promise<void> {
   const home = await findPostgres(config, log)
   shutdown.add('Postgres', (ms) => home.stop(ms), 10 * SECOND)
-  void home.exited.then(() => shutdown.run('embedded PostgreSQL ended', new StoreError('transient', 'It must run.')))
+  const ended = new StoreError('transient', 'The service cannot run without it.')
+  void home.exited.then(() => shutdown.run('embedded PostgreSQL ended', ended))
   const database = openDatabase(home.url, { name: 'serve', connections: connectionsFor(config.roles) })
   shutdown.add('the database connections', (ms) => database.close(ms), 3 * SECOND)
   const queueConfig = { redisUrl: config.redisUrl, databaseUrl: home.url, webhookSecret: config.webhookSecrets[0] }
@@ -86,11 +87,11 @@ export async function startService(
     reconciler: undefined,
   }
 
-  // A database that is away must not keep us from listening: webhooks are kept through the queue meanwhile.
+  // The service listens even if the database is unavailable: the queue stores webhooks meanwhile.
   const schemaIsThere = config.autoMigrate ? () => tryMigrating(home.url, log) : awaitedSchema(home.url, log)
   const migrating = schemaIsThere()
   migrating.catch(() => {}) // awaited below
-  // Nor must a migration that takes long, such as the building of an index.
+  // A long migration, such as building an index, must not delay the listeners either.
   const ready = await Promise.race([migrating, pause(LISTEN_WITHIN).then(() => false)])
   await startListeners(parts, shutdown)
   if (!ready && !(await migrating)) await keepTrying(schemaIsThere, shutdown.signal)
@@ -130,7 +131,7 @@ async function startListeners(parts: Parts, shutdown: Shutdown): Promise<void> {
   }
 }
 
-/** What the status page's actions work with. */
+/** What the actions of the status page need. */
 function actionParts({ config, database, queues, log, meters }: Parts, shutdown: Shutdown): ActionParts {
   const apply = { scope: inScope(config), storeEnv: config.storeEnv, log, on: meters.on }
   return { db: database.db, queues, apply, log, clock: Date.now, closing: shutdown.signal }
@@ -142,7 +143,7 @@ function openReceiverInbox({ database, queues, log, meters, tracing }: Parts, sh
   return inbox
 }
 
-/** Undefined where every address may send webhooks. */
+/** Undefined if every address may send webhooks. */
 function openAllowList({ config, log }: Parts, shutdown: Shutdown): AllowList | undefined {
   const { webhookAllowedIps: wanted, apiUrl, httpsProxy, noProxy } = config
   if (wanted === undefined) return undefined
@@ -217,7 +218,7 @@ function startWorkers({ config, log, database, queues, meters, tracing, workers 
   const sweeper = startSweeper({ db: database.db, queues, ...retention, log, on: meters.on })
   shutdown.add('the sweeper', (ms) => sweeper.stop(ms), 3 * SECOND)
   const rollups = startRollups(database.db, log, meters.on)
-  shutdown.add('the sums of analytics', (ms) => rollups.stop(ms), 3 * SECOND)
+  shutdown.add('the analytics totals', (ms) => rollups.stop(ms), 3 * SECOND)
 }
 
 function startReconciling(parts: Parts, shutdown: Shutdown): void {
@@ -235,7 +236,7 @@ function startReconciling(parts: Parts, shutdown: Shutdown): void {
   shutdown.add('the reconciler', (ms) => reconciler.close(ms), 8 * SECOND)
   const { access } = reconciler
   const rounds = startRounds({ config, database, queues, access, scope: inScope(config), log, clock: Date.now })
-  shutdown.add('the hourly look', (ms) => rounds.close(ms), 3 * SECOND)
+  shutdown.add('the scheduled health check', (ms) => rounds.close(ms), 3 * SECOND)
 }
 
 async function listen(
@@ -253,8 +254,8 @@ async function listen(
     const setting = name === 'public' ? 'HOST and PORT' : 'ADMIN_HOST and ADMIN_PORT'
     throw new ConfigError(
       code === 'EADDRINUSE'
-        ? `Port ${port} on ${host} is in use: another service runs there. Stop it, or set ${setting} to something else.`
-        : `Cannot listen on ${host}:${port} (${code}). Set ${setting} to an address of this machine that we may use.`,
+        ? `Port ${port} on ${host} is in use by another process. Stop it, or change ${setting}.`
+        : `Cannot listen on ${host}:${port} (${code}). Set ${setting} to an address of this machine that this process may use.`,
       { cause: error },
     )
   }
@@ -263,7 +264,7 @@ async function listen(
   shutdown.add(`the ${name} listener`, () => app.close(), 5 * SECOND)
 }
 
-/** Waits until the database is there with our schema, as long as it takes. */
+/** Waits for the database to have this version's schema. */
 async function keepTrying(schemaIsThere: () => Promise<boolean>, signal: AbortSignal): Promise<void> {
   for (let wait = SECOND / 2; !signal.aborted; wait = Math.min(wait * 2, 5 * SECOND)) {
     await pause(wait, signal)
@@ -272,18 +273,18 @@ async function keepTrying(schemaIsThere: () => Promise<boolean>, signal: AbortSi
 }
 
 /**
- * For AUTO_MIGRATE=false: tells whether somebody has brought the database to our schema, and logs once that we wait for it. What is
- * received meanwhile is kept in the older inbox, or in the queue where that does not take it.
+ * For AUTO_MIGRATE=false: checks whether the database has this version's schema, and logs once that the process waits for it. Webhooks
+ * are stored in the older inbox meanwhile, or in the queue if that inbox does not accept them.
  */
 function awaitedSchema(url: string, log: Log): () => Promise<boolean> {
-  let told = false
+  let hasWarned = false
   return async () => {
-    const missing = await unlessAway(log, () => countMissing(url))
-    if (missing && !told) {
-      told = true
+    const missing = await unlessUnavailable(log, () => countMissing(url))
+    if (missing && !hasWarned) {
+      hasWarned = true
       log.warn(
         { migrations: missing },
-        'The database lacks migrations, and AUTO_MIGRATE is false: nothing is applied or reconciled here until buildkite-mirror migrate was run.',
+        'The database needs migrations, and AUTO_MIGRATE is false: this process applies and reconciles nothing until buildkite-mirror migrate has run.',
       )
     }
     return missing === 0
@@ -291,14 +292,14 @@ function awaitedSchema(url: string, log: Log): () => Promise<boolean> {
 }
 
 /**
- * Brings the database to our schema; false when it is away.
- * @throws ConfigError when it is newer than we are, StoreError when it refuses for good.
+ * Migrates the database; false if it is unavailable.
+ * @throws ConfigError if the database needs a newer version, StoreError if Postgres fails permanently.
  */
 async function tryMigrating(url: string, log: Log): Promise<boolean> {
-  return (await unlessAway(log, () => migrate(url, log).then(() => true))) ?? false
+  return (await unlessUnavailable(log, () => migrate(url, log).then(() => true))) ?? false
 }
 
-async function unlessAway<T>(log: Log, work: () => Promise<T>): Promise<T | undefined> {
+async function unlessUnavailable<T>(log: Log, work: () => Promise<T>): Promise<T | undefined> {
   try {
     return await work()
   } catch (error) {

@@ -9,8 +9,8 @@ export const serve: Command = {
   name: 'serve',
   summary: 'run the service: receive webhooks, apply them, reconcile',
   about:
-    'Runs until it gets SIGTERM or SIGINT, then ends gracefully; a second signal ends it at once. ROLES chooses what this\n' +
-    'process does, so that the same program can be spread over machines: web receives, worker applies, reconciler reads the API.',
+    'Runs until SIGTERM or SIGINT, then shuts down gracefully; a second signal exits at once. ROLES chooses what this process\n' +
+    'does, so that several machines can share the work: web receives, worker applies, reconciler reads the API.',
   options: {},
   async run(_values, io) {
     const config = readConfig(io.env)
@@ -19,10 +19,10 @@ export const serve: Command = {
     shutdown.install()
     const tracing = await openTracing(lentToLibraries(io.env, 'OTEL_'), log)
     if (tracing) shutdown.add('tracing', (ms) => tracing.close(ms), 2 * SECOND)
-    // Loaded only now: with Fastify and BullMQ every other command would start later and take more memory.
+    // Loaded only now: with Fastify and BullMQ, every other command would start more slowly and take more memory.
     const { startService } = await import('./serve-parts.ts')
     await startService(config, log, shutdown, tracing)
-    // Nothing more to do here: shutdown ends the process.
+    // Never resolves: shutdown ends the process.
     return new Promise<number>(() => {})
   },
 }

@@ -13,19 +13,19 @@ import type { Io, Values } from './command.ts'
 import { withDatabase } from './stores.ts'
 import { tellUnseen } from './unseen.ts'
 
-/** What a command that reads Buildkite's API works with. */
+/** What a command needs to read Buildkite's API. */
 export interface Sources {
   readonly config: Config
   readonly log: Log
   readonly deps: ReconcileDeps
-  /** The organizations asked for by `--organization`, or all. */
+  /** The organizations that `--organization` selects, or all. */
   readonly sources: readonly Source[]
 }
 
 /**
- * Runs a command's work on the organizations that the tokens can read, sharing database, budget and locks with a running service.
- * Problems of the tokens are printed, and organizations named without a glob that none sees; the exit code is then 1, unless a token
- * only expires soon or `--organization` is not concerned.
+ * Runs a command's work on the organizations that the tokens can read. Shares database, budget and locks with a running service.
+ * Prints problems of the tokens, and organizations named without a glob that no token sees. The exit code is then 1, unless a token
+ * only expires soon or `--organization` is not affected.
  * @throws ConfigError without a token, or for an organization that none of them sees.
  */
 export async function withSources(
@@ -37,7 +37,7 @@ export async function withSources(
   const config = readConfig(io.env)
   if (config.apiTokens.length === 0) {
     throw new ConfigError(
-      'BUILDKITE_API_TOKEN is not set, so there is nothing to read from. Set it to a token with the scopes ' +
+      'BUILDKITE_API_TOKEN is not set. Set it to a token with the scopes ' +
         'read_builds, read_pipelines and read_organizations.',
     )
   }
@@ -172,11 +172,11 @@ export function stopOnSignal(): AbortSignal {
   return stop.signal
 }
 
-/** Whether a fault of the tokens may leave out something of what is asked for: of one organization, or of all. */
+/** Whether a fault of the tokens may hide some of the requested data: of one organization, or of all. */
 function mayLack({ tokens }: Discovery, wanted: string | boolean | undefined): boolean {
   const faulty = ({ problems }: InspectedToken) => problems.some(({ code }) => code !== 'expires_soon')
   if (typeof wanted !== 'string') return tokens.some(faulty)
-  // The first token that can read an organization does; those after it are not asked.
+  // The first token that can read an organization reads it; later tokens are not used.
   const reader = tokens.findIndex(({ sources }) => sources.some(({ slug }) => slug === wanted))
   const maySee = ({ organizations, wanted: seen }: InspectedToken) =>
     organizations.length === 0 || seen.some(({ slug }) => slug === wanted)

@@ -11,13 +11,13 @@ import type { Command, Io } from './command.ts'
 import { withMirror } from './stores.ts'
 import { count, paintFor, table } from './terminal.ts'
 
-/** How many units of failing work are named. */
+/** How many units of failing work are listed. */
 const NAMED = 10
 
 export const status: Command = {
   name: 'status',
   summary: 'how far each organization is mirrored',
-  about: 'Prints how complete the mirror is, read from its database alone. Works beside a running service.',
+  about: 'Prints how complete the mirror is. Reads only its database. Can run beside the service.',
   options: { json: { about: 'print JSON' } },
   async run(values, io) {
     const config = readConfig(io.env)
@@ -38,7 +38,7 @@ export const status: Command = {
 
 function printCoverage(found: readonly OrganizationCoverage[], io: Io, now: number): void {
   if (found.length === 0) {
-    io.stdout.write('No organization is known yet: none was reconciled, and no webhook has told of one.\n')
+    io.stdout.write('No organization is known yet: none was reconciled, and no webhook has named one.\n')
     return
   }
   const paint = paintFor(io.stdout, io.env)
@@ -88,9 +88,9 @@ function lostOf({ slug, id, last_day }: OrganizationCoverage): string[] {
   ]
 }
 
-/** What the token may not read is no fault: a line for each reason. */
+/** Lists that the token may not read are not an error: one line for each reason. */
 function notesOf({ slug, id, mirrored, lists }: OrganizationCoverage): string[] {
-  if (!mirrored) return [`note: ${slug ?? id}: mirrored no longer, because no token sees it or it is not wanted.`]
+  if (!mirrored) return [`note: ${slug ?? id}: no longer mirrored, because no token sees it or it is not selected.`]
   const unread = lists.filter(({ status }) => status === 'missing_scope' || status === 'refused')
   const reasons = [...new Set(unread.map(({ error }) => error ?? ''))]
   return reasons.map((reason) => {
@@ -115,6 +115,6 @@ function printFailed(failed: number, io: Io): void {
   if (failed === 0) return
   const what = failed === 1 ? '1 webhook delivery' : `${count(failed)} webhook deliveries`
   io.stdout.write(
-    `\n${what} could not be applied; sync.deliveries says why. After the remedy: buildkite-mirror replay --failed\n`,
+    `\n${what} could not be applied; sync.deliveries says why. Fix the cause, then run: buildkite-mirror replay --failed\n`,
   )
 }

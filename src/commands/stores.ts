@@ -5,21 +5,21 @@ import { countAll, countMissing, migrate } from '../database/migrate.ts'
 import { ConfigError, StoreError } from '../errors.ts'
 import type { Log } from '../log.ts'
 
-/** Where the mirror's Postgres is, and how to leave it. */
+/** The mirror's Postgres, and how to stop using it. */
 export interface PostgresHome {
   readonly url: string
   readonly kind: 'external' | 'embedded'
-  /** Resolves when the server is gone without our having stopped it; never, when it is not ours. */
+  /** Resolves when the server ends although we did not stop it; never, if it is not the embedded one. */
   readonly exited: Promise<void>
-  /** Stops the server, if it is ours. */
+  /** Stops the embedded server; does nothing for another one. */
   stop(deadlineMs?: number): Promise<void>
 }
 
 const never = new Promise<never>(() => {})
 
 /**
- * The Postgres of `DATABASE_URL`, else the embedded one, started.
- * @throws ConfigError when another service holds the data directory.
+ * The Postgres of `DATABASE_URL`, else the embedded one, which it starts.
+ * @throws ConfigError if another service uses the data directory.
  */
 export async function findPostgres(config: Config, log: Log): Promise<PostgresHome> {
   if (config.databaseUrl) return { url: config.databaseUrl, kind: 'external', exited: never, stop: async () => {} }
@@ -32,13 +32,13 @@ export async function findPostgres(config: Config, log: Log): Promise<PostgresHo
   }
 }
 
-/** A command's work on the mirror. */
+/** The work of a command on the mirror. */
 type Work<T> = (database: Database) => Promise<T>
 
 /**
- * Runs one command's work on the migrated database: beside a running service on its embedded server, else on a server of its own.
- * Everything is closed again.
- * @throws ConfigError when the database lacks migrations and AUTO_MIGRATE is false.
+ * Runs the work of one command on the migrated database. Without DATABASE_URL it uses the embedded server of a running service, or
+ * starts the server. Closes everything at the end.
+ * @throws ConfigError if the database needs migrations and AUTO_MIGRATE is false.
  */
 export async function withDatabase<T>(config: Config, log: Log, name: string, work: Work<T>): Promise<T> {
   return withHome(config, log, async (url) => {
@@ -49,13 +49,13 @@ export async function withDatabase<T>(config: Config, log: Log, name: string, wo
 }
 
 /**
- * The same on a mirror that is there: none is made, and none brought up to date, for whoever only looks into it may have forgotten
- * to say where it is. @throws ConfigError when there is none, or the database lacks migrations.
+ * The same on an existing mirror. It creates and migrates nothing, because DATABASE_URL or DATA_DIR may be missing by mistake.
+ * @throws ConfigError if there is no mirror, or the database needs migrations.
  */
 export async function withMirror<T>(config: Config, log: Log, name: string, work: Work<T>): Promise<T> {
   if (!config.databaseUrl && !hasEmbedded(config.dataDir)) {
     throw new ConfigError(
-      `There is no mirror in DATA_DIR, which is ${config.dataDir}, and DATABASE_URL is not set. Set one of them to where the mirror is.`,
+      `There is no mirror in DATA_DIR (${config.dataDir}), and DATABASE_URL is not set. Set one of them to the location of the mirror.`,
     )
   }
   return withHome(config, log, async (url) => {
@@ -85,30 +85,30 @@ async function withHome<T>(config: Config, log: Log, work: (url: string) => Prom
   }
 }
 
-/** What says that there is no database to work with: the network, or Postgres when it is connected to. */
+/** Errors that mean that there is no database to work with: of the network, or of Postgres when connecting. */
 const UNREACHABLE = /^(E[A-Z]|08|28|3D|53300|55000|57P)/
 
-/** The error with the place that DATABASE_URL names and what to do, when it is about the place. */
+/** Adds the location in DATABASE_URL and a remedy to an error that is about the location. */
 function withPlace(error: unknown, url: string): unknown {
   if (!(error instanceof StoreError)) return error
-  // Where nothing answers there is no code.
+  // There is no code if the server does not answer.
   if (error.code === undefined ? error.kind !== 'transient' : !UNREACHABLE.test(error.code)) return error
   const { hostname, port, pathname } = new URL(url)
-  const remedy = `DATABASE_URL names ${hostname}:${port || 5432}${pathname}: check it, and that Postgres runs and lets us in from here.`
+  const remedy = `Check DATABASE_URL (${hostname}:${port || 5432}${pathname}), and that Postgres runs and accepts connections from here.`
   return new StoreError(error.kind, `${error.message} ${remedy}`, { code: error.code, cause: error })
 }
 
-/** A command of a newer version must not migrate a database whose operator does that by hand, nor one that it only looks into. */
+/** A newer command must not migrate a database that the operator migrates by hand, or one that it only reads. */
 async function demandSchema(url: string): Promise<void> {
   const missing = await countMissing(url)
   if (missing === 0) return
   if (missing === countAll()) {
     throw new ConfigError(
-      'There is no mirror in this database. Set DATABASE_URL to where it is, or run buildkite-mirror migrate to make one.',
+      'There is no mirror in this database. Set DATABASE_URL to its location, or run buildkite-mirror migrate to create it.',
     )
   }
   throw new ConfigError(
-    `The database lacks ${missing} ${missing === 1 ? 'migration' : 'migrations'} of this version. ` +
+    `The database needs ${missing} more ${missing === 1 ? 'migration' : 'migrations'} for this version. ` +
       'Run buildkite-mirror migrate first.',
   )
 }

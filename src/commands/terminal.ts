@@ -3,29 +3,29 @@ import { formatDuration, MINUTE, SECOND } from '../time.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
-/** What of a stream decides how it is written to. */
+/** The part of a stream that decides how to write to it. */
 type Output = Pick<NodeJS.WriteStream, 'isTTY'>
 
 /**
- * Whether `out` gets colours: a terminal that is not dumb, unless NO_COLOR is set to anything. FORCE_COLOR overrules all of that: 0 or
- * false for never, anything else for always.
+ * Whether `out` gets colours: if it is a terminal that is not dumb, and NO_COLOR is not set. FORCE_COLOR overrides this: 0 or false
+ * means never, anything else always.
  */
 export function isColoured(out: Output, env: Environment): boolean {
   if (env.FORCE_COLOR) return !/^(0|false)$/i.test(env.FORCE_COLOR)
   return isLive(out, env) && !env.NO_COLOR
 }
 
-/** Whether lines on `out` can be drawn over: it is a terminal, and not a dumb one. */
+/** Whether lines on `out` can be redrawn: it is a terminal, and not a dumb one. */
 export function isLive(out: Output, env: Environment): boolean {
   return out.isTTY === true && env.TERM !== 'dumb'
 }
 
 const styles = ['bold', 'dim', 'red', 'green', 'yellow', 'cyan'] as const
 
-/** Text in colours, or as it is where there are none. */
+/** Functions that colour text, or return it unchanged. */
 export type Paint = Readonly<Record<(typeof styles)[number], (text: string) => string>>
 
-/** The colours that `out` takes. */
+/** The colours for `out`. */
 export function paintFor(out: Output, env: Environment): Paint {
   const coloured = isColoured(out, env)
   const paint = (style: (typeof styles)[number]) => (text: string) =>
@@ -40,20 +40,20 @@ export function paintFor(out: Output, env: Environment): Paint {
   }
 }
 
-/** Where a long piece of work stands. */
+/** The progress of a long task. */
 export interface Progress {
   done: number
-  /** How many are expected in all, where that can be said. */
+  /** The expected total, if it is known. */
   expected?: number | undefined
-  /** What is counted; builds unless said otherwise. */
+  /** The unit of the counts; builds by default. */
   unit?: string
-  /** Requests made, where any are. */
+  /** Requests made, if any. */
   requests?: number | undefined
-  /** Requests left to us in the current minute, where known. */
+  /** Requests left in the current minute, if known. */
   rateLeft?: number | undefined
 }
 
-/** Shows progress: redrawn in place on a terminal, a plain line every few seconds elsewhere. */
+/** Shows progress: redrawn in place on a terminal, else a plain line every few seconds. */
 export class ProgressBar {
   readonly #out: NodeJS.WriteStream
   readonly #what: string
@@ -76,12 +76,12 @@ export class ProgressBar {
     this.#out.write(this.#live ? `\r\x1b[2K${line.slice(0, (this.#out.columns || 80) - 1)}` : `${line}\n`)
   }
 
-  /** Says in the bar's place what goes on; on a terminal only. */
+  /** Shows text in place of the bar; only on a terminal. */
   note(text: string): void {
     if (this.#live) this.#out.write(`\r\x1b[2K${text.slice(0, (this.#out.columns || 80) - 1)}`)
   }
 
-  /** Ends the bar's line with a last word. */
+  /** Ends the bar's line with a final text. */
   end(text: string): void {
     this.#out.write(this.#live ? `\r\x1b[2K${text}\n` : `${text}\n`)
   }
@@ -106,8 +106,8 @@ export function progressLine(what: string, progress: Progress, elapsedMs: number
 }
 
 /**
- * Waits for `work` and says on `out` that it goes on: with the seconds on a terminal, a line a minute elsewhere, and nothing at all
- * when it takes no second. For work that cannot say how far it is.
+ * Waits for `work`, for tasks without known progress. Shows the elapsed seconds on a terminal, else prints a line a minute. Prints
+ * nothing if it takes less than a second.
  */
 export async function whileWaiting<T>(
   out: NodeJS.WriteStream,
@@ -134,7 +134,7 @@ export function count(n: number): string {
   return n.toLocaleString('en-US')
 }
 
-/** Rows as aligned columns; the first row is the header, which `paint` makes bold. Cells may hold colours. */
+/** Formats rows as aligned columns. The first row is the header, which `paint` makes bold. Cells may hold colours. */
 export function table(rows: readonly (readonly string[])[], paint?: Paint): string {
   const width = (cell: string) => stripVTControlCharacters(cell).length
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => width(row[column] ?? ''))))

@@ -4,8 +4,8 @@ import { judgeNames } from '../reconcile/doctor/tokens.ts'
 import type { Io, Values } from './command.ts'
 
 /**
- * Tells on stderr of organizations that BUILDKITE_ORGANIZATIONS names without a glob and no token sees, and returns whether there are
- * any: a command for all of them has not done its work then. Nothing is said where `--organization` chooses one.
+ * Prints on stderr the organizations that BUILDKITE_ORGANIZATIONS names without a glob but no token sees. Returns whether there are any:
+ * a command for all organizations is then incomplete. Prints nothing if `--organization` selects one.
  */
 export function tellUnseen(discovery: Discovery, { organizations }: Config, values: Values, io: Io): boolean {
   const unseen = values.organization === undefined ? judgeNames(discovery, organizations) : []

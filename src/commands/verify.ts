@@ -20,11 +20,11 @@ export const verify: Command = {
     'sync.drift; without it, writes nothing. Exit code 0 only if all organizations were read, everything could be compared, and no\n' +
     'difference remains. Can run beside the service.',
   options: {
-    from: { value: '<date>', about: 'first day or moment of created_at (default: BACKFILL_DAYS ago)' },
+    from: { value: '<date>', about: 'first day or time of created_at (default: BACKFILL_DAYS ago)' },
     to: { value: '<date>', about: 'end, not included (default: now)' },
     pipeline: { value: '<slug>', about: 'only this pipeline, in the organizations that have it' },
     organization: { value: '<slug>', about: 'only this organization' },
-    sample: { value: '<n>', about: 'only about n builds: pages of a hundred at random places of the span' },
+    sample: { value: '<n>', about: 'only about n builds: pages of a hundred at random positions in the span' },
     heal: { about: 'correct the mirror' },
     json: { about: 'print JSON' },
   },
@@ -107,7 +107,7 @@ function withCounts(report: VerifyReport) {
 function sampleSize({ sample }: Values): number | undefined {
   if (typeof sample !== 'string') return undefined
   if (/^[1-9]\d{0,8}$/.test(sample)) return Number(sample)
-  throw new ConfigError(`--sample is "${sample}", not a number of builds. Write it like 500.`)
+  throw new ConfigError(`--sample is "${sample}", which is not a number of builds. Write it like 500.`)
 }
 
 function wholeSpan({ from, to }: ReturnType<typeof givenSpan>, { config }: Sources): { from: Date; to: Date } {

@@ -6,7 +6,7 @@ export interface CatalogColumn {
   readonly type: string
   readonly nullable: boolean
   readonly comment: string | null
-  /** A value that some row holds, as text, cut to 60 characters; null when the relation is empty or too slow to look into. */
+  /** A value of some row as text, cut to 60 characters; null if the relation is empty or too slow to query. */
   readonly example: string | null
 }
 
@@ -14,7 +14,7 @@ export interface CatalogRelation {
   readonly name: string
   readonly kind: 'table' | 'view'
   readonly comment: string | null
-  /** Names of the primary key's columns; none for a view. */
+  /** The columns of the primary key; empty for a view. */
   readonly key: readonly string[]
   readonly columns: readonly CatalogColumn[]
 }
@@ -31,15 +31,15 @@ export interface CatalogSchema {
   readonly functions: readonly CatalogFunction[]
 }
 
-/** The schemas of our tables, views and functions, in the order in which a reader should meet them. */
+/** The schemas of our tables, views and functions, in the order in which to show them. */
 export const OUR_SCHEMAS = ['analytics', 'buildkite', 'settings', 'sync']
-/** Rows looked at for examples. */
+/** The number of rows that are read for examples. */
 const SAMPLE = 200
 const withoutExample = new Set(['payload'])
 
 /**
- * What the database says of itself: every schema, table, view and column, with its comment and an example from its own rows.
- * @throws StoreError when the database is away.
+ * Reads the database's own description: every schema, table, view and column, with its comment and an example from its rows.
+ * @throws StoreError when the database is unavailable.
  */
 export async function readCatalog(db: Db): Promise<CatalogSchema[]> {
   try {
@@ -79,7 +79,7 @@ async function readSchema(db: Db, schema: string): Promise<CatalogSchema> {
   return { name: schema, comment: described.rows[0]?.comment ?? null, relations, functions: functions.rows }
 }
 
-/** The least value of each column among some rows: the same rows give the same examples. */
+/** The minimum of each column over some rows, so that the same rows give the same examples. */
 async function examplesOf(
   db: Db,
   schema: string,
@@ -100,9 +100,8 @@ async function examplesOf(
       { accessMode: 'read only' },
     )
   } catch (error) {
-    // A view may be too slow over everything that a large mirror holds, or meet a value that it cannot reckon with (class 22): then
-    // without examples.
-    const code = asStoreError(error, 'look for examples').code ?? ''
+    // A view may be too slow on a large mirror, or fail on a value (class 22); then it has no examples.
+    const code = asStoreError(error, 'read examples').code ?? ''
     if (code === '57014' || code.startsWith('22')) return {}
     throw error
   }

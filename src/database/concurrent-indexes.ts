@@ -4,8 +4,8 @@ import { ConfigError } from '../errors.ts'
 import { pause, SECOND } from '../time.ts'
 import { withOwnConnection } from './connection.ts'
 
-// `create index concurrently` does not block writes, but cannot run in a transaction. A migration that consists of such statements only
-// runs outside one. It may be killed at any point: it skips indexes that are there, and builds those again that are invalid.
+// `create index concurrently` does not block writes, but cannot run in a transaction. A migration that has only such statements runs
+// outside one. It may be killed at any point: the next run skips existing indexes and rebuilds invalid ones.
 
 const comments = String.raw`^(?:\s*--.*\n)*\s*`
 const creates = new RegExp(
@@ -34,7 +34,7 @@ export function withoutConcurrently(migration: MigrationMeta): MigrationMeta {
   return { ...migration, sql: migration.sql.map((statement) => statement.replace(/\sconcurrently\b/i, '')) }
 }
 
-/** Postgres ends the transaction of a frozen process after this time, so that another can go on. */
+/** Postgres ends the transaction of a frozen process after this time, so that another process can continue. */
 const IDLE_LIMIT_MS = 30 * SECOND
 const SIGN_OF_LIFE_MS = 5 * SECOND
 
@@ -67,8 +67,8 @@ export async function applyConcurrently(
 }
 
 /**
- * In a transaction of a connection of its own, because a session lock may be orphaned behind PgBouncer. It never waits: Postgres would let
- * the index wait for the waiting statement. A lock of its own for the same reason: versions before 0.2 wait for that of the migrations.
+ * Locks in a transaction of its own connection, because a session lock may be orphaned behind PgBouncer. It never waits: Postgres would
+ * let the index wait for the waiting statement. For the same reason it does not use the migration lock: versions before 0.2 wait for it.
  */
 async function takeLock(holder: pg.Client): Promise<boolean> {
   await holder.query(`begin; set local idle_in_transaction_session_timeout = ${IDLE_LIMIT_MS}`)
@@ -78,7 +78,7 @@ async function takeLock(holder: pg.Client): Promise<boolean> {
   return rows[0]?.taken === true
 }
 
-/** A role may have a limit. Behind a pooler it stays: the setting would pass to other clients. */
+/** Removes a time limit of the role. Behind a pooler it stays, because the setting would leak to other clients. */
 async function liftTimeLimit(client: pg.Client): Promise<void> {
   const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
   const isDirect = 'processID' in client && client.processID === rows[0]?.pid
@@ -94,7 +94,7 @@ async function runStatement(client: pg.Client, statement: string): Promise<void>
       return
     } catch (error) {
       const code = error instanceof pg.DatabaseError ? error.code : undefined
-      // Autovacuum or a change of the table wanted the same locks in a different order. What is left is an invalid index.
+      // Autovacuum or a change of the table took the same locks in a different order. This leaves an invalid index.
       if (code === '40P01' || code === '55P03') await pause(SECOND)
       else if (code === '57014') throw new ConfigError(tooSlow, { cause: error })
       else throw error
@@ -104,9 +104,9 @@ async function runStatement(client: pg.Client, statement: string): Promise<void>
 
 const tooSlow =
   'Building an index was cancelled, most likely by the statement_timeout of the role or database. Run buildkite-mirror migrate with a ' +
-  'DATABASE_URL that leads to Postgres itself, not to a pooler. It goes on where it stopped.'
+  'DATABASE_URL that leads to Postgres itself, not to a pooler. It continues where it stopped.'
 
-/** Whether the index is there and valid. Waits while a killed process's statement still builds it, and drops what such a one left. */
+/** Whether the index exists and is valid. Waits while the statement of a killed process still builds it, and drops an invalid index. */
 async function isBuilt(client: pg.Client, index: string, table: string): Promise<boolean> {
   for (;;) {
     const { rows } = await client.query<{ valid: boolean | null; running: boolean }>(

@@ -9,9 +9,9 @@ import { asStoreError } from './store-error.ts'
 
 export { asStoreError, isOutage } from './store-error.ts'
 
-/** Drizzle over node-postgres, knowing the whole schema. What `execute` returns has its rows in `.rows`. */
+/** Drizzle over node-postgres, with the whole schema. The result of `execute` has its rows in `.rows`. */
 export type Db = Drizzle & {
-  /** A transaction whose statements may take `ms` each. Elsewhere one that takes a minute is stuck, and given up. */
+  /** A transaction whose statements may take `ms` each. In other transactions a statement is cancelled after a minute. */
   patiently<T>(ms: number, work: (tx: Transaction) => Promise<T>): Promise<T>
   /** The same database, but every transaction, and every single statement that writes, runs `check` first. */
   guardedBy(check: (tx: Transaction) => Promise<void>): Db
@@ -32,13 +32,13 @@ export interface Database {
 const PING_DEADLINE = 2 * SECOND
 /** Postgres ends a transaction that is idle for this long: its process is frozen and holds row locks that others need. */
 const IDLE_LIMIT = 30 * SECOND
-/** So much longer than Postgres this side waits before it gives a query up: most often Postgres has said why by then. */
+/** How much longer than Postgres this side waits before it gives up a query, so that Postgres can usually report the reason first. */
 const GRACE = 5 * SECOND
 
 /**
- * Makes a pool of at most `connections` (default 10) connections to `url`; the first query connects. `name` is what
- * pg_stat_activity shows as application_name. A query that finds no free connection within 10 s fails as transient. A transaction in
- * which no statement runs for `idleLimitMs` (default 30 s) is ended by Postgres.
+ * Creates a pool of at most `connections` (default 10) connections to `url`; the first query connects. `name` is the application_name
+ * in pg_stat_activity. A query that gets no free connection within 10 s fails as transient. Postgres ends a transaction in which no
+ * statement runs for `idleLimitMs` (default 30 s).
  */
 export function openDatabase(
   url: string,
@@ -53,7 +53,7 @@ export function openDatabase(
   const clients = new Set<pg.PoolClient>()
   pool.on('connect', (client) => {
     clients.add(client)
-    // Without a listener, a connection lost while nobody queries ends the process. The next query on it says it better.
+    // Without a listener, losing an idle connection would end the process. The next query on it reports the error.
     client.on('error', () => {})
   })
   pool.on('remove', (client) => clients.delete(client))
@@ -65,7 +65,7 @@ export function openDatabase(
       try {
         await withDeadline(Promise.resolve(db.execute(sql`select 1`)), PING_DEADLINE, 'Postgres')
       } catch (error) {
-        throw asStoreError(error, 'ask Postgres for a sign of life')
+        throw asStoreError(error, 'ping Postgres')
       }
     },
     async close(deadlineMs = 5 * SECOND) {
@@ -79,8 +79,8 @@ export function openDatabase(
 }
 
 /**
- * Drizzle's own transaction leaks the connection when `begin` fails, and puts one back whose `rollback` failed. Here every
- * connection goes back to the pool, or to the grave when its state is not known.
+ * Drizzle's own transaction leaks the connection if `begin` fails, and reuses a connection whose `rollback` failed. Here every
+ * connection goes back to the pool, or is closed if its state is unknown.
  */
 function withSafeTransactions(db: Drizzle, pool: pg.Pool, idleLimitMs: number): Db {
   // Cached per connection: parsing the whole schema again would cost more than a small transaction.
@@ -114,7 +114,7 @@ function withSafeTransactions(db: Drizzle, pool: pg.Pool, idleLimitMs: number): 
       sound = true
       return value
     } catch (error) {
-      // Anything but the work's own fault comes from begin, commit or rollback.
+      // If the error is not from `work`, it is from begin, commit or rollback, and the connection's state is unknown.
       sound = fault !== undefined && fault.thrown === error
       throw fault ? fault.thrown : error
     } finally {
@@ -155,7 +155,7 @@ function withSafeTransactions(db: Drizzle, pool: pg.Pool, idleLimitMs: number): 
 /** Statements that change rows, including a `with` that contains one. */
 const WRITES = /\b(insert into|update|delete from)\b/i
 
-/** Drizzle over one connection. Its next transaction has these limits, in milliseconds. */
+/** Drizzle over one connection. `limits` apply to its next transaction, in milliseconds. */
 interface OverConnection {
   readonly drizzle: Drizzle
   readonly limits: Record<'idle_in_transaction_session_timeout' | 'statement_timeout', number | undefined>
@@ -175,7 +175,7 @@ function overConnection(client: pg.PoolClient): OverConnection {
   return { drizzle: drizzle(limited, { schema }), limits }
 }
 
-/** Sets how long this side waits for an answer, and returns what it was. node-postgres looks it up for each query, but has no name for it in its types. */
+/** Sets the query timeout of this side and returns the old one. node-postgres reads it for each query, but its types do not have it. */
 function setQueryTimeout(client: pg.PoolClient, ms: number): number {
   const { connectionParameters } = client as unknown as { connectionParameters: { query_timeout: number } }
   const before = connectionParameters.query_timeout
@@ -190,14 +190,14 @@ export function connectionOptions(url: string, name: string): pg.ClientConfig {
     application_name: `buildkite-mirror ${name}`,
     connectionTimeoutMillis: 10 * SECOND,
     keepAlive: true,
-    // A query that takes longer is stuck. PgBouncer needs `ignore_startup_parameters = statement_timeout`, and drops it: there it is the role's to set.
+    // A longer query is stuck. PgBouncer needs `ignore_startup_parameters = statement_timeout` and drops it; set it on the role there.
     statement_timeout: MINUTE,
-    // Where the connection is half open nothing answers at all: then this side gives up, and the pool makes a new one.
+    // A half-open connection never answers. After this time this side gives up, and the pool opens a new connection.
     query_timeout: MINUTE + GRACE,
   }
 }
 
-/** Runs `work` on a connection of its own, with these limits, and closes it. @throws the driver's errors */
+/** Runs `work` on its own connection with these limits, then closes it. @throws the driver's errors */
 export async function withOwnConnection<T>(
   url: string,
   name: string,

@@ -2,11 +2,11 @@ import { sql } from 'drizzle-orm'
 import { boolean, index, integer, jsonb, primaryKey, text, timestamp, uniqueIndex, uuid } from 'drizzle-orm/pg-core'
 import { buildkite, sync } from './schema.ts'
 
-// Small lists that Buildkite tells by REST alone. Each is read whole and replaces what was there; what it no longer holds is marked.
+// Reference data that only the REST API has. Each list is read as a whole and replaces the stored rows; missing rows are marked.
 
 const time = () => timestamp({ withTimezone: true, precision: 3, mode: 'date' })
 
-/** What every row of a dimension says of itself. */
+/** The columns that every reference table has. */
 const listed = () => ({
   organization_id: uuid().notNull(),
   extra: jsonb().$type<Record<string, unknown>>().notNull().default({}),
@@ -130,7 +130,7 @@ export const pipeline_schedules = buildkite.table(
   (t) => [index('pipeline_schedules_pipeline_id').on(t.pipeline_id)],
 )
 
-/** Annotations and artifacts, one list a build: fetched only where STORE_ANNOTATIONS or STORE_ARTIFACTS ask for them. */
+/** Annotations and artifacts, one list for each build. Read only if STORE_ANNOTATIONS or STORE_ARTIFACTS is set. */
 export const annotations = buildkite.table(
   'annotations',
   {
@@ -164,7 +164,7 @@ export const artifacts = buildkite.table(
   (t) => [index('artifacts_build_id').on(t.build_id), index('artifacts_job_id').on(t.job_id)],
 )
 
-/** People, put together from everywhere they appear: creators, authors, unblockers, members. */
+/** People, merged from all places where they appear: creators, authors, unblockers, members. */
 export const users = buildkite.table(
   'users',
   {
@@ -181,7 +181,7 @@ export const users = buildkite.table(
   (t) => [uniqueIndex('users_id').on(t.id).where(sql`${t.id} is not null`)],
 )
 
-/** Every way in which a person was seen, from which `users` is put together. */
+/** Every combination of identifiers under which a person was seen. `users` is built from these. */
 export const sightings = sync.table(
   'sightings',
   {
@@ -203,7 +203,7 @@ export const sightings = sync.table(
 
 export type DimensionStatus = 'read' | 'missing_scope' | 'refused' | 'off'
 
-/** How each list of an organization was last read. */
+/** The last read of each list of an organization. */
 export const dimensions = sync.table(
   'dimensions',
   {
@@ -218,7 +218,7 @@ export const dimensions = sync.table(
   (t) => [primaryKey({ columns: [t.organization_id, t.name] })],
 )
 
-/** When a list that belongs to one object was last asked for. Many such lists are empty, so their rows could not tell. */
+/** When a list of one object was last requested. Many such lists are empty, so their rows cannot show that. */
 export const list_reads = sync.table(
   'list_reads',
   {

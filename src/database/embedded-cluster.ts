@@ -7,30 +7,30 @@ import { ConfigError, messageOf, StoreError } from '../errors.ts'
 import { MINUTE } from '../time.ts'
 import type { Programs } from './embedded-program.ts'
 
-/** The PostgreSQL major that the npm packages hold. Data folders are bound to it. */
+/** The PostgreSQL major version of the npm packages. A data folder works only with its own major version. */
 const MAJOR = '18'
 const USER = 'buildkite'
 
-/** The database within the server that holds the mirror. */
+/** The database of the mirror in the embedded server. */
 export const DATABASE = 'buildkite'
 
-/** Where the server listens and how to get in; kept in `postgres.url`. */
+/** The server's port and password, stored in `postgres.url`. */
 export interface Address {
   readonly password: string
   readonly port: number
   url(database: string): string
-  /** The same at another port, kept in its place. */
+  /** Stores the same address with another port. */
   moved(port: number): Promise<Address>
 }
 
-/** Reads `postgres.url`, or makes it: before the cluster, so that a kill between the two costs nothing. */
+/** Reads or creates `postgres.url`. It is created before the cluster, so that a kill in between is harmless. */
 export async function readAddress(root: string): Promise<Address> {
   const file = join(root, 'postgres.url')
   const kept = await readFile(file, 'utf8').catch(() => undefined)
   if (kept === undefined) {
     if (!existsSync(join(root, 'postgres'))) return makeAddress(root, file)
     throw new ConfigError(
-      `${file} is missing: it holds the password of the database beside it. Restore it from a backup.`,
+      `${file} is missing. It holds the password of the database next to it. Restore it from a backup.`,
     )
   }
   const url = URL.canParse(kept.trim()) ? new URL(kept.trim()) : undefined
@@ -43,7 +43,7 @@ async function makeAddress(root: string, file: string): Promise<Address> {
   const made = addressOf(file, randomBytes(24).toString('hex'), await freePort())
   const draft = await writeDraft(made, file)
   try {
-    // Unlike a rename, a link never replaces what another service wrote at the same moment: both then use the same password.
+    // Unlike a rename, a link never replaces a file that another service wrote at the same time. So both use the same password.
     await link(draft, file)
   } catch (error) {
     if (!existsSync(file)) throw error
@@ -73,7 +73,7 @@ async function writeDraft(address: Address, file: string): Promise<string> {
   return draft
 }
 
-/** initdb beside the final place, then a rename: a kill half-way leaves nothing that looks like a database. */
+/** Runs initdb in a temporary folder and renames it, so that a kill leaves no incomplete database. */
 export async function createCluster(
   root: string,
   cluster: string,
@@ -98,12 +98,12 @@ export async function createCluster(
     )
     await writeFile(join(data, 'pg_hba.conf'), 'host all all 127.0.0.1/32 scram-sha-256\n')
     await rename(data, cluster).catch((error: unknown) => {
-      if (!existsSync(cluster)) throw error // else another service made it meanwhile, with the same password
+      if (!existsSync(cluster)) throw error // otherwise another service created it meanwhile, with the same password
     })
   } catch (error) {
     throw new StoreError(
       'permanent',
-      `The embedded PostgreSQL could not make its data folder ${cluster}: ${messageOf(error)}`,
+      `The embedded PostgreSQL could not create its data folder ${cluster}: ${messageOf(error)}`,
     )
   } finally {
     await rm(draft, { recursive: true, force: true })
@@ -126,12 +126,12 @@ export async function checkVersion(cluster: string): Promise<void> {
   const version = (await readFile(join(cluster, 'PG_VERSION'), 'utf8').catch(() => 'none')).trim()
   if (version === MAJOR) return
   throw new ConfigError(
-    `${cluster} holds data of PostgreSQL ${version}, and this is PostgreSQL ${MAJOR}. Use the version of buildkite-mirror that ` +
-      'made it, move the data with pg_dump and pg_restore, or name an empty folder in DATA_DIR: the mirror can be read anew.',
+    `${cluster} holds data of PostgreSQL ${version}, but this version uses PostgreSQL ${MAJOR}. Use the version of buildkite-mirror that ` +
+      'created it, move the data with pg_dump and pg_restore, or set DATA_DIR to an empty folder: the mirror can be read again.',
   )
 }
 
-/** Whether some process has this number. */
+/** Whether a process has this pid. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)
@@ -141,7 +141,7 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** A port of 127.0.0.1 that nobody listens on just now. */
+/** A free port of 127.0.0.1. */
 export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = net.createServer()

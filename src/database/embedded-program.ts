@@ -7,13 +7,13 @@ import { ConfigError, messageOf } from '../errors.ts'
 
 const execute = promisify(execFile)
 
-/** PostgreSQL's own programs, from the npm package for this platform, run as a user whom they accept. */
+/** PostgreSQL's own programs, from the npm package for this platform. They run as a user that they accept. */
 export interface Programs {
   readonly initdb: string
   readonly pgCtl: string
-  /** Runs one of them to its end. Rejects with ProgramError when it fails. */
+  /** Runs one of them until it exits. Rejects with ProgramError when it fails. */
   run(program: string, args: readonly string[], timeoutMs: number): Promise<void>
-  /** Who must own the files they write; undefined: we do. */
+  /** The user that must own their files; undefined: the current user. */
   readonly owner: Owner | undefined
 }
 
@@ -22,7 +22,7 @@ export interface Owner {
   readonly gid: number
 }
 
-/** One of PostgreSQL's programs failed; the message is what it wrote. */
+/** One of PostgreSQL's programs failed; the message is its output. */
 export class ProgramError extends Error {
   override name = 'ProgramError'
 }
@@ -30,9 +30,9 @@ export class ProgramError extends Error {
 const exported = z.object({ initdb: z.string(), pg_ctl: z.string() })
 
 /**
- * Finds the programs and a way to run them that reaches `dataDir` (absolute, existing); `cluster` is the folder of the
- * database within it, whose owner is kept.
- * @throws ConfigError when there are none for this platform, or no user to run them as.
+ * Finds the programs, and a way to run them in `dataDir` (absolute, existing). `cluster` is the folder of the database in it, whose
+ * owner is kept.
+ * @throws ConfigError if there are no programs for this platform, or no user to run them as.
  */
 export async function findPrograms(dataDir: string, cluster: string): Promise<Programs> {
   const platform = `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
@@ -40,7 +40,7 @@ export async function findPrograms(dataDir: string, cluster: string): Promise<Pr
   const found = await import(name).catch((error: unknown) => {
     throw new ConfigError(
       `The embedded PostgreSQL is not installed: the npm package ${name} is missing (npm leaves it out with --omit=optional, ` +
-        'and there is none for some platforms). Install it, or set DATABASE_URL to a PostgreSQL of your own.',
+        'and some platforms have none). Install it, or set DATABASE_URL to your own PostgreSQL.',
       { cause: error },
     )
   })
@@ -60,8 +60,8 @@ export async function findPrograms(dataDir: string, cluster: string): Promise<Pr
 const symlinks = z.array(z.object({ source: z.string(), target: z.string() }))
 
 /**
- * Makes the symlinks that the package at `root` lists: npm packages cannot hold any, so an install script makes them, which
- * `npm ci --ignore-scripts` leaves out. @throws ConfigError when one is missing and cannot be made.
+ * Creates the symlinks that the package at `root` lists. npm packages cannot contain symlinks, so an install script creates them, but
+ * `npm ci --ignore-scripts` skips it. @throws ConfigError if one is missing and cannot be created.
  */
 export async function makeSymlinks(root: string, name: string): Promise<void> {
   const list = symlinks.parse(
@@ -75,7 +75,7 @@ export async function makeSymlinks(root: string, name: string): Promise<void> {
       const there = await stat(link).catch(() => undefined)
       if (there) continue
       throw new ConfigError(
-        `The embedded PostgreSQL lacks the link ${link}, and it could not be made (${messageOf(error)}). ` +
+        `The embedded PostgreSQL is missing the link ${link}, which could not be created (${messageOf(error)}). ` +
           `Run "npm rebuild ${name}" as a user who may write there, or set DATABASE_URL.`,
       )
     }
@@ -87,13 +87,13 @@ interface Runner {
   run(program: string, args: readonly string[], timeoutMs: number): Promise<unknown>
 }
 
-/** As ourselves; or, because PostgreSQL refuses to run as root, as somebody lesser. */
+/** Runs as the current user, or as another user if the current one is root, because PostgreSQL refuses to run as root. */
 async function findRunner(initdb: string, dataDir: string, cluster: string): Promise<Runner> {
   if (process.getuid?.() !== 0) {
     const runner = { owner: undefined, run: start }
     await runner.run(initdb, ['--version'], 30_000).catch((error: unknown) => {
       throw new ConfigError(
-        `The embedded PostgreSQL does not run on this system: ${messageOf(error)} Set DATABASE_URL to a PostgreSQL of your own.`,
+        `The embedded PostgreSQL does not run on this system: ${messageOf(error)} Set DATABASE_URL to your own PostgreSQL.`,
       )
     })
     return runner
@@ -102,7 +102,7 @@ async function findRunner(initdb: string, dataDir: string, cluster: string): Pro
   const faults: string[] = []
   for (const runner of runnersAs(owner)) {
     try {
-      // --show makes nothing, but looks for the other programs first, which --version would not.
+      // --show creates nothing, but it finds the other programs first; --version would not.
       await runner.run('/bin/sh', ['-c', 'cd "$1" && "$2" --show --pgdata="$1"', 'sh', dataDir, initdb], 30_000)
       return runner
     } catch (error) {
@@ -110,16 +110,16 @@ async function findRunner(initdb: string, dataDir: string, cluster: string): Pro
     }
   }
   throw new ConfigError(
-    `PostgreSQL does not run as root, and as user ${owner.uid} it cannot be run in ${dataDir}: ${faults[0]} ` +
-      'Run buildkite-mirror as an ordinary user, or install it and set DATA_DIR where every user may enter, or set DATABASE_URL.',
+    `PostgreSQL does not run as root, and user ${owner.uid} cannot run it in ${dataDir}: ${faults[0]} ` +
+      'Run buildkite-mirror as a non-root user, or install it and set DATA_DIR in folders that every user may enter, or set DATABASE_URL.',
   )
 }
 
 /**
- * The ways for root to run something as `owner`. The first is all it takes where others may enter our folders. Below a
- * closed one, such as /root where npx keeps its packages, the server needs the right to pass through: CAP_DAC_READ_SEARCH, or
- * where a container withholds that, CAP_DAC_OVERRIDE. PostgreSQL asks access(2) for its programs, which looks at capabilities only
- * with the securebit no_setuid_fixup; with it, too, nothing but the one capability survives the exec.
+ * The ways for root to run a program as `owner`. The first one works if other users may enter our folders. Below a closed folder, such
+ * as /root with npx's packages, the server needs a capability to pass through: CAP_DAC_READ_SEARCH, or CAP_DAC_OVERRIDE in containers
+ * without it. PostgreSQL checks its programs with access(2), which honours capabilities only with the securebit no_setuid_fixup. No
+ * other capability survives the exec.
  */
 function runnersAs(owner: Owner): Runner[] {
   const ids = [`--reuid=${owner.uid}`, `--regid=${owner.gid}`, '--clear-groups']
@@ -140,7 +140,7 @@ function runnersAs(owner: Owner): Runner[] {
   ]
 }
 
-/** Whoever owns the cluster already; else the system's postgres; else nobody. */
+/** The owner of the cluster if it exists; else the system's user postgres; else nobody. */
 async function findOwner(cluster: string): Promise<Owner> {
   const existing = await stat(cluster).catch(() => undefined)
   if (existing && existing.uid !== 0) return { uid: existing.uid, gid: existing.gid }
@@ -154,7 +154,7 @@ async function findOwner(cluster: string): Promise<Owner> {
 
 async function start(program: string, args: readonly string[], timeoutMs: number, owner?: Owner): Promise<void> {
   try {
-    // Our own PG* variables and locale must not steer the server, and our working directory may be closed to its user.
+    // Our own PG* variables and locale must not affect the server, and its user may not be able to enter our working directory.
     const env = { LC_ALL: 'C', TZ: 'UTC', PATH: '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin' }
     const cwd = process.platform === 'win32' ? undefined : '/'
     await execute(program, [...args], { env, cwd, timeout: timeoutMs, windowsHide: true, ...owner })

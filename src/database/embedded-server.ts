@@ -8,8 +8,8 @@ import { type Address, freePort, give, isAlive } from './embedded-cluster.ts'
 import type { Programs } from './embedded-program.ts'
 
 /**
- * Starts the server on `cluster` unless one runs there already, and returns where it listens.
- * @throws StoreError naming the server's log when it does not start.
+ * Starts the server on `cluster` unless one runs there already, and returns its address.
+ * @throws StoreError with the path of the server's log if it does not start.
  */
 export async function startServer(
   root: string,
@@ -22,7 +22,7 @@ export async function startServer(
   const logFile = await prepareLog(root, programs)
   let at = address
   let fault = ''
-  // More than one try: the port may be taken by now, and after a kill -9 of PostgreSQL its children linger for a moment.
+  // Tries several times: the port may be in use by now, and after a kill -9 the children of PostgreSQL remain for a moment.
   for (let tries = 0; tries < 5; tries++) {
     if (!(await isFree(at.port))) at = await at.moved(await freePort())
     await removeStaleLock(cluster)
@@ -37,10 +37,10 @@ export async function startServer(
       await pause(SECOND)
     }
   }
-  throw new StoreError('permanent', `The embedded PostgreSQL does not start: ${fault} Its log, ${logFile}, says why.`)
+  throw new StoreError('permanent', `The embedded PostgreSQL does not start: ${fault} See its log: ${logFile}.`)
 }
 
-/** Stops the server: cleanly within `deadlineMs`, else at once. Rejects when it still runs afterwards. */
+/** Stops the server: cleanly within `deadlineMs`, else at once. Rejects if it still runs afterwards. */
 export async function stopServer(cluster: string, programs: Programs, deadlineMs: number): Promise<void> {
   const stop = (mode: string, ms: number) => {
     const seconds = Math.max(1, Math.ceil(ms / SECOND))
@@ -57,7 +57,7 @@ export async function stopServer(cluster: string, programs: Programs, deadlineMs
   }
 }
 
-/** What PostgreSQL's lock file says of the server that wrote it. */
+/** Reads pid and port from PostgreSQL's lock file. */
 async function readPostmaster(cluster: string): Promise<{ pid: number; port: number } | undefined> {
   const lines = (await readFile(join(cluster, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n')
   const [pid, , , port] = lines.map(Number)
@@ -65,8 +65,8 @@ async function readPostmaster(cluster: string): Promise<{ pid: number; port: num
 }
 
 /**
- * The address of a server that runs already, as soon as it lets anybody in: one left by a killed service may be recovering.
- * Undefined when none runs, or once one that was shutting down is gone.
+ * The address of a server that already runs, once it accepts connections: after a kill of the service it may be recovering.
+ * Undefined if none runs, or once a server that was shutting down has exited.
  */
 async function waitForRunning(cluster: string, address: Address): Promise<Address | undefined> {
   while (await isRunning(cluster)) {
@@ -78,7 +78,7 @@ async function waitForRunning(cluster: string, address: Address): Promise<Addres
   return undefined
 }
 
-/** Whether the server takes connections; one that refuses ours for good (a wrong password) counts too. */
+/** Whether the server accepts connections. A server that refuses ours for good (a wrong password) counts too. */
 export async function letsIn(address: Address): Promise<boolean> {
   const client = new pg.Client({ connectionString: address.url('postgres'), connectionTimeoutMillis: 2 * SECOND })
   client.on('error', () => {})
@@ -95,18 +95,18 @@ export async function letsIn(address: Address): Promise<boolean> {
 async function isRunning(cluster: string): Promise<boolean> {
   const server = await readPostmaster(cluster)
   if (!server || !isAlive(server.pid)) return false
-  // After a restart of the machine or container the number may be somebody else's. A server's working directory is its data.
+  // After a restart of the machine or container, another process may have the pid. A server's working directory is its data folder.
   const at = await readlink(`/proc/${server.pid}/cwd`).catch(() => undefined)
   return at === undefined || at === (await realpath(cluster))
 }
 
-/** PostgreSQL refuses to start while the number in its lock file is that of any process of its user, even an unrelated one. */
+/** PostgreSQL refuses to start while any process of its user has the pid in its lock file, even an unrelated one. */
 async function removeStaleLock(cluster: string): Promise<void> {
   if (process.platform === 'linux' && !(await isRunning(cluster)))
     await rm(join(cluster, 'postmaster.pid'), { force: true })
 }
 
-/** The server's log: warnings and worse, kept to some 10 MB. */
+/** The server's log: warnings and errors, about 10 MB at most. */
 async function prepareLog(root: string, programs: Programs): Promise<string> {
   const file = join(root, 'postgres.log')
   const size = await stat(file).then(
@@ -126,7 +126,7 @@ async function writeSettings(cluster: string, port: number, programs: Programs):
 }
 
 function settings(port: number): string {
-  return `# Written by buildkite-mirror at every start. Changes of your own: ALTER SYSTEM SET name = value.
+  return `# Written by buildkite-mirror at every start. To change a setting: ALTER SYSTEM SET name = value.
 listen_addresses = '127.0.0.1'
 port = ${port}
 unix_socket_directories = ''

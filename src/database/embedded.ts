@@ -9,21 +9,21 @@ import { type Address, checkVersion, createCluster, DATABASE, readAddress } from
 import { findPrograms } from './embedded-program.ts'
 import { letsIn, startServer, stopServer } from './embedded-server.ts'
 
-/** The embedded PostgreSQL, running and ours. */
+/** The embedded PostgreSQL, running and locked by this process. */
 export interface Embedded {
-  /** Superuser's URL, password included; the same is in the file `postgres.url` of the data folder, for psql. */
+  /** URL of the superuser, with password. The file `postgres.url` in the data folder has the same, for psql. */
   readonly url: string
-  /** Resolves when the server is gone for good though we did not stop it: it ended and could not be started again. */
+  /** Resolves when the server ended although we did not stop it, and could not be restarted. */
   readonly exited: Promise<void>
-  /** Stops the server: cleanly within `deadlineMs` (default 15 s), else at once, to be recovered at the next start. Never rejects. */
+  /** Stops the server: cleanly within `deadlineMs` (default 15 s), else at once, with recovery at the next start. Never rejects. */
   stop(deadlineMs?: number): Promise<void>
 }
 
 /**
- * Starts PostgreSQL with its data in `dataDir`/postgres, made at the first start. It listens on 127.0.0.1 only. The server
- * is a daemon of its own: it outlives a killed service, and the next one takes it over.
- * @throws ConfigError when another service uses `dataDir`, or PostgreSQL cannot run here; the message says what to do.
- * @throws StoreError when the server does not start; the message names its log.
+ * Starts PostgreSQL with its data in `dataDir`/postgres, which the first start creates. It listens on 127.0.0.1 only. The server is a
+ * separate daemon: it outlives a killed service, and the next one takes it over.
+ * @throws ConfigError if another service uses `dataDir`, or PostgreSQL cannot run here; the message says what to do.
+ * @throws StoreError if the server does not start; the message names its log.
  */
 export async function startEmbedded(dataDir: string, log: Log): Promise<Embedded> {
   const root = await makeFolder(dataDir)
@@ -31,7 +31,7 @@ export async function startEmbedded(dataDir: string, log: Log): Promise<Embedded
   const programs = await findPrograms(root, cluster)
   const kept = await readAddress(root)
   if (!existsSync(cluster)) {
-    log.info(`Making a PostgreSQL database in ${cluster}.`)
+    log.info(`Creating a PostgreSQL database in ${cluster}.`)
     await createCluster(root, cluster, kept, programs)
   }
   await checkVersion(cluster)
@@ -44,15 +44,15 @@ export async function startEmbedded(dataDir: string, log: Log): Promise<Embedded
     for (;;) {
       await claim.lost
       if (stopping) return new Promise(() => {})
-      log.error(`The embedded PostgreSQL has ended; starting it again. Its log is ${join(root, 'postgres.log')}.`)
+      log.error(`The embedded PostgreSQL exited; restarting it. Its log is ${join(root, 'postgres.log')}.`)
       try {
         const again = await startServer(root, cluster, address, programs)
         if (stopping) return await stopServer(cluster, programs, SECOND)
         claim = await claimServer(again, dataDir)
-        // The pools know the first port only.
+        // The connection pools know only the first port.
         if (again.port !== address.port) return log.error('The embedded PostgreSQL runs again, but on another port.')
       } catch (error) {
-        return log.error({ err: error }, 'The embedded PostgreSQL could not be started again.')
+        return log.error({ err: error }, 'The embedded PostgreSQL could not be restarted.')
       }
     }
   }
@@ -70,14 +70,14 @@ export async function startEmbedded(dataDir: string, log: Log): Promise<Embedded
     url: address.url(DATABASE),
     exited: keepRunning(),
     stop(deadlineMs = 15 * SECOND) {
-      // Once only: by the second call the server may be another process's.
+      // Only once: at the second call the server may belong to another process.
       stopped ??= stop(deadlineMs)
       return stopped
     },
   }
 }
 
-/** The URL of the embedded server that runs on `dataDir`, for commands beside the service; undefined when none runs. */
+/** The URL of the embedded server that runs on `dataDir`, for commands beside the service; undefined if none runs. */
 export async function findEmbedded(dataDir: string): Promise<string | undefined> {
   const root = await realpath(dataDir).catch(() => undefined)
   if (root === undefined || !existsSync(join(root, 'postgres.url'))) return undefined
@@ -101,7 +101,7 @@ async function makeFolder(dataDir: string): Promise<string> {
   }
 }
 
-/** The one connection that makes the server ours for as long as it lasts. */
+/** The connection whose lock gives this process the server. */
 interface Claim {
   readonly client: pg.Client
   /** Resolves when the connection has ended. */
@@ -109,8 +109,8 @@ interface Claim {
 }
 
 /**
- * Takes the server for this process by an advisory lock, which goes with the process however it ends.
- * @throws ConfigError when another process has it.
+ * Takes the server for this process with an advisory lock, which is released whenever the process ends.
+ * @throws ConfigError if another process has it.
  */
 async function claimServer(address: Address, dataDir: string): Promise<Claim> {
   const client = new pg.Client({
@@ -122,7 +122,7 @@ async function claimServer(address: Address, dataDir: string): Promise<Claim> {
   const lost = new Promise<void>((resolve) => client.once('end', () => resolve()))
   try {
     await client.connect()
-    // Not one try only: a process killed just now may hold its lock for another moment.
+    // Tries several times: a process that was just killed may hold its lock for a moment.
     for (let tries = 0; tries < 20; tries++) {
       const { rows } = await client.query(`select pg_try_advisory_lock(hashtext('buildkite-mirror owner')) as held`)
       if (rows[0]?.held === true) return { client, lost }
@@ -132,7 +132,7 @@ async function claimServer(address: Address, dataDir: string): Promise<Claim> {
   } catch (error) {
     await endConnection(client)
     if (error instanceof ConfigError) throw error
-    const message = `The embedded PostgreSQL in ${dataDir} runs but lets nobody in: ${messageOf(error)}`
+    const message = `The embedded PostgreSQL in ${dataDir} runs but refuses connections: ${messageOf(error)}`
     throw new StoreError('permanent', message, { cause: error })
   }
 }
@@ -142,7 +142,7 @@ async function inUse(client: pg.Client, dataDir: string): Promise<string> {
     select application_name from pg_locks join pg_stat_activity using (pid)
     where locktype = 'advisory' and granted and application_name like 'buildkite-mirror process %' limit 1`)
   const who = rows[0]?.application_name ?? 'another buildkite-mirror'
-  return `DATA_DIR=${dataDir} is in use by ${who}. Stop that one first, or give this one a DATA_DIR of its own.`
+  return `DATA_DIR=${dataDir} is in use by ${who}. Stop it first, or set a different DATA_DIR.`
 }
 
 async function createDatabase(client: pg.Client): Promise<void> {

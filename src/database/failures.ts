@@ -64,7 +64,7 @@ export async function recordFailure(db: Db | Transaction, unit: Unit, error: unk
     pipelineId = null,
     range,
   } = unit
-  // Drizzle's own insert takes only columns as the conflict's target, and the unique index has an expression.
+  // Raw SQL: Drizzle's insert accepts only columns as conflict target, and the unique index has an expression.
   const { rows } = await db.execute<{ tries: number }>(sql`
     insert into ${failures} as known (kind, organization_id, subject, pipeline_slug, pipeline_id, build_number, build_id, created_from, created_to,
       code, error, first_failed_at, last_failed_at, next_try_at)
@@ -91,8 +91,8 @@ export async function clearFailure(
 }
 
 /**
- * Deletes failures that were not retried within a day after they were due: replicas that lost their lease, and work that is no longer
- * needed, such as windows of a deleted pipeline. Builds and unlistable ranges stay: analytics.data_coverage counts them as
+ * Deletes failures that were not retried within a day after they were due. These are replicas that lost their lease, and obsolete
+ * work, such as windows of a deleted pipeline. Builds and unlistable ranges stay: analytics.data_coverage counts them as
  * exceptions. Returns how many were deleted.
  */
 export async function forgetAbandoned(db: Db, now: Date): Promise<number> {

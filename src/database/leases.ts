@@ -101,7 +101,7 @@ async function acquire(db: Db, name: string, holder: string, validMs: number): P
   if (fence === undefined) return undefined
   const before = rows[0]?.holder
   if (before) {
-    const message = `It stopped renewing its lease on "${name}", which this process took over: frozen, cut off or killed.`
+    const message = `It stopped renewing its lease on "${name}" (frozen, disconnected or killed), and this process took it over.`
     await recordFailure(
       db,
       { kind: 'replica', organizationId: null, subject: before },
@@ -146,8 +146,8 @@ async function keepRenewed(
 }
 
 /**
- * An empty holder means that the lease was released, so the next holder does not report a takeover. The column has milliseconds and
- * rounds, so the present could lie in the future for half a millisecond.
+ * An empty holder means that the lease was released, so the next holder does not report a takeover. It expires at the epoch: the
+ * column rounds to milliseconds, so the current time could be up to half a millisecond in the future.
  */
 async function release(db: Db, { name, fence }: Held): Promise<void> {
   await db.execute(sql`

@@ -10,17 +10,17 @@ import { applyConcurrently, isConcurrent, withoutConcurrently } from './concurre
 import { asStoreError, type Db, withOwnConnection } from './connection.ts'
 import { keepUserObjects, readUserObjects } from './user-objects.ts'
 
-// From src/database/ and from dist/database/ alike, the package's root is two folders up.
+// The package's root is two folders up from both src/database/ and dist/database/.
 const folder = fileURLToPath(new URL('../../drizzle', import.meta.url))
 
 /**
  * Migrates the database at `url` to the schema of this code, one transaction for each missing migration. Several processes may
  * start at once, and after a kill the next run completes the migration. A migration waits about a second for a lock, then rolls back,
  * which releases its own locks, and retries until the blocking transactions have ended. Indexes on large tables are built outside a
- * transaction: see `concurrent-indexes.ts`. What users made on our objects survives, or stops the migration: see `user-objects.ts`.
+ * transaction: see `concurrent-indexes.ts`. Objects that users created on ours survive, or stop the migration: see `user-objects.ts`.
  * If a newer version has already migrated the database, this code runs beside it while `sync.compatibility` allows. So versions can
  * be upgraded and rolled back one process at a time.
- * @throws ConfigError when the database asks for a newer version of the code than this one, or an object of the user's is in the way.
+ * @throws ConfigError if the database needs a newer version of the code, or an object of the user blocks the migration.
  * @throws StoreError when Postgres fails.
  */
 export async function migrate(url: string, log?: Log, known = knownMigrations()): Promise<void> {
@@ -117,7 +117,7 @@ async function withClient<T>(url: string, doing: string, work: (client: pg.Clien
 
 function dependentsMessage({ detail }: pg.DatabaseError): string {
   const found = detail?.split('\n').join('; ') ?? 'an object depends on one of ours'
-  return `A new version cannot replace something that objects of your own use: ${found}. Drop those objects, start again, then create them again.`
+  return `The new version cannot replace an object that your own objects use: ${found}. Drop those objects, start again, then create them again.`
 }
 
 /**
@@ -133,8 +133,8 @@ export async function applyMigrations(client: pg.Client): Promise<void> {
 }
 
 /**
- * How many migrations the database at `url` lacks, changing nothing.
- * @throws ConfigError when the database asks for a newer version of the code than this one.
+ * How many migrations the database at `url` lacks. Changes nothing.
+ * @throws ConfigError if the database needs a newer version of the code.
  * @throws StoreError when Postgres fails.
  */
 export async function countMissing(url: string): Promise<number> {
@@ -144,12 +144,12 @@ export async function countMissing(url: string): Promise<number> {
   })
 }
 
-/** How many migrations there are: a database that lacks them all was never a mirror. */
+/** The number of all migrations. A database that lacks all of them was never a mirror. */
 export function countAll(): number {
   return knownMigrations().length
 }
 
-/** How the schema behind `client` differs from this code's: migrations that it lacks, and those that we do not know. */
+/** How the schema of `client` differs from this code's: migrations that it lacks, and migrations that this code does not know. */
 export async function schemaState(client: pg.Client): Promise<{ missing: number; unknown: number }> {
   const applied = await appliedMigrations(client)
   const known = new Set(knownMigrations().map(({ hash }) => hash))
@@ -157,7 +157,7 @@ export async function schemaState(client: pg.Client): Promise<{ missing: number;
   return { missing: known.size - (applied.length - unknown), unknown }
 }
 
-/** How many migrations the database still lacks: 0 when the schema is as the code expects. @throws StoreError */
+/** How many migrations the database lacks; 0 if the schema is current. @throws StoreError */
 export async function pendingMigrations(db: Db): Promise<number> {
   const known = knownMigrations()
   try {
@@ -173,7 +173,7 @@ export async function pendingMigrations(db: Db): Promise<number> {
   }
 }
 
-/** Their hashes; none in a database that never was migrated. */
+/** The hashes of the applied migrations; none in a database that was never migrated. */
 async function appliedMigrations(client: pg.Client): Promise<string[]> {
   if (!(await hasTable(client, 'drizzle.__drizzle_migrations'))) return []
   const { rows } = await client.query<{ hash: string }>('select hash from drizzle.__drizzle_migrations')
@@ -185,7 +185,7 @@ async function hasTable(client: pg.Client, name: string): Promise<boolean> {
   return rows[0]?.there === true
 }
 
-/** What the database asks of a program, in migrations that it must know; `undefined` while it does not say. */
+/** How many migrations a program must know to work on the database; `undefined` if the database does not say. */
 async function migrationsNeeded(client: pg.Client): Promise<number | undefined> {
   if (!(await hasTable(client, 'sync.compatibility'))) return undefined
   const { rows } = await client.query<{ needed: number }>(
@@ -195,8 +195,8 @@ async function migrationsNeeded(client: pg.Client): Promise<number | undefined> 
 }
 
 /**
- * The migrations of `known` that are not among the `applied` hashes (pure). `needed` is how many the database asks a program to know.
- * @throws ConfigError when some were applied that this code does not know, and the database does not say that it need not.
+ * The migrations of `known` that are not among the `applied` hashes (pure). `needed` is how many migrations a program must know.
+ * @throws ConfigError if migrations were applied that this code does not know, and it knows fewer than `needed`.
  */
 export function missingMigrations(
   known: readonly MigrationMeta[],
@@ -208,7 +208,7 @@ export function missingMigrations(
   if (unknown > 0 && known.length < needed) {
     throw new ConfigError(
       `The database is newer than this program: it holds ${unknown} ${unknown === 1 ? 'migration' : 'migrations'} that this ` +
-        'version of buildkite-mirror does not know. Run the version that made them or a later one, or use another database.',
+        'version of buildkite-mirror does not know. Run the version that applied them or a later one, or use another database.',
     )
   }
   const done = new Set(applied)
@@ -222,9 +222,9 @@ function knownMigrations(): MigrationMeta[] {
   return readMigrationFiles({ migrationsFolder: folder })
 }
 
-/** The same table that drizzle-kit keeps, so that its tools work on the database too. */
+/** The table that drizzle-kit uses, so that its tools also work on the database. */
 async function createJournal(client: pg.Client): Promise<void> {
-  // Asked first: "create … if not exists" needs the right to create even where there is nothing to do.
+  // Checked first: "create … if not exists" needs the create privilege even if the object exists.
   if (await hasTable(client, 'drizzle.__drizzle_migrations')) return
   await client.query(`
     create schema if not exists drizzle;

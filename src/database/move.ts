@@ -7,12 +7,12 @@ import { asStoreError, connectionOptions } from './connection.ts'
 import { applyMigrations, schemaState } from './migrate.ts'
 import { type Checksum, checksumOf } from './table-checksum.ts'
 
-/** Our schemas that hold data. The queue's is left behind: the sweeper enqueues again what still waits in the inbox. */
+/** Our schemas that hold data. The queue is not moved: the sweeper enqueues pending deliveries of the inbox again. */
 const SCHEMAS = ['buildkite', 'sync', 'settings', 'analytics']
-/** What must not be there yet in the target. */
+/** Schemas that must not exist in the target. */
 const OURS = [...SCHEMAS, 'drizzle', 'bullmq']
 
-/** One table, as found the same on both sides. */
+/** One table, equal on both sides. */
 export interface MovedTable extends Checksum {
   /** `buildkite.builds`. */
   readonly name: string
@@ -20,16 +20,16 @@ export interface MovedTable extends Checksum {
 
 export interface MoveReport {
   readonly tables: readonly MovedTable[]
-  /** Tables in our schemas that no migration made; they were not moved. */
+  /** Tables in our schemas that no migration created; they were not moved. */
   readonly leftOut: readonly string[]
 }
 
-/** How far a move has come; `rows` counts those of `table` alone. */
+/** The progress of a move. `rows` counts only the rows of `table`. */
 export interface MoveProgress {
   readonly doing: 'copy' | 'compare' | 'commit'
   readonly table: string
   readonly rows: number
-  /** Rows expected in `table`, by the planner's estimate; undefined where it has none. */
+  /** The expected rows of `table`, from the planner's estimate; undefined if it has none. */
   readonly expected: number | undefined
 }
 
@@ -42,10 +42,10 @@ export interface MoveOptions {
 
 /**
  * Copies the mirror from the database at `from` to the empty one at `to`, and compares every table by rows and checksum. The target
- * is migrated, filled and compared in one transaction: until its last moment, and after any failure or kill, it is as empty as
- * before. The source is read in one snapshot and not changed. Memory stays flat: rows stream from COPY to COPY.
- * @throws ConfigError when the source is in use or of another version, or the target is not empty.
- * @throws StoreError when Postgres fails, or a table came out different.
+ * is migrated, filled and compared in one transaction, so it is still empty after any failure or kill. The source is read in one
+ * snapshot and not changed. Rows stream from COPY to COPY, so memory use is constant.
+ * @throws ConfigError if the source is in use or of another version, or the target is not empty.
+ * @throws StoreError when Postgres fails, or a table differs after the copy.
  */
 export async function moveDatabase({ from, to, onProgress = () => {}, signal }: MoveOptions): Promise<MoveReport> {
   const source = newClient(from)
@@ -71,7 +71,7 @@ export async function moveDatabase({ from, to, onProgress = () => {}, signal }: 
     signal?.throwIfAborted()
     onProgress({ doing: 'commit', table: '', rows: 0, expected: undefined })
     await target.query('commit')
-    // The planner knows nothing of tables filled just now, and the views are slow until it does.
+    // Without analyze the planner has no statistics of the new tables, and the views are slow.
     for (const { name } of tables) await target.query(`analyze ${name}`).catch(() => {})
     const known = new Set(tables.map(({ name }) => name))
     return { tables: moved, leftOut: there.map(({ name }) => name).filter((name) => !known.has(name)) }
@@ -85,9 +85,9 @@ export async function moveDatabase({ from, to, onProgress = () => {}, signal }: 
 }
 
 function newClient(url: string): pg.Client {
-  // A large table takes as long as it takes.
+  // Copying a large table may take very long.
   const client = new pg.Client({ ...connectionOptions(url, 'move'), statement_timeout: 0, query_timeout: 0 })
-  // A lost connection is told by the query that meets it.
+  // The query that meets a lost connection reports it.
   client.on('error', () => {})
   return client
 }
@@ -109,10 +109,10 @@ async function checkSource(client: pg.Client): Promise<void> {
   }
   if (unknown > 0) {
     throw new ConfigError(
-      `The source holds ${unknown} migration(s) that this version does not know. Move with the version that made them.`,
+      `The source holds ${unknown} migration(s) that this version does not know. Use the version that applied them.`,
     )
   }
-  // Whoever is connected may write, and what comes after the snapshot would stay behind.
+  // A connected process may write, and rows after the snapshot would not be moved.
   const { rows } = await client.query<{ application_name: string }>(`
     select application_name from pg_stat_activity
     where datname = current_database() and application_name like 'buildkite-mirror %' and pid <> pg_backend_pid() limit 1`)
@@ -125,7 +125,7 @@ async function checkSource(client: pg.Client): Promise<void> {
   await checkQueue(client)
 }
 
-/** A delivery that came while the inbox did not take it exists in the queue alone, which is not moved. */
+/** Deliveries that arrived while the inbox was unavailable are only in the queue, which is not moved. */
 async function checkQueue(client: pg.Client): Promise<void> {
   const { rows: queue } = await client.query<{ there: boolean }>(
     `select to_regclass('bullmq.job') is not null as there`,
@@ -150,7 +150,7 @@ async function checkTarget(client: pg.Client): Promise<void> {
   if (rows.length > 0) {
     const names = rows.map(({ name }) => name).join(', ')
     throw new ConfigError(
-      `The target is not empty: it has the schemas ${names}. Name an empty database. If they are worth nothing: ` +
+      `The target is not empty: it has the schemas ${names}. Use an empty database. If you do not need these schemas: ` +
         `psql <target> -c 'drop schema ${names} cascade'`,
     )
   }
@@ -163,11 +163,11 @@ async function checkTarget(client: pg.Client): Promise<void> {
 }
 
 interface Table {
-  /** Quoted where it needs to be. */
+  /** Quoted if needed. */
   readonly name: string
 }
 
-/** Large tables last, so that whatever is wrong shows early. */
+/** The tables, large ones last, so that errors show early. */
 async function tablesOf(client: pg.Client): Promise<Table[]> {
   const { rows } = await client.query<Table>(
     `select format('%I.%I', n.nspname, c.relname) as name
@@ -179,8 +179,8 @@ async function tablesOf(client: pg.Client): Promise<Table[]> {
 }
 
 /**
- * What the triggers would note is moved as it is, so they rest meanwhile: an owner may tell each table so, while
- * session_replication_role is for superusers. It is part of the transaction.
+ * Disables our triggers during the copy, because their results are copied too. It is per table, which an owner may do, while
+ * session_replication_role needs a superuser. The transaction includes it.
  */
 async function quietTriggers(client: pg.Client, how: 'disable' | 'enable'): Promise<void> {
   const { rows } = await client.query<Table>(
@@ -206,7 +206,7 @@ async function copyTable(
   )
   const known = estimate[0]?.rows ?? -1
   const expected = known > 0 ? known : undefined
-  // A few tables begin with a row that a migration wrote.
+  // A migration has inserted a row into a few tables.
   await target.query(`truncate ${name}`)
   let rows = 0
   onProgress({ doing: 'copy', table: name, rows, expected })
@@ -222,7 +222,7 @@ async function copyTable(
   await pipeline(reader, counting, writer, signal ? { signal } : {})
 }
 
-/** In COPY's text format a line end is the end of a row: those inside values are written as \n. */
+/** Counts rows: in COPY's text format each line end ends a row, because values write theirs as \n. */
 function lineEnds(chunk: Buffer): number {
   let count = 0
   for (let at = chunk.indexOf(10); at !== -1; at = chunk.indexOf(10, at + 1)) count += 1
@@ -263,7 +263,7 @@ async function compareTable(
   const [here, there] = await Promise.all([source, target].map((client) => checksumOf(client, name, columns)))
   if (here && there && here.rows === there.rows && here.checksum === there.checksum) return { name, ...there }
   throw new Error(
-    `${name} came out different (${here?.rows} rows, checksum ${here?.checksum}; in the target ${there?.rows}, ${there?.checksum}). ` +
-      'The target was left empty. This is a fault of ours: please report it',
+    `${name} differs after the copy (${here?.rows} rows, checksum ${here?.checksum}; in the target ${there?.rows}, ${there?.checksum}). ` +
+      'The target is still empty. This is a bug; please report it',
   )
 }

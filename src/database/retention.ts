@@ -15,7 +15,7 @@ const rules = [
 
 /** How many rows one statement deletes. */
 const STEP = 2_000
-/** How many statements a table gets in one run: the first run after an upgrade may find millions of rows. */
+/** Maximum number of statements for a table in one run: the first run after an upgrade may find millions of rows. */
 const STEPS = 50
 
 /** Deletes old rows of the log tables, and abandoned failures, in steps. @throws StoreError */
@@ -34,7 +34,7 @@ export async function deleteOldRows(db: Db, now: Date, signal?: AbortSignal): Pr
   }
 }
 
-/** Rows that others have locked are left to the next hour. */
+/** Skips rows that others have locked; the next run deletes them. */
 async function deleteStep(db: Db, table: string, old: ReturnType<typeof sql>): Promise<number> {
   const name = sql.raw(table)
   const { rowCount } = await db.execute(sql`

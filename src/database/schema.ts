@@ -15,20 +15,20 @@ import {
 } from 'drizzle-orm/pg-core'
 import type { PipelinePatterns } from '../scope.ts'
 
-// Property names are the column names: a payload, a row and an analyst's query speak of `created_at` alike.
+// Property names are column names, so payloads, rows and queries all use `created_at`.
 
-/** The mirror itself: what Buildkite holds, a row for each of its objects. */
+/** The mirror: a row for each object in Buildkite. */
 export const buildkite = pgSchema('buildkite')
-/** How the mirror came to be: deliveries, cycles, windows, watermarks. */
+/** The state of the synchronisation: deliveries, cycles, windows, watermarks. */
 export const sync = pgSchema('sync')
 
 const time = () => timestamp({ withTimezone: true, precision: 3, mode: 'date' })
 const json = () => jsonb().$type<unknown>()
 
-/** Whence a row is known. */
+/** Where a row came from. */
 export type Via = 'webhook' | 'rest'
 
-/** What every mirror row says of itself, besides what Buildkite says. */
+/** The columns that every mirror table has in addition to Buildkite's fields. */
 const mirrored = () => ({
   observed_at: time().notNull(),
   verified_at: time(),
@@ -173,7 +173,7 @@ export const builds = buildkite.table(
     index('builds_pipeline_created_at').on(t.pipeline_id, t.created_at),
     index('builds_created_at').on(t.created_at),
     index('builds_finished_at').on(t.finished_at),
-    // The day of a build in UTC, as the views group by it: a condition on `day` finds it.
+    // The UTC day of a build, as the views group by it, so that conditions on `day` use an index.
     index('builds_ended_day').on(sql`((coalesce(${t.finished_at}, ${t.created_at}) at time zone 'UTC')::date)`),
     index('builds_created_day').on(sql`((${t.created_at} at time zone 'UTC')::date)`),
     index('builds_changed_at').on(t.changed_at),
@@ -181,7 +181,7 @@ export const builds = buildkite.table(
     index('builds_commit').on(t.commit),
     index('builds_rebuilt_from_id').on(t.rebuilt_from_id).where(isNotNull(t.rebuilt_from_id)),
     index('builds_triggered_from_build_id').on(t.triggered_from_build_id).where(isNotNull(t.triggered_from_build_id)),
-    // What the hot cycle asks for by name: builds still open, and builds that a webhook changed since REST last saw them.
+    // For the hot cycle: open builds, and builds that a webhook changed since the last REST read.
     index('builds_open')
       .on(t.organization_id, t.created_at)
       .where(
@@ -296,7 +296,7 @@ export const jobs = buildkite.table(
     index('jobs_changed_at').on(t.changed_at),
     index('jobs_agent_id').on(t.agent_id).where(isNotNull(t.agent_id)),
     index('jobs_retried_in_job_id').on(t.retried_in_job_id).where(isNotNull(t.retried_in_job_id)),
-    // What the views ask for: the tries that failed, the parts of a parallel step, the gates.
+    // For the views: failed jobs, jobs of parallel steps, and block steps.
     index('jobs_failed').on(t.finished_at).where(sql`${t.state} in ('failed', 'timed_out', 'expired')`),
     index('jobs_parallel').on(t.build_id).where(sql`${t.parallel_group_total} > 1`),
     index('jobs_manual').on(t.created_at).where(sql`${t.type} = 'manual'`),
@@ -399,7 +399,7 @@ export const deliveries = sync.table(
     index('deliveries_received_at').on(t.received_at),
     index('deliveries_pending').on(t.id).where(sql`${t.status} = 'pending'`),
     index('deliveries_failed').on(t.id).where(sql`${t.status} = 'failed'`),
-    // What retention looks for, however many rows without payload lie around it.
+    // For retention: finds payloads however many rows without payload there are.
     index('deliveries_payload_kept')
       .on(t.received_at)
       .where(sql`${t.payload} is not null and ${t.status} in ('applied', 'ignored')`),
@@ -450,7 +450,7 @@ export const windows = sync.table(
   {
     id: bigserial({ mode: 'number' }).primaryKey(),
     organization_id: uuid().notNull(),
-    /** Null: the organization's own list, of all pipelines. */
+    /** Null: the list of the whole organization, with all pipelines. */
     pipeline_id: uuid(),
     created_from: time().notNull(),
     created_to: time().notNull(),
@@ -509,7 +509,7 @@ export const cycles = sync.table(
   (t) => [index('cycles_organization_started_at').on(t.organization_id, t.started_at)],
 )
 
-/** Buildkite has it and the mirror not, they tell different things, or the mirror has what Buildkite has no longer. */
+/** missing: only Buildkite has it. different: the values differ. surplus: Buildkite no longer has it. */
 export type DriftKind = 'missing' | 'different' | 'surplus'
 
 export const drift = sync.table(
@@ -549,7 +549,7 @@ export const absences = sync.table(
   (t) => [index('absences_next_read_at').on(t.organization_id, t.next_read_at)],
 )
 
-/** Builds whose jobs REST has not confirmed yet: a list showed the build without jobs. No row: the jobs are as recent as the build. */
+/** Builds whose jobs REST has not confirmed yet, because a list showed the build without jobs. No row: jobs are as recent as the build. */
 export const job_reads = sync.table(
   'job_reads',
   {
@@ -563,7 +563,7 @@ export const job_reads = sync.table(
   (t) => [index('job_reads_next').on(t.organization_id, t.next_read_at)],
 )
 
-/** What kind of work a failure is about. */
+/** The kind of work that failed. */
 export type FailureKind =
   | 'build'
   | 'builds_list'
@@ -620,20 +620,20 @@ export const budgets = sync.table('budgets', {
   updated_at: time().notNull(),
 })
 
-/** One row: Buildkite's clock as the reconciler measured it, for processes that send no requests to Buildkite. */
+/** One row: Buildkite's clock as measured by the reconciler, for processes that send no requests to Buildkite. */
 export const buildkiteClock = sync.table('buildkite_clock', {
   single_row: boolean().primaryKey().default(true),
   ahead_ms: bigint({ mode: 'number' }).notNull(),
   measured_at: time().notNull(),
 })
 
-/** One row: how many migrations a program must know to work on this database. A migration that older programs cannot bear raises it. */
+/** One row: how many migrations a program must know to work on this database. Incompatible migrations raise it. */
 export const compatibility = sync.table('compatibility', {
   single_row: boolean().primaryKey().default(true),
   migrations_needed: integer().notNull(),
 })
 
-/** One row: which deployment this is, so that it finds its own jobs in a Redis that it shares. Read in `queue/job-location.ts`. */
+/** One row: the id of this deployment, to find its own jobs in a shared Redis. Read in `queue/job-location.ts`. */
 export const deployment = sync.table('deployment', {
   single_row: boolean().primaryKey().default(true),
   id: uuid().notNull().defaultRandom(),
@@ -641,7 +641,7 @@ export const deployment = sync.table('deployment', {
   addresses: text().array().notNull().default([]),
 })
 
-/** What a person has stopped for an organization until they let it go on. No row: it runs. */
+/** Work that a person has paused for an organization. No row: it runs. */
 export const pauses = sync.table(
   'pauses',
   {
@@ -654,7 +654,7 @@ export const pauses = sync.table(
 
 export type FindingResult = 'ok' | 'warning' | 'failed'
 
-/** What the service's own hourly check found last, one row for each thing looked at. */
+/** The results of the service's last hourly check, one row for each check. */
 export const findings = sync.table(
   'findings',
   {

@@ -1,9 +1,9 @@
 import { boolean, numeric, pgSchema, primaryKey, serial, text } from 'drizzle-orm/pg-core'
 
-/** What you tell the mirror, by SQL: the rules and rates that the views of `analytics` read. */
+/** Settings that users write with SQL: the rules and rates that the views of `analytics` read. */
 export const settings = pgSchema('settings')
 
-/** What counts as a deployment: the builds, or the jobs of a step, that match; patterns are globs. */
+/** What counts as a deployment: matching builds, or matching jobs of a step. Patterns are globs. */
 export const deployment_rules = settings.table('deployment_rules', {
   id: serial().primaryKey(),
   pipeline: text().notNull(),
@@ -15,7 +15,7 @@ export const deployment_rules = settings.table('deployment_rules', {
   organization: text().notNull().default('*'),
 })
 
-/** What a minute of a queue's agents costs, in one cluster or (`*`) wherever no other rate names the cluster. */
+/** The cost of an agent minute of a queue, in one cluster, or with `*` in all clusters that have no rate of their own. */
 export const queue_rates = settings.table(
   'queue_rates',
   {

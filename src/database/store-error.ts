@@ -4,10 +4,10 @@ import { StoreError, type StoreErrorKind } from '../errors.ts'
 import { DeadlineError } from '../time.ts'
 
 /**
- * Turns whatever a query threw into a StoreError saying that we could not do `doing` ("apply 20 builds"). Its message holds
- * the SQLSTATE and the names of table, column and constraint, never SQL, parameters or values: Drizzle puts all of these
- * into its message (drizzle-orm#5939) and Postgres some of them into `message` and `detail`, so neither becomes the cause.
- * A StoreError passes through unchanged.
+ * Converts any error of a query to a StoreError whose message says what failed: `doing`, such as "apply 20 builds". The message has the
+ * SQLSTATE and the names of table, column and constraint, never SQL, parameters or values. Drizzle puts all of these into its message
+ * (drizzle-orm#5939), and Postgres puts some into `message` and `detail`, so neither becomes the cause.
+ * A StoreError is returned unchanged.
  */
 export function asStoreError(error: unknown, doing: string): StoreError {
   if (error instanceof StoreError) return error
@@ -30,15 +30,16 @@ export function asStoreError(error: unknown, doing: string): StoreError {
     return new StoreError('transient', `${prefix}Postgres did not answer in time.`, { code: '57014' })
   }
   const lost = inner instanceof Error && connectionLost.find((sentence) => inner.message.startsWith(sentence))
-  if (lost) return new StoreError('transient', `${prefix}the connection to Postgres was lost or not had (${lost}).`)
+  if (lost)
+    return new StoreError('transient', `${prefix}the connection to Postgres was lost or could not be opened (${lost}).`)
   return new StoreError('permanent', `${prefix}${describeFault(inner)}${code ? ` (${code})` : ''}.`, {
     code,
-    // A fault inside a query may quote its parameters; one of our own keeps its stack.
+    // An error from inside a query may quote its parameters; only our own errors keep their stack.
     ...(inner === error ? { cause: inner } : {}),
   })
 }
 
-/** The driver's own faults ("The server does not support SSL connections") are plain Errors; other kinds may quote a parameter. */
+/** Errors of the driver itself ("The server does not support SSL connections") are plain Errors. Other kinds may quote a parameter. */
 function describeFault(error: unknown): string {
   if (!(error instanceof Error)) return typeof error
   return error.constructor === Error ? error.message : error.name
@@ -54,7 +55,7 @@ function codeOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 }
 
-/** node-postgres says these without any code. */
+/** Messages of node-postgres that have no code. */
 const connectionLost = [
   'Connection terminated',
   'Client has encountered a connection error',
@@ -64,7 +65,7 @@ const connectionLost = [
   'Cannot use a pool after calling end',
 ]
 
-/** What the network or the resolver says when there is no server to talk to. */
+/** Codes of the network or the resolver when no server answers. */
 const transientCodes = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
@@ -80,7 +81,7 @@ const transientCodes = new Set([
   'ENOENT',
 ])
 
-/** SQLSTATEs, or classes of them, that say "not now" rather than "not like this". */
+/** SQLSTATEs, or classes of them, that a later try can avoid. */
 const transientStates = [
   '08', // connection
   '25006', // read-only: a failover is under way
@@ -109,7 +110,7 @@ export function isOutage(error: unknown): boolean {
   return code === undefined || transientCodes.has(code) || outageStates.some((state) => code.startsWith(state))
 }
 
-/** SQLSTATE classes whose messages quote what was stored or asked: data exceptions, constraints, syntax, raised, internal. */
+/** SQLSTATE classes whose messages quote stored or given values: data exceptions, constraints, syntax, raised, internal. */
 const quotingStates = ['21', '22', '23', '42601', '42804', 'P0', 'XX']
 
 function describe(error: pg.DatabaseError, state: string): string {

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 
-/** What a table holds, in two figures that do not depend on the order of its rows. */
+/** The content of a table in two numbers, which do not depend on the order of its rows. */
 export interface Checksum {
   readonly rows: number
   /** 16 hex digits. */
@@ -8,8 +8,8 @@ export interface Checksum {
 }
 
 /**
- * Counts the rows of `table` and sums the hashes of their texts. Two servers of different major versions give the same: SHA-256 of
- * the text is no matter of the server, as its own hash functions would be, and the settings that shape texts are fixed here.
+ * Counts the rows of `table` and adds up the hashes of their texts. Servers of different major versions give the same result: SHA-256
+ * does not depend on the server, unlike Postgres's own hash functions, and the settings that affect texts are fixed here.
  * `table` and `columns` must be quoted. Needs an open transaction, whose settings it changes.
  */
 export async function checksumOf(client: pg.Client, table: string, columns: readonly string[]): Promise<Checksum> {

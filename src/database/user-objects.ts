@@ -2,10 +2,10 @@ import type pg from 'pg'
 import { ConfigError } from '../errors.ts'
 import { OUR_SCHEMAS } from './catalog.ts'
 
-/** A privilege that someone granted on an object of ours. */
+/** A privilege that a user granted on one of our objects. */
 interface Grant {
   readonly kind: 'table' | 'function'
-  /** Quoted, with its schema and a function's arguments. */
+  /** Quoted, with schema and a function's arguments. */
   readonly object: string
   readonly oid: number
   /** Quoted; null for the whole object. */
@@ -16,10 +16,10 @@ interface Grant {
   readonly grantable: boolean
 }
 
-/** What users made on our objects and Postgres drops with them without a word. What depends on a view stops the drop instead. */
+/** Objects of users that Postgres silently drops together with ours. Objects that depend on a view stop the drop instead. */
 export interface UserObjects {
   readonly grants: readonly Grant[]
-  /** Publications, policies, triggers and rules, as a person reads them. */
+  /** Publications, policies, triggers and rules, in readable form. */
   readonly others: readonly string[]
 }
 
@@ -30,9 +30,9 @@ export async function readUserObjects(client: pg.Client): Promise<UserObjects> {
 }
 
 /**
- * Grants again what was lost because a migration dropped an object and created it again. What a migration revokes from an object that
- * stays is not granted again.
- * @throws ConfigError if something else of the user's would be lost; the caller rolls back.
+ * Restores grants that were lost because a migration dropped an object and created it again. It does not restore grants that a
+ * migration revokes from an object that stays.
+ * @throws ConfigError if another object of the user would be lost; the caller rolls back.
  */
 export async function keepUserObjects(client: pg.Client, before: UserObjects): Promise<void> {
   const after = await readUserObjects(client)
@@ -49,12 +49,12 @@ export async function keepUserObjects(client: pg.Client, before: UserObjects): P
   lost.push(...before.others.filter((name) => !others.has(name)))
   if (lost.length === 0) return
   throw new ConfigError(
-    `A new version would remove objects of your own: ${lost.join('; ')}. Drop or revoke them, start again, and then create ` +
-      'again what you still need. Nothing was changed.',
+    `The new version would remove your own objects: ${lost.join('; ')}. Drop or revoke them, start again, and then create ` +
+      'those that you still need. Nothing was changed.',
   )
 }
 
-/** They have no grants of a user. */
+/** Grants to these roles are ours, not a user's. */
 const OUR_ROLES: ReadonlySet<string> = new Set(['public', 'buildkite_reader'])
 
 function keyOf({ object, column, privilege, role, grantable }: Grant): string {
@@ -69,7 +69,7 @@ function grantStatement(grant: Grant): string {
   return `grant ${described(grant)} to ${grant.role}${grant.grantable ? ' with grant option' : ''}`
 }
 
-/** The object, with its column if the grant is on one; undefined if it is no longer there. */
+/** The oid of the object; undefined if it, or the column of the grant, no longer exists. */
 async function oidOf(client: pg.Client, { kind, object, column }: Grant): Promise<number | undefined> {
   const lookup = kind === 'table' ? 'to_regclass($1)' : 'to_regprocedure($1)'
   const { rows } = await client.query<{ oid: number | null }>(

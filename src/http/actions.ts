@@ -20,7 +20,7 @@ import { count, some } from './words.ts'
 export interface ActionParts {
   readonly db: Db
   readonly queues: Pick<Queues, 'ask'>
-  /** What applying deliveries needs besides the database. */
+  /** What applying deliveries needs in addition to the database. */
   readonly apply: Omit<ApplyParts, 'db'>
   readonly log: Log
   readonly clock: Clock
@@ -28,10 +28,10 @@ export interface ActionParts {
   readonly closing: AbortSignal
 }
 
-/** So long a browser waits for a replay; a longer one goes on without it. */
+/** How long a browser waits for a replay. A longer replay continues in the background. */
 const WAITS = 5 * SECOND
 
-/** What was asked for cannot be done; the message says why. */
+/** The action cannot be done; the message says why. */
 class Refusal extends Error {
   readonly status: 400 | 404
   constructor(status: 400 | 404, message: string) {
@@ -43,7 +43,7 @@ class Refusal extends Error {
 type Outcome = Readonly<Record<string, unknown>>
 type Action = (parts: ActionParts, body: unknown) => Promise<Outcome>
 
-/** The actions by the end of their path. Each answers machines with its outcome, and leads people back to the page. */
+/** The actions by the end of their path. An action answers programs with JSON, and redirects browsers to the page. */
 const actions: Readonly<Record<string, Action>> = {
   replay: replayDeliveries,
   cycle: runCycle,
@@ -52,7 +52,7 @@ const actions: Readonly<Record<string, Action>> = {
   audit: auditSpan,
 }
 
-/** Adds `POST /actions/…`; `changed` is told when one has done something. */
+/** Adds `POST /actions/…`. Calls `changed` after each action that succeeded. */
 export function actionRoutes(app: FastifyInstance, parts: ActionParts, changed: () => void): void {
   for (const [name, action] of Object.entries(actions)) {
     app.post(`/actions/${name}`, async (request, reply) => {
@@ -80,37 +80,37 @@ async function answer(request: FastifyRequest, reply: FastifyReply, name: string
 function refuse(request: FastifyRequest, reply: FastifyReply, status: number, message: string) {
   reply.code(status)
   if (wantsJson(request)) return reply.send({ error: message })
-  const body = html`<main class="narrow"><h1>That could not be done</h1><p>${message}</p><p><a href="/">Back to the page</a></p></main>`
-  return sendPage(reply, page({ title: 'Not done', body }))
+  const body = html`<main class="narrow"><h1>The action failed</h1><p>${message}</p><p><a href="/">Back to the status page</a></p></main>`
+  return sendPage(reply, page({ title: 'Action failed', body }))
 }
 
 /**
- * What to tell of the action that led to the page, from the query it left there. Anybody can write such a link: so only figures are
- * taken from it, and only known sentences are told.
+ * What to say about the action that redirected to the page, from the query that it added. Anybody can write such a link, so this uses
+ * only numbers from it, in fixed sentences.
  */
 export function noticeOf(query: unknown): Notice | undefined {
   const figures = z.record(z.string(), z.unknown()).safeParse(query).data ?? {}
   const n = (key: string) => (/^\d{1,9}$/.test(String(figures[key])) ? Number(figures[key]) : 0)
   switch (figures.done) {
     case 'replay': {
-      if (figures.running === 'true') return { text: 'Replaying; it goes on in the background.' }
+      if (figures.running === 'true') return { text: 'The replay continues in the background.' }
       const failed = n('failed')
       const parts = [
         `${count(n('applied'))} applied`,
         `${count(n('ignored'))} ignored`,
         `${count(failed)} failed again`,
       ]
-      if (n('without_payload') > 0) parts.push(`${count(n('without_payload'))} without a payload any more`)
+      if (n('without_payload') > 0) parts.push(`${count(n('without_payload'))} without a payload`)
       return { text: `Replayed: ${parts.join(', ')}.`, bad: failed > 0 }
     }
     case 'cycle':
-      return { text: `${some(n('organizations'), 'cycle')} asked for; what it finds shows below within seconds.` }
+      return { text: `Requested ${some(n('organizations'), 'cycle')}. Results appear below within seconds.` }
     case 'backfill/pause':
-      return { text: 'The backfill stops within seconds, in whatever process it runs.' }
+      return { text: 'The backfill stops within seconds, whichever process runs it.' }
     case 'backfill/resume':
-      return { text: 'The backfill goes on where it stopped.' }
+      return { text: 'The backfill continues where it stopped.' }
     case 'audit':
-      return { text: 'The span is read again as soon as its turn has come; the result shows among the last audits.' }
+      return { text: 'The audit is queued. Its result will appear under "Last cycles and audits".' }
     default:
       return undefined
   }
@@ -122,10 +122,10 @@ const replayBody = z.union([
 ])
 
 async function replayDeliveries({ db, apply, log, closing }: ActionParts, body: unknown): Promise<Outcome> {
-  const asked = read(replayBody, body, 'Name a delivery by id, or send failed=all.')
+  const asked = read(replayBody, body, 'Set id to the id of a delivery, or failed to all.')
   const selection: Selection = 'id' in asked ? { ids: [asked.id], failed: true } : { failed: true }
   const running = replay({ db, ...apply }, selection, undefined, closing)
-  running.catch((error: unknown) => log.warn({ err: error }, 'A replay was broken off.'))
+  running.catch((error: unknown) => log.warn({ err: error }, 'A replay failed.'))
   let report: ReplayReport
   try {
     report = await withDeadline(running, WAITS, 'The replay')
@@ -141,7 +141,7 @@ async function replayDeliveries({ db, apply, log, closing }: ActionParts, body: 
 const cycleBody = z.object({ organization: z.uuid().optional() }).nullish()
 
 async function runCycle({ db, queues }: ActionParts, body: unknown): Promise<Outcome> {
-  const asked = read(cycleBody, body, 'Name an organization by its id, or none for all.')
+  const asked = read(cycleBody, body, 'Set organization to an organization id, or leave it out for all organizations.')
   const ids = asked?.organization ? [await knownOrganization(db, asked.organization)] : await everyOrganization(db)
   for (const organization of ids) await queues.ask({ task: 'hot', organization })
   return { organizations: ids.length }
@@ -150,37 +150,34 @@ async function runCycle({ db, queues }: ActionParts, body: unknown): Promise<Out
 const oneBody = z.object({ organization: z.uuid() })
 
 async function pauseOne({ db, clock }: ActionParts, body: unknown): Promise<Outcome> {
-  const { organization } = read(oneBody, body, 'Name an organization by its id.')
+  const { organization } = read(oneBody, body, 'Set organization to an organization id.')
   await pauseBackfill(db, await knownOrganization(db, organization), new Date(clock()))
   return { organization, paused: true }
 }
 
 async function resumeOne({ db, queues }: ActionParts, body: unknown): Promise<Outcome> {
-  const { organization } = read(oneBody, body, 'Name an organization by its id.')
+  const { organization } = read(oneBody, body, 'Set organization to an organization id.')
   await resumeBackfill(db, await knownOrganization(db, organization))
-  // Its schedule would come to it within a minute: a queue that is away now is no reason to fail.
+  // The backfill's schedule starts it within a minute anyway, so an unavailable queue is no reason to fail.
   await queues.ask({ task: 'backfill', organization }).catch(() => {})
   return { organization, paused: false }
 }
 
-/** A day as a form sends it, or a moment. */
+/** A day, as a form sends it, or a time. */
 const whenText = z.union([z.iso.date(), z.iso.datetime({ offset: true })])
 const auditBody = z.object({ organization: z.uuid(), from: z.string(), to: z.string() })
 
 async function auditSpan({ db, queues, clock }: ActionParts, body: unknown): Promise<Outcome> {
   const words =
-    'Name an organization by its id, and from and to as days (2026-01-31) or moments (2026-01-31T12:00:00Z).'
+    'Set organization to an organization id, and from and to to days (2026-01-31) or times (2026-01-31T12:00:00Z).'
   const asked = read(auditBody, body, words)
   const from = readWhen('from', asked.from)
-  // A day is meant whole.
+  // A day as `to` includes the whole day.
   const to = new Date(readWhen('to', asked.to).getTime() + (asked.to.length === 10 ? DAY : 0))
-  if (from >= to) throw new Refusal(400, 'The span ends before it begins.')
+  if (from >= to) throw new Refusal(400, 'from must be earlier than to.')
   const { first, last } = spanBounds(clock())
   if (from < first || to.getTime() > last.getTime() + DAY) {
-    throw new Refusal(
-      400,
-      `The span must lie between ${dayOf(first)} and ${dayOf(last)}. Look at the years of from and to.`,
-    )
+    throw new Refusal(400, `from and to must be between ${dayOf(first)} and ${dayOf(last)}. Check their years.`)
   }
   const organization = await knownOrganization(db, asked.organization)
   const span = { from: from.toISOString(), to: to.toISOString() }
@@ -190,7 +187,7 @@ async function auditSpan({ db, queues, clock }: ActionParts, body: unknown): Pro
 
 function readWhen(name: string, text: string): Date {
   if (whenText.safeParse(text).success) return new Date(text)
-  throw new Refusal(400, `${name} is "${text}", which is no date. Write it like 2026-01-31 or 2026-01-31T12:00:00Z.`)
+  throw new Refusal(400, `${name} is "${text}", which is not a date. Write it like 2026-01-31 or 2026-01-31T12:00:00Z.`)
 }
 
 function read<T>(shape: z.ZodType<T>, body: unknown, advice: string): T {
@@ -201,11 +198,11 @@ function read<T>(shape: z.ZodType<T>, body: unknown, advice: string): T {
 
 async function knownOrganization(db: Db, id: string): Promise<string> {
   const [row] = await db.select({ id: organizations.id }).from(organizations).where(eq(organizations.id, id))
-  if (!row) throw new Refusal(404, 'There is no organization of that id in the mirror.')
+  if (!row) throw new Refusal(404, 'The mirror has no organization with this id.')
   return row.id
 }
 
-/** Those that are reconciled; without any yet, those that are known. */
+/** The organizations that are reconciled, and all that the API confirmed. */
 async function everyOrganization(db: Db): Promise<string[]> {
   const marked = db.select({ id: watermarks.organization_id }).from(watermarks)
   const rows = await db

@@ -5,7 +5,7 @@ import { count, day, moment, roughly } from './words.ts'
 
 const WIDTH = 1_000
 
-/** An organization's time as one strip: what is verified, how lately, and what is still to be read. */
+/** An organization's time range as one strip: what is verified, when it was verified, and what is still to be read. */
 export function drawStrip(parts: readonly StripPart[], now: Date): Markup {
   const [first] = parts
   const last = parts.at(-1)
@@ -18,7 +18,7 @@ export function drawStrip(parts: readonly StripPart[], now: Date): Markup {
       0.6,
       (part.to.getTime() - part.from.getTime()) * scale - (part.kind === 'verified' ? 0.9 : 0),
     )
-    return html`<rect class="${shadeOf(part, now)}" x="${x.toFixed(1)}" width="${width.toFixed(1)}" height="10"><title>${told(part, now)}</title></rect>`
+    return html`<rect class="${shadeOf(part, now)}" x="${x.toFixed(1)}" width="${width.toFixed(1)}" height="10"><title>${titleOf(part, now)}</title></rect>`
   })
   const middle = new Date((from + last.to.getTime()) / 2)
   return html`<svg class="strip" viewBox="0 0 ${WIDTH} 10" preserveAspectRatio="none" role="img" aria-label="${summary(parts)}">${rects}</svg>
@@ -27,16 +27,16 @@ export function drawStrip(parts: readonly StripPart[], now: Date): Markup {
 
 const shades: Readonly<Record<string, string>> = {
   v0: 'verified within a day',
-  v1: 'within a week',
-  v2: 'longer ago',
-  live: 'kept up by cycles',
-  flawed: 'not all could be kept',
+  v1: 'verified within a week',
+  v2: 'verified longer ago',
+  live: 'kept current by sync',
+  flawed: 'some builds could not be stored',
   partial: 'not yet complete in every pipeline',
   reading: 'being read',
   unread: 'not read yet',
 }
 
-/** What the shades of a strip mean, as far as they are in it. */
+/** What the shades of a strip mean; lists only shades that occur in it. */
 export function legend(parts: readonly StripPart[], now: Date): Markup {
   const used = new Set(parts.map((part) => shadeOf(part, now)))
   const entries = Object.entries(shades).filter(([shade]) => used.has(shade))
@@ -53,22 +53,22 @@ function shadeOf({ kind, verified_at }: StripPart, now: Date): string {
 }
 
 const meanings = {
-  live: 'kept up by the cycles',
+  live: 'kept current by sync',
   verified: 'verified',
-  flawed: 'read, but some builds could not be kept',
+  flawed: 'read, but some builds could not be stored',
   partial: 'read, but not yet complete in every pipeline',
   reading: 'being read',
   unread: 'not read yet',
-  ahead: 'later than the claim',
+  ahead: 'newer than the completeness claim',
 }
 
-function told({ from, to, kind, verified_at, builds }: StripPart, now: Date): string {
+function titleOf({ from, to, kind, verified_at, builds }: StripPart, now: Date): string {
   const when = verified_at ? ` ${roughly(Math.max(0, now.getTime() - verified_at.getTime()))} ago` : ''
   const many = builds === null ? '' : `, ${count(builds)} builds`
   return `${moment(from)} to ${moment(to)}: ${meanings[kind]}${when}${many}`
 }
 
-/** The strip in words, for those who do not see it. */
+/** The strip in words, for screen readers. */
 function summary(parts: readonly StripPart[]): string {
   const whole = parts.reduce((sum, part) => sum + lengthOf(part), 0)
   const shares = new Map<string, number>()
@@ -84,7 +84,7 @@ function summary(parts: readonly StripPart[]): string {
 
 const lengthOf = ({ from, to }: StripPart) => to.getTime() - from.getTime()
 
-/** Sixty minutes as bars. */
+/** Draws one bar for each of sixty minutes. */
 export function drawMinutes(minutes: readonly number[]): Markup {
   const most = Math.max(1, ...minutes)
   const bars = minutes.map((n, minute) => {
@@ -95,7 +95,7 @@ export function drawMinutes(minutes: readonly number[]): Markup {
   return html`<svg class="spark" viewBox="0 0 ${minutes.length} 20" preserveAspectRatio="none" role="img" aria-label="${count(total)} webhooks in the last hour, ${count(most)} a minute at most">${bars}</svg>`
 }
 
-/** A share from 0 to 1 as a bar; decoration, for the figure stands beside it. */
+/** Draws a share from 0 to 1 as a bar. It is hidden from screen readers, as the number is shown next to it. */
 export function drawShare(share: number, shade = 'share'): Markup {
   const width = (100 * Math.min(1, Math.max(0, share))).toFixed(1)
   return html`<svg class="bar" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true"><rect class="${shade}" width="${width}" height="4"/></svg>`

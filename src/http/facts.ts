@@ -10,19 +10,19 @@ import type { OrganizationCoverage } from '../reconcile/status.ts'
 import type { Scope } from '../scope.ts'
 import { type Clock, DeadlineError, SECOND, withDeadline } from '../time.ts'
 
-/** What health, status and metrics look at. `running` tells what this process started; all of it is read, never changed. */
+/** What health, status and metrics read. They never change it. */
 export interface Watched {
   readonly config: Pick<
     Config,
     'roles' | 'webhookSecrets' | 'webhookAuth' | 'apiTokens' | 'apiBudgetShare' | 'reconcileIntervalMs'
   >
-  /** Which organizations are to be mirrored. */
+  /** Which organizations to mirror. */
   readonly scope: Scope
   readonly database: Database
   readonly databaseKind: 'external' | 'embedded'
   readonly queues: Queues
   readonly workers: readonly RunningWorker[]
-  /** What the reconciler cannot do at present. */
+  /** What the reconciler cannot do now. */
   problems(): readonly Problem[]
   /** How far each organization is covered. */
   coverage(): Promise<readonly OrganizationCoverage[]>
@@ -31,27 +31,27 @@ export interface Watched {
   readonly clock: Clock
 }
 
-/** One question answered, or why it was not. */
+/** The answer to one question, or why there is none. */
 export type Answer<T> = { ok: true; value: T } | { ok: false; why: string }
 
 /** What readiness is decided on. */
 export interface Facts {
   readonly roles: ReadonlySet<Role>
   readonly closing: boolean
-  /** The number of migrations that the database lacks. */
+  /** The number of migrations that the database still needs. */
   readonly database: Answer<number>
-  /** Warnings of the queue's store. */
+  /** Warnings about the queue's store. */
   readonly queue: Answer<readonly QueueWarning[]>
-  /** The age of the oldest delivery not yet applied; undefined when none waits or the database does not say. */
+  /** The age of the oldest delivery not yet applied; undefined when none waits or the database does not answer. */
   readonly oldestPendingMs: number | undefined
-  /** For how long the worst worker of this process has made no progress; undefined when it runs none. */
+  /** How long the slowest worker of this process has made no progress; undefined when it runs no worker. */
   readonly idleMs: number | undefined
   readonly problems: readonly Problem[]
 }
 
-const PATIENCE = SECOND
+const TIMEOUT = SECOND
 
-/** Gathers what readiness is decided on, in little more than a second whatever is broken. */
+/** Gathers what readiness is decided on. It takes little more than a second, even when stores do not answer. */
 export async function gatherFacts(watched: Watched): Promise<Facts> {
   const { database, queues, clock } = watched
   const [migrations, queue, oldest] = await Promise.all([
@@ -71,18 +71,18 @@ export async function gatherFacts(watched: Watched): Promise<Facts> {
   }
 }
 
-/** Asks with a deadline (default 1 s); never rejects. `whom` begins a sentence: "The queue". */
-export async function ask<T>(whom: string, question: () => Promise<T>, patienceMs = PATIENCE): Promise<Answer<T>> {
+/** Asks with a timeout (default 1 s); never rejects. `subject` begins the error's sentence, for example "The queue". */
+export async function ask<T>(subject: string, question: () => Promise<T>, timeoutMs = TIMEOUT): Promise<Answer<T>> {
   try {
-    return { ok: true, value: await withDeadline(question(), patienceMs, whom) }
+    return { ok: true, value: await withDeadline(question(), timeoutMs, subject) }
   } catch (error) {
-    // Anything else may be Drizzle's, whose messages hold SQL and parameters.
+    // Other errors may be Drizzle's, and their messages hold SQL and parameters.
     const plain = error instanceof ConfigError || error instanceof DeadlineError
-    return { ok: false, why: plain ? error.message : asStoreError(error, `ask ${whom.toLowerCase()}`).message }
+    return { ok: false, why: plain ? error.message : asStoreError(error, `ask ${subject.toLowerCase()}`).message }
   }
 }
 
-/** When the oldest pending delivery was received. Deferred ones do not count: they wait for their next try and hold up no other. */
+/** When the oldest pending delivery was received. Ignores deferred ones: they wait for their next try and delay no other. */
 export async function oldestPending(db: Db): Promise<Date | undefined> {
   const rows = await db
     .select({ received_at: deliveries.received_at })
@@ -93,7 +93,7 @@ export async function oldestPending(db: Db): Promise<Date | undefined> {
   return rows[0]?.received_at
 }
 
-/** When the last delivery was received, by index; undefined before the first. */
+/** When the last delivery was received; undefined before the first. Uses an index. */
 export async function lastReceived(db: Db): Promise<Date | undefined> {
   const [last] = await db.select({ at: max(deliveries.received_at) }).from(deliveries)
   return last?.at ?? undefined
@@ -107,7 +107,7 @@ export interface InboxFigures {
   last_received_at: Date | null
 }
 
-/** Counts the inbox, at the time `now` in milliseconds, by indexes alone: however many came today. */
+/** Counts the inbox at the time `now` (ms). It reads only indexes, so its cost does not grow with the deliveries of the day. */
 export async function inboxFigures(db: Db, now: number): Promise<InboxFigures> {
   const [waiting, oldest, last] = await Promise.all([pendingAndFailed(db), oldestPending(db), lastReceived(db)])
   return {
@@ -117,7 +117,7 @@ export async function inboxFigures(db: Db, now: number): Promise<InboxFigures> {
   }
 }
 
-/** How many deliveries wait, and how many could not be applied; both by partial indexes. */
+/** How many deliveries wait, and how many could not be applied. Both counts use partial indexes. */
 export async function pendingAndFailed(db: Db): Promise<{ pending: number; failed: number }> {
   const [pending, failed] = await Promise.all([
     db.$count(deliveries, eq(deliveries.status, 'pending')),

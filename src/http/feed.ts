@@ -4,27 +4,27 @@ import { type Clock, pause, SECOND } from '../time.ts'
 import type { Status } from './status.ts'
 import { livePieces } from './status-page.ts'
 
-/** How often the facts are gathered while somebody watches, and while nobody does. */
+/** How often the status is gathered while somebody watches, and while nobody does. */
 const EVERY = 2 * SECOND
 const AT_REST = 10 * SECOND
-/** Facts of this age are shown at once, and gathered anew behind: whoever opens the page does not wait for a large mirror. */
+/** A status up to this age is shown at once and refreshed in the background. So the page opens quickly on a large mirror. */
 const KEPT = 25 * SECOND
-/** A viewer that takes nothing for so long is gone. */
+/** A viewer that accepts no data for this long is disconnected. */
 const PATIENCE = 30 * SECOND
 /** More browsers than an office has. */
 const MOST_VIEWERS = 100
 
-/** The facts for whoever looks, gathered once for all of them. */
+/** The status for all viewers, gathered once for all of them. */
 export interface Feed {
-  /** The facts, some seconds old at most; at once, once {@link Feed.keep} was called. */
+  /** The status, at most {@link KEPT} old. Answers at once after {@link Feed.keep} was called. */
   latest(): Promise<Status>
-  /** Gathers the facts from now on also while nobody watches, that they are at hand when somebody comes. */
+  /** From now on gathers the status also while nobody watches, so that the page opens at once. */
   keep(): void
-  /** What was gathered is no longer true: somebody has changed something. */
+  /** Discards the gathered status, because an action has changed something. */
   forget(): void
-  /** Sends the page's live pieces as server-sent events until the viewer goes, the feed is closed, or `until` (ms) has come. */
+  /** Sends the page's live pieces as server-sent events until the viewer leaves, the feed is closed, or the time `until` (ms). */
   follow(reply: FastifyReply, until: number | undefined): void
-  /** Whether one more may follow. */
+  /** Whether one more viewer may follow. */
   readonly hasRoom: boolean
   close(): void
 }
@@ -32,9 +32,9 @@ export interface Feed {
 interface Viewer {
   readonly reply: FastifyReply
   readonly until: number
-  /** What it was sent last, by piece. */
+  /** What the viewer was last sent, by piece. */
   readonly seen: Map<string, string>
-  /** Since when it takes nothing more; undefined while it does. */
+  /** Since when the viewer accepts no data; undefined while it does. */
   blockedSince: number | undefined
 }
 
@@ -48,7 +48,7 @@ export function openFeed(gather: () => Promise<Status>, log: Log, clock: Clock =
   const gatherNow = (): Promise<Status> => {
     if (gathering) return gathering
     const mine = gather().then((status) => {
-      // Not what was gathered before somebody changed something.
+      // After forget(), this result is out of date and is not stored.
       if (gathering === mine) last = { at: clock(), status }
       return status
     })
@@ -59,27 +59,27 @@ export function openFeed(gather: () => Promise<Status>, log: Log, clock: Clock =
     mine.then(done, done)
     return mine
   }
-  const complain = (error: unknown) => log.warn({ err: error }, 'The status could not be gathered.')
+  const complain = (error: unknown) => log.warn({ err: error }, 'The status could not be read.')
   const younger = (ms: number) => (last && clock() - last.at < ms ? last.status : undefined)
 
   const run = async () => {
     if (running) return
     running = true
     while (viewers.size > 0 && !stop.signal.aborted) {
-      await Promise.resolve(younger(EVERY / 2) ?? gatherNow()).then(tellAll, complain)
+      await Promise.resolve(younger(EVERY / 2) ?? gatherNow()).then(sendToAll, complain)
       await pause(EVERY, stop.signal)
     }
     running = false
   }
-  const tellAll = (status: Status) => {
+  const sendToAll = (status: Status) => {
     const pieces = [...livePieces(status)].map(([id, markup]) => ({ id, html: markup.source }))
-    for (const viewer of viewers) tell(viewer, pieces)
+    for (const viewer of viewers) send(viewer, pieces)
   }
-  const tell = (viewer: Viewer, pieces: readonly { id: string; html: string }[]) => {
+  const send = (viewer: Viewer, pieces: readonly { id: string; html: string }[]) => {
     const { seen, reply, blockedSince } = viewer
     if (clock() > viewer.until || (blockedSince !== undefined && clock() - blockedSince > PATIENCE))
       return leave(viewer)
-    // Whoever reads slowly misses what is in between, and gets the newest later: nothing piles up.
+    // A slow reader skips the updates in between and gets the newest one later, so nothing piles up.
     if (blockedSince !== undefined) return
     const news = pieces.filter(({ id, html }) => seen.get(id) !== html)
     for (const { id, html } of news) seen.set(id, html)
@@ -121,7 +121,7 @@ export function openFeed(gather: () => Promise<Status>, log: Log, clock: Clock =
         'content-type': 'text/event-stream; charset=utf-8',
         'cache-control': 'no-store',
         'x-content-type-options': 'nosniff',
-        // Tells an nginx in between to pass everything on at once.
+        // nginx: do not buffer the response.
         'x-accel-buffering': 'no',
       })
       const viewer: Viewer = { reply, until, seen: new Map(), blockedSince: undefined }

@@ -4,13 +4,13 @@ import type { Db } from '../database/connection.ts'
 import { type DeliveryStatus, deliveries } from '../database/schema.ts'
 import { HOUR, MINUTE } from '../time.ts'
 
-/** How webhooks come in and how soon they are applied. */
+/** How webhooks arrive and how soon they are applied. */
 export interface Flow {
-  /** Deliveries received in each of the last 60 minutes, oldest first; the last minute is the one under way. */
+  /** Deliveries received in each of the last 60 minutes, oldest first; the last one is the current minute. */
   readonly minutes: readonly number[]
-  /** What became of these deliveries so far. */
+  /** The current status of these deliveries. */
   readonly outcomes: Readonly<Partial<Record<DeliveryStatus, number>>>
-  /** From receipt to being applied, of the last hour's latest 1,000, in seconds; null when there was none. */
+  /** Seconds from receipt to being applied, over the latest 1,000 deliveries of the last hour; null when there was none. */
   readonly lag_seconds: { readonly median: number; readonly p95: number } | null
 }
 
@@ -18,8 +18,8 @@ const SAMPLE = 1_000
 const lags = z.array(z.object({ median: z.number().nullable(), p95: z.number().nullable() }))
 
 /**
- * Looks at the last hour of the inbox, by its index on the time of receipt. That is asked again and again, of the pool that takes
- * webhooks in: so by one connection, and not for longer than anybody waits for the answer. @throws the driver's error.
+ * Reads the last hour of the inbox by its index on the time of receipt. The page asks often, on the pool that also stores webhooks.
+ * So this uses one connection, and a short statement timeout. @throws the driver's error.
  */
 export async function webhookFlow(db: Db, now: number): Promise<Flow> {
   const thisMinute = Math.floor(now / MINUTE)
@@ -70,7 +70,7 @@ export async function webhookFlow(db: Db, now: number): Promise<Flow> {
   }
 }
 
-/** Deliveries a minute, over the last five whole minutes. */
+/** Deliveries a minute, over the last five complete minutes. */
 export function ratePerMinute({ minutes }: Flow): number {
   const lately = minutes.slice(-6, -1)
   return lately.reduce((sum, n) => sum + n, 0) / Math.max(1, lately.length)

@@ -18,12 +18,12 @@ import type { Meters } from './metrics.ts'
 import { checkFindings } from './noteworthy.ts'
 
 /**
- * Sets the gauges at every scrape: of stores, queue, inbox and completeness. `share` is API_BUDGET_SHARE. Each question touches a few
- * rows or an index, whatever the mirror's size. What does not answer within a second is left out.
+ * Sets the gauges at every scrape: stores, queue, inbox and completeness. `share` is API_BUDGET_SHARE. Each query reads only a few
+ * rows or an index, whatever the mirror's size. Sources that do not answer within a second are left out.
  */
 export function watchGauges(meters: Meters, watched: Watched, share = 1): void {
   const { database, queues, clock, scope } = watched
-  /** Asks at each scrape and shows the answer; where there is none, nothing of `gauges` is shown. */
+  /** Asks at each scrape and shows the answer. If there is none, shows none of `gauges`. */
   const watch = <T>(gauges: readonly MetricName[], question: () => Promise<T>, show: (value: T) => void) =>
     meters.onScrape(async () => {
       const answer: Answer<T> = await ask('The database', question)

@@ -9,35 +9,35 @@ import type { Tries } from './tries.ts'
 
 export interface GuardParts {
   readonly adminToken: string | undefined
-  /** Undefined where there is no token. */
+  /** Undefined when there is no token. */
   readonly sessions: Sessions | undefined
-  /** Shared by the header and the form: who is wrong by both in turn is slowed as soon. */
+  /** Shared by the header and the form, so that alternating between them gains no extra tries. */
   readonly tries: Tries
 }
 
 type Guard = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply | undefined>
 
-/** What whoever has no session yet may ask for. */
+/** The only path that is served without a session. */
 const SIGN_IN = '/sign-in'
 
 /**
- * With a token: only who brings it, or a session begun with it, enters. Without one the listener is on loopback (config.ts sees to
- * that), but a web page in the operator's browser can still reach it by a name of its own that resolves to 127.0.0.1, so only
- * loopback's own names are served.
+ * With a token, admits only requests that carry it or a session that began with it. Without one, the listener is on loopback
+ * (config.ts enforces that). A page in the operator's browser can still reach it by a host name that resolves to 127.0.0.1. So
+ * only loopback's own names are served.
  */
 export function guard({ adminToken, sessions, tries }: GuardParts): Guard {
   return async (request, reply) => {
     const { headers, url } = request
-    const whence = foreign(request, adminToken !== undefined)
-    if (whence) return forbid(request, reply, whence)
+    const crossSite = foreign(request, adminToken !== undefined)
+    if (crossSite) return forbid(request, reply, crossSite)
     if (adminToken === undefined || !sessions) {
       if (isLoopbackHost(headers.host)) return undefined
-      return forbid(request, reply, 'Ask for localhost or 127.0.0.1, or set ADMIN_TOKEN.')
+      return forbid(request, reply, 'Open localhost or 127.0.0.1, or set ADMIN_TOKEN.')
     }
     if (url.split('?')[0] === SIGN_IN) return undefined
     if (sessions.endOf(headers.cookie) !== undefined) return undefined
     if (headers.authorization !== undefined) {
-      // The right one is always taken: whoever guesses from behind the same proxy must not lock Prometheus out.
+      // The right token is always accepted: wrong guesses through the same proxy must not lock Prometheus out.
       if (bearsToken(headers.authorization, adminToken)) return undefined
       const wait = tries.waitOf(request.ip)
       if (wait > 0) return tooManyTries(request, reply, wait)
@@ -50,35 +50,35 @@ export function guard({ adminToken, sessions, tries }: GuardParts): Guard {
 }
 
 /**
- * Why another site's page in the operator's browser may have sent this, which would change something; undefined when none has.
- * Reading is the browser's to refuse. A browser tells in one of two headers whence a post comes. Programs send neither, but they do
- * not send forms either, and what else a page can post without being asked first is plain text.
+ * Returns the reason to refuse a request that changes something and may come from another site's page (CSRF); undefined if there is
+ * none. GET needs no check, as the browser keeps other sites from reading the answer. A browser names the origin of a POST in Origin
+ * or Sec-Fetch-Site. Programs send neither, but they do not send forms either; without a preflight a page can post only those types.
  *
- * A browser that calls a post same-origin has compared what it saw itself, whatever name a proxy asks us by: with a token that
- * decides. Without one a page may have come to us by a name of its own, so Origin and Host must agree besides.
+ * Sec-Fetch-Site: same-origin compares the names that the browser saw, whatever Host a proxy sends. With a token that is enough.
+ * Without one, a page may have reached us by its own host name (DNS rebinding), so Origin and Host must also agree.
  */
 function foreign({ method, headers }: FastifyRequest, hasToken: boolean): string | undefined {
   if (method === 'GET' || method === 'HEAD') return undefined
   const { origin, host } = headers
   const site = headers['sec-fetch-site']
-  if (site !== undefined && site !== 'same-origin' && site !== 'none') return 'Not from the page of another site.'
+  if (site !== undefined && site !== 'same-origin' && site !== 'none') return 'The request comes from another site.'
   if (hasToken && site === 'same-origin') return undefined
   if (origin !== undefined) {
     if (URL.canParse(origin) && new URL(origin).host === host) return undefined
-    const differ = `This comes from a page at ${origin}, but was asked of the Host ${host ?? '(none)'}.`
-    return `${differ} A proxy in between must pass the Host header on; in nginx: proxy_set_header Host $http_host;`
+    const differ = `The request comes from a page at ${origin}, but its Host header is ${host ?? '(none)'}.`
+    return `${differ} A proxy in between must forward the Host header; in nginx: proxy_set_header Host $http_host;`
   }
   const type = headers['content-type'] ?? ''
   const isForm = /^\s*(application\/x-www-form-urlencoded|multipart\/form-data|text\/plain)/i.test(type)
   const isUnknown = isForm && site === undefined && headers.authorization === undefined
-  return isUnknown ? 'A form must tell by the header Origin or Sec-Fetch-Site where it comes from.' : undefined
+  return isUnknown ? 'A form must be sent with the header Origin or Sec-Fetch-Site.' : undefined
 }
 
-/** Refuses with 403: a person by a page, a program by JSON. */
+/** Refuses with 403: as a page for browsers, as JSON for programs. */
 function forbid(request: FastifyRequest, reply: FastifyReply, why: string): FastifyReply {
   reply.code(403)
   if (!wantsHtml(request)) return reply.send({ error: why })
-  const body = html`<main class="narrow"><h1>Refused</h1><p class="break">${why}</p><p><a href="/">To the page</a></p></main>`
+  const body = html`<main class="narrow"><h1>Refused</h1><p class="break">${why}</p><p><a href="/">To the status page</a></p></main>`
   return sendPage(reply, page({ title: 'Refused', body }))
 }
 
@@ -87,13 +87,13 @@ export function isLoopbackHost(host: string | undefined): boolean {
   return host !== undefined && /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i.test(host)
 }
 
-/** Whether an Authorization header bears `token`, compared in constant time. */
+/** Whether an Authorization header carries `token`. Compares in constant time. */
 export function bearsToken(header: string | undefined, token: string): boolean {
   const given = /^Bearer +(\S.*)$/i.exec(header ?? '')?.[1]
   return given !== undefined && isSameText(given.trim(), token)
 }
 
-/** Compares two secrets in a time that tells nothing of them. */
+/** Compares two secrets in constant time. */
 export function isSameText(one: string, other: string): boolean {
   const digest = (text: string) => createHash('sha256').update(text).digest()
   return timingSafeEqual(digest(one), digest(other))

@@ -6,7 +6,7 @@ import type { Facts } from './facts.ts'
 
 export type HealthStatus = 'ok' | 'degraded' | 'unavailable'
 
-/** Something that is wrong. For the private listener only: the text may name stores, organizations and figures. */
+/** Something that is wrong. For the private listener only: the text may name stores and organizations. */
 export interface HealthReason {
   readonly code:
     | 'shutting_down'
@@ -27,18 +27,17 @@ export interface Readiness {
   reasons: HealthReason[]
 }
 
-/** A worker that stood still for so long, while its stores answer, is stuck. */
+/** A worker without progress for this long is stuck, if its stores answer. */
 const STUCK = 5 * MINUTE
-/** A delivery that waited for so long was passed by. */
+/** A delivery that waited this long was overlooked. */
 const LATE = 5 * MINUTE
 
 /**
- * Decides whether this process should be sent work (pure).
+ * Decides whether this process should get work (pure).
  *
- * `unavailable` (503) means that it cannot do what it is for. For a receiver that is: it can keep a delivery nowhere. Taking it out
- * of the load balancer for anything less would lose webhooks, which Buildkite does not send again, so a receiver with one store
- * left, on a schema older than it (what that does not take, the queue keeps), or with a Buildkite token that no longer works, is
- * `degraded` and stays in (200).
+ * `unavailable` (503) means that it cannot do its job. For a receiver that means that no store can take a delivery. Removing it from
+ * the load balancer for anything less would lose webhooks, which Buildkite does not send again. So a receiver is `degraded` (200)
+ * with one store left, or with a token that no longer works. The same holds on an older schema: the queue stores what it cannot.
  */
 export function readiness(facts: Facts): Readiness {
   const database = faultOfDatabase(facts)
@@ -52,7 +51,7 @@ export function readiness(facts: Facts): Readiness {
   if (facts.closing) {
     return { status: 'unavailable', reasons: [reason('shutting_down', 'This process is shutting down.'), ...reasons] }
   }
-  // A queue that is badly set up (eviction, no persistence) works, so its warnings are told but degrade nothing.
+  // A queue with bad settings (eviction, no persistence) works, so its warnings are listed but degrade nothing.
   const degraded = Boolean(database || queue || stuck || facts.problems.length > 0)
   return { status: unavailable ? 'unavailable' : degraded ? 'degraded' : 'ok', reasons }
 }
@@ -64,7 +63,7 @@ function reason(code: HealthReason['code'], text: string): HealthReason {
 function faultOfDatabase({ database }: Facts): HealthReason | undefined {
   if (!database.ok) return reason('database_unreachable', database.why)
   if (database.value === 0) return undefined
-  const text = `The database lacks ${database.value} migration(s) that this program needs. Run buildkite-mirror migrate.`
+  const text = `The database needs ${database.value} more migration(s) for this version. Run buildkite-mirror migrate.`
   return reason('migrations_pending', text)
 }
 
@@ -78,7 +77,7 @@ function faultOfProgress({ idleMs, oldestPendingMs }: Facts): HealthReason | und
   return undefined
 }
 
-/** Gives the facts, gathered anew at most once in `ageMs`: however often strangers ask, the stores are asked once a second. */
+/** Returns what `gather` returns, called at most once in `ageMs`. So frequent public requests do not load the stores. */
 export function cached<T>(gather: () => Promise<T>, clock: Clock, ageMs = SECOND): () => Promise<T> {
   let last: { at: number; value: Promise<T> } | undefined
   return () => {
@@ -92,7 +91,7 @@ export function cached<T>(gather: () => Promise<T>, clock: Clock, ageMs = SECOND
   }
 }
 
-/** Adds `/health/live` (the process answers) and `/health/ready` (it can do its work): a status each, nothing that strangers could use. */
+/** Adds `/health/live` (the process answers) and `/health/ready` (it can work). They are public, so they show only a status. */
 export function healthRoutes(app: FastifyInstance, facts: () => Promise<Facts>): void {
   app.get('/health/live', async (_request, reply) => reply.header('cache-control', 'no-store').send({ status: 'ok' }))
   app.get('/health/ready', async (_request, reply) => {

@@ -1,4 +1,4 @@
-/** Text that is HTML already: nothing in it is to be escaped again. */
+/** Text that is HTML already and must not be escaped again. */
 export class Markup {
   readonly source: string
   constructor(source: string) {
@@ -11,7 +11,7 @@ export class Markup {
 
 export type Part = Markup | string | number | null | undefined | false | readonly Part[]
 
-/** A template whose every value is escaped, unless it is markup itself; nothing, null and false leave no trace. */
+/** A template that escapes every value except markup. Undefined, null and false become nothing. */
 export function html(strings: TemplateStringsArray, ...values: readonly Part[]): Markup {
   return new Markup(
     strings.map((text, index) => text + (index < values.length ? sourceOf(values[index]) : '')).join(''),
@@ -25,7 +25,7 @@ function sourceOf(part: Part): string {
   return escaped(String(part))
 }
 
-/** Text as it may stand in HTML, within a quoted attribute too. */
+/** Escapes text for HTML, including quoted attributes. */
 export function escaped(value: string): string {
   return value.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
 }

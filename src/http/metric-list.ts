@@ -1,17 +1,17 @@
 import type { Occurrence } from '../occurrence.ts'
 
-/** One metric as Prometheus and docs/metrics.md show it. */
+/** One metric, as Prometheus and docs/metrics.md show it. */
 export interface Metric {
   readonly kind: 'counter' | 'gauge' | 'histogram'
-  /** What the page shows after {@link PREFIX}. A name that was once released stays. */
+  /** The name after {@link PREFIX}. Released names do not change. */
   readonly name: string
-  /** Of what the value is so many. */
+  /** What the value counts. */
   readonly unit: string
   readonly help: string
-  /** Each label with what its values are. */
+  /** Each label with its possible values. */
   readonly labels: Readonly<Record<string, string>>
   readonly buckets?: readonly number[]
-  /** Series that are there from the start, at 0: of one that begins at 1 Prometheus does not see the first. */
+  /** Series that exist from the start, at 0. Prometheus misses the first increase of a series that appears with the value 1. */
   readonly begins?: readonly Readonly<Record<string, string>>[]
 }
 
@@ -23,8 +23,8 @@ const failureKind =
   'build, builds_list, pipelines_list, window, delivery, orphans, pipeline_change, rollup_day, replica (lost its lease)'
 const scope = 'user:(fingerprint of the token or of its user), organization:(slug)'
 
-/** What the rooms tell of as it happens. */
-const told: Readonly<Record<Occurrence, Metric>> = {
+/** Metrics that the code records as things happen. */
+const recorded: Readonly<Record<Occurrence, Metric>> = {
   answered: {
     kind: 'counter',
     name: 'webhook_requests_total',
@@ -45,7 +45,7 @@ const told: Readonly<Record<Occurrence, Metric>> = {
     kind: 'counter',
     name: 'deliveries_kept_total',
     unit: 'deliveries',
-    help: 'Deliveries kept for the first time, by the store that took them (postgres, or queue while Postgres was down).',
+    help: 'Deliveries stored for the first time, by store (postgres, or queue while Postgres was unavailable).',
     labels: { via: 'postgres, queue' },
     begins: [{ via: 'postgres' }, { via: 'queue' }],
   },
@@ -53,14 +53,14 @@ const told: Readonly<Record<Occurrence, Metric>> = {
     kind: 'counter',
     name: 'deliveries_duplicate_total',
     unit: 'deliveries',
-    help: 'Deliveries that had been kept before.',
+    help: 'Deliveries that were already stored.',
     labels: {},
   },
   settled: {
     kind: 'counter',
     name: 'deliveries_settled_total',
     unit: 'deliveries',
-    help: 'Deliveries that the worker is done with, by outcome and event.',
+    help: 'Deliveries that the worker finished, by outcome and event.',
     labels: { status: 'applied, ignored, failed', event: "Buildkite's name of the event, such as build.finished" },
   },
   apply_seconds: {
@@ -75,7 +75,7 @@ const told: Readonly<Record<Occurrence, Metric>> = {
     kind: 'counter',
     name: 'deliveries_swept_total',
     unit: 'deliveries',
-    help: 'Deliveries enqueued again because their job was lost or never made.',
+    help: 'Deliveries enqueued again because their job was lost or never created.',
     labels: {},
   },
   rows: {
@@ -93,14 +93,14 @@ const told: Readonly<Record<Occurrence, Metric>> = {
     kind: 'counter',
     name: 'rollup_days_total',
     unit: 'days',
-    help: 'Days whose sums in the schema analytics were made anew.',
+    help: 'Days whose totals in the schema analytics were recomputed.',
     labels: {},
   },
   rollup_seconds: {
     kind: 'histogram',
     name: 'rollup_seconds',
     unit: 'seconds',
-    help: 'Duration of a turn that makes sums anew.',
+    help: 'Duration of a run that recomputes totals.',
     labels: {},
     buckets: [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300],
   },
@@ -115,7 +115,7 @@ const told: Readonly<Record<Occurrence, Metric>> = {
     kind: 'counter',
     name: 'cycles_total',
     unit: 'cycles',
-    help: 'Reconcile cycles that ran to their end, by kind.',
+    help: 'Reconcile cycles that completed, by kind.',
     labels: { kind: cycleKind },
   },
   cycle_seconds: {
@@ -148,7 +148,7 @@ const told: Readonly<Record<Occurrence, Metric>> = {
     kind: 'counter',
     name: 'task_failures_total',
     unit: 'tasks',
-    help: 'Tasks of the reconciler that failed; each is tried again at its next tick.',
+    help: 'Reconciler tasks that failed, by task and code; each is retried at its next scheduled run.',
     labels: {
       task: 'hot, warm, pipelines, discover, backfill, audit, dimensions',
       code: 'invalid_credentials, invalid_permissions, no_resources, unavailable, store, internal',
@@ -166,45 +166,45 @@ const told: Readonly<Record<Occurrence, Metric>> = {
     kind: 'counter',
     name: 'api_requests_total',
     unit: 'requests',
-    help: "Requests to Buildkite's API, by address and status.",
+    help: "Requests to Buildkite's API, by endpoint and status.",
     labels: {
       endpoint: 'the path with * for each name, such as /organizations/*/builds',
-      status: 'HTTP status; none without a whole answer',
+      status: 'HTTP status; none without a complete response',
     },
   },
   api_request_seconds: {
     kind: 'histogram',
     name: 'api_request_seconds',
     unit: 'seconds',
-    help: "From the sending of a request to the last byte of Buildkite's answer, or to giving up.",
-    labels: { endpoint: 'as of api_requests_total' },
+    help: "Time from sending a request to the last byte of Buildkite's response, or to giving up.",
+    labels: { endpoint: 'as in api_requests_total' },
     buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
   },
   api_waited: {
     kind: 'counter',
     name: 'api_budget_wait_seconds_total',
     unit: 'seconds',
-    help: 'Time for which calls waited until the budget granted them or, refused with 429, until the reset, by what they are for.',
+    help: 'Time that calls waited for the budget or, after a 429, for the reset of the limit, by priority.',
     labels: { priority: 'hot, absent, backfill, audit, dimensions' },
   },
   api_limit: {
     kind: 'gauge',
     name: 'api_limit',
     unit: 'requests a minute',
-    help: "Buildkite's rate limit, as the last answer to this process showed it.",
+    help: "Buildkite's rate limit, from the last response to this process.",
     labels: { scope },
   },
   api_remaining: {
     kind: 'gauge',
     name: 'api_limit_remaining',
     unit: 'requests',
-    help: "Requests left of Buildkite's rate limit for everybody, as the last answer to this process showed it.",
+    help: "Requests left in Buildkite's rate limit for all its clients together, from the last response to this process.",
     labels: { scope },
   },
 }
 
-/** What is asked for at each scrape. What does not answer within a second is left out of that page. */
-const asked = {
+/** Metrics that are read at each scrape. A source that does not answer within a second is left out of that page. */
+const scraped = {
   queue_jobs: {
     kind: 'gauge',
     name: 'queue_jobs',
@@ -216,7 +216,7 @@ const asked = {
     kind: 'gauge',
     name: 'deliveries_pending',
     unit: 'deliveries',
-    help: 'Deliveries kept and not yet applied.',
+    help: 'Deliveries stored and not yet applied.',
     labels: {},
   },
   failed: {
@@ -292,28 +292,28 @@ const asked = {
     kind: 'gauge',
     name: 'drift_unhealed',
     unit: 'differences',
-    help: 'Differences in sync.drift that nobody has healed.',
+    help: 'Differences in sync.drift that are not healed.',
     labels: { organization },
   },
   reconcile_interval: {
     kind: 'gauge',
     name: 'reconcile_interval_seconds',
     unit: 'seconds',
-    help: 'RECONCILE_INTERVAL of this process: a mirror is not late before it has missed three of them.',
+    help: 'RECONCILE_INTERVAL of this process. A mirror counts as late after it has missed three intervals.',
     labels: {},
   },
   budget_left: {
     kind: 'gauge',
     name: 'api_budget_left',
     unit: 'requests',
-    help: 'Requests that our share of a rate limit still grants now, over all replicas; 0 while it is held until a reset.',
+    help: 'Requests left now in our share of a rate limit, over all replicas; 0 while calls are held until a reset.',
     labels: { scope },
   },
   rollup_days_waiting: {
     kind: 'gauge',
     name: 'rollup_days_waiting',
     unit: 'days',
-    help: 'Days marked for their sums to be made anew.',
+    help: 'Days whose totals are still to be recomputed.',
     labels: {},
   },
   work_failing: {
@@ -327,21 +327,21 @@ const asked = {
     kind: 'gauge',
     name: 'work_failing_oldest_seconds',
     unit: 'seconds',
-    help: 'Time since the oldest failure of each kind began; absent while none fails.',
+    help: 'Time since the oldest failure of each kind began; absent while nothing fails.',
     labels: { kind: failureKind },
   },
   problems: {
     kind: 'gauge',
     name: 'problems',
     unit: 'problems',
-    help: 'What this process cannot do at present because Buildkite refuses it or a store fails; /status says it in words.',
-    labels: { code: 'as of task_failures_total, and expires_soon' },
+    help: 'Things that this process cannot do now because Buildkite refuses them or a store fails; /status describes them.',
+    labels: { code: 'as in task_failures_total, and expires_soon' },
   },
   findings: {
     kind: 'gauge',
     name: 'findings',
     unit: 'findings',
-    help: "1 for each fault that the service's own check has found: sync.findings says it in words, docs/doctor.md what each name means.",
+    help: "1 for each fault that the service's own check found. sync.findings describes it, docs/doctor.md explains each name.",
     labels: {
       name: 'the name of the fault, such as webhook_silence',
       subject: "an organization's slug, a token's label, or empty",
@@ -352,20 +352,20 @@ const asked = {
     kind: 'gauge',
     name: 'worker_idle_seconds',
     unit: 'seconds',
-    help: 'For how long the delivery worker of this process has made no progress although there is work; absent where it runs none.',
+    help: "Time without progress of this process's delivery worker while there is work; absent if it runs no delivery worker.",
     labels: {},
   },
   store_up: {
     kind: 'gauge',
     name: 'store_up',
     unit: '1 or 0',
-    help: '1 when the store answers, by store.',
+    help: '1 if the store answers, 0 if not, by store.',
     labels: { store: 'database, queue' },
   },
 } as const satisfies Record<string, Metric>
 
-/** The metrics that can be told or asked for. */
-export type MetricName = Occurrence | keyof typeof asked
+/** The names by which the code records or reads a metric. */
+export type MetricName = Occurrence | keyof typeof scraped
 
-/** Every metric of the service's own, by the word that the code has for it; the registry adds those of the Node process. */
-export const metrics: Readonly<Record<MetricName, Metric>> = { ...told, ...asked }
+/** Every metric of the service by its name in the code. The registry adds those of the Node process. */
+export const metrics: Readonly<Record<MetricName, Metric>> = { ...recorded, ...scraped }

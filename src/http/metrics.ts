@@ -1,28 +1,28 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { type Metric, type MetricName, metrics, PREFIX } from './metric-list.ts'
 
-/** Labels of one event; those that its metric does not declare are left out. */
+/** Labels of one event. Labels that its metric does not declare are ignored. */
 export type MeterLabels = Readonly<Record<string, string | number>>
 
-/** Counts what happens, and shows it to Prometheus. */
+/** Collects metrics and shows them to Prometheus. */
 export interface Meters {
   /**
-   * Adds `n` to a counter, sets a gauge to it, or observes it in a histogram. Given to rooms that know no HTTP as a callback:
-   * a name that is not declared and a number that is none are left uncounted, for measuring must not break the work that is measured.
+   * Adds `n` to a counter, sets a gauge to it, or observes it in a histogram. Code that knows no HTTP gets it as a callback. It ignores
+   * undeclared names and values that are not finite numbers, because metrics must not break the work that they measure.
    */
   on(what: string, n: number, labels?: MeterLabels): void
-  /** The page for Prometheus, after asking every source for its present figures; one that fails or is late leaves them out. */
+  /** The page for Prometheus. Asks every source for current values first, and leaves out those of a source that fails. */
   page(): Promise<{ type: string; body: string }>
-  /** Adds a source: called at every scrape, it sets gauges. */
+  /** Adds a source, which sets gauges at every scrape. */
   onScrape(source: () => Promise<void>): void
-  /** Forgets a gauge's values, so that what no longer exists or is not known is no longer shown. */
+  /** Removes a gauge's values, so that values that are gone or unknown are not shown. */
   forget(what: MetricName): void
 }
 
-/** Some label values come from outside: beyond so many different ones of a label, the rest are counted as `other`. */
+/** Some label values come from outside. After this many different values of a label, the rest are counted as `other`. */
 const VALUES_PER_LABEL = 100
 
-/** Makes the registry with every metric in it, and those of the Node process. */
+/** Creates the registry with all metrics, including those of the Node process. */
 export function createMeters(): Meters {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
@@ -58,7 +58,7 @@ function makeInstrument(registry: Registry, metric: Metric): Instrument {
   }
   if (metric.kind === 'gauge') {
     const gauge = new Gauge(options)
-    // Without labels a gauge begins as, and is reset to, 0: which would be said where nothing is known.
+    // A gauge without labels starts at 0 and resets to 0, which would look like a value where nothing is known.
     const forget = () => (names.length > 0 ? gauge.reset() : gauge.remove())
     forget()
     return { count: (n, labels) => gauge.set(pick(labels), n), forget }

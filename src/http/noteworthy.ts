@@ -2,7 +2,7 @@ import { asc, desc, eq, sql } from 'drizzle-orm'
 import type { Db } from '../database/connection.ts'
 import { builds, deliveries, drift, findings, pipelines } from '../database/schema.ts'
 
-/** How many of each are shown; the tables themselves have them all. */
+/** How many rows of each kind are shown; the tables hold all of them. */
 const SHOWN = 10
 
 /** A delivery that could not be applied. */
@@ -12,7 +12,7 @@ export interface FailedDelivery {
   readonly received_at: Date
   readonly failed_at: Date | null
   readonly error: string | null
-  /** Whether it can be applied again: payloads are dropped after their retention. */
+  /** Whether it can be applied again: payloads are deleted after their retention. */
   readonly replayable: boolean
 }
 
@@ -33,7 +33,7 @@ export async function failedDeliveries(db: Db): Promise<FailedDelivery[]> {
     .limit(SHOWN)
 }
 
-/** A difference between mirror and API, with the build's name. */
+/** A difference between mirror and API, with the name of its build. */
 export interface RecentDrift {
   readonly id: number
   readonly kind: string
@@ -69,10 +69,10 @@ export async function recentDrift(db: Db): Promise<RecentDrift[]> {
     .limit(SHOWN)
 }
 
-/** What the service's own hourly check found last, the worst first. */
+/** A result of the service's last hourly check. */
 export type CheckFinding = typeof findings.$inferSelect
 
-/** All that the hourly check looked at. @throws the driver's error. */
+/** The results of the service's last hourly check, worst first. @throws the driver's error. */
 export async function checkFindings(db: Db): Promise<CheckFinding[]> {
   const rank = sql`array_position(array['failed', 'warning', 'ok'], ${findings.result})`
   return db.select().from(findings).orderBy(rank, asc(findings.name), asc(findings.subject)).limit(200)

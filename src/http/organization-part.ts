@@ -5,28 +5,28 @@ import { html, type Markup } from './html.ts'
 import { dayOf, spanBounds } from './span-bounds.ts'
 import { ago, count, days, moment, percent, roughly, some } from './words.ts'
 
-/** What changes of an organization: its strip of time, its backfill, its figures. */
+/** The live part of an organization: its time strip, its backfill and its figures. */
 export function coveragePiece(one: OrganizationCoverage, now: Date): Markup {
   const about = one.builds_estimated ? 'about ' : ''
   return html`<div class="head"><h2>${nameOf(one)}</h2>
-<p class="quiet small">${about}${some(one.builds, 'build')}${one.open_builds > 0 && `, ${count(one.open_builds)} open`}${!one.mirrored && ', mirrored no longer'}</p></div>
+<p class="quiet small">${about}${some(one.builds, 'build')}${one.open_builds > 0 && `, ${count(one.open_builds)} open`}${!one.mirrored && ', no longer mirrored'}</p></div>
 ${drawStrip(one.strip, now)}
 ${legend(one.strip, now)}
 ${claimPart(one, now)}
 ${backfillPart(one)}
 <dl>
 <div><dt>Oldest verification</dt><dd>${one.oldest_verification ? ago(one.oldest_verification, now) : 'none yet'}</dd></div>
-<div><dt>Not yet confirmed</dt><dd>${some(one.provisional_builds, 'build')}<small>changed by a webhook since REST</small></dd></div>
+<div><dt>Awaiting API confirmation</dt><dd>${some(one.provisional_builds, 'build')}<small>changed by webhooks since the last API read</small></dd></div>
 <div><dt>Webhooks</dt><dd>${webhooksOf(one, now)}</dd></div>
 <div><dt>Drift</dt><dd>${one.drift.unhealed > 0 ? html`<span class="mark warn">${count(one.drift.unhealed)} not healed</span>` : 'none open'}<small>${count(one.drift.last_day)} found in 24 hours</small></dd></div>
 </dl>`
 }
 
-/** What is claimed to be complete. */
+/** What the completeness claim says. */
 function claimPart({ claim, covered_from }: OrganizationCoverage, now: Date): Markup {
   const { as_of, jobs_as_of, pipelines, pipelines_current, pipelines_complete, pipelines_listed_at, exceptions } = claim
   if (!as_of || !jobs_as_of || !pipelines_listed_at) {
-    return html`<p class="quiet">Nothing is claimed to be complete yet: the next list of pipelines confirms what was read.</p>`
+    return html`<p class="quiet">No builds are verified as complete yet. The next read of the pipeline list confirms them.</p>`
   }
   const listed = html`pipelines listed ${ago(pipelines_listed_at, now)}; ${some(exceptions, 'exception')}`
   if (pipelines_current === 0) return html`<p>None of ${some(pipelines, 'pipeline')} is complete yet; ${listed}.</p>`
@@ -42,7 +42,7 @@ export function nameOf({ slug, id }: Pick<OrganizationCoverage, 'slug' | 'id'>):
   return slug ?? id
 }
 
-/** How many builds and jobs lost their webhooks; same figure as in the page's headline. */
+/** How many builds and jobs lost their webhooks; the same number as in the page's headline. */
 function webhooksOf({ last_day, receives_webhooks }: OrganizationCoverage, now: Date): Markup {
   const lost = lostWebhooks(last_day)
   if (lost.total > 0) {
@@ -71,15 +71,15 @@ ${!backfill.off && pauseForm(id, slug ?? id, paused)}
 }
 
 function stateOf({ off, paused_at }: BackfillCoverage): string {
-  if (off) return 'The service reads no history, as BACKFILL_DAYS is 0'
-  return paused_at ? 'History is paused' : 'History is being read'
+  if (off) return 'History is not read, because BACKFILL_DAYS is 0'
+  return paused_at ? 'Reading history is paused' : 'Reading history'
 }
 
 function pauseForm(id: string, name: string, paused: boolean): Markup {
   return html`<form method="post" action="/actions/backfill/${paused ? 'resume' : 'pause'}"><input type="hidden" name="organization" value="${id}"><button data-key="pause-${id}">${paused ? 'Resume' : 'Pause'}<span class="unseen"> the backfill of ${name}</span></button></form>`
 }
 
-/** The last cycles of an organization, and its small lists. */
+/** The last cycles of an organization, and its reference data. */
 export function cyclesPiece({ recent_cycles, lists }: OrganizationCoverage, now: Date): Markup {
   const rows = recent_cycles.map((cycle) => {
     const took = cycle.finished_at ? roughly(cycle.finished_at.getTime() - cycle.started_at.getTime()) : ''
@@ -93,9 +93,9 @@ ${
   rows.length === 0
     ? html`<p class="quiet">None yet.</p>`
     : html`<div class="scroll" tabindex="0" role="region" aria-label="Last cycles and audits"><table><thead><tr><th scope="col">When</th><th scope="col">What</th><th scope="col" class="n wide">Took</th><th scope="col" class="n">Builds read</th><th scope="col" class="n">Corrected</th><th scope="col" class="n wide">In flight</th><th scope="col" class="n wide">Completed</th></tr></thead><tbody>${rows}</tbody></table></div>
-<p class="quiet small">Corrected: builds and jobs that were missing or wrong. In flight: behind, but their webhook may still arrive. Completed: the API added data that no webhook carries.</p>`
+<p class="quiet small">Corrected: builds and jobs that were missing or wrong. In flight: not up to date, but their webhook may still arrive. Completed: the API added data that no webhook carries.</p>`
 }
-${lists.length > 0 && html`<h3>Small lists</h3><ul class="chips">${lists.map(chip)}</ul>`}`
+${lists.length > 0 && html`<h3>Reference data</h3><ul class="chips">${lists.map(chip)}</ul>`}`
 }
 
 function figure(n: number): Markup {
@@ -115,7 +115,7 @@ function chip({ name, status, rows, error }: OrganizationCoverage['lists'][numbe
   return html`<li class="off" title="${error ?? ''}">${label}: ${status.replaceAll('_', ' ')}</li>`
 }
 
-/** What an operator can have done for an organization; it stays as it is, so that what is being typed is not lost. */
+/** What an operator can start for an organization. This part is not live, so that input is not lost. */
 export function organizationForms(one: OrganizationCoverage, now: Date): Markup {
   const name = nameOf(one)
   const { first, last } = spanBounds(now.getTime())
@@ -125,11 +125,11 @@ export function organizationForms(one: OrganizationCoverage, now: Date): Markup 
   }
   return html`<div class="actions">
 <form method="post" action="/actions/cycle"><input type="hidden" name="organization" value="${one.id}"><button>Run a cycle now<span class="unseen"> of ${name}</span></button></form>
-<details><summary>Read a span again</summary>
+<details><summary>Audit a time range</summary>
 <form method="post" action="/actions/audit"><input type="hidden" name="organization" value="${one.id}">
 ${field('from', 'Builds created from', new Date(now.getTime() - 7 * DAY))}${field('to', 'to the end of', now)}
-<button>Read again<span class="unseen"> this span of ${name}</span></button></form>
-<p class="quiet small">Every build of the span is read from Buildkite and compared; what differs is set right and recorded as drift. Days are in UTC.</p>
+<button>Run audit<span class="unseen"> of ${name}</span></button></form>
+<p class="quiet small">Reads every build created in the range from Buildkite and compares it with the mirror. Corrects differences and records them as drift. Days are in UTC.</p>
 </details>
 </div>`
 }

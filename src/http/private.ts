@@ -22,9 +22,9 @@ export interface PrivateDeps {
   readonly config: Pick<Config, 'adminHost' | 'adminToken'>
   readonly status: () => Promise<Status>
   readonly meters: Meters
-  /** What the database says of itself. */
+  /** The schemas, tables, columns and comments of the database. */
   readonly catalog: () => Promise<CatalogSchema[]>
-  /** What the actions of the page work with. */
+  /** What the page's actions need. */
   readonly actions: ActionParts
   /** The queues that the queue board shows. */
   readonly board: () => BoardQueue[]
@@ -46,7 +46,7 @@ export async function buildPrivateApp(deps: PrivateDeps): Promise<FastifyInstanc
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
   })
   app.addHook('onListen', async () => feed.keep())
-  // Whoever watches would keep the listener open.
+  // An open event stream would keep the listener open.
   app.addHook('preClose', async () => feed.close())
   app.addContentTypeParser<string>(FORM, { parseAs: 'string' }, async (_request: FastifyRequest, body: string) =>
     Object.fromEntries(new URLSearchParams(body)),
@@ -57,7 +57,7 @@ export async function buildPrivateApp(deps: PrivateDeps): Promise<FastifyInstanc
     return sendPage(reply, statusPage(await feed.latest(), { notice: noticeOf(request.query), signedIn }))
   })
   app.get('/events', async (request, reply) => {
-    if (!feed.hasRoom) return reply.code(503).send({ error: 'Too many are watching. Reload the page instead.' })
+    if (!feed.hasRoom) return reply.code(503).send({ error: 'Too many viewers. Reload the page instead.' })
     feed.follow(reply, sessions?.endOf(request.headers.cookie))
     return reply
   })

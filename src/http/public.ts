@@ -14,27 +14,27 @@ export interface PublicDeps {
   readonly webhooks: FastifyPluginAsync | undefined
   /** What readiness is decided on, cached. */
   readonly facts: () => Promise<Facts>
-  /** Proxies of our own before this listener. */
+  /** Our own proxies in front of this listener. */
   readonly trustProxy?: readonly IpRange[]
-  /** Told how long each webhook request took (`answer_seconds`). */
+  /** Records how long each webhook request took (`answer_seconds`). */
   readonly on?: Meters['on']
 }
 
-/** Someone who looks for what is not there may do so so often a minute. */
+/** How many requests a minute for unknown paths one address may send. */
 const STRAYS_PER_MINUTE = 60
 
-/** Builds the listener that faces the internet: the webhook and the two health checks, and nothing else. It does not listen yet. */
+/** Builds the listener that faces the internet: only the webhook and the two health checks. It does not listen yet. */
 export async function buildPublicApp(deps: PublicDeps): Promise<FastifyInstance> {
   const app = buildListener(deps.log, deps.trustProxy)
   await app.register(async (strays) => {
-    // Not for every route: a limit by address would refuse authentic deliveries, which all come from a few addresses.
+    // Not for every route: authentic deliveries all come from a few addresses, so a limit by address would refuse some.
     await strays.register(rateLimit, { global: false })
     const limit = strays.rateLimit({ max: STRAYS_PER_MINUTE, timeWindow: MINUTE })
     strays.setNotFoundHandler({ preHandler: limit }, nothingHere)
   })
   healthRoutes(app, deps.facts)
   const { webhooks, on } = deps
-  // In a context of its own: it takes bodies raw, and no other route should.
+  // In its own context, because it takes bodies raw and no other route should.
   if (webhooks) {
     await app.register(async (own) => {
       own.addHook('onResponse', async (_request, reply) => on?.('answer_seconds', reply.elapsedTime / SECOND))

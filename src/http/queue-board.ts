@@ -16,7 +16,7 @@ import { escaped } from './html.ts'
 
 const AT = '/queues'
 
-/** bull-board is served as it comes: it may run its own scripts, paint as it likes, and reach nothing but us. */
+/** bull-board is served unchanged: it may run its own scripts and inline styles, and connect only to us. */
 const policy = [
   "default-src 'none'",
   "script-src 'self'",
@@ -38,7 +38,7 @@ const types: Readonly<Record<string, string>> = {
   '.ico': 'image/x-icon',
 }
 
-/** What bull-board hands its server: it calls every setter once, as it is made. */
+/** Stores what bull-board gives its server. bull-board calls every setter once, when it is created. */
 class Board implements IServerAdapter {
   queues: BullBoardQueues = new Map()
   views = ''
@@ -79,8 +79,8 @@ class Board implements IServerAdapter {
 }
 
 /**
- * Adds the queue board at `/queues/`: bull-board, for looking only. Its own plugin for Fastify would bring a template engine and a file
- * server, and a page that fetches fonts from elsewhere; of its routes only those that read are served.
+ * Adds the queue board at `/queues/`: bull-board, read-only. Its Fastify plugin would bring a template engine, a file server, and a
+ * page that loads fonts from other hosts. Only its GET routes are served.
  */
 export function queueBoardRoutes(app: FastifyInstance, openQueues: () => BoardQueue[]): void {
   const board = new Board()
@@ -102,7 +102,7 @@ export function queueBoardRoutes(app: FastifyInstance, openQueues: () => BoardQu
   app.get(`${AT}/static/*`, async (request, reply) => {
     const { '*': path = '' } = paramsOf(request.params)
     const type = types[extname(path)]
-    // Only what was there at the start: no path leads out of the folder.
+    // Serves only files that existed at start, so no path leads out of the folder.
     if (!files.has(path) || type === undefined) return reply.callNotFound()
     const body = await readFile(join(board.statics, path))
     return reply.type(type).header('cache-control', 'private, max-age=3600').send(body)
@@ -138,9 +138,9 @@ export function queueBoardRoutes(app: FastifyInstance, openQueues: () => BoardQu
   }
 }
 
-/** bull-board's page with its few blanks filled in, and without the fonts that it would fetch from elsewhere. */
+/** bull-board's page with its placeholders filled in, and without its links to fonts on other hosts. */
 function entryPage({ entry, config, views }: Board): string {
-  if (!entry) throw new Error('bull-board named no page.')
+  if (!entry) throw new Error('bull-board has no entry page.')
   const { name, params } = entry.handler({ basePath: AT, uiConfig: config })
   const filled = readFileSync(join(views, name), 'utf8')
     .replace(/<link href="https:[^>]*>/g, '')
@@ -148,7 +148,8 @@ function entryPage({ entry, config, views }: Board): string {
       const value = params[key] ?? ''
       return sign === '=' ? escaped(value) : value
     })
-  if (filled.includes('<%')) throw new Error('bull-board has a page that this version cannot fill in.')
+  if (filled.includes('<%'))
+    throw new Error('The page of bull-board has a placeholder that this version cannot fill in.')
   return filled
 }
 

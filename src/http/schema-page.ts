@@ -1,7 +1,7 @@
 import type { CatalogRelation, CatalogSchema } from '../database/catalog.ts'
 import { escaped as text } from './html.ts'
 
-/** The schema explorer as one HTML page: no scripts, nothing fetched from elsewhere. */
+/** The schema explorer as one HTML page, without scripts and without requests to other hosts. */
 export function schemaPage(catalog: readonly CatalogSchema[]): string {
   return `<!doctype html>
 <html lang="en">
@@ -26,11 +26,11 @@ function contents({ name, relations }: CatalogSchema): string {
 }
 
 function schemaPart({ name, comment, relations, functions }: CatalogSchema): string {
-  const told = functions.map((one) => `<li><code>${text(one.signature)}</code>: ${text(one.comment ?? '')}</li>`)
+  const items = functions.map((one) => `<li><code>${text(one.signature)}</code>: ${text(one.comment ?? '')}</li>`)
   return `<h2 id="${name}">${text(name)}</h2>
 <p>${text(comment ?? '')}</p>
 ${relations.map((relation) => relationPart(name, relation)).join('\n')}
-${told.length > 0 ? `<h3>Functions of ${text(name)}</h3><ul>${told.join('\n')}</ul>` : ''}`
+${items.length > 0 ? `<h3>Functions of ${text(name)}</h3><ul>${items.join('\n')}</ul>` : ''}`
 }
 
 function relationPart(schema: string, { name, kind, comment, key, columns }: CatalogRelation): string {

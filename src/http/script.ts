@@ -1,6 +1,6 @@
 /**
- * What the status page runs: takes the pieces that changed from `/events` and puts them in place of the old ones. A piece in which the
- * mouse is held down waits, or the click would be lost; the focus stays where it was. Without it the page is read all the same.
+ * The script of the status page. It receives changed pieces from `/events` and replaces the old ones. A piece in which the mouse
+ * button is down is replaced later, because the click would be lost. The focus is kept. The page can be read without the script.
  */
 export const script = `(() => {
   const live = document.getElementById('live')

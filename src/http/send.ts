@@ -6,7 +6,7 @@ import { style } from './style.ts'
 
 const hashOf = (text: string) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`
 
-/** Only our own two texts run and paint, by their hashes; nothing is fetched from elsewhere, and forms go nowhere else. */
+/** Allows only our own script and style, by their hashes. Loads nothing from other hosts, and sends forms only to us. */
 const policy = [
   "default-src 'none'",
   `script-src ${hashOf(script)}`,
@@ -18,7 +18,7 @@ const policy = [
   "frame-ancestors 'none'",
 ].join('; ')
 
-/** Sends one of the pages made of `page.ts`. */
+/** Sends a page made by `page.ts`. */
 export function sendPage(reply: FastifyReply, page: Markup): FastifyReply {
   return reply
     .header('content-security-policy', policy)
@@ -27,12 +27,12 @@ export function sendPage(reply: FastifyReply, page: Markup): FastifyReply {
     .send(page.source)
 }
 
-/** Whether JSON is asked for by name; browsers ask for HTML, and curl for anything. */
+/** Whether the client asks for JSON by name. Browsers ask for HTML, and curl accepts anything. */
 export function wantsJson({ headers }: FastifyRequest): boolean {
   return /\bapplication\/json\b/i.test(headers.accept ?? '')
 }
 
-/** Whether this comes from a person's browser. */
+/** Whether the request comes from a browser. */
 export function wantsHtml({ headers }: FastifyRequest): boolean {
   return /\btext\/html\b/i.test(headers.accept ?? '')
 }

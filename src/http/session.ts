@@ -1,21 +1,21 @@
 import { createHmac, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto'
 import { type Clock, HOUR, SECOND } from '../time.ts'
 
-/** A working day; whoever has the page open longer signs in again. */
+/** A working day. */
 const LASTS = 8 * HOUR
 const NAME = 'buildkite_mirror_session'
 
 /** Sessions of people who signed in with the ADMIN_TOKEN. */
 export interface Sessions {
-  /** A cookie for a new session, as Set-Cookie wants it; `secure` where the browser came by TLS. */
+  /** A Set-Cookie value for a new session; `secure` if the browser uses TLS. */
   begin(secure: boolean): string
-  /** When the session in a Cookie header ends (ms since the epoch); undefined when there is none, or it is not ours, or over. */
+  /** When the session in a Cookie header ends (ms since the epoch); undefined if it is missing, not ours, or over. */
   endOf(cookies: string | undefined): number | undefined
 }
 
 /**
- * Sessions that no process has to remember: a cookie is its end, a random part, and a MAC over both under a key derived from the
- * token. So it tells nothing of the token, holds in every replica, and dies with the token.
+ * Stateless sessions: a cookie holds its end, a random part, and a MAC over both. The MAC's key is derived from the token. So the
+ * cookie reveals nothing about the token, is valid in every replica, and becomes invalid when the token changes.
  */
 export function openSessions(adminToken: string, clock: Clock): Sessions {
   const key = Buffer.from(hkdfSync('sha256', adminToken, '', 'buildkite-mirror session', 32))
@@ -35,7 +35,7 @@ export function openSessions(adminToken: string, clock: Clock): Sessions {
   }
 }
 
-/** The cookie that ends a session, as Set-Cookie wants it. */
+/** The Set-Cookie value that ends a session. */
 export function endedSession(secure: boolean): string {
   return cookie('', 0, secure)
 }

@@ -8,7 +8,7 @@ import { endedSession } from './session.ts'
 
 const form = z.object({ token: z.string().max(10_000) })
 
-/** Adds `/sign-in` and `/sign-out`: a person shows the ADMIN_TOKEN once and has a session from then on. */
+/** Adds `/sign-in` and `/sign-out`: a person enters the ADMIN_TOKEN once and then has a session. */
 export function signInRoutes(app: FastifyInstance, { adminToken, sessions, tries }: GuardParts): void {
   app.get('/sign-in', async (request, reply) => {
     if (!sessions || sessions.endOf(request.headers.cookie) !== undefined) return reply.redirect('/', 303)
@@ -17,7 +17,7 @@ export function signInRoutes(app: FastifyInstance, { adminToken, sessions, tries
   app.post('/sign-in', async (request, reply) => {
     if (adminToken === undefined || !sessions) return reply.redirect('/', 303)
     const given = form.safeParse(request.body).data?.token.trim()
-    // The right one is always taken, as in a header: whoever guesses from the same address must not lock people out.
+    // The right token is always accepted, as in a header: wrong guesses from the same address must not lock people out.
     if (given === undefined || !isSameText(given, adminToken)) {
       const wait = tries.waitOf(request.ip)
       if (wait > 0) return tooManyTries(request, reply, wait)
@@ -33,9 +33,9 @@ export function signInRoutes(app: FastifyInstance, { adminToken, sessions, tries
   })
 }
 
-/** Answers whoever is wrong, and was so too often of late; `wait` in seconds. */
+/** Refuses a wrong token from an address that had too many wrong tries recently; `wait` in seconds. */
 export function tooManyTries(request: FastifyRequest, reply: FastifyReply, wait: number): FastifyReply {
-  const fault = 'Too many wrong tries. The right ADMIN_TOKEN is taken all the same.'
+  const fault = 'Too many wrong tries. The right ADMIN_TOKEN is still accepted.'
   reply.code(429).header('retry-after', wait)
   return wantsHtml(request) ? sendPage(reply, signInPage(fault)) : reply.send({ error: fault })
 }
@@ -46,12 +46,12 @@ function refuse(reply: FastifyReply, json: boolean): FastifyReply {
   return json ? reply.send({ error: fault }) : sendPage(reply, signInPage(fault))
 }
 
-/** TLS ends before us, if at all: the browser's own word tells. */
+/** TLS ends at a proxy, if at all, so only the browser's Origin shows it. */
 function cameByTls(origin: string | undefined): boolean {
   return origin?.startsWith('https:') ?? false
 }
 
-/** The form by which a person signs in. */
+/** The sign-in form. */
 export function signInPage(fault?: string): Markup {
   return page({
     title: 'Sign in',
@@ -63,7 +63,7 @@ ${fault && html`<p class="notice bad" role="alert">${fault}</p>`}
 <input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
 <button>Sign in</button>
 </form>
-<p class="quiet">It is the setting ADMIN_TOKEN of this service. Programs send it as <code>Authorization: Bearer …</code></p>
+<p class="quiet">The value of the setting ADMIN_TOKEN. Programs send it as <code>Authorization: Bearer …</code></p>
 </main>`,
   })
 }

@@ -9,11 +9,11 @@ import type { Status } from './status.ts'
 import { claimOf, verdictOf } from './verdict.ts'
 import { ago, count, moment, roughly, some } from './words.ts'
 
-/** What the page shows besides the facts. */
+/** What the page shows in addition to the status. */
 export interface PageOptions {
-  /** What came of the action that led here. */
+  /** The result of the action that redirected here. */
   readonly notice?: Notice | undefined
-  /** Whether there is somebody to sign out. */
+  /** Whether there is a session to sign out of. */
   readonly signedIn: boolean
 }
 
@@ -55,7 +55,7 @@ ${piece('failed')}
   })
 }
 
-/** The parts of the page that change, by their ids. */
+/** The live parts of the page, by their ids. */
 export function livePieces(status: Status): Map<string, Markup> {
   const now = status.read_at
   return new Map([
@@ -104,9 +104,9 @@ ${tile(
       : 'off',
   flow && drawMinutes(flow.minutes),
 )}
-${tile('Applied after', flow?.lag_seconds ? seconds(flow.lag_seconds.median) : '–', flow?.lag_seconds ? `95 % within ${seconds(flow.lag_seconds.p95)}` : 'no webhook within the hour')}
-${tile('Waiting', queue.depth ? count(waiting) : '–', queue.depth ? `${count(active)} at work, ${some(deliveries?.pending ?? 0, 'delivery', 'deliveries')} to apply` : 'the queue does not answer')}
-${tile('API calls left', least ? html`${count(least.left)} <small>of ${count(least.allowed)}</small>` : '–', least ? `this minute, ${scopeName(least.scope)}` : 'none made yet')}
+${tile('Webhook-to-row delay', flow?.lag_seconds ? seconds(flow.lag_seconds.median) : '–', flow?.lag_seconds ? `median; p95 ${seconds(flow.lag_seconds.p95)}` : 'no webhook in the last hour')}
+${tile('Jobs waiting', queue.depth ? count(waiting) : '–', queue.depth ? `${count(active)} active, ${some(deliveries?.pending ?? 0, 'delivery', 'deliveries')} to apply` : 'the queue does not answer')}
+${tile('API calls left', least ? html`${count(least.left)} <small>of ${count(least.allowed)}</small>` : '–', least ? `this minute, ${scopeName(least.scope)}` : 'no calls yet')}
 </div>`
 }
 
@@ -139,10 +139,10 @@ function askedPiece({ asked, organizations }: Status): Markup {
   const items = asked.map(({ job, active }) => {
     const span = job.from && job.to ? ` ${job.from.slice(0, 10)} to ${job.to.slice(0, 10)}` : ''
     const of = job.organization ? ` of ${slugs.get(job.organization) ?? job.organization}` : ''
-    const what = job.task === 'verify' ? 'Reading again' : job.task === 'backfill' ? 'Backfill' : 'Cycle'
-    return html`<li>${what}${of}${span}: <b>${active ? 'at work' : 'waits for its turn'}</b></li>`
+    const what = job.task === 'verify' ? 'Audit' : job.task === 'backfill' ? 'Backfill' : 'Cycle'
+    return html`<li>${what}${of}${span}: <b>${active ? 'running' : 'waiting'}</b></li>`
   })
-  return html`<div class="card"><h2>Asked for</h2><ul class="plain">${items}</ul></div>`
+  return html`<div class="card"><h2>Requested</h2><ul class="plain">${items}</ul></div>`
 }
 
 function failedPiece({ failed_deliveries, deliveries, read_at }: Status): Markup {
@@ -168,7 +168,7 @@ ${all > rows.length && html`<p class="quiet small">The newest ${rows.length} of 
 }
 
 function driftPiece({ recent_drift, read_at }: Status): Markup {
-  if (!recent_drift) return html`<h2>Drift</h2><p class="quiet">Not known now.</p>`
+  if (!recent_drift) return html`<h2>Drift</h2><p class="quiet">Could not be read.</p>`
   const rows = recent_drift.map((one) => {
     const build = one.number === null ? 'a build' : `${one.pipeline ?? 'build'} #${one.number}`
     const linked = one.web_url && /^https?:\/\//.test(one.web_url)
@@ -180,24 +180,24 @@ function driftPiece({ recent_drift, read_at }: Status): Markup {
   return html`<div class="head"><h2>Drift</h2><p class="quiet small">${rows.length === 0 ? 'none found' : 'found last'}</p></div>
 ${
   rows.length === 0
-    ? html`<p class="quiet">Mirror and Buildkite have told the same whenever they were compared.</p>`
+    ? html`<p class="quiet">No comparison has found a difference between the mirror and Buildkite.</p>`
     : html`<ul class="plain">${rows}</ul>`
 }`
 }
 
 function checkPiece({ findings, problems, read_at }: Status): Markup {
   const wrong = (findings ?? []).filter(({ result }) => result !== 'ok')
-  const well = (findings ?? []).length - wrong.length
+  const ok = (findings ?? []).length - wrong.length
   const checked = (findings ?? []).map(({ checked_at }) => checked_at).sort((a, b) => b.getTime() - a.getTime())[0]
   const items = wrong.map(
     (one) =>
       html`<li><span class="mark ${one.result === 'failed' ? 'bad' : 'warn'}">${one.name.replaceAll('_', ' ')}${one.subject && ` · ${one.subject}`}</span>${one.detail}<span>${one.remedy}</span></li>`,
   )
   const met = problems.map(problemItem)
-  return html`<div class="head"><h2>Check</h2><p class="quiet small">${checked ? html`${ago(checked, read_at)}, ${count(well)} well` : 'not run yet'}</p></div>
+  return html`<div class="head"><h2>Check</h2><p class="quiet small">${checked ? html`${ago(checked, read_at)}, ${count(ok)} ok` : 'not run yet'}</p></div>
 ${
   items.length + met.length === 0
-    ? html`<p class="quiet">${checked ? 'Token, webhook, stores and clocks are as they should be.' : 'The service looks at itself every hour.'}</p>`
+    ? html`<p class="quiet">${checked ? 'Token, webhook, stores and clocks are ok.' : 'The service checks itself every hour.'}</p>`
     : html`<ul class="plain">${met}${items}</ul>`
 }`
 }
@@ -213,7 +213,7 @@ function budgetsPiece({ budgets, read_at }: Status): Markup {
     return html`<li>${scopeName(scope)} <span>${count(used)} of our ${count(allowed)} calls in the last minute; Buildkite allows ${count(limit)}</span>${held}${drawShare(used / Math.max(1, allowed), held_ms > 0 ? 'warn' : 'share')}</li>`
   })
   return html`<div class="head"><h2>Rate budget</h2><p class="quiet small">${moment(read_at).slice(11, 19)}</p></div>
-${items.length === 0 ? html`<p class="quiet">No call was made lately.</p>` : html`<ul class="plain">${items}</ul>`}`
+${items.length === 0 ? html`<p class="quiet">No recent calls.</p>` : html`<ul class="plain">${items}</ul>`}`
 }
 
 function scopeName(scope: string): string {

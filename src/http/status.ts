@@ -20,7 +20,7 @@ import {
   recentDrift,
 } from './noteworthy.ts'
 
-/** What `/status` answers. A part that could not be read in time is null, and `reasons` says why. Never holds a secret. */
+/** The answer of `/status`. A part that could not be read in time is null, and `reasons` says why. It never holds a secret. */
 export interface Status {
   version: string
   status: HealthStatus
@@ -40,30 +40,30 @@ export interface Status {
   deliveries: InboxFigures | null
   organizations: readonly OrganizationCoverage[] | null
   problems: readonly Problem[]
-  /** How webhooks came in during the last hour, and how soon they were applied. */
+  /** How webhooks arrived during the last hour, and how soon they were applied. */
   flow: Flow | null
   /** The newest deliveries that could not be applied. */
   failed_deliveries: readonly FailedDelivery[] | null
   /** Failing work that is retried with back-off; oldest failure first, at most 50. */
   failing: FailingWork | null
-  /** What is left of Buildkite's rate limits, by scope. */
+  /** The budgets that are left of Buildkite's rate limits, by scope. */
   budgets: readonly BudgetLeft[] | null
   /** The differences found last. */
   recent_drift: readonly RecentDrift[] | null
-  /** What the service's own hourly check found last, the worst first. */
+  /** The results of the service's last hourly check, worst first. */
   findings: readonly CheckFinding[] | null
-  /** What people asked for and the reconciler has not done yet. */
+  /** Jobs that people requested and the reconciler has not completed. */
   asked: readonly AskedJob[] | null
-  /** When all this was read. */
+  /** When this status was read. */
   read_at: Date
 }
 
 const startedAt = Date.now() - process.uptime() * SECOND
 
-/** Many organizations are looked at one after another. */
-const COVERAGE_PATIENCE = 5 * SECOND
+/** Longer than the default, because organizations are read one after another. */
+const COVERAGE_TIMEOUT = 5 * SECOND
 
-/** Reads the whole status, within seconds whatever is broken. */
+/** Reads the whole status. It takes seconds at most, even when stores do not answer. */
 export async function readStatus(watched: Watched, facts: Facts): Promise<Status> {
   const { config, clock } = watched
   const { db } = watched.database
@@ -72,7 +72,7 @@ export async function readStatus(watched: Watched, facts: Facts): Promise<Status
     ask('The queue', () => watched.queues.depth()),
     ask('The queue', () => watched.queues.asked()),
     ask('The inbox', () => inboxFigures(db, now)),
-    ask('The coverage', () => watched.coverage(), COVERAGE_PATIENCE),
+    ask('The coverage', () => watched.coverage(), COVERAGE_TIMEOUT),
     ask('The inbox', () => webhookFlow(db, now)),
     ask('The inbox', () => failedDeliveries(db)),
     ask('The database', () => failingWork(db, watched.scope, new Date(now))),
@@ -80,7 +80,7 @@ export async function readStatus(watched: Watched, facts: Facts): Promise<Status
     ask('The database', () => recentDrift(db)),
     ask('The database', () => checkFindings(db)),
   ])
-  // A queue that is away was told of already, and the deadlines here are not why.
+  // An unavailable queue is already among the reasons; these timeouts are not the cause.
   const queueAnswers = facts.queue.ok ? [depth, asked] : []
   const answers = [...queueAnswers, inbox, coverage, flow, failed, failing, budgets, drift, findings]
   const { status, reasons } = readiness(facts)
@@ -121,7 +121,7 @@ export async function readStatus(watched: Watched, facts: Facts): Promise<Status
 const valueOrNull = <T>(answer: Answer<T>): T | null => (answer.ok ? answer.value : null)
 const whyNot = (answer: Answer<unknown>): HealthReason[] => (answer.ok ? [] : [{ code: 'unknown', text: answer.why }])
 
-/** The first reason of each text: several tasks may meet the same. */
+/** Removes reasons with the same text: several tasks may meet the same problem. */
 function distinct(reasons: readonly HealthReason[]): HealthReason[] {
   return reasons.filter(({ text }, index) => reasons.findIndex((one) => one.text === text) === index)
 }
@@ -139,14 +139,14 @@ function reconcilerStatus(config: Watched['config']): Status['reconciler'] {
   const why = !config.roles.has('reconciler')
     ? 'ROLES does not name reconciler.'
     : config.apiTokens.length === 0
-      ? 'BUILDKITE_API_TOKEN is not set: nothing is read from the REST API, and what webhooks miss stays missing.'
+      ? 'BUILDKITE_API_TOKEN is not set: the REST API is not read, and data that webhooks miss stays missing.'
       : null
   return { on: why === null, why, interval_seconds: config.reconcileIntervalMs / SECOND }
 }
 
 const packageFile = z.object({ version: z.string() })
 
-/** This program's version, from its package.json: two folders up from src/http/ and dist/http/ alike. */
+/** This program's version, from its package.json, which is two folders up from both src/http/ and dist/http/. */
 function programVersion(): string {
   const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
   return packageFile.parse(JSON.parse(text)).version

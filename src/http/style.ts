@@ -1,4 +1,4 @@
-/** How the pages look: light and dark as the reader's system has it, one column on a phone. Colours keep a contrast of 4.5 and more. */
+/** The style of the pages: light or dark as the system, one column on a phone, a contrast of at least 4.5. */
 export const style = `
 :root { color-scheme: light dark;
   --paper: #f4f5f2; --card: #fff; --ink: #1a2320; --soft: #56625c; --line: #dfe3de; --well: #eef0ec;

@@ -1,18 +1,18 @@
 import { type Clock, MINUTE, SECOND } from '../time.ts'
 
-/** So often a minute an address is told that it was wrong. */
+/** How many wrong tries a minute an address gets an ordinary answer to; later ones get 429. */
 const PER_MINUTE = 10
-/** More addresses than this at once are forgotten together: memory must not grow with whoever tries. */
+/** At this many addresses all are forgotten, so that memory does not grow with the number of clients. */
 const REMEMBERED = 10_000
 
 /**
- * How often each address was wrong about the ADMIN_TOKEN lately, in a form or a header. It slows programs that heed a 429 and keeps
- * nobody from guessing on, for the right token is always taken: against that stands the length that config.ts demands beyond loopback.
+ * How often each address sent a wrong ADMIN_TOKEN recently, in a form or a header. This slows only programs that follow a 429. It is
+ * not the protection, because the right token is always accepted: the length that config.ts requires beyond loopback is.
  */
 export interface Tries {
-  /** How many seconds `address`, wrong once more, is to wait; 0 when it was not wrong too often. */
+  /** How many seconds `address` must wait after another wrong try; 0 if it has tries left. */
   waitOf(address: string): number
-  /** Takes note that `address` was wrong. */
+  /** Records a wrong try of `address`. */
   wrong(address: string): void
 }
 

@@ -6,46 +6,45 @@ import { lostRows, nameOf } from './organization-part.ts'
 import type { Status } from './status.ts'
 import { percent, roughly, some } from './words.ts'
 
-/** Something that keeps the whole from being well, and what to do about it. */
+/** Something that is not healthy, and what to do about it. */
 export interface Reason {
   readonly tone: 'warn' | 'bad'
   readonly text: string
   readonly remedy?: string | undefined
 }
 
-/** How it is, in one sentence. */
+/** The headline of the page. */
 export interface Verdict {
   readonly tone: 'good' | 'warn' | 'bad'
   readonly sentence: string
-  /** What there is to say besides, when all is well. */
+  /** The text below the headline. */
   readonly beneath: string
   readonly reasons: readonly Reason[]
 }
 
 /** If a claim is older than this and than three intervals, cycles or lists of pipelines fail or do not run. */
 const LATE = 15 * MINUTE
-/** A delivery that waited for so long was passed by. */
+/** A delivery that waited this long was overlooked. */
 const WAITING = 5 * MINUTE
 
-/** Whether all is well (pure). */
+/** Decides the headline and its reasons (pure). */
 export function verdictOf(status: Status): Verdict {
   const reasons = reasonsOf(status)
   const beneath = beneathOf(status)
   if (status.status === 'unavailable') {
-    return { tone: 'bad', sentence: 'It cannot do its work now.', beneath, reasons }
+    return { tone: 'bad', sentence: 'Unavailable: this process cannot work.', beneath, reasons }
   }
   if (reasons.some(({ tone }) => tone === 'bad')) {
-    return { tone: 'bad', sentence: 'Something is wrong, and the mirror may fall behind.', beneath, reasons }
+    return { tone: 'bad', sentence: 'Error: the mirror may fall behind.', beneath, reasons }
   }
   if (reasons.length > 0) {
-    const what = reasons.length === 1 ? 'one thing wants' : `${reasons.length} things want`
-    return { tone: 'warn', sentence: `It works, but ${what} a look.`, beneath, reasons }
+    return { tone: 'warn', sentence: some(reasons.length, 'warning'), beneath, reasons }
   }
   const sentence = healthy(status)
   return { tone: 'good', sentence, beneath, reasons }
 }
 
-/** What is claimed over all mirrored organizations. */
+/** What is verified over all mirrored organizations. */
 function healthy(status: Status): string {
   const { as_of, pipelines, pipelines_current: current, pipelines_complete, exceptions } = claimOf(status)
   const all = mirrored(status)
@@ -71,12 +70,12 @@ function isReadingHistory({ from, done, paused_at, off }: BackfillCoverage): boo
 }
 
 function reasonsOf(status: Status): Reason[] {
-  // Several tasks may meet the same.
+  // Several tasks may meet the same problem.
   const problems = [...new Map(status.problems.map((one) => [one.message, one])).values()].map(
     ({ code, message, remedy }): Reason => ({ tone: code === 'expires_soon' ? 'warn' : 'bad', text: message, remedy }),
   )
-  const told = new Set(status.problems.map(({ message }) => message))
-  const others = status.reasons.filter(({ text }) => !told.has(text))
+  const known = new Set(status.problems.map(({ message }) => message))
+  const others = status.reasons.filter(({ text }) => !known.has(text))
   return [
     ...problems,
     ...others.map(({ text }): Reason => ({ tone: status.status === 'ok' ? 'warn' : 'bad', text })),
@@ -86,11 +85,11 @@ function reasonsOf(status: Status): Reason[] {
     ...failedOnes(status),
     ...lostOnes(status),
     ...differing(status),
-    ...found(status, told),
+    ...found(status, known),
   ]
 }
 
-/** The organizations of which anything is expected: of one that is mirrored no longer, what is known stands still for ever. */
+/** The organizations that are still mirrored. The figures of others never change, so they must not count as late. */
 function mirrored({ organizations }: Status): readonly OrganizationCoverage[] {
   return (organizations ?? []).filter((one) => one.mirrored)
 }
@@ -117,7 +116,7 @@ function ageOf(at: Date | null, { read_at }: Status): number {
 function whyLate({ last_error, failures, claim }: OrganizationCoverage, status: Status): string {
   if (last_error) return ` The last cycle failed: ${last_error.message}`
   const list = failures.find(({ kind }) => kind === 'pipelines_list')
-  if (list) return ` The list of pipelines fails: ${list.error}`
+  if (list) return ` Reading the list of pipelines fails: ${list.error}`
   const age = ageOf(claim.pipelines_listed_at, status)
   return age < lateAfter(status) ? '' : ` The list of pipelines was last read ${roughly(age)} ago.`
 }
@@ -131,17 +130,17 @@ function lastingOnes({ failing }: Status): Reason[] {
 
 function waitingOnes({ deliveries, reasons }: Status): Reason[] {
   const waited = (deliveries?.oldest_pending_seconds ?? 0) * SECOND
-  // The readiness of a worker tells of it too.
+  // The readiness of a worker reports it too.
   if (waited < WAITING || reasons.some(({ code }) => code === 'delivery_waiting')) return []
-  const text = `A webhook that was received has been waiting for ${roughly(waited)} to be applied.`
-  return [{ tone: 'bad', text, remedy: 'See that a process with the role worker runs, and what its log says.' }]
+  const text = `A received webhook has been waiting for ${roughly(waited)} to be applied.`
+  return [{ tone: 'bad', text, remedy: 'Check that a process with the role worker runs, and read its log.' }]
 }
 
 function failedOnes({ deliveries }: Status): Reason[] {
   if (!deliveries || deliveries.failed === 0) return []
   const all = deliveries.failed > 1
   const text = `${some(deliveries.failed, 'webhook delivery', 'webhook deliveries')} could not be applied.`
-  return [{ tone: 'warn', text, remedy: `Kept. Once the cause is mended, replay ${all ? 'them' : 'it'} below.` }]
+  return [{ tone: 'warn', text, remedy: `Stored. Once the cause is fixed, replay ${all ? 'them' : 'it'} below.` }]
 }
 
 function lostOnes(status: Status): Reason[] {
@@ -160,13 +159,13 @@ function differing(status: Status): Reason[] {
   const unhealed = mirrored(status).reduce((sum, { drift }) => sum + drift.unhealed, 0)
   if (unhealed === 0) return []
   const text = `${some(unhealed, 'difference')} between mirror and Buildkite ${unhealed === 1 ? 'is' : 'are'} not healed.`
-  return [{ tone: 'warn', text, remedy: 'Read the span again, or run buildkite-mirror verify --heal.' }]
+  return [{ tone: 'warn', text, remedy: 'Audit the time range below, or run buildkite-mirror verify --heal.' }]
 }
 
-/** What the hourly check found, save what is known as of now: that was told above, or has passed. */
-function found(status: Status, told: ReadonlySet<string>): Reason[] {
+/** The results of the hourly check, except those that the status itself knows more recently: they are listed above, or have passed. */
+function found(status: Status, known: ReadonlySet<string>): Reason[] {
   return (status.findings ?? [])
-    .filter((finding) => finding.result !== 'ok' && !told.has(finding.detail) && !isKnownNow(finding, status))
+    .filter((finding) => finding.result !== 'ok' && !known.has(finding.detail) && !isKnownNow(finding, status))
     .map(({ result, detail, remedy, subject }) => ({
       tone: result === 'failed' ? 'bad' : 'warn',
       text: subject && !detail.includes(subject) ? `${subject}: ${detail}` : detail,
@@ -174,7 +173,7 @@ function found(status: Status, told: ReadonlySet<string>): Reason[] {
     }))
 }
 
-/** Whether the status itself tells how what a finding is about stands now. */
+/** Whether the status itself shows the current state of what the finding is about. */
 function isKnownNow({ name, subject }: CheckFinding, status: Status): boolean {
   const { deliveries, organizations, queue, reconciler } = status
   switch (name) {
@@ -219,7 +218,7 @@ function beneathOf(status: Status): string {
 }
 
 function onHistory({ off, paused_at, seconds_left }: BackfillCoverage): string {
-  if (off) return ', and the service reads no more as BACKFILL_DAYS is 0'
+  if (off) return ', and no more is read because BACKFILL_DAYS is 0'
   if (paused_at) return ', paused'
   return seconds_left === null ? '' : `, about ${roughly(seconds_left * 1000)} left`
 }

@@ -3,12 +3,12 @@ import { BullMQAdapter } from '@bull-board/api/bullMQAdapter'
 import { Queue } from 'bullmq'
 import type { BareQueue } from './engine.ts'
 
-/** A queue as the queue board looks at it. */
+/** A queue in the form that the queue board needs. */
 export type BoardQueue = BaseAdapter
 
 const adapters = new WeakMap<BareQueue, BoardQueue>()
 
-/** The open queues as the board wants them, to be looked at and not changed. Works on Redis and on Postgres alike. */
+/** The open queues for the board, read-only. Works on Redis and on Postgres. */
 export function boardQueues(queues: readonly BareQueue[]): BoardQueue[] {
   return queues.flatMap((queue) => {
     if (!(queue instanceof Queue)) return []

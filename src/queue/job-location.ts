@@ -4,12 +4,12 @@ import { messageOf } from '../errors.ts'
 import { likeLibpq } from '../postgres-url.ts'
 import { SECOND, withDeadline } from '../time.ts'
 
-/** Where on Redis a deployment keeps its jobs. The hash tag keeps all its keys in one slot of a cluster. */
+/** Where on Redis a deployment stores its jobs. The hash tag keeps all its keys in one slot of a cluster. */
 export interface JobLocation {
   readonly prefix: string
   /** Whether the deployment's id is known. If not, the jobs at `prefix` are moved once it is. */
   readonly settled: boolean
-  /** Whether later processes, whatever their address, will find what a process with this address leaves during an outage. */
+  /** Whether `sync.deployment` holds this process's address, so that later processes find the jobs that it adds during an outage. */
   readonly recorded: boolean
   /** Other prefixes that may hold jobs of this deployment. */
   readonly sources: readonly string[]
@@ -29,13 +29,13 @@ interface DeploymentRow {
 /** The prefix of every deployment before version 0.2. */
 export const SHARED_PREFIX = '{bk}'
 
-/** The first read delays the start of a process that may have webhooks to accept; later ones delay nothing. */
+/** The first read delays the start of a process that may receive webhooks; later reads delay nothing. */
 const FIRST_ANSWER_WITHIN_MS = 1.5 * SECOND
 const LATER_ANSWER_WITHIN_MS = 10 * SECOND
 
 /**
- * Reads the location of a deployment by its id in `sync.deployment`. While that cannot be read, the location is one that only processes with the
- * same address (see {@link addressHash}) use. The returned function never rejects; errors go to `onError`.
+ * Reads the location of a deployment by its id in `sync.deployment`. While the id cannot be read, the location is one that only
+ * processes with the same address (see {@link addressHash}) use. The returned function never rejects; errors go to `onError`.
  */
 export function locationReader(config: DeploymentConfig, onError: (error: Error) => void): () => Promise<JobLocation> {
   const address = addressHash(config)
@@ -63,7 +63,7 @@ async function withClient<T>(url: string, answerWithinMs: number, work: (client:
     query_timeout: answerWithinMs,
     application_name: 'buildkite-mirror queue',
   })
-  client.on('error', () => {}) // the query reports it
+  client.on('error', () => {}) // the query reports the error
   try {
     await client.connect()
     return await work(client)
@@ -81,7 +81,7 @@ async function locationByDatabase(
     `select to_regclass('sync.deployment') is not null as current, to_regclass('sync.deliveries') is not null as older`,
   )
   if (!rows[0]?.current) {
-    // The version before works on this database, and its workers take what is here.
+    // The previous version runs on this database, and its workers process jobs at this location.
     return rows[0]?.older ? { prefix: SHARED_PREFIX, settled: false, recorded: false, sources: [] } : undefined
   }
   const { rows: deployments } = await client.query<DeploymentRow>(
@@ -113,12 +113,12 @@ async function recordAddress(client: pg.Client, { addresses }: DeploymentRow, ad
 }
 
 const ROW_MISSING =
-  'sync.deployment has no row. Insert one, with the id that the names of its keys in Redis begin with ({bk:<id>}): ' +
+  'sync.deployment has no row. Insert one with the id from the names of its keys in Redis ({bk:<id>}): ' +
   "insert into sync.deployment (id, used_shared_queue) values ('<id>', false). " +
-  'Use true instead of false if a version before 0.2 ran on this database. Without any such keys, omit the id'
+  'Use true instead of false if a version before 0.2 ran on this database. If there are no such keys, omit the id'
 
 const PRIVILEGE_MISSING =
-  'Grant the user of DATABASE_URL what is missing: ' +
+  'Grant the missing privileges to the user of DATABASE_URL: ' +
   'grant usage on schema sync to <user>; grant select, update on sync.deployment to <user>'
 
 function explained(what: string, cause: unknown): Error {
@@ -132,8 +132,9 @@ function prefixAt(address: string): string {
 }
 
 /**
- * Everything in `databaseUrl` but the password, and the webhook secret: two deployments in networks of their own may both call their database
- * `postgres:5432/buildkite`. The hash is slow, because everyone with access to Redis or to `sync.deployment` may try secrets against it.
+ * A hash of `databaseUrl` without its password, and of the webhook secret. The secret is needed because two deployments in separate
+ * networks may both call their database `postgres:5432/buildkite`. The hash is slow, because everyone with access to Redis or to
+ * `sync.deployment` may try secrets against it.
  */
 function addressHash({ databaseUrl, webhookSecret }: DeploymentConfig): string {
   const address = addressOf(databaseUrl)

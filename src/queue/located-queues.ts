@@ -6,9 +6,9 @@ import { keepOpening, type Opening } from './opening.ts'
 /** The queues at one location. */
 export type QueueSet = Readonly<Record<QueueName, Opening<BareQueue>>>
 
-/** The queues of this deployment. On Redis, also where earlier versions, or processes that did not know its id, left jobs for it. */
+/** The queues of this deployment. On Redis it includes places where earlier versions, or processes without its id, left jobs for it. */
 export interface LocatedQueues {
-  /** Where jobs are added. Changes once, if the deployment's id becomes known only later. */
+  /** Where jobs are added. Changes once if the deployment's id becomes known later. */
   current(): QueueSet
   /** Every set that may hold jobs of this deployment, the current one first. */
   all(): readonly QueueSet[]
@@ -23,7 +23,7 @@ export interface LocatedParts {
   readonly onError: (error: Error) => void
 }
 
-/** How often an unknown id is asked for again. */
+/** How often an unknown id is read again. */
 const ASK_EVERY_MS = SECOND
 /** How often jobs are moved from other locations; a job added there meanwhile waits this long. */
 const MOVE_EVERY_MS = 5 * SECOND
@@ -61,7 +61,7 @@ export async function openLocatedQueues({ read, open, onError }: LocatedParts): 
     timer.unref()
   }
   const arrive = (found: JobLocation) => {
-    const left = location.settled && found.prefix !== location.prefix // such as during an outage
+    const left = location.settled && found.prefix !== location.prefix // for example during an outage
     if (stopped || left) return
     location = found
     for (const prefix of [location.prefix, ...location.sources]) setAt(prefix)
@@ -88,14 +88,14 @@ async function moveAll(location: JobLocation, setAt: (prefix: string) => QueueSe
   const target = setAt(location.prefix)
   for (const prefix of location.sources) {
     for (const name of queueNames) {
-      // A worker takes these where they are, because workers of the version before may be at work on them too.
+      // A worker processes these where they are, because workers of the previous version may process them too.
       if (prefix === SHARED_PREFIX && name === 'deliveries') continue
       await moveWaiting(setAt(prefix)[name], target[name])
     }
   }
 }
 
-/** Adds each waiting job to `target`, then removes it. After a kill between the two it is done twice, which changes nothing. */
+/** Adds each waiting job to `target`, then removes it. If the process is killed in between, the job runs twice, which is harmless. */
 async function moveWaiting({ current: source }: Opening<BareQueue>, target: Opening<BareQueue>): Promise<void> {
   if (!source) return
   const to = await target.within(MINUTE)
@@ -106,10 +106,10 @@ async function moveWaiting({ current: source }: Opening<BareQueue>, target: Open
   }
 }
 
-/** @returns false if the job stays: it is one of a schedule, which is set again where it belongs, or was just taken. */
+/** @returns false if the job stays: it belongs to a schedule, which is set again at the target, or a worker has just taken it. */
 async function moveJob(job: QueueJob | undefined, source: BareQueue, to: BareQueue): Promise<boolean> {
   if (!job?.id || job.id.startsWith('repeat:')) return false
-  // BullMQ numbers jobs that have no id of ours, at each location from 1.
+  // BullMQ numbers jobs without an id of ours, from 1 at each location.
   const { jobId: _number, ...options } = job.opts
   await to.add(job.name, job.data, /^\d+$/.test(job.id) ? options : { ...options, jobId: job.id })
   return (await source.remove(job.id)) === 1

@@ -5,19 +5,19 @@ interface Openable {
   close(): Promise<void>
 }
 
-/** Something of BullMQ's that is opened in the background and again after a failure, until it is closed. */
+/** A queue or worker of BullMQ that is opened in the background, and again after a failure, until it is closed. */
 export interface Opening<T> {
-  /** The opened thing, or `undefined` while its store is out of reach. */
+  /** The opened queue or worker; `undefined` while its store is unavailable. */
   readonly current: T | undefined
-  /** The opened thing as soon as there is one; rejects after `ms`, with the last failure as cause. */
+  /** Resolves as soon as it is open; rejects after `ms`. */
   within(ms: number): Promise<T>
-  /** No further tries. Closing what is open is up to the caller. */
+  /** Stops further tries. The caller closes what is open. */
   stop(): void
 }
 
 /**
- * Opens by `open` and tries again every second until it is ready. BullMQ remembers a failed first connection for ever (Postgres)
- * or awaits it for ever (Redis), so neither a queue nor a worker made while the store is down would recover by itself.
+ * Calls `open` every second until the result is ready. BullMQ remembers a failed first connection for ever (Postgres) or awaits it
+ * for ever (Redis). So a queue or worker that was created while the store was down would not recover by itself.
  */
 export function keepOpening<T extends Openable>(open: () => Promise<T>, onError: (error: Error) => void): Opening<T> {
   let current: T | undefined

@@ -8,8 +8,8 @@ const schema = 'bullmq'
 const { Queue, Worker } = withBackend(createPostgresBackend)
 
 /**
- * BullMQ takes connections from its pool without listening for their errors; one lost there would end the process. The query under
- * way fails all the same, and says it.
+ * BullMQ does not listen for errors of idle connections in its pool, so a lost one would end the process. The running query still
+ * fails and reports the error.
  */
 class CalmClient extends pg.Client {
   constructor(options?: string | pg.ClientConfig) {
@@ -19,18 +19,18 @@ class CalmClient extends pg.Client {
 }
 
 const throughPooler =
-  'The queue in Postgres needs direct connections: DATABASE_URL leads through a pooler such as PgBouncer, or has options of its own, ' +
-  'and what the queue needs does not pass (search_path and LISTEN). ' +
+  'The queue in Postgres needs direct connections, because it uses search_path and LISTEN. ' +
+  'DATABASE_URL leads through a pooler such as PgBouncer, or has its own options, and these do not work. ' +
   'Set REDIS_URL to keep the queue in Redis, or DATABASE_URL to the address of Postgres itself.'
 
-/** BullMQ on Postgres, in a schema of its own. Needs direct connections: LISTEN and the pinned search_path do not pass PgBouncer. */
+/** BullMQ on Postgres, in its own schema. Needs direct connections: LISTEN and a fixed search_path do not work through PgBouncer. */
 export function postgresEngine(url: string): Engine {
   const connection = {
     connectionString: likeLibpq(url),
     schema,
     keepAlive: true,
     connectionTimeoutMillis: 5_000,
-    // Releases the jobs that a frozen process's transaction has locked.
+    // Releases jobs that a transaction of a frozen process has locked.
     idle_in_transaction_session_timeout: 30_000,
     application_name: 'buildkite-mirror queue',
     Client: CalmClient,
@@ -43,7 +43,7 @@ export function postgresEngine(url: string): Engine {
       if (isPooled) throw new Error(throughPooler)
       // BullMQ takes an advisory lock for its migrations, so any number of processes may get here at once.
       const backend = createPostgresBackend('deliveries', { connection: { ...connection, max: 1, migrate: true } })
-      backend.on('error', () => {}) // the promise below says it
+      backend.on('error', () => {}) // the promise below rejects with it
       try {
         await backend.waitUntilReady()
       } finally {
@@ -68,19 +68,19 @@ export function postgresEngine(url: string): Engine {
       return worker
     },
     async check(queue) {
-      if (!queue) throw new Error('The queue could not be opened yet.')
+      if (!queue) throw new Error('The queue is not open yet.')
       await queue.getJobCounts('active')
       return []
     },
-    // Its own words say which; see asStoreError.
+    // Other errors name their cause themselves; see asStoreError.
     outOfReach: () => (isPooled ? throughPooler : undefined),
     close: () => {},
   }
 }
 
 /**
- * Whether a connection has the search_path that it asked for, as BullMQ's do. PgBouncer refuses it, or drops it where it is told to
- * ignore `options`: then nothing of BullMQ's would be found.
+ * Whether a connection has the search_path that it asked for, as BullMQ's connections do. PgBouncer refuses it, or drops it if it is
+ * configured to ignore `options`. BullMQ would then not find its tables.
  */
 async function keepsSearchPath(config: pg.ClientConfig): Promise<boolean> {
   const client = new CalmClient({ ...config, options: `-c search_path=${schema}` })

@@ -33,20 +33,20 @@ const deliveriesJob = z.union([
 const reconcileJob = z.object({
   task: z.enum(['hot', 'warm', 'pipelines', 'discover', 'backfill', 'audit', 'verify', 'dimensions']),
   organization: z.string().exactOptional(),
-  /** For `verify`: the span of `created_at` that a person wants read again, ISO 8601. */
+  /** For `verify`: the range of `created_at` to audit, ISO 8601. */
   from: z.string().exactOptional(),
   to: z.string().exactOptional(),
 })
 
-/** A delivery that only the queue holds; times are ISO 8601. */
+/** A delivery that only the queue holds. Times are ISO 8601. */
 export type KeptDelivery = z.infer<typeof keptDelivery>
-/** `ids` of rows in the inbox, or, taken while Postgres was down, the deliveries themselves; `trace` says where they came from. */
+/** `ids` of rows in the inbox, or the deliveries themselves if they arrived while Postgres was down; `trace` holds their spans. */
 export type DeliveriesJob = z.infer<typeof deliveriesJob>
 /** One piece of reconciliation; `organization` is an organization's id, absent for `discover`. */
 export type ReconcileJob = z.infer<typeof reconcileJob>
 export type ReconcileTask = ReconcileJob['task']
 
-/** A reconcile job that a person asked for and that is not done yet. */
+/** A reconcile job that a person requested and that is not done yet. */
 export interface AskedJob {
   readonly job: ReconcileJob
   readonly active: boolean
@@ -62,56 +62,56 @@ export interface QueueDepth {
 type Handler<T> = (job: T, signal: AbortSignal) => Promise<void>
 
 /**
- * The service's queues. A handler that throws a transient StoreError spends no attempt: the queue rests, and the job comes back.
- * Any other error is a failed attempt, tried again with back-off. The handler's signal aborts when its worker is closed.
+ * The service's queues. If a handler throws a transient StoreError, the queue pauses and the job comes back without using up an
+ * attempt. Any other error is a failed attempt and is retried with back-off. The handler's signal aborts when its worker is closed.
  */
 export interface Queues {
   readonly backend: 'redis' | 'postgres'
-  /** @throws StoreError (transient) when the queue has not confirmed within `deadlineMs`; it may still have taken the job. */
+  /** @throws StoreError (transient) if the queue does not confirm within `deadlineMs`; it may still have taken the job. */
   addDeliveries(job: DeliveriesJob, deadlineMs: number): Promise<void>
-  /** Runs `job` now and then every `everyMs`. Repeating the call changes nothing, and restores what a lost Redis forgot. */
+  /** Runs `job` now and then every `everyMs`. Repeated calls change nothing, but restore a schedule that Redis has lost. */
   schedule(job: ReconcileJob, everyMs: number): Promise<void>
   unschedule(job: ReconcileJob): Promise<void>
-  /** Has `job` done once, as soon as a worker has time. @throws StoreError (transient) when the queue is out of reach. */
+  /** Runs `job` once, as soon as a worker is free. @throws StoreError (transient) when the queue is unavailable. */
   ask(job: ReconcileJob): Promise<void>
-  /** What was asked for by {@link ask} and is not done, next one first; 50 at most. @throws StoreError (transient) as above. */
+  /** The jobs requested by {@link ask} that are not done, next one first; at most 50. @throws StoreError (transient) as above. */
   asked(): Promise<AskedJob[]>
-  /** The queues that are open, for the queue board to show; it may change none of them. */
+  /** The open queues for the queue board, which may not change them. */
   board(): BoardQueue[]
-  /** Warnings about how the queue's store is set up. @throws StoreError (transient) when it is out of reach. */
+  /** Warnings about the settings of the queue's store. @throws StoreError (transient) when it is unavailable. */
   check(): Promise<QueueWarning[]>
   /** Whether the queue holds, or may hold, deliveries that Postgres did not accept. @throws StoreError (transient) as above. */
   holdsDiverted(): Promise<boolean>
-  /** @throws StoreError (transient) when the queue is out of reach. */
+  /** @throws StoreError (transient) when the queue is unavailable. */
   depth(): Promise<Record<QueueName, QueueDepth>>
   workDeliveries(handler: Handler<DeliveriesJob>, concurrency: number): RunningWorker
   workReconcile(handler: Handler<ReconcileJob>, concurrency: number): RunningWorker
   workBackfill(handler: Handler<ReconcileJob>, concurrency: number): RunningWorker
-  /** Closes what workers left over; close the workers first. */
+  /** Closes the queues. Close the workers first. */
   close(deadlineMs: number): Promise<void>
 }
 
 export interface QueueConfig {
   redisUrl: string | undefined
   databaseUrl: string
-  /** The first one, which tells apart deployments whose databases have the same address. Only a hash of it is stored. */
+  /** The first webhook secret. It distinguishes deployments whose databases have the same address. Only a hash of it is stored. */
   webhookSecret?: string | undefined
-  /** Of the keys in Redis, instead of the deployment's own; for tests. */
+  /** Replaces the deployment's own prefix of keys in Redis; for tests. */
   prefix?: string
 }
 
 const answerWithin = 3_000
 /** Prefix of the ids of jobs that hold deliveries themselves. */
 const DIVERTED = 'diverted-'
-/** How many jobs are searched for such ids. */
+/** How many jobs are searched for these ids. */
 const DIVERTED_AMONG = 2_000
-/** How the ids of jobs begin that a person asked for. */
+/** Prefix of the ids of jobs that a person requested. */
 const ASKED = 'asked-'
 
-/** Tasks that may take minutes, and must not keep the cycles waiting. */
+/** Tasks that may take minutes and must not delay the cycles. */
 const leisurely: ReadonlySet<ReconcileTask> = new Set(['backfill', 'audit', 'verify', 'dimensions'])
 
-// A delivery in the inbox is never lost with its job: the sweeper enqueues it again.
+// If the job of a delivery in the inbox is lost, the sweeper enqueues the delivery again.
 const idsOptions: JobsOptions = {
   attempts: 5,
   backoff: { type: 'capped' },
@@ -119,9 +119,9 @@ const idsOptions: JobsOptions = {
   removeOnFail: { age: (7 * DAY) / 1_000, count: 1_000 },
   stackTraceLimit: 1,
 }
-// The only copy: tried for years, and kept if even that should end.
+// The job holds the only copy of its deliveries, so it is retried for years, and kept even if it fails.
 const keptOptions: JobsOptions = { ...idsOptions, attempts: 1_000_000, removeOnFail: false }
-// The next tick is the retry.
+// The next scheduled run is the retry.
 const tickOptions: JobsOptions = {
   attempts: 1,
   removeOnComplete: true,
@@ -130,11 +130,11 @@ const tickOptions: JobsOptions = {
 }
 
 /**
- * Opens the queues on Redis when there is a `redisUrl`, else on Postgres. Returns within some seconds even when the store is down;
- * it is then opened as soon as it can be, and until then every call fails as transient.
+ * Opens the queues on Redis if there is a `redisUrl`, else on Postgres. Returns within some seconds even when the store is down. It
+ * then opens the queues as soon as possible, and until then every call fails as transient.
  */
 export async function openQueues(config: QueueConfig, log: Log): Promise<Queues> {
-  const complain = occasionally(log)
+  const complain = loggedOncePerMinute(log)
   const engine: Engine = config.redisUrl ? redisEngine(config.redisUrl, complain) : postgresEngine(config.databaseUrl)
   let preparing: Promise<void> | undefined
   const prepared = () => {
@@ -153,7 +153,7 @@ export async function openQueues(config: QueueConfig, log: Log): Promise<Queues>
     onError: complain,
   })
   await Promise.all(queueNames.map((name) => located.current()[name].within(answerWithin))).catch(() => {
-    log.warn({ backend: engine.backend }, 'The queue is out of reach; it is opened as soon as it answers.')
+    log.warn({ backend: engine.backend }, 'The queue is unavailable; it will be opened as soon as it answers.')
   })
 
   const work = <T>(name: QueueName, shape: z.ZodType<T>, handler: Handler<T>, concurrency: number, older = false) =>
@@ -168,7 +168,7 @@ export async function openQueues(config: QueueConfig, log: Log): Promise<Queues>
       onError: complain,
     })
 
-  /** Runs `command` on the queue, waiting `ms` in all for the queue to be open and to answer; not at all where it is known to be away. */
+  /** Runs `command` on the queue. Waits at most `ms` for the queue to open and answer; fails at once if it is known to be unavailable. */
   const confirmed = <T>(
     opening: Opening<BareQueue>,
     ms: number,
@@ -176,8 +176,8 @@ export async function openQueues(config: QueueConfig, log: Log): Promise<Queues>
     command: (queue: BareQueue) => Promise<T>,
   ): Promise<T> => {
     const run = async () => command(opening.current ?? (await opening.within(ms)))
-    const away = opening.current ? undefined : engine.outOfReach()
-    if (away) return Promise.reject(new StoreError('transient', away, { store: engine.backend }))
+    const unavailable = opening.current ? undefined : engine.outOfReach()
+    if (unavailable) return Promise.reject(new StoreError('transient', unavailable, { store: engine.backend }))
     return asTransient(engine, doing, () => withDeadline(run(), ms, 'The queue'))
   }
 
@@ -196,7 +196,7 @@ export async function openQueues(config: QueueConfig, log: Log): Promise<Queues>
     },
     async schedule(job, everyMs) {
       await confirmed(queueOf(job), answerWithin, 'taking a schedule', async (queue) => {
-        // Setting a schedule again runs the job at once, or moves a waiting one behind all others: only where it is needed.
+        // Setting a schedule again runs the job at once, or moves a waiting one behind all others, so it is set only if needed.
         const known = await queue.getJobScheduler(schedulerId(job))
         if (known?.every === everyMs && !(await hasLostItsJob(queue, job, known.next ?? 0, everyMs))) return
         await queue.upsertJobScheduler(
@@ -208,7 +208,7 @@ export async function openQueues(config: QueueConfig, log: Log): Promise<Queues>
     },
     async unschedule(job) {
       const forget = (queue: BareQueue) => queue.removeJobScheduler(schedulerId(job))
-      await confirmed(queueOf(job), answerWithin, 'dropping a schedule', forget)
+      await confirmed(queueOf(job), answerWithin, 'removing a schedule', forget)
     },
     async ask(job) {
       const options = { ...tickOptions, jobId: `${ASKED}${randomUUID()}` }
@@ -267,12 +267,12 @@ function readerOf(config: QueueConfig, onError: (error: Error) => void): () => P
   return async () => ({ prefix: config.prefix ?? '', settled: true, recorded: true, sources: [] })
 }
 
-/** Where processes of the version before add deliveries. Never resolves if this deployment had none. */
+/** Where processes of the previous version add deliveries. Never resolves if this deployment had none. */
 function sharedPrefix({ sources }: JobLocation): string | Promise<never> {
   return sources.includes(SHARED_PREFIX) ? SHARED_PREFIX : new Promise<never>(() => {})
 }
 
-/** The worker of this deployment's queue, and a second one for the queue of the version before. */
+/** The worker of this deployment's queue, and a second one for the queue of the previous version. */
 function withOlder(own: RunningWorker, older: RunningWorker): RunningWorker {
   return {
     pause() {
@@ -301,7 +301,7 @@ function schedulerId(job: ReconcileJob): string {
   return job.organization ? `${job.task}-${job.organization}` : job.task
 }
 
-/** Whether a schedule is overdue because its next job is gone, and not because all workers are busy. */
+/** Whether a schedule is overdue because its next job is lost, and not because all workers are busy. */
 async function hasLostItsJob(queue: BareQueue, job: ReconcileJob, next: number, everyMs: number): Promise<boolean> {
   if (Date.now() - next <= 2 * everyMs + 15 * SECOND) return false
   const state = await queue.getJobState(`repeat:${schedulerId(job)}:${next}`)
@@ -315,7 +315,7 @@ async function askedJobs(queue: BareQueue): Promise<AskedJob[]> {
   ])
   const read = (jobs: readonly QueueJob[], isActive: boolean) =>
     jobs.flatMap((one) => {
-      // A job that was just finished leaves a hole in the list.
+      // A job that has just finished leaves a hole in the list.
       if (!one?.id?.startsWith(ASKED)) return []
       const job = reconcileJob.safeParse(one.data).data
       return job ? [{ job, active: isActive }] : []
@@ -338,14 +338,14 @@ async function asTransient<T>(engine: Engine, doing: string, work: () => Promise
     return await work()
   } catch (error) {
     const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
-    // Out of reach is out of reach, whatever was to be done: one sentence, that a page can show once.
+    // If the store is unavailable, the message is the same whatever the command was, so that a page can show it once.
     const message = engine.outOfReach(error) ?? `The queue failed while ${doing}: ${messageOf(error)}`
     throw new StoreError('transient', message, { code, store: engine.backend, cause: error })
   }
 }
 
-/** Connections in trouble repeat themselves several times a second: each message is logged at most once a minute. */
-function occasionally(log: Log): (error: Error) => void {
+/** Broken connections report errors several times a second, so each message is logged at most once a minute. */
+function loggedOncePerMinute(log: Log): (error: Error) => void {
   const lastLogged = new Map<string, number>()
   return (error) => {
     const now = Date.now()
@@ -353,6 +353,6 @@ function occasionally(log: Log): (error: Error) => void {
     if (now - (lastLogged.get(cause) ?? 0) < MINUTE) return
     if (lastLogged.size >= 100) lastLogged.clear()
     lastLogged.set(cause, now)
-    log.warn({ err: error }, 'The queue has trouble.')
+    log.warn({ err: error }, 'Queue error.')
   }
 }

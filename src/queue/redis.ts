@@ -16,9 +16,9 @@ export function redisEngine(url: string, onError: (error: Error) => void): Engin
     client.on('error', onError)
     return client
   }
-  // A producer must fail fast: a webhook waits for it.
+  // A producer must fail fast, because a webhook waits for it.
   let producer: Redis | undefined
-  // Why the producer's last try to connect failed; undefined while it is connected.
+  // Why the producer's last connection attempt failed; undefined while it is connected.
   let fault: string | undefined
   const producing = () => {
     if (producer) return producer
@@ -31,7 +31,7 @@ export function redisEngine(url: string, onError: (error: Error) => void): Engin
     })
     return producer
   }
-  // A worker must wait: with commandTimeout it would never work again after the first timeout. A dead socket is still found.
+  // A worker must wait: with commandTimeout it would never work again after its first timeout. socketTimeout detects a dead socket.
   let worker: Redis | undefined
   const working = () => {
     worker ??= connect({ maxRetriesPerRequest: null, socketTimeout: 30_000 })
@@ -72,11 +72,11 @@ export function redisEngine(url: string, onError: (error: Error) => void): Engin
   }
 }
 
-/** What ioredis says of a connection that it does not have, by what it was about to do. */
+/** Messages of ioredis about a missing connection; they depend on what it was doing. */
 const disconnected = /Stream isn't writeable|Connection is closed|max retries per request/
 const timedOut = /Command timed out|Socket timeout/
 
-/** A system's code such as ECONNREFUSED; what Redis itself answers has none. */
+/** A system error code such as ECONNREFUSED. Errors that Redis itself answers have none. */
 function networkCode(error: unknown): string | undefined {
   const code = error instanceof Error && 'code' in error ? error.code : undefined
   return typeof code === 'string' && /^E[A-Z_]+$/.test(code) ? code : undefined
@@ -89,7 +89,7 @@ async function checkRedis(client: Redis): Promise<QueueWarning[]> {
   if (policy !== undefined && policy !== 'noeviction') {
     warnings.push({
       name: 'redis_eviction',
-      fact: `Redis may throw jobs away when its memory is full (maxmemory-policy is "${policy}").`,
+      fact: `Redis may evict jobs when its memory is full (maxmemory-policy is "${policy}").`,
       remedy: 'Set it to noeviction.',
     })
   }
@@ -97,15 +97,15 @@ async function checkRedis(client: Redis): Promise<QueueWarning[]> {
     warnings.push({
       name: 'redis_persistence',
       fact:
-        'Redis keeps no append-only file, so a crash of Redis loses queued jobs. They are found again in Postgres, ' +
-        'except deliveries that came while Postgres was down.',
+        'Redis has no append-only file, so a crash of Redis loses queued jobs. They are recovered from Postgres, ' +
+        'except deliveries that arrived while Postgres was down.',
       remedy: 'Set appendonly to yes.',
     })
   }
   return warnings
 }
 
-/** A managed Redis often forbids CONFIG: what it does not tell is not warned of. */
+/** Managed Redis services often forbid CONFIG. Settings that cannot be read cause no warning. */
 async function setting(client: Redis, name: string): Promise<string | undefined> {
   try {
     const answer = await client.config('GET', name)

@@ -4,26 +4,26 @@ import { MINUTE, pause, SECOND, withDeadline } from '../time.ts'
 import type { BareQueue, BareWorker, Engine, QueueJob, QueueName } from './engine.ts'
 import { keepOpening, type Opening } from './opening.ts'
 
-/** A worker of one queue, at work from its making until it is closed. */
+/** A worker of one queue. It runs until it is closed. */
 export interface RunningWorker {
-  /** Takes no further jobs; those at work go on. */
+  /** Takes no further jobs; running ones continue. */
   pause(): void
-  /** Aborts the handlers' signal, waits for them, and gives up after `deadlineMs`: the queue then hands their jobs out again. */
+  /** Aborts the handlers' signal and waits for them, at most `deadlineMs`. The queue hands out unfinished jobs again. */
   close(deadlineMs: number): Promise<void>
-  /** When the worker was last seen to finish, to be at work for a plausible time, or to have nothing to do (ms since the epoch). */
+  /** When the worker last finished a job, ran one for a plausible time, or had nothing to do (ms since the epoch). */
   readonly lastProgressAt: number
 }
 
-/** Nothing takes this long: a handler beyond it no longer counts as progress. */
+/** No handler should take this long. A longer run no longer counts as progress. */
 const plausible = 15 * MINUTE
-/** While the infrastructure is down, how long the whole queue rests between tries. */
+/** How long the whole queue pauses between tries while the infrastructure is down. */
 const rest = 2 * SECOND
 
 export interface WorkerParts {
   engine: Engine
   /** Resolves when the engine's store is ready for use. */
   prepared: () => Promise<void>
-  /** Resolves when it is known where the jobs are. */
+  /** Resolves when the location of the jobs is known. */
   prefix: () => Promise<string>
   name: QueueName
   queue: () => Opening<BareQueue>
@@ -51,10 +51,10 @@ export function startWorker(parts: WorkerParts): RunningWorker {
     }
   }
 
-  /** What BullMQ is told of a failed run. */
+  /** Decides what BullMQ does after a failed run. */
   const verdict = async (error: unknown, job: QueueJob, token: string | undefined): Promise<Error> => {
     if (stop.signal.aborted) {
-      // Cut short by our own shutdown: another process takes the job at once, no attempt is spent.
+      // Our own shutdown ended the run: another process takes the job at once, and no attempt is used up.
       await job.moveToWait(token)
       return new WaitingError()
     }
@@ -64,7 +64,7 @@ export function startWorker(parts: WorkerParts): RunningWorker {
       return new RateLimitError()
     }
     lastProgressAt = Date.now()
-    return toldToTheQueue(error)
+    return forQueue(error)
   }
 
   const opening = keepOpening<BareWorker>(async () => {
@@ -99,7 +99,7 @@ export function startWorker(parts: WorkerParts): RunningWorker {
       if (!worker) return
       await worker.pause(true).catch(onError)
       while (atWork.size > 0 && Date.now() < until) await pause(20)
-      // With its store gone close() never returns, and a second close(true) would only wait for the first one.
+      // If its store is unavailable, close() never returns, and a second close(true) would only wait for the first.
       const closed = worker.close(atWork.size > 0)
       await withDeadline(closed, Math.max(until - Date.now(), 100), `The ${name} worker`).catch((error) => {
         onError(error)
@@ -109,17 +109,17 @@ export function startWorker(parts: WorkerParts): RunningWorker {
   }
 }
 
-/** From 1 s, doubled, to at most 5 minutes; with some chance, so that many jobs do not come back as one. */
+/** From 1 s, doubled up to 5 minutes, with jitter so that many jobs do not return at once. */
 export function backoff(attemptsMade: number): number {
   const ms = Math.min(SECOND * 2 ** Math.min(attemptsMade - 1, 20), 5 * MINUTE)
   return Math.round(ms * (0.75 + Math.random() * 0.5))
 }
 
-/** The queue keeps the message and stack of each failure for people to read, so they must be short and hold no SQL or payload. */
-function toldToTheQueue(error: unknown): Error {
+/** BullMQ stores the message and stack of each failure for people to read, so they must be short and hold no SQL or payload. */
+function forQueue(error: unknown): Error {
   const leaky = error instanceof Error && 'params' in error && 'query' in error
-  const told = new Error(leaky ? 'A query failed.' : messageOf(error).slice(0, 500))
-  if (error instanceof Error) told.name = error.name
-  told.stack = `${told.name}: ${told.message}`
-  return told
+  const safe = new Error(leaky ? 'A query failed.' : messageOf(error).slice(0, 500))
+  if (error instanceof Error) safe.name = error.name
+  safe.stack = `${safe.name}: ${safe.message}`
+  return safe
 }

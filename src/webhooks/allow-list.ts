@@ -2,44 +2,44 @@ import { type IpRange, withinRanges } from '../ip-range.ts'
 import type { Log } from '../log.ts'
 import { HOUR, MINUTE, pause } from '../time.ts'
 
-/** Who may send webhooks at all, by address. A filter before the signature, and never a replacement: Buildkite's customers share them. */
+/** Filters webhooks by address, before the signature is checked. It does not replace the signature: all Buildkite customers share the addresses. */
 export interface AllowList {
   lets(address: string): boolean
   stop(): void
 }
 
 export interface AllowListParts {
-  /** Asks Buildkite for its addresses. */
+  /** Reads Buildkite's addresses. */
   read(signal: AbortSignal): Promise<readonly IpRange[]>
   log: Log
-  /** Time between readings, and until the next try while there has been none; in milliseconds. */
+  /** Milliseconds between reads, and between tries before the first successful read. */
   everyMs?: number
   againMs?: number
 }
 
-/** A list that stays as it is. */
+/** A list that never changes. */
 export function fixedAllowList(ranges: readonly IpRange[]): AllowList {
   return { lets: withinRanges(ranges), stop: () => {} }
 }
 
 /**
- * Buildkite's own list, read at once and then hourly. It fails open: until it has been read everybody is let in, for a webhook refused
- * is lost; afterwards the last good list stays in use.
+ * Buildkite's own list, read at once and then hourly. Until the first successful read it accepts every address, because a refused
+ * webhook is lost. Later failures keep the last good list.
  */
 export function followedAllowList({ read, log, everyMs = HOUR, againMs = MINUTE }: AllowListParts): AllowList {
   const stop = new AbortController()
   let lets: ((address: string) => boolean) | undefined
-  let told = false
+  let hasWarned = false
 
   const refresh = async () => {
     try {
       lets = withinRanges(await read(stop.signal))
-      told = false
+      hasWarned = false
     } catch (error) {
-      if (stop.signal.aborted || told) return
-      told = true
-      const meanwhile = lets ? 'the last list stays in use' : 'webhooks are taken from every address'
-      log.warn({ err: error }, `The addresses of Buildkite's webhooks could not be read; ${meanwhile}.`)
+      if (stop.signal.aborted || hasWarned) return
+      hasWarned = true
+      const meanwhile = lets ? 'the last list stays in use' : 'webhooks are accepted from every address'
+      log.warn({ err: error }, `Could not read the addresses of Buildkite's webhooks; ${meanwhile}.`)
     }
   }
   const keepFresh = async () => {

@@ -41,7 +41,7 @@ interface Timeouts {
   readonly hurried: number
 }
 
-/** After so many batches a job ends, for the queue to see that its worker lives; the jobs behind it go on. */
+/** A job ends after this many batches, so that the queue sees that its worker is alive. The jobs behind it continue. */
 const batchesPerJob = 20
 const usualTimeouts: Timeouts = { batch: 10 * SECOND, single: MINUTE, hurried: SECOND }
 /** A batch that failed is retried in this many parts. */
@@ -52,9 +52,9 @@ const smallestHurried = 16
 const outagesInARow = 5
 
 /**
- * The delivery worker's handler: brings what is pending in the inbox into the mirror, oldest first, and settles each delivery as
- * `applied`, `ignored` or `failed`, in the transaction that writes its rows. A job says that there is something to do, and takes
- * along whatever waits: so any job may run again or be lost, and jobs that come while others are at work share the next turn.
+ * The delivery worker's handler. It merges pending deliveries into the mirror, oldest first. It settles each delivery as `applied`,
+ * `ignored` or `failed`, in the transaction that writes its rows. A job only says that there is work, and applies everything that is
+ * pending. So a job may run again or be lost, and jobs that arrive during a run share the next one.
  * A delivery that can never be applied does not throw: it is settled as `failed`, with its error. A delivery that cannot be applied
  * now, although Postgres is available, is deferred. In both cases the others continue.
  * @throws StoreError `transient` when the database is unavailable; nothing is lost then.
@@ -86,7 +86,7 @@ interface Pace {
   culprit: { id: number; error: unknown } | undefined
 }
 
-/** Batch after batch while one is not enough: two at once then, so that one reads payloads while Postgres writes the other's rows. */
+/** Applies one batch. While more is pending, runs two lanes: one reads payloads while Postgres writes the rows of the other. */
 async function applyPending(parts: ApplyParts, pace: Pace, signal: AbortSignal | undefined): Promise<void> {
   const more = await applyNextBatch(parts, pace)
   if (!more) return
@@ -99,7 +99,7 @@ async function applyPending(parts: ApplyParts, pace: Pace, signal: AbortSignal |
   for (const end of ends) if (end.status === 'rejected') throw end.reason
 }
 
-/** Applies the oldest deliveries that nobody else has in hand; true when there may be more. */
+/** Applies the oldest deliveries that no other worker has locked. Returns true if there may be more. */
 async function applyNextBatch(parts: ApplyParts, pace: Pace): Promise<boolean> {
   await deferCulprit(parts, pace)
   let batch: Batch = { claimed: [], more: false }
@@ -110,7 +110,7 @@ async function applyNextBatch(parts: ApplyParts, pace: Pace): Promise<boolean> {
     }
     const outcome = await inOneTransaction(parts.db, 'apply deliveries', work, timeoutsOf(parts).batch)
     if (outcome) {
-      tellOutcome(parts, outcome)
+      recordOutcome(parts, outcome)
       pace.batchLimit = Math.min(batchSize, pace.batchLimit * 2)
       pace.outages = { first: undefined, times: 0 }
     }
@@ -182,7 +182,7 @@ export async function applyBatch(
     const work = async (tx: Transaction) => applyClaimed(parts, tx, await claimAmong(tx, ids))
     const { batch, single, hurried } = timeoutsOf(parts)
     const timeoutMs = performance.now() > until ? hurried : ids.length === 1 ? single : batch
-    tellOutcome(parts, await inOneTransaction(parts.db, `apply ${ids.length} deliveries`, work, timeoutMs))
+    recordOutcome(parts, await inOneTransaction(parts.db, `apply ${ids.length} deliveries`, work, timeoutMs))
     return 0
   } catch (error) {
     if (isGeneral(error)) throw error
@@ -217,22 +217,22 @@ async function takeOut(parts: ApplyParts, id: number, error: unknown): Promise<v
  */
 export async function applyDue(parts: ApplyParts): Promise<boolean> {
   const now = new Date((parts.clock ?? Date.now)())
-  const id = await asked('take up a deferred delivery', () => takeDue(parts.db, now))
+  const id = await asked('claim a deferred delivery', () => takeDue(parts.db, now))
   if (id !== undefined) await applyBatch(parts, [id])
   return id !== undefined
 }
 
-/** What became of the deliveries of one transaction. */
+/** The results of the deliveries of one transaction. */
 interface Outcome {
   readonly settled: readonly { status: DeliveryStatus; event: string; receivedAt: Date }[]
   readonly report: MergeReport
 }
 
-function tellOutcome({ on, clock = Date.now }: ApplyParts, { settled, report }: Outcome): void {
+function recordOutcome({ on, clock = Date.now }: ApplyParts, { settled, report }: Outcome): void {
   if (!on) return
   for (const { status, event, receivedAt } of settled) {
     on('settled', 1, { status, event })
-    // A replica received it, whose clock may be ahead of ours.
+    // Another replica may have received it, with a clock ahead of ours.
     if (status === 'applied') on('apply_seconds', Math.max(0, clock() - receivedAt.getTime()) / SECOND)
   }
   tellRows(on, 'webhook', report)
@@ -245,21 +245,24 @@ async function applyClaimed(parts: ApplyParts, tx: Transaction, claimed: readonl
   const ignored: number[] = []
   const observed: Observations[] = []
   const settled: Outcome['settled'][number][] = []
-  const tell = (row: Claimed, status: DeliveryStatus) =>
+  const record = (row: Claimed, status: DeliveryStatus) =>
     settled.push({ status, event: row.event, receivedAt: row.received_at })
   for (const row of claimed) {
     const reading = readDelivery(row, parts)
     if ('observed' in reading) {
       applied.push(row.id)
       observed.push(reading.observed)
-      tell(row, 'applied')
+      record(row, 'applied')
     } else if ('ignored' in reading) {
       ignored.push(row.id)
-      tell(row, 'ignored')
+      record(row, 'ignored')
     } else {
-      tell(row, 'failed')
+      record(row, 'failed')
       await settle(tx, [row.id], 'failed', now, reading.error)
-      parts.log.warn({ delivery: row.id, error: reading.error }, 'A delivery cannot be applied: it is failed.')
+      parts.log.warn(
+        { delivery: row.id, error: reading.error },
+        'A delivery cannot be applied and is recorded as failed.',
+      )
     }
   }
   const report = await span(parts.tracing, 'merge', { via: 'webhook' }, async (traced) => {
@@ -284,7 +287,7 @@ async function fail(parts: ApplyParts, id: number, error: string): Promise<void>
     }),
   )
   if (!row) return
-  parts.log.warn({ delivery: id, error }, 'A delivery cannot be applied: it is failed.')
+  parts.log.warn({ delivery: id, error }, 'A delivery cannot be applied and is recorded as failed.')
   parts.on?.('settled', 1, { status: 'failed', event: row.event })
 }
 
@@ -301,7 +304,7 @@ async function settle(
     .set({
       status,
       error: error?.slice(0, 1_000) ?? null,
-      // One that was applied before and fails in a replay still says when it was applied.
+      // A delivery that was applied before and fails in a replay keeps its applied_at.
       ...(status === 'applied' && { applied_at: now }),
       failed_at: status === 'failed' ? now : null,
       next_try_at: null,

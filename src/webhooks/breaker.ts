@@ -2,8 +2,8 @@ import { StoreError } from '../errors.ts'
 import { type Clock, withDeadline } from '../time.ts'
 
 /**
- * Guards calls to a store that may be gone: after a failure it refuses at once for `restMs`, then lets a single call try. So an
- * outage costs one request a deadline now and then, not every request.
+ * A circuit breaker. After a failure it rejects calls at once for `restMs`, then lets a single call through as a probe. So during an
+ * outage only some requests wait for a timeout.
  */
 export class Breaker {
   readonly #store: string
@@ -25,12 +25,12 @@ export class Breaker {
   }
 
   /**
-   * Runs `work`, waiting at most `ms` for it; it may go on after that.
-   * @throws DeadlineError, what `work` threw, or StoreError (transient) when the store is left to rest.
+   * Runs `work` and waits at most `ms` for it; `work` may continue after that.
+   * @throws DeadlineError, what `work` threw, or StoreError (transient) while the breaker is open.
    */
   async attempt<T>(work: () => Promise<T>, ms: number): Promise<T> {
     if (this.#broken && (this.#probing || this.#clock() < this.#openUntil)) {
-      throw new StoreError('transient', `${this.#store} did not answer a moment ago and is left to rest.`)
+      throw new StoreError('transient', `${this.#store} did not answer a moment ago; waiting before the next try.`)
     }
     const probe = this.#broken
     this.#probing = probe

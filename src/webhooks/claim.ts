@@ -27,7 +27,7 @@ const columns = {
   observed_at: deliveries.observed_at,
   next_try_at: deliveries.next_try_at,
 }
-// A literal: with a parameter the partial index would not be used.
+// A literal: Postgres would not use the partial index with a parameter.
 const isPending = sql`${deliveries.status} = 'pending'`
 
 /** Claims the oldest `most` pending deliveries that are not deferred, or as many of them as fit into a batch. */
@@ -76,7 +76,7 @@ export function claimAmong(tx: Transaction, ids: readonly number[]): Promise<Cla
 }
 
 /**
- * The id of the deferred delivery that has been due the longest, if any. Its next try is postponed at once, so that it is not retried
+ * The id of the deferred delivery that has been due the longest, if any. Postpones its next try at once. So it is not retried
  * in a loop even if this try, this process or Postgres fails.
  */
 export async function takeDue(db: Db, now: Date): Promise<number | undefined> {
@@ -95,7 +95,7 @@ export async function takeDue(db: Db, now: Date): Promise<number | undefined> {
   return row?.id
 }
 
-/** The pending deliveries among `ids`. One array parameter: with single parameters each number of ids would be planned again. */
+/** The pending deliveries among `ids`. Uses one array parameter: with single parameters Postgres plans each number of ids again. */
 export function pendingAmong(ids: readonly number[]) {
   return and(sql`${deliveries.id} = any(${sql.param(ids)}::bigint[])`, eq(deliveries.status, 'pending'))
 }

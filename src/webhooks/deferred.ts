@@ -9,7 +9,7 @@ export interface DeferredRetries {
 
 const EVERY = 10 * SECOND
 
-/** Retries each deferred delivery when it is due, one at a time, in at most half of the time, so that other deliveries are not delayed. */
+/** Retries each deferred delivery when it is due, one at a time. Uses at most half of the time, so that it does not delay others. */
 export function startDeferredRetries(parts: ApplyParts, everyMs = EVERY): DeferredRetries {
   const stop = new AbortController()
   const { signal } = stop

@@ -20,7 +20,7 @@ export type Kept = 'new' | 'known' | 'queued'
 export interface Inbox {
   /** Resolves once the delivery is safe. @throws StoreError when neither Postgres nor the queue took it. Never waits above 4 s. */
   keep(delivery: NewDelivery): Promise<Kept>
-  /** Waits for what is being kept. */
+  /** Waits for deliveries that are being stored. */
   close(deadlineMs: number): Promise<void>
 }
 
@@ -43,7 +43,7 @@ interface Waiting {
 
 /** The requests that share one insert. */
 const groupLimit: GroupLimit = { deliveries: 200, chars: 8 * 1024 * 1024 }
-/** Two, so that one group gathers, inserts or is enqueued while the other's insert is on its way. */
+/** Two, so that one group is collected or enqueued while the insert of the other runs. */
 const lanes = 2
 
 // A request may wait for the previous group, then for its insert, then for a job to fill, then for the queue: under 4 s in total.
@@ -54,8 +54,8 @@ const postgresRest = SECOND
 const queueRest = 3 * SECOND
 
 /**
- * Opens the inbox: `sync.deliveries`, written by group commit. Requests that come while an insert is on its way share the next
- * one, and one queue job; a lone request waits for nobody.
+ * Opens the inbox: `sync.deliveries`, written by group commit. Requests that arrive while an insert runs share the next insert and
+ * one queue job. A lone request does not wait for others.
  */
 export function openInbox({ db, queues, log, clock = Date.now, on = () => {}, tracing }: InboxParts): Inbox {
   const postgres = new Breaker('Postgres', postgresRest, clock)
@@ -67,7 +67,7 @@ export function openInbox({ db, queues, log, clock = Date.now, on = () => {}, tr
   const addJob = (job: DeliveriesJob) => queue.attempt(() => queues.addDeliveries(job, enqueueWithin), enqueueWithin)
   const toQueue = openToQueue(addJob)
   const mayWarn = sparingly(MINUTE, clock)
-  const mayComplain = sparingly(MINUTE, clock)
+  const mayLogError = sparingly(MINUTE, clock)
 
   const warn = (error: unknown, message: string) => {
     if (mayWarn()) log.warn({ err: error }, message)
@@ -76,7 +76,7 @@ export function openInbox({ db, queues, log, clock = Date.now, on = () => {}, tr
   const schedule = () => {
     if (scheduled || waiting.length === 0 || inserting >= lanes) return
     scheduled = true
-    // The requests of one turn of the event loop belong together.
+    // Groups the requests of one turn of the event loop.
     setImmediate(() => {
       scheduled = false
       const group = takeGroup(waiting, groupLimit, sizeOf)
@@ -112,7 +112,7 @@ export function openInbox({ db, queues, log, clock = Date.now, on = () => {}, tr
     atWork -= 1
   }
 
-  /** Inserts what is new and returns its ids by key. */
+  /** Inserts new deliveries and returns their ids by key. */
   const insert = async (group: readonly NewDelivery[]): Promise<Map<string, number>> => {
     const enqueuedAt = queue.broken ? null : new Date(clock()) // null: the sweeper enqueues it without waiting
     try {
@@ -122,19 +122,19 @@ export function openInbox({ db, queues, log, clock = Date.now, on = () => {}, tr
     }
   }
 
-  /** Whether the queue took them. A failure is no harm: the rows are there, and the sweeper enqueues them. */
+  /** Returns whether the queue accepted the ids. A failure loses nothing: the rows are stored, and the sweeper enqueues them. */
   const enqueue = async (ids: number[], from: readonly string[]): Promise<boolean> => {
     if (ids.length === 0) return true
     try {
       await addJob({ ids, ...(from.length > 0 ? { trace: [...from] } : {}) })
       return true
     } catch (error) {
-      warn(error, 'Deliveries are kept in Postgres but could not be enqueued; the sweeper does that later.')
+      warn(error, 'Deliveries are stored in Postgres but could not be enqueued; the sweeper enqueues them later.')
       return false
     }
   }
 
-  /** Without this the sweeper would first wait for their job to be overdue. */
+  /** Marks deliveries as not enqueued. Otherwise the sweeper would wait until their job is overdue. */
   const leaveToSweeper = async (ids: readonly number[]) => {
     const mark = () =>
       db
@@ -150,10 +150,10 @@ export function openInbox({ db, queues, log, clock = Date.now, on = () => {}, tr
         await toQueue.divert(delivery, trace)
       } catch (error) {
         const message = 'Deliveries refused: neither Postgres nor the queue could store them.'
-        if (mayComplain()) log.error({ err: cause, queue: error }, message)
+        if (mayLogError()) log.error({ err: cause, queue: error }, message)
         return reject(new StoreError('transient', message, { cause }))
       }
-      warn(cause, 'Postgres did not take deliveries; the queue keeps them until it does.')
+      warn(cause, 'Postgres did not accept deliveries; the queue stores them until it does.')
       on('kept', 1, { via: 'queue' })
       resolve('queued')
     }

@@ -1,2 +1,2 @@
-/** Where webhooks are received, under the URL that Buildkite knows. */
+/** The path of the webhook receiver, below the URL that Buildkite knows. */
 export const WEBHOOK_PATH = '/webhooks/buildkite'

@@ -1,6 +1,6 @@
 import { asStoreError } from '../database/connection.ts'
 
-/** Runs a query, and says what we were doing when it fails. @throws StoreError */
+/** Runs a query. An error says what it was for, in `doing`. @throws StoreError */
 export async function asked<T>(doing: string, query: () => Promise<T>): Promise<T> {
   try {
     return await query()

@@ -4,7 +4,7 @@ import { observeWebhook, PayloadError } from '../mirror/observe.ts'
 import { isObject } from '../mirror/reader.ts'
 import type { Scope } from '../scope.ts'
 
-/** A delivery as the inbox holds it. */
+/** A delivery as stored in the inbox. */
 export interface Pending {
   id: number
   event: string
@@ -12,10 +12,10 @@ export interface Pending {
   payload: string | null
 }
 
-/** What reading a delivery came to. */
+/** The result of reading a delivery. */
 export type Reading = { observed: Observations } | { ignored: true } | { error: string }
 
-/** Reads one delivery; pure. What is out of scope, or an event of an unknown kind, is ignored. */
+/** Reads one delivery; pure. Ignores deliveries that are out of scope and events of unknown kinds. */
 export function readDelivery(row: Pending, { scope, storeEnv }: { scope: Scope; storeEnv: boolean }): Reading {
   if (row.payload === null) return { error: 'Its payload was dropped.' }
   const kind = row.event.split('.')[0] ?? ''
@@ -30,7 +30,7 @@ export function readDelivery(row: Pending, { scope, storeEnv }: { scope: Scope; 
   }
 }
 
-/** Most payloads name no organization: its slug, and often the pipeline's, stand in the objects' URLs. */
+/** Most payloads name no organization: its slug, and often the pipeline's, is only part of the objects' URLs. */
 function isWanted(payload: unknown, scope: Scope): boolean {
   const { organization, pipeline, project, build, job, agent } = asObject(payload)
   const subjects = [pipeline, project, build, job, agent].map((subject) => slugsOf(asObject(subject).url))

@@ -14,17 +14,17 @@ import type { Inbox, NewDelivery } from './inbox.ts'
 import { WEBHOOK_PATH } from './path.ts'
 
 export interface ReceiverSettings {
-  /** All that are valid now; none turns the receiver off. */
+  /** All secrets that are valid now. Without any the receiver is off. */
   secrets: readonly string[]
   auth: WebhookAuth
-  /** How far a signature's time may be from ours, both ways, in milliseconds. */
+  /** Maximum difference between a signature's time and ours, in milliseconds. */
   toleranceMs: number
   storeEnv: boolean
 }
 
 export interface ReceiverParts extends ReceiverSettings {
   inbox: Pick<Inbox, 'keep'>
-  /** Whether an address may send webhooks; everyone may when not given. */
+  /** Whether an address may send webhooks. If it is not given, every address may. */
   lets?: ((address: string) => boolean) | undefined
   log: Log
   clock?: Clock
@@ -34,7 +34,7 @@ export interface ReceiverParts extends ReceiverSettings {
   tracing?: Tracing | undefined
 }
 
-/** The parts of a request that matter. Header values as received, the body byte by byte. */
+/** The parts of a request that matter: header values as received, and the body's bytes. */
 export interface WebhookRequest {
   raw: Buffer
   event: string | undefined
@@ -48,14 +48,14 @@ export type Reading =
   | { ok: false; status: 400 | 401 | 503; error: string; reason: string }
 
 const bodyLimit = 10 * 1024 * 1024
-/** Buildkite gives up after about 5 s. */
+/** Buildkite's timeout is about 5 s. */
 const answerWithin = 4_000
 const failuresPerMinute = 60
 
 /**
- * Authenticates a request and reads it into a delivery; pure. `now` is our clock; `receivedAt`, the same moment on Buildkite's clock, dates
- * deliveries without a signature. `error` may be sent to the client; `reason` is only logged.
- * The bytes are verified before anything looks into them.
+ * Authenticates a request and reads it into a delivery; pure. `now` is our clock. `receivedAt` is the same time on Buildkite's clock,
+ * and dates deliveries without a signature. `error` may be sent to the client; `reason` is only logged.
+ * The bytes are verified before they are parsed.
  */
 export function readRequest(
   request: WebhookRequest,
@@ -89,7 +89,7 @@ export function readRequest(
 
 type Proof = { ok: true; at: Date; signed: boolean } | { ok: false; reason: string }
 
-/** In signature mode a token counts for nothing: else whoever saw one could do without the signature. */
+/** In signature mode a token is not accepted. Otherwise a client that has seen a token would need no signature. */
 function authenticate(request: WebhookRequest, settings: ReceiverSettings, now: number, receivedAt: Date): Proof {
   if (settings.auth === 'token') {
     if (verifyToken(request.token, settings.secrets)) return { ok: true, at: receivedAt, signed: false }
@@ -109,8 +109,8 @@ function parseObject(raw: Buffer): Record<string, unknown> | undefined {
 }
 
 /**
- * Buildkite gives deliveries no id. One sent again has the same bytes and a new time; one replayed by a stranger has the same of
- * both, and is the same delivery.
+ * Buildkite gives deliveries no id. A delivery that Buildkite sends again has the same bytes and a new time, so it gets a new key. A
+ * request that somebody else replays has the same bytes and the same time, so it gets the same key and is a duplicate.
  */
 function deliveryKey(event: string, moment: string, raw: Buffer): string {
   return createHash('sha256').update(`${event}\n${moment}\n`).update(raw).digest('hex')
@@ -119,50 +119,51 @@ function deliveryKey(event: string, moment: string, raw: Buffer): string {
 /** A Fastify plugin: `POST /webhooks/buildkite`, with its own body parser and errors. */
 export async function webhookRoute(app: FastifyInstance, parts: ReceiverParts): Promise<void> {
   const { inbox, lets, log, secrets, clock = Date.now, buildkiteNow, on = () => {} } = parts
-  const mayTellAddress = sparingly(MINUTE, clock)
-  const mayTellRefusal = sparingly(MINUTE, clock)
-  const mayTellFlood = sparingly(MINUTE, clock)
+  const mayLogAddress = sparingly(MINUTE, clock)
+  const mayLogRefusal = sparingly(MINUTE, clock)
+  const mayLogFlood = sparingly(MINUTE, clock)
 
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'buffer', bodyLimit }, (_request, body, done) =>
     done(null, body),
   )
-  // Counted by hand, and only for calls that fail authentication: Buildkite never sends a refused delivery again, and its
-  // deliveries share an address with everything else behind the same proxy. Verifying first costs an HMAC, which is cheap.
+  // Counts only requests that fail authentication: Buildkite never resends a refused delivery, and its deliveries may share an
+  // address with other clients behind the same proxy. Verifying first costs only an HMAC.
   await app.register(rateLimit, { global: false, max: failuresPerMinute, timeWindow: MINUTE })
   const failures = app.createRateLimit()
 
   const refuseStranger = async (request: FastifyRequest, reply: FastifyReply, reason: string) => {
     const spent = await failures(request)
     if (spent.isAllowed || !spent.isExceeded) {
-      // Most often a wrong WEBHOOK_SECRET of our own: whoever looks for lost webhooks must find this line.
-      if (mayTellRefusal())
-        log.warn({ reason, address: request.ip }, 'A webhook was refused with 401; told once a minute.')
+      // The usual cause is a wrong WEBHOOK_SECRET, and then this line explains why webhooks are lost.
+      if (mayLogRefusal())
+        log.warn({ reason, address: request.ip }, 'A webhook was refused with 401; logged at most once a minute.')
       return reply.code(401).send({ error: 'unauthorized' })
     }
-    if (mayTellFlood()) log.warn({ reason, address: request.ip }, 'Webhooks that fail authentication come in a flood.')
+    if (mayLogFlood())
+      log.warn({ reason, address: request.ip }, 'Too many webhooks fail authentication; refused with 429.')
     return reply.code(429).header('retry-after', spent.ttlInSeconds).send({ error: 'too many requests' })
   }
 
   app.setErrorHandler((error, _request, reply) => {
     const status = statusOf(error)
-    if (status >= 500) log.error({ err: error }, 'A webhook could not be answered.')
-    return reply.code(status).send({ error: status < 500 ? messageOf(error) : 'The delivery was not kept.' })
+    if (status >= 500) log.error({ err: error }, 'A webhook request failed.')
+    return reply.code(status).send({ error: status < 500 ? messageOf(error) : 'The delivery was not stored.' })
   })
   app.addHook('onResponse', async (_request, reply) => {
-    // Nothing that was to be kept is lost by a receiver that is off.
+    // A receiver that is off loses no delivery that it should store, so its 503 is counted separately.
     const off = secrets.length === 0 && reply.statusCode === 503
     on('answered', 1, { status: off ? 'off' : String(reply.statusCode) })
   })
 
   if (lets) {
-    // Before the body is read, and the connection ends, so that it never is.
+    // Checked before the body is read. Closing the connection ensures that it never is.
     app.addHook('onRequest', async (request, reply) => {
       if (lets(request.ip)) return undefined
-      if (mayTellAddress()) {
+      if (mayLogAddress()) {
         log.warn(
           { address: request.ip },
-          'A webhook came from an address that WEBHOOK_ALLOWED_IPS lacks; told once a minute.',
+          'A webhook came from an address that is not in WEBHOOK_ALLOWED_IPS; logged at most once a minute.',
         )
       }
       return reply.code(403).header('connection', 'close').send({ error: 'forbidden' })
@@ -195,7 +196,10 @@ export async function webhookRoute(app: FastifyInstance, parts: ReceiverParts): 
       if (kept === 'known') on('duplicate', 1)
     } catch (error) {
       if (!(error instanceof StoreError) && !(error instanceof DeadlineError)) throw error
-      return reply.code(503).header('retry-after', 5).send({ error: 'The delivery could not be kept. Send it again.' })
+      return reply
+        .code(503)
+        .header('retry-after', 5)
+        .send({ error: 'The delivery could not be stored. Send it again.' })
     }
     return reply.code(202).send({ status: 'accepted' })
   }

@@ -4,31 +4,31 @@ import { type ApplyParts, applyBatch } from './apply.ts'
 import { batchSize, fitting } from './claim.ts'
 import { asked } from './query.ts'
 
-/** Which kept deliveries to apply again; those that meet every condition given. */
+/** Which stored deliveries to apply again. They must meet every condition that is given. */
 export interface Selection {
   readonly ids?: readonly number[] | undefined
   readonly failed?: boolean | undefined
   readonly since?: Date | undefined
 }
 
-/** What came of applying deliveries again. */
+/** The result of applying deliveries again. */
 export interface ReplayReport {
   readonly applied: number
   readonly ignored: number
   readonly failed: number
-  /** Taken up by the running service in the meantime. */
+  /** The running service has claimed them in the meantime. */
   readonly pending: number
-  /** Selected, but their payload was dropped after its retention: only REST knows what they told. */
+  /** Selected, but their payload was deleted after its retention. Their data can only come from the REST API. */
   readonly without_payload: number
-  /** Reasons of those that failed, with how often each came. */
+  /** The errors of those that failed, with their number. */
   readonly errors: Readonly<Record<string, number>>
-  /** Ids asked for that no delivery has. */
+  /** Requested ids that no delivery has. */
   readonly unknown: readonly number[]
 }
 
 /**
- * Applies kept deliveries again, oldest first, the way the worker does. Applying twice changes nothing, for observations carry their
- * own time. Interrupted, it leaves deliveries that the service applies.
+ * Applies stored deliveries again, oldest first, as the worker does. Applying one twice changes nothing, because observations carry
+ * their own time. If it is interrupted, the service applies the remaining deliveries of the batch.
  * @throws StoreError
  */
 export async function replay(
@@ -38,7 +38,7 @@ export async function replay(
   signal?: AbortSignal,
 ): Promise<ReplayReport> {
   const { db } = parts
-  // Not what comes meanwhile: in a busy service that would have no end.
+  // Excludes deliveries that arrive meanwhile: in a busy service the replay would never end.
   const selected = and(selectionOf(selection), lte(deliveries.id, await newestId(parts)))
   const total = await asked('count deliveries', () =>
     db.$count(deliveries, and(selected, isNotNull(deliveries.payload))),
@@ -79,10 +79,10 @@ function selectionOf({ ids, failed, since }: Selection): SQL | undefined {
   )
 }
 
-/** Makes the next deliveries pending again: from here on they are the service's too, whatever becomes of us. */
+/** Makes the next deliveries pending again. From then on the service applies them too, even if this process ends. */
 async function takeBatch({ db, clock = Date.now }: ApplyParts, selected: SQL | undefined): Promise<number[]> {
   const bytes = sql<number>`octet_length(${deliveries.payload})`
-  return asked('take deliveries up again', () =>
+  return asked('make deliveries pending again', () =>
     db.transaction(async (tx) => {
       const rows = await tx
         .select({ id: deliveries.id, bytes })
@@ -90,7 +90,7 @@ async function takeBatch({ db, clock = Date.now }: ApplyParts, selected: SQL | u
         .where(and(selected, isNotNull(deliveries.payload)))
         .orderBy(asc(deliveries.id))
         .limit(batchSize)
-        // Until they are pending, their payloads could be dropped.
+        // Until they are pending, the sweeper could delete their payloads.
         .for('update')
       const ids = fitting(rows).map(({ id }) => id)
       const now = new Date(clock())

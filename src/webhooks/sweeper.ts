@@ -11,9 +11,9 @@ import { asked } from './query.ts'
 export interface SweeperParts {
   db: Db
   queues: Pick<Queues, 'addDeliveries' | 'depth'>
-  /** How long the payload of a settled delivery is kept, in days. */
+  /** How long the payload of a settled delivery is stored, in days. */
   payloadRetentionDays: number
-  /** How long the row of a settled delivery is kept, in days. */
+  /** How long the row of a settled delivery is stored, in days. */
   deliveryRetentionDays: number
   log: Log
   clock?: Clock
@@ -26,20 +26,20 @@ export interface Sweeper {
   stop(deadlineMs: number): Promise<void>
 }
 
-/** How many deliveries one job carries, and one claim. */
+/** Maximum number of deliveries in one job, and in one claim. */
 const chunk = 200
 const enqueueWithin = 2 * SECOND
-/** A job not done after this long is taken for lost; in a backlog, jobs wait longer without being lost. */
+/** A job counts as lost if it is not done after this long. In a backlog, jobs wait longer without being lost. */
 const overdue = 15 * SECOND
 const overdueInBacklog = 10 * MINUTE
-/** How many old rows one statement takes: each is over soon, and holds up nobody. */
+/** How many old rows one statement changes. Small, so that each statement is fast and blocks nobody. */
 const step = 500
-/** What the retentions are about: the others are still to be applied, or to be replayed. Written out for the partial index, as below. */
+/** The retention applies only to these; others are still to be applied or replayed. A literal for the partial index, as below. */
 const settled = sql`${deliveries.status} in ('applied', 'ignored')`
 
 /**
- * Runs every 10 s and enqueues deliveries whose job was lost or never created. Hourly, it drops old payloads, and deletes older rows of
- * the inbox and of the other log tables.
+ * Runs every 10 s and enqueues deliveries whose job was lost or never created. Once an hour it deletes old payloads, and old rows of the
+ * inbox and of the other log tables.
  */
 export function startSweeper(parts: SweeperParts): Sweeper {
   const { log, clock = Date.now, everyMs = 10 * SECOND } = parts
@@ -77,24 +77,24 @@ export function startSweeper(parts: SweeperParts): Sweeper {
 }
 
 /**
- * Enqueues every pending delivery that has no job or whose job is overdue, except deferred ones; returns how many.
- * @throws StoreError when Postgres or the queue is away; what was not enqueued is left to the next round.
+ * Enqueues every pending delivery that has no job or whose job is overdue, except deferred ones. Returns how many.
+ * @throws StoreError when Postgres or the queue is unavailable. The next round enqueues the rest.
  */
 export async function sweep(parts: SweeperParts, signal?: AbortSignal): Promise<number> {
   const { db, queues, clock = Date.now, on = () => {} } = parts
   const { deliveries: depth } = await queues.depth()
-  const patience = depth.waiting > 0 ? overdueInBacklog : overdue
+  const overdueMs = depth.waiting > 0 ? overdueInBacklog : overdue
   let swept = 0
   for (;;) {
     if (signal?.aborted) return swept
     const now = new Date(clock())
     const lost = and(
-      // Written out: with a parameter in its place the partial index would not be used.
+      // A literal: Postgres would not use the partial index with a parameter.
       sql`${deliveries.status} = 'pending'`,
       isNull(deliveries.next_try_at),
-      or(isNull(deliveries.enqueued_at), lt(deliveries.enqueued_at, new Date(now.getTime() - patience))),
+      or(isNull(deliveries.enqueued_at), lt(deliveries.enqueued_at, new Date(now.getTime() - overdueMs))),
     )
-    const ids = await asked('sweep up deliveries', () => claim(db, lost, now))
+    const ids = await asked('claim overdue deliveries', () => claim(db, lost, now))
     if (ids.length > 0) {
       await enqueue(parts, ids)
       on('swept', ids.length)
@@ -105,8 +105,8 @@ export async function sweep(parts: SweeperParts, signal?: AbortSignal): Promise<
 }
 
 /**
- * Marks some of `lost` as enqueued and returns their ids; replicas skip each other's. Committed before they are enqueued: a worker that
- * found the rows still locked would pass them by.
+ * Marks some of `lost` as enqueued and returns their ids. Replicas skip each other's rows. The mark is committed before the job is
+ * added, because a worker skips rows that are still locked.
  */
 async function claim(db: Db, lost: SQL | undefined, now: Date): Promise<number[]> {
   const { id } = deliveries
@@ -128,14 +128,14 @@ async function enqueue({ db, queues }: Pick<SweeperParts, 'db' | 'queues'>, ids:
   try {
     await queues.addDeliveries({ ids }, enqueueWithin)
   } catch (error) {
-    // For the next round; without this mark it would first wait for their job to be overdue.
+    // Lets the next round enqueue them; with the mark it would wait until their job is overdue.
     const unmark = db.update(deliveries).set({ enqueued_at: null }).where(inArray(deliveries.id, ids))
     await unmark.catch(() => {})
     throw error
   }
 }
 
-/** Drops the payloads of settled deliveries older than the retention, in small batches; failed ones keep theirs, for replay. */
+/** Deletes the payloads of settled deliveries after their retention, in small batches. Failed deliveries keep theirs for replay. */
 export async function dropPayloads(
   { db, payloadRetentionDays, clock = Date.now }: Pick<SweeperParts, 'db' | 'payloadRetentionDays' | 'clock'>,
   signal?: AbortSignal,
@@ -144,7 +144,7 @@ export async function dropPayloads(
   const { id, payload } = deliveries
   while (!signal?.aborted) {
     const old = oldest(db, cutoff, isNotNull(payload))
-    const dropped = await asked('drop old payloads', async () =>
+    const dropped = await asked('delete old payloads', async () =>
       db.update(deliveries).set({ payload: null }).where(old).returning({ id }),
     )
     if (dropped.length < step) return
@@ -152,8 +152,8 @@ export async function dropPayloads(
 }
 
 /**
- * Deletes settled deliveries older than the retention whose payloads are gone, in small batches; what failed stays until it is replayed.
- * Nothing refers to them: what they told stands in the mirror. Returns how many.
+ * Deletes settled deliveries after their retention once their payloads are deleted, in small batches. Failed deliveries stay until they
+ * are replayed. Nothing refers to the deleted rows, and their data is in the mirror. Returns how many.
  */
 export async function deleteSettled(
   { db, deliveryRetentionDays, clock = Date.now }: Pick<SweeperParts, 'db' | 'deliveryRetentionDays' | 'clock'>,
@@ -171,7 +171,7 @@ export async function deleteSettled(
   return deleted
 }
 
-/** Those of the next step, locked; what others hold is passed by: a replay may be making it pending. */
+/** Locks the next deliveries to change. Skips rows that others have locked, as a replay may be making them pending. */
 function oldest(db: Db, cutoff: Date, condition: SQL): SQL {
   const { id, received_at } = deliveries
   const some = db
@@ -181,6 +181,6 @@ function oldest(db: Db, cutoff: Date, condition: SQL): SQL {
     .orderBy(asc(received_at))
     .limit(step)
     .for('update', { skipLocked: true })
-  // As an array they are looked up by their key, whatever Postgres knows of the table's size.
+  // With an array Postgres uses the primary key, whatever its statistics say about the table's size.
   return sql`${id} = any (array${some})`
 }

@@ -13,7 +13,7 @@ export function sharedTurns<T>(work: (argument: T) => Promise<void>): SharedTurn
 
   const run = (argument: T): Promise<void> => {
     const turn = work(argument).finally(() => {
-      // Where a next turn was asked for it follows at once, and what is asked until then shares it.
+      // If a next run is waiting, it starts at once, and callers until then share it.
       if (!next) current = undefined
     })
     current = turn

@@ -119,7 +119,7 @@ describe.skipIf(!findChromium())('the status page in a browser', () => {
     await page.getByRole('button', { name: 'Pause the backfill of acme' }).click()
     await page.getByText('The backfill stops within seconds').waitFor()
     expect(await number(sql`select count(*)::int as n from sync.pauses where task = 'backfill'`)).toBe(1)
-    await page.getByText('History is paused').waitFor()
+    await page.getByText('Reading history is paused').waitFor()
     const status = async () =>
       z
         .object({ organizations: z.array(z.object({ backfill: z.object({ done: z.boolean() }) })) })
@@ -135,7 +135,7 @@ describe.skipIf(!findChromium())('the status page in a browser', () => {
     const before = await cyclesOf('hot')
     const page = await visit()
     await page.getByRole('button', { name: 'Run a cycle now of acme' }).click()
-    await page.getByText('1 cycle asked for').waitFor()
+    await page.getByText('Requested 1 cycle').waitFor()
     await until(async () => (await cyclesOf('hot')) > before, 'another cycle ran')
   })
 
@@ -151,11 +151,11 @@ describe.skipIf(!findChromium())('the status page in a browser', () => {
       returning id, created_at`
     if (!spoilt) throw new Error('The history holds no finished build.')
     const page = await visit()
-    await page.getByText('Read a span again').click()
+    await page.getByText('Audit a time range').click()
     await page.getByLabel('Builds created from').fill(spoilt.created_at.toISOString().slice(0, 10))
     await page.getByLabel('to the end of').fill(day(0))
-    await page.getByRole('button', { name: 'Read again this span of acme' }).click()
-    await page.getByText('The span is read again as soon').waitFor()
+    await page.getByRole('button', { name: 'Run audit of acme' }).click()
+    await page.getByText('The audit is queued').waitFor()
     await until(
       async () => (await number(sql`select count(*)::int as n from buildkite.builds where message = 'Spoilt'`)) === 0,
       'the build is healed',
@@ -173,7 +173,7 @@ describe.skipIf(!findChromium())('the status page in a browser', () => {
     const page = await visit({ javaScriptEnabled: false })
     const reloaded = async () => {
       await page.reload()
-      return (await page.getByRole('heading', { level: 1 }).textContent())?.includes('one thing wants a look')
+      return (await page.getByRole('heading', { level: 1 }).textContent())?.includes('1 warning')
     }
     await until(reloaded, 'a reload shows it')
     expect(await page.locator('#live').textContent()).toContain('Reload for newer figures')
@@ -194,7 +194,7 @@ describe.skipIf(!findChromium())('the status page in a browser', () => {
       values ('webhook_disabled', 'acme', 'failed', 'The webhook is off.', 'Turn it on.', now(), now())`
     const page = await visit({ colorScheme, viewport: { width, height: 900 }, reducedMotion: 'reduce' })
     await page.getByText('Live', { exact: true }).waitFor()
-    await page.getByText('Read a span again').click()
+    await page.getByText('Audit a time range').click()
     expect(await violations(page)).toEqual([])
     expect(await page.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true)
   })

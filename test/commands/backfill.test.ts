@@ -26,7 +26,7 @@ it('backfill says that a later list of pipelines confirms what it has just read'
   })
   expect(stderr).toBe('')
   expect(stdout).toMatch(
-    /acme: read from .* 0 of 2 pipelines complete over the wanted history\. What was read in the last two minutes/,
+    /acme: read from .* 0 of 2 pipelines complete over the wanted history\. Builds read in the last two minutes/,
   )
   expect(stdout).toContain('run the command again in 2 to 10 minutes')
   expect(code).toBe(0)

@@ -28,7 +28,7 @@ describe('check', () => {
   it('finds nothing on a healthy set-up, and exits 0', async () => {
     const { code, stdout, stderr } = await check()
     expect(stderr).toBe('')
-    expect(stdout).toContain('All is well.')
+    expect(stdout).toContain('No problems found.')
     expect(stdout).not.toMatch(/^(warning|failed)/m)
     expect(stdout).not.toContain(secret)
     expect(code).toBe(0)

@@ -15,7 +15,7 @@ describe('a day or a moment', () => {
   it.each(['2026-02-29', '2026-13-01', '2026-00-10', '2026-02-30 10:00', '2026-01-31T25:00:00Z', '31.1.2026', ''])(
     '%j is none',
     (text) => {
-      expect(() => parseMoment('from', text)).toThrow(`--from is "${text}", which is no date.`)
+      expect(() => parseMoment('from', text)).toThrow(`--from is "${text}", which is not a date.`)
     },
   )
 })

@@ -58,12 +58,12 @@ describe('completion', () => {
 
   it.each([[['completion']], [['completion', 'tcsh']]])('%j is bad usage, with the shells there are', async (args) => {
     const { code, stderr } = await runCommand(args, {})
-    expect([code, stderr]).toEqual([2, 'Say for which shell: buildkite-mirror completion bash|zsh|fish.\n'])
+    expect([code, stderr]).toEqual([2, 'Choose a shell: buildkite-mirror completion bash|zsh|fish.\n'])
   })
 })
 
 const noDate = (option: string, text: string) =>
-  `--${option} is "${text}", which is no date. Write it like 2026-01-31 or 2026-01-31T12:00:00Z.`
+  `--${option} is "${text}", which is not a date. Write it like 2026-01-31 or 2026-01-31T12:00:00Z.`
 
 describe('what is typed wrong', () => {
   it.each<[string[], string]>([

@@ -31,7 +31,7 @@ describe.each([[['status']], [['replay', '--failed']]])('%s', (command) => {
     const nowhere = await runCommand(command, { DATA_DIR: folder })
     expect(nowhere).toMatchObject({
       code: 2,
-      stderr: expect.stringContaining(`no mirror in DATA_DIR, which is ${folder},`),
+      stderr: expect.stringContaining(`no mirror in DATA_DIR (${folder}),`),
     })
     expect(await readdir(folder)).toEqual([])
     const empty = await runCommand(command, { DATABASE_URL: database.url })
@@ -45,7 +45,7 @@ describe.each([[['status']], [['replay', '--failed']]])('%s', (command) => {
     await sql`delete from drizzle.__drizzle_migrations where id = (select max(id) from drizzle.__drizzle_migrations)`
     await sql.end()
     const behind = await runCommand(command, { DATABASE_URL: database.url })
-    const said = 'The database lacks 1 migration of this version. Run buildkite-mirror migrate first.'
+    const said = 'The database needs 1 more migration for this version. Run buildkite-mirror migrate first.'
     expect(behind).toMatchObject({ code: 2, stderr: expect.stringContaining(said) })
   })
 
@@ -53,7 +53,7 @@ describe.each([[['status']], [['replay', '--failed']]])('%s', (command) => {
     const port = await freePort()
     const gone = await runCommand(command, { DATABASE_URL: `postgres://mirror:a-secret@127.0.0.1:${port}/ci` })
     expect(gone.code).toBe(1)
-    expect(gone.stderr).toContain(`(ECONNREFUSED). DATABASE_URL names 127.0.0.1:${port}/ci: check it`)
+    expect(gone.stderr).toContain(`(ECONNREFUSED). Check DATABASE_URL (127.0.0.1:${port}/ci)`)
     expect(gone.stderr).not.toContain('a-secret')
   })
 })

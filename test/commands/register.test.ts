@@ -153,7 +153,7 @@ describe('register', () => {
   it('only says what it would do when it is a dry run', async () => {
     const { code, stdout } = await register(['--dry-run'])
     expect(code).toBe(0)
-    expect(stdout).toContain('Would make')
+    expect(stdout).toContain('Would create')
     expect(stdout).not.toContain('WEBHOOK_SECRET=')
     expect(services.all).toEqual([])
     expect(writes()).toEqual([])
@@ -292,10 +292,10 @@ describe('register', () => {
 
   it.each([
     ['http://mirror.example.com', 'https://'],
-    ['https://user:password@mirror.example.com', 'holds a user'],
-    ['https://mirror.example.com/?token=1', 'holds a user'],
-    ['https://mirror.example.com/webhooks/buildkite#', 'holds a user'],
-    ['https://mirror.example.com/webhooks/buildkite?', 'holds a user'],
+    ['https://user:password@mirror.example.com', 'has a user'],
+    ['https://mirror.example.com/?token=1', 'has a user'],
+    ['https://mirror.example.com/webhooks/buildkite#', 'has a user'],
+    ['https://mirror.example.com/webhooks/buildkite?', 'has a user'],
     ['mirror', 'not a URL'],
   ])('refuses --url %s', async (given, reason) => {
     const { code, stderr } = await register(['--url', given])

@@ -109,7 +109,7 @@ describe('the embedded PostgreSQL', () => {
     const { child, url } = await startElsewhere()
     const refused = startEmbedded(dataDir, log)
     await expect(refused).rejects.toThrow(ConfigError)
-    await expect(refused).rejects.toThrow(`is in use by buildkite-mirror process ${child.pid}. Stop that one first`)
+    await expect(refused).rejects.toThrow(`is in use by buildkite-mirror process ${child.pid}. Stop it first`)
     expect(await query(url, 'select 1 as one')).toEqual([{ one: 1 }])
     await kill(child)
     await start()
@@ -175,6 +175,8 @@ describe('the embedded PostgreSQL', () => {
   test('refuses data of another PostgreSQL in a sentence that says what to do', async () => {
     await (await start()).stop()
     await writeFile(join(dataDir, 'postgres', 'PG_VERSION'), '17\n')
-    await expect(startEmbedded(dataDir, log)).rejects.toThrow('holds data of PostgreSQL 17, and this is PostgreSQL 18')
+    await expect(startEmbedded(dataDir, log)).rejects.toThrow(
+      'holds data of PostgreSQL 17, but this version uses PostgreSQL 18',
+    )
   })
 })

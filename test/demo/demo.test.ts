@@ -72,7 +72,7 @@ test('an option that makes no sense is refused before anything starts', async ()
 test('the API alone ends after --seconds', async () => {
   const demo = runDemo(['--api-only', '--builds', '5', '--seconds', '1'])
   expect(await demo.ended, demo.output()).toBe(0)
-  expect(demo.output()).toContain('It ends after 1 s, or by Ctrl-C.')
+  expect(demo.output()).toContain('It stops after 1 s, or with Ctrl-C.')
 })
 
 test.each([

@@ -34,7 +34,7 @@ test('the picture shows the truth beside the mirror, and what was lost, found an
   expect(text).toContain('1,000 sent, 990 accepted, 5 refused; 100 more lost on purpose')
   expect(text).toContain('6 cycles, the last 4s ago; backfill 9 of 10 windows')
   expect(text).toContain('3 builds and 5 jobs that were missing, 4 and 6 that were out of date')
-  expect(text).toContain('lost webhooks told of 40 builds; 38 of these are whole')
+  expect(text).toContain('lost webhooks were about 40 builds; 38 of these are complete')
 })
 
 test('before there are tables the view says so', () => {

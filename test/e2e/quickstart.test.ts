@@ -22,7 +22,7 @@ const shown = {
 
 /** Commands that go on running, and by what is seen that they do their work. */
 const running: Record<string, RegExp> = {
-  'buildkite-mirror demo': /Ctrl-C ends it\.\n/,
+  'buildkite-mirror demo': /Press Ctrl-C to stop\.\n/,
   'buildkite-mirror serve': /("Started\.".*"Fetched history\."|"Fetched history\.".*"Started\.")}\n/s,
 }
 

@@ -35,7 +35,7 @@ describe('a listener', () => {
       headers: { authorization: 'Bearer canary' },
       payload: { secret: 'canary' },
     })
-    expect([answer.statusCode, answer.json()]).toEqual([500, { error: 'Something failed here. The log says what.' }])
+    expect([answer.statusCode, answer.json()]).toEqual([500, { error: 'Internal error. See the log.' }])
     expect(lines.join('')).toContain('A part broke.')
     expect(lines.join('')).not.toContain('canary')
   })
@@ -48,7 +48,7 @@ describe('a listener', () => {
     const answer = await built.inject('/away')
     expect(answer.statusCode).toBe(503)
     expect(answer.headers['retry-after']).toBe('10')
-    expect(answer.json()).toEqual({ error: 'A store is out of reach now. Try again soon.' })
+    expect(answer.json()).toEqual({ error: 'A store is unavailable. Try again soon.' })
     expect(lines).toHaveLength(1)
     expect(lines[0]).toContain('Postgres cannot be reached')
     expect(lines[0]).not.toContain('stack')

@@ -164,7 +164,7 @@ describe('/schema', () => {
   it('answers 503 with a sentence while Postgres is unavailable', async () => {
     const gone = openDatabase('postgres://nobody:hunter2@127.0.0.1:1/none', { name: 'http test' })
     const answer = await (await build(watched({ database: gone }))).inject('/schema')
-    expect([answer.statusCode, answer.json()]).toEqual([503, { error: 'A store is out of reach now. Try again soon.' }])
+    expect([answer.statusCode, answer.json()]).toEqual([503, { error: 'A store is unavailable. Try again soon.' }])
     await gone.close(100)
   })
 
@@ -216,7 +216,7 @@ describe('/status', () => {
       .update(watermarks)
       .set({ watermark: new Date(Date.now() - 3_600_000), confirmed_to: new Date(Date.now() - 3_700_000) })
       .where(notInArray(watermarks.organization_id, ids))
-    expect(await headline()).toContain('Something is wrong')
+    expect(await headline()).toContain('the mirror may fall behind')
     expect(await headline({ reconcileIntervalMs: 1_800_000 })).toMatch(/^Healthy: all builds are verified up to 1h/)
     await database.db
       .update(watermarks)
@@ -235,7 +235,7 @@ describe('/status', () => {
     expect(await page()).toMatch(/acme is verified only up to 1h ago\. The list of pipelines was last read 1h ago\./)
     await recordFailure(database.db, unit, new Error('Buildkite answered 500.'), hourAgo)
     expect(await page()).toContain(
-      'acme is verified only up to 1h ago. The list of pipelines fails: Buildkite answered 500.',
+      'acme is verified only up to 1h ago. Reading the list of pipelines fails: Buildkite answered 500.',
     )
     await clearFailure(database.db, unit)
     const confirmed_to = new Date(Date.now() - 180_000)
@@ -255,10 +255,10 @@ describe('/status', () => {
     const on = await page(90)
     const off = await page(0)
     await owe(null, null)
-    expect(on).toMatch(/<b>History is being read: 0.%<\/b>/)
+    expect(on).toMatch(/<b>Reading history: 0.%<\/b>/)
     expect(on).toMatch(/Healthy: new builds are verified up to \dm( \d+s)? ago, and history is being read.<\/h1>/)
     expect(on).toContain('action="/actions/backfill/pause"')
-    expect(off).toContain('<b>The service reads no history, as BACKFILL_DAYS is 0: ')
+    expect(off).toContain('<b>History is not read, because BACKFILL_DAYS is 0: ')
     expect(off).toMatch(/Healthy: new builds are verified up to \dm( \d+s)? ago.<\/h1>/)
     expect(off).not.toContain('action="/actions/backfill/')
   })

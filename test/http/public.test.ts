@@ -82,7 +82,7 @@ describe('the public listener', () => {
     await build()
     for (const url of ['/', '/status', '/metrics', '/queues', '/health']) {
       const answer = await app.inject(url)
-      expect([url, answer.statusCode, answer.json()]).toEqual([url, 404, { error: 'There is nothing here.' }])
+      expect([url, answer.statusCode, answer.json()]).toEqual([url, 404, { error: 'Not found.' }])
     }
     for (let n = 0; n < 55; n++) expect((await app.inject('/wp-login.php')).statusCode).toBe(404)
     expect((await app.inject('/wp-login.php')).statusCode).toBe(429)
@@ -113,7 +113,7 @@ describe('the public listener', () => {
         if (there[url]?.includes(method)) continue
         const answer = await app.inject({ method, url })
         expect([url, answer.statusCode]).toEqual([url, 404])
-        expect(answer.body).toBe(method === 'HEAD' ? answer.body : '{"error":"There is nothing here."}')
+        expect(answer.body).toBe(method === 'HEAD' ? answer.body : '{"error":"Not found."}')
         expect(Object.keys(answer.headers)).not.toContain('allow')
       }
     },

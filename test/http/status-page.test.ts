@@ -204,7 +204,7 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
       { ...failed('a'), received_at: at },
       { key: 'b', event: 'ping', received_at: at, observed_at: at, status: 'pending' },
     ])
-    const wrong = async () => (await headline()).includes('Something is wrong')
+    const wrong = async () => (await headline()).includes('the mirror may fall behind')
     await until(wrong, 'the page has looked again')
     expect(await headline()).toContain('1 webhook delivery could not be applied.')
     expect(await headline()).toContain('waiting for 1h to be applied')
@@ -329,7 +329,7 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
       { job: { task: 'hot', organization: acme }, active: false },
       { job: { task: 'verify', organization: acme, ...span }, active: false },
     ])
-    expect((await built.inject('/')).body).toContain('Reading again of acme 2026-01-02 to 2026-01-04: <b>waits')
+    expect((await built.inject('/')).body).toContain('Audit of acme 2026-01-02 to 2026-01-04: <b>waiting')
   })
 
   it('takes a span from 2010 to tomorrow, and its form offers no other', async () => {
@@ -339,7 +339,7 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
     expect((await ask('2010-01-01', dayIn(DAY))).statusCode).toBe(200)
     const beyond = await ask(dayIn(0), dayIn(2 * DAY))
     expect(beyond.json<{ error: string }>().error).toBe(
-      `The span must lie between 2010-01-01 and ${dayIn(DAY)}. Look at the years of from and to.`,
+      `from and to must be between 2010-01-01 and ${dayIn(DAY)}. Check their years.`,
     )
     expect((await built.inject('/')).body).toContain(`min="2010-01-01" max="${dayIn(DAY)}" required`)
   })
@@ -348,7 +348,7 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
     const answer = await (await build()).inject(act('audit', { organization: acme, from, to: '2026-03-04' }))
     expect([answer.statusCode, answer.json()]).toEqual([
       400,
-      { error: `from is "${from}", which is no date. Write it like 2026-01-31 or 2026-01-31T12:00:00Z.` },
+      { error: `from is "${from}", which is not a date. Write it like 2026-01-31 or 2026-01-31T12:00:00Z.` },
     ])
   })
 
@@ -511,7 +511,7 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
     }
     const tooMany = await bear('one more')
     expect([tooMany.statusCode, tooMany.headers['retry-after']]).toEqual([429, '60'])
-    expect(tooMany.json()).toEqual({ error: 'Too many wrong tries. The right ADMIN_TOKEN is taken all the same.' })
+    expect(tooMany.json()).toEqual({ error: 'Too many wrong tries. The right ADMIN_TOKEN is still accepted.' })
     const signedIn = { cookie: session.split(';')[0] ?? '' }
     expect((await built.inject({ url: '/status', headers: signedIn })).statusCode).toBe(200)
     expect((await bear(token)).statusCode).toBe(200)

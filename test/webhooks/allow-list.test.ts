@@ -69,7 +69,7 @@ describe('the list that Buildkite tells', () => {
     await until(() => reads > 3, 'it has tried again')
     expect(list.lets('203.0.113.9')).toBe(true)
     expect(lines).toHaveLength(1)
-    expect(lines[0]).toContain('taken from every address')
+    expect(lines[0]).toContain('accepted from every address')
     read = async () => ranges('192.0.2.0/24')
     await until(() => !list.lets('203.0.113.9'), 'the list is in use')
     expect(list.lets('192.0.2.1')).toBe(true)

@@ -31,7 +31,7 @@ test('a failed try restarts the pause', async () => {
   now = 3_000
   await breaker.attempt(fails, 1_000).catch(() => {})
   now = 5_999
-  await expect(breaker.attempt(works, 1_000)).rejects.toThrow(/left to rest/)
+  await expect(breaker.attempt(works, 1_000)).rejects.toThrow(/waiting before the next try/)
   now = 6_000
   expect(await breaker.attempt(works, 1_000)).toBe('done')
   expect(breaker.broken).toBe(false)
