@@ -51,14 +51,28 @@ export class StoreError extends Error {
   /** SQLSTATE (`23505`) or system code (`ECONNREFUSED`), if there was one. */
   readonly code: string | undefined
   readonly store: 'postgres' | 'redis'
+  /** What happened, and what to do if that is known. The message has both. */
+  readonly fact: string
+  readonly remedy: string | undefined
 
   constructor(
     kind: StoreErrorKind,
-    message: string,
-    options: { code?: string | undefined; store?: 'postgres' | 'redis'; cause?: unknown } = {},
+    fact: string,
+    options: {
+      code?: string | undefined
+      store?: 'postgres' | 'redis'
+      remedy?: string | undefined
+      cause?: unknown
+    } = {},
   ) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    const { remedy } = options
+    super(
+      remedy === undefined ? fact : `${fact} ${remedy}`,
+      options.cause === undefined ? undefined : { cause: options.cause },
+    )
     this.kind = kind
+    this.fact = fact
+    this.remedy = remedy
     this.code = options.code
     this.store = options.store ?? 'postgres'
   }

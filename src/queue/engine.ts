@@ -43,6 +43,12 @@ export function warningText({ fact, remedy }: QueueWarning): string {
   return `${fact} ${remedy}`
 }
 
+/** Why a store is unavailable, and what to do if that is known: a sentence or more each. */
+export interface Outage {
+  readonly fact: string
+  readonly remedy?: string
+}
+
 /** Where BullMQ stores its jobs. Only the two implementations know Redis or Postgres. */
 export interface Engine {
   readonly backend: 'redis' | 'postgres'
@@ -59,8 +65,8 @@ export interface Engine {
   ): BareWorker
   /** Queries the store; rejects when it does not answer. Returns settings that may lose jobs. */
   check(queue: BareQueue | undefined): Promise<QueueWarning[]>
-  /** Why the store is unavailable, in one sentence, from `error` or from what is known now; undefined if it is available. */
-  outOfReach(error?: unknown): string | undefined
+  /** Why the store is unavailable, from `error` or from what is known now; undefined if it is available. */
+  outOfReach(error?: unknown): Outage | undefined
   /** Closes connections that queues and workers share. Never waits. */
   close(): void
 }

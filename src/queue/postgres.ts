@@ -1,5 +1,6 @@
 import { createPostgresBackend, withBackend } from 'bullmq'
 import pg from 'pg'
+import { StoreError } from '../errors.ts'
 import { likeLibpq } from '../postgres-url.ts'
 import { SECOND, withDeadline } from '../time.ts'
 import { type Engine, workerOptions } from './engine.ts'
@@ -18,10 +19,12 @@ class CalmClient extends pg.Client {
   }
 }
 
-const throughPooler =
-  'The queue in Postgres needs direct connections, because it uses search_path and LISTEN. ' +
-  'DATABASE_URL leads through a pooler such as PgBouncer, or has its own options, and these do not work. ' +
-  'Set REDIS_URL to keep the queue in Redis, or DATABASE_URL to the address of Postgres itself.'
+const throughPooler = {
+  fact:
+    'The queue in Postgres needs direct connections, because it uses search_path and LISTEN. ' +
+    'DATABASE_URL leads through a pooler such as PgBouncer, or has its own options, and these do not work.',
+  remedy: 'Set REDIS_URL to keep the queue in Redis, or DATABASE_URL to the address of Postgres itself.',
+}
 
 /** BullMQ on Postgres, in its own schema. Needs direct connections: LISTEN and a fixed search_path do not work through PgBouncer. */
 export function postgresEngine(url: string): Engine {
@@ -40,7 +43,7 @@ export function postgresEngine(url: string): Engine {
     backend: 'postgres',
     async prepare() {
       isPooled = !(await keepsSearchPath({ ...connection, query_timeout: 5_000 }))
-      if (isPooled) throw new Error(throughPooler)
+      if (isPooled) throw new StoreError('permanent', throughPooler.fact, { remedy: throughPooler.remedy })
       // BullMQ takes an advisory lock for its migrations, so any number of processes may get here at once.
       const backend = createPostgresBackend('deliveries', { connection: { ...connection, max: 1, migrate: true } })
       backend.on('error', () => {}) // the promise below rejects with it

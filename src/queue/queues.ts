@@ -176,8 +176,11 @@ export async function openQueues(config: QueueConfig, log: Log): Promise<Queues>
     command: (queue: BareQueue) => Promise<T>,
   ): Promise<T> => {
     const run = async () => command(opening.current ?? (await opening.within(ms)))
-    const unavailable = opening.current ? undefined : engine.outOfReach()
-    if (unavailable) return Promise.reject(new StoreError('transient', unavailable, { store: engine.backend }))
+    const outage = opening.current ? undefined : engine.outOfReach()
+    if (outage) {
+      const { fact, remedy } = outage
+      return Promise.reject(new StoreError('transient', fact, { store: engine.backend, remedy }))
+    }
     return asTransient(engine, doing, () => withDeadline(run(), ms, 'The queue'))
   }
 
@@ -339,8 +342,8 @@ async function asTransient<T>(engine: Engine, doing: string, work: () => Promise
   } catch (error) {
     const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
     // If the store is unavailable, the message is the same whatever the command was, so that a page can show it once.
-    const message = engine.outOfReach(error) ?? `The queue failed while ${doing}: ${messageOf(error)}`
-    throw new StoreError('transient', message, { code, store: engine.backend, cause: error })
+    const outage = engine.outOfReach(error) ?? { fact: `The queue failed while ${doing}: ${messageOf(error)}` }
+    throw new StoreError('transient', outage.fact, { code, store: engine.backend, remedy: outage.remedy, cause: error })
   }
 }
 

@@ -60,10 +60,11 @@ export function redisEngine(url: string, onError: (error: Error) => void): Engin
     check: () => checkRedis(producing()),
     outOfReach(error) {
       const code = networkCode(error) ?? fault
-      if (code) return `Redis cannot be reached (${code}).`
+      if (code) return { fact: `Redis cannot be reached (${code}).` }
       if (error === undefined) return undefined
-      if (disconnected.test(messageOf(error))) return 'Redis cannot be reached (the connection is lost).'
-      return timedOut.test(messageOf(error)) || error instanceof DeadlineError ? 'Redis does not answer.' : undefined
+      if (disconnected.test(messageOf(error))) return { fact: 'Redis cannot be reached (the connection is lost).' }
+      const isSilent = timedOut.test(messageOf(error)) || error instanceof DeadlineError
+      return isSilent ? { fact: 'Redis does not answer.' } : undefined
     },
     close() {
       producer?.disconnect()

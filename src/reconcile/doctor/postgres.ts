@@ -14,8 +14,8 @@ export interface PostgresFacts {
 }
 
 const OLDEST_VERSION = 14
-/** The pool of `serve`, plus the connections that migrate the schema and hold the embedded server. */
-const POOL = 17
+/** The pool of `serve` with all roles (18), plus the connections that migrate the schema and hold the embedded server. */
+const POOL = 20
 /** BullMQ opens these too when the queue is in Postgres: three producers and three workers, each with its own pool. */
 const QUEUE = 18
 

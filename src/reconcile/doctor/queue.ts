@@ -1,20 +1,21 @@
-import { messageOf } from '../../errors.ts'
+import { messageOf, StoreError } from '../../errors.ts'
 import type { Queues, QueueWarning } from '../../queue/queues.ts'
 import { type Finding, failure, warning, well } from './finding.ts'
 
 /** What the queue's store reports, or why it does not answer. */
 export type QueueFacts =
   | { readonly ok: true; readonly backend: 'redis' | 'postgres'; readonly warnings: readonly QueueWarning[] }
-  | { readonly ok: false; readonly backend: 'redis' | 'postgres'; readonly why: string }
+  | {
+      readonly ok: false
+      readonly backend: 'redis' | 'postgres'
+      readonly why: string
+      readonly remedy?: string | undefined
+    }
 
 /** Checks the queue (pure). */
 export function judgeQueue(facts: QueueFacts): Finding[] {
   if (!facts.ok) {
-    const remedy =
-      facts.backend === 'redis'
-        ? 'Check REDIS_URL, that Redis runs, and that it accepts connections from here.'
-        : 'See Postgres.'
-    return [failure('queue_unreachable', '', facts.why, remedy)]
+    return [failure('queue_unreachable', '', facts.why, facts.remedy ?? usualRemedies[facts.backend])]
   }
   const answers = well('queue_unreachable', '', `The queue answers; it is stored in ${storeNames[facts.backend]}.`)
   if (facts.backend === 'postgres') return [answers]
@@ -24,6 +25,11 @@ export function judgeQueue(facts: QueueFacts): Finding[] {
     judgeRedis(facts.warnings, 'redis_persistence', 'Redis has an append-only file.'),
   ]
 }
+
+const usualRemedies = {
+  redis: 'Check REDIS_URL, that Redis runs, and that it accepts connections from here.',
+  postgres: 'See the checks of Postgres.',
+} as const
 
 const storeNames = { redis: 'Redis', postgres: 'Postgres' } as const
 
@@ -39,6 +45,7 @@ export async function readQueue(queues: Queues): Promise<QueueFacts> {
   try {
     return { ok: true, backend, warnings: await queues.check() }
   } catch (error) {
+    if (error instanceof StoreError) return { ok: false, backend, why: error.fact, remedy: error.remedy }
     return { ok: false, backend, why: messageOf(error) }
   }
 }
