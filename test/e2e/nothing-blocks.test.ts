@@ -104,6 +104,9 @@ describe.each(testQueueBackends())('no failure blocks everything else, the queue
     simulation.failReads(open, { list: 'always' })
     simulation.failReads(forbidden, { list: 'always', get: 'forbidden' })
     simulation.startBuild({ origin: { message: marker } })
+    // Not sent to the replica that is about to be frozen.
+    const marked = async () => (await sql`select 1 from sync.deliveries where payload like ${`%${marker}%`}`).length > 0
+    await until(marked, 'the delivery that takes too long is in the inbox', 30 * SECOND)
     const frozen = await freezeHolder()
     const others = () => replicas.find((one) => one !== frozen)
     webhooks.pause()
