@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { type Api, demoToken, type LoggedRequest, type Token } from './api.ts'
+import type { Answer } from './answer.ts'
+import type { Api, LoggedRequest } from './api.ts'
 import type { Fault, Troubles } from './faults.ts'
 import { type Counted, limitBody, limitHeaders } from './limits.ts'
 import { BadQuery } from './query.ts'
 import type { Random } from './random.ts'
-import { type Answer, findRoute, type Route } from './routes.ts'
+import { findRoute, type Route } from './routes.ts'
+import { demoToken, type Token } from './tokens.ts'
 import type { Truth } from './truth.ts'
 
 /** The dependencies of every response. */

@@ -3,23 +3,11 @@ import { answerRequest } from './answer-request.ts'
 import { createTroubles, type Fault, type Trouble } from './faults.ts'
 import { createLimits, type LimitOptions, type Limits } from './limits.ts'
 import { createRandom } from './random.ts'
+import { demoToken, type Token } from './tokens.ts'
 import type { Truth } from './truth.ts'
 
 export type { Fault, Trouble } from './faults.ts'
-
-export interface Token {
-  token: string
-  uuid: string
-  scopes: string[]
-  /** Slugs of the organizations that the token is granted to; default all. */
-  organizations?: string[]
-  /** Milliseconds since the epoch; without it, the token never expires. */
-  expiresAt?: number
-  /** All tokens of a user share one limit. */
-  user: string
-  /** Whether the user may change notification services; default true. */
-  admin?: boolean
-}
+export { demoToken, type Token } from './tokens.ts'
 
 /** A request and its response. `status` is 0 until the response is sent, and stays 0 when the request hangs. */
 export interface LoggedRequest {
@@ -74,24 +62,6 @@ export interface Api {
   count(kind: string): number
   forget(): void
   stop(): Promise<void>
-}
-
-/** A token that may read everything the mirror needs, and register its webhook. */
-export const demoToken: Token = {
-  token: 'demo-token',
-  uuid: '0198f3c1-0000-7000-8000-000000000001',
-  scopes: [
-    'read_builds',
-    'read_pipelines',
-    'read_organizations',
-    'read_clusters',
-    'view_teams',
-    'read_agents',
-    'read_artifacts',
-    'read_notification_services',
-    'write_notification_services',
-  ],
-  user: 'ada',
 }
 
 /** Starts the API on 127.0.0.1. `now` is the simulation's clock, which sets the `Date` header. */

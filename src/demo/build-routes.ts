@@ -1,8 +1,8 @@
+import { type Answer, type Context, ok, showPipeline } from './answer.ts'
 import { rebuild } from './life.ts'
 import { calmMix } from './mix.ts'
 import { BadQuery, cutPage, readBuildsQuery, readPage, selectBuilds } from './query.ts'
 import { failsInList, failureOf, timedOut } from './read-faults.ts'
-import { type Answer, type Context, ok, showPipeline } from './routes.ts'
 import type { Build, Job, Organization, Pipeline } from './shapes.ts'
 import { renderBuild, renderJob } from './variety.ts'
 

@@ -1,6 +1,6 @@
+import { type Answer, type Context, notFound, paged } from './answer.ts'
 import type { Company } from './company.ts'
 import { createRandom } from './random.ts'
-import { type Answer, type Context, notFound, paged } from './routes.ts'
 import { type Build, type Organization, type Pipeline, type ScriptJob, secretMark } from './shapes.ts'
 
 // The lists of everything except pipelines, builds and agents.

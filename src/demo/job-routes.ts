@@ -1,7 +1,7 @@
+import { type Answer, type Context, notFound, ok } from './answer.ts'
 import { showJobs } from './build-routes.ts'
 import { BadQuery } from './query.ts'
 import { failureOf } from './read-faults.ts'
-import { type Answer, type Context, notFound, ok } from './routes.ts'
 import type { Build, Job, Organization } from './shapes.ts'
 import { renderJob } from './variety.ts'
 

@@ -1,4 +1,4 @@
-import type { Answer } from './routes.ts'
+import type { Answer } from './answer.ts'
 import type { Build } from './shapes.ts'
 
 /** How the API fails for one build while everything else works. */

@@ -1,21 +1,11 @@
-import type { Token } from './api.ts'
+import { type Answer, type Context, notFound, ok, paged, showPipeline } from './answer.ts'
 import { listBuilds, rebuildBuild, showBuild } from './build-routes.ts'
 import { findCompanyRoute, listAnnotations, listArtifacts, listSchedules } from './company-routes.ts'
 import { listJobs, showJob, showJobOf } from './job-routes.ts'
-import type { Counted } from './limits.ts'
-import { cutPage, readPage } from './query.ts'
-import type { Moment } from './recorder.ts'
 import { findServicesRoute } from './services.ts'
 import type { Agent, Build, Organization, Pipeline } from './shapes.ts'
 import { showMeta, showRateLimit, showRoot, showToken, showUser } from './token-routes.ts'
-import type { Truth } from './truth.ts'
-
-/** The response of a route; a text body is HTML. `pages` adds the Link header of a list with page numbers. */
-export interface Answer {
-  status: number
-  body: unknown
-  pages?: { page: number; pages: number }
-}
+import type { Token } from './tokens.ts'
 
 /** The kind of a request, the organization whose limit it counts against, and the scopes that it needs. */
 export interface Route {
@@ -27,25 +17,6 @@ export interface Route {
   open?: boolean
   answer: (context: Context) => Answer
 }
-
-export interface Context {
-  truth: Truth
-  /** The data of lists of builds and pipelines: the current state, or a past state if they lag. */
-  lists: Pick<Moment, 'buildsOf' | 'pipelinesOf' | 'pipelineOf' | 'isVisible'>
-  token: Token
-  query: URLSearchParams
-  /** Lists of builds end after this many builds. */
-  depth: number
-  /** Milliseconds since the epoch, on the simulation's clock. */
-  now: number
-  /** The rate limits, including this request. */
-  counted: Counted
-  /** The body of a request that changes something. */
-  body?: unknown
-}
-
-export const ok = (body: unknown): Answer => ({ status: 200, body })
-export const notFound = (what: string): Answer => ({ status: 404, body: { message: `No ${what} found` } })
 
 const isAllowed = (token: Token, organization: Organization) =>
   !token.organizations || token.organizations.includes(organization.slug)
@@ -158,12 +129,6 @@ function findBuildRoute(method: string, [first, id, ...more]: readonly string[])
   return first === 'artifacts' ? route('artifacts', listArtifacts, 'read_artifacts') : undefined
 }
 
-export function paged<T>(context: Context, all: readonly T[], show: (item: T) => unknown): Answer {
-  const page = readPage(context.query)
-  const { items, pages } = cutPage(all, page)
-  return { status: 200, body: items.map(show), pages: { page: page.page, pages } }
-}
-
 const listOrganizations = (context: Context) =>
   paged(
     context,
@@ -181,15 +146,6 @@ function listPipelines(context: Context, organization: Organization): Answer {
     .filter((one) => one.name.toLowerCase().includes(name) && one.repository.toLowerCase().includes(repository))
   return paged(context, all, (pipeline) => showPipeline(pipeline, token))
 }
-
-/** The delivery address is visible only to users who may edit the pipeline. */
-export const showPipeline = (pipeline: Pipeline, token: Token) => ({
-  ...pipeline,
-  provider: {
-    ...pipeline.provider,
-    webhook_url: token.scopes.includes('write_pipelines') ? pipeline.provider.webhook_url : '',
-  },
-})
 
 const shown = ['connected', 'stopping']
 

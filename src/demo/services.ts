@@ -1,5 +1,5 @@
+import type { Answer, Context } from './answer.ts'
 import { createRandom, type Random } from './random.ts'
-import type { Answer, Context } from './routes.ts'
 import { graphqlId, iso, type Organization, type Person } from './shapes.ts'
 
 // Notification services: the webhooks of an organization in Buildkite's REST API.

@@ -1,4 +1,4 @@
-import { type Answer, type Context, ok } from './routes.ts'
+import { type Answer, type Context, ok } from './answer.ts'
 import { iso, utcTime } from './shapes.ts'
 
 // Routes that belong to no organization: the token, its user, and the API itself.

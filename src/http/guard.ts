@@ -4,7 +4,7 @@ import { html } from './html.ts'
 import { page } from './page.ts'
 import { sendPage, wantsHtml } from './send.ts'
 import type { Sessions } from './session.ts'
-import { signInPage, tooManyTries } from './sign-in.ts'
+import { signInPage, tooManyTries } from './sign-in-page.ts'
 import type { Tries } from './tries.ts'
 
 export interface GuardParts {

@@ -1,10 +1,9 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply } from 'fastify'
 import { z } from 'zod'
 import { type GuardParts, isSameText } from './guard.ts'
-import { html, type Markup } from './html.ts'
-import { page } from './page.ts'
-import { sendPage, wantsHtml, wantsJson } from './send.ts'
+import { sendPage, wantsJson } from './send.ts'
 import { endedSession } from './session.ts'
+import { signInPage, tooManyTries } from './sign-in-page.ts'
 
 const form = z.object({ token: z.string().max(10_000) })
 
@@ -33,13 +32,6 @@ export function signInRoutes(app: FastifyInstance, { adminToken, sessions, tries
   })
 }
 
-/** Refuses a wrong token from an address that had too many wrong tries recently; `wait` in seconds. */
-export function tooManyTries(request: FastifyRequest, reply: FastifyReply, wait: number): FastifyReply {
-  const fault = 'Too many wrong tries. The right ADMIN_TOKEN is still accepted.'
-  reply.code(429).header('retry-after', wait)
-  return wantsHtml(request) ? sendPage(reply, signInPage(fault)) : reply.send({ error: fault })
-}
-
 function refuse(reply: FastifyReply, json: boolean): FastifyReply {
   reply.code(401)
   const fault = 'That is not the ADMIN_TOKEN of this service.'
@@ -49,21 +41,4 @@ function refuse(reply: FastifyReply, json: boolean): FastifyReply {
 /** TLS ends at a proxy, if at all, so only the browser's Origin shows it. */
 function cameByTls(origin: string | undefined): boolean {
   return origin?.startsWith('https:') ?? false
-}
-
-/** The sign-in form. */
-export function signInPage(fault?: string): Markup {
-  return page({
-    title: 'Sign in',
-    body: html`<main class="narrow">
-<h1>buildkite-mirror</h1>
-${fault && html`<p class="notice bad" role="alert">${fault}</p>`}
-<form method="post" action="/sign-in" class="sign-in">
-<label for="token">Admin token</label>
-<input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
-<button>Sign in</button>
-</form>
-<p class="quiet">The value of the setting ADMIN_TOKEN. Programs send it as <code>Authorization: Bearer …</code></p>
-</main>`,
-  })
 }

@@ -3,16 +3,11 @@ import { slugsOf } from '../buildkite/urls.ts'
 import { backOff, dueAt } from '../database/failures.ts'
 import { absences, builds, pipelines } from '../database/schema.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
+import { OPEN_STATES, openStates } from './open-states.ts'
 import type { BuildKeeper, PageReport } from './pages.ts'
 import { BuildReader } from './read-build.ts'
 import type { Span } from './spans.ts'
 import { Search } from './whereabouts.ts'
-
-/** The states of list 3. A limited build appears as `scheduled`. A blocked build can wait for weeks, so the list omits it. */
-export const OPEN_STATES = ['creating', 'scheduled', 'running', 'failing', 'canceling'] as const
-
-// Constants, not parameters: only then can the planner use the partial index builds_open.
-export const openStates = sql.raw(OPEN_STATES.map((state) => `'${state}'`).join(', '))
 
 /** Selects builds of the mirror that the lists should have shown but did not. */
 export interface AbsentQuery {

@@ -5,11 +5,11 @@ import { BuildkiteError } from '../errors.ts'
 import { inOneTransaction } from '../mirror/apply.ts'
 import type { PayloadReader } from '../mirror/reader.ts'
 import { DAY } from '../time.ts'
-import { openStates } from './absent.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
 import type { Content } from './dimension-lists.ts'
 import { keepRows, markUnlisted, noteOutcome, noteReads, type Outcome, type Row, rowsOf } from './dimension-rows.ts'
 import { refusalOfList } from './list-refusal.ts'
+import { openStates } from './open-states.ts'
 
 /** Only lists of builds that finished within this time are read. */
 const YOUNG = 7 * DAY

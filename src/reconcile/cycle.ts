@@ -5,11 +5,12 @@ import { withLease } from '../database/leases.ts'
 import { cycles } from '../database/schema.ts'
 import { BuildkiteError, messageOf } from '../errors.ts'
 import { DAY, HOUR, MINUTE } from '../time.ts'
-import { OPEN_STATES, readAbsent } from './absent.ts'
+import { readAbsent } from './absent.ts'
 import { oneAhead } from './ahead.ts'
 import { answeredBy, type ReconcileDeps, type Source } from './deps.ts'
 import { retryFailedBuilds } from './failed-builds.ts'
 import { dueJobReads, forgetJobReads, type JobReadPlan, planJobReads, postponeJobRead } from './job-reads.ts'
+import { OPEN_STATES } from './open-states.ts'
 import {
   addPageResults,
   type BuildKeeper,

@@ -447,7 +447,7 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
     const refused = await built.inject({ ...signIn, headers: silent })
     expect(refused.statusCode).toBe(403)
     expect(refused.headers['content-type']).toContain('text/html')
-    expect(refused.body).toContain('the Host mirror:8081')
+    expect(refused.body).toContain('its Host header is mirror:8081')
     expect(refused.body).toContain('proxy_set_header Host $http_host')
     await built.close()
     // Without a token the same post is refused: the Host is all that tells a name made for us from our own.

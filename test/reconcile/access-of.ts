@@ -1,6 +1,13 @@
+import type { Budget } from '../../src/buildkite/budget.ts'
 import { demoToken } from '../../src/demo/api.ts'
+import { createLog } from '../../src/log.ts'
 import { type Access, openAccess } from '../../src/reconcile/access.ts'
-import { freeBudget, type Scene, silent } from './scene.ts'
+import type { Scene } from './scene.ts'
+
+/** Grants everything at once. */
+export const freeBudget: Budget = { take: async () => {}, report: async () => {} }
+
+export const silent = createLog('silent')
 
 /** The access of a service whose tokens are `tokens`; close it. */
 export function accessOf(scene: Scene, tokens: readonly string[] = [demoToken.token]): Access {

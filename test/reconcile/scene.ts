@@ -5,7 +5,6 @@ import { type Database, openDatabase } from '../../src/database/connection.ts'
 import { builds, deliveries } from '../../src/database/schema.ts'
 import { type Api, type ApiOptions, demoToken } from '../../src/demo/api.ts'
 import { createSimulation, type Simulation, type SimulationOptions } from '../../src/demo/simulation.ts'
-import { createLog } from '../../src/log.ts'
 import { backfillOwed } from '../../src/reconcile/backfill.ts'
 import { reconcileOnce } from '../../src/reconcile/cycle.ts'
 import type { ReconcileDeps, Source } from '../../src/reconcile/deps.ts'
@@ -15,7 +14,7 @@ import { inScope } from '../../src/scope.ts'
 import { MINUTE } from '../../src/time.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { differences } from '../support/differences.ts'
-import { accessOf } from './access-of.ts'
+import { accessOf, freeBudget, silent } from './access-of.ts'
 
 /** A simulated Buildkite with its API, a database of its own, and what reconciling needs to bring the two together. */
 export interface Scene {
@@ -36,10 +35,7 @@ export interface Scene {
   close(): Promise<void>
 }
 
-/** Grants everything at once. */
-export const freeBudget: Budget = { take: async () => {}, report: async () => {} }
-
-export const silent = createLog('silent')
+export { freeBudget, silent } from './access-of.ts'
 
 export async function openScene(options: SimulationOptions = {}, apiOptions: ApiOptions = {}): Promise<Scene> {
   const simulation = createSimulation({ seed: 11, ...options })
