@@ -193,7 +193,7 @@ describe('reading the small lists', () => {
     expect(await statusOf('clusters')).toMatchObject({
       status: 'read',
       rows: 2,
-      error: expect.stringContaining('without an id'),
+      error: expect.stringContaining('without a usable id'),
     })
     one.id = id
     await turn()

@@ -79,7 +79,10 @@ it('looks after the start and again and again, keeps what it finds, and warns on
 
 it('looks once for replicas that start together', async () => {
   for (let i = 0; i < 3; i++) start(2_000, HOUR)
-  await until(() => lines.filter((line) => line.includes('looked already')).length === 2, 'the others left it')
+  await until(
+    () => lines.filter((line) => line.includes('already run the health check')).length === 2,
+    'the others left it',
+  )
   await until(async () => (await rows()).length > 20, 'the look is kept')
   expect(stage.scene.api.count('services')).toBe(1)
 })
