@@ -72,7 +72,7 @@ describe('register', () => {
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
     const [fact, remedy, ...rest] = stderr.trimEnd().split('\n')
     expect(fact).toMatch(/^token: invalid_credentials: .*expired\.$/)
-    expect(remedy).toMatch(/^Create a new token .* BUILDKITE_API_TOKEN\.$/)
+    expect(remedy).toMatch(/^Create a new token .* BUILDKITE_API_TOKEN to it\.$/)
     expect(rest).toEqual([])
   })
 

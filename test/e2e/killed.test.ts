@@ -118,7 +118,8 @@ describe('a backfill of 10,000 builds with 5 jobs each', () => {
   it('goes on after kill -9 without starting over, reads no list twice, and leaves a quiet organization at three requests; verify finds exactly what is planted in it, and heals it', async () => {
     simulation = createSimulation({ seed: 5, clock: realClock })
     simulation.writeHistory({ builds, jobs: 5, days: 80, mix: calmMix })
-    const api = await simulation.startApi()
+    // The default limits would take minutes.
+    const api = await simulation.startApi({ limits: { organization: 1_000, user: 1_000 } })
     const settings = { ...reading(api), RECONCILE_INTERVAL: '1h' }
     const first = await start(settings)
     await untilProgress(
