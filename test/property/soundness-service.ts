@@ -91,10 +91,12 @@ export class Service {
     }
   }
 
-  /** Ends the lease that a task holds, as its time does when the holder is frozen. */
-  async expireLease(task: Task): Promise<void> {
-    await this.#home
-      .sql`update sync.leases set expires_at = clock_timestamp() - interval '1 s' where name like ${`${task}:%`}`
+  /** Ends the lease that a task holds, as its time does when the holder is frozen. Returns whether it held one. */
+  async expireLease(task: Task): Promise<boolean> {
+    const held = await this.#home.sql`
+      update sync.leases set expires_at = clock_timestamp() - interval '1 s'
+      where name like ${`${task}:%`} and holder <> '' returning name`
+    return held.length > 0
   }
 
   async close(): Promise<void> {
