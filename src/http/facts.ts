@@ -77,7 +77,8 @@ export async function ask<T>(subject: string, question: () => Promise<T>, timeou
     return { ok: true, value: await withDeadline(question(), timeoutMs, subject) }
   } catch (error) {
     // Other errors may be Drizzle's, and their messages hold SQL and parameters.
-    const plain = error instanceof ConfigError || error instanceof DeadlineError
+    if (error instanceof DeadlineError) return { ok: false, why: `${error.message}.` }
+    const plain = error instanceof ConfigError
     return { ok: false, why: plain ? error.message : asStoreError(error, `ask ${subject.toLowerCase()}`).message }
   }
 }

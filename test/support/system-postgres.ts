@@ -1,6 +1,6 @@
 import { execFile, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { chown, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -56,13 +56,13 @@ export async function startSystemPostgres(): Promise<Server | undefined> {
   return { url, stop }
 }
 
+/** The folder of the oldest version with a server; a client alone has no initdb. */
 function oldestPrograms(): string | undefined {
-  try {
-    const [oldest] = readdirSync(versions).sort((a, b) => Number(a) - Number(b))
-    return oldest && join(versions, oldest, 'bin')
-  } catch {
-    return undefined
-  }
+  const found = existsSync(versions) ? readdirSync(versions) : []
+  return found
+    .sort((a, b) => Number(a) - Number(b))
+    .map((version) => join(versions, version, 'bin'))
+    .find((programs) => existsSync(join(programs, 'initdb')))
 }
 
 function idOf(what: '-u' | '-g'): number {
