@@ -146,14 +146,22 @@ export class BuildsList {
   }
 
   /**
-   * Whether builds above `place` have left the list, because they were deleted or hidden or no longer match the filter. Then the page
-   * number of `place` skips builds. Costs one request, without jobs. @throws BuildkiteError
+   * Whether the builds above `place` were fewer when the page that begins with `first` was read: they left the list, or the list lagged
+   * and did not have them yet. Then the page number of `place` skipped builds. The last build above `place` and `first` must be neighbours
+   * in one response, because two responses may lag differently. Costs one request, without jobs. @throws BuildkiteError
    */
-  async isShifted({ to, offset, newer, unordered, hold }: Place, { from }: Section, size: number): Promise<boolean> {
+  async isShifted({ to, offset, newer, unordered, hold }: Place, { from }: Section, first: unknown): Promise<boolean> {
     // With an unlistable build above, or without order, it is not known which build is the last one before `place`.
     if (offset === 0 || unordered || Number.isFinite(hold)) return false
-    const before = await this.#page({ from, to, jobs: false, size, page: offset / size, tries: undefined })
-    return stampOf(before.value.at(-1))?.id !== newer?.id
+    const size = sizeAcross(offset)
+    const both = await this.#pageIfAny({ from, to, jobs: false, size, page: Math.floor(offset / size) + 1 })
+    if (both) {
+      const [before, after] = [both.value[(offset % size) - 1], both.value[offset % size]].map(stampOf)
+      return before?.id !== newer?.id || after?.id !== stampOf(first)?.id
+    }
+    // A build below `first` may be unlistable. Then only the one above is compared.
+    const before = await this.#page({ from, to, jobs: false, size: 1, page: offset, tries: undefined })
+    return stampOf(before.value[0])?.id !== newer?.id
   }
 
   /**
@@ -330,6 +338,12 @@ export class BuildsList {
 export function buildsPath(organization: string, pipeline?: string): string {
   const within = pipeline === undefined ? '' : `/pipelines/${encodeURIComponent(pipeline)}`
   return `/organizations/${encodeURIComponent(organization)}${within}/builds`
+}
+
+/** A page size that shows the builds before and after `offset` on one page, which ends with the one after it if a size allows that. */
+function sizeAcross(offset: number): number {
+  const sizes = Array.from({ length: 99 }, (_, index) => index + 2)
+  return sizes.find((size) => (offset + 1) % size === 0) ?? sizes.find((size) => offset % size !== 0) ?? 100
 }
 
 /** The range that contains the builds skipped at `place`, including their neighbours. */

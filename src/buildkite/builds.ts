@@ -129,7 +129,7 @@ class Walk {
     this.#section = section
     const page = await this.#list.read(place, section)
     if ('unlistable' in page) return this.#passOver(place, section, page.unlistable)
-    if (await this.#list.isShifted(place, section, page.size)) {
+    if (await this.#list.isShifted(place, section, page.value[0])) {
       this.#place = fromTheTop(place)
       return undefined
     }
