@@ -6,17 +6,31 @@ export class ConfigError extends Error {
 /** Why a request to Buildkite failed. Users of DX's connector know the first three codes. */
 export type BuildkiteErrorCode = 'invalid_credentials' | 'invalid_permissions' | 'no_resources' | 'unavailable'
 
-/** Buildkite's API refused or failed; `code` says which kind, the message says what to do. Never holds a token or a body. */
-export class BuildkiteError extends Error {
+/** An error that separates what happened from what to do about it. The message has both. */
+class ErrorWithRemedy extends Error {
+  /** What happened. */
+  readonly fact: string
+  /** What to do, if that is known. */
+  readonly remedy: string | undefined
+
+  constructor(fact: string, { remedy, cause }: { remedy?: string | undefined; cause?: unknown }) {
+    super(remedy === undefined ? fact : `${fact} ${remedy}`, cause === undefined ? undefined : { cause })
+    this.fact = fact
+    this.remedy = remedy
+  }
+}
+
+/**
+ * Buildkite's API refused or failed; `code` says which kind. `remedy` is set if it is more specific than the one for the code. Never
+ * holds a token or a body.
+ */
+export class BuildkiteError extends ErrorWithRemedy {
   override name = 'BuildkiteError'
   readonly code: BuildkiteErrorCode
   /** The HTTP status, if there was an answer. */
   readonly status: number | undefined
   /** For `invalid_permissions`: the scopes that the token lacks, if that is the cause. */
   readonly missingScopes: readonly string[]
-  /** What happened, without the remedy. `remedy` is set if it is more specific than the one for the code. The message has both. */
-  readonly fact: string
-  readonly remedy: string | undefined
 
   constructor(
     code: BuildkiteErrorCode,
@@ -28,14 +42,8 @@ export class BuildkiteError extends Error {
       cause?: unknown
     } = {},
   ) {
-    const { remedy } = options
-    super(
-      remedy === undefined ? fact : `${fact} ${remedy}`,
-      options.cause === undefined ? undefined : { cause: options.cause },
-    )
+    super(fact, options)
     this.code = code
-    this.fact = fact
-    this.remedy = remedy
     this.status = options.status
     this.missingScopes = options.missingScopes ?? []
   }
@@ -45,15 +53,12 @@ export class BuildkiteError extends Error {
 export type StoreErrorKind = 'transient' | 'permanent'
 
 /** Postgres, Redis or the queue failed. Holds the SQLSTATE or errno, never SQL, parameters or payloads. */
-export class StoreError extends Error {
+export class StoreError extends ErrorWithRemedy {
   override name = 'StoreError'
   readonly kind: StoreErrorKind
   /** SQLSTATE (`23505`) or system code (`ECONNREFUSED`), if there was one. */
   readonly code: string | undefined
   readonly store: 'postgres' | 'redis'
-  /** What happened, and what to do if that is known. The message has both. */
-  readonly fact: string
-  readonly remedy: string | undefined
 
   constructor(
     kind: StoreErrorKind,
@@ -65,14 +70,8 @@ export class StoreError extends Error {
       cause?: unknown
     } = {},
   ) {
-    const { remedy } = options
-    super(
-      remedy === undefined ? fact : `${fact} ${remedy}`,
-      options.cause === undefined ? undefined : { cause: options.cause },
-    )
+    super(fact, options)
     this.kind = kind
-    this.fact = fact
-    this.remedy = remedy
     this.code = options.code
     this.store = options.store ?? 'postgres'
   }

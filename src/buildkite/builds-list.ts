@@ -154,14 +154,22 @@ export class BuildsList {
     // With an unlistable build above, or without order, it is not known which build is the last one before `place`.
     if (offset === 0 || unordered || Number.isFinite(hold)) return false
     const size = sizeAcross(offset)
-    const both = await this.#pageIfAny({ from, to, jobs: false, size, page: Math.floor(offset / size) + 1 })
+    // With retries: a passing error must not weaken the check.
+    const both = await this.#pageIfAny({
+      from,
+      to,
+      jobs: false,
+      size,
+      page: Math.floor(offset / size) + 1,
+      tries: undefined,
+    })
     if (both) {
       const [before, after] = [both.value[(offset % size) - 1], both.value[offset % size]].map(stampOf)
       return before?.id !== newer?.id || after?.id !== stampOf(first)?.id
     }
     // A build below `first` may be unlistable. Then only the one above is compared.
-    const before = await this.#page({ from, to, jobs: false, size: 1, page: offset, tries: undefined })
-    return stampOf(before.value[0])?.id !== newer?.id
+    const above = await this.#page({ from, to, jobs: false, size: 1, page: offset, tries: undefined })
+    return stampOf(above.value[0])?.id !== newer?.id
   }
 
   /**
