@@ -130,11 +130,14 @@ export async function postponeJobRead(db: Db, buildId: string, until: Date): Pro
   await db.execute(sql`update ${job_reads} set next_read_at = ${until} where build_id = ${buildId}`)
 }
 
-/** Deletes the records of builds that were deleted from the mirror or from Buildkite. */
+/**
+ * Deletes the records of builds that were deleted from the mirror. One that is only marked as deleted may be shown again, and its jobs are
+ * still unread then.
+ */
 export async function forgetJobReads(db: Db, source: Source): Promise<void> {
   await db.execute(sql`
     delete from ${job_reads} where organization_id = ${source.id}
-      and not exists (select from ${builds} as build where build.id = build_id and build.deleted_at is null)`)
+      and not exists (select from ${builds} as build where build.id = build_id)`)
 }
 
 function isDue(now: Date, unaccounted: boolean) {

@@ -88,6 +88,29 @@ it('the history of an organization is claimed two minutes after it is read', asy
 })
 
 describe('the history of a pipeline that becomes visible', () => {
+  it('is not claimed with jobs that were never read, although its builds were known before', async () => {
+    scene = await openScene({ pipelines: 2 })
+    await scene.complete(history)
+    const { truth } = scene.simulation
+    const build = scene.simulation.startBuild({ jobs: 3 })
+    scene.simulation.failReads(build, { list: 'with_jobs', get: 'forbidden' })
+    await cyclesFor(2)
+    await scene.simulation.play()
+    await cyclesFor(2)
+    truth.hidden.add(build.pipeline)
+    await fewMinutes()
+    await reconcileOnce(scene.deps, scene.source, 'warm')
+    scene.simulation.clock.pass(10 * MINUTE)
+    await refreshPipelines(scene.deps, scene.source)
+    truth.hidden.delete(build.pipeline)
+    await fewMinutes()
+    await fewMinutes()
+    const { rows } = await scene.database.db.execute<{ is_before: boolean }>(sql`
+      select jobs_as_of < ${build.created_at}::timestamptz as is_before from analytics.data_coverage
+      where pipeline_id = ${build.pipeline.id} and is_current`)
+    expect(rows).toEqual([{ is_before: true }])
+  })
+
   it('is read through its own list, and not claimed before', async () => {
     scene = await openScene({ pipelines: 4 })
     const hidden = pipelineOf(0)
