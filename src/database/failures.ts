@@ -74,7 +74,7 @@ export async function recordFailure(db: Db | Transaction, unit: Unit, error: unk
       ${codeOf(error)}, ${messageOf(error).slice(0, 1_000)}, ${now}, ${now}, ${new Date(now.getTime() + backOff(1))})
     on conflict (kind, coalesce(organization_id, '00000000-0000-0000-0000-000000000000'), subject) do update set
       code = excluded.code, error = excluded.error, last_failed_at = excluded.last_failed_at, tries = known.tries + 1,
-      build_id = coalesce(excluded.build_id, known.build_id), pipeline_id = coalesce(known.pipeline_id, excluded.pipeline_id),
+      cleared_at = null, build_id = coalesce(excluded.build_id, known.build_id), pipeline_id = coalesce(known.pipeline_id, excluded.pipeline_id),
       next_try_at = excluded.last_failed_at
         + least(${LONGEST_BACK_OFF}::double precision, ${MINUTE} * 2 ^ least(known.tries, 20)) * interval '1 ms'
     returning known.tries as tries`)
@@ -91,6 +91,27 @@ export async function clearFailure(
 }
 
 /**
+ * Ends the retries of a build for which Buildkite answered 404 at this time, or of a range that it listed. Its pipeline may be hidden
+ * meanwhile, so it stays an exception of the claim until a list of pipelines shows otherwise.
+ */
+export async function clearOnceConfirmed(
+  db: Db | Transaction,
+  { kind, organizationId, subject }: Pick<Unit, 'kind' | 'subject'> & { organizationId: string },
+  at: Date,
+): Promise<void> {
+  await db
+    .update(failures)
+    .set({ cleared_at: at })
+    .where(
+      and(
+        eq(failures.kind, kind),
+        eq(failures.organization_id, organizationId),
+        eq(failures.subject, subjectOf(subject)),
+      ),
+    )
+}
+
+/**
  * Deletes failures that were not retried within a day after they were due. These are replicas that lost their lease, and obsolete
  * work, such as windows of a deleted pipeline. Builds and unlistable ranges stay: analytics.data_coverage counts them as
  * exceptions. Returns how many were deleted.
@@ -101,7 +122,7 @@ export async function forgetAbandoned(db: Db, now: Date): Promise<number> {
   return rowCount ?? 0
 }
 
-/** An organization's failures of these kinds, oldest first. */
+/** An organization's failures of these kinds that are retried, oldest first. */
 export function failuresOf(
   db: Db | Transaction,
   organizationId: string,
@@ -110,7 +131,13 @@ export function failuresOf(
   return db
     .select()
     .from(failures)
-    .where(and(eq(failures.organization_id, organizationId), inArray(failures.kind, [...kinds])))
+    .where(
+      and(
+        eq(failures.organization_id, organizationId),
+        inArray(failures.kind, [...kinds]),
+        isNull(failures.cleared_at),
+      ),
+    )
     .orderBy(failures.id)
 }
 

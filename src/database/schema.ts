@@ -595,6 +595,7 @@ export const failures = sync.table(
     first_failed_at: time().notNull(),
     last_failed_at: time().notNull(),
     next_try_at: time().notNull(),
+    cleared_at: time(),
   },
   (t) => [
     uniqueIndex('failures_subject').on(

@@ -1,12 +1,13 @@
-import { and, eq, type SQL, sql } from 'drizzle-orm'
+import { eq, type SQL, sql } from 'drizzle-orm'
 import { slugsOf } from '../buildkite/urls.ts'
 import { backOff, dueAt } from '../database/failures.ts'
-import { absences, builds, pipelines } from '../database/schema.ts'
+import { absences, builds, pipelines, watermarks } from '../database/schema.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
 import { OPEN_STATES, openStates } from './open-states.ts'
 import type { BuildKeeper, PageReport } from './pages.ts'
 import { BuildReader } from './read-build.ts'
 import type { Span } from './spans.ts'
+import { LIST_LAG } from './watermark.ts'
 import { Search } from './whereabouts.ts'
 
 /** Selects builds of the mirror that the lists should have shown but did not. */
@@ -107,7 +108,10 @@ async function findAbsent({ db, clock }: ReconcileDeps, source: Source, query: A
   return rows
 }
 
-/** Records every absent build, because its row is not confirmed. Deletes the records of builds that are no longer absent. */
+/**
+ * Records every absent build, because its row is not confirmed. Deletes the records of builds that are no longer absent, except of those
+ * whose 404 no list of pipelines has confirmed yet.
+ */
 async function recordFound(
   { db, clock }: ReconcileDeps,
   source: Source,
@@ -125,9 +129,11 @@ async function recordFound(
   }
   if (absent.length === MOST) return
   const ids = sql`${sql.param(absent.map(({ id }) => id))}::uuid[]`
-  await db
-    .delete(absences)
-    .where(and(eq(absences.organization_id, source.id), sql`${absences.build_id} <> all (${ids})`))
+  await db.execute(sql`
+    delete from ${absences} where organization_id = ${source.id} and build_id <> all (${ids}) and not exists (
+      select from ${builds} as build join ${watermarks} as mark on mark.organization_id = build.organization_id
+      where build.id = build_id and build.deleted_reason in ('deleted', 'retention')
+        and build.deleted_at > mark.pipelines_read_at - ${LIST_LAG} * interval '1 ms')`)
 }
 
 async function remember(

@@ -1,4 +1,4 @@
-import { and, asc, eq, sql } from 'drizzle-orm'
+import { and, asc, eq, isNull, sql } from 'drizzle-orm'
 import { clearFailure, dueAt } from '../database/failures.ts'
 import { builds, failures, pipelines } from '../database/schema.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
@@ -62,6 +62,7 @@ function dueBuilds({ db, clock }: ReconcileDeps, source: Source) {
       and(
         eq(failures.organization_id, source.id),
         eq(failures.kind, 'build'),
+        isNull(failures.cleared_at),
         dueAt(failures.next_try_at, new Date(clock())),
       ),
     )

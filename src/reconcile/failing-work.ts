@@ -90,7 +90,8 @@ export async function lostReplicas(db: Db, since: Date): Promise<string[]> {
 }
 
 function concerns(slugs: ReadonlyMap<string, string>): SQL | undefined {
-  return or(isNull(failures.organization_id), inArray(failures.organization_id, [...slugs.keys()]))
+  const organization = or(isNull(failures.organization_id), inArray(failures.organization_id, [...slugs.keys()]))
+  return and(organization, isNull(failures.cleared_at))
 }
 
 /** Ids of the organizations that are still mirrored. Work of others is not retried. */

@@ -1,6 +1,16 @@
 import { eq, sql } from 'drizzle-orm'
 import type { Db, Transaction } from '../database/connection.ts'
-import { cycles, pipeline_coverage, pipeline_slugs, pipelines, watermarks, windows } from '../database/schema.ts'
+import {
+  builds,
+  cycles,
+  failures,
+  pipeline_coverage,
+  pipeline_slugs,
+  pipelines,
+  watermarks,
+  windows,
+} from '../database/schema.ts'
+import { changedNow } from '../mirror/table.ts'
 import { MINUTE } from '../time.ts'
 import { presentOf, type ReconcileDeps, type Source } from './deps.ts'
 import { LIST_LAG, type Watermark } from './watermark.ts'
@@ -127,6 +137,8 @@ async function confirm(tx: Transaction, source: Source, { from }: PipelinesList)
       select max(watermark_to) - ${LIST_LAG} * interval '1 ms' from ${cycles}
       where organization_id = ${source.id} and kind in ('hot', 'warm') and read_until <= ${later(from, -LIST_LAG)}))
     where organization_id = ${source.id}`)
+  await tx.execute(sql`
+    delete from ${failures} where organization_id = ${source.id} and cleared_at <= ${later(from, -LIST_LAG)}`)
 }
 
 /**
@@ -156,6 +168,12 @@ async function forgetUnconfirmed(
   await tx.execute(sql`
     update ${windows} set verified_at = first_verified_at, verified_until = first_verified_until
     where organization_id = ${source.id} and pipeline_id is null and verified_until > ${seenUntil}`)
+  // A pipeline may have been hidden when its builds were not found.
+  await tx.execute(sql`
+    update ${failures} set cleared_at = null, next_try_at = last_failed_at where organization_id = ${source.id} and cleared_at is not null`)
+  await tx.execute(sql`
+    update ${builds} set deleted_at = null, deleted_reason = null, changed_at = ${changedNow}
+    where organization_id = ${source.id} and deleted_at > ${seenUntil} and deleted_reason in ('deleted', 'retention')`)
 }
 
 /** Whether a list of pipelines read now would confirm windows that are not confirmed yet. */

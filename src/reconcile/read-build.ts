@@ -1,7 +1,7 @@
-import { clearFailure, recordFailure, type Unit } from '../database/failures.ts'
+import { clearFailure, clearOnceConfirmed, recordFailure, type Unit } from '../database/failures.ts'
 import { BuildkiteError, messageOf } from '../errors.ts'
 import { markDeleted } from '../mirror/apply.ts'
-import type { ReconcileDeps, Source } from './deps.ts'
+import { presentOf, type ReconcileDeps, type Source } from './deps.ts'
 import { type BuildKeeper, buildUnit, type PageReport } from './pages.ts'
 import type { LostBuild, Search } from './whereabouts.ts'
 
@@ -37,7 +37,7 @@ export class BuildReader {
       const found = await this.#search.find(build, slug)
       if ('read' in found) return this.#keep(unit, found.read.value, found.read.at)
       await markDeleted(this.#deps.db, 'builds', [build.id], found.gone, found.at)
-      await clearFailure(this.#deps.db, unit)
+      await this.#clearOnceConfirmed(unit, found.at)
       return { status: 404 }
     })
   }
@@ -55,7 +55,7 @@ export class BuildReader {
     return this.#attempt(unit, async () => {
       const read = await this.#search.findByNumber({ number, pipeline_id: pipelineId }, slug)
       if (read) return this.#keep(unit, read.value, read.at)
-      if (forget) await clearFailure(this.#deps.db, unit)
+      if (forget) await this.#clearOnceConfirmed(unit, presentOf(this.#deps, this.#source))
       return { status: 404 }
     })
   }
@@ -86,6 +86,11 @@ export class BuildReader {
       this.#deps.log.warn({ ...where, err: messageOf(error) }, 'Could not read a build; it will be retried later.')
       return { status: error.status ?? null, tries: await this.#fail(unit, error) }
     }
+  }
+
+  /** After a 404, which may also mean that the pipeline is hidden. */
+  #clearOnceConfirmed(unit: Unit, at: Date): Promise<void> {
+    return clearOnceConfirmed(this.#deps.db, { ...unit, organizationId: this.#source.id }, at)
   }
 
   #fail(unit: Unit, error: unknown): Promise<number> {

@@ -1,11 +1,11 @@
 import { and, eq, gte, isNull, lt, sql } from 'drizzle-orm'
 import type { BuildsPage } from '../buildkite/client.ts'
 import { slugsOf } from '../buildkite/urls.ts'
-import { clearFailure, type Failure, failuresOf, isDue, recordFailure } from '../database/failures.ts'
+import { clearOnceConfirmed, type Failure, failuresOf, isDue, recordFailure } from '../database/failures.ts'
 import { builds, pipelines } from '../database/schema.ts'
 import { BuildkiteError } from '../errors.ts'
 import { DAY } from '../time.ts'
-import type { ReconcileDeps, Source } from './deps.ts'
+import { presentOf, type ReconcileDeps, type Source } from './deps.ts'
 import type { BuildKeeper, PageReport } from './pages.ts'
 import { BuildReader } from './read-build.ts'
 import type { Span } from './spans.ts'
@@ -108,7 +108,10 @@ async function retry(
   const turns: number[] = []
   for (const one of left) turns.push(await recordRange(deps, source, one, one.error))
   const isLeft = [...left, rest].some((one) => unitOf(source, one).subject === row.subject)
-  if (!isLeft) await clearFailure(deps.db, { ...unitOf(source, range), subject: row.subject })
+  if (!isLeft) {
+    const unit = { ...unitOf(source, range), subject: row.subject }
+    await clearOnceConfirmed(deps.db, unit, presentOf(deps, source))
+  }
   const reports: UnlistableReport[] = [{ requests, pages }]
   for (const [index, one] of left.entries()) {
     reports.push(await readRange(deps, source, keeper, one, turns[index] ?? 1, signal))

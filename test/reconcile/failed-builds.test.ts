@@ -1,8 +1,9 @@
 import { and, eq, sql } from 'drizzle-orm'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { recordFailure } from '../../src/database/failures.ts'
-import { builds, failures, job_reads, pipelines } from '../../src/database/schema.ts'
+import { absences, builds, failures, job_reads, pipelines } from '../../src/database/schema.ts'
 import type { Build } from '../../src/demo/shapes.ts'
+import { markDeleted } from '../../src/mirror/apply.ts'
 import { reconcileOnce } from '../../src/reconcile/cycle.ts'
 import { refreshPipelines } from '../../src/reconcile/pipelines.ts'
 import { MINUTE } from '../../src/time.ts'
@@ -23,6 +24,12 @@ async function minutes(count: number): Promise<void> {
     scene.simulation.clock.pass(MINUTE)
     await reconcileOnce(scene.deps, scene.source)
   }
+}
+
+/** Lists the pipelines, two minutes after what happened before. */
+async function confirm(): Promise<void> {
+  await minutes(2)
+  await refreshPipelines(scene.deps, scene.source)
 }
 
 function someBuild(): Build {
@@ -50,6 +57,14 @@ async function exceptionsOf({ pipeline }: Build): Promise<number> {
   return Number(rows[0]?.exceptions)
 }
 
+/** The claims of the build's pipeline, if any. */
+async function claimed({ pipeline }: Build) {
+  const { rows } = await scene.database.db.execute(sql`
+    select complete_from, complete_to, exceptions from analytics.data_coverage
+    where pipeline_id = ${pipeline.id} and complete_from is not null`)
+  return rows
+}
+
 describe('a build that could not be read', () => {
   it.each([true, false])(
     'is an exception, and is found, when its pipeline is renamed (listed before: %s)',
@@ -70,6 +85,9 @@ describe('a build that could not be read', () => {
     await failToRead(build)
     scene.simulation.truth.deleteBuild(build)
     await minutes(2)
+    expect(await exceptionsOf(build)).toBe(1)
+    await confirm()
+    expect(await exceptionsOf(build)).toBe(0)
     expect(await failed()).toEqual([])
   })
 
@@ -78,9 +96,64 @@ describe('a build that could not be read', () => {
     await failToRead(build, build.id)
     scene.simulation.truth.deleteBuild(build)
     await minutes(2)
+    await confirm()
     expect(await failed()).toEqual([])
     const [row] = await scene.database.db.select().from(builds).where(eq(builds.id, build.id))
     expect(row?.deleted_reason).toBe('deleted')
+  })
+
+  it('stays an exception if its 404 came from a pipeline that was hidden and whose disappearance the list shows late', async () => {
+    const build = someBuild()
+    scene.simulation.failReads(build, { list: 'always', get: 'forbidden' })
+    await failToRead(build, build.id)
+    await minutes(2)
+    await refreshPipelines(scene.deps, scene.source)
+    scene.api.listLagMs = 2 * MINUTE
+    scene.simulation.truth.hidden.add(build.pipeline)
+    await minutes(1)
+    expect(await exceptionsOf(build)).toBeGreaterThan(0)
+    await minutes(3)
+    await refreshPipelines(scene.deps, scene.source)
+    await minutes(3)
+    await refreshPipelines(scene.deps, scene.source)
+    expect(await claimed(build)).toEqual([])
+  })
+
+  it('stays an exception after a 404 if it was open, until a list of pipelines confirms it', async () => {
+    const build = scene.simulation.startBuild({ jobs: 2 })
+    await minutes(6)
+    await refreshPipelines(scene.deps, scene.source)
+    const { db } = scene.database
+    const at = new Date(scene.simulation.clock.now())
+    const absence = { build_id: build.id, organization_id: scene.source.id, last_status: 404 }
+    await db.insert(absences).values({ ...absence, last_read_at: at, next_read_at: at })
+    await db.update(job_reads).set({ read_at: null }).where(eq(job_reads.build_id, build.id))
+    await markDeleted(db, 'builds', [build.id], 'deleted', at)
+    const { rows } = await db.execute(sql`
+      select exceptions::int, jobs_as_of < ${build.created_at}::timestamptz as has_unread_jobs from analytics.data_coverage
+      where pipeline_id = ${build.pipeline.id} and is_current`)
+    expect(rows).toEqual([{ exceptions: 1, has_unread_jobs: true }])
+    await reconcileOnce(scene.deps, scene.source)
+    expect(await exceptionsOf(build)).toBe(1)
+    scene.simulation.truth.deleteBuild(build)
+    await confirm()
+    expect(await exceptionsOf(build)).toBe(0)
+  })
+
+  it('is looked for again if pipelines were not listed for long before its 404 is confirmed', async () => {
+    const build = someBuild()
+    await failToRead(build, build.id)
+    scene.simulation.truth.hidden.add(build.pipeline)
+    scene.api.listLagMs = 2 * MINUTE
+    await minutes(1)
+    scene.api.listLagMs = 0
+    scene.simulation.truth.hidden.delete(build.pipeline)
+    scene.simulation.clock.pass(30 * MINUTE)
+    await refreshPipelines(scene.deps, scene.source)
+    await minutes(2)
+    const [row] = await scene.database.db.select().from(builds).where(eq(builds.id, build.id))
+    expect(row?.deleted_reason).toBeNull()
+    expect(await failed()).toEqual([])
   })
 
   it('is no longer recorded once it is read, although the record does not hold its id', async () => {
@@ -143,6 +216,7 @@ describe('the jobs of a build', () => {
     scene.simulation.truth.deleteBuild(build)
     scene.simulation.failReads(build)
     await minutes(12)
+    await confirm()
     const gone = and(eq(builds.id, build.id), eq(builds.deleted_reason, 'deleted'))
     expect(await scene.database.db.$count(builds, gone)).toBe(1)
     const { rows } = await scene.database.db.execute(sql`

@@ -1,4 +1,4 @@
-import { and, eq } from 'drizzle-orm'
+import { and, eq, isNull } from 'drizzle-orm'
 import { afterEach, describe, expect, it } from 'vitest'
 import { recordFailure } from '../../src/database/failures.ts'
 import { builds, failures, windows } from '../../src/database/schema.ts'
@@ -23,7 +23,10 @@ async function open(): Promise<void> {
 }
 
 const failed = (kind: 'build' | 'builds_list' | 'window' | 'pipelines_list') =>
-  scene.database.db.select().from(failures).where(eq(failures.kind, kind))
+  scene.database.db
+    .select()
+    .from(failures)
+    .where(and(eq(failures.kind, kind), isNull(failures.cleared_at)))
 const isMirrored = async ({ id }: Build) => (await scene.database.db.$count(builds, eq(builds.id, id))) === 1
 
 function buildAt(share: number): Build {
