@@ -1,15 +1,15 @@
 import { eq } from 'drizzle-orm'
-import { readConfig } from '../config.ts'
+import { type BackfillCoverage, coverage, lostWebhooks, type OrganizationCoverage } from '../coverage/coverage.ts'
+import { type FailingWork, failingWork, kindNames } from '../coverage/failing-work.ts'
 import { deliveries } from '../database/schema.ts'
-import { createLog } from '../log.ts'
-import { type FailingWork, failingWork, kindNames } from '../reconcile/failing-work.ts'
-import { type BackfillCoverage, coverage, lostWebhooks, type OrganizationCoverage } from '../reconcile/status.ts'
-import { inScope } from '../scope.ts'
-import { formatDuration } from '../time.ts'
+import { readConfig } from '../runtime/config.ts'
+import { createLog } from '../runtime/log.ts'
+import { inScope } from '../runtime/scope.ts'
+import { formatDuration } from '../runtime/time.ts'
 import { claimLine } from './claim-line.ts'
-import type { Command, Io } from './command.ts'
+import type { Command, Io } from './shell/command.ts'
+import { count, paintFor, table } from './shell/terminal.ts'
 import { withMirror } from './stores.ts'
-import { count, paintFor, table } from './terminal.ts'
 
 /** How many units of failing work are listed. */
 const NAMED = 10

@@ -1,9 +1,9 @@
-import type { Config } from '../config.ts'
 import { type Database, openDatabase } from '../database/connection.ts'
-import { findEmbedded, hasEmbedded, startEmbedded } from '../database/embedded.ts'
+import { findEmbedded, hasEmbedded, startEmbedded } from '../database/embedded/embedded.ts'
 import { countAll, countMissing, migrate } from '../database/migrate.ts'
-import { ConfigError, StoreError } from '../errors.ts'
-import type { Log } from '../log.ts'
+import type { Config } from '../runtime/config.ts'
+import { ConfigError, StoreError } from '../runtime/errors.ts'
+import type { Log } from '../runtime/log.ts'
 
 /** The mirror's Postgres, and how to stop using it. */
 export interface PostgresHome {

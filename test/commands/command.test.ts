@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { parseMoment } from '../../src/commands/command.ts'
+import { parseMoment } from '../../src/commands/shell/command.ts'
 
 describe('a day or a moment', () => {
   it.each([

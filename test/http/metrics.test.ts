@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { type Metric, metrics, PREFIX } from '../../src/http/metric-list.ts'
-import { createMeters } from '../../src/http/metrics.ts'
+import { type Metric, metrics, PREFIX } from '../../src/http/metrics/definitions.ts'
+import { createMeters } from '../../src/http/metrics/registry.ts'
 
-// When it fails after a change of src/http/metric-list.ts: npm run docs:metrics regenerates the page.
+// When it fails after a change of src/http/metrics/definitions.ts: npm run docs:metrics regenerates the page.
 test('docs/metrics.md is what the declarations say', async () => {
   await expect(asMarkdown(Object.values(metrics))).toMatchFileSnapshot('../../docs/metrics.md')
 })
@@ -53,7 +53,7 @@ function asMarkdown(all: readonly Metric[]): string {
     `| \`${PREFIX}${one.name}\` | ${one.kind} | ${one.unit} | ${labels(one)} | ${one.help} |`
   return `# Metrics
 
-What \`/metrics\` of the private listener shows to Prometheus, made from \`src/http/metric-list.ts\` by \`npm run docs:metrics\`. Names once released stay.
+What \`/metrics\` of the private listener shows to Prometheus, made from \`src/http/metrics/definitions.ts\` by \`npm run docs:metrics\`. Names once released stay.
 A histogram has \`_bucket\`, \`_sum\` and \`_count\`. A label has at most 100 values; what comes beyond is counted as \`other\`.
 
 Counters and histograms are of the process that is asked: add them up over replicas. Gauges of inbox, queue, watermarks, backfill, drift and
