@@ -5,21 +5,49 @@ import { describe, expect, it } from 'vitest'
 
 const src = fileURLToPath(new URL('../src', import.meta.url))
 
-/** Which rooms a room may import; nothing imports cli.ts. A room may always import itself and the leaves. */
-const rooms: Record<string, readonly string[]> = {
-  commands: ['http', 'webhooks', 'reconcile', 'mirror', 'buildkite', 'queue', 'database', 'demo'],
-  http: ['webhooks', 'reconcile', 'mirror', 'buildkite', 'queue', 'database'],
+/** Which folders a folder may import; nothing imports cli.ts. Every folder may import itself and `runtime`. */
+const folders: Record<string, readonly string[]> = {
+  commands: [
+    'wiring.ts',
+    'http',
+    'diagnostics',
+    'coverage',
+    'webhooks',
+    'reconcile',
+    'analytics',
+    'mirror',
+    'buildkite',
+    'queue',
+    'database',
+    'simulator',
+  ],
+  'wiring.ts': [
+    'http',
+    'diagnostics',
+    'coverage',
+    'webhooks',
+    'reconcile',
+    'analytics',
+    'mirror',
+    'buildkite',
+    'queue',
+    'database',
+  ],
+  http: ['diagnostics', 'coverage', 'webhooks', 'reconcile', 'buildkite', 'queue', 'database'],
+  diagnostics: ['coverage', 'reconcile', 'mirror', 'buildkite', 'queue', 'database'],
+  coverage: ['reconcile', 'database'],
   webhooks: ['mirror', 'buildkite', 'queue', 'database'],
   reconcile: ['mirror', 'buildkite', 'queue', 'database'],
+  analytics: ['database'],
   mirror: ['buildkite', 'database'],
   buildkite: [],
   queue: [],
   database: [],
-  demo: [],
+  simulator: [],
 }
 
-/** Files beside the rooms that everyone may import, and what they may import themselves. */
-const leaves: Record<string, readonly string[]> = {
+/** The files of `runtime`, and which of the others each may import. */
+const runtime: Record<string, readonly string[]> = {
   'errors.ts': [],
   'time.ts': [],
   'scope.ts': [],
@@ -32,21 +60,32 @@ const leaves: Record<string, readonly string[]> = {
   'shutdown.ts': ['errors.ts', 'log.ts', 'time.ts'],
 }
 
-/** Libraries that only some rooms may know. */
+/** Libraries that only some folders may import. */
 const libraries: Record<string, readonly string[]> = {
-  'drizzle-orm': ['database', 'mirror', 'webhooks', 'reconcile', 'http', 'commands'],
+  'drizzle-orm': [
+    'database',
+    'mirror',
+    'analytics',
+    'webhooks',
+    'reconcile',
+    'coverage',
+    'diagnostics',
+    'http',
+    'commands',
+    'wiring.ts',
+  ],
   bullmq: ['queue'],
   ioredis: ['queue'],
   pg: ['database', 'queue'],
   'pg-copy-streams': ['database'],
-  fastify: ['http', 'webhooks/receive.ts', 'commands/serve-parts.ts'],
-  '@fastify/rate-limit': ['http', 'webhooks/receive.ts'],
+  fastify: ['http', 'webhooks/receive', 'wiring.ts'],
+  '@fastify/rate-limit': ['http', 'webhooks/receive'],
   'prom-client': ['http'],
   '@bull-board/api': ['queue/board.ts', 'http/queue-board.ts'],
   undici: ['buildkite'],
-  pino: ['log.ts'],
-  'pino-pretty': ['log.ts'],
-  '@opentelemetry': ['tracing.ts'],
+  pino: ['runtime/log.ts'],
+  'pino-pretty': ['runtime/log.ts'],
+  '@opentelemetry': ['runtime/tracing.ts'],
 }
 
 interface Import {
@@ -82,29 +121,31 @@ function resolve(file: string, target: string): string {
   return target.startsWith('.') ? `./${posix.normalize(posix.join(posix.dirname(file), target))}` : target
 }
 
-/** The first folder of a path under src, or the file itself when it stands at the top. */
-const roomOf = (path: string) => path.split('/')[0] ?? path
+/** The first folder of a path under src, or the file itself if it is in none. */
+const folderOf = (path: string) => path.split('/')[0] ?? path
 const arrow = ({ file, target }: Import) => `${file} → ${target}`
+const startsTheProgram = (file: string) => ['commands', 'cli.ts', 'wiring.ts'].includes(folderOf(file))
 
 describe('imports', () => {
   it('are found at all', () => {
     expect(imports.length).toBeGreaterThan(50)
-    expect(imports.some(({ target }) => target === './errors.ts')).toBe(true)
+    expect(imports.some(({ target }) => target === './runtime/errors.ts')).toBe(true)
   })
 
-  it('run one way along the rooms of the design', () => {
+  it('go one way through the folders', () => {
     const wrong = imports.filter(({ file, target }) => {
       if (!target.startsWith('./')) return false
-      const from = roomOf(file)
-      const to = roomOf(target.slice(2))
-      if (from === 'cli.ts') return !(to === 'commands' || to in leaves)
-      if (from in leaves) return !leaves[from]?.includes(to)
-      return from !== to && !(to in leaves) && !rooms[from]?.includes(to)
+      const from = folderOf(file)
+      const to = folderOf(target.slice(2))
+      if (from === 'runtime')
+        return !runtime[file.slice('runtime/'.length)]?.includes(target.slice('./runtime/'.length))
+      if (from === to || to === 'runtime') return false
+      return from === 'cli.ts' ? to !== 'commands' : !folders[from]?.includes(to)
     })
     expect(wrong.map(arrow)).toEqual([])
   })
 
-  it('reach for a library only in the room that hides it', () => {
+  it('name a library only in the folders that use it', () => {
     const wrong = imports.filter(({ file, target }) => {
       const library = Object.keys(libraries).find((name) => target === name || target.startsWith(`${name}/`))
       if (library === undefined) return false
@@ -122,37 +163,41 @@ describe('imports', () => {
     expect([...loaded].filter((target) => /fastify|bullmq|ioredis|prom-client|bull-board/.test(target))).toEqual([])
   })
 
-  it('take the configuration in as a value only where the program begins', () => {
-    const wrong = imports.filter(({ file, target, typeOnly }) => {
-      return target === './config.ts' && !typeOnly && !['commands', 'cli.ts'].includes(roomOf(file))
-    })
-    expect(wrong.map(arrow)).toEqual([])
-  })
-
-  it('let only the start of the program know the shutdown', () => {
-    const wrong = imports.filter(({ file, target, typeOnly }) => {
-      return target === './shutdown.ts' && !typeOnly && !['commands', 'cli.ts'].includes(roomOf(file))
-    })
+  it.each(['config.ts', 'shutdown.ts'])('take %s as a value only where the program starts', (name) => {
+    const wrong = imports.filter(
+      ({ file, target, typeOnly }) => target === `./runtime/${name}` && !typeOnly && !startsTheProgram(file),
+    )
     expect(wrong.map(arrow)).toEqual([])
   })
 })
 
 describe('the source', () => {
-  it('is in the folders of the design', () => {
-    const strange = files.filter(
-      (file) => ![...Object.keys(rooms), ...Object.keys(leaves), 'cli.ts'].includes(roomOf(file)),
-    )
-    expect(strange).toEqual([])
+  it('is in known folders', () => {
+    const known = [...Object.keys(folders), 'runtime', 'cli.ts']
+    expect(files.filter((file) => !known.includes(folderOf(file)))).toEqual([])
   })
 
-  it('has no rooms that nobody can find', () => {
-    expect(files.filter((file) => /(^|\/)(index|utils?|helpers?|common|manager|service)(\.ts|\/)/.test(file))).toEqual(
+  it('has at most 16 files and folders in each folder', () => {
+    const entries = new Map<string, Set<string>>()
+    for (const file of files) {
+      const parts = file.split('/')
+      for (let depth = 0; depth < parts.length; depth++) {
+        const folder = parts.slice(0, depth).join('/')
+        entries.set(folder, (entries.get(folder) ?? new Set()).add(parts[depth] ?? ''))
+      }
+    }
+    expect([...entries].filter(([, { size }]) => size > 16).map(([folder, { size }]) => `${folder}: ${size}`)).toEqual(
       [],
     )
   })
 
+  it('has no names that say nothing', () => {
+    const vague = /(^|\/)(index|utils?|helpers?|common|manager|service)(\.ts|\/)/
+    expect(files.filter((file) => vague.test(file))).toEqual([])
+  })
+
   it('reads the environment in one place, though a child process may inherit it', () => {
     const reads = (file: string) => text(file).replaceAll('{ ...process.env, ', '').includes('process.env')
-    expect(files.filter((file) => file !== 'config.ts' && reads(file))).toEqual([])
+    expect(files.filter((file) => file !== 'runtime/config.ts' && reads(file))).toEqual([])
   })
 })

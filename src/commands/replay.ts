@@ -1,3 +1,4 @@
+import { withMirror } from '../database/find-postgres.ts'
 import { readConfig } from '../runtime/config.ts'
 import { ConfigError } from '../runtime/errors.ts'
 import { createLog } from '../runtime/log.ts'
@@ -6,7 +7,6 @@ import { parseDuration } from '../runtime/time.ts'
 import { type ReplayReport, replay as replayDeliveries, type Selection } from '../webhooks/apply/replay.ts'
 import { type Command, type Io, parseMoment, type Values } from './shell/command.ts'
 import { count, ProgressBar } from './shell/terminal.ts'
-import { withMirror } from './stores.ts'
 
 export const replay: Command = {
   name: 'replay',

@@ -1,4 +1,5 @@
 import { asStoreError } from '../database/connection.ts'
+import { withDatabase } from '../database/find-postgres.ts'
 import { type Discovery, openAccess } from '../reconcile/access/access.ts'
 import { discover } from '../reconcile/access/discover.ts'
 import { sharedBudget } from '../reconcile/access/rate-limit-store.ts'
@@ -10,7 +11,6 @@ import { type Config, readConfig } from '../runtime/config.ts'
 import { BuildkiteError, ConfigError, StoreError } from '../runtime/errors.ts'
 import { createLog, type Log } from '../runtime/log.ts'
 import type { Io, Values } from './shell/command.ts'
-import { withDatabase } from './stores.ts'
 import { tellUnseen } from './unseen.ts'
 
 /** What a command needs to read Buildkite's API. */

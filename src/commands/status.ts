@@ -1,6 +1,7 @@
 import { eq } from 'drizzle-orm'
 import { type BackfillCoverage, coverage, lostWebhooks, type OrganizationCoverage } from '../coverage/coverage.ts'
 import { type FailingWork, failingWork, kindNames } from '../coverage/failing-work.ts'
+import { withMirror } from '../database/find-postgres.ts'
 import { deliveries } from '../database/schema.ts'
 import { readConfig } from '../runtime/config.ts'
 import { createLog } from '../runtime/log.ts'
@@ -9,7 +10,6 @@ import { formatDuration } from '../runtime/time.ts'
 import { claimLine } from './claim-line.ts'
 import type { Command, Io } from './shell/command.ts'
 import { count, paintFor, table } from './shell/terminal.ts'
-import { withMirror } from './stores.ts'
 
 /** How many units of failing work are listed. */
 const NAMED = 10

@@ -15,7 +15,7 @@ import type { Command, Io, Values } from '../shell/command.ts'
 import { count } from '../shell/terminal.ts'
 import { runDemoApi } from './api.ts'
 import { type Comparison, compare, isWhole } from './comparison.ts'
-import { type DemoService, startDemoService } from './service.ts'
+import { type DemoService, startDemoService } from './mirror-process.ts'
 import { Screen, type Sight } from './view.ts'
 
 export const demo: Command = {

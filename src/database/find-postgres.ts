@@ -1,9 +1,9 @@
-import { type Database, openDatabase } from '../database/connection.ts'
-import { findEmbedded, hasEmbedded, startEmbedded } from '../database/embedded/embedded.ts'
-import { countAll, countMissing, migrate } from '../database/migrate.ts'
 import type { Config } from '../runtime/config.ts'
 import { ConfigError, StoreError } from '../runtime/errors.ts'
 import type { Log } from '../runtime/log.ts'
+import { type Database, openDatabase } from './connection.ts'
+import { findEmbedded, hasEmbedded, startEmbedded } from './embedded/embedded.ts'
+import { countAll, countMissing, migrate } from './migrate.ts'
 
 /** The mirror's Postgres, and how to stop using it. */
 export interface PostgresHome {
