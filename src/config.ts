@@ -255,7 +255,7 @@ export const settings: readonly (Setting & { name: keyof z.input<typeof environm
   { name: 'LOG_LEVEL', about: 'trace, debug, info, warn, error, fatal or silent', default: 'info' },
   {
     name: 'OTEL_EXPORTER_OTLP_ENDPOINT',
-    about: "OTLP/HTTP endpoint for traces; OpenTelemetry's other variables work too (docs/traces.md)",
+    about: "OTLP/HTTP endpoint for traces; OpenTelemetry's other variables work too (docs/operations/traces.md)",
     default: 'none: no traces',
   },
 ]

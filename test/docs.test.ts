@@ -11,8 +11,8 @@ function namedTests(markdown: string): { path: string; title: string | undefined
   return [...cells].map(([, path = '', title]) => ({ path, title: title?.trim() }))
 }
 
-describe('docs/failure-modes.md', () => {
-  const named = namedTests(read('docs/failure-modes.md'))
+describe('docs/operations/failure-modes.md', () => {
+  const named = namedTests(read('docs/operations/failure-modes.md'))
 
   it('names tests that exist, in their words', () => {
     expect(named.length).toBeGreaterThan(25)
@@ -24,9 +24,9 @@ describe('docs/failure-modes.md', () => {
   })
 })
 
-describe('docs/completeness.md', () => {
+describe('docs/how-it-works/05-completeness.md', () => {
   it('names tests that exist', () => {
-    const named = [...read('docs/completeness.md').matchAll(/`(test\/[\w/-]+(?:\.test)?\.ts)`/g)].map(
+    const named = [...read('docs/how-it-works/05-completeness.md').matchAll(/`(test\/[\w/-]+(?:\.test)?\.ts)`/g)].map(
       ([, path = '']) => path,
     )
     expect(named.length).toBeGreaterThan(8)
@@ -57,9 +57,9 @@ describe('README.md', () => {
   })
 })
 
-describe('docs/doctor.md', () => {
+describe('docs/reference/checks.md', () => {
   it('lists every finding, in the words of the program', () => {
-    const rows = [...read('docs/doctor.md').matchAll(/^\| `(\w+)` \| (.*) \|$/gm)].map(([, name, about]) => [
+    const rows = [...read('docs/reference/checks.md').matchAll(/^\| `(\w+)` \| (.*) \|$/gm)].map(([, name, about]) => [
       name,
       about,
     ])

@@ -17,8 +17,8 @@ afterAll(async () => {
 })
 
 // When it fails after a migration: npm run docs:schema regenerates the page.
-test('docs/schema.md is what the database says', async () => {
-  await expect(asMarkdown(await readCatalog(database.db))).toMatchFileSnapshot('../../docs/schema.md')
+test('docs/reference/schema.md is what the database says', async () => {
+  await expect(asMarkdown(await readCatalog(database.db))).toMatchFileSnapshot('../../docs/reference/schema.md')
 })
 
 test('the catalog holds every relation of our schemas', async () => {

@@ -9,7 +9,7 @@ import { freePort } from '../support/free-port.ts'
 import { openShell, type Shell } from '../support/shell.ts'
 import { until } from '../support/until.ts'
 
-const page = readFileSync(new URL('../../docs/quickstart.md', import.meta.url), 'utf8')
+const page = readFileSync(new URL('../../docs/getting-started.md', import.meta.url), 'utf8')
 const cli = join(import.meta.dirname, '../../dist/cli.js')
 const standIn = join(import.meta.dirname, '../support/psql.mjs')
 
@@ -112,7 +112,7 @@ function steady(printed: string): string {
 }
 
 // When it fails after a change: npm run docs:quickstart regenerates the page.
-it('docs/quickstart.md leads from an empty machine to live rows, and shows what its commands print', async () => {
+it('docs/getting-started.md leads from an empty machine to live rows, and shows what its commands print', async () => {
   let rewritten = page
   const blocks = [...page.matchAll(/^```console (\w+)\n(.*?)^```$/gms)]
   expect(blocks.length).toBeGreaterThan(4)
@@ -128,5 +128,5 @@ it('docs/quickstart.md leads from an empty machine to live rows, and shows what 
   // From nothing to live rows each command is typed once; `check` once more at the end, as the proof.
   const typed = [...rewritten.matchAll(/^\$ buildkite-mirror (\w+)/gm)].map(([, command]) => command)
   expect(typed).toEqual(['demo', 'check', 'register', 'serve', 'check'])
-  await expect(rewritten).toMatchFileSnapshot('../../docs/quickstart.md')
+  await expect(rewritten).toMatchFileSnapshot('../../docs/getting-started.md')
 }, 300_000)

@@ -3,8 +3,8 @@ import { type Metric, metrics, PREFIX } from '../../src/http/metric-list.ts'
 import { createMeters } from '../../src/http/metrics.ts'
 
 // When it fails after a change of src/http/metric-list.ts: npm run docs:metrics regenerates the page.
-test('docs/metrics.md is what the declarations say', async () => {
-  await expect(asMarkdown(Object.values(metrics))).toMatchFileSnapshot('../../docs/metrics.md')
+test('docs/reference/metrics.md is what the declarations say', async () => {
+  await expect(asMarkdown(Object.values(metrics))).toMatchFileSnapshot('../../docs/reference/metrics.md')
 })
 
 test('the page shows every declared metric, under its name, kind and help', async () => {

@@ -3,7 +3,7 @@ import postgres from 'postgres'
 
 // Times the views over the last 30 days on a database that test/scale/generate.sql has filled, and keeps their plans:
 //   tsx test/scale/measure.ts postgres://…/scale
-// Writes docs/plans.md. Each is run six times; the fastest counts, as on a dashboard that is looked at and a machine that others use too.
+// Writes docs/analytics/query-plans.md. Each is run six times; the fastest counts, as on a dashboard that is looked at and a machine that others use too.
 
 const url = process.argv[2]
 if (!url) {
@@ -46,7 +46,7 @@ const slugs = (await sql<{ slug: string }[]>`select slug from buildkite.pipeline
   .join(', ')
 /** What the dashboards ask when they are opened: over a month, of all pipelines. */
 const panels = ['overview', 'pipelines', 'queues', 'flaky-jobs', 'data-quality'].flatMap((name) => {
-  const text = readFileSync(new URL(`../../docs/grafana/dashboards/${name}.json`, import.meta.url), 'utf8')
+  const text = readFileSync(new URL(`../../docs/deploy/grafana/dashboards/${name}.json`, import.meta.url), 'utf8')
   return [...text.matchAll(/"rawSql": ("(?:[^"\\]|\\.)*")/g)].map(([, found = '""']) =>
     String(JSON.parse(found))
       .replaceAll(/\$__timeFilter\(((?:[^()]|\([^()]*\))*)\)/g, `$1 > now() - interval '30 days'`)
@@ -91,7 +91,7 @@ for (const [title, queries] of [
   )
 }
 writeFileSync(
-  new URL('../../docs/plans.md', import.meta.url),
+  new URL('../../docs/analytics/query-plans.md', import.meta.url),
   `# Plans and times on a large mirror
 
 ${size?.builds} builds and ${size?.jobs} jobs over a year, made by \`test/scale/generate.sql\`; Postgres ${size?.version} with default settings
