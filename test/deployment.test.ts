@@ -38,7 +38,9 @@ describe('docs/deploy/kubernetes', () => {
     }),
   })
   const files = readdirSync(new URL('docs/deploy/kubernetes', root)).filter((name) => name.endsWith('.yaml'))
-  const documents = files.flatMap((name) => parseAllDocuments(read(`docs/deploy/kubernetes/${name}`)).map((one) => one.toJS()))
+  const documents = files.flatMap((name) =>
+    parseAllDocuments(read(`docs/deploy/kubernetes/${name}`)).map((one) => one.toJS()),
+  )
   const ofKind = (kind: string) => documents.filter((one) => one.kind === kind)
   const workloads = [...ofKind('Deployment'), ...ofKind('Job')].map((one) => workload.parse(one))
   const deployments = workloads.filter(({ kind }) => kind === 'Deployment')

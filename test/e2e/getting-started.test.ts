@@ -33,7 +33,7 @@ let secret: string
 const shells = new Map<string, Shell>()
 
 beforeEach(async () => {
-  root = await mkdtemp(join(tmpdir(), 'bkm-quickstart-'))
+  root = await mkdtemp(join(tmpdir(), 'bkm-getting-started-'))
   folder = join(root, 'mirror')
   await mkdir(folder)
   // What `npm link` puts on the PATH, and psql where there is none.
@@ -111,7 +111,7 @@ function steady(printed: string): string {
     .trimEnd()
 }
 
-// When it fails after a change: npm run docs:quickstart regenerates the page.
+// When it fails after a change: npm run docs:getting-started regenerates the page.
 it('docs/getting-started.md leads from an empty machine to live rows, and shows what its commands print', async () => {
   let rewritten = page
   const blocks = [...page.matchAll(/^```console (\w+)\n(.*?)^```$/gms)]
