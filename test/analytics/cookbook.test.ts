@@ -5,7 +5,7 @@ import type { Scene } from '../reconcile/scene.ts'
 import { openDemoHistory } from './demo-history.ts'
 
 const page = readFileSync(new URL('../../docs/analytics/cookbook.md', import.meta.url), 'utf8')
-const recipes = [...page.matchAll(/^##+ ([^\n]+)\n\n[^\n]+\n\n```sql\n(.*?)\n```/gms)].map(
+const recipes = [...page.matchAll(/^##+ ([^\n]+)\n\n(?:[^\n]+\n)+\n```sql\n(.*?)\n```/gms)].map(
   ([, title = '', query = '']) => ({
     title,
     query,
