@@ -75,7 +75,7 @@ const [size] = await sql<{ builds: string; jobs: string; version: string; jit: s
     current_setting('server_version') as version, current_setting('jit') as jit`
 const parts: string[] = []
 for (const [title, queries] of [
-  ['Sums over the last 30 days', rollups],
+  ['Rollups over the last 30 days', rollups],
   ['Panels of the dashboards, over 30 days', panels],
 ] as const) {
   const rows: string[] = []
@@ -92,10 +92,10 @@ for (const [title, queries] of [
 }
 writeFileSync(
   new URL('../../docs/analytics/query-plans.md', import.meta.url),
-  `# Plans and times on a large mirror
+  `# Query plans and times on a large mirror
 
-${size?.builds} builds and ${size?.jobs} jobs over a year, made by \`test/scale/generate.sql\`; Postgres ${size?.version} with default settings
-but for \`jit = ${size?.jit}\`, on two cores. Written by \`test/scale/measure.ts\`; each query was run six times, the fastest counts.
+Postgres ${size?.version} with default settings except \`jit = ${size?.jit}\`, on two cores. \`test/scale/generate.sql\` created ${size?.builds} builds
+and ${size?.jobs} jobs over a year. \`test/scale/measure.ts\` wrote this page. Each query was run six times; the fastest run counts.
 
 ${parts.join('\n\n')}
 `,
