@@ -1,15 +1,15 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
-import { type Command, commandHelp, findName, generalHelp, type Io, parseOptions } from './commands/command.ts'
-import { paintFor } from './commands/terminal.ts'
-import { readEnvironment } from './config.ts'
-import { BuildkiteError, ConfigError, messageOf, StoreError } from './errors.ts'
+import { type Command, commandHelp, findName, generalHelp, type Io, parseOptions } from './commands/shell/command.ts'
+import { paintFor } from './commands/shell/terminal.ts'
+import { readEnvironment } from './runtime/config.ts'
+import { BuildkiteError, ConfigError, messageOf, StoreError } from './runtime/errors.ts'
 
 /** Commands are loaded when they run: loading the libraries of all of them takes most of a second. */
 const commands: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import('./commands/serve.ts')).serve,
   check: async () => (await import('./commands/check.ts')).check,
-  register: async () => (await import('./commands/register.ts')).register,
+  register: async () => (await import('./commands/register/register.ts')).register,
   backfill: async () => (await import('./commands/backfill.ts')).backfill,
   reconcile: async () => (await import('./commands/reconcile.ts')).reconcile,
   verify: async () => (await import('./commands/verify.ts')).verify,
@@ -17,8 +17,8 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   status: async () => (await import('./commands/status.ts')).status,
   migrate: async () => (await import('./commands/migrate.ts')).migrate,
   move: async () => (await import('./commands/move.ts')).move,
-  demo: async () => (await import('./commands/demo.ts')).demo,
-  completion: async () => (await import('./commands/completion.ts')).completionOf(all),
+  demo: async () => (await import('./commands/demo/demo.ts')).demo,
+  completion: async () => (await import('./commands/shell/completion.ts')).completionOf(all),
 }
 
 function all(): Promise<Command[]> {

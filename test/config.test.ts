@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { readConfig, settings } from '../src/config.ts'
-import { ConfigError } from '../src/errors.ts'
+import { readConfig, settings } from '../src/runtime/config.ts'
+import { ConfigError } from '../src/runtime/errors.ts'
 
 function faultOf(env: Record<string, string>): string {
   try {

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
 import { z } from 'zod'
-import { readConfig, settings } from '../src/config.ts'
+import { readConfig, settings } from '../src/runtime/config.ts'
 
 const root = new URL('../', import.meta.url)
 const read = (path: string) => readFileSync(new URL(path, root), 'utf8')
@@ -94,7 +94,7 @@ describe('docs/deploy/kubernetes', () => {
     '%s is probed where health answers, and has time to close',
     (_name, { spec }) => {
       const [only] = spec.template.spec.containers
-      const routes = read('src/http/health.ts')
+      const routes = read('src/http/status/health.ts')
       for (const [asked, path] of [
         [only.startupProbe, '/health/live'],
         [only.livenessProbe, '/health/live'],

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { parseRange, withinRanges } from '../src/ip-range.ts'
+import { parseRange, withinRanges } from '../src/runtime/ip-range.ts'
 
 const within = (ranges: string[], address: string) =>
   withinRanges(ranges.map(parseRange).filter((range) => range !== undefined))(address)

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { inScope } from '../src/scope.ts'
+import { inScope } from '../src/runtime/scope.ts'
 
 const none = { organizations: [], pipelinesInclude: [], pipelinesExclude: [] }
 

@@ -1,6 +1,6 @@
 // A process that does nothing but close, for shutdown.test.ts. The first argument says how.
-import { createLog } from '../src/log.ts'
-import { createShutdown } from '../src/shutdown.ts'
+import { createLog } from '../src/runtime/log.ts'
+import { createShutdown } from '../src/runtime/shutdown.ts'
 
 const [way] = process.argv.slice(2)
 const shutdown = createShutdown(createLog('info', 'stdout'))

@@ -2,9 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { afterEach, describe, expect, it } from 'vitest'
-import { createLog } from '../src/log.ts'
-import { createShutdown } from '../src/shutdown.ts'
-import { pause } from '../src/time.ts'
+import { createLog } from '../src/runtime/log.ts'
+import { createShutdown } from '../src/runtime/shutdown.ts'
+import { pause } from '../src/runtime/time.ts'
 
 function recorded() {
   const lines: string[] = []

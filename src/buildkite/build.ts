@@ -1,11 +1,11 @@
 import { z } from 'zod'
-import { BuildkiteError } from '../errors.ts'
-import type { Priority } from './budget.ts'
-import { buildsPath } from './builds-list.ts'
-import type { ListMemory } from './list-memory.ts'
-import { cursorPages, notBuildkite, type Read } from './lists.ts'
-import { FailedAnswerError } from './refusal.ts'
-import type { Reply, Transport } from './transport.ts'
+import { BuildkiteError } from '../runtime/errors.ts'
+import type { Priority } from './http/budget.ts'
+import { FailedAnswerError } from './http/refusal.ts'
+import type { Reply, Transport } from './http/transport.ts'
+import { buildsPath } from './lists/builds-list.ts'
+import type { ListMemory } from './lists/list-memory.ts'
+import { cursorPages, notBuildkite, type Read } from './lists/lists.ts'
 
 export interface BuildOptions {
   readonly priority: Priority

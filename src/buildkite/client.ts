@@ -1,20 +1,27 @@
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
-import { SECOND } from '../time.ts'
-import type { Priority } from './budget.ts'
+import { SECOND } from '../runtime/time.ts'
 import { foundOrNot, hasBuildsBefore, readBuild } from './build.ts'
-import { type BuildsFilter, type BuildsPage, walkBuilds } from './builds.ts'
-import type { LimitsSeen } from './limits.ts'
-import { ListMemory } from './list-memory.ts'
-import { cursorPages, type ListOptions, type NumberedPage, notBuildkite, numberedPages, type Read } from './lists.ts'
+import type { Priority } from './http/budget.ts'
+import type { LimitsSeen } from './http/limits.ts'
+import type { Skew } from './http/skew.ts'
+import { Transport, type TransportOptions } from './http/transport.ts'
+import { type BuildsFilter, type BuildsPage, walkBuilds } from './lists/builds.ts'
+import { ListMemory } from './lists/list-memory.ts'
+import {
+  cursorPages,
+  type ListOptions,
+  type NumberedPage,
+  notBuildkite,
+  numberedPages,
+  type Read,
+} from './lists/lists.ts'
 import { openServices, type Services } from './services.ts'
-import type { Skew } from './skew.ts'
 import { readTime } from './timestamp.ts'
-import { Transport, type TransportOptions } from './transport.ts'
 
-export type { BuildsFilter, BuildsPage, UnlistableRange } from './builds.ts'
-export type { Read } from './lists.ts'
-export { DeepListingError, FailedAnswerError } from './refusal.ts'
+export { DeepListingError, FailedAnswerError } from './http/refusal.ts'
+export type { BuildsFilter, BuildsPage, UnlistableRange } from './lists/builds.ts'
+export type { Read } from './lists/lists.ts'
 
 /** The token's properties and scopes. */
 export interface AccessToken {

@@ -1,10 +1,10 @@
 import { z } from 'zod'
-import { BuildkiteError } from '../errors.ts'
-import { type IpRange, parseRange } from '../ip-range.ts'
-import { SECOND } from '../time.ts'
-import { ExchangeError, exchange } from './exchange.ts'
-import { notBuildkite } from './lists.ts'
-import { openDispatcher, type ProxyRoute } from './proxy.ts'
+import { BuildkiteError } from '../runtime/errors.ts'
+import { type IpRange, parseRange } from '../runtime/ip-range.ts'
+import { SECOND } from '../runtime/time.ts'
+import { ExchangeError, exchange } from './http/exchange.ts'
+import { openDispatcher, type ProxyRoute } from './http/proxy.ts'
+import { notBuildkite } from './lists/lists.ts'
 
 const meta = z.looseObject({ webhook_ips: z.array(z.string()) })
 

@@ -1,9 +1,9 @@
 import { z } from 'zod'
-import { MINUTE } from '../time.ts'
-import type { Priority } from './budget.ts'
-import { cursorPages, notBuildkite } from './lists.ts'
+import { MINUTE } from '../runtime/time.ts'
+import type { Priority } from './http/budget.ts'
+import type { Transport } from './http/transport.ts'
+import { cursorPages, notBuildkite } from './lists/lists.ts'
 import { verifyToken } from './signature.ts'
-import type { Transport } from './transport.ts'
 
 export type TokenMode = 'signature' | 'token'
 

@@ -1,5 +1,5 @@
-import type { OrganizationCoverage } from '../reconcile/status.ts'
-import { count } from './terminal.ts'
+import type { OrganizationCoverage } from '../coverage/coverage.ts'
+import { count } from './shell/terminal.ts'
 
 const nothing = 'no builds are verified as complete yet; the next read of the pipeline list confirms them.'
 

@@ -1,8 +1,8 @@
-import { readConfig } from '../config.ts'
-import { createLog } from '../log.ts'
-import type { Command } from './command.ts'
-import { withDatabase } from './stores.ts'
-import { whileWaiting } from './terminal.ts'
+import { withDatabase } from '../database/find-postgres.ts'
+import { readConfig } from '../runtime/config.ts'
+import { createLog } from '../runtime/log.ts'
+import type { Command } from './shell/command.ts'
+import { whileWaiting } from './shell/terminal.ts'
 
 export const migrate: Command = {
   name: 'migrate',

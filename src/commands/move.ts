@@ -1,10 +1,10 @@
-import { type Config, readConfig } from '../config.ts'
-import { hasEmbedded, startEmbedded } from '../database/embedded.ts'
+import { hasEmbedded, startEmbedded } from '../database/embedded/embedded.ts'
 import { type MoveProgress, type MoveReport, moveDatabase } from '../database/move.ts'
-import { ConfigError } from '../errors.ts'
-import { createLog } from '../log.ts'
-import type { Command, Io, Values } from './command.ts'
-import { count, ProgressBar, paintFor, table } from './terminal.ts'
+import { type Config, readConfig } from '../runtime/config.ts'
+import { ConfigError } from '../runtime/errors.ts'
+import { createLog } from '../runtime/log.ts'
+import type { Command, Io, Values } from './shell/command.ts'
+import { count, ProgressBar, paintFor, table } from './shell/terminal.ts'
 
 export const move: Command = {
   name: 'move',

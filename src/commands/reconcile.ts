@@ -1,9 +1,9 @@
-import { refreshRollups } from '../mirror/rollups.ts'
-import { type CycleReport, reconcileOnce } from '../reconcile/cycle.ts'
-import { refusalOf } from '../reconcile/pages.ts'
-import type { Command } from './command.ts'
+import { refreshRollups } from '../analytics/rollups.ts'
+import { refusalOf } from '../reconcile/builds/build-writer.ts'
+import { type CycleReport, reconcileOnce } from '../reconcile/cycle/cycle.ts'
+import type { Command } from './shell/command.ts'
+import { count, type Paint, paintFor, table, whileWaiting } from './shell/terminal.ts'
 import { forEachSource, printJson, withFreshPipelines, withSources } from './sources.ts'
-import { count, type Paint, paintFor, table, whileWaiting } from './terminal.ts'
 
 export const reconcile: Command = {
   name: 'reconcile',

@@ -1,12 +1,12 @@
-import { readConfig } from '../config.ts'
-import { ConfigError } from '../errors.ts'
-import { createLog } from '../log.ts'
-import { inScope } from '../scope.ts'
-import { parseDuration } from '../time.ts'
-import { type ReplayReport, replay as replayDeliveries, type Selection } from '../webhooks/replay.ts'
-import { type Command, type Io, parseMoment, type Values } from './command.ts'
-import { withMirror } from './stores.ts'
-import { count, ProgressBar } from './terminal.ts'
+import { withMirror } from '../database/find-postgres.ts'
+import { readConfig } from '../runtime/config.ts'
+import { ConfigError } from '../runtime/errors.ts'
+import { createLog } from '../runtime/log.ts'
+import { inScope } from '../runtime/scope.ts'
+import { parseDuration } from '../runtime/time.ts'
+import { type ReplayReport, replay as replayDeliveries, type Selection } from '../webhooks/apply/replay.ts'
+import { type Command, type Io, parseMoment, type Values } from './shell/command.ts'
+import { count, ProgressBar } from './shell/terminal.ts'
 
 export const replay: Command = {
   name: 'replay',

@@ -1,9 +1,9 @@
-import { lentToLibraries, readConfig } from '../config.ts'
-import { createLog } from '../log.ts'
-import { createShutdown } from '../shutdown.ts'
-import { SECOND } from '../time.ts'
-import { openTracing } from '../tracing.ts'
-import type { Command } from './command.ts'
+import { lentToLibraries, readConfig } from '../runtime/config.ts'
+import { createLog } from '../runtime/log.ts'
+import { createShutdown } from '../runtime/shutdown.ts'
+import { SECOND } from '../runtime/time.ts'
+import { openTracing } from '../runtime/tracing.ts'
+import type { Command } from './shell/command.ts'
 
 export const serve: Command = {
   name: 'serve',
@@ -20,7 +20,7 @@ export const serve: Command = {
     const tracing = await openTracing(lentToLibraries(io.env, 'OTEL_'), log)
     if (tracing) shutdown.add('tracing', (ms) => tracing.close(ms), 2 * SECOND)
     // Loaded only now: with Fastify and BullMQ, every other command would start more slowly and take more memory.
-    const { startService } = await import('./serve-parts.ts')
+    const { startService } = await import('../wiring.ts')
     await startService(config, log, shutdown, tracing)
     // Never resolves: shutdown ends the process.
     return new Promise<number>(() => {})

@@ -1,7 +1,7 @@
-import type { Config } from '../config.ts'
-import type { Discovery } from '../reconcile/access.ts'
-import { judgeNames } from '../reconcile/doctor/tokens.ts'
-import type { Io, Values } from './command.ts'
+import { judgeNames } from '../diagnostics/checks/tokens.ts'
+import type { Discovery } from '../reconcile/access/access.ts'
+import type { Config } from '../runtime/config.ts'
+import type { Io, Values } from './shell/command.ts'
 
 /**
  * Prints on stderr the organizations that BUILDKITE_ORGANIZATIONS names without a glob but no token sees. Returns whether there are any:

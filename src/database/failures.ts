@@ -1,6 +1,6 @@
 import { and, type Column, eq, inArray, isNull, lt, notInArray, type SQL, sql } from 'drizzle-orm'
-import { BuildkiteError, messageOf, StoreError } from '../errors.ts'
-import { DAY, HOUR, MINUTE } from '../time.ts'
+import { BuildkiteError, messageOf, StoreError } from '../runtime/errors.ts'
+import { DAY, HOUR, MINUTE } from '../runtime/time.ts'
 import type { Db, Transaction } from './connection.ts'
 import { type FailureKind, failures, pipelines } from './schema.ts'
 

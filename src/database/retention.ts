@@ -1,5 +1,5 @@
 import { sql } from 'drizzle-orm'
-import { DAY } from '../time.ts'
+import { DAY } from '../runtime/time.ts'
 import { asStoreError, type Db } from './connection.ts'
 import { forgetAbandoned } from './failures.ts'
 

@@ -13,7 +13,7 @@ import {
   uniqueIndex,
   uuid,
 } from 'drizzle-orm/pg-core'
-import type { PipelinePatterns } from '../scope.ts'
+import type { PipelinePatterns } from '../runtime/scope.ts'
 
 // Property names are column names, so payloads, rows and queries all use `created_at`.
 

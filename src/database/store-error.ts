@@ -1,7 +1,7 @@
 import { DrizzleQueryError } from 'drizzle-orm/errors'
 import pg from 'pg'
-import { StoreError, type StoreErrorKind } from '../errors.ts'
-import { DeadlineError } from '../time.ts'
+import { StoreError, type StoreErrorKind } from '../runtime/errors.ts'
+import { DeadlineError } from '../runtime/time.ts'
 
 /**
  * Converts any error of a query to a StoreError whose message says what failed: `doing`, such as "apply 20 builds". The message has the

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { ConfigError } from '../errors.ts'
+import { ConfigError } from '../runtime/errors.ts'
 import { OUR_SCHEMAS } from './catalog.ts'
 
 /** A privilege that a user granted on one of our objects. */

@@ -7,10 +7,10 @@ import {
   fastify,
   LogController,
 } from 'fastify'
-import { StoreError } from '../errors.ts'
-import { type IpRange, withinRanges } from '../ip-range.ts'
-import type { Log } from '../log.ts'
-import { SECOND } from '../time.ts'
+import { StoreError } from '../runtime/errors.ts'
+import { type IpRange, withinRanges } from '../runtime/ip-range.ts'
+import type { Log } from '../runtime/log.ts'
+import { SECOND } from '../runtime/time.ts'
 
 /**
  * Creates a Fastify instance with what both listeners share: all timeouts, errors as small JSON, and a log of our own errors only.

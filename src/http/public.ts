@@ -1,12 +1,12 @@
 import rateLimit from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
-import type { IpRange } from '../ip-range.ts'
-import type { Log } from '../log.ts'
-import { MINUTE, SECOND } from '../time.ts'
-import type { Facts } from './facts.ts'
-import { healthRoutes } from './health.ts'
+import type { IpRange } from '../runtime/ip-range.ts'
+import type { Log } from '../runtime/log.ts'
+import { MINUTE, SECOND } from '../runtime/time.ts'
 import { buildListener, nothingHere } from './listener.ts'
-import type { Meters } from './metrics.ts'
+import type { Meters } from './metrics/registry.ts'
+import { healthRoutes } from './status/health.ts'
+import type { Facts } from './status/probes.ts'
 
 export interface PublicDeps {
   readonly log: Log

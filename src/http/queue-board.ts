@@ -12,7 +12,7 @@ import type {
 } from '@bull-board/api/typings/app'
 import type { FastifyInstance } from 'fastify'
 import type { BoardQueue } from '../queue/queues.ts'
-import { escaped } from './html.ts'
+import { escaped } from './pages/html.ts'
 
 const AT = '/queues'
 

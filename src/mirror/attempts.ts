@@ -1,7 +1,7 @@
 import { inArray, sql } from 'drizzle-orm'
 import type { Transaction } from '../database/connection.ts'
 import { build_attempts } from '../database/schema.ts'
-import { SECOND } from '../time.ts'
+import { SECOND } from '../runtime/time.ts'
 import { compareSeconds, same } from './merge.ts'
 import type { BuildRow, Observation } from './observation.ts'
 import { hasFinished } from './rules.ts'

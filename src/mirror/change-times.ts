@@ -1,4 +1,4 @@
-import { MINUTE } from '../time.ts'
+import { MINUTE } from '../runtime/time.ts'
 import type { BuildRow, Draft, JobRow, MirrorColumns, MirrorRow, Observation, Observations } from './observation.ts'
 import { hasFinished } from './rules.ts'
 

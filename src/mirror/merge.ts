@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
-import { HOUR, SECOND } from '../time.ts'
+import { isObject } from '../buildkite/payload-reader.ts'
+import { HOUR, SECOND } from '../runtime/time.ts'
 import type { Draft, MirrorRow, Observation } from './observation.ts'
-import { isObject } from './reader.ts'
 
 /** How an observation relates to the stored row: newer, older, or (jobs only) to be joined with it. */
 export type Standing = 'later' | 'earlier' | 'join'

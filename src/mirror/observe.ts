@@ -1,8 +1,9 @@
 import { isDeepStrictEqual } from 'node:util'
+import { isObject, isUuid, type Json } from '../buildkite/payload-reader.ts'
+import { redact } from '../buildkite/redact.ts'
 import { slugsOf } from '../buildkite/urls.ts'
 import type { Via } from '../database/schema.ts'
-import { MINUTE } from '../time.ts'
-import { draftAgent, draftBuild, draftJob, draftOrganization, draftPipeline } from './drafts.ts'
+import { MINUTE } from '../runtime/time.ts'
 import {
   type BuildRow,
   combine,
@@ -15,8 +16,7 @@ import {
   type PipelineRow,
   type Place,
 } from './observation.ts'
-import { isObject, isUuid, type Json } from './reader.ts'
-import { redact } from './redact.ts'
+import { draftAgent, draftBuild, draftJob, draftOrganization, draftPipeline } from './payload-to-row.ts'
 
 export interface ObserveOptions {
   /** Whether `env`, pipeline configuration and steps may be stored. */

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import { MINUTE, SECOND } from '../time.ts'
+import { MINUTE, SECOND } from '../runtime/time.ts'
 import { compareSeconds, knownAt, type MergeRule, same } from './merge.ts'
 import type { BuildRow, JobRow, MirrorRow } from './observation.ts'
 import { buildRule, effectiveState, hasFinished, jobRank, jobRule } from './rules.ts'

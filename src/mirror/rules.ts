@@ -1,6 +1,6 @@
 import { getTableColumns, type Table } from 'drizzle-orm'
 import { agents, builds, jobs, organizations, pipelines } from '../database/schema.ts'
-import { HOUR, SECOND } from '../time.ts'
+import { HOUR, SECOND } from '../runtime/time.ts'
 import { canonical, compareSeconds, knownAt, type MergeRule, type Standing } from './merge.ts'
 import type {
   AgentRow,

@@ -1,8 +1,8 @@
 import { createHash, scryptSync } from 'node:crypto'
 import pg from 'pg'
-import { messageOf } from '../errors.ts'
-import { likeLibpq } from '../postgres-url.ts'
-import { SECOND, withDeadline } from '../time.ts'
+import { messageOf } from '../runtime/errors.ts'
+import { likeLibpq } from '../runtime/postgres-url.ts'
+import { SECOND, withDeadline } from '../runtime/time.ts'
 
 /** Where on Redis a deployment stores its jobs. The hash tag keeps all its keys in one slot of a cluster. */
 export interface JobLocation {

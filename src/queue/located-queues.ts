@@ -1,4 +1,4 @@
-import { MINUTE, SECOND } from '../time.ts'
+import { MINUTE, SECOND } from '../runtime/time.ts'
 import { type BareQueue, type QueueJob, type QueueName, queueNames } from './engine.ts'
 import { type JobLocation, SHARED_PREFIX } from './job-location.ts'
 import { keepOpening, type Opening } from './opening.ts'

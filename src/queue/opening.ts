@@ -1,4 +1,4 @@
-import { withDeadline } from '../time.ts'
+import { withDeadline } from '../runtime/time.ts'
 
 interface Openable {
   waitUntilReady(): Promise<unknown>

@@ -1,8 +1,8 @@
 import { createPostgresBackend, withBackend } from 'bullmq'
 import pg from 'pg'
-import { StoreError } from '../errors.ts'
-import { likeLibpq } from '../postgres-url.ts'
-import { SECOND, withDeadline } from '../time.ts'
+import { StoreError } from '../runtime/errors.ts'
+import { likeLibpq } from '../runtime/postgres-url.ts'
+import { SECOND, withDeadline } from '../runtime/time.ts'
 import { type Engine, workerOptions } from './engine.ts'
 
 const schema = 'bullmq'

@@ -1,7 +1,7 @@
 import { Queue, Worker } from 'bullmq'
 import { Redis, type RedisOptions } from 'ioredis'
-import { messageOf } from '../errors.ts'
-import { DeadlineError } from '../time.ts'
+import { messageOf } from '../runtime/errors.ts'
+import { DeadlineError } from '../runtime/time.ts'
 import { type Engine, type QueueWarning, workerOptions } from './engine.ts'
 
 /** BullMQ on Redis. */

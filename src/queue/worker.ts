@@ -1,6 +1,6 @@
 import { RateLimitError, WaitingError } from 'bullmq'
-import { messageOf, StoreError } from '../errors.ts'
-import { MINUTE, pause, SECOND, withDeadline } from '../time.ts'
+import { messageOf, StoreError } from '../runtime/errors.ts'
+import { MINUTE, pause, SECOND, withDeadline } from '../runtime/time.ts'
 import type { BareQueue, BareWorker, Engine, QueueJob, QueueName } from './engine.ts'
 import { keepOpening, type Opening } from './opening.ts'
 

@@ -1,4 +1,4 @@
-import { StoreError } from '../errors.ts'
+import { StoreError } from '../runtime/errors.ts'
 
 /** Whether the data is at fault, not the database's availability, schema or permissions (SQLSTATE class 42, 3D, 3F, 28). */
 export function isPoison(error: unknown): boolean {

@@ -2,10 +2,10 @@ import { and, asc, inArray, isNotNull, isNull, lt, or, type SQL, sql } from 'dri
 import type { Db } from '../database/connection.ts'
 import { deleteOldRows } from '../database/retention.ts'
 import { deliveries } from '../database/schema.ts'
-import type { Log } from '../log.ts'
-import type { OnOccurrence } from '../occurrence.ts'
 import type { Queues } from '../queue/queues.ts'
-import { type Clock, DAY, HOUR, MINUTE, pause, SECOND } from '../time.ts'
+import type { Log } from '../runtime/log.ts'
+import type { OnOccurrence } from '../runtime/occurrence.ts'
+import { type Clock, DAY, HOUR, MINUTE, pause, SECOND } from '../runtime/time.ts'
 import { asked } from './query.ts'
 
 export interface SweeperParts {

@@ -1,10 +1,10 @@
 import { sql } from 'drizzle-orm'
-import { virtualClock } from '../../src/demo/random.ts'
-import { refreshRollups } from '../../src/mirror/rollups.ts'
-import { reconcileOnce } from '../../src/reconcile/cycle.ts'
-import { dimensionsTurn } from '../../src/reconcile/dimensions.ts'
-import { refreshPipelines } from '../../src/reconcile/pipelines.ts'
-import { MINUTE } from '../../src/time.ts'
+import { refreshRollups } from '../../src/analytics/rollups.ts'
+import { reconcileOnce } from '../../src/reconcile/cycle/cycle.ts'
+import { refreshPipelines } from '../../src/reconcile/pipelines/pipelines.ts'
+import { dimensionsTurn } from '../../src/reconcile/reference-data/sync.ts'
+import { MINUTE } from '../../src/runtime/time.ts'
+import { virtualClock } from '../../src/simulator/random.ts'
 import { openScene, type Scene } from '../reconcile/scene.ts'
 
 /** The simulated Buildkite's last two weeks of March 2026, mirrored over its REST API, the same to the last id each time. */

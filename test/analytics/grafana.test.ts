@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { HOUR } from '../../src/time.ts'
+import { HOUR } from '../../src/runtime/time.ts'
 import type { Scene } from '../reconcile/scene.ts'
 import { openDemoHistory } from './demo-history.ts'
 

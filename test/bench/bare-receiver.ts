@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net'
 import { buildPublicApp } from '../../src/http/public.ts'
-import { createLog } from '../../src/log.ts'
-import { webhookRoute } from '../../src/webhooks/receive.ts'
+import { createLog } from '../../src/runtime/log.ts'
+import { webhookRoute } from '../../src/webhooks/receive/receive.ts'
 
 // The limit that accepting is measured against: the same Fastify app and handler with the signature's check, and an inbox that keeps
 // nothing. A process of its own, as the service is: node --import tsx test/bench/bare-receiver.ts <secret>

@@ -1,5 +1,5 @@
 import postgres from 'postgres'
-import type { Status } from '../../src/http/status.ts'
+import type { Status } from '../../src/http/status/status.ts'
 import { type ServiceProcess, startService } from '../support/service.ts'
 import { portOf, secretOfBench, signedRequest } from './accept.ts'
 import { startApi, useOf } from './backfill.ts'

@@ -9,8 +9,8 @@ import {
   type Priority,
   priorities,
   type ScopeState,
-} from '../../src/buildkite/budget.ts'
-import { MINUTE, SECOND } from '../../src/time.ts'
+} from '../../src/buildkite/http/budget.ts'
+import { MINUTE, SECOND } from '../../src/runtime/time.ts'
 
 const scopes = ['user:one', 'organization:acme']
 const user = ['user:one']

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import { HOUR } from '../../src/time.ts'
+import { HOUR } from '../../src/runtime/time.ts'
 import { type Answered, askBuild, closeAll, errorOf, gatewayTimeout, me, type Seen, start } from './stub.ts'
 
 afterEach(closeAll)

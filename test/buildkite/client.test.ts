@@ -2,7 +2,7 @@ import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { afterEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { BuildkiteError } from '../../src/errors.ts'
+import { BuildkiteError } from '../../src/runtime/errors.ts'
 import {
   type Answered,
   askBuild,

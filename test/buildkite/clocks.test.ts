@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { afterEach, describe, expect, it } from 'vitest'
-import { BuildkiteClock } from '../../src/buildkite/skew.ts'
+import { BuildkiteClock } from '../../src/buildkite/http/skew.ts'
 import { readMoment } from '../../src/buildkite/timestamp.ts'
-import { DAY, HOUR, MINUTE, SECOND } from '../../src/time.ts'
+import { DAY, HOUR, MINUTE, SECOND } from '../../src/runtime/time.ts'
 import { askBuild, clientOf, closeAll, errorOf, startStub } from './stub.ts'
 
 afterEach(closeAll)

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import { memoryBudget } from '../../src/buildkite/budget.ts'
+import { memoryBudget } from '../../src/buildkite/http/budget.ts'
 import { type Answered, askPipeline, closeAll, collect, errorOf, openBudget, start, token } from './stub.ts'
 
 afterEach(closeAll)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { limitsOfHeaders, limitsOfRefusal, waitOf } from '../../src/buildkite/limits.ts'
+import { limitsOfHeaders, limitsOfRefusal, waitOf } from '../../src/buildkite/http/limits.ts'
 
 const both = (organization: string, user: string) => ({
   'ratelimit-scope': 'rest',

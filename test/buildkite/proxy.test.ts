@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import { connect } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
-import { bypassesProxy } from '../../src/buildkite/proxy.ts'
+import { bypassesProxy } from '../../src/buildkite/http/proxy.ts'
 import { askBuild, closeAll, listen, start } from './stub.ts'
 
 afterEach(closeAll)

@@ -1,9 +1,9 @@
 import { once } from 'node:events'
 import { createServer, type IncomingHttpHeaders, type Server, type ServerResponse } from 'node:http'
-import type { Budget } from '../../src/buildkite/budget.ts'
 import { type BuildkiteClient, type ClientOptions, createClient } from '../../src/buildkite/client.ts'
-import { createLog } from '../../src/log.ts'
-import { DeadlineError } from '../../src/time.ts'
+import type { Budget } from '../../src/buildkite/http/budget.ts'
+import { createLog } from '../../src/runtime/log.ts'
+import { DeadlineError } from '../../src/runtime/time.ts'
 
 /** One request as the stub saw it; `index` counts from 0. */
 export interface Seen {

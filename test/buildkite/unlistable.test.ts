@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { BuildsFilter, BuildsPage } from '../../src/buildkite/client.ts'
-import { HOUR, MINUTE } from '../../src/time.ts'
+import { HOUR, MINUTE } from '../../src/runtime/time.ts'
 import {
   type Answered,
   closeAll,

@@ -1,4 +1,4 @@
-import type { Fault as ApiFault } from '../../src/demo/api.ts'
+import type { Fault as ApiFault } from '../../src/simulator/api/api.ts'
 import type { Fault } from './plan.ts'
 import type { Ended, Stage } from './stage.ts'
 

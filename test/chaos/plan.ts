@@ -1,4 +1,4 @@
-import { createRandom, type Random } from '../../src/demo/random.ts'
+import { createRandom, type Random } from '../../src/simulator/random.ts'
 
 /** What can go wrong, and for how long it may last, in milliseconds at least and at most. */
 export const faultKinds = {

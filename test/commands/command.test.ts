@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { type Command, commandHelp, parseMoment } from '../../src/commands/command.ts'
-import { completionOf } from '../../src/commands/completion.ts'
-import { paintFor } from '../../src/commands/terminal.ts'
+import { type Command, commandHelp, parseMoment } from '../../src/commands/shell/command.ts'
+import { completionOf } from '../../src/commands/shell/completion.ts'
+import { paintFor } from '../../src/commands/shell/terminal.ts'
 
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { type Api, demoToken } from '../../src/demo/api.ts'
-import { createSimulation, type Simulation } from '../../src/demo/simulation.ts'
+import { type Api, demoToken } from '../../src/simulator/api/api.ts'
+import { createSimulation, type Simulation } from '../../src/simulator/simulation.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { runCommand } from '../support/service.ts'
 

@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { demoToken } from '../../src/demo/api.ts'
-import { startBuild } from '../../src/demo/life.ts'
+import { demoToken } from '../../src/simulator/api/api.ts'
+import { startBuild } from '../../src/simulator/lifecycle/build-lifecycle.ts'
 import { openScene, type Scene } from '../reconcile/scene.ts'
 import { runCommand } from '../support/service.ts'
 

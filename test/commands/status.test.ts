@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
 import { recordFailure } from '../../src/database/failures.ts'
 import { organizations, pipeline_coverage, pipelines, watermarks, windows } from '../../src/database/schema.ts'
-import { DAY, HOUR, MINUTE } from '../../src/time.ts'
+import { DAY, HOUR, MINUTE } from '../../src/runtime/time.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { runCommand } from '../support/service.ts'
 

@@ -1,6 +1,6 @@
 import { stripVTControlCharacters } from 'node:util'
 import { describe, expect, it } from 'vitest'
-import { isColoured, isLive, paintFor, progressLine, table } from '../../src/commands/terminal.ts'
+import { isColoured, isLive, paintFor, progressLine, table } from '../../src/commands/shell/terminal.ts'
 import { runCommand } from '../support/service.ts'
 
 const terminal = { isTTY: true }

@@ -3,8 +3,8 @@ import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { asStoreError, type Database, openDatabase } from '../../src/database/connection.ts'
 import { budgets } from '../../src/database/schema.ts'
-import { StoreError } from '../../src/errors.ts'
-import { DeadlineError } from '../../src/time.ts'
+import { StoreError } from '../../src/runtime/errors.ts'
+import { DeadlineError } from '../../src/runtime/time.ts'
 import { asAdmin, createTestDatabase, type TestDatabase } from '../support/database.ts'
 
 let testDatabase: TestDatabase

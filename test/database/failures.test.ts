@@ -3,8 +3,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
 import { backOff, clearFailure, failuresOf, forgetAbandoned, recordFailure } from '../../src/database/failures.ts'
 import { failures } from '../../src/database/schema.ts'
-import { BuildkiteError, StoreError } from '../../src/errors.ts'
-import { HOUR, MINUTE } from '../../src/time.ts'
+import { BuildkiteError, StoreError } from '../../src/runtime/errors.ts'
+import { HOUR, MINUTE } from '../../src/runtime/time.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
 let home: TestDatabase

@@ -1,7 +1,7 @@
 import postgres from 'postgres'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type MoveProgress, moveDatabase } from '../../src/database/move.ts'
-import { ConfigError, StoreError } from '../../src/errors.ts'
+import { ConfigError, StoreError } from '../../src/runtime/errors.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
 let source: TestDatabase

@@ -3,7 +3,7 @@ import { type MigrationMeta, readMigrationFiles } from 'drizzle-orm/migrator'
 import postgres from 'postgres'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { migrate } from '../../src/database/migrate.ts'
-import { ConfigError } from '../../src/errors.ts'
+import { ConfigError } from '../../src/runtime/errors.ts'
 import { asAdmin, createTestDatabase, type TestDatabase } from '../support/database.ts'
 
 const migrations = readMigrationFiles({ migrationsFolder: fileURLToPath(new URL('../../drizzle', import.meta.url)) })

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { type Api, demoToken } from '../../src/demo/api.ts'
-import { createLimits } from '../../src/demo/limits.ts'
-import { createSimulation, type Simulation } from '../../src/demo/simulation.ts'
+import { type Api, demoToken } from '../../src/simulator/api/api.ts'
+import { createLimits } from '../../src/simulator/api/limits.ts'
+import { createSimulation, type Simulation } from '../../src/simulator/simulation.ts'
 
 interface Shown {
   id: string

@@ -1,5 +1,5 @@
-import { type Api, type ApiOptions, demoToken } from '../../src/demo/api.ts'
-import { createSimulation, type Simulation, type SimulationOptions } from '../../src/demo/simulation.ts'
+import { type Api, type ApiOptions, demoToken } from '../../src/simulator/api/api.ts'
+import { createSimulation, type Simulation, type SimulationOptions } from '../../src/simulator/simulation.ts'
 
 export type Json = Record<string, unknown>
 

@@ -1,10 +1,10 @@
 import postgres from 'postgres'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
-import type { Build, Pipeline } from '../../src/demo/shapes.ts'
-import { createSimulation, type Simulation } from '../../src/demo/simulation.ts'
 import { applyObservations } from '../../src/mirror/apply.ts'
 import { observeBuilds, observeOrganizations } from '../../src/mirror/observe.ts'
+import type { Build, Pipeline } from '../../src/simulator/model/shapes.ts'
+import { createSimulation, type Simulation } from '../../src/simulator/simulation.ts'
 import { type Claim, falseClaims, type Unclaimed } from '../support/claims.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 

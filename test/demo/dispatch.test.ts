@@ -1,9 +1,9 @@
 import { createServer, type Server } from 'node:http'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { verifySignature } from '../../src/buildkite/signature.ts'
-import { demoToken } from '../../src/demo/api.ts'
-import type { Dispatch } from '../../src/demo/dispatch.ts'
-import { createSimulation, type Simulation } from '../../src/demo/simulation.ts'
+import { demoToken } from '../../src/simulator/api/api.ts'
+import { createSimulation, type Simulation } from '../../src/simulator/simulation.ts'
+import type { Dispatch } from '../../src/simulator/webhooks/dispatch.ts'
 import { until } from '../support/until.ts'
 
 interface Received {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { Build } from '../../src/demo/shapes.ts'
+import type { Build } from '../../src/simulator/model/shapes.ts'
 import { type Asking, idsOf, openAsking } from './ask.ts'
 
 let asking: Asking

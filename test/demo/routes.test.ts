@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { demoToken } from '../../src/demo/api.ts'
-import type { Build } from '../../src/demo/shapes.ts'
+import { demoToken } from '../../src/simulator/api/api.ts'
+import type { Build } from '../../src/simulator/model/shapes.ts'
 import { type Asking, type Json, openAsking } from './ask.ts'
 
 let asking: Asking

@@ -1,10 +1,10 @@
 import { createHmac } from 'node:crypto'
 import { createServer, type Server } from 'node:http'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { calmMix } from '../../src/demo/mix.ts'
-import { virtualClock } from '../../src/demo/random.ts'
-import { openBuildStates, secretMark } from '../../src/demo/shapes.ts'
-import { createSimulation } from '../../src/demo/simulation.ts'
+import { openBuildStates, secretMark } from '../../src/simulator/model/shapes.ts'
+import { calmMix } from '../../src/simulator/probabilities.ts'
+import { virtualClock } from '../../src/simulator/random.ts'
+import { createSimulation } from '../../src/simulator/simulation.ts'
 
 const start = Date.UTC(2026, 0, 15, 12)
 const create = (options: Parameters<typeof createSimulation>[0] = {}) =>

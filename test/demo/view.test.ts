@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { isWhole } from '../../src/commands/demo-comparison.ts'
-import { picture, plainLine, type Sight } from '../../src/commands/demo-view.ts'
+import { isWhole } from '../../src/commands/demo/comparison.ts'
+import { picture, plainLine, type Sight } from '../../src/commands/demo/view.ts'
 
 const sight: Sight = {
   elapsedMs: 65_000,

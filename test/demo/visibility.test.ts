@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { demoToken } from '../../src/demo/api.ts'
-import type { Pipeline } from '../../src/demo/shapes.ts'
+import { demoToken } from '../../src/simulator/api/api.ts'
+import type { Pipeline } from '../../src/simulator/model/shapes.ts'
 import { type Asking, idsOf, openAsking } from './ask.ts'
 
 const other = { ...demoToken, token: 'other-token', user: 'bo', uuid: '0198f3c1-0000-7000-8000-000000000002' }

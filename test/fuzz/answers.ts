@@ -1,4 +1,4 @@
-import type { Random } from '../../src/demo/random.ts'
+import type { Random } from '../../src/simulator/random.ts'
 import { type Answered, me, type Seen } from '../buildkite/stub.ts'
 import { mutate, mutateText } from './mutate.ts'
 import { nasty, RawJson } from './nasty.ts'

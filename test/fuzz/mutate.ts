@@ -1,4 +1,4 @@
-import type { Random } from '../../src/demo/random.ts'
+import type { Random } from '../../src/simulator/random.ts'
 import { nasty, nastyDate, nastyNumber, prototypeKeys, RawJson } from './nasty.ts'
 
 type Container = Record<string, unknown> | unknown[]

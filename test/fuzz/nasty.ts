@@ -1,4 +1,4 @@
-import type { Random } from '../../src/demo/random.ts'
+import type { Random } from '../../src/simulator/random.ts'
 
 /** JSON text that no JavaScript value writes, such as `1e999`. */
 export class RawJson {

@@ -1,7 +1,7 @@
-import { type Config, readConfig, settings } from '../../src/config.ts'
 import { openDatabase } from '../../src/database/connection.ts'
-import { createRandom, type Random } from '../../src/demo/random.ts'
-import { ConfigError } from '../../src/errors.ts'
+import { type Config, readConfig, settings } from '../../src/runtime/config.ts'
+import { ConfigError } from '../../src/runtime/errors.ts'
+import { createRandom, type Random } from '../../src/simulator/random.ts'
 import { type FuzzOptions, type FuzzReport, find, inTenths, newReport, tally } from './report.ts'
 
 /** Part of every secret below, so that one search finds any of them. */

@@ -1,5 +1,5 @@
-import { createSimulation } from '../../src/demo/simulation.ts'
-import { renderChange } from '../../src/demo/webhooks.ts'
+import { createSimulation } from '../../src/simulator/simulation.ts'
+import { renderChange } from '../../src/simulator/webhooks/webhooks.ts'
 import { base, buildPayload, jobPayload, organizationPayload, pipelinePayload } from '../mirror/payloads.ts'
 
 /** A webhook as Buildkite sends it, before anything goes wrong with it. */

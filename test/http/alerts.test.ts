@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { z } from 'zod'
-import { metrics, PREFIX } from '../../src/http/metric-list.ts'
-import { createMeters } from '../../src/http/metrics.ts'
+import { metrics, PREFIX } from '../../src/http/metrics/definitions.ts'
+import { createMeters } from '../../src/http/metrics/registry.ts'
 
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')
 

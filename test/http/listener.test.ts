@@ -1,9 +1,9 @@
 import net from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { afterEach, describe, expect, it } from 'vitest'
-import { StoreError } from '../../src/errors.ts'
 import { buildListener } from '../../src/http/listener.ts'
-import { createLog } from '../../src/log.ts'
+import { StoreError } from '../../src/runtime/errors.ts'
+import { createLog } from '../../src/runtime/log.ts'
 
 let app: FastifyInstance
 const lines: string[] = []

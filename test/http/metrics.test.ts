@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { type Metric, metrics, PREFIX } from '../../src/http/metric-list.ts'
-import { createMeters } from '../../src/http/metrics.ts'
+import { type Metric, metrics, PREFIX } from '../../src/http/metrics/definitions.ts'
+import { createMeters } from '../../src/http/metrics/registry.ts'
 
-// When it fails after a change of src/http/metric-list.ts: npm run docs:metrics regenerates the page.
+// When it fails after a change of src/http/metrics/definitions.ts: npm run docs:metrics regenerates the page.
 test('docs/reference/metrics.md is what the declarations say', async () => {
   await expect(asMarkdown(Object.values(metrics))).toMatchFileSnapshot('../../docs/reference/metrics.md')
 })
@@ -54,7 +54,7 @@ function asMarkdown(all: readonly Metric[]): string {
   return `# Metrics
 
 \`/metrics\` of the private listener shows these metrics to Prometheus. \`npm run docs:metrics\` regenerates this page from
-\`src/http/metric-list.ts\`. Released names do not change.
+\`src/http/metrics/definitions.ts\`. Released names do not change.
 
 - **Counters and histograms** count what one process did. Add them up over replicas. A histogram has \`_bucket\`, \`_sum\`
   and \`_count\`.

@@ -1,10 +1,10 @@
 import type { FastifyInstance } from 'fastify'
 import { afterEach, describe, expect, it } from 'vitest'
-import type { Facts } from '../../src/http/facts.ts'
 import { buildPublicApp } from '../../src/http/public.ts'
-import { createLog } from '../../src/log.ts'
-import { problem } from '../../src/reconcile/problem.ts'
-import { webhookRoute } from '../../src/webhooks/receive.ts'
+import type { Facts } from '../../src/http/status/probes.ts'
+import { problem } from '../../src/reconcile/issue.ts'
+import { createLog } from '../../src/runtime/log.ts'
+import { webhookRoute } from '../../src/webhooks/receive/receive.ts'
 import { healthy } from './sample.ts'
 
 const log = createLog('silent')

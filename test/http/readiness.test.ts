@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import type { Facts } from '../../src/http/facts.ts'
-import { cached, readiness } from '../../src/http/health.ts'
-import { problem } from '../../src/reconcile/problem.ts'
+import { cached, readiness } from '../../src/http/status/health.ts'
+import type { Facts } from '../../src/http/status/probes.ts'
+import { problem } from '../../src/reconcile/issue.ts'
 import { healthy } from './sample.ts'
 
 const down = (why: string) => ({ ok: false, why }) as const

@@ -1,4 +1,4 @@
-import type { Facts } from '../../src/http/facts.ts'
+import type { Facts } from '../../src/http/status/probes.ts'
 
 /** The facts of a process in which all is well. */
 export const healthy: Facts = {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { refreshRollups } from '../../src/analytics/rollups.ts'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
 import { agents, builds, failures, jobs, organizations, pipelines } from '../../src/database/schema.ts'
 import { applyObservations } from '../../src/mirror/apply.ts'
@@ -12,7 +13,6 @@ import {
   observePipelines,
   observeWebhook,
 } from '../../src/mirror/observe.ts'
-import { refreshRollups } from '../../src/mirror/rollups.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { at, base, buildPayload, ids, jobPayload, organizationPayload, pipelinePayload } from './payloads.ts'
 

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { draftBuild, draftJob } from '../../src/mirror/drafts.ts'
 import { mergeRow } from '../../src/mirror/merge.ts'
 import type { BuildRow, JobRow, Observation } from '../../src/mirror/observation.ts'
+import { draftBuild, draftJob } from '../../src/mirror/payload-to-row.ts'
 import { buildRule, jobRule } from '../../src/mirror/rules.ts'
 import { at, buildPayload, ids, jobPayload } from './payloads.ts'
 

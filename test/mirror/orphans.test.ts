@@ -5,7 +5,7 @@ import { builds, failures, organizations, pipelines } from '../../src/database/s
 import { applyObservations } from '../../src/mirror/apply.ts'
 import { observeOrganizations, observePipelines } from '../../src/mirror/observe.ts'
 import { adoptOrphans } from '../../src/mirror/orphans.ts'
-import { HOUR, MINUTE } from '../../src/time.ts'
+import { HOUR, MINUTE } from '../../src/runtime/time.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
 const acme = '00000000-0000-4000-8000-000000000001'

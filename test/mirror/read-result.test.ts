@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { draftBuild, draftJob } from '../../src/mirror/drafts.ts'
 import { mergeRow } from '../../src/mirror/merge.ts'
 import type { BuildRow, JobRow } from '../../src/mirror/observation.ts'
+import { draftBuild, draftJob } from '../../src/mirror/payload-to-row.ts'
 import {
   buildResult,
   jobResult,
@@ -10,7 +10,7 @@ import {
   type WebhookProgress,
 } from '../../src/mirror/read-result.ts'
 import { buildRule, jobRule } from '../../src/mirror/rules.ts'
-import { MINUTE } from '../../src/time.ts'
+import { MINUTE } from '../../src/runtime/time.ts'
 import { at, buildPayload, ids, jobPayload } from './payloads.ts'
 
 // The payloads' build was created at 0.1 s and started at 5.2 s, its job created at 1 s and started at 6 s.

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { draftBuild } from '../../src/mirror/drafts.ts'
-import { PayloadReader } from '../../src/mirror/reader.ts'
+import { PayloadReader } from '../../src/buildkite/payload-reader.ts'
+import { draftBuild } from '../../src/mirror/payload-to-row.ts'
 import { buildPayload } from './payloads.ts'
 
 describe('PayloadReader', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { redact } from '../../src/mirror/redact.ts'
+import { redact } from '../../src/buildkite/redact.ts'
 
 describe('redact', () => {
   it('removes environments, step definitions and credentials at any depth', () => {

@@ -1,8 +1,8 @@
 import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { catchUp, refreshRollups } from '../../src/analytics/rollups.ts'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
 import { failures } from '../../src/database/schema.ts'
-import { catchUp, refreshRollups } from '../../src/mirror/rollups.ts'
 import { at, id } from '../analytics/history.ts'
 import { type HistoryStage, openHistory } from '../analytics/stage.ts'
 

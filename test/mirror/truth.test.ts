@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
-import { createSimulation, type Simulation } from '../../src/demo/simulation.ts'
-import { renderChange } from '../../src/demo/webhooks.ts'
 import { applyObservations } from '../../src/mirror/apply.ts'
 import { combine, type Observations } from '../../src/mirror/observation.ts'
 import { observeBuilds, observeOrganizations, observePipelines, observeWebhook } from '../../src/mirror/observe.ts'
+import { createSimulation, type Simulation } from '../../src/simulator/simulation.ts'
+import { renderChange } from '../../src/simulator/webhooks/webhooks.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { differences } from '../support/differences.ts'
 

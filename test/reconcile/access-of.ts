@@ -1,7 +1,7 @@
-import type { Budget } from '../../src/buildkite/budget.ts'
-import { demoToken } from '../../src/demo/api.ts'
-import { createLog } from '../../src/log.ts'
-import { type Access, openAccess } from '../../src/reconcile/access.ts'
+import type { Budget } from '../../src/buildkite/http/budget.ts'
+import { type Access, openAccess } from '../../src/reconcile/access/access.ts'
+import { createLog } from '../../src/runtime/log.ts'
+import { demoToken } from '../../src/simulator/api/api.ts'
 import type { Scene } from './scene.ts'
 
 /** Grants everything at once. */

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { organizations } from '../../src/database/schema.ts'
-import { demoToken } from '../../src/demo/api.ts'
-import type { Access } from '../../src/reconcile/access.ts'
-import { discover } from '../../src/reconcile/discover.ts'
-import { DAY, HOUR, MINUTE } from '../../src/time.ts'
+import type { Access } from '../../src/reconcile/access/access.ts'
+import { discover } from '../../src/reconcile/access/discover.ts'
+import { DAY, HOUR, MINUTE } from '../../src/runtime/time.ts'
+import { demoToken } from '../../src/simulator/api/api.ts'
 import { accessOf } from './access-of.ts'
 import { openScene, type Scene } from './scene.ts'
 

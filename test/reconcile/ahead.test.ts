@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { oneAhead, twoAtOnce } from '../../src/reconcile/ahead.ts'
+import { oneAhead, twoAtOnce } from '../../src/reconcile/prefetch.ts'
 
 async function* counted(log: string[], until = 4, failAt = 0): AsyncGenerator<number> {
   try {

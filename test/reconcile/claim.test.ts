@@ -1,12 +1,12 @@
 import { sql } from 'drizzle-orm'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { BuildkiteClient } from '../../src/buildkite/client.ts'
+import { coverage, type OrganizationCoverage } from '../../src/coverage/coverage.ts'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
 import { recordFailure } from '../../src/database/failures.ts'
 import { organizations, pipeline_coverage, pipelines, watermarks, windows } from '../../src/database/schema.ts'
-import { owedHistory } from '../../src/reconcile/pipeline-backfill.ts'
-import { coverage, type OrganizationCoverage } from '../../src/reconcile/status.ts'
-import { DAY, HOUR, MINUTE } from '../../src/time.ts'
+import { owedHistory } from '../../src/reconcile/backfill/pipeline-backfill.ts'
+import { DAY, HOUR, MINUTE } from '../../src/runtime/time.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
 const now = new Date('2026-06-01T12:00:00Z')

@@ -1,6 +1,7 @@
 import { eq, getTableName } from 'drizzle-orm'
 import type { PgTable } from 'drizzle-orm/pg-core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { coverage } from '../../src/coverage/coverage.ts'
 import {
   annotations,
   artifacts,
@@ -16,14 +17,13 @@ import {
 } from '../../src/database/dimensions.ts'
 import { withLease } from '../../src/database/leases.ts'
 import { agents, builds } from '../../src/database/schema.ts'
-import { demoToken } from '../../src/demo/api.ts'
-import { secretMark } from '../../src/demo/shapes.ts'
-import { dimensionsTurn } from '../../src/reconcile/dimensions.ts'
-import { discover } from '../../src/reconcile/discover.ts'
-import { refreshPipelines } from '../../src/reconcile/pipelines.ts'
-import { coverage } from '../../src/reconcile/status.ts'
-import { inScope } from '../../src/scope.ts'
-import { DAY, HOUR, MINUTE } from '../../src/time.ts'
+import { discover } from '../../src/reconcile/access/discover.ts'
+import { refreshPipelines } from '../../src/reconcile/pipelines/pipelines.ts'
+import { dimensionsTurn } from '../../src/reconcile/reference-data/sync.ts'
+import { inScope } from '../../src/runtime/scope.ts'
+import { DAY, HOUR, MINUTE } from '../../src/runtime/time.ts'
+import { demoToken } from '../../src/simulator/api/api.ts'
+import { secretMark } from '../../src/simulator/model/shapes.ts'
 import { accessOf } from './access-of.ts'
 import { openScene, type Scene } from './scene.ts'
 

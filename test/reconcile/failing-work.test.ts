@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { failingByKind, failingWork } from '../../src/coverage/failing-work.ts'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
 import { backOff, isDue, recordFailure, type Unit } from '../../src/database/failures.ts'
 import { failures, organizations } from '../../src/database/schema.ts'
-import { failingByKind, failingWork } from '../../src/reconcile/failing-work.ts'
-import { inScope } from '../../src/scope.ts'
-import { HOUR, MINUTE } from '../../src/time.ts'
+import { inScope } from '../../src/runtime/scope.ts'
+import { HOUR, MINUTE } from '../../src/runtime/time.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
 const now = new Date('2026-06-01T12:00:00Z')

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import type { Evidence } from '../../src/mirror/change-times.ts'
 import type { Difference } from '../../src/mirror/compare.ts'
-import { claimTime } from '../../src/reconcile/claim.ts'
-import { type BuildClaim, isProven } from '../../src/reconcile/judgement.ts'
-import { HOUR, MINUTE, SECOND } from '../../src/time.ts'
+import { type BuildClaim, isProven } from '../../src/reconcile/audit/judgement.ts'
+import { claimTime } from '../../src/reconcile/progress/claim.ts'
+import { HOUR, MINUTE, SECOND } from '../../src/runtime/time.ts'
 
 const now = Date.parse('2026-03-01T12:00:00Z')
 const ago = (ms: number) => now - ms

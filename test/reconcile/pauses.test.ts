@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { windows } from '../../src/database/schema.ts'
-import { backfillOwed } from '../../src/reconcile/backfill.ts'
-import { reconcileOnce } from '../../src/reconcile/cycle.ts'
-import { backfillPausedAt, interruptibly, pauseBackfill, resumeBackfill } from '../../src/reconcile/pauses.ts'
+import { backfillOwed } from '../../src/reconcile/backfill/backfill.ts'
+import { backfillPausedAt, interruptibly, pauseBackfill, resumeBackfill } from '../../src/reconcile/backfill/pause.ts'
+import { reconcileOnce } from '../../src/reconcile/cycle/cycle.ts'
 import { until } from '../support/until.ts'
 import { openScene, type Scene } from './scene.ts'
 

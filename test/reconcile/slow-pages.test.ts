@@ -1,8 +1,8 @@
 import { eq, sql } from 'drizzle-orm'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { builds, failures } from '../../src/database/schema.ts'
-import { reconcileOnce } from '../../src/reconcile/cycle.ts'
-import { HOUR, MINUTE } from '../../src/time.ts'
+import { reconcileOnce } from '../../src/reconcile/cycle/cycle.ts'
+import { HOUR, MINUTE } from '../../src/runtime/time.ts'
 import { openScene, type Scene } from './scene.ts'
 
 let scene: Scene

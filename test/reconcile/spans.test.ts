@@ -1,7 +1,14 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { coveredBackFrom, gaps, halve, lengthOf, nextWindow, type Span } from '../../src/reconcile/spans.ts'
-import { DAY, HOUR } from '../../src/time.ts'
+import {
+  coveredBackFrom,
+  gaps,
+  halve,
+  lengthOf,
+  nextWindow,
+  type Span,
+} from '../../src/reconcile/progress/time-range.ts'
+import { DAY, HOUR } from '../../src/runtime/time.ts'
 
 const span = (from: number, to: number): Span => ({ from: new Date(from), to: new Date(to) })
 const numbers = (spans: readonly Span[]) => spans.map(({ from, to }) => [from.getTime(), to.getTime()])

@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { stripOf } from '../../src/reconcile/strip.ts'
-import { timeLeft } from '../../src/reconcile/time-left.ts'
-import type { Watermark } from '../../src/reconcile/watermark.ts'
-import type { Window } from '../../src/reconcile/windows.ts'
-import { DAY, HOUR, MINUTE } from '../../src/time.ts'
+import { timeLeft } from '../../src/coverage/eta.ts'
+import { stripOf } from '../../src/coverage/timeline.ts'
+import type { Watermark } from '../../src/reconcile/progress/watermark.ts'
+import type { Window } from '../../src/reconcile/progress/windows.ts'
+import { DAY, HOUR, MINUTE } from '../../src/runtime/time.ts'
 
 const now = new Date('2026-06-01T12:00:00Z')
 const ago = (ms: number) => new Date(now.getTime() - ms)

@@ -11,13 +11,13 @@ import {
   watermarks,
 } from '../../src/database/schema.ts'
 import { markDeleted } from '../../src/mirror/apply.ts'
-import { auditSpan } from '../../src/reconcile/audit.ts'
-import { reconcileOnce } from '../../src/reconcile/cycle.ts'
-import type { Source } from '../../src/reconcile/deps.ts'
-import { closeDrift, type Finding, recordDrift } from '../../src/reconcile/drift.ts'
-import { refreshPipelines } from '../../src/reconcile/pipelines.ts'
-import { type VerifyOptions, verifySpan } from '../../src/reconcile/verify.ts'
-import { DAY, HOUR, MINUTE, SECOND } from '../../src/time.ts'
+import { auditSpan } from '../../src/reconcile/audit/audit.ts'
+import { closeDrift, type Finding, recordDrift } from '../../src/reconcile/audit/drift.ts'
+import { type VerifyOptions, verifySpan } from '../../src/reconcile/audit/verify.ts'
+import type { Source } from '../../src/reconcile/context.ts'
+import { reconcileOnce } from '../../src/reconcile/cycle/cycle.ts'
+import { refreshPipelines } from '../../src/reconcile/pipelines/pipelines.ts'
+import { DAY, HOUR, MINUTE, SECOND } from '../../src/runtime/time.ts'
 import { openScene, type Scene } from './scene.ts'
 
 let scene: Scene

@@ -26,7 +26,7 @@ interface BuildLike {
   readonly jobs: readonly object[]
 }
 
-/** A recorded truth; see src/demo/recorder.ts. */
+/** A recorded truth; see src/simulator/model/recorder.ts. */
 export interface PastTruth {
   readonly organizations: readonly object[]
   at(time: number): { readonly builds: readonly BuildLike[] }

@@ -1,8 +1,8 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Embedded, startEmbedded } from '../../src/database/embedded.ts'
-import { createLog } from '../../src/log.ts'
+import { type Embedded, startEmbedded } from '../../src/database/embedded/embedded.ts'
+import { createLog } from '../../src/runtime/log.ts'
 
 /** A PostgreSQL of a test's own: to be crashed, or where so many processes connect that they would leave other tests none of the machine's. */
 export interface OwnPostgres {

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import postgres from 'postgres'
 import type { TestProject } from 'vitest/node'
 import { migrate } from '../../src/database/migrate.ts'
-import { createLog } from '../../src/log.ts'
+import { createLog } from '../../src/runtime/log.ts'
 import { findChromium } from './chromium.ts'
 import { findPgBouncer } from './pgbouncer.ts'
 import { NoRedisServer, startRedisServer } from './redis-server.ts'
@@ -81,7 +81,7 @@ export async function findPostgres({ durable = false } = {}): Promise<Service> {
 }
 
 async function startEmbeddedPostgres(durable: boolean): Promise<Service> {
-  const { startEmbedded } = await import('../../src/database/embedded.ts')
+  const { startEmbedded } = await import('../../src/database/embedded/embedded.ts')
   const folder = await mkdtemp(join(tmpdir(), 'bkm-postgres-'))
   const embedded = await startEmbedded(folder, createLog('warn'))
   if (!durable) {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { Breaker } from '../../src/webhooks/breaker.ts'
+import { Breaker } from '../../src/webhooks/inbox/circuit-breaker.ts'
 
 const fails = () => Promise.reject(new Error('gone'))
 const works = async () => 'done'

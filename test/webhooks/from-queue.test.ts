@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { type Database, openDatabase } from '../../src/database/connection.ts'
 import { builds, deliveries } from '../../src/database/schema.ts'
 import type { KeptDelivery } from '../../src/queue/queues.ts'
-import { openFromQueue } from '../../src/webhooks/from-queue.ts'
+import { openFromQueue } from '../../src/webhooks/inbox/from-queue.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { testQueueBackends } from '../support/redis.ts'
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { sharedTurns } from '../../src/webhooks/turns.ts'
+import { sharedTurns } from '../../src/webhooks/coalesce.ts'
 
 /** Work whose runs end on demand. */
 function doors() {

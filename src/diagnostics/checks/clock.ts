@@ -1,0 +1,19 @@
+import type { Skew } from '../../buildkite/http/skew.ts'
+import { formatDuration, SECOND } from '../../runtime/time.ts'
+import { type Finding, failure, warning, well } from '../finding.ts'
+
+const NOTABLE = 5 * SECOND
+
+/**
+ * Compares our clock with Buildkite's (pure). Signatures are refused when the difference exceeds `toleranceMs`. A smaller difference
+ * does not affect the mirror, but misleads people who compare its times with other machines.
+ */
+export function judgeClock(skew: Skew | undefined, toleranceMs: number): Finding[] {
+  if (!skew) return []
+  const apart = Math.max(skew.low, -skew.high, 0)
+  if (apart < Math.min(NOTABLE, toleranceMs)) return [well('clock_skew', '', "Our clock agrees with Buildkite's.")]
+  const detail = `Our clock is ${formatDuration(apart)} ${skew.low > 0 ? 'behind' : 'ahead of'} Buildkite's.`
+  const remedy = "Set this machine's clock, and synchronize it by NTP."
+  if (apart < toleranceMs) return [warning('clock_skew', '', detail, remedy)]
+  return [failure('clock_skew', '', `${detail} Signed webhooks are refused.`, remedy)]
+}

@@ -1,0 +1,60 @@
+import type { Discovery } from '../../reconcile/access/access.ts'
+import { type InspectedToken, REQUIRED_SCOPES } from '../../reconcile/access/token.ts'
+import type { Problem } from '../../reconcile/issue.ts'
+import { type Finding, type FindingName, failure, warning, well } from '../finding.ts'
+
+/** Checks the tokens and the organizations that they see (pure). `organizations` are BUILDKITE_ORGANIZATIONS. */
+export function judgeTokens(discovery: Discovery | undefined, organizations: readonly string[]): Finding[] {
+  if (!discovery || discovery.tokens.length === 0) {
+    const detail = 'BUILDKITE_API_TOKEN is not set: the mirror has only webhooks, and nothing recovers missed ones.'
+    const remedy = `Set it to a token with the scopes ${REQUIRED_SCOPES.join(', ')}.`
+    return [warning('token_missing', '', detail, remedy)]
+  }
+  return [...discovery.tokens.flatMap(judgeToken), ...judgeNames(discovery, organizations)]
+}
+
+function judgeToken({ label, token, problems, wanted }: InspectedToken): Finding[] {
+  const faults = problems.map(faultOf)
+  const seen = (name: FindingName) => faults.some((fault) => fault.name === name)
+  const found: Finding[] = [...faults]
+  const add = (name: FindingName, detail: string) => {
+    if (!seen(name)) found.push(well(name, label, detail))
+  }
+  if (token && !seen('token_invalid')) {
+    add('token_invalid', 'Buildkite accepts the token.')
+    const expiry = token.expires_at ? `It expires at ${token.expires_at.toISOString()}.` : 'It never expires.'
+    add('token_expires_soon', expiry)
+    add('scope_missing', `Its scopes: ${token.scopes.join(', ')}.`)
+  }
+  if (wanted.length > 0) add('organization_not_visible', `It sees ${wanted.map(({ slug }) => slug).join(', ')}.`)
+  return found
+}
+
+const names: Record<Problem['code'], FindingName> = {
+  invalid_credentials: 'token_invalid',
+  invalid_permissions: 'access_refused',
+  no_resources: 'organization_not_visible',
+  unavailable: 'api_unreachable',
+  expires_soon: 'token_expires_soon',
+  store: 'api_unreachable',
+  internal: 'api_unreachable',
+}
+
+function faultOf({ subject, code, message, remedy, missingScopes }: Problem): Finding {
+  const name = missingScopes ? 'scope_missing' : names[code]
+  if (code === 'expires_soon') return warning(name, subject, message, remedy)
+  return failure(name, subject, message, remedy, code)
+}
+
+/** Checks that a token sees each name without a glob in BUILDKITE_ORGANIZATIONS, so that a typo is noticed (pure). */
+export function judgeNames({ tokens, complete }: Discovery, organizations: readonly string[]): Finding[] {
+  const visible = new Set(tokens.flatMap(({ wanted }) => wanted.map(({ slug }) => slug.toLowerCase())))
+  // A token that sees no organization has its own finding.
+  if (!complete || visible.size === 0) return []
+  const unseen = organizations.filter((slug) => !/[*?]/.test(slug) && !visible.has(slug.toLowerCase()))
+  const remedy = 'Check the spelling, and that the token is granted to the organization and its user is a member.'
+  return unseen.map((slug) => {
+    const detail = `BUILDKITE_ORGANIZATIONS names ${slug}, which no token sees.`
+    return failure('organization_not_visible', slug, detail, remedy, 'no_resources')
+  })
+}

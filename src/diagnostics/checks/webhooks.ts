@@ -1,0 +1,110 @@
+import { mirroredEvents, type WebhookService } from '../../buildkite/services.ts'
+import type { Config } from '../../runtime/config.ts'
+import { type Finding, failure, warning, well } from '../finding.ts'
+import { describeService, nearestKin, publicUrl, RECEIVER_PATH } from '../match-webhook.ts'
+import type { PipelineFacts } from './pipelines.ts'
+
+const again = 'Run buildkite-mirror register --url https://your-host to fix it.'
+
+export interface WebhookFacts {
+  readonly organization: string
+  /** All webhooks of the organization. */
+  readonly services: readonly WebhookService[]
+  /** The pipelines that are mirrored. */
+  readonly pipelines: readonly PipelineFacts[]
+}
+
+type WebhookConfig = Pick<Config, 'webhookSecrets' | 'webhookAuth'>
+
+/** Checks WEBHOOK_SECRET itself. Only a process that receives webhooks needs it, and this process sees only its own settings (pure). */
+export function judgeSecret({ webhookSecrets, webhookAuth, roles }: WebhookConfig & Pick<Config, 'roles'>): Finding[] {
+  if (webhookSecrets.length > 0) return [well('webhook_secret_missing', '', `Webhooks are checked by ${webhookAuth}.`)]
+  if (!roles.has('web')) return []
+  const detail =
+    'WEBHOOK_SECRET is not set: webhooks are answered with 503, and changes are read once a minute by REST.'
+  const remedy = 'Run buildkite-mirror register --url https://your-host, and set WEBHOOK_SECRET to what it prints.'
+  return [warning('webhook_secret_missing', '', detail, remedy)]
+}
+
+/** Checks the webhook that sends to us (pure). */
+export function judgeWebhooks(facts: WebhookFacts, config: WebhookConfig): Finding[] {
+  const { organization } = facts
+  const [service] = nearestKin(facts.services, config.webhookSecrets, ['held', 'described', 'alike'])
+  if (!service) {
+    const detail = `No webhook service has a URL that ends in ${RECEIVER_PATH}.`
+    const remedy = 'Run buildkite-mirror register --url https://your-host to create one.'
+    const expected = config.webhookSecrets.length > 0
+    return [(expected ? failure : warning)('webhook_missing', organization, detail, remedy)]
+  }
+  return [
+    well('webhook_missing', organization, `Webhooks go to ${publicUrl(service.url)}.`),
+    judgeEnabled(organization, service),
+    judgeEvents(organization, service),
+    judgeScope(facts, service),
+    judgeBranches(organization, service),
+    ...(config.webhookSecrets.length > 0 ? judgeProof(organization, service, config) : []),
+  ]
+}
+
+function judgeEnabled(organization: string, { enabled }: WebhookService): Finding {
+  if (enabled) return well('webhook_disabled', organization, 'The webhook service is enabled.')
+  const detail = 'The webhook service was disabled by a user, or marked as broken by Buildkite.'
+  const remedy = `Make sure the service answers at its URL, then enable the webhook. ${again}`
+  return failure('webhook_disabled', organization, detail, remedy)
+}
+
+function judgeEvents(organization: string, { events }: WebhookService): Finding {
+  const missing = mirroredEvents.filter((event) => !events.includes(event))
+  if (missing.length === 0) {
+    return well(
+      'webhook_events_missing',
+      organization,
+      `All ${mirroredEvents.length} events that the mirror uses are sent.`,
+    )
+  }
+  const detail = `The webhook service does not send ${missing.join(', ')}: these changes are read by REST only, later.`
+  return warning('webhook_events_missing', organization, detail, again)
+}
+
+function judgeScope({ organization, pipelines }: WebhookFacts, { scope, scopeIds }: WebhookService): Finding {
+  const name = 'webhook_pipelines_hidden'
+  if (scope === 'all') return well(name, organization, 'Webhooks come for all pipelines.')
+  if (scope !== 'some_projects') {
+    const of = scope === 'some_teams' ? 'teams' : scope === 'some_clusters' ? 'clusters' : scope
+    return warning(name, organization, `Webhooks come only for some ${of}.`, again)
+  }
+  const hidden = pipelines.filter(({ id }) => !scopeIds.includes(id)).map(({ slug }) => slug)
+  if (hidden.length === 0) return well(name, organization, 'Webhooks come for all pipelines that are mirrored.')
+  const some = hidden.length > 5 ? `${hidden.slice(0, 5).join(', ')} and ${hidden.length - 5} more` : hidden.join(', ')
+  const remedy = 'Run buildkite-mirror register again, without --pipelines or with these too, or set PIPELINES_EXCLUDE.'
+  return warning(name, organization, `No webhooks come for ${some}.`, remedy)
+}
+
+function judgeBranches(organization: string, { branches }: WebhookService): Finding {
+  if (branches === '') return well('webhook_branch_filter', organization, 'Webhooks come for all branches.')
+  const detail = `The webhook service has the branch filter "${branches}": builds of other branches are read by REST only, later.`
+  return warning('webhook_branch_filter', organization, detail, again)
+}
+
+function judgeProof(organization: string, service: WebhookService, config: WebhookConfig): Finding[] {
+  const { tokenMode } = service
+  const differs = service.hasToken(config.webhookSecrets) === false
+  const mode =
+    tokenMode === config.webhookAuth
+      ? well('webhook_token_mode', organization, `Webhooks are sent with a ${tokenMode}, as WEBHOOK_AUTH requires.`)
+      : failure(
+          'webhook_token_mode',
+          organization,
+          `The webhook service sends a ${tokenMode}, but WEBHOOK_AUTH requires a ${config.webhookAuth}: every webhook is refused.`,
+          again,
+        )
+  const secret = differs
+    ? failure(
+        'webhook_secret_differs',
+        organization,
+        `The token of the webhook service (${describeService(service)}) is not in WEBHOOK_SECRET: every webhook is refused.`,
+        "Run buildkite-mirror register with WEBHOOK_SECRET set to give the service that token, or with --new if it is another tool's.",
+      )
+    : well('webhook_secret_differs', organization, "WEBHOOK_SECRET holds the webhook service's token.")
+  return [mode, secret]
+}

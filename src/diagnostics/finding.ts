@@ -1,0 +1,72 @@
+import type { FindingResult } from '../database/schema.ts'
+
+/** The doctor's checks, by the name of the fault that each detects. The names are stable: scripts and alerts use them. */
+export const findingNames = {
+  token_missing: 'BUILDKITE_API_TOKEN is not set',
+  token_invalid: 'Buildkite does not accept the token: mistyped, revoked or expired',
+  token_expires_soon: 'the token expires within a week',
+  scope_missing: 'the token lacks a scope that the mirror needs',
+  access_refused: 'Buildkite refuses the token for another reason, such as an IP restriction',
+  api_unreachable: "Buildkite's API does not answer",
+  organization_not_visible: 'no wanted organization is visible, or a named one is not',
+  pipelines_hidden: "the token's user cannot see pipelines that are wanted",
+  pipelines_unwanted: 'PIPELINES_INCLUDE and PIPELINES_EXCLUDE exclude every pipeline',
+  clock_skew: "our clock and Buildkite's differ",
+  webhook_secret_missing: 'WEBHOOK_SECRET is not set',
+  webhook_unseen: "the token's user may not read webhook services, although the token has the scope",
+  webhook_missing: 'no webhook service sends to us',
+  webhook_disabled: 'the webhook service was disabled by a user, or marked as broken by Buildkite',
+  webhook_events_missing: 'the webhook service does not send all events that the mirror uses',
+  webhook_pipelines_hidden: 'the webhook service covers only some pipelines, teams or clusters',
+  webhook_branch_filter: 'the webhook service has a branch filter',
+  webhook_token_mode: 'the webhook service uses another token mode than WEBHOOK_AUTH: every webhook is refused',
+  webhook_secret_differs: "the webhook service's token is not in WEBHOOK_SECRET: every webhook is refused",
+  webhook_silence: "no webhook arrived for an organization's newest builds, which REST shows",
+  queue_unreachable: "the queue's store does not answer",
+  redis_eviction: 'Redis may evict jobs when its memory is full',
+  redis_persistence: 'Redis has no append-only file',
+  postgres_unreachable: 'Postgres does not answer',
+  postgres_version: 'Postgres is too old',
+  postgres_read_only: 'Postgres is a standby, or sessions are read-only',
+  postgres_jit: 'jit is on: compiling the plans of the views takes longer than running them',
+  postgres_connections: 'Postgres allows fewer connections than one process of the service opens',
+  disk_space: 'the disk under DATA_DIR is nearly full',
+  migrations_pending: 'the schema is older than the program',
+  delivery_lag: 'a received webhook has waited too long to be applied',
+  deliveries_failed: 'webhooks could not be applied',
+  watermark_lag: 'no cycle of an organization has completed recently',
+  claim_lag: 'cycles run, but the completeness claim is old: the list of pipelines fails or is not read',
+  work_failing: 'a unit of work has failed for a quarter of an hour, or three times in a row',
+  lease_lost: 'a process stopped renewing its lease within the last hour: frozen, disconnected or killed',
+} as const
+
+export type FindingName = keyof typeof findingNames
+
+export function isFindingName(name: string): name is FindingName {
+  return Object.hasOwn(findingNames, name)
+}
+
+/** The result of one check. */
+export interface Finding {
+  readonly name: FindingName
+  /** The organization's slug or the token's label; empty where there is only one subject. */
+  readonly subject: string
+  readonly result: FindingResult
+  /** The result in a sentence, without secrets. */
+  readonly detail: string
+  /** Buildkite's error class, if there is one, in the codes that users of DX's connector know. */
+  readonly code?: string
+  readonly remedy?: string
+}
+
+export const well = (name: FindingName, subject: string, detail: string): Finding => {
+  return { name, subject, result: 'ok', detail }
+}
+
+export const warning = (name: FindingName, subject: string, detail: string, remedy: string): Finding => {
+  return { name, subject, result: 'warning', detail, remedy }
+}
+
+export const failure = (name: FindingName, subject: string, detail: string, remedy: string, code?: string): Finding => {
+  return { name, subject, result: 'failed', detail, remedy, ...(code === undefined ? {} : { code }) }
+}

@@ -1,0 +1,54 @@
+import type { WebhookService } from '../buildkite/services.ts'
+
+/** The path of our receiver. A proxy may add another host and a path before it. */
+export const RECEIVER_PATH = '/webhooks/buildkite'
+
+/** The description that `register` gives its webhook, and recognizes it by. */
+export const DESCRIPTION = 'buildkite-mirror'
+
+/**
+ * Why a webhook service may be ours: its token is in WEBHOOK_SECRET, or its description is ours. A URL that ends in our path makes it
+ * only `alike`, because other tools use the same path. Undefined for any other service.
+ */
+export type Kinship = 'held' | 'described' | 'alike'
+
+export function kinship(service: WebhookService, secrets: readonly string[]): Kinship | undefined {
+  if (secrets.length > 0 && service.hasToken(secrets)) return 'held'
+  if (service.description.trim().toLowerCase() === DESCRIPTION) return 'described'
+  return pathOf(service.url).endsWith(RECEIVER_PATH) ? 'alike' : undefined
+}
+
+/** The services of the closest kinship found, enabled ones first. */
+export function nearestKin(
+  services: readonly WebhookService[],
+  secrets: readonly string[],
+  kinships: readonly Kinship[],
+): readonly WebhookService[] {
+  const nearest = kinships.find((one) => services.some((service) => kinship(service, secrets) === one))
+  const kin = services.filter((service) => nearest !== undefined && kinship(service, secrets) === nearest)
+  return kin.sort((a, b) => Number(b.enabled) - Number(a.enabled))
+}
+
+/** Whether both URLs reach the same place; the receiver ignores a trailing slash. */
+export function sameUrl(a: string, b: string): boolean {
+  return a === b || (URL.canParse(a) && URL.canParse(b) && unslashed(a) === unslashed(b))
+}
+
+const unslashed = (url: string) => new URL(url).href.replace(/\/+$/, '')
+
+/** Describes a service to people: description, URL, state. Contains no token or other secret. */
+export function describeService({ description, url, enabled }: WebhookService): string {
+  const name = description.trim() ? JSON.stringify(description.trim()) : 'without a description'
+  return `${name}, ${publicUrl(url)}, ${enabled ? 'enabled' : 'disabled'}`
+}
+
+/** A webhook's URL without the parts that may be secret. */
+export function publicUrl(url: string): string {
+  if (!URL.canParse(url)) return 'an invalid URL'
+  const { protocol, host, pathname } = new URL(url)
+  return `${protocol}//${host}${pathname}`
+}
+
+function pathOf(url: string): string {
+  return URL.canParse(url) ? new URL(url).pathname.replace(/\/+$/, '') : ''
+}

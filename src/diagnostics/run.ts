@@ -1,0 +1,219 @@
+import type { Priority } from '../buildkite/http/budget.ts'
+import type { WebhookService } from '../buildkite/services.ts'
+import type { Database } from '../database/connection.ts'
+import { asStoreError } from '../database/connection.ts'
+import type { Queues } from '../queue/queues.ts'
+import type { Discovery } from '../reconcile/access/access.ts'
+import type { OrganizationFacts } from '../reconcile/access/token.ts'
+import { problemOf } from '../reconcile/issue.ts'
+import type { Config } from '../runtime/config.ts'
+import { BuildkiteError, messageOf } from '../runtime/errors.ts'
+import type { Scope } from '../runtime/scope.ts'
+import { judgeClock } from './checks/clock.ts'
+import { judgeDisk, readDisk } from './checks/disk.ts'
+import { judgeMigrations, judgeMirror, readMigrations, readMirror } from './checks/mirror.ts'
+import { judgeNamedPipelines, judgePipelines, type PipelineFacts } from './checks/pipelines.ts'
+import { judgePostgres, readPostgres } from './checks/postgres.ts'
+import { judgeQueue, readQueue } from './checks/queue.ts'
+import { judgeTokens } from './checks/tokens.ts'
+import { judgeSecret, judgeWebhooks } from './checks/webhooks.ts'
+import { type Finding, type FindingName, failure, warning, well } from './finding.ts'
+
+/** The settings that the doctor uses. */
+export type DoctorConfig = Pick<
+  Config,
+  | 'roles'
+  | 'apiTokens'
+  | 'organizations'
+  | 'pipelinesInclude'
+  | 'webhookSecrets'
+  | 'webhookAuth'
+  | 'webhookToleranceMs'
+  | 'databaseUrl'
+  | 'dataDir'
+  | 'redisUrl'
+  | 'reconcileIntervalMs'
+>
+
+/** The results, and the names of the checks that could not run, whose results are unknown. */
+export interface Examination {
+  readonly findings: readonly Finding[]
+  readonly unseen: readonly FindingName[]
+}
+
+export interface BuildkiteLook {
+  readonly config: DoctorConfig
+  readonly scope: Scope
+  /** Undefined without a token. */
+  readonly discovery: Discovery | undefined
+  /**
+   * The pipelines of an organization, wanted or not, from the cheapest source; undefined while they are unknown.
+   * May throw BuildkiteError.
+   */
+  readonly pipelines: (organization: OrganizationFacts) => Promise<readonly PipelineFacts[] | undefined>
+  readonly priority: Priority
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Checks tokens, organizations, pipelines, clock and webhook services. Costs one request for each organization, plus those of
+ * `discovery` and `pipelines`. @throws StoreError from a shared budget; the signal's reason when it aborts.
+ */
+export async function examineBuildkite(look: BuildkiteLook): Promise<Examination> {
+  const { config, discovery } = look
+  const findings = [...judgeTokens(discovery, config.organizations), ...judgeSecret(config)]
+  const unseen = new Set<FindingName>(discovery?.complete === false ? [...ofBuildkite, ...ofWebhooks] : [])
+  const skew = discovery?.tokens.find(({ client }) => client.skew)?.client.skew
+  findings.push(...judgeClock(skew, config.webhookToleranceMs))
+  const everywhere: PipelineFacts[] = []
+  let complete = discovery?.complete === true
+  const wanted = new Map(discovery?.tokens.flatMap((token) => token.wanted.map((one) => [one.id, one] as const)))
+  for (const organization of wanted.values()) {
+    const pipelines = await orRefusal(organization, () => look.pipelines(organization))
+    if ('refusal' in pipelines) {
+      findings.push(pipelines.refusal)
+      for (const name of ofWebhooks) unseen.add(name)
+      complete = false
+      continue
+    }
+    if (pipelines.value) findings.push(...judgePipelines(organization.slug, pipelines.value, look.scope))
+    else complete = false
+    everywhere.push(...(pipelines.value ?? []))
+    const webhooks = await examineWebhooks(look, organization, pipelines.value ?? [])
+    findings.push(...webhooks.findings)
+    for (const name of webhooks.unseen) unseen.add(name)
+  }
+  if (wanted.size > 0 && complete) findings.push(...judgeNamedPipelines(config.pipelinesInclude, everywhere))
+  return { findings, unseen: [...unseen] }
+}
+
+/**
+ * The checks that need only the stores and no request to Buildkite. postgres_jit is not among them: after the setting changes, old and
+ * new connections disagree, and each run gets any of them.
+ */
+export const ofStores: readonly FindingName[] = [
+  'queue_unreachable',
+  'redis_eviction',
+  'redis_persistence',
+  'postgres_unreachable',
+  'postgres_version',
+  'postgres_read_only',
+  'postgres_connections',
+  'disk_space',
+  'migrations_pending',
+  'delivery_lag',
+  'deliveries_failed',
+  'watermark_lag',
+  'claim_lag',
+  'work_failing',
+  'lease_lost',
+  'webhook_silence',
+]
+
+/** The checks that need Buildkite. */
+const ofBuildkite: readonly FindingName[] = [
+  'token_invalid',
+  'token_expires_soon',
+  'scope_missing',
+  'organization_not_visible',
+  'pipelines_hidden',
+  'pipelines_unwanted',
+  'clock_skew',
+  'webhook_unseen',
+]
+
+const ofWebhooks: readonly FindingName[] = [
+  'webhook_missing',
+  'webhook_disabled',
+  'webhook_events_missing',
+  'webhook_pipelines_hidden',
+  'webhook_branch_filter',
+  'webhook_token_mode',
+  'webhook_secret_differs',
+]
+
+async function examineWebhooks(
+  { config, scope, discovery, priority, signal }: BuildkiteLook,
+  { id, slug }: OrganizationFacts,
+  pipelines: readonly PipelineFacts[],
+): Promise<Examination> {
+  const may = discovery?.tokens.find(
+    ({ token, wanted }) =>
+      token?.scopes.includes('read_notification_services') && wanted.some((organization) => organization.id === id),
+  )
+  if (!may) {
+    const detail = 'Webhook services were not checked: no token has the optional scope read_notification_services.'
+    return { findings: [well('webhook_unseen', slug, detail)], unseen: [] }
+  }
+  let services: WebhookService[]
+  try {
+    services = await may.client.services.webhooks(slug, priority, signal)
+  } catch (error) {
+    if (!(error instanceof BuildkiteError)) throw error
+    if (error.code === 'unavailable') {
+      return {
+        findings: [failure('api_unreachable', slug, error.message, problemOf(slug, error).remedy, error.code)],
+        unseen: ofWebhooks,
+      }
+    }
+    const remedy =
+      'Give the user the permission "Change Notification Services", or remove the scope read_notification_services from the token.'
+    return { findings: [warning('webhook_unseen', slug, error.message, remedy)], unseen: [] }
+  }
+  const facts = {
+    organization: slug,
+    services,
+    pipelines: pipelines.filter((one) => !one.archived && scope.pipeline(one.slug)),
+  }
+  return { findings: judgeWebhooks(facts, config), unseen: [] }
+}
+
+async function orRefusal<T>(
+  { slug }: OrganizationFacts,
+  work: () => Promise<T>,
+): Promise<{ value: T } | { refusal: Finding }> {
+  try {
+    return { value: await work() }
+  } catch (error) {
+    if (!(error instanceof BuildkiteError)) throw error
+    const { remedy } = problemOf(slug, error)
+    const unavailable = error.code === 'unavailable'
+    return {
+      refusal: failure(unavailable ? 'api_unreachable' : 'access_refused', slug, error.message, remedy, error.code),
+    }
+  }
+}
+
+/** Checks Postgres, its disk, the schema and the mirror. Never rejects: a read that fails becomes a finding. */
+export async function examinePostgres(
+  database: Pick<Database, 'db'>,
+  config: DoctorConfig,
+  scope: Scope,
+  now: number,
+): Promise<Finding[]> {
+  const { db } = database
+  try {
+    const facts = await readPostgres(db)
+    const disk = config.databaseUrl === undefined ? await readDisk(config.dataDir) : undefined
+    const { missing, used } = await readMigrations(db)
+    const findings = [
+      ...judgePostgres(facts, config.redisUrl === undefined),
+      ...judgeDisk(facts.databaseBytes, disk),
+      judgeMigrations(missing, used),
+    ]
+    if (missing > 0) return findings
+    const expected = {
+      webhooks: config.webhookSecrets.length > 0,
+      cyclesEveryMs: config.apiTokens.length > 0 ? config.reconcileIntervalMs : undefined,
+    }
+    return [...findings, ...judgeMirror(await readMirror(db, scope, now), now, expected)]
+  } catch (error) {
+    const remedy = 'Check DATABASE_URL, that Postgres runs, and that it accepts connections from here.'
+    return [failure('postgres_unreachable', '', messageOf(asStoreError(error, 'check Postgres')), remedy)]
+  }
+}
+
+/** Checks the queue's store. Never rejects. */
+export async function examineQueue(queues: Queues): Promise<Finding[]> {
+  return judgeQueue(await readQueue(queues))
+}

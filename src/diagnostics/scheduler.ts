@@ -1,0 +1,139 @@
+import { and, asc, eq, isNotNull, isNull, max, notInArray } from 'drizzle-orm'
+import { asStoreError, type Database, type Db } from '../database/connection.ts'
+import { withLease } from '../database/leases.ts'
+import { findings, pipelines } from '../database/schema.ts'
+import type { Queues } from '../queue/queues.ts'
+import type { Access } from '../reconcile/access/access.ts'
+import { readWatermark } from '../reconcile/progress/watermark.ts'
+import type { Log } from '../runtime/log.ts'
+import type { Scope } from '../runtime/scope.ts'
+import { type Clock, HOUR, MINUTE, pause, withDeadline } from '../runtime/time.ts'
+import type { PipelineFacts } from './checks/pipelines.ts'
+import { type Finding, findingNames, isFindingName } from './finding.ts'
+import {
+  type DoctorConfig,
+  type Examination,
+  examineBuildkite,
+  examinePostgres,
+  examineQueue,
+  ofStores,
+} from './run.ts'
+import { keepFindings } from './store.ts'
+
+export interface RoundsParts {
+  readonly config: DoctorConfig
+  readonly database: Database
+  readonly queues: Queues
+  /** What the tokens may read; undefined without a token. */
+  readonly access: Access | undefined
+  readonly scope: Scope
+  readonly log: Log
+  readonly clock: Clock
+  /** Delay from the start to the first run (default a minute), between runs (an hour), and between checks of the stores alone. */
+  readonly firstAfterMs?: number
+  readonly everyMs?: number
+  readonly storesEveryMs?: number
+}
+
+/** The service's scheduled health checks: all of them hourly, those of the stores every minute. */
+export interface Rounds {
+  close(deadlineMs: number): Promise<void>
+}
+
+/**
+ * Runs the cheap checks a minute after the start and then hourly, on one replica only, and saves the results in sync.findings. A run
+ * costs a request for each organization, at the lowest priority of the budget. Checks that need no request run every minute, so that
+ * a fixed fault disappears soon.
+ */
+export function startRounds(parts: RoundsParts): Rounds {
+  const { firstAfterMs = MINUTE, everyMs = HOUR, storesEveryMs = Math.min(MINUTE, everyMs), log } = parts
+  const stop = new AbortController()
+  const running = (async () => {
+    await pause(firstAfterMs, stop.signal)
+    // A restart repeats the checks; replicas that start together run them once.
+    for (let freshMs = firstAfterMs; !stop.signal.aborted; freshMs = everyMs / 2) {
+      await lookAlone(parts, freshMs, stop.signal).catch((error: unknown) => {
+        if (!stop.signal.aborted) log.warn({ err: error }, 'The scheduled health check failed; it will be retried.')
+      })
+      const next = performance.now() + everyMs
+      for (let left = everyMs; left > 0 && !stop.signal.aborted; left = next - performance.now()) {
+        await pause(Math.min(storesEveryMs, left), stop.signal)
+        if (stop.signal.aborted || performance.now() >= next) break
+        // The hourly run warns when a store is unavailable.
+        await lookAtStoresAlone(parts, everyMs).catch((error: unknown) =>
+          log.debug({ err: error }, 'The check of the stores failed; it will be retried.'),
+        )
+      }
+    }
+  })()
+  return {
+    async close(deadlineMs) {
+      stop.abort()
+      await withDeadline(running, deadlineMs, 'The scheduled health check')
+    },
+  }
+}
+
+/** Runs the checks, unless another process is running them or has within `freshMs`. */
+async function lookAlone(parts: RoundsParts, freshMs: number, signal: AbortSignal): Promise<void> {
+  const { database, clock, log } = parts
+  const turn = await withLease(database.db, 'doctor', async () => {
+    const ofAll = notInArray(findings.name, [...ofStores])
+    const [last] = await database.db
+      .select({ at: max(findings.checked_at) })
+      .from(findings)
+      .where(ofAll)
+    const age = last?.at ? clock() - last.at.getTime() : Number.POSITIVE_INFINITY
+    if (age >= 0 && age < freshMs) return false
+    await keepFindings(database.db, await lookOnce(parts, signal), new Date(clock()), log)
+    return true
+  })
+  if (!turn.held || !turn.value) log.debug('Another process has already run the health check.')
+}
+
+/** Checks the stores, unless another process does; writes only results that changed or are `restMs` old. */
+async function lookAtStoresAlone(parts: RoundsParts, restMs: number): Promise<void> {
+  const { database, clock, log } = parts
+  await withLease(database.db, 'doctor', async () => {
+    const findings = (await lookAtStores(parts)).filter(({ name }) => ofStores.includes(name))
+    const unseen = Object.keys(findingNames)
+      .filter(isFindingName)
+      .filter((name) => !ofStores.includes(name))
+    await keepFindings(database.db, { findings, unseen }, new Date(clock()), log, restMs)
+  })
+}
+
+async function lookAtStores({ queues, database, config, scope, clock }: RoundsParts): Promise<Finding[]> {
+  return [...(await examineQueue(queues)), ...(await examinePostgres(database, config, scope, clock()))]
+}
+
+/** Runs every cheap check once. @throws StoreError, or the signal's reason. */
+export async function lookOnce(parts: RoundsParts, signal?: AbortSignal): Promise<Examination> {
+  const { config, database, access, scope } = parts
+  const buildkite = await examineBuildkite({
+    config,
+    scope,
+    discovery: await access?.current(signal),
+    pipelines: ({ id }) =>
+      mirroredPipelines(database.db, id).catch((error: unknown) => {
+        throw asStoreError(error, 'look up the pipelines')
+      }),
+    priority: 'dimensions',
+    signal,
+  })
+  return { findings: [...buildkite.findings, ...(await lookAtStores(parts))], unseen: buildkite.unseen }
+}
+
+/** The pipelines of REST's last list, which is a few minutes old at most; costs no request. */
+async function mirroredPipelines(db: Db, organizationId: string): Promise<PipelineFacts[] | undefined> {
+  if (!(await readWatermark(db, organizationId))?.pipelines_read_at) return undefined
+  const { id, slug, archived_at, organization_id, deleted_at, verified_at } = pipelines
+  const rows = await db
+    .select({ id, slug, archived_at })
+    .from(pipelines)
+    .where(and(eq(organization_id, organizationId), isNull(deleted_at), isNotNull(verified_at)))
+    .orderBy(asc(slug))
+  return rows.flatMap((row) =>
+    row.slug === null ? [] : [{ id: row.id, slug: row.slug, archived: row.archived_at !== null }],
+  )
+}

@@ -1,0 +1,79 @@
+import { asc, desc, eq, sql } from 'drizzle-orm'
+import type { Db } from '../../database/connection.ts'
+import { builds, deliveries, drift, findings, pipelines } from '../../database/schema.ts'
+
+/** How many rows of each kind are shown; the tables hold all of them. */
+const SHOWN = 10
+
+/** A delivery that could not be applied. */
+export interface FailedDelivery {
+  readonly id: number
+  readonly event: string
+  readonly received_at: Date
+  readonly failed_at: Date | null
+  readonly error: string | null
+  /** Whether it can be applied again: payloads are deleted after their retention. */
+  readonly replayable: boolean
+}
+
+/** The newest deliveries that could not be applied. @throws the driver's error. */
+export async function failedDeliveries(db: Db): Promise<FailedDelivery[]> {
+  return db
+    .select({
+      id: deliveries.id,
+      event: deliveries.event,
+      received_at: deliveries.received_at,
+      failed_at: deliveries.failed_at,
+      error: deliveries.error,
+      replayable: sql<boolean>`${deliveries.payload} is not null`,
+    })
+    .from(deliveries)
+    .where(sql`${deliveries.status} = 'failed'`)
+    .orderBy(desc(deliveries.id))
+    .limit(SHOWN)
+}
+
+/** A difference between mirror and API, with the name of its build. */
+export interface RecentDrift {
+  readonly id: number
+  readonly kind: string
+  readonly pipeline: string | null
+  readonly number: number | null
+  readonly web_url: string | null
+  readonly is_job: boolean
+  readonly columns: readonly string[]
+  readonly found_at: Date
+  readonly found_by: string
+  readonly healed_at: Date | null
+}
+
+/** The differences found last. @throws the driver's error. */
+export async function recentDrift(db: Db): Promise<RecentDrift[]> {
+  return db
+    .select({
+      id: drift.id,
+      kind: drift.kind,
+      pipeline: pipelines.slug,
+      number: builds.number,
+      web_url: builds.web_url,
+      is_job: sql<boolean>`${drift.job_id} is not null`,
+      columns: drift.columns,
+      found_at: drift.found_at,
+      found_by: drift.found_by,
+      healed_at: drift.healed_at,
+    })
+    .from(drift)
+    .leftJoin(builds, eq(builds.id, drift.build_id))
+    .leftJoin(pipelines, eq(pipelines.id, drift.pipeline_id))
+    .orderBy(desc(drift.id))
+    .limit(SHOWN)
+}
+
+/** A result of the service's last hourly check. */
+export type CheckFinding = typeof findings.$inferSelect
+
+/** The results of the service's last hourly check, worst first. @throws the driver's error. */
+export async function checkFindings(db: Db): Promise<CheckFinding[]> {
+  const rank = sql`array_position(array['failed', 'warning', 'ok'], ${findings.result})`
+  return db.select().from(findings).orderBy(rank, asc(findings.name), asc(findings.subject)).limit(200)
+}

@@ -1,0 +1,352 @@
+import type { BuildsPage, Read } from '../../buildkite/client.ts'
+import { isObject, isUuid } from '../../buildkite/payload-reader.ts'
+import { slugsOf } from '../../buildkite/urls.ts'
+import { inOneTransaction, markDeleted } from '../../mirror/apply.ts'
+import { type Comparison, type Contrast, compareWithMirror, type Difference } from '../../mirror/compare.ts'
+import { canonical } from '../../mirror/merge.ts'
+import { observeBuilds } from '../../mirror/observe.ts'
+import type { BuildkiteError } from '../../runtime/errors.ts'
+import { MINUTE, pause } from '../../runtime/time.ts'
+import { type BuildKeeper, buildKeeper, type PageKind } from '../builds/build-writer.ts'
+import { Search } from '../builds/locate-build.ts'
+import { recordUnlistable } from '../builds/unlistable.ts'
+import type { ReconcileDeps, Source } from '../context.ts'
+import { buildsWithDeliveries, claimTime, jobClaims } from '../progress/claim.ts'
+import type { Span } from '../progress/time-range.ts'
+import { readWatermark } from '../progress/watermark.ts'
+import type { Finding } from './drift.ts'
+import { type BuildClaim, isProven } from './judgement.ts'
+import { Reads } from './reads.ts'
+import { Surplus, type SurplusBuild } from './unexpected-builds.ts'
+import {
+  faultOfJobs,
+  type KnownUnlistable,
+  readable,
+  refused,
+  type Unreadable,
+  unlistable,
+  unreadable,
+} from './unreadable.ts'
+import type { VerifyOptions, VerifyReport } from './verify.ts'
+
+/** A page of builds, and the part of the span that is completely read with it. */
+export interface Stretch {
+  readonly page: BuildsPage
+  readonly span: Span
+}
+
+type Options = VerifyOptions & Required<Pick<VerifyOptions, 'recheckAfterMs'>>
+type Raw = Record<string, unknown>
+
+/** How often a build in flight is read again. With the default interval the claim then has passed the time of the first read. */
+export const LOOKS = 3
+/** How many builds are read again at a time. If more are in flight, no cycle is running, and reading them again proves nothing. */
+const BUILDS_A_LOOK = 500
+
+/** A build that differs or was not compared, because it changed after the time of the claim. */
+interface Suspect {
+  readonly raw: Raw
+  /** When each difference was first seen, by {@link contentOf}. */
+  readonly seenAt: ReadonlyMap<string, number>
+  /** Keys of the objects in flight: builds and jobs that Buildkite showed. */
+  readonly objects: ReadonlySet<string>
+}
+
+interface Count {
+  builds: number
+  jobs: number
+}
+
+/** One run over a span. */
+export class Verification {
+  readonly #deps: ReconcileDeps
+  readonly #source: Source
+  readonly #options: Options
+  readonly #keeper: BuildKeeper
+  readonly #search: Search
+  readonly #surplus: Surplus
+  readonly #reads = new Reads()
+  readonly #findings: Finding[] = []
+  readonly #unreadable: Unreadable[] = []
+  readonly #suspects = new Map<string, Suspect>()
+  readonly #open: ReadonlySet<string>
+  /** Builds with open drift that were compared completely. */
+  readonly compared = new Set<string>()
+  /** What Buildkite showed, minus what turned out to be unreadable. */
+  readonly #shown: Count = { builds: 0, jobs: 0 }
+  #requests = 0
+  #readAt: Date | undefined
+  #claimedAt: number | undefined
+
+  constructor(deps: ReconcileDeps, source: Source, options: Options, open: ReadonlySet<string>) {
+    this.#open = open
+    this.#deps = deps
+    this.#source = source
+    this.#options = options
+    this.#keeper = buildKeeper(deps, source)
+    const { heal: refresh, priority, signal } = options
+    this.#search = new Search(deps, source, priority, { refresh, signal })
+    this.#surplus = new Surplus(deps, source, this.#search, this.#reads, options.pipeline)
+  }
+
+  /** Reads the time of the claim. Must run before any build is read: the mirror must match this claim when it is compared. */
+  async begin(): Promise<void> {
+    this.#claimedAt = claimTime(await readWatermark(this.#deps.db, this.#source.id))?.getTime()
+  }
+
+  /** Counts the ranges that the walk avoids as unreadable. */
+  passOver(avoided: readonly KnownUnlistable[]): void {
+    this.#unreadable.push(...avoided.map(({ from: _, to: __, ...one }) => one))
+  }
+
+  report(): VerifyReport {
+    const inFlight = countOf([...this.#suspects.values()].flatMap(({ objects }) => [...objects]))
+    return {
+      organization: this.#source.slug,
+      ...this.#options.span,
+      builds: this.#shown.builds - inFlight.builds,
+      jobs: this.#shown.jobs - inFlight.jobs,
+      builds_in_flight: inFlight.builds,
+      jobs_in_flight: inFlight.jobs,
+      requests: this.#requests + this.#search.requests,
+      findings: this.#findings,
+      unreadable: this.#unreadable,
+      read_at: this.#readAt,
+    }
+  }
+
+  async check({ page, span }: Stretch): Promise<void> {
+    this.#requests += page.requests
+    this.#readAt ??= page.at
+    this.#unreadable.push(...page.unlistable.map(unlistable))
+    const wanted = page.value.filter((one) => this.#isWanted(one))
+    if (page.jobs) await this.#examineAll(wanted, page.at, 'list')
+    else for (const build of wanted) await this.#readWithJobs(build, page.at)
+    const unlisted = await this.#surplus.of(page, span)
+    for (const build of unlisted.builds) await this.#examineUnlisted(build)
+    if (unlisted.left > 0) {
+      const reason = `${unlisted.left} unlisted builds of the mirror were not requested: one run requests a few hundred.`
+      this.#unreadable.push({ ...unreadable({}, 'not_read', reason), created_from: span.from, created_to: span.to })
+    }
+    // The mirror's builds of the range are compared at this point; healing also searches for builds that the mirror lacks.
+    if (this.#options.heal) {
+      const { requests } = await recordUnlistable(
+        this.#deps,
+        this.#source,
+        this.#keeper,
+        page.unlistable,
+        this.#options.signal,
+      )
+      this.#requests += requests
+    }
+    const { builds, requests } = this.report()
+    this.#options.onProgress?.({ builds, requests, found: this.#findings.length })
+  }
+
+  #isWanted(one: unknown): boolean {
+    if (!isObject(one)) return true
+    const { pipeline } = slugsOf(one.url)
+    // An entry that names no build or pipeline cannot be excluded.
+    return pipeline === undefined && !isUuid(one.id) ? true : this.#deps.scope.pipeline(pipeline ?? '')
+  }
+
+  async #examineAll(shown: readonly unknown[], at: Date, via: PageKind['via']): Promise<void> {
+    const { builds, unreadable } = readable(shown)
+    this.#unreadable.push(...unreadable)
+    await this.#examine(builds, at, { jobs: true, via })
+  }
+
+  /** Reads a single build that was listed without its jobs. If that fails, the build is compared as listed. */
+  async #readWithJobs(shown: unknown, at: Date): Promise<void> {
+    const [build] = readable([shown]).builds
+    if (!build) return this.#examineAll([shown], at, 'list')
+    const read = await this.#read(build)
+    if (read === undefined) return
+    if (!('failed' in read)) return this.#examineAll([read.value], read.at, 'build')
+    this.#unreadable.push(refused(build, read.failed))
+    await this.#examine([build], at, { jobs: false, via: 'list' })
+  }
+
+  /** Reads a single build; undefined if it is gone, or its number now belongs to another build. */
+  async #read(build: Raw): Promise<Read<Raw> | { readonly failed: BuildkiteError } | undefined> {
+    const { client, slug: organization } = this.#source
+    const { priority, signal } = this.#options
+    const { pipeline, number } = slugsOf(build.url)
+    if (pipeline === undefined || number === undefined) return undefined
+    this.#requests += 1
+    const read = await this.#reads.attempt(() => client.build(organization, pipeline, number, priority, signal))
+    if (!read || 'failed' in read) return read
+    const { value, at } = read
+    return isObject(value) && idOf(value) === idOf(build) ? { value, at } : undefined
+  }
+
+  /** Compares builds for the first time, and writes them when healing. */
+  async #examine(builds: readonly Raw[], at: Date, kind: PageKind): Promise<void> {
+    if (builds.length === 0) return
+    const { contrasts, passedOver } = await this.#compare(builds, at)
+    this.#shown.builds += builds.length
+    this.#shown.jobs += builds.reduce((sum, { jobs }) => sum + (Array.isArray(jobs) ? jobs.length : 0), 0)
+    // Jobs that Buildkite no longer shows count as compared too.
+    this.#shown.jobs += contrasts.filter(({ difference }) => difference.kind === 'surplus').length
+    const { proven, open } = await this.#judge(contrasts, at, new Map())
+    if (this.#options.heal) return this.#heal(builds, at, kind, proven)
+    this.#findings.push(...proven.map((difference) => ({ ...difference, healed: false })))
+    this.#suspect(builds, at, open, passedOver, new Map())
+  }
+
+  /** Which differences prove the mirror wrong, and which are still open. `seenAt` holds the times from earlier reads. */
+  async #judge(contrasts: readonly Contrast[], at: Date, seenAt: ReadonlyMap<string, number>) {
+    const proven: Difference[] = []
+    const open: Difference[] = []
+    const claimOf = await this.#claims(contrasts.map(({ difference }) => difference.build_id))
+    for (const { difference, evidence } of contrasts) {
+      const seen = seenAt.get(contentOf(difference)) ?? at.getTime()
+      const list = isProven(difference, evidence, seen, claimOf(difference.build_id)) ? proven : open
+      list.push(difference)
+    }
+    return { proven, open }
+  }
+
+  async #claims(ids: readonly string[]): Promise<(id: string) => BuildClaim> {
+    const { db } = this.#deps
+    const build = this.#claimedAt
+    const buildIds = [...new Set(ids)]
+    const [jobs, deliveries] = await Promise.all([jobClaims(db, buildIds), buildsWithDeliveries(db, buildIds)])
+    return (id) => {
+      const read = jobs.get(id)?.getTime() ?? Number.POSITIVE_INFINITY
+      return { build, jobs: build && Math.min(build, read), hasDelivery: deliveries.has(id) }
+    }
+  }
+
+  /** Records which of the builds are in flight, to read them again later. */
+  #suspect(
+    builds: readonly Raw[],
+    at: Date,
+    open: readonly Difference[],
+    passedOver: Comparison['passedOver'],
+    seenAt: ReadonlyMap<string, number>,
+  ): void {
+    for (const raw of builds) {
+      const id = idOf(raw)
+      const mine = open.filter(({ build_id }) => build_id === id)
+      const objects = [...mine, ...passedOver.filter(({ build_id }) => build_id === id)].map(objectOf)
+      if (objects.length === 0) {
+        this.#suspects.delete(id)
+        // A build without some of its jobs was not compared completely.
+        if (this.#open.has(id) && faultOfJobs(raw) === undefined) this.compared.add(id)
+        continue
+      }
+      const seen = mine.map((difference) => {
+        const content = contentOf(difference)
+        return [content, seenAt.get(content) ?? at.getTime()] as const
+      })
+      this.#suspects.set(id, { raw, seenAt: new Map(seen), objects: new Set(objects) })
+    }
+  }
+
+  /** Writes what was read, as a cycle does, then checks what that corrected. */
+  async #heal(builds: readonly Raw[], at: Date, kind: PageKind, proven: readonly Difference[]): Promise<void> {
+    // Also if nothing differs, to update verified_at.
+    await this.#keeper.keep(builds, at, kind)
+    const surplus = proven.flatMap(({ kind, job_id }) => (kind === 'surplus' && job_id ? [job_id] : []))
+    await markDeleted(this.#deps.db, 'jobs', surplus, 'not_listed', at)
+    const { contrasts, passedOver } = await this.#compare(builds, at)
+    const left = new Map(contrasts.map(({ difference }) => [keyOf(difference), difference]))
+    const known = new Set(proven.map(keyOf))
+    this.#findings.push(...proven.map((difference) => ({ ...difference, healed: !left.has(keyOf(difference)) })))
+    const open = [...left.values()].filter((difference) => !known.has(keyOf(difference)))
+    this.#suspect(builds, at, open, passedOver, new Map())
+  }
+
+  /** Examines a build that is in the mirror and in no list. */
+  async #examineUnlisted({ build, whereabouts }: SurplusBuild): Promise<void> {
+    const { heal } = this.#options
+    if ('failed' in whereabouts) {
+      this.#unreadable.push(refused({ ...build, created_at: build.created_at?.toISOString() }, whereabouts.failed))
+      return
+    }
+    if ('read' in whereabouts) {
+      // Lists lag, and some builds are unlistable.
+      return this.#examineAll([whereabouts.read.value], whereabouts.read.at, 'build')
+    }
+    this.#shown.builds += 1
+    const { gone, at } = whereabouts
+    if (heal) await markDeleted(this.#deps.db, 'builds', [build.id], gone, at)
+    const { id: build_id, verified_at: right_until } = build
+    const finding = { kind: 'surplus', build_id, job_id: null, columns: [], right_until, reason: gone } as const
+    this.#findings.push({ ...finding, healed: heal })
+  }
+
+  /** Waits for the next cycle, then reads builds in flight again. Not when healing, because then they are already written. */
+  async checkAgain(): Promise<void> {
+    const { heal, recheckAfterMs, wait = pause, signal, onPause } = this.#options
+    if (heal) return
+    for (let look = 0; look < LOOKS && this.#suspects.size > 0; look++) {
+      onPause?.(this.#suspects.size, recheckAfterMs)
+      await wait(recheckAfterMs, signal)
+      signal?.throwIfAborted()
+      await this.begin()
+      for (const [id, suspect] of [...this.#suspects].slice(0, BUILDS_A_LOOK)) await this.#lookAgain(id, suspect)
+    }
+  }
+
+  async #lookAgain(id: string, suspect: Suspect): Promise<void> {
+    const { number } = slugsOf(suspect.raw.url)
+    if (number === undefined) return
+    const read = await this.#read(suspect.raw)
+    // Deleted meanwhile: the earlier read no longer counts.
+    if (read === undefined) return this.#forget(id, suspect)
+    if ('failed' in read) {
+      this.#forget(id, suspect)
+      this.#unreadable.push(refused(suspect.raw, read.failed))
+      return
+    }
+    const { contrasts, passedOver } = await this.#compare([read.value], read.at, MINUTE)
+    // A job that is new since the first read was not counted, and is ignored.
+    const first = contrasts.filter(({ difference }) => suspect.objects.has(objectOf(difference)))
+    const { proven, open } = await this.#judge(first, read.at, suspect.seenAt)
+    this.#findings.push(...proven.map((difference) => ({ ...difference, healed: false })))
+    const skipped = passedOver.filter((one) => suspect.objects.has(objectOf(one)))
+    this.#suspect([read.value], read.at, open, skipped, suspect.seenAt)
+  }
+
+  /** Removes a build from the compared counts. */
+  #forget(id: string, { objects }: Suspect): void {
+    this.#suspects.delete(id)
+    const lost = countOf([...objects])
+    this.#shown.builds -= lost.builds
+    this.#shown.jobs -= lost.jobs
+  }
+
+  #compare(raw: readonly Raw[], at: Date, aheadMs?: number): Promise<Comparison> {
+    const { storeEnv } = this.#deps
+    const observed = observeBuilds(raw, at, { storeEnv, organizationId: this.#source.id })
+    const complete = new Set(raw.filter((build) => faultOfJobs(build) === undefined).map(idOf))
+    return inOneTransaction(this.#deps.db, 'compare builds with the mirror', (tx) =>
+      compareWithMirror(tx, observed, complete, aheadMs),
+    )
+  }
+}
+
+function idOf({ id }: Raw): string {
+  return String(id).toLowerCase()
+}
+
+/** Key of the build or job that a difference is about. */
+function objectOf({ build_id, job_id }: { build_id: string; job_id: string | null }): string {
+  return job_id === null ? `build ${build_id}` : `job ${job_id}`
+}
+
+function countOf(objects: readonly string[]): Count {
+  const builds = objects.filter((object) => object.startsWith('build ')).length
+  return { builds, jobs: objects.length - builds }
+}
+
+function keyOf(difference: Difference): string {
+  return `${difference.kind} ${objectOf(difference)}`
+}
+
+/** Key of a difference including Buildkite's values, to detect whether a later read shows the same. */
+function contentOf(difference: Difference): string {
+  return `${keyOf(difference)} ${canonical(difference.columns.map(({ column, buildkite }) => [column, buildkite]))}`
+}

@@ -1,0 +1,157 @@
+import { and, eq, type SQL, sql } from 'drizzle-orm'
+import { slugsOf } from '../../buildkite/urls.ts'
+import { backOff, dueAt } from '../../database/failures.ts'
+import { absences, builds, pipelines } from '../../database/schema.ts'
+import { BuildReader } from '../builds/build-reader.ts'
+import type { BuildKeeper, PageReport } from '../builds/build-writer.ts'
+import { Search } from '../builds/locate-build.ts'
+import { OPEN_STATES, openStates } from '../builds/open-states.ts'
+import type { ReconcileDeps, Source } from '../context.ts'
+import type { Span } from '../progress/time-range.ts'
+
+/** Selects builds of the mirror that the lists should have shown but did not. */
+export interface AbsentQuery {
+  /** Only builds created before this: younger ones are in the created list, or will be soon. */
+  readonly createdBefore: Date
+  /** The cycle's start: builds that a webhook changed later are in the next cycle's lists. */
+  readonly observedBefore: Date
+  /** Builds in this cycle's lists. */
+  readonly seen: ReadonlySet<string>
+  /** Ranges that the backfill has not read yet; it will read their builds a hundred at a time. */
+  readonly awaitingBackfill: readonly Span[]
+  /** How many builds to read at most; the others wait for the next cycle, longest overdue first. */
+  readonly limit: number
+}
+
+interface AbsentBuild extends Record<string, unknown> {
+  id: string
+  number: string
+  url: string | null
+  pipeline_id: string | null
+  slug: string | null
+  created_at: string | null
+  reads: number
+  is_recorded: boolean
+  is_due: boolean
+}
+
+/** The cost and the results of reading absent builds. */
+export interface AbsentReport {
+  readonly requests: number
+  /** Builds requested. */
+  readonly reads: number
+  readonly pages: readonly PageReport[]
+}
+
+/** A number of reads that has reached the longest back-off. */
+const NEVER_SOON = 20
+
+/**
+ * Reads individually the open or provisional builds of the mirror that were in no list of this cycle. Records a 404 on the build, and
+ * retries a build that Buildkite cannot show at the moment. Neither delays the watermark.
+ * @throws BuildkiteError when the token is refused; StoreError.
+ */
+export async function readAbsent(
+  deps: ReconcileDeps,
+  source: Source,
+  keeper: BuildKeeper,
+  query: AbsentQuery,
+  signal?: AbortSignal,
+): Promise<AbsentReport> {
+  const search = new Search(deps, source, 'absent', { refresh: true, signal })
+  const reader = new BuildReader(deps, source, keeper, search)
+  const pages: PageReport[] = []
+  const absent = await findAbsent(deps, source, query)
+  await recordFound(deps, source, absent)
+  for (const build of absent.filter(({ is_due }) => is_due).slice(0, query.limit)) {
+    signal?.throwIfAborted()
+    const slug = build.slug ?? slugsOf(build.url).pipeline
+    if (slug === undefined || !deps.scope.pipeline(slug)) {
+      // Out of scope. Without the back-off it would use up the limit in every cycle.
+      await remember(deps, source, { ...build, reads: NEVER_SOON }, null, false)
+      continue
+    }
+    const created_at = build.created_at === null ? null : new Date(build.created_at)
+    const { status, page } = await reader.readKnown({ ...build, number: Number(build.number), created_at }, slug)
+    if (page) pages.push(page)
+    const state = page?.facts[0]?.state ?? ''
+    const settled = page !== undefined && !OPEN_STATES.some((open) => open === state)
+    await remember(deps, source, build, status, settled)
+  }
+  return { requests: search.requests, reads: search.reads, pages }
+}
+
+/** How many absent builds one cycle considers; there are few unless lists fail. */
+const MOST = 2_000
+
+async function findAbsent({ db, clock }: ReconcileDeps, source: Source, query: AbsentQuery): Promise<AbsentBuild[]> {
+  const created = sql`coalesce(b.created_at, b.first_seen_at)`
+  const waiting: SQL[] = query.awaitingBackfill.map(
+    ({ from, to }) =>
+      sql`and not (${created} >= ${from.toISOString()}::timestamptz and ${created} < ${to.toISOString()}::timestamptz)`,
+  )
+  const { rows } = await db.execute<AbsentBuild>(sql`
+    select b.id, b.number, b.url, b.pipeline_id, b.created_at, p.slug, coalesce(a.reads, 0) as reads,
+      a.build_id is not null as is_recorded, coalesce(${dueAt(sql`a.next_read_at`, new Date(clock()))}, true) as is_due
+    from ${builds} b
+    left join ${pipelines} p on p.id = b.pipeline_id
+    left join ${absences} a on a.build_id = b.id
+    where b.organization_id = ${source.id} and b.deleted_at is null and b.number is not null
+      and (b.state in (${openStates}) or b.verified_at is null or b.observed_at > b.verified_at)
+      and ${created} < ${query.createdBefore.toISOString()}::timestamptz
+      and b.observed_at < ${query.observedBefore.toISOString()}::timestamptz
+      and b.id <> all (array(select json_array_elements_text(${JSON.stringify([...query.seen])}::json))::uuid[])
+      ${sql.join(waiting, sql` `)}
+    order by a.next_read_at nulls first, ${created} desc
+    limit ${MOST}`)
+  return rows
+}
+
+/** Records every absent build, because its row is not confirmed. Deletes the records of builds that are no longer absent. */
+async function recordFound(
+  { db, clock }: ReconcileDeps,
+  source: Source,
+  absent: readonly AbsentBuild[],
+): Promise<void> {
+  const now = new Date(clock())
+  const found = absent.filter(({ is_recorded }) => !is_recorded)
+  if (found.length > 0) {
+    await db
+      .insert(absences)
+      .values(
+        found.map(({ id }) => ({ build_id: id, organization_id: source.id, last_read_at: now, next_read_at: now })),
+      )
+      .onConflictDoNothing()
+  }
+  if (absent.length === MOST) return
+  const ids = sql`${sql.param(absent.map(({ id }) => id))}::uuid[]`
+  await db
+    .delete(absences)
+    .where(and(eq(absences.organization_id, source.id), sql`${absences.build_id} <> all (${ids})`))
+}
+
+async function remember(
+  { db, clock }: ReconcileDeps,
+  source: Source,
+  build: AbsentBuild,
+  status: number | null,
+  settled: boolean,
+): Promise<void> {
+  if (settled) {
+    await db.delete(absences).where(eq(absences.build_id, build.id))
+    return
+  }
+  const reads = build.reads + 1
+  const now = clock()
+  const row = {
+    organization_id: source.id,
+    reads,
+    last_read_at: new Date(now),
+    next_read_at: new Date(now + backOff(reads)),
+    last_status: status,
+  }
+  await db
+    .insert(absences)
+    .values({ build_id: build.id, ...row })
+    .onConflictDoUpdate({ target: absences.build_id, set: row })
+}

@@ -1,0 +1,189 @@
+import { and, desc, eq, gt, isNotNull, isNull, lt, or, sql } from 'drizzle-orm'
+import type { PayloadReader } from '../../buildkite/payload-reader.ts'
+import { annotations, artifacts, dimensions, list_reads } from '../../database/dimensions.ts'
+import { builds, pipelines } from '../../database/schema.ts'
+import { inOneTransaction } from '../../mirror/apply.ts'
+import { BuildkiteError } from '../../runtime/errors.ts'
+import { DAY } from '../../runtime/time.ts'
+import { openStates } from '../builds/open-states.ts'
+import type { ReconcileDeps, Source } from '../context.ts'
+import { refusalOfList } from './access-denied.ts'
+import type { Content } from './resources.ts'
+import { keepRows, markUnlisted, noteOutcome, noteReads, type Outcome, type Row, rowsOf } from './rows.ts'
+
+/** Only lists of builds that finished within this time are read. */
+const YOUNG = 7 * DAY
+/** Builds per turn. */
+const BUILDS = 20
+
+interface BuildList {
+  readonly name: 'annotations' | 'artifacts'
+  readonly table: typeof annotations | typeof artifacts
+  readonly setting: string
+  readonly scope: string
+  readonly query: Readonly<Record<string, string>>
+  isOn(deps: ReconcileDeps): boolean
+  read(read: PayloadReader, build: string): Content | undefined
+}
+
+const buildLists: readonly BuildList[] = [
+  {
+    name: 'annotations',
+    table: annotations,
+    setting: 'STORE_ANNOTATIONS',
+    scope: 'read_builds',
+    // Without `scope`, Buildkite omits the annotations of jobs.
+    query: { scope: 'all' },
+    isOn: ({ storeAnnotations }) => storeAnnotations,
+    read(read, build_id) {
+      const id = read.uuid('id')
+      if (!id) return undefined
+      const [context, style, body_html] = [read.text('context'), read.text('style'), read.text('body_html')]
+      const [created_at, updated_at] = [read.time('created_at'), read.time('updated_at')]
+      return { id, build_id, context, style, body_html, created_at, updated_at }
+    },
+  },
+  {
+    name: 'artifacts',
+    table: artifacts,
+    setting: 'STORE_ARTIFACTS',
+    scope: 'read_artifacts',
+    query: {},
+    isOn: ({ storeArtifacts }) => storeArtifacts,
+    read(read, build_id) {
+      const id = read.uuid('id')
+      if (!id) return undefined
+      read.skip('download_url')
+      return {
+        id,
+        build_id,
+        job_id: read.uuid('job_id'),
+        state: read.text('state'),
+        path: read.text('path'),
+        dirname: read.text('dirname'),
+        filename: read.text('filename'),
+        mime_type: read.text('mime_type'),
+        file_size: read.text('file_size'),
+        sha1sum: read.text('sha1sum'),
+      }
+    },
+  },
+]
+
+/**
+ * Reads annotations and artifacts, if the settings want them, of builds that finished after their lists were last read, newest first.
+ * Returns how many lists were read. @throws BuildkiteError, StoreError.
+ */
+export async function readBuildLists(
+  deps: ReconcileDeps,
+  source: Source,
+  isOver: () => boolean,
+  signal?: AbortSignal,
+): Promise<number> {
+  let read = 0
+  for (const list of buildLists) {
+    if (!list.isOn(deps)) {
+      await note(deps, source, list, { status: 'off', error: `${list.setting} is not set.` })
+      continue
+    }
+    const due = await dueBuilds(deps, source, list)
+    if (due.length === 0) continue
+    const { scopes } = (await source.client.accessToken(signal)).value
+    if (!scopes.includes(list.scope)) {
+      await note(deps, source, list, {
+        status: 'missing_scope',
+        error: `The API token lacks the scope ${list.scope}.`,
+      })
+      continue
+    }
+    for (const build of due) {
+      if (isOver()) break
+      if (!(await readOne(deps, source, list, build, signal))) break
+      read += 1
+    }
+  }
+  return read
+}
+
+interface DueBuild {
+  readonly id: string
+  readonly number: number
+  readonly slug: string
+}
+
+/** Reads one list. False when Buildkite refuses all lists of this kind. */
+async function readOne(
+  deps: ReconcileDeps,
+  source: Source,
+  list: BuildList,
+  build: DueBuild,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  const { db, clock, storeEnv } = deps
+  const now = new Date(clock())
+  const rows: Row[] = []
+  let unusable = 0
+  let at: Date | undefined
+  const path = ['pipelines', build.slug, 'builds', String(build.number), list.name]
+  const options = { priority: 'dimensions', query: list.query, signal } as const
+  try {
+    for await (const page of source.client.list(source.slug, path, options)) {
+      at ??= page.at
+      const reader = (read: PayloadReader) => list.read(read, build.id)
+      const found = rowsOf(page.value, reader, { storeEnv, organizationId: source.id, now })
+      rows.push(...found.rows)
+      unusable += found.unusable
+    }
+  } catch (error) {
+    const refusal = refusalOfList(error)
+    if (refusal === undefined) throw error
+    // Perhaps only the build is gone; the next read of the build finds that out.
+    const isGone = error instanceof BuildkiteError && error.code === 'no_resources'
+    if (isGone) await inOneTransaction(db, 'record a read list', (tx) => noteReads(tx, list.name, [build.id], now))
+    else await note(deps, source, list, { status: 'refused', error: refusal })
+    return isGone
+  }
+  await inOneTransaction(db, `save the ${list.name} of a build`, async (tx) => {
+    const { table, name } = list
+    await keepRows(tx, table, [table.id], rows)
+    if (unusable === 0) await markUnlisted(tx, table, [table.id], rows, eq(table.build_id, build.id), now)
+    await noteReads(tx, name, [build.id], at ?? now)
+    const outcome: Outcome = { status: 'read', read_at: at ?? now, error: null }
+    await noteOutcome(tx, { organization_id: source.id, name }, outcome, now)
+  })
+  return true
+}
+
+async function dueBuilds({ db, clock }: ReconcileDeps, source: Source, list: BuildList): Promise<DueBuild[]> {
+  const rows = await db
+    .select({ id: builds.id, number: builds.number, slug: pipelines.slug })
+    .from(builds)
+    .innerJoin(pipelines, eq(pipelines.id, builds.pipeline_id))
+    .leftJoin(list_reads, and(eq(list_reads.name, list.name), eq(list_reads.subject_id, builds.id)))
+    .where(
+      and(
+        eq(builds.organization_id, source.id),
+        gt(builds.finished_at, new Date(clock() - YOUNG)),
+        // A build that runs again may still have the finish time of its last run.
+        sql`${builds.state} not in (${openStates})`,
+        isNull(builds.deleted_at),
+        isNotNull(builds.number),
+        isNotNull(pipelines.slug),
+        or(isNull(list_reads.read_at), lt(list_reads.read_at, builds.finished_at)),
+      ),
+    )
+    .orderBy(desc(builds.finished_at))
+    .limit(BUILDS)
+  return rows.flatMap(({ id, number, slug }) => (number !== null && slug !== null ? [{ id, number, slug }] : []))
+}
+
+/** Records the outcome of a list, unless it is unchanged. */
+async function note({ db, clock }: ReconcileDeps, source: Source, list: BuildList, outcome: Outcome): Promise<void> {
+  const { name } = list
+  const which = and(eq(dimensions.organization_id, source.id), eq(dimensions.name, name))
+  const [known] = await db.select().from(dimensions).where(which)
+  if (known?.status === outcome.status && known.error === outcome.error) return
+  await inOneTransaction(db, 'record how a list was read', (tx) =>
+    noteOutcome(tx, { organization_id: source.id, name }, outcome, new Date(clock())),
+  )
+}
