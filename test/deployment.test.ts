@@ -8,7 +8,7 @@ const root = new URL('../', import.meta.url)
 const read = (path: string) => readFileSync(new URL(path, root), 'utf8')
 const names = settings.map(({ name }): string => name)
 
-describe('docs/kubernetes', () => {
+describe('docs/deploy/kubernetes', () => {
   const probe = z.object({ httpGet: z.object({ path: z.string(), port: z.string() }) })
   const variable = z.object({ name: z.string(), value: z.string().optional(), valueFrom: z.unknown().optional() })
   const container = z.object({
@@ -37,8 +37,10 @@ describe('docs/kubernetes', () => {
       }),
     }),
   })
-  const files = readdirSync(new URL('docs/kubernetes', root)).filter((name) => name.endsWith('.yaml'))
-  const documents = files.flatMap((name) => parseAllDocuments(read(`docs/kubernetes/${name}`)).map((one) => one.toJS()))
+  const files = readdirSync(new URL('docs/deploy/kubernetes', root)).filter((name) => name.endsWith('.yaml'))
+  const documents = files.flatMap((name) =>
+    parseAllDocuments(read(`docs/deploy/kubernetes/${name}`)).map((one) => one.toJS()),
+  )
   const ofKind = (kind: string) => documents.filter((one) => one.kind === kind)
   const workloads = [...ofKind('Deployment'), ...ofKind('Job')].map((one) => workload.parse(one))
   const deployments = workloads.filter(({ kind }) => kind === 'Deployment')
@@ -129,7 +131,7 @@ describe('docs/kubernetes', () => {
   })
 })
 
-describe.each(['docker-compose.yml', 'docs/compose.split.yml'])('%s', (path) => {
+describe.each(['docker-compose.yml', 'docs/deploy/compose.split.yml'])('%s', (path) => {
   const service = z.object({
     environment: z.record(z.string(), z.string().nullable()).optional(),
     command: z.unknown().optional(),
@@ -156,14 +158,14 @@ describe.each(['docker-compose.yml', 'docs/compose.split.yml'])('%s', (path) => 
       .parse(parse(read('docker-compose.yml'), { merge: true }))
     const extended = Object.values(services).flatMap((one) => (one.extends ? [one.extends] : []))
     for (const { file, service: name } of extended)
-      expect([file, name in base.services]).toEqual(['../docker-compose.yml', true])
+      expect([file, name in base.services]).toEqual(['../../docker-compose.yml', true])
   })
 })
 
-it('docs/compose.split.yml runs each role once, and migrates in one place', () => {
+it('docs/deploy/compose.split.yml runs each role once, and migrates in one place', () => {
   const { services } = z
     .object({ services: z.record(z.string(), z.object({ environment: z.record(z.string(), z.unknown()).optional() })) })
-    .parse(parse(read('docs/compose.split.yml'), { merge: true }))
+    .parse(parse(read('docs/deploy/compose.split.yml'), { merge: true }))
   const roles = Object.values(services).flatMap(({ environment }) => (environment?.ROLES ? [environment.ROLES] : []))
   expect(roles.sort()).toEqual(['reconciler', 'web', 'worker'])
   expect(Object.values(services).filter((one) => one.environment?.AUTO_MIGRATE === 'false')).toHaveLength(4)

@@ -11,8 +11,27 @@ function namedTests(markdown: string): { path: string; title: string | undefined
   return [...cells].map(([, path = '', title]) => ({ path, title: title?.trim() }))
 }
 
-describe('docs/failure-modes.md', () => {
-  const named = namedTests(read('docs/failure-modes.md'))
+/** The relative links of a page, code blocks excluded. */
+function linksOf(markdown: string): string[] {
+  const text = markdown.replace(/^```.*?^```/gms, '').replace(/`[^`\n]*`/g, '')
+  return [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = '']) => link).filter((link) => !/^\w+:/.test(link))
+}
+
+/** The anchors that GitHub gives to a page's headings. */
+function anchorsOf(markdown: string): Set<string> {
+  const headings = markdown.replace(/^```.*?^```/gms, '').matchAll(/^#+ (.+)$/gm)
+  return new Set(
+    [...headings].map(([, title = '']) =>
+      title
+        .toLowerCase()
+        .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+        .replaceAll(' ', '-'),
+    ),
+  )
+}
+
+describe('docs/operations/failure-modes.md', () => {
+  const named = namedTests(read('docs/operations/failure-modes.md'))
 
   it('names tests that exist, in their words', () => {
     expect(named.length).toBeGreaterThan(25)
@@ -24,12 +43,13 @@ describe('docs/failure-modes.md', () => {
   })
 })
 
-describe('docs/completeness.md', () => {
-  it('names tests that exist', () => {
-    const named = [...read('docs/completeness.md').matchAll(/`(test\/[\w/-]+(?:\.test)?\.ts)`/g)].map(
-      ([, path = '']) => path,
-    )
-    expect(named.length).toBeGreaterThan(8)
+describe.each([
+  { page: 'docs/how-it-works/05-completeness.md', kind: 'tests', atLeast: 9 },
+  { page: 'docs/reference/buildkite.md', kind: 'source files', atLeast: 25 },
+])('$page', ({ page, kind, atLeast }) => {
+  it(`names ${kind} that exist`, () => {
+    const named = [...read(page).matchAll(/`((?:src|test)\/[\w/-]+(?:\.test)?\.ts)`/g)].map(([, path = '']) => path)
+    expect(named.length).toBeGreaterThanOrEqual(atLeast)
     expect(named.filter((path) => !existsSync(new URL(path, root)))).toEqual([])
   })
 })
@@ -48,18 +68,33 @@ describe('.github/CONTRIBUTING.md', () => {
 })
 
 describe('README.md', () => {
-  it('names every command', () => {
-    const commands = readdirSync(new URL('src/commands', root))
-      .filter((file) => /export const \w+: Command = \{/.test(read(`src/commands/${file}`)))
-      .map((file) => file.replace('.ts', ''))
-    expect(commands.length).toBeGreaterThan(7)
-    expect(commands.filter((name) => !read('README.md').includes(`| \`${name}\` |`))).toEqual([])
+  it('is short', () => {
+    expect(read('README.md').trimEnd().split('\n').length).toBeLessThanOrEqual(130)
   })
 })
 
-describe('docs/doctor.md', () => {
+describe('every page', () => {
+  const folders = ['.', '.github', 'docs']
+  const pages = folders.flatMap((folder) =>
+    readdirSync(new URL(`${folder}/`, root), { recursive: folder === 'docs', encoding: 'utf8' })
+      .filter((name) => name.endsWith('.md'))
+      .map((name) => (folder === '.' ? name : `${folder}/${name}`)),
+  )
+
+  it.each(pages)('%s links only to files and headings that exist', (page) => {
+    const broken = linksOf(read(page)).filter((link) => {
+      const [path = '', anchor] = link.split('#')
+      const target = path === '' ? new URL(page, root) : new URL(path, new URL(page, root))
+      if (!existsSync(target)) return true
+      return anchor !== undefined && !anchorsOf(readFileSync(target, 'utf8')).has(anchor)
+    })
+    expect(broken).toEqual([])
+  })
+})
+
+describe('docs/reference/checks.md', () => {
   it('lists every finding, in the words of the program', () => {
-    const rows = [...read('docs/doctor.md').matchAll(/^\| `(\w+)` \| (.*) \|$/gm)].map(([, name, about]) => [
+    const rows = [...read('docs/reference/checks.md').matchAll(/^\| `(\w+)` \| (.*) \|$/gm)].map(([, name, about]) => [
       name,
       about,
     ])

@@ -49,7 +49,7 @@ export const backfill: Command = {
           const result = await withFreshPipelines(context.deps, source, fail, () =>
             backfillSpan(context.deps, source, from, to, show, signal),
           ).finally(() => sums?.stop())
-          // This list confirms reads that ended at least two minutes ago; see docs/completeness.md.
+          // This list confirms reads that ended at least two minutes ago; see docs/how-it-works/05-completeness.md.
           if (result?.done) await refreshPipelines(context.deps, source).catch(fail)
           const isConfirmed = !(await hasUnconfirmed(db, source.id))
           bar.end(lastWord(source.slug, result, await claimedHistory(db, source.id), isConfirmed))

@@ -16,7 +16,7 @@ export const check: Command = {
   name: 'check',
   summary: 'check token, webhook, clock, stores and lag',
   about:
-    'Checks everything that the service needs, changes nothing, and prints a remedy for each fault; docs/doctor.md lists them.\n' +
+    'Checks everything that the service needs, changes nothing, and prints a remedy for each fault; docs/reference/checks.md lists them.\n' +
     'Exit code 1 if a check failed; a failed token has the code invalid_credentials, invalid_permissions or no_resources.',
   options: { json: { about: 'print JSON' } },
   async run(values, io) {

@@ -3,7 +3,7 @@ import { DAY } from '../runtime/time.ts'
 import { asStoreError, type Db } from './connection.ts'
 import { forgetAbandoned } from './failures.ts'
 
-/** How long rows of tables that only grow are kept. docs/operations.md lists the rule of every table of `sync`. */
+/** How long rows of tables that only grow are kept. docs/operations/data-retention.md lists the rule of every table of `sync`. */
 const rules = [
   { table: 'sync.cycles', column: 'started_at', days: 30 },
   // A build's lists are read within 7 days of its end (YOUNG in reconcile/build-lists.ts), the others at least daily.

@@ -140,7 +140,7 @@ async function cycle(
   const lost = builds_missing + builds_healed + jobs_missing + jobs_healed
   if (lost > 0) {
     const message =
-      'Webhooks were lost: the API provided what they should have reported. See docs/runbook.md#webhooks-lost.'
+      'Webhooks were lost: the API provided what they should have reported. See docs/operations/runbook.md#webhooks-lost.'
     deps.log.warn({ organization: source.slug, builds_missing, builds_healed, jobs_missing, jobs_healed }, message)
   }
   const refused = refusalOf(report.refused)

@@ -9,7 +9,7 @@ import { DAY, parseDuration } from './time.ts'
 export type Role = 'web' | 'worker' | 'reconciler'
 export type WebhookAuth = 'signature' | 'token'
 
-/** One setting as users see it: its variable, what it does, and its default in words. The help and the README are made from it. */
+/** One setting as users see it: its variable, what it does, and its default in words. The help and docs/reference/settings.md are made from it. */
 export interface Setting {
   name: string
   about: string
@@ -177,7 +177,7 @@ const environment = z.object({
   OTEL_EXPORTER_OTLP_ENDPOINT: url(['http:', 'https:'], 'http://collector:4318').optional(),
 })
 
-/** Every setting, in the order in which the help and the README show them. */
+/** Every setting, in the order in which the help and docs/reference/settings.md show them. */
 export const settings: readonly (Setting & { name: keyof z.input<typeof environment> })[] = [
   { name: 'DATABASE_URL', about: 'Postgres database for the mirror', default: 'an embedded PostgreSQL in DATA_DIR' },
   { name: 'DATA_DIR', about: 'Data folder of the embedded PostgreSQL', default: './data' },
@@ -255,7 +255,7 @@ export const settings: readonly (Setting & { name: keyof z.input<typeof environm
   { name: 'LOG_LEVEL', about: 'trace, debug, info, warn, error, fatal or silent', default: 'info' },
   {
     name: 'OTEL_EXPORTER_OTLP_ENDPOINT',
-    about: "OTLP/HTTP endpoint for traces; OpenTelemetry's other variables work too (docs/traces.md)",
+    about: "OTLP/HTTP endpoint for traces; OpenTelemetry's other variables work too (docs/operations/traces.md)",
     default: 'none: no traces',
   },
 ]

@@ -4,8 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Scene } from '../reconcile/scene.ts'
 import { openDemoHistory } from './demo-history.ts'
 
-const page = readFileSync(new URL('../../docs/cookbook.md', import.meta.url), 'utf8')
-const recipes = [...page.matchAll(/^##+ ([^\n]+)\n\n[^\n]+\n\n```sql\n(.*?)\n```/gms)].map(
+const page = readFileSync(new URL('../../docs/analytics/cookbook.md', import.meta.url), 'utf8')
+const recipes = [...page.matchAll(/^##+ ([^\n]+)\n\n(?:[^\n]+\n)+\n```sql\n(.*?)\n```/gms)].map(
   ([, title = '', query = '']) => ({
     title,
     query,
@@ -24,7 +24,7 @@ afterAll(async () => {
   await scene.close()
 })
 
-describe('docs/cookbook.md', () => {
+describe('docs/analytics/cookbook.md', () => {
   it('answers all 24 questions, and some more', () => {
     const numbers = recipes.flatMap(({ title }) => /^(\d+)\. /.exec(title)?.[1] ?? []).map(Number)
     expect(numbers).toEqual(Array.from({ length: 24 }, (_, index) => index + 1))
@@ -53,7 +53,7 @@ describe('docs/cookbook.md', () => {
       const block = /```text\n.*?```/s.exec(old)?.[0] ?? ''
       rewritten = rewritten.replace(old, old.replace(block, `\`\`\`text\n${aligned(sample)}\n\`\`\``))
     }
-    await expect(rewritten).toMatchFileSnapshot('../../docs/cookbook.md')
+    await expect(rewritten).toMatchFileSnapshot('../../docs/analytics/cookbook.md')
   })
 })
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type HistoryStage, openHistory } from './stage.ts'
 
-const lines = readFileSync(new URL('../../docs/dbt/buildkite_mirror.yml', import.meta.url), 'utf8').split('\n')
+const lines = readFileSync(new URL('../../docs/deploy/dbt/buildkite_mirror.yml', import.meta.url), 'utf8').split('\n')
 
 /** `schema.table` and `schema.table.column` of everything that the file names. */
 function named(): { tables: string[]; columns: string[] } {

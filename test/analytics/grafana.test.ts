@@ -6,7 +6,7 @@ import { HOUR } from '../../src/runtime/time.ts'
 import type { Scene } from '../reconcile/scene.ts'
 import { openDemoHistory } from './demo-history.ts'
 
-const folder = new URL('../../docs/grafana/', import.meta.url)
+const folder = new URL('../../docs/deploy/grafana/', import.meta.url)
 const read = (path: string) => readFileSync(new URL(path, folder), 'utf8')
 const dashboard = z.object({
   uid: z.string(),

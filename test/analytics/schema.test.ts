@@ -17,8 +17,8 @@ afterAll(async () => {
 })
 
 // When it fails after a migration: npm run docs:schema regenerates the page.
-test('docs/schema.md is what the database says', async () => {
-  await expect(asMarkdown(await readCatalog(database.db))).toMatchFileSnapshot('../../docs/schema.md')
+test('docs/reference/schema.md is what the database says', async () => {
+  await expect(asMarkdown(await readCatalog(database.db))).toMatchFileSnapshot('../../docs/reference/schema.md')
 })
 
 test('the catalog holds every relation of our schemas', async () => {
@@ -52,8 +52,8 @@ ${functions.length > 0 ? `### Functions of ${name}\n\n${functions.map((one) => `
   )
   return `# Schema
 
-Every table, view and column, made from the database itself by \`npm run docs:schema\`; a running service shows the same, with examples from
-its own rows, at \`/schema\` of the private listener. Examples here are from the history in \`test/analytics/history.ts\`.
+Every table, view and column. \`npm run docs:schema\` regenerates this page from the database. The examples are from the
+history in \`test/analytics/history.ts\`. A running service shows the same at \`/schema\`, with examples from your own rows.
 
 ${parts.join('\n')}`
 }

@@ -256,7 +256,7 @@ const asked = [
   "select * from analytics.job_breaks where broken_at > now() - interval '30 days'",
 ]
 
-/** What dashboards ask of the last 30 days; docs/plans.md has every question. */
+/** What dashboards ask of the last 30 days; docs/analytics/query-plans.md has every question. */
 async function questions(histories: readonly NamedHistory[]): Promise<Row[]> {
   const rows: Row[] = []
   for (const question of asked) {

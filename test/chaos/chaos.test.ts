@@ -33,7 +33,7 @@ describe('a plan of chaos', () => {
   })
 })
 
-// Longer and more: npm run chaos. docs/failure-modes.md names the seeds that were run.
+// Longer and more: npm run chaos. docs/operations/failure-modes.md names the seeds that were run.
 describe.each(testQueueBackends())('under chaos, the queue on %s', (queue) => {
   it.each([1, 14])(
     'nothing accepted is lost, and the mirror is exact two cycles later (seed %i)',

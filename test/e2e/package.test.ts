@@ -57,7 +57,7 @@ async function run(...args: string[]): Promise<string> {
 describe('the npm package', () => {
   it('holds the program, its migrations and its papers, and nothing else', async () => {
     const top = new Set(files.map((path) => path.split('/')[0]))
-    expect([...top].sort()).toEqual(['CHANGELOG.md', 'LICENSE', 'README.md', 'dist', 'drizzle', 'package.json'])
+    expect([...top].sort()).toEqual(['CHANGELOG.md', 'LICENSE', 'README.md', 'dist', 'docs', 'drizzle', 'package.json'])
     const strange = files.filter(
       (path) =>
         /^(dist|drizzle)\//.test(path) && !/^dist\/.*\.js$|^drizzle\/(\d{4}_\w+\.sql|meta\/_journal\.json)$/.test(path),

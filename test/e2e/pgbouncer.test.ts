@@ -21,7 +21,7 @@ import { until } from '../support/until.ts'
 const secret = 'pgbouncer-secret'
 const needsDirect = 'The queue in Postgres needs direct connections'
 
-// As docs/operations.md reckons: three tasks of each reconciler and the hourly look sit on a connection, and one must be left.
+// As docs/operations/deployment.md reckons: three tasks of each reconciler and the hourly look sit on a connection, and one must be left.
 const reconcilers = 2
 const poolSize = 3 * reconcilers + 2
 

@@ -27,7 +27,7 @@ const rules = z
       }),
     ),
   })
-  .parse(parse(read('docs/prometheus/alerts.yml')))
+  .parse(parse(read('docs/deploy/prometheus/alerts.yml')))
 const alerts = rules.groups.flatMap((group) => group.rules)
 
 const dashboard = z
@@ -45,7 +45,7 @@ const dashboard = z
       }),
     ),
   })
-  .parse(JSON.parse(read('docs/grafana/dashboards/operations.json')))
+  .parse(JSON.parse(read('docs/deploy/grafana/dashboards/operations.json')))
 const panelExprs = dashboard.panels.flatMap(({ title, targets }) =>
   targets.map(({ expr, legendFormat }) => ({ title, expr, legendFormat })),
 )
@@ -120,15 +120,15 @@ describe('the check of expressions', () => {
   ])('finds what is wrong with %s', (expr, fault) => expect(faultsOf(expr)).toEqual([fault]))
 })
 
-describe('docs/prometheus/alerts.yml', () => {
-  const sections = anchors(read('docs/runbook.md'))
+describe('docs/deploy/prometheus/alerts.yml', () => {
+  const sections = anchors(read('docs/operations/runbook.md'))
 
   it.each(alerts)(
     '$alert asks for metrics and labels that there are, and leads to its remedy',
     ({ expr, annotations }) => {
       expect(faultsOf(expr)).toEqual([])
       const [file, anchor] = annotations.remedy.split('#')
-      expect(file).toBe('docs/runbook.md')
+      expect(file).toBe('docs/operations/runbook.md')
       expect(sections).toContain(anchor)
     },
   )
@@ -148,7 +148,7 @@ describe('docs/prometheus/alerts.yml', () => {
   })
 })
 
-describe('docs/grafana/dashboards/operations.json', () => {
+describe('docs/deploy/grafana/dashboards/operations.json', () => {
   it.each(panelExprs)('$title: $expr', ({ expr, legendFormat }) => {
     expect(faultsOf(expr)).toEqual([])
     for (const [, label = ''] of legendFormat.matchAll(/\{\{(\w+)\}\}/g)) expect(expr + targetLabels).toContain(label)
@@ -167,7 +167,7 @@ describe('docs/grafana/dashboards/operations.json', () => {
     expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length)
     const source = z
       .object({ datasources: z.array(z.object({ uid: z.string(), type: z.string() })).length(1) })
-      .parse(parse(read('docs/grafana/provisioning/datasources/prometheus.yml'))).datasources[0]
+      .parse(parse(read('docs/deploy/grafana/provisioning/datasources/prometheus.yml'))).datasources[0]
     for (const { datasource } of panels) expect(datasource).toEqual({ type: source?.type, uid: source?.uid })
     const cells = panels.flatMap(({ gridPos: { x, y, w, h } }) =>
       Array.from({ length: w * h }, (_, index) => `${x + (index % w)} ${y + Math.floor(index / w)}`),
@@ -212,7 +212,7 @@ describe('docker-compose.yml', () => {
           }),
         ),
       })
-      .parse(parse(read('docs/prometheus/prometheus.yml')))
+      .parse(parse(read('docs/deploy/prometheus/prometheus.yml')))
     expect(config.scrape_configs[0]?.authorization.credentials_file).toBe('/run/secrets/admin_token')
     expect(config.scrape_configs[0]?.static_configs[0]?.targets).toEqual(['mirror:8081'])
     const mounted = prometheus?.volumes.map((volume) => volume.split(':')[1])

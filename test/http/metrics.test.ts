@@ -3,8 +3,8 @@ import { type Metric, metrics, PREFIX } from '../../src/http/metrics/definitions
 import { createMeters } from '../../src/http/metrics/registry.ts'
 
 // When it fails after a change of src/http/metrics/definitions.ts: npm run docs:metrics regenerates the page.
-test('docs/metrics.md is what the declarations say', async () => {
-  await expect(asMarkdown(Object.values(metrics))).toMatchFileSnapshot('../../docs/metrics.md')
+test('docs/reference/metrics.md is what the declarations say', async () => {
+  await expect(asMarkdown(Object.values(metrics))).toMatchFileSnapshot('../../docs/reference/metrics.md')
 })
 
 test('the page shows every declared metric, under its name, kind and help', async () => {
@@ -53,14 +53,17 @@ function asMarkdown(all: readonly Metric[]): string {
     `| \`${PREFIX}${one.name}\` | ${one.kind} | ${one.unit} | ${labels(one)} | ${one.help} |`
   return `# Metrics
 
-What \`/metrics\` of the private listener shows to Prometheus, made from \`src/http/metrics/definitions.ts\` by \`npm run docs:metrics\`. Names once released stay.
-A histogram has \`_bucket\`, \`_sum\` and \`_count\`. A label has at most 100 values; what comes beyond is counted as \`other\`.
+\`/metrics\` of the private listener shows these metrics to Prometheus. \`npm run docs:metrics\` regenerates this page from
+\`src/http/metrics/definitions.ts\`. Released names do not change.
 
-Counters and histograms are of the process that is asked: add them up over replicas. Gauges of inbox, queue, watermarks, backfill, drift and
-budget are asked of the stores and are the same in every replica: take the \`max\`. A gauge whose store does not answer within a second is
-left out, not 0. Most series of a counter with labels begin when they are first counted.
+- **Counters and histograms** count what one process did. Add them up over replicas. A histogram has \`_bucket\`, \`_sum\`
+  and \`_count\`.
+- **Gauges** of inbox, queue, watermarks, backfill, drift and budget are read from the stores. They are the same in every
+  replica, so take the \`max\`. If the store does not answer within a second, the gauge is missing, not 0.
+- **Labels** have at most 100 values. Further values count as \`other\`. Most series of a counter with labels begin when
+  they are first counted.
 
-Node's own stand beside these under their usual names, such as \`process_resident_memory_bytes\`, \`process_cpu_seconds_total\`,
+Node's own metrics have their usual names, such as \`process_resident_memory_bytes\`, \`process_cpu_seconds_total\`,
 \`nodejs_eventloop_lag_p99_seconds\` and \`nodejs_heap_size_used_bytes\`.
 
 | Metric | Type | Unit | Labels | Meaning |

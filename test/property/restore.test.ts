@@ -13,7 +13,7 @@ import { openHome } from './soundness-database.ts'
 import { Service, type Task } from './soundness-service.ts'
 import { World } from './soundness-world.ts'
 
-// The commands of docs/operations.md, "Backup and restore", beside a Buildkite that lives on.
+// The commands of docs/operations/backup.md, "Backup and restore", beside a Buildkite that lives on.
 
 const tools = await findPgDump(inject('postgresUrl'))
 

@@ -6,9 +6,9 @@ import { wildMix } from '../../src/simulator/probabilities.ts'
 import { createRandom, type Random, virtualClock } from '../../src/simulator/random.ts'
 import { createSimulation, type Simulation } from '../../src/simulator/simulation.ts'
 
-/** The longest that lists may lag: what docs/completeness.md assumes. */
+/** The longest that lists may lag: what docs/how-it-works/05-completeness.md assumes. */
 export const LONGEST_LAG = 2 * MINUTE
-/** A pipeline stays hidden or visible for so long, unless a list of pipelines has shown that: what docs/completeness.md assumes. */
+/** A pipeline stays hidden or visible for so long, unless a list of pipelines has shown that: what docs/how-it-works/05-completeness.md assumes. */
 export const SHORTEST_VISIBILITY = 15 * MINUTE
 /** Our clock may be wrong by so much. Beyond a day the client refuses to work. */
 const MOST_SKEW = 11 * HOUR

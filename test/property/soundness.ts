@@ -175,7 +175,7 @@ class History {
     if (random.chance(0.1)) this.#isFreezing = true
   }
 
-  /** A state of visibility lasts for some time, or until a list of pipelines has shown it: see docs/completeness.md. */
+  /** A state of visibility lasts for some time, or until a list of pipelines has shown it: see docs/how-it-works/05-completeness.md. */
   async #changeVisibility(probability: number): Promise<void> {
     if (!this.#random.chance(probability)) return
     const [mark] = await this.#home.sql<{ at: Date | null }[]>`select pipelines_read_at as at from sync.watermarks`

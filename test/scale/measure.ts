@@ -3,7 +3,7 @@ import postgres from 'postgres'
 
 // Times the views over the last 30 days on a database that test/scale/generate.sql has filled, and keeps their plans:
 //   tsx test/scale/measure.ts postgres://…/scale
-// Writes docs/plans.md. Each is run six times; the fastest counts, as on a dashboard that is looked at and a machine that others use too.
+// Writes docs/analytics/query-plans.md. Each is run six times; the fastest counts, as on a dashboard that is looked at and a machine that others use too.
 
 const url = process.argv[2]
 if (!url) {
@@ -46,7 +46,7 @@ const slugs = (await sql<{ slug: string }[]>`select slug from buildkite.pipeline
   .join(', ')
 /** What the dashboards ask when they are opened: over a month, of all pipelines. */
 const panels = ['overview', 'pipelines', 'queues', 'flaky-jobs', 'data-quality'].flatMap((name) => {
-  const text = readFileSync(new URL(`../../docs/grafana/dashboards/${name}.json`, import.meta.url), 'utf8')
+  const text = readFileSync(new URL(`../../docs/deploy/grafana/dashboards/${name}.json`, import.meta.url), 'utf8')
   return [...text.matchAll(/"rawSql": ("(?:[^"\\]|\\.)*")/g)].map(([, found = '""']) =>
     String(JSON.parse(found))
       .replaceAll(/\$__timeFilter\(((?:[^()]|\([^()]*\))*)\)/g, `$1 > now() - interval '30 days'`)
@@ -75,7 +75,7 @@ const [size] = await sql<{ builds: string; jobs: string; version: string; jit: s
     current_setting('server_version') as version, current_setting('jit') as jit`
 const parts: string[] = []
 for (const [title, queries] of [
-  ['Sums over the last 30 days', rollups],
+  ['Rollups over the last 30 days', rollups],
   ['Panels of the dashboards, over 30 days', panels],
 ] as const) {
   const rows: string[] = []
@@ -91,11 +91,11 @@ for (const [title, queries] of [
   )
 }
 writeFileSync(
-  new URL('../../docs/plans.md', import.meta.url),
-  `# Plans and times on a large mirror
+  new URL('../../docs/analytics/query-plans.md', import.meta.url),
+  `# Query plans and times on a large mirror
 
-${size?.builds} builds and ${size?.jobs} jobs over a year, made by \`test/scale/generate.sql\`; Postgres ${size?.version} with default settings
-but for \`jit = ${size?.jit}\`, on two cores. Written by \`test/scale/measure.ts\`; each query was run six times, the fastest counts.
+Postgres ${size?.version} with default settings except \`jit = ${size?.jit}\`, on two cores. \`test/scale/generate.sql\` created ${size?.builds} builds
+and ${size?.jobs} jobs over a year. \`test/scale/measure.ts\` wrote this page. Each query was run six times; the fastest run counts.
 
 ${parts.join('\n\n')}
 `,

@@ -124,8 +124,8 @@ describe('the sweeper', () => {
 })
 
 describe('tables of sync', () => {
-  test('each have a rule in docs/operations.md', async () => {
-    const page = readFileSync(new URL('../../docs/operations.md', import.meta.url), 'utf8')
+  test('each have a rule in docs/operations/data-retention.md', async () => {
+    const page = readFileSync(new URL('../../docs/operations/data-retention.md', import.meta.url), 'utf8')
     const listed = [...page.matchAll(/^\| (`sync\..*?) \|/gm)].flatMap(([, names = '']) =>
       names.replaceAll('`', '').split(', '),
     )

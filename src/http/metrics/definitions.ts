@@ -1,6 +1,6 @@
 import type { Occurrence } from '../../runtime/occurrence.ts'
 
-/** One metric, as Prometheus and docs/metrics.md show it. */
+/** One metric, as Prometheus and docs/reference/metrics.md show it. */
 export interface Metric {
   readonly kind: 'counter' | 'gauge' | 'histogram'
   /** The name after {@link PREFIX}. Released names do not change. */
@@ -341,7 +341,7 @@ const scraped = {
     kind: 'gauge',
     name: 'findings',
     unit: 'findings',
-    help: "1 for each fault that the service's own check found. sync.findings describes it, docs/doctor.md explains each name.",
+    help: "1 for each fault that the service's own check found. sync.findings describes it, docs/reference/checks.md explains each name.",
     labels: {
       name: 'the name of the fault, such as webhook_silence',
       subject: "an organization's slug, a token's label, or empty",

@@ -151,7 +151,7 @@ function lostOnes(status: Status): Reason[] {
       ? ` ${roughly(Math.max(0, status.read_at.getTime() - last_day.last_lost_at.getTime()))} ago`
       : ''
     const text = `Webhooks of ${slug ?? id} were lost: ${lostRows(lost)} in the last 24 hours, last found${last}. The API corrected them.`
-    return [{ tone: 'warn', text, remedy: 'See "Webhooks lost" in docs/runbook.md.' }]
+    return [{ tone: 'warn', text, remedy: 'See "Webhooks lost" in docs/operations/runbook.md.' }]
   })
 }
 

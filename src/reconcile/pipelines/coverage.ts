@@ -25,7 +25,7 @@ export interface CoverageChange {
 
 /**
  * A list of pipelines confirms the reads since the previous list only if that list is at most this old, because a pipeline may have been
- * hidden in between. docs/completeness.md assumes that this lasts at least 15 minutes. Lists are read every five minutes, so one may fail.
+ * hidden in between. docs/how-it-works/05-completeness.md assumes that this lasts at least 15 minutes. Lists are read every five minutes, so one may fail.
  */
 const CONFIRMS_WITHIN = 12 * MINUTE
 

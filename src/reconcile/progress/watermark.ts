@@ -10,7 +10,7 @@ export type Watermark = typeof watermarks.$inferSelect
 
 /**
  * Assumed maximum lag of Buildkite's lists behind a write (analytics.data_coverage uses the same two minutes). It is the overlap of
- * each hot cycle. See docs/completeness.md.
+ * each hot cycle. See docs/how-it-works/05-completeness.md.
  */
 export const LIST_LAG = 2 * MINUTE
 

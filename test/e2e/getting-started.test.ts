@@ -9,7 +9,7 @@ import { freePort } from '../support/free-port.ts'
 import { openShell, type Shell } from '../support/shell.ts'
 import { until } from '../support/until.ts'
 
-const page = readFileSync(new URL('../../docs/quickstart.md', import.meta.url), 'utf8')
+const page = readFileSync(new URL('../../docs/getting-started.md', import.meta.url), 'utf8')
 const cli = join(import.meta.dirname, '../../dist/cli.js')
 const standIn = join(import.meta.dirname, '../support/psql.mjs')
 
@@ -33,7 +33,7 @@ let secret: string
 const shells = new Map<string, Shell>()
 
 beforeEach(async () => {
-  root = await mkdtemp(join(tmpdir(), 'bkm-quickstart-'))
+  root = await mkdtemp(join(tmpdir(), 'bkm-getting-started-'))
   folder = join(root, 'mirror')
   await mkdir(folder)
   // What `npm link` puts on the PATH, and psql where there is none.
@@ -111,8 +111,8 @@ function steady(printed: string): string {
     .trimEnd()
 }
 
-// When it fails after a change: npm run docs:quickstart regenerates the page.
-it('docs/quickstart.md leads from an empty machine to live rows, and shows what its commands print', async () => {
+// When it fails after a change: npm run docs:getting-started regenerates the page.
+it('docs/getting-started.md leads from an empty machine to live rows, and shows what its commands print', async () => {
   let rewritten = page
   const blocks = [...page.matchAll(/^```console (\w+)\n(.*?)^```$/gms)]
   expect(blocks.length).toBeGreaterThan(4)
@@ -128,5 +128,5 @@ it('docs/quickstart.md leads from an empty machine to live rows, and shows what 
   // From nothing to live rows each command is typed once; `check` once more at the end, as the proof.
   const typed = [...rewritten.matchAll(/^\$ buildkite-mirror (\w+)/gm)].map(([, command]) => command)
   expect(typed).toEqual(['demo', 'check', 'register', 'serve', 'check'])
-  await expect(rewritten).toMatchFileSnapshot('../../docs/quickstart.md')
+  await expect(rewritten).toMatchFileSnapshot('../../docs/getting-started.md')
 }, 300_000)
