@@ -6,21 +6,21 @@ import { readCatalog } from './database/catalog.ts'
 import { type Database, openDatabase } from './database/connection.ts'
 import { findPostgres, type PostgresHome } from './database/find-postgres.ts'
 import { countMissing, migrate } from './database/migrate.ts'
-import { startRounds } from './diagnostics/scheduler.ts'
+import { startCheckScheduler } from './diagnostics/scheduler.ts'
 import type { ActionParts } from './http/actions.ts'
 import { watchGauges } from './http/metrics/gauges.ts'
 import { createMeters, type Meters } from './http/metrics/registry.ts'
 import { buildPrivateApp } from './http/private.ts'
 import { buildPublicApp } from './http/public.ts'
 import { cached } from './http/status/health.ts'
-import { gatherFacts, type Watched } from './http/status/probes.ts'
+import { runProbes, type Watched } from './http/status/probes.ts'
 import { readStatus } from './http/status/status.ts'
 import { openQueues, type Queues, type RunningWorker, warningText } from './queue/queues.ts'
 import { type Reconciler, startReconciler } from './reconcile/reconciler.ts'
 import type { Config, Role } from './runtime/config.ts'
 import { ConfigError, StoreError } from './runtime/errors.ts'
 import type { Log } from './runtime/log.ts'
-import { inScope } from './runtime/scope.ts'
+import { mirrorFilter } from './runtime/scope.ts'
 import type { Shutdown } from './runtime/shutdown.ts'
 import { MINUTE, pause, SECOND } from './runtime/time.ts'
 import type { Tracing } from './runtime/tracing.ts'
@@ -105,13 +105,13 @@ export async function startService(
 async function startListeners(parts: Parts, shutdown: Shutdown): Promise<void> {
   const { config, log, meters } = parts
   const watched = watch(parts, shutdown)
-  const facts = cached(() => gatherFacts(watched), Date.now)
+  const facts = cached(() => runProbes(watched), Date.now)
   watchGauges(meters, watched, config.apiBudgetShare)
   const inbox = config.roles.has('web') ? openReceiverInbox(parts, shutdown) : undefined
   const allowed = inbox && openAllowList(parts, shutdown)
   const clock = inbox && openReceiptClock(parts, shutdown)
   const webhooks = inbox && ((app: FastifyInstance) => webhookRoute(app, receiverParts(parts, inbox, allowed, clock)))
-  const publicApp = await buildPublicApp({ log, webhooks, facts, trustProxy: config.trustProxy, on: meters.on })
+  const publicApp = await buildPublicApp({ log, webhooks, facts, trustProxy: config.trustProxy, record: meters.record })
   await listen(publicApp, 'public', config.host, config.port, log, shutdown)
   const status = async () => readStatus(watched, await facts())
   const privateApp = await buildPrivateApp({
@@ -133,12 +133,12 @@ async function startListeners(parts: Parts, shutdown: Shutdown): Promise<void> {
 
 /** What the actions of the status page need. */
 function actionParts({ config, database, queues, log, meters }: Parts, shutdown: Shutdown): ActionParts {
-  const apply = { scope: inScope(config), storeEnv: config.storeEnv, log, on: meters.on }
+  const apply = { scope: mirrorFilter(config), storeEnv: config.storeEnv, log, record: meters.record }
   return { db: database.db, queues, apply, log, clock: Date.now, closing: shutdown.signal }
 }
 
 function openReceiverInbox({ database, queues, log, meters, tracing }: Parts, shutdown: Shutdown): Inbox {
-  const inbox = openInbox({ db: database.db, queues, log, on: meters.on, tracing })
+  const inbox = openInbox({ db: database.db, queues, log, record: meters.record, tracing })
   shutdown.add('the inbox', (ms) => inbox.close(ms), 5 * SECOND)
   return inbox
 }
@@ -173,7 +173,7 @@ function receiverParts(
     buildkiteNow: clock?.now,
     lets: allowed?.lets,
     log,
-    on: meters.on,
+    record: meters.record,
     tracing,
     secrets: config.webhookSecrets,
     auth: config.webhookAuth,
@@ -184,7 +184,7 @@ function receiverParts(
 
 function watch(parts: Parts, shutdown: Shutdown): Watched {
   const { config, database, home, queues, workers } = parts
-  const scope = inScope(config)
+  const scope = mirrorFilter(config)
   return {
     config,
     database,
@@ -202,10 +202,10 @@ function watch(parts: Parts, shutdown: Shutdown): Watched {
 function startWorkers({ config, log, database, queues, meters, tracing, workers }: Parts, shutdown: Shutdown): void {
   const applying = {
     db: database.db,
-    scope: inScope(config),
+    scope: mirrorFilter(config),
     storeEnv: config.storeEnv,
     log,
-    on: meters.on,
+    record: meters.record,
     tracing,
   }
   const worker = queues.workDeliveries(deliveryHandler(applying), DELIVERY_JOBS_AT_ONCE)
@@ -215,9 +215,9 @@ function startWorkers({ config, log, database, queues, meters, tracing, workers 
   shutdown.add('the retries of deferred deliveries', (ms) => retries.stop(ms), 3 * SECOND)
   const { payloadRetentionDays, deliveryRetentionDays } = config
   const retention = { payloadRetentionDays, deliveryRetentionDays }
-  const sweeper = startSweeper({ db: database.db, queues, ...retention, log, on: meters.on })
+  const sweeper = startSweeper({ db: database.db, queues, ...retention, log, record: meters.record })
   shutdown.add('the sweeper', (ms) => sweeper.stop(ms), 3 * SECOND)
-  const rollups = startRollups(database.db, log, meters.on)
+  const rollups = startRollups(database.db, log, meters.record)
   shutdown.add('the analytics totals', (ms) => rollups.stop(ms), 3 * SECOND)
 }
 
@@ -229,13 +229,21 @@ function startReconciling(parts: Parts, shutdown: Shutdown): void {
     queues,
     log,
     clock: Date.now,
-    on: meters.on,
+    record: meters.record,
     tracing,
   })
   parts.reconciler = reconciler
   shutdown.add('the reconciler', (ms) => reconciler.close(ms), 8 * SECOND)
   const { access } = reconciler
-  const rounds = startRounds({ config, database, queues, access, scope: inScope(config), log, clock: Date.now })
+  const rounds = startCheckScheduler({
+    config,
+    database,
+    queues,
+    access,
+    scope: mirrorFilter(config),
+    log,
+    clock: Date.now,
+  })
   shutdown.add('the scheduled health check', (ms) => rounds.close(ms), 3 * SECOND)
 }
 

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { findingNames } from '../src/diagnostics/finding.ts'
+import { checkNames } from '../src/diagnostics/finding.ts'
 
 const root = new URL('../', import.meta.url)
 const read = (path: string) => readFileSync(new URL(path, root), 'utf8')
@@ -98,6 +98,6 @@ describe('docs/reference/checks.md', () => {
       name,
       about,
     ])
-    expect(rows).toEqual(Object.entries(findingNames))
+    expect(rows).toEqual(Object.entries(checkNames))
   })
 })

@@ -51,7 +51,7 @@ const runtime: Record<string, readonly string[]> = {
   'errors.ts': [],
   'time.ts': [],
   'scope.ts': [],
-  'occurrence.ts': [],
+  'record-metric.ts': [],
   'log.ts': ['errors.ts'],
   'config.ts': ['errors.ts', 'ip-range.ts', 'time.ts'],
   'ip-range.ts': [],

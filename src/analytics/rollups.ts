@@ -2,8 +2,8 @@ import { eq, sql } from 'drizzle-orm'
 import { asStoreError, type Db, isOutage } from '../database/connection.ts'
 import { clearFailure, isDue, recordFailure, type Unit } from '../database/failures.ts'
 import { failures } from '../database/schema.ts'
-import { type Log, sparingly } from '../runtime/log.ts'
-import type { OnOccurrence } from '../runtime/occurrence.ts'
+import { type Log, throttledWarn } from '../runtime/log.ts'
+import type { RecordMetric } from '../runtime/record-metric.ts'
 import { DAY, MINUTE, pause, SECOND } from '../runtime/time.ts'
 
 /** The result of a refresh. */
@@ -108,7 +108,7 @@ function dayOf(time: Date): string {
 const LONGEST_DAY = 10 * MINUTE
 
 async function call<Done>(db: Db, query: ReturnType<typeof sql>): Promise<Done | undefined> {
-  const { rows } = await db.patiently(LONGEST_DAY, (tx) => tx.execute<{ done: Done }>(query))
+  const { rows } = await db.transactionWithTimeout(LONGEST_DAY, (tx) => tx.execute<{ done: Done }>(query))
   return rows[0]?.done
 }
 
@@ -196,23 +196,23 @@ const REST = 20
  * Keeps the tables of `analytics` up to date: every 15 s, or less often so that it takes at most a twentieth of the time. Between runs
  * it processes changes of history, in at most half of the time, and refreshes each of their days once.
  */
-export function startRollups(db: Db, log: Log, on: OnOccurrence = () => {}): RollupKeeper {
+export function startRollups(db: Db, log: Log, record: RecordMetric = () => {}): RollupKeeper {
   const stop = new AbortController()
   const { signal } = stop
-  const mayWarn = sparingly(MINUTE, Date.now)
+  const mayWarn = throttledWarn(MINUTE, Date.now)
   const days = new Set<string>()
 
   const turn = async () => {
     const { days, failed } = await refreshRollups(db, signal, ENOUGH)
-    on('rollup_days', days)
-    if (failed > 0) on('rollup_failed', failed)
+    record('rollup_days_total', days)
+    if (failed > 0) record('rollup_failures_total', failed)
   }
   const catchUpUntil = async (until: number) => {
     while (!signal.aborted && Date.now() < until) {
       const began = Date.now()
       const waiting = days.size
       const more = await catchUp(db, days)
-      if (days.size < waiting) on('rollup_days', 1)
+      if (days.size < waiting) record('rollup_days_total', 1)
       await pause(more ? Date.now() - began : Math.min(EVERY, until - Date.now()), signal)
     }
   }
@@ -221,12 +221,12 @@ export function startRollups(db: Db, log: Log, on: OnOccurrence = () => {}): Rol
       const began = Date.now()
       const attempt = async (work: () => Promise<void>) => {
         await work().catch((error) => {
-          on('rollup_failed', 1)
+          record('rollup_failures_total', 1)
           if (mayWarn()) log.warn({ err: error }, 'The tables of analytics could not be refreshed; will retry soon.')
         })
       }
       await attempt(turn)
-      on('rollup_seconds', (Date.now() - began) / SECOND)
+      record('rollup_seconds', (Date.now() - began) / SECOND)
       const until = Date.now() + Math.max(EVERY, REST * (Date.now() - began))
       await attempt(() => catchUpUntil(until))
       await pause(until - Date.now(), signal)

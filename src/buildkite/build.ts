@@ -5,7 +5,7 @@ import { FailedAnswerError } from './http/refusal.ts'
 import type { Reply, Transport } from './http/transport.ts'
 import { buildsPath } from './lists/builds-list.ts'
 import type { ListMemory } from './lists/list-memory.ts'
-import { cursorPages, notBuildkite, type Read } from './lists/lists.ts'
+import { type ApiRead, cursorPages, notBuildkite } from './lists/lists.ts'
 
 export interface BuildOptions {
   readonly priority: Priority
@@ -24,7 +24,7 @@ export async function readBuild(
   transport: Transport,
   { organization, pipeline, number }: { organization: string; pipeline: string; number: number },
   { priority, signal, tries = 2, memory }: BuildOptions,
-): Promise<Read<unknown> | undefined> {
+): Promise<ApiRead<unknown> | undefined> {
   const path = `${buildsPath(organization, pipeline)}/${number}`
   const asked = { priority, signal, organization, scope: 'read_builds', tries } as const
   const ask = (query: string) =>
@@ -42,7 +42,7 @@ export async function readBuild(
   if (!build) return undefined
   const fields = build.value
   if (typeof fields !== 'object' || fields === null || Array.isArray(fields)) throw notBuildkite('a build')
-  const pages: Read<unknown[]>[] = []
+  const pages: ApiRead<unknown[]>[] = []
   const query = 'per_page=100&include_retried_jobs=true'
   try {
     for await (const page of cursorPages(transport, `${path}/jobs`, asked, query)) pages.push(page)
@@ -63,7 +63,7 @@ function missingJobs({ status }: BuildkiteError): BuildkiteError {
 }
 
 /** A response, or undefined for a 404. */
-export async function foundOrNot(asked: Promise<Reply>): Promise<Read<unknown> | undefined> {
+export async function foundOrNot(asked: Promise<Reply>): Promise<ApiRead<unknown> | undefined> {
   try {
     const { value, at } = await asked
     return { value, at }

@@ -9,19 +9,19 @@ import { Transport, type TransportOptions } from './http/transport.ts'
 import { type BuildsFilter, type BuildsPage, walkBuilds } from './lists/builds.ts'
 import { ListMemory } from './lists/list-memory.ts'
 import {
+  type ApiRead,
   cursorPages,
   type ListOptions,
   type NumberedPage,
   notBuildkite,
   numberedPages,
-  type Read,
 } from './lists/lists.ts'
 import { openServices, type Services } from './services.ts'
 import { readTime } from './timestamp.ts'
 
 export { DeepListingError, FailedAnswerError } from './http/refusal.ts'
 export type { BuildsFilter, BuildsPage, UnlistableRange } from './lists/builds.ts'
-export type { Read } from './lists/lists.ts'
+export type { ApiRead } from './lists/lists.ts'
 
 /** The token's properties and scopes. */
 export interface AccessToken {
@@ -39,8 +39,8 @@ export interface AccessToken {
  * Buildkite refuses or stays unavailable, and the signal's reason (an AbortError) when it aborts or the client is closed.
  */
 export interface BuildkiteClient {
-  accessToken(signal?: AbortSignal): Promise<Read<AccessToken>>
-  organizations(signal?: AbortSignal): AsyncGenerator<Read<unknown[]>>
+  accessToken(signal?: AbortSignal): Promise<ApiRead<AccessToken>>
+  organizations(signal?: AbortSignal): AsyncGenerator<ApiRead<unknown[]>>
   /** All pipelines of an organization, including archived ones; `no_resources` when the token does not see the organization. */
   pipelines(organization: string, priority?: Priority, signal?: AbortSignal): AsyncGenerator<NumberedPage>
   /**
@@ -64,14 +64,14 @@ export interface BuildkiteClient {
     priority: Priority,
     signal?: AbortSignal,
     options?: { tries?: number | undefined },
-  ): Promise<Read<unknown> | undefined>
+  ): Promise<ApiRead<unknown> | undefined>
   /** One pipeline; undefined when it is gone or this token can no longer see it (404). */
   pipeline(
     organization: string,
     slug: string,
     priority: Priority,
     signal?: AbortSignal,
-  ): Promise<Read<unknown> | undefined>
+  ): Promise<ApiRead<unknown> | undefined>
   /** Whether an organization has any build created before `moment`. One request. */
   hasBuildsBefore(organization: string, moment: Date, priority: Priority, signal?: AbortSignal): Promise<boolean>
   /** Any list within an organization with page numbers; `path` has the parts of the path below the organization's. */
@@ -79,14 +79,14 @@ export interface BuildkiteClient {
     organization: string,
     path: readonly string[],
     options: { priority: Priority; query?: Readonly<Record<string, string>>; signal?: AbortSignal | undefined },
-  ): AsyncGenerator<Read<unknown[]>>
+  ): AsyncGenerator<ApiRead<unknown[]>>
   /** Any list of the newer kind, with cursors; `path` begins with a slash and has no query. */
   cursorPages(
     path: string,
     priority: Priority,
     organization?: string,
     signal?: AbortSignal,
-  ): AsyncGenerator<Read<unknown[]>>
+  ): AsyncGenerator<ApiRead<unknown[]>>
   /** The notification services, including webhooks. */
   readonly services: Services
   close(): Promise<void>

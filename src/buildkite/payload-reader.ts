@@ -8,7 +8,7 @@ const INT4_MAX = 2_147_483_647
 export type Json = Record<string, unknown>
 
 /** The value of a field: a value, an explicit null, or `undefined` when the payload lacks the key or has an unusable value. */
-export type Read<T> = T | null | undefined
+export type ReadValue<T> = T | null | undefined
 
 export function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -35,50 +35,50 @@ export class PayloadReader {
   }
 
   /** Text; converts numbers and booleans (in old captures a pull request's id is a number). */
-  text(...path: string[]): Read<string> {
+  text(...path: string[]): ReadValue<string> {
     return this.#read(path, asText)
   }
 
   /** Text that an index can hold. A "branch" of megabytes is not a branch, and stays in the rest. */
-  name(...path: string[]): Read<string> {
+  name(...path: string[]): ReadValue<string> {
     return this.#read(path, asName)
   }
 
-  uuid(...path: string[]): Read<string> {
+  uuid(...path: string[]): ReadValue<string> {
     return this.#read(path, asUuid)
   }
 
-  boolean(...path: string[]): Read<boolean> {
+  boolean(...path: string[]): ReadValue<boolean> {
     return this.#read(path, asBoolean)
   }
 
   /** An integer that fits a Postgres `integer`. */
-  integer(...path: string[]): Read<number> {
+  integer(...path: string[]): ReadValue<number> {
     return this.#read(path, asInteger)
   }
 
   /** An integer that JavaScript represents exactly. */
-  bigint(...path: string[]): Read<number> {
+  bigint(...path: string[]): ReadValue<number> {
     return this.#read(path, asBigint)
   }
 
-  time(...path: string[]): Read<Date> {
+  time(...path: string[]): ReadValue<Date> {
     return this.#read(path, readTime)
   }
 
   /** Any JSON value. */
-  json(...path: string[]): Read<unknown> {
+  json(...path: string[]): ReadValue<unknown> {
     return this.#read(path, asItIs)
   }
 
   /** A list of strings. */
-  texts(...path: string[]): Read<string[]> {
+  texts(...path: string[]): ReadValue<string[]> {
     return this.#read(path, asTexts)
   }
 
   /** Excludes a field from the rest. */
   skip(...path: string[]): void {
-    this.#taken.add(keyOf(path))
+    this.#taken.add(columnKey(path))
   }
 
   /** The value at a path, without marking it as read. */
@@ -114,7 +114,7 @@ export class PayloadReader {
     return Object.fromEntries(rest)
   }
 
-  #read<T>(path: string[], convert: (value: unknown) => T | undefined): Read<T> {
+  #read<T>(path: string[], convert: (value: unknown) => T | undefined): ReadValue<T> {
     const last = path.length - 1
     let object = this.#payload
     let entered = ''
@@ -133,7 +133,7 @@ export class PayloadReader {
     const value = own(object, path[last])
     if (value === undefined) return undefined
     const converted = value === null ? null : convert(value)
-    if (converted !== undefined) this.#taken.add(keyOf(path))
+    if (converted !== undefined) this.#taken.add(columnKey(path))
     return converted
   }
 }
@@ -177,7 +177,7 @@ function own(object: Json, key: string | undefined): unknown {
   return key !== undefined && Object.hasOwn(object, key) ? object[key] : undefined
 }
 
-function keyOf(path: readonly string[]): string {
+function columnKey(path: readonly string[]): string {
   return path.length === 1 ? String(path[0]) : path.join('\n')
 }
 

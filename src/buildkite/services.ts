@@ -46,7 +46,7 @@ export interface WebhookService {
 }
 
 /** The settings of a webhook service. An omitted setting stays unchanged, or has Buildkite's default in a new service. */
-export interface WebhookWish {
+export interface WebhookConfig {
   readonly description?: string
   readonly url?: string
   readonly token?: string
@@ -65,8 +65,8 @@ export interface WebhookWish {
 export interface Services {
   /** Every webhook of the organization, oldest first. */
   webhooks(organization: string, priority: Priority, signal?: AbortSignal): Promise<WebhookService[]>
-  create(organization: string, wish: WebhookWish & { url: string }): Promise<WebhookService>
-  change(organization: string, id: string, wish: WebhookWish): Promise<WebhookService>
+  create(organization: string, wish: WebhookConfig & { url: string }): Promise<WebhookService>
+  change(organization: string, id: string, wish: WebhookConfig): Promise<WebhookService>
   /** Enables it, also if Buildkite has marked it as broken. */
   enable(organization: string, id: string): Promise<WebhookService>
 }
@@ -91,7 +91,7 @@ export function openServices(transport: Transport): Services {
     organization: string,
     path: string,
     method: 'POST' | 'PATCH' | 'PUT',
-    wish?: WebhookWish,
+    wish?: WebhookConfig,
     extra: Record<string, unknown> = {},
   ): Promise<WebhookService> => {
     const body = wish === undefined ? undefined : { ...extra, ...bodyOf(wish) }
@@ -144,7 +144,7 @@ function readWebhook(value: unknown): WebhookService | undefined {
 }
 
 /** The settings in Buildkite's format; undefined values are omitted from the JSON. */
-function bodyOf({ description, url, token, tokenMode, events, scope, scopeIds, branches }: WebhookWish) {
+function bodyOf({ description, url, token, tokenMode, events, scope, scopeIds, branches }: WebhookConfig) {
   const settings = { url, token, token_mode: tokenMode, events }
   const hasSettings = Object.values(settings).some((value) => value !== undefined)
   return {

@@ -1,7 +1,7 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 
 /** `at` is the time in the signature: when Buildkite sent the delivery. `reason` is for our log only, never for the sender. */
-export type Verdict = { ok: true; at: Date } | { ok: false; reason: string }
+export type SignatureCheck = { ok: true; at: Date } | { ok: false; reason: string }
 
 /**
  * Checks an `X-Buildkite-Signature` header (`timestamp=<unix seconds>,signature=<hex>`) against the raw body.
@@ -15,7 +15,7 @@ export function verifySignature(
   secrets: readonly string[],
   now: number,
   toleranceMs: number,
-): Verdict {
+): SignatureCheck {
   if (!header) return refuse('There is no X-Buildkite-Signature header.')
   const parts = parseHeader(header)
   if (!parts) return refuse('The X-Buildkite-Signature header is not "timestamp=<seconds>,signature=<64 hex digits>".')
@@ -53,7 +53,7 @@ export function verifyToken(header: string | undefined, secrets: readonly string
   return matches
 }
 
-function refuse(reason: string): Verdict {
+function refuse(reason: string): SignatureCheck {
   return { ok: false, reason }
 }
 

@@ -1,14 +1,14 @@
 import { memoryBudget } from '../buildkite/http/budget.ts'
 import { openDatabase } from '../database/connection.ts'
 import { findEmbedded } from '../database/embedded/embedded.ts'
-import { judgeDisk, readDisk } from '../diagnostics/checks/disk.ts'
+import { checkDisk, readDisk } from '../diagnostics/checks/disk.ts'
 import { listedPipelines } from '../diagnostics/checks/pipelines.ts'
-import { type Finding, well } from '../diagnostics/finding.ts'
-import { examineBuildkite, examinePostgres, examineQueue } from '../diagnostics/run.ts'
+import { type CheckResult, ok } from '../diagnostics/finding.ts'
+import { checkBuildkite, checkPostgres, checkQueue } from '../diagnostics/run.ts'
 import { openAccess } from '../reconcile/access/access.ts'
 import { type Config, readConfig } from '../runtime/config.ts'
 import { createLog, type Log } from '../runtime/log.ts'
-import { inScope } from '../runtime/scope.ts'
+import { mirrorFilter } from '../runtime/scope.ts'
 import type { Command, Io } from './shell/command.ts'
 import { table } from './shell/terminal.ts'
 
@@ -22,20 +22,20 @@ export const check: Command = {
   async run(values, io) {
     const config = readConfig(io.env)
     const log = createLog('silent')
-    const findings = [...(await checkBuildkite(config, log)), ...(await checkStores(config, log))]
+    const findings = [...(await readBuildkite(config, log)), ...(await checkStores(config, log))]
     if (values.json) io.stdout.write(`${JSON.stringify(findings, null, 2)}\n`)
     else print(findings, io)
     return findings.some(({ result }) => result === 'failed') ? 1 : 0
   },
 }
 
-async function checkBuildkite(config: Config, log: Log): Promise<readonly Finding[]> {
-  const scope = inScope(config)
+async function readBuildkite(config: Config, log: Log): Promise<readonly CheckResult[]> {
+  const scope = mirrorFilter(config)
   const access = openAccess(config, { budget: memoryBudget(config.apiBudgetShare), scope, log, clock: Date.now })
   try {
     const discovery = await access.current()
     const client = (id: string) => discovery.tokens.find(({ wanted }) => wanted.some((one) => one.id === id))?.client
-    const examined = await examineBuildkite({
+    const examined = await checkBuildkite({
       config,
       scope,
       discovery,
@@ -48,39 +48,39 @@ async function checkBuildkite(config: Config, log: Log): Promise<readonly Findin
   }
 }
 
-async function checkStores(config: Config, log: Log): Promise<Finding[]> {
+async function checkStores(config: Config, log: Log): Promise<CheckResult[]> {
   const url = config.databaseUrl ?? (await findEmbedded(config.dataDir))
-  if (url) return [...(await checkPostgres(config, url)), ...(await checkQueue(config, url, log))]
+  if (url) return [...(await readPostgres(config, url)), ...(await readQueue(config, url, log))]
   const detail = `The embedded PostgreSQL in ${config.dataDir} does not run; the service starts it.`
   return [
-    well('postgres_unreachable', '', detail),
-    ...judgeDisk(undefined, await readDisk(config.dataDir)),
-    ...(config.redisUrl ? await checkQueue(config, '', log) : []),
+    ok('postgres_unreachable', '', detail),
+    ...checkDisk(undefined, await readDisk(config.dataDir)),
+    ...(config.redisUrl ? await readQueue(config, '', log) : []),
   ]
 }
 
-async function checkPostgres(config: Config, url: string): Promise<Finding[]> {
+async function readPostgres(config: Config, url: string): Promise<CheckResult[]> {
   const database = openDatabase(url, { name: 'check', connections: 1 })
   try {
-    return await examinePostgres(database, config, inScope(config), Date.now())
+    return await checkPostgres(database, config, mirrorFilter(config), Date.now())
   } finally {
     await database.close()
   }
 }
 
-async function checkQueue(config: Config, databaseUrl: string, log: Log): Promise<Finding[]> {
+async function readQueue(config: Config, databaseUrl: string, log: Log): Promise<CheckResult[]> {
   // Loaded only now, because loading BullMQ is slow.
   const { openQueues } = await import('../queue/queues.ts')
   const { redisUrl, webhookSecrets } = config
   const queues = await openQueues({ redisUrl, databaseUrl, webhookSecret: webhookSecrets[0] }, log)
   try {
-    return await examineQueue(queues)
+    return await checkQueue(queues)
   } finally {
     await queues.close(2_000)
   }
 }
 
-function print(findings: readonly Finding[], io: Io): void {
+function print(findings: readonly CheckResult[], io: Io): void {
   const rows = findings.map(({ name, subject, result, detail, code }) => [
     result,
     name,

@@ -2,7 +2,7 @@ import { withMirror } from '../database/find-postgres.ts'
 import { readConfig } from '../runtime/config.ts'
 import { ConfigError } from '../runtime/errors.ts'
 import { createLog } from '../runtime/log.ts'
-import { inScope } from '../runtime/scope.ts'
+import { mirrorFilter } from '../runtime/scope.ts'
 import { parseDuration } from '../runtime/time.ts'
 import { type ReplayReport, replay as replayDeliveries, type Selection } from '../webhooks/apply/replay.ts'
 import { type Command, type Io, parseMoment, type Values } from './shell/command.ts'
@@ -32,7 +32,7 @@ export const replay: Command = {
     const bar = new ProgressBar(values.json ? io.stderr : io.stdout, 'replay', io.env)
     const report = await withMirror(config, log, 'replay', ({ db }) =>
       replayDeliveries(
-        { db, scope: inScope(config), storeEnv: config.storeEnv, log },
+        { db, scope: mirrorFilter(config), storeEnv: config.storeEnv, log },
         selection,
         (done, expected) => bar.show({ done, expected, unit: 'deliveries' }),
         stop.signal,

@@ -5,7 +5,7 @@ import { discover } from '../reconcile/access/discover.ts'
 import { sharedBudget } from '../reconcile/access/rate-limit-store.ts'
 import type { InspectedToken } from '../reconcile/access/token.ts'
 import { type ReconcileDeps, reconcileDeps, type Source } from '../reconcile/context.ts'
-import { type Problem, problemOf } from '../reconcile/issue.ts'
+import { type Issue, issueOf } from '../reconcile/issue.ts'
 import { refreshPipelines } from '../reconcile/pipelines/pipelines.ts'
 import { type Config, readConfig } from '../runtime/config.ts'
 import { BuildkiteError, ConfigError, StoreError } from '../runtime/errors.ts'
@@ -68,13 +68,13 @@ export async function withSources(
 
 /** Why a command failed for an organization; `error` in `--json`. */
 export interface OrganizationError {
-  readonly code: Problem['code'] | 'busy' | 'stopped'
+  readonly code: Issue['code'] | 'busy' | 'stopped'
   readonly message: string
   readonly remedy: string
 }
 
 /** The result of a command for one organization. */
-export interface Outcome<Result> {
+export interface OrganizationResult<Result> {
   readonly source: Source
   readonly result: Result | undefined
   readonly error: OrganizationError | null
@@ -102,8 +102,8 @@ export async function forEachSource<Result>(
   io: Io,
   work: (source: Source, fail: (error: unknown) => void) => Promise<Result | undefined>,
   signal?: AbortSignal,
-): Promise<Outcome<Result>[]> {
-  const outcomes: Outcome<Result>[] = []
+): Promise<OrganizationResult<Result>[]> {
+  const outcomes: OrganizationResult<Result>[] = []
   for (const source of sources) {
     let error: OrganizationError | null = null
     const fail = (cause: unknown) => {
@@ -144,7 +144,7 @@ export async function withFreshPipelines<Result>(
 /** Prints one object for each organization. Missing values are `null`, so that all objects have the same fields. */
 export function printJson<Result extends object>(
   io: Io,
-  outcomes: readonly Outcome<Result>[],
+  outcomes: readonly OrganizationResult<Result>[],
   none: Readonly<Record<string, null>>,
 ): void {
   const rows = outcomes.map(({ source, result, error }) => ({ organization: source.slug, ...none, ...result, error }))
@@ -152,7 +152,7 @@ export function printJson<Result extends object>(
 }
 
 function errorOf({ slug }: Source, cause: unknown, log: Log): OrganizationError {
-  const { subject: _, ...error } = problemOf(slug, classify(cause))
+  const { subject: _, ...error } = issueOf(slug, classify(cause))
   if (error.code === 'internal') log.error({ err: cause, organization: slug }, 'A command failed for an organization.')
   return error
 }

@@ -5,7 +5,7 @@ import { withMirror } from '../database/find-postgres.ts'
 import { deliveries } from '../database/schema.ts'
 import { readConfig } from '../runtime/config.ts'
 import { createLog } from '../runtime/log.ts'
-import { inScope } from '../runtime/scope.ts'
+import { mirrorFilter } from '../runtime/scope.ts'
 import { formatDuration } from '../runtime/time.ts'
 import { claimLine } from './claim-line.ts'
 import type { Command, Io } from './shell/command.ts'
@@ -23,12 +23,12 @@ export const status: Command = {
     const config = readConfig(io.env)
     const log = createLog(config.logLevel)
     return withMirror(config, log, 'status', async ({ db }) => {
-      const found = await coverage(db, new Date(), { scope: inScope(config), backfillDays: config.backfillDays })
+      const found = await coverage(db, new Date(), { scope: mirrorFilter(config), backfillDays: config.backfillDays })
       if (values.json) io.stdout.write(`${JSON.stringify(found, null, 2)}\n`)
       else {
         const now = Date.now()
         printCoverage(found, io, now)
-        printFailing(await failingWork(db, inScope(config), new Date(now)), io, now)
+        printFailing(await failingWork(db, mirrorFilter(config), new Date(now)), io, now)
         printFailed(await db.$count(deliveries, eq(deliveries.status, 'failed')), io)
       }
       return 0

@@ -1,5 +1,5 @@
 import { listedPipelines } from '../diagnostics/checks/pipelines.ts'
-import { type Finding, recordDrift } from '../reconcile/audit/drift.ts'
+import { type Discrepancy, recordDrift } from '../reconcile/audit/drift.ts'
 import type { Unreadable } from '../reconcile/audit/unreadable.ts'
 import { recheckAfter, type VerifyReport, verifySpan } from '../reconcile/audit/verify.ts'
 import type { Source } from '../reconcile/context.ts'
@@ -153,7 +153,7 @@ function lastWord(report: VerifyReport): string {
   const { organization, builds, jobs, builds_in_flight, jobs_in_flight, requests, findings, unreadable } = report
   const parts: string[] = []
   const inFlight = builds_in_flight + jobs_in_flight
-  const of = (wanted: Finding['kind']) => count(findings.filter(({ kind }) => kind === wanted).length)
+  const of = (wanted: Discrepancy['kind']) => count(findings.filter(({ kind }) => kind === wanted).length)
   const healed = findings.filter((finding) => finding.healed).length
   if (findings.length > 0) {
     const kinds = `${of('missing')} missing, ${of('different')} different, ${of('surplus')} gone from Buildkite`

@@ -12,14 +12,14 @@ import {
   pipeline_coverage,
   windows,
 } from '../database/schema.ts'
-import type { Scope } from '../runtime/scope.ts'
+import type { MirrorFilter } from '../runtime/scope.ts'
 import { DAY, SECOND } from '../runtime/time.ts'
 import { type Claim, claimedHistory } from '../reconcile/progress/claim.ts'
 import { openStates } from '../reconcile/builds/open-states.ts'
 import { backfillPausedAt } from '../reconcile/backfill/pause.ts'
 import { unread, upTo } from '../reconcile/backfill/pipeline-backfill.ts'
-import { clip, lengthOf, type Span } from '../reconcile/progress/time-range.ts'
-import { type StripPart, stripOf } from './timeline.ts'
+import { intersect, duration, type TimeRange } from '../reconcile/progress/time-range.ts'
+import { type TimelinePart, timelineOf } from './timeline.ts'
 import { timeLeft } from './eta.ts'
 import { readWatermark, type Watermark } from '../reconcile/progress/watermark.ts'
 import { webhooksSince } from '../reconcile/builds/webhook-progress.ts'
@@ -56,7 +56,7 @@ export interface OrganizationCoverage {
   /** The last cycles and audits, newest first. */
   readonly recent_cycles: readonly (typeof cycles.$inferSelect)[]
   /** The state of each part of its timeline, oldest first. */
-  readonly strip: readonly StripPart[]
+  readonly strip: readonly TimelinePart[]
   /** How each list of reference data was last read, by name: clusters, teams, members and so on. */
   readonly lists: readonly ListReading[]
   /** Whether its builds are reported by webhooks. If not, none can be lost. */
@@ -138,7 +138,7 @@ interface Gauged {
 }
 
 /** Backfill, claim and drift of each organization that has a slug and is still mirrored. */
-export async function backfillAndDrift(db: Db, scope: Scope, now: Date = new Date()): Promise<Gauged[]> {
+export async function backfillAndDrift(db: Db, scope: MirrorFilter, now: Date = new Date()): Promise<Gauged[]> {
   const result: Gauged[] = []
   for (const { id, slug, mirrored } of await knownOrganizations(db, scope)) {
     if (slug === null || !mirrored) continue
@@ -154,7 +154,7 @@ export async function backfillAndDrift(db: Db, scope: Scope, now: Date = new Dat
 /** What the settings include in the mirror. */
 export interface Wanted {
   /** Default: everything that a token sees. */
-  readonly scope?: Scope
+  readonly scope?: MirrorFilter
   /** Days of history; 0 reads none. */
   readonly backfillDays?: number
 }
@@ -172,7 +172,7 @@ export async function coverage(
 
 type Known = Pick<OrganizationCoverage, 'id' | 'slug' | 'mirrored'>
 
-async function knownOrganizations(db: Db, scope?: Scope): Promise<Known[]> {
+async function knownOrganizations(db: Db, scope?: MirrorFilter): Promise<Known[]> {
   const rows = await db
     .select({ id: organizations.id, slug: organizations.slug, deleted_at: organizations.deleted_at })
     .from(organizations)
@@ -215,7 +215,7 @@ async function coverageOf(db: Db, organization: Known, off: boolean, now: Date):
     last_cycle: last,
     last_error: error,
     recent_cycles: recent,
-    strip: stripOf(mark, known, { as_of: claim.as_of, ranges }, now),
+    strip: timelineOf(mark, known, { as_of: claim.as_of, ranges }, now),
     lists,
     receives_webhooks: reported !== undefined,
     last_day: day,
@@ -238,7 +238,7 @@ function listedPipelines(db: Db, organizationId: string): Promise<ListedPipeline
 type ListedPipeline = Pick<typeof pipeline_coverage.$inferSelect, 'listed_since'> & { id: string }
 
 /** Share of the wanted history that was read for the listed pipelines; less than 1 for pipelines that appeared later (pure). */
-function shareRead(wanted: Span, all: readonly Window[], listed: readonly ListedPipeline[]): number {
+function shareRead(wanted: TimeRange, all: readonly Window[], listed: readonly ListedPipeline[]): number {
   const whole = all.filter(({ pipeline_id }) => pipeline_id === null)
   const own = new Map<string, Window[]>()
   for (const window of all) {
@@ -250,7 +250,7 @@ function shareRead(wanted: Span, all: readonly Window[], listed: readonly Listed
   for (const { id, listed_since } of listed) {
     const windows = own.get(id)
     const missingOf = (more: readonly Window[]) =>
-      lengthOf(unread(upTo(listed_since, wanted), listed_since, [...whole, ...more]))
+      duration(unread(upTo(listed_since, wanted), listed_since, [...whole, ...more]))
     const missing = windows ? missingOf(windows) : (known.get(listed_since.getTime()) ?? missingOf([]))
     if (!windows) known.set(listed_since.getTime(), missing)
     const until = Math.max(wanted.to.getTime(), listed_since.getTime())
@@ -283,9 +283,9 @@ function backfillCoverage(
     return { from, to, progress: 0, ...totals, done: false, seconds_left: null }
   }
   const bounds = { from, to }
-  const within = read.map((span) => clip(span, bounds)).filter((span) => span.from < span.to)
+  const within = read.map((span) => intersect(span, bounds)).filter((span) => span.from < span.to)
   const whole = to.getTime() - from.getTime()
-  const first = whole > 0 ? lengthOf(within) / whole : 1
+  const first = whole > 0 ? duration(within) / whole : 1
   const progress = first < 1 ? first : shareRead(bounds, all, listed)
   const done = progress >= 1
   const left = rest.paused_at ? null : timeLeft(rows, bounds, now)

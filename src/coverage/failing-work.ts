@@ -1,7 +1,7 @@
 import { and, asc, eq, gt, inArray, isNull, min, or, type SQL, sql } from 'drizzle-orm'
 import type { Db } from '../database/connection.ts'
 import { type FailureKind, failures, organizations } from '../database/schema.ts'
-import type { Scope } from '../runtime/scope.ts'
+import type { MirrorFilter } from '../runtime/scope.ts'
 import { MINUTE } from '../runtime/time.ts'
 
 /** A unit of work that failed. It is retried with back-off while everything else continues. */
@@ -45,7 +45,7 @@ const LASTING = 15 * MINUTE
 const MANY_TRIES = 3
 
 /** Failing work of mirrored organizations, the oldest failure first. @throws the driver's error. */
-export async function failingWork(db: Db, scope: Scope, now: Date): Promise<FailingWork> {
+export async function failingWork(db: Db, scope: MirrorFilter, now: Date): Promise<FailingWork> {
   const slugs = await mirroredSlugs(db, scope)
   const since = new Date(now.getTime() - LASTING).toISOString()
   // A replica is not retried, because another one took over its work.
@@ -72,7 +72,7 @@ export async function failingWork(db: Db, scope: Scope, now: Date): Promise<Fail
 /** How many units of each kind fail in mirrored organizations, and since when. @throws the driver's error. */
 export async function failingByKind(
   db: Db,
-  scope: Scope,
+  scope: MirrorFilter,
 ): Promise<{ kind: FailureKind; count: number; since: Date | null }[]> {
   return db
     .select({ kind: failures.kind, count: sql<number>`count(*)::int`, since: min(failures.first_failed_at) })
@@ -95,7 +95,7 @@ function concerns(slugs: ReadonlyMap<string, string>): SQL | undefined {
 }
 
 /** Ids of the organizations that are still mirrored. Work of others is not retried. */
-async function mirroredSlugs(db: Db, scope: Scope): Promise<ReadonlyMap<string, string>> {
+async function mirroredSlugs(db: Db, scope: MirrorFilter): Promise<ReadonlyMap<string, string>> {
   const rows = await db
     .select({ id: organizations.id, slug: organizations.slug })
     .from(organizations)

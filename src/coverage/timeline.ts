@@ -1,6 +1,6 @@
 import { DAY } from '../runtime/time.ts'
 import type { ClaimedHistory } from '../reconcile/progress/claim.ts'
-import { clip, gaps, type Span } from '../reconcile/progress/time-range.ts'
+import { intersect, gaps, type TimeRange } from '../reconcile/progress/time-range.ts'
 import type { Watermark } from '../reconcile/progress/watermark.ts'
 import type { Window } from '../reconcile/progress/windows.ts'
 
@@ -14,11 +14,11 @@ import type { Window } from '../reconcile/progress/windows.ts'
  * - `unread`: not read yet
  * - `ahead`: later than the claim
  */
-export type StripKind = 'live' | 'verified' | 'flawed' | 'partial' | 'reading' | 'unread' | 'ahead'
+export type TimelineKind = 'live' | 'verified' | 'flawed' | 'partial' | 'reading' | 'unread' | 'ahead'
 
 /** A part of an organization's timeline, by `created_at`. */
-export interface StripPart extends Span {
-  readonly kind: StripKind
+export interface TimelinePart extends TimeRange {
+  readonly kind: TimelineKind
   /** When the longest unread window of it was last verified; null where that does not apply. */
   readonly verified_at: Date | null
   readonly builds: number | null
@@ -34,12 +34,12 @@ export type ClaimedRanges = Pick<ClaimedHistory, 'as_of' | 'ranges'>
  * The timeline of an organization, oldest part first, without gaps; empty before the first cycle. Only parts that the claim covers are
  * `live`, `verified` or `flawed` (pure).
  */
-export function stripOf(
+export function timelineOf(
   mark: Watermark | undefined,
   windows: readonly Window[],
   claim: ClaimedRanges,
   now: Date,
-): StripPart[] {
+): TimelinePart[] {
   if (!mark?.watermark) return []
   const until = claim.as_of ?? mark.watermark
   const from = new Date(
@@ -59,19 +59,19 @@ export function stripOf(
 }
 
 /** Splits a part at the borders of the claim; outside the claim, read history is `partial`. */
-function withinClaim(part: StripPart, claimed: readonly Span[]): StripPart[] {
+function withinClaim(part: TimelinePart, claimed: readonly TimeRange[]): TimelinePart[] {
   if (part.kind === 'reading' || part.kind === 'unread' || part.kind === 'ahead') return [part]
-  const inside = claimed.map((span) => clip(span, part)).filter(({ from, to }) => from < to)
+  const inside = claimed.map((span) => intersect(span, part)).filter(({ from, to }) => from < to)
   const outside = gaps(part, inside)
   // The number of builds in each part is not known.
   const builds = inside.length + outside.length > 1 ? null : part.builds
   return [
     ...inside.map((span) => ({ ...part, ...span, builds })),
-    ...outside.map((span): StripPart => ({ ...part, ...span, builds, kind: 'partial' })),
+    ...outside.map((span): TimelinePart => ({ ...part, ...span, builds, kind: 'partial' })),
   ]
 }
 
-function partsOf(window: Window): StripPart[] {
+function partsOf(window: Window): TimelinePart[] {
   const { created_from: from, created_to: to, verified_at, builds, walked_to, status } = window
   if (status === 'done') return [{ from, to, kind: window.error ? 'flawed' : 'verified', verified_at, builds }]
   const walked = walked_to ?? to
@@ -83,8 +83,8 @@ function partsOf(window: Window): StripPart[] {
 }
 
 /** The parts of a gap between windows: unread before the backfill's end, kept current by cycles from there to the watermark. */
-function partsOfGap({ from, to }: Span, backfillTo: Date, watermark: Date): StripPart[] {
-  const cut = (kind: StripKind, low: Date, high: Date): StripPart[] => {
+function partsOfGap({ from, to }: TimeRange, backfillTo: Date, watermark: Date): TimelinePart[] {
+  const cut = (kind: TimelineKind, low: Date, high: Date): TimelinePart[] => {
     const part = { from: from > low ? from : low, to: to < high ? to : high }
     return part.from < part.to ? [{ ...part, kind, verified_at: null, builds: null }] : []
   }
@@ -96,8 +96,8 @@ function partsOfGap({ from, to }: Span, backfillTo: Date, watermark: Date): Stri
 }
 
 /** Joins neighbours of the same kind while they are too short to be visible. */
-function joined(parts: readonly StripPart[], shortest: number): StripPart[] {
-  const result: StripPart[] = []
+function joined(parts: readonly TimelinePart[], shortest: number): TimelinePart[] {
+  const result: TimelinePart[] = []
   for (const part of parts) {
     const last = result.at(-1)
     const short = last && last.to.getTime() - last.from.getTime() < shortest

@@ -12,7 +12,7 @@ export { asStoreError, isOutage } from './store-error.ts'
 /** Drizzle over node-postgres, with the whole schema. The result of `execute` has its rows in `.rows`. */
 export type Db = Drizzle & {
   /** A transaction whose statements may take `ms` each. In other transactions a statement is cancelled after a minute. */
-  patiently<T>(ms: number, work: (tx: Transaction) => Promise<T>): Promise<T>
+  transactionWithTimeout<T>(ms: number, work: (tx: Transaction) => Promise<T>): Promise<T>
   /** The same database, but every transaction, and every single statement that writes, runs `check` first. */
   guardedBy(check: (tx: Transaction) => Promise<void>): Db
 }
@@ -84,8 +84,8 @@ export function openDatabase(
  */
 function withSafeTransactions(db: Drizzle, pool: pg.Pool, idleLimitMs: number): Db {
   // Cached per connection: parsing the whole schema again would cost more than a small transaction.
-  const overConnections = new WeakMap<pg.PoolClient, OverConnection>()
-  const over = (client: pg.PoolClient): OverConnection => {
+  const overConnections = new WeakMap<pg.PoolClient, RunOnConnection>()
+  const over = (client: pg.PoolClient): RunOnConnection => {
     const known = overConnections.get(client) ?? overConnection(client)
     overConnections.set(client, known)
     return known
@@ -93,16 +93,16 @@ function withSafeTransactions(db: Drizzle, pool: pg.Pool, idleLimitMs: number): 
   const inTransaction = async <T>(
     work: (tx: Transaction, client: pg.PoolClient) => Promise<T>,
     config?: PgTransactionConfig,
-    patience?: number,
+    timeoutMs?: number,
   ): Promise<T> => {
     const client = await pool.connect()
-    const usual = patience === undefined ? undefined : setQueryTimeout(client, patience + GRACE)
+    const usual = timeoutMs === undefined ? undefined : setQueryTimeout(client, timeoutMs + GRACE)
     let fault: { thrown: unknown } | undefined
     let sound = false
     try {
       const { drizzle: own, limits } = over(client)
       limits.idle_in_transaction_session_timeout = idleLimitMs
-      limits.statement_timeout = patience
+      limits.statement_timeout = timeoutMs
       const value = await own.transaction(async (tx) => {
         try {
           return await work(tx, client)
@@ -140,14 +140,16 @@ function withSafeTransactions(db: Drizzle, pool: pg.Pool, idleLimitMs: number): 
     return Object.assign(drizzle(guarded, { schema }), {
       transaction: <T>(work: (tx: Transaction) => Promise<T>, config?: PgTransactionConfig) =>
         inTransaction(checked(work), config),
-      patiently: <T>(ms: number, work: (tx: Transaction) => Promise<T>) => inTransaction(checked(work), undefined, ms),
+      transactionWithTimeout: <T>(ms: number, work: (tx: Transaction) => Promise<T>) =>
+        inTransaction(checked(work), undefined, ms),
       guardedBy,
     })
   }
   return Object.assign(db, {
     transaction: <T>(work: (tx: Transaction) => Promise<T>, config?: PgTransactionConfig) =>
       inTransaction(work, config),
-    patiently: <T>(ms: number, work: (tx: Transaction) => Promise<T>) => inTransaction(work, undefined, ms),
+    transactionWithTimeout: <T>(ms: number, work: (tx: Transaction) => Promise<T>) =>
+      inTransaction(work, undefined, ms),
     guardedBy,
   })
 }
@@ -156,14 +158,14 @@ function withSafeTransactions(db: Drizzle, pool: pg.Pool, idleLimitMs: number): 
 const WRITES = /\b(insert into|update|delete from)\b/i
 
 /** Drizzle over one connection. `limits` apply to its next transaction, in milliseconds. */
-interface OverConnection {
+interface RunOnConnection {
   readonly drizzle: Drizzle
   readonly limits: Record<'idle_in_transaction_session_timeout' | 'statement_timeout', number | undefined>
 }
 
 /** Sets the limits in the round trip of `begin`. PgBouncer refuses them as startup parameters, and loses session settings. */
-function overConnection(client: pg.PoolClient): OverConnection {
-  const limits: OverConnection['limits'] = {
+function overConnection(client: pg.PoolClient): RunOnConnection {
+  const limits: RunOnConnection['limits'] = {
     idle_in_transaction_session_timeout: undefined,
     statement_timeout: undefined,
   }

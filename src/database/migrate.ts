@@ -4,11 +4,11 @@ import { sql } from 'drizzle-orm'
 import { type MigrationMeta, readMigrationFiles } from 'drizzle-orm/migrator'
 import pg from 'pg'
 import { ConfigError } from '../runtime/errors.ts'
-import { type Log, sparingly } from '../runtime/log.ts'
+import { type Log, throttledWarn } from '../runtime/log.ts'
 import { MINUTE, pause, SECOND } from '../runtime/time.ts'
 import { applyConcurrently, isConcurrent, withoutConcurrently } from './concurrent-indexes.ts'
 import { asStoreError, type Db, withOwnConnection } from './connection.ts'
-import { keepUserObjects, readUserObjects } from './user-objects.ts'
+import { readUserObjects, restoreUserObjects } from './user-objects.ts'
 
 // The package's root is two folders up from both src/database/ and dist/database/.
 const folder = fileURLToPath(new URL('../../drizzle', import.meta.url))
@@ -63,7 +63,7 @@ async function applyNext(client: pg.Client, known: readonly MigrationMeta[]): Pr
   if (next && !isConcurrent(next)) {
     const before = await readUserObjects(client)
     await applyMigration(client, next)
-    await keepUserObjects(client, before)
+    await restoreUserObjects(client, before)
   }
   await client.query('commit')
   return next
@@ -80,7 +80,7 @@ const LONGEST_PAUSE_MS = 5 * SECOND
 
 /** Runs `work`, which opens a transaction, until other locks no longer block it. Holds no locks between tries. */
 async function withLockRetries<T>(client: pg.Client, log: Log | undefined, work: () => Promise<T>): Promise<T> {
-  const mayWarn = sparingly(MINUTE, Date.now)
+  const mayWarn = throttledWarn(MINUTE, Date.now)
   for (let tries = 1; ; tries++) {
     try {
       return await work()

@@ -34,12 +34,12 @@ export async function readUserObjects(client: pg.Client): Promise<UserObjects> {
  * migration revokes from an object that stays.
  * @throws ConfigError if another object of the user would be lost; the caller rolls back.
  */
-export async function keepUserObjects(client: pg.Client, before: UserObjects): Promise<void> {
+export async function restoreUserObjects(client: pg.Client, before: UserObjects): Promise<void> {
   const after = await readUserObjects(client)
-  const stay = new Set(after.grants.map(keyOf))
+  const stay = new Set(after.grants.map(objectKey))
   const lost: string[] = []
   for (const grant of before.grants) {
-    if (stay.has(keyOf(grant))) continue
+    if (stay.has(objectKey(grant))) continue
     const oid = await oidOf(client, grant)
     if (oid === grant.oid) continue
     if (oid !== undefined) await client.query(grantStatement(grant))
@@ -57,7 +57,7 @@ export async function keepUserObjects(client: pg.Client, before: UserObjects): P
 /** Grants to these roles are ours, not a user's. */
 const OUR_ROLES: ReadonlySet<string> = new Set(['public', 'buildkite_reader'])
 
-function keyOf({ object, column, privilege, role, grantable }: Grant): string {
+function objectKey({ object, column, privilege, role, grantable }: Grant): string {
   return [object, column, privilege, role, grantable].join('\n')
 }
 

@@ -1,7 +1,7 @@
 import type { FindingResult } from '../database/schema.ts'
 
 /** The doctor's checks, by the name of the fault that each detects. The names are stable: scripts and alerts use them. */
-export const findingNames = {
+export const checkNames = {
   token_missing: 'BUILDKITE_API_TOKEN is not set',
   token_invalid: 'Buildkite does not accept the token: mistyped, revoked or expired',
   token_expires_soon: 'the token expires within a week',
@@ -40,15 +40,15 @@ export const findingNames = {
   lease_lost: 'a process stopped renewing its lease within the last hour: frozen, disconnected or killed',
 } as const
 
-export type FindingName = keyof typeof findingNames
+export type CheckName = keyof typeof checkNames
 
-export function isFindingName(name: string): name is FindingName {
-  return Object.hasOwn(findingNames, name)
+export function isCheckName(name: string): name is CheckName {
+  return Object.hasOwn(checkNames, name)
 }
 
 /** The result of one check. */
-export interface Finding {
-  readonly name: FindingName
+export interface CheckResult {
+  readonly name: CheckName
   /** The organization's slug or the token's label; empty where there is only one subject. */
   readonly subject: string
   readonly result: FindingResult
@@ -59,14 +59,20 @@ export interface Finding {
   readonly remedy?: string
 }
 
-export const well = (name: FindingName, subject: string, detail: string): Finding => {
+export const ok = (name: CheckName, subject: string, detail: string): CheckResult => {
   return { name, subject, result: 'ok', detail }
 }
 
-export const warning = (name: FindingName, subject: string, detail: string, remedy: string): Finding => {
+export const warning = (name: CheckName, subject: string, detail: string, remedy: string): CheckResult => {
   return { name, subject, result: 'warning', detail, remedy }
 }
 
-export const failure = (name: FindingName, subject: string, detail: string, remedy: string, code?: string): Finding => {
+export const failure = (
+  name: CheckName,
+  subject: string,
+  detail: string,
+  remedy: string,
+  code?: string,
+): CheckResult => {
   return { name, subject, result: 'failed', detail, remedy, ...(code === undefined ? {} : { code }) }
 }

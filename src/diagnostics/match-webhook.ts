@@ -10,22 +10,22 @@ export const DESCRIPTION = 'buildkite-mirror'
  * Why a webhook service may be ours: its token is in WEBHOOK_SECRET, or its description is ours. A URL that ends in our path makes it
  * only `alike`, because other tools use the same path. Undefined for any other service.
  */
-export type Kinship = 'held' | 'described' | 'alike'
+export type WebhookMatch = 'held' | 'described' | 'alike'
 
-export function kinship(service: WebhookService, secrets: readonly string[]): Kinship | undefined {
+export function webhookMatch(service: WebhookService, secrets: readonly string[]): WebhookMatch | undefined {
   if (secrets.length > 0 && service.hasToken(secrets)) return 'held'
   if (service.description.trim().toLowerCase() === DESCRIPTION) return 'described'
   return pathOf(service.url).endsWith(RECEIVER_PATH) ? 'alike' : undefined
 }
 
 /** The services of the closest kinship found, enabled ones first. */
-export function nearestKin(
+export function closestMatch(
   services: readonly WebhookService[],
   secrets: readonly string[],
-  kinships: readonly Kinship[],
+  kinships: readonly WebhookMatch[],
 ): readonly WebhookService[] {
-  const nearest = kinships.find((one) => services.some((service) => kinship(service, secrets) === one))
-  const kin = services.filter((service) => nearest !== undefined && kinship(service, secrets) === nearest)
+  const nearest = kinships.find((one) => services.some((service) => webhookMatch(service, secrets) === one))
+  const kin = services.filter((service) => nearest !== undefined && webhookMatch(service, secrets) === nearest)
   return kin.sort((a, b) => Number(b.enabled) - Number(a.enabled))
 }
 

@@ -5,19 +5,19 @@ import { asStoreError } from '../database/connection.ts'
 import type { Queues } from '../queue/queues.ts'
 import type { Discovery } from '../reconcile/access/access.ts'
 import type { OrganizationFacts } from '../reconcile/access/token.ts'
-import { problemOf } from '../reconcile/issue.ts'
+import { issueOf } from '../reconcile/issue.ts'
 import type { Config } from '../runtime/config.ts'
 import { BuildkiteError, messageOf } from '../runtime/errors.ts'
-import type { Scope } from '../runtime/scope.ts'
-import { judgeClock } from './checks/clock.ts'
-import { judgeDisk, readDisk } from './checks/disk.ts'
-import { judgeMigrations, judgeMirror, readMigrations, readMirror } from './checks/mirror.ts'
-import { judgeNamedPipelines, judgePipelines, type PipelineFacts } from './checks/pipelines.ts'
-import { judgePostgres, readPostgres } from './checks/postgres.ts'
-import { judgeQueue, readQueue } from './checks/queue.ts'
-import { judgeTokens } from './checks/tokens.ts'
-import { judgeSecret, judgeWebhooks } from './checks/webhooks.ts'
-import { type Finding, type FindingName, failure, warning, well } from './finding.ts'
+import type { MirrorFilter } from '../runtime/scope.ts'
+import { checkClock } from './checks/clock.ts'
+import { checkDisk, readDisk } from './checks/disk.ts'
+import { checkMigrations, checkMirror, readMigrations, readMirror } from './checks/mirror.ts'
+import { checkNamedPipelines, checkPipelines, type PipelineFacts } from './checks/pipelines.ts'
+import { checkPostgresFacts, readPostgres } from './checks/postgres.ts'
+import { checkQueueFacts, readQueue } from './checks/queue.ts'
+import { checkTokens } from './checks/tokens.ts'
+import { checkSecret, checkWebhookFacts } from './checks/webhooks.ts'
+import { type CheckName, type CheckResult, failure, ok, warning } from './finding.ts'
 
 /** The settings that the doctor uses. */
 export type DoctorConfig = Pick<
@@ -37,13 +37,13 @@ export type DoctorConfig = Pick<
 
 /** The results, and the names of the checks that could not run, whose results are unknown. */
 export interface Examination {
-  readonly findings: readonly Finding[]
-  readonly unseen: readonly FindingName[]
+  readonly findings: readonly CheckResult[]
+  readonly unseen: readonly CheckName[]
 }
 
-export interface BuildkiteLook {
+export interface BuildkiteChecks {
   readonly config: DoctorConfig
-  readonly scope: Scope
+  readonly scope: MirrorFilter
   /** Undefined without a token. */
   readonly discovery: Discovery | undefined
   /**
@@ -59,12 +59,12 @@ export interface BuildkiteLook {
  * Checks tokens, organizations, pipelines, clock and webhook services. Costs one request for each organization, plus those of
  * `discovery` and `pipelines`. @throws StoreError from a shared budget; the signal's reason when it aborts.
  */
-export async function examineBuildkite(look: BuildkiteLook): Promise<Examination> {
+export async function checkBuildkite(look: BuildkiteChecks): Promise<Examination> {
   const { config, discovery } = look
-  const findings = [...judgeTokens(discovery, config.organizations), ...judgeSecret(config)]
-  const unseen = new Set<FindingName>(discovery?.complete === false ? [...ofBuildkite, ...ofWebhooks] : [])
+  const findings = [...checkTokens(discovery, config.organizations), ...checkSecret(config)]
+  const unseen = new Set<CheckName>(discovery?.complete === false ? [...ofBuildkite, ...ofWebhooks] : [])
   const skew = discovery?.tokens.find(({ client }) => client.skew)?.client.skew
-  findings.push(...judgeClock(skew, config.webhookToleranceMs))
+  findings.push(...checkClock(skew, config.webhookToleranceMs))
   const everywhere: PipelineFacts[] = []
   let complete = discovery?.complete === true
   const wanted = new Map(discovery?.tokens.flatMap((token) => token.wanted.map((one) => [one.id, one] as const)))
@@ -76,14 +76,14 @@ export async function examineBuildkite(look: BuildkiteLook): Promise<Examination
       complete = false
       continue
     }
-    if (pipelines.value) findings.push(...judgePipelines(organization.slug, pipelines.value, look.scope))
+    if (pipelines.value) findings.push(...checkPipelines(organization.slug, pipelines.value, look.scope))
     else complete = false
     everywhere.push(...(pipelines.value ?? []))
-    const webhooks = await examineWebhooks(look, organization, pipelines.value ?? [])
+    const webhooks = await checkWebhooks(look, organization, pipelines.value ?? [])
     findings.push(...webhooks.findings)
     for (const name of webhooks.unseen) unseen.add(name)
   }
-  if (wanted.size > 0 && complete) findings.push(...judgeNamedPipelines(config.pipelinesInclude, everywhere))
+  if (wanted.size > 0 && complete) findings.push(...checkNamedPipelines(config.pipelinesInclude, everywhere))
   return { findings, unseen: [...unseen] }
 }
 
@@ -91,7 +91,7 @@ export async function examineBuildkite(look: BuildkiteLook): Promise<Examination
  * The checks that need only the stores and no request to Buildkite. postgres_jit is not among them: after the setting changes, old and
  * new connections disagree, and each run gets any of them.
  */
-export const ofStores: readonly FindingName[] = [
+export const ofStores: readonly CheckName[] = [
   'queue_unreachable',
   'redis_eviction',
   'redis_persistence',
@@ -111,7 +111,7 @@ export const ofStores: readonly FindingName[] = [
 ]
 
 /** The checks that need Buildkite. */
-const ofBuildkite: readonly FindingName[] = [
+const ofBuildkite: readonly CheckName[] = [
   'token_invalid',
   'token_expires_soon',
   'scope_missing',
@@ -122,7 +122,7 @@ const ofBuildkite: readonly FindingName[] = [
   'webhook_unseen',
 ]
 
-const ofWebhooks: readonly FindingName[] = [
+const ofWebhooks: readonly CheckName[] = [
   'webhook_missing',
   'webhook_disabled',
   'webhook_events_missing',
@@ -132,8 +132,8 @@ const ofWebhooks: readonly FindingName[] = [
   'webhook_secret_differs',
 ]
 
-async function examineWebhooks(
-  { config, scope, discovery, priority, signal }: BuildkiteLook,
+async function checkWebhooks(
+  { config, scope, discovery, priority, signal }: BuildkiteChecks,
   { id, slug }: OrganizationFacts,
   pipelines: readonly PipelineFacts[],
 ): Promise<Examination> {
@@ -143,7 +143,7 @@ async function examineWebhooks(
   )
   if (!may) {
     const detail = 'Webhook services were not checked: no token has the optional scope read_notification_services.'
-    return { findings: [well('webhook_unseen', slug, detail)], unseen: [] }
+    return { findings: [ok('webhook_unseen', slug, detail)], unseen: [] }
   }
   let services: WebhookService[]
   try {
@@ -152,7 +152,7 @@ async function examineWebhooks(
     if (!(error instanceof BuildkiteError)) throw error
     if (error.code === 'unavailable') {
       return {
-        findings: [failure('api_unreachable', slug, error.message, problemOf(slug, error).remedy, error.code)],
+        findings: [failure('api_unreachable', slug, error.message, issueOf(slug, error).remedy, error.code)],
         unseen: ofWebhooks,
       }
     }
@@ -165,18 +165,18 @@ async function examineWebhooks(
     services,
     pipelines: pipelines.filter((one) => !one.archived && scope.pipeline(one.slug)),
   }
-  return { findings: judgeWebhooks(facts, config), unseen: [] }
+  return { findings: checkWebhookFacts(facts, config), unseen: [] }
 }
 
 async function orRefusal<T>(
   { slug }: OrganizationFacts,
   work: () => Promise<T>,
-): Promise<{ value: T } | { refusal: Finding }> {
+): Promise<{ value: T } | { refusal: CheckResult }> {
   try {
     return { value: await work() }
   } catch (error) {
     if (!(error instanceof BuildkiteError)) throw error
-    const { remedy } = problemOf(slug, error)
+    const { remedy } = issueOf(slug, error)
     const unavailable = error.code === 'unavailable'
     return {
       refusal: failure(unavailable ? 'api_unreachable' : 'access_refused', slug, error.message, remedy, error.code),
@@ -185,28 +185,28 @@ async function orRefusal<T>(
 }
 
 /** Checks Postgres, its disk, the schema and the mirror. Never rejects: a read that fails becomes a finding. */
-export async function examinePostgres(
+export async function checkPostgres(
   database: Pick<Database, 'db'>,
   config: DoctorConfig,
-  scope: Scope,
+  scope: MirrorFilter,
   now: number,
-): Promise<Finding[]> {
+): Promise<CheckResult[]> {
   const { db } = database
   try {
     const facts = await readPostgres(db)
     const disk = config.databaseUrl === undefined ? await readDisk(config.dataDir) : undefined
     const { missing, used } = await readMigrations(db)
     const findings = [
-      ...judgePostgres(facts, config.redisUrl === undefined),
-      ...judgeDisk(facts.databaseBytes, disk),
-      judgeMigrations(missing, used),
+      ...checkPostgresFacts(facts, config.redisUrl === undefined),
+      ...checkDisk(facts.databaseBytes, disk),
+      checkMigrations(missing, used),
     ]
     if (missing > 0) return findings
     const expected = {
       webhooks: config.webhookSecrets.length > 0,
       cyclesEveryMs: config.apiTokens.length > 0 ? config.reconcileIntervalMs : undefined,
     }
-    return [...findings, ...judgeMirror(await readMirror(db, scope, now), now, expected)]
+    return [...findings, ...checkMirror(await readMirror(db, scope, now), now, expected)]
   } catch (error) {
     const remedy = 'Check DATABASE_URL, that Postgres runs, and that it accepts connections from here.'
     return [failure('postgres_unreachable', '', messageOf(asStoreError(error, 'check Postgres')), remedy)]
@@ -214,6 +214,6 @@ export async function examinePostgres(
 }
 
 /** Checks the queue's store. Never rejects. */
-export async function examineQueue(queues: Queues): Promise<Finding[]> {
-  return judgeQueue(await readQueue(queues))
+export async function checkQueue(queues: Queues): Promise<CheckResult[]> {
+  return checkQueueFacts(await readQueue(queues))
 }

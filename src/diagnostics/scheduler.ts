@@ -6,27 +6,20 @@ import type { Queues } from '../queue/queues.ts'
 import type { Access } from '../reconcile/access/access.ts'
 import { readWatermark } from '../reconcile/progress/watermark.ts'
 import type { Log } from '../runtime/log.ts'
-import type { Scope } from '../runtime/scope.ts'
+import type { MirrorFilter } from '../runtime/scope.ts'
 import { type Clock, HOUR, MINUTE, pause, withDeadline } from '../runtime/time.ts'
 import type { PipelineFacts } from './checks/pipelines.ts'
-import { type Finding, findingNames, isFindingName } from './finding.ts'
-import {
-  type DoctorConfig,
-  type Examination,
-  examineBuildkite,
-  examinePostgres,
-  examineQueue,
-  ofStores,
-} from './run.ts'
-import { keepFindings } from './store.ts'
+import { type CheckResult, checkNames, isCheckName } from './finding.ts'
+import { checkBuildkite, checkPostgres, checkQueue, type DoctorConfig, type Examination, ofStores } from './run.ts'
+import { saveCheckResults } from './store.ts'
 
-export interface RoundsParts {
+export interface SchedulerParts {
   readonly config: DoctorConfig
   readonly database: Database
   readonly queues: Queues
   /** What the tokens may read; undefined without a token. */
   readonly access: Access | undefined
-  readonly scope: Scope
+  readonly scope: MirrorFilter
   readonly log: Log
   readonly clock: Clock
   /** Delay from the start to the first run (default a minute), between runs (an hour), and between checks of the stores alone. */
@@ -36,7 +29,7 @@ export interface RoundsParts {
 }
 
 /** The service's scheduled health checks: all of them hourly, those of the stores every minute. */
-export interface Rounds {
+export interface CheckScheduler {
   close(deadlineMs: number): Promise<void>
 }
 
@@ -45,14 +38,14 @@ export interface Rounds {
  * costs a request for each organization, at the lowest priority of the budget. Checks that need no request run every minute, so that
  * a fixed fault disappears soon.
  */
-export function startRounds(parts: RoundsParts): Rounds {
+export function startCheckScheduler(parts: SchedulerParts): CheckScheduler {
   const { firstAfterMs = MINUTE, everyMs = HOUR, storesEveryMs = Math.min(MINUTE, everyMs), log } = parts
   const stop = new AbortController()
   const running = (async () => {
     await pause(firstAfterMs, stop.signal)
     // A restart repeats the checks; replicas that start together run them once.
     for (let freshMs = firstAfterMs; !stop.signal.aborted; freshMs = everyMs / 2) {
-      await lookAlone(parts, freshMs, stop.signal).catch((error: unknown) => {
+      await checkAlone(parts, freshMs, stop.signal).catch((error: unknown) => {
         if (!stop.signal.aborted) log.warn({ err: error }, 'The scheduled health check failed; it will be retried.')
       })
       const next = performance.now() + everyMs
@@ -60,7 +53,7 @@ export function startRounds(parts: RoundsParts): Rounds {
         await pause(Math.min(storesEveryMs, left), stop.signal)
         if (stop.signal.aborted || performance.now() >= next) break
         // The hourly run warns when a store is unavailable.
-        await lookAtStoresAlone(parts, everyMs).catch((error: unknown) =>
+        await checkStoresAlone(parts, everyMs).catch((error: unknown) =>
           log.debug({ err: error }, 'The check of the stores failed; it will be retried.'),
         )
       }
@@ -75,7 +68,7 @@ export function startRounds(parts: RoundsParts): Rounds {
 }
 
 /** Runs the checks, unless another process is running them or has within `freshMs`. */
-async function lookAlone(parts: RoundsParts, freshMs: number, signal: AbortSignal): Promise<void> {
+async function checkAlone(parts: SchedulerParts, freshMs: number, signal: AbortSignal): Promise<void> {
   const { database, clock, log } = parts
   const turn = await withLease(database.db, 'doctor', async () => {
     const ofAll = notInArray(findings.name, [...ofStores])
@@ -85,32 +78,32 @@ async function lookAlone(parts: RoundsParts, freshMs: number, signal: AbortSigna
       .where(ofAll)
     const age = last?.at ? clock() - last.at.getTime() : Number.POSITIVE_INFINITY
     if (age >= 0 && age < freshMs) return false
-    await keepFindings(database.db, await lookOnce(parts, signal), new Date(clock()), log)
+    await saveCheckResults(database.db, await checkOnce(parts, signal), new Date(clock()), log)
     return true
   })
   if (!turn.held || !turn.value) log.debug('Another process has already run the health check.')
 }
 
 /** Checks the stores, unless another process does; writes only results that changed or are `restMs` old. */
-async function lookAtStoresAlone(parts: RoundsParts, restMs: number): Promise<void> {
+async function checkStoresAlone(parts: SchedulerParts, restMs: number): Promise<void> {
   const { database, clock, log } = parts
   await withLease(database.db, 'doctor', async () => {
-    const findings = (await lookAtStores(parts)).filter(({ name }) => ofStores.includes(name))
-    const unseen = Object.keys(findingNames)
-      .filter(isFindingName)
+    const findings = (await checkStores(parts)).filter(({ name }) => ofStores.includes(name))
+    const unseen = Object.keys(checkNames)
+      .filter(isCheckName)
       .filter((name) => !ofStores.includes(name))
-    await keepFindings(database.db, { findings, unseen }, new Date(clock()), log, restMs)
+    await saveCheckResults(database.db, { findings, unseen }, new Date(clock()), log, restMs)
   })
 }
 
-async function lookAtStores({ queues, database, config, scope, clock }: RoundsParts): Promise<Finding[]> {
-  return [...(await examineQueue(queues)), ...(await examinePostgres(database, config, scope, clock()))]
+async function checkStores({ queues, database, config, scope, clock }: SchedulerParts): Promise<CheckResult[]> {
+  return [...(await checkQueue(queues)), ...(await checkPostgres(database, config, scope, clock()))]
 }
 
 /** Runs every cheap check once. @throws StoreError, or the signal's reason. */
-export async function lookOnce(parts: RoundsParts, signal?: AbortSignal): Promise<Examination> {
+export async function checkOnce(parts: SchedulerParts, signal?: AbortSignal): Promise<Examination> {
   const { config, database, access, scope } = parts
-  const buildkite = await examineBuildkite({
+  const buildkite = await checkBuildkite({
     config,
     scope,
     discovery: await access?.current(signal),
@@ -121,7 +114,7 @@ export async function lookOnce(parts: RoundsParts, signal?: AbortSignal): Promis
     priority: 'dimensions',
     signal,
   })
-  return { findings: [...buildkite.findings, ...(await lookAtStores(parts))], unseen: buildkite.unseen }
+  return { findings: [...buildkite.findings, ...(await checkStores(parts))], unseen: buildkite.unseen }
 }
 
 /** The pipelines of REST's last list, which is a few minutes old at most; costs no request. */

@@ -3,7 +3,7 @@ import type { Db } from '../database/connection.ts'
 import { findings as table } from '../database/schema.ts'
 import { inOneTransaction } from '../mirror/apply.ts'
 import type { Log } from '../runtime/log.ts'
-import type { Finding } from './finding.ts'
+import type { CheckResult } from './finding.ts'
 import type { Examination } from './run.ts'
 
 /**
@@ -11,16 +11,16 @@ import type { Examination } from './run.ts'
  * appears and a line when it is gone. An unchanged result is written again only after `restMs`.
  * @throws StoreError
  */
-export async function keepFindings(
+export async function saveCheckResults(
   db: Db,
   { findings, unseen }: Examination,
   now: Date,
   log: Log,
   restMs = 0,
 ): Promise<void> {
-  const unique = new Map(findings.map((finding) => [keyOf(finding), finding]))
+  const unique = new Map(findings.map((finding) => [checkKey(finding), finding]))
   const before = await inOneTransaction(db, 'save the check results', async (tx) => {
-    const held = new Map((await tx.select().from(table)).map((row) => [keyOf(row), row]))
+    const held = new Map((await tx.select().from(table)).map((row) => [checkKey(row), row]))
     for (const [key, row] of held) {
       if (unique.has(key) || unseen.some((name) => name === row.name)) continue
       await tx.delete(table).where(and(eq(table.name, row.name), eq(table.subject, row.subject)))
@@ -42,12 +42,12 @@ export async function keepFindings(
 }
 
 /** The detail of a good result changes all the time, for example an age; the detail of a fault matters. */
-function isSame(last: { result: string; detail: string }, { result, detail }: Finding): boolean {
+function isSame(last: { result: string; detail: string }, { result, detail }: CheckResult): boolean {
   return last.result === result && (result === 'ok' || last.detail === detail)
 }
 
 /** Logs a fault once when it appears and once when it is gone. */
-function logChange(finding: Finding, before: string | undefined, log: Log): void {
+function logChange(finding: CheckResult, before: string | undefined, log: Log): void {
   const { name, subject, result, detail, remedy } = finding
   const was = before !== undefined && before !== 'ok'
   const about = subject ? `${name} (${subject})` : name
@@ -56,4 +56,4 @@ function logChange(finding: Finding, before: string | undefined, log: Log): void
   if (result === 'ok' && was) log.info({ finding: name, subject }, `${about}: resolved. ${detail}`)
 }
 
-const keyOf = ({ name, subject }: { name: string; subject: string }) => `${name} ${subject}`
+const checkKey = ({ name, subject }: { name: string; subject: string }) => `${name} ${subject}`

@@ -32,7 +32,7 @@ export interface ActionParts {
 const WAITS = 5 * SECOND
 
 /** The action cannot be done; the message says why. */
-class Refusal extends Error {
+class ActionRefusal extends Error {
   readonly status: 400 | 404
   constructor(status: 400 | 404, message: string) {
     super(message)
@@ -40,8 +40,8 @@ class Refusal extends Error {
   }
 }
 
-type Outcome = Readonly<Record<string, unknown>>
-type Action = (parts: ActionParts, body: unknown) => Promise<Outcome>
+type ActionResult = Readonly<Record<string, unknown>>
+type Action = (parts: ActionParts, body: unknown) => Promise<ActionResult>
 
 /** The actions by the end of their path. An action answers programs with JSON, and redirects browsers to the page. */
 const actions: Readonly<Record<string, Action>> = {
@@ -61,15 +61,15 @@ export function actionRoutes(app: FastifyInstance, parts: ActionParts, changed: 
         changed()
         return await answer(request, reply, name, outcome)
       } catch (error) {
-        const known = error instanceof Refusal || (error instanceof StoreError && error.kind === 'transient')
+        const known = error instanceof ActionRefusal || (error instanceof StoreError && error.kind === 'transient')
         if (!known) throw error
-        return refuse(request, reply, error instanceof Refusal ? error.status : 503, error.message)
+        return refuse(request, reply, error instanceof ActionRefusal ? error.status : 503, error.message)
       }
     })
   }
 }
 
-async function answer(request: FastifyRequest, reply: FastifyReply, name: string, outcome: Outcome) {
+async function answer(request: FastifyRequest, reply: FastifyReply, name: string, outcome: ActionResult) {
   if (wantsJson(request)) return reply.send({ done: name, ...outcome })
   const figures = Object.entries(outcome).flatMap(([key, value]): [string, string][] =>
     typeof value === 'number' || typeof value === 'boolean' ? [[key, String(value)]] : [],
@@ -121,7 +121,7 @@ const replayBody = z.union([
   z.object({ failed: z.literal(['all', true]) }),
 ])
 
-async function replayDeliveries({ db, apply, log, closing }: ActionParts, body: unknown): Promise<Outcome> {
+async function replayDeliveries({ db, apply, log, closing }: ActionParts, body: unknown): Promise<ActionResult> {
   const asked = read(replayBody, body, 'Set id to the id of a delivery, or failed to all.')
   const selection: Selection = 'id' in asked ? { ids: [asked.id], failed: true } : { failed: true }
   const running = replay({ db, ...apply }, selection, undefined, closing)
@@ -133,14 +133,14 @@ async function replayDeliveries({ db, apply, log, closing }: ActionParts, body: 
     if (error instanceof DeadlineError) return { running: true }
     throw error
   }
-  if (report.unknown.length > 0) throw new Refusal(404, `There is no delivery ${report.unknown.join(', ')}.`)
+  if (report.unknown.length > 0) throw new ActionRefusal(404, `There is no delivery ${report.unknown.join(', ')}.`)
   const { applied, ignored, failed, pending, without_payload } = report
   return { running: false, applied, ignored, failed, pending, without_payload }
 }
 
 const cycleBody = z.object({ organization: z.uuid().optional() }).nullish()
 
-async function runCycle({ db, queues }: ActionParts, body: unknown): Promise<Outcome> {
+async function runCycle({ db, queues }: ActionParts, body: unknown): Promise<ActionResult> {
   const asked = read(cycleBody, body, 'Set organization to an organization id, or leave it out for all organizations.')
   const ids = asked?.organization ? [await knownOrganization(db, asked.organization)] : await everyOrganization(db)
   for (const organization of ids) await queues.ask({ task: 'hot', organization })
@@ -149,13 +149,13 @@ async function runCycle({ db, queues }: ActionParts, body: unknown): Promise<Out
 
 const oneBody = z.object({ organization: z.uuid() })
 
-async function pauseOne({ db, clock }: ActionParts, body: unknown): Promise<Outcome> {
+async function pauseOne({ db, clock }: ActionParts, body: unknown): Promise<ActionResult> {
   const { organization } = read(oneBody, body, 'Set organization to an organization id.')
   await pauseBackfill(db, await knownOrganization(db, organization), new Date(clock()))
   return { organization, paused: true }
 }
 
-async function resumeOne({ db, queues }: ActionParts, body: unknown): Promise<Outcome> {
+async function resumeOne({ db, queues }: ActionParts, body: unknown): Promise<ActionResult> {
   const { organization } = read(oneBody, body, 'Set organization to an organization id.')
   await resumeBackfill(db, await knownOrganization(db, organization))
   // The backfill's schedule starts it within a minute anyway, so an unavailable queue is no reason to fail.
@@ -167,17 +167,17 @@ async function resumeOne({ db, queues }: ActionParts, body: unknown): Promise<Ou
 const whenText = z.union([z.iso.date(), z.iso.datetime({ offset: true })])
 const auditBody = z.object({ organization: z.uuid(), from: z.string(), to: z.string() })
 
-async function auditSpan({ db, queues, clock }: ActionParts, body: unknown): Promise<Outcome> {
+async function auditSpan({ db, queues, clock }: ActionParts, body: unknown): Promise<ActionResult> {
   const words =
     'Set organization to an organization id, and from and to to days (2026-01-31) or times (2026-01-31T12:00:00Z).'
   const asked = read(auditBody, body, words)
   const from = readWhen('from', asked.from)
   // A day as `to` includes the whole day.
   const to = new Date(readWhen('to', asked.to).getTime() + (asked.to.length === 10 ? DAY : 0))
-  if (from >= to) throw new Refusal(400, 'from must be earlier than to.')
+  if (from >= to) throw new ActionRefusal(400, 'from must be earlier than to.')
   const { first, last } = spanBounds(clock())
   if (from < first || to.getTime() > last.getTime() + DAY) {
-    throw new Refusal(400, `from and to must be between ${dayOf(first)} and ${dayOf(last)}. Check their years.`)
+    throw new ActionRefusal(400, `from and to must be between ${dayOf(first)} and ${dayOf(last)}. Check their years.`)
   }
   const organization = await knownOrganization(db, asked.organization)
   const span = { from: from.toISOString(), to: to.toISOString() }
@@ -187,18 +187,21 @@ async function auditSpan({ db, queues, clock }: ActionParts, body: unknown): Pro
 
 function readWhen(name: string, text: string): Date {
   if (whenText.safeParse(text).success) return new Date(text)
-  throw new Refusal(400, `${name} is "${text}", which is not a date. Write it like 2026-01-31 or 2026-01-31T12:00:00Z.`)
+  throw new ActionRefusal(
+    400,
+    `${name} is "${text}", which is not a date. Write it like 2026-01-31 or 2026-01-31T12:00:00Z.`,
+  )
 }
 
 function read<T>(shape: z.ZodType<T>, body: unknown, advice: string): T {
   const parsed = shape.safeParse(body)
-  if (!parsed.success) throw new Refusal(400, advice)
+  if (!parsed.success) throw new ActionRefusal(400, advice)
   return parsed.data
 }
 
 async function knownOrganization(db: Db, id: string): Promise<string> {
   const [row] = await db.select({ id: organizations.id }).from(organizations).where(eq(organizations.id, id))
-  if (!row) throw new Refusal(404, 'The mirror has no organization with this id.')
+  if (!row) throw new ActionRefusal(404, 'The mirror has no organization with this id.')
   return row.id
 }
 

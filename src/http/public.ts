@@ -6,18 +6,18 @@ import { MINUTE, SECOND } from '../runtime/time.ts'
 import { buildListener, nothingHere } from './listener.ts'
 import type { Meters } from './metrics/registry.ts'
 import { healthRoutes } from './status/health.ts'
-import type { Facts } from './status/probes.ts'
+import type { Probes } from './status/probes.ts'
 
 export interface PublicDeps {
   readonly log: Log
   /** The route of `POST /webhooks/buildkite`; undefined in a process that does not receive. */
   readonly webhooks: FastifyPluginAsync | undefined
-  /** What readiness is decided on, cached. */
-  readonly facts: () => Promise<Facts>
+  /** What readiness is decided record, cached. */
+  readonly facts: () => Promise<Probes>
   /** Our own proxies in front of this listener. */
   readonly trustProxy?: readonly IpRange[]
   /** Records how long each webhook request took (`answer_seconds`). */
-  readonly on?: Meters['on']
+  readonly record?: Meters['record']
 }
 
 /** How many requests a minute for unknown paths one address may send. */
@@ -33,11 +33,13 @@ export async function buildPublicApp(deps: PublicDeps): Promise<FastifyInstance>
     strays.setNotFoundHandler({ preHandler: limit }, nothingHere)
   })
   healthRoutes(app, deps.facts)
-  const { webhooks, on } = deps
+  const { webhooks, record } = deps
   // In its own context, because it takes bodies raw and no other route should.
   if (webhooks) {
     await app.register(async (own) => {
-      own.addHook('onResponse', async (_request, reply) => on?.('answer_seconds', reply.elapsedTime / SECOND))
+      own.addHook('onResponse', async (_request, reply) =>
+        record?.('webhook_request_duration_seconds', reply.elapsedTime / SECOND),
+      )
       await webhooks(own, {})
     })
   }

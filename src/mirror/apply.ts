@@ -2,10 +2,16 @@ import { and, inArray, isNull } from 'drizzle-orm'
 import type { Db, Transaction } from '../database/connection.ts'
 import { asStoreError } from '../database/connection.ts'
 import { agents, builds, jobs, organizations, pipelines, type Via } from '../database/schema.ts'
-import type { OnOccurrence } from '../runtime/occurrence.ts'
-import { keepAttempts } from './attempts.ts'
+import type { RecordMetric } from '../runtime/record-metric.ts'
+import { saveAttempts } from './attempts.ts'
 import type { BuildRow, JobRow, Observation, Observations } from './observation.ts'
-import { adoptByOrganizations, adoptByPipelines, keepSlugs, placeInOrganizations, placeInPipelines } from './places.ts'
+import {
+  adoptByOrganizations,
+  adoptByPipelines,
+  resolveOrganizationIds,
+  resolvePipelineIds,
+  saveSlugs,
+} from './places.ts'
 import {
   buildResult,
   jobResult,
@@ -61,7 +67,7 @@ export async function inOneTransaction<T>(
 ): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await (timeoutMs === undefined ? db.transaction(work) : db.patiently(timeoutMs, work))
+      return await (timeoutMs === undefined ? db.transaction(work) : db.transactionWithTimeout(timeoutMs, work))
     } catch (error) {
       const failure = asStoreError(error, doing)
       if (attempt >= TRIES || !CONFLICTS.has(failure.code ?? '')) throw failure
@@ -77,15 +83,15 @@ export async function mergeObservations(
   progress?: WebhookProgress,
 ): Promise<MergeReport> {
   const mergedOrganizations = await mergeTable(tx, organizations, organizationRule, observed.organizations, now)
-  await placeInOrganizations(tx, observed)
+  await resolveOrganizationIds(tx, observed)
   const mergedPipelines = await mergeTable(tx, pipelines, pipelineRule, observed.pipelines, now)
-  await placeInPipelines(tx, observed)
+  await resolvePipelineIds(tx, observed)
   const mergedBuilds = await mergeTable(tx, builds, buildRule, observed.builds, now)
-  await keepAttempts(tx, observed.builds, now)
+  await saveAttempts(tx, observed.builds, now)
   const mergedJobs = await mergeTable(tx, jobs, jobRule, observed.jobs, now)
   const mergedAgents = await mergeTable(tx, agents, agentRule, observed.agents, now)
   const newPlaces = { organizations: renamed(mergedOrganizations), pipelines: renamed(mergedPipelines) }
-  await keepSlugs(tx, newPlaces, observed)
+  await saveSlugs(tx, newPlaces, observed)
   await adoptByOrganizations(tx, newPlaces.organizations)
   await adoptByPipelines(tx, newPlaces.pipelines)
   return {
@@ -145,12 +151,12 @@ function renamed<Row extends { slug: string | null }>(merged: readonly Merged<Ro
 }
 
 /** Records what a committed merge wrote and skipped, by table. */
-export function tellRows(on: OnOccurrence | undefined, via: Via, report: MergeReport): void {
+export function recordRows(record: RecordMetric | undefined, via: Via, report: MergeReport): void {
   for (const [table, { inserted, updated, verified, unchanged }] of Object.entries(tablesOf(report))) {
-    on?.('rows', inserted, { table, via, result: 'inserted' })
-    on?.('rows', updated, { table, via, result: 'updated' })
-    on?.('rows', verified, { table, via, result: 'verified' })
-    on?.('rows', unchanged, { table, via, result: 'skipped' })
+    record?.('rows_total', inserted, { table, via, result: 'inserted' })
+    record?.('rows_total', updated, { table, via, result: 'updated' })
+    record?.('rows_total', verified, { table, via, result: 'verified' })
+    record?.('rows_total', unchanged, { table, via, result: 'skipped' })
   }
 }
 

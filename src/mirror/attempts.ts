@@ -13,7 +13,7 @@ type Attempt = typeof build_attempts.$inferSelect
  * Saves each distinct finish of the observed builds as a row of `build_attempts`. A build's row shows only its latest attempt, because a
  * retry or an unblock overwrites it. A pause at a block step counts as a finish, because Buildkite sends `build.finished` for it.
  */
-export async function keepAttempts(
+export async function saveAttempts(
   tx: Transaction,
   observations: readonly Observation<BuildRow>[],
   now: Date,
@@ -31,12 +31,12 @@ export async function keepAttempts(
     const after = before ? mergeAttempt(before, finish, now) : finish
     if (cut) {
       known.remove(cut)
-      changed.delete(keyOf(cut))
-      replaced.set(keyOf(cut), cut)
+      changed.delete(attemptKey(cut))
+      replaced.set(attemptKey(cut), cut)
     }
     if (after === before) continue
     known.put(after)
-    changed.set(keyOf(after), after)
+    changed.set(attemptKey(after), after)
   }
   if (replaced.size > 0) await deleteAttempts(tx, inOrder(replaced))
   if (changed.size > 0) await writeAttempts(tx, inOrder(changed))
@@ -44,7 +44,7 @@ export async function keepAttempts(
 
 /** Sorted by key, so that transactions do not deadlock. */
 function inOrder(attempts: ReadonlyMap<string, Attempt>): Attempt[] {
-  return [...attempts.values()].sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
+  return [...attempts.values()].sort((a, b) => (attemptKey(a) < attemptKey(b) ? -1 : 1))
 }
 
 /** Ids of observed builds whose finish has no row; a row with the finish truncated to the second does not count. */
@@ -97,14 +97,16 @@ class Attempts<One extends Finish> {
   }
 
   remove(attempt: Finish): void {
-    const others = this.#within(attempt).filter((other) => keyOf(other) !== keyOf(attempt))
+    const others = this.#within(attempt).filter((other) => attemptKey(other) !== attemptKey(attempt))
     this.#bySecond.set(secondOf(attempt), others)
   }
 
   /** The attempt with this finish. Some payloads truncate it to the second; such a time matches any within that second. */
   same(finish: Finish): One | undefined {
     const there = this.#within(finish)
-    return there.find((one) => keyOf(one) === keyOf(finish)) ?? there.find((one) => isCut(one) || isCut(finish))
+    return (
+      there.find((one) => attemptKey(one) === attemptKey(finish)) ?? there.find((one) => isCut(one) || isCut(finish))
+    )
   }
 
   /** The attempt whose finish is this one, truncated to the second. */
@@ -122,7 +124,7 @@ function isCut({ finished_at }: Finish): boolean {
   return finished_at.getTime() % SECOND === 0
 }
 
-function keyOf({ build_id, finished_at }: Finish): string {
+function attemptKey({ build_id, finished_at }: Finish): string {
   return `${build_id} ${finished_at.getTime()}`
 }
 

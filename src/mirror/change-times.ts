@@ -1,5 +1,13 @@
 import { MINUTE } from '../runtime/time.ts'
-import type { BuildRow, Draft, JobRow, MirrorColumns, MirrorRow, Observation, Observations } from './observation.ts'
+import type {
+  BuildRow,
+  JobRow,
+  MirrorColumns,
+  MirrorRow,
+  Observation,
+  Observations,
+  PartialRow,
+} from './observation.ts'
 import { hasFinished } from './rules.ts'
 
 /** When the object of a difference changed, as far as known, in milliseconds since the epoch. */
@@ -39,10 +47,10 @@ const FUTURE_MS = MINUTE
 /** When builds and jobs changed, according to a REST page and the rows of the mirror. */
 export class ChangeTimes {
   readonly #builds: ReadonlyMap<string, Observation<BuildRow>>
-  readonly #jobs: ReadonlyMap<string, Draft<JobRow>>
+  readonly #jobs: ReadonlyMap<string, PartialRow<JobRow>>
   readonly #storedBuilds: ReadonlyMap<string, BuildRow>
   /** The jobs of each build, both in Buildkite and in the mirror. */
-  readonly #jobsOf = new Map<string, (Draft<JobRow> | JobRow)[]>()
+  readonly #jobsOf = new Map<string, (PartialRow<JobRow> | JobRow)[]>()
   readonly #changedAt = new Map<string, number>()
 
   constructor({ builds, jobs }: Observations, storedBuilds: readonly BuildRow[], storedJobs: readonly JobRow[]) {

@@ -5,7 +5,7 @@ import { missingAttempts } from './attempts.ts'
 import { ChangeTimes, type Evidence } from './change-times.ts'
 import { canonical, type MergeRule, same } from './merge.ts'
 import type { MirrorRow, Observation, Observations } from './observation.ts'
-import { placeInOrganizations, placeInPipelines } from './places.ts'
+import { resolveOrganizationIds, resolvePipelineIds } from './places.ts'
 import { buildRule, jobRule } from './rules.ts'
 
 /** One column in which mirror and API differ. */
@@ -56,8 +56,8 @@ export async function compareWithMirror(
   complete: ReadonlySet<string>,
   aheadMs = Number.POSITIVE_INFINITY,
 ): Promise<Comparison> {
-  await placeInOrganizations(tx, observed)
-  await placeInPipelines(tx, observed)
+  await resolveOrganizationIds(tx, observed)
+  await resolvePipelineIds(tx, observed)
   const buildIds = observed.builds.map(({ draft }) => draft.id)
   const jobIds = observed.jobs.map(({ draft }) => draft.id)
   if (buildIds.length === 0) return { contrasts: [], passedOver: [] }

@@ -1,20 +1,20 @@
 import { isDeepStrictEqual } from 'node:util'
 import { isObject } from '../buildkite/payload-reader.ts'
 import { HOUR, SECOND } from '../runtime/time.ts'
-import type { Draft, MirrorRow, Observation } from './observation.ts'
+import type { MirrorRow, Observation, PartialRow } from './observation.ts'
 
 /** How an observation relates to the stored row: newer, older, or (jobs only) to be joined with it. */
-export type Standing = 'later' | 'earlier' | 'join'
+export type Precedence = 'later' | 'earlier' | 'join'
 
 /** The merge rule of one table, in addition to the common rules. */
 export interface MergeRule<Row extends MirrorRow> {
   /** Every payload column. */
-  columns: readonly (keyof Draft<Row> & keyof Row & string)[]
+  columns: readonly (keyof PartialRow<Row> & keyof Row & string)[]
   /** Every column with null: a new row starts as a copy of it, because V8 is slow with objects that grow. */
   blank: Readonly<Record<string, null>>
   /** Columns that can return to null during an object's life; for these a webhook's explicit null counts. */
   lifecycle: ReadonlySet<string>
-  standing(stored: Row, observation: Observation<Row>): Standing
+  standing(stored: Row, observation: Observation<Row>): Precedence
   /** An unchanged row's verification is written again only if it is this many milliseconds newer. Default: an hour. */
   verificationStep?(row: Row): number
   /** Whether a webhook about an object that REST lacks shows that it is hidden from our user, instead of restoring it. */
@@ -101,8 +101,8 @@ function newRow<Row extends MirrorRow>(rule: MergeRule<Row>, observation: Observ
 
 function mergeColumn<Row extends MirrorRow>(
   rule: MergeRule<Row>,
-  column: keyof Draft<Row> & keyof Row & string,
-  standing: Standing,
+  column: keyof PartialRow<Row> & keyof Row & string,
+  standing: Precedence,
   stored: Row,
   observation: Observation<Row>,
 ): unknown {
@@ -119,11 +119,11 @@ function mergeColumn<Row extends MirrorRow>(
     return observation.via === 'rest' || rule.lifecycle.has(column) ? null : before
   }
   const chosen = standing === 'join' && rule.choose ? rule.choose(column, before, seen, stored, observation) : seen
-  return observation.via === 'rest' ? chosen : finer(before, chosen)
+  return observation.via === 'rest' ? chosen : preciseTimestamp(before, chosen)
 }
 
 /** Old webhooks and EventBridge truncate times to seconds: the same second without milliseconds is the same time, less precise. */
-function finer(before: unknown, seen: unknown): unknown {
+function preciseTimestamp(before: unknown, seen: unknown): unknown {
   if (!(before instanceof Date) || !(seen instanceof Date)) return seen
   return seen.getTime() % SECOND === 0 && compareSeconds(before, seen) === 0 ? before : seen
 }
@@ -140,7 +140,7 @@ function mergeMark<Row extends MirrorRow>(rule: MergeRule<Row>, stored: Row, obs
 
 /** A whole object from REST replaces `extra`. Webhooks and embedded objects may leave keys out, so they only add and change keys. */
 function mergeExtra<Row extends MirrorRow>(
-  standing: Standing,
+  standing: Precedence,
   stored: Row,
   { draft: { extra }, at, via, isEmbedded }: Observation<Row>,
 ): Record<string, unknown> {
@@ -194,7 +194,7 @@ function confirm<Row extends MirrorRow>(
   merged: Row,
   stored: Row,
   observation: Observation<Row>,
-  standing: Standing,
+  standing: Precedence,
 ): Row {
   if (observation.via === 'rest' && standing === 'later') {
     const provisional = !stored.verified_at || stored.observed_at > stored.verified_at

@@ -22,7 +22,7 @@ export type JobRow = typeof jobs.$inferSelect
 export type AgentRow = typeof agents.$inferSelect
 
 /** One object in one payload: a key that is absent here was absent there, and a null was an explicit null. */
-export type Draft<Row extends MirrorRow> = { id: string; extra: Record<string, unknown> } & {
+export type PartialRow<Row extends MirrorRow> = { id: string; extra: Record<string, unknown> } & {
   [Column in Exclude<keyof Row, keyof MirrorColumns | 'id'>]?: Row[Column] | undefined
 }
 
@@ -34,7 +34,7 @@ export interface Place {
 
 /** One observation of an object, with the time on Buildkite's clock at which it was true. */
 export interface Observation<Row extends MirrorRow> {
-  draft: Draft<Row>
+  draft: PartialRow<Row>
   at: Date
   via: Via
   place: Place

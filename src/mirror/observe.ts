@@ -7,16 +7,22 @@ import { MINUTE } from '../runtime/time.ts'
 import {
   type BuildRow,
   combine,
-  type Draft,
   type JobRow,
   type MirrorRow,
   noObservations,
   type Observation,
   type Observations,
+  type PartialRow,
   type PipelineRow,
   type Place,
 } from './observation.ts'
-import { draftAgent, draftBuild, draftJob, draftOrganization, draftPipeline } from './payload-to-row.ts'
+import {
+  agentFromPayload,
+  buildFromPayload,
+  jobFromPayload,
+  organizationFromPayload,
+  pipelineFromPayload,
+} from './payload-to-row.ts'
 
 export interface ObserveOptions {
   /** Whether `env`, pipeline configuration and steps may be stored. */
@@ -113,18 +119,18 @@ function observePayload(payload: Json, sight: Sight): Observations {
   const { organization, build, job, agent } = payload
   const pipeline = payload.pipeline ?? payload.project // webhooks of 2015 use `project`
   if (isObject(organization)) {
-    add(observed, observed.organizations, draftOrganization(organization), sight, {})
+    add(observed, observed.organizations, organizationFromPayload(organization), sight, {})
   }
   let pipelineId: string | undefined
   if (isObject(pipeline)) {
-    const draft = draftPipeline(pipeline)
+    const draft = pipelineFromPayload(pipeline)
     if (draft && sight.via === 'webhook') for (const counter of pipelineCounters) delete draft[counter]
     pipelineId = draft?.id
     add(observed, observed.pipelines, draft, sight, slugsOf(draft?.url), build !== undefined)
   }
   let buildId: string | undefined
   if (isObject(build)) {
-    const draft = draftBuild(build)
+    const draft = buildFromPayload(build)
     buildId = draft?.id
     if (draft && pipelineId) draft.pipeline_id = pipelineId
     const seen = sight.via === 'rest' ? { ...sight, at: atLeastItsTimes(draft, sight.at) } : sight
@@ -152,7 +158,7 @@ const SLOW_ANSWER = MINUTE
  * The earliest time at which a build from REST had its state. A slow response may contain a build that finished after the response's own
  * time. With that time, the observation would lose against webhooks from before the finish.
  */
-function atLeastItsTimes(build: Draft<BuildRow> | undefined, at: Date): Date {
+function atLeastItsTimes(build: PartialRow<BuildRow> | undefined, at: Date): Date {
   const times = [build?.started_at, build?.finished_at].map((time) => time?.getTime() ?? 0)
   const latest = Math.max(at.getTime(), ...times)
   return latest - at.getTime() <= SLOW_ANSWER ? new Date(latest) : at
@@ -160,7 +166,7 @@ function atLeastItsTimes(build: Draft<BuildRow> | undefined, at: Date): Date {
 
 function observeJob(observed: Observations, job: unknown, buildId: string | undefined, sight: Sight): void {
   if (!isObject(job)) return
-  const draft = draftJob(job, buildId)
+  const draft = jobFromPayload(job, buildId)
   add(observed, observed.jobs, draft, sight, {})
   if (draft && sight.via === 'webhook') observeRetried(observed, draft, sight)
   observeAgent(observed, job.agent, sight, true)
@@ -170,10 +176,10 @@ function observeJob(observed: Observations, job: unknown, buildId: string | unde
  * Buildkite sends no event when a job is retried; only `retry_source` in the events of the new job mentions it. Updates the row of the
  * retried job as REST would.
  */
-function observeRetried(observed: Observations, retry: Draft<JobRow>, sight: Sight): void {
+function observeRetried(observed: Observations, retry: PartialRow<JobRow>, sight: Sight): void {
   const id = retry.retry_source_job_id
   if (!id) return
-  const retried: Draft<JobRow> = {
+  const retried: PartialRow<JobRow> = {
     id,
     build_id: retry.build_id,
     retried: true,
@@ -190,14 +196,14 @@ function observeAgent(observed: Observations, agent: unknown, sight: Sight, isEm
   if (!isObject(agent) || Object.keys(agent).length === 0) return
   if (isUuid(agent.id) && isDeepStrictEqual(sight.agents?.get(agent.id), agent)) return
   sight.agents?.set(agent.id, agent)
-  const draft = draftAgent(agent)
+  const draft = agentFromPayload(agent)
   add(observed, observed.agents, draft, sight, slugsOf(draft?.url), isEmbedded)
 }
 
 function add<Row extends MirrorRow>(
   observed: Observations,
   list: Observation<Row>[],
-  draft: Draft<Row> | undefined,
+  draft: PartialRow<Row> | undefined,
   sight: Sight,
   place: Place,
   isEmbedded?: boolean,

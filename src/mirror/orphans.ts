@@ -33,7 +33,7 @@ interface OrphanKind {
  * transaction. A row that cannot be updated is recorded in `sync.failures`, skipped, and retried after a back-off.
  * @returns how many were updated. @throws StoreError when the database is unavailable.
  */
-export async function adoptOrphans(db: Db, organizationId: string, clock: Clock): Promise<number> {
+export async function fillMissingParents(db: Db, organizationId: string, clock: Clock): Promise<number> {
   try {
     const [organization] = await db.select().from(organizations).where(eq(organizations.id, organizationId))
     if (!organization) return 0

@@ -1,10 +1,10 @@
 import { isObject, type Json, PayloadReader } from '../buildkite/payload-reader.ts'
-import type { AgentRow, BuildRow, Draft, JobRow, OrganizationRow, PipelineRow } from './observation.ts'
+import type { AgentRow, BuildRow, JobRow, OrganizationRow, PartialRow, PipelineRow } from './observation.ts'
 
 // Payload → draft, one function for each of Buildkite's objects. Webhooks and REST use the same names, so one function reads both.
 // Absent fields stay absent. Field lists: reference B1–B5. Each function returns undefined for an object without a usable id.
 
-export function draftOrganization(payload: Json): Draft<OrganizationRow> | undefined {
+export function organizationFromPayload(payload: Json): PartialRow<OrganizationRow> | undefined {
   const read = new PayloadReader(payload)
   const id = read.uuid('id')
   if (!id) return undefined
@@ -23,7 +23,7 @@ export function draftOrganization(payload: Json): Draft<OrganizationRow> | undef
   }
 }
 
-export function draftPipeline(payload: Json): Draft<PipelineRow> | undefined {
+export function pipelineFromPayload(payload: Json): PartialRow<PipelineRow> | undefined {
   const read = new PayloadReader(payload)
   const id = read.uuid('id')
   if (!id) return undefined
@@ -72,7 +72,7 @@ export function draftPipeline(payload: Json): Draft<PipelineRow> | undefined {
   }
 }
 
-export function draftBuild(payload: Json): Draft<BuildRow> | undefined {
+export function buildFromPayload(payload: Json): PartialRow<BuildRow> | undefined {
   const read = new PayloadReader(payload)
   const id = read.uuid('id')
   if (!id) return undefined
@@ -137,7 +137,7 @@ function author(read: PayloadReader) {
   }
 }
 
-export function draftJob(payload: Json, buildId: string | undefined): Draft<JobRow> | undefined {
+export function jobFromPayload(payload: Json, buildId: string | undefined): PartialRow<JobRow> | undefined {
   const read = new PayloadReader(payload)
   const id = read.uuid('id')
   if (!id) return undefined
@@ -214,7 +214,7 @@ export function draftJob(payload: Json, buildId: string | undefined): Draft<JobR
   }
 }
 
-export function draftAgent(payload: Json): Draft<AgentRow> | undefined {
+export function agentFromPayload(payload: Json): PartialRow<AgentRow> | undefined {
   const read = new PayloadReader(payload)
   const id = read.uuid('id')
   if (!id) return undefined

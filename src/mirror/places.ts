@@ -9,7 +9,7 @@ import { changedNow } from './table.ts'
 // This file resolves slugs to ids, also later for rows that arrived before their organization or pipeline was known.
 
 /** Fills `organization_id` of pipelines, builds and agents from the slug in their URL, where the organization is known. */
-export async function placeInOrganizations(tx: Transaction, observed: Observations): Promise<void> {
+export async function resolveOrganizationIds(tx: Transaction, observed: Observations): Promise<void> {
   const placed = [...observed.pipelines, ...observed.builds, ...observed.agents].filter(
     ({ draft }) => !draft.organization_id,
   )
@@ -32,9 +32,9 @@ export async function placeInOrganizations(tx: Transaction, observed: Observatio
  * Fills `pipeline_id` of builds whose payload had no pipeline, from the slugs in their URL. A list that lags behind a rename shows the
  * pipeline's former slug. Such a slug resolves to the last pipeline that had it, unless a pipeline has it now.
  */
-export async function placeInPipelines(tx: Transaction, observed: Observations): Promise<void> {
-  const homeless = observed.builds.filter(({ draft, place }) => !draft.pipeline_id && place.pipeline)
-  const slugs = distinct(homeless.map(({ place }) => place.pipeline))
+export async function resolvePipelineIds(tx: Transaction, observed: Observations): Promise<void> {
+  const unresolved = observed.builds.filter(({ draft, place }) => !draft.pipeline_id && place.pipeline)
+  const slugs = distinct(unresolved.map(({ place }) => place.pipeline))
   if (slugs.length === 0) return
   const rows = await tx
     .select({ id: pipelines.id, slug: pipelines.slug, organization_id: pipelines.organization_id })
@@ -42,10 +42,10 @@ export async function placeInPipelines(tx: Transaction, observed: Observations):
     .where(and(inArray(pipelines.slug, slugs), isNull(pipelines.deleted_at)))
     .orderBy(pipelines.observed_at)
   const current = bySlug(rows)
-  const keyOf = ({ draft, place }: (typeof homeless)[number]) => `${draft.organization_id} ${place.pipeline}`
-  const others = homeless.filter((one) => !current.has(keyOf(one)))
+  const keyOf = ({ draft, place }: (typeof unresolved)[number]) => `${draft.organization_id} ${place.pipeline}`
+  const others = unresolved.filter((one) => !current.has(keyOf(one)))
   const earlier = bySlug(await placesBefore(tx, distinct(others.map(({ place }) => place.pipeline))))
-  for (const one of homeless) {
+  for (const one of unresolved) {
     const id = current.get(keyOf(one)) ?? earlier.get(keyOf(one))
     if (id) one.draft.pipeline_id = id
   }
@@ -77,7 +77,7 @@ export interface NewPlaces {
 }
 
 /** Saves the history of slugs, so that an old URL still resolves to its row. */
-export async function keepSlugs(tx: Transaction, fresh: NewPlaces, observed: Observations): Promise<void> {
+export async function saveSlugs(tx: Transaction, fresh: NewPlaces, observed: Observations): Promise<void> {
   for (const { id, slug, observed_at } of fresh.organizations) {
     if (!slug) continue
     await tx

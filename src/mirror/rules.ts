@@ -1,7 +1,7 @@
 import { getTableColumns, type Table } from 'drizzle-orm'
 import { agents, builds, jobs, organizations, pipelines } from '../database/schema.ts'
 import { HOUR, SECOND } from '../runtime/time.ts'
-import { canonical, compareSeconds, knownAt, type MergeRule, type Standing } from './merge.ts'
+import { canonical, compareSeconds, knownAt, type MergeRule, type Precedence } from './merge.ts'
 import type {
   AgentRow,
   BuildRow,
@@ -172,7 +172,7 @@ export const jobRule: MergeRule<JobRow> = {
       if (via === 'rest' && compareSeconds(at, knownAt(stored)) === 0) return seen
       if (via === 'webhook' && stored.verified_at && compareSeconds(at, stored.verified_at) === 0) return before
     }
-    return furtherValue(column, seen, before) ? seen : before
+    return isMoreAdvanced(column, seen, before) ? seen : before
   },
 }
 
@@ -185,7 +185,7 @@ function grows(column: string, value: unknown): boolean {
  * webhooks is commutative, associative and idempotent. States are ordered by rank. Times and numbers grow, flags become true
  * (`unblockable` becomes false). The order of text is arbitrary, but does not depend on arrival.
  */
-function furtherValue(column: string, a: unknown, b: unknown): boolean {
+function isMoreAdvanced(column: string, a: unknown, b: unknown): boolean {
   if (column === 'state') {
     const ranks = jobRank(String(a)) - jobRank(String(b))
     return ranks === 0 ? String(a) > String(b) : ranks > 0
@@ -196,7 +196,7 @@ function furtherValue(column: string, a: unknown, b: unknown): boolean {
   return canonical(a) > canonical(b)
 }
 
-const latestWins = (stored: MirrorRow, observation: { at: Date }): Standing =>
+const latestWins = (stored: MirrorRow, observation: { at: Date }): Precedence =>
   compareSeconds(observation.at, knownAt(stored)) < 0 ? 'earlier' : 'later'
 
 export const organizationRule: MergeRule<OrganizationRow> = {

@@ -112,7 +112,7 @@ async function readRows<Row extends MirrorRow>(
   const { rows } = await tx.execute(
     sql`select ${columnList(table)} from ${table} where id = any(${sql.param(ids)}::uuid[]) order by id ${locked ? sql`for update` : sql``}`,
   )
-  const { decoders } = wordingOf(table)
+  const { decoders } = statementsOf(table)
   for (const row of rows) {
     for (const [name, column] of decoders) if (row[name] !== null) row[name] = column.mapFromDriverValue(row[name])
   }
@@ -131,7 +131,7 @@ async function insertRows(tx: Transaction, table: MirrorTable, rows: readonly Mi
 
 async function updateRows(tx: Transaction, table: MirrorTable, rows: readonly MirrorRow[]): Promise<void> {
   if (rows.length === 0) return
-  const { assignments } = wordingOf(table)
+  const { assignments } = statementsOf(table)
   await tx.execute(sql`update ${table} set ${assignments} from ${recordset(table, rows)} where ${table}.id = r.id`)
 }
 
@@ -143,21 +143,21 @@ export const changedNow = sql.raw('statement_timestamp()')
 
 /** Selects the rows for an insert with the columns of {@link columnList}; their `changed_at` is the present. */
 export function selected(table: PgTable, rows: readonly object[]): SQL {
-  return sql`select ${wordingOf(table).inserted} from ${recordset(table, rows)}`
+  return sql`select ${statementsOf(table).inserted} from ${recordset(table, rows)}`
 }
 
 /** The rows as a table `r` with the target's columns. Not for tables with a serial column, because its type has no other name. */
 export function recordset(table: PgTable, rows: readonly object[]): SQL {
-  const { named, typed } = wordingOf(table)
-  return sql`(select ${named} from json_to_recordset(${briefly(table, rows)}::text::json) as brief (${typed})) as r`
+  const { named, typed } = statementsOf(table)
+  return sql`(select ${named} from json_to_recordset(${toCompactJson(table, rows)}::text::json) as brief (${typed})) as r`
 }
 
 /**
  * Rows as short JSON: columns have short names, and nulls are left out, which are often half of a row. Optimised for pages of a thousand
  * rows. Each row is a copy of one object, because V8 is slow with objects that grow. Each distinct time is formatted once.
  */
-function briefly(table: PgTable, rows: readonly object[]): string {
-  const { shortNames, blank } = wordingOf(table)
+function toCompactJson(table: PgTable, rows: readonly object[]): string {
+  const { shortNames, blank } = statementsOf(table)
   const written = new Map<number, string>()
   const inWords = (time: Date) => {
     const ms = time.getTime()
@@ -182,11 +182,11 @@ export function columnNames(table: PgTable): string[] {
 
 /** The names of the columns in double quotes, separated by commas. */
 export function columnList(table: PgTable): SQL {
-  return wordingOf(table).columns
+  return statementsOf(table).columns
 }
 
 /** The SQL fragments of a table, and the columns whose values the driver returns in another form. */
-interface Wording {
+interface TableStatements {
   readonly columns: SQL
   /** The columns' values in a new row. */
   readonly inserted: SQL
@@ -200,16 +200,16 @@ interface Wording {
   readonly decoders: readonly (readonly [name: string, column: PgColumn])[]
 }
 
-const wordings = new WeakMap<PgTable, Wording>()
+const statements = new WeakMap<PgTable, TableStatements>()
 
 /** Cached for each table: Drizzle would build fifty columns again for every statement, which took longer than the statement. */
-function wordingOf(table: PgTable): Wording {
-  const known = wordings.get(table)
+function statementsOf(table: PgTable): TableStatements {
+  const known = statements.get(table)
   if (known) return known
   const columns = Object.values(getTableColumns(table))
   const quoted = columnNames(table).map((name) => `"${name}"`)
   const shortNames = columns.map((column, index) => [column.name, `c${index}`] as const)
-  const wording: Wording = {
+  const wording: TableStatements = {
     columns: sql.raw(quoted.join(', ')),
     inserted: sql.raw(quoted.map((name) => (name === '"changed_at"' ? 'statement_timestamp()' : name)).join(', ')),
     assignments: sql.raw(
@@ -226,7 +226,7 @@ function wordingOf(table: PgTable): Wording {
       .filter((column) => column.mapFromDriverValue !== Column.prototype.mapFromDriverValue)
       .map((column) => [column.name, column] as const),
   }
-  wordings.set(table, wording)
+  statements.set(table, wording)
   return wording
 }
 

@@ -47,7 +47,7 @@ export type ReconcileJob = z.infer<typeof reconcileJob>
 export type ReconcileTask = ReconcileJob['task']
 
 /** A reconcile job that a person requested and that is not done yet. */
-export interface AskedJob {
+export interface ManualJob {
   readonly job: ReconcileJob
   readonly active: boolean
 }
@@ -75,7 +75,7 @@ export interface Queues {
   /** Runs `job` once, as soon as a worker is free. @throws StoreError (transient) when the queue is unavailable. */
   ask(job: ReconcileJob): Promise<void>
   /** The jobs requested by {@link ask} that are not done, next one first; at most 50. @throws StoreError (transient) as above. */
-  asked(): Promise<AskedJob[]>
+  asked(): Promise<ManualJob[]>
   /** The open queues for the queue board, which may not change them. */
   board(): BoardQueue[]
   /** Warnings about the settings of the queue's store. @throws StoreError (transient) when it is unavailable. */
@@ -109,7 +109,7 @@ const DIVERTED_AMONG = 2_000
 const ASKED = 'asked-'
 
 /** Tasks that may take minutes and must not delay the cycles. */
-const leisurely: ReadonlySet<ReconcileTask> = new Set(['backfill', 'audit', 'verify', 'dimensions'])
+const longRunning: ReadonlySet<ReconcileTask> = new Set(['backfill', 'audit', 'verify', 'dimensions'])
 
 // If the job of a delivery in the inbox is lost, the sweeper enqueues the delivery again.
 const idsOptions: JobsOptions = {
@@ -134,7 +134,7 @@ const tickOptions: JobsOptions = {
  * then opens the queues as soon as possible, and until then every call fails as transient.
  */
 export async function openQueues(config: QueueConfig, log: Log): Promise<Queues> {
-  const complain = loggedOncePerMinute(log)
+  const complain = throttledError(log)
   const engine: Engine = config.redisUrl ? redisEngine(config.redisUrl, complain) : postgresEngine(config.databaseUrl)
   let preparing: Promise<void> | undefined
   const prepared = () => {
@@ -219,7 +219,7 @@ export async function openQueues(config: QueueConfig, log: Log): Promise<Queues>
     },
     async asked() {
       const { reconcile, backfill } = located.current()
-      const lists = [reconcile, backfill].map((queue) => confirmed(queue, answerWithin, 'listing its jobs', askedJobs))
+      const lists = [reconcile, backfill].map((queue) => confirmed(queue, answerWithin, 'listing its jobs', manualJobs))
       return (await Promise.all(lists)).flat()
     },
     board: () => boardQueues(Object.values(located.current()).flatMap((queue) => queue.current ?? [])),
@@ -261,7 +261,7 @@ export async function openQueues(config: QueueConfig, log: Log): Promise<Queues>
 
   function queueOf(job: ReconcileJob): Opening<BareQueue> {
     const { backfill, reconcile } = located.current()
-    return leisurely.has(job.task) ? backfill : reconcile
+    return longRunning.has(job.task) ? backfill : reconcile
   }
 }
 
@@ -311,7 +311,7 @@ async function hasLostItsJob(queue: BareQueue, job: ReconcileJob, next: number, 
   return state === 'unknown' || state === 'failed' || state === 'completed'
 }
 
-async function askedJobs(queue: BareQueue): Promise<AskedJob[]> {
+async function manualJobs(queue: BareQueue): Promise<ManualJob[]> {
   const [active, waiting] = await Promise.all([
     queue.getJobs(['active'], 0, 49),
     queue.getJobs(['waiting'], 0, 49, true),
@@ -348,7 +348,7 @@ async function asTransient<T>(engine: Engine, doing: string, work: () => Promise
 }
 
 /** Broken connections report errors several times a second, so each message is logged at most once a minute. */
-function loggedOncePerMinute(log: Log): (error: Error) => void {
+function throttledError(log: Log): (error: Error) => void {
   const lastLogged = new Map<string, number>()
   return (error) => {
     const now = Date.now()

@@ -15,7 +15,7 @@ export interface RunningWorker {
 }
 
 /** No handler should take this long. A longer run no longer counts as progress. */
-const plausible = 15 * MINUTE
+const clampPause = 15 * MINUTE
 /** How long the whole queue pauses between tries while the infrastructure is down. */
 const rest = 2 * SECOND
 
@@ -74,7 +74,7 @@ export function startWorker(parts: WorkerParts): RunningWorker {
 
   const probe = setInterval(async () => {
     const now = Date.now()
-    if ([...atWork.values()].some((since) => now - since < plausible)) lastProgressAt = now
+    if ([...atWork.values()].some((since) => now - since < clampPause)) lastProgressAt = now
     if (!opening.current?.isRunning() || atWork.size > 0) return
     const counts = await queue()
       .current?.getJobCounts('waiting')

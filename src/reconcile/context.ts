@@ -1,12 +1,12 @@
 import type { BuildkiteClient } from '../buildkite/client.ts'
 import type { Db } from '../database/connection.ts'
-import { applyObservations, type MergeReport, rowsOfReport, tellRows } from '../mirror/apply.ts'
+import { applyObservations, type MergeReport, recordRows, rowsOfReport } from '../mirror/apply.ts'
 import type { Observations } from '../mirror/observation.ts'
 import type { WebhookProgress } from '../mirror/read-result.ts'
 import type { Config } from '../runtime/config.ts'
 import type { Log } from '../runtime/log.ts'
-import type { OnOccurrence } from '../runtime/occurrence.ts'
-import { inScope, type Scope } from '../runtime/scope.ts'
+import type { RecordMetric } from '../runtime/record-metric.ts'
+import { type MirrorFilter, mirrorFilter } from '../runtime/scope.ts'
 import type { Clock } from '../runtime/time.ts'
 import { span, type Tracing } from '../runtime/tracing.ts'
 
@@ -15,11 +15,11 @@ export interface ReconcileDeps {
   readonly db: Db
   readonly log: Log
   /** Receives what is found and written, for metrics. */
-  readonly on?: OnOccurrence | undefined
+  readonly record?: RecordMetric | undefined
   readonly tracing?: Tracing | undefined
   readonly clock: Clock
   /** Which organizations and pipelines are mirrored. */
-  readonly scope: Scope
+  readonly scope: MirrorFilter
   /** Whether env, pipeline configuration and steps are stored. */
   readonly storeEnv: boolean
   /** Whether to fetch the annotations, and the artifacts' names, of finished builds. */
@@ -75,7 +75,7 @@ export function reconcileDeps(
   db: Db,
   log: Log,
   clock: Clock,
-  watched: Pick<ReconcileDeps, 'on' | 'tracing' | 'holdsDiverted'> = {},
+  watched: Pick<ReconcileDeps, 'record' | 'tracing' | 'holdsDiverted'> = {},
 ): ReconcileDeps {
   const { storeEnv, storeAnnotations, storeArtifacts, backfillDays } = config
   return {
@@ -84,7 +84,7 @@ export function reconcileDeps(
     db,
     log,
     clock,
-    scope: inScope(config),
+    scope: mirrorFilter(config),
     storeEnv,
     storeAnnotations,
     storeArtifacts,
@@ -97,13 +97,13 @@ export function reconcileDeps(
  * @throws StoreError
  */
 export function keepObserved(
-  { db, clock, on, tracing }: ReconcileDeps,
+  { db, clock, record, tracing }: ReconcileDeps,
   observed: Observations,
   progress?: WebhookProgress,
 ): Promise<MergeReport> {
   return span(tracing, 'merge', { via: 'rest' }, async (traced) => {
     const report = await applyObservations(db, observed, new Date(clock()), progress)
-    tellRows(on, 'rest', report)
+    recordRows(record, 'rest', report)
     traced.set(rowsOfReport(report))
     return report
   })

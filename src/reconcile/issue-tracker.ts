@@ -1,15 +1,15 @@
 import type { Log } from '../runtime/log.ts'
-import type { Problem } from './issue.ts'
+import type { Issue } from './issue.ts'
 
 /** The current problems, by the task that found them. */
-export interface ProblemBook {
+export interface IssueTracker {
   /** Sets the current problems of `source`; an empty list resolves them. Logs a problem when it appears and when it is resolved. */
-  replace(source: string, problems: readonly Problem[]): void
-  all(): Problem[]
+  replace(source: string, problems: readonly Issue[]): void
+  all(): Issue[]
 }
 
-export function openProblemBook(log: Log): ProblemBook {
-  const book = new Map<string, readonly Problem[]>()
+export function openIssueTracker(log: Log): IssueTracker {
+  const book = new Map<string, readonly Issue[]>()
   return {
     replace(source, problems) {
       const before = book.get(source) ?? []
@@ -26,6 +26,6 @@ export function openProblemBook(log: Log): ProblemBook {
   }
 }
 
-function isSame(one: Problem, other: Problem): boolean {
+function isSame(one: Issue, other: Issue): boolean {
   return one.subject === other.subject && one.code === other.code && one.message === other.message
 }

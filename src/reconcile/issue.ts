@@ -1,7 +1,7 @@
 import { BuildkiteError, type BuildkiteErrorCode, messageOf, StoreError } from '../runtime/errors.ts'
 
 /** Something that keeps the mirror from being complete, described so that a person can fix it. */
-export interface Problem {
+export interface Issue {
   /** The subject: `token 1`, `organization acme`, `BUILDKITE_API_TOKEN`. */
   readonly subject: string
   readonly code: BuildkiteErrorCode | 'expires_soon' | 'store' | 'internal'
@@ -29,7 +29,7 @@ const storeRemedies: Record<StoreError['store'], string> = {
 }
 
 /** An error as a problem of `subject`. */
-export function problemOf(subject: string, error: unknown): Problem {
+export function issueOf(subject: string, error: unknown): Issue {
   if (error instanceof BuildkiteError) {
     const { code, fact, remedy = remedies[code], missingScopes } = error
     return { subject, code, message: fact, remedy, ...(missingScopes.length > 0 && { missingScopes }) }
@@ -42,12 +42,12 @@ export function problemOf(subject: string, error: unknown): Problem {
 }
 
 /** A problem found without an error, with the remedy of its code. */
-export function problem(subject: string, code: BuildkiteErrorCode, message: string): Problem {
+export function problem(subject: string, code: BuildkiteErrorCode, message: string): Issue {
   return { subject, code, message, remedy: remedies[code] }
 }
 
 /** Builds that Buildkite shows but Postgres rejects. */
-export function unstorable(subject: string, message: string): Problem {
+export function unstorable(subject: string, message: string): Issue {
   const remedy = 'The other builds are mirrored. This is a bug in the service: please report it with the log around it.'
   return { subject, code: 'store', message, remedy }
 }

@@ -2,7 +2,7 @@
  * Prefetches one value: requests the next value of `source` while the reader works on the present one, so that a page travels while
  * the last is written. If the reader stops early, drops the pending value and closes `source`.
  */
-export async function* oneAhead<T>(source: AsyncGenerator<T>): AsyncGenerator<T> {
+export async function* prefetch<T>(source: AsyncGenerator<T>): AsyncGenerator<T> {
   let coming = source.next()
   try {
     for (;;) {
@@ -23,7 +23,7 @@ export async function* oneAhead<T>(source: AsyncGenerator<T>): AsyncGenerator<T>
  * Maps the values of `source` with `work`, in order, two at a time: Postgres writes one value while the next is read. If a value fails
  * or the reader stops early, waits for the pending work first. Throws a failure of `source` after the results of all values before it.
  */
-export async function* twoAtOnce<T, R>(source: AsyncGenerator<T>, work: (value: T) => Promise<R>): AsyncGenerator<R> {
+export async function* mapOrdered<T, R>(source: AsyncGenerator<T>, work: (value: T) => Promise<R>): AsyncGenerator<R> {
   let underway: Promise<R> | undefined
   try {
     for (;;) {

@@ -2,15 +2,15 @@ import { asStoreError, type Db } from '../database/connection.ts'
 import type { Queues, ReconcileJob } from '../queue/queues.ts'
 import { BuildkiteError, StoreError } from '../runtime/errors.ts'
 import type { Log } from '../runtime/log.ts'
-import type { OnOccurrence } from '../runtime/occurrence.ts'
+import type { RecordMetric } from '../runtime/record-metric.ts'
 import { type Clock, MINUTE, pause, SECOND } from '../runtime/time.ts'
 import type { Tracing } from '../runtime/tracing.ts'
 import { type Access, openAccess } from './access/access.ts'
 import { storeBuildkiteClock } from './access/clock-store.ts'
 import { sharedBudget } from './access/rate-limit-store.ts'
 import { type ReconcileConfig, reconcileDeps } from './context.ts'
-import { type Problem, problemOf } from './issue.ts'
-import { openProblemBook } from './issue-tracker.ts'
+import { type Issue, issueOf } from './issue.ts'
+import { openIssueTracker } from './issue-tracker.ts'
 import { runTask, scheduleAll, type TaskParts } from './tasks.ts'
 
 export interface ReconcilerParts {
@@ -20,14 +20,14 @@ export interface ReconcilerParts {
   readonly log: Log
   readonly clock: Clock
   /** Receives what is found and written, for metrics. */
-  readonly on?: OnOccurrence
+  readonly record?: RecordMetric
   readonly tracing?: Tracing | undefined
 }
 
 /** The reconciler of one process. */
 export interface Reconciler {
   /** The current problems that this process has found. */
-  problems(): Problem[]
+  problems(): Issue[]
   /** When a worker of this process last made progress (ms since the epoch); `undefined` without a token. */
   readonly lastProgressAt: number | undefined
   /** What the tokens may read; `undefined` without a token. */
@@ -50,17 +50,17 @@ const noToken =
  * No failure here stops the service. A refusal of Buildkite is logged once, returned by `problems()`, and retried.
  */
 export function startReconciler(parts: ReconcilerParts): Reconciler {
-  const { config, db, queues, log, clock, on, tracing } = parts
+  const { config, db, queues, log, clock, record, tracing } = parts
   if (config.apiTokens.length === 0) {
     // A valid set-up, not a fault: /status shows that the reconciler is off, and why.
     log.warn(noToken)
     return { problems: () => [], lastProgressAt: undefined, access: undefined, close: async () => {} }
   }
   const holdsDiverted = () => queues.holdsDiverted()
-  const deps = reconcileDeps(config, db, log, clock, { on, tracing, holdsDiverted })
+  const deps = reconcileDeps(config, db, log, clock, { record, tracing, holdsDiverted })
   const budget = sharedBudget(db, config.apiBudgetShare)
-  const access = openAccess(config, { budget, scope: deps.scope, log, on, tracing, clock })
-  const problems = openProblemBook(log)
+  const access = openAccess(config, { budget, scope: deps.scope, log, record, tracing, clock })
+  const problems = openIssueTracker(log)
   const tasks: TaskParts = {
     deps,
     access,
@@ -105,8 +105,8 @@ async function handleJob(parts: TaskParts, job: ReconcileJob, signal: AbortSigna
     // A refusal, or an organization that was renamed: check the tokens again.
     if (failure instanceof BuildkiteError && failure.code !== 'unavailable') access.doubt()
     const organization = job.organization && nameOf(access, job.organization)
-    const problem = problemOf(organization ? `${job.task} of ${organization}` : job.task, failure)
-    deps.on?.('task_failed', 1, { task: job.task, code: problem.code })
+    const problem = issueOf(organization ? `${job.task} of ${organization}` : job.task, failure)
+    deps.record?.('task_failures_total', 1, { task: job.task, code: problem.code })
     // Nobody repeats a manual task, so nothing would ever resolve its problem; the row of its audit has the error.
     if (job.task !== 'verify') problems.replace(key, [problem])
     else deps.log.warn({ code: problem.code, from: job.from, to: job.to }, `${problem.subject}: ${problem.message}`)
@@ -136,7 +136,7 @@ async function keepScheduled(parts: TaskParts, signal: AbortSignal): Promise<voi
       await scheduleAll(parts, access.known())
       problems.replace('schedule', [])
     } catch (error) {
-      problems.replace('schedule', [problemOf('queue', error)])
+      problems.replace('schedule', [issueOf('queue', error)])
     }
     await storeBuildkiteClock(deps.db, access.known()).catch((error: unknown) =>
       deps.log.debug({ err: error }, "Could not store Buildkite's clock."),

@@ -1,5 +1,5 @@
 import type { Queues, ReconcileJob } from '../queue/queues.ts'
-import type { OnOccurrence } from '../runtime/occurrence.ts'
+import type { RecordMetric } from '../runtime/record-metric.ts'
 import { HOUR, MINUTE, monotonicBeside, pause, SECOND } from '../runtime/time.ts'
 import { type Span, span } from '../runtime/tracing.ts'
 import type { Access } from './access/access.ts'
@@ -11,18 +11,18 @@ import { refusalOf } from './builds/build-writer.ts'
 import type { ReconcileDeps, Source } from './context.ts'
 import { type CycleReport, reconcileOnce } from './cycle/cycle.ts'
 import { unstorable } from './issue.ts'
-import type { ProblemBook } from './issue-tracker.ts'
+import type { IssueTracker } from './issue-tracker.ts'
 import { followPipelines } from './pipelines/changes.ts'
 import { refreshPipelines } from './pipelines/pipelines.ts'
 import { readWatermark } from './progress/watermark.ts'
-import { dimensionsTurn } from './reference-data/sync.ts'
+import { syncReferenceData } from './reference-data/sync.ts'
 
 /** The dependencies of the queues' tasks. */
 export interface TaskParts {
   readonly deps: ReconcileDeps
   readonly access: Access
   readonly queues: Queues
-  readonly problems: ProblemBook
+  readonly problems: IssueTracker
   /** How often a hot cycle runs, in milliseconds. */
   readonly hotEveryMs: number
   /** Organizations whose builds a long run updates now. */
@@ -52,7 +52,7 @@ async function run(parts: TaskParts, job: ReconcileJob, traced: Span, signal: Ab
   else if (job.task === 'backfill') await backfill(parts, source, signal)
   else if (job.task === 'audit') await audit(parts, source, signal)
   else if (job.task === 'verify') await verifyAsked(parts.deps, source, job, signal)
-  else if (job.task === 'dimensions') await dimensionsTurn(parts.deps, source, signal)
+  else if (job.task === 'dimensions') await syncReferenceData(parts.deps, source, signal)
   else await cycle(parts, source, job.task, traced, signal)
 }
 
@@ -120,7 +120,8 @@ async function firstCycle({ db, clock }: ReconcileDeps, source: Source, signal: 
 
 async function audit({ deps }: TaskParts, source: Source, signal: AbortSignal): Promise<void> {
   const reports = await auditTurn(deps, source, signal)
-  for (const { kind } of reports?.flatMap(({ findings }) => findings) ?? []) deps.on?.('drift_found', 1, { kind })
+  for (const { kind } of reports?.flatMap(({ findings }) => findings) ?? [])
+    deps.record?.('drift_found_total', 1, { kind })
 }
 
 async function cycle(
@@ -134,7 +135,7 @@ async function cycle(
   const report = await reconcileOnce(deps, source, kind, signal)
   if (!report) return
   deps.log.debug(report, 'Ran a cycle.')
-  tellCycle(deps.on, report)
+  tellCycle(deps.record, report)
   const { requests, builds_read, builds_missing, builds_healed, jobs_missing, jobs_healed } = report
   traced.set({ requests, builds_read, builds_missing, builds_healed, jobs_missing, jobs_healed })
   const lost = builds_missing + builds_healed + jobs_missing + jobs_healed
@@ -148,11 +149,12 @@ async function cycle(
   problems.replace(`refused ${kind} ${source.slug}`, refused ? [unstorable(subject, refused)] : [])
 }
 
-function tellCycle(on: OnOccurrence | undefined, report: CycleReport): void {
+function tellCycle(record: RecordMetric | undefined, report: CycleReport): void {
   const { kind, started_at, finished_at } = report
-  on?.('cycles_total', 1, { kind })
-  on?.('cycle_seconds', (finished_at.getTime() - started_at.getTime()) / SECOND, { kind })
-  const found = (object: 'build' | 'job', result: string, n: number) => on?.('cycle_found', n, { kind, object, result })
+  record?.('cycles_total', 1, { kind })
+  record?.('cycle_duration_seconds', (finished_at.getTime() - started_at.getTime()) / SECOND, { kind })
+  const found = (object: 'build' | 'job', result: string, n: number) =>
+    record?.('cycle_found_total', n, { kind, object, result })
   found('build', 'read', report.builds_read)
   found('build', 'missing', report.builds_missing)
   found('build', 'healed', report.builds_healed)

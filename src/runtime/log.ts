@@ -24,7 +24,7 @@ export function createLog(level: string, to: 'stdout' | 'stderr' | DestinationSt
 }
 
 /** Returns true at most once in `everyMs`, for log lines that would otherwise repeat with every request during a failure. */
-export function sparingly(everyMs: number, clock: () => number): () => boolean {
+export function throttledWarn(everyMs: number, clock: () => number): () => boolean {
   let last = Number.NEGATIVE_INFINITY
   return () => {
     if (clock() - last < everyMs) return false

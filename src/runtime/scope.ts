@@ -1,12 +1,12 @@
 /** What to mirror, as slugs or globs; an empty list sets no limit. */
-export interface ScopeConfig {
+export interface MirrorFilterConfig {
   readonly organizations: readonly string[]
   readonly pipelinesInclude: readonly string[]
   readonly pipelinesExclude: readonly string[]
 }
 
 /** Decides whether to mirror an organization or pipeline, by its slug. */
-export interface Scope {
+export interface MirrorFilter {
   organization(slug: string): boolean
   /** Exclusion wins over inclusion. Does not check the pipeline's organization. */
   pipeline(slug: string): boolean
@@ -20,8 +20,8 @@ export interface PipelinePatterns {
   readonly exclude: readonly string[]
 }
 
-/** Compiles the globs of `config` (`*` any run of characters, `?` any one; case does not matter) to a {@link Scope}. */
-export function inScope(config: ScopeConfig): Scope {
+/** Compiles the globs of `config` (`*` any run of characters, `?` any one; case does not matter) to a {@link MirrorFilter}. */
+export function mirrorFilter(config: MirrorFilterConfig): MirrorFilter {
   const organizations = config.organizations.map(glob)
   const include = config.pipelinesInclude.map(glob)
   const exclude = config.pipelinesExclude.map(glob)

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Context, Span as RecordedSpan } from '@opentelemetry/api'
-import { type Log, sparingly } from './log.ts'
+import { type Log, throttledWarn } from './log.ts'
 import { MINUTE, withDeadline } from './time.ts'
 
 /** Attributes of a span: names and numbers, never payloads, queries or secrets. */
@@ -63,7 +63,7 @@ export async function openTracing(env: Env, log: Log): Promise<Tracing | undefin
     '@opentelemetry/resources'
   )
   const exporter = new OTLPTraceExporter()
-  const mayWarn = sparingly(MINUTE, Date.now)
+  const mayWarn = throttledWarn(MINUTE, Date.now)
   const provider = new BasicTracerProvider({
     resource: defaultResource()
       .merge(resourceFromAttributes({ 'service.name': 'buildkite-mirror' }))

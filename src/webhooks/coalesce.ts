@@ -1,5 +1,5 @@
 /** Coalesces runs of the same work. */
-export interface SharedTurns<T> {
+export interface CoalescedRuns<T> {
   /** Resolves after a run that began after this call. An error rejects all callers that share the run. */
   take(argument: T): Promise<void>
   /** Whether a caller waits for a run that has not begun. */
@@ -7,7 +7,7 @@ export interface SharedTurns<T> {
 }
 
 /** Runs `work` one run at a time. All callers during a run share the next one. */
-export function sharedTurns<T>(work: (argument: T) => Promise<void>): SharedTurns<T> {
+export function coalesceRuns<T>(work: (argument: T) => Promise<void>): CoalescedRuns<T> {
   let current: Promise<void> | undefined
   let next: Promise<void> | undefined
 

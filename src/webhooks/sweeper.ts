@@ -4,9 +4,9 @@ import { deleteOldRows } from '../database/retention.ts'
 import { deliveries } from '../database/schema.ts'
 import type { Queues } from '../queue/queues.ts'
 import type { Log } from '../runtime/log.ts'
-import type { OnOccurrence } from '../runtime/occurrence.ts'
+import type { RecordMetric } from '../runtime/record-metric.ts'
 import { type Clock, DAY, HOUR, MINUTE, pause, SECOND } from '../runtime/time.ts'
-import { asked } from './query.ts'
+import { withStoreError } from './query.ts'
 
 export interface SweeperParts {
   db: Db
@@ -17,7 +17,7 @@ export interface SweeperParts {
   deliveryRetentionDays: number
   log: Log
   clock?: Clock
-  on?: OnOccurrence
+  record?: RecordMetric
   /** Time between sweeps, in milliseconds. */
   everyMs?: number
 }
@@ -81,7 +81,7 @@ export function startSweeper(parts: SweeperParts): Sweeper {
  * @throws StoreError when Postgres or the queue is unavailable. The next round enqueues the rest.
  */
 export async function sweep(parts: SweeperParts, signal?: AbortSignal): Promise<number> {
-  const { db, queues, clock = Date.now, on = () => {} } = parts
+  const { db, queues, clock = Date.now, record = () => {} } = parts
   const { deliveries: depth } = await queues.depth()
   const overdueMs = depth.waiting > 0 ? overdueInBacklog : overdue
   let swept = 0
@@ -94,10 +94,10 @@ export async function sweep(parts: SweeperParts, signal?: AbortSignal): Promise<
       isNull(deliveries.next_try_at),
       or(isNull(deliveries.enqueued_at), lt(deliveries.enqueued_at, new Date(now.getTime() - overdueMs))),
     )
-    const ids = await asked('claim overdue deliveries', () => claim(db, lost, now))
+    const ids = await withStoreError('claim overdue deliveries', () => claim(db, lost, now))
     if (ids.length > 0) {
       await enqueue(parts, ids)
-      on('swept', ids.length)
+      record('deliveries_requeued_total', ids.length)
     }
     swept += ids.length
     if (ids.length < chunk) return swept
@@ -144,7 +144,7 @@ export async function dropPayloads(
   const { id, payload } = deliveries
   while (!signal?.aborted) {
     const old = oldest(db, cutoff, isNotNull(payload))
-    const dropped = await asked('delete old payloads', async () =>
+    const dropped = await withStoreError('delete old payloads', async () =>
       db.update(deliveries).set({ payload: null }).where(old).returning({ id }),
     )
     if (dropped.length < step) return
@@ -164,7 +164,9 @@ export async function deleteSettled(
   let deleted = 0
   while (!signal?.aborted) {
     const old = oldest(db, cutoff, isNull(payload))
-    const gone = await asked('delete old deliveries', async () => db.delete(deliveries).where(old).returning({ id }))
+    const gone = await withStoreError('delete old deliveries', async () =>
+      db.delete(deliveries).where(old).returning({ id }),
+    )
     deleted += gone.length
     if (gone.length < step) break
   }

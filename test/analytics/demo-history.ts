@@ -2,7 +2,7 @@ import { sql } from 'drizzle-orm'
 import { refreshRollups } from '../../src/analytics/rollups.ts'
 import { reconcileOnce } from '../../src/reconcile/cycle/cycle.ts'
 import { refreshPipelines } from '../../src/reconcile/pipelines/pipelines.ts'
-import { dimensionsTurn } from '../../src/reconcile/reference-data/sync.ts'
+import { syncReferenceData } from '../../src/reconcile/reference-data/sync.ts'
 import { MINUTE } from '../../src/runtime/time.ts'
 import { virtualClock } from '../../src/simulator/random.ts'
 import { openScene, type Scene } from '../reconcile/scene.ts'
@@ -28,7 +28,7 @@ export async function openDemoHistory(): Promise<Scene> {
   scene.simulation.clock.pass(3 * MINUTE)
   await reconcileOnce(scene.deps, scene.source)
   await confirm()
-  await dimensionsTurn(scene.deps, scene.source)
+  await syncReferenceData(scene.deps, scene.source)
   const { db } = scene.database
   await db.execute(sql`insert into settings.deployment_rules (pipeline, branch, step) values ('*', '*', 'deploy')`)
   await db.execute(

@@ -6,7 +6,7 @@ import type { MirrorRow, Observation, Observations } from '../../src/mirror/obse
 import { observeOrganizations, observeWebhook } from '../../src/mirror/observe.ts'
 import { openQueues } from '../../src/queue/queues.ts'
 import { createLog } from '../../src/runtime/log.ts'
-import { inScope } from '../../src/runtime/scope.ts'
+import { mirrorFilter } from '../../src/runtime/scope.ts'
 import { deliveryHandler } from '../../src/webhooks/apply/process-deliveries.ts'
 import { until } from '../support/until.ts'
 import type { Bench, Row } from './bench.ts'
@@ -70,7 +70,7 @@ export async function applyAll(
   await applyObservations(db, observeOrganizations([organization], new Date()), new Date())
   for (const ids of await fillInbox(sql, webhooks, round)) await queues.addDeliveries({ ids }, 5_000)
   await sql.unsafe('analyze sync.deliveries')
-  const scope = inScope({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
+  const scope = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
   const begun = performance.now()
   const worker = queues.workDeliveries(deliveryHandler({ db, scope, storeEnv: false, log: silent }), 16)
   const seconds = ((await allApplied(sql)) - begun) / 1_000

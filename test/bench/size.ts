@@ -5,7 +5,7 @@ import { type Database, openDatabase } from '../../src/database/connection.ts'
 import { sharedBudget } from '../../src/reconcile/access/rate-limit-store.ts'
 import { reconcileOnce } from '../../src/reconcile/cycle/cycle.ts'
 import { createLog } from '../../src/runtime/log.ts'
-import { inScope } from '../../src/runtime/scope.ts'
+import { mirrorFilter } from '../../src/runtime/scope.ts'
 import { acceptRate, receiver } from './accept.ts'
 import { applyAll, lives } from './apply.ts'
 import { runBackfill, startApi } from './backfill.ts'
@@ -133,7 +133,7 @@ async function cycleOn({ db }: Database, apiUrl: string): Promise<() => Promise<
     db,
     log: silent,
     clock: Date.now,
-    scope: inScope({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] }),
+    scope: mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] }),
     storeEnv: false,
     storeAnnotations: false,
     storeArtifacts: false,

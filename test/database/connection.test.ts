@@ -72,7 +72,7 @@ describe('a database', () => {
     const hasty = openDatabase(`${testDatabase.url}?query_timeout=300`, { name: 'hasty', connections: 1 })
     const asleep = sql`select pg_sleep(0.6), current_setting('statement_timeout') as longest`
     expect(await failure(hasty.db.execute(asleep))).toMatchObject({ kind: 'transient' })
-    const { rows } = await hasty.db.patiently(120_000, (tx) => tx.execute(asleep))
+    const { rows } = await hasty.db.transactionWithTimeout(120_000, (tx) => tx.execute(asleep))
     expect(rows).toMatchObject([{ longest: '2min' }])
     expect(await failure(hasty.db.execute(asleep))).toMatchObject({ kind: 'transient' })
     expect((await hasty.db.execute(sql`show statement_timeout`)).rows).toEqual([{ statement_timeout: '1min' }])
@@ -114,7 +114,7 @@ describe('a database', () => {
       }),
     )
     await hasLocked
-    await database.db.patiently(5_000, (tx) => tx.execute(lock))
+    await database.db.transactionWithTimeout(5_000, (tx) => tx.execute(lock))
     thaw()
     expect(await lost).toMatchObject({ kind: 'transient' })
     const rows = await database.db.delete(budgets).where(sql`${budgets.scope} = 'frozen'`).returning()
@@ -127,7 +127,9 @@ describe('a database', () => {
     const limits = sql`select current_setting('idle_in_transaction_session_timeout') as idle, current_setting('statement_timeout') as statement`
     const narrow = openDatabase(testDatabase.url, { name: 'narrow', connections: 1 })
     const within = (work: Database['db']['transaction']) => work(async (tx) => (await tx.execute(limits)).rows)
-    expect(await within((work) => narrow.db.patiently(120_000, work))).toEqual([{ idle: '30s', statement: '2min' }])
+    expect(await within((work) => narrow.db.transactionWithTimeout(120_000, work))).toEqual([
+      { idle: '30s', statement: '2min' },
+    ])
     expect(await within((work) => narrow.db.transaction(work, { accessMode: 'read only' }))).toEqual([
       { idle: '30s', statement: '1min' },
     ])

@@ -24,8 +24,8 @@ type Page = (what: MetricName, labels?: Record<string, string>, part?: '_count' 
 
 function readPage(body: string): Page {
   return (what, labels = {}, part) => {
-    const { name, kind } = metrics[what]
-    const wanted = `${PREFIX}${name}${kind === 'histogram' ? (part ?? '_count') : ''}`
+    const { kind } = metrics[what]
+    const wanted = `${PREFIX}${what}${kind === 'histogram' ? (part ?? '_count') : ''}`
     const values = body.split('\n').flatMap((line) => {
       const [, series, given = '', value] = /^(\w+)(?:\{(.*)\})? (\S+)$/.exec(line) ?? []
       if (series !== wanted) return []
@@ -121,7 +121,7 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
     await refreshRollups(scene.deps.db)
     // Its clock stands still, so no list of pipelines is late enough to confirm what was read.
     await sql`update sync.watermarks set confirmed_to = watermark - interval '2 minutes'`
-    await sql`update sync.windows set status = 'pending', walked_to = null, started_at = null, finished_at = null
+    await sql`update sync.windows set status = 'deliveries_pending', walked_to = null, started_at = null, finished_at = null
       where id = (select id from sync.windows order by created_from limit 1)`
   }
 
@@ -160,8 +160,8 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
     await look(
       'the first tasks are done',
       (page) =>
-        page('backfill_progress') === 1 &&
-        (page('drift_found') ?? 0) > 0 &&
+        page('backfill_progress_ratio') === 1 &&
+        (page('drift_found_total') ?? 0) > 0 &&
         (page('cycles_total', { kind: 'hot' }) ?? 0) > 1,
     )
 
@@ -176,28 +176,33 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
       'the refusal is reported, and days wait for their rollups',
       (page) =>
         (page('problems', { code: 'invalid_permissions' }) ?? 0) > 0 &&
-        (page('settled', { status: 'failed' }) ?? 0) > 0 &&
+        (page('deliveries_processed_total', { status: 'failed' }) ?? 0) > 0 &&
         (page('rollup_days_waiting') ?? 0) > 0,
     )
     scene.api.beforeAnswer = undefined
     seen.recovered = await look(
       'the cycles heal what was dropped, and the sums follow',
       (page) =>
-        (page('cycle_found', { result: 'missing' }) ?? 0) > 0 &&
+        (page('cycle_found_total', { result: 'missing' }) ?? 0) > 0 &&
         (page('problems') ?? 0) === 0 &&
         page('rollup_days_waiting') === 0 &&
-        (page('rollup_days') ?? 0) > (seen.refused?.('rollup_days') ?? 0),
+        (page('rollup_days_total') ?? 0) > (seen.refused?.('rollup_days_total') ?? 0),
     )
 
     let left = 1
     scene.api.beforeAnswer = ({ kind }) =>
       kind === 'builds' && left-- > 0 ? { kind: 'limit', scope: 'rest_user', reset: 8 } : undefined
-    const before = seen.recovered('budget_left') ?? 0
+    const before = seen.recovered('api_budget_left') ?? 0
     seen.limited = await look(
       'the budget is held',
-      (page) => (page('api_requests', { status: '429' }) ?? 0) > 0 && (page('budget_left') ?? 0) < before - 100,
+      (page) =>
+        (page('api_requests_total', { status: '429' }) ?? 0) > 0 && (page('api_budget_left') ?? 0) < before - 100,
     )
-    await look('it is let go', (page) => (page('api_waited') ?? 0) > (seen.limited?.('api_waited') ?? 0) + 2)
+    await look(
+      'it is let go',
+      (page) =>
+        (page('api_budget_wait_seconds_total') ?? 0) > (seen.limited?.('api_budget_wait_seconds_total') ?? 0) + 2,
+    )
     scene.api.beforeAnswer = undefined
 
     const verified = await runCommand(['verify', '--heal', '--json'], settings())
@@ -209,19 +214,22 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
     seen.withoutQueue = await look(
       'deliveries wait for the queue',
       (page) =>
-        (page('oldest_pending') ?? 0) > 5 &&
-        (page('worker_idle') ?? 0) > 5 &&
+        (page('deliveries_oldest_pending_seconds') ?? 0) > 5 &&
+        (page('worker_stalled_seconds') ?? 0) > 5 &&
         page('store_up', { store: 'queue' }) === 0,
     )
     await redis.start()
-    await look('they are swept up', (page) => page('pending') === 0 && (page('swept') ?? 0) >= 5)
+    await look(
+      'they are swept up',
+      (page) => page('deliveries_pending') === 0 && (page('deliveries_requeued_total') ?? 0) >= 5,
+    )
 
     await proxy.cut()
     for (let n = 5; n < 10; n++) expect(await ping(n)).toBe(202)
     seen.withoutDatabase = await look(
       'the queue keeps them, and the sums cannot be made',
       (page) =>
-        (page('rollup_failed') ?? 0) > 0 &&
+        (page('rollup_failures_total') ?? 0) > 0 &&
         (page('queue_jobs', { queue: 'deliveries' }) ?? 0) > 0 &&
         page('store_up', { store: 'database' }) === 0,
     )
@@ -232,7 +240,8 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
     await proxy.restore()
     seen.end = await look(
       'all is well again',
-      (page) => page('pending') === 0 && page('queue_jobs', { queue: 'deliveries' }) === 0 && page('store_up') === 2,
+      (page) =>
+        page('deliveries_pending') === 0 && page('queue_jobs', { queue: 'deliveries' }) === 0 && page('store_up') === 2,
     )
   }, 600_000)
 
@@ -259,144 +268,148 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
   }
 
   const expected: Record<MetricName, () => void> = {
-    answered() {
-      rises('quiet', 'refused', 'answered', { status: '202' })
-      rises('quiet', 'refused', 'answered', { status: '401' })
-      stays('quiet', 'withoutDatabase', 'answered', { status: '503' })
-      rises('withoutDatabase', 'withoutBoth', 'answered', { status: '503' })
+    webhook_requests_total() {
+      rises('quiet', 'refused', 'webhook_requests_total', { status: '202' })
+      rises('quiet', 'refused', 'webhook_requests_total', { status: '401' })
+      stays('quiet', 'withoutDatabase', 'webhook_requests_total', { status: '503' })
+      rises('withoutDatabase', 'withoutBoth', 'webhook_requests_total', { status: '503' })
     },
-    answer_seconds() {
-      rises('quiet', 'refused', 'answer_seconds')
-      rises('quiet', 'refused', 'answer_seconds', {}, '_sum')
-      expect(of('end', 'answer_seconds')).toBe(of('end', 'answered'))
+    webhook_request_duration_seconds() {
+      rises('quiet', 'refused', 'webhook_request_duration_seconds')
+      rises('quiet', 'refused', 'webhook_request_duration_seconds', {}, '_sum')
+      expect(of('end', 'webhook_request_duration_seconds')).toBe(of('end', 'webhook_requests_total'))
     },
-    kept() {
-      rises('quiet', 'refused', 'kept', { via: 'postgres' })
-      stays('quiet', 'withoutQueue', 'kept', { via: 'queue' })
-      rises('withoutQueue', 'withoutDatabase', 'kept', { via: 'queue' })
+    deliveries_accepted_total() {
+      rises('quiet', 'refused', 'deliveries_accepted_total', { via: 'postgres' })
+      stays('quiet', 'withoutQueue', 'deliveries_accepted_total', { via: 'queue' })
+      rises('withoutQueue', 'withoutDatabase', 'deliveries_accepted_total', { via: 'queue' })
     },
-    duplicate: () => rises('quiet', 'refused', 'duplicate'),
-    settled() {
-      rises('quiet', 'recovered', 'settled', { status: 'applied', event: 'build.finished' })
-      rises('quiet', 'recovered', 'settled', { status: 'failed', event: 'build.finished' })
-      rises('quiet', 'recovered', 'settled', { status: 'ignored', event: 'package.created' })
+    deliveries_duplicate_total: () => rises('quiet', 'refused', 'deliveries_duplicate_total'),
+    deliveries_processed_total() {
+      rises('quiet', 'recovered', 'deliveries_processed_total', { status: 'applied', event: 'build.finished' })
+      rises('quiet', 'recovered', 'deliveries_processed_total', { status: 'failed', event: 'build.finished' })
+      rises('quiet', 'recovered', 'deliveries_processed_total', { status: 'ignored', event: 'package.created' })
     },
-    apply_seconds() {
-      expect(of('end', 'apply_seconds')).toBe(of('end', 'settled', { status: 'applied' }))
+    delivery_apply_seconds() {
+      expect(of('end', 'delivery_apply_seconds')).toBe(of('end', 'deliveries_processed_total', { status: 'applied' }))
       // Those that had to wait for the queue waited for more than 5 s.
-      expect(of('end', 'apply_seconds', {}, '_sum')).toBeGreaterThan(of('recovered', 'apply_seconds', {}, '_sum') + 5)
+      expect(of('end', 'delivery_apply_seconds', {}, '_sum')).toBeGreaterThan(
+        of('recovered', 'delivery_apply_seconds', {}, '_sum') + 5,
+      )
     },
-    swept() {
-      stays('quiet', 'withoutQueue', 'swept')
-      rises('withoutQueue', 'withoutDatabase', 'swept')
+    deliveries_requeued_total() {
+      stays('quiet', 'withoutQueue', 'deliveries_requeued_total')
+      rises('withoutQueue', 'withoutDatabase', 'deliveries_requeued_total')
     },
-    rows() {
-      rises('quiet', 'refused', 'rows', { table: 'builds', via: 'webhook', result: 'inserted' })
-      rises('quiet', 'refused', 'rows', { table: 'jobs', via: 'webhook', result: 'updated' })
-      rises('refused', 'recovered', 'rows', { table: 'builds', via: 'rest', result: 'inserted' })
-      rises('quiet', 'recovered', 'rows', { table: 'builds', via: 'rest', result: 'skipped' })
+    rows_total() {
+      rises('quiet', 'refused', 'rows_total', { table: 'builds', via: 'webhook', result: 'inserted' })
+      rises('quiet', 'refused', 'rows_total', { table: 'jobs', via: 'webhook', result: 'updated' })
+      rises('refused', 'recovered', 'rows_total', { table: 'builds', via: 'rest', result: 'inserted' })
+      rises('quiet', 'recovered', 'rows_total', { table: 'builds', via: 'rest', result: 'skipped' })
     },
-    rollup_days: () => rises('quiet', 'recovered', 'rollup_days'),
+    rollup_days_total: () => rises('quiet', 'recovered', 'rollup_days_total'),
     rollup_seconds: () => rises('quiet', 'recovered', 'rollup_seconds'),
-    rollup_failed() {
-      stays('quiet', 'withoutQueue', 'rollup_failed')
-      rises('withoutQueue', 'withoutDatabase', 'rollup_failed')
+    rollup_failures_total() {
+      stays('quiet', 'withoutQueue', 'rollup_failures_total')
+      rises('withoutQueue', 'withoutDatabase', 'rollup_failures_total')
     },
     rollup_days_waiting() {
       expect(at('refused')('rollup_days_waiting')).toBeGreaterThan(0)
       expect(at('recovered')('rollup_days_waiting')).toBe(0)
     },
     cycles_total: () => rises('refused', 'recovered', 'cycles_total', { kind: 'hot' }),
-    cycle_seconds() {
-      rises('refused', 'recovered', 'cycle_seconds', { kind: 'hot' })
-      expect(of('end', 'cycle_seconds')).toBe(of('end', 'cycles_total'))
+    cycle_duration_seconds() {
+      rises('refused', 'recovered', 'cycle_duration_seconds', { kind: 'hot' })
+      expect(of('end', 'cycle_duration_seconds')).toBe(of('end', 'cycles_total'))
     },
-    cycle_found() {
-      for (const object of ['build', 'job']) rises('refused', 'recovered', 'cycle_found', { object, result: 'missing' })
-      rises('refused', 'recovered', 'cycle_found', { object: 'build', result: 'read' })
-      rises('refused', 'recovered', 'cycle_found', { object: 'build', result: 'healed' })
+    cycle_found_total() {
+      for (const object of ['build', 'job'])
+        rises('refused', 'recovered', 'cycle_found_total', { object, result: 'missing' })
+      rises('refused', 'recovered', 'cycle_found_total', { object: 'build', result: 'read' })
+      rises('refused', 'recovered', 'cycle_found_total', { object: 'build', result: 'healed' })
     },
-    task_failed() {
-      rises('quiet', 'refused', 'task_failed', { task: 'hot', code: 'invalid_permissions' })
-      stays('recovered', 'healed', 'task_failed')
+    task_failures_total() {
+      rises('quiet', 'refused', 'task_failures_total', { task: 'hot', code: 'invalid_permissions' })
+      stays('recovered', 'healed', 'task_failures_total')
     },
-    drift_found() {
-      rises('quiet', 'recovered', 'drift_found', { kind: 'different' })
-      expect(of('recovered', 'drift_found', { kind: 'surplus' })).toBe(0)
+    drift_found_total() {
+      rises('quiet', 'recovered', 'drift_found_total', { kind: 'different' })
+      expect(of('recovered', 'drift_found_total', { kind: 'surplus' })).toBe(0)
     },
     drift_unhealed() {
       expect(at('recovered')('drift_unhealed', { organization: scene.source.slug })).toBe(1)
       expect(at('healed')('drift_unhealed', { organization: scene.source.slug })).toBe(0)
     },
-    api_requests() {
-      rises('quiet', 'recovered', 'api_requests', { endpoint: '/organizations/*/builds', status: '200' })
-      rises('quiet', 'refused', 'api_requests', { endpoint: '/organizations/*/builds', status: '403' })
-      rises('recovered', 'limited', 'api_requests', { status: '429' })
+    api_requests_total() {
+      rises('quiet', 'recovered', 'api_requests_total', { endpoint: '/organizations/*/builds', status: '200' })
+      rises('quiet', 'refused', 'api_requests_total', { endpoint: '/organizations/*/builds', status: '403' })
+      rises('recovered', 'limited', 'api_requests_total', { status: '429' })
     },
     api_request_seconds() {
       rises('quiet', 'recovered', 'api_request_seconds', { endpoint: '/organizations/*/builds' })
-      expect(of('end', 'api_request_seconds')).toBe(of('end', 'api_requests'))
+      expect(of('end', 'api_request_seconds')).toBe(of('end', 'api_requests_total'))
     },
     findings() {
       expect(at('quiet')('findings')).toBeUndefined()
       expect(at('planted')('findings')).toBe(1)
       expect(at('planted')('findings', { name: 'planted', subject: 'acme', result: 'warning' })).toBe(1)
     },
-    reconcile_interval: () => expect(at('quiet')('reconcile_interval')).toBe(1),
-    api_waited: () => rises('limited', 'healed', 'api_waited', { priority: 'hot' }),
+    reconcile_interval_seconds: () => expect(at('quiet')('reconcile_interval_seconds')).toBe(1),
+    api_budget_wait_seconds_total: () =>
+      rises('limited', 'healed', 'api_budget_wait_seconds_total', { priority: 'hot' }),
     api_limit() {
       const organization = { scope: `organization:${scene.source.slug}` }
       expect(at('recovered')('api_limit', organization)).toBe(1_000_000)
     },
-    api_remaining() {
+    api_limit_remaining() {
       const organization = { scope: `organization:${scene.source.slug}` }
-      expect(of('recovered', 'api_remaining', organization)).toBeGreaterThan(999_000)
-      expect(of('recovered', 'api_remaining', organization)).toBeLessThan(1_000_000)
+      expect(of('recovered', 'api_limit_remaining', organization)).toBeGreaterThan(999_000)
+      expect(of('recovered', 'api_limit_remaining', organization)).toBeLessThan(1_000_000)
     },
-    budget_left() {
-      expect(of('recovered', 'budget_left')).toBeGreaterThan(100)
-      expect(at('limited')('budget_left', { scope: `organization:${scene.source.slug}` })).toBeGreaterThan(100)
+    api_budget_left() {
+      expect(of('recovered', 'api_budget_left')).toBeGreaterThan(100)
+      expect(at('limited')('api_budget_left', { scope: `organization:${scene.source.slug}` })).toBeGreaterThan(100)
       // The user's limit is held until its reset.
-      expect(of('recovered', 'budget_left') - of('limited', 'budget_left')).toBeGreaterThan(100)
+      expect(of('recovered', 'api_budget_left') - of('limited', 'api_budget_left')).toBeGreaterThan(100)
     },
     queue_jobs() {
       expect(at('recovered')('queue_jobs', { queue: 'reconcile', state: 'delayed' })).toBeGreaterThan(0)
       rises('recovered', 'withoutDatabase', 'queue_jobs', { queue: 'deliveries' })
       expect(at('withoutQueue')('queue_jobs')).toBeUndefined()
     },
-    pending() {
-      expect(at('quiet')('pending')).toBe(0)
-      expect(at('withoutQueue')('pending')).toBe(5)
-      expect(at('withoutDatabase')('pending')).toBeUndefined()
-      expect(at('end')('pending')).toBe(0)
+    deliveries_pending() {
+      expect(at('quiet')('deliveries_pending')).toBe(0)
+      expect(at('withoutQueue')('deliveries_pending')).toBe(5)
+      expect(at('withoutDatabase')('deliveries_pending')).toBeUndefined()
+      expect(at('end')('deliveries_pending')).toBe(0)
     },
-    failed() {
-      expect(at('quiet')('failed')).toBe(0)
-      expect(at('recovered')('failed')).toBe(1)
+    deliveries_failed() {
+      expect(at('quiet')('deliveries_failed')).toBe(0)
+      expect(at('recovered')('deliveries_failed')).toBe(1)
     },
-    oldest_pending() {
-      expect(at('quiet')('oldest_pending')).toBe(0)
-      expect(at('withoutQueue')('oldest_pending')).toBeGreaterThan(5)
-      expect(at('end')('oldest_pending')).toBe(0)
+    deliveries_oldest_pending_seconds() {
+      expect(at('quiet')('deliveries_oldest_pending_seconds')).toBe(0)
+      expect(at('withoutQueue')('deliveries_oldest_pending_seconds')).toBeGreaterThan(5)
+      expect(at('end')('deliveries_oldest_pending_seconds')).toBe(0)
     },
-    last_received_age() {
-      expect(at('quiet')('last_received_age')).toBeUndefined()
-      expect(of('withoutQueue', 'last_received_age')).toBeGreaterThan(3)
+    deliveries_last_received_age_seconds() {
+      expect(at('quiet')('deliveries_last_received_age_seconds')).toBeUndefined()
+      expect(of('withoutQueue', 'deliveries_last_received_age_seconds')).toBeGreaterThan(3)
     },
-    watermark_age() {
+    watermark_age_seconds() {
       const organization = { organization: scene.source.slug }
       // No cycle ended while the token was refused; then one did, an hour later by Buildkite's clock.
       const [refused, recovered] = [
-        of('refused', 'watermark_age', organization),
-        of('recovered', 'watermark_age', organization),
+        of('refused', 'watermark_age_seconds', organization),
+        of('recovered', 'watermark_age_seconds', organization),
       ]
       expect((refused * SECOND) / HOUR).toBeGreaterThan(2.9)
       expect((recovered * SECOND) / HOUR).toBeLessThan(2.5)
     },
-    claim_age() {
+    claim_age_seconds() {
       const builds = { organization: scene.source.slug, object: 'builds' }
-      expect((of('quiet', 'claim_age', builds) * SECOND) / HOUR).toBeGreaterThan(3)
-      expect(of('quiet', 'claim_age', { ...builds, object: 'jobs' })).toBeGreaterThan(0)
+      expect((of('quiet', 'claim_age_seconds', builds) * SECOND) / HOUR).toBeGreaterThan(3)
+      expect(of('quiet', 'claim_age_seconds', { ...builds, object: 'jobs' })).toBeGreaterThan(0)
     },
     claim_exceptions() {
       expect(of('recovered', 'claim_exceptions', { organization: scene.source.slug })).toBeGreaterThanOrEqual(0)
@@ -411,22 +424,22 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
     work_failing() {
       expect(at('planted')('work_failing', { kind: 'rollup_day' })).toBe(1)
     },
-    work_failing_oldest() {
-      expect(of('planted', 'work_failing_oldest', { kind: 'rollup_day' })).toBeGreaterThan(3_590)
+    work_failing_oldest_seconds() {
+      expect(of('planted', 'work_failing_oldest_seconds', { kind: 'rollup_day' })).toBeGreaterThan(3_590)
     },
-    backfill_progress() {
+    backfill_progress_ratio() {
       const organization = { organization: scene.source.slug }
-      expect(of('quiet', 'backfill_progress', organization)).toBeGreaterThan(0)
-      expect(of('quiet', 'backfill_progress', organization)).toBeLessThan(1)
-      expect(at('recovered')('backfill_progress', organization)).toBe(1)
+      expect(of('quiet', 'backfill_progress_ratio', organization)).toBeGreaterThan(0)
+      expect(of('quiet', 'backfill_progress_ratio', organization)).toBeLessThan(1)
+      expect(at('recovered')('backfill_progress_ratio', organization)).toBe(1)
     },
     problems() {
       expect(at('refused')('problems', { code: 'invalid_permissions' })).toBeGreaterThan(0)
       expect(at('recovered')('problems')).toBeUndefined()
     },
-    worker_idle() {
-      rises('recovered', 'withoutQueue', 'worker_idle')
-      expect(of('withoutQueue', 'worker_idle')).toBeGreaterThan(5)
+    worker_stalled_seconds() {
+      rises('recovered', 'withoutQueue', 'worker_stalled_seconds')
+      expect(of('withoutQueue', 'worker_stalled_seconds')).toBeGreaterThan(5)
     },
     store_up() {
       for (const store of ['database', 'queue']) expect(at('quiet')('store_up', { store })).toBe(1)

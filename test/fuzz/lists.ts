@@ -12,7 +12,7 @@ import { reconcileOnce } from '../../src/reconcile/cycle/cycle.ts'
 import { refreshPipelines } from '../../src/reconcile/pipelines/pipelines.ts'
 import { BuildkiteError } from '../../src/runtime/errors.ts'
 import { createLog } from '../../src/runtime/log.ts'
-import { inScope } from '../../src/runtime/scope.ts'
+import { mirrorFilter } from '../../src/runtime/scope.ts'
 import { createRandom } from '../../src/simulator/random.ts'
 import { startStub } from '../buildkite/stub.ts'
 import { type Answers, ENDLESS, makeAnswers, renamed } from './answers.ts'
@@ -88,7 +88,7 @@ class Round {
     this.#id = Number(slug.slice(4)).toString(16).padStart(8, '0')
     this.#url = `${url}/${slug}`
     this.answers = makeAnswers(shapes, this.#id, this.#random)
-    const scope = inScope({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
+    const scope = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
     this.#deps = {
       db,
       log,

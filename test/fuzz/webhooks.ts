@@ -7,8 +7,8 @@ import { agents, builds, deliveries, jobs, pipelines } from '../../src/database/
 import { buildPublicApp } from '../../src/http/public.ts'
 import { openQueues } from '../../src/queue/queues.ts'
 import { createLog } from '../../src/runtime/log.ts'
-import type { OnOccurrence } from '../../src/runtime/occurrence.ts'
-import { inScope } from '../../src/runtime/scope.ts'
+import type { RecordMetric } from '../../src/runtime/record-metric.ts'
+import { mirrorFilter } from '../../src/runtime/scope.ts'
 import { MINUTE } from '../../src/runtime/time.ts'
 import { createRandom, type Random } from '../../src/simulator/random.ts'
 import { deliveryHandler } from '../../src/webhooks/apply/process-deliveries.ts'
@@ -97,18 +97,18 @@ async function openTarget(stores: { databaseUrl: string; redisUrl?: string | und
   const database = openDatabase(databaseUrl, { name: 'fuzz' })
   const queues = await openQueues({ redisUrl, databaseUrl, prefix: `{fuzz-${randomUUID()}}` }, log)
   let duplicates = 0
-  const on: OnOccurrence = (what, n) => {
-    if (what === 'duplicate') duplicates += n
+  const record: RecordMetric = (what, n) => {
+    if (what === 'deliveries_duplicate_total') duplicates += n
   }
   const inbox = openInbox({ db: database.db, queues, log })
   const settings = { secrets: [secret], auth: 'signature', toleranceMs: 300_000, storeEnv: false } as const
   const app = await buildPublicApp({
     log,
-    webhooks: (own) => webhookRoute(own, { ...settings, inbox, log, on }),
+    webhooks: (own) => webhookRoute(own, { ...settings, inbox, log, record }),
     facts: () => Promise.reject(new Error('Not asked here.')),
   })
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
-  const scope = inScope({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
+  const scope = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
   const worker = queues.workDeliveries(deliveryHandler({ db: database.db, scope, storeEnv: false, log }), 4)
   const sweeper = startSweeper({ db: database.db, queues, payloadRetentionDays: 7, deliveryRetentionDays: 365, log })
   return {

@@ -4,22 +4,20 @@ import { createMeters } from '../../src/http/metrics/registry.ts'
 
 // When it fails after a change of src/http/metrics/definitions.ts: npm run docs:metrics regenerates the page.
 test('docs/reference/metrics.md is what the declarations say', async () => {
-  await expect(asMarkdown(Object.values(metrics))).toMatchFileSnapshot('../../docs/reference/metrics.md')
+  await expect(asMarkdown(Object.entries(metrics))).toMatchFileSnapshot('../../docs/reference/metrics.md')
 })
 
 test('the page shows every declared metric, under its name, kind and help', async () => {
   const meters = createMeters()
   const { body } = await meters.page()
-  for (const { name, kind, help } of Object.values(metrics)) {
+  for (const [name, { kind, help }] of Object.entries(metrics)) {
     expect(body).toContain(`# TYPE ${PREFIX}${name} ${kind}\n`)
     expect(body).toContain(`# HELP ${PREFIX}${name} ${help}\n`)
   }
 })
 
 test('names end as Prometheus wants them: counters in _total, times in their unit', () => {
-  const all = Object.values(metrics)
-  expect(new Set(all.map(({ name }) => name)).size).toBe(all.length)
-  for (const { name, kind, unit } of all) {
+  for (const [name, { kind, unit }] of Object.entries(metrics)) {
     expect(name).toMatch(/^[a-z][a-z_]*$/)
     expect([name, name.endsWith('_total')]).toEqual([name, kind === 'counter'])
     expect([name, /_seconds(_total)?$/.test(name)]).toEqual([name, unit === 'seconds'])
@@ -29,13 +27,19 @@ test('names end as Prometheus wants them: counters in _total, times in their uni
 test('a value that was never reported is not shown as 0, and a value that is no number is not counted', async () => {
   const meters = createMeters()
   for (const n of [Number.NaN, Number.POSITIVE_INFINITY, -1]) {
-    for (const what of ['settled', 'swept', 'pending', 'answer_seconds']) expect(() => meters.on(what, n)).not.toThrow()
+    for (const what of [
+      'deliveries_processed_total',
+      'deliveries_requeued_total',
+      'deliveries_pending',
+      'webhook_request_duration_seconds',
+    ])
+      expect(() => meters.record(what, n)).not.toThrow()
   }
-  expect(value(await meters.page(), 'deliveries_swept_total')).toBe(0)
+  expect(value(await meters.page(), 'deliveries_requeued_total')).toBe(0)
   expect(value(await meters.page(), 'deliveries_oldest_pending_seconds')).toBeUndefined()
-  meters.on('oldest_pending', 7)
+  meters.record('deliveries_oldest_pending_seconds', 7)
   expect(value(await meters.page(), 'deliveries_oldest_pending_seconds')).toBe(7)
-  meters.forget('oldest_pending')
+  meters.forget('deliveries_oldest_pending_seconds')
   expect(value(await meters.page(), 'deliveries_oldest_pending_seconds')).toBeUndefined()
 })
 
@@ -44,13 +48,13 @@ function value({ body }: { body: string }, name: string): number | undefined {
   return line === undefined ? undefined : Number(line.split(' ').at(-1))
 }
 
-function asMarkdown(all: readonly Metric[]): string {
+function asMarkdown(all: readonly [string, Metric][]): string {
   const labels = ({ labels: given }: Metric) =>
     Object.entries(given)
       .map(([name, values]) => `\`${name}\`: ${values}`)
       .join('<br>')
-  const line = (one: Metric) =>
-    `| \`${PREFIX}${one.name}\` | ${one.kind} | ${one.unit} | ${labels(one)} | ${one.help} |`
+  const line = ([name, one]: [string, Metric]) =>
+    `| \`${PREFIX}${name}\` | ${one.kind} | ${one.unit} | ${labels(one)} | ${one.help} |`
   return `# Metrics
 
 \`/metrics\` of the private listener shows these metrics to Prometheus. \`npm run docs:metrics\` regenerates this page from

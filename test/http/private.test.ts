@@ -19,13 +19,13 @@ import { bearsToken, isLoopbackHost } from '../../src/http/auth/guard.ts'
 import { watchGauges } from '../../src/http/metrics/gauges.ts'
 import { createMeters } from '../../src/http/metrics/registry.ts'
 import { buildPrivateApp } from '../../src/http/private.ts'
-import { gatherFacts, type Watched } from '../../src/http/status/probes.ts'
+import { runProbes, type Watched } from '../../src/http/status/probes.ts'
 import { readStatus, type Status } from '../../src/http/status/status.ts'
 import { webhookFlow } from '../../src/http/status/webhook-throughput.ts'
 import { openQueues, type Queues } from '../../src/queue/queues.ts'
-import { problem, problemOf } from '../../src/reconcile/issue.ts'
+import { issueOf, problem } from '../../src/reconcile/issue.ts'
 import { createLog } from '../../src/runtime/log.ts'
-import { inScope } from '../../src/runtime/scope.ts'
+import { mirrorFilter } from '../../src/runtime/scope.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
 const log = createLog('silent')
@@ -70,7 +70,7 @@ afterAll(async () => {
   await home.drop()
 })
 
-const everything = inScope({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
+const everything = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
 
 function watched(over: Partial<Watched> = {}): Watched {
   return {
@@ -101,7 +101,7 @@ async function build(parts: Watched, adminToken?: string) {
   app = await buildPrivateApp({
     log,
     config: { adminHost: '127.0.0.1', adminToken },
-    status: async () => readStatus(parts, await gatherFacts(parts)),
+    status: async () => readStatus(parts, await runProbes(parts)),
     meters,
     catalog: () => readCatalog(parts.database.db),
     actions: actionParts(parts.database),
@@ -115,7 +115,7 @@ function actionParts({ db }: Database): ActionParts {
   return { db, queues, apply, log, clock: Date.now, closing: new AbortController().signal }
 }
 
-const acmeOnly = inScope({ organizations: ['acme'], pipelinesInclude: [], pipelinesExclude: [] })
+const acmeOnly = mirrorFilter({ organizations: ['acme'], pipelinesInclude: [], pipelinesExclude: [] })
 
 /** Organizations with marks a day old: one that no token sees any more, one that is not wanted any more. */
 async function addLeftOnes(): Promise<string[]> {
@@ -306,7 +306,7 @@ describe('an unavailable Redis', () => {
   it('is reported once, with a remedy that names Redis', async () => {
     const away = await openQueues({ redisUrl: 'redis://127.0.0.1:1', databaseUrl: home.url }, log)
     const met = ['queue', 'discover'].map(async (subject) =>
-      problemOf(subject, await away.depth().catch((error: unknown) => error)),
+      issueOf(subject, await away.depth().catch((error: unknown) => error)),
     )
     const problems = await Promise.all(met)
     const answer = await build(watched({ queues: away, problems: () => problems }))
@@ -472,18 +472,18 @@ describe('the guard of the private listener', () => {
 describe('meters', () => {
   it('leave an undeclared name uncounted, and bound the values of a label', async () => {
     const meters = createMeters()
-    meters.on('no such thing', 1, { a: 'b' })
-    for (let n = 0; n < 150; n++) meters.on('settled', 1, { status: `s${n}`, extra: 'ignored' })
+    meters.record('no such thing', 1, { a: 'b' })
+    for (let n = 0; n < 150; n++) meters.record('deliveries_processed_total', 1, { status: `s${n}`, extra: 'ignored' })
     const { body } = await meters.page()
-    const lines = body.split('\n').filter((line) => line.startsWith('buildkite_mirror_deliveries_settled_total{'))
+    const lines = body.split('\n').filter((line) => line.startsWith('buildkite_mirror_deliveries_processed_total{'))
     expect(lines).toHaveLength(101)
-    expect(lines.at(-1)).toBe('buildkite_mirror_deliveries_settled_total{status="other",event="unknown"} 50')
+    expect(lines.at(-1)).toBe('buildkite_mirror_deliveries_processed_total{status="other",event="unknown"} 50')
   })
 
   it('show the page even when a source fails', async () => {
     const meters = createMeters()
     meters.onScrape(() => Promise.reject(new Error('no')))
-    meters.on('swept', 3)
-    expect((await meters.page()).body).toContain('buildkite_mirror_deliveries_swept_total 3')
+    meters.record('deliveries_requeued_total', 3)
+    expect((await meters.page()).body).toContain('buildkite_mirror_deliveries_requeued_total 3')
   })
 })

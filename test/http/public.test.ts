@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { afterEach, describe, expect, it } from 'vitest'
 import { buildPublicApp } from '../../src/http/public.ts'
-import type { Facts } from '../../src/http/status/probes.ts'
+import type { Probes } from '../../src/http/status/probes.ts'
 import { problem } from '../../src/reconcile/issue.ts'
 import { createLog } from '../../src/runtime/log.ts'
 import { webhookRoute } from '../../src/webhooks/receive/receive.ts'
@@ -12,7 +12,7 @@ let app: FastifyInstance
 
 afterEach(() => app.close())
 
-async function build(facts: Partial<Facts> = {}, receives = true) {
+async function build(facts: Partial<Probes> = {}, receives = true) {
   const parts = {
     secrets: ['secret'],
     auth: 'signature' as const,

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { cached, readiness } from '../../src/http/status/health.ts'
-import type { Facts } from '../../src/http/status/probes.ts'
+import type { Probes } from '../../src/http/status/probes.ts'
 import { problem } from '../../src/reconcile/issue.ts'
 import { healthy } from './sample.ts'
 
 const down = (why: string) => ({ ok: false, why }) as const
-const statusOf = (facts: Partial<Facts>) => readiness({ ...healthy, ...facts }).status
+const statusOf = (facts: Partial<Probes>) => readiness({ ...healthy, ...facts }).status
 const worker = new Set(['worker'] as const)
 
 const eviction = { name: 'redis_eviction', fact: 'Redis evicts.', remedy: 'Set it to noeviction.' } as const
@@ -15,7 +15,7 @@ describe('readiness', () => {
     expect(readiness(healthy)).toEqual({ status: 'ok', reasons: [] })
   })
 
-  it.each<[string, Partial<Facts>, string]>([
+  it.each<[string, Partial<Probes>, string]>([
     ['a receiver with only the queue left stays in service', { database: down('no') }, 'degraded'],
     ['a receiver with only the database left stays in service', { queue: down('no') }, 'degraded'],
     ['a receiver with no store left leaves', { database: down('no'), queue: down('no') }, 'unavailable'],

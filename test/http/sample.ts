@@ -1,7 +1,7 @@
-import type { Facts } from '../../src/http/status/probes.ts'
+import type { Probes } from '../../src/http/status/probes.ts'
 
 /** The facts of a process in which all is well. */
-export const healthy: Facts = {
+export const healthy: Probes = {
   roles: new Set(['web', 'worker', 'reconciler']),
   closing: false,
   database: { ok: true, value: 0 },

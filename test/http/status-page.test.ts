@@ -22,11 +22,11 @@ import {
 import { openSessions } from '../../src/http/auth/session.ts'
 import { createMeters } from '../../src/http/metrics/registry.ts'
 import { buildPrivateApp } from '../../src/http/private.ts'
-import { gatherFacts, type Watched } from '../../src/http/status/probes.ts'
+import { runProbes, type Watched } from '../../src/http/status/probes.ts'
 import { readStatus, type Status } from '../../src/http/status/status.ts'
 import { openQueues, type Queues } from '../../src/queue/queues.ts'
 import { createLog } from '../../src/runtime/log.ts'
-import { inScope } from '../../src/runtime/scope.ts'
+import { mirrorFilter } from '../../src/runtime/scope.ts'
 import { DAY, HOUR } from '../../src/runtime/time.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { testQueueBackends, testRedisUrl } from '../support/redis.ts'
@@ -34,7 +34,7 @@ import { until } from '../support/until.ts'
 
 const acme = '0190a0b0-0000-7000-8000-000000000001'
 const token = 'hunter2-admin'
-const everything = inScope({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
+const everything = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
 const nasty = `"><img src=x onerror=alert(1)></script><script>alert(1)</script>'`
 const seen = {
   observed_at: new Date(),
@@ -112,7 +112,7 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
       config: { adminHost: '127.0.0.1', adminToken },
       status: async () => {
         gathered += 1
-        return readStatus(watched, await gatherFacts(watched))
+        return readStatus(watched, await runProbes(watched))
       },
       meters: createMeters(),
       catalog: () => readCatalog(db),

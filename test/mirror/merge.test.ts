@@ -2,20 +2,20 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { mergeRow } from '../../src/mirror/merge.ts'
 import type { BuildRow, JobRow, Observation } from '../../src/mirror/observation.ts'
-import { draftBuild, draftJob } from '../../src/mirror/payload-to-row.ts'
+import { buildFromPayload, jobFromPayload } from '../../src/mirror/payload-to-row.ts'
 import { buildRule, jobRule } from '../../src/mirror/rules.ts'
 import { at, buildPayload, ids, jobPayload } from './payloads.ts'
 
 const now = at(1_000)
 
 function sawBuild(via: 'webhook' | 'rest', seconds: number, fields: object): Observation<BuildRow> {
-  const draft = draftBuild(buildPayload(fields))
+  const draft = buildFromPayload(buildPayload(fields))
   if (!draft) throw new Error('unreadable')
   return { draft, at: at(seconds), via, place: {} }
 }
 
 function sawJob(via: 'webhook' | 'rest', seconds: number, fields: object): Observation<JobRow> {
-  const draft = draftJob(jobPayload(fields), ids.build)
+  const draft = jobFromPayload(jobPayload(fields), ids.build)
   if (!draft) throw new Error('unreadable')
   return { draft, at: at(seconds), via, place: {} }
 }
@@ -253,7 +253,7 @@ const anyJobWebhook = fc
   )
   .chain((fields) => fc.integer({ min: 0, max: 99 }).map((second) => ({ fields, second })))
   .map(({ fields, second }) => {
-    const draft = draftJob({ id: ids.job, ...fields }, ids.build)
+    const draft = jobFromPayload({ id: ids.job, ...fields }, ids.build)
     if (!draft) throw new Error('unreadable')
     return { draft, at: at(second), via: 'webhook' as const, place: {} }
   })

@@ -4,7 +4,7 @@ import { type Database, openDatabase } from '../../src/database/connection.ts'
 import { builds, failures, organizations, pipelines } from '../../src/database/schema.ts'
 import { applyObservations } from '../../src/mirror/apply.ts'
 import { observeOrganizations, observePipelines } from '../../src/mirror/observe.ts'
-import { adoptOrphans } from '../../src/mirror/orphans.ts'
+import { fillMissingParents } from '../../src/mirror/orphans.ts'
 import { HOUR, MINUTE } from '../../src/runtime/time.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
@@ -48,7 +48,7 @@ const arrives = async (what: 'organization' | 'pipeline', slug = 'web') => {
   await applyObservations(database.db, observed, at)
 }
 const placed = () => database.db.$count(builds, eq(builds.pipeline_id, web))
-const adopt = () => adoptOrphans(database.db, acme, clock)
+const adopt = () => fillMissingParents(database.db, acme, clock)
 
 test('a few rows are placed by the merge that adds their organization or pipeline', async () => {
   await fill(300, null)

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { mergeRow } from '../../src/mirror/merge.ts'
 import type { BuildRow, JobRow } from '../../src/mirror/observation.ts'
-import { draftBuild, draftJob } from '../../src/mirror/payload-to-row.ts'
+import { buildFromPayload, jobFromPayload } from '../../src/mirror/payload-to-row.ts'
 import {
   buildResult,
   jobResult,
@@ -41,14 +41,14 @@ interface Situation {
 
 function ofBuild({ known, knownAt = 7, shown, readAt, progress }: Situation, jobs: object[] = [{}]): ReadResult {
   const row = (payload: object, seconds: number, via: 'webhook' | 'rest', stored?: BuildRow) => {
-    const draft = draftBuild(buildPayload(payload))
+    const draft = buildFromPayload(buildPayload(payload))
     if (!draft) throw new Error('no id')
     return mergeRow(buildRule, stored, { draft, at: at(seconds), via, place: {} }, at(seconds))
   }
   const before = known && row(known, knownAt, 'webhook')
   const after = row(shown, readAt, 'rest', before)
   const dates = jobs.flatMap((job) => {
-    const draft = draftJob(jobPayload(job), ids.build)
+    const draft = jobFromPayload(jobPayload(job), ids.build)
     return draft ? [newestDateOf(draft).getTime()] : []
   })
   const newestJob = dates.length > 0 ? new Date(Math.max(...dates)) : undefined
@@ -57,7 +57,7 @@ function ofBuild({ known, knownAt = 7, shown, readAt, progress }: Situation, job
 
 function ofJob({ known, knownAt = 7, shown, readAt, progress }: Situation): ReadResult {
   const row = (payload: object, seconds: number, via: 'webhook' | 'rest', stored?: JobRow) => {
-    const draft = draftJob(jobPayload(payload), ids.build)
+    const draft = jobFromPayload(jobPayload(payload), ids.build)
     if (!draft) throw new Error('no id')
     return mergeRow(jobRule, stored, { draft, at: at(seconds), via, place: {} }, at(seconds))
   }
@@ -160,7 +160,7 @@ describe('a build that REST shows', () => {
   })
 
   it('is not affected by ids that the mirror looks up', () => {
-    const draft = draftBuild(buildPayload())
+    const draft = buildFromPayload(buildPayload())
     if (!draft) throw new Error('no id')
     const before = mergeRow(buildRule, undefined, { draft, at: at(7), via: 'webhook', place: {} }, at(7))
     const placed = { ...draft, organization_id: ids.organization, pipeline_id: ids.pipeline }

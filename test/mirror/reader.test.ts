@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { PayloadReader } from '../../src/buildkite/payload-reader.ts'
-import { draftBuild } from '../../src/mirror/payload-to-row.ts'
+import { buildFromPayload } from '../../src/mirror/payload-to-row.ts'
 import { buildPayload } from './payloads.ts'
 
 describe('PayloadReader', () => {
@@ -40,7 +40,7 @@ describe('PayloadReader', () => {
 
 describe('a time in an unknown form', () => {
   it.each(['5', 'May 1 2026', '2026-05-01'])('counts as absent, and %j stays in the rest', (text) => {
-    const draft = draftBuild(buildPayload({ started_at: text }))
+    const draft = buildFromPayload(buildPayload({ started_at: text }))
     expect(draft?.started_at).toBeUndefined()
     expect(draft?.extra).toEqual({ started_at: text })
   })
@@ -65,7 +65,7 @@ describe('the author of a build', () => {
     ],
     ['Ada <a@x>', { author_name: 'Ada <a@x>' }],
   ])('is read from %j', (author, expected) => {
-    const draft = draftBuild(buildPayload({ author }))
+    const draft = buildFromPayload(buildPayload({ author }))
     const read = Object.entries(draft ?? {}).filter(([key, value]) => key.startsWith('author_') && value !== undefined)
     expect(Object.fromEntries(read)).toEqual(expected)
     expect(draft?.extra).toEqual({})

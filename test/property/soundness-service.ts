@@ -7,7 +7,7 @@ import { reconcileOnce } from '../../src/reconcile/cycle/cycle.ts'
 import { refreshPipelines } from '../../src/reconcile/pipelines/pipelines.ts'
 import { BuildkiteError } from '../../src/runtime/errors.ts'
 import { createLog } from '../../src/runtime/log.ts'
-import { inScope } from '../../src/runtime/scope.ts'
+import { mirrorFilter } from '../../src/runtime/scope.ts'
 import { MINUTE, SECOND } from '../../src/runtime/time.ts'
 import type { Token } from '../../src/simulator/api/api.ts'
 import { databaseIsQuiet, type Home } from './soundness-database.ts'
@@ -60,7 +60,7 @@ export class Service {
       db: this.#home.database.db,
       log,
       clock: this.#world.wall,
-      scope: inScope({ organizations: [], pipelinesInclude: this.include, pipelinesExclude: [] }),
+      scope: mirrorFilter({ organizations: [], pipelinesInclude: this.include, pipelinesExclude: [] }),
       storeEnv: false,
       storeAnnotations: false,
       storeArtifacts: false,

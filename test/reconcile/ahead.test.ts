@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { oneAhead, twoAtOnce } from '../../src/reconcile/prefetch.ts'
+import { mapOrdered, prefetch } from '../../src/reconcile/prefetch.ts'
 
 async function* counted(log: string[], until = 4, failAt = 0): AsyncGenerator<number> {
   try {
@@ -18,7 +18,7 @@ const turn = () => new Promise((resolve) => setImmediate(resolve))
 describe('oneAhead', () => {
   it('gives every value in order, making the next while one is in use', async () => {
     const log: string[] = []
-    for await (const value of oneAhead(counted(log))) {
+    for await (const value of prefetch(counted(log))) {
       await turn()
       log.push(`use ${value}`)
     }
@@ -28,7 +28,7 @@ describe('oneAhead', () => {
   it('passes on a failure after all values before it', async () => {
     const used: number[] = []
     const reading = async () => {
-      for await (const value of oneAhead(counted([], 4, 3))) used.push(value)
+      for await (const value of prefetch(counted([], 4, 3))) used.push(value)
     }
     await expect(reading()).rejects.toThrow('no 3')
     expect(used).toEqual([1, 2])
@@ -37,7 +37,7 @@ describe('oneAhead', () => {
   it('closes its source when the reader stops, even if the value under way fails', async () => {
     const log: string[] = []
     const reading = async () => {
-      for await (const value of oneAhead(counted(log, 4, 2))) throw new Error(`enough of ${value}`)
+      for await (const value of prefetch(counted(log, 4, 2))) throw new Error(`enough of ${value}`)
     }
     await expect(reading()).rejects.toThrow('enough of 1')
     await turn()
@@ -63,7 +63,7 @@ describe('twoAtOnce', () => {
     const { open, begun, work } = doors()
     const results: string[] = []
     const reading = (async () => {
-      for await (const result of twoAtOnce(counted([]), work)) results.push(result)
+      for await (const result of mapOrdered(counted([]), work)) results.push(result)
     })()
     await turn()
     expect(begun).toEqual([1, 2])
@@ -84,7 +84,7 @@ describe('twoAtOnce', () => {
     const { open, work } = doors()
     let failed: unknown
     const reading = (async () => {
-      for await (const _ of twoAtOnce(counted([]), work));
+      for await (const _ of mapOrdered(counted([]), work));
     })().catch((error: unknown) => {
       failed = error
     })
@@ -100,7 +100,7 @@ describe('twoAtOnce', () => {
   it('passes on a failure of the source after all values before it', async () => {
     const results: number[] = []
     const reading = async () => {
-      for await (const result of twoAtOnce(counted([], 4, 3), async (value) => value)) results.push(result)
+      for await (const result of mapOrdered(counted([], 4, 3), async (value) => value)) results.push(result)
     }
     await expect(reading()).rejects.toThrow('no 3')
     expect(results).toEqual([1, 2])

@@ -6,7 +6,7 @@ import { discover } from '../../src/reconcile/access/discover.ts'
 import { type BackfillProgress, backfillOwed, backfillSpan } from '../../src/reconcile/backfill/backfill.ts'
 import { reconcileOnce } from '../../src/reconcile/cycle/cycle.ts'
 import { refreshPipelines } from '../../src/reconcile/pipelines/pipelines.ts'
-import { inScope } from '../../src/runtime/scope.ts'
+import { mirrorFilter } from '../../src/runtime/scope.ts'
 import { DAY, HOUR, MINUTE, SECOND } from '../../src/runtime/time.ts'
 import { calmMix } from '../../src/simulator/probabilities.ts'
 import type { SimulationOptions } from '../../src/simulator/simulation.ts'
@@ -178,7 +178,7 @@ describe('a backfill', () => {
     const [one, two] = scene.simulation.truth.pipelines.map(({ slug }) => slug)
     const wanting = (pipelinesInclude: string[], pipelinesExclude: string[] = []) => ({
       ...scene.deps,
-      scope: inScope({ organizations: [], pipelinesInclude, pipelinesExclude }),
+      scope: mirrorFilter({ organizations: [], pipelinesInclude, pipelinesExclude }),
     })
     const turn = async (deps: Scene['deps']) => {
       scene.simulation.clock.pass(SECOND)
@@ -210,7 +210,7 @@ describe('a backfill', () => {
     const first = () => scene.simulation.truth.pipelines[0]?.slug ?? ''
     const narrow = () => ({
       ...scene.deps,
-      scope: inScope({ organizations: [], pipelinesInclude: [first()], pipelinesExclude: [] }),
+      scope: mirrorFilter({ organizations: [], pipelinesInclude: [first()], pipelinesExclude: [] }),
     })
     const wideCycle = () => reconcileOnce(scene.deps, { ...scene.source, client: scene.client() })
     const endsWhole = async () => {

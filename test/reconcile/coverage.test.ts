@@ -6,7 +6,7 @@ import { auditTurn } from '../../src/reconcile/audit/audit.ts'
 import { backfillOwed, backfillSpan } from '../../src/reconcile/backfill/backfill.ts'
 import { reconcileOnce } from '../../src/reconcile/cycle/cycle.ts'
 import { refreshPipelines } from '../../src/reconcile/pipelines/pipelines.ts'
-import { inScope } from '../../src/runtime/scope.ts'
+import { mirrorFilter } from '../../src/runtime/scope.ts'
 import { DAY, HOUR, MINUTE } from '../../src/runtime/time.ts'
 import { openScene, type Scene } from './scene.ts'
 
@@ -229,7 +229,7 @@ describe('the history of a pipeline that becomes visible', () => {
     const outside = pipelineOf(2)
     const deps = {
       ...scene.deps,
-      scope: inScope({ organizations: [], pipelinesInclude: [], pipelinesExclude: [outside.slug] }),
+      scope: mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [outside.slug] }),
     }
     Object.assign(scene.deps, deps)
     await scene.complete(history)

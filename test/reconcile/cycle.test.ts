@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { absences, builds, cycles, deliveries, watermarks } from '../../src/database/schema.ts'
 import { discover } from '../../src/reconcile/access/discover.ts'
 import { reconcileOnce } from '../../src/reconcile/cycle/cycle.ts'
-import { inScope } from '../../src/runtime/scope.ts'
+import { mirrorFilter } from '../../src/runtime/scope.ts'
 import { DAY, HOUR, MINUTE } from '../../src/runtime/time.ts'
 import { cancel, retryFailed } from '../../src/simulator/lifecycle/interventions.ts'
 import type { Build } from '../../src/simulator/model/shapes.ts'
@@ -303,7 +303,7 @@ describe('a cycle', () => {
     const [kept] = scene.simulation.truth.pipelines
     if (!kept) throw new Error('The simulation has no pipelines.')
     await knowOrganizations()
-    const scope = inScope({ organizations: [], pipelinesInclude: [kept.slug], pipelinesExclude: [] })
+    const scope = mirrorFilter({ organizations: [], pipelinesInclude: [kept.slug], pipelinesExclude: [] })
     for (let i = 0; i < 20; i++) scene.simulation.startBuild()
     await reconcileOnce({ ...scene.deps, scope }, scene.source)
     const rows = await scene.database.db.select().from(builds)
@@ -316,7 +316,7 @@ describe('a cycle', () => {
     const [left] = scene.simulation.truth.pipelines
     const lie = { state: 'running', observed_at: new Date(scene.simulation.clock.now() - HOUR) }
     await scene.database.db.update(builds).set({ ...lie, verified_at: lie.observed_at })
-    const scope = inScope({ organizations: [], pipelinesInclude: [], pipelinesExclude: [left?.slug ?? ''] })
+    const scope = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [left?.slug ?? ''] })
     const wrong = () =>
       scene.database.db.$count(builds, and(eq(builds.state, 'running'), ne(builds.pipeline_id, left?.id ?? '')))
     for (let i = 0; i < 10 && (await wrong()) > 0; i++) {

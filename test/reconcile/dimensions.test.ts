@@ -19,8 +19,8 @@ import { withLease } from '../../src/database/leases.ts'
 import { agents, builds } from '../../src/database/schema.ts'
 import { discover } from '../../src/reconcile/access/discover.ts'
 import { refreshPipelines } from '../../src/reconcile/pipelines/pipelines.ts'
-import { dimensionsTurn } from '../../src/reconcile/reference-data/sync.ts'
-import { inScope } from '../../src/runtime/scope.ts'
+import { syncReferenceData } from '../../src/reconcile/reference-data/sync.ts'
+import { mirrorFilter } from '../../src/runtime/scope.ts'
 import { DAY, HOUR, MINUTE } from '../../src/runtime/time.ts'
 import { demoToken } from '../../src/simulator/api/api.ts'
 import { secretMark } from '../../src/simulator/model/shapes.ts'
@@ -43,7 +43,7 @@ afterEach(() => scene.close())
 /** A turn an hour after the last. */
 async function turn(deps: Partial<Scene['deps']> = {}) {
   scene.simulation.clock.pass(HOUR + MINUTE)
-  return dimensionsTurn({ ...scene.deps, ...deps }, scene.source)
+  return syncReferenceData({ ...scene.deps, ...deps }, scene.source)
 }
 const company = () => scene.simulation.truth.companyOf(organization())
 function organization() {
@@ -134,7 +134,7 @@ describe('reading the small lists', () => {
     await turn()
     scene.api.forget()
     scene.simulation.clock.pass(5 * MINUTE)
-    expect(await dimensionsTurn(scene.deps, scene.source)).toMatchObject({ lists: [] })
+    expect(await syncReferenceData(scene.deps, scene.source)).toMatchObject({ lists: [] })
     expect(scene.api.requests).toEqual([])
   })
 
@@ -240,7 +240,7 @@ describe('reading the small lists', () => {
   })
 
   it('leaves out the pipelines that are not to be mirrored', async () => {
-    const scope = inScope({ organizations: [], pipelinesInclude: [], pipelinesExclude: ['monolith'] })
+    const scope = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: ['monolith'] })
     await turn({ scope })
     const excluded = scene.simulation.truth.pipelines.find(({ slug }) => slug === 'monolith')
     const { db } = scene.database
@@ -309,7 +309,7 @@ describe('what the token may not read', () => {
     expect(await scene.database.db.$count(members)).toBe(6)
     scene.api.beforeAnswer = undefined
     scene.simulation.clock.pass(MINUTE)
-    await dimensionsTurn(scene.deps, scene.source)
+    await syncReferenceData(scene.deps, scene.source)
     expect(await scene.database.db.$count(clusters)).toBe(2)
   })
 })

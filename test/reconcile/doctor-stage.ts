@@ -3,10 +3,10 @@ import { inject } from 'vitest'
 import { mirroredEvents } from '../../src/buildkite/services.ts'
 import { openDatabase } from '../../src/database/connection.ts'
 import type { DoctorConfig, Examination } from '../../src/diagnostics/run.ts'
-import { lookOnce } from '../../src/diagnostics/scheduler.ts'
+import { checkOnce } from '../../src/diagnostics/scheduler.ts'
 import { openQueues } from '../../src/queue/queues.ts'
 import { openAccess } from '../../src/reconcile/access/access.ts'
-import { inScope, type ScopeConfig } from '../../src/runtime/scope.ts'
+import { type MirrorFilterConfig, mirrorFilter } from '../../src/runtime/scope.ts'
 import { demoToken } from '../../src/simulator/api/api.ts'
 import type { Service, Services } from '../../src/simulator/webhooks/services.ts'
 import { type RedisServer, startRedisServer } from '../support/redis-server.ts'
@@ -23,7 +23,7 @@ export interface DoctorStage {
   /** The webhook service as it should be. */
   readonly service: Service
   /** What the next look goes by. */
-  config: DoctorConfig & ScopeConfig
+  config: DoctorConfig & MirrorFilterConfig
   /** Buildkite's clock is so far ahead of ours, in milliseconds. */
   skewMs: number
   /** Postgres as the next look reaches it. */
@@ -91,14 +91,14 @@ export async function openDoctorStage(redis: RedisServer | undefined): Promise<D
 
 /** One check by a service that has just started. */
 async function look({ scene, config, databaseUrl }: DoctorStage): Promise<Examination> {
-  const scope = inScope(config)
+  const scope = mirrorFilter(config)
   const reach = { ...config, apiUrl: scene.api.url, httpsProxy: undefined, noProxy: [] }
   const client = { backoffMs: 1 }
   const access = openAccess(reach, { budget: freeBudget, scope, log: silent, clock: Date.now, client })
   const database = openDatabase(databaseUrl, { name: 'doctor test', connections: 2 })
   const queues = await openQueues({ redisUrl: config.redisUrl, databaseUrl: scene.url }, silent)
   try {
-    return await lookOnce({
+    return await checkOnce({
       config,
       database,
       queues,

@@ -1,12 +1,12 @@
 import { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it, onTestFinished } from 'vitest'
 import { openDatabase } from '../../src/database/connection.ts'
-import { judgeClock } from '../../src/diagnostics/checks/clock.ts'
-import { judgeDisk } from '../../src/diagnostics/checks/disk.ts'
-import { judgeNamedPipelines } from '../../src/diagnostics/checks/pipelines.ts'
-import { judgePostgres } from '../../src/diagnostics/checks/postgres.ts'
-import { type Finding, findingNames } from '../../src/diagnostics/finding.ts'
-import { examinePostgres } from '../../src/diagnostics/run.ts'
+import { checkClock } from '../../src/diagnostics/checks/clock.ts'
+import { checkDisk } from '../../src/diagnostics/checks/disk.ts'
+import { checkNamedPipelines } from '../../src/diagnostics/checks/pipelines.ts'
+import { checkPostgresFacts } from '../../src/diagnostics/checks/postgres.ts'
+import { type CheckResult, checkNames } from '../../src/diagnostics/finding.ts'
+import { checkPostgres } from '../../src/diagnostics/run.ts'
 import { refreshPipelines } from '../../src/reconcile/pipelines/pipelines.ts'
 import { DAY, HOUR, MINUTE, SECOND } from '../../src/runtime/time.ts'
 import { demoToken } from '../../src/simulator/api/api.ts'
@@ -16,9 +16,9 @@ import { type DoctorStage, openDoctorRedis, openDoctorStage, secret } from './do
 
 let stage: DoctorStage
 let redis: RedisServer | undefined
-const faultsIn = (findings: readonly Finding[]) => findings.filter(({ result }) => result !== 'ok')
+const faultsIn = (findings: readonly CheckResult[]) => findings.filter(({ result }) => result !== 'ok')
 /** Each fault as `name result`, without repetition. */
-const namesOf = (findings: readonly Finding[]) => [
+const namesOf = (findings: readonly CheckResult[]) => [
   ...new Set(faultsIn(findings).map(({ name, result }) => `${name} ${result}`)),
 ]
 
@@ -353,7 +353,7 @@ describe('the doctor', () => {
   it('finds a Postgres that is gone', async () => {
     const database = openDatabase('postgres://nobody@127.0.0.1:1/nothing', { name: 'doctor test' })
     try {
-      expect(namesOf(await examinePostgres(database, stage.config, stage.scene.deps.scope, Date.now()))).toEqual([
+      expect(namesOf(await checkPostgres(database, stage.config, stage.scene.deps.scope, Date.now()))).toEqual([
         'postgres_unreachable failed',
       ])
     } finally {
@@ -461,33 +461,33 @@ describe('judgements', () => {
   const gib = 1024 ** 3
 
   it('find a Postgres that is too old, and few connections only where the queue needs them too', () => {
-    expect(namesOf(judgePostgres({ ...facts, version: 130_011 }, false))).toEqual(['postgres_version failed'])
-    expect(namesOf(judgePostgres({ ...facts, connections: 20 }, false))).toEqual([])
-    expect(namesOf(judgePostgres({ ...facts, connections: 20 }, true))).toEqual(['postgres_connections warning'])
+    expect(namesOf(checkPostgresFacts({ ...facts, version: 130_011 }, false))).toEqual(['postgres_version failed'])
+    expect(namesOf(checkPostgresFacts({ ...facts, connections: 20 }, false))).toEqual([])
+    expect(namesOf(checkPostgresFacts({ ...facts, connections: 20 }, true))).toEqual(['postgres_connections warning'])
   })
 
   it('find a disk that fills up', () => {
-    const free = (freeBytes: number) => namesOf(judgeDisk(20 * gib, { freeBytes, folder: './data' }))
+    const free = (freeBytes: number) => namesOf(checkDisk(20 * gib, { freeBytes, folder: './data' }))
     expect(free(10 * gib)).toEqual([])
     expect(free(2 * gib)).toEqual(['disk_space warning'])
     expect(free(gib / 10)).toEqual(['disk_space failed'])
   })
 
   it('call clocks apart only by what the whole seconds of a header prove', () => {
-    expect(namesOf(judgeClock({ low: -900, high: 999 }, 5 * MINUTE))).toEqual([])
-    expect(namesOf(judgeClock({ low: -31_000, high: -30_000 }, 5 * MINUTE))).toEqual(['clock_skew warning'])
-    expect(namesOf(judgeClock({ low: 10 * MINUTE, high: 11 * MINUTE }, 5 * MINUTE))).toEqual(['clock_skew failed'])
+    expect(namesOf(checkClock({ low: -900, high: 999 }, 5 * MINUTE))).toEqual([])
+    expect(namesOf(checkClock({ low: -31_000, high: -30_000 }, 5 * MINUTE))).toEqual(['clock_skew warning'])
+    expect(namesOf(checkClock({ low: 10 * MINUTE, high: 11 * MINUTE }, 5 * MINUTE))).toEqual(['clock_skew failed'])
   })
 
   it('find a pipeline that is named and not there', () => {
     const seen = [{ id: '1', slug: 'shop', archived: false }]
-    expect(namesOf(judgeNamedPipelines(['shop', 'web-*'], seen))).toEqual([])
-    expect(namesOf(judgeNamedPipelines(['shopp'], seen))).toEqual(['pipelines_hidden warning'])
+    expect(namesOf(checkNamedPipelines(['shop', 'web-*'], seen))).toEqual([])
+    expect(namesOf(checkNamedPipelines(['shopp'], seen))).toEqual(['pipelines_hidden warning'])
   })
 })
 
 it('a fault of each name is planted', () => {
   const judged = ['postgres_unreachable', 'postgres_version', 'postgres_connections', 'disk_space']
   const found = new Set([...planted.flatMap(({ finds }) => finds.map((one) => one.split(' ')[0])), ...judged])
-  expect(Object.keys(findingNames).filter((name) => !found.has(name))).toEqual([])
+  expect(Object.keys(checkNames).filter((name) => !found.has(name))).toEqual([])
 })

@@ -3,14 +3,14 @@ import { failingByKind, failingWork } from '../../src/coverage/failing-work.ts'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
 import { backOff, isDue, recordFailure, type Unit } from '../../src/database/failures.ts'
 import { failures, organizations } from '../../src/database/schema.ts'
-import { inScope } from '../../src/runtime/scope.ts'
+import { mirrorFilter } from '../../src/runtime/scope.ts'
 import { HOUR, MINUTE } from '../../src/runtime/time.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
 const now = new Date('2026-06-01T12:00:00Z')
 const ago = (ms: number) => new Date(now.getTime() - ms)
 const [acme, lost, unwanted] = [crypto.randomUUID(), crypto.randomUUID(), crypto.randomUUID()]
-const scope = inScope({ organizations: ['acme', 'lost'], pipelinesInclude: [], pipelinesExclude: [] })
+const scope = mirrorFilter({ organizations: ['acme', 'lost'], pipelinesInclude: [], pipelinesExclude: [] })
 
 let home: TestDatabase
 let database: Database

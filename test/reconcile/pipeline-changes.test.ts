@@ -6,7 +6,7 @@ import { backfillOwed } from '../../src/reconcile/backfill/backfill.ts'
 import { reconcileOnce } from '../../src/reconcile/cycle/cycle.ts'
 import { followPipelines } from '../../src/reconcile/pipelines/changes.ts'
 import { refreshPipelines } from '../../src/reconcile/pipelines/pipelines.ts'
-import { inScope } from '../../src/runtime/scope.ts'
+import { mirrorFilter } from '../../src/runtime/scope.ts'
 import { MINUTE } from '../../src/runtime/time.ts'
 import type { Pipeline } from '../../src/simulator/model/shapes.ts'
 import { differences } from '../support/differences.ts'
@@ -342,7 +342,7 @@ describe('a pipeline that is no longer listed', () => {
     await scene.complete({ builds: 60, days: 10, jobs: 2 })
     const excluded = pipelineOf(0)
     const before = await marksOf(excluded)
-    const scope = inScope({ organizations: [], pipelinesInclude: [], pipelinesExclude: [excluded.slug] })
+    const scope = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [excluded.slug] })
     await listAfter(5, { scope })
     expect(await marksOf(excluded)).toEqual(before)
   })

@@ -1,13 +1,13 @@
 import { eq } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import { findings as table } from '../../src/database/schema.ts'
-import { type Finding, failure, well } from '../../src/diagnostics/finding.ts'
-import { type Rounds, startRounds } from '../../src/diagnostics/scheduler.ts'
-import { keepFindings } from '../../src/diagnostics/store.ts'
+import { type CheckResult, failure, ok } from '../../src/diagnostics/finding.ts'
+import { type CheckScheduler, startCheckScheduler } from '../../src/diagnostics/scheduler.ts'
+import { saveCheckResults } from '../../src/diagnostics/store.ts'
 import { openQueues, type Queues } from '../../src/queue/queues.ts'
 import type { Access } from '../../src/reconcile/access/access.ts'
 import { createLog } from '../../src/runtime/log.ts'
-import { inScope } from '../../src/runtime/scope.ts'
+import { mirrorFilter } from '../../src/runtime/scope.ts'
 import { HOUR } from '../../src/runtime/time.ts'
 import type { RedisServer } from '../support/redis-server.ts'
 import { until } from '../support/until.ts'
@@ -18,7 +18,7 @@ let stage: DoctorStage
 let redis: RedisServer | undefined
 let queues: Queues
 const accesses: Access[] = []
-const running: Rounds[] = []
+const running: CheckScheduler[] = []
 let lines: string[] = []
 const log = createLog('debug', { write: (line) => void lines.push(line) })
 
@@ -45,12 +45,12 @@ function start(firstAfterMs: number, everyMs: number, storesEveryMs = everyMs): 
   const access = accessOf(stage.scene)
   accesses.push(access)
   running.push(
-    startRounds({
+    startCheckScheduler({
       config: stage.config,
       database: stage.scene.database,
       queues,
       access,
-      scope: inScope(stage.config),
+      scope: mirrorFilter(stage.config),
       log,
       clock: Date.now,
       firstAfterMs,
@@ -106,27 +106,33 @@ it('sees a fault of its stores come and go without waiting for the hour, and ask
 
 it('writes what is as it was only once it is old, and of a fault every word', async () => {
   const { db } = stage.scene.database
-  const keep = (findings: Finding[], at: number) => keepFindings(db, { findings, unseen: [] }, new Date(at), log, 1_000)
+  const keep = (findings: CheckResult[], at: number) =>
+    saveCheckResults(db, { findings, unseen: [] }, new Date(at), log, 1_000)
   const lag = (waited: string) => failure('delivery_lag', '', `It waits for ${waited}.`, 'See the worker.')
-  await keep([well('watermark_lag', 'acme', '5s ago.'), lag('6m')], 1_000)
-  await keep([well('watermark_lag', 'acme', '9s ago.'), lag('6m')], 1_999)
+  await keep([ok('watermark_lag', 'acme', '5s ago.'), lag('6m')], 1_000)
+  await keep([ok('watermark_lag', 'acme', '9s ago.'), lag('6m')], 1_999)
   expect((await rows()).map(({ checked_at }) => Number(checked_at))).toEqual([1_000, 1_000])
-  await keep([well('watermark_lag', 'acme', '9s ago.'), lag('7m')], 1_999)
+  await keep([ok('watermark_lag', 'acme', '9s ago.'), lag('7m')], 1_999)
   expect(await row('delivery_lag')).toMatchObject({ checked_at: new Date(1_999), since: new Date(1_000) })
   expect(await row('watermark_lag')).toMatchObject({ checked_at: new Date(1_000) })
-  await keep([well('watermark_lag', 'acme', '9s ago.'), lag('7m')], 2_000)
+  await keep([ok('watermark_lag', 'acme', '9s ago.'), lag('7m')], 2_000)
   expect(await row('watermark_lag')).toMatchObject({ checked_at: new Date(2_000), detail: '9s ago.' })
 })
 
 it('forgets what it no longer looks at, and keeps what could not be looked at this time', async () => {
   const first = [
-    well('webhook_missing', 'gone', 'There.'),
-    well('webhook_disabled', 'acme', 'On.'),
-    well('clock_skew', '', 'Right.'),
+    ok('webhook_missing', 'gone', 'There.'),
+    ok('webhook_disabled', 'acme', 'On.'),
+    ok('clock_skew', '', 'Right.'),
   ]
-  await keepFindings(stage.scene.database.db, { findings: first, unseen: [] }, new Date(1_000), log)
+  await saveCheckResults(stage.scene.database.db, { findings: first, unseen: [] }, new Date(1_000), log)
   const later = [failure('clock_skew', '', 'Wrong.', 'Set it.')]
-  await keepFindings(stage.scene.database.db, { findings: later, unseen: ['webhook_disabled'] }, new Date(2_000), log)
+  await saveCheckResults(
+    stage.scene.database.db,
+    { findings: later, unseen: ['webhook_disabled'] },
+    new Date(2_000),
+    log,
+  )
   const kept = await rows()
   expect(kept.map(({ name, result }) => `${name} ${result}`).sort()).toEqual([
     'clock_skew failed',

@@ -8,7 +8,7 @@ import { backfillOwed } from '../../src/reconcile/backfill/backfill.ts'
 import type { ReconcileDeps, Source } from '../../src/reconcile/context.ts'
 import { reconcileOnce } from '../../src/reconcile/cycle/cycle.ts'
 import { refreshPipelines } from '../../src/reconcile/pipelines/pipelines.ts'
-import { inScope } from '../../src/runtime/scope.ts'
+import { mirrorFilter } from '../../src/runtime/scope.ts'
 import { MINUTE } from '../../src/runtime/time.ts'
 import { type Api, type ApiOptions, demoToken } from '../../src/simulator/api/api.ts'
 import { createSimulation, type Simulation, type SimulationOptions } from '../../src/simulator/simulation.ts'
@@ -51,7 +51,7 @@ export async function openScene(options: SimulationOptions = {}, apiOptions: Api
   }
   const [organization] = simulation.truth.organizations
   if (!organization) throw new Error('The simulation has no organization.')
-  const scope = inScope({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
+  const scope = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
   const deps = {
     db: database.db,
     log: silent,

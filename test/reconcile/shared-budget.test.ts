@@ -5,7 +5,7 @@ import type { Budget } from '../../src/buildkite/http/budget.ts'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
 import { budgets } from '../../src/database/schema.ts'
 import { sharedBudget } from '../../src/reconcile/access/rate-limit-store.ts'
-import { oneAhead } from '../../src/reconcile/prefetch.ts'
+import { prefetch } from '../../src/reconcile/prefetch.ts'
 import { MINUTE, SECOND } from '../../src/runtime/time.ts'
 import { realClock } from '../../src/simulator/random.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -140,7 +140,7 @@ describe('the shared budget', () => {
       const walk = async (client: BuildkiteClient) => {
         const ids = new Set<unknown>()
         const everything = { created_to: new Date(Date.now() + MINUTE) }
-        for await (const page of oneAhead(client.builds(scene.source.slug, everything, 'hot'))) {
+        for await (const page of prefetch(client.builds(scene.source.slug, everything, 'hot'))) {
           for (const build of page.value) ids.add(JSON.stringify(build).slice(0, 60))
         }
         return ids.size

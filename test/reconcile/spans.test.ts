@@ -2,16 +2,16 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
   coveredBackFrom,
+  duration,
   gaps,
   halve,
-  lengthOf,
   nextWindow,
-  type Span,
+  type TimeRange,
 } from '../../src/reconcile/progress/time-range.ts'
 import { DAY, HOUR } from '../../src/runtime/time.ts'
 
-const span = (from: number, to: number): Span => ({ from: new Date(from), to: new Date(to) })
-const numbers = (spans: readonly Span[]) => spans.map(({ from, to }) => [from.getTime(), to.getTime()])
+const span = (from: number, to: number): TimeRange => ({ from: new Date(from), to: new Date(to) })
+const numbers = (spans: readonly TimeRange[]) => spans.map(({ from, to }) => [from.getTime(), to.getTime()])
 const anySpan = fc
   .tuple(fc.integer({ min: 0, max: 60 }), fc.integer({ min: 1, max: 30 }))
   .map(([from, length]) => span(from, from + length))
@@ -33,7 +33,7 @@ describe('gaps', () => {
       fc.property(anySpan, fc.array(anySpan, { maxLength: 8 }), (whole, covered) => {
         const open = gaps(whole, covered)
         for (let at = whole.from.getTime(); at < whole.to.getTime(); at++) {
-          const within = (one: Span) => one.from.getTime() <= at && at < one.to.getTime()
+          const within = (one: TimeRange) => one.from.getTime() <= at && at < one.to.getTime()
           expect(open.filter(within).length).toBe(covered.some(within) ? 0 : 1)
         }
       }),
@@ -49,17 +49,17 @@ describe('nextWindow', () => {
   })
 
   it('grows eightfold at most, even after an empty window', () => {
-    expect(lengthOf([nextWindow(year, { ms: DAY, builds: 0 })])).toBe(8 * DAY)
-    expect(lengthOf([nextWindow(year, { ms: DAY, builds: 10 })])).toBe(8 * DAY)
+    expect(duration([nextWindow(year, { ms: DAY, builds: 0 })])).toBe(8 * DAY)
+    expect(duration([nextWindow(year, { ms: DAY, builds: 10 })])).toBe(8 * DAY)
   })
 
   it('is sized to hold about five thousand builds', () => {
-    expect(lengthOf([nextWindow(year, { ms: DAY, builds: 1_250 })])).toBe(4 * DAY)
-    expect(lengthOf([nextWindow(year, { ms: 8 * DAY, builds: 40_000 })])).toBe(DAY)
+    expect(duration([nextWindow(year, { ms: DAY, builds: 1_250 })])).toBe(4 * DAY)
+    expect(duration([nextWindow(year, { ms: 8 * DAY, builds: 40_000 })])).toBe(DAY)
   })
 
   it('is never shorter than an hour', () => {
-    expect(lengthOf([nextWindow(year, { ms: HOUR, builds: 1_000_000 })])).toBe(HOUR)
+    expect(duration([nextWindow(year, { ms: HOUR, builds: 1_000_000 })])).toBe(HOUR)
   })
 
   it('takes a small remainder along', () => {
@@ -82,7 +82,7 @@ describe('halve', () => {
 
 describe('lengthOf and coveredBackFrom', () => {
   it('count an overlap once', () => {
-    expect(lengthOf([span(0, 10), span(5, 12), span(20, 21)])).toBe(13)
+    expect(duration([span(0, 10), span(5, 12), span(20, 21)])).toBe(13)
   })
 
   it('stop at the first gap', () => {

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { timeLeft } from '../../src/coverage/eta.ts'
-import { stripOf } from '../../src/coverage/timeline.ts'
+import { timelineOf } from '../../src/coverage/timeline.ts'
 import type { Watermark } from '../../src/reconcile/progress/watermark.ts'
 import type { Window } from '../../src/reconcile/progress/windows.ts'
 import { DAY, HOUR, MINUTE } from '../../src/runtime/time.ts'
@@ -53,18 +53,18 @@ function window(from: number, to: number, over: Partial<Window> = {}): Window {
 
 describe('the strip of an organization', () => {
   it('is empty before the first cycle', () => {
-    expect(stripOf(undefined, [], whole, now)).toEqual([])
+    expect(timelineOf(undefined, [], whole, now)).toEqual([])
   })
 
   it('tells what is unread, being read, verified, kept up and ahead', () => {
     const reading = { status: 'running', walked_to: ago(4 * DAY), verified_at: null, finished_at: null } as const
-    const parts = stripOf(mark, [window(3 * DAY, DAY), window(5 * DAY, 3 * DAY, reading)], whole, now)
+    const parts = timelineOf(mark, [window(3 * DAY, DAY), window(5 * DAY, 3 * DAY, reading)], whole, now)
     expect(parts.map(({ kind }) => kind)).toEqual(['unread', 'reading', 'verified', 'verified', 'live', 'ahead'])
   })
 
   it('shows history that is read but not claimed as partial', () => {
     const claim = { as_of: ago(MINUTE), ranges: [{ from: ago(2 * DAY), to: ago(HOUR) }] }
-    const parts = stripOf(mark, [window(10 * DAY, DAY)], claim, now)
+    const parts = timelineOf(mark, [window(10 * DAY, DAY)], claim, now)
     expect(parts.map(({ kind, to }) => [kind, to])).toEqual([
       ['partial', ago(2 * DAY)],
       ['verified', ago(DAY)],
@@ -72,7 +72,7 @@ describe('the strip of an organization', () => {
       ['partial', ago(MINUTE)],
       ['ahead', now],
     ])
-    expect(stripOf(mark, [], { as_of: null, ranges: [] }, now).map(({ kind }) => kind)).not.toContain('live')
+    expect(timelineOf(mark, [], { as_of: null, ranges: [] }, now).map(({ kind }) => kind)).not.toContain('live')
   })
 
   it('has neither gaps nor overlaps, and is live or verified only where that is claimed', () => {
@@ -93,7 +93,7 @@ describe('the strip of an organization', () => {
           to += hours * HOUR * (n % 4 === 0 ? 2 : 1)
           return one
         })
-        const parts = stripOf(mark, windows, { as_of: ago(MINUTE), ranges }, now)
+        const parts = timelineOf(mark, windows, { as_of: ago(MINUTE), ranges }, now)
         for (const { kind, from, to } of parts) {
           const isClaimed = ranges.some((range) => range.from <= from && to <= range.to)
           if (kind === 'verified' || kind === 'live') expect(isClaimed).toBe(true)

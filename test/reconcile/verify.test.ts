@@ -12,7 +12,7 @@ import {
 } from '../../src/database/schema.ts'
 import { markDeleted } from '../../src/mirror/apply.ts'
 import { auditSpan } from '../../src/reconcile/audit/audit.ts'
-import { closeDrift, type Finding, recordDrift } from '../../src/reconcile/audit/drift.ts'
+import { closeDrift, type Discrepancy, recordDrift } from '../../src/reconcile/audit/drift.ts'
 import { type VerifyOptions, verifySpan } from '../../src/reconcile/audit/verify.ts'
 import type { Source } from '../../src/reconcile/context.ts'
 import { reconcileOnce } from '../../src/reconcile/cycle/cycle.ts'
@@ -436,7 +436,7 @@ describe('drift', () => {
     const [righted, turned, gone, elsewhere] = [0, 1, 2, 3].map(oldBuild)
     if (!righted || !turned || !gone || !elsewhere) throw new Error('Too few builds.')
     const { db } = scene.database
-    const open = (build_id: string): Finding => {
+    const open = (build_id: string): Discrepancy => {
       return { kind: 'missing', build_id, job_id: null, columns: [], right_until: null, healed: false }
     }
     const all = [righted, turned, gone, elsewhere].map(({ id }) => open(id))

@@ -105,7 +105,7 @@ describe('a receiver with a list', () => {
       storeEnv: false,
       inbox: { keep: async () => 'new' as const },
       lets: fixedAllowList(ranges(...allowed)).lets,
-      on: (_what: string, _n: number, labels?: Readonly<Record<string, string>>) =>
+      record: (_what: string, _n: number, labels?: Readonly<Record<string, string>>) =>
         void counted.push(labels?.status ?? ''),
       log,
     }

@@ -3,7 +3,7 @@ import { sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
 import { builds, deliveries, failures } from '../../src/database/schema.ts'
-import { inScope } from '../../src/runtime/scope.ts'
+import { mirrorFilter } from '../../src/runtime/scope.ts'
 import { deliveryHandler } from '../../src/webhooks/apply/process-deliveries.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { startTcpProxy } from '../support/tcp-proxy.ts'
@@ -37,7 +37,7 @@ async function fill(count: number, bytes = 0): Promise<void> {
   await database.db.insert(deliveries).values(rows)
 }
 
-const scope = inScope({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
+const scope = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
 const handler = ({ db } = database) => deliveryHandler({ db, scope, storeEnv: false, log: silent })
 
 test('a batch that takes Postgres too long is tried in smaller ones, down to what it can bear', async () => {

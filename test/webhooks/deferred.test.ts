@@ -5,7 +5,7 @@ import { type Database, openDatabase } from '../../src/database/connection.ts'
 import { builds, deliveries, failures } from '../../src/database/schema.ts'
 import { oldestPending } from '../../src/http/status/probes.ts'
 import type { DeliveriesJob } from '../../src/queue/queues.ts'
-import { inScope } from '../../src/runtime/scope.ts'
+import { mirrorFilter } from '../../src/runtime/scope.ts'
 import { DAY, HOUR, MINUTE } from '../../src/runtime/time.ts'
 import { type ApplyParts, applyDue, deliveryHandler } from '../../src/webhooks/apply/process-deliveries.ts'
 import { sweep } from '../../src/webhooks/sweeper.ts'
@@ -34,7 +34,7 @@ afterAll(async () => {
 })
 
 const BAD = 666
-const scope = inScope({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
+const scope = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
 const parts = ({ db } = database): ApplyParts => ({ db, scope, storeEnv: false, log: silent, clock: () => now })
 const anyJob: DeliveriesJob = { ids: [] }
 

@@ -50,7 +50,7 @@ describe('a signed delivery', () => {
     const header = { 'x-buildkite-signature': sign(body, secret, Date.now()) }
     for (let i = 0; i < 3; i += 1) expect((await stage.post('build.running', body, header)).status).toBe(202)
     expect(await deliveriesOf(stage)).toHaveLength(1)
-    expect(stage.counted.get('duplicate')).toBe(2)
+    expect(stage.counted.get('deliveries_duplicate_total')).toBe(2)
   })
 
   test('is accepted with any of several secrets', async () => {
@@ -132,7 +132,10 @@ describe('bad input', () => {
     const answer = await stage.post('ping', {})
     expect(answer.status).toBe(503)
     expect(answer.body).toContain('WEBHOOK_SECRET')
-    expect([stage.counted.get('answered off'), stage.counted.get('answered 503')]).toEqual([1, undefined])
+    expect([stage.counted.get('webhook_requests_total off'), stage.counted.get('webhook_requests_total 503')]).toEqual([
+      1,
+      undefined,
+    ])
     expect(await deliveriesOf(stage)).toEqual([])
   })
 })

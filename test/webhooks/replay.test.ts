@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { eq, inArray, sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { builds, deliveries } from '../../src/database/schema.ts'
-import { inScope } from '../../src/runtime/scope.ts'
+import { mirrorFilter } from '../../src/runtime/scope.ts'
 import { HOUR } from '../../src/runtime/time.ts'
 import { replay, type Selection } from '../../src/webhooks/apply/replay.ts'
 import { dropPayloads } from '../../src/webhooks/sweeper.ts'
@@ -27,7 +27,7 @@ afterEach(async () => {
 })
 afterAll(() => database.drop())
 
-const scope = inScope({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
+const scope = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
 const again = (selection: Selection) =>
   replay({ db: stage.database.db, scope, storeEnv: false, log: silent }, selection)
 const run = (...args: string[]) => runCommand(['replay', ...args], { DATABASE_URL: database.url })

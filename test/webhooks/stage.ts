@@ -6,7 +6,7 @@ import { type Database, openDatabase } from '../../src/database/connection.ts'
 import { deliveries } from '../../src/database/schema.ts'
 import { openQueues, type Queues, type RunningWorker } from '../../src/queue/queues.ts'
 import { createLog } from '../../src/runtime/log.ts'
-import { inScope, type ScopeConfig } from '../../src/runtime/scope.ts'
+import { type MirrorFilterConfig, mirrorFilter } from '../../src/runtime/scope.ts'
 import { type DeferredRetries, startDeferredRetries } from '../../src/webhooks/apply/deferred.ts'
 import { type ApplyParts, deliveryHandler } from '../../src/webhooks/apply/process-deliveries.ts'
 import { type Inbox, openInbox } from '../../src/webhooks/inbox/inbox.ts'
@@ -25,7 +25,7 @@ export interface Stage {
   inbox: Inbox
   /** The values passed to `on`, totalled by name and labels. */
   counted: Map<string, number>
-  work(scope?: Partial<ScopeConfig>): RunningWorker
+  work(scope?: Partial<MirrorFilterConfig>): RunningWorker
   /** Starts the sweeper, in a hurry. */
   sweep(): void
   /** Sends a signed delivery; `headers` are added, or taken away by `undefined`. */
@@ -59,11 +59,11 @@ export async function setStage(options: StageOptions): Promise<Stage> {
     silent,
   )
   const counted = new Map<string, number>()
-  const on: NonNullable<ApplyParts['on']> = (what, count, labels) => {
+  const record: NonNullable<ApplyParts['record']> = (what, count, labels) => {
     const name = [what, ...Object.values(labels ?? {})].join(' ')
     counted.set(name, (counted.get(name) ?? 0) + count)
   }
-  const inbox = openInbox({ db: database.db, queues, log: silent, on })
+  const inbox = openInbox({ db: database.db, queues, log: silent, record })
   const app = Fastify()
   const settings = {
     secrets: [secret],
@@ -72,7 +72,7 @@ export async function setStage(options: StageOptions): Promise<Stage> {
     storeEnv: false,
     ...options.settings,
   } as const
-  await app.register(webhookRoute, { ...settings, ...options.clocks, inbox, log: silent, on })
+  await app.register(webhookRoute, { ...settings, ...options.clocks, inbox, log: silent, record })
   await app.ready()
   const workers: RunningWorker[] = []
   const sweepers: Sweeper[] = []
@@ -86,10 +86,10 @@ export async function setStage(options: StageOptions): Promise<Stage> {
     work(scope = {}) {
       const parts: ApplyParts = {
         db: database.db,
-        scope: inScope({ organizations: [], pipelinesInclude: [], pipelinesExclude: [], ...scope }),
+        scope: mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [], ...scope }),
         storeEnv: false,
         log: silent,
-        on,
+        record,
       }
       const worker = queues.workDeliveries(deliveryHandler(parts), 4)
       workers.push(worker)
@@ -103,7 +103,7 @@ export async function setStage(options: StageOptions): Promise<Stage> {
         payloadRetentionDays: 7,
         deliveryRetentionDays: 365,
         log: silent,
-        on,
+        record,
         everyMs: 100,
       }
       sweepers.push(startSweeper(parts))

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import { sharedTurns } from '../../src/webhooks/coalesce.ts'
+import { coalesceRuns } from '../../src/webhooks/coalesce.ts'
 
 /** Work whose runs end on demand. */
 function doors() {
   const begun: string[] = []
   const ends: ((failure?: Error) => void)[] = []
-  const { take: turn, isNextAwaited } = sharedTurns((name: string) => {
+  const { take: turn, isNextAwaited } = coalesceRuns((name: string) => {
     begun.push(name)
     return new Promise<void>((resolve, reject) => {
       ends.push((failure) => (failure ? reject(failure) : resolve()))

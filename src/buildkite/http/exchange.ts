@@ -4,7 +4,7 @@ import { type Dispatcher, request } from 'undici'
 import type { Moment } from './skew.ts'
 
 /** One request and its response, of any status. */
-export interface Answer {
+export interface HttpResponse {
   readonly status: number
   readonly headers: Record<string, string | string[] | undefined>
   /** The parsed JSON; undefined when the body was empty or something else, such as a proxy's HTML. */
@@ -53,7 +53,7 @@ export async function exchange(
     signal: AbortSignal
     write?: Write | undefined
   },
-): Promise<Answer> {
+): Promise<HttpResponse> {
   const { dispatcher, timeoutMs, moment, signal, write } = options
   signal.throwIfAborted()
   const limit = new AbortController()

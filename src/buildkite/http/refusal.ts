@@ -27,12 +27,12 @@ export class FailedAnswerError extends BuildkiteError {
 }
 
 /** The context of a call that a refusal must mention: the scope that it needs, and its organization. */
-export interface Asked {
-  readonly scope?: Scope | undefined
+export interface RequestedResource {
+  readonly scope?: LimitBucket | undefined
   readonly organization?: string | undefined
 }
 
-export type Scope =
+export type LimitBucket =
   | 'read_organizations'
   | 'read_pipelines'
   | 'read_builds'
@@ -66,7 +66,7 @@ export function scopesMissingBy(message: string | undefined): string[] {
 }
 
 /** Converts a refusal (any 3xx or 4xx except 429) into an error with a remedy. */
-export function refusalError(refusal: Refusal, asked: Asked): BuildkiteError {
+export function refusalError(refusal: Refusal, asked: RequestedResource): BuildkiteError {
   const { status, message } = refusal
   if (status === 401) return new BuildkiteError('invalid_credentials', invalidToken, { status, remedy: newToken })
   if (status === 403) return forbidden(refusal, asked)
@@ -106,7 +106,7 @@ const addressOrGrant =
   'HTTPS_PROXY so that calls leave from an allowed one. Otherwise the token is not granted to the organization, or its user may ' +
   "not see it: check both in Buildkite's settings."
 
-function forbidden({ status, message, scopes }: Refusal, { scope, organization }: Asked): BuildkiteError {
+function forbidden({ status, message, scopes }: Refusal, { scope, organization }: RequestedResource): BuildkiteError {
   const named = scopesMissingBy(message)
   const missing = named.length > 0 ? named : scope && scopes && !scopes.includes(scope) ? [scope] : []
   if (missing.length > 0) {
@@ -128,7 +128,7 @@ function forbidden({ status, message, scopes }: Refusal, { scope, organization }
   })
 }
 
-function notFound({ organization }: Asked): BuildkiteError {
+function notFound({ organization }: RequestedResource): BuildkiteError {
   const message = organization
     ? `Buildkite has no organization "${organization}" that this API token can see (HTTP 404). Check ` +
       'BUILDKITE_ORGANIZATIONS, and that the token is granted to the organization.'

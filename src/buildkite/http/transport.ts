@@ -1,16 +1,16 @@
 import { createHash } from 'node:crypto'
 import { BuildkiteError, messageOf } from '../../runtime/errors.ts'
 import type { Log } from '../../runtime/log.ts'
-import type { OnOccurrence } from '../../runtime/occurrence.ts'
+import type { RecordMetric } from '../../runtime/record-metric.ts'
 import { type Clock, DAY, formatDuration, monotonicBeside, pause, SECOND } from '../../runtime/time.ts'
 import { type Span, span, type Tracing } from '../../runtime/tracing.ts'
 import { readHttpDate } from '../timestamp.ts'
 import { endpointOf } from '../urls.ts'
 import { type Budget, kindOf, type Priority } from './budget.ts'
-import { type Answer, ExchangeError, exchange, type Write } from './exchange.ts'
+import { ExchangeError, exchange, type HttpResponse, type Write } from './exchange.ts'
 import { type LimitsSeen, limitsOfHeaders, limitsOfRefusal, waitOf } from './limits.ts'
 import { openDispatcher, type ProxyRoute } from './proxy.ts'
-import { type Asked, FailedAnswerError, messageOfBody, refusalError, scopesMissingBy } from './refusal.ts'
+import { FailedAnswerError, messageOfBody, type RequestedResource, refusalError, scopesMissingBy } from './refusal.ts'
 import { BuildkiteClock, type Skew } from './skew.ts'
 
 export interface TransportOptions {
@@ -21,7 +21,7 @@ export interface TransportOptions {
   readonly proxy?: ProxyRoute | undefined
   readonly log: Log
   /** Receives requests, waits and limits, for metrics. */
-  readonly on?: OnOccurrence | undefined
+  readonly record?: RecordMetric | undefined
   readonly tracing?: Tracing | undefined
   readonly clock?: Clock | undefined
   /** Monotonic clock that times requests. Default performance.now, or `clock` if a test clock is given. */
@@ -35,7 +35,7 @@ export interface TransportOptions {
   readonly userAgent?: string | undefined
 }
 
-export interface Ask extends Asked {
+export interface Ask extends RequestedResource {
   /** The path with its query. Called for each try, because a failed one may make the page smaller. */
   readonly path: () => string
   readonly priority: Priority
@@ -189,7 +189,7 @@ export class Transport {
     signal.throwIfAborted()
     const scopes = this.#scopesOf(ask)
     await this.#take(scopes, ask.priority, signal)
-    let answer: Answer
+    let answer: HttpResponse
     try {
       answer = await this.#send(ask.path(), signal, ask.write)
     } catch (error) {
@@ -215,7 +215,7 @@ export class Transport {
     return this.#judge(ask, answer, signal)
   }
 
-  async #judge(ask: Sending, answer: Answer, signal: AbortSignal): Promise<Judged> {
+  async #judge(ask: Sending, answer: HttpResponse, signal: AbortSignal): Promise<Judged> {
     const { status, body, bytes, headers, sent, seen } = answer
     if (status >= 500 || status === 408 || status === 425) {
       // A gateway that timed out because the response took too long returns these too.
@@ -251,10 +251,10 @@ export class Transport {
   }
 
   #tellWait(since: number, priority: Priority): void {
-    this.#options.on?.('api_waited', (performance.now() - since) / SECOND, { priority })
+    this.#options.record?.('api_budget_wait_seconds_total', (performance.now() - since) / SECOND, { priority })
   }
 
-  #send(path: string, signal: AbortSignal, write?: Write): Promise<Answer> {
+  #send(path: string, signal: AbortSignal, write?: Write): Promise<HttpResponse> {
     const endpoint = endpointOf(path)
     const method = write?.method ?? 'GET'
     const about = { 'http.request.method': method, 'url.template': endpoint }
@@ -266,8 +266,8 @@ export class Transport {
     return span(this.#options.tracing, `${method} ${endpoint}`, about, work, { kind: 'client' })
   }
 
-  async #exchange(path: string, endpoint: string, signal: AbortSignal, write?: Write): Promise<Answer> {
-    const { apiUrl, token, userAgent, timeoutMs, log, on } = this.#options
+  async #exchange(path: string, endpoint: string, signal: AbortSignal, write?: Write): Promise<HttpResponse> {
+    const { apiUrl, token, userAgent, timeoutMs, log, record } = this.#options
     const began = performance.now()
     let status = 'none'
     this.requests += 1
@@ -287,23 +287,23 @@ export class Transport {
       )
       return answer
     } finally {
-      on?.('api_requests', 1, { endpoint, status })
-      on?.('api_request_seconds', (performance.now() - began) / SECOND, { endpoint })
+      record?.('api_requests_total', 1, { endpoint, status })
+      record?.('api_request_seconds', (performance.now() - began) / SECOND, { endpoint })
     }
   }
 
   #tellLimits(scopes: readonly string[], seen: LimitsSeen): void {
     for (const scope of scopes) {
       const { limit, remaining } = seen[kindOf(scope)] ?? {}
-      if (limit !== undefined) this.#options.on?.('api_limit', limit, { scope })
-      if (remaining !== undefined) this.#options.on?.('api_remaining', remaining, { scope })
+      if (limit !== undefined) this.#options.record?.('api_limit', limit, { scope })
+      if (remaining !== undefined) this.#options.record?.('api_limit_remaining', remaining, { scope })
     }
   }
 
   /** For a 403 without a reason: the token's scopes, from this response or another request. Rejects only when aborted. */
   async #tokenScopes(
     ask: Ask,
-    answer: Answer,
+    answer: HttpResponse,
     message: string | undefined,
     signal: AbortSignal,
   ): Promise<readonly string[] | undefined> {
@@ -321,7 +321,7 @@ export class Transport {
     }
   }
 
-  #scopesOf({ organization }: Asked): string[] {
+  #scopesOf({ organization }: RequestedResource): string[] {
     const user = `user:${this.fingerprint}`
     return organization === undefined ? [user] : [user, `organization:${organization}`]
   }

@@ -6,7 +6,7 @@ import type { Priority } from '../http/budget.ts'
 import { FailedAnswerError } from '../http/refusal.ts'
 import type { Ask, Reply, Transport } from '../http/transport.ts'
 import type { ListMemory } from './list-memory.ts'
-import { hasNext, notBuildkite, type Read } from './lists.ts'
+import { type ApiRead, hasNext, notBuildkite } from './lists.ts'
 import { type Bounds, locateNewest } from './locate.ts'
 import type { BuildsPageSize } from './page-size.ts'
 import { continuedAt, momentAfter, momentOf, type Place, type Stamp, stampOf } from './place.ts'
@@ -66,7 +66,7 @@ interface PageAsk {
   readonly tries?: number | undefined
 }
 
-interface Page extends Read<unknown[]> {
+interface Page extends ApiRead<unknown[]> {
   readonly more: boolean
 }
 

@@ -5,7 +5,7 @@ import type { Priority } from '../http/budget.ts'
 import type { Transport } from '../http/transport.ts'
 import { BuildsList, type ListPage } from './builds-list.ts'
 import type { ListMemory } from './list-memory.ts'
-import { News, type Read } from './lists.ts'
+import { type ApiRead, News } from './lists.ts'
 import type { Bounds } from './locate.ts'
 import {
   advanced,
@@ -45,7 +45,7 @@ export interface UnlistableRange extends Range {
 }
 
 /** A page of builds, newest first, without builds from earlier pages of the same walk. */
-export interface BuildsPage extends Read<unknown[]> {
+export interface BuildsPage extends ApiRead<unknown[]> {
   /** Whether the builds include their jobs. If false, the jobs must be read separately. */
   readonly jobs: boolean
   /** Every listable build that matches and was created in [walkedTo, created_to) has been read. A walk can resume from here. */

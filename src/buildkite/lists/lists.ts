@@ -1,22 +1,22 @@
 import { z } from 'zod'
 import { BuildkiteError } from '../../runtime/errors.ts'
 import type { Priority } from '../http/budget.ts'
-import type { Asked } from '../http/refusal.ts'
+import type { RequestedResource } from '../http/refusal.ts'
 import type { Transport } from '../http/transport.ts'
 import { PageSize } from './page-size.ts'
 
 /** A value read from the API, and the time on Buildkite's clock at which it was true. */
-export interface Read<T> {
+export interface ApiRead<T> {
   readonly value: T
   readonly at: Date
 }
 
 /** A page of a list with page numbers, and how many requests it cost. */
-export interface NumberedPage extends Read<unknown[]> {
+export interface NumberedPage extends ApiRead<unknown[]> {
   readonly requests: number
 }
 
-export interface ListOptions extends Asked {
+export interface ListOptions extends RequestedResource {
   readonly priority: Priority
   readonly signal?: AbortSignal | undefined
   /** A slower response reduces the size of the next pages. */
@@ -67,19 +67,19 @@ export class News {
 
   /** Whether an earlier page contained the object. */
   has(item: unknown): boolean {
-    return item !== undefined && this.#seen.has(keyOf(item))
+    return item !== undefined && this.#seen.has(listKey(item))
   }
 
   /** Must be called for each page that has a next one. @throws BuildkiteError when there was nothing new for too long. */
   expect(page: readonly unknown[]): void {
     const before = this.#seen.size
-    for (const item of page) this.#seen.add(keyOf(item))
+    for (const item of page) this.#seen.add(listKey(item))
     this.#stale = this.#seen.size > before ? 0 : this.#stale + 1
     if (this.#stale >= STALE_PAGES) throw notBuildkite('a list that ends')
   }
 }
 
-function keyOf(item: unknown): string {
+function listKey(item: unknown): string {
   const named = identified.safeParse(item)
   return named.success ? named.data.id : JSON.stringify(item)
 }
@@ -159,7 +159,7 @@ export async function* cursorPages(
   path: string,
   options: Omit<ListOptions, 'slowMs'> & { readonly tries?: number | undefined },
   firstQuery = 'per_page=100',
-): AsyncGenerator<Read<unknown[]>> {
+): AsyncGenerator<ApiRead<unknown[]>> {
   const seen = new Set<string>()
   for (let query: string | undefined = firstQuery; query !== undefined; ) {
     const asked: string = query

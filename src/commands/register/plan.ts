@@ -1,12 +1,12 @@
-import { mirroredEvents, type TokenMode, type WebhookService, type WebhookWish } from '../../buildkite/services.ts'
+import { mirroredEvents, type TokenMode, type WebhookConfig, type WebhookService } from '../../buildkite/services.ts'
 import {
+  closestMatch,
   DESCRIPTION,
   describeService,
-  kinship,
-  nearestKin,
   publicUrl,
   RECEIVER_PATH,
   sameUrl,
+  webhookMatch,
 } from '../../diagnostics/match-webhook.ts'
 
 /** The wanted webhook of an organization. */
@@ -25,8 +25,13 @@ export interface Wanted {
 
 /** What to do, and how to report it: `changes` apply to the service, `notes` are for the user. */
 export type Plan = { readonly changes: readonly string[]; readonly notes: readonly string[] } & (
-  | { readonly kind: 'create'; readonly wish: WebhookWish & { url: string } }
-  | { readonly kind: 'correct'; readonly service: WebhookService; readonly wish: WebhookWish; readonly enable: boolean }
+  | { readonly kind: 'create'; readonly wish: WebhookConfig & { url: string } }
+  | {
+      readonly kind: 'correct'
+      readonly service: WebhookService
+      readonly wish: WebhookConfig
+      readonly enable: boolean
+    }
   | { readonly kind: 'keep'; readonly service: WebhookService }
   | { readonly kind: 'ambiguous' }
 )
@@ -37,12 +42,12 @@ export type Plan = { readonly changes: readonly string[]; readonly notes: readon
  */
 export function planRegistration(services: readonly WebhookService[], wanted: Wanted): Plan {
   const same = services.filter(({ url }) => sameUrl(url, wanted.url))
-  const there = nearestKin(same, wanted.secrets, ['held', 'described'])[0] ?? same[0]
+  const there = closestMatch(same, wanted.secrets, ['held', 'described'])[0] ?? same[0]
   if (there) return correct(there, wanted)
   if (wanted.another) return create(wanted)
-  const [ours, ...more] = nearestKin(services, wanted.secrets, ['held', 'described'])
+  const [ours, ...more] = closestMatch(services, wanted.secrets, ['held', 'described'])
   if (ours) return more.length === 0 ? correct(ours, wanted) : ambiguous([ours, ...more], several)
-  const [alike, ...others] = nearestKin(services, wanted.secrets, ['alike'])
+  const [alike, ...others] = closestMatch(services, wanted.secrets, ['alike'])
   if (!alike) return create(wanted)
   if (others.length > 0) return ambiguous([alike, ...others], several)
   return wanted.replace ? correct(alike, wanted) : ambiguous([alike], doubtful)
@@ -95,12 +100,12 @@ function correct(service: WebhookService, wanted: Wanted): Plan {
             'or set WEBHOOK_SECRET to a new one and run this again.',
         ]
   if (changes.length === 0) return { kind: 'keep', service, changes, notes }
-  const wish: WebhookWish = Object.assign({}, ...wishes.map((one) => one.wish))
+  const wish: WebhookConfig = Object.assign({}, ...wishes.map((one) => one.wish))
   return { kind: 'correct', service, wish, enable: !service.enabled, changes, notes }
 }
 
 interface Fix {
-  readonly wish: WebhookWish
+  readonly wish: WebhookConfig
   readonly change: string
 }
 
@@ -108,7 +113,7 @@ type Fixer = (service: WebhookService, wanted: Wanted) => Fix | undefined
 
 /** Gives a service that was another tool's our description, so that it is recognised from then on. */
 const fixDescription: Fixer = (service, { url, secrets }) =>
-  sameUrl(service.url, url) || kinship(service, secrets) !== 'alike'
+  sameUrl(service.url, url) || webhookMatch(service, secrets) !== 'alike'
     ? undefined
     : {
         wish: { description: DESCRIPTION },

@@ -7,16 +7,16 @@ import type { InspectedToken, OrganizationFacts } from '../../reconcile/access/t
 import { type Config, readConfig } from '../../runtime/config.ts'
 import { BuildkiteError, ConfigError } from '../../runtime/errors.ts'
 import { createLog } from '../../runtime/log.ts'
-import { inScope } from '../../runtime/scope.ts'
+import { mirrorFilter } from '../../runtime/scope.ts'
 import type { Command, Io, Values } from '../shell/command.ts'
 import { tellUnseen } from '../unseen.ts'
 import {
-  type Asked,
   conclude,
   lackText,
   newSecretText,
-  type Outcome,
   type Registration,
+  type RegistrationRequest,
+  type RegistrationResult,
   SERVICE_SCOPES,
 } from './outcome.ts'
 import { planRegistration, type Wanted } from './plan.ts'
@@ -49,7 +49,7 @@ export const register: Command = {
     if (config.apiTokens.length === 0) {
       throw new ConfigError('BUILDKITE_API_TOKEN is not set. Set it to a token that may change notification services.')
     }
-    const scope = inScope(config)
+    const scope = mirrorFilter(config)
     const log = createLog('silent')
     const access = openAccess(config, { budget: memoryBudget(config.apiBudgetShare), scope, log, clock: Date.now })
     try {
@@ -62,7 +62,7 @@ export const register: Command = {
   },
 }
 
-function readAsked(values: Values, config: Config): Asked {
+function readAsked(values: Values, config: Config): RegistrationRequest {
   const list = typeof values.pipelines === 'string' ? values.pipelines.split(',').map((one) => one.trim()) : undefined
   const pipelines = list?.filter(Boolean)
   if (pipelines?.length === 0)
@@ -101,7 +101,7 @@ export function readUrl(given: string | boolean | undefined): string {
 }
 
 /** Registers, and reports what was done even if an error ends it. Returns the exit code. */
-async function registerAndTell(discovery: Discovery, asked: Asked, io: Io): Promise<number> {
+async function registerAndTell(discovery: Discovery, asked: RegistrationRequest, io: Io): Promise<number> {
   const done: Registration = { outcomes: [], newSecret: undefined }
   // Prints the secret before the first service gets it, because an interrupted run could not print it later. JSON is printed at the end.
   const announce = (secret: string) => {
@@ -120,8 +120,8 @@ async function registerAndTell(discovery: Discovery, asked: Asked, io: Io): Prom
 
 async function registerAll(
   discovery: Discovery,
-  asked: Asked,
-  outcomes: Outcome[],
+  asked: RegistrationRequest,
+  outcomes: RegistrationResult[],
   announce: (secret: string) => void,
 ): Promise<void> {
   const seen = new Map(discovery.tokens.flatMap((token) => token.wanted.map((one) => [one.id, one] as const)))
@@ -169,7 +169,7 @@ async function registerOne(
   { slug }: OrganizationFacts,
   wanted: Wanted,
   { takeSecret, dryRun }: { takeSecret: () => string; dryRun: boolean },
-): Promise<Outcome> {
+): Promise<RegistrationResult> {
   const { services } = token.client
   try {
     const plan = planRegistration(await services.webhooks(slug, 'hot'), wanted)

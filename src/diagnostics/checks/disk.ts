@@ -1,5 +1,5 @@
 import { statfs } from 'node:fs/promises'
-import { type Finding, failure, warning, well } from '../finding.ts'
+import { type CheckResult, failure, ok, warning } from '../finding.ts'
 
 const GIB = 1024 ** 3
 
@@ -10,15 +10,15 @@ export interface Disk {
 }
 
 /** Checks the free disk space (pure). It is known only for the embedded PostgreSQL; an external one reports just its size. */
-export function judgeDisk(databaseBytes: number | undefined, disk: Disk | undefined): Finding[] {
+export function checkDisk(databaseBytes: number | undefined, disk: Disk | undefined): CheckResult[] {
   const holds = databaseBytes === undefined ? '' : `The database takes ${size(databaseBytes)}. `
-  if (!disk) return holds ? [well('disk_space', '', holds.trim())] : []
+  if (!disk) return holds ? [ok('disk_space', '', holds.trim())] : []
   const detail = `${holds}${size(disk.freeBytes)} are free under ${disk.folder}.`
   const remedy = 'Free disk space, or move DATA_DIR to a larger disk.'
   if (disk.freeBytes < GIB / 4) return [failure('disk_space', '', detail, remedy)]
   // A migration that rewrites a table may need as much space again as the table takes.
   const wanted = Math.max(GIB, (databaseBytes ?? 0) / 4)
-  return [disk.freeBytes < wanted ? warning('disk_space', '', detail, remedy) : well('disk_space', '', detail)]
+  return [disk.freeBytes < wanted ? warning('disk_space', '', detail, remedy) : ok('disk_space', '', detail)]
 }
 
 /** The disk under a folder; undefined when the folder does not exist yet or statfs fails. */

@@ -5,9 +5,9 @@ import { failuresOf } from '../../database/failures.ts'
 import { pendingMigrations } from '../../database/migrate.ts'
 import { builds, deliveries, jobs, organizations, pipelines, watermarks } from '../../database/schema.ts'
 import { claimedHistory } from '../../reconcile/progress/claim.ts'
-import type { Scope } from '../../runtime/scope.ts'
+import type { MirrorFilter } from '../../runtime/scope.ts'
 import { DAY, formatDuration, HOUR, MINUTE } from '../../runtime/time.ts'
-import { type Finding, failure, warning, well } from '../finding.ts'
+import { type CheckResult, failure, ok, warning } from '../finding.ts'
 
 /** The state of the mirror, from its database. Times are milliseconds since the epoch. */
 export interface MirrorFacts {
@@ -54,7 +54,7 @@ export interface Expected {
 }
 
 /** Checks the mirror (pure). */
-export function judgeMirror(facts: MirrorFacts, now: number, { webhooks, cyclesEveryMs }: Expected): Finding[] {
+export function checkMirror(facts: MirrorFacts, now: number, { webhooks, cyclesEveryMs }: Expected): CheckResult[] {
   return [
     judgePending(facts, now),
     judgeFailed(facts),
@@ -75,15 +75,15 @@ function isBehind({ oldestPendingAt }: MirrorFacts, now: number): boolean {
   return oldestPendingAt !== undefined && now - oldestPendingAt > PENDING
 }
 
-function judgePending(facts: MirrorFacts, now: number): Finding {
-  if (!isBehind(facts, now)) return well('delivery_lag', '', 'No webhook has waited long to be applied.')
+function judgePending(facts: MirrorFacts, now: number): CheckResult {
+  if (!isBehind(facts, now)) return ok('delivery_lag', '', 'No webhook has waited long to be applied.')
   const waited = formatDuration(now - (facts.oldestPendingAt ?? now))
   const detail = `A received webhook has been waiting for ${waited} to be applied.`
   return failure('delivery_lag', '', detail, 'Make sure a process with the role worker runs, and check its log.')
 }
 
-function judgeFailed({ failedDeliveries: failed }: MirrorFacts): Finding {
-  if (failed === 0) return well('deliveries_failed', '', 'Every webhook was applied.')
+function judgeFailed({ failedDeliveries: failed }: MirrorFacts): CheckResult {
+  if (failed === 0) return ok('deliveries_failed', '', 'Every webhook was applied.')
   const detail = `${failed} ${failed === 1 ? 'webhook' : 'webhooks'} could not be applied; sync.deliveries says why.`
   return warning('deliveries_failed', '', detail, 'Fix the cause, then run buildkite-mirror replay --failed.')
 }
@@ -91,8 +91,8 @@ function judgeFailed({ failedDeliveries: failed }: MirrorFacts): Finding {
 /** How many units a message names. */
 const NAMED = 5
 
-function judgeFailing({ lasting, shown }: FailingWork): Finding {
-  if (lasting === 0) return well('work_failing', '', 'No work keeps failing.')
+function judgeFailing({ lasting, shown }: FailingWork): CheckResult {
+  if (lasting === 0) return ok('work_failing', '', 'No work keeps failing.')
   const named = shown.filter(({ is_lasting }) => is_lasting).slice(0, NAMED)
   const names = named.map(({ kind, organization, subject, tries, first_failed_at, error }) => {
     const of = organization === null ? '' : ` of ${organization}`
@@ -106,8 +106,8 @@ function judgeFailing({ lasting, shown }: FailingWork): Finding {
   return warning('work_failing', '', detail, remedy)
 }
 
-function judgeLeases({ lostReplicas: lost }: MirrorFacts): Finding {
-  if (lost.length === 0) return well('lease_lost', '', 'No process has lost a lease within the last hour.')
+function judgeLeases({ lostReplicas: lost }: MirrorFacts): CheckResult {
+  if (lost.length === 0) return ok('lease_lost', '', 'No process has lost a lease within the last hour.')
   const more = lost.length > NAMED ? ` and ${lost.length - NAMED} more` : ''
   const detail = `Stopped renewing its lease within the last hour: ${lost.slice(0, NAMED).join(', ')}${more}. Another process took over the work.`
   const remedy = 'Check whether the process was suspended or killed, overloaded, or disconnected from Postgres.'
@@ -115,14 +115,14 @@ function judgeLeases({ lostReplicas: lost }: MirrorFacts): Finding {
 }
 
 /** If the claim is old only because the watermark is, `watermark_lag` reports it. */
-function judgeClaim(one: OrganizationState, now: number, everyMs: number): Finding[] {
+function judgeClaim(one: OrganizationState, now: number, everyMs: number): CheckResult[] {
   const { slug, watermark, claimedAt, pipelinesError } = one
   const limit = Math.max(UNVERIFIED, 3 * everyMs)
   if (one.pipelines === 0 || watermark === undefined || now - watermark > limit) return []
   const age = Math.max(0, now - (claimedAt ?? one.since))
   const upTo = `up to ${formatDuration(age)} ago`
   if (age <= limit) {
-    return claimedAt === undefined ? [] : [well('claim_lag', slug, `It is complete ${upTo}.`)]
+    return claimedAt === undefined ? [] : [ok('claim_lag', slug, `It is complete ${upTo}.`)]
   }
   const claimed = claimedAt === undefined ? 'Nothing of it is complete yet' : `It is complete only ${upTo}`
   const why = pipelinesError ? `fails (${pipelinesError})` : 'has not been read since'
@@ -132,21 +132,21 @@ function judgeClaim(one: OrganizationState, now: number, everyMs: number): Findi
   return [warning('claim_lag', slug, detail, remedy)]
 }
 
-function judgeWatermark({ slug, watermark }: OrganizationState, now: number, everyMs: number): Finding[] {
+function judgeWatermark({ slug, watermark }: OrganizationState, now: number, everyMs: number): CheckResult[] {
   if (watermark === undefined) return []
   const age = Math.max(0, now - watermark)
   const detail = `Cycles have read everything up to ${formatDuration(age)} ago.`
-  if (age <= Math.max(UNVERIFIED, 3 * everyMs)) return [well('watermark_lag', slug, detail)]
+  if (age <= Math.max(UNVERIFIED, 3 * everyMs)) return [ok('watermark_lag', slug, detail)]
   const remedy =
     'Make sure a process with the role reconciler runs, and check its last cycle with buildkite-mirror status.'
   return [warning('watermark_lag', slug, detail, remedy)]
 }
 
-function judgeSilence({ slug, untold }: OrganizationState, now: number): Finding {
+function judgeSilence({ slug, untold }: OrganizationState, now: number): CheckResult {
   const due = untold.filter((createdAt) => createdAt < now - LATE)
   const lasted = now - (due.at(-1) ?? now)
   if (due.length < UNTOLD || lasted < SILENT) {
-    return well('webhook_silence', slug, 'Webhooks arrive for its builds, as far as the last day had any.')
+    return ok('webhook_silence', slug, 'Webhooks arrive for its builds, as far as the last day had any.')
   }
   const many = untold.length < NEWEST ? String(due.length) : `${NEWEST} or more`
   const detail = `No webhook arrived for its last ${many} builds, the first of them created ${formatDuration(lasted)} ago.`
@@ -155,7 +155,7 @@ function judgeSilence({ slug, untold }: OrganizationState, now: number): Finding
   return warning('webhook_silence', slug, detail, remedy)
 }
 
-function judgeHidden({ slug, hiddenPipelines }: OrganizationState): Finding[] {
+function judgeHidden({ slug, hiddenPipelines }: OrganizationState): CheckResult[] {
   if (hiddenPipelines.length === 0) return []
   const detail = `Webhooks mention ${hiddenPipelines.join(', ')}, which the token does not see.`
   const remedy = "Give the token's user access to them, or name them in PIPELINES_EXCLUDE."
@@ -163,10 +163,10 @@ function judgeHidden({ slug, hiddenPipelines }: OrganizationState): Finding[] {
 }
 
 /** Checks the schema: `missing` migrations, in a database that was `used` before (pure). */
-export function judgeMigrations(missing: number, used: boolean): Finding {
-  if (missing === 0) return well('migrations_pending', '', 'The schema is up to date.')
+export function checkMigrations(missing: number, used: boolean): CheckResult {
+  if (missing === 0) return ok('migrations_pending', '', 'The schema is up to date.')
   if (!used)
-    return well('migrations_pending', '', 'The database is empty; the service creates its schema when it starts.')
+    return ok('migrations_pending', '', 'The database is empty; the service creates its schema when it starts.')
   const detail = `The schema lacks ${missing} ${missing === 1 ? 'migration' : 'migrations'} of this program.`
   return warning(
     'migrations_pending',
@@ -188,7 +188,7 @@ export async function readMigrations(db: Db): Promise<{ missing: number; used: b
 }
 
 /** Reads the state of the organizations in scope; the schema must be up to date. @throws the driver's error. */
-export async function readMirror(db: Db, scope: Scope, now: number): Promise<MirrorFacts> {
+export async function readMirror(db: Db, scope: MirrorFilter, now: number): Promise<MirrorFacts> {
   const [pending] = await db
     .select({ at: deliveries.received_at })
     .from(deliveries)

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { BuildkiteClient } from '../../buildkite/client.ts'
-import type { Scope } from '../../runtime/scope.ts'
-import { type Finding, failure, warning, well } from '../finding.ts'
+import type { MirrorFilter } from '../../runtime/scope.ts'
+import { type CheckResult, failure, ok, warning } from '../finding.ts'
 
 /** The parts of a pipeline that the checks need. */
 export interface PipelineFacts {
@@ -14,14 +14,18 @@ export interface PipelineFacts {
 const pipeline = z.looseObject({ id: z.string(), slug: z.string(), archived_at: z.unknown().optional() })
 
 /** Checks the pipelines of an organization that the token's user sees (pure). */
-export function judgePipelines(organization: string, seen: readonly PipelineFacts[], scope: Scope): Finding[] {
+export function checkPipelines(
+  organization: string,
+  seen: readonly PipelineFacts[],
+  scope: MirrorFilter,
+): CheckResult[] {
   if (seen.length === 0) {
     const remedy = "Give the token's user access to pipelines: Buildkite omits those that the user cannot see."
     return [failure('pipelines_hidden', organization, 'The token sees no pipeline.', remedy, 'no_resources')]
   }
   const wanted = seen.filter(({ slug }) => scope.pipeline(slug))
   if (wanted.length > 0) {
-    return [well('pipelines_unwanted', organization, `${wanted.length} of ${seen.length} pipelines are mirrored.`)]
+    return [ok('pipelines_unwanted', organization, `${wanted.length} of ${seen.length} pipelines are mirrored.`)]
   }
   const detail = `None of its ${seen.length} pipelines is wanted.`
   const remedy = 'Check PIPELINES_INCLUDE and PIPELINES_EXCLUDE.'
@@ -29,7 +33,7 @@ export function judgePipelines(organization: string, seen: readonly PipelineFact
 }
 
 /** Checks that each pipeline named without a glob in PIPELINES_INCLUDE is seen in some organization (pure). */
-export function judgeNamedPipelines(names: readonly string[], seen: readonly PipelineFacts[]): Finding[] {
+export function checkNamedPipelines(names: readonly string[], seen: readonly PipelineFacts[]): CheckResult[] {
   const slugs = new Set(seen.map(({ slug }) => slug.toLowerCase()))
   const unseen = names.filter((name) => !/[*?]/.test(name) && !slugs.has(name.toLowerCase()))
   if (unseen.length === 0) return []

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import type { Db } from '../../database/connection.ts'
-import { type Finding, failure, warning, well } from '../finding.ts'
+import { type CheckResult, failure, ok, warning } from '../finding.ts'
 
 /** The version, settings and limits of Postgres, as our user sees them. */
 export interface PostgresFacts {
@@ -20,10 +20,10 @@ const POOL = 20
 const QUEUE = 18
 
 /** Checks Postgres (pure); `queueInPostgres` says whether the queue is there too. */
-export function judgePostgres(facts: PostgresFacts, queueInPostgres: boolean): Finding[] {
+export function checkPostgresFacts(facts: PostgresFacts, queueInPostgres: boolean): CheckResult[] {
   return [
-    well('postgres_unreachable', '', 'Postgres answers.'),
-    judgeVersion(facts),
+    ok('postgres_unreachable', '', 'Postgres answers.'),
+    checkVersion(facts),
     facts.readOnly
       ? failure(
           'postgres_read_only',
@@ -31,7 +31,7 @@ export function judgePostgres(facts: PostgresFacts, queueInPostgres: boolean): F
           'Postgres is read-only: it is a standby, or default_transaction_read_only is on.',
           'Set DATABASE_URL to the primary.',
         )
-      : well('postgres_read_only', '', 'Postgres accepts writes.'),
+      : ok('postgres_read_only', '', 'Postgres accepts writes.'),
     facts.jit
       ? warning(
           'postgres_jit',
@@ -39,22 +39,22 @@ export function judgePostgres(facts: PostgresFacts, queueInPostgres: boolean): F
           'jit is on: compiling the plans of the analytics views takes longer than running them.',
           'As its owner: alter database … set jit = off.',
         )
-      : well('postgres_jit', '', 'jit is off.'),
-    judgeConnections(facts, queueInPostgres ? POOL + QUEUE : POOL),
+      : ok('postgres_jit', '', 'jit is off.'),
+    checkConnections(facts, queueInPostgres ? POOL + QUEUE : POOL),
   ]
 }
 
-function judgeVersion({ version }: PostgresFacts): Finding {
+function checkVersion({ version }: PostgresFacts): CheckResult {
   const major = Math.floor(version / 10_000)
-  if (major >= OLDEST_VERSION) return well('postgres_version', '', `Postgres ${major}.${version % 10_000}.`)
+  if (major >= OLDEST_VERSION) return ok('postgres_version', '', `Postgres ${major}.${version % 10_000}.`)
   const detail = `Postgres is version ${major}; the mirror needs ${OLDEST_VERSION} or later.`
   return failure('postgres_version', '', detail, 'Upgrade Postgres.')
 }
 
-function judgeConnections({ connections }: PostgresFacts, needed: number): Finding {
+function checkConnections({ connections }: PostgresFacts, needed: number): CheckResult {
   const name = 'postgres_connections'
   if (connections >= needed) {
-    return well(name, '', `${connections} connections are allowed; a process of the service opens up to ${needed}.`)
+    return ok(name, '', `${connections} connections are allowed; a process of the service opens up to ${needed}.`)
   }
   const detail = `Postgres allows ${connections} connections; a process of the service opens up to ${needed}.`
   const remedy = "Raise max_connections, and the role's and the database's connection limit, or use a pooler."

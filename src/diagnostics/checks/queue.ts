@@ -1,6 +1,6 @@
 import type { Queues, QueueWarning } from '../../queue/queues.ts'
 import { messageOf, StoreError } from '../../runtime/errors.ts'
-import { type Finding, failure, warning, well } from '../finding.ts'
+import { type CheckResult, failure, ok, warning } from '../finding.ts'
 
 /** What the queue's store reports, or why it does not answer. */
 export type QueueFacts =
@@ -13,16 +13,16 @@ export type QueueFacts =
     }
 
 /** Checks the queue (pure). */
-export function judgeQueue(facts: QueueFacts): Finding[] {
+export function checkQueueFacts(facts: QueueFacts): CheckResult[] {
   if (!facts.ok) {
     return [failure('queue_unreachable', '', facts.why, facts.remedy ?? usualRemedies[facts.backend])]
   }
-  const answers = well('queue_unreachable', '', `The queue answers; it is stored in ${storeNames[facts.backend]}.`)
+  const answers = ok('queue_unreachable', '', `The queue answers; it is stored in ${storeNames[facts.backend]}.`)
   if (facts.backend === 'postgres') return [answers]
   return [
     answers,
-    judgeRedis(facts.warnings, 'redis_eviction', 'Redis does not evict jobs.'),
-    judgeRedis(facts.warnings, 'redis_persistence', 'Redis has an append-only file.'),
+    checkRedis(facts.warnings, 'redis_eviction', 'Redis does not evict jobs.'),
+    checkRedis(facts.warnings, 'redis_persistence', 'Redis has an append-only file.'),
   ]
 }
 
@@ -34,9 +34,9 @@ const usualRemedies = {
 const storeNames = { redis: 'Redis', postgres: 'Postgres' } as const
 
 /** A managed Redis may hide its settings; it then has no warnings and counts as well configured. */
-function judgeRedis(warnings: readonly QueueWarning[], name: QueueWarning['name'], good: string): Finding {
+function checkRedis(warnings: readonly QueueWarning[], name: QueueWarning['name'], good: string): CheckResult {
   const found = warnings.find((one) => one.name === name)
-  return found ? warning(name, '', found.fact, found.remedy) : well(name, '', good)
+  return found ? warning(name, '', found.fact, found.remedy) : ok(name, '', good)
 }
 
 /** Checks the queue's store. Never rejects. */

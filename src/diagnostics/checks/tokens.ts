@@ -1,24 +1,24 @@
 import type { Discovery } from '../../reconcile/access/access.ts'
 import { type InspectedToken, REQUIRED_SCOPES } from '../../reconcile/access/token.ts'
-import type { Problem } from '../../reconcile/issue.ts'
-import { type Finding, type FindingName, failure, warning, well } from '../finding.ts'
+import type { Issue } from '../../reconcile/issue.ts'
+import { type CheckName, type CheckResult, failure, ok, warning } from '../finding.ts'
 
 /** Checks the tokens and the organizations that they see (pure). `organizations` are BUILDKITE_ORGANIZATIONS. */
-export function judgeTokens(discovery: Discovery | undefined, organizations: readonly string[]): Finding[] {
+export function checkTokens(discovery: Discovery | undefined, organizations: readonly string[]): CheckResult[] {
   if (!discovery || discovery.tokens.length === 0) {
     const detail = 'BUILDKITE_API_TOKEN is not set: the mirror has only webhooks, and nothing recovers missed ones.'
     const remedy = `Set it to a token with the scopes ${REQUIRED_SCOPES.join(', ')}.`
     return [warning('token_missing', '', detail, remedy)]
   }
-  return [...discovery.tokens.flatMap(judgeToken), ...judgeNames(discovery, organizations)]
+  return [...discovery.tokens.flatMap(checkToken), ...checkNames(discovery, organizations)]
 }
 
-function judgeToken({ label, token, problems, wanted }: InspectedToken): Finding[] {
+function checkToken({ label, token, problems, wanted }: InspectedToken): CheckResult[] {
   const faults = problems.map(faultOf)
-  const seen = (name: FindingName) => faults.some((fault) => fault.name === name)
-  const found: Finding[] = [...faults]
-  const add = (name: FindingName, detail: string) => {
-    if (!seen(name)) found.push(well(name, label, detail))
+  const seen = (name: CheckName) => faults.some((fault) => fault.name === name)
+  const found: CheckResult[] = [...faults]
+  const add = (name: CheckName, detail: string) => {
+    if (!seen(name)) found.push(ok(name, label, detail))
   }
   if (token && !seen('token_invalid')) {
     add('token_invalid', 'Buildkite accepts the token.')
@@ -30,7 +30,7 @@ function judgeToken({ label, token, problems, wanted }: InspectedToken): Finding
   return found
 }
 
-const names: Record<Problem['code'], FindingName> = {
+const names: Record<Issue['code'], CheckName> = {
   invalid_credentials: 'token_invalid',
   invalid_permissions: 'access_refused',
   no_resources: 'organization_not_visible',
@@ -40,14 +40,14 @@ const names: Record<Problem['code'], FindingName> = {
   internal: 'api_unreachable',
 }
 
-function faultOf({ subject, code, message, remedy, missingScopes }: Problem): Finding {
+function faultOf({ subject, code, message, remedy, missingScopes }: Issue): CheckResult {
   const name = missingScopes ? 'scope_missing' : names[code]
   if (code === 'expires_soon') return warning(name, subject, message, remedy)
   return failure(name, subject, message, remedy, code)
 }
 
 /** Checks that a token sees each name without a glob in BUILDKITE_ORGANIZATIONS, so that a typo is noticed (pure). */
-export function judgeNames({ tokens, complete }: Discovery, organizations: readonly string[]): Finding[] {
+export function checkNames({ tokens, complete }: Discovery, organizations: readonly string[]): CheckResult[] {
   const visible = new Set(tokens.flatMap(({ wanted }) => wanted.map(({ slug }) => slug.toLowerCase())))
   // A token that sees no organization has its own finding.
   if (!complete || visible.size === 0) return []

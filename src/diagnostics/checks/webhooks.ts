@@ -1,7 +1,7 @@
 import { mirroredEvents, type WebhookService } from '../../buildkite/services.ts'
 import type { Config } from '../../runtime/config.ts'
-import { type Finding, failure, warning, well } from '../finding.ts'
-import { describeService, nearestKin, publicUrl, RECEIVER_PATH } from '../match-webhook.ts'
+import { type CheckResult, failure, ok, warning } from '../finding.ts'
+import { closestMatch, describeService, publicUrl, RECEIVER_PATH } from '../match-webhook.ts'
 import type { PipelineFacts } from './pipelines.ts'
 
 const again = 'Run buildkite-mirror register --url https://your-host to fix it.'
@@ -17,8 +17,12 @@ export interface WebhookFacts {
 type WebhookConfig = Pick<Config, 'webhookSecrets' | 'webhookAuth'>
 
 /** Checks WEBHOOK_SECRET itself. Only a process that receives webhooks needs it, and this process sees only its own settings (pure). */
-export function judgeSecret({ webhookSecrets, webhookAuth, roles }: WebhookConfig & Pick<Config, 'roles'>): Finding[] {
-  if (webhookSecrets.length > 0) return [well('webhook_secret_missing', '', `Webhooks are checked by ${webhookAuth}.`)]
+export function checkSecret({
+  webhookSecrets,
+  webhookAuth,
+  roles,
+}: WebhookConfig & Pick<Config, 'roles'>): CheckResult[] {
+  if (webhookSecrets.length > 0) return [ok('webhook_secret_missing', '', `Webhooks are checked by ${webhookAuth}.`)]
   if (!roles.has('web')) return []
   const detail =
     'WEBHOOK_SECRET is not set: webhooks are answered with 503, and changes are read once a minute by REST.'
@@ -27,9 +31,9 @@ export function judgeSecret({ webhookSecrets, webhookAuth, roles }: WebhookConfi
 }
 
 /** Checks the webhook that sends to us (pure). */
-export function judgeWebhooks(facts: WebhookFacts, config: WebhookConfig): Finding[] {
+export function checkWebhookFacts(facts: WebhookFacts, config: WebhookConfig): CheckResult[] {
   const { organization } = facts
-  const [service] = nearestKin(facts.services, config.webhookSecrets, ['held', 'described', 'alike'])
+  const [service] = closestMatch(facts.services, config.webhookSecrets, ['held', 'described', 'alike'])
   if (!service) {
     const detail = `No webhook service has a URL that ends in ${RECEIVER_PATH}.`
     const remedy = 'Run buildkite-mirror register --url https://your-host to create one.'
@@ -37,7 +41,7 @@ export function judgeWebhooks(facts: WebhookFacts, config: WebhookConfig): Findi
     return [(expected ? failure : warning)('webhook_missing', organization, detail, remedy)]
   }
   return [
-    well('webhook_missing', organization, `Webhooks go to ${publicUrl(service.url)}.`),
+    ok('webhook_missing', organization, `Webhooks go to ${publicUrl(service.url)}.`),
     judgeEnabled(organization, service),
     judgeEvents(organization, service),
     judgeScope(facts, service),
@@ -46,17 +50,17 @@ export function judgeWebhooks(facts: WebhookFacts, config: WebhookConfig): Findi
   ]
 }
 
-function judgeEnabled(organization: string, { enabled }: WebhookService): Finding {
-  if (enabled) return well('webhook_disabled', organization, 'The webhook service is enabled.')
+function judgeEnabled(organization: string, { enabled }: WebhookService): CheckResult {
+  if (enabled) return ok('webhook_disabled', organization, 'The webhook service is enabled.')
   const detail = 'The webhook service was disabled by a user, or marked as broken by Buildkite.'
   const remedy = `Make sure the service answers at its URL, then enable the webhook. ${again}`
   return failure('webhook_disabled', organization, detail, remedy)
 }
 
-function judgeEvents(organization: string, { events }: WebhookService): Finding {
+function judgeEvents(organization: string, { events }: WebhookService): CheckResult {
   const missing = mirroredEvents.filter((event) => !events.includes(event))
   if (missing.length === 0) {
-    return well(
+    return ok(
       'webhook_events_missing',
       organization,
       `All ${mirroredEvents.length} events that the mirror uses are sent.`,
@@ -66,32 +70,32 @@ function judgeEvents(organization: string, { events }: WebhookService): Finding 
   return warning('webhook_events_missing', organization, detail, again)
 }
 
-function judgeScope({ organization, pipelines }: WebhookFacts, { scope, scopeIds }: WebhookService): Finding {
+function judgeScope({ organization, pipelines }: WebhookFacts, { scope, scopeIds }: WebhookService): CheckResult {
   const name = 'webhook_pipelines_hidden'
-  if (scope === 'all') return well(name, organization, 'Webhooks come for all pipelines.')
+  if (scope === 'all') return ok(name, organization, 'Webhooks come for all pipelines.')
   if (scope !== 'some_projects') {
     const of = scope === 'some_teams' ? 'teams' : scope === 'some_clusters' ? 'clusters' : scope
     return warning(name, organization, `Webhooks come only for some ${of}.`, again)
   }
   const hidden = pipelines.filter(({ id }) => !scopeIds.includes(id)).map(({ slug }) => slug)
-  if (hidden.length === 0) return well(name, organization, 'Webhooks come for all pipelines that are mirrored.')
+  if (hidden.length === 0) return ok(name, organization, 'Webhooks come for all pipelines that are mirrored.')
   const some = hidden.length > 5 ? `${hidden.slice(0, 5).join(', ')} and ${hidden.length - 5} more` : hidden.join(', ')
   const remedy = 'Run buildkite-mirror register again, without --pipelines or with these too, or set PIPELINES_EXCLUDE.'
   return warning(name, organization, `No webhooks come for ${some}.`, remedy)
 }
 
-function judgeBranches(organization: string, { branches }: WebhookService): Finding {
-  if (branches === '') return well('webhook_branch_filter', organization, 'Webhooks come for all branches.')
+function judgeBranches(organization: string, { branches }: WebhookService): CheckResult {
+  if (branches === '') return ok('webhook_branch_filter', organization, 'Webhooks come for all branches.')
   const detail = `The webhook service has the branch filter "${branches}": builds of other branches are read by REST only, later.`
   return warning('webhook_branch_filter', organization, detail, again)
 }
 
-function judgeProof(organization: string, service: WebhookService, config: WebhookConfig): Finding[] {
+function judgeProof(organization: string, service: WebhookService, config: WebhookConfig): CheckResult[] {
   const { tokenMode } = service
   const differs = service.hasToken(config.webhookSecrets) === false
   const mode =
     tokenMode === config.webhookAuth
-      ? well('webhook_token_mode', organization, `Webhooks are sent with a ${tokenMode}, as WEBHOOK_AUTH requires.`)
+      ? ok('webhook_token_mode', organization, `Webhooks are sent with a ${tokenMode}, as WEBHOOK_AUTH requires.`)
       : failure(
           'webhook_token_mode',
           organization,
@@ -105,6 +109,6 @@ function judgeProof(organization: string, service: WebhookService, config: Webho
         `The token of the webhook service (${describeService(service)}) is not in WEBHOOK_SECRET: every webhook is refused.`,
         "Run buildkite-mirror register with WEBHOOK_SECRET set to give the service that token, or with --new if it is another tool's.",
       )
-    : well('webhook_secret_differs', organization, "WEBHOOK_SECRET holds the webhook service's token.")
+    : ok('webhook_secret_differs', organization, "WEBHOOK_SECRET holds the webhook service's token.")
   return [mode, secret]
 }

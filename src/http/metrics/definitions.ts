@@ -1,10 +1,8 @@
-import type { Occurrence } from '../../runtime/occurrence.ts'
+import type { MetricEvent } from '../../runtime/record-metric.ts'
 
 /** One metric, as Prometheus and docs/reference/metrics.md show it. */
 export interface Metric {
   readonly kind: 'counter' | 'gauge' | 'histogram'
-  /** The name after {@link PREFIX}. Released names do not change. */
-  readonly name: string
   /** What the value counts. */
   readonly unit: string
   readonly help: string
@@ -24,63 +22,55 @@ const failureKind =
 const scope = 'user:(fingerprint of the token or of its user), organization:(slug)'
 
 /** Metrics that the code records as things happen. */
-const recorded: Readonly<Record<Occurrence, Metric>> = {
-  answered: {
+const recorded: Readonly<Record<MetricEvent, Metric>> = {
+  webhook_requests_total: {
     kind: 'counter',
-    name: 'webhook_requests_total',
     unit: 'requests',
     help: 'Webhook requests, by the HTTP status of the answer.',
     labels: { status: 'HTTP status; off for the 503 of a receiver without WEBHOOK_SECRET' },
     begins: [{ status: '202' }, { status: '401' }, { status: '503' }],
   },
-  answer_seconds: {
+  webhook_request_duration_seconds: {
     kind: 'histogram',
-    name: 'webhook_answer_seconds',
     unit: 'seconds',
     help: 'Accept latency: from the arrival of a webhook request to its answer.',
     labels: {},
     buckets: [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
   },
-  kept: {
+  deliveries_accepted_total: {
     kind: 'counter',
-    name: 'deliveries_kept_total',
     unit: 'deliveries',
     help: 'Deliveries stored for the first time, by store (postgres, or queue while Postgres was unavailable).',
     labels: { via: 'postgres, queue' },
     begins: [{ via: 'postgres' }, { via: 'queue' }],
   },
-  duplicate: {
+  deliveries_duplicate_total: {
     kind: 'counter',
-    name: 'deliveries_duplicate_total',
     unit: 'deliveries',
     help: 'Deliveries that were already stored.',
     labels: {},
   },
-  settled: {
+  deliveries_processed_total: {
     kind: 'counter',
-    name: 'deliveries_settled_total',
     unit: 'deliveries',
     help: 'Deliveries that the worker finished, by outcome and event.',
     labels: { status: 'applied, ignored, failed', event: "Buildkite's name of the event, such as build.finished" },
   },
-  apply_seconds: {
+  delivery_apply_seconds: {
     kind: 'histogram',
-    name: 'delivery_apply_seconds',
     unit: 'seconds',
     help: 'Apply latency: from the receipt of a delivery to the commit of its rows.',
     labels: {},
     buckets: [0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800],
   },
-  swept: {
+  deliveries_requeued_total: {
     kind: 'counter',
-    name: 'deliveries_swept_total',
     unit: 'deliveries',
     help: 'Deliveries enqueued again because their job was lost or never created.',
     labels: {},
   },
-  rows: {
+  rows_total: {
     kind: 'counter',
-    name: 'rows_total',
     unit: 'rows',
     help: 'Rows of committed merges, by result: inserted, updated, verified (already correct) or skipped (nothing to write).',
     labels: {
@@ -89,46 +79,40 @@ const recorded: Readonly<Record<Occurrence, Metric>> = {
       result: 'inserted, updated, verified, skipped',
     },
   },
-  rollup_days: {
+  rollup_days_total: {
     kind: 'counter',
-    name: 'rollup_days_total',
     unit: 'days',
     help: 'Days whose totals in the schema analytics were recomputed.',
     labels: {},
   },
   rollup_seconds: {
     kind: 'histogram',
-    name: 'rollup_seconds',
     unit: 'seconds',
     help: 'Duration of a run that recomputes totals.',
     labels: {},
     buckets: [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300],
   },
-  rollup_failed: {
+  rollup_failures_total: {
     kind: 'counter',
-    name: 'rollup_failures_total',
     unit: 'failures',
     help: 'Failed refreshes: days of analytics, buildkite.users, and runs that ended early; all are retried.',
     labels: {},
   },
   cycles_total: {
     kind: 'counter',
-    name: 'cycles_total',
     unit: 'cycles',
     help: 'Reconcile cycles that completed, by kind.',
     labels: { kind: cycleKind },
   },
-  cycle_seconds: {
+  cycle_duration_seconds: {
     kind: 'histogram',
-    name: 'cycle_seconds',
     unit: 'seconds',
     help: 'Duration of a reconcile cycle, by kind.',
     labels: { kind: cycleKind },
     buckets: [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800],
   },
-  cycle_found: {
+  cycle_found_total: {
     kind: 'counter',
-    name: 'cycle_found_total',
     unit: 'builds or jobs',
     help:
       'Builds and jobs that cycles read, by result. Lost webhooks: missing (the mirror lacked the row), healed (it was wrong). Others: ' +
@@ -144,9 +128,8 @@ const recorded: Readonly<Record<Occurrence, Metric>> = {
       ['build', 'job'].flatMap((object) => ['missing', 'healed'].map((result) => ({ kind, object, result }))),
     ),
   },
-  task_failed: {
+  task_failures_total: {
     kind: 'counter',
-    name: 'task_failures_total',
     unit: 'tasks',
     help: 'Reconciler tasks that failed, by task and code; each is retried at its next scheduled run.',
     labels: {
@@ -154,17 +137,15 @@ const recorded: Readonly<Record<Occurrence, Metric>> = {
       code: 'invalid_credentials, invalid_permissions, no_resources, unavailable, store, internal',
     },
   },
-  drift_found: {
+  drift_found_total: {
     kind: 'counter',
-    name: 'drift_found_total',
     unit: 'differences',
     help: 'Differences between mirror and Buildkite that the audit found and recorded in sync.drift.',
     labels: { kind: 'missing, different, surplus' },
     begins: [{ kind: 'missing' }, { kind: 'different' }, { kind: 'surplus' }],
   },
-  api_requests: {
+  api_requests_total: {
     kind: 'counter',
-    name: 'api_requests_total',
     unit: 'requests',
     help: "Requests to Buildkite's API, by endpoint and status.",
     labels: {
@@ -174,29 +155,25 @@ const recorded: Readonly<Record<Occurrence, Metric>> = {
   },
   api_request_seconds: {
     kind: 'histogram',
-    name: 'api_request_seconds',
     unit: 'seconds',
     help: "Time from sending a request to the last byte of Buildkite's response, or to giving up.",
     labels: { endpoint: 'as in api_requests_total' },
     buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
   },
-  api_waited: {
+  api_budget_wait_seconds_total: {
     kind: 'counter',
-    name: 'api_budget_wait_seconds_total',
     unit: 'seconds',
     help: 'Time that calls waited for the budget or, after a 429, for the reset of the limit, by priority.',
     labels: { priority: 'hot, absent, backfill, audit, dimensions' },
   },
   api_limit: {
     kind: 'gauge',
-    name: 'api_limit',
     unit: 'requests a minute',
     help: "Buildkite's rate limit, from the last response to this process.",
     labels: { scope },
   },
-  api_remaining: {
+  api_limit_remaining: {
     kind: 'gauge',
-    name: 'api_limit_remaining',
     unit: 'requests',
     help: "Requests left in Buildkite's rate limit for all its clients together, from the last response to this process.",
     labels: { scope },
@@ -207,51 +184,44 @@ const recorded: Readonly<Record<Occurrence, Metric>> = {
 const scraped = {
   queue_jobs: {
     kind: 'gauge',
-    name: 'queue_jobs',
     unit: 'jobs',
     help: 'Jobs in the queue, by queue and state.',
     labels: { queue: 'deliveries, reconcile, backfill', state: 'waiting, active, delayed, failed' },
   },
-  pending: {
+  deliveries_pending: {
     kind: 'gauge',
-    name: 'deliveries_pending',
     unit: 'deliveries',
     help: 'Deliveries stored and not yet applied.',
     labels: {},
   },
-  failed: {
+  deliveries_failed: {
     kind: 'gauge',
-    name: 'deliveries_failed',
     unit: 'deliveries',
     help: 'Dead letters: deliveries that could not be applied.',
     labels: {},
   },
-  oldest_pending: {
+  deliveries_oldest_pending_seconds: {
     kind: 'gauge',
-    name: 'deliveries_oldest_pending_seconds',
     unit: 'seconds',
     help: 'Age of the oldest delivery not yet applied; 0 when there is none.',
     labels: {},
   },
-  last_received_age: {
+  deliveries_last_received_age_seconds: {
     kind: 'gauge',
-    name: 'deliveries_last_received_age_seconds',
     unit: 'seconds',
     help: 'Time since the last delivery was received; absent before the first.',
     labels: {},
   },
-  watermark_age: {
+  watermark_age_seconds: {
     kind: 'gauge',
-    name: 'watermark_age_seconds',
     unit: 'seconds',
     help:
       'Age of the watermark: cycles have read everything created or finished before it. Like all gauges by organization, absent for ' +
       'organizations that are no longer mirrored.',
     labels: { organization },
   },
-  claim_age: {
+  claim_age_seconds: {
     kind: 'gauge',
-    name: 'claim_age_seconds',
     unit: 'seconds',
     help:
       'Age of the completeness claim: as_of and jobs_as_of of analytics.data_coverage, for the pipeline that is furthest behind. ' +
@@ -260,28 +230,24 @@ const scraped = {
   },
   claim_exceptions: {
     kind: 'gauge',
-    name: 'claim_exceptions',
     unit: 'builds or ranges',
     help: 'Known unconfirmed builds, and ranges that cannot be listed: exceptions of analytics.data_coverage.',
     labels: { organization },
   },
   pipelines_listed: {
     kind: 'gauge',
-    name: 'pipelines_listed',
     unit: 'pipelines',
     help: 'Mirrored pipelines in the last list of pipelines.',
     labels: { organization },
   },
   pipelines_complete: {
     kind: 'gauge',
-    name: 'pipelines_complete',
     unit: 'pipelines',
     help: 'Listed pipelines whose whole wanted history is complete according to analytics.data_coverage.',
     labels: { organization },
   },
-  backfill_progress: {
+  backfill_progress_ratio: {
     kind: 'gauge',
-    name: 'backfill_progress_ratio',
     unit: 'share, 0 to 1',
     help:
       'Share of the wanted history that is read, over all listed pipelines. See pipelines_complete for what is complete. Absent if no ' +
@@ -290,56 +256,48 @@ const scraped = {
   },
   drift_unhealed: {
     kind: 'gauge',
-    name: 'drift_unhealed',
     unit: 'differences',
     help: 'Differences in sync.drift that are not healed.',
     labels: { organization },
   },
-  reconcile_interval: {
+  reconcile_interval_seconds: {
     kind: 'gauge',
-    name: 'reconcile_interval_seconds',
     unit: 'seconds',
     help: 'RECONCILE_INTERVAL of this process. A mirror counts as late after it has missed three intervals.',
     labels: {},
   },
-  budget_left: {
+  api_budget_left: {
     kind: 'gauge',
-    name: 'api_budget_left',
     unit: 'requests',
     help: 'Requests left now in our share of a rate limit, over all replicas; 0 while calls are held until a reset.',
     labels: { scope },
   },
   rollup_days_waiting: {
     kind: 'gauge',
-    name: 'rollup_days_waiting',
     unit: 'days',
     help: 'Days whose totals are still to be recomputed.',
     labels: {},
   },
   work_failing: {
     kind: 'gauge',
-    name: 'work_failing',
     unit: 'units of work',
     help: 'Failed units of work that are retried while everything else continues: rows of sync.failures, by kind.',
     labels: { kind: failureKind },
   },
-  work_failing_oldest: {
+  work_failing_oldest_seconds: {
     kind: 'gauge',
-    name: 'work_failing_oldest_seconds',
     unit: 'seconds',
     help: 'Time since the oldest failure of each kind began; absent while nothing fails.',
     labels: { kind: failureKind },
   },
   problems: {
     kind: 'gauge',
-    name: 'problems',
     unit: 'problems',
     help: 'Things that this process cannot do now because Buildkite refuses them or a store fails; /status describes them.',
     labels: { code: 'as in task_failures_total, and expires_soon' },
   },
   findings: {
     kind: 'gauge',
-    name: 'findings',
     unit: 'findings',
     help: "1 for each fault that the service's own check found. sync.findings describes it, docs/reference/checks.md explains each name.",
     labels: {
@@ -348,24 +306,22 @@ const scraped = {
       result: 'warning, failed',
     },
   },
-  worker_idle: {
+  worker_stalled_seconds: {
     kind: 'gauge',
-    name: 'worker_idle_seconds',
     unit: 'seconds',
     help: "Time without progress of this process's delivery worker while there is work; absent if it runs no delivery worker.",
     labels: {},
   },
   store_up: {
     kind: 'gauge',
-    name: 'store_up',
     unit: '1 or 0',
     help: '1 if the store answers, 0 if not, by store.',
     labels: { store: 'database, queue' },
   },
 } as const satisfies Record<string, Metric>
 
-/** The names by which the code records or reads a metric. */
-export type MetricName = Occurrence | keyof typeof scraped
+/** A metric's name after {@link PREFIX}. Released names do not change. */
+export type MetricName = MetricEvent | keyof typeof scraped
 
-/** Every metric of the service by its name in the code. The registry adds those of the Node process. */
+/** Every metric of the service by its name. The registry adds those of the Node process. */
 export const metrics: Readonly<Record<MetricName, Metric>> = { ...recorded, ...scraped }

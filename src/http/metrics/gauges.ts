@@ -5,10 +5,10 @@ import type { Db } from '../../database/connection.ts'
 import { budgetsLeft } from '../../reconcile/access/rate-limit-store.ts'
 import { SECOND } from '../../runtime/time.ts'
 import {
-  type Answer,
   ask,
   lastReceived,
   oldestPending,
+  type Probe,
   pendingAndFailed,
   type Watched,
   watermarksBySlug,
@@ -26,7 +26,7 @@ export function watchGauges(meters: Meters, watched: Watched, share = 1): void {
   /** Asks at each scrape and shows the answer. If there is none, shows none of `gauges`. */
   const watch = <T>(gauges: readonly MetricName[], question: () => Promise<T>, show: (value: T) => void) =>
     meters.onScrape(async () => {
-      const answer: Answer<T> = await ask('The database', question)
+      const answer: Probe<T> = await ask('The database', question)
       for (const gauge of gauges) meters.forget(gauge)
       if (answer.ok) show(answer.value)
     })
@@ -34,78 +34,86 @@ export function watchGauges(meters: Meters, watched: Watched, share = 1): void {
 
   meters.onScrape(async () => {
     const up = await ask('The database', () => database.ping())
-    meters.on('store_up', up.ok ? 1 : 0, { store: 'database' })
+    meters.record('store_up', up.ok ? 1 : 0, { store: 'database' })
   })
   meters.onScrape(async () => {
     const depth = await ask('The queue', () => queues.depth())
-    meters.on('store_up', depth.ok ? 1 : 0, { store: 'queue' })
+    meters.record('store_up', depth.ok ? 1 : 0, { store: 'queue' })
     meters.forget('queue_jobs')
     if (!depth.ok) return
     for (const [queue, counts] of Object.entries(depth.value)) {
-      for (const [state, n] of Object.entries(counts)) meters.on('queue_jobs', n, { queue, state })
+      for (const [state, n] of Object.entries(counts)) meters.record('queue_jobs', n, { queue, state })
     }
   })
   meters.onScrape(async () => {
-    meters.on('reconcile_interval', watched.config.reconcileIntervalMs / SECOND)
-    meters.forget('worker_idle')
+    meters.record('reconcile_interval_seconds', watched.config.reconcileIntervalMs / SECOND)
+    meters.forget('worker_stalled_seconds')
     const progress = watched.workers.map((worker) => worker.lastProgressAt)
-    if (progress.length > 0) meters.on('worker_idle', age(new Date(Math.min(...progress))))
+    if (progress.length > 0) meters.record('worker_stalled_seconds', age(new Date(Math.min(...progress))))
     meters.forget('problems')
     for (const [code, n] of countBy(watched.problems().map((problem) => problem.code)))
-      meters.on('problems', n, { code })
+      meters.record('problems', n, { code })
   })
   watch(
-    ['pending', 'failed'],
+    ['deliveries_pending', 'deliveries_failed'],
     () => pendingAndFailed(database.db),
     ({ pending, failed }) => {
-      meters.on('pending', pending)
-      meters.on('failed', failed)
+      meters.record('deliveries_pending', pending)
+      meters.record('deliveries_failed', failed)
     },
   )
   watch(
-    ['oldest_pending'],
+    ['deliveries_oldest_pending_seconds'],
     () => oldestPending(database.db),
     (oldest) => {
-      meters.on('oldest_pending', oldest ? age(oldest) : 0)
+      meters.record('deliveries_oldest_pending_seconds', oldest ? age(oldest) : 0)
     },
   )
   watch(
-    ['last_received_age'],
+    ['deliveries_last_received_age_seconds'],
     () => lastReceived(database.db),
     (last) => {
-      if (last) meters.on('last_received_age', age(last))
+      if (last) meters.record('deliveries_last_received_age_seconds', age(last))
     },
   )
   watch(
-    ['watermark_age'],
+    ['watermark_age_seconds'],
     () => watermarksBySlug(database.db, scope),
     (marks) => {
-      for (const { slug, watermark } of marks) meters.on('watermark_age', age(watermark), { organization: slug })
+      for (const { slug, watermark } of marks)
+        meters.record('watermark_age_seconds', age(watermark), { organization: slug })
     },
   )
   watch(
-    ['backfill_progress', 'drift_unhealed', 'claim_age', 'claim_exceptions', 'pipelines_listed', 'pipelines_complete'],
+    [
+      'backfill_progress_ratio',
+      'drift_unhealed',
+      'claim_age_seconds',
+      'claim_exceptions',
+      'pipelines_listed',
+      'pipelines_complete',
+    ],
     () => backfillAndDrift(database.db, scope),
     (all) => {
       for (const { slug, progress, unhealed, claim } of all) {
         const of = { organization: slug }
-        if (progress !== undefined) meters.on('backfill_progress', progress, of)
-        meters.on('drift_unhealed', unhealed, of)
-        if (claim.as_of) meters.on('claim_age', age(claim.as_of), { ...of, object: 'builds' })
-        if (claim.jobs_as_of) meters.on('claim_age', age(claim.jobs_as_of), { ...of, object: 'jobs' })
-        meters.on('claim_exceptions', claim.exceptions, of)
-        meters.on('pipelines_listed', claim.pipelines, of)
-        meters.on('pipelines_complete', claim.pipelines_complete, of)
+        if (progress !== undefined) meters.record('backfill_progress_ratio', progress, of)
+        meters.record('drift_unhealed', unhealed, of)
+        if (claim.as_of) meters.record('claim_age_seconds', age(claim.as_of), { ...of, object: 'builds' })
+        if (claim.jobs_as_of) meters.record('claim_age_seconds', age(claim.jobs_as_of), { ...of, object: 'jobs' })
+        meters.record('claim_exceptions', claim.exceptions, of)
+        meters.record('pipelines_listed', claim.pipelines, of)
+        meters.record('pipelines_complete', claim.pipelines_complete, of)
       }
     },
   )
   watch(
-    ['work_failing', 'work_failing_oldest'],
+    ['work_failing', 'work_failing_oldest_seconds'],
     () => failingByKind(database.db, scope),
     (kinds) => {
       for (const { kind, count, since } of kinds) {
-        meters.on('work_failing', count, { kind })
-        if (since) meters.on('work_failing_oldest', age(since), { kind })
+        meters.record('work_failing', count, { kind })
+        if (since) meters.record('work_failing_oldest_seconds', age(since), { kind })
       }
     },
   )
@@ -114,21 +122,21 @@ export function watchGauges(meters: Meters, watched: Watched, share = 1): void {
     () => checkFindings(database.db),
     (all) => {
       for (const { name, subject, result } of all) {
-        if (result !== 'ok') meters.on('findings', 1, { name, subject, result })
+        if (result !== 'ok') meters.record('findings', 1, { name, subject, result })
       }
     },
   )
   watch(
-    ['budget_left'],
+    ['api_budget_left'],
     () => budgetsLeft(database.db, share, watched.clock()),
     (budgets) => {
-      for (const { scope, left } of budgets) meters.on('budget_left', left, { scope })
+      for (const { scope, left } of budgets) meters.record('api_budget_left', left, { scope })
     },
   )
   watch(
     ['rollup_days_waiting'],
     () => rollupDaysWaiting(database.db),
-    (days) => meters.on('rollup_days_waiting', days),
+    (days) => meters.record('rollup_days_waiting', days),
   )
 }
 

@@ -10,7 +10,7 @@ export interface Meters {
    * Adds `n` to a counter, sets a gauge to it, or observes it in a histogram. Code that knows no HTTP gets it as a callback. It ignores
    * undeclared names and values that are not finite numbers, because metrics must not break the work that they measure.
    */
-  on(what: string, n: number, labels?: MeterLabels): void
+  record(what: string, n: number, labels?: MeterLabels): void
   /** The page for Prometheus. Asks every source for current values first, and leaves out those of a source that fails. */
   page(): Promise<{ type: string; body: string }>
   /** Adds a source, which sets gauges at every scrape. */
@@ -27,10 +27,10 @@ export function createMeters(): Meters {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const instruments = new Map<string, Instrument>()
-  for (const [what, metric] of Object.entries(metrics)) instruments.set(what, makeInstrument(registry, metric))
+  for (const [name, metric] of Object.entries(metrics)) instruments.set(name, makeInstrument(registry, name, metric))
   const sources: (() => Promise<void>)[] = []
   return {
-    on(what, n, labels = {}) {
+    record(what, n, labels = {}) {
       if (Number.isFinite(n)) instruments.get(what)?.count(n, labels)
     },
     async page() {
@@ -47,10 +47,10 @@ interface Instrument {
   forget(): void
 }
 
-function makeInstrument(registry: Registry, metric: Metric): Instrument {
+function makeInstrument(registry: Registry, name: string, metric: Metric): Instrument {
   const names = Object.keys(metric.labels)
   const pick = labelPicker(names)
-  const options = { name: PREFIX + metric.name, help: metric.help, labelNames: names, registers: [registry] }
+  const options = { name: PREFIX + name, help: metric.help, labelNames: names, registers: [registry] }
   if (metric.kind === 'counter') {
     const counter = new Counter(options)
     for (const labels of metric.begins ?? []) counter.inc(labels, 0)

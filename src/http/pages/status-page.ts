@@ -1,6 +1,6 @@
-import type { Problem } from '../../reconcile/issue.ts'
+import type { Issue } from '../../reconcile/issue.ts'
 import type { Status } from '../status/status.ts'
-import { claimOf, verdictOf } from '../status/summary.ts'
+import { claimOf, summaryOf } from '../status/summary.ts'
 import { ratePerMinute } from '../status/webhook-throughput.ts'
 import { failingPiece } from './failing-work.ts'
 import { ago, count, moment, roughly, some } from './format.ts'
@@ -76,13 +76,13 @@ export function livePieces(status: Status): Map<string, Markup> {
 }
 
 function healthPiece(status: Status): Markup {
-  const { tone, sentence, beneath, reasons } = verdictOf(status)
+  const { tone, sentence, subtitle, reasons } = summaryOf(status)
   const items = reasons.map(
     (reason) =>
       html`<li class="${reason.tone}">${reason.text}${reason.remedy && html`<span>${reason.remedy}</span>`}</li>`,
   )
   return html`<div class="hero"><span class="lamp ${tone}" aria-hidden="true"></span><div><h1>${sentence}</h1>
-${beneath && html`<p class="beneath">${beneath}</p>`}
+${subtitle && html`<p class="beneath">${subtitle}</p>`}
 ${items.length > 0 && html`<ul class="reasons">${items}</ul>`}</div></div>`
 }
 
@@ -202,7 +202,7 @@ ${
 }`
 }
 
-function problemItem({ code, subject, message, remedy }: Problem): Markup {
+function problemItem({ code, subject, message, remedy }: Issue): Markup {
   return html`<li><span class="mark ${code === 'expires_soon' ? 'warn' : 'bad'}">${subject ?? code.replaceAll('_', ' ')}</span>${message}<span>${remedy}</span></li>`
 }
 

@@ -1,4 +1,4 @@
-import type { StripPart } from '../../coverage/timeline.ts'
+import type { TimelinePart } from '../../coverage/timeline.ts'
 import { DAY } from '../../runtime/time.ts'
 import { count, day, moment, roughly } from './format.ts'
 import { html, type Markup } from './html.ts'
@@ -6,7 +6,7 @@ import { html, type Markup } from './html.ts'
 const WIDTH = 1_000
 
 /** An organization's time range as one strip: what is verified, when it was verified, and what is still to be read. */
-export function drawStrip(parts: readonly StripPart[], now: Date): Markup {
+export function drawStrip(parts: readonly TimelinePart[], now: Date): Markup {
   const [first] = parts
   const last = parts.at(-1)
   if (!first || !last) return html`<p class="quiet">No cycle has run yet.</p>`
@@ -37,7 +37,7 @@ const shades: Readonly<Record<string, string>> = {
 }
 
 /** What the shades of a strip mean; lists only shades that occur in it. */
-export function legend(parts: readonly StripPart[], now: Date): Markup {
+export function legend(parts: readonly TimelinePart[], now: Date): Markup {
   const used = new Set(parts.map((part) => shadeOf(part, now)))
   const entries = Object.entries(shades).filter(([shade]) => used.has(shade))
   return html`<ul class="legend">${entries.map(
@@ -46,7 +46,7 @@ export function legend(parts: readonly StripPart[], now: Date): Markup {
   )}</ul>`
 }
 
-function shadeOf({ kind, verified_at }: StripPart, now: Date): string {
+function shadeOf({ kind, verified_at }: TimelinePart, now: Date): string {
   if (kind !== 'verified') return kind
   const age = verified_at ? now.getTime() - verified_at.getTime() : Number.POSITIVE_INFINITY
   return age < DAY ? 'v0' : age < 7 * DAY ? 'v1' : 'v2'
@@ -62,14 +62,14 @@ const meanings = {
   ahead: 'newer than the completeness claim',
 }
 
-function titleOf({ from, to, kind, verified_at, builds }: StripPart, now: Date): string {
+function titleOf({ from, to, kind, verified_at, builds }: TimelinePart, now: Date): string {
   const when = verified_at ? ` ${roughly(Math.max(0, now.getTime() - verified_at.getTime()))} ago` : ''
   const many = builds === null ? '' : `, ${count(builds)} builds`
   return `${moment(from)} to ${moment(to)}: ${meanings[kind]}${when}${many}`
 }
 
 /** The strip in words, for screen readers. */
-function summary(parts: readonly StripPart[]): string {
+function summary(parts: readonly TimelinePart[]): string {
   const whole = parts.reduce((sum, part) => sum + lengthOf(part), 0)
   const shares = new Map<string, number>()
   for (const part of parts) shares.set(part.kind, (shares.get(part.kind) ?? 0) + lengthOf(part))
@@ -82,7 +82,7 @@ function summary(parts: readonly StripPart[]): string {
   return `Time since ${first ? day(first.from) : 'the beginning'}: ${words.join(', ')}`
 }
 
-const lengthOf = ({ from, to }: StripPart) => to.getTime() - from.getTime()
+const lengthOf = ({ from, to }: TimelinePart) => to.getTime() - from.getTime()
 
 /** Draws one bar for each of sixty minutes. */
 export function drawMinutes(minutes: readonly number[]): Markup {

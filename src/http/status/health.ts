@@ -1,8 +1,8 @@
 import type { FastifyInstance } from 'fastify'
 import { type QueueWarning, warningText } from '../../queue/queues.ts'
-import type { Problem } from '../../reconcile/issue.ts'
+import type { Issue } from '../../reconcile/issue.ts'
 import { type Clock, formatDuration, MINUTE, SECOND } from '../../runtime/time.ts'
-import type { Facts } from './probes.ts'
+import type { Probes } from './probes.ts'
 
 export type HealthStatus = 'ok' | 'degraded' | 'unavailable'
 
@@ -17,7 +17,7 @@ export interface HealthReason {
     | 'delivery_waiting'
     | 'unknown'
     | QueueWarning['name']
-    | Problem['code']
+    | Issue['code']
   /** In sentences, for people. */
   readonly text: string
 }
@@ -39,7 +39,7 @@ const LATE = 5 * MINUTE
  * the load balancer for anything less would lose webhooks, which Buildkite does not send again. So a receiver is `degraded` (200)
  * with one store left, or with a token that no longer works. The same holds on an older schema: the queue stores what it cannot.
  */
-export function readiness(facts: Facts): Readiness {
+export function readiness(facts: Probes): Readiness {
   const database = faultOfDatabase(facts)
   const queue = facts.queue.ok ? undefined : reason('queue_unreachable', facts.queue.why)
   const stuck = database || queue ? undefined : faultOfProgress(facts)
@@ -60,14 +60,14 @@ function reason(code: HealthReason['code'], text: string): HealthReason {
   return { code, text }
 }
 
-function faultOfDatabase({ database }: Facts): HealthReason | undefined {
+function faultOfDatabase({ database }: Probes): HealthReason | undefined {
   if (!database.ok) return reason('database_unreachable', database.why)
   if (database.value === 0) return undefined
   const text = `The database needs ${database.value} more migration(s) for this version. Run buildkite-mirror migrate.`
   return reason('migrations_pending', text)
 }
 
-function faultOfProgress({ idleMs, oldestPendingMs }: Facts): HealthReason | undefined {
+function faultOfProgress({ idleMs, oldestPendingMs }: Probes): HealthReason | undefined {
   if (idleMs !== undefined && idleMs > STUCK) {
     return reason('worker_idle', `A worker has made no progress for ${formatDuration(idleMs)}.`)
   }
@@ -92,7 +92,7 @@ export function cached<T>(gather: () => Promise<T>, clock: Clock, ageMs = SECOND
 }
 
 /** Adds `/health/live` (the process answers) and `/health/ready` (it can work). They are public, so they show only a status. */
-export function healthRoutes(app: FastifyInstance, facts: () => Promise<Facts>): void {
+export function healthRoutes(app: FastifyInstance, facts: () => Promise<Probes>): void {
   app.get('/health/live', async (_request, reply) => reply.header('cache-control', 'no-store').send({ status: 'ok' }))
   app.get('/health/ready', async (_request, reply) => {
     const { status } = readiness(await facts())

@@ -4,10 +4,10 @@ import { asStoreError, type Database, type Db } from '../../database/connection.
 import { pendingMigrations } from '../../database/migrate.ts'
 import { deliveries, organizations, watermarks } from '../../database/schema.ts'
 import type { Queues, QueueWarning, RunningWorker } from '../../queue/queues.ts'
-import type { Problem } from '../../reconcile/issue.ts'
+import type { Issue } from '../../reconcile/issue.ts'
 import type { Config, Role } from '../../runtime/config.ts'
 import { ConfigError } from '../../runtime/errors.ts'
-import type { Scope } from '../../runtime/scope.ts'
+import type { MirrorFilter } from '../../runtime/scope.ts'
 import { type Clock, DeadlineError, SECOND, withDeadline } from '../../runtime/time.ts'
 
 /** What health, status and metrics read. They never change it. */
@@ -17,13 +17,13 @@ export interface Watched {
     'roles' | 'webhookSecrets' | 'webhookAuth' | 'apiTokens' | 'apiBudgetShare' | 'reconcileIntervalMs'
   >
   /** Which organizations to mirror. */
-  readonly scope: Scope
+  readonly scope: MirrorFilter
   readonly database: Database
   readonly databaseKind: 'external' | 'embedded'
   readonly queues: Queues
   readonly workers: readonly RunningWorker[]
   /** What the reconciler cannot do now. */
-  problems(): readonly Problem[]
+  problems(): readonly Issue[]
   /** How far each organization is covered. */
   coverage(): Promise<readonly OrganizationCoverage[]>
   /** Whether the process is closing. */
@@ -32,27 +32,27 @@ export interface Watched {
 }
 
 /** The answer to one question, or why there is none. */
-export type Answer<T> = { ok: true; value: T } | { ok: false; why: string }
+export type Probe<T> = { ok: true; value: T } | { ok: false; why: string }
 
 /** What readiness is decided on. */
-export interface Facts {
+export interface Probes {
   readonly roles: ReadonlySet<Role>
   readonly closing: boolean
   /** The number of migrations that the database still needs. */
-  readonly database: Answer<number>
+  readonly database: Probe<number>
   /** Warnings about the queue's store. */
-  readonly queue: Answer<readonly QueueWarning[]>
+  readonly queue: Probe<readonly QueueWarning[]>
   /** The age of the oldest delivery not yet applied; undefined when none waits or the database does not answer. */
   readonly oldestPendingMs: number | undefined
   /** How long the slowest worker of this process has made no progress; undefined when it runs no worker. */
   readonly idleMs: number | undefined
-  readonly problems: readonly Problem[]
+  readonly problems: readonly Issue[]
 }
 
 const TIMEOUT = SECOND
 
 /** Gathers what readiness is decided on. It takes little more than a second, even when stores do not answer. */
-export async function gatherFacts(watched: Watched): Promise<Facts> {
+export async function runProbes(watched: Watched): Promise<Probes> {
   const { database, queues, clock } = watched
   const [migrations, queue, oldest] = await Promise.all([
     ask('The database', () => pendingMigrations(database.db)),
@@ -72,7 +72,7 @@ export async function gatherFacts(watched: Watched): Promise<Facts> {
 }
 
 /** Asks with a timeout (default 1 s); never rejects. `subject` begins the error's sentence, for example "The queue". */
-export async function ask<T>(subject: string, question: () => Promise<T>, timeoutMs = TIMEOUT): Promise<Answer<T>> {
+export async function ask<T>(subject: string, question: () => Promise<T>, timeoutMs = TIMEOUT): Promise<Probe<T>> {
   try {
     return { ok: true, value: await withDeadline(question(), timeoutMs, subject) }
   } catch (error) {
@@ -128,7 +128,7 @@ export async function pendingAndFailed(db: Db): Promise<{ pending: number; faile
 }
 
 /** The watermark of each organization that has one and is still mirrored, by slug. */
-export async function watermarksBySlug(db: Db, scope: Scope): Promise<{ slug: string; watermark: Date }[]> {
+export async function watermarksBySlug(db: Db, scope: MirrorFilter): Promise<{ slug: string; watermark: Date }[]> {
   const rows = await db
     .select({ slug: organizations.slug, watermark: watermarks.watermark })
     .from(watermarks)

@@ -3,13 +3,13 @@ import { z } from 'zod'
 import type { BudgetLeft } from '../../buildkite/http/budget.ts'
 import type { OrganizationCoverage } from '../../coverage/coverage.ts'
 import { type FailingWork, failingWork } from '../../coverage/failing-work.ts'
-import { type AskedJob, type QueueDepth, warningText } from '../../queue/queues.ts'
+import { type ManualJob, type QueueDepth, warningText } from '../../queue/queues.ts'
 import { budgetsLeft } from '../../reconcile/access/rate-limit-store.ts'
-import type { Problem } from '../../reconcile/issue.ts'
+import type { Issue } from '../../reconcile/issue.ts'
 import type { Role } from '../../runtime/config.ts'
 import { SECOND } from '../../runtime/time.ts'
 import { type HealthReason, type HealthStatus, readiness } from './health.ts'
-import { type Answer, ask, type Facts, type InboxFigures, inboxFigures, type Watched } from './probes.ts'
+import { ask, type InboxFigures, inboxFigures, type Probe, type Probes, type Watched } from './probes.ts'
 import {
   type CheckFinding,
   checkFindings,
@@ -39,7 +39,7 @@ export interface Status {
   reconciler: { on: boolean; why: string | null; interval_seconds: number }
   deliveries: InboxFigures | null
   organizations: readonly OrganizationCoverage[] | null
-  problems: readonly Problem[]
+  problems: readonly Issue[]
   /** How webhooks arrived during the last hour, and how soon they were applied. */
   flow: Flow | null
   /** The newest deliveries that could not be applied. */
@@ -53,7 +53,7 @@ export interface Status {
   /** The results of the service's last hourly check, worst first. */
   findings: readonly CheckFinding[] | null
   /** Jobs that people requested and the reconciler has not completed. */
-  asked: readonly AskedJob[] | null
+  asked: readonly ManualJob[] | null
   /** When this status was read. */
   read_at: Date
 }
@@ -64,7 +64,7 @@ const startedAt = Date.now() - process.uptime() * SECOND
 const COVERAGE_TIMEOUT = 5 * SECOND
 
 /** Reads the whole status. It takes seconds at most, even when stores do not answer. */
-export async function readStatus(watched: Watched, facts: Facts): Promise<Status> {
+export async function readStatus(watched: Watched, facts: Probes): Promise<Status> {
   const { config, clock } = watched
   const { db } = watched.database
   const now = clock()
@@ -118,8 +118,8 @@ export async function readStatus(watched: Watched, facts: Facts): Promise<Status
   }
 }
 
-const valueOrNull = <T>(answer: Answer<T>): T | null => (answer.ok ? answer.value : null)
-const whyNot = (answer: Answer<unknown>): HealthReason[] => (answer.ok ? [] : [{ code: 'unknown', text: answer.why }])
+const valueOrNull = <T>(answer: Probe<T>): T | null => (answer.ok ? answer.value : null)
+const whyNot = (answer: Probe<unknown>): HealthReason[] => (answer.ok ? [] : [{ code: 'unknown', text: answer.why }])
 
 /** Removes reasons with the same text: several tasks may meet the same problem. */
 function distinct(reasons: readonly HealthReason[]): HealthReason[] {

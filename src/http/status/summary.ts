@@ -14,11 +14,11 @@ export interface Reason {
 }
 
 /** The headline of the page. */
-export interface Verdict {
+export interface Summary {
   readonly tone: 'good' | 'warn' | 'bad'
   readonly sentence: string
   /** The text below the headline. */
-  readonly beneath: string
+  readonly subtitle: string
   readonly reasons: readonly Reason[]
 }
 
@@ -28,20 +28,20 @@ const LATE = 15 * MINUTE
 const WAITING = 5 * MINUTE
 
 /** Decides the headline and its reasons (pure). */
-export function verdictOf(status: Status): Verdict {
+export function summaryOf(status: Status): Summary {
   const reasons = reasonsOf(status)
-  const beneath = beneathOf(status)
+  const subtitle = subtitleOf(status)
   if (status.status === 'unavailable') {
-    return { tone: 'bad', sentence: 'Unavailable: this process cannot work.', beneath, reasons }
+    return { tone: 'bad', sentence: 'Unavailable: this process cannot work.', subtitle, reasons }
   }
   if (reasons.some(({ tone }) => tone === 'bad')) {
-    return { tone: 'bad', sentence: 'Error: the mirror may fall behind.', beneath, reasons }
+    return { tone: 'bad', sentence: 'Error: the mirror may fall behind.', subtitle, reasons }
   }
   if (reasons.length > 0) {
-    return { tone: 'warn', sentence: some(reasons.length, 'warning'), beneath, reasons }
+    return { tone: 'warn', sentence: some(reasons.length, 'warning'), subtitle, reasons }
   }
   const sentence = healthy(status)
-  return { tone: 'good', sentence, beneath, reasons }
+  return { tone: 'good', sentence, subtitle, reasons }
 }
 
 /** What is verified over all mirrored organizations. */
@@ -202,7 +202,7 @@ function isKnownNow({ name, subject }: CheckFinding, status: Status): boolean {
   }
 }
 
-function beneathOf(status: Status): string {
+function subtitleOf(status: Status): string {
   const parts: string[] = []
   for (const { slug, id, backfill } of mirrored(status)) {
     if (!backfill.from || backfill.done) continue

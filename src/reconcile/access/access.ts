@@ -2,12 +2,12 @@ import { type BuildkiteClient, type ClientOptions, createClient } from '../../bu
 import type { Budget } from '../../buildkite/http/budget.ts'
 import type { Config } from '../../runtime/config.ts'
 import type { Log } from '../../runtime/log.ts'
-import type { OnOccurrence } from '../../runtime/occurrence.ts'
-import type { Scope } from '../../runtime/scope.ts'
+import type { RecordMetric } from '../../runtime/record-metric.ts'
+import type { MirrorFilter } from '../../runtime/scope.ts'
 import { type Clock, MINUTE } from '../../runtime/time.ts'
 import type { Tracing } from '../../runtime/tracing.ts'
 import type { Source } from '../context.ts'
-import type { Problem } from '../issue.ts'
+import type { Issue } from '../issue.ts'
 import { type InspectedToken, inspectToken } from './token.ts'
 
 /** What all tokens together give access to, as of the last check. */
@@ -16,7 +16,7 @@ export interface Discovery {
   readonly tokens: readonly InspectedToken[]
   /** The readable organizations in scope, each with the first token that can read it. */
   readonly sources: readonly Source[]
-  readonly problems: readonly Problem[]
+  readonly problems: readonly Issue[]
   /** Whether every token answered; only then is a missing organization a fault. */
   readonly complete: boolean
 }
@@ -41,9 +41,9 @@ export type AccessConfig = Pick<Config, 'apiTokens' | 'apiUrl' | 'httpsProxy' | 
 
 export interface AccessDeps {
   readonly budget: Budget
-  readonly scope: Scope
+  readonly scope: MirrorFilter
   readonly log: Log
-  readonly on?: OnOccurrence | undefined
+  readonly record?: RecordMetric | undefined
   readonly tracing?: Tracing | undefined
   readonly clock: Clock
   /** Passed to every client; for tests. */
@@ -56,9 +56,9 @@ const ILL_FOR = MINUTE - 1_000 // the task that looks runs every minute
 /** Opens a client for each token, without a request. */
 export function openAccess(config: AccessConfig, deps: AccessDeps): Access {
   const proxy = config.httpsProxy === undefined ? {} : { proxy: { url: config.httpsProxy, noProxy: config.noProxy } }
-  const { budget, log, on, tracing, clock } = deps
+  const { budget, log, record, tracing, clock } = deps
   const clients = config.apiTokens.map((token) =>
-    createClient({ token, apiUrl: config.apiUrl, budget, log, on, tracing, clock, ...proxy, ...deps.client }),
+    createClient({ token, apiUrl: config.apiUrl, budget, log, record, tracing, clock, ...proxy, ...deps.client }),
   )
   let last: { at: number; discovery: Discovery } | undefined
   let looking: Promise<Discovery> | undefined

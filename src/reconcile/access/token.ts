@@ -1,10 +1,10 @@
 import { z } from 'zod'
-import type { AccessToken, BuildkiteClient, Read } from '../../buildkite/client.ts'
+import type { AccessToken, ApiRead, BuildkiteClient } from '../../buildkite/client.ts'
 import { BuildkiteError } from '../../runtime/errors.ts'
-import type { Scope } from '../../runtime/scope.ts'
+import type { MirrorFilter } from '../../runtime/scope.ts'
 import { DAY, formatDuration } from '../../runtime/time.ts'
 import type { Source } from '../context.ts'
-import { type Problem, problem, problemOf } from '../issue.ts'
+import { type Issue, issueOf, problem } from '../issue.ts'
 
 export const REQUIRED_SCOPES = ['read_builds', 'read_pipelines', 'read_organizations'] as const
 
@@ -22,8 +22,8 @@ export interface InspectedToken {
   /** The wanted organizations whose builds it may read. */
   readonly sources: readonly Source[]
   /** Every organization that it sees, in scope or not, unparsed. */
-  readonly organizations: readonly Read<unknown[]>[]
-  readonly problems: readonly Problem[]
+  readonly organizations: readonly ApiRead<unknown[]>[]
+  readonly problems: readonly Issue[]
   /** False when Buildkite did not answer, which is no evidence about the token. */
   readonly answered: boolean
 }
@@ -40,7 +40,7 @@ const organizationFacts = z.object({ id: z.string(), slug: z.string() })
 export async function inspectToken(
   label: string,
   client: BuildkiteClient,
-  scope: Scope,
+  scope: MirrorFilter,
   now: number,
   signal?: AbortSignal,
 ): Promise<InspectedToken> {
@@ -53,7 +53,7 @@ export async function inspectToken(
     if (missingScopes.includes('read_organizations')) {
       return { ...nothing, token, missingScopes, problems, answered: true }
     }
-    const organizations: Read<unknown[]>[] = []
+    const organizations: ApiRead<unknown[]>[] = []
     for await (const page of client.organizations(signal)) organizations.push(page)
     const seen = organizations.flatMap(({ value }) =>
       value.flatMap((raw) => organizationFacts.safeParse(raw).data ?? []),
@@ -64,17 +64,17 @@ export async function inspectToken(
     return { label, client, token, missingScopes, wanted, sources, organizations, problems, answered: true }
   } catch (error) {
     if (!(error instanceof BuildkiteError)) throw error
-    return { ...nothing, token, problems: [problemOf(label, error)], answered: error.code !== 'unavailable' }
+    return { ...nothing, token, problems: [issueOf(label, error)], answered: error.code !== 'unavailable' }
   }
 }
 
-function scopeProblems(label: string, missing: readonly string[]): Problem[] {
+function scopeProblems(label: string, missing: readonly string[]): Issue[] {
   if (missing.length === 0) return []
   const scopes = missing.length === 1 ? `scope ${missing[0]}` : `scopes ${missing.join(', ')}`
   return [{ ...problem(label, 'invalid_permissions', `The API token lacks the ${scopes}.`), missingScopes: missing }]
 }
 
-function expiryProblems(label: string, { expires_at }: AccessToken, now: number): Problem[] {
+function expiryProblems(label: string, { expires_at }: AccessToken, now: number): Issue[] {
   if (!expires_at) return []
   const left = expires_at.getTime() - now
   if (left <= 0) {
@@ -91,7 +91,7 @@ function expiryProblems(label: string, { expires_at }: AccessToken, now: number)
   ]
 }
 
-function noOrganization(label: string, seen: readonly { slug: string }[]): Problem {
+function noOrganization(label: string, seen: readonly { slug: string }[]): Issue {
   const message =
     seen.length === 0
       ? 'The API token sees no organization.'

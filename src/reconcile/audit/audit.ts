@@ -5,10 +5,10 @@ import { builds, cycles, windows } from '../../database/schema.ts'
 import { BuildkiteError, messageOf } from '../../runtime/errors.ts'
 import { DAY, HOUR, MINUTE, monotonicBeside } from '../../runtime/time.ts'
 import { presentOf, type ReconcileDeps, type Source } from '../context.ts'
-import { type Span, WINDOW_BUILDS } from '../progress/time-range.ts'
+import { type TimeRange, WINDOW_BUILDS } from '../progress/time-range.ts'
 import { doesCount, isListedFor, readWatermark } from '../progress/watermark.ts'
 import { failWindow, renewWindow, spanOf, type Window, windowsIn } from '../progress/windows.ts'
-import { type Finding, recordDrift } from './drift.ts'
+import { type Discrepancy, recordDrift } from './drift.ts'
 import { createdIn } from './unexpected-builds.ts'
 import { type VerifyReport, verifySpan } from './verify.ts'
 
@@ -76,7 +76,7 @@ const FAILURES_IN_A_ROW = 3
 export async function auditSpan(
   deps: ReconcileDeps,
   source: Source,
-  span: Span,
+  span: TimeRange,
   signal?: AbortSignal,
 ): Promise<VerifyReport> {
   const { db, clock, log } = deps
@@ -113,7 +113,7 @@ export async function auditSpan(
 }
 
 /** Marks the windows within the span as verified: each of their builds was just read. */
-async function renewWindows(deps: ReconcileDeps, source: Source, span: Span, at: Date): Promise<void> {
+async function renewWindows(deps: ReconcileDeps, source: Source, span: TimeRange, at: Date): Promise<void> {
   for (const window of await windowsIn(deps.db, source.id, span)) {
     const isWithin = window.created_from >= span.from && window.created_to <= span.to
     if (isWithin && window.status === 'done') await renewWindow(deps, source, window, at)
@@ -121,7 +121,7 @@ async function renewWindows(deps: ReconcileDeps, source: Source, span: Span, at:
 }
 
 /** Counts findings by kind, as the columns of sync.cycles. */
-export function tally(findings: readonly Finding[]) {
+export function tally(findings: readonly Discrepancy[]) {
   const of = (missing: boolean, job: boolean) =>
     findings.filter(({ kind, job_id }) => (kind === 'missing') === missing && (job_id !== null) === job).length
   return {

@@ -7,7 +7,7 @@ import type { ColumnDifference, Difference } from '../../mirror/compare.ts'
 export type Finder = 'audit' | 'verify'
 
 /** A difference that was checked twice, and its result. */
-export interface Finding extends Difference {
+export interface Discrepancy extends Difference {
   /** For a surplus build: why Buildkite no longer shows it. */
   readonly reason?: string
   readonly healed: boolean
@@ -23,7 +23,7 @@ export async function recordDrift(
   db: Db,
   organization_id: string,
   found_by: Finder,
-  findings: readonly Finding[],
+  findings: readonly Discrepancy[],
   now: Date,
 ): Promise<void> {
   for (let start = 0; start < findings.length; start += 500) {
@@ -35,7 +35,7 @@ async function recordSome(
   db: Db,
   organization_id: string,
   found_by: Finder,
-  findings: readonly Finding[],
+  findings: readonly Discrepancy[],
   now: Date,
 ): Promise<void> {
   const buildIds = [...new Set(findings.map(({ build_id }) => build_id))]
@@ -43,10 +43,10 @@ async function recordSome(
     .select()
     .from(drift)
     .where(and(inArray(drift.build_id, buildIds), isNull(drift.healed_at)))
-  const known = new Map(open.map((row) => [keyOf(row), row.id]))
+  const known = new Map(open.map((row) => [driftKey(row), row.id]))
   const pipelines = await pipelinesOf(db, buildIds)
   const rows = findings
-    .filter((finding) => !known.has(keyOf(finding)))
+    .filter((finding) => !known.has(driftKey(finding)))
     .map((finding) => ({
       organization_id,
       pipeline_id: pipelines.get(finding.build_id) ?? null,
@@ -62,7 +62,7 @@ async function recordSome(
       healed_at: finding.healed ? now : null,
     }))
   if (rows.length > 0) await db.insert(drift).values(rows)
-  const healed = findings.filter((finding) => finding.healed).flatMap((finding) => known.get(keyOf(finding)) ?? [])
+  const healed = findings.filter((finding) => finding.healed).flatMap((finding) => known.get(driftKey(finding)) ?? [])
   if (healed.length > 0) await db.update(drift).set({ healed_at: now }).where(inArray(drift.id, healed))
 }
 
@@ -92,10 +92,10 @@ export async function closeDrift(
     .from(drift)
     .leftJoin(builds, eq(builds.id, drift.build_id))
     .where(and(eq(drift.organization_id, organizationId), isNull(drift.healed_at)))
-  const found = new Set(findings.map(keyOf))
+  const found = new Set(findings.map(driftKey))
   const past = open.filter(
     (row) =>
-      !found.has(keyOf(row)) && (compared.has(row.build_id) || (row.gone_at !== null && row.gone_at > row.found_at)),
+      !found.has(driftKey(row)) && (compared.has(row.build_id) || (row.gone_at !== null && row.gone_at > row.found_at)),
   )
   for (let start = 0; start < past.length; start += 500) {
     const ids = past.slice(start, start + 500).map((row) => row.id)
@@ -111,7 +111,7 @@ async function pipelinesOf(db: Db, ids: readonly string[]): Promise<Map<string, 
   return new Map(rows.map(({ id, pipeline_id }) => [id, pipeline_id]))
 }
 
-function keyOf({ kind, build_id, job_id }: Pick<Difference, 'kind' | 'build_id' | 'job_id'>): string {
+function driftKey({ kind, build_id, job_id }: Pick<Difference, 'kind' | 'build_id' | 'job_id'>): string {
   return `${kind} ${build_id} ${job_id ?? ''}`
 }
 

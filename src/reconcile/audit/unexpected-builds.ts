@@ -4,9 +4,9 @@ import { isObject } from '../../buildkite/payload-reader.ts'
 import { slugsOf } from '../../buildkite/urls.ts'
 import { builds, pipelines } from '../../database/schema.ts'
 import type { BuildkiteError } from '../../runtime/errors.ts'
-import type { LostBuild, Search, Whereabouts } from '../builds/locate-build.ts'
+import type { BuildLocator, LocatedBuild, LostBuild } from '../builds/locate-build.ts'
 import type { ReconcileDeps, Source } from '../context.ts'
-import type { Span } from '../progress/time-range.ts'
+import type { TimeRange } from '../progress/time-range.ts'
 import type { Reads } from './reads.ts'
 
 interface HeldBuild extends LostBuild {
@@ -14,14 +14,14 @@ interface HeldBuild extends LostBuild {
 }
 
 /** A build that is in the mirror and in no list, with Buildkite's answer for it, or the error. */
-export interface SurplusBuild {
+export interface UnexpectedBuild {
   readonly build: HeldBuild
-  readonly whereabouts: Whereabouts | { readonly failed: BuildkiteError }
+  readonly whereabouts: LocatedBuild | { readonly failed: BuildkiteError }
 }
 
 /** The unlisted builds in the part of the span that one page covers. */
-export interface SurplusOfPage {
-  readonly builds: readonly SurplusBuild[]
+export interface UnexpectedOfPage {
+  readonly builds: readonly UnexpectedBuild[]
   /** How many more there are that this run does not request. */
   readonly left: number
 }
@@ -30,39 +30,39 @@ export interface SurplusOfPage {
 const READS = 200
 
 /** Finds, page by page of one walk, the builds of the mirror that Buildkite no longer shows. */
-export class Surplus {
+export class UnexpectedBuilds {
   readonly #deps: ReconcileDeps
   readonly #source: Source
-  readonly #search: Search
+  readonly #locator: BuildLocator
   readonly #reads: Reads
   readonly #pipeline: string | undefined
   /** Listed builds older than the part that is completely read so far; they belong to the part of a later page. */
   #below: string[] = []
 
-  constructor(deps: ReconcileDeps, source: Source, search: Search, reads: Reads, pipeline: string | undefined) {
+  constructor(deps: ReconcileDeps, source: Source, locator: BuildLocator, reads: Reads, pipeline: string | undefined) {
     this.#deps = deps
     this.#source = source
-    this.#search = search
+    this.#locator = locator
     this.#reads = reads
     this.#pipeline = pipeline
   }
 
   /** Builds created in `span`, which this page completes, that are not marked as gone and that no page listed. */
-  async of(page: BuildsPage, span: Span): Promise<SurplusOfPage> {
+  async of(page: BuildsPage, span: TimeRange): Promise<UnexpectedOfPage> {
     const listed = page.value.filter(isObject)
     const seen = new Set([...this.#below, ...listed.map(idOf)])
     const isBelow = (build: Record<string, unknown>) => !(Date.parse(String(build.created_at)) >= span.from.getTime())
     this.#below = [...(span.from < span.to ? [] : this.#below), ...listed.filter(isBelow).map(idOf)]
     const unlisted = (await this.#held(span, page.at)).filter(({ id }) => !seen.has(id))
-    const found: SurplusBuild[] = []
+    const found: UnexpectedBuild[] = []
     for (const build of unlisted) {
-      if (this.#search.reads >= READS) break
-      found.push({ build, whereabouts: await this.#reads.attempt(() => this.#search.explain(build)) })
+      if (this.#locator.reads >= READS) break
+      found.push({ build, whereabouts: await this.#reads.attempt(() => this.#locator.classify(build)) })
     }
     return { builds: found, left: unlisted.length - found.length }
   }
 
-  async #held(span: Span, readAt: Date): Promise<HeldBuild[]> {
+  async #held(span: TimeRange, readAt: Date): Promise<HeldBuild[]> {
     const { id, number, url, pipeline_id, created_at, verified_at } = builds
     const rows = await this.#deps.db
       .select({ id, number, url, pipeline_id, created_at, verified_at, slug: pipelines.slug })
@@ -78,7 +78,7 @@ export class Surplus {
 }
 
 /** The builds of one organization in the mirror that were created in a range. */
-export function createdIn(source: Source, span: Span) {
+export function createdIn(source: Source, span: TimeRange) {
   return and(eq(builds.organization_id, source.id), gte(builds.created_at, span.from), lt(builds.created_at, span.to))
 }
 

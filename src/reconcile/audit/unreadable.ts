@@ -5,7 +5,7 @@ import { slugsOf } from '../../buildkite/urls.ts'
 import { failuresOf, recordFailure } from '../../database/failures.ts'
 import { BuildkiteError, type BuildkiteErrorCode } from '../../runtime/errors.ts'
 import type { ReconcileDeps, Source } from '../context.ts'
-import type { Span } from '../progress/time-range.ts'
+import type { TimeRange } from '../progress/time-range.ts'
 
 /** A build or range that could not be compared, because it could not be read. */
 export interface Unreadable {
@@ -59,10 +59,14 @@ export function unlistable({ from, to, error: { code, status, fact } }: Unlistab
 }
 
 /** An unlistable range that cycles and backfills have recorded and now avoid. */
-export type KnownUnlistable = Unreadable & Span
+export type KnownUnlistable = Unreadable & TimeRange
 
 /** The recorded unlistable ranges within a span. */
-export async function knownUnlistable({ db }: ReconcileDeps, source: Source, span: Span): Promise<KnownUnlistable[]> {
+export async function knownUnlistable(
+  { db }: ReconcileDeps,
+  source: Source,
+  span: TimeRange,
+): Promise<KnownUnlistable[]> {
   const known = await failuresOf(db, source.id, ['builds_list'])
   return known.flatMap(({ created_from: from, created_to: to, code, error }) => {
     if (!from || !to || from >= span.to || to <= span.from) return []

@@ -1,4 +1,4 @@
-import type { BuildsPage, Read } from '../../buildkite/client.ts'
+import type { ApiRead, BuildsPage } from '../../buildkite/client.ts'
 import { isObject, isUuid } from '../../buildkite/payload-reader.ts'
 import { slugsOf } from '../../buildkite/urls.ts'
 import { inOneTransaction, markDeleted } from '../../mirror/apply.ts'
@@ -7,17 +7,17 @@ import { canonical } from '../../mirror/merge.ts'
 import { observeBuilds } from '../../mirror/observe.ts'
 import type { BuildkiteError } from '../../runtime/errors.ts'
 import { MINUTE, pause } from '../../runtime/time.ts'
-import { type BuildKeeper, buildKeeper, type PageKind } from '../builds/build-writer.ts'
-import { Search } from '../builds/locate-build.ts'
+import { type BuildWriter, createBuildWriter, type PageKind } from '../builds/build-writer.ts'
+import { BuildLocator } from '../builds/locate-build.ts'
 import { recordUnlistable } from '../builds/unlistable.ts'
 import type { ReconcileDeps, Source } from '../context.ts'
 import { buildsWithDeliveries, claimTime, jobClaims } from '../progress/claim.ts'
-import type { Span } from '../progress/time-range.ts'
+import type { TimeRange } from '../progress/time-range.ts'
 import { readWatermark } from '../progress/watermark.ts'
-import type { Finding } from './drift.ts'
+import type { Discrepancy } from './drift.ts'
 import { type BuildClaim, isProven } from './judgement.ts'
 import { Reads } from './reads.ts'
-import { Surplus, type SurplusBuild } from './unexpected-builds.ts'
+import { type UnexpectedBuild, UnexpectedBuilds } from './unexpected-builds.ts'
 import {
   faultOfJobs,
   type KnownUnlistable,
@@ -32,7 +32,7 @@ import type { VerifyOptions, VerifyReport } from './verify.ts'
 /** A page of builds, and the part of the span that is completely read with it. */
 export interface Stretch {
   readonly page: BuildsPage
-  readonly span: Span
+  readonly span: TimeRange
 }
 
 type Options = VerifyOptions & Required<Pick<VerifyOptions, 'recheckAfterMs'>>
@@ -62,11 +62,11 @@ export class Verification {
   readonly #deps: ReconcileDeps
   readonly #source: Source
   readonly #options: Options
-  readonly #keeper: BuildKeeper
-  readonly #search: Search
-  readonly #surplus: Surplus
+  readonly #writer: BuildWriter
+  readonly #locator: BuildLocator
+  readonly #unexpected: UnexpectedBuilds
   readonly #reads = new Reads()
-  readonly #findings: Finding[] = []
+  readonly #findings: Discrepancy[] = []
   readonly #unreadable: Unreadable[] = []
   readonly #suspects = new Map<string, Suspect>()
   readonly #open: ReadonlySet<string>
@@ -83,10 +83,10 @@ export class Verification {
     this.#deps = deps
     this.#source = source
     this.#options = options
-    this.#keeper = buildKeeper(deps, source)
+    this.#writer = createBuildWriter(deps, source)
     const { heal: refresh, priority, signal } = options
-    this.#search = new Search(deps, source, priority, { refresh, signal })
-    this.#surplus = new Surplus(deps, source, this.#search, this.#reads, options.pipeline)
+    this.#locator = new BuildLocator(deps, source, priority, { refresh, signal })
+    this.#unexpected = new UnexpectedBuilds(deps, source, this.#locator, this.#reads, options.pipeline)
   }
 
   /** Reads the time of the claim. Must run before any build is read: the mirror must match this claim when it is compared. */
@@ -108,7 +108,7 @@ export class Verification {
       jobs: this.#shown.jobs - inFlight.jobs,
       builds_in_flight: inFlight.builds,
       jobs_in_flight: inFlight.jobs,
-      requests: this.#requests + this.#search.requests,
+      requests: this.#requests + this.#locator.requests,
       findings: this.#findings,
       unreadable: this.#unreadable,
       read_at: this.#readAt,
@@ -122,7 +122,7 @@ export class Verification {
     const wanted = page.value.filter((one) => this.#isWanted(one))
     if (page.jobs) await this.#examineAll(wanted, page.at, 'list')
     else for (const build of wanted) await this.#readWithJobs(build, page.at)
-    const unlisted = await this.#surplus.of(page, span)
+    const unlisted = await this.#unexpected.of(page, span)
     for (const build of unlisted.builds) await this.#examineUnlisted(build)
     if (unlisted.left > 0) {
       const reason = `${unlisted.left} unlisted builds of the mirror were not requested: one run requests a few hundred.`
@@ -133,7 +133,7 @@ export class Verification {
       const { requests } = await recordUnlistable(
         this.#deps,
         this.#source,
-        this.#keeper,
+        this.#writer,
         page.unlistable,
         this.#options.signal,
       )
@@ -168,7 +168,7 @@ export class Verification {
   }
 
   /** Reads a single build; undefined if it is gone, or its number now belongs to another build. */
-  async #read(build: Raw): Promise<Read<Raw> | { readonly failed: BuildkiteError } | undefined> {
+  async #read(build: Raw): Promise<ApiRead<Raw> | { readonly failed: BuildkiteError } | undefined> {
     const { client, slug: organization } = this.#source
     const { priority, signal } = this.#options
     const { pipeline, number } = slugsOf(build.url)
@@ -247,19 +247,19 @@ export class Verification {
   /** Writes what was read, as a cycle does, then checks what that corrected. */
   async #heal(builds: readonly Raw[], at: Date, kind: PageKind, proven: readonly Difference[]): Promise<void> {
     // Also if nothing differs, to update verified_at.
-    await this.#keeper.keep(builds, at, kind)
+    await this.#writer.write(builds, at, kind)
     const surplus = proven.flatMap(({ kind, job_id }) => (kind === 'surplus' && job_id ? [job_id] : []))
     await markDeleted(this.#deps.db, 'jobs', surplus, 'not_listed', at)
     const { contrasts, passedOver } = await this.#compare(builds, at)
-    const left = new Map(contrasts.map(({ difference }) => [keyOf(difference), difference]))
-    const known = new Set(proven.map(keyOf))
-    this.#findings.push(...proven.map((difference) => ({ ...difference, healed: !left.has(keyOf(difference)) })))
-    const open = [...left.values()].filter((difference) => !known.has(keyOf(difference)))
+    const left = new Map(contrasts.map(({ difference }) => [rowKey(difference), difference]))
+    const known = new Set(proven.map(rowKey))
+    this.#findings.push(...proven.map((difference) => ({ ...difference, healed: !left.has(rowKey(difference)) })))
+    const open = [...left.values()].filter((difference) => !known.has(rowKey(difference)))
     this.#suspect(builds, at, open, passedOver, new Map())
   }
 
   /** Examines a build that is in the mirror and in no list. */
-  async #examineUnlisted({ build, whereabouts }: SurplusBuild): Promise<void> {
+  async #examineUnlisted({ build, whereabouts }: UnexpectedBuild): Promise<void> {
     const { heal } = this.#options
     if ('failed' in whereabouts) {
       this.#unreadable.push(refused({ ...build, created_at: build.created_at?.toISOString() }, whereabouts.failed))
@@ -342,11 +342,11 @@ function countOf(objects: readonly string[]): Count {
   return { builds, jobs: objects.length - builds }
 }
 
-function keyOf(difference: Difference): string {
+function rowKey(difference: Difference): string {
   return `${difference.kind} ${objectOf(difference)}`
 }
 
 /** Key of a difference including Buildkite's values, to detect whether a later read shows the same. */
 function contentOf(difference: Difference): string {
-  return `${keyOf(difference)} ${canonical(difference.columns.map(({ column, buildkite }) => [column, buildkite]))}`
+  return `${rowKey(difference)} ${canonical(difference.columns.map(({ column, buildkite }) => [column, buildkite]))}`
 }

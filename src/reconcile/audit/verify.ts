@@ -4,16 +4,16 @@ import type { Priority } from '../../buildkite/http/budget.ts'
 import { builds } from '../../database/schema.ts'
 import { MINUTE, type pause, SECOND } from '../../runtime/time.ts'
 import type { ReconcileDeps, Source } from '../context.ts'
-import { oneAhead } from '../prefetch.ts'
-import { halve, type Span } from '../progress/time-range.ts'
-import { buildsWithDrift, closeDrift, type Finding } from './drift.ts'
+import { prefetch } from '../prefetch.ts'
+import { halve, type TimeRange } from '../progress/time-range.ts'
+import { buildsWithDrift, closeDrift, type Discrepancy } from './drift.ts'
 import { createdIn } from './unexpected-builds.ts'
 import { knownUnlistable, recordUnreadable, type Unreadable } from './unreadable.ts'
 import { type Stretch, Verification } from './verification.ts'
 
 export interface VerifyOptions {
   /** `created_at` of the builds to verify. */
-  readonly span: Span
+  readonly span: TimeRange
   /** Slug of a pipeline, to verify only its builds. */
   readonly pipeline?: string | undefined
   /** Verifies only about this many builds, in pages at random times within the span. */
@@ -50,7 +50,7 @@ export interface VerifyReport {
   readonly jobs_in_flight: number
   readonly requests: number
   /** Differences in what the mirror claims to be correct. */
-  readonly findings: readonly Finding[]
+  readonly findings: readonly Discrepancy[]
   /** Builds and ranges that could not be compared. */
   readonly unreadable: readonly Unreadable[]
   /** When the first page was read, on Buildkite's clock. */
@@ -92,7 +92,7 @@ export async function verifySpan(deps: ReconcileDeps, source: Source, options: V
 }
 
 /** Filter for the walk, without the known unlistable ranges of created_at. */
-type Walk = VerifyOptions & { readonly avoid: readonly Span[] }
+type Walk = VerifyOptions & { readonly avoid: readonly TimeRange[] }
 
 async function* stretches(deps: ReconcileDeps, source: Source, options: Walk): AsyncGenerator<Stretch> {
   const { span, sample } = options
@@ -105,7 +105,7 @@ async function* stretches(deps: ReconcileDeps, source: Source, options: Walk): A
   }
 }
 
-async function* walk(source: Source, options: Walk, { from, to }: Span): AsyncGenerator<Stretch> {
+async function* walk(source: Source, options: Walk, { from, to }: TimeRange): AsyncGenerator<Stretch> {
   const { pipeline, avoid, priority, signal } = options
   const filter = { created_from: from, created_to: to, pipeline, avoid }
   const pages = source.client.builds(source.slug, filter, priority, signal)
@@ -116,10 +116,10 @@ async function* walk(source: Source, options: Walk, { from, to }: Span): AsyncGe
   }
 }
 
-async function* walkWhole(source: Source, options: Walk, span: Span): AsyncGenerator<Stretch> {
+async function* walkWhole(source: Source, options: Walk, span: TimeRange): AsyncGenerator<Stretch> {
   let { to } = span
   try {
-    for await (const stretch of oneAhead(walk(source, options, span))) {
+    for await (const stretch of prefetch(walk(source, options, span))) {
       yield stretch
       to = stretch.span.from
     }
@@ -131,7 +131,7 @@ async function* walkWhole(source: Source, options: Walk, span: Span): AsyncGener
 }
 
 /** Random times just after builds of the mirror, so that busy times are chosen more often; the span's end if it has no builds. */
-async function randomMoments({ db }: ReconcileDeps, source: Source, span: Span, count: number): Promise<Date[]> {
+async function randomMoments({ db }: ReconcileDeps, source: Source, span: TimeRange, count: number): Promise<Date[]> {
   const rows = await db
     .select({ created_at: builds.created_at })
     .from(builds)

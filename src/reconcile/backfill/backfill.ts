@@ -5,14 +5,14 @@ import { withLease } from '../../database/leases.ts'
 import { watermarks } from '../../database/schema.ts'
 import { BuildkiteError, messageOf } from '../../runtime/errors.ts'
 import { type Clock, DAY, MINUTE, monotonicBeside, pause, SECOND } from '../../runtime/time.ts'
-import { buildKeeper, type Refused, refusalOf } from '../builds/build-writer.ts'
+import { createBuildWriter, type Refused, refusalOf } from '../builds/build-writer.ts'
 import { recordUnlistable, unlistableRanges } from '../builds/unlistable.ts'
 import { presentOf, type ReconcileDeps, type Source } from '../context.ts'
 import { reconcileOnce } from '../cycle/cycle.ts'
 import { isListDue } from '../pipelines/coverage.ts'
 import { pipelinesBackOff, refreshPipelines } from '../pipelines/pipelines.ts'
-import { oneAhead, twoAtOnce } from '../prefetch.ts'
-import { clip, coveredBackFrom, lengthOf, type Span } from '../progress/time-range.ts'
+import { mapOrdered, prefetch } from '../prefetch.ts'
+import { coveredBackFrom, duration, intersect, type TimeRange } from '../progress/time-range.ts'
 import { awaitingBackfill, doesCount, isListedFor, readWatermark, type Watermark } from '../progress/watermark.ts'
 import {
   beginWindow,
@@ -73,7 +73,7 @@ export async function backfillSpan(
     `backfill:${source.id}`,
     async (lease) => {
       const options = { ...pace, ignoresBackOff: true }
-      const reading = await Reading.open({ ...deps, db: lease.db }, source, lease.signal, options)
+      const reading = await WindowReading.open({ ...deps, db: lease.db }, source, lease.signal, options)
       await runFirstCycle(deps, source, lease.signal)
       reading.onPage = async () => onProgress(await progressOf(deps, source, span))
       const mark = await readWatermark(deps.db, source.id)
@@ -133,7 +133,7 @@ export async function backfillOwed(
     deps.db,
     `backfill:${source.id}`,
     async (lease) => {
-      const reading = await Reading.open({ ...deps, db: lease.db }, source, lease.signal, pace)
+      const reading = await WindowReading.open({ ...deps, db: lease.db }, source, lease.signal, pace)
       reading.onPage = async () => onProgress(await progressOf(deps, source, span))
       await reading.readAll(span, owed)
       return progressOf(deps, source, span)
@@ -154,7 +154,7 @@ const waits =
   'The list of pipelines was old, and builds lists may lag behind the new one: reading starts within two minutes.'
 
 /** One run of a backfill: reads one window after another. */
-class Reading {
+class WindowReading {
   readonly deps: ReconcileDeps
   readonly #source: Source
   readonly #signal: AbortSignal
@@ -183,8 +183,8 @@ class Reading {
     source: Source,
     signal: AbortSignal,
     pace: BackfillPace & { readonly ignoresBackOff?: boolean },
-  ): Promise<Reading> {
-    const reading = new Reading(deps, source, signal, pace)
+  ): Promise<WindowReading> {
+    const reading = new WindowReading(deps, source, signal, pace)
     reading.ignoresBackOff = pace.ignoresBackOff ?? false
     if (isListedFor(await readWatermark(deps.db, source.id), deps, source)) return reading
     const failure = reading.ignoresBackOff ? undefined : await pipelinesBackOff(deps, source)
@@ -198,7 +198,7 @@ class Reading {
    * history it reads only the part `within` a range, if one is given.
    * @throws the error of the last window, if the run ended because of it.
    */
-  async readAll(span: Span, owed: Watermark | undefined, within?: Span): Promise<void> {
+  async readAll(span: TimeRange, owed: Watermark | undefined, within?: TimeRange): Promise<void> {
     for (;;) {
       const later = owed !== undefined && (await this.#nextOfLaterPipelines(owed, within))
       const first = await this.#nextWindow(span)
@@ -239,7 +239,7 @@ class Reading {
   }
 
   /** Reads the next window of a span through the organization's list, or a pipeline's; false when none is due. */
-  async #nextWindow(span: Span, pipeline?: ListedPipeline): Promise<boolean> {
+  async #nextWindow(span: TimeRange, pipeline?: ListedPipeline): Promise<boolean> {
     if (!this.#mayGoOn || (!pipeline && !(await this.#doesListCount()))) return false
     const mayRead = (window: Window) => !this.#failed.has(window.id) && this.#isDue(window)
     const window = await claimWindow(this.deps.db, this.#source.id, span, mayRead, pipeline)
@@ -248,7 +248,7 @@ class Reading {
   }
 
   /** Reads the next part of the history of pipelines that appeared later; false when none is due. */
-  async #nextOfLaterPipelines(mark: Watermark, within?: Span): Promise<boolean> {
+  async #nextOfLaterPipelines(mark: Watermark, within?: TimeRange): Promise<boolean> {
     if (!this.#mayGoOn) return false
     const { pipelines, windows, ranges } = await owedHistory(this.deps, this.#source, mark, within)
     const again = windows.find((window) => !this.#failed.has(window.id) && this.#isDue(window))
@@ -286,7 +286,7 @@ class Reading {
   /** Reads one window from where the last read stopped, a finished one from its start. False when it is no longer ours to read. */
   async #walk(window: Window, pipeline: ListedPipeline | undefined): Promise<boolean> {
     const { deps } = this
-    const keeper = buildKeeper(deps, this.#source)
+    const writer = createBuildWriter(deps, this.#source)
     const isAgain = window.status === 'done'
     if (!isAgain) await beginWindow(deps, window)
     let walkedTo = window.walked_to ?? window.created_to
@@ -295,10 +295,10 @@ class Reading {
     try {
       const avoid = await unlistableRanges(deps, this.#source)
       const filter = { created_from: window.created_from, created_to: walkedTo, pipeline: pipeline?.slug, avoid }
-      const pages = oneAhead(this.#source.client.builds(this.#source.slug, filter, 'backfill', this.#signal))
-      const kept = twoAtOnce(pages, async (page: BuildsPage) => {
-        await recordUnlistable(deps, this.#source, keeper, page.unlistable, this.#signal)
-        return { page, report: await keeper.keep(page.value, page.at, { jobs: page.jobs, via: 'list' }) }
+      const pages = prefetch(this.#source.client.builds(this.#source.slug, filter, 'backfill', this.#signal))
+      const kept = mapOrdered(pages, async (page: BuildsPage) => {
+        await recordUnlistable(deps, this.#source, writer, page.unlistable, this.#signal)
+        return { page, report: await writer.write(page.value, page.at, { jobs: page.jobs, via: 'list' }) }
       })
       for await (const { page, report } of kept) {
         readAt ??= page.at
@@ -333,7 +333,7 @@ function isOfTheWindow(error: unknown, pipeline: ListedPipeline | undefined): bo
   return pipeline !== undefined && error.code !== 'invalid_credentials'
 }
 
-async function progressOf({ db }: ReconcileDeps, source: Source, span: Span): Promise<BackfillProgress> {
+async function progressOf({ db }: ReconcileDeps, source: Source, span: TimeRange): Promise<BackfillProgress> {
   const windows = await windowsIn(db, source.id, span)
   // The pages of a running window count too.
   const read = windows.flatMap((window) => {
@@ -341,16 +341,16 @@ async function progressOf({ db }: ReconcileDeps, source: Source, span: Span): Pr
     if (window.status === 'done') return [{ from, to }]
     return window.walked_to ? [{ from: window.walked_to, to }] : []
   })
-  const within = read.map((part) => clip(part, span))
+  const within = read.map((part) => intersect(part, span))
   const buildsDone = windows.reduce((sum, { builds }) => sum + builds, 0)
-  const whole = lengthOf([span])
-  const covered = lengthOf(within)
+  const whole = duration([span])
+  const covered = duration(within)
   return {
     organization: source.slug,
     ...span,
     coveredFrom: coveredBackFrom(span.to, within),
     buildsDone,
-    buildsExpected: covered > 0 ? Math.max(buildsDone, Math.round((buildsDone * whole) / lengthOf(read))) : undefined,
+    buildsExpected: covered > 0 ? Math.max(buildsDone, Math.round((buildsDone * whole) / duration(read))) : undefined,
     requests: windows.reduce((sum, { requests }) => sum + requests, 0),
     done: covered >= whole,
   }

@@ -2,7 +2,7 @@ import { and, eq, isNull, lte, sql } from 'drizzle-orm'
 import type { Db } from '../../database/connection.ts'
 import { pipeline_coverage, pipelines, windows } from '../../database/schema.ts'
 import { presentOf, type ReconcileDeps, type Source } from '../context.ts'
-import { gaps, type Span } from '../progress/time-range.ts'
+import { gaps, type TimeRange } from '../progress/time-range.ts'
 import { awaitingBackfill, type Watermark } from '../progress/watermark.ts'
 import { type ListedPipeline, spanOf, type Window } from '../progress/windows.ts'
 
@@ -10,7 +10,7 @@ import { type ListedPipeline, spanOf, type Window } from '../progress/windows.ts
 export interface OwedPipeline extends ListedPipeline {
   readonly listedSince: Date
   /** Ranges of created_at, newest first. */
-  readonly missing: readonly Span[]
+  readonly missing: readonly TimeRange[]
 }
 
 /** Unread history of pipelines that appeared later. */
@@ -19,7 +19,7 @@ export interface OwedHistory {
   readonly pipelines: readonly OwedPipeline[]
   /** Windows of the organization to read again instead, if that takes fewer requests, and ranges that no window covers. */
   readonly windows: readonly Window[]
-  readonly ranges: readonly Span[]
+  readonly ranges: readonly TimeRange[]
 }
 
 /** Below this many pipelines their own lists are always read. */
@@ -34,7 +34,7 @@ export async function owedHistory(
   { db, clock }: Pick<ReconcileDeps, 'db' | 'clock'>,
   source: Source,
   mark: Watermark,
-  within?: Span,
+  within?: TimeRange,
 ): Promise<OwedHistory> {
   const { backfill_from, backfill_to } = mark
   if (!backfill_from || !backfill_to) return { pipelines: [], windows: [], ranges: [] }
@@ -71,7 +71,7 @@ export async function owedHistory(
 }
 
 /** The wanted history of a pipeline: it reaches up to when the pipeline was listed, because cycles before did not read its builds. */
-export function upTo(listedSince: Date, { from, to }: Span): Span {
+export function upTo(listedSince: Date, { from, to }: TimeRange): TimeRange {
   return { from, to: later(listedSince, to) }
 }
 
@@ -80,11 +80,11 @@ export function upTo(listedSince: Date, { from, to }: Span): Span {
  * pipeline's; newest first, without `pending` (pure).
  */
 export function unread(
-  wanted: Span,
+  wanted: TimeRange,
   listedSince: Date,
   known: readonly Window[],
-  pending: readonly Span[] = [],
-): Span[] {
+  pending: readonly TimeRange[] = [],
+): TimeRange[] {
   const read = known.filter((window) => isReadSince(listedSince, window)).map(spanOf)
   return wanted.from < wanted.to ? gaps(wanted, [...read, ...pending]) : []
 }
@@ -100,7 +100,7 @@ function isReadSince(listedSince: Date, window: Window): boolean {
   )
 }
 
-function bounds(spans: readonly Span[]): Span {
+function bounds(spans: readonly TimeRange[]): TimeRange {
   const ends = spans.flatMap(({ from, to }) => [from.getTime(), to.getTime()])
   return { from: new Date(Math.min(...ends)), to: new Date(Math.max(...ends)) }
 }
@@ -109,11 +109,11 @@ function later(a: Date, b: Date): Date {
   return new Date(Math.max(a.getTime(), b.getTime()))
 }
 
-function touches({ from, to }: Span, { created_from, created_to }: Window): boolean {
+function touches({ from, to }: TimeRange, { created_from, created_to }: Window): boolean {
   return created_from < to && created_to > from
 }
 
-function contains({ from, to }: Span, { created_from, created_to }: Window): boolean {
+function contains({ from, to }: TimeRange, { created_from, created_to }: Window): boolean {
   return created_from >= from && created_to <= to
 }
 

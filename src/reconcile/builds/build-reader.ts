@@ -2,8 +2,8 @@ import { clearFailure, clearOnceConfirmed, recordFailure, type Unit } from '../.
 import { markDeleted } from '../../mirror/apply.ts'
 import { BuildkiteError, messageOf } from '../../runtime/errors.ts'
 import { presentOf, type ReconcileDeps, type Source } from '../context.ts'
-import { type BuildKeeper, buildUnit, type PageReport } from './build-writer.ts'
-import type { LostBuild, Search } from './locate-build.ts'
+import { type BuildWriter, buildUnit, type PageReport } from './build-writer.ts'
+import type { BuildLocator, LostBuild } from './locate-build.ts'
 
 /** The result of reading one build. */
 export interface BuildRead {
@@ -18,14 +18,14 @@ export interface BuildRead {
 export class BuildReader {
   readonly #deps: ReconcileDeps
   readonly #source: Source
-  readonly #keeper: BuildKeeper
-  readonly #search: Search
+  readonly #writer: BuildWriter
+  readonly #locator: BuildLocator
 
-  constructor(deps: ReconcileDeps, source: Source, keeper: BuildKeeper, search: Search) {
+  constructor(deps: ReconcileDeps, source: Source, writer: BuildWriter, locator: BuildLocator) {
     this.#deps = deps
     this.#source = source
-    this.#keeper = keeper
-    this.#search = search
+    this.#writer = writer
+    this.#locator = locator
   }
 
   /**
@@ -34,7 +34,7 @@ export class BuildReader {
    */
   readKnown(build: LostBuild, slug: string, unit: Unit = buildUnit(this.#source, build)): Promise<BuildRead> {
     return this.#attempt(unit, async () => {
-      const found = await this.#search.find(build, slug)
+      const found = await this.#locator.fetch(build, slug)
       if ('read' in found) return this.#keep(unit, found.read.value, found.read.at)
       await markDeleted(this.#deps.db, 'builds', [build.id], found.gone, found.at)
       await this.#clearOnceConfirmed(unit, found.at)
@@ -53,7 +53,7 @@ export class BuildReader {
     { forget }: { forget: boolean },
   ): Promise<BuildRead> {
     return this.#attempt(unit, async () => {
-      const read = await this.#search.findByNumber({ number, pipeline_id: pipelineId }, slug)
+      const read = await this.#locator.fetchByNumber({ number, pipeline_id: pipelineId }, slug)
       if (read) return this.#keep(unit, read.value, read.at)
       if (forget) await this.#clearOnceConfirmed(unit, presentOf(this.#deps, this.#source))
       return { status: 404 }
@@ -61,7 +61,7 @@ export class BuildReader {
   }
 
   async #keep(unit: Unit, value: unknown, at: Date): Promise<BuildRead> {
-    const page = await this.#keeper.keep([value], at, { jobs: true, via: 'build' })
+    const page = await this.#writer.write([value], at, { jobs: true, via: 'build' })
     const [facts] = page.facts
     if (!facts) {
       const error = new BuildkiteError(
@@ -70,7 +70,7 @@ export class BuildReader {
       )
       return { status: 200, page, tries: await this.#fail(unit, error) }
     }
-    // If the build could not be stored, the keeper has recorded it under its current slug.
+    // If the build could not be stored, the writer has recorded it under its current slug.
     const isRecorded = page.refused.length > 0 && buildUnit(this.#source, facts).subject === unit.subject
     if (!isRecorded) await clearFailure(this.#deps.db, unit)
     return { status: 200, page }

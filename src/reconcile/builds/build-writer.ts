@@ -10,7 +10,7 @@ import { BuildkiteError, messageOf, StoreError } from '../../runtime/errors.ts'
 import { MINUTE } from '../../runtime/time.ts'
 import { keepObserved, type ReconcileDeps, type Source } from '../context.ts'
 import { pipelinesBackOff, refreshPipelines } from '../pipelines/pipelines.ts'
-import { expectJobs, noteJobs } from './job-reads.ts'
+import { expectJobs, recordJobs } from './job-reads.ts'
 
 /** The fields of a build that reconciliation itself needs. */
 const buildFacts = z.object({
@@ -60,21 +60,21 @@ export interface PageKind {
 const listed: PageKind = { jobs: true, via: 'list' }
 
 /** Merges pages of builds of one organization into the mirror. */
-export interface BuildKeeper {
+export interface BuildWriter {
   /** Builds that cannot be stored are recorded in sync.failures and skipped. @throws StoreError. */
-  keep(builds: readonly unknown[], at: Date, kind?: PageKind): Promise<PageReport>
+  write(builds: readonly unknown[], at: Date, kind?: PageKind): Promise<PageReport>
 }
 
 /**
  * A BuildKeeper for one cycle or window. With `exclude_pipeline` only a build's URL names its pipeline. If that pipeline is new to the
- * mirror, the pipelines are read first, at most once for each keeper. If that fails, the builds are stored without a pipeline until the next list.
+ * mirror, the pipelines are read first, at most once for each writer. If that fails, the builds are stored without a pipeline until the next list.
  * `progress` is called before each page; without it no webhook counts as lost.
  */
-export function buildKeeper(
+export function createBuildWriter(
   deps: ReconcileDeps,
   source: Source,
   progress?: () => Promise<WebhookProgress | undefined>,
-): BuildKeeper {
+): BuildWriter {
   let known: Set<string> | undefined
   let refreshed: Promise<{ requests: number }> | undefined
   let failing: Promise<Map<string, Failure>> | undefined
@@ -126,7 +126,7 @@ export function buildKeeper(
   }
 
   return {
-    async keep(builds, at, { jobs, via } = listed) {
+    async write(builds, at, { jobs, via } = listed) {
       const all = builds.flatMap((raw) => {
         const parsed = buildFacts.safeParse(raw)
         return parsed.success ? [{ raw, facts: parsed.data }] : []
@@ -140,7 +140,7 @@ export function buildKeeper(
       const { results, refused: refusedByStore } = await applyBuilds(deps, source, wanted, at, await progress?.())
       const refusedIds = new Set(refusedByStore.map(({ id }) => id))
       const shown = wanted.filter(({ facts }) => !refusedIds.has(facts.id))
-      await noteJobs(
+      await recordJobs(
         deps.db,
         source,
         shown.map((one) => ({ id: one.facts.id, jobs: jobs ? countJobs(one) : undefined })),

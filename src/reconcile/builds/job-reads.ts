@@ -50,7 +50,7 @@ export async function expectJobs(db: Db, source: Source, ids: readonly string[],
 }
 
 /** Updates the records after a merge. Whether a build is open is taken from the merged row. */
-export async function noteJobs(
+export async function recordJobs(
   db: Db,
   source: Source,
   shown: readonly ShownBuild[],

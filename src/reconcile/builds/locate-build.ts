@@ -1,5 +1,5 @@
 import { eq } from 'drizzle-orm'
-import type { Read } from '../../buildkite/client.ts'
+import type { ApiRead } from '../../buildkite/client.ts'
 import type { Priority } from '../../buildkite/http/budget.ts'
 import { isObject } from '../../buildkite/payload-reader.ts'
 import { slugsOf } from '../../buildkite/urls.ts'
@@ -17,17 +17,17 @@ export interface LostBuild {
   readonly created_at: Date | null
 }
 
-/** Why Buildkite no longer shows a build, as far as its API reveals it. {@link Search} collects the evidence. */
+/** Why Buildkite no longer shows a build, as far as its API reveals it. {@link BuildLocator} collects the evidence. */
 export type GoneReason = 'deleted' | 'retention' | 'pipeline_not_listed' | 'hidden'
 
 /** The build as Buildkite shows it now, or the reason why it does not. */
-export type Whereabouts = { readonly read: Read<unknown> } | { readonly gone: GoneReason; readonly at: Date }
+export type LocatedBuild = { readonly read: ApiRead<unknown> } | { readonly gone: GoneReason; readonly at: Date }
 
 /** The shortest retention of any plan (reference B7): a younger build that is gone was deleted by a user. */
 const SHORTEST_RETENTION = 30 * DAY
 
 /** Locates lost builds of one organization, one after the other, and reuses what it learned about pipelines and retention. */
-export class Search {
+export class BuildLocator {
   /** Requests so far. */
   requests = 0
   /** Builds requested individually. */
@@ -56,7 +56,7 @@ export class Search {
   }
 
   /** Requests one build under the current slug of its pipeline. @throws BuildkiteError when the request fails. */
-  async find(build: LostBuild, slug: string): Promise<Whereabouts> {
+  async fetch(build: LostBuild, slug: string): Promise<LocatedBuild> {
     const at = this.#now()
     this.requests += 1
     this.reads += 1
@@ -66,36 +66,36 @@ export class Search {
     if (read && isObject(read.value) && read.value.id === build.id) return { read }
     const pipeline = await this.#pipelineOf(build)
     // Under the old slug of a renamed pipeline, its builds return 404.
-    if (pipeline.slug !== null && pipeline.slug !== slug) return this.find(build, pipeline.slug)
+    if (pipeline.slug !== null && pipeline.slug !== slug) return this.fetch(build, pipeline.slug)
     if (pipeline.gone) return { gone: pipeline.gone, at }
     return { gone: (await this.#outlived(build)) ? 'retention' : 'deleted', at }
   }
 
   /** Requests a build whose id is unknown, under the current slug of its pipeline. @throws BuildkiteError when the request fails. */
-  async findByNumber(
+  async fetchByNumber(
     build: Pick<LostBuild, 'number' | 'pipeline_id'>,
     slug: string,
-  ): Promise<Read<unknown> | undefined> {
+  ): Promise<ApiRead<unknown> | undefined> {
     this.requests += 1
     this.reads += 1
     const { client, slug: organization } = this.#source
     const read = await client.build(organization, slug, build.number, this.#priority, this.#signal)
     if (read) return read
     const pipeline = await this.#pipelineOf({ ...build, id: null })
-    return pipeline.slug === null || pipeline.slug === slug ? undefined : this.findByNumber(build, pipeline.slug)
+    return pipeline.slug === null || pipeline.slug === slug ? undefined : this.fetchByNumber(build, pipeline.slug)
   }
 
   /**
    * Explains why a complete list lacks a build. Requests the build only if neither its pipeline nor retention explains it, because these
    * remove builds by the thousand.
    */
-  async explain(build: LostBuild): Promise<Whereabouts> {
+  async classify(build: LostBuild): Promise<LocatedBuild> {
     const at = this.#now()
     const pipeline = await this.#pipelineOf(build)
     if (pipeline.gone) return { gone: pipeline.gone, at }
     if (await this.#outlived(build)) return { gone: 'retention', at }
     const slug = pipeline.slug ?? slugsOf(build.url).pipeline
-    return slug === undefined ? { gone: 'deleted', at } : this.find(build, slug)
+    return slug === undefined ? { gone: 'deleted', at } : this.fetch(build, slug)
   }
 
   /** Buildkite's current time, which `deleted_at` uses. */

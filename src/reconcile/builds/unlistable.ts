@@ -6,10 +6,10 @@ import { builds, pipelines } from '../../database/schema.ts'
 import { BuildkiteError } from '../../runtime/errors.ts'
 import { DAY } from '../../runtime/time.ts'
 import { presentOf, type ReconcileDeps, type Source } from '../context.ts'
-import type { Span } from '../progress/time-range.ts'
+import type { TimeRange } from '../progress/time-range.ts'
 import { BuildReader } from './build-reader.ts'
-import type { BuildKeeper, PageReport } from './build-writer.ts'
-import { type LostBuild, Search } from './locate-build.ts'
+import type { BuildWriter, PageReport } from './build-writer.ts'
+import { BuildLocator, type LostBuild } from './locate-build.ts'
 
 // Some builds make Buildkite fail every list page that contains them. The walk reports the range of created_at between the listed
 // neighbours. This file records that range and reads its builds individually; later walks avoid the range.
@@ -32,7 +32,7 @@ export interface UnlistableReport {
 }
 
 /** The organization's known unlistable ranges of created_at; walks avoid them. */
-export async function unlistableRanges({ db }: ReconcileDeps, source: Source): Promise<Span[]> {
+export async function unlistableRanges({ db }: ReconcileDeps, source: Source): Promise<TimeRange[]> {
   return (await failuresOf(db, source.id, ['builds_list'])).flatMap((row) => rangeOf(row) ?? [])
 }
 
@@ -40,14 +40,14 @@ export async function unlistableRanges({ db }: ReconcileDeps, source: Source): P
 export async function recordUnlistable(
   deps: ReconcileDeps,
   source: Source,
-  keeper: BuildKeeper,
+  writer: BuildWriter,
   found: BuildsPage['unlistable'],
   signal?: AbortSignal,
 ): Promise<UnlistableReport> {
   const reports: UnlistableReport[] = []
   for (const { from, to, error } of found) {
     const tries = await recordRange(deps, source, { from, to }, error)
-    reports.push(await readRange(deps, source, keeper, { from, to }, tries, signal))
+    reports.push(await readRange(deps, source, writer, { from, to }, tries, signal))
   }
   return sum(reports)
 }
@@ -59,7 +59,7 @@ export async function recordUnlistable(
 export async function retryUnlistable(
   deps: ReconcileDeps,
   source: Source,
-  keeper: BuildKeeper,
+  writer: BuildWriter,
   signal?: AbortSignal,
 ): Promise<UnlistableReport> {
   const now = deps.clock()
@@ -70,7 +70,7 @@ export async function retryUnlistable(
     .sort((a, b) => a.row.next_try_at.getTime() - b.row.next_try_at.getTime())
   const reports: UnlistableReport[] = []
   for (const { row, range } of due.slice(0, RETRIES)) {
-    if (range) reports.push(await retry(deps, source, keeper, row, range, signal))
+    if (range) reports.push(await retry(deps, source, writer, row, range, signal))
   }
   return sum(reports)
 }
@@ -79,15 +79,15 @@ export async function retryUnlistable(
 async function retry(
   deps: ReconcileDeps,
   source: Source,
-  keeper: BuildKeeper,
+  writer: BuildWriter,
   row: Failure,
-  range: Span,
+  range: TimeRange,
   signal: AbortSignal | undefined,
 ): Promise<UnlistableReport> {
   // A few builds per page and without jobs, so a failure is soon traced to one build.
   const filter = { created_from: range.from, created_to: range.to, jobs: false, maxPageSize: 5 }
   const pages: PageReport[] = []
-  const left: (Span & { error: unknown })[] = []
+  const left: (TimeRange & { error: unknown })[] = []
   let requests = 0
   let rest = range
   let ended = false
@@ -95,7 +95,7 @@ async function retry(
     for await (const page of source.client.builds(source.slug, filter, 'absent', signal)) {
       requests += page.requests
       left.push(...page.unlistable)
-      pages.push(await keeper.keep(page.value, page.at, { jobs: page.jobs, via: 'list' }))
+      pages.push(await writer.write(page.value, page.at, { jobs: page.jobs, via: 'list' }))
       rest = { from: range.from, to: page.last ? range.from : page.walkedTo }
       ended = page.last || requests >= RETRY_REQUESTS
       if (ended) break
@@ -114,12 +114,12 @@ async function retry(
   }
   const reports: UnlistableReport[] = [{ requests, pages }]
   for (const [index, one] of left.entries()) {
-    reports.push(await readRange(deps, source, keeper, one, turns[index] ?? 1, signal))
+    reports.push(await readRange(deps, source, writer, one, turns[index] ?? 1, signal))
   }
   return sum(reports)
 }
 
-function recordRange(deps: ReconcileDeps, source: Source, { from, to }: Span, error: unknown): Promise<number> {
+function recordRange(deps: ReconcileDeps, source: Source, { from, to }: TimeRange, error: unknown): Promise<number> {
   const range = { from, to }
   return recordFailure(deps.db, { ...unitOf(source, range), range }, error, new Date(deps.clock()))
 }
@@ -137,24 +137,24 @@ function errorOf({ code, error }: Failure): BuildkiteError {
 async function readRange(
   deps: ReconcileDeps,
   source: Source,
-  keeper: BuildKeeper,
-  range: Span,
+  writer: BuildWriter,
+  range: TimeRange,
   turn: number,
   signal: AbortSignal | undefined,
 ): Promise<UnlistableReport> {
   const unknown = inTurn(await unknownNumbers(deps, source, range), turn, READS / 2)
   const known = (await knownBuilds(deps, source, range)).slice(0, READS - Math.min(unknown.length, READS / 2))
   const pages: PageReport[] = []
-  const search = new Search(deps, source, 'absent', { refresh: true, signal })
-  const reader = new BuildReader(deps, source, keeper, search)
+  const locator = new BuildLocator(deps, source, 'absent', { refresh: true, signal })
+  const reader = new BuildReader(deps, source, writer, locator)
   for (const { slug, ...build } of known) {
     signal?.throwIfAborted()
     const { page } = await reader.readKnown(build, slug)
     if (page) pages.push(page)
   }
   // These numbers are guesses. A number without a build is no reason to list the pipelines again.
-  const numbers = new Search(deps, source, 'absent', { refresh: false, signal })
-  const guesser = new BuildReader(deps, source, keeper, numbers)
+  const numbers = new BuildLocator(deps, source, 'absent', { refresh: false, signal })
+  const guesser = new BuildReader(deps, source, writer, numbers)
   for (const one of unknown.slice(0, READS - known.length)) {
     signal?.throwIfAborted()
     const { slug: pipelineSlug, number: buildNumber, pipelineId } = one
@@ -163,7 +163,7 @@ async function readRange(
     const { page } = await guesser.readNumbered(one, unit, { forget: false })
     if (page) pages.push(page)
   }
-  return { requests: search.requests + numbers.requests, pages }
+  return { requests: locator.requests + numbers.requests, pages }
 }
 
 /** Rotates the candidates, so that each turn starts with another one. */
@@ -176,7 +176,7 @@ function inTurn<T>(all: readonly T[], turn: number, step: number): T[] {
 async function knownBuilds(
   { db, scope }: ReconcileDeps,
   source: Source,
-  { from, to }: Span,
+  { from, to }: TimeRange,
 ): Promise<(LostBuild & { slug: string })[]> {
   const rows = await db
     .select({
@@ -218,7 +218,7 @@ interface UnknownBuild {
 async function unknownNumbers(
   { db, scope }: ReconcileDeps,
   source: Source,
-  { from, to }: Span,
+  { from, to }: TimeRange,
 ): Promise<UnknownBuild[]> {
   const near = (time: Date, ms: number) => new Date(time.getTime() + ms)
   const { rows } = await db.execute<{ pipelineId: string; slug: string; number: string }>(sql`
@@ -244,11 +244,11 @@ async function unknownNumbers(
   return rows.flatMap(({ number, ...row }) => (scope.pipeline(row.slug) ? [{ ...row, number: Number(number) }] : []))
 }
 
-function rangeOf({ created_from: from, created_to: to }: Failure): Span | undefined {
+function rangeOf({ created_from: from, created_to: to }: Failure): TimeRange | undefined {
   return from && to ? { from, to } : undefined
 }
 
-function unitOf(source: Source, { from, to }: Span) {
+function unitOf(source: Source, { from, to }: TimeRange) {
   const subject = `builds of ${source.slug} created from ${from.toISOString()} to ${to.toISOString()}`
   return { kind: 'builds_list', organizationId: source.id, subject } as const
 }

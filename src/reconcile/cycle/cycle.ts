@@ -8,8 +8,8 @@ import { DAY, HOUR, MINUTE } from '../../runtime/time.ts'
 import { BuildReader } from '../builds/build-reader.ts'
 import {
   addPageResults,
-  type BuildKeeper,
-  buildKeeper,
+  type BuildWriter,
+  createBuildWriter,
   nothingFound,
   type PageReport,
   type Refused,
@@ -17,14 +17,14 @@ import {
   refusalOf,
 } from '../builds/build-writer.ts'
 import { dueJobReads, forgetJobReads, type JobReadPlan, planJobReads, postponeJobRead } from '../builds/job-reads.ts'
-import { Search } from '../builds/locate-build.ts'
+import { BuildLocator } from '../builds/locate-build.ts'
 import { OPEN_STATES } from '../builds/open-states.ts'
 import { recordUnlistable, retryUnlistable, type UnlistableReport, unlistableRanges } from '../builds/unlistable.ts'
 import { webhookProgress } from '../builds/webhook-progress.ts'
 import { answeredBy, type ReconcileDeps, type Source } from '../context.ts'
 import { pipelinesBackOff, refreshPipelines } from '../pipelines/pipelines.ts'
-import { oneAhead } from '../prefetch.ts'
-import type { Span } from '../progress/time-range.ts'
+import { prefetch } from '../prefetch.ts'
+import type { TimeRange } from '../progress/time-range.ts'
 import {
   awaitingBackfill,
   isListedFor,
@@ -34,7 +34,7 @@ import {
   type Watermark,
 } from '../progress/watermark.ts'
 import { retryFailedBuilds } from './failed-builds.ts'
-import { readAbsent } from './unlisted-builds.ts'
+import { readUnlisted } from './unlisted-builds.ts'
 
 /**
  * `hot` runs every minute and looks back to the watermark. `warm` runs every hour and looks back hours further, because the API itself
@@ -239,11 +239,11 @@ class Cycle {
   readonly #mark: Watermark | undefined
   readonly #tally: Tally
   readonly #signal: AbortSignal
-  readonly #keeper: BuildKeeper
-  readonly #search: Search
+  readonly #writer: BuildWriter
+  readonly #locator: BuildLocator
   readonly #reader: BuildReader
   readonly #seen = new Set<string>()
-  #avoid: readonly Span[] = []
+  #avoid: readonly TimeRange[] = []
   #start: Date | undefined
   #until: Date | undefined
 
@@ -262,9 +262,9 @@ class Cycle {
     this.#tally = tally
     this.#signal = signal
     // In a first cycle everything is new to the mirror, so nothing counts as lost.
-    this.#keeper = buildKeeper(deps, source, mark?.watermark ? webhookProgress(deps, source) : undefined)
-    this.#search = new Search(deps, source, 'absent', { refresh: true, signal })
-    this.#reader = new BuildReader(deps, source, this.#keeper, this.#search)
+    this.#writer = createBuildWriter(deps, source, mark?.watermark ? webhookProgress(deps, source) : undefined)
+    this.#locator = new BuildLocator(deps, source, 'absent', { refresh: true, signal })
+    this.#reader = new BuildReader(deps, source, this.#writer, this.#locator)
   }
 
   /** Reads the lists. Builds that were created and finished before `earliest` are skipped. */
@@ -280,11 +280,11 @@ class Cycle {
     await this.#walk({ created_to: since, finished_from: since }, priority)
     const [start, until] = [this.#start, this.#until]
     if (!start || !until) throw new RangeError('The builds lists returned no page, not even an empty one.')
-    this.#countUnlistable(await retryUnlistable(this.#deps, this.#source, this.#keeper, this.#signal))
+    this.#countUnlistable(await retryUnlistable(this.#deps, this.#source, this.#writer, this.#signal))
     await this.#readAbsent(since, start, absent)
     await this.#retryFailed()
     await this.#readJobs(plan)
-    this.#tally.requests += this.#search.requests
+    this.#tally.requests += this.#locator.requests
     // A safeguard, however the start was determined: nothing is verified beyond Buildkite's present time.
     const present = this.#source.client.now() ?? start
     return { to: new Date(Math.min(start.getTime(), present.getTime())), until }
@@ -297,13 +297,13 @@ class Cycle {
       priority,
       this.#signal,
     )
-    for await (const page of oneAhead(pages)) {
+    for await (const page of prefetch(pages)) {
       this.#signal.throwIfAborted()
       this.#start ??= page.at
       this.#until = answeredBy(this.#source, page.at)
       this.#tally.requests += page.requests
       await this.#keepUnlistable(page)
-      const report = await this.#keeper.keep(page.value, page.at, { jobs: page.jobs, via: 'list' })
+      const report = await this.#writer.write(page.value, page.at, { jobs: page.jobs, via: 'list' })
       for (const { id } of report.facts) this.#seen.add(id)
       this.#count(report)
     }
@@ -311,7 +311,7 @@ class Cycle {
 
   async #keepUnlistable({ unlistable }: BuildsPage): Promise<void> {
     if (unlistable.length === 0) return
-    this.#countUnlistable(await recordUnlistable(this.#deps, this.#source, this.#keeper, unlistable, this.#signal))
+    this.#countUnlistable(await recordUnlistable(this.#deps, this.#source, this.#writer, unlistable, this.#signal))
     this.#avoid = [...this.#avoid, ...unlistable]
   }
 
@@ -346,7 +346,7 @@ class Cycle {
       awaitingBackfill: backfillDays === 0 ? [] : await awaitingBackfill(db, this.#source.id, this.#mark),
       limit,
     }
-    const alone = await readAbsent(this.#deps, this.#source, this.#keeper, query, this.#signal)
+    const alone = await readUnlisted(this.#deps, this.#source, this.#writer, query, this.#signal)
     this.#tally.requests += alone.requests
     this.#tally.absent_read += alone.reads
     for (const page of alone.pages) this.#count(page)

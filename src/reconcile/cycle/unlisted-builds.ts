@@ -3,15 +3,15 @@ import { slugsOf } from '../../buildkite/urls.ts'
 import { backOff, dueAt } from '../../database/failures.ts'
 import { absences, builds, pipelines, watermarks } from '../../database/schema.ts'
 import { BuildReader } from '../builds/build-reader.ts'
-import type { BuildKeeper, PageReport } from '../builds/build-writer.ts'
-import { Search } from '../builds/locate-build.ts'
+import type { BuildWriter, PageReport } from '../builds/build-writer.ts'
+import { BuildLocator } from '../builds/locate-build.ts'
 import { OPEN_STATES, openStates } from '../builds/open-states.ts'
 import type { ReconcileDeps, Source } from '../context.ts'
-import type { Span } from '../progress/time-range.ts'
+import type { TimeRange } from '../progress/time-range.ts'
 import { LIST_LAG } from '../progress/watermark.ts'
 
 /** Selects builds of the mirror that the lists should have shown but did not. */
-export interface AbsentQuery {
+export interface UnlistedQuery {
   /** Only builds created before this: younger ones are in the created list, or will be soon. */
   readonly createdBefore: Date
   /** The cycle's start: builds that a webhook changed later are in the next cycle's lists. */
@@ -19,12 +19,12 @@ export interface AbsentQuery {
   /** Builds in this cycle's lists. */
   readonly seen: ReadonlySet<string>
   /** Ranges that the backfill has not read yet; it will read their builds a hundred at a time. */
-  readonly awaitingBackfill: readonly Span[]
+  readonly awaitingBackfill: readonly TimeRange[]
   /** How many builds to read at most; the others wait for the next cycle, longest overdue first. */
   readonly limit: number
 }
 
-interface AbsentBuild extends Record<string, unknown> {
+interface UnlistedBuild extends Record<string, unknown> {
   id: string
   number: string
   url: string | null
@@ -37,7 +37,7 @@ interface AbsentBuild extends Record<string, unknown> {
 }
 
 /** The cost and the results of reading absent builds. */
-export interface AbsentReport {
+export interface UnlistedReport {
   readonly requests: number
   /** Builds requested. */
   readonly reads: number
@@ -52,24 +52,24 @@ const NEVER_SOON = 20
  * retries a build that Buildkite cannot show at the moment. Neither delays the watermark.
  * @throws BuildkiteError when the token is refused; StoreError.
  */
-export async function readAbsent(
+export async function readUnlisted(
   deps: ReconcileDeps,
   source: Source,
-  keeper: BuildKeeper,
-  query: AbsentQuery,
+  writer: BuildWriter,
+  query: UnlistedQuery,
   signal?: AbortSignal,
-): Promise<AbsentReport> {
-  const search = new Search(deps, source, 'absent', { refresh: true, signal })
-  const reader = new BuildReader(deps, source, keeper, search)
+): Promise<UnlistedReport> {
+  const locator = new BuildLocator(deps, source, 'absent', { refresh: true, signal })
+  const reader = new BuildReader(deps, source, writer, locator)
   const pages: PageReport[] = []
-  const absent = await findAbsent(deps, source, query)
+  const absent = await findUnlisted(deps, source, query)
   await recordFound(deps, source, absent)
   for (const build of absent.filter(({ is_due }) => is_due).slice(0, query.limit)) {
     signal?.throwIfAborted()
     const slug = build.slug ?? slugsOf(build.url).pipeline
     if (slug === undefined || !deps.scope.pipeline(slug)) {
       // Out of scope. Without the back-off it would use up the limit in every cycle.
-      await remember(deps, source, { ...build, reads: NEVER_SOON }, null, false)
+      await recordRead(deps, source, { ...build, reads: NEVER_SOON }, null, false)
       continue
     }
     const created_at = build.created_at === null ? null : new Date(build.created_at)
@@ -77,21 +77,25 @@ export async function readAbsent(
     if (page) pages.push(page)
     const state = page?.facts[0]?.state ?? ''
     const settled = page !== undefined && !OPEN_STATES.some((open) => open === state)
-    await remember(deps, source, build, status, settled)
+    await recordRead(deps, source, build, status, settled)
   }
-  return { requests: search.requests, reads: search.reads, pages }
+  return { requests: locator.requests, reads: locator.reads, pages }
 }
 
 /** How many absent builds one cycle considers; there are few unless lists fail. */
 const MOST = 2_000
 
-async function findAbsent({ db, clock }: ReconcileDeps, source: Source, query: AbsentQuery): Promise<AbsentBuild[]> {
+async function findUnlisted(
+  { db, clock }: ReconcileDeps,
+  source: Source,
+  query: UnlistedQuery,
+): Promise<UnlistedBuild[]> {
   const created = sql`coalesce(b.created_at, b.first_seen_at)`
   const waiting: SQL[] = query.awaitingBackfill.map(
     ({ from, to }) =>
       sql`and not (${created} >= ${from.toISOString()}::timestamptz and ${created} < ${to.toISOString()}::timestamptz)`,
   )
-  const { rows } = await db.execute<AbsentBuild>(sql`
+  const { rows } = await db.execute<UnlistedBuild>(sql`
     select b.id, b.number, b.url, b.pipeline_id, b.created_at, p.slug, coalesce(a.reads, 0) as reads,
       a.build_id is not null as is_recorded, coalesce(${dueAt(sql`a.next_read_at`, new Date(clock()))}, true) as is_due
     from ${builds} b
@@ -115,7 +119,7 @@ async function findAbsent({ db, clock }: ReconcileDeps, source: Source, query: A
 async function recordFound(
   { db, clock }: ReconcileDeps,
   source: Source,
-  absent: readonly AbsentBuild[],
+  absent: readonly UnlistedBuild[],
 ): Promise<void> {
   const now = new Date(clock())
   const found = absent.filter(({ is_recorded }) => !is_recorded)
@@ -136,10 +140,10 @@ async function recordFound(
         and build.deleted_at > mark.pipelines_read_at - ${LIST_LAG} * interval '1 ms')`)
 }
 
-async function remember(
+async function recordRead(
   { db, clock }: ReconcileDeps,
   source: Source,
-  build: AbsentBuild,
+  build: UnlistedBuild,
   status: number | null,
   settled: boolean,
 ): Promise<void> {

@@ -1,12 +1,12 @@
 import { and, eq, isNull } from 'drizzle-orm'
 import { z } from 'zod'
-import type { Read } from '../../buildkite/client.ts'
+import type { ApiRead } from '../../buildkite/client.ts'
 import { isOutage } from '../../database/connection.ts'
 import { clearFailure, type Failure, failuresOf, isDue, recordFailure } from '../../database/failures.ts'
 import { cycles, pipelines } from '../../database/schema.ts'
 import { inOneTransaction, markDeleted } from '../../mirror/apply.ts'
 import { observePipelines } from '../../mirror/observe.ts'
-import { adoptOrphans } from '../../mirror/orphans.ts'
+import { fillMissingParents } from '../../mirror/orphans.ts'
 import { answeredBy, keepObserved, type ReconcileDeps, type Source } from '../context.ts'
 import { followPipelines } from './changes.ts'
 import { takeInList } from './coverage.ts'
@@ -83,7 +83,7 @@ async function readList(deps: ReconcileDeps, source: Source, signal?: AbortSigna
 async function adopt({ db, clock, log }: ReconcileDeps, source: Source): Promise<void> {
   const unit = { kind: 'orphans', organizationId: source.id, subject: `rows of ${source.slug}` } as const
   try {
-    await adoptOrphans(db, source.id, clock)
+    await fillMissingParents(db, source.id, clock)
     await clearFailure(db, unit)
   } catch (error) {
     if (isOutage(error)) throw error
@@ -151,7 +151,7 @@ class Listing {
     return firstReadAt
   }
 
-  async #keep(page: Read<unknown[]>): Promise<void> {
+  async #keep(page: ApiRead<unknown[]>): Promise<void> {
     const { storeEnv, scope } = this.#deps
     const all = page.value.flatMap((raw) => {
       const parsed = pipelineFacts.safeParse(raw)

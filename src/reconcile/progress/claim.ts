@@ -1,7 +1,7 @@
 import { eq, inArray, sql } from 'drizzle-orm'
 import type { Db } from '../../database/connection.ts'
 import { builds, deliveries, failures, job_reads, pipelines, watermarks } from '../../database/schema.ts'
-import type { Span } from './time-range.ts'
+import type { TimeRange } from './time-range.ts'
 import { LIST_LAG, type Watermark } from './watermark.ts'
 
 /** What is claimed to be complete: a summary of analytics.data_coverage over all listed pipelines. */
@@ -26,7 +26,7 @@ export interface ClaimedHistory extends Claim {
   /** The oldest `created_at` from which on every listed pipeline is complete up to `as_of`; null while one is not. */
   readonly covered_from: Date | null
   /** Ranges of `created_at` in which every listed pipeline is complete, oldest first. */
-  readonly ranges: readonly Span[]
+  readonly ranges: readonly TimeRange[]
 }
 
 /**

@@ -1,7 +1,7 @@
 import { DAY, HOUR } from '../../runtime/time.ts'
 
 /** A half-open range of `created_at`: includes `from`, excludes `to`. */
-export interface Span {
+export interface TimeRange {
   readonly from: Date
   readonly to: Date
 }
@@ -20,9 +20,9 @@ const SMALLEST_WINDOW = HOUR
 const GROWTH = 8
 
 /** The parts of `whole` that `covered` does not cover, newest first. */
-export function gaps(whole: Span, covered: readonly Span[]): Span[] {
+export function gaps(whole: TimeRange, covered: readonly TimeRange[]): TimeRange[] {
   const newestFirst = [...covered].sort((a, b) => b.to.getTime() - a.to.getTime())
-  const open: Span[] = []
+  const open: TimeRange[] = []
   let to = whole.to
   for (const span of newestFirst) {
     if (span.to <= whole.from || to <= whole.from) break
@@ -35,7 +35,7 @@ export function gaps(whole: Span, covered: readonly Span[]): Span[] {
 }
 
 /** The newest part of `gap` to read next. Its length is chosen from the last window, to contain about {@link WINDOW_BUILDS}. */
-export function nextWindow(gap: Span, last: Density | undefined): Span {
+export function nextWindow(gap: TimeRange, last: Density | undefined): TimeRange {
   const ms = windowLength(last)
   const from = Math.max(gap.from.getTime(), gap.to.getTime() - ms)
   // A short rest would cost an additional request, so it is included.
@@ -50,7 +50,7 @@ function windowLength(last: Density | undefined): number {
 }
 
 /** Two halves, newer first; or `undefined` when the span is a single millisecond. */
-export function halve(span: Span): [Span, Span] | undefined {
+export function halve(span: TimeRange): [TimeRange, TimeRange] | undefined {
   const middle = new Date(Math.floor((span.from.getTime() + span.to.getTime()) / 2))
   if (middle <= span.from) return undefined
   return [
@@ -60,7 +60,7 @@ export function halve(span: Span): [Span, Span] | undefined {
 }
 
 /** The total length of ranges in milliseconds; counts an overlap once. */
-export function lengthOf(spans: readonly Span[]): number {
+export function duration(spans: readonly TimeRange[]): number {
   let total = 0
   let reached = Number.NEGATIVE_INFINITY
   for (const span of [...spans].sort((a, b) => a.from.getTime() - b.from.getTime())) {
@@ -71,7 +71,7 @@ export function lengthOf(spans: readonly Span[]): number {
 }
 
 /** How far back from `to` the ranges reach without a gap. */
-export function coveredBackFrom(to: Date, covered: readonly Span[]): Date {
+export function coveredBackFrom(to: Date, covered: readonly TimeRange[]): Date {
   let reached = to
   for (const span of [...covered].sort((a, b) => b.to.getTime() - a.to.getTime())) {
     if (span.to < reached) break
@@ -81,7 +81,7 @@ export function coveredBackFrom(to: Date, covered: readonly Span[]): Date {
 }
 
 /** The part of `span` within `bounds`; the two must touch. */
-export function clip(span: Span, bounds: Span): Span {
+export function intersect(span: TimeRange, bounds: TimeRange): TimeRange {
   return {
     from: new Date(Math.max(span.from.getTime(), bounds.from.getTime())),
     to: new Date(Math.min(span.to.getTime(), bounds.to.getTime())),

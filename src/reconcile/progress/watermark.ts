@@ -4,7 +4,7 @@ import type { Db, Transaction } from '../../database/connection.ts'
 import { watermarks, windows } from '../../database/schema.ts'
 import { DAY, MINUTE } from '../../runtime/time.ts'
 import type { ReconcileDeps, Source } from '../context.ts'
-import { gaps, type Span } from './time-range.ts'
+import { gaps, type TimeRange } from './time-range.ts'
 
 export type Watermark = typeof watermarks.$inferSelect
 
@@ -98,7 +98,11 @@ export async function moveWatermark(
 }
 
 /** The parts of the organization's backfill that no finished window covers, newest first. */
-export async function awaitingBackfill(db: Db, organizationId: string, mark: Watermark | undefined): Promise<Span[]> {
+export async function awaitingBackfill(
+  db: Db,
+  organizationId: string,
+  mark: Watermark | undefined,
+): Promise<TimeRange[]> {
   if (!mark?.backfill_from || !mark.backfill_to || mark.backfill_from >= mark.backfill_to) return []
   const done = await db
     .select({ from: windows.created_from, to: windows.created_to })

@@ -3,7 +3,7 @@ import type { Db, Transaction } from '../../database/connection.ts'
 import { backOff, clearFailure, recordFailure } from '../../database/failures.ts'
 import { watermarks, windows } from '../../database/schema.ts'
 import { answeredBy, type ReconcileDeps, type Source } from '../context.ts'
-import { type Density, gaps, halve, nextWindow, type Span } from './time-range.ts'
+import { type Density, gaps, halve, nextWindow, type TimeRange } from './time-range.ts'
 import { doesCount } from './watermark.ts'
 
 export type Window = typeof windows.$inferSelect
@@ -15,7 +15,7 @@ export interface ListedPipeline {
 }
 
 /** A window's range of `created_at`. */
-export function spanOf(window: Window): Span {
+export function spanOf(window: Window): TimeRange {
   return { from: window.created_from, to: window.created_to }
 }
 
@@ -27,7 +27,7 @@ function through(pipeline: ListedPipeline | undefined): SQL {
 export async function windowsIn(
   db: Db | Transaction,
   organizationId: string,
-  span: Span,
+  span: TimeRange,
   pipeline?: ListedPipeline,
 ): Promise<Window[]> {
   return db
@@ -51,7 +51,7 @@ export async function windowsIn(
 export async function claimWindow(
   db: Db,
   organizationId: string,
-  span: Span,
+  span: TimeRange,
   isDue: (window: Window) => boolean,
   pipeline?: ListedPipeline,
 ): Promise<Window | undefined> {

@@ -9,7 +9,7 @@ import { openStates } from '../builds/open-states.ts'
 import type { ReconcileDeps, Source } from '../context.ts'
 import { refusalOfList } from './access-denied.ts'
 import type { Content } from './resources.ts'
-import { keepRows, markUnlisted, noteOutcome, noteReads, type Outcome, type Row, rowsOf } from './rows.ts'
+import { type ItemResult, markUnlisted, type Row, recordItemResult, recordReads, rowsOf, upsertRows } from './rows.ts'
 
 /** Only lists of builds that finished within this time are read. */
 const YOUNG = 7 * DAY
@@ -139,17 +139,17 @@ async function readOne(
     if (refusal === undefined) throw error
     // Perhaps only the build is gone; the next read of the build finds that out.
     const isGone = error instanceof BuildkiteError && error.code === 'no_resources'
-    if (isGone) await inOneTransaction(db, 'record a read list', (tx) => noteReads(tx, list.name, [build.id], now))
+    if (isGone) await inOneTransaction(db, 'record a read list', (tx) => recordReads(tx, list.name, [build.id], now))
     else await note(deps, source, list, { status: 'refused', error: refusal })
     return isGone
   }
   await inOneTransaction(db, `save the ${list.name} of a build`, async (tx) => {
     const { table, name } = list
-    await keepRows(tx, table, [table.id], rows)
+    await upsertRows(tx, table, [table.id], rows)
     if (unusable === 0) await markUnlisted(tx, table, [table.id], rows, eq(table.build_id, build.id), now)
-    await noteReads(tx, name, [build.id], at ?? now)
-    const outcome: Outcome = { status: 'read', read_at: at ?? now, error: null }
-    await noteOutcome(tx, { organization_id: source.id, name }, outcome, now)
+    await recordReads(tx, name, [build.id], at ?? now)
+    const outcome: ItemResult = { status: 'read', read_at: at ?? now, error: null }
+    await recordItemResult(tx, { organization_id: source.id, name }, outcome, now)
   })
   return true
 }
@@ -178,12 +178,12 @@ async function dueBuilds({ db, clock }: ReconcileDeps, source: Source, list: Bui
 }
 
 /** Records the outcome of a list, unless it is unchanged. */
-async function note({ db, clock }: ReconcileDeps, source: Source, list: BuildList, outcome: Outcome): Promise<void> {
+async function note({ db, clock }: ReconcileDeps, source: Source, list: BuildList, outcome: ItemResult): Promise<void> {
   const { name } = list
   const which = and(eq(dimensions.organization_id, source.id), eq(dimensions.name, name))
   const [known] = await db.select().from(dimensions).where(which)
   if (known?.status === outcome.status && known.error === outcome.error) return
   await inOneTransaction(db, 'record how a list was read', (tx) =>
-    noteOutcome(tx, { organization_id: source.id, name }, outcome, new Date(clock())),
+    recordItemResult(tx, { organization_id: source.id, name }, outcome, new Date(clock())),
   )
 }

@@ -11,7 +11,7 @@ import {
   teams,
 } from '../../database/dimensions.ts'
 import { pipelines } from '../../database/schema.ts'
-import type { Scope } from '../../runtime/scope.ts'
+import type { MirrorFilter } from '../../runtime/scope.ts'
 
 // Payload → row, one function for each list of reference data. A list is read whole, so a field that an object lacks is null.
 
@@ -41,7 +41,7 @@ export interface DimensionList {
   /** The values of an item; undefined for one without a usable id. */
   read(read: PayloadReader, parent: Parent): Content | undefined
   /** Whether to store an item; without it, all are stored. */
-  wanted?(item: unknown, scope: Scope): boolean
+  wanted?(item: unknown, scope: MirrorFilter): boolean
 }
 
 export interface Parent {

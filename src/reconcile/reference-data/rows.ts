@@ -32,13 +32,13 @@ export function rowsOf(
 }
 
 /** Writes rows that are new, differ, or were marked as gone; leaves the others untouched. Returns how many were written. */
-export async function keepRows(
+export async function upsertRows(
   tx: Transaction,
   table: PgTable,
   key: readonly PgColumn[],
   rows: readonly Row[],
 ): Promise<number> {
-  const distinct = [...new Map(rows.map((row) => [keyOf(key, row), row])).values()]
+  const distinct = [...new Map(rows.map((row) => [itemKey(key, row), row])).values()]
   if (distinct.length === 0) return 0
   const content = columnNames(table).filter((name) => !ownColumns.has(name))
   const taken = (from: SQL) => list(content.map((name) => sql`${from}.${sql.identifier(name)}`))
@@ -79,7 +79,7 @@ export async function countListed(tx: Transaction, table: PgTable, organizationI
 }
 
 /** Records that the list `name` of each subject was read. */
-export async function noteReads(tx: Transaction, name: string, subjects: readonly string[], at: Date): Promise<void> {
+export async function recordReads(tx: Transaction, name: string, subjects: readonly string[], at: Date): Promise<void> {
   if (subjects.length === 0) return
   await tx
     .insert(list_reads)
@@ -88,17 +88,17 @@ export async function noteReads(tx: Transaction, name: string, subjects: readonl
 }
 
 /** How the read of a list ended. Omitted fields stay unchanged. */
-export interface Outcome {
+export interface ItemResult {
   readonly status: DimensionStatus
   readonly rows?: number
   readonly read_at?: Date
   readonly error: string | null
 }
 
-export async function noteOutcome(
+export async function recordItemResult(
   tx: Transaction,
   list: { organization_id: string; name: string },
-  outcome: Outcome,
+  outcome: ItemResult,
   now: Date,
 ): Promise<void> {
   const values = { ...outcome, updated_at: now }
@@ -114,6 +114,6 @@ export function columnOf(table: PgTable, name: string): PgColumn {
   return column
 }
 
-const keyOf = (key: readonly PgColumn[], row: Row) => key.map(({ name }) => String(row[name])).join(' ')
+const itemKey = (key: readonly PgColumn[], row: Row) => key.map(({ name }) => String(row[name])).join(' ')
 
 const list = (parts: readonly SQL[] | readonly ReturnType<typeof sql.identifier>[]) => sql.join([...parts], sql`, `)

@@ -15,13 +15,13 @@ import type { DimensionList, Parent } from './resources.ts'
 import {
   columnOf,
   countListed,
-  keepRows,
+  type ItemResult,
   markUnlisted,
-  noteOutcome,
-  noteReads,
-  type Outcome,
   type Row,
+  recordItemResult,
+  recordReads,
   rowsOf,
+  upsertRows,
 } from './rows.ts'
 
 /** A list is read again at this age. */
@@ -30,9 +30,9 @@ const EVERY = HOUR
 const TURN = MINUTE
 
 /** What a turn did. */
-export interface DimensionsReport {
+export interface ReferenceDataReport {
   /** Lists that were read, by the table that they fill, and how each ended. */
-  readonly lists: readonly { name: string; status: Outcome['status'] }[]
+  readonly lists: readonly { name: string; status: ItemResult['status'] }[]
   /** Rows that were new, different or gone. Excludes agents, because webhooks change them too. */
   readonly changed: number
   /** Lists of annotations or artifacts that were read, one per build. */
@@ -44,11 +44,11 @@ export interface DimensionsReport {
  * longest unread first. A list that the token may not read is recorded in sync.dimensions and is no failure. `undefined` when another
  * process holds the lease. @throws BuildkiteError, StoreError; what was read before counts.
  */
-export async function dimensionsTurn(
+export async function syncReferenceData(
   deps: ReconcileDeps,
   source: Source,
   signal?: AbortSignal,
-): Promise<DimensionsReport | undefined> {
+): Promise<ReferenceDataReport | undefined> {
   const name = `dimensions:${source.id}`
   const leased = await withLease(deps.db, name, ({ db, signal }) => new Turn({ ...deps, db }, source, signal).run(), {
     signal,
@@ -71,9 +71,9 @@ class Turn {
     this.#until = deps.clock() + TURN
   }
 
-  async run(): Promise<DimensionsReport> {
+  async run(): Promise<ReferenceDataReport> {
     const lists = await dueLists(this.#deps, this.#source, EVERY)
-    const asked: { name: string; status: Outcome['status'] }[] = []
+    const asked: { name: string; status: ItemResult['status'] }[] = []
     let failure: unknown
     if (lists.length > 0) this.#scopes = (await this.#source.client.accessToken(this.#signal)).value.scopes
     for (const list of lists) {
@@ -96,7 +96,7 @@ class Turn {
     return this.#deps.clock() >= this.#until
   }
 
-  async #read(list: AnyList): Promise<Outcome['status']> {
+  async #read(list: AnyList): Promise<ItemResult['status']> {
     if (!list.scopes.some((scope) => this.#scopes.includes(scope))) {
       return this.#note(list.name, {
         status: 'missing_scope',
@@ -116,7 +116,7 @@ class Turn {
   }
 
   /** Reads the lists of a kind for each parent that is due, until the turn is over. */
-  async #readOfParents(list: DimensionList): Promise<Outcome['status']> {
+  async #readOfParents(list: DimensionList): Promise<ItemResult['status']> {
     const { db } = this.#deps
     if (list.parent?.list) {
       const [of] = await db
@@ -177,13 +177,18 @@ class Turn {
     const error = items.unusable > 0 ? unusableItems(items.unusable) : null
     if (error) log.error({ organization: slug, list: list.name }, error)
     await inOneTransaction(db, `save the list of ${list.name}`, async (tx) => {
-      let changed = await keepRows(tx, list.table, list.key, items.rows)
+      let changed = await upsertRows(tx, list.table, list.key, items.rows)
       if (items.unusable === 0) {
         changed += await markUnlisted(tx, list.table, list.key, items.rows, this.#among(list, items), now)
       }
-      if (list.parent) await noteReads(tx, list.name, items.asked, at)
+      if (list.parent) await recordReads(tx, list.name, items.asked, at)
       const rows = await countListed(tx, list.table, organization_id)
-      await noteOutcome(tx, { organization_id, name: list.name }, { status: 'read', rows, read_at: at, error }, now)
+      await recordItemResult(
+        tx,
+        { organization_id, name: list.name },
+        { status: 'read', rows, read_at: at, error },
+        now,
+      )
       this.#changed += changed
     })
     return 'read'
@@ -211,10 +216,15 @@ class Turn {
     return this.#note(agentList.name, { status: 'read', rows, read_at: at ?? new Date(clock()), error: null })
   }
 
-  async #note<Status extends Outcome['status']>(name: string, outcome: Outcome & { status: Status }): Promise<Status> {
+  async #note<Status extends ItemResult['status']>(
+    name: string,
+    outcome: ItemResult & { status: Status },
+  ): Promise<Status> {
     const { db, clock } = this.#deps
     const list = { organization_id: this.#source.id, name }
-    await inOneTransaction(db, 'record how a list was read', (tx) => noteOutcome(tx, list, outcome, new Date(clock())))
+    await inOneTransaction(db, 'record how a list was read', (tx) =>
+      recordItemResult(tx, list, outcome, new Date(clock())),
+    )
     return outcome.status
   }
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Truth } from '../model/state.ts'
 import type { Random } from '../random.ts'
-import type { Answer } from './answer.ts'
+import type { ApiResponse } from './answer.ts'
 import type { Api, LoggedRequest } from './api.ts'
 import type { Fault, Troubles } from './faults.ts'
 import { type Counted, limitBody, limitHeaders } from './limits.ts'
@@ -59,7 +59,7 @@ interface Asked {
   authorization: string | undefined
 }
 
-interface FullAnswer extends Answer {
+interface FullAnswer extends ApiResponse {
   headers?: Record<string, string>
 }
 
@@ -154,7 +154,7 @@ async function readBody(request: IncomingMessage): Promise<unknown> {
   }
 }
 
-function refuseBadQueries(work: () => Answer): Answer {
+function refuseBadQueries(work: () => ApiResponse): ApiResponse {
   try {
     return work()
   } catch (error) {

@@ -6,7 +6,7 @@ import { cutPage, readPage } from './query.ts'
 import type { Token } from './tokens.ts'
 
 /** The response of a route; a text body is HTML. `pages` adds the Link header of a list with page numbers. */
-export interface Answer {
+export interface ApiResponse {
   status: number
   body: unknown
   pages?: { page: number; pages: number }
@@ -29,10 +29,10 @@ export interface Context {
   body?: unknown
 }
 
-export const ok = (body: unknown): Answer => ({ status: 200, body })
-export const notFound = (what: string): Answer => ({ status: 404, body: { message: `No ${what} found` } })
+export const ok = (body: unknown): ApiResponse => ({ status: 200, body })
+export const notFound = (what: string): ApiResponse => ({ status: 404, body: { message: `No ${what} found` } })
 
-export function paged<T>(context: Context, all: readonly T[], show: (item: T) => unknown): Answer {
+export function paged<T>(context: Context, all: readonly T[], show: (item: T) => unknown): ApiResponse {
   const page = readPage(context.query)
   const { items, pages } = cutPage(all, page)
   return { status: 200, body: items.map(show), pages: { page: page.page, pages } }

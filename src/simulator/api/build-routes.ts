@@ -2,7 +2,7 @@ import { rebuild } from '../lifecycle/build-lifecycle.ts'
 import type { Build, Job, Organization, Pipeline } from '../model/shapes.ts'
 import { renderBuild, renderJob } from '../model/variety.ts'
 import { calmMix } from '../probabilities.ts'
-import { type Answer, type Context, ok, showPipeline } from './answer.ts'
+import { type ApiResponse, type Context, ok, showPipeline } from './answer.ts'
 import { BadQuery, cutPage, readBuildsQuery, readPage, selectBuilds } from './query.ts'
 import { failsInList, failureOf, timedOut } from './read-faults.ts'
 
@@ -10,7 +10,7 @@ const deep =
   'Listing builds this deep is not supported. Please narrow your query using filters such as branch or created_from.'
 
 /** The builds of an organization, or of one of its pipelines. */
-export function listBuilds(context: Context, organization: Organization, pipeline?: Pipeline): Answer {
+export function listBuilds(context: Context, organization: Organization, pipeline?: Pipeline): ApiResponse {
   const { truth, lists, token, depth } = context
   const query = readBuildsQuery(context.query)
   const page = readPage(context.query)
@@ -35,7 +35,7 @@ export const showJobs = (jobs: readonly Job[], retried: boolean) =>
   retried ? jobs : jobs.filter((job) => !isRetried(job))
 
 /** A single build. `job_state_counts` counts every job, even if the jobs are omitted. */
-export function showBuild({ truth, token, query }: Context, build: Build): Answer {
+export function showBuild({ truth, token, query }: Context, build: Build): ApiResponse {
   const options = readBuildsQuery(query)
   const failure = failureOf(truth.readFaults, build, options.jobs)
   if (failure) return failure
@@ -55,7 +55,7 @@ export function showBuild({ truth, token, query }: Context, build: Build): Answe
 }
 
 /** Rebuilds a finished build, and returns the new one. */
-export function rebuildBuild(context: Context, build: Build): Answer {
+export function rebuildBuild(context: Context, build: Build): ApiResponse {
   const again = rebuild(context.truth, build, context.now, calmMix)
   return showBuild({ ...context, query: new URLSearchParams() }, again)
 }

@@ -1,11 +1,11 @@
 import type { Company } from '../model/company.ts'
 import { type Build, type Organization, type Pipeline, type ScriptJob, secretMark } from '../model/shapes.ts'
 import { createRandom } from '../random.ts'
-import { type Answer, type Context, notFound, paged } from './answer.ts'
+import { type ApiResponse, type Context, notFound, paged } from './answer.ts'
 
 // The lists of everything except pipelines, builds and agents.
 
-type Within = (context: Context, organization: Organization) => Answer
+type Within = (context: Context, organization: Organization) => ApiResponse
 
 export interface CompanyRoute {
   kind: string
@@ -54,7 +54,7 @@ export function findCompanyRoute([first, id, second, ...more]: readonly (string 
   return { kind: 'team-pipelines', scopes: teamScopes, answer: (context, of) => listTeamPipelines(context, of, id) }
 }
 
-function listTeamPipelines(context: Context, organization: Organization, id: string): Answer {
+function listTeamPipelines(context: Context, organization: Organization, id: string): ApiResponse {
   const { truth } = context
   const company = truth.companyOf(organization)
   const team = company.teams.find((one) => one.id === id)
@@ -67,7 +67,7 @@ function listTeamPipelines(context: Context, organization: Organization, id: str
   })
 }
 
-export function listSchedules(context: Context, pipeline: Pipeline, organization: Organization): Answer {
+export function listSchedules(context: Context, pipeline: Pipeline, organization: Organization): ApiResponse {
   const all = context.truth.companyOf(organization).schedules.get(pipeline) ?? []
   const { id, slug, url } = pipeline
   return paged(context, all, (schedule) => {
@@ -78,7 +78,7 @@ export function listSchedules(context: Context, pipeline: Pipeline, organization
 const scripts = (build: Build) => build.jobs.filter((job): job is ScriptJob => job.type === 'script')
 
 /** Generated for each response from the ids: a failed build has one annotation, and so has each of its failed jobs. */
-export function listAnnotations(context: Context, build: Build): Answer {
+export function listAnnotations(context: Context, build: Build): ApiResponse {
   const asked = context.query.get('scope') ?? 'build'
   const at = Date.parse(build.created_at)
   const annotation = (job: ScriptJob | undefined, style: string) => ({
@@ -103,7 +103,7 @@ export function listAnnotations(context: Context, build: Build): Answer {
 }
 
 /** Each passed job has uploaded one file. */
-export function listArtifacts(context: Context, build: Build): Answer {
+export function listArtifacts(context: Context, build: Build): ApiResponse {
   const all = scripts(build)
     .filter((job) => job.state === 'passed')
     .map((job) => {

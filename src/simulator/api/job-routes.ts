@@ -1,6 +1,6 @@
 import type { Build, Job, Organization } from '../model/shapes.ts'
 import { renderJob } from '../model/variety.ts'
-import { type Answer, type Context, notFound, ok } from './answer.ts'
+import { type ApiResponse, type Context, notFound, ok } from './answer.ts'
 import { showJobs } from './build-routes.ts'
 import { BadQuery } from './query.ts'
 import { failureOf } from './read-faults.ts'
@@ -17,7 +17,7 @@ const states = new Set(
 const stateOf = (job: Job) => ('state' in job ? job.state : 'passed')
 
 /** The jobs of a build, in the newer list format: with a cursor instead of page numbers, and with retried jobs by default. */
-export function listJobs({ truth, query }: Context, build: Build): Answer {
+export function listJobs({ truth, query }: Context, build: Build): ApiResponse {
   const failure = failureOf(truth.readFaults, build, false)
   if (failure) return failure
   const wanted = query.getAll('state[]')
@@ -61,13 +61,13 @@ function startOf(jobs: readonly Job[], query: URLSearchParams, perPage: number):
 }
 
 /** One job of a build. */
-export function showJob({ truth }: Context, build: Build, id: string): Answer {
+export function showJob({ truth }: Context, build: Build, id: string): ApiResponse {
   const job = build.jobs.find((one) => one.id === id)
   return failureOf(truth.readFaults, build, false) ?? (job ? ok(renderJob(truth, build, job)) : notFound('job'))
 }
 
 /** One job of an organization, in any build. */
-export function showJobOf(context: Context, organization: Organization, id: string): Answer {
+export function showJobOf(context: Context, organization: Organization, id: string): ApiResponse {
   const { truth, token } = context
   const build = truth
     .buildsOf(organization)

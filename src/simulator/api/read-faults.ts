@@ -1,5 +1,5 @@
 import type { Build } from '../model/shapes.ts'
-import type { Answer } from './answer.ts'
+import type { ApiResponse } from './answer.ts'
 
 /** How the API fails for one build while everything else works. */
 export interface ReadFault {
@@ -9,8 +9,8 @@ export interface ReadFault {
   get?: 'forbidden' | 'with_jobs'
 }
 
-export const timedOut: Answer = { status: 504, body: '<html><body><h1>504 Gateway Time-out</h1></body></html>' }
-export const forbidden: Answer = { status: 403, body: { message: 'Forbidden' } }
+export const timedOut: ApiResponse = { status: 504, body: '<html><body><h1>504 Gateway Time-out</h1></body></html>' }
+export const forbidden: ApiResponse = { status: 403, body: { message: 'Forbidden' } }
 
 type Faults = ReadonlyMap<Build, ReadFault>
 
@@ -22,7 +22,7 @@ export function failsInList(faults: Faults, builds: readonly Build[], jobs: bool
 }
 
 /** The failure that GET of a build returns; undefined when it works. */
-export function failureOf(faults: Faults, build: Build, jobs: boolean): Answer | undefined {
+export function failureOf(faults: Faults, build: Build, jobs: boolean): ApiResponse | undefined {
   const { get } = faults.get(build) ?? {}
   if (get === 'forbidden') return forbidden
   return get === 'with_jobs' && jobs ? timedOut : undefined

@@ -1,6 +1,6 @@
 import type { Agent, Build, Organization, Pipeline } from '../model/shapes.ts'
 import { findServicesRoute } from '../webhooks/services.ts'
-import { type Answer, type Context, notFound, ok, paged, showPipeline } from './answer.ts'
+import { type ApiResponse, type Context, notFound, ok, paged, showPipeline } from './answer.ts'
 import { listBuilds, rebuildBuild, showBuild } from './build-routes.ts'
 import { findCompanyRoute, listAnnotations, listArtifacts, listSchedules } from './company-routes.ts'
 import { listJobs, showJob, showJobOf } from './job-routes.ts'
@@ -15,7 +15,7 @@ export interface Route {
   scopes?: readonly string[]
   /** Whether no token is needed. */
   open?: boolean
-  answer: (context: Context) => Answer
+  answer: (context: Context) => ApiResponse
 }
 
 const isAllowed = (token: Token, organization: Organization) =>
@@ -53,7 +53,7 @@ export function findRoute(path: string, method = 'GET'): Route | undefined {
 interface OrganizationRoute {
   kind: string
   scopes: readonly string[]
-  answer: (context: Context, organization: Organization) => Answer
+  answer: (context: Context, organization: Organization) => ApiResponse
 }
 
 const within = (kind: string, scope: string, answer: OrganizationRoute['answer']): OrganizationRoute => ({
@@ -84,7 +84,7 @@ function findPipelineRoute(method: string, slug: string, parts: readonly string[
   const inside = (
     kind: string,
     scope: string,
-    answer: (context: Context, pipeline: Pipeline, organization: Organization) => Answer,
+    answer: (context: Context, pipeline: Pipeline, organization: Organization) => ApiResponse,
   ) =>
     within(kind, scope, (context, organization) => {
       const found = context.truth.pipeline(organization, slug, context.token.token)
@@ -111,7 +111,7 @@ function findPipelineRoute(method: string, slug: string, parts: readonly string[
 interface BuildRoute {
   kind: string
   scope: string
-  answer: (context: Context, build: Build) => Answer
+  answer: (context: Context, build: Build) => ApiResponse
 }
 
 /** Routes below a build's URL. */
@@ -136,7 +136,7 @@ const listOrganizations = (context: Context) =>
     (organization) => organization,
   )
 
-function listPipelines(context: Context, organization: Organization): Answer {
+function listPipelines(context: Context, organization: Organization): ApiResponse {
   const { lists, query, token } = context
   const name = query.get('name')?.toLowerCase() ?? ''
   const repository = query.get('repository')?.toLowerCase() ?? ''
@@ -149,12 +149,12 @@ function listPipelines(context: Context, organization: Organization): Answer {
 
 const shown = ['connected', 'stopping']
 
-function listAgents(context: Context, organization: Organization): Answer {
+function listAgents(context: Context, organization: Organization): ApiResponse {
   const agents = context.truth.agentsOf(organization).filter((agent) => shown.includes(agent.connection_state))
   return paged(context, agents, (agent) => withJob(context, agent))
 }
 
-function showAgent(context: Context, organization: Organization, id: string): Answer {
+function showAgent(context: Context, organization: Organization, id: string): ApiResponse {
   const agent = context.truth.agentsOf(organization).find((one) => one.id === id)
   return agent ? ok(withJob(context, agent)) : notFound('agent')
 }

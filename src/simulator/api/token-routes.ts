@@ -1,16 +1,16 @@
 import { iso, utcTime } from '../model/shapes.ts'
-import { type Answer, type Context, ok } from './answer.ts'
+import { type ApiResponse, type Context, ok } from './answer.ts'
 
 // Routes that belong to no organization: the token, its user, and the API itself.
 
 /** Times of tokens are not in ISO 8601 format. */
 const utc = (at: number) => utcTime(iso(at))
 
-export const showRoot = ({ now }: Context): Answer => ok({ message: '🛠', timestamp: Math.floor(now / 1_000) })
+export const showRoot = ({ now }: Context): ApiResponse => ok({ message: '🛠', timestamp: Math.floor(now / 1_000) })
 
-export const showMeta = (): Answer => ok({ webhook_ips: ['127.0.0.0/8', '192.0.2.0/24', '198.51.100.12'] })
+export const showMeta = (): ApiResponse => ok({ webhook_ips: ['127.0.0.0/8', '192.0.2.0/24', '198.51.100.12'] })
 
-export function showToken({ token, now }: Context): Answer {
+export function showToken({ token, now }: Context): ApiResponse {
   return ok({
     uuid: token.uuid,
     scopes: token.scopes,
@@ -21,10 +21,10 @@ export function showToken({ token, now }: Context): Answer {
   })
 }
 
-export const showUser = ({ truth }: Context): Answer => ok(truth.people[0])
+export const showUser = ({ truth }: Context): ApiResponse => ok(truth.people[0])
 
 /** The organization's limits; those of the token's user are only in the headers. */
-export function showRateLimit({ now, counted }: Context): Answer {
+export function showRateLimit({ now, counted }: Context): ApiResponse {
   const { limit, current, reset } = counted.organization
   const scope = (given: { limit: number; current: number; reset: number }) => ({
     ...given,

@@ -1,4 +1,4 @@
-import type { Answer, Context } from '../api/answer.ts'
+import type { ApiResponse, Context } from '../api/answer.ts'
 import { graphqlId, iso, type Organization, type Person } from '../model/shapes.ts'
 import { createRandom, type Random } from '../random.ts'
 
@@ -75,7 +75,7 @@ export function foundServices(seed: string, organization: Organization): Service
 export interface ServiceRoute {
   kind: string
   scopes: readonly string[]
-  answer: (context: Context, organization: Organization) => Answer
+  answer: (context: Context, organization: Organization) => ApiResponse
 }
 
 const reading = ['read_notification_services']
@@ -94,7 +94,7 @@ export function findServicesRoute(
     answer: (context, organization) =>
       context.token.admin === false ? { status: 403, body: { message: 'Forbidden' } } : answer(context, organization),
   })
-  const onOne = (kind: string, needs: readonly string[], answer: (context: Context, found: Service) => Answer) =>
+  const onOne = (kind: string, needs: readonly string[], answer: (context: Context, found: Service) => ApiResponse) =>
     route(kind, needs, (context, organization) => {
       const found = context.truth.servicesOf(organization).all.find((one) => one.id === id)
       return found ? answer(context, found) : { status: 404, body: { message: 'No service found' } }
@@ -122,7 +122,7 @@ function organizationOf({ truth }: Context, service: Service): Organization {
 }
 
 /** Uses cursors; oldest first. */
-function listServices({ truth, query }: Context, organization: Organization): Answer {
+function listServices({ truth, query }: Context, organization: Organization): ApiResponse {
   const { all } = truth.servicesOf(organization)
   const perPage = Math.min(100, Number(query.get('per_page') ?? 30))
   const after = query.get('after')
@@ -134,7 +134,7 @@ function listServices({ truth, query }: Context, organization: Organization): An
   return { status: 200, body: { items, links: { self: `${home}?per_page=${perPage}`, next } } }
 }
 
-function createService(context: Context, organization: Organization): Answer {
+function createService(context: Context, organization: Organization): ApiResponse {
   const { truth, now } = context
   const services = truth.servicesOf(organization)
   const given = objectOf(context.body)
@@ -171,7 +171,7 @@ function createService(context: Context, organization: Organization): Answer {
   return { status: 201, body: service }
 }
 
-function changeService(context: Context, service: Service): Answer {
+function changeService(context: Context, service: Service): ApiResponse {
   const organization = organizationOf(context, service)
   const given = objectOf(context.body)
   const faults = faultsOf(context, organization, given)
@@ -186,7 +186,7 @@ interface FieldFault {
   code: string
 }
 
-const invalid = (errors: FieldFault[]): Answer => ({ status: 422, body: { message: 'Validation Failed', errors } })
+const invalid = (errors: FieldFault[]): ApiResponse => ({ status: 422, body: { message: 'Validation Failed', errors } })
 
 /** Validates the body, so that `take` can use it unchecked. */
 function faultsOf({ truth }: Context, organization: Organization, given: Json): FieldFault[] {

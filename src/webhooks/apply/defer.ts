@@ -5,7 +5,7 @@ import { deliveries } from '../../database/schema.ts'
 import { messageOf } from '../../runtime/errors.ts'
 import type { Log } from '../../runtime/log.ts'
 import type { Clock } from '../../runtime/time.ts'
-import { asked } from '../query.ts'
+import { withStoreError } from '../query.ts'
 
 /** Name of a deferred delivery in `sync.failures`. */
 export function deferredUnit({ id, event }: { id: number; event: string }): Unit {
@@ -23,7 +23,7 @@ export async function deferDelivery(
 ): Promise<void> {
   const now = new Date(clock())
   const isPending = and(eq(deliveries.id, id), eq(deliveries.status, 'pending'))
-  const deferred = await asked('defer a delivery', () =>
+  const deferred = await withStoreError('defer a delivery', () =>
     db.transaction(async (tx) => {
       const [row] = await tx
         .select({ id: deliveries.id, event: deliveries.event, attempts: deliveries.attempts })

@@ -1,4 +1,4 @@
-import { sparingly } from '../../runtime/log.ts'
+import { throttledWarn } from '../../runtime/log.ts'
 import { MINUTE, pause, SECOND } from '../../runtime/time.ts'
 import { type ApplyParts, applyDue } from './process-deliveries.ts'
 
@@ -13,7 +13,7 @@ const EVERY = 10 * SECOND
 export function startDeferredRetries(parts: ApplyParts, everyMs = EVERY): DeferredRetries {
   const stop = new AbortController()
   const { signal } = stop
-  const mayWarn = sparingly(MINUTE, Date.now)
+  const mayWarn = throttledWarn(MINUTE, Date.now)
   const running = (async () => {
     while (!signal.aborted) {
       const began = Date.now()

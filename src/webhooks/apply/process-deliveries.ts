@@ -2,30 +2,30 @@ import { sql } from 'drizzle-orm'
 import { type Db, isOutage, type Transaction } from '../../database/connection.ts'
 import { clearFailure } from '../../database/failures.ts'
 import { type DeliveryStatus, deliveries } from '../../database/schema.ts'
-import { inOneTransaction, type MergeReport, mergeObservations, rowsOfReport, tellRows } from '../../mirror/apply.ts'
+import { inOneTransaction, type MergeReport, mergeObservations, recordRows, rowsOfReport } from '../../mirror/apply.ts'
 import { combine, type Observations } from '../../mirror/observation.ts'
 import type { DeliveriesJob } from '../../queue/queues.ts'
 import { messageOf, StoreError } from '../../runtime/errors.ts'
 import type { Log } from '../../runtime/log.ts'
-import type { OnOccurrence } from '../../runtime/occurrence.ts'
-import type { Scope } from '../../runtime/scope.ts'
+import type { RecordMetric } from '../../runtime/record-metric.ts'
+import type { MirrorFilter } from '../../runtime/scope.ts'
 import { type Clock, MINUTE, SECOND } from '../../runtime/time.ts'
 import { span, type Tracing } from '../../runtime/tracing.ts'
-import { sharedTurns } from '../coalesce.ts'
+import { coalesceRuns } from '../coalesce.ts'
 import { openFromQueue } from '../inbox/from-queue.ts'
 import { isPoison } from '../poison.ts'
-import { asked } from '../query.ts'
+import { withStoreError } from '../query.ts'
 import { type Batch, batchSize, type Claimed, claimAmong, claimBatch, pendingAmong, takeDue } from './claim.ts'
 import { deferDelivery, deferredUnit } from './defer.ts'
 import { readDelivery } from './read.ts'
 
 export interface ApplyParts {
   db: Db
-  scope: Scope
+  scope: MirrorFilter
   storeEnv: boolean
   log: Log
   clock?: Clock
-  on?: OnOccurrence
+  record?: RecordMetric
   tracing?: Tracing | undefined
   /** For tests. */
   timeouts?: Timeouts
@@ -60,8 +60,8 @@ const outagesInARow = 5
  * @throws StoreError `transient` when the database is unavailable; nothing is lost then.
  */
 export function deliveryHandler(parts: ApplyParts): (job: DeliveriesJob, signal?: AbortSignal) => Promise<void> {
-  const pace: Pace = { batchLimit: batchSize, outages: { first: undefined, times: 0 }, culprit: undefined }
-  const turns = sharedTurns((signal: AbortSignal | undefined) => applyPending(parts, pace, signal))
+  const pace: BatchState = { batchLimit: batchSize, outages: { first: undefined, times: 0 }, culprit: undefined }
+  const turns = coalesceRuns((signal: AbortSignal | undefined) => applyPending(parts, pace, signal))
   const fromQueue = openFromQueue(parts)
   return (job, signal) => {
     const deliveries = 'kept' in job ? job.kept.length : job.ids.length
@@ -77,7 +77,7 @@ export function deliveryHandler(parts: ApplyParts): (job: DeliveriesJob, signal?
   }
 }
 
-interface Pace {
+interface BatchState {
   /** Maximum number of deliveries in the next batch. */
   batchLimit: number
   /** The first delivery of the last batch at which Postgres became unavailable, and how many times in a row. */
@@ -87,7 +87,7 @@ interface Pace {
 }
 
 /** Applies one batch. While more is pending, runs two lanes: one reads payloads while Postgres writes the rows of the other. */
-async function applyPending(parts: ApplyParts, pace: Pace, signal: AbortSignal | undefined): Promise<void> {
+async function applyPending(parts: ApplyParts, pace: BatchState, signal: AbortSignal | undefined): Promise<void> {
   const more = await applyNextBatch(parts, pace)
   if (!more) return
   const lane = async () => {
@@ -100,7 +100,7 @@ async function applyPending(parts: ApplyParts, pace: Pace, signal: AbortSignal |
 }
 
 /** Applies the oldest deliveries that no other worker has locked. Returns true if there may be more. */
-async function applyNextBatch(parts: ApplyParts, pace: Pace): Promise<boolean> {
+async function applyNextBatch(parts: ApplyParts, pace: BatchState): Promise<boolean> {
   await deferCulprit(parts, pace)
   let batch: Batch = { claimed: [], more: false }
   try {
@@ -132,7 +132,7 @@ async function applyNextBatch(parts: ApplyParts, pace: Pace): Promise<boolean> {
  * Records that Postgres became unavailable at a batch. If that repeats at the same batch, the next batches are smaller, until a single
  * delivery is left. That delivery is deferred when Postgres is available again.
  */
-function suspect(pace: Pace, ids: readonly number[], error: unknown): void {
+function suspect(pace: BatchState, ids: readonly number[], error: unknown): void {
   const [first] = ids
   if (first === undefined) return
   pace.outages = { first, times: pace.outages.first === first ? pace.outages.times + 1 : 1 }
@@ -141,7 +141,7 @@ function suspect(pace: Pace, ids: readonly number[], error: unknown): void {
   else pace.batchLimit = Math.ceil(ids.length / partsOfBatch)
 }
 
-async function deferCulprit(parts: ApplyParts, pace: Pace): Promise<void> {
+async function deferCulprit(parts: ApplyParts, pace: BatchState): Promise<void> {
   const { culprit } = pace
   if (!culprit) return
   // So that the other lane does not defer it too.
@@ -217,34 +217,34 @@ async function takeOut(parts: ApplyParts, id: number, error: unknown): Promise<v
  */
 export async function applyDue(parts: ApplyParts): Promise<boolean> {
   const now = new Date((parts.clock ?? Date.now)())
-  const id = await asked('claim a deferred delivery', () => takeDue(parts.db, now))
+  const id = await withStoreError('claim a deferred delivery', () => takeDue(parts.db, now))
   if (id !== undefined) await applyBatch(parts, [id])
   return id !== undefined
 }
 
 /** The results of the deliveries of one transaction. */
-interface Outcome {
+interface DeliveryResult {
   readonly settled: readonly { status: DeliveryStatus; event: string; receivedAt: Date }[]
   readonly report: MergeReport
 }
 
-function recordOutcome({ on, clock = Date.now }: ApplyParts, { settled, report }: Outcome): void {
-  if (!on) return
+function recordOutcome({ record, clock = Date.now }: ApplyParts, { settled, report }: DeliveryResult): void {
+  if (!record) return
   for (const { status, event, receivedAt } of settled) {
-    on('settled', 1, { status, event })
+    record('deliveries_processed_total', 1, { status, event })
     // Another replica may have received it, with a clock ahead of ours.
-    if (status === 'applied') on('apply_seconds', Math.max(0, clock() - receivedAt.getTime()) / SECOND)
+    if (status === 'applied') record('delivery_apply_seconds', Math.max(0, clock() - receivedAt.getTime()) / SECOND)
   }
-  tellRows(on, 'webhook', report)
+  recordRows(record, 'webhook', report)
 }
 
 /** Merges deliveries that we have locked, and settles them. */
-async function applyClaimed(parts: ApplyParts, tx: Transaction, claimed: readonly Claimed[]): Promise<Outcome> {
+async function applyClaimed(parts: ApplyParts, tx: Transaction, claimed: readonly Claimed[]): Promise<DeliveryResult> {
   const now = new Date((parts.clock ?? Date.now)())
   const applied: number[] = []
   const ignored: number[] = []
   const observed: Observations[] = []
-  const settled: Outcome['settled'][number][] = []
+  const settled: DeliveryResult['settled'][number][] = []
   const record = (row: Claimed, status: DeliveryStatus) =>
     settled.push({ status, event: row.event, receivedAt: row.received_at })
   for (const row of claimed) {
@@ -278,7 +278,7 @@ async function applyClaimed(parts: ApplyParts, tx: Transaction, claimed: readonl
 
 async function fail(parts: ApplyParts, id: number, error: string): Promise<void> {
   const now = new Date((parts.clock ?? Date.now)())
-  const [row] = await asked('record a failed delivery', () =>
+  const [row] = await withStoreError('record a failed delivery', () =>
     parts.db.transaction(async (tx) => {
       const claimed = await claimAmong(tx, [id])
       await settle(tx, [id], 'failed', now, error)
@@ -288,7 +288,7 @@ async function fail(parts: ApplyParts, id: number, error: string): Promise<void>
   )
   if (!row) return
   parts.log.warn({ delivery: id, error }, 'A delivery cannot be applied and is recorded as failed.')
-  parts.on?.('settled', 1, { status: 'failed', event: row.event })
+  parts.record?.('deliveries_processed_total', 1, { status: 'failed', event: row.event })
 }
 
 async function settle(

@@ -2,7 +2,7 @@ import { isObject } from '../../buildkite/payload-reader.ts'
 import { slugsOf } from '../../buildkite/urls.ts'
 import type { Observations } from '../../mirror/observation.ts'
 import { observeWebhook, PayloadError } from '../../mirror/observe.ts'
-import type { Scope } from '../../runtime/scope.ts'
+import type { MirrorFilter } from '../../runtime/scope.ts'
 
 /** A delivery as stored in the inbox. */
 export interface Pending {
@@ -13,10 +13,13 @@ export interface Pending {
 }
 
 /** The result of reading a delivery. */
-export type Reading = { observed: Observations } | { ignored: true } | { error: string }
+export type ReadDelivery = { observed: Observations } | { ignored: true } | { error: string }
 
 /** Reads one delivery; pure. Ignores deliveries that are out of scope and events of unknown kinds. */
-export function readDelivery(row: Pending, { scope, storeEnv }: { scope: Scope; storeEnv: boolean }): Reading {
+export function readDelivery(
+  row: Pending,
+  { scope, storeEnv }: { scope: MirrorFilter; storeEnv: boolean },
+): ReadDelivery {
   if (row.payload === null) return { error: 'Its payload was dropped.' }
   const kind = row.event.split('.')[0] ?? ''
   if (!['ping', 'build', 'job', 'agent'].includes(kind)) return { ignored: true }
@@ -31,7 +34,7 @@ export function readDelivery(row: Pending, { scope, storeEnv }: { scope: Scope; 
 }
 
 /** Most payloads name no organization: its slug, and often the pipeline's, is only part of the objects' URLs. */
-function isWanted(payload: unknown, scope: Scope): boolean {
+function isWanted(payload: unknown, scope: MirrorFilter): boolean {
   const { organization, pipeline, project, build, job, agent } = asObject(payload)
   const subjects = [pipeline, project, build, job, agent].map((subject) => slugsOf(asObject(subject).url))
   const organizations = [asObject(organization).slug, ...subjects.map((slugs) => slugs.organization)]

@@ -1,6 +1,6 @@
 import { and, asc, count, eq, gt, gte, inArray, isNotNull, isNull, lte, max, type SQL, sql } from 'drizzle-orm'
 import { type DeliveryStatus, deliveries } from '../../database/schema.ts'
-import { asked } from '../query.ts'
+import { withStoreError } from '../query.ts'
 import { batchSize, fitting } from './claim.ts'
 import { type ApplyParts, applyBatch } from './process-deliveries.ts'
 
@@ -40,10 +40,10 @@ export async function replay(
   const { db } = parts
   // Excludes deliveries that arrive meanwhile: in a busy service the replay would never end.
   const selected = and(selectionOf(selection), lte(deliveries.id, await newestId(parts)))
-  const total = await asked('count deliveries', () =>
+  const total = await withStoreError('count deliveries', () =>
     db.$count(deliveries, and(selected, isNotNull(deliveries.payload))),
   )
-  const without_payload = await asked('count deliveries', () =>
+  const without_payload = await withStoreError('count deliveries', () =>
     db.$count(deliveries, and(selected, isNull(deliveries.payload))),
   )
   const tally: Record<DeliveryStatus, number> = { applied: 0, ignored: 0, failed: 0, pending: 0 }
@@ -67,7 +67,9 @@ export async function replay(
 }
 
 async function newestId({ db }: ApplyParts): Promise<number> {
-  const [row] = await asked('look up deliveries', async () => db.select({ id: max(deliveries.id) }).from(deliveries))
+  const [row] = await withStoreError('look up deliveries', async () =>
+    db.select({ id: max(deliveries.id) }).from(deliveries),
+  )
   return row?.id ?? 0
 }
 
@@ -82,7 +84,7 @@ function selectionOf({ ids, failed, since }: Selection): SQL | undefined {
 /** Makes the next deliveries pending again. From then on the service applies them too, even if this process ends. */
 async function takeBatch({ db, clock = Date.now }: ApplyParts, selected: SQL | undefined): Promise<number[]> {
   const bytes = sql<number>`octet_length(${deliveries.payload})`
-  return asked('make deliveries pending again', () =>
+  return withStoreError('make deliveries pending again', () =>
     db.transaction(async (tx) => {
       const rows = await tx
         .select({ id: deliveries.id, bytes })
@@ -103,7 +105,7 @@ async function takeBatch({ db, clock = Date.now }: ApplyParts, selected: SQL | u
 }
 
 async function outcomes({ db }: ApplyParts, ids: readonly number[]) {
-  return asked('look up deliveries', async () =>
+  return withStoreError('look up deliveries', async () =>
     db
       .select({ status: deliveries.status, error: deliveries.error, times: count() })
       .from(deliveries)
@@ -114,7 +116,7 @@ async function outcomes({ db }: ApplyParts, ids: readonly number[]) {
 
 async function unknownAmong({ db }: ApplyParts, ids: readonly number[]): Promise<number[]> {
   if (ids.length === 0) return []
-  const rows = await asked('look up deliveries', async () =>
+  const rows = await withStoreError('look up deliveries', async () =>
     db
       .select({ id: deliveries.id })
       .from(deliveries)

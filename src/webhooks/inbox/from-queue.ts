@@ -2,7 +2,7 @@ import type { Db } from '../../database/connection.ts'
 import type { KeptDelivery } from '../../queue/queues.ts'
 import type { Clock } from '../../runtime/time.ts'
 import { isPoison } from '../poison.ts'
-import { asked } from '../query.ts'
+import { withStoreError } from '../query.ts'
 import { type GroupLimit, takeGroup } from './group.ts'
 import { insertDeliveries, type NewDelivery } from './insert.ts'
 
@@ -32,7 +32,7 @@ export function openFromQueue({ db, clock = Date.now }: { db: Db; clock?: Clock 
   let inserting = 0
 
   const insert = (fresh: readonly NewDelivery[]) =>
-    asked(`move ${fresh.length} deliveries from the queue to the inbox`, () =>
+    withStoreError(`move ${fresh.length} deliveries from the queue to the inbox`, () =>
       insertDeliveries(db, fresh, new Date(clock())),
     )
   /** Inserts deliveries one by one after Postgres refused them together, so that one bad delivery does not block the others. */

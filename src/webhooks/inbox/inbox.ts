@@ -3,8 +3,8 @@ import { asStoreError, type Db } from '../../database/connection.ts'
 import { deliveries } from '../../database/schema.ts'
 import type { DeliveriesJob, Queues } from '../../queue/queues.ts'
 import { StoreError } from '../../runtime/errors.ts'
-import { type Log, sparingly } from '../../runtime/log.ts'
-import type { OnOccurrence } from '../../runtime/occurrence.ts'
+import { type Log, throttledWarn } from '../../runtime/log.ts'
+import type { RecordMetric } from '../../runtime/record-metric.ts'
 import { type Clock, MINUTE, pause, SECOND } from '../../runtime/time.ts'
 import { span, type Tracing } from '../../runtime/tracing.ts'
 import { Breaker } from './circuit-breaker.ts'
@@ -29,7 +29,7 @@ export interface InboxParts {
   queues: Pick<Queues, 'addDeliveries'>
   log: Log
   clock?: Clock
-  on?: OnOccurrence
+  record?: RecordMetric
   tracing?: Tracing | undefined
 }
 
@@ -44,7 +44,7 @@ interface Waiting {
 /** The requests that share one insert. */
 const groupLimit: GroupLimit = { deliveries: 200, chars: 8 * 1024 * 1024 }
 /** Two, so that one group is collected or enqueued while the insert of the other runs. */
-const lanes = 2
+const concurrency = 2
 
 // A request may wait for the previous group, then for its insert, then for a job to fill, then for the queue: under 4 s in total.
 const insertWithin = 1_300
@@ -57,7 +57,7 @@ const queueRest = 3 * SECOND
  * Opens the inbox: `sync.deliveries`, written by group commit. Requests that arrive while an insert runs share the next insert and
  * one queue job. A lone request does not wait for others.
  */
-export function openInbox({ db, queues, log, clock = Date.now, on = () => {}, tracing }: InboxParts): Inbox {
+export function openInbox({ db, queues, log, clock = Date.now, record = () => {}, tracing }: InboxParts): Inbox {
   const postgres = new Breaker('Postgres', postgresRest, clock)
   const queue = new Breaker('The queue', queueRest, clock)
   const waiting: Waiting[] = []
@@ -66,15 +66,15 @@ export function openInbox({ db, queues, log, clock = Date.now, on = () => {}, tr
   let scheduled = false
   const addJob = (job: DeliveriesJob) => queue.attempt(() => queues.addDeliveries(job, enqueueWithin), enqueueWithin)
   const toQueue = openToQueue(addJob)
-  const mayWarn = sparingly(MINUTE, clock)
-  const mayLogError = sparingly(MINUTE, clock)
+  const mayWarn = throttledWarn(MINUTE, clock)
+  const mayLogError = throttledWarn(MINUTE, clock)
 
   const warn = (error: unknown, message: string) => {
     if (mayWarn()) log.warn({ err: error }, message)
   }
 
   const schedule = () => {
-    if (scheduled || waiting.length === 0 || inserting >= lanes) return
+    if (scheduled || waiting.length === 0 || inserting >= concurrency) return
     scheduled = true
     // Groups the requests of one turn of the event loop.
     setImmediate(() => {
@@ -106,7 +106,7 @@ export function openInbox({ db, queues, log, clock = Date.now, on = () => {}, tr
     schedule()
     const fresh = [...ids.values()]
     const enqueued = await enqueue(fresh, from)
-    if (ids.size > 0) on('kept', ids.size, { via: 'postgres' })
+    if (ids.size > 0) record('deliveries_accepted_total', ids.size, { via: 'postgres' })
     for (const { delivery, resolve } of group) resolve(ids.delete(delivery.key) ? 'new' : 'known')
     if (!enqueued) await leaveToSweeper(fresh)
     atWork -= 1
@@ -154,7 +154,7 @@ export function openInbox({ db, queues, log, clock = Date.now, on = () => {}, tr
         return reject(new StoreError('transient', message, { cause }))
       }
       warn(cause, 'Postgres did not accept deliveries; the queue stores them until it does.')
-      on('kept', 1, { via: 'queue' })
+      record('deliveries_accepted_total', 1, { via: 'queue' })
       resolve('queued')
     }
     await Promise.all(group.map(keepOne))

@@ -2,7 +2,7 @@ import { sql } from 'drizzle-orm'
 import { BuildkiteClock } from '../../buildkite/http/skew.ts'
 import type { Db } from '../../database/connection.ts'
 import { buildkiteClock } from '../../database/schema.ts'
-import { type Log, sparingly } from '../../runtime/log.ts'
+import { type Log, throttledWarn } from '../../runtime/log.ts'
 import { type Clock, MINUTE, pause, SECOND } from '../../runtime/time.ts'
 
 /** Buildkite's clock in a process that may send no requests to Buildkite; the reconciler stores it in Postgres. */
@@ -28,7 +28,7 @@ export function followBuildkiteClock(parts: ReceiptClockParts): ReceiptClock {
   const { db, log, clock = Date.now, monotonic = () => performance.now() } = parts
   const known = new BuildkiteClock(clock, monotonic)
   const stopping = new AbortController()
-  const mayWarn = sparingly(MINUTE, clock)
+  const mayWarn = throttledWarn(MINUTE, clock)
 
   const follow = async () => {
     while (!stopping.signal.aborted) {

@@ -7,8 +7,8 @@ import { verifySignature, verifyToken } from '../../buildkite/signature.ts'
 import { WEBHOOK_PATH } from '../../buildkite/webhook-path.ts'
 import type { WebhookAuth } from '../../runtime/config.ts'
 import { messageOf, StoreError } from '../../runtime/errors.ts'
-import { type Log, sparingly } from '../../runtime/log.ts'
-import type { OnOccurrence } from '../../runtime/occurrence.ts'
+import { type Log, throttledWarn } from '../../runtime/log.ts'
+import type { RecordMetric } from '../../runtime/record-metric.ts'
 import { type Clock, DeadlineError, MINUTE, withDeadline } from '../../runtime/time.ts'
 import { type Span, span, type Tracing } from '../../runtime/tracing.ts'
 import type { Inbox, NewDelivery } from '../inbox/inbox.ts'
@@ -30,7 +30,7 @@ export interface ReceiverParts extends ReceiverSettings {
   clock?: Clock
   /** Buildkite's current time, for deliveries without a signature; `undefined` while it is unknown. */
   buildkiteNow?: (() => Date | undefined) | undefined
-  on?: OnOccurrence
+  record?: RecordMetric
   tracing?: Tracing | undefined
 }
 
@@ -43,7 +43,7 @@ export interface WebhookRequest {
   requestId: string | undefined
 }
 
-export type Reading =
+export type ReadRequest =
   | { ok: true; delivery: NewDelivery }
   | { ok: false; status: 400 | 401 | 503; error: string; reason: string }
 
@@ -62,7 +62,7 @@ export function readRequest(
   settings: ReceiverSettings,
   now: number,
   receivedAt = new Date(now),
-): Reading {
+): ReadRequest {
   if (settings.secrets.length === 0) {
     const error = 'The receiver of webhooks is off, because WEBHOOK_SECRET is not set.'
     return { ok: false, status: 503, error, reason: error }
@@ -118,10 +118,10 @@ function deliveryKey(event: string, moment: string, raw: Buffer): string {
 
 /** A Fastify plugin: `POST /webhooks/buildkite`, with its own body parser and errors. */
 export async function webhookRoute(app: FastifyInstance, parts: ReceiverParts): Promise<void> {
-  const { inbox, lets, log, secrets, clock = Date.now, buildkiteNow, on = () => {} } = parts
-  const mayLogAddress = sparingly(MINUTE, clock)
-  const mayLogRefusal = sparingly(MINUTE, clock)
-  const mayLogFlood = sparingly(MINUTE, clock)
+  const { inbox, lets, log, secrets, clock = Date.now, buildkiteNow, record = () => {} } = parts
+  const mayLogAddress = throttledWarn(MINUTE, clock)
+  const mayLogRefusal = throttledWarn(MINUTE, clock)
+  const mayLogFlood = throttledWarn(MINUTE, clock)
 
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'buffer', bodyLimit }, (_request, body, done) =>
@@ -153,7 +153,7 @@ export async function webhookRoute(app: FastifyInstance, parts: ReceiverParts): 
   app.addHook('onResponse', async (_request, reply) => {
     // A receiver that is off loses no delivery that it should store, so its 503 is counted separately.
     const off = secrets.length === 0 && reply.statusCode === 503
-    on('answered', 1, { status: off ? 'off' : String(reply.statusCode) })
+    record('webhook_requests_total', 1, { status: off ? 'off' : String(reply.statusCode) })
   })
 
   if (lets) {
@@ -193,7 +193,7 @@ export async function webhookRoute(app: FastifyInstance, parts: ReceiverParts): 
     traced.set({ 'buildkite.event': reading.delivery.event })
     try {
       const kept = await withDeadline(inbox.keep(reading.delivery), answerWithin, 'The inbox')
-      if (kept === 'known') on('duplicate', 1)
+      if (kept === 'known') record('deliveries_duplicate_total', 1)
     } catch (error) {
       if (!(error instanceof StoreError) && !(error instanceof DeadlineError)) throw error
       return reply
