@@ -223,7 +223,7 @@ function stopped(services: Record<Role, ServiceProcess>): Promise<(number | stri
 /** How many deliveries this process has applied, by its own metrics. */
 async function settledBy({ privateUrl }: ServiceProcess): Promise<number> {
   const page = await fetch(`${privateUrl}/metrics`)
-  const lines = (await page.text()).matchAll(/^\w*deliveries_settled_total\{[^}]*\} (\d+)/gm)
+  const lines = (await page.text()).matchAll(/^\w*deliveries_(?:settled|processed)_total\{[^}]*\} (\d+)/gm)
   return [...lines].reduce((sum, [, n]) => sum + Number(n), 0)
 }
 
@@ -258,7 +258,7 @@ function watchDiverted({ privateUrl }: ServiceProcess): { longestMs(): Promise<n
 async function keptBy(privateUrl: string): Promise<{ postgres: number; queue: number }> {
   const page = await (await fetch(`${privateUrl}/metrics`)).text()
   const of = (store: string) =>
-    Number(new RegExp(`deliveries_kept_total\\{via="${store}"\\} (\\d+)`).exec(page)?.[1] ?? 0)
+    Number(new RegExp(`deliveries_(?:kept|accepted)_total\\{via="${store}"\\} (\\d+)`).exec(page)?.[1] ?? 0)
   return { postgres: of('postgres'), queue: of('queue') }
 }
 

@@ -13,7 +13,7 @@ export interface HealthReason {
     | 'database_unreachable'
     | 'migrations_pending'
     | 'queue_unreachable'
-    | 'worker_idle'
+    | 'worker_stalled'
     | 'delivery_waiting'
     | 'unknown'
     | QueueWarning['name']
@@ -69,7 +69,7 @@ function faultOfDatabase({ database }: Probes): HealthReason | undefined {
 
 function faultOfProgress({ idleMs, oldestPendingMs }: Probes): HealthReason | undefined {
   if (idleMs !== undefined && idleMs > STUCK) {
-    return reason('worker_idle', `A worker has made no progress for ${formatDuration(idleMs)}.`)
+    return reason('worker_stalled', `A worker has made no progress for ${formatDuration(idleMs)}.`)
   }
   if (idleMs !== undefined && oldestPendingMs !== undefined && oldestPendingMs > LATE) {
     return reason('delivery_waiting', `The oldest delivery has been waiting for ${formatDuration(oldestPendingMs)}.`)
