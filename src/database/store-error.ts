@@ -110,6 +110,11 @@ export function isOutage(error: unknown): boolean {
   return code === undefined || transientCodes.has(code) || outageStates.some((state) => code.startsWith(state))
 }
 
+/** Whether one statement takes too long (57014) or too much memory (53200), so that a smaller one may succeed. */
+export function isTooMuch(error: unknown): boolean {
+  return error instanceof StoreError && (error.code === '57014' || error.code === '53200')
+}
+
 /** SQLSTATE classes whose messages quote stored or given values: data exceptions, constraints, syntax, raised, internal. */
 const quotingStates = ['21', '22', '23', '42601', '42804', 'P0', 'XX']
 

@@ -7,7 +7,7 @@ import { canonical } from '../../mirror/merge.ts'
 import { observeBuilds } from '../../mirror/observe.ts'
 import type { BuildkiteError } from '../../runtime/errors.ts'
 import { MINUTE, pause } from '../../runtime/time.ts'
-import { type BuildWriter, createBuildWriter, type PageKind } from '../builds/build-writer.ts'
+import { BuildWriter, type PageKind } from '../builds/build-writer.ts'
 import { BuildLocator } from '../builds/locate-build.ts'
 import { recordUnlistable } from '../builds/unlistable.ts'
 import type { ReconcileDeps, Source } from '../context.ts'
@@ -83,7 +83,7 @@ export class Verification {
     this.#deps = deps
     this.#source = source
     this.#options = options
-    this.#writer = createBuildWriter(deps, source)
+    this.#writer = new BuildWriter(deps, source)
     const { heal: refresh, priority, signal } = options
     this.#locator = new BuildLocator(deps, source, priority, { refresh, signal })
     this.#unexpected = new UnexpectedBuilds(deps, source, this.#locator, this.#reads, options.pipeline)

@@ -5,7 +5,7 @@ import { withLease } from '../../database/leases.ts'
 import { watermarks } from '../../database/schema.ts'
 import { BuildkiteError, messageOf } from '../../runtime/errors.ts'
 import { type Clock, DAY, MINUTE, monotonicBeside, pause, SECOND } from '../../runtime/time.ts'
-import { createBuildWriter, type Refused, refusalOf } from '../builds/build-writer.ts'
+import { BuildWriter, type Refused, refusalOf } from '../builds/build-writer.ts'
 import { recordUnlistable, unlistableRanges } from '../builds/unlistable.ts'
 import { presentOf, type ReconcileDeps, type Source } from '../context.ts'
 import { reconcileOnce } from '../cycle/cycle.ts'
@@ -286,7 +286,7 @@ class WindowReading {
   /** Reads one window from where the last read stopped, a finished one from its start. False when it is no longer ours to read. */
   async #walk(window: Window, pipeline: ListedPipeline | undefined): Promise<boolean> {
     const { deps } = this
-    const writer = createBuildWriter(deps, this.#source)
+    const writer = new BuildWriter(deps, this.#source)
     const isAgain = window.status === 'done'
     if (!isAgain) await beginWindow(deps, window)
     let walkedTo = window.walked_to ?? window.created_to

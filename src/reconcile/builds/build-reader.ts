@@ -62,8 +62,8 @@ export class BuildReader {
 
   async #keep(unit: Unit, value: unknown, at: Date): Promise<BuildRead> {
     const page = await this.#writer.write([value], at, { jobs: true, via: 'build' })
-    const [facts] = page.facts
-    if (!facts) {
+    const [build] = page.builds
+    if (!build) {
       const error = new BuildkiteError(
         'unavailable',
         page.refused[0]?.reason ?? 'Buildkite returned something that is not a build.',
@@ -71,7 +71,7 @@ export class BuildReader {
       return { status: 200, page, tries: await this.#fail(unit, error) }
     }
     // If the build could not be stored, the writer has recorded it under its current slug.
-    const isRecorded = page.refused.length > 0 && buildUnit(this.#source, facts).subject === unit.subject
+    const isRecorded = page.refused.length > 0 && buildUnit(this.#source, build).subject === unit.subject
     if (!isRecorded) await clearFailure(this.#deps.db, unit)
     return { status: 200, page }
   }

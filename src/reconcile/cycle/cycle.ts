@@ -8,8 +8,7 @@ import { DAY, HOUR, MINUTE } from '../../runtime/time.ts'
 import { BuildReader } from '../builds/build-reader.ts'
 import {
   addPageResults,
-  type BuildWriter,
-  createBuildWriter,
+  BuildWriter,
   nothingFound,
   type PageReport,
   type Refused,
@@ -262,7 +261,7 @@ class Cycle {
     this.#tally = tally
     this.#signal = signal
     // In a first cycle everything is new to the mirror, so nothing counts as lost.
-    this.#writer = createBuildWriter(deps, source, mark?.watermark ? webhookProgress(deps, source) : undefined)
+    this.#writer = new BuildWriter(deps, source, mark?.watermark ? webhookProgress(deps, source) : undefined)
     this.#locator = new BuildLocator(deps, source, 'absent', { refresh: true, signal })
     this.#reader = new BuildReader(deps, source, this.#writer, this.#locator)
   }
@@ -304,7 +303,7 @@ class Cycle {
       this.#tally.requests += page.requests
       await this.#keepUnlistable(page)
       const report = await this.#writer.write(page.value, page.at, { jobs: page.jobs, via: 'list' })
-      for (const { id } of report.facts) this.#seen.add(id)
+      for (const { id } of report.builds) this.#seen.add(id)
       this.#count(report)
     }
   }
@@ -318,7 +317,7 @@ class Cycle {
   #countUnlistable({ requests, pages }: UnlistableReport): void {
     this.#tally.requests += requests
     for (const page of pages) {
-      for (const { id } of page.facts) this.#seen.add(id)
+      for (const { id } of page.builds) this.#seen.add(id)
       this.#count(page)
     }
   }

@@ -75,7 +75,7 @@ export async function readUnlisted(
     const created_at = build.created_at === null ? null : new Date(build.created_at)
     const { status, page } = await reader.readKnown({ ...build, number: Number(build.number), created_at }, slug)
     if (page) pages.push(page)
-    const state = page?.facts[0]?.state ?? ''
+    const state = page?.builds[0]?.state ?? ''
     const settled = page !== undefined && !OPEN_STATES.some((open) => open === state)
     await recordRead(deps, source, build, status, settled)
   }

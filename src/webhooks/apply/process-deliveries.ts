@@ -1,5 +1,5 @@
 import { sql } from 'drizzle-orm'
-import { type Db, isOutage, type Transaction } from '../../database/connection.ts'
+import { type Db, isOutage, isTooMuch, type Transaction } from '../../database/connection.ts'
 import { clearFailure } from '../../database/failures.ts'
 import { type DeliveryStatus, deliveries } from '../../database/schema.ts'
 import { inOneTransaction, type MergeReport, mergeObservations, recordRows, rowsOfReport } from '../../mirror/apply.ts'
@@ -157,11 +157,6 @@ async function deferCulprit(parts: ApplyParts, pace: BatchState): Promise<void> 
 /** Whether an error is not caused by the deliveries: Postgres is unavailable, or its schema or permissions are wrong. */
 function isGeneral(error: unknown): boolean {
   return isOutage(error) || (error instanceof StoreError && error.kind === 'permanent' && !isPoison(error))
-}
-
-/** Whether Postgres ran out of time (57014) or memory (53200). */
-function isTooMuch(error: unknown): boolean {
-  return error instanceof StoreError && (error.code === '57014' || error.code === '53200')
 }
 
 function timeoutsOf({ timeouts = usualTimeouts }: ApplyParts): Timeouts {
