@@ -26,7 +26,7 @@ import { MINUTE, pause, SECOND } from './runtime/time.ts'
 import type { Tracing } from './runtime/tracing.ts'
 import { startDeferredRetries } from './webhooks/apply/deferred.ts'
 import { deliveryHandler } from './webhooks/apply/process-deliveries.ts'
-import { type Inbox, openInbox } from './webhooks/inbox/inbox.ts'
+import { Inbox } from './webhooks/inbox/inbox.ts'
 import { type AllowList, fixedAllowList, followedAllowList } from './webhooks/receive/allow-list.ts'
 import { followBuildkiteClock, type ReceiptClock } from './webhooks/receive/receipt-clock.ts'
 import { webhookRoute } from './webhooks/receive/receive.ts'
@@ -138,7 +138,7 @@ function actionParts({ config, database, queues, log, meters }: Parts, shutdown:
 }
 
 function openReceiverInbox({ database, queues, log, meters, tracing }: Parts, shutdown: Shutdown): Inbox {
-  const inbox = openInbox({ db: database.db, queues, log, record: meters.record, tracing })
+  const inbox = new Inbox({ db: database.db, queues, log, record: meters.record, tracing })
   shutdown.add('the inbox', (ms) => inbox.close(ms), 5 * SECOND)
   return inbox
 }

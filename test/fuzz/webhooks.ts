@@ -12,7 +12,7 @@ import { mirrorFilter } from '../../src/runtime/scope.ts'
 import { MINUTE } from '../../src/runtime/time.ts'
 import { createRandom, type Random } from '../../src/simulator/random.ts'
 import { deliveryHandler } from '../../src/webhooks/apply/process-deliveries.ts'
-import { openInbox } from '../../src/webhooks/inbox/inbox.ts'
+import { Inbox } from '../../src/webhooks/inbox/inbox.ts'
 import { webhookRoute } from '../../src/webhooks/receive/receive.ts'
 import { startSweeper } from '../../src/webhooks/sweeper.ts'
 import { until } from '../support/until.ts'
@@ -100,7 +100,7 @@ async function openTarget(stores: { databaseUrl: string; redisUrl?: string | und
   const record: RecordMetric = (what, n) => {
     if (what === 'deliveries_duplicate_total') duplicates += n
   }
-  const inbox = openInbox({ db: database.db, queues, log })
+  const inbox = new Inbox({ db: database.db, queues, log })
   const settings = { secrets: [secret], auth: 'signature', toleranceMs: 300_000, storeEnv: false } as const
   const app = await buildPublicApp({
     log,

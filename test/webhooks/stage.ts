@@ -9,7 +9,7 @@ import { createLog } from '../../src/runtime/log.ts'
 import { type MirrorFilterConfig, mirrorFilter } from '../../src/runtime/scope.ts'
 import { type DeferredRetries, startDeferredRetries } from '../../src/webhooks/apply/deferred.ts'
 import { type ApplyParts, deliveryHandler } from '../../src/webhooks/apply/process-deliveries.ts'
-import { type Inbox, openInbox } from '../../src/webhooks/inbox/inbox.ts'
+import { Inbox } from '../../src/webhooks/inbox/inbox.ts'
 import { type ReceiverParts, type ReceiverSettings, webhookRoute } from '../../src/webhooks/receive/receive.ts'
 import { type Sweeper, startSweeper } from '../../src/webhooks/sweeper.ts'
 import { testRedisUrl } from '../support/redis.ts'
@@ -63,7 +63,7 @@ export async function setStage(options: StageOptions): Promise<Stage> {
     const name = [what, ...Object.values(labels ?? {})].join(' ')
     counted.set(name, (counted.get(name) ?? 0) + count)
   }
-  const inbox = openInbox({ db: database.db, queues, log: silent, record })
+  const inbox = new Inbox({ db: database.db, queues, log: silent, record })
   const app = Fastify()
   const settings = {
     secrets: [secret],

@@ -10,19 +10,12 @@ import { span, type Tracing } from '../../runtime/tracing.ts'
 import { Breaker } from './circuit-breaker.ts'
 import { type GroupLimit, takeGroup } from './group.ts'
 import { insertDeliveries, type NewDelivery } from './insert.ts'
-import { openToQueue, tracesInJob } from './to-queue.ts'
+import { openToQueue, type ToQueue, tracesInJob } from './to-queue.ts'
 
 export type { NewDelivery } from './insert.ts'
 
 /** Where a delivery is now: `new` or `known` in Postgres, or `queued` while Postgres is unavailable. */
 export type Kept = 'new' | 'known' | 'queued'
-
-export interface Inbox {
-  /** Resolves once the delivery is safe. @throws StoreError when neither Postgres nor the queue took it. Never waits above 4 s. */
-  keep(delivery: NewDelivery): Promise<Kept>
-  /** Waits for deliveries that are being stored. */
-  close(deadlineMs: number): Promise<void>
-}
 
 export interface InboxParts {
   db: Db
@@ -54,123 +47,139 @@ const postgresRest = SECOND
 const queueRest = 3 * SECOND
 
 /**
- * Opens the inbox: `sync.deliveries`, written by group commit. Requests that arrive while an insert runs share the next insert and
- * one queue job. A lone request does not wait for others.
+ * The inbox: `sync.deliveries`, written by group commit. Requests that arrive while an insert runs share the next insert and one queue
+ * job. A lone request does not wait for others.
  */
-export function openInbox({ db, queues, log, clock = Date.now, record = () => {}, tracing }: InboxParts): Inbox {
-  const postgres = new Breaker('Postgres', postgresRest, clock)
-  const queue = new Breaker('The queue', queueRest, clock)
-  const waiting: Waiting[] = []
-  let inserting = 0
-  let atWork = 0
-  let scheduled = false
-  const addJob = (job: DeliveriesJob) => queue.attempt(() => queues.addDeliveries(job, enqueueWithin), enqueueWithin)
-  const toQueue = openToQueue(addJob)
-  const mayWarn = throttledWarn(MINUTE, clock)
-  const mayLogError = throttledWarn(MINUTE, clock)
+export class Inbox {
+  readonly #parts: InboxParts
+  readonly #clock: Clock
+  readonly #record: RecordMetric
+  readonly #postgres: Breaker
+  readonly #queue: Breaker
+  readonly #toQueue: ToQueue
+  readonly #mayWarn: () => boolean
+  readonly #mayLogError: () => boolean
+  readonly #waiting: Waiting[] = []
+  #scheduled = false
+  /** Groups that are being inserted. */
+  #inserting = 0
+  /** Groups that are being inserted or enqueued. */
+  #storing = 0
 
-  const warn = (error: unknown, message: string) => {
-    if (mayWarn()) log.warn({ err: error }, message)
+  constructor(parts: InboxParts) {
+    const { clock = Date.now, record = () => {} } = parts
+    this.#parts = parts
+    this.#clock = clock
+    this.#record = record
+    this.#postgres = new Breaker('Postgres', postgresRest, clock)
+    this.#queue = new Breaker('The queue', queueRest, clock)
+    this.#toQueue = openToQueue((job) => this.#addJob(job))
+    this.#mayWarn = throttledWarn(MINUTE, clock)
+    this.#mayLogError = throttledWarn(MINUTE, clock)
   }
 
-  const schedule = () => {
-    if (scheduled || waiting.length === 0 || inserting >= concurrency) return
-    scheduled = true
-    // Groups the requests of one turn of the event loop.
-    setImmediate(() => {
-      scheduled = false
-      const group = takeGroup(waiting, groupLimit, sizeOf)
-      if (group.length > 0) {
-        const from = group.flatMap(({ trace }) => trace ?? []).slice(0, tracesInJob)
-        const work = () => keepGroup(group, from)
-        void span(tracing, 'inbox keep', { deliveries: group.length }, work, { kind: 'producer', from })
-      }
-      schedule()
+  /** Resolves once the delivery is safe. @throws StoreError when neither Postgres nor the queue took it. Never waits above 4 s. */
+  keep(delivery: NewDelivery): Promise<Kept> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ delivery, trace: this.#parts.tracing?.current(), resolve, reject })
+      this.#schedule()
     })
   }
 
-  const keepGroup = async (group: readonly Waiting[], from: readonly string[]) => {
-    atWork += 1
-    inserting += 1
-    let ids: Map<string, number>
-    try {
-      ids = await insert(group.map((one) => one.delivery))
-    } catch (error) {
-      inserting -= 1
-      schedule()
-      await keepInQueue(group, error)
-      atWork -= 1
-      return
-    }
-    inserting -= 1
-    schedule()
-    const fresh = [...ids.values()]
-    const enqueued = await enqueue(fresh, from)
-    if (ids.size > 0) record('deliveries_accepted_total', ids.size, { via: 'postgres' })
-    for (const { delivery, resolve } of group) resolve(ids.delete(delivery.key) ? 'new' : 'known')
-    if (!enqueued) await leaveToSweeper(fresh)
-    atWork -= 1
+  /** Waits for deliveries that are being stored. */
+  async close(deadlineMs: number): Promise<void> {
+    const until = Date.now() + deadlineMs
+    while ((this.#storing > 0 || this.#waiting.length > 0) && Date.now() < until) await pause(10)
   }
 
-  /** Inserts new deliveries and returns their ids by key. */
-  const insert = async (group: readonly NewDelivery[]): Promise<Map<string, number>> => {
-    const enqueuedAt = queue.broken ? null : new Date(clock()) // null: the sweeper enqueues it without waiting
+  #schedule(): void {
+    if (this.#scheduled || this.#waiting.length === 0 || this.#inserting >= concurrency) return
+    this.#scheduled = true
+    // Groups the requests of one turn of the event loop.
+    setImmediate(() => {
+      this.#scheduled = false
+      const group = takeGroup(this.#waiting, groupLimit, sizeOf)
+      if (group.length > 0) {
+        const from = group.flatMap(({ trace }) => trace ?? []).slice(0, tracesInJob)
+        const work = () => this.#keepGroup(group, from)
+        void span(this.#parts.tracing, 'inbox keep', { deliveries: group.length }, work, { kind: 'producer', from })
+      }
+      this.#schedule()
+    })
+  }
+
+  async #keepGroup(group: readonly Waiting[], from: readonly string[]): Promise<void> {
+    this.#storing += 1
+    this.#inserting += 1
+    const ids = await this.#insert(group.map(({ delivery }) => delivery))
+    this.#inserting -= 1
+    this.#schedule()
+    if (ids instanceof StoreError) await Promise.all(group.map((one) => this.#keepInQueue(one, ids)))
+    else await this.#enqueueGroup(group, ids, from)
+    this.#storing -= 1
+  }
+
+  /** Inserts deliveries. Returns the ids of the new ones by key, or why Postgres did not accept them. */
+  async #insert(group: readonly NewDelivery[]): Promise<Map<string, number> | StoreError> {
+    const enqueuedAt = this.#queue.broken ? null : new Date(this.#clock()) // null: the sweeper enqueues it without waiting
     try {
-      return await postgres.attempt(() => insertDeliveries(db, group, enqueuedAt), insertWithin)
+      return await this.#postgres.attempt(() => insertDeliveries(this.#parts.db, group, enqueuedAt), insertWithin)
     } catch (error) {
-      throw asStoreError(error, `store ${group.length} deliveries in the inbox`)
+      return asStoreError(error, `store ${group.length} deliveries in the inbox`)
     }
   }
 
-  /** Returns whether the queue accepted the ids. A failure loses nothing: the rows are stored, and the sweeper enqueues them. */
-  const enqueue = async (ids: number[], from: readonly string[]): Promise<boolean> => {
-    if (ids.length === 0) return true
+  /** Enqueues the new deliveries. A failure loses nothing: the rows are stored, and the sweeper enqueues them. */
+  async #enqueueGroup(group: readonly Waiting[], idOf: Map<string, number>, from: readonly string[]): Promise<void> {
+    const ids = [...idOf.values()]
+    const enqueued = ids.length === 0 || (await this.#enqueue(ids, from))
+    if (ids.length > 0) this.#record('deliveries_accepted_total', ids.length, { via: 'postgres' })
+    for (const { delivery, resolve } of group) resolve(idOf.delete(delivery.key) ? 'new' : 'known')
+    if (!enqueued) await this.#leaveToSweeper(ids)
+  }
+
+  /** Whether the queue accepted the ids. */
+  async #enqueue(ids: number[], from: readonly string[]): Promise<boolean> {
     try {
-      await addJob({ ids, ...(from.length > 0 ? { trace: [...from] } : {}) })
+      await this.#addJob({ ids, ...(from.length > 0 ? { trace: [...from] } : {}) })
       return true
     } catch (error) {
-      warn(error, 'Deliveries are stored in Postgres but could not be enqueued; the sweeper enqueues them later.')
+      this.#warn(error, 'Deliveries are stored in Postgres but could not be enqueued; the sweeper enqueues them later.')
       return false
     }
   }
 
   /** Marks deliveries as not enqueued. Otherwise the sweeper would wait until their job is overdue. */
-  const leaveToSweeper = async (ids: readonly number[]) => {
-    const mark = () =>
+  async #leaveToSweeper(ids: readonly number[]): Promise<void> {
+    const { db } = this.#parts
+    const mark = async () =>
       db
         .update(deliveries)
         .set({ enqueued_at: null })
         .where(inArray(deliveries.id, [...ids]))
-    await postgres.attempt(async () => mark(), insertWithin).catch(() => {})
+    await this.#postgres.attempt(mark, insertWithin).catch(() => {})
   }
 
-  const keepInQueue = async (group: readonly Waiting[], cause: unknown) => {
-    const keepOne = async ({ delivery, trace, resolve, reject }: Waiting) => {
-      try {
-        await toQueue.divert(delivery, trace)
-      } catch (error) {
-        const message = 'Deliveries refused: neither Postgres nor the queue could store them.'
-        if (mayLogError()) log.error({ err: cause, queue: error }, message)
-        return reject(new StoreError('transient', message, { cause }))
-      }
-      warn(cause, 'Postgres did not accept deliveries; the queue stores them until it does.')
-      record('deliveries_accepted_total', 1, { via: 'queue' })
-      resolve('queued')
+  /** Stores a delivery in the queue, because Postgres did not accept it. */
+  async #keepInQueue({ delivery, trace, resolve, reject }: Waiting, cause: StoreError): Promise<void> {
+    try {
+      await this.#toQueue.divert(delivery, trace)
+    } catch (error) {
+      const message = 'Deliveries refused: neither Postgres nor the queue could store them.'
+      if (this.#mayLogError()) this.#parts.log.error({ err: cause, queue: error }, message)
+      return reject(new StoreError('transient', message, { cause }))
     }
-    await Promise.all(group.map(keepOne))
+    this.#warn(cause, 'Postgres did not accept deliveries; the queue stores them until it does.')
+    this.#record('deliveries_accepted_total', 1, { via: 'queue' })
+    resolve('queued')
   }
 
-  return {
-    keep(delivery) {
-      return new Promise((resolve, reject) => {
-        waiting.push({ delivery, trace: tracing?.current(), resolve, reject })
-        schedule()
-      })
-    },
-    async close(deadlineMs) {
-      const until = Date.now() + deadlineMs
-      while ((atWork > 0 || waiting.length > 0) && Date.now() < until) await pause(10)
-    },
+  #addJob(job: DeliveriesJob): Promise<void> {
+    return this.#queue.attempt(() => this.#parts.queues.addDeliveries(job, enqueueWithin), enqueueWithin)
+  }
+
+  #warn(error: unknown, message: string): void {
+    if (this.#mayWarn()) this.#parts.log.warn({ err: error }, message)
   }
 }
 
