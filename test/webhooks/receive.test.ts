@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { sign } from '../../src/buildkite/signature.ts'
 import { deliveries } from '../../src/database/schema.ts'
-import { type ReceiverSettings, readRequest } from '../../src/webhooks/receive/receive.ts'
+import { type ReceiverSettings, readRequest } from '../../src/webhooks/receive/read-request.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { buildPayload, deliveriesOf, type Stage, secret, setStage } from './stage.ts'
 

@@ -10,7 +10,8 @@ import { type MirrorFilterConfig, mirrorFilter } from '../../src/runtime/scope.t
 import { type DeferredRetries, startDeferredRetries } from '../../src/webhooks/apply/deferred.ts'
 import { type ApplyParts, deliveryHandler } from '../../src/webhooks/apply/process-deliveries.ts'
 import { Inbox } from '../../src/webhooks/inbox/inbox.ts'
-import { type ReceiverParts, type ReceiverSettings, webhookRoute } from '../../src/webhooks/receive/receive.ts'
+import type { ReceiverSettings } from '../../src/webhooks/receive/read-request.ts'
+import { type ReceiverParts, webhookRoute } from '../../src/webhooks/receive/receive.ts'
 import { type Sweeper, startSweeper } from '../../src/webhooks/sweeper.ts'
 import { testRedisUrl } from '../support/redis.ts'
 

@@ -1,0 +1,92 @@
+import { createHash } from 'node:crypto'
+import { isObject } from '../../buildkite/payload-reader.ts'
+import { cleanText, redact } from '../../buildkite/redact.ts'
+import { verifySignature, verifyToken } from '../../buildkite/signature.ts'
+import type { WebhookAuth } from '../../runtime/config.ts'
+import type { NewDelivery } from '../inbox/inbox.ts'
+
+export interface ReceiverSettings {
+  /** All secrets that are valid now. Without any the receiver is off. */
+  secrets: readonly string[]
+  auth: WebhookAuth
+  /** Maximum difference between a signature's time and ours, in milliseconds. */
+  toleranceMs: number
+  storeEnv: boolean
+}
+
+/** The parts of a request that matter: header values as received, and the body's bytes. */
+export interface WebhookRequest {
+  raw: Buffer
+  event: string | undefined
+  signature: string | undefined
+  token: string | undefined
+  requestId: string | undefined
+}
+
+export type ReadRequest =
+  | { ok: true; delivery: NewDelivery }
+  | { ok: false; status: 400 | 401 | 503; error: string; reason: string }
+
+/**
+ * Authenticates a request and reads it into a delivery; pure. `now` is our clock. `receivedAt` is the same time on Buildkite's clock,
+ * and dates deliveries without a signature. `error` may be sent to the client; `reason` is only logged.
+ * The bytes are verified before they are parsed.
+ */
+export function readRequest(
+  request: WebhookRequest,
+  settings: ReceiverSettings,
+  now: number,
+  receivedAt = new Date(now),
+): ReadRequest {
+  if (settings.secrets.length === 0) {
+    const error = 'The receiver of webhooks is off, because WEBHOOK_SECRET is not set.'
+    return { ok: false, status: 503, error, reason: error }
+  }
+  const proof = authenticate(request, settings, now, receivedAt)
+  if (!proof.ok) return { ok: false, status: 401, error: 'unauthorized', reason: proof.reason }
+  const payload = parseObject(request.raw)
+  if (!payload) {
+    const error = 'The body is not a JSON object.'
+    return { ok: false, status: 400, error, reason: error }
+  }
+  const named = request.event ?? payload.event
+  const event = typeof named === 'string' && named !== '' ? cleanText(named).slice(0, 200) : 'unknown'
+  const delivery: NewDelivery = {
+    key: deliveryKey(event, proof.signed ? proof.at.toISOString() : (request.requestId ?? ''), request.raw),
+    event,
+    request_id: request.requestId === undefined ? null : cleanText(request.requestId).slice(0, 200),
+    received_at: new Date(now),
+    observed_at: proof.at,
+    payload: JSON.stringify(redact(payload, settings)),
+  }
+  return { ok: true, delivery }
+}
+
+type Proof = { ok: true; at: Date; signed: boolean } | { ok: false; reason: string }
+
+/** In signature mode a token is not accepted. Otherwise a client that has seen a token would need no signature. */
+function authenticate(request: WebhookRequest, settings: ReceiverSettings, now: number, receivedAt: Date): Proof {
+  if (settings.auth === 'token') {
+    if (verifyToken(request.token, settings.secrets)) return { ok: true, at: receivedAt, signed: false }
+    return { ok: false, reason: 'X-Buildkite-Token is missing or matches none of the configured secrets.' }
+  }
+  const verdict = verifySignature(request.raw, request.signature, settings.secrets, now, settings.toleranceMs)
+  return verdict.ok ? { ok: true, at: verdict.at, signed: true } : verdict
+}
+
+function parseObject(raw: Buffer): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(raw.toString('utf8'))
+    return isObject(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * Buildkite gives deliveries no id. A delivery that Buildkite sends again has the same bytes and a new time, so it gets a new key. A
+ * request that somebody else replays has the same bytes and the same time, so it gets the same key and is a duplicate.
+ */
+function deliveryKey(event: string, moment: string, raw: Buffer): string {
+  return createHash('sha256').update(`${event}\n${moment}\n`).update(raw).digest('hex')
+}
