@@ -17,7 +17,7 @@ export async function readWebhookRanges(
   proxy: ProxyRoute | undefined,
   signal: AbortSignal,
 ): Promise<IpRange[]> {
-  const dispatcher = openDispatcher(apiUrl, proxy)
+  const dispatcher = openDispatcher(proxy)
   try {
     const options = {
       dispatcher,

@@ -1,4 +1,4 @@
-import { Agent, type Dispatcher, ProxyAgent } from 'undici'
+import { Agent, type Dispatcher, EnvHttpProxyAgent } from 'undici'
 import { SECOND } from '../../runtime/time.ts'
 
 export interface ProxyRoute {
@@ -10,23 +10,13 @@ export interface ProxyRoute {
 /** More than a page of the largest builds. A larger response is cut off, and requested again in smaller pages. */
 const LARGEST_ANSWER_BYTES = 64 * 1024 * 1024
 
-/** The connection to one API: direct, or through the proxy unless `noProxy` names the host. */
-export function openDispatcher(apiUrl: string, proxy: ProxyRoute | undefined): Dispatcher {
-  const limits = { connections: 8, maxResponseSize: LARGEST_ANSWER_BYTES, connect: { timeout: 10 * SECOND } }
-  if (!proxy || bypassesProxy(new URL(apiUrl), proxy.noProxy)) return new Agent(limits)
-  const { connect, ...rest } = limits
-  return new ProxyAgent({ ...rest, uri: proxy.url, proxyTls: connect, requestTls: connect })
-}
-
-/** Whether a URL's host is called without the proxy. */
-export function bypassesProxy(url: URL, noProxy: readonly string[]): boolean {
-  const host = url.hostname.toLowerCase()
-  const port = url.port || (url.protocol === 'https:' ? '443' : '80')
-  return noProxy.some((entry) => {
-    if (entry === '*') return true
-    const [, name = '', onlyPort] = /^(.*?)(?::(\d+))?$/.exec(entry.toLowerCase()) ?? []
-    if (onlyPort && onlyPort !== port) return false
-    const domain = name.replace(/^\*?\./, '')
-    return domain !== '' && (host === domain || host.endsWith(`.${domain}`))
-  })
+/** The connection to the API: direct, or through the proxy unless `noProxy` names the host. */
+export function openDispatcher(proxy: ProxyRoute | undefined): Dispatcher {
+  const connect = { timeout: 10 * SECOND }
+  const limits = { connections: 8, maxResponseSize: LARGEST_ANSWER_BYTES, connect }
+  if (!proxy) return new Agent(limits)
+  // undici knows `*` only alone. All of its settings are given here, so it reads none from the environment.
+  const noProxy = proxy.noProxy.includes('*') ? '*' : proxy.noProxy.join(',')
+  const route = { httpProxy: proxy.url, httpsProxy: proxy.url, noProxy }
+  return new EnvHttpProxyAgent({ ...limits, ...route, proxyTls: connect, requestTls: connect })
 }

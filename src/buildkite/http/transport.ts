@@ -102,7 +102,7 @@ export class Transport {
     const { clock = Date.now, monotonic = monotonicBeside(clock) } = options
     this.#clock = new BuildkiteClock(clock, monotonic)
     this.#user = options.token
-    this.#dispatcher = openDispatcher(options.apiUrl, options.proxy)
+    this.#dispatcher = openDispatcher(options.proxy)
   }
 
   /**
