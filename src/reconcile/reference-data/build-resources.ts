@@ -1,5 +1,4 @@
 import { and, desc, eq, gt, isNotNull, isNull, lt, or, sql } from 'drizzle-orm'
-import type { PayloadReader } from '../../buildkite/payload-reader.ts'
 import { annotations, artifacts, dimensions, list_reads } from '../../database/dimensions.ts'
 import { builds, pipelines } from '../../database/schema.ts'
 import { inOneTransaction } from '../../mirror/apply.ts'
@@ -8,7 +7,6 @@ import { DAY } from '../../runtime/time.ts'
 import { openStates } from '../builds/open-states.ts'
 import type { ReconcileDeps, Source } from '../context.ts'
 import { refusalOfList } from './access-denied.ts'
-import type { Content } from './resources.ts'
 import { type ItemResult, markUnlisted, type Row, recordItemResult, recordReads, rowsOf, upsertRows } from './rows.ts'
 
 /** Only lists of builds that finished within this time are read. */
@@ -23,7 +21,8 @@ interface BuildList {
   readonly scope: string
   readonly query: Readonly<Record<string, string>>
   isOn(deps: ReconcileDeps): boolean
-  read(read: PayloadReader, build: string): Content | undefined
+  /** Fields that are not stored. */
+  readonly skip?: readonly string[]
 }
 
 const buildLists: readonly BuildList[] = [
@@ -35,13 +34,6 @@ const buildLists: readonly BuildList[] = [
     // Without `scope`, Buildkite omits the annotations of jobs.
     query: { scope: 'all' },
     isOn: ({ storeAnnotations }) => storeAnnotations,
-    read(read, build_id) {
-      const id = read.uuid('id')
-      if (!id) return undefined
-      const [context, style, body_html] = [read.text('context'), read.text('style'), read.text('body_html')]
-      const [created_at, updated_at] = [read.time('created_at'), read.time('updated_at')]
-      return { id, build_id, context, style, body_html, created_at, updated_at }
-    },
   },
   {
     name: 'artifacts',
@@ -50,23 +42,7 @@ const buildLists: readonly BuildList[] = [
     scope: 'read_artifacts',
     query: {},
     isOn: ({ storeArtifacts }) => storeArtifacts,
-    read(read, build_id) {
-      const id = read.uuid('id')
-      if (!id) return undefined
-      read.skip('download_url')
-      return {
-        id,
-        build_id,
-        job_id: read.uuid('job_id'),
-        state: read.text('state'),
-        path: read.text('path'),
-        dirname: read.text('dirname'),
-        filename: read.text('filename'),
-        mime_type: read.text('mime_type'),
-        file_size: read.text('file_size'),
-        sha1sum: read.text('sha1sum'),
-      }
-    },
+    skip: ['download_url'],
   },
 ]
 
@@ -129,8 +105,7 @@ async function readOne(
   try {
     for await (const page of source.client.list(source.slug, path, options)) {
       at ??= page.at
-      const reader = (read: PayloadReader) => list.read(read, build.id)
-      const found = rowsOf(page.value, reader, { storeEnv, organizationId: source.id, now })
+      const found = rowsOf(page.value, list, { build_id: build.id }, { storeEnv, organizationId: source.id, now })
       rows.push(...found.rows)
       unusable += found.unusable
     }

@@ -5,7 +5,6 @@ import { redact } from '../../buildkite/redact.ts'
 import type { Transaction } from '../../database/connection.ts'
 import { type DimensionStatus, dimensions, list_reads } from '../../database/dimensions.ts'
 import { changedNow, columnList, columnNames, recordset, selected } from '../../mirror/table.ts'
-import type { Content } from './resources.ts'
 
 /** A row to be stored, by column. */
 export type Row = Readonly<Record<string, unknown>>
@@ -13,22 +12,43 @@ export type Row = Readonly<Record<string, unknown>>
 /** The mirror's own columns, which are not part of an object's content. */
 const ownColumns = new Set(['first_seen_at', 'changed_at', 'deleted_at'])
 
-/** Items of a list as rows; `unusable` items have no id for a primary key. */
+/** The columns that {@link rowsOf} sets itself. */
+const givenColumns = new Set([...ownColumns, 'organization_id', 'extra'])
+
+/**
+ * Items of a list as rows of its table. Each column is read from the field of its name and by its type; `parent` holds the column that
+ * names the parent. A list is read whole, so a field that an item lacks is null. `unusable` items lack a value that a row needs, such as
+ * their id.
+ */
 export function rowsOf(
   items: readonly unknown[],
-  read: (reader: PayloadReader) => Content | undefined,
+  { table, skip = [] }: { readonly table: PgTable; readonly skip?: readonly string[] },
+  parent: Row,
   options: { storeEnv: boolean; organizationId: string; now: Date },
 ): { rows: Row[]; unusable: number } {
+  const columns = Object.values(getTableColumns(table)).filter(
+    ({ name }) => !givenColumns.has(name) && !(name in parent),
+  )
+  const { organizationId: organization_id, now } = options
   const rows = items.flatMap((item) => {
     const safe = redact(item, options)
     if (!isObject(safe)) return []
     const reader = new PayloadReader(safe)
-    const content = read(reader)
-    if (!content) return []
-    const { organizationId: organization_id, now } = options
-    return [{ ...content, organization_id, extra: reader.rest(), first_seen_at: now, changed_at: now }]
+    for (const field of skip) reader.skip(field)
+    const content = Object.fromEntries(columns.map((column) => [column.name, readColumn(reader, column)]))
+    if (columns.some(({ name, notNull }) => notNull && !content[name])) return []
+    return [{ ...content, ...parent, organization_id, extra: reader.rest(), first_seen_at: now, changed_at: now }]
   })
   return { rows, unusable: items.length - rows.length }
+}
+
+/** `created_by_id` is the field `id` of the object `created_by`. */
+function readColumn(reader: PayloadReader, { name, columnType }: PgColumn) {
+  const field = name.replace(/^created_by_/, '')
+  const path = field === name ? [name] : ['created_by', field]
+  if (columnType === 'PgUUID') return reader.uuid(...path)
+  if (columnType === 'PgTimestamp') return reader.time(...path)
+  return columnType === 'PgBoolean' ? reader.boolean(...path) : reader.text(...path)
 }
 
 /** Writes rows that are new, differ, or were marked as gone; leaves the others untouched. Returns how many were written. */

@@ -156,12 +156,16 @@ class Turn {
     const { storeEnv, clock, scope } = this.#deps
     const { client, slug, id: organizationId } = this.#source
     const total = noItems()
-    const read: Parameters<typeof rowsOf>[1] = (reader) => list.read(reader, parent)
+    const parentColumn = list.parent ? { [list.parent.column.name]: parent.id } : {}
     const options = { priority: 'dimensions', signal: this.#signal } as const
     for await (const page of client.list(slug, list.path(parent), options)) {
       total.at ??= page.at
       const wanted = page.value.filter((item) => list.wanted?.(item, scope) ?? true)
-      const { rows, unusable } = rowsOf(wanted, read, { storeEnv, organizationId, now: new Date(clock()) })
+      const { rows, unusable } = rowsOf(wanted, list, parentColumn, {
+        storeEnv,
+        organizationId,
+        now: new Date(clock()),
+      })
       total.rows.push(...rows)
       total.unusable += unusable
     }
