@@ -8,7 +8,7 @@ const unit = [
   'test/demo/{api,dispatch,faults,recorder,routes,simulation,variety,view,visibility}.test.ts',
   'test/http/{alerts,metrics,readiness}.test.ts',
   'test/mirror/{merge,read-result,reader,redact}.test.ts',
-  'test/reconcile/{ahead,judgement,spans,strip}.test.ts',
+  'test/reconcile/{ahead,proof,spans,strip}.test.ts',
   'test/webhooks/{allow-list,breaker,turns}.test.ts',
 ]
 

@@ -1,7 +1,7 @@
 import type { WebhookService } from '../buildkite/services.ts'
+import { WEBHOOK_PATH } from '../buildkite/webhook-path.ts'
 
-/** The path of our receiver. A proxy may add another host and a path before it. */
-export const RECEIVER_PATH = '/webhooks/buildkite'
+export { WEBHOOK_PATH as RECEIVER_PATH }
 
 /** The description that `register` gives its webhook, and recognizes it by. */
 export const DESCRIPTION = 'buildkite-mirror'
@@ -15,18 +15,18 @@ export type WebhookMatch = 'held' | 'described' | 'alike'
 export function webhookMatch(service: WebhookService, secrets: readonly string[]): WebhookMatch | undefined {
   if (secrets.length > 0 && service.hasToken(secrets)) return 'held'
   if (service.description.trim().toLowerCase() === DESCRIPTION) return 'described'
-  return pathOf(service.url).endsWith(RECEIVER_PATH) ? 'alike' : undefined
+  return pathOf(service.url).endsWith(WEBHOOK_PATH) ? 'alike' : undefined
 }
 
-/** The services of the closest kinship found, enabled ones first. */
+/** The services with the closest match, enabled ones first. */
 export function closestMatch(
   services: readonly WebhookService[],
   secrets: readonly string[],
-  kinships: readonly WebhookMatch[],
+  matches: readonly WebhookMatch[],
 ): readonly WebhookService[] {
-  const nearest = kinships.find((one) => services.some((service) => webhookMatch(service, secrets) === one))
-  const kin = services.filter((service) => nearest !== undefined && webhookMatch(service, secrets) === nearest)
-  return kin.sort((a, b) => Number(b.enabled) - Number(a.enabled))
+  const closest = matches.find((one) => services.some((service) => webhookMatch(service, secrets) === one))
+  const found = services.filter((service) => closest !== undefined && webhookMatch(service, secrets) === closest)
+  return found.sort((a, b) => Number(b.enabled) - Number(a.enabled))
 }
 
 /** Whether both URLs reach the same place; the receiver ignores a trailing slash. */

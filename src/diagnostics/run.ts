@@ -12,11 +12,11 @@ import type { MirrorFilter } from '../runtime/scope.ts'
 import { checkClock } from './checks/clock.ts'
 import { checkDisk, readDisk } from './checks/disk.ts'
 import { checkMigrations, checkMirror, readMigrations, readMirror } from './checks/mirror.ts'
-import { checkNamedPipelines, checkPipelines, type PipelineFacts } from './checks/pipelines.ts'
-import { checkPostgresFacts, readPostgres } from './checks/postgres.ts'
-import { checkQueueFacts, readQueue } from './checks/queue.ts'
+import { checkNamedPipelines, checkPipelines, type SeenPipeline } from './checks/pipelines.ts'
+import { checkPostgresState, readPostgres } from './checks/postgres.ts'
+import { checkQueueState, readQueue } from './checks/queue.ts'
 import { checkTokens } from './checks/tokens.ts'
-import { checkSecret, checkWebhookFacts } from './checks/webhooks.ts'
+import { checkSecret, checkServices } from './checks/webhooks.ts'
 import { type CheckName, type CheckResult, failure, ok, warning } from './finding.ts'
 
 /** The settings that the doctor uses. */
@@ -50,7 +50,7 @@ export interface BuildkiteChecks {
    * The pipelines of an organization, wanted or not, from the cheapest source; undefined while they are unknown.
    * May throw BuildkiteError.
    */
-  readonly pipelines: (organization: OrganizationFacts) => Promise<readonly PipelineFacts[] | undefined>
+  readonly pipelines: (organization: OrganizationFacts) => Promise<readonly SeenPipeline[] | undefined>
   readonly priority: Priority
   readonly signal?: AbortSignal | undefined
 }
@@ -59,27 +59,27 @@ export interface BuildkiteChecks {
  * Checks tokens, organizations, pipelines, clock and webhook services. Costs one request for each organization, plus those of
  * `discovery` and `pipelines`. @throws StoreError from a shared budget; the signal's reason when it aborts.
  */
-export async function checkBuildkite(look: BuildkiteChecks): Promise<Examination> {
-  const { config, discovery } = look
+export async function checkBuildkite(checks: BuildkiteChecks): Promise<Examination> {
+  const { config, discovery } = checks
   const findings = [...checkTokens(discovery, config.organizations), ...checkSecret(config)]
   const unseen = new Set<CheckName>(discovery?.complete === false ? [...ofBuildkite, ...ofWebhooks] : [])
   const skew = discovery?.tokens.find(({ client }) => client.skew)?.client.skew
   findings.push(...checkClock(skew, config.webhookToleranceMs))
-  const everywhere: PipelineFacts[] = []
+  const everywhere: SeenPipeline[] = []
   let complete = discovery?.complete === true
   const wanted = new Map(discovery?.tokens.flatMap((token) => token.wanted.map((one) => [one.id, one] as const)))
   for (const organization of wanted.values()) {
-    const pipelines = await orRefusal(organization, () => look.pipelines(organization))
+    const pipelines = await orRefusal(organization, () => checks.pipelines(organization))
     if ('refusal' in pipelines) {
       findings.push(pipelines.refusal)
       for (const name of ofWebhooks) unseen.add(name)
       complete = false
       continue
     }
-    if (pipelines.value) findings.push(...checkPipelines(organization.slug, pipelines.value, look.scope))
+    if (pipelines.value) findings.push(...checkPipelines(organization.slug, pipelines.value, checks.scope))
     else complete = false
     everywhere.push(...(pipelines.value ?? []))
-    const webhooks = await checkWebhooks(look, organization, pipelines.value ?? [])
+    const webhooks = await checkWebhooks(checks, organization, pipelines.value ?? [])
     findings.push(...webhooks.findings)
     for (const name of webhooks.unseen) unseen.add(name)
   }
@@ -135,7 +135,7 @@ const ofWebhooks: readonly CheckName[] = [
 async function checkWebhooks(
   { config, scope, discovery, priority, signal }: BuildkiteChecks,
   { id, slug }: OrganizationFacts,
-  pipelines: readonly PipelineFacts[],
+  pipelines: readonly SeenPipeline[],
 ): Promise<Examination> {
   const may = discovery?.tokens.find(
     ({ token, wanted }) =>
@@ -160,12 +160,12 @@ async function checkWebhooks(
       'Give the user the permission "Change Notification Services", or remove the scope read_notification_services from the token.'
     return { findings: [warning('webhook_unseen', slug, error.message, remedy)], unseen: [] }
   }
-  const facts = {
+  const webhooks = {
     organization: slug,
     services,
     pipelines: pipelines.filter((one) => !one.archived && scope.pipeline(one.slug)),
   }
-  return { findings: checkWebhookFacts(facts, config), unseen: [] }
+  return { findings: checkServices(webhooks, config), unseen: [] }
 }
 
 async function orRefusal<T>(
@@ -193,12 +193,12 @@ export async function checkPostgres(
 ): Promise<CheckResult[]> {
   const { db } = database
   try {
-    const facts = await readPostgres(db)
+    const postgres = await readPostgres(db)
     const disk = config.databaseUrl === undefined ? await readDisk(config.dataDir) : undefined
     const { missing, used } = await readMigrations(db)
     const findings = [
-      ...checkPostgresFacts(facts, config.redisUrl === undefined),
-      ...checkDisk(facts.databaseBytes, disk),
+      ...checkPostgresState(postgres, config.redisUrl === undefined),
+      ...checkDisk(postgres.databaseBytes, disk),
       checkMigrations(missing, used),
     ]
     if (missing > 0) return findings
@@ -215,5 +215,5 @@ export async function checkPostgres(
 
 /** Checks the queue's store. Never rejects. */
 export async function checkQueue(queues: Queues): Promise<CheckResult[]> {
-  return checkQueueFacts(await readQueue(queues))
+  return checkQueueState(await readQueue(queues))
 }

@@ -8,7 +8,7 @@ import { readWatermark } from '../reconcile/progress/watermark.ts'
 import type { Log } from '../runtime/log.ts'
 import type { MirrorFilter } from '../runtime/scope.ts'
 import { type Clock, HOUR, MINUTE, pause, withDeadline } from '../runtime/time.ts'
-import type { PipelineFacts } from './checks/pipelines.ts'
+import type { SeenPipeline } from './checks/pipelines.ts'
 import { type CheckResult, checkNames, isCheckName } from './finding.ts'
 import { checkBuildkite, checkPostgres, checkQueue, type DoctorConfig, type Examination, ofStores } from './run.ts'
 import { saveCheckResults } from './store.ts'
@@ -70,7 +70,7 @@ export function startCheckScheduler(parts: SchedulerParts): CheckScheduler {
 /** Runs the checks, unless another process is running them or has within `freshMs`. */
 async function checkAlone(parts: SchedulerParts, freshMs: number, signal: AbortSignal): Promise<void> {
   const { database, clock, log } = parts
-  const turn = await withLease(database.db, 'doctor', async () => {
+  const leased = await withLease(database.db, 'doctor', async () => {
     const ofAll = notInArray(findings.name, [...ofStores])
     const [last] = await database.db
       .select({ at: max(findings.checked_at) })
@@ -81,7 +81,7 @@ async function checkAlone(parts: SchedulerParts, freshMs: number, signal: AbortS
     await saveCheckResults(database.db, await checkOnce(parts, signal), new Date(clock()), log)
     return true
   })
-  if (!turn.held || !turn.value) log.debug('Another process has already run the health check.')
+  if (!leased.held || !leased.value) log.debug('Another process has already run the health check.')
 }
 
 /** Checks the stores, unless another process does; writes only results that changed or are `restMs` old. */
@@ -109,7 +109,7 @@ export async function checkOnce(parts: SchedulerParts, signal?: AbortSignal): Pr
     discovery: await access?.current(signal),
     pipelines: ({ id }) =>
       mirroredPipelines(database.db, id).catch((error: unknown) => {
-        throw asStoreError(error, 'look up the pipelines')
+        throw asStoreError(error, 'read the pipelines')
       }),
     priority: 'dimensions',
     signal,
@@ -118,7 +118,7 @@ export async function checkOnce(parts: SchedulerParts, signal?: AbortSignal): Pr
 }
 
 /** The pipelines of REST's last list, which is a few minutes old at most; costs no request. */
-async function mirroredPipelines(db: Db, organizationId: string): Promise<PipelineFacts[] | undefined> {
+async function mirroredPipelines(db: Db, organizationId: string): Promise<SeenPipeline[] | undefined> {
   if (!(await readWatermark(db, organizationId))?.pipelines_read_at) return undefined
   const { id, slug, archived_at, organization_id, deleted_at, verified_at } = pipelines
   const rows = await db

@@ -33,7 +33,7 @@ export interface Contrast {
 }
 
 /** A build or a job that was not compared. */
-export interface PassedOver {
+export interface Skipped {
   readonly build_id: string
   readonly job_id: string | null
 }
@@ -42,7 +42,7 @@ export interface PassedOver {
 export interface Comparison {
   readonly contrasts: readonly Contrast[]
   /** Rows that changed after the read, so the read cannot be compared with them. */
-  readonly passedOver: readonly PassedOver[]
+  readonly skipped: readonly Skipped[]
 }
 
 /**
@@ -60,7 +60,7 @@ export async function compareWithMirror(
   await resolvePipelineIds(tx, observed)
   const buildIds = observed.builds.map(({ draft }) => draft.id)
   const jobIds = observed.jobs.map(({ draft }) => draft.id)
-  if (buildIds.length === 0) return { contrasts: [], passedOver: [] }
+  if (buildIds.length === 0) return { contrasts: [], skipped: [] }
   const buildRows = await tx.select().from(builds).where(inArray(builds.id, buildIds))
   const jobRows = await tx
     .select()
@@ -71,7 +71,7 @@ export async function compareWithMirror(
   const storedJobs = new Map(jobRows.map((row) => [row.id, row]))
   const times = new ChangeTimes(observed, buildRows, jobRows)
   const contrasts: Contrast[] = []
-  const passedOver: PassedOver[] = []
+  const skipped: Skipped[] = []
   const isNewer = (row: MirrorRow | undefined, at: Date) =>
     row !== undefined && row.observed_at > at && row.observed_at.getTime() - at.getTime() <= aheadMs
   const found = (difference: Difference | undefined, stored: MirrorRow | undefined) => {
@@ -81,7 +81,7 @@ export async function compareWithMirror(
     const { id } = seen.draft
     const stored = storedBuilds.get(id)
     const columns: ColumnDifference[] = []
-    if (isNewer(stored, seen.at)) passedOver.push({ build_id: id, job_id: null })
+    if (isNewer(stored, seen.at)) skipped.push({ build_id: id, job_id: null })
     else columns.push(...compareRow(buildRule, stored, seen))
     if (lacking.has(id)) columns.push({ column: 'build_attempts', mirror: null, buildkite: 'finished' })
     found(differenceOf(id, null, stored, columns), stored)
@@ -89,7 +89,7 @@ export async function compareWithMirror(
   for (const seen of observed.jobs) {
     const stored = storedJobs.get(seen.draft.id)
     const build_id = seen.draft.build_id ?? stored?.build_id ?? ''
-    if (isNewer(stored, seen.at)) passedOver.push({ build_id, job_id: seen.draft.id })
+    if (isNewer(stored, seen.at)) skipped.push({ build_id, job_id: seen.draft.id })
     else found(differenceOf(build_id, seen.draft.id, stored, compareRow(jobRule, stored, seen)), stored)
   }
   const listed = new Set(jobIds)
@@ -101,7 +101,7 @@ export async function compareWithMirror(
     // An object reported by a webhook after the read may not have existed at the time of the read.
     if (!isNewer(row, at)) found({ kind: 'surplus', build_id, job_id, columns: [], right_until }, row)
   }
-  return { contrasts, passedOver }
+  return { contrasts, skipped }
 }
 
 function differenceOf(

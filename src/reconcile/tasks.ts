@@ -4,7 +4,7 @@ import { HOUR, MINUTE, monotonicBeside, pause, SECOND } from '../runtime/time.ts
 import { type Span, span } from '../runtime/tracing.ts'
 import type { Access } from './access/access.ts'
 import { discover } from './access/discover.ts'
-import { auditSpan, auditTurn } from './audit/audit.ts'
+import { auditSpan, runAudit } from './audit/audit.ts'
 import { backfillOwed } from './backfill/backfill.ts'
 import { interruptibly } from './backfill/pause.ts'
 import { refusalOf } from './builds/build-writer.ts'
@@ -29,11 +29,11 @@ export interface TaskParts {
   readonly following: Set<string>
 }
 
-/** After this time a backfill stops at the end of its window, so that the next organization gets its turn. */
-const BACKFILL_TURN = 5 * MINUTE
+/** After this time a backfill stops at the end of its window, so that the next organization can run. */
+const BACKFILL_RUN = 5 * MINUTE
 const FIRST_CYCLE_WAIT = MINUTE
 /** After a scheduled list, builds of changed pipelines are updated for this long. No other task waits for it. */
-const FOLLOWING_TURN = MINUTE
+const FOLLOWING_RUN = MINUTE
 /** Fewer than the workers of the queue, so that cycles of other organizations do not wait. */
 const FOLLOWING_AT_ONCE = 2
 
@@ -86,18 +86,18 @@ async function listPipelines({ deps, following }: TaskParts, source: Source, sig
   if (following.size >= FOLLOWING_AT_ONCE || following.has(source.id)) return
   following.add(source.id)
   try {
-    await followPipelines(deps, source, signal, FOLLOWING_TURN)
+    await followPipelines(deps, source, signal, FOLLOWING_RUN)
   } finally {
     following.delete(source.id)
   }
 }
 
-/** One turn of the backfill. Manual verification interrupts it and goes first; the backfill continues after it. */
+/** One run of the backfill. Manual verification interrupts it and goes first; the backfill continues after it. */
 async function backfill({ deps, queues }: TaskParts, source: Source, signal: AbortSignal): Promise<void> {
   await firstCycle(deps, source, signal)
   const wanted = async () => (await queues.asked()).some(({ job, active }) => job.task === 'verify' && !active)
   const interrupted = await interruptibly(deps.db, source.id, signal, wanted, async (uninterrupted) => {
-    const progress = await backfillOwed(deps, source, uninterrupted, { yieldAfterMs: BACKFILL_TURN })
+    const progress = await backfillOwed(deps, source, uninterrupted, { yieldAfterMs: BACKFILL_RUN })
     if (progress) deps.log.info(progress, 'Fetched history.')
   })
   if (interrupted === 'wanted') await queues.ask({ task: 'backfill', organization: source.id })
@@ -119,7 +119,7 @@ async function firstCycle({ db, clock }: ReconcileDeps, source: Source, signal: 
 }
 
 async function audit({ deps }: TaskParts, source: Source, signal: AbortSignal): Promise<void> {
-  const reports = await auditTurn(deps, source, signal)
+  const reports = await runAudit(deps, source, signal)
   for (const { kind } of reports?.flatMap(({ findings }) => findings) ?? [])
     deps.record?.('drift_found_total', 1, { kind })
 }
@@ -135,7 +135,7 @@ async function cycle(
   const report = await reconcileOnce(deps, source, kind, signal)
   if (!report) return
   deps.log.debug(report, 'Ran a cycle.')
-  tellCycle(deps.record, report)
+  recordCycle(deps.record, report)
   const { requests, builds_read, builds_missing, builds_healed, jobs_missing, jobs_healed } = report
   traced.set({ requests, builds_read, builds_missing, builds_healed, jobs_missing, jobs_healed })
   const lost = builds_missing + builds_healed + jobs_missing + jobs_healed
@@ -149,7 +149,7 @@ async function cycle(
   problems.replace(`refused ${kind} ${source.slug}`, refused ? [unstorable(subject, refused)] : [])
 }
 
-function tellCycle(record: RecordMetric | undefined, report: CycleReport): void {
+function recordCycle(record: RecordMetric | undefined, report: CycleReport): void {
   const { kind, started_at, finished_at } = report
   record?.('cycles_total', 1, { kind })
   record?.('cycle_duration_seconds', (finished_at.getTime() - started_at.getTime()) / SECOND, { kind })

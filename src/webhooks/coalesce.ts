@@ -11,21 +11,21 @@ export function coalesceRuns<T>(work: (argument: T) => Promise<void>): Coalesced
   let current: Promise<void> | undefined
   let next: Promise<void> | undefined
 
-  const run = (argument: T): Promise<void> => {
-    const turn = work(argument).finally(() => {
+  const start = (argument: T): Promise<void> => {
+    const run = work(argument).finally(() => {
       // If a next run is waiting, it starts at once, and callers until then share it.
       if (!next) current = undefined
     })
-    current = turn
-    return turn
+    current = run
+    return run
   }
 
   return {
     take(argument) {
-      if (!current) return run(argument)
+      if (!current) return start(argument)
       const begin = () => {
         next = undefined
-        return run(argument)
+        return start(argument)
       }
       next ??= current.then(begin, begin)
       return next

@@ -1,6 +1,6 @@
 import { type BuildkiteClient, createClient } from '../../src/buildkite/client.ts'
 import { type Budget, memoryBudget } from '../../src/buildkite/http/budget.ts'
-import { auditTurn } from '../../src/reconcile/audit/audit.ts'
+import { runAudit } from '../../src/reconcile/audit/audit.ts'
 import { backfillOwed } from '../../src/reconcile/backfill/backfill.ts'
 import type { ReconcileDeps, Source } from '../../src/reconcile/context.ts'
 import { reconcileOnce } from '../../src/reconcile/cycle/cycle.ts'
@@ -106,7 +106,7 @@ export class Service {
   #perform(task: Task, deps: ReconcileDeps, source: Source): Promise<unknown> {
     if (task === 'pipelines') return refreshPipelines(deps, source)
     if (task === 'backfill') return backfillOwed(deps, source, undefined, { yieldAfterMs: 5 * MINUTE })
-    if (task === 'audit') return auditTurn(deps, source)
+    if (task === 'audit') return runAudit(deps, source)
     return reconcileOnce(deps, source, task)
   }
 

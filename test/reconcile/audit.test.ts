@@ -5,7 +5,7 @@ import { builds, cycles, drift, organizations, pipelines, windows } from '../../
 import { applyObservations } from '../../src/mirror/apply.ts'
 import { observeWebhook } from '../../src/mirror/observe.ts'
 import { discover } from '../../src/reconcile/access/discover.ts'
-import { auditTurn } from '../../src/reconcile/audit/audit.ts'
+import { runAudit } from '../../src/reconcile/audit/audit.ts'
 import { backfillOwed } from '../../src/reconcile/backfill/backfill.ts'
 import { reconcileOnce } from '../../src/reconcile/cycle/cycle.ts'
 import { refreshPipelines } from '../../src/reconcile/pipelines/pipelines.ts'
@@ -25,7 +25,7 @@ beforeEach(async () => {
 })
 afterEach(() => scene.close())
 
-const audit = () => auditTurn(scene.deps, scene.source)
+const audit = () => runAudit(scene.deps, scene.source)
 const pass = (ms: number) => scene.simulation.clock.pass(ms)
 const markOf = async ({ id }: Build) => {
   const [row] = await scene.database.db.select().from(builds).where(eq(builds.id, id))

@@ -2,7 +2,7 @@ import { sql } from 'drizzle-orm'
 import { afterEach, describe, expect, it } from 'vitest'
 import { coverage } from '../../src/coverage/coverage.ts'
 import { builds } from '../../src/database/schema.ts'
-import { auditTurn } from '../../src/reconcile/audit/audit.ts'
+import { runAudit } from '../../src/reconcile/audit/audit.ts'
 import { backfillOwed, backfillSpan } from '../../src/reconcile/backfill/backfill.ts'
 import { reconcileOnce } from '../../src/reconcile/cycle/cycle.ts'
 import { refreshPipelines } from '../../src/reconcile/pipelines/pipelines.ts'
@@ -389,7 +389,7 @@ describe('what is claimed', () => {
     await refreshPipelines(scene.deps, scene.source)
     scene.simulation.truth.hidden.add(hidden)
     scene.simulation.clock.pass(8 * DAY)
-    await auditTurn(scene.deps, scene.source)
+    await runAudit(scene.deps, scene.source)
     await reconcileOnce(scene.deps, scene.source)
     const complete = (await claimOf(hidden.slug))?.complete_from?.getTime() ?? Number.POSITIVE_INFINITY
     expect(complete).toBeGreaterThan(wholeHistory())

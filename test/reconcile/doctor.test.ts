@@ -4,7 +4,7 @@ import { openDatabase } from '../../src/database/connection.ts'
 import { checkClock } from '../../src/diagnostics/checks/clock.ts'
 import { checkDisk } from '../../src/diagnostics/checks/disk.ts'
 import { checkNamedPipelines } from '../../src/diagnostics/checks/pipelines.ts'
-import { checkPostgresFacts } from '../../src/diagnostics/checks/postgres.ts'
+import { checkPostgresState } from '../../src/diagnostics/checks/postgres.ts'
 import { type CheckResult, checkNames } from '../../src/diagnostics/finding.ts'
 import { checkPostgres } from '../../src/diagnostics/run.ts'
 import { refreshPipelines } from '../../src/reconcile/pipelines/pipelines.ts'
@@ -461,9 +461,9 @@ describe('judgements', () => {
   const gib = 1024 ** 3
 
   it('find a Postgres that is too old, and few connections only where the queue needs them too', () => {
-    expect(namesOf(checkPostgresFacts({ ...facts, version: 130_011 }, false))).toEqual(['postgres_version failed'])
-    expect(namesOf(checkPostgresFacts({ ...facts, connections: 20 }, false))).toEqual([])
-    expect(namesOf(checkPostgresFacts({ ...facts, connections: 20 }, true))).toEqual(['postgres_connections warning'])
+    expect(namesOf(checkPostgresState({ ...facts, version: 130_011 }, false))).toEqual(['postgres_version failed'])
+    expect(namesOf(checkPostgresState({ ...facts, connections: 20 }, false))).toEqual([])
+    expect(namesOf(checkPostgresState({ ...facts, connections: 20 }, true))).toEqual(['postgres_connections warning'])
   })
 
   it('find a disk that fills up', () => {

@@ -68,7 +68,7 @@ export interface Reply {
 }
 
 /** The result of one try; after an error it may be retried. */
-type Judged = { reply: Reply; isTimeCertain: boolean } | { waitMs?: undefined; error: BuildkiteError }
+type Attempt = { reply: Reply; isTimeCertain: boolean } | { waitMs?: undefined; error: BuildkiteError }
 
 const RETRIES = 5
 /** How often a read is repeated because the clocks contradict each other. After that the earliest possible time is used. */
@@ -171,7 +171,7 @@ export class Transport {
       if (fault.waitMs !== undefined) {
         const asked = performance.now()
         await wait(fault.waitMs, signal)
-        this.#tellWait(asked, ask.priority)
+        this.#recordWait(asked, ask.priority)
         continue
       }
       failures += 1
@@ -185,7 +185,7 @@ export class Transport {
     }
   }
 
-  async #try(ask: Sending, signal: AbortSignal): Promise<Judged | { waitMs: number }> {
+  async #try(ask: Sending, signal: AbortSignal): Promise<Attempt | { waitMs: number }> {
     signal.throwIfAborted()
     const scopes = this.#scopesOf(ask)
     await this.#take(scopes, ask.priority, signal)
@@ -202,7 +202,7 @@ export class Transport {
     const limited = answer.status === 429
     const seen = limited ? limitsOfRefusal(answer.headers, answer.body) : limitsOfHeaders(answer.headers)
     this.limits = { ...this.limits, ...seen }
-    this.#tellLimits(scopes, seen)
+    this.#recordLimits(scopes, seen)
     await this.#options.budget.report(scopes, seen)
     if (limited) {
       const waitMs = waitOf(seen)
@@ -212,10 +212,10 @@ export class Transport {
       )
       return { waitMs }
     }
-    return this.#judge(ask, answer, signal)
+    return this.#evaluate(ask, answer, signal)
   }
 
-  async #judge(ask: Sending, answer: HttpResponse, signal: AbortSignal): Promise<Judged> {
+  async #evaluate(ask: Sending, answer: HttpResponse, signal: AbortSignal): Promise<Attempt> {
     const { status, body, bytes, headers, sent, seen } = answer
     if (status >= 500 || status === 408 || status === 425) {
       // A gateway that timed out because the response took too long returns these too.
@@ -247,10 +247,10 @@ export class Transport {
   async #take(scopes: readonly string[], priority: Priority, signal: AbortSignal): Promise<void> {
     const asked = performance.now()
     await this.#options.budget.take(scopes, priority, signal)
-    this.#tellWait(asked, priority)
+    this.#recordWait(asked, priority)
   }
 
-  #tellWait(since: number, priority: Priority): void {
+  #recordWait(since: number, priority: Priority): void {
     this.#options.record?.('api_budget_wait_seconds_total', (performance.now() - since) / SECOND, { priority })
   }
 
@@ -292,7 +292,7 @@ export class Transport {
     }
   }
 
-  #tellLimits(scopes: readonly string[], seen: LimitsSeen): void {
+  #recordLimits(scopes: readonly string[], seen: LimitsSeen): void {
     for (const scope of scopes) {
       const { limit, remaining } = seen[kindOf(scope)] ?? {}
       if (limit !== undefined) this.#options.record?.('api_limit', limit, { scope })

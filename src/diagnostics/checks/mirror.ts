@@ -10,7 +10,7 @@ import { DAY, formatDuration, HOUR, MINUTE } from '../../runtime/time.ts'
 import { type CheckResult, failure, ok, warning } from '../finding.ts'
 
 /** The state of the mirror, from its database. Times are milliseconds since the epoch. */
-export interface MirrorFacts {
+export interface MirrorState {
   readonly oldestPendingAt: number | undefined
   readonly failedDeliveries: number
   readonly failing: FailingWork
@@ -33,14 +33,14 @@ export interface OrganizationState {
   /** Pipelines that webhooks mention but REST does not list. */
   readonly hiddenPipelines: readonly string[]
   /** When its newest builds were created, newest first, up to the first that a webhook reported; limited to the newest of many. */
-  readonly untold: readonly number[]
+  readonly unreported: readonly number[]
 }
 
 /** Webhooks are sometimes this late. */
 const LATE = 10 * MINUTE
 const SILENT = 30 * MINUTE
 /** Fewer builds prove nothing: a cycle may have read one a second before its webhook came. */
-const UNTOLD = 2
+const FEWEST_UNREPORTED = 2
 /** How many builds to check, now and from half an hour ago; enough on the busiest day. */
 const NEWEST = 30
 const PENDING = 5 * MINUTE
@@ -54,35 +54,35 @@ export interface Expected {
 }
 
 /** Checks the mirror (pure). */
-export function checkMirror(facts: MirrorFacts, now: number, { webhooks, cyclesEveryMs }: Expected): CheckResult[] {
+export function checkMirror(mirror: MirrorState, now: number, { webhooks, cyclesEveryMs }: Expected): CheckResult[] {
   return [
-    judgePending(facts, now),
-    judgeFailed(facts),
-    judgeFailing(facts.failing),
-    judgeLeases(facts),
-    ...facts.organizations.flatMap((one) => [
+    checkPending(mirror, now),
+    checkFailed(mirror),
+    checkFailing(mirror.failing),
+    checkLeases(mirror),
+    ...mirror.organizations.flatMap((one) => [
       ...(cyclesEveryMs === undefined
         ? []
-        : [...judgeWatermark(one, now, cyclesEveryMs), ...judgeClaim(one, now, cyclesEveryMs)]),
-      ...(webhooks && !isBehind(facts, now) ? [judgeSilence(one, now)] : []),
-      ...judgeHidden(one),
+        : [...checkWatermark(one, now, cyclesEveryMs), ...checkClaim(one, now, cyclesEveryMs)]),
+      ...(webhooks && !isBehind(mirror, now) ? [checkSilence(one, now)] : []),
+      ...checkHidden(one),
     ]),
   ]
 }
 
 /** Whether received webhooks still wait; the builds that they report are not known yet. */
-function isBehind({ oldestPendingAt }: MirrorFacts, now: number): boolean {
+function isBehind({ oldestPendingAt }: MirrorState, now: number): boolean {
   return oldestPendingAt !== undefined && now - oldestPendingAt > PENDING
 }
 
-function judgePending(facts: MirrorFacts, now: number): CheckResult {
-  if (!isBehind(facts, now)) return ok('delivery_lag', '', 'No webhook has waited long to be applied.')
-  const waited = formatDuration(now - (facts.oldestPendingAt ?? now))
+function checkPending(mirror: MirrorState, now: number): CheckResult {
+  if (!isBehind(mirror, now)) return ok('delivery_lag', '', 'No webhook has waited long to be applied.')
+  const waited = formatDuration(now - (mirror.oldestPendingAt ?? now))
   const detail = `A received webhook has been waiting for ${waited} to be applied.`
   return failure('delivery_lag', '', detail, 'Make sure a process with the role worker runs, and check its log.')
 }
 
-function judgeFailed({ failedDeliveries: failed }: MirrorFacts): CheckResult {
+function checkFailed({ failedDeliveries: failed }: MirrorState): CheckResult {
   if (failed === 0) return ok('deliveries_failed', '', 'Every webhook was applied.')
   const detail = `${failed} ${failed === 1 ? 'webhook' : 'webhooks'} could not be applied; sync.deliveries says why.`
   return warning('deliveries_failed', '', detail, 'Fix the cause, then run buildkite-mirror replay --failed.')
@@ -91,7 +91,7 @@ function judgeFailed({ failedDeliveries: failed }: MirrorFacts): CheckResult {
 /** How many units a message names. */
 const NAMED = 5
 
-function judgeFailing({ lasting, shown }: FailingWork): CheckResult {
+function checkFailing({ lasting, shown }: FailingWork): CheckResult {
   if (lasting === 0) return ok('work_failing', '', 'No work keeps failing.')
   const named = shown.filter(({ is_lasting }) => is_lasting).slice(0, NAMED)
   const names = named.map(({ kind, organization, subject, tries, first_failed_at, error }) => {
@@ -106,7 +106,7 @@ function judgeFailing({ lasting, shown }: FailingWork): CheckResult {
   return warning('work_failing', '', detail, remedy)
 }
 
-function judgeLeases({ lostReplicas: lost }: MirrorFacts): CheckResult {
+function checkLeases({ lostReplicas: lost }: MirrorState): CheckResult {
   if (lost.length === 0) return ok('lease_lost', '', 'No process has lost a lease within the last hour.')
   const more = lost.length > NAMED ? ` and ${lost.length - NAMED} more` : ''
   const detail = `Stopped renewing its lease within the last hour: ${lost.slice(0, NAMED).join(', ')}${more}. Another process took over the work.`
@@ -115,7 +115,7 @@ function judgeLeases({ lostReplicas: lost }: MirrorFacts): CheckResult {
 }
 
 /** If the claim is old only because the watermark is, `watermark_lag` reports it. */
-function judgeClaim(one: OrganizationState, now: number, everyMs: number): CheckResult[] {
+function checkClaim(one: OrganizationState, now: number, everyMs: number): CheckResult[] {
   const { slug, watermark, claimedAt, pipelinesError } = one
   const limit = Math.max(UNVERIFIED, 3 * everyMs)
   if (one.pipelines === 0 || watermark === undefined || now - watermark > limit) return []
@@ -132,7 +132,7 @@ function judgeClaim(one: OrganizationState, now: number, everyMs: number): Check
   return [warning('claim_lag', slug, detail, remedy)]
 }
 
-function judgeWatermark({ slug, watermark }: OrganizationState, now: number, everyMs: number): CheckResult[] {
+function checkWatermark({ slug, watermark }: OrganizationState, now: number, everyMs: number): CheckResult[] {
   if (watermark === undefined) return []
   const age = Math.max(0, now - watermark)
   const detail = `Cycles have read everything up to ${formatDuration(age)} ago.`
@@ -142,20 +142,20 @@ function judgeWatermark({ slug, watermark }: OrganizationState, now: number, eve
   return [warning('watermark_lag', slug, detail, remedy)]
 }
 
-function judgeSilence({ slug, untold }: OrganizationState, now: number): CheckResult {
-  const due = untold.filter((createdAt) => createdAt < now - LATE)
+function checkSilence({ slug, unreported }: OrganizationState, now: number): CheckResult {
+  const due = unreported.filter((createdAt) => createdAt < now - LATE)
   const lasted = now - (due.at(-1) ?? now)
-  if (due.length < UNTOLD || lasted < SILENT) {
+  if (due.length < FEWEST_UNREPORTED || lasted < SILENT) {
     return ok('webhook_silence', slug, 'Webhooks arrive for its builds, as far as the last day had any.')
   }
-  const many = untold.length < NEWEST ? String(due.length) : `${NEWEST} or more`
+  const many = unreported.length < NEWEST ? String(due.length) : `${NEWEST} or more`
   const detail = `No webhook arrived for its last ${many} builds, the first of them created ${formatDuration(lasted)} ago.`
   const remedy =
     "Check the webhook's recent requests in Buildkite (Settings > Notification Services), and that its URL reaches the public listener."
   return warning('webhook_silence', slug, detail, remedy)
 }
 
-function judgeHidden({ slug, hiddenPipelines }: OrganizationState): CheckResult[] {
+function checkHidden({ slug, hiddenPipelines }: OrganizationState): CheckResult[] {
   if (hiddenPipelines.length === 0) return []
   const detail = `Webhooks mention ${hiddenPipelines.join(', ')}, which the token does not see.`
   const remedy = "Give the token's user access to them, or name them in PIPELINES_EXCLUDE."
@@ -188,7 +188,7 @@ export async function readMigrations(db: Db): Promise<{ missing: number; used: b
 }
 
 /** Reads the state of the organizations in scope; the schema must be up to date. @throws the driver's error. */
-export async function readMirror(db: Db, scope: MirrorFilter, now: number): Promise<MirrorFacts> {
+export async function readMirror(db: Db, scope: MirrorFilter, now: number): Promise<MirrorState> {
   const [pending] = await db
     .select({ at: deliveries.received_at })
     .from(deliveries)
@@ -219,7 +219,7 @@ export async function readMirror(db: Db, scope: MirrorFilter, now: number): Prom
       since: since.getTime(),
       pipelinesError: list?.error,
       hiddenPipelines: await hiddenPipelines(db, id),
-      untold: await untoldBuilds(db, id, Math.max(since.getTime(), now - DAY), now),
+      unreported: await unreportedBuilds(db, id, Math.max(since.getTime(), now - DAY), now),
     })
   }
   return {
@@ -242,21 +242,21 @@ async function hiddenPipelines(db: Db, organizationId: string): Promise<string[]
 }
 
 /** A webhook has reported a build if the build or one of its jobs was first seen, or last changed, by a webhook. */
-async function untoldBuilds(db: Db, organizationId: string, from: number, now: number): Promise<number[]> {
+async function unreportedBuilds(db: Db, organizationId: string, from: number, now: number): Promise<number[]> {
   const newest = await newestBuilds(db, organizationId, from, now)
   // On a busy day the newest builds are all minutes old, and do not show how long the silence has lasted.
   const before = Math.min(now - SILENT, newest.at(-1)?.created_at?.getTime() ?? 0)
   const earlier = newest.length < NEWEST ? [] : await newestBuilds(db, organizationId, from, before)
-  const untold = upTo([...newest, ...earlier], ({ via_webhook }) => via_webhook)
-  if (untold.length < UNTOLD) return []
+  const unreported = upTo([...newest, ...earlier], ({ via_webhook }) => via_webhook)
+  if (unreported.length < FEWEST_UNREPORTED) return []
   const ofWebhook = or(eq(jobs.first_seen_via, 'webhook'), gt(jobs.observed_at, jobs.verified_at))
-  const ids = untold.map(({ id }) => id)
+  const ids = unreported.map(({ id }) => id)
   const reportedJobs = await db
     .selectDistinct({ id: jobs.build_id })
     .from(jobs)
     .where(and(inArray(jobs.build_id, ids), ofWebhook))
   const byJob = new Set(reportedJobs.map(({ id }) => id))
-  return upTo(untold, ({ id }) => byJob.has(id)).flatMap(({ created_at }) => created_at?.getTime() ?? [])
+  return upTo(unreported, ({ id }) => byJob.has(id)).flatMap(({ created_at }) => created_at?.getTime() ?? [])
 }
 
 /** The newest builds created in a range of time, and whether a webhook was the first or the last to report each. */

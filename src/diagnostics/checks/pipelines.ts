@@ -4,7 +4,7 @@ import type { MirrorFilter } from '../../runtime/scope.ts'
 import { type CheckResult, failure, ok, warning } from '../finding.ts'
 
 /** The parts of a pipeline that the checks need. */
-export interface PipelineFacts {
+export interface SeenPipeline {
   readonly id: string
   readonly slug: string
   /** Archived pipelines run no more builds. */
@@ -16,7 +16,7 @@ const pipeline = z.looseObject({ id: z.string(), slug: z.string(), archived_at: 
 /** Checks the pipelines of an organization that the token's user sees (pure). */
 export function checkPipelines(
   organization: string,
-  seen: readonly PipelineFacts[],
+  seen: readonly SeenPipeline[],
   scope: MirrorFilter,
 ): CheckResult[] {
   if (seen.length === 0) {
@@ -33,7 +33,7 @@ export function checkPipelines(
 }
 
 /** Checks that each pipeline named without a glob in PIPELINES_INCLUDE is seen in some organization (pure). */
-export function checkNamedPipelines(names: readonly string[], seen: readonly PipelineFacts[]): CheckResult[] {
+export function checkNamedPipelines(names: readonly string[], seen: readonly SeenPipeline[]): CheckResult[] {
   const slugs = new Set(seen.map(({ slug }) => slug.toLowerCase()))
   const unseen = names.filter((name) => !/[*?]/.test(name) && !slugs.has(name.toLowerCase()))
   if (unseen.length === 0) return []
@@ -47,9 +47,9 @@ export function checkNamedPipelines(names: readonly string[], seen: readonly Pip
 export async function listedPipelines(
   client: BuildkiteClient | undefined,
   organization: string,
-): Promise<PipelineFacts[] | undefined> {
+): Promise<SeenPipeline[] | undefined> {
   if (!client) return undefined
-  const found: PipelineFacts[] = []
+  const found: SeenPipeline[] = []
   for await (const { value } of client.pipelines(organization)) {
     for (const raw of value) {
       const { data } = pipeline.safeParse(raw)

@@ -3,7 +3,7 @@ import type { Db } from '../../database/connection.ts'
 import { type CheckResult, failure, ok, warning } from '../finding.ts'
 
 /** The version, settings and limits of Postgres, as our user sees them. */
-export interface PostgresFacts {
+export interface PostgresState {
   /** `server_version_num`, such as 170004. */
   readonly version: number
   readonly readOnly: boolean
@@ -20,11 +20,11 @@ const POOL = 20
 const QUEUE = 18
 
 /** Checks Postgres (pure); `queueInPostgres` says whether the queue is there too. */
-export function checkPostgresFacts(facts: PostgresFacts, queueInPostgres: boolean): CheckResult[] {
+export function checkPostgresState(postgres: PostgresState, queueInPostgres: boolean): CheckResult[] {
   return [
     ok('postgres_unreachable', '', 'Postgres answers.'),
-    checkVersion(facts),
-    facts.readOnly
+    checkVersion(postgres),
+    postgres.readOnly
       ? failure(
           'postgres_read_only',
           '',
@@ -32,7 +32,7 @@ export function checkPostgresFacts(facts: PostgresFacts, queueInPostgres: boolea
           'Set DATABASE_URL to the primary.',
         )
       : ok('postgres_read_only', '', 'Postgres accepts writes.'),
-    facts.jit
+    postgres.jit
       ? warning(
           'postgres_jit',
           '',
@@ -40,18 +40,18 @@ export function checkPostgresFacts(facts: PostgresFacts, queueInPostgres: boolea
           'As its owner: alter database … set jit = off.',
         )
       : ok('postgres_jit', '', 'jit is off.'),
-    checkConnections(facts, queueInPostgres ? POOL + QUEUE : POOL),
+    checkConnections(postgres, queueInPostgres ? POOL + QUEUE : POOL),
   ]
 }
 
-function checkVersion({ version }: PostgresFacts): CheckResult {
+function checkVersion({ version }: PostgresState): CheckResult {
   const major = Math.floor(version / 10_000)
   if (major >= OLDEST_VERSION) return ok('postgres_version', '', `Postgres ${major}.${version % 10_000}.`)
   const detail = `Postgres is version ${major}; the mirror needs ${OLDEST_VERSION} or later.`
   return failure('postgres_version', '', detail, 'Upgrade Postgres.')
 }
 
-function checkConnections({ connections }: PostgresFacts, needed: number): CheckResult {
+function checkConnections({ connections }: PostgresState, needed: number): CheckResult {
   const name = 'postgres_connections'
   if (connections >= needed) {
     return ok(name, '', `${connections} connections are allowed; a process of the service opens up to ${needed}.`)
@@ -62,7 +62,7 @@ function checkConnections({ connections }: PostgresFacts, needed: number): Check
 }
 
 /** @throws the driver's error. */
-export async function readPostgres(db: Db): Promise<PostgresFacts> {
+export async function readPostgres(db: Db): Promise<PostgresState> {
   // The limits of role and database do not apply to superusers; -1 means no limit.
   const { rows } = await db.execute<{
     version: number

@@ -3,7 +3,7 @@ import { messageOf, StoreError } from '../../runtime/errors.ts'
 import { type CheckResult, failure, ok, warning } from '../finding.ts'
 
 /** What the queue's store reports, or why it does not answer. */
-export type QueueFacts =
+export type QueueState =
   | { readonly ok: true; readonly backend: 'redis' | 'postgres'; readonly warnings: readonly QueueWarning[] }
   | {
       readonly ok: false
@@ -13,16 +13,16 @@ export type QueueFacts =
     }
 
 /** Checks the queue (pure). */
-export function checkQueueFacts(facts: QueueFacts): CheckResult[] {
-  if (!facts.ok) {
-    return [failure('queue_unreachable', '', facts.why, facts.remedy ?? usualRemedies[facts.backend])]
+export function checkQueueState(queue: QueueState): CheckResult[] {
+  if (!queue.ok) {
+    return [failure('queue_unreachable', '', queue.why, queue.remedy ?? usualRemedies[queue.backend])]
   }
-  const answers = ok('queue_unreachable', '', `The queue answers; it is stored in ${storeNames[facts.backend]}.`)
-  if (facts.backend === 'postgres') return [answers]
+  const answers = ok('queue_unreachable', '', `The queue answers; it is stored in ${storeNames[queue.backend]}.`)
+  if (queue.backend === 'postgres') return [answers]
   return [
     answers,
-    checkRedis(facts.warnings, 'redis_eviction', 'Redis does not evict jobs.'),
-    checkRedis(facts.warnings, 'redis_persistence', 'Redis has an append-only file.'),
+    checkRedis(queue.warnings, 'redis_eviction', 'Redis does not evict jobs.'),
+    checkRedis(queue.warnings, 'redis_persistence', 'Redis has an append-only file.'),
   ]
 }
 
@@ -39,8 +39,8 @@ function checkRedis(warnings: readonly QueueWarning[], name: QueueWarning['name'
   return found ? warning(name, '', found.fact, found.remedy) : ok(name, '', good)
 }
 
-/** Checks the queue's store. Never rejects. */
-export async function readQueue(queues: Queues): Promise<QueueFacts> {
+/** Asks the queue for its state. Never rejects. */
+export async function readQueue(queues: Queues): Promise<QueueState> {
   const { backend } = queues
   try {
     return { ok: true, backend, warnings: await queues.check() }

@@ -1,17 +1,18 @@
 import { mirroredEvents, type WebhookService } from '../../buildkite/services.ts'
+import { WEBHOOK_PATH } from '../../buildkite/webhook-path.ts'
 import type { Config } from '../../runtime/config.ts'
 import { type CheckResult, failure, ok, warning } from '../finding.ts'
-import { closestMatch, describeService, publicUrl, RECEIVER_PATH } from '../match-webhook.ts'
-import type { PipelineFacts } from './pipelines.ts'
+import { closestMatch, describeService, publicUrl } from '../match-webhook.ts'
+import type { SeenPipeline } from './pipelines.ts'
 
 const again = 'Run buildkite-mirror register --url https://your-host to fix it.'
 
-export interface WebhookFacts {
+export interface OrganizationWebhooks {
   readonly organization: string
   /** All webhooks of the organization. */
   readonly services: readonly WebhookService[]
   /** The pipelines that are mirrored. */
-  readonly pipelines: readonly PipelineFacts[]
+  readonly pipelines: readonly SeenPipeline[]
 }
 
 type WebhookConfig = Pick<Config, 'webhookSecrets' | 'webhookAuth'>
@@ -31,33 +32,33 @@ export function checkSecret({
 }
 
 /** Checks the webhook that sends to us (pure). */
-export function checkWebhookFacts(facts: WebhookFacts, config: WebhookConfig): CheckResult[] {
-  const { organization } = facts
-  const [service] = closestMatch(facts.services, config.webhookSecrets, ['held', 'described', 'alike'])
+export function checkServices(webhooks: OrganizationWebhooks, config: WebhookConfig): CheckResult[] {
+  const { organization } = webhooks
+  const [service] = closestMatch(webhooks.services, config.webhookSecrets, ['held', 'described', 'alike'])
   if (!service) {
-    const detail = `No webhook service has a URL that ends in ${RECEIVER_PATH}.`
+    const detail = `No webhook service has a URL that ends in ${WEBHOOK_PATH}.`
     const remedy = 'Run buildkite-mirror register --url https://your-host to create one.'
     const expected = config.webhookSecrets.length > 0
     return [(expected ? failure : warning)('webhook_missing', organization, detail, remedy)]
   }
   return [
     ok('webhook_missing', organization, `Webhooks go to ${publicUrl(service.url)}.`),
-    judgeEnabled(organization, service),
-    judgeEvents(organization, service),
-    judgeScope(facts, service),
-    judgeBranches(organization, service),
-    ...(config.webhookSecrets.length > 0 ? judgeProof(organization, service, config) : []),
+    checkEnabled(organization, service),
+    checkEvents(organization, service),
+    checkScope(webhooks, service),
+    checkBranches(organization, service),
+    ...(config.webhookSecrets.length > 0 ? checkProof(organization, service, config) : []),
   ]
 }
 
-function judgeEnabled(organization: string, { enabled }: WebhookService): CheckResult {
+function checkEnabled(organization: string, { enabled }: WebhookService): CheckResult {
   if (enabled) return ok('webhook_disabled', organization, 'The webhook service is enabled.')
   const detail = 'The webhook service was disabled by a user, or marked as broken by Buildkite.'
   const remedy = `Make sure the service answers at its URL, then enable the webhook. ${again}`
   return failure('webhook_disabled', organization, detail, remedy)
 }
 
-function judgeEvents(organization: string, { events }: WebhookService): CheckResult {
+function checkEvents(organization: string, { events }: WebhookService): CheckResult {
   const missing = mirroredEvents.filter((event) => !events.includes(event))
   if (missing.length === 0) {
     return ok(
@@ -70,7 +71,10 @@ function judgeEvents(organization: string, { events }: WebhookService): CheckRes
   return warning('webhook_events_missing', organization, detail, again)
 }
 
-function judgeScope({ organization, pipelines }: WebhookFacts, { scope, scopeIds }: WebhookService): CheckResult {
+function checkScope(
+  { organization, pipelines }: OrganizationWebhooks,
+  { scope, scopeIds }: WebhookService,
+): CheckResult {
   const name = 'webhook_pipelines_hidden'
   if (scope === 'all') return ok(name, organization, 'Webhooks come for all pipelines.')
   if (scope !== 'some_projects') {
@@ -84,13 +88,13 @@ function judgeScope({ organization, pipelines }: WebhookFacts, { scope, scopeIds
   return warning(name, organization, `No webhooks come for ${some}.`, remedy)
 }
 
-function judgeBranches(organization: string, { branches }: WebhookService): CheckResult {
+function checkBranches(organization: string, { branches }: WebhookService): CheckResult {
   if (branches === '') return ok('webhook_branch_filter', organization, 'Webhooks come for all branches.')
   const detail = `The webhook service has the branch filter "${branches}": builds of other branches are read by REST only, later.`
   return warning('webhook_branch_filter', organization, detail, again)
 }
 
-function judgeProof(organization: string, service: WebhookService, config: WebhookConfig): CheckResult[] {
+function checkProof(organization: string, service: WebhookService, config: WebhookConfig): CheckResult[] {
   const { tokenMode } = service
   const differs = service.hasToken(config.webhookSecrets) === false
   const mode =

@@ -50,8 +50,9 @@ export interface AccessDeps {
   readonly client?: Partial<ClientOptions>
 }
 
-const WELL_FOR = 10 * MINUTE
-const ILL_FOR = MINUTE - 1_000 // the task that looks runs every minute
+/** How long a result is used. The task that checks runs every minute. */
+const USED_FOR = 10 * MINUTE
+const FAULTY_USED_FOR = MINUTE - 1_000
 
 /** Opens a client for each token, without a request. */
 export function openAccess(config: AccessConfig, deps: AccessDeps): Access {
@@ -61,10 +62,10 @@ export function openAccess(config: AccessConfig, deps: AccessDeps): Access {
     createClient({ token, apiUrl: config.apiUrl, budget, log, record, tracing, clock, ...proxy, ...deps.client }),
   )
   let last: { at: number; discovery: Discovery } | undefined
-  let looking: Promise<Discovery> | undefined
+  let checking: Promise<Discovery> | undefined
   let doubted = false
 
-  async function look(signal?: AbortSignal): Promise<Discovery> {
+  async function check(signal?: AbortSignal): Promise<Discovery> {
     const tokens: InspectedToken[] = []
     for (const [index, client] of clients.entries()) {
       const label = clients.length === 1 ? 'token' : `token ${index + 1}`
@@ -82,19 +83,19 @@ export function openAccess(config: AccessConfig, deps: AccessDeps): Access {
 
   function fresh(): Discovery | undefined {
     if (!last) return undefined
-    const ill = last.discovery.problems.some(({ code }) => code !== 'expires_soon')
-    const good = last.discovery.complete && !ill && !doubted
-    return clock() - last.at < (good ? WELL_FOR : ILL_FOR) ? last.discovery : undefined
+    const isFaulty = last.discovery.problems.some(({ code }) => code !== 'expires_soon')
+    const isGood = last.discovery.complete && !isFaulty && !doubted
+    return clock() - last.at < (isGood ? USED_FOR : FAULTY_USED_FOR) ? last.discovery : undefined
   }
 
   return {
     async current(signal) {
       const known = fresh()
       if (known) return known
-      looking ??= look(signal).finally(() => {
-        looking = undefined
+      checking ??= check(signal).finally(() => {
+        checking = undefined
       })
-      return looking
+      return checking
     },
     async source(organizationId, signal) {
       const { sources } = await this.current(signal)

@@ -18,12 +18,12 @@ export async function discover(deps: ReconcileDeps, access: Access, signal?: Abo
     organizations.map(({ value, at }) => observeOrganizations(value.filter(inScope), at)),
   )
   if (observed.length > 0) await keepObserved(deps, combine(observed))
-  if (discovery.complete) await markLost(deps, discovery)
+  if (discovery.complete) await markUnseen(deps, discovery)
   return discovery
 }
 
 /** Marks organizations that a token once saw and none sees now. Their contents stay unchanged, because their state is unknown. */
-async function markLost({ db }: ReconcileDeps, { tokens }: Discovery): Promise<void> {
+async function markUnseen({ db }: ReconcileDeps, { tokens }: Discovery): Promise<void> {
   // The result of a token that was refused, or may not list organizations, is no evidence.
   if (tokens.some((token) => token.organizations.length === 0)) return
   const lists = tokens.flatMap((token) => token.organizations)
@@ -34,8 +34,8 @@ async function markLost({ db }: ReconcileDeps, { tokens }: Discovery): Promise<v
     .select({ id: organizations.id })
     .from(organizations)
     .where(and(isNull(organizations.deleted_at), isNotNull(organizations.verified_at)))
-  const lost = held.map(({ id }) => id).filter((id) => !seen.has(id))
-  await markDeleted(db, 'organizations', lost, 'no_access', first.at)
+  const unseen = held.map(({ id }) => id).filter((id) => !seen.has(id))
+  await markDeleted(db, 'organizations', unseen, 'no_access', first.at)
 }
 
 function idOf(raw: unknown): string[] {

@@ -16,8 +16,8 @@ import { type VerifyReport, verifySpan } from './verify.ts'
 const RECENT = 7 * DAY
 const RECENT_EVERY = DAY
 const OLD_EVERY = 7 * DAY
-/** A turn starts no more windows after this time, so that the backfill gets its turn. */
-const TURN = MINUTE
+/** A run starts no more windows after this time, so that the backfill can run. */
+const RUN = MINUTE
 /** The warm cycles still cover builds younger than this. */
 const BEHIND = 3 * HOUR
 
@@ -26,13 +26,13 @@ const BEHIND = 3 * HOUR
  * them in sync.drift. `undefined` when another process holds the lease.
  * @throws BuildkiteError, StoreError; windows already read stay verified.
  */
-export async function auditTurn(
+export async function runAudit(
   deps: ReconcileDeps,
   source: Source,
   signal?: AbortSignal,
 ): Promise<VerifyReport[] | undefined> {
   const monotonic = monotonicBeside(deps.clock)
-  const until = monotonic() + TURN
+  const until = monotonic() + RUN
   const leased = await withLease(
     deps.db,
     `audit:${source.id}`,

@@ -8,7 +8,7 @@ export type Finder = 'audit' | 'verify'
 
 /** A difference that was checked twice, and its result. */
 export interface Discrepancy extends Difference {
-  /** For a surplus build: why Buildkite no longer shows it. */
+  /** For an unexpected build: why Buildkite no longer shows it. */
   readonly reason?: string
   readonly healed: boolean
 }

@@ -4,19 +4,19 @@ import { isObject } from '../../buildkite/payload-reader.ts'
 import { slugsOf } from '../../buildkite/urls.ts'
 import { builds, pipelines } from '../../database/schema.ts'
 import type { BuildkiteError } from '../../runtime/errors.ts'
-import type { BuildLocator, LocatedBuild, LostBuild } from '../builds/locate-build.ts'
+import type { BuildLocator, LocatedBuild, MirroredBuild } from '../builds/locate-build.ts'
 import type { ReconcileDeps, Source } from '../context.ts'
 import type { TimeRange } from '../progress/time-range.ts'
 import type { Reads } from './reads.ts'
 
-interface HeldBuild extends LostBuild {
+interface HeldBuild extends MirroredBuild {
   readonly verified_at: Date | null
 }
 
 /** A build that is in the mirror and in no list, with Buildkite's answer for it, or the error. */
 export interface UnexpectedBuild {
   readonly build: HeldBuild
-  readonly whereabouts: LocatedBuild | { readonly failed: BuildkiteError }
+  readonly located: LocatedBuild | { readonly failed: BuildkiteError }
 }
 
 /** The unlisted builds in the part of the span that one page covers. */
@@ -57,7 +57,7 @@ export class UnexpectedBuilds {
     const found: UnexpectedBuild[] = []
     for (const build of unlisted) {
       if (this.#locator.reads >= READS) break
-      found.push({ build, whereabouts: await this.#reads.attempt(() => this.#locator.classify(build)) })
+      found.push({ build, located: await this.#reads.attempt(() => this.#locator.classify(build)) })
     }
     return { builds: found, left: unlisted.length - found.length }
   }

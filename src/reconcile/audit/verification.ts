@@ -15,7 +15,7 @@ import { buildsWithDeliveries, claimTime, jobClaims } from '../progress/claim.ts
 import type { TimeRange } from '../progress/time-range.ts'
 import { readWatermark } from '../progress/watermark.ts'
 import type { Discrepancy } from './drift.ts'
-import { type BuildClaim, isProven } from './judgement.ts'
+import { type BuildClaim, isProven } from './proof.ts'
 import { Reads } from './reads.ts'
 import { type UnexpectedBuild, UnexpectedBuilds } from './unexpected-builds.ts'
 import {
@@ -39,9 +39,9 @@ type Options = VerifyOptions & Required<Pick<VerifyOptions, 'recheckAfterMs'>>
 type Raw = Record<string, unknown>
 
 /** How often a build in flight is read again. With the default interval the claim then has passed the time of the first read. */
-export const LOOKS = 3
+export const RECHECKS = 3
 /** How many builds are read again at a time. If more are in flight, no cycle is running, and reading them again proves nothing. */
-const BUILDS_A_LOOK = 500
+const BUILDS_PER_RECHECK = 500
 
 /** A build that differs or was not compared, because it changed after the time of the claim. */
 interface Suspect {
@@ -95,7 +95,7 @@ export class Verification {
   }
 
   /** Counts the ranges that the walk avoids as unreadable. */
-  passOver(avoided: readonly KnownUnlistable[]): void {
+  skip(avoided: readonly KnownUnlistable[]): void {
     this.#unreadable.push(...avoided.map(({ from: _, to: __, ...one }) => one))
   }
 
@@ -183,19 +183,19 @@ export class Verification {
   /** Compares builds for the first time, and writes them when healing. */
   async #examine(builds: readonly Raw[], at: Date, kind: PageKind): Promise<void> {
     if (builds.length === 0) return
-    const { contrasts, passedOver } = await this.#compare(builds, at)
+    const { contrasts, skipped } = await this.#compare(builds, at)
     this.#shown.builds += builds.length
     this.#shown.jobs += builds.reduce((sum, { jobs }) => sum + (Array.isArray(jobs) ? jobs.length : 0), 0)
     // Jobs that Buildkite no longer shows count as compared too.
     this.#shown.jobs += contrasts.filter(({ difference }) => difference.kind === 'surplus').length
-    const { proven, open } = await this.#judge(contrasts, at, new Map())
+    const { proven, open } = await this.#evaluate(contrasts, at, new Map())
     if (this.#options.heal) return this.#heal(builds, at, kind, proven)
     this.#findings.push(...proven.map((difference) => ({ ...difference, healed: false })))
-    this.#suspect(builds, at, open, passedOver, new Map())
+    this.#suspect(builds, at, open, skipped, new Map())
   }
 
   /** Which differences prove the mirror wrong, and which are still open. `seenAt` holds the times from earlier reads. */
-  async #judge(contrasts: readonly Contrast[], at: Date, seenAt: ReadonlyMap<string, number>) {
+  async #evaluate(contrasts: readonly Contrast[], at: Date, seenAt: ReadonlyMap<string, number>) {
     const proven: Difference[] = []
     const open: Difference[] = []
     const claimOf = await this.#claims(contrasts.map(({ difference }) => difference.build_id))
@@ -223,13 +223,13 @@ export class Verification {
     builds: readonly Raw[],
     at: Date,
     open: readonly Difference[],
-    passedOver: Comparison['passedOver'],
+    skipped: Comparison['skipped'],
     seenAt: ReadonlyMap<string, number>,
   ): void {
     for (const raw of builds) {
       const id = idOf(raw)
       const mine = open.filter(({ build_id }) => build_id === id)
-      const objects = [...mine, ...passedOver.filter(({ build_id }) => build_id === id)].map(objectOf)
+      const objects = [...mine, ...skipped.filter(({ build_id }) => build_id === id)].map(objectOf)
       if (objects.length === 0) {
         this.#suspects.delete(id)
         // A build without some of its jobs was not compared completely.
@@ -248,29 +248,29 @@ export class Verification {
   async #heal(builds: readonly Raw[], at: Date, kind: PageKind, proven: readonly Difference[]): Promise<void> {
     // Also if nothing differs, to update verified_at.
     await this.#writer.write(builds, at, kind)
-    const surplus = proven.flatMap(({ kind, job_id }) => (kind === 'surplus' && job_id ? [job_id] : []))
-    await markDeleted(this.#deps.db, 'jobs', surplus, 'not_listed', at)
-    const { contrasts, passedOver } = await this.#compare(builds, at)
+    const unexpected = proven.flatMap(({ kind, job_id }) => (kind === 'surplus' && job_id ? [job_id] : []))
+    await markDeleted(this.#deps.db, 'jobs', unexpected, 'not_listed', at)
+    const { contrasts, skipped } = await this.#compare(builds, at)
     const left = new Map(contrasts.map(({ difference }) => [rowKey(difference), difference]))
     const known = new Set(proven.map(rowKey))
     this.#findings.push(...proven.map((difference) => ({ ...difference, healed: !left.has(rowKey(difference)) })))
     const open = [...left.values()].filter((difference) => !known.has(rowKey(difference)))
-    this.#suspect(builds, at, open, passedOver, new Map())
+    this.#suspect(builds, at, open, skipped, new Map())
   }
 
   /** Examines a build that is in the mirror and in no list. */
-  async #examineUnlisted({ build, whereabouts }: UnexpectedBuild): Promise<void> {
+  async #examineUnlisted({ build, located }: UnexpectedBuild): Promise<void> {
     const { heal } = this.#options
-    if ('failed' in whereabouts) {
-      this.#unreadable.push(refused({ ...build, created_at: build.created_at?.toISOString() }, whereabouts.failed))
+    if ('failed' in located) {
+      this.#unreadable.push(refused({ ...build, created_at: build.created_at?.toISOString() }, located.failed))
       return
     }
-    if ('read' in whereabouts) {
+    if ('read' in located) {
       // Lists lag, and some builds are unlistable.
-      return this.#examineAll([whereabouts.read.value], whereabouts.read.at, 'build')
+      return this.#examineAll([located.read.value], located.read.at, 'build')
     }
     this.#shown.builds += 1
-    const { gone, at } = whereabouts
+    const { gone, at } = located
     if (heal) await markDeleted(this.#deps.db, 'builds', [build.id], gone, at)
     const { id: build_id, verified_at: right_until } = build
     const finding = { kind: 'surplus', build_id, job_id: null, columns: [], right_until, reason: gone } as const
@@ -281,16 +281,16 @@ export class Verification {
   async checkAgain(): Promise<void> {
     const { heal, recheckAfterMs, wait = pause, signal, onPause } = this.#options
     if (heal) return
-    for (let look = 0; look < LOOKS && this.#suspects.size > 0; look++) {
+    for (let recheck = 0; recheck < RECHECKS && this.#suspects.size > 0; recheck++) {
       onPause?.(this.#suspects.size, recheckAfterMs)
       await wait(recheckAfterMs, signal)
       signal?.throwIfAborted()
       await this.begin()
-      for (const [id, suspect] of [...this.#suspects].slice(0, BUILDS_A_LOOK)) await this.#lookAgain(id, suspect)
+      for (const [id, suspect] of [...this.#suspects].slice(0, BUILDS_PER_RECHECK)) await this.#recheck(id, suspect)
     }
   }
 
-  async #lookAgain(id: string, suspect: Suspect): Promise<void> {
+  async #recheck(id: string, suspect: Suspect): Promise<void> {
     const { number } = slugsOf(suspect.raw.url)
     if (number === undefined) return
     const read = await this.#read(suspect.raw)
@@ -301,21 +301,21 @@ export class Verification {
       this.#unreadable.push(refused(suspect.raw, read.failed))
       return
     }
-    const { contrasts, passedOver } = await this.#compare([read.value], read.at, MINUTE)
+    const { contrasts, skipped } = await this.#compare([read.value], read.at, MINUTE)
     // A job that is new since the first read was not counted, and is ignored.
     const first = contrasts.filter(({ difference }) => suspect.objects.has(objectOf(difference)))
-    const { proven, open } = await this.#judge(first, read.at, suspect.seenAt)
+    const { proven, open } = await this.#evaluate(first, read.at, suspect.seenAt)
     this.#findings.push(...proven.map((difference) => ({ ...difference, healed: false })))
-    const skipped = passedOver.filter((one) => suspect.objects.has(objectOf(one)))
-    this.#suspect([read.value], read.at, open, skipped, suspect.seenAt)
+    const known = skipped.filter((one) => suspect.objects.has(objectOf(one)))
+    this.#suspect([read.value], read.at, open, known, suspect.seenAt)
   }
 
   /** Removes a build from the compared counts. */
   #forget(id: string, { objects }: Suspect): void {
     this.#suspects.delete(id)
-    const lost = countOf([...objects])
-    this.#shown.builds -= lost.builds
-    this.#shown.jobs -= lost.jobs
+    const removed = countOf([...objects])
+    this.#shown.builds -= removed.builds
+    this.#shown.jobs -= removed.jobs
   }
 
   #compare(raw: readonly Raw[], at: Date, aheadMs?: number): Promise<Comparison> {

@@ -65,7 +65,7 @@ export function recheckAfter(reconcileIntervalMs: number): number {
 /**
  * Reads every build of a span from the API again, with its jobs, and compares it with the mirror in both directions. A difference
  * counts if Buildkite had the value at the time of the mirror's claim. What changed later is read again after a cycle, at most
- * {@link LOOKS} times, and is in flight if that does not decide it.
+ * {@link RECHECKS} times, and is in flight if that does not decide it.
  *
  * Healing writes what was read, as a cycle does, so it does not wait for builds in flight. It also closes rows of sync.drift for
  * compared builds that no longer differ, and records in sync.failures what could not be read. It does not try to list ranges that are
@@ -77,7 +77,7 @@ export async function verifySpan(deps: ReconcileDeps, source: Source, options: V
   const run = new Verification(deps, source, { recheckAfterMs: recheckAfter(MINUTE), ...options }, open)
   await run.begin()
   const avoid = options.heal ? await knownUnlistable(deps, source, options.span) : []
-  run.passOver(avoid)
+  run.skip(avoid)
   for await (const stretch of stretches(deps, source, { ...options, avoid })) {
     options.signal?.throwIfAborted()
     await run.check(stretch)

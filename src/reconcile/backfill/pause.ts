@@ -4,7 +4,7 @@ import { pauses } from '../../database/schema.ts'
 import { pause, SECOND } from '../../runtime/time.ts'
 
 /** How often running work checks whether a person has paused it. */
-const LOOK_EVERY = SECOND
+const CHECK_EVERY = SECOND
 
 /** Pauses the backfill of an organization in every process, until {@link resumeBackfill}. Idempotent. */
 export async function pauseBackfill(db: Db, organizationId: string, now: Date): Promise<void> {
@@ -42,15 +42,15 @@ export async function interruptibly(
   const done = new AbortController()
   let interruption: Interruption | undefined
   // Ignores an unavailable store, because the work itself will report it.
-  const look = async (): Promise<Interruption | undefined> => {
+  const check = async (): Promise<Interruption | undefined> => {
     if (await backfillPausedAt(db, organizationId).catch(() => null)) return 'paused'
     return (await wanted().catch(() => false)) ? 'wanted' : undefined
   }
   const watching = (async () => {
     while (!done.signal.aborted && !signal.aborted && !interruption) {
-      await pause(LOOK_EVERY, AbortSignal.any([done.signal, signal]))
+      await pause(CHECK_EVERY, AbortSignal.any([done.signal, signal]))
       if (done.signal.aborted || signal.aborted) return
-      interruption = await look()
+      interruption = await check()
     }
     cut.abort(new Error('The backfill was interrupted.'))
   })()

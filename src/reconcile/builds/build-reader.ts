@@ -3,7 +3,7 @@ import { markDeleted } from '../../mirror/apply.ts'
 import { BuildkiteError, messageOf } from '../../runtime/errors.ts'
 import { presentOf, type ReconcileDeps, type Source } from '../context.ts'
 import { type BuildWriter, buildUnit, type PageReport } from './build-writer.ts'
-import type { BuildLocator, LostBuild } from './locate-build.ts'
+import type { BuildLocator, MirroredBuild } from './locate-build.ts'
 
 /** The result of reading one build. */
 export interface BuildRead {
@@ -32,7 +32,7 @@ export class BuildReader {
    * Reads a build whose id is known. Marks it as deleted if Buildkite no longer shows it. A failure is recorded as `unit`.
    * @throws BuildkiteError when the token is rejected; StoreError.
    */
-  readKnown(build: LostBuild, slug: string, unit: Unit = buildUnit(this.#source, build)): Promise<BuildRead> {
+  readKnown(build: MirroredBuild, slug: string, unit: Unit = buildUnit(this.#source, build)): Promise<BuildRead> {
     return this.#attempt(unit, async () => {
       const found = await this.#locator.fetch(build, slug)
       if ('read' in found) return this.#keep(unit, found.read.value, found.read.at)

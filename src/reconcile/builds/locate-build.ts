@@ -8,8 +8,8 @@ import { DAY } from '../../runtime/time.ts'
 import { presentOf, type ReconcileDeps, type Source } from '../context.ts'
 import { refreshPipelines } from '../pipelines/pipelines.ts'
 
-/** A build of the mirror that no list shows. */
-export interface LostBuild {
+/** A build of the mirror. */
+export interface MirroredBuild {
   readonly id: string
   readonly number: number
   readonly url: string | null
@@ -26,7 +26,7 @@ export type LocatedBuild = { readonly read: ApiRead<unknown> } | { readonly gone
 /** The shortest retention of any plan (reference B7): a younger build that is gone was deleted by a user. */
 const SHORTEST_RETENTION = 30 * DAY
 
-/** Locates lost builds of one organization, one after the other, and reuses what it learned about pipelines and retention. */
+/** Locates builds of one organization that no list shows, one by one. Reuses what it learned about pipelines and retention. */
 export class BuildLocator {
   /** Requests so far. */
   requests = 0
@@ -56,7 +56,7 @@ export class BuildLocator {
   }
 
   /** Requests one build under the current slug of its pipeline. @throws BuildkiteError when the request fails. */
-  async fetch(build: LostBuild, slug: string): Promise<LocatedBuild> {
+  async fetch(build: MirroredBuild, slug: string): Promise<LocatedBuild> {
     const at = this.#now()
     this.requests += 1
     this.reads += 1
@@ -73,7 +73,7 @@ export class BuildLocator {
 
   /** Requests a build whose id is unknown, under the current slug of its pipeline. @throws BuildkiteError when the request fails. */
   async fetchByNumber(
-    build: Pick<LostBuild, 'number' | 'pipeline_id'>,
+    build: Pick<MirroredBuild, 'number' | 'pipeline_id'>,
     slug: string,
   ): Promise<ApiRead<unknown> | undefined> {
     this.requests += 1
@@ -89,7 +89,7 @@ export class BuildLocator {
    * Explains why a complete list lacks a build. Requests the build only if neither its pipeline nor retention explains it, because these
    * remove builds by the thousand.
    */
-  async classify(build: LostBuild): Promise<LocatedBuild> {
+  async classify(build: MirroredBuild): Promise<LocatedBuild> {
     const at = this.#now()
     const pipeline = await this.#pipelineOf(build)
     if (pipeline.gone) return { gone: pipeline.gone, at }
@@ -104,7 +104,7 @@ export class BuildLocator {
   }
 
   /** Whether retention may have removed the build: it is old enough, and nothing as old is listed. */
-  async #outlived({ created_at }: LostBuild): Promise<boolean> {
+  async #outlived({ created_at }: MirroredBuild): Promise<boolean> {
     if (!created_at || created_at.getTime() > this.#deps.clock() - SHORTEST_RETENTION) return false
     const moment = created_at.getTime() + 1
     if (moment >= this.#someBefore) return false

@@ -9,7 +9,7 @@ import { presentOf, type ReconcileDeps, type Source } from '../context.ts'
 import type { TimeRange } from '../progress/time-range.ts'
 import { BuildReader } from './build-reader.ts'
 import type { BuildWriter, PageReport } from './build-writer.ts'
-import { BuildLocator, type LostBuild } from './locate-build.ts'
+import { BuildLocator, type MirroredBuild } from './locate-build.ts'
 
 // Some builds make Buildkite fail every list page that contains them. The walk reports the range of created_at between the listed
 // neighbours. This file records that range and reads its builds individually; later walks avoid the range.
@@ -105,8 +105,8 @@ async function retry(
     left.push({ ...rest, error })
   }
   if (ended && rest.from < rest.to) await recordRange(deps, source, rest, errorOf(row))
-  const turns: number[] = []
-  for (const one of left) turns.push(await recordRange(deps, source, one, one.error))
+  const tries: number[] = []
+  for (const one of left) tries.push(await recordRange(deps, source, one, one.error))
   const isLeft = [...left, rest].some((one) => unitOf(source, one).subject === row.subject)
   if (!isLeft) {
     const unit = { ...unitOf(source, range), subject: row.subject }
@@ -114,7 +114,7 @@ async function retry(
   }
   const reports: UnlistableReport[] = [{ requests, pages }]
   for (const [index, one] of left.entries()) {
-    reports.push(await readRange(deps, source, writer, one, turns[index] ?? 1, signal))
+    reports.push(await readRange(deps, source, writer, one, tries[index] ?? 1, signal))
   }
   return sum(reports)
 }
@@ -132,17 +132,17 @@ function errorOf({ code, error }: Failure): BuildkiteError {
 
 /**
  * Reads individually the builds of a range: those that the mirror knows, and those whose numbers it lacks. Each gets half of the reads;
- * each `turn` starts with other builds.
+ * each try starts with other builds.
  */
 async function readRange(
   deps: ReconcileDeps,
   source: Source,
   writer: BuildWriter,
   range: TimeRange,
-  turn: number,
+  tries: number,
   signal: AbortSignal | undefined,
 ): Promise<UnlistableReport> {
-  const unknown = inTurn(await unknownNumbers(deps, source, range), turn, READS / 2)
+  const unknown = rotate(await unknownNumbers(deps, source, range), tries, READS / 2)
   const known = (await knownBuilds(deps, source, range)).slice(0, READS - Math.min(unknown.length, READS / 2))
   const pages: PageReport[] = []
   const locator = new BuildLocator(deps, source, 'absent', { refresh: true, signal })
@@ -166,9 +166,9 @@ async function readRange(
   return { requests: locator.requests + numbers.requests, pages }
 }
 
-/** Rotates the candidates, so that each turn starts with another one. */
-function inTurn<T>(all: readonly T[], turn: number, step: number): T[] {
-  const first = all.length === 0 ? 0 : ((turn - 1) * step) % all.length
+/** Rotates the candidates, so that each try starts with another one. */
+function rotate<T>(all: readonly T[], tries: number, step: number): T[] {
+  const first = all.length === 0 ? 0 : ((tries - 1) * step) % all.length
   return [...all.slice(first), ...all.slice(0, first)]
 }
 
@@ -177,7 +177,7 @@ async function knownBuilds(
   { db, scope }: ReconcileDeps,
   source: Source,
   { from, to }: TimeRange,
-): Promise<(LostBuild & { slug: string })[]> {
+): Promise<(MirroredBuild & { slug: string })[]> {
   const rows = await db
     .select({
       id: builds.id,

@@ -42,8 +42,8 @@ import { readUnlisted } from './unlisted-builds.ts'
 export type CycleKind = 'hot' | 'warm'
 
 const kinds = {
-  hot: { overlap: LIST_LAG, absent: 20, jobReads: 20, priority: 'hot' },
-  warm: { overlap: 3 * HOUR, absent: 100, jobReads: 200, priority: 'absent' },
+  hot: { overlap: LIST_LAG, unlisted: 20, jobReads: 20, priority: 'hot' },
+  warm: { overlap: 3 * HOUR, unlisted: 100, jobReads: 200, priority: 'absent' },
 } as const
 
 /** A cycle that does not count looks back at most this far. Its watermark does not move, so otherwise each cycle would read more. */
@@ -268,19 +268,19 @@ class Cycle {
 
   /** Reads the lists. Builds that were created and finished before `earliest` are skipped. */
   async run(earliest = Number.NEGATIVE_INFINITY): Promise<ReadLists> {
-    const { overlap, absent, priority } = kinds[this.#kind]
+    const { overlap, unlisted, priority } = kinds[this.#kind]
     const lookBack = lookBackTo(this.#kind, this.#mark, this.#deps.clock()) - overlap
     const since = new Date(Math.max(lookBack, earliest))
     this.#avoid = await unlistableRanges(this.#deps, this.#source)
-    await this.#walk({ created_from: since, created_to: new Date(this.#deps.clock() + NEVER) }, priority)
+    await this.#readList({ created_from: since, created_to: new Date(this.#deps.clock() + NEVER) }, priority)
     const plan = await this.#planJobReads()
     // Open before finished: a build that finishes between the two requests is in both lists and needs no separate read.
-    await this.#walk({ created_to: since, state: OPEN_STATES, jobs: plan.withList }, priority)
-    await this.#walk({ created_to: since, finished_from: since }, priority)
+    await this.#readList({ created_to: since, state: OPEN_STATES, jobs: plan.withList }, priority)
+    await this.#readList({ created_to: since, finished_from: since }, priority)
     const [start, until] = [this.#start, this.#until]
     if (!start || !until) throw new RangeError('The builds lists returned no page, not even an empty one.')
     this.#countUnlistable(await retryUnlistable(this.#deps, this.#source, this.#writer, this.#signal))
-    await this.#readAbsent(since, start, absent)
+    await this.#readUnlisted(since, start, unlisted)
     await this.#retryFailed()
     await this.#readJobs(plan)
     this.#tally.requests += this.#locator.requests
@@ -289,7 +289,7 @@ class Cycle {
     return { to: new Date(Math.min(start.getTime(), present.getTime())), until }
   }
 
-  async #walk(filter: BuildsFilter, priority: 'hot' | 'absent'): Promise<void> {
+  async #readList(filter: BuildsFilter, priority: 'hot' | 'absent'): Promise<void> {
     const pages = this.#source.client.builds(
       this.#source.slug,
       { ...filter, avoid: this.#avoid },
@@ -301,14 +301,14 @@ class Cycle {
       this.#start ??= page.at
       this.#until = answeredBy(this.#source, page.at)
       this.#tally.requests += page.requests
-      await this.#keepUnlistable(page)
+      await this.#recordUnlistable(page)
       const report = await this.#writer.write(page.value, page.at, { jobs: page.jobs, via: 'list' })
       for (const { id } of report.builds) this.#seen.add(id)
       this.#count(report)
     }
   }
 
-  async #keepUnlistable({ unlistable }: BuildsPage): Promise<void> {
+  async #recordUnlistable({ unlistable }: BuildsPage): Promise<void> {
     if (unlistable.length === 0) return
     this.#countUnlistable(await recordUnlistable(this.#deps, this.#source, this.#writer, unlistable, this.#signal))
     this.#avoid = [...this.#avoid, ...unlistable]
@@ -335,7 +335,7 @@ class Cycle {
     return planJobReads(this.#deps.db, this.#source, new Date(this.#deps.clock()), lost)
   }
 
-  async #readAbsent(since: Date, start: Date, limit: number): Promise<void> {
+  async #readUnlisted(since: Date, start: Date, limit: number): Promise<void> {
     const { db, backfillDays } = this.#deps
     const query = {
       createdBefore: since,

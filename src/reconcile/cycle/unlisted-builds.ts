@@ -36,7 +36,7 @@ interface UnlistedBuild extends Record<string, unknown> {
   is_due: boolean
 }
 
-/** The cost and the results of reading absent builds. */
+/** The cost and the results of reading unlisted builds. */
 export interface UnlistedReport {
   readonly requests: number
   /** Builds requested. */
@@ -62,9 +62,9 @@ export async function readUnlisted(
   const locator = new BuildLocator(deps, source, 'absent', { refresh: true, signal })
   const reader = new BuildReader(deps, source, writer, locator)
   const pages: PageReport[] = []
-  const absent = await findUnlisted(deps, source, query)
-  await recordFound(deps, source, absent)
-  for (const build of absent.filter(({ is_due }) => is_due).slice(0, query.limit)) {
+  const unlisted = await findUnlisted(deps, source, query)
+  await recordFound(deps, source, unlisted)
+  for (const build of unlisted.filter(({ is_due }) => is_due).slice(0, query.limit)) {
     signal?.throwIfAborted()
     const slug = build.slug ?? slugsOf(build.url).pipeline
     if (slug === undefined || !deps.scope.pipeline(slug)) {
@@ -82,7 +82,7 @@ export async function readUnlisted(
   return { requests: locator.requests, reads: locator.reads, pages }
 }
 
-/** How many absent builds one cycle considers; there are few unless lists fail. */
+/** How many unlisted builds one cycle considers; there are few unless lists fail. */
 const MOST = 2_000
 
 async function findUnlisted(
@@ -113,16 +113,16 @@ async function findUnlisted(
 }
 
 /**
- * Records every absent build, because its row is not confirmed. Deletes the records of builds that are no longer absent, except of those
+ * Records every unlisted build, because its row is not confirmed. Deletes the records of builds that are no longer unlisted, except of those
  * whose 404 no list of pipelines has confirmed yet.
  */
 async function recordFound(
   { db, clock }: ReconcileDeps,
   source: Source,
-  absent: readonly UnlistedBuild[],
+  unlisted: readonly UnlistedBuild[],
 ): Promise<void> {
   const now = new Date(clock())
-  const found = absent.filter(({ is_recorded }) => !is_recorded)
+  const found = unlisted.filter(({ is_recorded }) => !is_recorded)
   if (found.length > 0) {
     await db
       .insert(absences)
@@ -131,8 +131,8 @@ async function recordFound(
       )
       .onConflictDoNothing()
   }
-  if (absent.length === MOST) return
-  const ids = sql`${sql.param(absent.map(({ id }) => id))}::uuid[]`
+  if (unlisted.length === MOST) return
+  const ids = sql`${sql.param(unlisted.map(({ id }) => id))}::uuid[]`
   await db.execute(sql`
     delete from ${absences} where organization_id = ${source.id} and build_id <> all (${ids}) and not exists (
       select from ${builds} as build join ${watermarks} as mark on mark.organization_id = build.organization_id

@@ -11,8 +11,8 @@ import { answeredBy, keepObserved, type ReconcileDeps, type Source } from '../co
 import { followPipelines } from './changes.ts'
 import { takeInList } from './coverage.ts'
 
-const pipelineFacts = z.object({ id: z.guid().toLowerCase(), slug: z.string().nullish().catch(null) })
-type PipelineFacts = z.infer<typeof pipelineFacts>
+const pipelineSummary = z.object({ id: z.guid().toLowerCase(), slug: z.string().nullish().catch(null) })
+type PipelineSummary = z.infer<typeof pipelineSummary>
 
 const unreadableInList =
   'The list of pipelines has an entry without a usable id. No pipeline is marked as deleted, because it may be that one.'
@@ -97,7 +97,7 @@ class Listing {
   readonly #deps: ReconcileDeps
   readonly #source: Source
   readonly #signal: AbortSignal | undefined
-  readonly #listed = new Map<string, PipelineFacts>()
+  readonly #listed = new Map<string, PipelineSummary>()
   #requests = 0
   #read = 0
   #inserted = 0
@@ -154,12 +154,12 @@ class Listing {
   async #keep(page: ApiRead<unknown[]>): Promise<void> {
     const { storeEnv, scope } = this.#deps
     const all = page.value.flatMap((raw) => {
-      const parsed = pipelineFacts.safeParse(raw)
-      return parsed.success ? [{ raw, facts: parsed.data }] : []
+      const { data } = pipelineSummary.safeParse(raw)
+      return data ? [{ ...data, raw }] : []
     })
     this.#unreadable += page.value.length - all.length
-    for (const { facts } of all) this.#listed.set(facts.id, facts)
-    const wanted = all.filter(({ facts }) => scope.pipeline(facts.slug ?? '')).map(({ raw }) => raw)
+    for (const { id, slug } of all) this.#listed.set(id, { id, slug })
+    const wanted = all.filter(({ slug }) => scope.pipeline(slug ?? '')).map(({ raw }) => raw)
     const observed = observePipelines(wanted, page.at, { storeEnv, organizationId: this.#source.id })
     const report = await keepObserved(this.#deps, observed)
     this.#read += wanted.length

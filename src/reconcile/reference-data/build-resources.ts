@@ -11,7 +11,7 @@ import { type ItemResult, markUnlisted, type Row, recordItemResult, recordReads,
 
 /** Only lists of builds that finished within this time are read. */
 const YOUNG = 7 * DAY
-/** Builds per turn. */
+/** Builds per run. */
 const BUILDS = 20
 
 interface BuildList {
@@ -59,14 +59,14 @@ export async function readBuildLists(
   let read = 0
   for (const list of buildLists) {
     if (!list.isOn(deps)) {
-      await note(deps, source, list, { status: 'off', error: `${list.setting} is not set.` })
+      await record(deps, source, list, { status: 'off', error: `${list.setting} is not set.` })
       continue
     }
     const due = await dueBuilds(deps, source, list)
     if (due.length === 0) continue
     const { scopes } = (await source.client.accessToken(signal)).value
     if (!scopes.includes(list.scope)) {
-      await note(deps, source, list, {
+      await record(deps, source, list, {
         status: 'missing_scope',
         error: `The API token lacks the scope ${list.scope}.`,
       })
@@ -115,7 +115,7 @@ async function readOne(
     // Perhaps only the build is gone; the next read of the build finds that out.
     const isGone = error instanceof BuildkiteError && error.code === 'no_resources'
     if (isGone) await inOneTransaction(db, 'record a read list', (tx) => recordReads(tx, list.name, [build.id], now))
-    else await note(deps, source, list, { status: 'refused', error: refusal })
+    else await record(deps, source, list, { status: 'refused', error: refusal })
     return isGone
   }
   await inOneTransaction(db, `save the ${list.name} of a build`, async (tx) => {
@@ -153,7 +153,12 @@ async function dueBuilds({ db, clock }: ReconcileDeps, source: Source, list: Bui
 }
 
 /** Records the outcome of a list, unless it is unchanged. */
-async function note({ db, clock }: ReconcileDeps, source: Source, list: BuildList, outcome: ItemResult): Promise<void> {
+async function record(
+  { db, clock }: ReconcileDeps,
+  source: Source,
+  list: BuildList,
+  outcome: ItemResult,
+): Promise<void> {
   const { name } = list
   const which = and(eq(dimensions.organization_id, source.id), eq(dimensions.name, name))
   const [known] = await db.select().from(dimensions).where(which)

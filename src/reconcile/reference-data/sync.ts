@@ -26,10 +26,10 @@ import {
 
 /** A list is read again at this age. */
 const EVERY = HOUR
-/** A turn starts no more requests after this time, so that the backfill gets its turn; the next turn continues. */
-const TURN = MINUTE
+/** A run starts no more requests after this time, so that the backfill can run; the next run continues. */
+const RUN = MINUTE
 
-/** What a turn did. */
+/** What a run did. */
 export interface ReferenceDataReport {
   /** Lists that were read, by the table that they fill, and how each ended. */
   readonly lists: readonly { name: string; status: ItemResult['status'] }[]
@@ -40,7 +40,7 @@ export interface ReferenceDataReport {
 }
 
 /**
- * One turn of reading an organization's reference data: clusters, teams, people, schedules, agents. Reads each list again after an hour,
+ * One run of reading an organization's reference data: clusters, teams, people, schedules, agents. Reads each list again after an hour,
  * longest unread first. A list that the token may not read is recorded in sync.dimensions and is no failure. `undefined` when another
  * process holds the lease. @throws BuildkiteError, StoreError; what was read before counts.
  */
@@ -50,13 +50,13 @@ export async function syncReferenceData(
   signal?: AbortSignal,
 ): Promise<ReferenceDataReport | undefined> {
   const name = `dimensions:${source.id}`
-  const leased = await withLease(deps.db, name, ({ db, signal }) => new Turn({ ...deps, db }, source, signal).run(), {
+  const leased = await withLease(deps.db, name, ({ db, signal }) => new Run({ ...deps, db }, source, signal).run(), {
     signal,
   })
   return leased.held ? leased.value : undefined
 }
 
-class Turn {
+class Run {
   readonly #deps: ReconcileDeps
   readonly #source: Source
   readonly #signal: AbortSignal | undefined
@@ -68,7 +68,7 @@ class Turn {
     this.#deps = deps
     this.#source = source
     this.#signal = signal
-    this.#until = deps.clock() + TURN
+    this.#until = deps.clock() + RUN
   }
 
   async run(): Promise<ReferenceDataReport> {
@@ -98,7 +98,7 @@ class Turn {
 
   async #read(list: AnyList): Promise<ItemResult['status']> {
     if (!list.scopes.some((scope) => this.#scopes.includes(scope))) {
-      return this.#note(list.name, {
+      return this.#record(list.name, {
         status: 'missing_scope',
         error: `The API token lacks the scope ${list.scopes[0]}.`,
       })
@@ -111,11 +111,11 @@ class Turn {
     } catch (error) {
       const refusal = refusalOfList(error)
       if (refusal === undefined) throw error
-      return this.#note(list.name, { status: 'refused', error: refusal })
+      return this.#record(list.name, { status: 'refused', error: refusal })
     }
   }
 
-  /** Reads the lists of a kind for each parent that is due, until the turn is over. */
+  /** Reads the lists of a kind for each parent that is due, until the run is over. */
   async #readOfParents(list: DimensionList): Promise<ItemResult['status']> {
     const { db } = this.#deps
     if (list.parent?.list) {
@@ -124,7 +124,7 @@ class Turn {
         .from(dimensions)
         .where(and(eq(dimensions.organization_id, this.#source.id), eq(dimensions.name, list.parent.list)))
       if (of?.status !== 'read') {
-        return this.#note(list.name, { status: of?.status ?? 'refused', error: of?.error ?? null })
+        return this.#record(list.name, { status: of?.status ?? 'refused', error: of?.error ?? null })
       }
     } else if (!(await readWatermark(db, this.#source.id))?.pipelines_read_at) {
       await refreshPipelines(this.#deps, this.#source, this.#signal)
@@ -217,10 +217,10 @@ class Turn {
       const observed = observeAgents(page.value, page.at, { storeEnv, organizationId })
       await keepObserved(this.#deps, observed)
     }
-    return this.#note(agentList.name, { status: 'read', rows, read_at: at ?? new Date(clock()), error: null })
+    return this.#record(agentList.name, { status: 'read', rows, read_at: at ?? new Date(clock()), error: null })
   }
 
-  async #note<Status extends ItemResult['status']>(
+  async #record<Status extends ItemResult['status']>(
     name: string,
     outcome: ItemResult & { status: Status },
   ): Promise<Status> {

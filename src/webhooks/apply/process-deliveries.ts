@@ -60,8 +60,8 @@ const outagesInARow = 5
  * @throws StoreError `transient` when the database is unavailable; nothing is lost then.
  */
 export function deliveryHandler(parts: ApplyParts): (job: DeliveriesJob, signal?: AbortSignal) => Promise<void> {
-  const pace: BatchState = { batchLimit: batchSize, outages: { first: undefined, times: 0 }, culprit: undefined }
-  const turns = coalesceRuns((signal: AbortSignal | undefined) => applyPending(parts, pace, signal))
+  const state: BatchState = { batchLimit: batchSize, outages: { first: undefined, times: 0 }, culprit: undefined }
+  const runs = coalesceRuns((signal: AbortSignal | undefined) => applyPending(parts, state, signal))
   const fromQueue = openFromQueue(parts)
   return (job, signal) => {
     const deliveries = 'kept' in job ? job.kept.length : job.ids.length
@@ -69,9 +69,9 @@ export function deliveryHandler(parts: ApplyParts): (job: DeliveriesJob, signal?
       if ('kept' in job) {
         await fromQueue.move(job.kept)
         // A run that has not begun will apply what was just moved, and another job waits for it. So this job can end.
-        if (turns.isNextAwaited()) return
+        if (runs.isNextAwaited()) return
       }
-      await turns.take(signal)
+      await runs.take(signal)
     }
     return span(parts.tracing, 'deliveries apply', { deliveries }, work, { kind: 'consumer', from: job.trace })
   }
@@ -87,12 +87,12 @@ interface BatchState {
 }
 
 /** Applies one batch. While more is pending, runs two lanes: one reads payloads while Postgres writes the rows of the other. */
-async function applyPending(parts: ApplyParts, pace: BatchState, signal: AbortSignal | undefined): Promise<void> {
-  const more = await applyNextBatch(parts, pace)
+async function applyPending(parts: ApplyParts, state: BatchState, signal: AbortSignal | undefined): Promise<void> {
+  const more = await applyNextBatch(parts, state)
   if (!more) return
   const lane = async () => {
     for (let batch = 1; batch < batchesPerJob && !signal?.aborted; batch++) {
-      if (!(await applyNextBatch(parts, pace))) return
+      if (!(await applyNextBatch(parts, state))) return
     }
   }
   const ends = await Promise.allSettled([lane(), lane()])
@@ -100,30 +100,30 @@ async function applyPending(parts: ApplyParts, pace: BatchState, signal: AbortSi
 }
 
 /** Applies the oldest deliveries that no other worker has locked. Returns true if there may be more. */
-async function applyNextBatch(parts: ApplyParts, pace: BatchState): Promise<boolean> {
-  await deferCulprit(parts, pace)
+async function applyNextBatch(parts: ApplyParts, state: BatchState): Promise<boolean> {
+  await deferCulprit(parts, state)
   let batch: Batch = { claimed: [], more: false }
   try {
     const work = async (tx: Transaction) => {
-      batch = await claimBatch(tx, pace.batchLimit)
+      batch = await claimBatch(tx, state.batchLimit)
       return batch.claimed.length > 0 ? applyClaimed(parts, tx, batch.claimed) : undefined
     }
     const outcome = await inOneTransaction(parts.db, 'apply deliveries', work, timeoutsOf(parts).batch)
     if (outcome) {
       recordOutcome(parts, outcome)
-      pace.batchLimit = Math.min(batchSize, pace.batchLimit * 2)
-      pace.outages = { first: undefined, times: 0 }
+      state.batchLimit = Math.min(batchSize, state.batchLimit * 2)
+      state.outages = { first: undefined, times: 0 }
     }
   } catch (error) {
     const ids = batch.claimed.map(({ id }) => id)
     if (ids.length === 0) throw error
-    if (isOutage(error)) suspect(pace, ids, error)
+    if (isOutage(error)) suspect(state, ids, error)
     if (isGeneral(error)) throw error
     // A single delivery may take longer than a batch.
     const until = performance.now() + timeoutsOf(parts).single
     const culprits = ids.length === 1 ? await applyBatch(parts, ids) : await applyParts(parts, ids, error, until)
     // Each delivery succeeds, but together they took too long.
-    if (culprits === 0 && isTooMuch(error)) pace.batchLimit = Math.ceil(ids.length / partsOfBatch)
+    if (culprits === 0 && isTooMuch(error)) state.batchLimit = Math.ceil(ids.length / partsOfBatch)
   }
   return batch.more
 }
@@ -132,24 +132,24 @@ async function applyNextBatch(parts: ApplyParts, pace: BatchState): Promise<bool
  * Records that Postgres became unavailable at a batch. If that repeats at the same batch, the next batches are smaller, until a single
  * delivery is left. That delivery is deferred when Postgres is available again.
  */
-function suspect(pace: BatchState, ids: readonly number[], error: unknown): void {
+function suspect(state: BatchState, ids: readonly number[], error: unknown): void {
   const [first] = ids
   if (first === undefined) return
-  pace.outages = { first, times: pace.outages.first === first ? pace.outages.times + 1 : 1 }
-  if (pace.outages.times < outagesInARow) return
-  if (ids.length === 1) pace.culprit = { id: first, error }
-  else pace.batchLimit = Math.ceil(ids.length / partsOfBatch)
+  state.outages = { first, times: state.outages.first === first ? state.outages.times + 1 : 1 }
+  if (state.outages.times < outagesInARow) return
+  if (ids.length === 1) state.culprit = { id: first, error }
+  else state.batchLimit = Math.ceil(ids.length / partsOfBatch)
 }
 
-async function deferCulprit(parts: ApplyParts, pace: BatchState): Promise<void> {
-  const { culprit } = pace
+async function deferCulprit(parts: ApplyParts, state: BatchState): Promise<void> {
+  const { culprit } = state
   if (!culprit) return
   // So that the other lane does not defer it too.
-  pace.culprit = undefined
+  state.culprit = undefined
   try {
     await deferDelivery(parts, culprit.id, culprit.error)
   } catch (error) {
-    pace.culprit = culprit
+    state.culprit = culprit
     throw error
   }
 }

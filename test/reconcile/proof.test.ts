@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Evidence } from '../../src/mirror/change-times.ts'
 import type { Difference } from '../../src/mirror/compare.ts'
-import { type BuildClaim, isProven } from '../../src/reconcile/audit/judgement.ts'
+import { type BuildClaim, isProven } from '../../src/reconcile/audit/proof.ts'
 import { claimTime } from '../../src/reconcile/progress/claim.ts'
 import { HOUR, MINUTE, SECOND } from '../../src/runtime/time.ts'
 
