@@ -1,29 +1,23 @@
-import { and, asc, count, desc, eq, getTableColumns, gt, inArray, isNull, sql } from 'drizzle-orm'
+import { and, asc, count, eq, getTableColumns, gt, isNull, sql } from 'drizzle-orm'
 import { z } from 'zod'
 import type { Db } from '../database/connection.ts'
 import { dimensions } from '../database/dimensions.ts'
 import { type Failure, failuresOf } from '../database/failures.ts'
-import {
-  builds,
-  cycles,
-  drift,
-  type FailureKind,
-  organizations,
-  pipeline_coverage,
-  windows,
-} from '../database/schema.ts'
-import type { MirrorFilter } from '../runtime/scope.ts'
-import { DAY, SECOND } from '../runtime/time.ts'
-import { type Claim, claimedHistory } from '../reconcile/progress/claim.ts'
-import { openStates } from '../reconcile/builds/open-states.ts'
+import { builds, type cycles, drift, type FailureKind, organizations } from '../database/schema.ts'
 import { backfillPausedAt } from '../reconcile/backfill/pause.ts'
-import { unread, upTo } from '../reconcile/backfill/pipeline-backfill.ts'
-import { intersect, duration, type TimeRange } from '../reconcile/progress/time-range.ts'
-import { type TimelinePart, timelineOf } from './timeline.ts'
-import { timeLeft } from './eta.ts'
-import { readWatermark, type Watermark } from '../reconcile/progress/watermark.ts'
+import { openStates } from '../reconcile/builds/open-states.ts'
 import { webhooksSince } from '../reconcile/builds/webhook-progress.ts'
+import { type Claim, claimedHistory } from '../reconcile/progress/claim.ts'
+import { readWatermark } from '../reconcile/progress/watermark.ts'
 import type { Window } from '../reconcile/progress/windows.ts'
+import type { MirrorFilter } from '../runtime/scope.ts'
+import { DAY } from '../runtime/time.ts'
+import { type BackfillCoverage, backfillCoverage, listedPipelines, windowsOf } from './backfill.ts'
+import { type LastDay, lastCycle, lastDay, recentCycles } from './cycles.ts'
+import { type TimelinePart, timelineOf } from './timeline.ts'
+
+export type { BackfillCoverage } from './backfill.ts'
+export { lostWebhooks } from './cycles.ts'
 
 /** How complete the mirror of one organization is. Times are null while they are unknown. */
 export interface OrganizationCoverage {
@@ -65,53 +59,7 @@ export interface OrganizationCoverage {
   readonly last_day: LastDay
 }
 
-export interface LastDay extends FoundRows {
-  readonly cycles: number
-  readonly failed: number
-  readonly builds_in_flight: number
-  readonly builds_completed: number
-  readonly builds_confirmed: number
-  readonly jobs_in_flight: number
-  readonly jobs_completed: number
-  readonly jobs_confirmed: number
-  /** Start of the last cycle that found a lost webhook; null if none did. */
-  readonly last_lost_at: Date | null
-}
-
-/** Builds and jobs whose webhooks were lost, as in a row of sync.cycles. */
-export interface FoundRows {
-  readonly builds_missing: number
-  readonly builds_healed: number
-  readonly jobs_missing: number
-  readonly jobs_healed: number
-}
-
-/** How many builds and jobs lost their webhooks. */
-export function lostWebhooks({ builds_missing, builds_healed, jobs_missing, jobs_healed }: FoundRows) {
-  const builds = builds_missing + builds_healed
-  const jobs = jobs_missing + jobs_healed
-  return { builds, jobs, total: builds + jobs }
-}
-
 export type ListReading = Omit<typeof dimensions.$inferSelect, 'organization_id'>
-
-export interface BackfillCoverage {
-  readonly from: Date | null
-  readonly to: Date | null
-  /** Share of the wanted history that is read, 0 to 1. Once the organization's list is read, the share over all listed pipelines. */
-  readonly progress: number
-  readonly builds: number
-  /** List requests so far. */
-  readonly requests: number
-  /** Whether all of it is read; see `claim` for what is complete. */
-  readonly done: boolean
-  /** Since when it is paused; null when it may run. */
-  readonly paused_at: Date | null
-  /** BACKFILL_DAYS is 0: the service reads no pending history until it is above 0 again. */
-  readonly off: boolean
-  /** The estimated time for the rest at the present pace; null when done, paused or idle. */
-  readonly seconds_left: number | null
-}
 
 const FAILURES_SHOWN = 50
 const failureKinds: readonly FailureKind[] = [
@@ -125,7 +73,6 @@ const failureKinds: readonly FailureKind[] = [
 
 /** Up to this many builds are counted; above, Postgres's estimate is used. */
 const COUNTED = 20_000
-const RECENT_CYCLES = 8
 
 /** The values of the metrics of an organization. */
 interface Gauged {
@@ -222,103 +169,6 @@ async function coverageOf(db: Db, organization: Known, off: boolean, now: Date):
   }
 }
 
-/** The windows of the organization's list and of the pipelines' own lists. */
-function windowsOf(db: Db, organizationId: string): Promise<Window[]> {
-  return db.select().from(windows).where(eq(windows.organization_id, organizationId))
-}
-
-function listedPipelines(db: Db, organizationId: string): Promise<ListedPipeline[]> {
-  const { pipeline_id: id, listed_since, organization_id, unlisted_at } = pipeline_coverage
-  return db
-    .select({ id, listed_since })
-    .from(pipeline_coverage)
-    .where(and(eq(organization_id, organizationId), isNull(unlisted_at)))
-}
-
-type ListedPipeline = Pick<typeof pipeline_coverage.$inferSelect, 'listed_since'> & { id: string }
-
-/** Share of the wanted history that was read for the listed pipelines; less than 1 for pipelines that appeared later (pure). */
-function shareRead(wanted: TimeRange, all: readonly Window[], listed: readonly ListedPipeline[]): number {
-  const whole = all.filter(({ pipeline_id }) => pipeline_id === null)
-  const own = new Map<string, Window[]>()
-  for (const window of all) {
-    if (window.pipeline_id) own.set(window.pipeline_id, [...(own.get(window.pipeline_id) ?? []), window])
-  }
-  // Most pipelines appeared together and have no own windows.
-  const known = new Map<number, number>()
-  let total = 0
-  for (const { id, listed_since } of listed) {
-    const windows = own.get(id)
-    const missingOf = (more: readonly Window[]) =>
-      duration(unread(upTo(listed_since, wanted), listed_since, [...whole, ...more]))
-    const missing = windows ? missingOf(windows) : (known.get(listed_since.getTime()) ?? missingOf([]))
-    if (!windows) known.set(listed_since.getTime(), missing)
-    const until = Math.max(wanted.to.getTime(), listed_since.getTime())
-    total += missing === 0 ? 1 : 1 - missing / (until - wanted.from.getTime())
-  }
-  return listed.length > 0 ? total / listed.length : 1
-}
-
-function backfillCoverage(
-  mark: Watermark | undefined,
-  all: readonly Window[],
-  listed: readonly ListedPipeline[],
-  rest: Pick<BackfillCoverage, 'paused_at' | 'off'>,
-  now: Date,
-): BackfillCoverage {
-  const from = mark?.backfill_from ?? null
-  const to = mark?.backfill_to ?? null
-  // The audit adds windows for what came after the backfill.
-  const rows = all.filter(({ created_from, pipeline_id }) => pipeline_id === null && (!to || created_from < to))
-  const read = rows.flatMap((row) => {
-    const reached = row.status === 'done' ? row.created_from : row.walked_to
-    return reached ? [{ from: reached, to: row.created_to }] : []
-  })
-  const totals = {
-    builds: rows.reduce((sum, row) => sum + row.builds, 0),
-    requests: rows.reduce((sum, row) => sum + row.requests, 0),
-    ...rest,
-  }
-  if (!from || !to) {
-    return { from, to, progress: 0, ...totals, done: false, seconds_left: null }
-  }
-  const bounds = { from, to }
-  const within = read.map((span) => intersect(span, bounds)).filter((span) => span.from < span.to)
-  const whole = to.getTime() - from.getTime()
-  const first = whole > 0 ? duration(within) / whole : 1
-  const progress = first < 1 ? first : shareRead(bounds, all, listed)
-  const done = progress >= 1
-  const left = rest.paused_at ? null : timeLeft(rows, bounds, now)
-  const seconds_left = left === null ? null : Math.ceil(left / SECOND)
-  return { from, to, progress, ...totals, done, seconds_left }
-}
-
-/** The last cycle that succeeded, and the failure after it, if there is one. */
-async function lastCycle(db: Db, organizationId: string) {
-  const of = and(eq(cycles.organization_id, organizationId), inArray(cycles.kind, ['hot', 'warm']))
-  const newest = (which: ReturnType<typeof sql>, since?: Date) =>
-    db
-      .select()
-      .from(cycles)
-      .where(and(of, which, since && gt(cycles.started_at, since)))
-      .orderBy(desc(cycles.started_at))
-      .limit(1)
-  const [last] = await newest(sql`${cycles.error} is null`)
-  // Only later cycles: searching weeks of successful cycles for a failure is slow.
-  const [failed] = await newest(sql`${cycles.error} is not null`, last?.started_at)
-  const error = failed ? { at: failed.started_at, message: failed.error ?? '' } : null
-  return { last: last ?? null, error }
-}
-
-function recentCycles(db: Db, organizationId: string) {
-  return db
-    .select()
-    .from(cycles)
-    .where(and(eq(cycles.organization_id, organizationId), inArray(cycles.kind, ['hot', 'warm', 'audit'])))
-    .orderBy(desc(cycles.started_at))
-    .limit(RECENT_CYCLES)
-}
-
 async function countBuilds(db: Db, organizationId: string) {
   const ours = eq(builds.organization_id, organizationId)
   // Each condition matches its partial index, so that the count reads only the few builds in it.
@@ -370,35 +220,4 @@ function oldestVerification(known: readonly Window[]): Date | null {
 function listReadings(db: Db, organizationId: string): Promise<ListReading[]> {
   const { organization_id, ...columns } = getTableColumns(dimensions)
   return db.select(columns).from(dimensions).where(eq(organization_id, organizationId)).orderBy(asc(dimensions.name))
-}
-
-async function lastDay(db: Db, organizationId: string, now: Date): Promise<LastDay> {
-  const total = (column: keyof typeof cycles.$inferSelect) => sql<number>`coalesce(sum(${cycles[column]}), 0)::float8`
-  const lost = sql`${cycles.builds_missing} + ${cycles.builds_healed} + ${cycles.jobs_missing} + ${cycles.jobs_healed}`
-  const [row] = await db
-    .select({
-      cycles: sql<number>`count(*)::int`,
-      failed: sql<number>`count(${cycles.error})::int`,
-      builds_missing: total('builds_missing'),
-      builds_healed: total('builds_healed'),
-      builds_in_flight: total('builds_in_flight'),
-      builds_completed: total('builds_completed'),
-      builds_confirmed: total('builds_confirmed'),
-      jobs_missing: total('jobs_missing'),
-      jobs_healed: total('jobs_healed'),
-      jobs_in_flight: total('jobs_in_flight'),
-      jobs_completed: total('jobs_completed'),
-      jobs_confirmed: total('jobs_confirmed'),
-      last_lost_at: sql<Date | null>`max(${cycles.started_at}) filter (where ${lost} > 0)`.mapWith(cycles.started_at),
-    })
-    .from(cycles)
-    .where(
-      and(
-        eq(cycles.organization_id, organizationId),
-        sql`${cycles.kind} in ('hot', 'warm')`,
-        gt(cycles.started_at, new Date(now.getTime() - DAY)),
-      ),
-    )
-  if (!row) throw new RangeError('An aggregate without group by always returns a row.')
-  return row
 }

@@ -1,6 +1,6 @@
-import { MINUTE } from '../runtime/time.ts'
-import { intersect, duration, type TimeRange } from '../reconcile/progress/time-range.ts'
+import { duration, intersect, type TimeRange } from '../reconcile/progress/time-range.ts'
 import type { Window } from '../reconcile/progress/windows.ts'
+import { MINUTE } from '../runtime/time.ts'
 
 /** The pace is measured over this time. */
 const LOOK_BACK = 30 * MINUTE

@@ -1,8 +1,8 @@
-import { DAY } from '../runtime/time.ts'
 import type { ClaimedHistory } from '../reconcile/progress/claim.ts'
-import { intersect, gaps, type TimeRange } from '../reconcile/progress/time-range.ts'
+import { gaps, intersect, type TimeRange } from '../reconcile/progress/time-range.ts'
 import type { Watermark } from '../reconcile/progress/watermark.ts'
 import type { Window } from '../reconcile/progress/windows.ts'
+import { DAY } from '../runtime/time.ts'
 
 /**
  * State of a part of the timeline:
