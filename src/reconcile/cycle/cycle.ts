@@ -1,56 +1,19 @@
-import type { BuildsFilter, BuildsPage } from '../../buildkite/client.ts'
-import { slugsOf } from '../../buildkite/urls.ts'
-import { backOff } from '../../database/failures.ts'
 import { withLease } from '../../database/leases.ts'
 import { cycles } from '../../database/schema.ts'
 import { BuildkiteError, messageOf } from '../../runtime/errors.ts'
-import { DAY, HOUR, MINUTE } from '../../runtime/time.ts'
-import { BuildReader } from '../builds/build-reader.ts'
-import {
-  addPageResults,
-  BuildWriter,
-  nothingFound,
-  type PageReport,
-  type Refused,
-  type Results,
-  refusalOf,
-} from '../builds/build-writer.ts'
-import { dueJobReads, forgetJobReads, type JobReadPlan, planJobReads, postponeJobRead } from '../builds/job-reads.ts'
-import { BuildLocator } from '../builds/locate-build.ts'
-import { OPEN_STATES } from '../builds/open-states.ts'
-import { recordUnlistable, retryUnlistable, type UnlistableReport, unlistableRanges } from '../builds/unlistable.ts'
-import { webhookProgress } from '../builds/webhook-progress.ts'
-import { answeredBy, type ReconcileDeps, type Source } from '../context.ts'
+import { HOUR } from '../../runtime/time.ts'
+import { type Refused, refusalOf } from '../builds/build-writer.ts'
+import { forgetJobReads } from '../builds/job-reads.ts'
+import type { ReconcileDeps, Source } from '../context.ts'
 import { pipelinesBackOff, refreshPipelines } from '../pipelines/pipelines.ts'
-import { prefetch } from '../prefetch.ts'
-import type { TimeRange } from '../progress/time-range.ts'
-import {
-  awaitingBackfill,
-  isListedFor,
-  LIST_LAG,
-  moveWatermark,
-  readWatermark,
-  type Watermark,
-} from '../progress/watermark.ts'
-import { retryFailedBuilds } from './failed-builds.ts'
-import { readUnlisted } from './unlisted-builds.ts'
+import { isListedFor, moveWatermark, readWatermark, type Watermark } from '../progress/watermark.ts'
+import { type CycleKind, CycleReader, type ReadLists } from './cycle-reader.ts'
+import { Tally } from './tally.ts'
 
-/**
- * `hot` runs every minute and looks back to the watermark. `warm` runs every hour and looks back hours further, because the API itself
- * shows some builds late. The longest known delay of a webhook is about two hours.
- */
-export type CycleKind = 'hot' | 'warm'
-
-const kinds = {
-  hot: { overlap: LIST_LAG, unlisted: 20, jobReads: 20, priority: 'hot' },
-  warm: { overlap: 3 * HOUR, unlisted: 100, jobReads: 200, priority: 'absent' },
-} as const
+export type { CycleKind } from './cycle-reader.ts'
 
 /** A cycle that does not count looks back at most this far. Its watermark does not move, so otherwise each cycle would read more. */
 const UNCOUNTED_SPAN = HOUR
-
-// List 1 has no end, but the walk needs one. This far ahead, a wrong clock of ours cannot exclude a build.
-const NEVER = 3_650 * DAY
 
 /** What one cycle read and found. */
 export interface CycleReport {
@@ -96,7 +59,7 @@ export async function reconcileOnce(
   signal?: AbortSignal,
 ): Promise<CycleReport | undefined> {
   let started = new Date(deps.clock())
-  const tally = newTally()
+  const tally = new Tally()
   try {
     const leased = await withLease(
       deps.db,
@@ -107,9 +70,9 @@ export async function reconcileOnce(
         const own = { ...deps, db: lease.db }
         const unlisted = await listPipelines(own, source, tally, lease.signal)
         const before = await readWatermark(own.db, source.id)
-        const cycle = new Cycle(own, source, kind, before, tally, lease.signal)
+        const reader = new CycleReader(own, source, kind, before, tally, lease.signal)
         const now = (source.client.now() ?? started).getTime()
-        const read = await cycle.run(unlisted === undefined ? undefined : now - UNCOUNTED_SPAN)
+        const read = await reader.read(unlisted === undefined ? undefined : now - UNCOUNTED_SPAN)
         return commitCycle(own, source, kind, { before, read, started, tally, unlisted })
       },
       { signal },
@@ -169,7 +132,7 @@ async function commitCycle(
       watermark_to: moved ? to : (before?.watermark ?? to),
       started_at: started,
       finished_at: finished,
-      ...columnsOf(tally),
+      ...tally.columns(),
       refused: tally.refused,
     }
     const { organization: _, refused, ...row } = report
@@ -190,200 +153,6 @@ interface CycleResult {
   readonly unlisted: string | undefined
 }
 
-/** When a cycle's lists were read, on Buildkite's clock. */
-interface ReadLists {
-  /** Time of the first request: everything up to then is verified. */
-  readonly to: Date
-  /** Time of the last answer. */
-  readonly until: Date
-}
-
-/** What a cycle has read and found so far. */
-interface Tally {
-  requests: number
-  builds_read: number
-  results: Results
-  absent_read: number
-  refused: Refused[]
-}
-
-function newTally(): Tally {
-  return { requests: 0, builds_read: 0, results: nothingFound, absent_read: 0, refused: [] }
-}
-
-/** The tally in the columns of sync.cycles. */
-function columnsOf({ requests, builds_read, absent_read, results: { builds, jobs } }: Tally) {
-  return {
-    requests,
-    builds_read,
-    absent_read,
-    builds_missing: builds.missing,
-    builds_healed: builds.healed,
-    builds_in_flight: builds.in_flight,
-    builds_completed: builds.completed,
-    builds_confirmed: builds.confirmed,
-    jobs_missing: jobs.missing,
-    jobs_healed: jobs.healed,
-    jobs_in_flight: jobs.in_flight,
-    jobs_completed: jobs.completed,
-    jobs_confirmed: jobs.confirmed,
-  }
-}
-
-/** One cycle: the three lists, then the builds that no list shows. */
-class Cycle {
-  readonly #deps: ReconcileDeps
-  readonly #source: Source
-  readonly #kind: CycleKind
-  readonly #mark: Watermark | undefined
-  readonly #tally: Tally
-  readonly #signal: AbortSignal
-  readonly #writer: BuildWriter
-  readonly #locator: BuildLocator
-  readonly #reader: BuildReader
-  readonly #seen = new Set<string>()
-  #avoid: readonly TimeRange[] = []
-  #start: Date | undefined
-  #until: Date | undefined
-
-  constructor(
-    deps: ReconcileDeps,
-    source: Source,
-    kind: CycleKind,
-    mark: Watermark | undefined,
-    tally: Tally,
-    signal: AbortSignal,
-  ) {
-    this.#deps = deps
-    this.#source = source
-    this.#kind = kind
-    this.#mark = mark
-    this.#tally = tally
-    this.#signal = signal
-    // In a first cycle everything is new to the mirror, so nothing counts as lost.
-    this.#writer = new BuildWriter(deps, source, mark?.watermark ? webhookProgress(deps, source) : undefined)
-    this.#locator = new BuildLocator(deps, source, 'absent', { refresh: true, signal })
-    this.#reader = new BuildReader(deps, source, this.#writer, this.#locator)
-  }
-
-  /** Reads the lists. Builds that were created and finished before `earliest` are skipped. */
-  async run(earliest = Number.NEGATIVE_INFINITY): Promise<ReadLists> {
-    const { overlap, unlisted, priority } = kinds[this.#kind]
-    const lookBack = lookBackTo(this.#kind, this.#mark, this.#deps.clock()) - overlap
-    const since = new Date(Math.max(lookBack, earliest))
-    this.#avoid = await unlistableRanges(this.#deps, this.#source)
-    await this.#readList({ created_from: since, created_to: new Date(this.#deps.clock() + NEVER) }, priority)
-    const plan = await this.#planJobReads()
-    // Open before finished: a build that finishes between the two requests is in both lists and needs no separate read.
-    await this.#readList({ created_to: since, state: OPEN_STATES, jobs: plan.withList }, priority)
-    await this.#readList({ created_to: since, finished_from: since }, priority)
-    const [start, until] = [this.#start, this.#until]
-    if (!start || !until) throw new RangeError('The builds lists returned no page, not even an empty one.')
-    this.#countUnlistable(await retryUnlistable(this.#deps, this.#source, this.#writer, this.#signal))
-    await this.#readUnlisted(since, start, unlisted)
-    await this.#retryFailed()
-    await this.#readJobs(plan)
-    this.#tally.requests += this.#locator.requests
-    // A safeguard, however the start was determined: nothing is verified beyond Buildkite's present time.
-    const present = this.#source.client.now() ?? start
-    return { to: new Date(Math.min(start.getTime(), present.getTime())), until }
-  }
-
-  async #readList(filter: BuildsFilter, priority: 'hot' | 'absent'): Promise<void> {
-    const pages = this.#source.client.builds(
-      this.#source.slug,
-      { ...filter, avoid: this.#avoid },
-      priority,
-      this.#signal,
-    )
-    for await (const page of prefetch(pages)) {
-      this.#signal.throwIfAborted()
-      this.#start ??= page.at
-      this.#until = answeredBy(this.#source, page.at)
-      this.#tally.requests += page.requests
-      await this.#recordUnlistable(page)
-      const report = await this.#writer.write(page.value, page.at, { jobs: page.jobs, via: 'list' })
-      for (const { id } of report.builds) this.#seen.add(id)
-      this.#count(report)
-    }
-  }
-
-  async #recordUnlistable({ unlistable }: BuildsPage): Promise<void> {
-    if (unlistable.length === 0) return
-    this.#countUnlistable(await recordUnlistable(this.#deps, this.#source, this.#writer, unlistable, this.#signal))
-    this.#avoid = [...this.#avoid, ...unlistable]
-  }
-
-  #countUnlistable({ requests, pages }: UnlistableReport): void {
-    this.#tally.requests += requests
-    for (const page of pages) {
-      for (const { id } of page.builds) this.#seen.add(id)
-      this.#count(page)
-    }
-  }
-
-  #count(page: PageReport): void {
-    this.#tally.requests += page.requests
-    this.#tally.builds_read += page.read
-    this.#tally.refused.push(...page.refused)
-    this.#tally.results = addPageResults(this.#tally.results, page.results)
-  }
-
-  #planJobReads(): Promise<JobReadPlan> {
-    const { builds, jobs } = this.#tally.results
-    const lost = builds.missing + builds.healed + jobs.missing + jobs.healed > 0
-    return planJobReads(this.#deps.db, this.#source, new Date(this.#deps.clock()), lost)
-  }
-
-  async #readUnlisted(since: Date, start: Date, limit: number): Promise<void> {
-    const { db, backfillDays } = this.#deps
-    const query = {
-      createdBefore: since,
-      observedBefore: start,
-      seen: this.#seen,
-      // Without a backfill nothing else reads these builds, so this cycle reads them individually.
-      awaitingBackfill: backfillDays === 0 ? [] : await awaitingBackfill(db, this.#source.id, this.#mark),
-      limit,
-    }
-    const alone = await readUnlisted(this.#deps, this.#source, this.#writer, query, this.#signal)
-    this.#tally.requests += alone.requests
-    this.#tally.absent_read += alone.reads
-    for (const page of alone.pages) this.#count(page)
-  }
-
-  async #retryFailed(): Promise<void> {
-    for (const page of await retryFailedBuilds(this.#deps, this.#source, this.#reader, this.#signal)) this.#count(page)
-  }
-
-  /** Reads the jobs of builds that were listed without them. A build that is gone is marked: nothing is left to read. */
-  async #readJobs({ unaccounted }: JobReadPlan): Promise<void> {
-    const { db, clock, scope } = this.#deps
-    const options = { unaccounted, large: this.#kind === 'warm', limit: kinds[this.#kind].jobReads }
-    for (const build of await dueJobReads(db, this.#source, new Date(clock()), options)) {
-      this.#signal.throwIfAborted()
-      const slug = build.slug ?? slugsOf(build.url).pipeline
-      if (slug === undefined || !scope.pipeline(slug)) {
-        await postponeJobRead(db, build.id, new Date(clock() + 6 * HOUR))
-        continue
-      }
-      const created_at = build.created_at === null ? null : new Date(build.created_at)
-      const known = { ...build, number: Number(build.number), created_at }
-      const { page, tries = 1 } = await this.#reader.readKnown(known, slug)
-      if (page) this.#count(page)
-      if (!page || page.refused.length > 0) {
-        await postponeJobRead(db, build.id, new Date(clock() + Math.max(5 * MINUTE, backOff(tries))))
-      }
-    }
-  }
-}
-
-/** The time before which everything is verified. A first cycle starts now; the backfill reads what is older. */
-function lookBackTo(kind: CycleKind, mark: Watermark | undefined, now: number): number {
-  if (!mark?.watermark) return now
-  const warm = kind === 'warm' ? mark.warm_watermark : null
-  return Math.min(mark.watermark.getTime(), warm?.getTime() ?? Number.POSITIVE_INFINITY)
-}
-
 async function recordFailedCycle(
   { db, clock, log }: ReconcileDeps,
   source: Source,
@@ -392,7 +161,7 @@ async function recordFailedCycle(
   tally: Tally,
   error: unknown,
 ): Promise<void> {
-  const row = { started_at: started, finished_at: new Date(clock()), ...columnsOf(tally), error: messageOf(error) }
+  const row = { started_at: started, finished_at: new Date(clock()), ...tally.columns(), error: messageOf(error) }
   try {
     await db.insert(cycles).values({ organization_id: source.id, kind, ...row })
   } catch (failure) {
