@@ -3,7 +3,7 @@ import { BuildkiteError } from '../runtime/errors.ts'
 import type { Priority } from './http/budget.ts'
 import { FailedAnswerError } from './http/refusal.ts'
 import type { Reply, Transport } from './http/transport.ts'
-import { buildsPath } from './lists/builds-list.ts'
+import { buildsPath } from './lists/builds-pages.ts'
 import type { ListMemory } from './lists/list-memory.ts'
 import { type ApiRead, cursorPages, notBuildkite } from './lists/lists.ts'
 

@@ -1,32 +1,11 @@
-import { z } from 'zod'
 import type { BuildkiteError } from '../../runtime/errors.ts'
-import type { Log } from '../../runtime/log.ts'
 import { SECOND } from '../../runtime/time.ts'
-import type { Priority } from '../http/budget.ts'
 import { FailedAnswerError } from '../http/refusal.ts'
-import type { Ask, Reply, Transport } from '../http/transport.ts'
-import type { ListMemory } from './list-memory.ts'
-import { type ApiRead, hasNext, notBuildkite } from './lists.ts'
+import type { Transport } from '../http/transport.ts'
+import { BuildsPages, type ListFilter, type ListOptions, type Page } from './builds-pages.ts'
 import { type Bounds, locateNewest } from './locate.ts'
-import type { BuildsPageSize } from './page-size.ts'
 import { continuedAt, momentAfter, momentOf, type Place, type Stamp, stampOf } from './place.ts'
 import type { Section } from './section.ts'
-
-export interface ListAsk {
-  readonly priority: Priority
-  readonly signal?: AbortSignal | undefined
-  readonly memory: ListMemory
-  readonly log?: Log | undefined
-}
-
-/** Which builds a list shows within a range of `created_at`. */
-export interface ListFilter {
-  readonly organization: string
-  readonly pipeline?: string | undefined
-  readonly finished_from?: Date | undefined
-  readonly state?: readonly string[] | undefined
-  readonly maxPageSize?: number | undefined
-}
 
 export interface ListPage extends Page {
   readonly jobs: boolean
@@ -55,23 +34,6 @@ const MOST_IN_A_ROW = 1_000
 /** The time of an answer may be this far behind Buildkite's clock. */
 const CLOCK_MARGIN = 5 * SECOND
 
-interface PageAsk {
-  readonly from: number | undefined
-  readonly to: number
-  readonly jobs: boolean
-  readonly size: number
-  /** From 1. */
-  readonly page: number
-  /** The maximum number of tries. Default 1, because the caller retries with another size; undefined: as for any other request. */
-  readonly tries?: number | undefined
-}
-
-interface Page extends ApiRead<unknown[]> {
-  readonly more: boolean
-}
-
-const list = z.array(z.unknown())
-
 /**
  * Reads the pages of one builds list, and finds the builds that make a page fail.
  *
@@ -86,18 +48,16 @@ const list = z.array(z.unknown())
  * without jobs for a day.
  */
 export class BuildsList {
-  /** Requests since it was last set. */
-  requests = 0
+  readonly pages: BuildsPages
   /** New builds read so far. */
   position = 0
-  readonly #transport: Transport
   readonly #filter: ListFilter
-  readonly #options: ListAsk
+  readonly #options: ListOptions
   /** Pages that failed although smaller ones succeeded. */
   #failed: { jobs: boolean; size: number; position: number }[] = []
 
-  constructor(transport: Transport, filter: ListFilter, options: ListAsk) {
-    this.#transport = transport
+  constructor(transport: Transport, filter: ListFilter, options: ListOptions) {
+    this.pages = new BuildsPages(transport, filter, options)
     this.#filter = filter
     this.#options = options
   }
@@ -108,18 +68,24 @@ export class BuildsList {
    */
   async read(place: Place, section: Section): Promise<ListPage | { unlistable: FailedAnswerError }> {
     const isFresh = place.offset === 0 && place.seen.size === 0
-    let jobs = section.jobs && !this.#sizeOf(true).isTooLarge(isFresh)
+    let jobs = section.jobs && !this.pages.sizeOf(true).isTooLarge(isFresh)
     let limit = Math.min(place.size, this.#filter.maxPageSize ?? 100)
     let failed: number[] = []
     let checked = false
     for (let troubles = 0; ; ) {
-      const size = this.#sizeOf(jobs).at(place.offset, limit)
+      const size = this.pages.sizeOf(jobs).at(place.offset, limit)
       try {
-        const page = await this.#page({ from: section.from, to: place.to, jobs, size, page: place.offset / size + 1 })
+        const page = await this.pages.read({
+          from: section.from,
+          to: place.to,
+          jobs,
+          size,
+          page: place.offset / size + 1,
+        })
         const large = section.jobs && !jobs && failed.includes(1)
         if (large) this.#foundLarge()
         else this.#foundTooLong(jobs, failed)
-        if (section.jobs && !jobs) this.#sizeOf(true).listedWithoutJobs(page.value.length)
+        if (section.jobs && !jobs) this.pages.sizeOf(true).listedWithoutJobs(page.value.length)
         return { ...page, jobs, size, large }
       } catch (error) {
         if (!(error instanceof FailedAnswerError)) throw error
@@ -128,7 +94,7 @@ export class BuildsList {
         this.#options.log?.warn({ per_page: size, jobs }, `A page of builds failed. ${error.message}`)
         if (!checked && (troubles === 2 || isLast)) {
           checked = true
-          if (await this.#wasDown()) {
+          if (await this.pages.wasDown()) {
             // The API was down, so earlier failures are no evidence about the page size.
             failed = []
             continue
@@ -155,7 +121,7 @@ export class BuildsList {
     if (offset === 0 || unordered || Number.isFinite(hold)) return false
     const size = sizeAcross(offset)
     // With retries: a passing error must not weaken the check.
-    const both = await this.#pageIfAny({
+    const both = await this.pages.readIfAny({
       from,
       to,
       jobs: false,
@@ -168,7 +134,7 @@ export class BuildsList {
       return before?.id !== newer?.id || after?.id !== stampOf(first)?.id
     }
     // A build below `first` may be unlistable. Then only the one above is compared.
-    const above = await this.#page({ from, to, jobs: false, size: 1, page: offset, tries: undefined })
+    const above = await this.pages.read({ from, to, jobs: false, size: 1, page: offset, tries: undefined })
     return stampOf(above.value[0])?.id !== newer?.id
   }
 
@@ -187,7 +153,7 @@ export class BuildsList {
     const single = { jobs: false, size: 1 }
     const rechecked = Math.min(found.passed - 1, ONE_BY_ONE - 1)
     for (let page = place.offset + 1; page <= place.offset + rechecked; page += 1) {
-      if (await this.#pageIfAny({ from: section.from, to: place.to, ...single, page })) return undefined
+      if (await this.pages.readIfAny({ from: section.from, to: place.to, ...single, page })) return undefined
     }
     // Strictly between the neighbours there must be as many builds as were skipped. Otherwise one of them was created in the same
     // millisecond as a neighbour, and the range must include that neighbour.
@@ -196,7 +162,7 @@ export class BuildsList {
     const present = found.at.getTime() + CLOCK_MARGIN
     const to = place.newer ? momentOf(place.newer, place.coarse) : Math.min(place.to, present)
     const between = from === undefined || from < to
-    const listed = between ? await this.#pageIfAny({ from, to, ...single, page: found.passed }) : undefined
+    const listed = between ? await this.pages.readIfAny({ from, to, ...single, page: found.passed }) : undefined
     if (listed && listed.value.length > 0) return undefined
     if (between && !listed) {
       this.#foundUnlistable()
@@ -208,7 +174,7 @@ export class BuildsList {
       }
     }
     const last = place.offset + found.passed
-    if (await this.#pageIfAny({ from: section.from, to: place.to, ...single, page: last })) return undefined
+    if (await this.pages.readIfAny({ from: section.from, to: place.to, ...single, page: last })) return undefined
     this.#foundUnlistable()
     return { ...around(place, section, older), at: found.at, next: older && heldAt(place, last, older) }
   }
@@ -220,7 +186,7 @@ export class BuildsList {
   async locate(place: Place, section: Section, error: BuildkiteError): Promise<Bounds | undefined> {
     if (place.unordered) throw error
     const found = await locateNewest({ from: section.from ?? 0, to: place.to }, async (from) => {
-      const page = await this.#pageIfAny({ from, to: place.to, jobs: false, size: 1, page: place.offset + 1 })
+      const page = await this.pages.readIfAny({ from, to: place.to, jobs: false, size: 1, page: place.offset + 1 })
       if (!page) return 'failure'
       return page.value.length > 0 ? 'a build' : 'nothing'
     })
@@ -231,7 +197,7 @@ export class BuildsList {
   /** The first listable build after `place`, or the end of the list, and how many builds were skipped. */
   async #nextListable(place: Place, section: Section, error: BuildkiteError): Promise<Page & { passed: number }> {
     const below = (passed: number) =>
-      this.#pageIfAny({ from: section.from, to: place.to, jobs: false, size: 1, page: place.offset + passed + 1 })
+      this.pages.readIfAny({ from: section.from, to: place.to, jobs: false, size: 1, page: place.offset + passed + 1 })
     for (let passed = 1; passed <= ONE_BY_ONE; passed += 1) {
       const found = await below(passed)
       if (found) return { ...found, passed }
@@ -240,7 +206,7 @@ export class BuildsList {
     for (let step = 1; unlistable + step <= MOST_IN_A_ROW; step *= 2) {
       const found = await below(unlistable + step)
       // So many in a row are rare: maybe the API was down. If it is up now, the skipped builds must fail again.
-      if (found) await this.#wasDown()
+      if (found) await this.pages.wasDown()
       if (found) return this.#firstListable(below, unlistable, { ...found, passed: unlistable + step })
       unlistable += step
     }
@@ -260,72 +226,17 @@ export class BuildsList {
     return this.#firstListable(below, passed, listed)
   }
 
-  /**
-   * Whether the API was down: the newest build of the organization, or one further down, can be listed, but not at once.
-   * @throws FailedAnswerError when none of them can be listed in six tries.
-   */
-  async #wasDown(): Promise<boolean> {
-    let failed = 0
-    const { organization } = this.#filter
-    await this.#get({
-      path: () => {
-        const query = `per_page=1&page=${4 ** failed}&exclude_jobs=true&exclude_pipeline=true`
-        return `${buildsPath(organization)}?${query}`
-      },
-      onTrouble: () => {
-        failed += 1
-      },
-    })
-    return failed > 0
-  }
-
-  async #pageIfAny(asked: PageAsk): Promise<Page | undefined> {
-    try {
-      return await this.#page(asked)
-    } catch (error) {
-      if (error instanceof FailedAnswerError) return undefined
-      throw error
-    }
-  }
-
-  async #page(asked: PageAsk): Promise<Page> {
-    const { organization, pipeline } = this.#filter
-    const query = queryOf(this.#filter, asked)
-    const { tries } = { tries: 1, ...asked }
-    const reply = await this.#get({ path: () => `${buildsPath(organization, pipeline)}?${query}`, tries })
-    const value = list.safeParse(reply.value)
-    if (!value.success) throw notBuildkite('a list')
-    const { at, bytes, tookMs } = reply
-    this.#sizeOf(asked.jobs).answered(asked.size, { tookMs, bytes, builds: value.data.length })
-    return { value: value.data, at, more: hasNext(reply.link) }
-  }
-
-  #get(ask: Pick<Ask, 'path' | 'tries' | 'onTrouble'>): Promise<Reply> {
-    const { priority, signal } = this.#options
-    const { organization } = this.#filter
-    const path = () => {
-      this.requests += 1
-      return ask.path()
-    }
-    return this.#transport.get({ ...ask, path, priority, signal, organization, scope: 'read_builds' })
-  }
-
-  #sizeOf(jobs: boolean): BuildsPageSize {
-    const { organization, pipeline } = this.#filter
-    return this.#options.memory.sizeOf(organization, pipeline, jobs)
-  }
-
   #foundTooLong(jobs: boolean, sizes: readonly number[]): void {
     const { position } = this
     for (const size of sizes) {
-      this.#sizeOf(jobs).failed(size)
+      this.pages.sizeOf(jobs).failed(size)
       this.#failed.push({ jobs, size, position })
     }
   }
 
   #foundLarge(): void {
     this.#explain(true)
-    this.#sizeOf(true).tooLargeWithJobs()
+    this.pages.sizeOf(true).tooLargeWithJobs()
   }
 
   #foundUnlistable(): void {
@@ -337,15 +248,9 @@ export class BuildsList {
   #explain(jobs: boolean): void {
     const isExplained = (one: { jobs: boolean; size: number; position: number }) =>
       one.jobs === jobs && one.position + one.size > this.position
-    this.#sizeOf(jobs).failedForOneBuild(this.#failed.filter(isExplained).map(({ size }) => size))
+    this.pages.sizeOf(jobs).failedForOneBuild(this.#failed.filter(isExplained).map(({ size }) => size))
     this.#failed = this.#failed.filter((one) => !isExplained(one))
   }
-}
-
-/** The path of the list of an organization's builds, or of one pipeline's. */
-export function buildsPath(organization: string, pipeline?: string): string {
-  const within = pipeline === undefined ? '' : `/pipelines/${encodeURIComponent(pipeline)}`
-  return `/organizations/${encodeURIComponent(organization)}${within}/builds`
 }
 
 /** A page size that shows the builds before and after `offset` on one page, which ends with the one after it if a size allows that. */
@@ -365,18 +270,4 @@ function around(place: Place, section: Section, older: Stamp | undefined): { fro
 /** Continues by page number from here until no build has the same created_at as the unlistable one. */
 function heldAt(place: Place, offset: number, older: Stamp): Place {
   return { ...place, offset, size: 1, seam: new Set(), hold: Math.min(place.hold, momentOf(older, place.coarse)) }
-}
-
-function queryOf({ finished_from, state }: ListFilter, { from, to, jobs, size, page }: PageAsk): string {
-  const query = new URLSearchParams()
-  if (from !== undefined) query.set('created_from', new Date(from).toISOString())
-  query.set('created_to', new Date(to).toISOString())
-  if (finished_from) query.set('finished_from', finished_from.toISOString())
-  for (const one of state ?? []) query.append('state[]', one)
-  if (jobs) query.set('include_retried_jobs', 'true')
-  else query.set('exclude_jobs', 'true')
-  query.set('exclude_pipeline', 'true')
-  query.set('page', String(page))
-  query.set('per_page', String(size))
-  return query.toString()
 }

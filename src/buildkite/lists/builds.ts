@@ -220,7 +220,7 @@ class Walk {
     // Whole seconds, so that a server that drops milliseconds does not exclude the build.
     const whole = { from: floorSecond(located.from), to: floorSecond(located.to + SECOND - 1) }
     for await (const page of walkAll(whole, this.#avoid)) {
-      this.#list.requests += page.requests
+      this.#list.pages.requests += page.requests
       found.push(...page.unlistable)
       at = page.at
     }
@@ -256,9 +256,9 @@ class Walk {
 
   #page(value: unknown[], { at, jobs }: { at: Date; jobs: boolean }): BuildsPage {
     const unlistable = this.#unlistable
-    const { requests } = this.#list
+    const { requests } = this.#list.pages
     this.#unlistable = []
-    this.#list.requests = 0
+    this.#list.pages.requests = 0
     return { value, at, jobs, unlistable, requests, walkedTo: new Date(this.#place.to), last: this.ended }
   }
 }
