@@ -1,38 +1,24 @@
 import { createHash } from 'node:crypto'
 import { BuildkiteError, messageOf } from '../../runtime/errors.ts'
-import type { Log } from '../../runtime/log.ts'
-import type { RecordMetric } from '../../runtime/record-metric.ts'
 import { type Clock, DAY, formatDuration, monotonicBeside, pause, SECOND } from '../../runtime/time.ts'
-import { type Span, span, type Tracing } from '../../runtime/tracing.ts'
 import { readHttpDate } from '../timestamp.ts'
-import { endpointOf } from '../urls.ts'
 import { type Budget, kindOf, type Priority } from './budget.ts'
-import { ExchangeError, exchange, type HttpResponse, type Write } from './exchange.ts'
+import { ExchangeError, type HttpResponse, type Write } from './exchange.ts'
 import { type LimitsSeen, limitsOfHeaders, limitsOfRefusal, waitOf } from './limits.ts'
-import { openDispatcher, type ProxyRoute } from './proxy.ts'
+import { linkSignals } from './link-signals.ts'
 import { FailedAnswerError, messageOfBody, type RequestedResource, refusalError, scopesMissingBy } from './refusal.ts'
+import { Sender, type SenderOptions } from './sender.ts'
 import { BuildkiteClock, type Skew } from './skew.ts'
 
-export interface TransportOptions {
-  readonly token: string
-  /** Such as `https://api.buildkite.com/v2`, without a trailing slash. */
-  readonly apiUrl: string
+export interface TransportOptions extends SenderOptions {
   readonly budget: Budget
-  readonly proxy?: ProxyRoute | undefined
-  readonly log: Log
-  /** Receives requests, waits and limits, for metrics. */
-  readonly record?: RecordMetric | undefined
-  readonly tracing?: Tracing | undefined
   readonly clock?: Clock | undefined
   /** Monotonic clock that times requests. Default performance.now, or `clock` if a test clock is given. */
   readonly monotonic?: Clock | undefined
-  /** For one request, up to the last byte of its response. Default 30 s. */
-  readonly timeoutMs?: number | undefined
   /** The longest first pause between retries; each later one may be twice as long. Default 500 ms. */
   readonly backoffMs?: number | undefined
   /** Waits; replaced in tests. */
   readonly wait?: typeof pause | undefined
-  readonly userAgent?: string | undefined
 }
 
 export interface Ask extends RequestedResource {
@@ -88,12 +74,11 @@ export function fingerprint(text: string): string {
 
 /** Sends the requests of one token within the budget, and retries them. */
 export class Transport {
-  requests = 0
   /** The limits in the last response. */
   limits: LimitsSeen = {}
   readonly #options: TransportOptions
   readonly #clock: BuildkiteClock
-  readonly #dispatcher
+  readonly #sender: Sender
   readonly #closing = new AbortController()
   #user: string
 
@@ -102,7 +87,7 @@ export class Transport {
     const { clock = Date.now, monotonic = monotonicBeside(clock) } = options
     this.#clock = new BuildkiteClock(clock, monotonic)
     this.#user = options.token
-    this.#dispatcher = openDispatcher(options.proxy)
+    this.#sender = new Sender(options, this.#clock)
   }
 
   /**
@@ -130,6 +115,10 @@ export class Transport {
     }
   }
 
+  get requests(): number {
+    return this.#sender.requests
+  }
+
   /** How far Buildkite's clock is ahead of ours, by the last responses; `undefined` before the first. */
   get skew(): Skew | undefined {
     return this.#clock.skew
@@ -153,7 +142,7 @@ export class Transport {
   /** Ends every pending request and wait; they reject with an AbortError. */
   async close(): Promise<void> {
     this.#closing.abort()
-    await this.#dispatcher.destroy()
+    await this.#sender.close()
   }
 
   async #persist(ask: Sending, signal: AbortSignal): Promise<Reply> {
@@ -191,7 +180,7 @@ export class Transport {
     await this.#take(scopes, ask.priority, signal)
     let answer: HttpResponse
     try {
-      answer = await this.#send(ask.path(), signal, ask.write)
+      answer = await this.#sender.send(ask.path(), signal, ask.write)
     } catch (error) {
       if (!(error instanceof ExchangeError)) throw error
       const message = `Buildkite's API is unreachable: ${error.message}.`
@@ -254,44 +243,6 @@ export class Transport {
     this.#options.record?.('api_budget_wait_seconds_total', (performance.now() - since) / SECOND, { priority })
   }
 
-  #send(path: string, signal: AbortSignal, write?: Write): Promise<HttpResponse> {
-    const endpoint = endpointOf(path)
-    const method = write?.method ?? 'GET'
-    const about = { 'http.request.method': method, 'url.template': endpoint }
-    const work = async (traced: Span) => {
-      const answer = await this.#exchange(path, endpoint, signal, write)
-      traced.set({ 'http.response.status_code': answer.status })
-      return answer
-    }
-    return span(this.#options.tracing, `${method} ${endpoint}`, about, work, { kind: 'client' })
-  }
-
-  async #exchange(path: string, endpoint: string, signal: AbortSignal, write?: Write): Promise<HttpResponse> {
-    const { apiUrl, token, userAgent, timeoutMs, log, record } = this.#options
-    const began = performance.now()
-    let status = 'none'
-    this.requests += 1
-    try {
-      const answer = await exchange(apiUrl + path, {
-        dispatcher: this.#dispatcher,
-        headers: { authorization: `Bearer ${token}`, 'user-agent': userAgent ?? 'buildkite-mirror' },
-        timeoutMs: timeoutMs ?? 30 * SECOND,
-        moment: () => this.#clock.moment(),
-        signal,
-        write,
-      })
-      status = String(answer.status)
-      log.debug(
-        { path, status: answer.status, took_ms: Math.round(performance.now() - began) },
-        'Sent a request to Buildkite.',
-      )
-      return answer
-    } finally {
-      record?.('api_requests_total', 1, { endpoint, status })
-      record?.('api_request_seconds', (performance.now() - began) / SECOND, { endpoint })
-    }
-  }
-
   #recordLimits(scopes: readonly string[], seen: LimitsSeen): void {
     for (const scope of scopes) {
       const { limit, remaining } = seen[kindOf(scope)] ?? {}
@@ -312,7 +263,7 @@ export class Transport {
     if (scopesHeader !== undefined) return scopesHeader.split(/[,\s]+/)
     try {
       await this.#take(this.#scopesOf({}), ask.priority, signal)
-      const { status, body } = await this.#send('/access-token', signal)
+      const { status, body } = await this.#sender.send('/access-token', signal)
       const scopes = typeof body === 'object' && body !== null && 'scopes' in body ? body.scopes : undefined
       return status === 200 && Array.isArray(scopes) ? scopes.filter((scope) => typeof scope === 'string') : undefined
     } catch (error) {
@@ -339,19 +290,4 @@ function unavailable(message: string, status?: number, cause?: unknown): Buildki
 
 function first(value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? value.join(', ') : value
-}
-
-/** Combines two signals. On Node 20, AbortSignal.any keeps everything attached to a long-lived signal in memory. */
-function linkSignals(one: AbortSignal, other: AbortSignal | undefined): { signal: AbortSignal; release(): void } {
-  const both = new AbortController()
-  const sources = other ? [one, other] : [one]
-  const abort = () => both.abort(sources.find((source) => source.aborted)?.reason)
-  for (const source of sources) source.addEventListener('abort', abort, { once: true })
-  if (sources.some((source) => source.aborted)) abort()
-  return {
-    signal: both.signal,
-    release: () => {
-      for (const source of sources) source.removeEventListener('abort', abort)
-    },
-  }
 }
