@@ -7,6 +7,7 @@ import type { BuildkiteError } from '../../runtime/errors.ts'
 import type { BuildLocator, LocatedBuild, MirroredBuild } from '../builds/locate-build.ts'
 import type { ReconcileDeps, Source } from '../context.ts'
 import type { TimeRange } from '../progress/time-range.ts'
+import { idOf } from './comparison.ts'
 import type { Reads } from './reads.ts'
 
 interface HeldBuild extends MirroredBuild {
@@ -80,8 +81,4 @@ export class UnexpectedBuilds {
 /** The builds of one organization in the mirror that were created in a range. */
 export function createdIn(source: Source, span: TimeRange) {
   return and(eq(builds.organization_id, source.id), gte(builds.created_at, span.from), lt(builds.created_at, span.to))
-}
-
-function idOf({ id }: Record<string, unknown>): string {
-  return String(id).toLowerCase()
 }

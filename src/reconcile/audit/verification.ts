@@ -1,21 +1,17 @@
 import type { ApiRead, BuildsPage } from '../../buildkite/client.ts'
 import { isObject, isUuid } from '../../buildkite/payload-reader.ts'
 import { slugsOf } from '../../buildkite/urls.ts'
-import { inOneTransaction, markDeleted } from '../../mirror/apply.ts'
-import { type Comparison, type Contrast, compareWithMirror, type Difference } from '../../mirror/compare.ts'
-import { canonical } from '../../mirror/merge.ts'
-import { observeBuilds } from '../../mirror/observe.ts'
+import { markDeleted } from '../../mirror/apply.ts'
+import type { Comparison, Difference } from '../../mirror/compare.ts'
 import type { BuildkiteError } from '../../runtime/errors.ts'
 import { MINUTE, pause } from '../../runtime/time.ts'
 import { BuildWriter, type PageKind } from '../builds/build-writer.ts'
 import { BuildLocator } from '../builds/locate-build.ts'
 import { recordUnlistable } from '../builds/unlistable.ts'
 import type { ReconcileDeps, Source } from '../context.ts'
-import { buildsWithDeliveries, claimTime, jobClaims } from '../progress/claim.ts'
 import type { TimeRange } from '../progress/time-range.ts'
-import { readWatermark } from '../progress/watermark.ts'
+import { contentOf, idOf, MirrorComparison, objectOf, type Raw, rowKey } from './comparison.ts'
 import type { Discrepancy } from './drift.ts'
-import { type BuildClaim, isProven } from './proof.ts'
 import { Reads } from './reads.ts'
 import { type UnexpectedBuild, UnexpectedBuilds } from './unexpected-builds.ts'
 import {
@@ -36,7 +32,6 @@ export interface Stretch {
 }
 
 type Options = VerifyOptions & Required<Pick<VerifyOptions, 'recheckAfterMs'>>
-type Raw = Record<string, unknown>
 
 /** How often a build in flight is read again. With the default interval the claim then has passed the time of the first read. */
 export const RECHECKS = 3
@@ -65,6 +60,7 @@ export class Verification {
   readonly #writer: BuildWriter
   readonly #locator: BuildLocator
   readonly #unexpected: UnexpectedBuilds
+  readonly #mirror: MirrorComparison
   readonly #reads = new Reads()
   readonly #findings: Discrepancy[] = []
   readonly #unreadable: Unreadable[] = []
@@ -76,22 +72,22 @@ export class Verification {
   readonly #shown: Count = { builds: 0, jobs: 0 }
   #requests = 0
   #readAt: Date | undefined
-  #claimedAt: number | undefined
 
   constructor(deps: ReconcileDeps, source: Source, options: Options, open: ReadonlySet<string>) {
     this.#open = open
     this.#deps = deps
     this.#source = source
     this.#options = options
+    this.#mirror = new MirrorComparison(deps, source)
     this.#writer = new BuildWriter(deps, source)
     const { heal: refresh, priority, signal } = options
     this.#locator = new BuildLocator(deps, source, priority, { refresh, signal })
     this.#unexpected = new UnexpectedBuilds(deps, source, this.#locator, this.#reads, options.pipeline)
   }
 
-  /** Reads the time of the claim. Must run before any build is read: the mirror must match this claim when it is compared. */
-  async begin(): Promise<void> {
-    this.#claimedAt = claimTime(await readWatermark(this.#deps.db, this.#source.id))?.getTime()
+  /** Must run before any build is read. */
+  begin(): Promise<void> {
+    return this.#mirror.readClaim()
   }
 
   /** Counts the ranges that the walk avoids as unreadable. */
@@ -183,39 +179,15 @@ export class Verification {
   /** Compares builds for the first time, and writes them when healing. */
   async #examine(builds: readonly Raw[], at: Date, kind: PageKind): Promise<void> {
     if (builds.length === 0) return
-    const { contrasts, skipped } = await this.#compare(builds, at)
+    const { contrasts, skipped } = await this.#mirror.compare(builds, at)
     this.#shown.builds += builds.length
     this.#shown.jobs += builds.reduce((sum, { jobs }) => sum + (Array.isArray(jobs) ? jobs.length : 0), 0)
     // Jobs that Buildkite no longer shows count as compared too.
     this.#shown.jobs += contrasts.filter(({ difference }) => difference.kind === 'surplus').length
-    const { proven, open } = await this.#evaluate(contrasts, at, new Map())
+    const { proven, open } = await this.#mirror.evaluate(contrasts, at, new Map())
     if (this.#options.heal) return this.#heal(builds, at, kind, proven)
     this.#findings.push(...proven.map((difference) => ({ ...difference, healed: false })))
     this.#suspect(builds, at, open, skipped, new Map())
-  }
-
-  /** Which differences prove the mirror wrong, and which are still open. `seenAt` holds the times from earlier reads. */
-  async #evaluate(contrasts: readonly Contrast[], at: Date, seenAt: ReadonlyMap<string, number>) {
-    const proven: Difference[] = []
-    const open: Difference[] = []
-    const claimOf = await this.#claims(contrasts.map(({ difference }) => difference.build_id))
-    for (const { difference, evidence } of contrasts) {
-      const seen = seenAt.get(contentOf(difference)) ?? at.getTime()
-      const list = isProven(difference, evidence, seen, claimOf(difference.build_id)) ? proven : open
-      list.push(difference)
-    }
-    return { proven, open }
-  }
-
-  async #claims(ids: readonly string[]): Promise<(id: string) => BuildClaim> {
-    const { db } = this.#deps
-    const build = this.#claimedAt
-    const buildIds = [...new Set(ids)]
-    const [jobs, deliveries] = await Promise.all([jobClaims(db, buildIds), buildsWithDeliveries(db, buildIds)])
-    return (id) => {
-      const read = jobs.get(id)?.getTime() ?? Number.POSITIVE_INFINITY
-      return { build, jobs: build && Math.min(build, read), hasDelivery: deliveries.has(id) }
-    }
   }
 
   /** Records which of the builds are in flight, to read them again later. */
@@ -250,7 +222,7 @@ export class Verification {
     await this.#writer.write(builds, at, kind)
     const unexpected = proven.flatMap(({ kind, job_id }) => (kind === 'surplus' && job_id ? [job_id] : []))
     await markDeleted(this.#deps.db, 'jobs', unexpected, 'not_listed', at)
-    const { contrasts, skipped } = await this.#compare(builds, at)
+    const { contrasts, skipped } = await this.#mirror.compare(builds, at)
     const left = new Map(contrasts.map(({ difference }) => [rowKey(difference), difference]))
     const known = new Set(proven.map(rowKey))
     this.#findings.push(...proven.map((difference) => ({ ...difference, healed: !left.has(rowKey(difference)) })))
@@ -285,7 +257,7 @@ export class Verification {
       onPause?.(this.#suspects.size, recheckAfterMs)
       await wait(recheckAfterMs, signal)
       signal?.throwIfAborted()
-      await this.begin()
+      await this.#mirror.readClaim()
       for (const [id, suspect] of [...this.#suspects].slice(0, BUILDS_PER_RECHECK)) await this.#recheck(id, suspect)
     }
   }
@@ -301,10 +273,10 @@ export class Verification {
       this.#unreadable.push(refused(suspect.raw, read.failed))
       return
     }
-    const { contrasts, skipped } = await this.#compare([read.value], read.at, MINUTE)
+    const { contrasts, skipped } = await this.#mirror.compare([read.value], read.at, MINUTE)
     // A job that is new since the first read was not counted, and is ignored.
     const first = contrasts.filter(({ difference }) => suspect.objects.has(objectOf(difference)))
-    const { proven, open } = await this.#evaluate(first, read.at, suspect.seenAt)
+    const { proven, open } = await this.#mirror.evaluate(first, read.at, suspect.seenAt)
     this.#findings.push(...proven.map((difference) => ({ ...difference, healed: false })))
     const known = skipped.filter((one) => suspect.objects.has(objectOf(one)))
     this.#suspect([read.value], read.at, open, known, suspect.seenAt)
@@ -317,36 +289,9 @@ export class Verification {
     this.#shown.builds -= removed.builds
     this.#shown.jobs -= removed.jobs
   }
-
-  #compare(raw: readonly Raw[], at: Date, aheadMs?: number): Promise<Comparison> {
-    const { storeEnv } = this.#deps
-    const observed = observeBuilds(raw, at, { storeEnv, organizationId: this.#source.id })
-    const complete = new Set(raw.filter((build) => faultOfJobs(build) === undefined).map(idOf))
-    return inOneTransaction(this.#deps.db, 'compare builds with the mirror', (tx) =>
-      compareWithMirror(tx, observed, complete, aheadMs),
-    )
-  }
-}
-
-function idOf({ id }: Raw): string {
-  return String(id).toLowerCase()
-}
-
-/** Key of the build or job that a difference is about. */
-function objectOf({ build_id, job_id }: { build_id: string; job_id: string | null }): string {
-  return job_id === null ? `build ${build_id}` : `job ${job_id}`
 }
 
 function countOf(objects: readonly string[]): Count {
   const builds = objects.filter((object) => object.startsWith('build ')).length
   return { builds, jobs: objects.length - builds }
-}
-
-function rowKey(difference: Difference): string {
-  return `${difference.kind} ${objectOf(difference)}`
-}
-
-/** Key of a difference including Buildkite's values, to detect whether a later read shows the same. */
-function contentOf(difference: Difference): string {
-  return `${rowKey(difference)} ${canonical(difference.columns.map(({ column, buildkite }) => [column, buildkite]))}`
 }

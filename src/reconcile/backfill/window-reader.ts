@@ -15,7 +15,7 @@ import {
   failWindow,
   finishWindow,
   type ListedPipeline,
-  noteProgress,
+  recordProgress,
   renewWindow,
   splitWindow,
   type Window,
@@ -187,7 +187,7 @@ export class WindowReader {
         walkedTo = page.walkedTo
         const { at, requests } = page
         const progress = { at, walkedTo, builds: page.value.length, requests }
-        if (!isAgain && !(await noteProgress(deps, this.#source, window, progress))) return false
+        if (!isAgain && !(await recordProgress(deps, this.#source, window, progress))) return false
         await this.onPage()
         await this.#keepListed()
         this.#signal.throwIfAborted()

@@ -111,7 +111,7 @@ function stillListed({ scope }: ReconcileDeps, { client }: Source, window: Windo
  * Records a committed page; after a kill the window resumes here. `at` is the page's time on Buildkite's clock: the first page dates
  * the window. False when the window is no longer ours to read.
  */
-export async function noteProgress(
+export async function recordProgress(
   deps: ReconcileDeps,
   source: Source,
   window: Window,
