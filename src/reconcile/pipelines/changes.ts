@@ -1,20 +1,15 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { asStoreError, isOutage, type Transaction } from '../../database/connection.ts'
-import { clearFailure, failuresOf, isDue, recordFailure, type Unit } from '../../database/failures.ts'
+import { clearFailure } from '../../database/failures.ts'
 import { builds, failures, jobs, pipeline_changes, pipeline_slugs, pipelines } from '../../database/schema.ts'
-import { inOneTransaction } from '../../mirror/apply.ts'
 import { changedNow } from '../../mirror/table.ts'
-import { DAY, MINUTE, monotonicBeside, pause, SECOND } from '../../runtime/time.ts'
+import { DAY, MINUTE, monotonicBeside, SECOND } from '../../runtime/time.ts'
 import { presentOf, type ReconcileDeps, type Source } from '../context.ts'
 import { LIST_LAG } from '../progress/watermark.ts'
+import { type Run, recordBatchFailure, runBatch, unitOf } from './batches.ts'
 
-/** Maximum builds per transaction; a batch that fails is retried with an eighth of them. */
-const BATCH = 500
 /** A batch also ends when it has this many jobs per build of its maximum, because some builds have thousands. */
 const JOBS_PER_BUILD = 10
-const BATCH_TIMEOUT = 10 * SECOND
-/** Between batches, so that deliveries get connections and locks. */
-const BETWEEN_BATCHES = 20
 /** A run ends after this time; the next list of pipelines continues. */
 const RUN = 5 * SECOND
 
@@ -33,16 +28,6 @@ interface ChangedPipeline extends Record<string, unknown> {
   /** Its row in `pipeline_changes`, to notice that another run updates the same pipeline. */
   known_started_at: string | null
   known_after_number: string | null
-}
-
-interface Run {
-  readonly deps: ReconcileDeps
-  readonly source: Source
-  readonly signal: AbortSignal | undefined
-  readonly startedAt: Date
-  /** Batch sizes after a failure, by subject. */
-  readonly sizes: Map<string, number>
-  readonly isOver: () => boolean
 }
 
 /**
@@ -110,49 +95,6 @@ async function changedPipelines({ db, clock }: ReconcileDeps, source: Source): P
         else ${isOther} or done.after_number is not null or (${isEarly} and ${settled} <= ${now}) end
     order by done.started_at nulls first, pipeline.id`)
   return rows
-}
-
-function unitOf({ id }: Source, subject: string): Unit {
-  return { kind: 'pipeline_change', organizationId: id, subject }
-}
-
-/**
- * Runs one batch in a transaction. Returns undefined if it failed or may not be retried yet. The batches that follow a failure stay as
- * small as the one that succeeded: a larger one would fail again. A single build fails for another reason than the size.
- */
-async function runBatch<Result>(
-  run: Run,
-  subject: string,
-  work: (tx: Transaction, size: number) => Promise<Result>,
-): Promise<Result | undefined> {
-  const { db, clock } = run.deps
-  run.signal?.throwIfAborted()
-  const unit = unitOf(run.source, subject)
-  const failed = (await failuresOf(db, run.source.id, ['pipeline_change'])).find((row) => row.subject === subject)
-  if (failed && !isDue(failed.next_try_at, clock())) return undefined
-  const size = run.sizes.get(subject) ?? Math.max(1, Math.floor(BATCH / 8 ** (failed?.tries ?? 0)))
-  let result: Result
-  try {
-    result = await inOneTransaction(db, `update ${subject}`, (tx) => work(tx, size), BATCH_TIMEOUT)
-  } catch (error) {
-    if (isOutage(error)) throw error
-    run.sizes.set(subject, Math.max(1, Math.floor(size / 8)))
-    await recordBatchFailure(run, unit, error)
-    return undefined
-  }
-  if (size === 1) run.sizes.delete(subject)
-  else if (size < BATCH) run.sizes.set(subject, size)
-  if (failed) await clearFailure(db, unit)
-  await pause(BETWEEN_BATCHES, run.signal)
-  return result
-}
-
-async function recordBatchFailure({ deps, source }: Run, unit: Unit, error: unknown): Promise<void> {
-  deps.log.warn(
-    { err: error, organization: source.slug, subject: unit.subject },
-    'Could not update builds; will retry.',
-  )
-  await recordFailure(deps.db, unit, error, new Date(deps.clock()))
 }
 
 /** Updates one batch of a pipeline's builds. Returns whether it was the last one. */
