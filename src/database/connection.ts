@@ -7,7 +7,7 @@ import { MINUTE, SECOND, withDeadline } from '../runtime/time.ts'
 import * as schema from './schema.ts'
 import { asStoreError } from './store-error.ts'
 
-export { asStoreError, isOutage, isTooMuch } from './store-error.ts'
+export { asStoreError, isOutage, isTooMuch, withStoreError } from './store-error.ts'
 
 /** Drizzle over node-postgres, with the whole schema. The result of `execute` has its rows in `.rows`. */
 export type Db = Drizzle & {

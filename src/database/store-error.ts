@@ -39,6 +39,15 @@ export function asStoreError(error: unknown, doing: string): StoreError {
   })
 }
 
+/** Runs a query. An error says what it was for, in `doing`. @throws StoreError */
+export async function withStoreError<T>(doing: string, query: () => Promise<T>): Promise<T> {
+  try {
+    return await query()
+  } catch (error) {
+    throw asStoreError(error, doing)
+  }
+}
+
 /** Errors of the driver itself ("The server does not support SSL connections") are plain Errors. Other kinds may quote a parameter. */
 function describeFault(error: unknown): string {
   if (!(error instanceof Error)) return typeof error

@@ -1,5 +1,5 @@
 import { and, asc, eq, isNotNull, isNull, max, notInArray } from 'drizzle-orm'
-import { asStoreError, type Database, type Db } from '../database/connection.ts'
+import { type Database, type Db, withStoreError } from '../database/connection.ts'
 import { withLease } from '../database/leases.ts'
 import { findings, pipelines } from '../database/schema.ts'
 import type { Queues } from '../queue/queues.ts'
@@ -107,10 +107,7 @@ export async function checkOnce(parts: SchedulerParts, signal?: AbortSignal): Pr
     config,
     scope,
     discovery: await access?.current(signal),
-    pipelines: ({ id }) =>
-      mirroredPipelines(database.db, id).catch((error: unknown) => {
-        throw asStoreError(error, 'read the pipelines')
-      }),
+    pipelines: ({ id }) => withStoreError('read the pipelines', () => mirroredPipelines(database.db, id)),
     priority: 'dimensions',
     signal,
   })

@@ -1,5 +1,5 @@
 import { eq, type SQL, sql } from 'drizzle-orm'
-import { asStoreError, type Db, isOutage, type Transaction } from '../database/connection.ts'
+import { type Db, isOutage, type Transaction, withStoreError } from '../database/connection.ts'
 import { clearFailure, failuresOf, isDue, recordFailure, type Unit } from '../database/failures.ts'
 import { agents, builds, organizations, pipeline_slugs, pipelines } from '../database/schema.ts'
 import { type Clock, SECOND } from '../runtime/time.ts'
@@ -34,7 +34,7 @@ interface OrphanKind {
  * @returns how many were updated. @throws StoreError when the database is unavailable.
  */
 export async function fillMissingParents(db: Db, organizationId: string, clock: Clock): Promise<number> {
-  try {
+  return withStoreError('fill in the organization or pipeline of earlier rows', async () => {
     const [organization] = await db.select().from(organizations).where(eq(organizations.id, organizationId))
     if (!organization) return 0
     const known = await failuresOf(db, organizationId, ['orphans'])
@@ -45,9 +45,7 @@ export async function fillMissingParents(db: Db, organizationId: string, clock: 
       adopted += await adoptAll(parts)
     }
     return adopted
-  } catch (error) {
-    throw asStoreError(error, 'fill in the organization or pipeline of earlier rows')
-  }
+  })
 }
 
 function kindsOf(organizationId: string, slug: string): OrphanKind[] {

@@ -156,16 +156,10 @@ function recordCycle(record: RecordMetric | undefined, report: CycleReport): voi
   const found = (object: 'build' | 'job', result: string, n: number) =>
     record?.('cycle_found_total', n, { kind, object, result })
   found('build', 'read', report.builds_read)
-  found('build', 'missing', report.builds_missing)
-  found('build', 'healed', report.builds_healed)
-  found('build', 'in_flight', report.builds_in_flight)
-  found('build', 'completed', report.builds_completed)
-  found('build', 'confirmed', report.builds_confirmed)
   found('build', 'absent', report.absent_read)
   found('build', 'refused', report.refused.length)
-  found('job', 'missing', report.jobs_missing)
-  found('job', 'healed', report.jobs_healed)
-  found('job', 'in_flight', report.jobs_in_flight)
-  found('job', 'completed', report.jobs_completed)
-  found('job', 'confirmed', report.jobs_confirmed)
+  for (const result of ['missing', 'healed', 'in_flight', 'completed', 'confirmed'] as const) {
+    found('build', result, report[`builds_${result}`])
+    found('job', result, report[`jobs_${result}`])
+  }
 }

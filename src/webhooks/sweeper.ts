@@ -1,12 +1,11 @@
 import { and, asc, inArray, isNotNull, isNull, lt, or, type SQL, sql } from 'drizzle-orm'
-import type { Db } from '../database/connection.ts'
+import { type Db, withStoreError } from '../database/connection.ts'
 import { deleteOldRows } from '../database/retention.ts'
 import { deliveries } from '../database/schema.ts'
 import type { Queues } from '../queue/queues.ts'
 import type { Log } from '../runtime/log.ts'
 import type { RecordMetric } from '../runtime/record-metric.ts'
 import { type Clock, DAY, HOUR, MINUTE, pause, SECOND } from '../runtime/time.ts'
-import { withStoreError } from './query.ts'
 
 export interface SweeperParts {
   db: Db

@@ -95,9 +95,7 @@ export function decide(
   for (const { scope, state, waits } of asks) {
     // A call that waits only for another scope does not queue in this one.
     next[scope] =
-      waitMs > 0
-        ? recordAsk(state, priority, organization, waits, now)
-        : recordGrant(state, priority, organization, now)
+      waitMs > 0 ? addAsk(state, priority, organization, waits, now) : addGrant(state, priority, organization, now)
   }
   return waitMs > 0 ? { grant: false, waitMs, states: next } : { grant: true, states: next }
 }
@@ -167,7 +165,7 @@ function spreadWait(grants: readonly number[], some: number, withinMs: number, m
   return mark === undefined || grants.length < most / 2 ? 0 : Math.ceil(mark + withinMs - now)
 }
 
-function recordGrant(state: ScopeState, priority: Priority, organization: string, now: number): ScopeState {
+function addGrant(state: ScopeState, priority: Priority, organization: string, now: number): ScopeState {
   const known = classOf(state, priority)
   const kept = Object.entries(known.turns).filter(([, { granted_at, waiting_at }]) =>
     isWithin(granted_at ?? waiting_at ?? 0, now, TURNS_KEPT_MS),
@@ -182,13 +180,7 @@ function withGrant(grants: readonly number[], now: number, keptMs: number): numb
   return [...grants.filter((at) => isWithin(at, now, keptMs)), now].sort((a, b) => a - b)
 }
 
-function recordAsk(
-  state: ScopeState,
-  priority: Priority,
-  organization: string,
-  waits: boolean,
-  now: number,
-): ScopeState {
+function addAsk(state: ScopeState, priority: Priority, organization: string, waits: boolean, now: number): ScopeState {
   const known = classOf(state, priority)
   const turn = known.turns[organization] ?? { granted_at: null, waiting_at: null }
   const isNoted = turn.waiting_at !== null && isWithin(turn.waiting_at, now, WAITING_STEP_MS)

@@ -1,6 +1,6 @@
 import { and, asc, desc, eq, gt, inArray, isNull, lt, or, sql } from 'drizzle-orm'
 import { type FailingWork, failingWork, kindNames, lostReplicas } from '../../coverage/failing-work.ts'
-import { asStoreError, type Db } from '../../database/connection.ts'
+import { type Db, withStoreError } from '../../database/connection.ts'
 import { failuresOf } from '../../database/failures.ts'
 import { pendingMigrations } from '../../database/migrate.ts'
 import { builds, deliveries, jobs, organizations, pipelines, watermarks } from '../../database/schema.ts'
@@ -179,12 +179,10 @@ export function checkMigrations(missing: number, used: boolean): CheckResult {
 /** How many migrations are missing, and whether any was applied. @throws StoreError */
 export async function readMigrations(db: Db): Promise<{ missing: number; used: boolean }> {
   const missing = await pendingMigrations(db)
-  try {
-    const { rows } = await db.execute<{ used: boolean }>(sql`select to_regclass('sync.deliveries') is not null as used`)
-    return { missing, used: rows[0]?.used === true }
-  } catch (error) {
-    throw asStoreError(error, 'check the schema')
-  }
+  const { rows } = await withStoreError('check the schema', () =>
+    db.execute<{ used: boolean }>(sql`select to_regclass('sync.deliveries') is not null as used`),
+  )
+  return { missing, used: rows[0]?.used === true }
 }
 
 /** Reads the state of the organizations in scope; the schema must be up to date. @throws the driver's error. */

@@ -10,7 +10,7 @@ import {
   priorities,
   type ScopeState,
 } from '../../buildkite/http/budget.ts'
-import { asStoreError, type Db, type Transaction } from '../../database/connection.ts'
+import { type Db, type Transaction, withStoreError } from '../../database/connection.ts'
 import { budgets } from '../../database/schema.ts'
 import { inOneTransaction } from '../../mirror/apply.ts'
 import { DAY, pause, SECOND } from '../../runtime/time.ts'
@@ -109,11 +109,7 @@ async function lockStates(tx: Transaction, scopes: readonly string[]): Promise<B
 async function addMissing(db: Db, scopes: readonly string[]): Promise<void> {
   const empty: ScopeState = { grants: [], limit: null, hold_until: 0 }
   const rows = scopes.map((scope) => ({ scope, state: empty, updated_at: new Date(0) }))
-  try {
-    await db.insert(budgets).values(rows).onConflictDoNothing()
-  } catch (error) {
-    throw asStoreError(error, 'share the API budget')
-  }
+  await withStoreError('share the API budget', async () => db.insert(budgets).values(rows).onConflictDoNothing())
 }
 
 /** The time once the locks are held, not the transaction's start: another replica may have held them until now. */

@@ -1,11 +1,10 @@
 import { and, eq } from 'drizzle-orm'
-import type { Db } from '../../database/connection.ts'
+import { type Db, withStoreError } from '../../database/connection.ts'
 import { backOff, recordFailure, type Unit } from '../../database/failures.ts'
 import { deliveries } from '../../database/schema.ts'
 import { messageOf } from '../../runtime/errors.ts'
 import type { Log } from '../../runtime/log.ts'
 import type { Clock } from '../../runtime/time.ts'
-import { withStoreError } from '../query.ts'
 
 /** Name of a deferred delivery in `sync.failures`. */
 export function deferredUnit({ id, event }: { id: number; event: string }): Unit {

@@ -1,6 +1,6 @@
 import { and, asc, count, eq, gt, gte, inArray, isNotNull, isNull, lte, max, type SQL, sql } from 'drizzle-orm'
+import { withStoreError } from '../../database/connection.ts'
 import { type DeliveryStatus, deliveries } from '../../database/schema.ts'
-import { withStoreError } from '../query.ts'
 import { batchSize, fitting } from './claim.ts'
 import { type ApplyParts, applyBatch } from './process-deliveries.ts'
 

@@ -1,8 +1,7 @@
-import type { Db } from '../../database/connection.ts'
+import { type Db, withStoreError } from '../../database/connection.ts'
 import type { KeptDelivery } from '../../queue/queues.ts'
 import type { Clock } from '../../runtime/time.ts'
 import { isPoison } from '../poison.ts'
-import { withStoreError } from '../query.ts'
 import { type GroupLimit, takeGroup } from './group.ts'
 import { insertDeliveries, type NewDelivery } from './insert.ts'
 
