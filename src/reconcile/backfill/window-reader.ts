@@ -5,7 +5,7 @@ import { type Clock, MINUTE, monotonicBeside, pause, SECOND } from '../../runtim
 import { BuildWriter, type Refused, refusalOf } from '../builds/build-writer.ts'
 import { recordUnlistable, unlistableRanges } from '../builds/unlistable.ts'
 import { presentOf, type ReconcileDeps, type Source } from '../context.ts'
-import { pipelinesBackOff, refreshPipelines } from '../pipelines/pipelines.ts'
+import { pipelinesBackOff, refreshPipelines, tryRefreshPipelines } from '../pipelines/pipelines.ts'
 import { mapOrdered, prefetch } from '../prefetch.ts'
 import type { TimeRange } from '../progress/time-range.ts'
 import { doesCount, isListedFor, readWatermark, type Watermark } from '../progress/watermark.ts'
@@ -101,10 +101,7 @@ export class WindowReader {
     const readAt = (await readWatermark(this.#deps.db, this.#source.id))?.pipelines_read_at?.getTime() ?? 0
     const now = presentOf(this.#deps, this.#source).getTime()
     if (now - readAt < LIST_EVERY || (await pipelinesBackOff(this.#deps, this.#source))) return
-    await refreshPipelines(this.#deps, this.#source, this.#signal).catch((error: unknown) => {
-      if (!(error instanceof BuildkiteError) || error.code === 'invalid_credentials') throw error
-      this.#deps.log.warn({ err: error, organization: this.#source.slug }, 'Could not list the pipelines.')
-    })
+    await tryRefreshPipelines(this.#deps, this.#source, this.#signal)
   }
 
   /** Whether reads of the organization's list count now; see `counts_from`. A manual backfill waits until they do, at most two minutes. */

@@ -1,10 +1,9 @@
 import { eq } from 'drizzle-orm'
 import { slugsOf } from '../../buildkite/urls.ts'
 import { pipelines, watermarks } from '../../database/schema.ts'
-import { BuildkiteError } from '../../runtime/errors.ts'
 import { MINUTE } from '../../runtime/time.ts'
 import type { ReconcileDeps, Source } from '../context.ts'
-import { pipelinesBackOff, refreshPipelines } from '../pipelines/pipelines.ts'
+import { pipelinesBackOff, tryRefreshPipelines } from '../pipelines/pipelines.ts'
 
 /** A slug that is not in the list of pipelines (hidden from our user) causes a new read of the list at most this often. */
 const PIPELINES_AGE = 5 * MINUTE
@@ -34,21 +33,8 @@ export class UnknownPipelines {
     if (!this.#listed && !(await this.#isListNeeded(builds))) return 0
     // Another page may have requested the list already; this one waits for the same answer.
     if (this.#listed) return this.#listed.then(() => 0)
-    this.#listed = this.#list()
+    this.#listed = tryRefreshPipelines(this.#deps, this.#source).then(({ requests }) => requests)
     return this.#listed
-  }
-
-  async #list(): Promise<number> {
-    try {
-      return (await refreshPipelines(this.#deps, this.#source)).requests
-    } catch (error) {
-      if (!(error instanceof BuildkiteError) || error.code === 'invalid_credentials') throw error
-      this.#deps.log.warn(
-        { err: error, organization: this.#source.slug },
-        'Could not read the pipelines; their builds are stored without a pipeline until the next list.',
-      )
-      return 0
-    }
   }
 
   async #isListNeeded(builds: readonly Build[]): Promise<boolean> {

@@ -1,11 +1,11 @@
 import { withLease } from '../../database/leases.ts'
 import { cycles } from '../../database/schema.ts'
-import { BuildkiteError, messageOf } from '../../runtime/errors.ts'
+import { messageOf } from '../../runtime/errors.ts'
 import { HOUR } from '../../runtime/time.ts'
 import { type Refused, refusalOf } from '../builds/build-writer.ts'
 import { forgetJobReads } from '../builds/job-reads.ts'
 import type { ReconcileDeps, Source } from '../context.ts'
-import { pipelinesBackOff, refreshPipelines } from '../pipelines/pipelines.ts'
+import { pipelinesBackOff, tryRefreshPipelines } from '../pipelines/pipelines.ts'
 import { isListedFor, moveWatermark, readWatermark, type Watermark } from '../progress/watermark.ts'
 import { type CycleKind, CycleReader, type ReadLists } from './cycle-reader.ts'
 import { Tally } from './tally.ts'
@@ -100,14 +100,9 @@ async function listPipelines(
   const failure = await pipelinesBackOff(deps, source)
   let reason = failure?.error
   if (!failure) {
-    try {
-      tally.requests += (await refreshPipelines(deps, source, signal)).requests
-    } catch (error) {
-      if (!(error instanceof BuildkiteError) || error.code === 'invalid_credentials') throw error
-      reason = messageOf(error)
-      const message = 'Could not list the pipelines; the cycle continues with the builds.'
-      deps.log.warn({ err: error, organization: source.slug }, message)
-    }
+    const listed = await tryRefreshPipelines(deps, source, signal)
+    tally.requests += listed.requests
+    reason = listed.failure
   }
   if (reason === undefined || !mark?.pipelines_read_at) return undefined
   return `The pipelines could not be listed for this token and filter, so nothing newer is confirmed. ${reason}`

@@ -7,6 +7,7 @@ import { cycles, pipelines } from '../../database/schema.ts'
 import { inOneTransaction, markDeleted } from '../../mirror/apply.ts'
 import { observePipelines } from '../../mirror/observe.ts'
 import { fillMissingParents } from '../../mirror/orphans.ts'
+import { BuildkiteError, messageOf } from '../../runtime/errors.ts'
 import { answeredBy, keepObserved, type ReconcileDeps, type Source } from '../context.ts'
 import { followPipelines } from './changes.ts'
 import { takeInList } from './coverage.ts'
@@ -64,6 +65,23 @@ export async function refreshPipelines(
   await adopt(deps, source)
   await followPipelines(deps, source, signal)
   return report
+}
+
+/** Like {@link refreshPipelines}, but a failure is logged and returned. @throws BuildkiteError when the token is rejected; StoreError. */
+export async function tryRefreshPipelines(
+  deps: ReconcileDeps,
+  source: Source,
+  signal?: AbortSignal,
+): Promise<{ requests: number; failure?: string }> {
+  try {
+    return { requests: (await refreshPipelines(deps, source, signal)).requests }
+  } catch (error) {
+    if (!(error instanceof BuildkiteError) || error.code === 'invalid_credentials') throw error
+    const message =
+      'Could not list the pipelines; builds in unknown ones are stored without a pipeline until the next list.'
+    deps.log.warn({ err: error, organization: source.slug }, message)
+    return { requests: 0, failure: messageOf(error) }
+  }
 }
 
 async function readList(deps: ReconcileDeps, source: Source, signal?: AbortSignal): Promise<PipelinesReport> {
