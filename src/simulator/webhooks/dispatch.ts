@@ -1,7 +1,7 @@
 import type { Change, Organization } from '../model/shapes.ts'
 import type { Truth } from '../model/state.ts'
 import type { Service } from './services.ts'
-import { startWebhooks, type Webhooks } from './webhooks.ts'
+import { Webhooks } from './webhooks.ts'
 
 /** Sends webhooks to the registered services. */
 export interface Dispatch {
@@ -30,7 +30,7 @@ export function startDispatch(truth: Truth, now: () => number, seed: number | st
     if (!service.enabled) return
     const { url, token, token_mode } = service.settings
     const mode = token_mode === 'signature' ? 'signature' : 'token'
-    const webhooks = startWebhooks(truth, now, {
+    const webhooks = new Webhooks(truth, now, {
       url,
       secret: token,
       mode,
