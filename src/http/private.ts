@@ -1,3 +1,4 @@
+import rateLimit from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { CatalogSchema } from '../database/catalog.ts'
 import type { BoardQueue } from '../queue/queues.ts'
@@ -5,7 +6,7 @@ import type { Config } from '../runtime/config.ts'
 import type { Log } from '../runtime/log.ts'
 import { type ActionParts, actionRoutes, noticeOf } from './actions.ts'
 import { guard } from './auth/guard.ts'
-import { openTries } from './auth/login-throttle.ts'
+import { limitTries } from './auth/login-throttle.ts'
 import { openSessions } from './auth/session.ts'
 import { signInRoutes } from './auth/sign-in.ts'
 import { buildListener, nothingHere } from './listener.ts'
@@ -41,7 +42,8 @@ export async function buildPrivateApp(deps: PrivateDeps): Promise<FastifyInstanc
   const sessions = adminToken === undefined ? undefined : openSessions(adminToken, actions.clock)
   const status = new RecentStatus(deps.status, log, actions.clock)
   const updates = new LiveUpdates(status, actions.clock)
-  const entrance = { adminToken, sessions, tries: openTries(actions.clock) }
+  await app.register(rateLimit, { global: false })
+  const entrance = { adminToken, sessions, refuseTry: limitTries(app) }
   app.addHook('onRequest', guard(entrance))
   app.addHook('onSend', async (_request, reply) => {
     reply.header('x-content-type-options', 'nosniff')
