@@ -57,7 +57,9 @@ const runtime: Record<string, readonly string[]> = {
   'ip-range.ts': [],
   'postgres-url.ts': [],
   'tracing.ts': ['log.ts', 'time.ts'],
-  'shutdown.ts': ['errors.ts', 'log.ts', 'time.ts'],
+  'shutdown.ts': ['errors.ts', 'log.ts', 'signals.ts', 'time.ts'],
+  'signals.ts': [],
+  'version.ts': [],
 }
 
 /** Libraries that only some folders may import. */
