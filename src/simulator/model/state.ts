@@ -1,10 +1,10 @@
 import type { ReadFault } from '../api/read-faults.ts'
 import { createRandom, type Random } from '../random.ts'
-import { foundServices, type Services } from '../webhooks/services.ts'
 import { type Company, foundCompany } from './company.ts'
 import { OpenBuilds } from './open-builds.ts'
 import { type Moment, Recorder, type Version } from './recorder.ts'
 import { foundAgent, foundOrganization, foundPeople, foundPipeline, movePipeline, pipelineName } from './seed.ts'
+import { foundServices, type Services } from './services.ts'
 import {
   type Agent,
   type Build,

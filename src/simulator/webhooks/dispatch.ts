@@ -1,6 +1,7 @@
+import { branchPattern } from '../api/query.ts'
+import type { Service } from '../model/services.ts'
 import type { Change, Organization } from '../model/shapes.ts'
 import type { Truth } from '../model/state.ts'
-import type { Service } from './services.ts'
 import { Webhooks } from './webhooks.ts'
 
 /** Sends webhooks to the registered services. */
@@ -64,7 +65,5 @@ function isFor(truth: Truth, organization: Organization, service: Service, chang
 }
 
 function matches(pattern: string, branch: string): boolean {
-  if (pattern.startsWith('!')) return !matches(pattern.slice(1), branch)
-  const source = pattern.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*')
-  return new RegExp(`^${source}$`).test(branch)
+  return pattern.startsWith('!') ? !matches(pattern.slice(1), branch) : branchPattern(pattern).test(branch)
 }
