@@ -35,7 +35,7 @@ export interface TruthOptions {
 
 /**
  * The state of the simulated Buildkite: every object in its REST form, in the order of the lists.
- * Change it through `life.ts` (builds) and the methods below, so that indexes, counts and webhooks stay consistent.
+ * Change it through `lifecycle/` (builds) and the methods below, so that indexes, counts and webhooks stay consistent.
  */
 export class Truth {
   readonly random: Random
