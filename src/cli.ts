@@ -1,9 +1,9 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs'
 import { type Command, commandHelp, findName, generalHelp, type Io, parseOptions } from './commands/shell/command.ts'
 import { paintFor } from './commands/shell/terminal.ts'
 import { readEnvironment } from './runtime/config.ts'
 import { BuildkiteError, ConfigError, messageOf, StoreError } from './runtime/errors.ts'
+import { programVersion } from './runtime/version.ts'
 
 /** Commands are loaded when they run: loading the libraries of all of them takes most of a second. */
 const commands: Readonly<Record<string, () => Promise<Command>>> = {
@@ -28,11 +28,11 @@ function all(): Promise<Command[]> {
 async function main(args: readonly string[], io: Io): Promise<number> {
   const [name, ...rest] = args
   if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
-    io.stdout.write(generalHelp(await all(), version(), paintFor(io.stdout, io.env)))
+    io.stdout.write(generalHelp(await all(), programVersion(), paintFor(io.stdout, io.env)))
     return name === undefined ? 2 : 0
   }
   if (name === '--version' || name === '-v') {
-    io.stdout.write(`${version()}\n`)
+    io.stdout.write(`${programVersion()}\n`)
     return 0
   }
   const load = commands[findName(Object.keys(commands), name)]
@@ -43,12 +43,6 @@ async function main(args: readonly string[], io: Io): Promise<number> {
     return 0
   }
   return command.run(parseOptions(command, rest), io)
-}
-
-function version(): string {
-  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
-  const parsed: unknown = JSON.parse(text)
-  return typeof parsed === 'object' && parsed && 'version' in parsed ? String(parsed.version) : 'unknown'
 }
 
 /** Returns the message of known errors. Other errors are bugs and show their stack. */

@@ -106,7 +106,7 @@ async function startListeners(parts: Parts, shutdown: Shutdown): Promise<void> {
   const { config, log, meters } = parts
   const watched = watch(parts, shutdown)
   const facts = cached(() => runProbes(watched), Date.now)
-  watchGauges(meters, watched, config.apiBudgetShare)
+  watchGauges(meters, watched)
   const inbox = config.roles.has('web') ? openReceiverInbox(parts, shutdown) : undefined
   const allowed = inbox && openAllowList(parts, shutdown)
   const clock = inbox && openReceiptClock(parts, shutdown)

@@ -53,11 +53,14 @@ const runtime: Record<string, readonly string[]> = {
   'scope.ts': [],
   'record-metric.ts': [],
   'log.ts': ['errors.ts'],
-  'config.ts': ['errors.ts', 'ip-range.ts', 'time.ts'],
+  'config.ts': ['errors.ts', 'setting-formats.ts'],
+  'setting-formats.ts': ['ip-range.ts', 'time.ts'],
   'ip-range.ts': [],
   'postgres-url.ts': [],
   'tracing.ts': ['log.ts', 'time.ts'],
-  'shutdown.ts': ['errors.ts', 'log.ts', 'time.ts'],
+  'shutdown.ts': ['errors.ts', 'log.ts', 'signals.ts', 'time.ts'],
+  'signals.ts': [],
+  'version.ts': [],
 }
 
 /** Libraries that only some folders may import. */

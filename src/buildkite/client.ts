@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import { SECOND } from '../runtime/time.ts'
+import { programVersion } from '../runtime/version.ts'
 import { foundOrNot, hasBuildsBefore, readBuild } from './build.ts'
 import type { Priority } from './http/budget.ts'
 import type { LimitsSeen } from './http/limits.ts'
@@ -117,7 +117,7 @@ const accessToken = z.looseObject({
 /** Opens a client, which connects with the first request. Close it to end pending requests. */
 export function createClient(options: ClientOptions): BuildkiteClient {
   const timeoutMs = options.timeoutMs ?? 30 * SECOND
-  const transport = new Transport({ ...options, timeoutMs, userAgent: `buildkite-mirror/${version()}` })
+  const transport = new Transport({ ...options, timeoutMs, userAgent: `buildkite-mirror/${programVersion()}` })
   const slowMs = timeoutMs / 3
   const memory = new ListMemory({ slowMs, clock: options.clock ?? Date.now })
   const organizationPath = (slug: string) => `/organizations/${encodeURIComponent(slug)}`
@@ -187,10 +187,4 @@ function readAccessToken(value: unknown): AccessToken {
     expires_at: expires,
     user: user ? { name: user.name ?? undefined, email: user.email ?? undefined } : undefined,
   }
-}
-
-function version(): string {
-  // Two levels up from src/buildkite as well as from dist/buildkite.
-  const file = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
-  return z.object({ version: z.string() }).parse(JSON.parse(file)).version
 }

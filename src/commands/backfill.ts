@@ -5,10 +5,10 @@ import { hasUnconfirmed } from '../reconcile/pipelines/coverage.ts'
 import { refreshPipelines } from '../reconcile/pipelines/pipelines.ts'
 import { type Claim, claimedHistory } from '../reconcile/progress/claim.ts'
 import { windowsIn } from '../reconcile/progress/windows.ts'
-import { DAY } from '../runtime/time.ts'
+import { stopOnSignal } from '../runtime/signals.ts'
 import { type Command, givenSpan } from './shell/command.ts'
 import { count, ProgressBar } from './shell/terminal.ts'
-import { forEachSource, printJson, type Sources, stopOnSignal, withFreshPipelines, withSources } from './sources.ts'
+import { forEachSource, printJson, wholeSpan, withFreshPipelines, withSources } from './sources.ts'
 
 export const backfill: Command = {
   name: 'backfill',
@@ -88,11 +88,6 @@ const nothing: Record<Exclude<keyof BackfillProgress, 'organization'>, null> = {
 function rateLeft({ user, organization }: LimitsSeen): number | undefined {
   const left = [user?.remaining, organization?.remaining].filter((remaining) => remaining !== undefined)
   return left.length > 0 ? Math.min(...left) : undefined
-}
-
-function wholeSpan({ from, to }: ReturnType<typeof givenSpan>, { config }: Sources): { from: Date; to: Date } {
-  const end = to ?? new Date()
-  return { from: from ?? new Date(end.getTime() - config.backfillDays * DAY), to: end }
 }
 
 function lastWord(slug: string, result: BackfillProgress | undefined, claim: Claim, isConfirmed: boolean): string {

@@ -3,6 +3,7 @@ import { type MoveProgress, type MoveReport, moveDatabase } from '../database/mo
 import { type Config, readConfig } from '../runtime/config.ts'
 import { ConfigError } from '../runtime/errors.ts'
 import { createLog } from '../runtime/log.ts'
+import { stopOnSignal } from '../runtime/signals.ts'
 import type { Command, Io, Values } from './shell/command.ts'
 import { count, ProgressBar, paintFor, table } from './shell/terminal.ts'
 
@@ -22,22 +23,20 @@ export const move: Command = {
   },
   async run(values, io) {
     const { from, to } = placesOf(values, io)
-    const stop = new AbortController()
-    const onSignal = () => (stop.signal.aborted ? process.exit(130) : stop.abort())
-    process.on('SIGINT', onSignal).on('SIGTERM', onSignal)
+    const signal = stopOnSignal()
     const log = createLog('warn')
     const source = await startEmbedded(from, log)
     const out = values.json ? io.stderr : io.stdout
     const bar = new ProgressBar(out, 'move', io.env)
     try {
       const onProgress = (progress: MoveProgress) => show(bar, progress)
-      const report = await moveDatabase({ from: source.url, to, onProgress, signal: stop.signal })
+      const report = await moveDatabase({ from: source.url, to, onProgress, signal })
       bar.end('Copied and compared.')
       if (values.json) io.stdout.write(`${JSON.stringify(report, null, 2)}\n`)
       else print(report, from, io)
       return 0
     } catch (error) {
-      if (!stop.signal.aborted) throw error
+      if (!signal.aborted) throw error
       bar.end('Stopped. The target is still empty, and DATA_DIR was not changed.')
       return 1
     } finally {

@@ -3,6 +3,7 @@ import { readConfig } from '../runtime/config.ts'
 import { ConfigError } from '../runtime/errors.ts'
 import { createLog } from '../runtime/log.ts'
 import { mirrorFilter } from '../runtime/scope.ts'
+import { stopOnSignal } from '../runtime/signals.ts'
 import { parseDuration } from '../runtime/time.ts'
 import { type ReplayReport, replay as replayDeliveries, type Selection } from '../webhooks/apply/replay.ts'
 import { type Command, type Io, parseMoment, type Values } from './shell/command.ts'
@@ -26,22 +27,20 @@ export const replay: Command = {
     const selection = selectionOf(values)
     const config = readConfig(io.env)
     const log = createLog(config.logLevel === 'info' ? 'error' : config.logLevel)
-    const stop = new AbortController()
-    const onSignal = () => (stop.signal.aborted ? process.exit(130) : stop.abort())
-    process.on('SIGINT', onSignal).on('SIGTERM', onSignal)
+    const signal = stopOnSignal()
     const bar = new ProgressBar(values.json ? io.stderr : io.stdout, 'replay', io.env)
     const report = await withMirror(config, log, 'replay', ({ db }) =>
       replayDeliveries(
         { db, scope: mirrorFilter(config), storeEnv: config.storeEnv, log },
         selection,
         (done, expected) => bar.show({ done, expected, unit: 'deliveries' }),
-        stop.signal,
+        signal,
       ),
     )
     bar.end(lastWord(report))
     if (values.json) io.stdout.write(`${JSON.stringify(report, null, 2)}\n`)
     else printFaults(report, io)
-    return report.failed === 0 && report.unknown.length === 0 && !stop.signal.aborted ? 0 : 1
+    return report.failed === 0 && report.unknown.length === 0 && !signal.aborted ? 0 : 1
   },
 }
 

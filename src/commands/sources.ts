@@ -10,7 +10,8 @@ import { refreshPipelines } from '../reconcile/pipelines/pipelines.ts'
 import { type Config, readConfig } from '../runtime/config.ts'
 import { BuildkiteError, ConfigError, StoreError } from '../runtime/errors.ts'
 import { createLog, type Log } from '../runtime/log.ts'
-import type { Io, Values } from './shell/command.ts'
+import { DAY } from '../runtime/time.ts'
+import type { givenSpan, Io, Values } from './shell/command.ts'
 import { tellUnseen } from './unseen.ts'
 
 /** What a command needs to read Buildkite's API. */
@@ -125,6 +126,12 @@ export async function forEachSource<Result>(
   return outcomes
 }
 
+/** The given span, without a `from` from BACKFILL_DAYS ago, without a `to` until now. */
+export function wholeSpan({ from, to }: ReturnType<typeof givenSpan>, { config }: Sources): { from: Date; to: Date } {
+  const end = to ?? new Date()
+  return { from: from ?? new Date(end.getTime() - config.backfillDays * DAY), to: end }
+}
+
 /**
  * Reads the pipelines, then runs `work`. If the list of pipelines cannot be read, that counts as an error, but builds are still read.
  */
@@ -162,14 +169,6 @@ function classify(error: unknown): unknown {
   if (error instanceof BuildkiteError || error instanceof StoreError) return error
   const failure = asStoreError(error, 'use the database')
   return failure.kind === 'transient' || failure.code !== undefined ? failure : error
-}
-
-/** Aborts at the first SIGINT or SIGTERM, and exits at the second. */
-export function stopOnSignal(): AbortSignal {
-  const stop = new AbortController()
-  const onSignal = () => (stop.signal.aborted ? process.exit(130) : stop.abort())
-  process.on('SIGINT', onSignal).on('SIGTERM', onSignal)
-  return stop.signal
 }
 
 /** Whether a fault of the tokens may hide some of the requested data: of one organization, or of all. */

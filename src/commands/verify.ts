@@ -4,11 +4,12 @@ import type { Unreadable } from '../reconcile/audit/unreadable.ts'
 import { recheckAfter, type VerifyReport, verifySpan } from '../reconcile/audit/verify.ts'
 import type { Source } from '../reconcile/context.ts'
 import { BuildkiteError, ConfigError } from '../runtime/errors.ts'
-import { DAY, formatDuration } from '../runtime/time.ts'
+import { stopOnSignal } from '../runtime/signals.ts'
+import { formatDuration } from '../runtime/time.ts'
 import { type Command, givenSpan, type Values } from './shell/command.ts'
 import { nearest } from './shell/nearest.ts'
 import { count, type Paint, ProgressBar, paintFor, table } from './shell/terminal.ts'
-import { forEachSource, printJson, type Sources, stopOnSignal, withSources } from './sources.ts'
+import { forEachSource, printJson, type Sources, wholeSpan, withSources } from './sources.ts'
 
 export const verify: Command = {
   name: 'verify',
@@ -108,11 +109,6 @@ function sampleSize({ sample }: Values): number | undefined {
   if (typeof sample !== 'string') return undefined
   if (/^[1-9]\d{0,8}$/.test(sample)) return Number(sample)
   throw new ConfigError(`--sample is "${sample}", which is not a number of builds. Write it like 500.`)
-}
-
-function wholeSpan({ from, to }: ReturnType<typeof givenSpan>, { config }: Sources): { from: Date; to: Date } {
-  const end = to ?? new Date()
-  return { from: from ?? new Date(end.getTime() - config.backfillDays * DAY), to: end }
 }
 
 /**

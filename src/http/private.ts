@@ -1,3 +1,4 @@
+import rateLimit from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { CatalogSchema } from '../database/catalog.ts'
 import type { BoardQueue } from '../queue/queues.ts'
@@ -5,16 +6,17 @@ import type { Config } from '../runtime/config.ts'
 import type { Log } from '../runtime/log.ts'
 import { type ActionParts, actionRoutes, noticeOf } from './actions.ts'
 import { guard } from './auth/guard.ts'
-import { openTries } from './auth/login-throttle.ts'
+import { limitTries } from './auth/login-throttle.ts'
 import { openSessions } from './auth/session.ts'
 import { signInRoutes } from './auth/sign-in.ts'
 import { buildListener, nothingHere } from './listener.ts'
 import type { Meters } from './metrics/registry.ts'
-import { openFeed } from './pages/live-updates.ts'
+import { LiveUpdates } from './pages/live-updates.ts'
 import { schemaPage } from './pages/schema-page.ts'
 import { sendPage, wantsJson } from './pages/send.ts'
 import { statusPage } from './pages/status-page.ts'
 import { queueBoardRoutes } from './queue-board.ts'
+import { RecentStatus } from './status/recent-status.ts'
 import type { Status } from './status/status.ts'
 
 export interface PrivateDeps {
@@ -38,27 +40,32 @@ export async function buildPrivateApp(deps: PrivateDeps): Promise<FastifyInstanc
   const { adminToken } = deps.config
   const app = buildListener(log)
   const sessions = adminToken === undefined ? undefined : openSessions(adminToken, actions.clock)
-  const feed = openFeed(deps.status, log, actions.clock)
-  const entrance = { adminToken, sessions, tries: openTries(actions.clock) }
+  const status = new RecentStatus(deps.status, log, actions.clock)
+  const updates = new LiveUpdates(status, actions.clock)
+  await app.register(rateLimit, { global: false })
+  const entrance = { adminToken, sessions, refuseTry: limitTries(app) }
   app.addHook('onRequest', guard(entrance))
   app.addHook('onSend', async (_request, reply) => {
     reply.header('x-content-type-options', 'nosniff')
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
   })
-  app.addHook('onListen', async () => feed.keep())
+  app.addHook('onListen', async () => void status.keepFresh())
   // An open event stream would keep the listener open.
-  app.addHook('preClose', async () => feed.close())
+  app.addHook('preClose', async () => {
+    updates.close()
+    status.close()
+  })
   app.addContentTypeParser<string>(FORM, { parseAs: 'string' }, async (_request: FastifyRequest, body: string) =>
     Object.fromEntries(new URLSearchParams(body)),
   )
   app.setNotFoundHandler(nothingHere)
   app.get('/', async (request, reply) => {
     const signedIn = sessions?.endOf(request.headers.cookie) !== undefined
-    return sendPage(reply, statusPage(await feed.latest(), { notice: noticeOf(request.query), signedIn }))
+    return sendPage(reply, statusPage(await status.latest(), { notice: noticeOf(request.query), signedIn }))
   })
   app.get('/events', async (request, reply) => {
-    if (!feed.hasRoom) return reply.code(503).send({ error: 'Too many viewers. Reload the page instead.' })
-    feed.follow(reply, sessions?.endOf(request.headers.cookie))
+    if (!updates.hasRoom) return reply.code(503).send({ error: 'Too many viewers. Reload the page instead.' })
+    updates.follow(reply, sessions?.endOf(request.headers.cookie))
     return reply
   })
   app.get('/status', async () => deps.status())
@@ -74,7 +81,7 @@ export async function buildPrivateApp(deps: PrivateDeps): Promise<FastifyInstanc
       .type('text/html; charset=utf-8')
       .send(schemaPage(catalog))
   })
-  actionRoutes(app, actions, feed.forget)
+  actionRoutes(app, actions, () => status.forget())
   queueBoardRoutes(app, deps.board)
   signInRoutes(app, entrance)
   return app

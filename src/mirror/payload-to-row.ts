@@ -137,6 +137,7 @@ function author(read: PayloadReader) {
   }
 }
 
+// biome-ignore lint/complexity/noExcessiveLinesPerFunction: a table with one line for each column.
 export function jobFromPayload(payload: Json, buildId: string | undefined): PartialRow<JobRow> | undefined {
   const read = new PayloadReader(payload)
   const id = read.uuid('id')

@@ -109,6 +109,22 @@ export function startWorker(parts: WorkerParts): RunningWorker {
   }
 }
 
+/** The worker of this deployment's queue, and a second one for the queue of the previous version. */
+export function bothWorkers(own: RunningWorker, older: RunningWorker): RunningWorker {
+  return {
+    pause() {
+      own.pause()
+      older.pause()
+    },
+    async close(deadlineMs) {
+      await Promise.all([own.close(deadlineMs), older.close(deadlineMs)])
+    },
+    get lastProgressAt() {
+      return own.lastProgressAt
+    },
+  }
+}
+
 /** From 1 s, doubled up to 5 minutes, with jitter so that many jobs do not return at once. */
 export function backoff(attemptsMade: number): number {
   const ms = Math.min(SECOND * 2 ** Math.min(attemptsMade - 1, 20), 5 * MINUTE)

@@ -23,12 +23,20 @@ export function createLog(level: string, to: 'stdout' | 'stderr' | DestinationSt
   return pino(options, pretty({ destination: fd, colorize, translateTime: 'SYS:HH:MM:ss', ignore: 'pid,hostname' }))
 }
 
-/** Returns true at most once in `everyMs`, for log lines that would otherwise repeat with every request during a failure. */
-export function throttledWarn(everyMs: number, clock: () => number): () => boolean {
-  let last = Number.NEGATIVE_INFINITY
-  return () => {
-    if (clock() - last < everyMs) return false
-    last = clock()
+/** Keys may come from the text of errors, so only so many are remembered. */
+const REMEMBERED_KEYS = 100
+
+/**
+ * Returns a function that returns true at most once in `everyMs` for each key: for log lines that would otherwise repeat with every
+ * request during a failure.
+ */
+export function throttledWarn(everyMs: number, clock: () => number): (key?: string) => boolean {
+  const last = new Map<string, number>()
+  return (key = '') => {
+    const now = clock()
+    if (now - (last.get(key) ?? Number.NEGATIVE_INFINITY) < everyMs) return false
+    if (last.size >= REMEMBERED_KEYS) last.clear()
+    last.set(key, now)
     return true
   }
 }

@@ -1,11 +1,10 @@
 import { messageOf } from './errors.ts'
 import type { Log } from './log.ts'
+import { onStopSignals } from './signals.ts'
 import { type Clock, formatDuration, SECOND, withDeadline } from './time.ts'
 
 /** Maximum time for all closers together. Kubernetes kills after 30 s, Docker after 10 s. */
 const TOTAL = 25 * SECOND
-/** npm forwards a Ctrl-C that the terminal has already sent to its child. A second signal within this time (ms) is that copy. */
-const ECHO = 250
 
 /** Closes what the process opened, in reverse order. The time is bounded even if a store no longer answers. */
 export interface Shutdown {
@@ -60,18 +59,11 @@ export function createShutdown(log: Log, clock: Clock = () => performance.now())
     },
     install() {
       installed = true
-      let firstAt: number | undefined
-      const onSignal = (signal: NodeJS.Signals) => {
-        if (firstAt === undefined) {
-          firstAt = clock()
-          void shutdown.run(signal)
-        } else if (clock() - firstAt > ECHO) {
-          log.warn(`${signal} again: exiting without waiting.`)
-          process.exit(1)
-        }
+      const exit = (signal: string) => {
+        log.warn(`${signal} again: exiting without waiting.`)
+        process.exit(1)
       }
-      process.on('SIGTERM', onSignal)
-      process.on('SIGINT', onSignal)
+      onStopSignals((signal) => void shutdown.run(signal), exit)
       const onFatal = (error: unknown) => {
         if (running) log.error({ err: error }, 'Error while shutting down.')
         else void shutdown.run('uncaught error', error ?? new Error('unknown'))

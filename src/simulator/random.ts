@@ -39,9 +39,15 @@ export function createRandom(seed: number | string): Random {
   }
 }
 
-function generator(seed: string): () => number {
+/** The FNV-1a hash of a text: 32 bits. */
+export function hashOf(text: string): number {
   let hash = 2_166_136_261
-  for (const character of seed) hash = Math.imul(hash ^ (character.codePointAt(0) ?? 0), 16_777_619) >>> 0
+  for (const character of text) hash = Math.imul(hash ^ (character.codePointAt(0) ?? 0), 16_777_619) >>> 0
+  return hash
+}
+
+function generator(seed: string): () => number {
+  const hash = hashOf(seed)
   let a = hash
   let b = hash ^ 0x9e3779b9
   let c = hash ^ 0x243f6a88

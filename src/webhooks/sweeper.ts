@@ -3,7 +3,7 @@ import { type Db, withStoreError } from '../database/connection.ts'
 import { deleteOldRows } from '../database/retention.ts'
 import { deliveries } from '../database/schema.ts'
 import type { Queues } from '../queue/queues.ts'
-import type { Log } from '../runtime/log.ts'
+import { type Log, throttledWarn } from '../runtime/log.ts'
 import type { RecordMetric } from '../runtime/record-metric.ts'
 import { type Clock, DAY, HOUR, MINUTE, pause, SECOND } from '../runtime/time.ts'
 
@@ -44,7 +44,7 @@ export function startSweeper(parts: SweeperParts): Sweeper {
   const { log, clock = Date.now, everyMs = 10 * SECOND } = parts
   const stop = new AbortController()
   let droppedAt = Number.NEGATIVE_INFINITY
-  let warnedAt = Number.NEGATIVE_INFINITY
+  const mayWarn = throttledWarn(MINUTE, clock)
 
   const round = async () => {
     await sweep(parts, stop.signal)
@@ -60,9 +60,7 @@ export function startSweeper(parts: SweeperParts): Sweeper {
   const running = (async () => {
     while (!stop.signal.aborted) {
       await round().catch((error) => {
-        if (clock() - warnedAt < MINUTE) return
-        warnedAt = clock()
-        log.warn({ err: error }, 'Sweeping the inbox or deleting old rows failed; trying again soon.')
+        if (mayWarn()) log.warn({ err: error }, 'Sweeping the inbox or deleting old rows failed; trying again soon.')
       })
       await pause(everyMs, stop.signal)
     }

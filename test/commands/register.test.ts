@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { mirroredEvents } from '../../src/buildkite/services.ts'
 import { type Api, demoToken } from '../../src/simulator/api/api.ts'
+import { MOST_WEBHOOKS } from '../../src/simulator/api/service-routes.ts'
+import type { Services } from '../../src/simulator/model/services.ts'
 import { createSimulation, type Simulation } from '../../src/simulator/simulation.ts'
-import { MOST_WEBHOOKS, type Services } from '../../src/simulator/webhooks/services.ts'
 import { runCommand } from '../support/service.ts'
 import { until } from '../support/until.ts'
 

@@ -1,7 +1,7 @@
 import { get } from 'node:http'
 import { eq } from 'drizzle-orm'
 import type { FastifyInstance } from 'fastify'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { coverage } from '../../src/coverage/coverage.ts'
 import { readCatalog } from '../../src/database/catalog.ts'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
@@ -72,6 +72,7 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
   })
 
   afterEach(async () => {
+    vi.useRealTimers()
     await app?.close()
     app = undefined
     await database.db.delete(deliveries)
@@ -499,11 +500,11 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
   })
 
   it('slows wrong tokens in headers and forms together, while sessions and requests with the right token are answered', async () => {
-    let now = Date.now()
-    const built = await build(token, () => now)
+    vi.useFakeTimers({ toFake: ['Date'] })
+    const built = await build(token)
     const bear = (value: string) =>
       built.inject({ url: '/status', headers: { accept: '*/*', authorization: `Bearer ${value}` } })
-    const session = openSessions(token, () => now).begin(false)
+    const session = openSessions(token, Date.now).begin(false)
     for (let n = 0; n < 5; n++) {
       expect((await bear(`guess ${n}`)).statusCode).toBe(401)
       const asked = { method: 'POST', url: '/sign-in', headers: form, payload: `token=${n}` } as const
@@ -515,7 +516,7 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
     const signedIn = { cookie: session.split(';')[0] ?? '' }
     expect((await built.inject({ url: '/status', headers: signedIn })).statusCode).toBe(200)
     expect((await bear(token)).statusCode).toBe(200)
-    now += 60_001
+    vi.setSystemTime(Date.now() + 60_001)
     expect((await bear('after a minute')).statusCode).toBe(401)
   })
 

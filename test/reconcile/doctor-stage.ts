@@ -8,7 +8,7 @@ import { openQueues } from '../../src/queue/queues.ts'
 import { openAccess } from '../../src/reconcile/access/access.ts'
 import { type MirrorFilterConfig, mirrorFilter } from '../../src/runtime/scope.ts'
 import { demoToken } from '../../src/simulator/api/api.ts'
-import type { Service, Services } from '../../src/simulator/webhooks/services.ts'
+import type { Service, Services } from '../../src/simulator/model/services.ts'
 import { type RedisServer, startRedisServer } from '../support/redis-server.ts'
 import { freeBudget, openScene, type Scene, silent } from './scene.ts'
 

@@ -5,6 +5,7 @@ import { openDatabase } from '../../database/connection.ts'
 import { startEmbedded } from '../../database/embedded/embedded.ts'
 import { ConfigError } from '../../runtime/errors.ts'
 import { createLog } from '../../runtime/log.ts'
+import { stopOnSignal } from '../../runtime/signals.ts'
 import { MINUTE, pause, SECOND } from '../../runtime/time.ts'
 import { type Api, demoToken } from '../../simulator/api/api.ts'
 import type { Build } from '../../simulator/model/shapes.ts'
@@ -40,13 +41,9 @@ export const demo: Command = {
   },
   async run(values, io) {
     const options = readOptions(values)
-    const stopping = new AbortController()
-    const release = onSignals(stopping, io)
-    try {
-      return options.apiOnly ? await runDemoApi(options, io, stopping.signal) : await runDemo(options, io, stopping)
-    } finally {
-      release()
-    }
+    const stopping = stopOnSignal()
+    stopping.addEventListener('abort', () => io.stderr.write('\nStopping …\n'))
+    return options.apiOnly ? runDemoApi(options, io, stopping) : runDemo(options, io, stopping)
   },
 }
 
@@ -95,22 +92,7 @@ function readOptions(values: Values): DemoOptions {
   }
 }
 
-/** The first signal stops the demo in order, the second one exits at once. */
-function onSignals(stopping: AbortController, io: Io): () => void {
-  let first = 0
-  const onSignal = () => {
-    // A terminal and npm may both forward the same Ctrl-C.
-    if (stopping.signal.aborted && Date.now() - first < SECOND) return
-    if (stopping.signal.aborted) process.exit(130)
-    first = Date.now()
-    io.stderr.write('\nStopping …\n')
-    stopping.abort()
-  }
-  process.on('SIGINT', onSignal).on('SIGTERM', onSignal)
-  return () => process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
-}
-
-async function runDemo(options: DemoOptions, io: Io, stopping: AbortController): Promise<number> {
+async function runDemo(options: DemoOptions, io: Io, stopping: AbortSignal): Promise<number> {
   const say = (text: string) => options.json || io.stdout.write(`${text}\n`)
   const folder = await mkdtemp(join(tmpdir(), 'buildkite-mirror-demo-'))
   // Runs in reverse order at the end, also after an error.
@@ -135,7 +117,7 @@ async function runDemo(options: DemoOptions, io: Io, stopping: AbortController):
         logFile: join(folder, 'service.log'),
         dataDir: folder,
       },
-      stopping.signal,
+      stopping,
     )
     const killAtExit = () => service.kill()
     process.once('exit', killAtExit)
@@ -147,9 +129,9 @@ async function runDemo(options: DemoOptions, io: Io, stopping: AbortController):
     say(
       `\nQuery the mirror while it runs:\n\n  psql '${embedded.url}' -c 'select state, count(*) from buildkite.builds group by 1'\n`,
     )
-    return await watch({ options, io, stopping: stopping.signal, simulation, api, service, secret, url: embedded.url })
+    return await watch({ options, io, stopping, simulation, api, service, secret, url: embedded.url })
   } catch (error) {
-    if (stopping.signal.aborted) return 0
+    if (stopping.aborted) return 0
     throw error
   } finally {
     for (const step of undo.reverse()) await step()

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { settings } from '../../runtime/config.ts'
 import { messageOf } from '../../runtime/errors.ts'
-import { pause, SECOND } from '../../runtime/time.ts'
+import { pause, SECOND, withDeadline } from '../../runtime/time.ts'
 
 /** The real service, run in its own process next to the simulated Buildkite. */
 export interface DemoService {
@@ -102,14 +102,14 @@ async function stop(
   deadlineMs: number,
 ): Promise<'gracefully' | 'by force'> {
   child.kill('SIGTERM')
-  const late = new AbortController()
-  const timeout = pause(deadlineMs, late.signal).then(() => 'late' as const)
-  const first = await Promise.race([ended.then(() => 'ended' as const), timeout])
-  late.abort()
-  if (first === 'ended') return 'gracefully'
-  child.kill('SIGKILL')
-  await ended
-  return 'by force'
+  try {
+    await withDeadline(ended, deadlineMs, 'The service')
+    return 'gracefully'
+  } catch {
+    child.kill('SIGKILL')
+    await ended
+    return 'by force'
+  }
 }
 
 async function tail(file: string): Promise<string> {

@@ -82,7 +82,7 @@ function readAsked(values: Values, config: Config): RegistrationRequest {
 }
 
 /** The URL that Buildkite sends to, with our path added. @throws ConfigError */
-export function readUrl(given: string | boolean | undefined): string {
+function readUrl(given: string | boolean | undefined): string {
   const example = 'Write it like --url https://mirror.example.com.'
   if (typeof given !== 'string') throw new ConfigError(`--url is missing. ${example}`)
   if (!URL.canParse(given)) throw new ConfigError(`--url is not a URL. ${example}`)

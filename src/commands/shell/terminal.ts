@@ -73,18 +73,23 @@ export class ProgressBar {
     if (now - this.#lastDrawn < every) return
     this.#lastDrawn = now
     const line = progressLine(this.#what, progress, now - this.#startedAt, this.#live ? 24 : 0)
-    this.#out.write(this.#live ? `\r\x1b[2K${line.slice(0, (this.#out.columns || 80) - 1)}` : `${line}\n`)
+    this.#out.write(this.#live ? redrawn(this.#out, line) : `${line}\n`)
   }
 
   /** Shows text in place of the bar; only on a terminal. */
   note(text: string): void {
-    if (this.#live) this.#out.write(`\r\x1b[2K${text.slice(0, (this.#out.columns || 80) - 1)}`)
+    if (this.#live) this.#out.write(redrawn(this.#out, text))
   }
 
   /** Ends the bar's line with a final text. */
   end(text: string): void {
     this.#out.write(this.#live ? `\r\x1b[2K${text}\n` : `${text}\n`)
   }
+}
+
+/** Replaces the line on a terminal, cut to its width. */
+function redrawn(out: NodeJS.WriteStream, line: string): string {
+  return `\r\x1b[2K${line.slice(0, (out.columns || 80) - 1)}`
 }
 
 /** `backfill  ██████░░░░  62%  12,400 of about 20,000 builds  126 requests  9 left this minute  2m left` */
@@ -119,7 +124,7 @@ export async function whileWaiting<T>(
   const startedAt = Date.now()
   const say = () => {
     const line = `${what} … ${formatDuration(Date.now() - startedAt)}`
-    out.write(live ? `\r\x1b[2K${line.slice(0, (out.columns || 80) - 1)}` : `${line}\n`)
+    out.write(live ? redrawn(out, line) : `${line}\n`)
   }
   const timer = setInterval(say, live ? SECOND : MINUTE)
   try {

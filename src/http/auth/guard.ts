@@ -3,16 +3,16 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { html } from '../pages/html.ts'
 import { page } from '../pages/layout.ts'
 import { sendPage, wantsHtml } from '../pages/send.ts'
-import type { Tries } from './login-throttle.ts'
+import type { TryLimiter } from './login-throttle.ts'
 import type { Sessions } from './session.ts'
-import { signInPage, tooManyTries } from './sign-in-page.ts'
+import { signInPage } from './sign-in-page.ts'
 
 export interface GuardParts {
   readonly adminToken: string | undefined
   /** Undefined when there is no token. */
   readonly sessions: Sessions | undefined
   /** Shared by the header and the form, so that alternating between them gains no extra tries. */
-  readonly tries: Tries
+  readonly refuseTry: TryLimiter
 }
 
 type Guard = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply | undefined>
@@ -25,7 +25,7 @@ const SIGN_IN = '/sign-in'
  * (config.ts enforces that). A page in the operator's browser can still reach it by a host name that resolves to 127.0.0.1. So
  * only loopback's own names are served.
  */
-export function guard({ adminToken, sessions, tries }: GuardParts): Guard {
+export function guard({ adminToken, sessions, refuseTry }: GuardParts): Guard {
   return async (request, reply) => {
     const { headers, url } = request
     const crossSite = foreign(request, adminToken !== undefined)
@@ -39,9 +39,8 @@ export function guard({ adminToken, sessions, tries }: GuardParts): Guard {
     if (headers.authorization !== undefined) {
       // The right token is always accepted: wrong guesses through the same proxy must not lock Prometheus out.
       if (bearsToken(headers.authorization, adminToken)) return undefined
-      const wait = tries.waitOf(request.ip)
-      if (wait > 0) return tooManyTries(request, reply, wait)
-      tries.wrong(request.ip)
+      const refused = await refuseTry(request, reply)
+      if (refused) return refused
     }
     reply.code(401).header('www-authenticate', 'Bearer realm="buildkite-mirror"')
     if (wantsHtml(request)) return sendPage(reply, signInPage())

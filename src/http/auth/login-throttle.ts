@@ -1,40 +1,26 @@
-import { type Clock, MINUTE, SECOND } from '../../runtime/time.ts'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { MINUTE } from '../../runtime/time.ts'
+import { sendPage, wantsHtml } from '../pages/send.ts'
+import { signInPage } from './sign-in-page.ts'
 
 /** How many wrong tries a minute an address gets an ordinary answer to; later ones get 429. */
 const PER_MINUTE = 10
-/** At this many addresses all are forgotten, so that memory does not grow with the number of clients. */
-const REMEMBERED = 10_000
+
+/** Counts a wrong try, and answers it with 429 if its address had too many. */
+export type TryLimiter = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply | undefined>
 
 /**
- * How often each address sent a wrong ADMIN_TOKEN recently, in a form or a header. This slows only programs that follow a 429. It is
+ * Limits how often an address may send a wrong ADMIN_TOKEN, in a form or a header. This slows only programs that follow a 429. It is
  * not the protection, because the right token is always accepted: the length that config.ts requires beyond loopback is.
+ * `app` must have the plugin @fastify/rate-limit.
  */
-export interface Tries {
-  /** How many seconds `address` must wait after another wrong try; 0 if it has tries left. */
-  waitOf(address: string): number
-  /** Records a wrong try of `address`. */
-  wrong(address: string): void
-}
-
-export function openTries(clock: Clock): Tries {
-  const tries = new Map<string, { until: number; n: number }>()
-  const current = (address: string) => {
-    const known = tries.get(address)
-    return known && clock() < known.until ? known : undefined
-  }
-  return {
-    waitOf(address) {
-      const known = current(address)
-      return known && known.n >= PER_MINUTE ? Math.ceil((known.until - clock()) / SECOND) : 0
-    },
-    wrong(address) {
-      const known = current(address)
-      if (known) {
-        known.n += 1
-        return
-      }
-      if (tries.size >= REMEMBERED) tries.clear()
-      tries.set(address, { until: clock() + MINUTE, n: 1 })
-    },
+export function limitTries(app: FastifyInstance): TryLimiter {
+  const count = app.createRateLimit({ max: PER_MINUTE, timeWindow: MINUTE })
+  return async (request, reply) => {
+    const tries = await count(request)
+    if (tries.isAllowed || !tries.isExceeded) return undefined
+    const fault = 'Too many wrong tries. The right ADMIN_TOKEN is still accepted.'
+    reply.code(429).header('retry-after', tries.ttlInSeconds)
+    return wantsHtml(request) ? sendPage(reply, signInPage(fault)) : reply.send({ error: fault })
   }
 }

@@ -1,7 +1,5 @@
-import type { FastifyReply, FastifyRequest } from 'fastify'
 import { html, type Markup } from '../pages/html.ts'
 import { page } from '../pages/layout.ts'
-import { sendPage, wantsHtml } from '../pages/send.ts'
 
 /** The sign-in form. */
 export function signInPage(fault?: string): Markup {
@@ -18,11 +16,4 @@ ${fault && html`<p class="notice bad" role="alert">${fault}</p>`}
 <p class="quiet">The value of the setting ADMIN_TOKEN. Programs send it as <code>Authorization: Bearer …</code></p>
 </main>`,
   })
-}
-
-/** Refuses a wrong token from an address that had too many wrong tries recently; `wait` in seconds. */
-export function tooManyTries(request: FastifyRequest, reply: FastifyReply, wait: number): FastifyReply {
-  const fault = 'Too many wrong tries. The right ADMIN_TOKEN is still accepted.'
-  reply.code(429).header('retry-after', wait)
-  return wantsHtml(request) ? sendPage(reply, signInPage(fault)) : reply.send({ error: fault })
 }

@@ -3,12 +3,12 @@ import { z } from 'zod'
 import { sendPage, wantsJson } from '../pages/send.ts'
 import { type GuardParts, isSameText } from './guard.ts'
 import { endedSession } from './session.ts'
-import { signInPage, tooManyTries } from './sign-in-page.ts'
+import { signInPage } from './sign-in-page.ts'
 
 const form = z.object({ token: z.string().max(10_000) })
 
 /** Adds `/sign-in` and `/sign-out`: a person enters the ADMIN_TOKEN once and then has a session. */
-export function signInRoutes(app: FastifyInstance, { adminToken, sessions, tries }: GuardParts): void {
+export function signInRoutes(app: FastifyInstance, { adminToken, sessions, refuseTry }: GuardParts): void {
   app.get('/sign-in', async (request, reply) => {
     if (!sessions || sessions.endOf(request.headers.cookie) !== undefined) return reply.redirect('/', 303)
     return sendPage(reply, signInPage())
@@ -18,10 +18,7 @@ export function signInRoutes(app: FastifyInstance, { adminToken, sessions, tries
     const given = form.safeParse(request.body).data?.token.trim()
     // The right token is always accepted, as in a header: wrong guesses from the same address must not lock people out.
     if (given === undefined || !isSameText(given, adminToken)) {
-      const wait = tries.waitOf(request.ip)
-      if (wait > 0) return tooManyTries(request, reply, wait)
-      tries.wrong(request.ip)
-      return refuse(reply, wantsJson(request))
+      return (await refuseTry(request, reply)) ?? refuse(reply, wantsJson(request))
     }
     reply.header('set-cookie', sessions.begin(cameByTls(request.headers.origin)))
     return wantsJson(request) ? reply.send({ signed_in: true }) : reply.redirect('/', 303)

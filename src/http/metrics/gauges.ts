@@ -4,140 +4,154 @@ import { failingByKind } from '../../coverage/failing-work.ts'
 import type { Db } from '../../database/connection.ts'
 import { budgetsLeft } from '../../reconcile/access/rate-limit-store.ts'
 import { SECOND } from '../../runtime/time.ts'
-import {
-  ask,
-  lastReceived,
-  oldestPending,
-  type Probe,
-  pendingAndFailed,
-  type Watched,
-  watermarksBySlug,
-} from '../status/probes.ts'
+import { ask, lastReceived, oldestPending, pendingAndFailed, type Watched, watermarksBySlug } from '../status/probes.ts'
 import { checkFindings } from '../status/recent-issues.ts'
 import type { MetricName } from './definitions.ts'
-import type { Meters } from './registry.ts'
+import type { MeterLabels, Meters } from './registry.ts'
 
 /**
- * Sets the gauges at every scrape: stores, queue, inbox and completeness. `share` is API_BUDGET_SHARE. Each query reads only a few
- * rows or an index, whatever the mirror's size. Sources that do not answer within a second are left out.
+ * Sets the gauges at every scrape: stores, queue, inbox and completeness. Each query reads only a few rows or an index, whatever the
+ * mirror's size. Sources that do not answer within a second are left out.
  */
-export function watchGauges(meters: Meters, watched: Watched, share = 1): void {
-  const { database, queues, clock, scope } = watched
-  /** Asks at each scrape and shows the answer. If there is none, shows none of `gauges`. */
-  const watch = <T>(gauges: readonly MetricName[], question: () => Promise<T>, show: (value: T) => void) =>
+export function watchGauges(meters: Meters, watched: Watched): void {
+  const gauges = new Gauges(meters, watched)
+  gauges.watchStores()
+  gauges.watchProcess()
+  gauges.watchInbox()
+  gauges.watchOrganizations()
+  gauges.watchWork()
+}
+
+class Gauges {
+  readonly #meters: Meters
+  readonly #watched: Watched
+
+  constructor(meters: Meters, watched: Watched) {
+    this.#meters = meters
+    this.#watched = watched
+  }
+
+  watchStores(): void {
+    const { database, queues } = this.#watched
+    const meters = this.#meters
     meters.onScrape(async () => {
-      const answer: Probe<T> = await ask('The database', question)
-      for (const gauge of gauges) meters.forget(gauge)
+      const up = await ask('The database', () => database.ping())
+      meters.record('store_up', up.ok ? 1 : 0, { store: 'database' })
+    })
+    meters.onScrape(async () => {
+      const depth = await ask('The queue', () => queues.depth())
+      meters.record('store_up', depth.ok ? 1 : 0, { store: 'queue' })
+      meters.forget('queue_jobs')
+      if (!depth.ok) return
+      for (const [queue, counts] of Object.entries(depth.value)) {
+        for (const [state, n] of Object.entries(counts)) meters.record('queue_jobs', n, { queue, state })
+      }
+    })
+  }
+
+  watchProcess(): void {
+    const watched = this.#watched
+    const meters = this.#meters
+    meters.onScrape(async () => {
+      meters.record('reconcile_interval_seconds', watched.config.reconcileIntervalMs / SECOND)
+      meters.forget('worker_stalled_seconds')
+      const progress = watched.workers.map((worker) => worker.lastProgressAt)
+      if (progress.length > 0) this.#recordAge('worker_stalled_seconds', new Date(Math.min(...progress)))
+      meters.forget('problems')
+      for (const [code, n] of countBy(watched.problems().map(({ code }) => code)))
+        meters.record('problems', n, { code })
+    })
+  }
+
+  watchInbox(): void {
+    this.#watch(['deliveries_pending', 'deliveries_failed'], pendingAndFailed, ({ pending, failed }) => {
+      this.#meters.record('deliveries_pending', pending)
+      this.#meters.record('deliveries_failed', failed)
+    })
+    this.#watch(['deliveries_oldest_pending_seconds'], oldestPending, (oldest) => {
+      if (oldest) this.#recordAge('deliveries_oldest_pending_seconds', oldest)
+      else this.#meters.record('deliveries_oldest_pending_seconds', 0)
+    })
+    this.#watch(['deliveries_last_received_age_seconds'], lastReceived, (last) => {
+      if (last) this.#recordAge('deliveries_last_received_age_seconds', last)
+    })
+  }
+
+  watchOrganizations(): void {
+    const { scope } = this.#watched
+    this.#watch(
+      ['watermark_age_seconds'],
+      (db) => watermarksBySlug(db, scope),
+      (marks) => {
+        for (const { slug, watermark } of marks)
+          this.#recordAge('watermark_age_seconds', watermark, { organization: slug })
+      },
+    )
+    this.#watch(
+      [
+        'backfill_progress_ratio',
+        'drift_unhealed',
+        'claim_age_seconds',
+        'claim_exceptions',
+        'pipelines_listed',
+        'pipelines_complete',
+      ],
+      (db) => backfillAndDrift(db, scope),
+      (all) => {
+        for (const { slug, progress, unhealed, claim } of all) {
+          const of = { organization: slug }
+          if (progress !== undefined) this.#meters.record('backfill_progress_ratio', progress, of)
+          this.#meters.record('drift_unhealed', unhealed, of)
+          if (claim.as_of) this.#recordAge('claim_age_seconds', claim.as_of, { ...of, object: 'builds' })
+          if (claim.jobs_as_of) this.#recordAge('claim_age_seconds', claim.jobs_as_of, { ...of, object: 'jobs' })
+          this.#meters.record('claim_exceptions', claim.exceptions, of)
+          this.#meters.record('pipelines_listed', claim.pipelines, of)
+          this.#meters.record('pipelines_complete', claim.pipelines_complete, of)
+        }
+      },
+    )
+  }
+
+  /** Failing work, the findings of the last check, what is left of the rate limits, and waiting totals. */
+  watchWork(): void {
+    const { scope, config, clock } = this.#watched
+    this.#watch(
+      ['work_failing', 'work_failing_oldest_seconds'],
+      (db) => failingByKind(db, scope),
+      (kinds) => {
+        for (const { kind, count, since } of kinds) {
+          this.#meters.record('work_failing', count, { kind })
+          if (since) this.#recordAge('work_failing_oldest_seconds', since, { kind })
+        }
+      },
+    )
+    this.#watch(['findings'], checkFindings, (all) => {
+      for (const { name, subject, result } of all) {
+        if (result !== 'ok') this.#meters.record('findings', 1, { name, subject, result })
+      }
+    })
+    this.#watch(
+      ['api_budget_left'],
+      (db) => budgetsLeft(db, config.apiBudgetShare, clock()),
+      (budgets) => {
+        for (const { scope, left } of budgets) this.#meters.record('api_budget_left', left, { scope })
+      },
+    )
+    this.#watch(['rollup_days_waiting'], rollupDaysWaiting, (days) => this.#meters.record('rollup_days_waiting', days))
+  }
+
+  /** Reads the database at each scrape and shows the result. If it does not answer, shows none of `gauges`. */
+  #watch<T>(gauges: readonly MetricName[], read: (db: Db) => Promise<T>, show: (value: T) => void): void {
+    this.#meters.onScrape(async () => {
+      const answer = await ask('The database', () => read(this.#watched.database.db))
+      for (const gauge of gauges) this.#meters.forget(gauge)
       if (answer.ok) show(answer.value)
     })
-  const age = (time: Date) => Math.max(0, clock() - time.getTime()) / SECOND
+  }
 
-  meters.onScrape(async () => {
-    const up = await ask('The database', () => database.ping())
-    meters.record('store_up', up.ok ? 1 : 0, { store: 'database' })
-  })
-  meters.onScrape(async () => {
-    const depth = await ask('The queue', () => queues.depth())
-    meters.record('store_up', depth.ok ? 1 : 0, { store: 'queue' })
-    meters.forget('queue_jobs')
-    if (!depth.ok) return
-    for (const [queue, counts] of Object.entries(depth.value)) {
-      for (const [state, n] of Object.entries(counts)) meters.record('queue_jobs', n, { queue, state })
-    }
-  })
-  meters.onScrape(async () => {
-    meters.record('reconcile_interval_seconds', watched.config.reconcileIntervalMs / SECOND)
-    meters.forget('worker_stalled_seconds')
-    const progress = watched.workers.map((worker) => worker.lastProgressAt)
-    if (progress.length > 0) meters.record('worker_stalled_seconds', age(new Date(Math.min(...progress))))
-    meters.forget('problems')
-    for (const [code, n] of countBy(watched.problems().map((problem) => problem.code)))
-      meters.record('problems', n, { code })
-  })
-  watch(
-    ['deliveries_pending', 'deliveries_failed'],
-    () => pendingAndFailed(database.db),
-    ({ pending, failed }) => {
-      meters.record('deliveries_pending', pending)
-      meters.record('deliveries_failed', failed)
-    },
-  )
-  watch(
-    ['deliveries_oldest_pending_seconds'],
-    () => oldestPending(database.db),
-    (oldest) => {
-      meters.record('deliveries_oldest_pending_seconds', oldest ? age(oldest) : 0)
-    },
-  )
-  watch(
-    ['deliveries_last_received_age_seconds'],
-    () => lastReceived(database.db),
-    (last) => {
-      if (last) meters.record('deliveries_last_received_age_seconds', age(last))
-    },
-  )
-  watch(
-    ['watermark_age_seconds'],
-    () => watermarksBySlug(database.db, scope),
-    (marks) => {
-      for (const { slug, watermark } of marks)
-        meters.record('watermark_age_seconds', age(watermark), { organization: slug })
-    },
-  )
-  watch(
-    [
-      'backfill_progress_ratio',
-      'drift_unhealed',
-      'claim_age_seconds',
-      'claim_exceptions',
-      'pipelines_listed',
-      'pipelines_complete',
-    ],
-    () => backfillAndDrift(database.db, scope),
-    (all) => {
-      for (const { slug, progress, unhealed, claim } of all) {
-        const of = { organization: slug }
-        if (progress !== undefined) meters.record('backfill_progress_ratio', progress, of)
-        meters.record('drift_unhealed', unhealed, of)
-        if (claim.as_of) meters.record('claim_age_seconds', age(claim.as_of), { ...of, object: 'builds' })
-        if (claim.jobs_as_of) meters.record('claim_age_seconds', age(claim.jobs_as_of), { ...of, object: 'jobs' })
-        meters.record('claim_exceptions', claim.exceptions, of)
-        meters.record('pipelines_listed', claim.pipelines, of)
-        meters.record('pipelines_complete', claim.pipelines_complete, of)
-      }
-    },
-  )
-  watch(
-    ['work_failing', 'work_failing_oldest_seconds'],
-    () => failingByKind(database.db, scope),
-    (kinds) => {
-      for (const { kind, count, since } of kinds) {
-        meters.record('work_failing', count, { kind })
-        if (since) meters.record('work_failing_oldest_seconds', age(since), { kind })
-      }
-    },
-  )
-  watch(
-    ['findings'],
-    () => checkFindings(database.db),
-    (all) => {
-      for (const { name, subject, result } of all) {
-        if (result !== 'ok') meters.record('findings', 1, { name, subject, result })
-      }
-    },
-  )
-  watch(
-    ['api_budget_left'],
-    () => budgetsLeft(database.db, share, watched.clock()),
-    (budgets) => {
-      for (const { scope, left } of budgets) meters.record('api_budget_left', left, { scope })
-    },
-  )
-  watch(
-    ['rollup_days_waiting'],
-    () => rollupDaysWaiting(database.db),
-    (days) => meters.record('rollup_days_waiting', days),
-  )
+  #recordAge(gauge: MetricName, since: Date, labels?: MeterLabels): void {
+    this.#meters.record(gauge, Math.max(0, this.#watched.clock() - since.getTime()) / SECOND, labels)
+  }
 }
 
 function countBy(values: readonly string[]): Map<string, number> {

@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs'
-import { z } from 'zod'
 import type { BudgetLeft } from '../../buildkite/http/budget.ts'
 import type { OrganizationCoverage } from '../../coverage/coverage.ts'
 import { type FailingWork, failingWork } from '../../coverage/failing-work.ts'
@@ -8,6 +6,7 @@ import { budgetsLeft } from '../../reconcile/access/rate-limit-store.ts'
 import type { Issue } from '../../reconcile/issue.ts'
 import type { Role } from '../../runtime/config.ts'
 import { SECOND } from '../../runtime/time.ts'
+import { programVersion } from '../../runtime/version.ts'
 import { type HealthReason, type HealthStatus, readiness } from './health.ts'
 import { ask, type InboxFigures, inboxFigures, type Probe, type Probes, type Watched } from './probes.ts'
 import {
@@ -142,12 +141,4 @@ function reconcilerStatus(config: Watched['config']): Status['reconciler'] {
       ? 'BUILDKITE_API_TOKEN is not set: the REST API is not read, and data that webhooks miss stays missing.'
       : null
   return { on: why === null, why, interval_seconds: config.reconcileIntervalMs / SECOND }
-}
-
-const packageFile = z.object({ version: z.string() })
-
-/** This program's version, from its package.json, which is two folders up from both src/http/ and dist/http/. */
-function programVersion(): string {
-  const text = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')
-  return packageFile.parse(JSON.parse(text)).version
 }

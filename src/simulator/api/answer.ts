@@ -1,5 +1,5 @@
 import type { Moment } from '../model/recorder.ts'
-import type { Pipeline } from '../model/shapes.ts'
+import type { Organization, Pipeline } from '../model/shapes.ts'
 import type { Truth } from '../model/state.ts'
 import type { Counted } from './limits.ts'
 import { cutPage, readPage } from './query.ts'
@@ -27,6 +27,14 @@ export interface Context {
   counted: Counted
   /** The body of a request that changes something. */
   body?: unknown
+}
+
+/** A route below an organization's URL. */
+export interface OrganizationRoute {
+  kind: string
+  /** The token needs one of these. */
+  scopes: readonly string[]
+  answer: (context: Context, organization: Organization) => ApiResponse
 }
 
 export const ok = (body: unknown): ApiResponse => ({ status: 200, body })

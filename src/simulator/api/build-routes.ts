@@ -1,3 +1,4 @@
+import { isRetried } from '../lifecycle/build-events.ts'
 import { rebuild } from '../lifecycle/build-lifecycle.ts'
 import type { Build, Job, Organization, Pipeline } from '../model/shapes.ts'
 import { renderBuild, renderJob } from '../model/variety.ts'
@@ -29,7 +30,8 @@ export function listBuilds(context: Context, organization: Organization, pipelin
   return { status: 200, body, pages: { page: page.page, pages } }
 }
 
-const isRetried = (job: Job) => job.type === 'script' && job.retried
+/** The API treats a waiter, which has no state, as passed. */
+export const stateOf = (job: Job) => ('state' in job ? job.state : 'passed')
 
 export const showJobs = (jobs: readonly Job[], retried: boolean) =>
   retried ? jobs : jobs.filter((job) => !isRetried(job))
@@ -42,7 +44,7 @@ export function showBuild({ truth, token, query }: Context, build: Build): ApiRe
   const jobs = showJobs(build.jobs, options.retriedJobs)
   const states: Record<string, number> = {}
   for (const job of jobs) {
-    const state = 'state' in job ? job.state : 'passed'
+    const state = stateOf(job)
     states[state] = (states[state] ?? 0) + 1
   }
   const { jobs: _, pipeline, ...rest } = build

@@ -1,34 +1,25 @@
 import type { Company } from '../model/company.ts'
 import { type Build, type Organization, type Pipeline, type ScriptJob, secretMark } from '../model/shapes.ts'
 import { createRandom } from '../random.ts'
-import { type ApiResponse, type Context, notFound, paged } from './answer.ts'
+import { type ApiResponse, type Context, notFound, type OrganizationRoute, paged } from './answer.ts'
 
 // The lists of everything except pipelines, builds and agents.
-
-type Within = (context: Context, organization: Organization) => ApiResponse
-
-export interface CompanyRoute {
-  kind: string
-  /** The token needs one of these. */
-  scopes: readonly string[]
-  answer: Within
-}
 
 const teamScopes = ['read_teams', 'view_teams']
 
 /** Finds the list at the path `parts` below an organization's, or undefined. */
 export function findCompanyRoute([first, id, second, ...more]: readonly (string | undefined)[]):
-  | CompanyRoute
+  | OrganizationRoute
   | undefined {
   if (more.some((part) => part !== undefined)) return undefined
   const list = (
     kind: string,
     scopes: readonly string[],
     find: (company: Company) => readonly unknown[] | undefined,
-  ) => ({
+  ): OrganizationRoute => ({
     kind,
     scopes,
-    answer: (context: Context, organization: Organization) => {
+    answer(context, organization) {
       const found = find(context.truth.companyOf(organization))
       return found ? paged(context, found, (item) => item) : notFound(kind)
     },

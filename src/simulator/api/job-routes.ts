@@ -1,7 +1,7 @@
 import type { Build, Job, Organization } from '../model/shapes.ts'
 import { renderJob } from '../model/variety.ts'
 import { type ApiResponse, type Context, notFound, ok } from './answer.ts'
-import { showJobs } from './build-routes.ts'
+import { showJobs, stateOf } from './build-routes.ts'
 import { BadQuery } from './query.ts'
 import { failureOf } from './read-faults.ts'
 
@@ -12,9 +12,6 @@ const states = new Set(
     ['running', 'passed', 'failed', 'canceling', 'canceled', 'timing_out', 'timed_out', 'expired', 'skipped', 'broken'],
   ].flat(),
 )
-
-/** The API's filters treat a waiter, which has no state, as passed. */
-const stateOf = (job: Job) => ('state' in job ? job.state : 'passed')
 
 /** The jobs of a build, in the newer list format: with a cursor instead of page numbers, and with retried jobs by default. */
 export function listJobs({ truth, query }: Context, build: Build): ApiResponse {

@@ -58,7 +58,8 @@ export function readBuildsQuery(query: URLSearchParams): BuildsQuery {
   }
 }
 
-const branchPattern = (pattern: string) =>
+/** A branch filter: `*` is any text. */
+export const branchPattern = (pattern: string) =>
   new RegExp(
     `^${pattern
       .split('*')

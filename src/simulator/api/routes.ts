@@ -1,9 +1,9 @@
 import type { Agent, Build, Organization, Pipeline } from '../model/shapes.ts'
-import { findServicesRoute } from '../webhooks/services.ts'
-import { type ApiResponse, type Context, notFound, ok, paged, showPipeline } from './answer.ts'
+import { type ApiResponse, type Context, notFound, type OrganizationRoute, ok, paged, showPipeline } from './answer.ts'
 import { listBuilds, rebuildBuild, showBuild } from './build-routes.ts'
 import { findCompanyRoute, listAnnotations, listArtifacts, listSchedules } from './company-routes.ts'
 import { listJobs, showJob, showJobOf } from './job-routes.ts'
+import { findServicesRoute } from './service-routes.ts'
 import { showMeta, showRateLimit, showRoot, showToken, showUser } from './token-routes.ts'
 import type { Token } from './tokens.ts'
 
@@ -47,13 +47,6 @@ export function findRoute(path: string, method = 'GET'): Route | undefined {
       },
     }
   )
-}
-
-/** A route below an organization's URL. */
-interface OrganizationRoute {
-  kind: string
-  scopes: readonly string[]
-  answer: (context: Context, organization: Organization) => ApiResponse
 }
 
 const within = (kind: string, scope: string, answer: OrganizationRoute['answer']): OrganizationRoute => ({

@@ -16,7 +16,7 @@ export const happens = (truth: Truth, probability: number) => probability > 0 &&
 
 export type RunnableJob = ScriptJob | TriggerJob
 export const isRunnable = (job: Job): job is RunnableJob => job.type === 'script' || job.type === 'trigger'
-const isRetried = (job: Job) => job.type === 'script' && job.retried
+export const isRetried = (job: Job) => job.type === 'script' && job.retried
 export const hasFailed = (job: Job) =>
   isRunnable(job) && !isRetried(job) && !job.soft_failed && ['failed', 'timed_out', 'expired'].includes(job.state)
 

@@ -1,10 +1,10 @@
 import type { ReadFault } from '../api/read-faults.ts'
 import { createRandom, type Random } from '../random.ts'
-import { foundServices, type Services } from '../webhooks/services.ts'
 import { type Company, foundCompany } from './company.ts'
 import { OpenBuilds } from './open-builds.ts'
 import { type Moment, Recorder, type Version } from './recorder.ts'
 import { foundAgent, foundOrganization, foundPeople, foundPipeline, movePipeline, pipelineName } from './seed.ts'
+import { foundServices, type Services } from './services.ts'
 import {
   type Agent,
   type Build,
@@ -35,7 +35,7 @@ export interface TruthOptions {
 
 /**
  * The state of the simulated Buildkite: every object in its REST form, in the order of the lists.
- * Change it through `life.ts` (builds) and the methods below, so that indexes, counts and webhooks stay consistent.
+ * Change it through `lifecycle/` (builds) and the methods below, so that indexes, counts and webhooks stay consistent.
  */
 export class Truth {
   readonly random: Random

@@ -1,3 +1,4 @@
+import { hashOf } from '../random.ts'
 import { type Build, type Job, type ManualJob, type Pipeline, type ScriptJob, utcTime } from './shapes.ts'
 import type { Truth } from './state.ts'
 
@@ -6,9 +7,7 @@ import type { Truth } from './state.ts'
 
 /** Whether the object is the one in `n` that has the shape. */
 export function oneIn(n: number, id: string, shape: string): boolean {
-  let hash = 2_166_136_261
-  for (const character of shape + id) hash = Math.imul(hash ^ (character.codePointAt(0) ?? 0), 16_777_619) >>> 0
-  return hash % n === 0
+  return hashOf(shape + id) % n === 0
 }
 
 /** Applies the shapes of a new pipeline's position: no cluster, or times in the format of 2018. */

@@ -1,7 +1,8 @@
+import { branchPattern } from '../api/query.ts'
+import type { Service } from '../model/services.ts'
 import type { Change, Organization } from '../model/shapes.ts'
 import type { Truth } from '../model/state.ts'
-import type { Service } from './services.ts'
-import { startWebhooks, type Webhooks } from './webhooks.ts'
+import { Webhooks } from './webhooks.ts'
 
 /** Sends webhooks to the registered services. */
 export interface Dispatch {
@@ -30,7 +31,7 @@ export function startDispatch(truth: Truth, now: () => number, seed: number | st
     if (!service.enabled) return
     const { url, token, token_mode } = service.settings
     const mode = token_mode === 'signature' ? 'signature' : 'token'
-    const webhooks = startWebhooks(truth, now, {
+    const webhooks = new Webhooks(truth, now, {
       url,
       secret: token,
       mode,
@@ -64,7 +65,5 @@ function isFor(truth: Truth, organization: Organization, service: Service, chang
 }
 
 function matches(pattern: string, branch: string): boolean {
-  if (pattern.startsWith('!')) return !matches(pattern.slice(1), branch)
-  const source = pattern.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*')
-  return new RegExp(`^${source}$`).test(branch)
+  return pattern.startsWith('!') ? !matches(pattern.slice(1), branch) : branchPattern(pattern).test(branch)
 }

@@ -1,10 +1,9 @@
-import { createHmac } from 'node:crypto'
-import { Agent as HttpAgent, request as requestHttp } from 'node:http'
-import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
 import { type Change, type Job, type Organization, secretMark } from '../model/shapes.ts'
 import type { Truth } from '../model/state.ts'
-import { createRandom } from '../random.ts'
+import { createRandom, type Random } from '../random.ts'
 import { olderWebhook } from './older-webhook.ts'
+import { Poster, signature } from './post.ts'
+import { SendQueue } from './send-queue.ts'
 
 export interface WebhookOptions {
   /** The destination; a function is called for each request. */
@@ -28,6 +27,11 @@ export interface WebhookOptions {
   organization?: Organization
   /** The time limit for a response; Buildkite waits about 5 s. */
   timeoutMs?: number
+}
+
+interface Sender {
+  id: string
+  name: string
 }
 
 /** What happens to one webhook. */
@@ -55,31 +59,6 @@ export interface SentWebhook {
   status: number
 }
 
-export interface Webhooks {
-  readonly stats: WebhookStats
-  /** Every request with its response, in the order of the responses. Only with `keep`, because it grows without limit. */
-  readonly log: SentWebhook[]
-  keep: boolean
-  /** The destination from now on. */
-  url: string | (() => string)
-  drop: number
-  twice: number
-  late: number
-  older: number
-  choose: ((change: Change) => Fate) | undefined
-  /** Sends all late webhooks now. */
-  catchUp(): void
-  /** Sends nothing until `resume`; changes wait. */
-  pause(): void
-  resume(): void
-  /** Sends the ping that Buildkite sends when the service's settings change. */
-  ping(): void
-  /** Resolves when at most `left` webhooks (default none) are still waiting or running. Ignores waiting ones while paused. */
-  settled(left?: number): Promise<void>
-  /** Stops listening. Drops waiting webhooks, and waits for running ones. */
-  stop(): Promise<void>
-}
-
 interface Waiting {
   event: string
   /** Returns the body, and the time at which it was signed in milliseconds since the epoch. */
@@ -90,188 +69,139 @@ interface Waiting {
 const latest = 60
 
 /** Sends a webhook for every change of the state, with the body at the time of dispatch. Never retries. */
-export function startWebhooks(truth: Truth, now: () => number, options: WebhookOptions): Webhooks {
-  const { concurrency = 8, timeoutMs = 5_000, mode = 'signature', secret } = options
-  const random = createRandom(`webhooks ${options.seed ?? 1}`)
-  const agents = {
-    http: new HttpAgent({ keepAlive: true, maxSockets: concurrency }),
-    https: new HttpsAgent({ keepAlive: true, maxSockets: concurrency }),
-  }
-  const queue: Waiting[] = []
-  let head = 0
-  let active = 0
-  let paused = false
-  let held: { after: number; waiting: Waiting }[] = []
-  let waiters: { left: number; resolve: () => void }[] = []
-  const sender = { id: truth.people[0].id, name: truth.people[0].name }
+export class Webhooks {
+  readonly stats: WebhookStats = { sent: 0, dropped: 0, accepted: 0, answers: {} }
+  /** Every request with its response, in the order of the responses. Only with `keep`, because it grows without limit. */
+  readonly log: SentWebhook[] = []
+  keep = false
+  /** The destination from now on. */
+  url: string | (() => string)
+  drop: number
+  twice: number
+  late: number
+  older: number
+  choose: ((change: Change) => Fate) | undefined
+  readonly #truth: Truth
+  readonly #now: () => number
+  readonly #options: WebhookOptions
+  readonly #random: Random
+  readonly #sender: Sender
+  readonly #poster: Poster
+  readonly #queue: SendQueue<Waiting>
+  readonly #unsubscribe: () => void
 
-  const webhooks: Webhooks = {
-    stats: { sent: 0, dropped: 0, accepted: 0, answers: {} },
-    log: [],
-    keep: false,
-    url: options.url,
-    drop: options.drop ?? 0,
-    twice: options.twice ?? 0,
-    late: options.late ?? 0,
-    older: options.older ?? 0,
-    choose: options.choose,
-    catchUp() {
-      queue.push(...held.map(({ waiting }) => waiting))
-      held = []
-      pump()
-    },
-    pause() {
-      paused = true
-    },
-    resume() {
-      paused = false
-      pump()
-    },
-    ping() {
-      const organization = options.organization ?? truth.organizations[0]
-      const service = { id: random.uuid(now()), provider: 'webhook', settings: { url: webhooks.url } }
-      const render = () => ({ body: JSON.stringify({ event: 'ping', service, organization, sender }), at: now() })
-      queue.push({ event: 'ping', render })
-      pump()
-    },
-    settled: (left = 0) =>
-      new Promise((resolve) => {
-        waiters.push({ left, resolve })
-        setImmediate(pump)
-      }),
-    async stop() {
-      unsubscribe()
-      queue.length = 0
-      head = 0
-      await webhooks.settled()
-      agents.http.destroy()
-      agents.https.destroy()
-    },
+  constructor(truth: Truth, now: () => number, options: WebhookOptions) {
+    const { concurrency = 8, timeoutMs = 5_000, seed = 1, drop = 0, twice = 0, late = 0, older = 0 } = options
+    this.url = options.url
+    this.drop = drop
+    this.twice = twice
+    this.late = late
+    this.older = older
+    this.choose = options.choose
+    this.#truth = truth
+    this.#now = now
+    this.#options = options
+    this.#random = createRandom(`webhooks ${seed}`)
+    this.#sender = { id: truth.people[0].id, name: truth.people[0].name }
+    this.#poster = new Poster(concurrency, timeoutMs)
+    this.#queue = new SendQueue((waiting) => this.#dispatch(waiting), concurrency)
+    this.#unsubscribe = truth.onChange((change) => this.#take(change))
   }
 
-  const unsubscribe = truth.onChange((change) => {
-    const fate = webhooks.choose?.(change) ?? draw()
+  /** Sends all late webhooks now. */
+  catchUp(): void {
+    this.#queue.sendHeld()
+  }
+
+  /** Sends nothing until `resume`; changes wait. */
+  pause(): void {
+    this.#queue.pause()
+  }
+
+  resume(): void {
+    this.#queue.resume()
+  }
+
+  /** Sends the ping that Buildkite sends when the service's settings change. */
+  ping(): void {
+    const organization = this.#options.organization ?? this.#truth.organizations[0]
+    const service = { id: this.#random.uuid(this.#now()), provider: 'webhook', settings: { url: this.url } }
+    const body = { event: 'ping', service, organization, sender: this.#sender }
+    this.#queue.add({ event: 'ping', render: () => ({ body: JSON.stringify(body), at: this.#now() }) })
+    this.#queue.pump()
+  }
+
+  /** Resolves when at most `left` webhooks (default none) are still waiting or running. Ignores waiting ones while paused. */
+  settled(left = 0): Promise<void> {
+    return this.#queue.settled(left)
+  }
+
+  /** Stops listening. Drops waiting webhooks, and waits for running ones. */
+  async stop(): Promise<void> {
+    this.#unsubscribe()
+    this.#queue.clear()
+    await this.settled()
+    this.#poster.close()
+  }
+
+  #take(change: Change): void {
+    const fate = this.choose?.(change) ?? this.#drawFate()
     if (fate === 'drop') {
-      webhooks.stats.dropped++
+      this.stats.dropped++
       return
     }
-    const older = webhooks.older > 0 && random.chance(webhooks.older)
+    const { event } = change
+    const older = this.older > 0 && this.#random.chance(this.older)
     const render = () => {
-      const body = renderChange(truth, change, sender)
-      return { body: JSON.stringify(older ? olderWebhook(body, random) : body), at: now() }
+      const body = renderChange(this.#truth, change, this.#sender)
+      return { body: JSON.stringify(older ? olderWebhook(body, this.#random) : body), at: this.#now() }
     }
     if (fate === 'late') {
       // Rendered after this turn, because the caller may still be changing the object.
       setImmediate(() => {
         const rendered = render()
-        held.push({ after: random.int(1, latest), waiting: { event: change.event, render: () => rendered } })
+        this.#queue.hold({ event, render: () => rendered }, this.#random.int(1, latest))
       })
       return
     }
-    const waiting = { event: change.event, render }
-    queue.push(waiting)
-    if (fate === 'twice') queue.push(waiting)
-    for (const one of held) one.after--
-    queue.push(...held.filter(({ after }) => after <= 0).map((one) => one.waiting))
-    held = held.filter(({ after }) => after > 0)
+    const waiting = { event, render }
+    this.#queue.add(waiting)
+    if (fate === 'twice') this.#queue.add(waiting)
+    this.#queue.passHeld()
     // Not at once: the caller may still be changing the object, and Buildkite renders later too.
-    setImmediate(pump)
-  })
-
-  function draw(): Fate {
-    if (random.chance(webhooks.drop)) return 'drop'
-    if (webhooks.twice > 0 && random.chance(webhooks.twice)) return 'twice'
-    return webhooks.late > 0 && random.chance(webhooks.late) ? 'late' : 'send'
+    setImmediate(() => this.#queue.pump())
   }
 
-  function pump(): void {
-    while (!paused && active < concurrency && head < queue.length) {
-      const next = queue[head++]
-      if (!next) break
-      active++
-      void dispatch(next).finally(() => {
-        active--
-        pump()
-      })
-    }
-    if (head === queue.length) {
-      queue.length = 0
-      head = 0
-    }
-    const left = active + (paused ? 0 : queue.length - head)
-    for (const waiter of waiters) if (left <= waiter.left) waiter.resolve()
-    waiters = waiters.filter((waiter) => left > waiter.left)
+  #drawFate(): Fate {
+    if (this.#random.chance(this.drop)) return 'drop'
+    if (this.twice > 0 && this.#random.chance(this.twice)) return 'twice'
+    return this.late > 0 && this.#random.chance(this.late) ? 'late' : 'send'
   }
 
-  async function dispatch({ event, render }: Waiting): Promise<void> {
+  async #dispatch({ event, render }: Waiting): Promise<void> {
+    const { mode = 'signature', secret } = this.#options
     const { body, at } = render()
-    const requestId = random.uuid(now())
-    webhooks.stats.sent++
+    const requestId = this.#random.uuid(this.#now())
+    this.stats.sent++
     const proof: Record<string, string> =
       mode === 'token'
         ? { 'X-Buildkite-Token': secret }
         : { 'X-Buildkite-Signature': signature(body, secret, Math.floor(at / 1_000)) }
-    const url = typeof webhooks.url === 'function' ? webhooks.url() : webhooks.url
-    const status = await post(url, agents, timeoutMs, body, {
+    const url = typeof this.url === 'function' ? this.url() : this.url
+    const status = await this.#poster.post(url, body, {
       'X-Buildkite-Event': event,
       'X-Buildkite-Request': requestId,
       ...proof,
     })
-    if (status >= 200 && status < 300) webhooks.stats.accepted++
+    if (status >= 200 && status < 300) this.stats.accepted++
     const name = status === 0 ? 'error' : String(status)
-    webhooks.stats.answers[name] = (webhooks.stats.answers[name] ?? 0) + 1
-    if (webhooks.keep) webhooks.log.push({ event, request_id: requestId, url, body, status, answered_at: Date.now() })
+    this.stats.answers[name] = (this.stats.answers[name] ?? 0) + 1
+    if (this.keep) this.log.push({ event, request_id: requestId, url, body, status, answered_at: Date.now() })
   }
-
-  return webhooks
-}
-
-/** The value of the signature header; `timestamp` is in seconds since the epoch. */
-function signature(body: string, secret: string, timestamp: number): string {
-  return `timestamp=${timestamp},signature=${createHmac('sha256', secret).update(`${timestamp}.${body}`).digest('hex')}`
-}
-
-/** The status of the response, or 0 when none came in time or the URL is invalid. */
-function post(
-  url: string,
-  agents: { http: HttpAgent; https: HttpsAgent },
-  timeoutMs: number,
-  body: string,
-  headers: Record<string, string>,
-): Promise<number> {
-  return new Promise<number>((resolve) => {
-    const secure = url.toLowerCase().startsWith('https:')
-    const outgoing = (secure ? requestHttps : requestHttp)(
-      url,
-      {
-        method: 'POST',
-        agent: secure ? agents.https : agents.http,
-        signal: AbortSignal.timeout(timeoutMs),
-        headers: {
-          'Content-Type': 'application/json',
-          'Content-Length': Buffer.byteLength(body),
-          'User-Agent': 'Buildkite-Request',
-          Accept: '*/*',
-          'Accept-Encoding': 'gzip;q=1.0,deflate;q=0.6,identity;q=0.3',
-          ...headers,
-        },
-      },
-      (response) => {
-        response.resume()
-        response.on('close', () => resolve(response.statusCode ?? 0))
-      },
-    )
-    outgoing.on('error', () => resolve(0))
-    outgoing.end(body)
-  }).catch(() => 0)
 }
 
 /** The body of a webhook: the build without jobs and env, and the pipeline with all its secrets. */
-export function renderChange(
-  truth: Truth,
-  change: Change,
-  sender: { id: string; name: string },
-): Record<string, unknown> {
+export function renderChange(truth: Truth, change: Change, sender: Sender): Record<string, unknown> {
   const { event, build, job, agent } = change
   if (agent) {
     const running = truth.running.get(agent)

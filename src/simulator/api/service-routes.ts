@@ -1,43 +1,7 @@
-import type { ApiResponse, Context } from '../api/answer.ts'
-import { graphqlId, iso, type Organization, type Person } from '../model/shapes.ts'
-import { createRandom, type Random } from '../random.ts'
-
-// Notification services: the webhooks of an organization in Buildkite's REST API.
-
-export interface Service {
-  id: string
-  graphql_id: string
-  url: string
-  provider: { id: string; name: string }
-  description: string
-  enabled: boolean
-  scope: string
-  scope_uuids: string[]
-  branch_configuration: string
-  build_states: Record<string, boolean>
-  settings: ServiceSettings
-  created_at: string
-  created_by: Person
-}
-
-export interface ServiceSettings {
-  url: string
-  version: number
-  token: string
-  token_mode: string
-  events: string[]
-  tls_verify: boolean
-}
-
-/** The services of one organization. Calls the listeners after each change. */
-export interface Services {
-  readonly all: readonly Service[]
-  onChange(listener: (service: Service) => void): () => void
-  /** Calls the listeners after a service was changed directly. */
-  changed(service: Service): void
-  add(service: Service): void
-  readonly random: Random
-}
+import type { Service } from '../model/services.ts'
+import { graphqlId, iso, type Organization } from '../model/shapes.ts'
+import { type ApiResponse, type Context, notFound, type OrganizationRoute, ok } from './answer.ts'
+import { forbidden } from './read-faults.ts'
 
 /** Buildkite's maximum number of webhooks per organization. */
 export const MOST_WEBHOOKS = 15
@@ -51,33 +15,6 @@ const events = [
 ]
 const scopes = ['all', 'some_projects', 'some_teams', 'some_clusters']
 
-export function foundServices(seed: string, organization: Organization): Services {
-  const all: Service[] = []
-  const listeners = new Set<(service: Service) => void>()
-  const changed = (service: Service) => {
-    for (const listener of listeners) listener(service)
-  }
-  return {
-    all,
-    random: createRandom(`${seed} services of ${organization.slug}`),
-    onChange(listener) {
-      listeners.add(listener)
-      return () => listeners.delete(listener)
-    },
-    changed,
-    add(service) {
-      all.push(service)
-      changed(service)
-    },
-  }
-}
-
-export interface ServiceRoute {
-  kind: string
-  scopes: readonly string[]
-  answer: (context: Context, organization: Organization) => ApiResponse
-}
-
 const reading = ['read_notification_services']
 const writing = ['write_notification_services']
 
@@ -85,33 +22,32 @@ const writing = ['write_notification_services']
 export function findServicesRoute(
   method: string,
   [first, id, verb, ...more]: readonly (string | undefined)[],
-): ServiceRoute | undefined {
+): OrganizationRoute | undefined {
   if (first !== 'services' || more.some((part) => part !== undefined)) return undefined
-  const route = (kind: string, needs: readonly string[], answer: ServiceRoute['answer']): ServiceRoute => ({
+  const route = (kind: string, needs: readonly string[], answer: OrganizationRoute['answer']): OrganizationRoute => ({
     kind,
     scopes: needs,
     // In addition to the scope, the token's user needs the permission to change notification services.
-    answer: (context, organization) =>
-      context.token.admin === false ? { status: 403, body: { message: 'Forbidden' } } : answer(context, organization),
+    answer: (context, organization) => (context.token.admin === false ? forbidden : answer(context, organization)),
   })
   const onOne = (kind: string, needs: readonly string[], answer: (context: Context, found: Service) => ApiResponse) =>
     route(kind, needs, (context, organization) => {
       const found = context.truth.servicesOf(organization).all.find((one) => one.id === id)
-      return found ? answer(context, found) : { status: 404, body: { message: 'No service found' } }
+      return found ? answer(context, found) : notFound('service')
     })
   if (id === undefined) {
     if (method === 'GET') return route('services', reading, listServices)
     return method === 'POST' ? route('create-service', writing, createService) : undefined
   }
   if (verb === undefined) {
-    if (method === 'GET') return onOne('service', reading, (_, found) => ({ status: 200, body: found }))
+    if (method === 'GET') return onOne('service', reading, (_, found) => ok(found))
     return method === 'PATCH' ? onOne('change-service', writing, changeService) : undefined
   }
   if (method !== 'PUT' || !['enable', 'disable'].includes(verb)) return undefined
   return onOne(`${verb}-service`, writing, (context, found) => {
     found.enabled = verb === 'enable'
     context.truth.servicesOf(organizationOf(context, found)).changed(found)
-    return { status: 200, body: found }
+    return ok(found)
   })
 }
 
@@ -131,7 +67,7 @@ function listServices({ truth, query }: Context, organization: Organization): Ap
   const home = `${organization.url}/services`
   const last = items.at(-1)
   const next = last && start + perPage < all.length ? `${home}?after=${last.id}&per_page=${perPage}` : null
-  return { status: 200, body: { items, links: { self: `${home}?per_page=${perPage}`, next } } }
+  return ok({ items, links: { self: `${home}?per_page=${perPage}`, next } })
 }
 
 function createService(context: Context, organization: Organization): ApiResponse {
@@ -178,7 +114,7 @@ function changeService(context: Context, service: Service): ApiResponse {
   if (faults.length > 0) return invalid(faults)
   take(service, given)
   context.truth.servicesOf(organization).changed(service)
-  return { status: 200, body: service }
+  return ok(service)
 }
 
 interface FieldFault {
