@@ -159,8 +159,8 @@ const recorded: Readonly<Record<Occurrence, Metric>> = {
     name: 'drift_found_total',
     unit: 'differences',
     help: 'Differences between mirror and Buildkite that the audit found and recorded in sync.drift.',
-    labels: { kind: 'missing, different, surplus' },
-    begins: [{ kind: 'missing' }, { kind: 'different' }, { kind: 'surplus' }],
+    labels: { kind: 'missing, different, unexpected' },
+    begins: [{ kind: 'missing' }, { kind: 'different' }, { kind: 'unexpected' }],
   },
   api_requests: {
     kind: 'counter',

@@ -1,7 +1,7 @@
 import { and, eq, type SQL, sql } from 'drizzle-orm'
 import { slugsOf } from '../buildkite/urls.ts'
 import { backOff, dueAt } from '../database/failures.ts'
-import { absences, builds, pipelines } from '../database/schema.ts'
+import { builds, pipelines, unlisted_builds } from '../database/schema.ts'
 import type { ReconcileDeps, Source } from './deps.ts'
 import { OPEN_STATES, openStates } from './open-states.ts'
 import type { BuildKeeper, PageReport } from './pages.ts'
@@ -95,7 +95,7 @@ async function findAbsent({ db, clock }: ReconcileDeps, source: Source, query: A
       a.build_id is not null as is_recorded, coalesce(${dueAt(sql`a.next_read_at`, new Date(clock()))}, true) as is_due
     from ${builds} b
     left join ${pipelines} p on p.id = b.pipeline_id
-    left join ${absences} a on a.build_id = b.id
+    left join ${unlisted_builds} a on a.build_id = b.id
     where b.organization_id = ${source.id} and b.deleted_at is null and b.number is not null
       and (b.state in (${openStates}) or b.verified_at is null or b.observed_at > b.verified_at)
       and ${created} < ${query.createdBefore.toISOString()}::timestamptz
@@ -117,7 +117,7 @@ async function recordFound(
   const found = absent.filter(({ is_recorded }) => !is_recorded)
   if (found.length > 0) {
     await db
-      .insert(absences)
+      .insert(unlisted_builds)
       .values(
         found.map(({ id }) => ({ build_id: id, organization_id: source.id, last_read_at: now, next_read_at: now })),
       )
@@ -126,8 +126,8 @@ async function recordFound(
   if (absent.length === MOST) return
   const ids = sql`${sql.param(absent.map(({ id }) => id))}::uuid[]`
   await db
-    .delete(absences)
-    .where(and(eq(absences.organization_id, source.id), sql`${absences.build_id} <> all (${ids})`))
+    .delete(unlisted_builds)
+    .where(and(eq(unlisted_builds.organization_id, source.id), sql`${unlisted_builds.build_id} <> all (${ids})`))
 }
 
 async function remember(
@@ -138,7 +138,7 @@ async function remember(
   settled: boolean,
 ): Promise<void> {
   if (settled) {
-    await db.delete(absences).where(eq(absences.build_id, build.id))
+    await db.delete(unlisted_builds).where(eq(unlisted_builds.build_id, build.id))
     return
   }
   const reads = build.reads + 1
@@ -151,7 +151,7 @@ async function remember(
     last_status: status,
   }
   await db
-    .insert(absences)
+    .insert(unlisted_builds)
     .values({ build_id: build.id, ...row })
-    .onConflictDoUpdate({ target: absences.build_id, set: row })
+    .onConflictDoUpdate({ target: unlisted_builds.build_id, set: row })
 }

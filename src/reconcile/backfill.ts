@@ -253,7 +253,7 @@ class Reading {
     const { pipelines, windows, ranges } = await owedHistory(this.deps, this.#source, mark, within)
     const again = windows.find((window) => !this.#failed.has(window.id) && this.#isDue(window))
     if (again && (await this.#doesListCount()))
-      return this.#read({ ...again, walked_to: null, first_verified_at: null }, undefined)
+      return this.#read({ ...again, scanned_to: null, first_verified_at: null }, undefined)
     for (const range of ranges) {
       if (await this.#nextWindow(range)) return true
     }
@@ -289,7 +289,7 @@ class Reading {
     const keeper = buildKeeper(deps, this.#source)
     const isAgain = window.status === 'done'
     if (!isAgain) await beginWindow(deps, window)
-    let walkedTo = window.walked_to ?? window.created_to
+    let walkedTo = window.scanned_to ?? window.created_to
     let [readAt, lastReadAt]: (Date | undefined)[] = []
     const refused: Refused[] = []
     try {
@@ -339,7 +339,7 @@ async function progressOf({ db }: ReconcileDeps, source: Source, span: Span): Pr
   const read = windows.flatMap((window) => {
     const { from, to } = spanOf(window)
     if (window.status === 'done') return [{ from, to }]
-    return window.walked_to ? [{ from: window.walked_to, to }] : []
+    return window.scanned_to ? [{ from: window.scanned_to, to }] : []
   })
   const within = read.map((part) => clip(part, span))
   const buildsDone = windows.reduce((sum, { builds }) => sum + builds, 0)

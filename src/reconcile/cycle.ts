@@ -73,7 +73,7 @@ export interface CycleReport {
   readonly jobs_completed: number
   readonly jobs_confirmed: number
   /** Builds that were read individually, because they were in no list. */
-  readonly absent_read: number
+  readonly unlisted_read: number
   /** Builds that Postgres rejected. The watermark still moves past them; the cycle's row names them in its error. */
   readonly refused: readonly Refused[]
 }
@@ -197,20 +197,20 @@ interface Tally {
   requests: number
   builds_read: number
   results: Results
-  absent_read: number
+  unlisted_read: number
   refused: Refused[]
 }
 
 function newTally(): Tally {
-  return { requests: 0, builds_read: 0, results: nothingFound, absent_read: 0, refused: [] }
+  return { requests: 0, builds_read: 0, results: nothingFound, unlisted_read: 0, refused: [] }
 }
 
 /** The tally in the columns of sync.cycles. */
-function columnsOf({ requests, builds_read, absent_read, results: { builds, jobs } }: Tally) {
+function columnsOf({ requests, builds_read, unlisted_read, results: { builds, jobs } }: Tally) {
   return {
     requests,
     builds_read,
-    absent_read,
+    unlisted_read,
     builds_missing: builds.missing,
     builds_healed: builds.healed,
     builds_in_flight: builds.in_flight,
@@ -341,7 +341,7 @@ class Cycle {
     }
     const alone = await readAbsent(this.#deps, this.#source, this.#keeper, query, this.#signal)
     this.#tally.requests += alone.requests
-    this.#tally.absent_read += alone.reads
+    this.#tally.unlisted_read += alone.reads
     for (const page of alone.pages) this.#count(page)
   }
 

@@ -1,7 +1,7 @@
 import { and, asc, count, desc, eq, getTableColumns, gt, inArray, isNull, sql } from 'drizzle-orm'
 import { z } from 'zod'
 import type { Db } from '../database/connection.ts'
-import { dimensions } from '../database/dimensions.ts'
+import { reference_syncs } from '../database/dimensions.ts'
 import { type Failure, failuresOf } from '../database/failures.ts'
 import {
   builds,
@@ -93,7 +93,7 @@ export function lostWebhooks({ builds_missing, builds_healed, jobs_missing, jobs
   return { builds, jobs, total: builds + jobs }
 }
 
-export type ListReading = Omit<typeof dimensions.$inferSelect, 'organization_id'>
+export type ListReading = Omit<typeof reference_syncs.$inferSelect, 'organization_id'>
 
 export interface BackfillCoverage {
   readonly from: Date | null
@@ -271,7 +271,7 @@ function backfillCoverage(
   // The audit adds windows for what came after the backfill.
   const rows = all.filter(({ created_from, pipeline_id }) => pipeline_id === null && (!to || created_from < to))
   const read = rows.flatMap((row) => {
-    const reached = row.status === 'done' ? row.created_from : row.walked_to
+    const reached = row.status === 'done' ? row.created_from : row.scanned_to
     return reached ? [{ from: reached, to: row.created_to }] : []
   })
   const totals = {
@@ -368,8 +368,12 @@ function oldestVerification(known: readonly Window[]): Date | null {
 }
 
 function listReadings(db: Db, organizationId: string): Promise<ListReading[]> {
-  const { organization_id, ...columns } = getTableColumns(dimensions)
-  return db.select(columns).from(dimensions).where(eq(organization_id, organizationId)).orderBy(asc(dimensions.name))
+  const { organization_id, ...columns } = getTableColumns(reference_syncs)
+  return db
+    .select(columns)
+    .from(reference_syncs)
+    .where(eq(organization_id, organizationId))
+    .orderBy(asc(reference_syncs.name))
 }
 
 async function lastDay(db: Db, organizationId: string, now: Date): Promise<LastDay> {

@@ -159,7 +159,7 @@ function tellCycle(on: OnOccurrence | undefined, report: CycleReport): void {
   found('build', 'in_flight', report.builds_in_flight)
   found('build', 'completed', report.builds_completed)
   found('build', 'confirmed', report.builds_confirmed)
-  found('build', 'absent', report.absent_read)
+  found('build', 'absent', report.unlisted_read)
   found('build', 'refused', report.refused.length)
   found('job', 'missing', report.jobs_missing)
   found('job', 'healed', report.jobs_healed)

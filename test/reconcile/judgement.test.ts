@@ -15,10 +15,10 @@ const differing = (columns: string[], job_id: string | null = null, mirror: unkn
   build_id: 'b',
   job_id,
   columns: columns.map((column) => ({ column, mirror, buildkite: 'value' })),
-  right_until: null,
+  last_matched_at: null,
 })
 const missing = (job_id: string | null = null): Difference => ({ ...differing([], job_id), kind: 'missing' })
-const surplus: Difference = { ...differing([], 'j'), kind: 'surplus' }
+const surplus: Difference = { ...differing([], 'j'), kind: 'unexpected' }
 
 const quiet: Evidence = {
   createdAt: ago(2 * HOUR),
@@ -112,7 +112,7 @@ describe('the time of the claim', () => {
     backfill_from: null,
     backfill_to: null,
     pipelines_read_at: new Date(ago(MINUTE)),
-    pipelines_wanted: null,
+    pipeline_filter: null,
     pipelines_listed_by: null,
     confirmed_to: null,
     counts_from: null,
