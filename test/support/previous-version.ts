@@ -28,7 +28,7 @@ export async function buildPreviousVersion(): Promise<PreviousVersion> {
     await execute('tar', ['-xf', 'source.tar'], { cwd: folder })
     await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
     await execute(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], { cwd: folder })
-    const countIn = async (path: string) => (await readdir(path)).filter((name) => name.endsWith('.sql')).length
+    const countIn = async (path: string) => (await readdir(path)).filter((name) => /^\d{4}_.*\.sql$/.test(name)).length
     return {
       cli: join(folder, 'dist', 'cli.js'),
       version: versionIn(readFileSync(join(folder, 'package.json'), 'utf8')),
