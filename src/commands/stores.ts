@@ -1,7 +1,7 @@
 import type { Config } from '../config.ts'
 import { type Database, openDatabase } from '../database/connection.ts'
 import { findEmbedded, hasEmbedded, startEmbedded } from '../database/embedded.ts'
-import { countAll, countMissing, migrate } from '../database/migrate.ts'
+import { countMissing, isMirror, migrate } from '../database/migrate.ts'
 import { ConfigError, StoreError } from '../errors.ts'
 import type { Log } from '../log.ts'
 
@@ -102,7 +102,7 @@ function withPlace(error: unknown, url: string): unknown {
 async function demandSchema(url: string): Promise<void> {
   const missing = await countMissing(url)
   if (missing === 0) return
-  if (missing === countAll()) {
+  if (!(await isMirror(url))) {
     throw new ConfigError(
       'There is no mirror in this database. Set DATABASE_URL to its location, or run buildkite-mirror migrate to create it.',
     )

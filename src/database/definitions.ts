@@ -18,12 +18,16 @@ const folder = fileURLToPath(new URL('../../drizzle/', import.meta.url))
 /** In the order in which to apply them. Triggers come last because they lock tables. Function bodies are not checked, so functions come first. */
 const KINDS = ['functions', 'views', 'grants.sql', 'triggers']
 
+/** The names of this code's definitions. */
+export function definitionNames(): string[] {
+  const paths = readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((path) => path.replaceAll('\\', '/'))
+  return paths.filter((path) => path.endsWith('.sql') && KINDS.includes(kindOf(path))).sort()
+}
+
 /** The definitions of this code, in the order in which to apply them. */
 export function readDefinitions(): Definition[] {
-  const paths = readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((path) => path.replaceAll('\\', '/'))
-  const names = paths.filter((path) => path.endsWith('.sql') && KINDS.includes(kindOf(path))).sort()
   return inDependencyOrder(
-    names.map((name) => {
+    definitionNames().map((name) => {
       const sql = readFileSync(`${folder}${name}`, 'utf8')
       return { name, sql, checksum: createHash('sha256').update(sql).digest('hex') }
     }),

@@ -8,8 +8,24 @@ import type { Log } from '../log.ts'
 import { SECOND } from '../time.ts'
 import { applyConcurrently, isConcurrent, withoutConcurrently } from './concurrent-indexes.ts'
 import { asStoreError, type Db, withOwnConnection } from './connection.ts'
-import { applyDefinition, changedDefinitions, type Definition, readDefinitions, triggerTables } from './definitions.ts'
+import {
+  applyDefinition,
+  changedDefinitions,
+  type Definition,
+  definitionNames,
+  readDefinitions,
+  triggerTables,
+} from './definitions.ts'
+import {
+  appliedMigrations,
+  createJournal,
+  hasTable,
+  migrationsNeeded,
+  readJournal,
+  recordMigration,
+} from './journal.ts'
 import { LOCK_TIMEOUT_MS, lockTables, withLockRetries } from './lock-retries.ts'
+import { checkNotTooOld, presentHashes, replacedIn } from './replaced-migrations.ts'
 import { keepUserObjects, readUserObjects } from './user-objects.ts'
 
 // The package's root is two folders up from both src/database/ and dist/database/.
@@ -23,7 +39,7 @@ const folder = fileURLToPath(new URL('../../drizzle', import.meta.url))
  * Afterwards it applies the definitions of views, functions and triggers that changed, in one transaction: see `definitions.ts`.
  * If a newer version has already migrated the database, this code runs beside it while `sync.compatibility` allows, and leaves the
  * definitions alone. So versions can be upgraded and rolled back one process at a time.
- * @throws ConfigError if the database needs a newer version of the code, or an object of the user blocks the migration.
+ * @throws ConfigError if the database needs a newer version of the code or is too old for it, or if an object of the user is in the way.
  * @throws StoreError when Postgres fails.
  */
 export async function migrate(
@@ -40,7 +56,7 @@ export async function migrate(
         return { migrations: count, definitions: changed }
       }
       const record = async (other: pg.Client) => {
-        if ((await appliedMigrations(other)).includes(next.hash)) return
+        if ((await appliedMigrations(other)).some(({ hash }) => hash === next.hash)) return
         await recordMigration(other, next)
       }
       if (!isConcurrent(next) || (await applyConcurrently(url, next, record))) count += 1
@@ -68,8 +84,12 @@ async function begin(client: pg.Client): Promise<void> {
 async function applyNext(client: pg.Client, known: readonly MigrationMeta[]): Promise<MigrationMeta | undefined> {
   await begin(client)
   await createJournal(client)
-  const [next] = missingMigrations(known, await appliedMigrations(client), await migrationsNeeded(client))
-  if (next && !isConcurrent(next)) {
+  const applied = await appliedMigrations(client)
+  checkNotTooOld(applied)
+  const [next] = missingMigrations(known, presentHashes(applied), await migrationsNeeded(client))
+  if (next && next.hash === known[0]?.hash && replacedIn(applied) === 'all') {
+    await recordMigration(client, next)
+  } else if (next && !isConcurrent(next)) {
     const before = await readUserObjects(client)
     await applyMigration(client, next)
     await keepUserObjects(client, before)
@@ -88,7 +108,7 @@ async function applyChanged(
   definitions: readonly Definition[],
 ): Promise<number> {
   await begin(client)
-  const isNewer = unknownMigrations(known, await appliedMigrations(client)) > 0
+  const isNewer = unknownMigrations(known, presentHashes(await appliedMigrations(client))) > 0
   const changed = isNewer ? [] : await changedDefinitions(client, definitions)
   await applyDefinitions(client, changed)
   await client.query('commit')
@@ -131,7 +151,8 @@ export async function applyMigrations(client: pg.Client): Promise<void> {
   await client.query(`select set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true)`)
   await client.query(takeMigrationLock)
   await createJournal(client)
-  const missing = missingMigrations(knownMigrations(), await appliedMigrations(client), await migrationsNeeded(client))
+  const applied = presentHashes(await appliedMigrations(client))
+  const missing = missingMigrations(knownMigrations(), applied, await migrationsNeeded(client))
   for (const migration of missing) await applyMigration(client, withoutConcurrently(migration))
   await applyDefinitions(client, readDefinitions())
 }
@@ -143,14 +164,17 @@ export async function applyMigrations(client: pg.Client): Promise<void> {
  */
 export async function countMissing(url: string): Promise<number> {
   return withClient(url, 'read which migrations were applied', async (client) => {
-    missingMigrations(knownMigrations(), await appliedMigrations(client), await migrationsNeeded(client))
+    const applied = presentHashes(await appliedMigrations(client))
+    missingMigrations(knownMigrations(), applied, await migrationsNeeded(client))
     return (await schemaState(client)).missing
   })
 }
 
-/** The number of all migrations. A database that lacks all of them was never a mirror. */
-export function countAll(): number {
-  return knownMigrations().length
+/** Whether the database at `url` was ever migrated. @throws StoreError */
+export async function isMirror(url: string): Promise<boolean> {
+  return withClient(url, 'read which migrations were applied', async (client) => {
+    return hasTable(client, 'sync.deliveries')
+  })
 }
 
 /** How the schema of `client` differs from this code's: migrations that it lacks, and migrations that this code does not know. */
@@ -176,45 +200,24 @@ interface SchemaState {
 type Query = (query: string) => Promise<Record<string, unknown>[]>
 
 async function readSchemaState(query: Query): Promise<SchemaState> {
-  const known = knownMigrations()
   const [there] = await query(
     `select to_regclass('drizzle.__drizzle_migrations') is not null as journal, to_regclass('sync.definitions') is not null as definitions`,
   )
-  const hashes = there?.journal ? await query('select hash from drizzle.__drizzle_migrations') : []
-  const applied = new Set(hashes.map(({ hash }) => hash))
-  const missing = known.filter(({ hash }) => !applied.has(hash)).length
-  const unknown = unknownMigrations(known, [...applied])
+  const rows = there?.journal ? await query(readJournal) : []
+  const applied = presentHashes(rows.map((row) => ({ hash: String(row.hash), created_at: Number(row.created_at) })))
+  const known = knownMigrations()
+  const missing = known.filter(({ hash }) => !applied.includes(hash)).length
+  const unknown = unknownMigrations(known, applied)
   if (missing > 0 || unknown > 0) return { missing, unknown }
   const names = new Set(
     there?.definitions ? (await query('select name from sync.definitions')).map(({ name }) => name) : [],
   )
-  return { missing: readDefinitions().every(({ name }) => names.has(name)) ? 0 : 1, unknown }
+  return { missing: definitionNames().every((name) => names.has(name)) ? 0 : 1, unknown }
 }
 
-function unknownMigrations(known: readonly MigrationMeta[], applied: readonly unknown[]): number {
-  const hashes = new Set<unknown>(known.map(({ hash }) => hash))
+function unknownMigrations(known: readonly MigrationMeta[], applied: readonly string[]): number {
+  const hashes = new Set(known.map(({ hash }) => hash))
   return applied.filter((hash) => !hashes.has(hash)).length
-}
-
-/** The hashes of the applied migrations; none in a database that was never migrated. */
-async function appliedMigrations(client: pg.Client): Promise<string[]> {
-  if (!(await hasTable(client, 'drizzle.__drizzle_migrations'))) return []
-  const { rows } = await client.query<{ hash: string }>('select hash from drizzle.__drizzle_migrations')
-  return rows.map((row) => row.hash)
-}
-
-async function hasTable(client: pg.Client, name: string): Promise<boolean> {
-  const { rows } = await client.query<{ there: boolean }>('select to_regclass($1) is not null as there', [name])
-  return rows[0]?.there === true
-}
-
-/** How many migrations a program must know to work on the database; `undefined` if the database does not say. */
-async function migrationsNeeded(client: pg.Client): Promise<number | undefined> {
-  if (!(await hasTable(client, 'sync.compatibility'))) return undefined
-  const { rows } = await client.query<{ needed: number }>(
-    'select migrations_needed as needed from sync.compatibility where single_row',
-  )
-  return rows[0]?.needed
 }
 
 /**
@@ -244,27 +247,10 @@ function knownMigrations(): MigrationMeta[] {
   return readMigrationFiles({ migrationsFolder: folder })
 }
 
-/** The table that drizzle-kit uses, so that its tools also work on the database. */
-async function createJournal(client: pg.Client): Promise<void> {
-  // Checked first: "create … if not exists" needs the create privilege even if the object exists.
-  if (await hasTable(client, 'drizzle.__drizzle_migrations')) return
-  await client.query(`
-    create schema if not exists drizzle;
-    create table drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint);
-    comment on schema drizzle is 'Which migrations of buildkite-mirror were applied. Nothing for analysts here.'`)
-}
-
 async function applyMigration(client: pg.Client, migration: MigrationMeta): Promise<void> {
   for (const statement of migration.sql) {
     if (/^(\s*--.*\n)*\s*lock table/i.test(statement)) await lockTables(client, statement)
     else await client.query(statement)
   }
   await recordMigration(client, migration)
-}
-
-async function recordMigration(client: pg.Client, migration: MigrationMeta): Promise<void> {
-  await client.query('insert into drizzle.__drizzle_migrations (hash, created_at) values ($1, $2)', [
-    migration.hash,
-    migration.folderMillis,
-  ])
 }
