@@ -1,13 +1,16 @@
+import { readFileSync } from 'node:fs'
 import postgres from 'postgres'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, test } from 'vitest'
 import { LAST_REPLACED } from '../../src/database/replaced-migrations.ts'
 import { demoToken } from '../../src/demo/api.ts'
 import { realClock } from '../../src/demo/random.ts'
 import { createSimulation, type Simulation } from '../../src/demo/simulation.ts'
 import type { Webhooks } from '../../src/demo/webhooks.ts'
 import { twoMoreCycles } from '../support/cycles.ts'
+import { createTestDatabase } from '../support/database.ts'
 import { differences } from '../support/differences.ts'
 import { type OwnPostgres, startOwnPostgres } from '../support/own-postgres.ts'
+import { dumpSchema } from '../support/pg-dump.ts'
 import { buildPreviousVersion, buildVersion, type EarlierVersion, migrationsIn } from '../support/previous-version.ts'
 import { testQueueBackends } from '../support/redis.ts'
 import { type RedisServer, startRedisServer } from '../support/redis-server.ts'
@@ -224,6 +227,22 @@ describe.each(testQueueBackends())('an upgrade one process at a time, the queue 
     // What was sent twice is kept once, under the request that came first.
     const bodies = new Set(webhooks.log.filter(({ request_id }) => kept.has(request_id)).map(({ body }) => body))
     return webhooks.log.filter(({ status, body }) => status === 202 && !bodies.has(body)).map(({ event }) => event)
+  }
+})
+
+test('an upgraded database has the schema of drizzle/current.sql', async ({ skip }) => {
+  const database = await createTestDatabase({ empty: true })
+  try {
+    const settings = { DATABASE_URL: database.url }
+    for (const { cli } of [previous, ...(between ? [between] : [])]) {
+      expect((await runCommand(['migrate'], settings, undefined, cli)).code).toBe(0)
+    }
+    expect((await runCommand(['migrate'], settings)).code).toBe(0)
+    const schema = await dumpSchema(database.url)
+    if (schema === undefined) return skip('PostgreSQL 15 only')
+    expect(schema).toBe(readFileSync(new URL('../../drizzle/current.sql', import.meta.url), 'utf8'))
+  } finally {
+    await database.drop()
   }
 })
 
