@@ -54,7 +54,7 @@ const nothing: Record<Exclude<keyof CycleReport, 'organization'>, null> = {
   jobs_in_flight: null,
   jobs_completed: null,
   jobs_confirmed: null,
-  absent_read: null,
+  unlisted_read: null,
   refused: null,
 }
 

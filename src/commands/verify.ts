@@ -152,7 +152,7 @@ function lastWord(report: VerifyReport): string {
   const of = (wanted: Discrepancy['kind']) => count(findings.filter(({ kind }) => kind === wanted).length)
   const healed = findings.filter((finding) => finding.healed).length
   if (findings.length > 0) {
-    const kinds = `${of('missing')} missing, ${of('different')} different, ${of('surplus')} gone from Buildkite`
+    const kinds = `${of('missing')} missing, ${of('different')} different, ${of('unexpected')} gone from Buildkite`
     parts.push(`${count(findings.length)} differences (${kinds})`)
     // "no difference" only if something was compared.
   } else if (builds + jobs > 0 || inFlight + unreadable.length === 0) parts.push('no difference')
@@ -171,7 +171,7 @@ function describe({ findings, unreadable }: VerifyReport, paint: Paint): string 
     ...findings.map(({ kind, build_id, job_id, columns, reason, healed }) => [
       job_id ? 'job' : 'build',
       job_id ?? build_id,
-      kind === 'surplus' ? `gone${reason ? ` (${reason})` : ''}` : kind,
+      kind === 'unexpected' ? `gone${reason ? ` (${reason})` : ''}` : kind,
       columns.map(({ column, mirror, buildkite }) => `${column}: ${brief(mirror)} → ${brief(buildkite)}`).join('; '),
       healed ? paint.green('healed') : '',
     ]),

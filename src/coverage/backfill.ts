@@ -76,7 +76,7 @@ export function backfillCoverage(
   // The audit adds windows for what came after the backfill.
   const rows = all.filter(({ created_from, pipeline_id }) => pipeline_id === null && (!to || created_from < to))
   const read = rows.flatMap((row) => {
-    const reached = row.status === 'done' ? row.created_from : row.walked_to
+    const reached = row.status === 'done' ? row.created_from : row.scanned_to
     return reached ? [{ from: reached, to: row.created_to }] : []
   })
   const totals = {

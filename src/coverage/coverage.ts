@@ -1,7 +1,7 @@
 import { and, asc, count, eq, getTableColumns, gt, isNull, sql } from 'drizzle-orm'
 import { z } from 'zod'
 import type { Db } from '../database/connection.ts'
-import { dimensions } from '../database/dimensions.ts'
+import { reference_syncs } from '../database/dimensions.ts'
 import { type Failure, failuresOf } from '../database/failures.ts'
 import { builds, type cycles, drift, type FailureKind, organizations } from '../database/schema.ts'
 import { backfillPausedAt } from '../reconcile/backfill/pause.ts'
@@ -59,7 +59,7 @@ export interface OrganizationCoverage {
   readonly last_day: LastDay
 }
 
-export type ListReading = Omit<typeof dimensions.$inferSelect, 'organization_id'>
+export type ListReading = Omit<typeof reference_syncs.$inferSelect, 'organization_id'>
 
 const FAILURES_SHOWN = 50
 const failureKinds: readonly FailureKind[] = [
@@ -218,6 +218,10 @@ function oldestVerification(known: readonly Window[]): Date | null {
 }
 
 function listReadings(db: Db, organizationId: string): Promise<ListReading[]> {
-  const { organization_id, ...columns } = getTableColumns(dimensions)
-  return db.select(columns).from(dimensions).where(eq(organization_id, organizationId)).orderBy(asc(dimensions.name))
+  const { organization_id, ...columns } = getTableColumns(reference_syncs)
+  return db
+    .select(columns)
+    .from(reference_syncs)
+    .where(eq(organization_id, organizationId))
+    .orderBy(asc(reference_syncs.name))
 }

@@ -11,7 +11,7 @@ const LOOK_BACK = 30 * MINUTE
  */
 export function timeLeft(windows: readonly Window[], span: TimeRange, now: Date): number | null {
   const read = windows.flatMap((window) => {
-    const from = window.status === 'done' ? window.created_from : window.walked_to
+    const from = window.status === 'done' ? window.created_from : window.scanned_to
     return from && from < window.created_to ? [{ window, part: { from, to: window.created_to } }] : []
   })
   const within = read.map(({ part }) => intersect(part, span)).filter((part) => part.from < part.to)

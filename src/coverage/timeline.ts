@@ -72,9 +72,9 @@ function withinClaim(part: TimelinePart, claimed: readonly TimeRange[]): Timelin
 }
 
 function partsOf(window: Window): TimelinePart[] {
-  const { created_from: from, created_to: to, verified_at, builds, walked_to, status } = window
+  const { created_from: from, created_to: to, verified_at, builds, scanned_to, status } = window
   if (status === 'done') return [{ from, to, kind: window.error ? 'flawed' : 'verified', verified_at, builds }]
-  const walked = walked_to ?? to
+  const walked = scanned_to ?? to
   const rest = { from, to: walked, kind: status === 'running' ? 'reading' : 'unread', verified_at: null } as const
   return [
     { ...rest, builds: null },

@@ -182,8 +182,8 @@ export const users = buildkite.table(
 )
 
 /** Every combination of identifiers under which a person was seen. `users` is built from these. */
-export const sightings = sync.table(
-  'sightings',
+export const user_identities = sync.table(
+  'user_identities',
   {
     id: uuid(),
     email: text(),
@@ -192,7 +192,7 @@ export const sightings = sync.table(
     last_seen_at: time(),
   },
   (t) => [
-    uniqueIndex('sightings_person').on(
+    uniqueIndex('user_identities_person').on(
       // Hashes, because an index entry has a limit of 2,704 bytes and texts of a payload have none.
       sql`(coalesce(${t.id}::text, ''))`,
       sql`md5(coalesce(${t.email}, ''))`,
@@ -204,8 +204,8 @@ export const sightings = sync.table(
 export type DimensionStatus = 'read' | 'missing_scope' | 'refused' | 'off'
 
 /** The last read of each list of an organization. */
-export const dimensions = sync.table(
-  'dimensions',
+export const reference_syncs = sync.table(
+  'reference_syncs',
   {
     organization_id: uuid().notNull(),
     name: text().notNull(),
@@ -219,8 +219,8 @@ export const dimensions = sync.table(
 )
 
 /** When a list of one object was last requested. Many such lists are empty, so their rows cannot show that. */
-export const list_reads = sync.table(
-  'list_reads',
+export const reference_item_syncs = sync.table(
+  'reference_item_syncs',
   {
     name: text().notNull(),
     subject_id: uuid().notNull(),

@@ -3,7 +3,7 @@ import { ConfigError, StoreError } from '../runtime/errors.ts'
 import type { Log } from '../runtime/log.ts'
 import { type Database, openDatabase } from './connection.ts'
 import { findEmbedded, hasEmbedded, startEmbedded } from './embedded/embedded.ts'
-import { countAll, countMissing, migrate } from './migrate.ts'
+import { countMissing, isMirror, migrate } from './migrate.ts'
 
 /** The mirror's Postgres, and how to stop using it. */
 export interface PostgresHome {
@@ -102,7 +102,7 @@ function withPlace(error: unknown, url: string): unknown {
 async function demandSchema(url: string): Promise<void> {
   const missing = await countMissing(url)
   if (missing === 0) return
-  if (missing === countAll()) {
+  if (!(await isMirror(url))) {
     throw new ConfigError(
       'There is no mirror in this database. Set DATABASE_URL to its location, or run buildkite-mirror migrate to create it.',
     )

@@ -4,10 +4,28 @@ import { sql } from 'drizzle-orm'
 import { type MigrationMeta, readMigrationFiles } from 'drizzle-orm/migrator'
 import pg from 'pg'
 import { ConfigError } from '../runtime/errors.ts'
-import { type Log, throttledWarn } from '../runtime/log.ts'
-import { MINUTE, pause, SECOND } from '../runtime/time.ts'
+import type { Log } from '../runtime/log.ts'
+import { SECOND } from '../runtime/time.ts'
 import { applyConcurrently, isConcurrent, withoutConcurrently } from './concurrent-indexes.ts'
 import { asStoreError, type Db, withOwnConnection } from './connection.ts'
+import {
+  applyDefinition,
+  changedDefinitions,
+  type Definition,
+  definitionNames,
+  readDefinitions,
+  triggerTables,
+} from './definitions.ts'
+import {
+  appliedMigrations,
+  createJournal,
+  hasTable,
+  migrationsNeeded,
+  readJournal,
+  recordMigration,
+} from './journal.ts'
+import { LOCK_TIMEOUT_MS, lockTables, withLockRetries } from './lock-retries.ts'
+import { checkNotTooOld, presentHashes, replacedIn } from './replaced-migrations.ts'
 import { readUserObjects, restoreUserObjects } from './user-objects.ts'
 
 // The package's root is two folders up from both src/database/ and dist/database/.
@@ -18,38 +36,40 @@ const folder = fileURLToPath(new URL('../../drizzle', import.meta.url))
  * start at once, and after a kill the next run completes the migration. A migration waits about a second for a lock, then rolls back,
  * which releases its own locks, and retries until the blocking transactions have ended. Indexes on large tables are built outside a
  * transaction: see `concurrent-indexes.ts`. Objects that users created on ours survive, or stop the migration: see `user-objects.ts`.
- * If a newer version has already migrated the database, this code runs beside it while `sync.compatibility` allows. So versions can
- * be upgraded and rolled back one process at a time.
- * @throws ConfigError if the database needs a newer version of the code, or an object of the user blocks the migration.
+ * Afterwards it applies the definitions of views, functions and triggers that changed, in one transaction: see `definitions.ts`.
+ * If a newer version has already migrated the database, this code runs beside it while `sync.compatibility` allows, and leaves the
+ * definitions alone. So versions can be upgraded and rolled back one process at a time.
+ * @throws ConfigError if the database needs a newer version of the code or is too old for it, or if an object of the user is in the way.
  * @throws StoreError when Postgres fails.
  */
-export async function migrate(url: string, log?: Log, known = knownMigrations()): Promise<void> {
+export async function migrate(
+  url: string,
+  log?: Log,
+  known = knownMigrations(),
+  definitions = readDefinitions(),
+): Promise<void> {
   const applied = await withClient(url, 'migrate the database', async (client) => {
     for (let count = 0; ; ) {
       const next = await withLockRetries(client, log, () => applyNext(client, known))
-      if (!next) return count
+      if (!next) {
+        const changed = await withLockRetries(client, log, () => applyChanged(client, known, definitions))
+        return { migrations: count, definitions: changed }
+      }
       const record = async (other: pg.Client) => {
-        if ((await appliedMigrations(other)).includes(next.hash)) return
+        if ((await appliedMigrations(other)).some(({ hash }) => hash === next.hash)) return
         await recordMigration(other, next)
       }
       if (!isConcurrent(next) || (await applyConcurrently(url, next, record))) count += 1
     }
   })
-  if (applied > 0) log?.info({ migrations: applied }, 'The database schema was brought up to date.')
+  if (applied.migrations + applied.definitions > 0) log?.info(applied, 'The database schema was brought up to date.')
 }
 
-/**
- * How long a migration waits for a lock; webhooks that need the same table wait behind it. Slightly longer than Postgres's
- * deadlock_timeout of a second, after which a blocking autovacuum is cancelled.
- */
-const LOCK_TIMEOUT_MS = 1_100
-/** How long it waits for all the locks of one `lock table`, which holds acquired locks while it waits for the next. */
-const LOCK_TABLES_TIMEOUT_MS = 1_500
 /** Postgres ends the transaction of a process that is frozen during a migration after this time. */
 const IDLE_LIMIT_MS = 30 * SECOND
 
-/** Applies the first missing migration in its own transaction, unless it is a concurrent one, and returns it; undefined when none is missing. */
-async function applyNext(client: pg.Client, known: readonly MigrationMeta[]): Promise<MigrationMeta | undefined> {
+/** Begins a transaction that no other migration can overlap. */
+async function begin(client: pg.Client): Promise<void> {
   // In one round trip. A migration may rewrite a large table, so its statements have no time limit.
   await client.query(
     `begin; set local statement_timeout = 0; set local lock_timeout = 0;
@@ -58,9 +78,18 @@ async function applyNext(client: pg.Client, known: readonly MigrationMeta[]): Pr
   // A transaction lock, because a session lock may be orphaned behind PgBouncer. No other lock is held while waiting for it.
   await client.query(takeMigrationLock)
   await client.query(`set local lock_timeout = ${LOCK_TIMEOUT_MS}`)
+}
+
+/** Applies the first missing migration in its own transaction, unless it is a concurrent one, and returns it; undefined when none is missing. */
+async function applyNext(client: pg.Client, known: readonly MigrationMeta[]): Promise<MigrationMeta | undefined> {
+  await begin(client)
   await createJournal(client)
-  const [next] = missingMigrations(known, await appliedMigrations(client), await migrationsNeeded(client))
-  if (next && !isConcurrent(next)) {
+  const applied = await appliedMigrations(client)
+  checkNotTooOld(applied)
+  const [next] = missingMigrations(known, presentHashes(applied), await migrationsNeeded(client))
+  if (next && next.hash === known[0]?.hash && replacedIn(applied) === 'all') {
+    await recordMigration(client, next)
+  } else if (next && !isConcurrent(next)) {
     const before = await readUserObjects(client)
     await applyMigration(client, next)
     await restoreUserObjects(client, before)
@@ -69,39 +98,33 @@ async function applyNext(client: pg.Client, known: readonly MigrationMeta[]): Pr
   return next
 }
 
+/**
+ * Applies the changed definitions in one transaction and returns their number. None if the database has a migration that this code does
+ * not know: the old and new processes would overwrite each other's views.
+ */
+async function applyChanged(
+  client: pg.Client,
+  known: readonly MigrationMeta[],
+  definitions: readonly Definition[],
+): Promise<number> {
+  await begin(client)
+  const isNewer = unknownMigrations(known, presentHashes(await appliedMigrations(client))) > 0
+  const changed = isNewer ? [] : await changedDefinitions(client, definitions)
+  await applyDefinitions(client, changed)
+  await client.query('commit')
+  return changed.length
+}
+
+async function applyDefinitions(client: pg.Client, definitions: readonly Definition[]): Promise<void> {
+  await client.query('set local check_function_bodies = off')
+  const isTrigger = ({ name }: Definition) => name.startsWith('triggers/')
+  for (const one of definitions) if (!isTrigger(one)) await applyDefinition(client, one)
+  const tables = triggerTables(definitions)
+  if (tables.length > 0) await lockTables(client, `lock table ${tables.join(', ')} in share row exclusive mode`)
+  for (const one of definitions) if (isTrigger(one)) await applyDefinition(client, one)
+}
+
 const takeMigrationLock = `select pg_advisory_xact_lock(hashtextextended('buildkite-mirror migrate', 0))`
-
-/** A lock timeout, or a deadlock: running processes lock the same tables in a different order. */
-function isLockConflict(error: unknown): boolean {
-  return error instanceof LockTimeout || (error instanceof pg.DatabaseError && /^(55P03|40P01)$/.test(error.code ?? ''))
-}
-
-const LONGEST_PAUSE_MS = 5 * SECOND
-
-/** Runs `work`, which opens a transaction, until other locks no longer block it. Holds no locks between tries. */
-async function withLockRetries<T>(client: pg.Client, log: Log | undefined, work: () => Promise<T>): Promise<T> {
-  const mayWarn = throttledWarn(MINUTE, Date.now)
-  for (let tries = 1; ; tries++) {
-    try {
-      return await work()
-    } catch (error) {
-      await client.query('rollback').catch(() => {})
-      if (!isLockConflict(error)) throw error
-    }
-    if (tries >= 5 && mayWarn())
-      log?.warn(await oldestTransaction(client), 'A migration waits for another transaction.')
-    await pause(Math.min(LONGEST_PAUSE_MS, (SECOND / 2) * 2 ** tries) * (0.75 + Math.random() / 2))
-  }
-}
-
-/** The oldest open transaction of another session, which is most likely the blocking one. */
-async function oldestTransaction(client: pg.Client): Promise<Record<string, unknown>> {
-  const { rows } = await client.query<Record<string, unknown>>(`
-    select pid, application_name, usename as user, state, extract(epoch from now() - xact_start)::int as seconds
-    from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and xact_start is not null
-    order by xact_start limit 1`)
-  return rows[0] ?? {}
-}
 
 async function withClient<T>(url: string, doing: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
   try {
@@ -128,8 +151,10 @@ export async function applyMigrations(client: pg.Client): Promise<void> {
   await client.query(`select set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true)`)
   await client.query(takeMigrationLock)
   await createJournal(client)
-  const missing = missingMigrations(knownMigrations(), await appliedMigrations(client), await migrationsNeeded(client))
+  const applied = presentHashes(await appliedMigrations(client))
+  const missing = missingMigrations(knownMigrations(), applied, await migrationsNeeded(client))
   for (const migration of missing) await applyMigration(client, withoutConcurrently(migration))
+  await applyDefinitions(client, readDefinitions())
 }
 
 /**
@@ -139,59 +164,60 @@ export async function applyMigrations(client: pg.Client): Promise<void> {
  */
 export async function countMissing(url: string): Promise<number> {
   return withClient(url, 'read which migrations were applied', async (client) => {
-    const applied = await appliedMigrations(client)
-    return missingMigrations(knownMigrations(), applied, await migrationsNeeded(client)).length
+    const applied = presentHashes(await appliedMigrations(client))
+    missingMigrations(knownMigrations(), applied, await migrationsNeeded(client))
+    return (await schemaState(client)).missing
   })
 }
 
-/** The number of all migrations. A database that lacks all of them was never a mirror. */
-export function countAll(): number {
-  return knownMigrations().length
+/** Whether the database at `url` was ever migrated. @throws StoreError */
+export async function isMirror(url: string): Promise<boolean> {
+  return withClient(url, 'read which migrations were applied', async (client) => {
+    return hasTable(client, 'sync.deliveries')
+  })
 }
 
 /** How the schema of `client` differs from this code's: migrations that it lacks, and migrations that this code does not know. */
-export async function schemaState(client: pg.Client): Promise<{ missing: number; unknown: number }> {
-  const applied = await appliedMigrations(client)
-  const known = new Set(knownMigrations().map(({ hash }) => hash))
-  const unknown = applied.filter((hash) => !known.has(hash)).length
-  return { missing: known.size - (applied.length - unknown), unknown }
+export async function schemaState(client: pg.Client): Promise<SchemaState> {
+  return readSchemaState(async (query) => (await client.query(query)).rows)
 }
 
 /** How many migrations the database lacks; 0 if the schema is current. @throws StoreError */
 export async function pendingMigrations(db: Db): Promise<number> {
-  const known = knownMigrations()
   try {
-    const journal = await db.execute<{ there: boolean }>(
-      sql`select to_regclass('drizzle.__drizzle_migrations') is not null as there`,
-    )
-    if (!journal.rows[0]?.there) return known.length
-    const { rows } = await db.execute<{ hash: string }>(sql`select hash from drizzle.__drizzle_migrations`)
-    const applied = new Set(rows.map((row) => row.hash))
-    return known.filter((migration) => !applied.has(migration.hash)).length
+    return (await readSchemaState(async (query) => (await db.execute(sql.raw(query))).rows)).missing
   } catch (error) {
     throw asStoreError(error, 'read which migrations were applied')
   }
 }
 
-/** The hashes of the applied migrations; none in a database that was never migrated. */
-async function appliedMigrations(client: pg.Client): Promise<string[]> {
-  if (!(await hasTable(client, 'drizzle.__drizzle_migrations'))) return []
-  const { rows } = await client.query<{ hash: string }>('select hash from drizzle.__drizzle_migrations')
-  return rows.map((row) => row.hash)
+interface SchemaState {
+  /** Definitions that were never applied count as one migration. A different version of a definition counts as none. */
+  readonly missing: number
+  readonly unknown: number
 }
 
-async function hasTable(client: pg.Client, name: string): Promise<boolean> {
-  const { rows } = await client.query<{ there: boolean }>('select to_regclass($1) is not null as there', [name])
-  return rows[0]?.there === true
-}
+type Query = (query: string) => Promise<Record<string, unknown>[]>
 
-/** How many migrations a program must know to work on the database; `undefined` if the database does not say. */
-async function migrationsNeeded(client: pg.Client): Promise<number | undefined> {
-  if (!(await hasTable(client, 'sync.compatibility'))) return undefined
-  const { rows } = await client.query<{ needed: number }>(
-    'select migrations_needed as needed from sync.compatibility where single_row',
+async function readSchemaState(query: Query): Promise<SchemaState> {
+  const [there] = await query(
+    `select to_regclass('drizzle.__drizzle_migrations') is not null as journal, to_regclass('sync.definitions') is not null as definitions`,
   )
-  return rows[0]?.needed
+  const rows = there?.journal ? await query(readJournal) : []
+  const applied = presentHashes(rows.map((row) => ({ hash: String(row.hash), created_at: Number(row.created_at) })))
+  const known = knownMigrations()
+  const missing = known.filter(({ hash }) => !applied.includes(hash)).length
+  const unknown = unknownMigrations(known, applied)
+  if (missing > 0 || unknown > 0) return { missing, unknown }
+  const names = new Set(
+    there?.definitions ? (await query('select name from sync.definitions')).map(({ name }) => name) : [],
+  )
+  return { missing: definitionNames().every((name) => names.has(name)) ? 0 : 1, unknown }
+}
+
+function unknownMigrations(known: readonly MigrationMeta[], applied: readonly string[]): number {
+  const hashes = new Set(known.map(({ hash }) => hash))
+  return applied.filter((hash) => !hashes.has(hash)).length
 }
 
 /**
@@ -203,8 +229,7 @@ export function missingMigrations(
   applied: readonly string[],
   needed = Number.POSITIVE_INFINITY,
 ): MigrationMeta[] {
-  const hashes = new Set(known.map((migration) => migration.hash))
-  const unknown = applied.filter((hash) => !hashes.has(hash)).length
+  const unknown = unknownMigrations(known, applied)
   if (unknown > 0 && known.length < needed) {
     throw new ConfigError(
       `The database is newer than this program: it holds ${unknown} ${unknown === 1 ? 'migration' : 'migrations'} that this ` +
@@ -222,41 +247,10 @@ function knownMigrations(): MigrationMeta[] {
   return readMigrationFiles({ migrationsFolder: folder })
 }
 
-/** The table that drizzle-kit uses, so that its tools also work on the database. */
-async function createJournal(client: pg.Client): Promise<void> {
-  // Checked first: "create … if not exists" needs the create privilege even if the object exists.
-  if (await hasTable(client, 'drizzle.__drizzle_migrations')) return
-  await client.query(`
-    create schema if not exists drizzle;
-    create table drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint);
-    comment on schema drizzle is 'Which migrations of buildkite-mirror were applied. Nothing for analysts here.'`)
-}
-
 async function applyMigration(client: pg.Client, migration: MigrationMeta): Promise<void> {
   for (const statement of migration.sql) {
     if (/^(\s*--.*\n)*\s*lock table/i.test(statement)) await lockTables(client, statement)
     else await client.query(statement)
   }
   await recordMigration(client, migration)
-}
-
-async function recordMigration(client: pg.Client, migration: MigrationMeta): Promise<void> {
-  await client.query('insert into drizzle.__drizzle_migrations (hash, created_at) values ($1, $2)', [
-    migration.hash,
-    migration.folderMillis,
-  ])
-}
-
-async function lockTables(client: pg.Client, statement: string): Promise<void> {
-  await client.query(`set local statement_timeout = ${LOCK_TABLES_TIMEOUT_MS}`)
-  try {
-    await client.query(statement)
-  } catch (error) {
-    throw error instanceof pg.DatabaseError && error.code === '57014' ? new LockTimeout() : error
-  }
-  await client.query('set local statement_timeout = 0')
-}
-
-class LockTimeout extends Error {
-  override name = 'LockTimeout'
 }

@@ -7,7 +7,7 @@ import { forgetAbandoned } from './failures.ts'
 const rules = [
   { table: 'sync.cycles', column: 'started_at', days: 30 },
   // A build's lists are read within 7 days of its end (YOUNG in reconcile/build-lists.ts), the others at least daily.
-  { table: 'sync.list_reads', column: 'read_at', days: 30 },
+  { table: 'sync.reference_item_syncs', column: 'read_at', days: 30 },
   { table: 'sync.drift', column: 'healed_at', days: 365 },
   // One for each token and user. Budgets count minutes; a row that is needed again is created.
   { table: 'sync.budgets', column: 'updated_at', days: 7 },

@@ -413,7 +413,7 @@ export const watermarks = sync.table('watermarks', {
   backfill_from: time(),
   backfill_to: time(),
   pipelines_read_at: time(),
-  pipelines_wanted: jsonb().$type<PipelinePatterns>(),
+  pipeline_filter: jsonb().$type<PipelinePatterns>(),
   pipelines_listed_by: text(),
   confirmed_to: time(),
   counts_from: time(),
@@ -455,7 +455,7 @@ export const windows = sync.table(
     created_from: time().notNull(),
     created_to: time().notNull(),
     status: text().$type<WindowStatus>().notNull().default('pending'),
-    walked_to: time(),
+    scanned_to: time(),
     builds: integer().notNull().default(0),
     requests: integer().notNull().default(0),
     started_at: time(),
@@ -503,14 +503,14 @@ export const cycles = sync.table(
     jobs_in_flight: integer().notNull().default(0),
     jobs_completed: integer().notNull().default(0),
     jobs_confirmed: integer().notNull().default(0),
-    absent_read: integer().notNull().default(0),
+    unlisted_read: integer().notNull().default(0),
     error: text(),
   },
   (t) => [index('cycles_organization_started_at').on(t.organization_id, t.started_at)],
 )
 
-/** missing: only Buildkite has it. different: the values differ. surplus: Buildkite no longer has it. */
-export type DriftKind = 'missing' | 'different' | 'surplus'
+/** missing: only Buildkite has it. different: the values differ. unexpected: Buildkite no longer has it. */
+export type DriftKind = 'missing' | 'different' | 'unexpected'
 
 export const drift = sync.table(
   'drift',
@@ -524,7 +524,7 @@ export const drift = sync.table(
     columns: text().array().notNull(),
     mirror: jsonb().$type<Record<string, unknown>>().notNull(),
     buildkite: jsonb().$type<Record<string, unknown>>().notNull(),
-    right_until: time(),
+    last_matched_at: time(),
     found_at: time().notNull(),
     found_by: text().$type<'audit' | 'verify'>().notNull(),
     healed_at: time(),
@@ -536,8 +536,8 @@ export const drift = sync.table(
   ],
 )
 
-export const absences = sync.table(
-  'absences',
+export const unlisted_builds = sync.table(
+  'unlisted_builds',
   {
     build_id: uuid().primaryKey(),
     organization_id: uuid().notNull(),
@@ -546,7 +546,7 @@ export const absences = sync.table(
     next_read_at: time().notNull(),
     last_status: integer(),
   },
-  (t) => [index('absences_next_read_at').on(t.organization_id, t.next_read_at)],
+  (t) => [index('unlisted_builds_next_read_at').on(t.organization_id, t.next_read_at)],
 )
 
 /** Builds whose jobs REST has not confirmed yet, because a list showed the build without jobs. No row: jobs are as recent as the build. */
@@ -669,3 +669,10 @@ export const findings = sync.table(
   },
   (t) => [primaryKey({ columns: [t.name, t.subject] })],
 )
+
+/** The files of drizzle/ (views, functions, triggers, grants) as they were last applied. See `definitions.ts`. */
+export const definitions = sync.table('definitions', {
+  name: text().primaryKey(),
+  checksum: text().notNull(),
+  applied_at: time().notNull().defaultNow(),
+})

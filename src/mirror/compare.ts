@@ -23,7 +23,7 @@ export interface Difference {
   readonly job_id: string | null
   readonly columns: readonly ColumnDifference[]
   /** When the row was last verified; null when it never was, or is missing. */
-  readonly right_until: Date | null
+  readonly last_matched_at: Date | null
 }
 
 /** A difference, with the evidence that decides whether the mirror is wrong. */
@@ -95,11 +95,11 @@ export async function compareWithMirror(
   const listed = new Set(jobIds)
   const readAt = new Map(observed.builds.map(({ draft, at }) => [draft.id, at]))
   for (const row of jobRows) {
-    const { build_id, id: job_id, verified_at: right_until } = row
+    const { build_id, id: job_id, verified_at: last_matched_at } = row
     const at = build_id === null ? undefined : readAt.get(build_id)
     if (!at || build_id === null || listed.has(job_id) || row.deleted_at || !complete.has(build_id)) continue
     // An object reported by a webhook after the read may not have existed at the time of the read.
-    if (!isNewer(row, at)) found({ kind: 'surplus', build_id, job_id, columns: [], right_until }, row)
+    if (!isNewer(row, at)) found({ kind: 'unexpected', build_id, job_id, columns: [], last_matched_at }, row)
   }
   return { contrasts, skipped }
 }
@@ -110,9 +110,9 @@ function differenceOf(
   stored: MirrorRow | undefined,
   columns: readonly ColumnDifference[],
 ): Difference | undefined {
-  if (!stored) return { kind: 'missing', build_id, job_id, columns: [], right_until: null }
+  if (!stored) return { kind: 'missing', build_id, job_id, columns: [], last_matched_at: null }
   if (columns.length === 0) return undefined
-  return { kind: 'different', build_id, job_id, columns, right_until: stored.verified_at }
+  return { kind: 'different', build_id, job_id, columns, last_matched_at: stored.verified_at }
 }
 
 /**

@@ -156,7 +156,7 @@ function recordCycle(record: RecordMetric | undefined, report: CycleReport): voi
   const found = (object: 'build' | 'job', result: string, n: number) =>
     record?.('cycle_found_total', n, { kind, object, result })
   found('build', 'read', report.builds_read)
-  found('build', 'absent', report.absent_read)
+  found('build', 'absent', report.unlisted_read)
   found('build', 'refused', report.refused.length)
   for (const result of ['missing', 'healed', 'in_flight', 'completed', 'confirmed'] as const) {
     found('build', result, report[`builds_${result}`])

@@ -302,12 +302,12 @@ describe('a turn', () => {
     expect(await refreshRollups(database.db)).toMatchObject({ days: 1 })
   })
 
-  test('rebuilds every day after sync.mark_every_day(), or each from a day on', async () => {
+  test('rebuilds every day after sync.invalidate_all_days(), or each from a day on', async () => {
     await stage.sql`update analytics.minutes_daily set minutes = -1`
-    await stage.sql`select sync.mark_every_day('2026-03-09')`
+    await stage.sql`select sync.invalidate_all_days('2026-03-09')`
     await stage.refresh()
     await says(`select min(day), max(day) from analytics.minutes_daily where minutes = -1`, `02 00:00:00 | 06 00:00:00`)
-    await stage.sql`select sync.mark_every_day()`
+    await stage.sql`select sync.invalidate_all_days()`
     await stage.refresh()
     await says('select count(*) from analytics.minutes_daily where minutes = -1', '0')
   })

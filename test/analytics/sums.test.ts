@@ -390,7 +390,7 @@ test('data_coverage, data_freshness, drift and dimensions', async () => {
   await stage.sql`insert into sync.cycles (organization_id, kind, started_at, finished_at) values (${organization}, 'hot', ${at('10 00:00:00')}, ${at('10 00:00:05')})`
   await stage.sql`insert into sync.drift (organization_id, build_id, kind, columns, mirror, buildkite, found_at, found_by, healed_at)
     values (${organization}, ${id('b', 1)}, 'different', '{message}', '{}', '{}', ${at('08 00:00:00')}, 'audit', ${at('08 00:00:30')})`
-  await stage.sql`insert into sync.dimensions (organization_id, name, status, rows, read_at, updated_at) values (${organization}, 'teams', 'read', 2, ${at('08 00:00:00')}, ${at('08 00:00:00')})`
+  await stage.sql`insert into sync.reference_syncs (organization_id, name, status, rows, read_at, updated_at) values (${organization}, 'teams', 'read', 2, ${at('08 00:00:00')}, ${at('08 00:00:00')})`
   await says(
     `select organization, pipeline, complete_from, complete_to, as_of, verified_at, is_listed, is_current
      from analytics.data_coverage order by organization, pipeline, complete_from`,

@@ -90,7 +90,7 @@ try {
 async function backfilled(): Promise<boolean> {
   const rows = await sql<{ slug: string; read: number; owed: number }[]>`
     select o.slug, extract(epoch from w.backfill_to - w.backfill_from)::float8 as owed,
-      (select coalesce(sum(extract(epoch from created_to - coalesce(case when status = 'done' then created_from end, walked_to))), 0)::float8
+      (select coalesce(sum(extract(epoch from created_to - coalesce(case when status = 'done' then created_from end, scanned_to))), 0)::float8
        from sync.windows where organization_id = o.id) as read
     from buildkite.organizations o join sync.watermarks w on w.organization_id = o.id`
   const share = (slug: string) => {

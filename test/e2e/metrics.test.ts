@@ -121,7 +121,7 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
     await refreshRollups(scene.deps.db)
     // Its clock stands still, so no list of pipelines is late enough to confirm what was read.
     await sql`update sync.watermarks set confirmed_to = watermark - interval '2 minutes'`
-    await sql`update sync.windows set status = 'deliveries_pending', walked_to = null, started_at = null, finished_at = null
+    await sql`update sync.windows set status = 'deliveries_pending', scanned_to = null, started_at = null, finished_at = null
       where id = (select id from sync.windows order by created_from limit 1)`
   }
 
@@ -334,7 +334,7 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
     },
     drift_found_total() {
       rises('quiet', 'recovered', 'drift_found_total', { kind: 'different' })
-      expect(of('recovered', 'drift_found_total', { kind: 'surplus' })).toBe(0)
+      expect(of('recovered', 'drift_found_total', { kind: 'unexpected' })).toBe(0)
     },
     drift_unhealed() {
       expect(at('recovered')('drift_unhealed', { organization: scene.source.slug })).toBe(1)

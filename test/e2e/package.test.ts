@@ -58,13 +58,13 @@ describe('the npm package', () => {
   it('holds the program, its migrations and its papers, and nothing else', async () => {
     const top = new Set(files.map((path) => path.split('/')[0]))
     expect([...top].sort()).toEqual(['CHANGELOG.md', 'LICENSE', 'README.md', 'dist', 'docs', 'drizzle', 'package.json'])
-    const strange = files.filter(
-      (path) =>
-        /^(dist|drizzle)\//.test(path) && !/^dist\/.*\.js$|^drizzle\/(\d{4}_\w+\.sql|meta\/_journal\.json)$/.test(path),
+    const expected =
+      /^dist\/.*\.js$|^drizzle\/((\d{4}_|(functions|views|triggers)\/).*\.sql|grants\.sql|meta\/_journal\.json)$/
+    expect(files.filter((path) => /^(dist|drizzle)\//.test(path) && !expected.test(path))).toEqual([])
+    const source = (await readdir(join(root, 'drizzle'), { recursive: true })).filter((name) =>
+      expected.test(`drizzle/${name}`),
     )
-    expect(strange).toEqual([])
-    const migrations = (await readdir(join(root, 'drizzle'))).filter((name) => name.endsWith('.sql'))
-    expect(files.filter((path) => path.endsWith('.sql'))).toHaveLength(migrations.length)
+    expect(files.filter((path) => path.startsWith('drizzle/'))).toHaveLength(source.length)
   })
 
   it('names no path of the machine that packed it', async () => {

@@ -1,13 +1,17 @@
+import { readFileSync } from 'node:fs'
 import postgres from 'postgres'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, test } from 'vitest'
+import { LAST_REPLACED } from '../../src/database/replaced-migrations.ts'
 import { demoToken } from '../../src/simulator/api/api.ts'
 import { realClock } from '../../src/simulator/random.ts'
 import { createSimulation, type Simulation } from '../../src/simulator/simulation.ts'
 import type { Webhooks } from '../../src/simulator/webhooks/webhooks.ts'
 import { twoMoreCycles } from '../support/cycles.ts'
+import { createTestDatabase } from '../support/database.ts'
 import { differences } from '../support/differences.ts'
 import { type OwnPostgres, startOwnPostgres } from '../support/own-postgres.ts'
-import { buildPreviousVersion, type PreviousVersion } from '../support/previous-version.ts'
+import { dumpSchema } from '../support/pg-dump.ts'
+import { buildPreviousVersion, buildVersion, type EarlierVersion, migrationsIn } from '../support/previous-version.ts'
 import { testQueueBackends } from '../support/redis.ts'
 import { type RedisServer, startRedisServer } from '../support/redis-server.ts'
 import { sceneOf } from '../support/scene.ts'
@@ -18,12 +22,19 @@ const secret = 'upgrade-secret'
 /** Webhooks that each stage of the upgrade must see accepted. */
 const SOME = 40
 
-let previous: PreviousVersion
+let previous: EarlierVersion
+/** The version to upgrade through, if the previous one is older than the baseline. */
+let between: EarlierVersion | undefined
+/** Migrations that the previous version does not know. */
+let lacking: number
 beforeAll(async () => {
   previous = await buildPreviousVersion()
+  if (!previous.migrations.includes('0000_baseline.sql')) between = await buildVersion(LAST_REPLACED.commit)
+  lacking = (await migrationsIn()).filter((name) => !previous.migrations.includes(name)).length
 }, 120_000)
 afterAll(async () => {
   await previous?.remove()
+  await between?.remove()
 })
 
 describe.each(testQueueBackends())('an upgrade one process at a time, the queue on %s', (backend) => {
@@ -73,19 +84,17 @@ describe.each(testQueueBackends())('an upgrade one process at a time, the queue 
     await own.stop()
   })
 
-  /** One process for each role. The previous version does not know AUTO_MIGRATE, and migrates by itself. */
-  async function start(version: 'previous' | 'present', ready: boolean): Promise<Record<Role, ServiceProcess>> {
-    const one = async (role: Role) => {
-      const service = await startService(
-        { ...settings, ROLES: role },
-        ready,
-        version === 'previous' ? previous.cli : undefined,
-      )
-      processes.push(service)
-      return service
-    }
-    const [web, worker, reconciler] = await Promise.all([one('web'), one('worker'), one('reconciler')])
-    return { web, worker, reconciler }
+  /** The previous version does not know AUTO_MIGRATE, and migrates by itself. */
+  async function startOne(version: Version, role: Role, ready: boolean): Promise<ServiceProcess> {
+    const program = version === 'previous' ? previous.cli : undefined
+    const service = await startService({ ...settings, ROLES: role }, ready, program)
+    processes.push(service)
+    return service
+  }
+
+  async function startPair(version: Version, ready: boolean): Promise<{ web: ServiceProcess; worker: ServiceProcess }> {
+    const [web, worker] = await Promise.all([startOne(version, 'web', ready), startOne(version, 'worker', ready)])
+    return { web, worker }
   }
 
   /** Webhooks without pause, to each receiver in turn. */
@@ -127,15 +136,15 @@ describe.each(testQueueBackends())('an upgrade one process at a time, the queue 
   }
 
   it('loses nothing: both versions at once, the old stopped, and back to the old on the new schema', async () => {
-    const old = await start('previous', true)
+    const old = await startPair('previous', true)
+    const oldReconciler = await startOne('previous', 'reconciler', true)
     receivers.push(old.web)
     live()
     await acceptsMore(old.web, 'the previous version')
 
     // The new processes come before their schema: the receiver receives, the others wait.
-    const lacking = previous.migrations.present - previous.migrations.previous
-    expect(lacking).toBeGreaterThanOrEqual(0)
-    const present = await start('present', lacking === 0)
+    const present = await startPair('present', lacking === 0)
+    const reconciler = await startOne('present', 'reconciler', lacking === 0)
     await untilService(present.web, () => answers(present.web), 'the new receiver listens')
     receivers.push(present.web)
     await acceptsMore(present.web, 'the new receiver on the old schema')
@@ -152,11 +161,19 @@ describe.each(testQueueBackends())('an upgrade one process at a time, the queue 
       expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('Run buildkite-mirror migrate first')])
     }
 
+    // The reconciler of the previous version does not know the names of the new schema.
+    expect(await oldReconciler.stop()).toBe(0)
+
     // Migrated under load; then both versions work side by side.
     const diverted = watchDiverted(present.web)
+    if (between) {
+      const { code, stderr } = await runCommand(['migrate'], settings)
+      expect([code, stderr]).toEqual([2, expect.stringContaining(`it lacks the migration ${LAST_REPLACED.tag}`)])
+      expect((await runCommand(['migrate'], settings, undefined, between.cli)).code).toBe(0)
+    }
     expect((await runCommand(['migrate'], settings)).code).toBe(0)
     expect(await diverted.longestMs()).toBeLessThan(2_000)
-    for (const service of Object.values(present)) {
+    for (const service of [present.web, present.worker, reconciler]) {
       await untilService(service, async () => (await readinessOf(service))[0] === 200, 'the new version is ready')
     }
     await Promise.all([
@@ -168,16 +185,16 @@ describe.each(testQueueBackends())('an upgrade one process at a time, the queue 
 
     // The old ones go.
     receivers = [present.web]
-    expect(await stopped(old)).toEqual([0, 0, 0])
+    expect(await stopped(old)).toEqual([0, 0])
     await acceptsMore(present.web, 'the new version alone')
     await appliesMore(present.worker, 'the new version alone')
 
     // And back, on the new schema.
-    const again = await start('previous', true)
+    const again = await startPair('previous', true)
     receivers = [again.web, present.web]
     await acceptsMore(again.web, 'the previous version on the new schema')
     receivers = [again.web]
-    expect(await stopped(present)).toEqual([0, 0, 0])
+    expect(await stopped(present)).toEqual([0, 0])
     await acceptsMore(again.web, 'the previous version alone on the new schema')
     await appliesMore(again.worker, 'the previous version alone on the new schema')
 
@@ -213,10 +230,27 @@ describe.each(testQueueBackends())('an upgrade one process at a time, the queue 
   }
 })
 
+test('an upgraded database has the schema of drizzle/current.sql', async ({ skip }) => {
+  const database = await createTestDatabase({ empty: true })
+  try {
+    const settings = { DATABASE_URL: database.url }
+    for (const { cli } of [previous, ...(between ? [between] : [])]) {
+      expect((await runCommand(['migrate'], settings, undefined, cli)).code).toBe(0)
+    }
+    expect((await runCommand(['migrate'], settings)).code).toBe(0)
+    const schema = await dumpSchema(database.url)
+    if (schema === undefined) return skip('PostgreSQL 15 only')
+    expect(schema).toBe(readFileSync(new URL('../../drizzle/current.sql', import.meta.url), 'utf8'))
+  } finally {
+    await database.drop()
+  }
+})
+
+type Version = 'previous' | 'present'
 type Role = 'web' | 'worker' | 'reconciler'
 
 /** Ends the processes of one version and returns their exit codes. */
-function stopped(services: Record<Role, ServiceProcess>): Promise<(number | string)[]> {
+function stopped(services: Record<string, ServiceProcess>): Promise<(number | string)[]> {
   return Promise.all(Object.values(services).map((service) => service.stop()))
 }
 

@@ -136,7 +136,7 @@ describe('a day that cannot be refreshed', () => {
   test('does not block the refresh of users, and they do not block days', async () => {
     await stage.sql.unsafe(`
       create function public.refuse() returns trigger language plpgsql as $$ begin raise 'canary'; end $$;
-      create trigger refuse before insert on sync.sightings for each statement execute function public.refuse()`)
+      create trigger refuse before insert on sync.user_identities for each statement execute function public.refuse()`)
     await mark()
     expect(await refreshRollups(database.db)).toEqual({ days: others.length + 1, users: 0, failed: 1 })
     expect(await known()).toMatchObject([{ subject: 'buildkite.users', code: 'P0001' }])

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import type { BuildkiteClient, BuildsFilter, BuildsPage } from '../../src/buildkite/client.ts'
 import type { Budget } from '../../src/buildkite/http/budget.ts'
 import { BuildkiteClock, type Moment, type Skew } from '../../src/buildkite/http/skew.ts'
@@ -171,15 +171,10 @@ async function trigger({ sql }: Home, table: string, body: string): Promise<void
   )
 }
 
-/** Replaces analytics.data_coverage by one that differs from the migrations'. */
+/** Replaces analytics.data_coverage by one that differs from its definition. */
 async function changeView({ sql }: Home, changes: readonly (readonly [RegExp, string])[]): Promise<void> {
-  const folder = new URL('../../drizzle/', import.meta.url)
-  const texts = readdirSync(folder)
-    .filter((name) => name.endsWith('.sql'))
-    .sort()
-    .map((name) => readFileSync(new URL(name, folder), 'utf8'))
-  const statements = texts.flatMap((text) => /create view analytics\.data_coverage as[^;]*;/.exec(text)?.[0] ?? [])
-  let statement = statements.at(-1)?.replace('create view', 'create or replace view') ?? ''
+  const file = new URL('../../drizzle/views/analytics/data_coverage.sql', import.meta.url)
+  let statement = readFileSync(file, 'utf8')
   for (const [part, other] of changes) {
     if (!part.test(statement)) throw new Error(`analytics.data_coverage holds nothing like ${part}.`)
     statement = statement.replace(part, other)

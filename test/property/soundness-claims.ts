@@ -98,7 +98,7 @@ export class ClaimChecker {
     }
   }
 
-  /** The builds that sync.failures and sync.absences name as unconfirmed, as analytics.data_coverage counts them. */
+  /** The builds that sync.failures and sync.unlisted_builds name as unconfirmed, as analytics.data_coverage counts them. */
   async #exceptions(tx: postgres.TransactionSql): Promise<(id: string) => boolean> {
     const ranges = await tx<{ from: string; to: string }[]>`
       select to_char(created_from at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as from,
@@ -108,7 +108,7 @@ export class ClaimChecker {
       select build_id as id, coalesce(pipeline_id::text, pipeline_slug) as pipeline, build_number as number
       from sync.failures where kind = 'build'
       union all
-      select build_id, null, null from sync.absences where last_status is distinct from 200`
+      select build_id, null, null from sync.unlisted_builds where last_status is distinct from 200`
     const ids = new Set(named.map(({ id }) => id))
     const numbers = new Set(named.map(({ pipeline, number }) => `${pipeline} #${number}`))
     return (id) => {

@@ -179,7 +179,7 @@ describe('what Buildkite shows no longer', () => {
     // Nobody asks for the many one by one.
     expect(scene.api.count('build')).toBe(1)
     const reasons = await scene.database.db.select().from(drift).where(eq(drift.build_id, deleted.id))
-    expect(reasons).toMatchObject([{ kind: 'surplus', buildkite: { reason: 'deleted' } }])
+    expect(reasons).toMatchObject([{ kind: 'unexpected', buildkite: { reason: 'deleted' } }])
     const marks = await scene.database.db.select().from(pipelines).where(isNotNull(pipelines.deleted_at))
     expect(new Map(marks.map((row) => [row.id, row.deleted_reason]))).toEqual(
       new Map([

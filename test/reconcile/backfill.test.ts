@@ -74,7 +74,7 @@ describe('a backfill', () => {
     const first = await backfillSpan(scene.deps, scene.source, ...span(), until, stop.signal)
     expect(first?.done).toBe(false)
     const running = (await storedWindows()).find(({ status }) => status !== 'done')
-    expect(running?.walked_to).not.toBeNull()
+    expect(running?.scanned_to).not.toBeNull()
     const done = first?.buildsDone ?? 0
     scene.api.forget()
     const second = await backfillSpan(scene.deps, scene.source, ...span())

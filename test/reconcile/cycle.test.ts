@@ -1,6 +1,6 @@
 import { and, desc, eq, ne, sql } from 'drizzle-orm'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { absences, builds, cycles, deliveries, watermarks } from '../../src/database/schema.ts'
+import { builds, cycles, deliveries, unlisted_builds, watermarks } from '../../src/database/schema.ts'
 import { discover } from '../../src/reconcile/access/discover.ts'
 import { reconcileOnce } from '../../src/reconcile/cycle/cycle.ts'
 import { mirrorFilter } from '../../src/runtime/scope.ts'
@@ -55,7 +55,7 @@ describe('a cycle', () => {
     scene.api.forget()
     const report = await cycle()
     expect(scene.api.requests.map(({ kind }) => kind)).toEqual(['builds', 'builds', 'builds'])
-    expect(report).toMatchObject({ requests: 3, builds_missing: 0, builds_healed: 0, absent_read: 0 })
+    expect(report).toMatchObject({ requests: 3, builds_missing: 0, builds_healed: 0, unlisted_read: 0 })
   })
 
   it('finds builds without any webhook, whatever happened to them', async () => {
@@ -143,7 +143,7 @@ describe('a cycle', () => {
       .where(eq(builds.id, build.id))
     scene.api.forget()
     const report = await cycle()
-    expect(report).toMatchObject({ absent_read: 1, requests: 4 })
+    expect(report).toMatchObject({ unlisted_read: 1, requests: 4 })
     expect(scene.api.count('build')).toBe(1)
     expect(await scene.differences()).toEqual([])
   })
@@ -171,7 +171,7 @@ describe('a cycle', () => {
     scene.simulation.truth.deleteBuild(build)
     scene.simulation.clock.pass(10 * MINUTE)
     const report = await cycle()
-    expect(report?.absent_read).toBe(1)
+    expect(report?.unlisted_read).toBe(1)
     expect(await rowOf(build)).toMatchObject({ deleted_reason: 'deleted', state: expect.any(String) })
     scene.api.forget()
     await cycle()
@@ -210,17 +210,19 @@ describe('a cycle', () => {
     await scene.database.db.update(builds).set({ state: 'running', observed_at: at }).where(eq(builds.id, build.id))
     scene.api.beforeAnswer = ({ kind }) =>
       kind === 'build' ? { kind: 'status', status: 500, message: 'no' } : undefined
-    expect((await cycle())?.absent_read).toBe(1)
-    expect((await cycle())?.absent_read).toBe(0)
-    const [absence] = await scene.database.db.select().from(absences)
+    expect((await cycle())?.unlisted_read).toBe(1)
+    expect((await cycle())?.unlisted_read).toBe(0)
+    const [absence] = await scene.database.db.select().from(unlisted_builds)
     expect(absence).toMatchObject({ build_id: build.id, reads: 1, last_status: 500 })
     // A time that a clock of ours set while it was days ahead does not count.
-    await scene.database.db.update(absences).set({ next_read_at: new Date(scene.simulation.clock.now() + 3 * DAY) })
-    expect((await cycle())?.absent_read).toBe(1)
+    await scene.database.db
+      .update(unlisted_builds)
+      .set({ next_read_at: new Date(scene.simulation.clock.now() + 3 * DAY) })
+    expect((await cycle())?.unlisted_read).toBe(1)
     scene.simulation.clock.pass(2 * MINUTE)
     scene.api.beforeAnswer = undefined
-    expect((await cycle())?.absent_read).toBe(1)
-    expect(await scene.database.db.select().from(absences)).toEqual([])
+    expect((await cycle())?.unlisted_read).toBe(1)
+    expect(await scene.database.db.select().from(unlisted_builds)).toEqual([])
   })
 
   it('keeps the watermark where it was when a list fails, and says why', async () => {

@@ -7,10 +7,10 @@ import {
   artifacts,
   cluster_queues,
   clusters,
-  dimensions,
-  list_reads,
   members,
   pipeline_schedules,
+  reference_item_syncs,
+  reference_syncs,
   team_members,
   team_pipelines,
   teams,
@@ -63,7 +63,7 @@ async function contents() {
   return found
 }
 const statusOf = async (name: string) =>
-  (await scene.database.db.select().from(dimensions).where(eq(dimensions.name, name)))[0]
+  (await scene.database.db.select().from(reference_syncs).where(eq(reference_syncs.name, name)))[0]
 const sorted = (ids: Iterable<string>) => [...ids].sort()
 
 describe('reading the small lists', () => {
@@ -330,7 +330,7 @@ describe('annotations and artifacts', () => {
     expect(await turn(both)).toMatchObject({ build_lists: 40 })
     for (let n = 0; n < 3; n++) await turn(both)
     expect(scene.api.count('artifacts')).toBe(finished)
-    expect(await db.$count(list_reads, eq(list_reads.name, 'artifacts'))).toBe(finished)
+    expect(await db.$count(reference_item_syncs, eq(reference_item_syncs.name, 'artifacts'))).toBe(finished)
     const kept = await db.select().from(artifacts)
     const passed = scene.simulation.truth.jobs.filter(({ job }) => job.type === 'script' && job.state === 'passed')
     expect(sorted(kept.map(({ job_id }) => job_id ?? ''))).toEqual(sorted(passed.map(({ job }) => job.id)))

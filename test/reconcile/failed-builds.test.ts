@@ -1,7 +1,7 @@
 import { and, eq, sql } from 'drizzle-orm'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { recordFailure } from '../../src/database/failures.ts'
-import { absences, builds, failures, job_reads, pipelines } from '../../src/database/schema.ts'
+import { builds, failures, job_reads, pipelines, unlisted_builds } from '../../src/database/schema.ts'
 import { markDeleted } from '../../src/mirror/apply.ts'
 import { reconcileOnce } from '../../src/reconcile/cycle/cycle.ts'
 import { refreshPipelines } from '../../src/reconcile/pipelines/pipelines.ts'
@@ -126,7 +126,7 @@ describe('a build that could not be read', () => {
     const { db } = scene.database
     const at = new Date(scene.simulation.clock.now())
     const absence = { build_id: build.id, organization_id: scene.source.id, last_status: 404 }
-    await db.insert(absences).values({ ...absence, last_read_at: at, next_read_at: at })
+    await db.insert(unlisted_builds).values({ ...absence, last_read_at: at, next_read_at: at })
     await db.update(job_reads).set({ read_at: null }).where(eq(job_reads.build_id, build.id))
     await markDeleted(db, 'builds', [build.id], 'deleted', at)
     const { rows } = await db.execute(sql`

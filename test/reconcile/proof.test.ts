@@ -15,10 +15,10 @@ const differing = (columns: string[], job_id: string | null = null, mirror: unkn
   build_id: 'b',
   job_id,
   columns: columns.map((column) => ({ column, mirror, buildkite: 'value' })),
-  right_until: null,
+  last_matched_at: null,
 })
 const missing = (job_id: string | null = null): Difference => ({ ...differing([], job_id), kind: 'missing' })
-const surplus: Difference = { ...differing([], 'j'), kind: 'surplus' }
+const unexpected: Difference = { ...differing([], 'j'), kind: 'unexpected' }
 
 const quiet: Evidence = {
   createdAt: ago(2 * HOUR),
@@ -39,7 +39,7 @@ describe('a difference is proven', () => {
     expect(proven(differing(['extra.key']), {})).toBe(true)
     expect(proven(differing(['started_at', 'state']), open)).toBe(true)
     expect(proven(missing(), {})).toBe(true)
-    expect(proven(surplus, {})).toBe(true)
+    expect(proven(unexpected, {})).toBe(true)
   })
 
   it('when the mirror claims nothing, because it may be empty', () => {
@@ -88,7 +88,7 @@ describe('a difference is in flight', () => {
     expect(proven(differing(['finished_at', 'state']), changedJustNow)).toBe(false)
     expect(proven(missing(), { createdAt: ago(SECOND), ...changedJustNow })).toBe(false)
     expect(proven(missing('j'), { createdAt: undefined, ...changedJustNow })).toBe(false)
-    expect(proven(surplus, changedJustNow)).toBe(false)
+    expect(proven(unexpected, changedJustNow)).toBe(false)
   })
 
   it('in the jobs of an open build that REST has not read since they changed', () => {
@@ -112,7 +112,7 @@ describe('the time of the claim', () => {
     backfill_from: null,
     backfill_to: null,
     pipelines_read_at: new Date(ago(MINUTE)),
-    pipelines_wanted: null,
+    pipeline_filter: null,
     pipelines_listed_by: null,
     confirmed_to: null,
     counts_from: null,

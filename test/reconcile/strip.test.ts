@@ -16,7 +16,7 @@ const mark: Watermark = {
   backfill_from: ago(10 * DAY),
   backfill_to: ago(DAY),
   pipelines_read_at: null,
-  pipelines_wanted: null,
+  pipeline_filter: null,
   pipelines_listed_by: null,
   confirmed_to: null,
   counts_from: null,
@@ -27,7 +27,7 @@ const mark: Watermark = {
 const whole = { as_of: ago(MINUTE), ranges: [{ from: ago(99 * DAY), to: ago(MINUTE) }] }
 
 function window(from: number, to: number, over: Partial<Window> = {}): Window {
-  const times = { created_from: ago(from), created_to: ago(to), walked_to: null }
+  const times = { created_from: ago(from), created_to: ago(to), scanned_to: null }
   const done = {
     status: 'done',
     started_at: ago(HOUR),
@@ -57,7 +57,7 @@ describe('the strip of an organization', () => {
   })
 
   it('tells what is unread, being read, verified, kept up and ahead', () => {
-    const reading = { status: 'running', walked_to: ago(4 * DAY), verified_at: null, finished_at: null } as const
+    const reading = { status: 'running', scanned_to: ago(4 * DAY), verified_at: null, finished_at: null } as const
     const parts = timelineOf(mark, [window(3 * DAY, DAY), window(5 * DAY, 3 * DAY, reading)], whole, now)
     expect(parts.map(({ kind }) => kind)).toEqual(['unread', 'reading', 'verified', 'verified', 'live', 'ahead'])
   })

@@ -89,7 +89,7 @@ describe('verifying a span', () => {
       ['different', unfinished.id, 'build_attempts'],
       ['missing', lostJob.id],
       ['different', wrongJob.id, 'step_key', 'extra.new'],
-      ['surplus', invented],
+      ['unexpected', invented],
     ]
     const byText = (rows: unknown[][]) => rows.map((row) => row.join(' ')).sort()
     expect(byText(brief(await verify()))).toEqual(byText(planted))
@@ -97,8 +97,8 @@ describe('verifying a span', () => {
     expect(byText(brief(healing))).toEqual(byText(planted))
     expect(healing.findings.every(({ healed }) => healed)).toBe(true)
     expect((await verify()).findings).toEqual([])
-    const [surplus] = await scene.database.db.select().from(jobs).where(eq(jobs.id, invented))
-    expect(surplus).toMatchObject({ deleted_reason: 'not_listed' })
+    const [unexpected] = await scene.database.db.select().from(jobs).where(eq(jobs.id, invented))
+    expect(unexpected).toMatchObject({ deleted_reason: 'not_listed' })
   })
 
   it('looks only at the pipeline asked for', async () => {
@@ -292,7 +292,7 @@ describe('what cannot be read', () => {
       { build_id: jobless.id, code: 'jobs_unreadable', reason: '1 of its jobs have no usable id.' },
     ])
     // The mirror holds the nameless one, which its own address shows without an id: another build, as far as anybody can tell.
-    expect(brief(report)).toEqual([['surplus', id]])
+    expect(brief(report)).toEqual([['unexpected', id]])
     expect(report.builds).toBe(truthBuilds().length - 1 + 1)
   })
 
@@ -421,7 +421,7 @@ describe('drift', () => {
         columns: ['message'],
         mirror: { message: 'forged' },
         buildkite: { message: build.message },
-        right_until: row?.verified_at,
+        last_matched_at: row?.verified_at,
         found_at: first,
         healed_at: null,
         pipeline_id: build.pipeline.id,
@@ -437,7 +437,7 @@ describe('drift', () => {
     if (!righted || !turned || !gone || !elsewhere) throw new Error('Too few builds.')
     const { db } = scene.database
     const open = (build_id: string): Discrepancy => {
-      return { kind: 'missing', build_id, job_id: null, columns: [], right_until: null, healed: false }
+      return { kind: 'missing', build_id, job_id: null, columns: [], last_matched_at: null, healed: false }
     }
     const all = [righted, turned, gone, elsewhere].map(({ id }) => open(id))
     const found = new Date(scene.simulation.clock.now() - HOUR)

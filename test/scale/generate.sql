@@ -124,7 +124,7 @@ insert into sync.job_reads (build_id, organization_id, is_open, read_at, jobs, n
 select id, organization_id, true, :'moment'::timestamptz - interval '5 minutes', 10, :'moment'::timestamptz from buildkite.builds order by created_at desc limit 60;
 insert into sync.drift (organization_id, build_id, kind, columns, mirror, buildkite, found_at, found_by, healed_at)
 select '00000000-0000-7000-8000-000000000001', id, 'different', '{message}', '{}', '{}', at, 'audit', at + interval '1 minute' from plan where b % 10000 = 0;
-insert into sync.dimensions (organization_id, name, status, rows, read_at, updated_at)
+insert into sync.reference_syncs (organization_id, name, status, rows, read_at, updated_at)
 values ('00000000-0000-7000-8000-000000000001', 'teams', 'read', 0, :'moment'::timestamptz, :'moment'::timestamptz);
 
 set session_replication_role = origin;

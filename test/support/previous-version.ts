@@ -9,36 +9,42 @@ import { promisify } from 'node:util'
 const execute = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
-/** The version before this one, built from git's history. */
-export interface PreviousVersion {
+/** An earlier version, built from git's history. */
+export interface EarlierVersion {
   /** Its `dist/cli.js`. */
   readonly cli: string
-  readonly version: string
-  /** How many migrations it knows, and how many this version does. */
-  readonly migrations: { readonly previous: number; readonly present: number }
+  /** The names of its migrations. */
+  readonly migrations: readonly string[]
   remove(): Promise<void>
 }
 
-/** Takes the last source of the version before this one out of git and builds it, with the compiler and packages of this one. */
-export async function buildPreviousVersion(): Promise<PreviousVersion> {
-  const commit = await lastCommitBefore(versionIn(readFileSync(join(root, 'package.json'), 'utf8')))
+/** Builds the last commit of the version before this one. */
+export async function buildPreviousVersion(): Promise<EarlierVersion> {
+  return buildVersion(await lastCommitBefore(versionIn(readFileSync(join(root, 'package.json'), 'utf8'))))
+}
+
+/** Takes the source of a commit out of git and builds it, with the compiler and packages of this version. */
+export async function buildVersion(commit: string): Promise<EarlierVersion> {
   const folder = await mkdtemp(join(tmpdir(), 'bkm-previous-'))
   try {
     await git('archive', '--format=tar', `--output=${join(folder, 'source.tar')}`, commit)
     await execute('tar', ['-xf', 'source.tar'], { cwd: folder })
     await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
     await execute(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], { cwd: folder })
-    const countIn = async (path: string) => (await readdir(path)).filter((name) => name.endsWith('.sql')).length
     return {
       cli: join(folder, 'dist', 'cli.js'),
-      version: versionIn(readFileSync(join(folder, 'package.json'), 'utf8')),
-      migrations: { previous: await countIn(join(folder, 'drizzle')), present: await countIn(join(root, 'drizzle')) },
+      migrations: await migrationsIn(folder),
       remove: () => rm(folder, { recursive: true, force: true }),
     }
   } catch (error) {
     await rm(folder, { recursive: true, force: true })
     throw error
   }
+}
+
+/** The names of the migrations of the source in `folder`, by default of this version. */
+export async function migrationsIn(folder = root): Promise<string[]> {
+  return (await readdir(join(folder, 'drizzle'))).filter((name) => /^\d{4}_.*\.sql$/.test(name))
 }
 
 /** The commit just before the one that set package.json's version to `present`; HEAD while that is not committed. */

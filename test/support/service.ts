@@ -83,13 +83,14 @@ export async function untilService(
   }
 }
 
-/** Runs another command of the built command line to its end. */
+/** Runs another command of the built command line to its end. `program` is another build of it. */
 export async function runCommand(
   args: readonly string[],
   settings: Record<string, string>,
   interrupted?: Promise<unknown>,
+  program = cli,
 ): Promise<{ code: number | string; stdout: string; stderr: string }> {
-  const child = spawn(process.execPath, [cli, ...args], {
+  const child = spawn(process.execPath, [program, ...args], {
     env: { PATH: process.env.PATH ?? '', LOG_LEVEL: 'warn', ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
   })

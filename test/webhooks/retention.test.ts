@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { eq, sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
-import { list_reads } from '../../src/database/dimensions.ts'
+import { reference_item_syncs } from '../../src/database/dimensions.ts'
 import { recordFailure } from '../../src/database/failures.ts'
 import { deleteOldRows } from '../../src/database/retention.ts'
 import { budgets, cycles, deliveries, drift, failures } from '../../src/database/schema.ts'
@@ -141,8 +141,8 @@ describe('tables of sync', () => {
   test('that only grow lose their old rows, whatever their number, and none that another process holds', async () => {
     const { db } = database
     const read = (n: number, days: number) => ({ name: 'artifacts', subject_id: id(n), read_at: daysAgo(days) })
-    await db.insert(list_reads).values(Array.from({ length: 4_500 }, (_, n) => read(n, 31)))
-    await db.insert(list_reads).values(read(9_999, 29))
+    await db.insert(reference_item_syncs).values(Array.from({ length: 4_500 }, (_, n) => read(n, 31)))
+    await db.insert(reference_item_syncs).values(read(9_999, 29))
     const cycle = { organization_id: id(1), kind: 'hot' as const, finished_at: null }
     await db.insert(cycles).values([31, 29].map((days) => ({ ...cycle, started_at: daysAgo(days) })))
     const found = {
@@ -165,17 +165,19 @@ describe('tables of sync', () => {
       await deleteOldRows(db, new Date())
     })
     await other.close()
-    expect(await db.$count(list_reads)).toBe(1)
+    expect(await db.$count(reference_item_syncs)).toBe(1)
     expect(await db.$count(cycles)).toBe(1)
     expect((await db.select().from(drift)).map((row) => row.healed_at)).toEqual([healed[1], null])
     expect((await db.select().from(budgets)).map(({ scope }) => scope).sort()).toEqual(['held', 'used'])
   })
 
   test('are cleaned by the sweeper', async () => {
-    await database.db.insert(list_reads).values({ name: 'annotations', subject_id: id(1), read_at: daysAgo(31) })
+    await database.db
+      .insert(reference_item_syncs)
+      .values({ name: 'annotations', subject_id: id(1), read_at: daysAgo(31) })
     const stage = await setStage({ backend: 'postgres', databaseUrl: testDatabase.url })
     stage.sweep()
-    const left = () => database.db.$count(list_reads, eq(list_reads.name, 'annotations'))
+    const left = () => database.db.$count(reference_item_syncs, eq(reference_item_syncs.name, 'annotations'))
     await until(async () => (await left()) === 0, 'the old one is deleted')
     await stage.close()
   })

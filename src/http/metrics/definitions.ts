@@ -124,8 +124,8 @@ const recorded: Readonly<Record<MetricEvent, Metric>> = {
   drift_found_total: counter(
     'differences',
     'Differences between mirror and Buildkite that the audit found and recorded in sync.drift.',
-    { kind: 'missing, different, surplus' },
-    [{ kind: 'missing' }, { kind: 'different' }, { kind: 'surplus' }],
+    { kind: 'missing, different, unexpected' },
+    [{ kind: 'missing' }, { kind: 'different' }, { kind: 'unexpected' }],
   ),
   api_requests_total: counter('requests', "Requests to Buildkite's API, by endpoint and status.", {
     endpoint: 'the path with * for each name, such as /organizations/*/builds',

@@ -56,7 +56,7 @@ async function recordSome(
       columns: finding.columns.map(({ column }) => column),
       mirror: valuesOf(finding.columns, 'mirror'),
       buildkite: { ...valuesOf(finding.columns, 'buildkite'), ...(finding.reason && { reason: finding.reason }) },
-      right_until: finding.right_until,
+      last_matched_at: finding.last_matched_at,
       found_at: now,
       found_by,
       healed_at: finding.healed ? now : null,

@@ -29,7 +29,7 @@ function changedBy(difference: Difference, evidence: Evidence, seenAt: number): 
   const { createdAt, changedAt, buildChangedAt, isOpen, hasFinish } = evidence
   const { kind, job_id, columns } = difference
   if (kind === 'missing') return createdAt ?? buildChangedAt
-  if (kind === 'surplus') return buildChangedAt
+  if (kind === 'unexpected') return buildChangedAt
   // A finished job no longer changes, except for its retry columns, which change when the new job is created.
   if (job_id !== null && hasFinish) return columns.some(({ column }) => isOfRetry(column)) ? buildChangedAt : changedAt
   return isOpen && isUndated(difference) ? seenAt : buildChangedAt

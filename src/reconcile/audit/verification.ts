@@ -183,7 +183,7 @@ export class Verification {
     this.#shown.builds += builds.length
     this.#shown.jobs += builds.reduce((sum, { jobs }) => sum + (Array.isArray(jobs) ? jobs.length : 0), 0)
     // Jobs that Buildkite no longer shows count as compared too.
-    this.#shown.jobs += contrasts.filter(({ difference }) => difference.kind === 'surplus').length
+    this.#shown.jobs += contrasts.filter(({ difference }) => difference.kind === 'unexpected').length
     const { proven, open } = await this.#mirror.evaluate(contrasts, at, new Map())
     if (this.#options.heal) return this.#heal(builds, at, kind, proven)
     this.#findings.push(...proven.map((difference) => ({ ...difference, healed: false })))
@@ -220,7 +220,7 @@ export class Verification {
   async #heal(builds: readonly Raw[], at: Date, kind: PageKind, proven: readonly Difference[]): Promise<void> {
     // Also if nothing differs, to update verified_at.
     await this.#writer.write(builds, at, kind)
-    const unexpected = proven.flatMap(({ kind, job_id }) => (kind === 'surplus' && job_id ? [job_id] : []))
+    const unexpected = proven.flatMap(({ kind, job_id }) => (kind === 'unexpected' && job_id ? [job_id] : []))
     await markDeleted(this.#deps.db, 'jobs', unexpected, 'not_listed', at)
     const { contrasts, skipped } = await this.#mirror.compare(builds, at)
     const left = new Map(contrasts.map(({ difference }) => [rowKey(difference), difference]))
@@ -244,8 +244,8 @@ export class Verification {
     this.#shown.builds += 1
     const { gone, at } = located
     if (heal) await markDeleted(this.#deps.db, 'builds', [build.id], gone, at)
-    const { id: build_id, verified_at: right_until } = build
-    const finding = { kind: 'surplus', build_id, job_id: null, columns: [], right_until, reason: gone } as const
+    const { id: build_id, verified_at: last_matched_at } = build
+    const finding = { kind: 'unexpected', build_id, job_id: null, columns: [], last_matched_at, reason: gone } as const
     this.#findings.push({ ...finding, healed: heal })
   }
 

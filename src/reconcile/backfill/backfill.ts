@@ -128,7 +128,7 @@ async function progressOf({ db }: ReconcileDeps, source: Source, span: TimeRange
   const read = windows.flatMap((window) => {
     const { from, to } = spanOf(window)
     if (window.status === 'done') return [{ from, to }]
-    return window.walked_to ? [{ from: window.walked_to, to }] : []
+    return window.scanned_to ? [{ from: window.scanned_to, to }] : []
   })
   const within = read.map((part) => intersect(part, span))
   const buildsDone = windows.reduce((sum, { builds }) => sum + builds, 0)

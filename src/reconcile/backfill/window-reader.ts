@@ -130,7 +130,7 @@ export class WindowReader {
     const { pipelines, windows, ranges } = await owedHistory(this.#deps, this.#source, mark, within)
     const again = windows.find((window) => !this.#failed.has(window.id) && this.#isDue(window))
     if (again && (await this.#doesListCount()))
-      return this.#read({ ...again, walked_to: null, first_verified_at: null }, undefined)
+      return this.#read({ ...again, scanned_to: null, first_verified_at: null }, undefined)
     for (const range of ranges) {
       if (await this.#nextWindow(range)) return true
     }
@@ -166,7 +166,7 @@ export class WindowReader {
     const writer = new BuildWriter(deps, this.#source)
     const isAgain = window.status === 'done'
     if (!isAgain) await beginWindow(deps, window)
-    let walkedTo = window.walked_to ?? window.created_to
+    let walkedTo = window.scanned_to ?? window.created_to
     let [readAt, lastReadAt]: (Date | undefined)[] = []
     const refused: Refused[] = []
     try {

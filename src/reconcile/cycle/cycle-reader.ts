@@ -149,7 +149,7 @@ export class CycleReader {
     }
     const alone = await readUnlisted(this.#deps, this.#source, this.#writer, query, this.#signal)
     this.#tally.requests += alone.requests
-    this.#tally.absent_read += alone.reads
+    this.#tally.unlisted_read += alone.reads
     for (const page of alone.pages) this.#tally.add(page)
   }
 

@@ -42,7 +42,7 @@ export interface CycleReport {
   readonly jobs_completed: number
   readonly jobs_confirmed: number
   /** Builds that were read individually, because they were in no list. */
-  readonly absent_read: number
+  readonly unlisted_read: number
   /** Builds that Postgres rejected. The watermark still moves past them; the cycle's row names them in its error. */
   readonly refused: readonly Refused[]
 }

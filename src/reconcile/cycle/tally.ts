@@ -4,7 +4,7 @@ import { addPageResults, nothingFound, type PageReport, type Refused } from '../
 export class Tally {
   requests = 0
   builds_read = 0
-  absent_read = 0
+  unlisted_read = 0
   results = nothingFound
   readonly refused: Refused[] = []
 
@@ -21,7 +21,7 @@ export class Tally {
     return {
       requests: this.requests,
       builds_read: this.builds_read,
-      absent_read: this.absent_read,
+      unlisted_read: this.unlisted_read,
       builds_missing: builds.missing,
       builds_healed: builds.healed,
       builds_in_flight: builds.in_flight,

@@ -1,7 +1,7 @@
 import { eq, type SQL, sql } from 'drizzle-orm'
 import { slugsOf } from '../../buildkite/urls.ts'
 import { backOff, dueAt } from '../../database/failures.ts'
-import { absences, builds, pipelines, watermarks } from '../../database/schema.ts'
+import { builds, pipelines, unlisted_builds, watermarks } from '../../database/schema.ts'
 import { BuildReader } from '../builds/build-reader.ts'
 import type { BuildWriter, PageReport } from '../builds/build-writer.ts'
 import { BuildLocator } from '../builds/locate-build.ts'
@@ -100,7 +100,7 @@ async function findUnlisted(
       a.build_id is not null as is_recorded, coalesce(${dueAt(sql`a.next_read_at`, new Date(clock()))}, true) as is_due
     from ${builds} b
     left join ${pipelines} p on p.id = b.pipeline_id
-    left join ${absences} a on a.build_id = b.id
+    left join ${unlisted_builds} a on a.build_id = b.id
     where b.organization_id = ${source.id} and b.deleted_at is null and b.number is not null
       and (b.state in (${openStates}) or b.verified_at is null or b.observed_at > b.verified_at)
       and ${created} < ${query.createdBefore.toISOString()}::timestamptz
@@ -125,7 +125,7 @@ async function recordFound(
   const found = unlisted.filter(({ is_recorded }) => !is_recorded)
   if (found.length > 0) {
     await db
-      .insert(absences)
+      .insert(unlisted_builds)
       .values(
         found.map(({ id }) => ({ build_id: id, organization_id: source.id, last_read_at: now, next_read_at: now })),
       )
@@ -134,7 +134,7 @@ async function recordFound(
   if (unlisted.length === MOST) return
   const ids = sql`${sql.param(unlisted.map(({ id }) => id))}::uuid[]`
   await db.execute(sql`
-    delete from ${absences} where organization_id = ${source.id} and build_id <> all (${ids}) and not exists (
+    delete from ${unlisted_builds} where organization_id = ${source.id} and build_id <> all (${ids}) and not exists (
       select from ${builds} as build join ${watermarks} as mark on mark.organization_id = build.organization_id
       where build.id = build_id and build.deleted_reason in ('deleted', 'retention')
         and build.deleted_at > mark.pipelines_read_at - ${LIST_LAG} * interval '1 ms')`)
@@ -148,7 +148,7 @@ async function recordRead(
   settled: boolean,
 ): Promise<void> {
   if (settled) {
-    await db.delete(absences).where(eq(absences.build_id, build.id))
+    await db.delete(unlisted_builds).where(eq(unlisted_builds.build_id, build.id))
     return
   }
   const reads = build.reads + 1
@@ -161,7 +161,7 @@ async function recordRead(
     last_status: status,
   }
   await db
-    .insert(absences)
+    .insert(unlisted_builds)
     .values({ build_id: build.id, ...row })
-    .onConflictDoUpdate({ target: absences.build_id, set: row })
+    .onConflictDoUpdate({ target: unlisted_builds.build_id, set: row })
 }

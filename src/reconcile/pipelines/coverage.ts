@@ -83,7 +83,7 @@ export async function takeInList(
   else if (before?.pipelines_read_at) await forgetUnconfirmed(tx, source, before.pipelines_read_at, list)
   const listed = {
     pipelines_read_at: list.from,
-    pipelines_wanted: scope.patterns,
+    pipeline_filter: scope.patterns,
     pipelines_listed_by: source.client.fingerprint,
   }
   await tx

@@ -31,7 +31,7 @@ export function isListedFor(
 ): boolean {
   return (
     mark?.pipelines_read_at != null &&
-    isDeepStrictEqual(mark.pipelines_wanted, scope.patterns) &&
+    isDeepStrictEqual(mark.pipeline_filter, scope.patterns) &&
     mark.pipelines_listed_by === client.fingerprint
   )
 }
@@ -91,7 +91,7 @@ export async function moveWatermark(
         updated_at: now,
       },
       setWhere: sql`${watermarks.pipelines_read_at} is null or
-        (${watermarks.pipelines_wanted} = ${JSON.stringify(scope.patterns)}::jsonb
+        (${watermarks.pipeline_filter} = ${JSON.stringify(scope.patterns)}::jsonb
           and ${watermarks.pipelines_listed_by} = ${source.client.fingerprint})`,
     })
   return rowCount === 1

@@ -97,12 +97,12 @@ export async function beginWindow({ db, clock }: ReconcileDeps, window: Window):
  * because the coverage contains other pipelines.
  */
 function stillListed({ scope }: ReconcileDeps, { client }: Source, window: Window) {
-  const { pipelines_read_at, pipelines_wanted, pipelines_listed_by, organization_id } = watermarks
+  const { pipelines_read_at, pipeline_filter, pipelines_listed_by, organization_id } = watermarks
   return and(
     eq(windows.id, window.id),
     sql`not exists (
       select from ${watermarks} where ${organization_id} = ${window.organization_id} and ${pipelines_read_at} is not null
-        and (${pipelines_wanted} is distinct from ${JSON.stringify(scope.patterns)}::jsonb
+        and (${pipeline_filter} is distinct from ${JSON.stringify(scope.patterns)}::jsonb
           or ${pipelines_listed_by} is distinct from ${client.fingerprint}))`,
   )
 }
@@ -121,7 +121,7 @@ export async function recordProgress(
     tx
       .update(windows)
       .set({
-        walked_to: page.walkedTo,
+        scanned_to: page.walkedTo,
         builds: sql`${windows.builds} + ${page.builds}`,
         requests: sql`${windows.requests} + ${page.requests}`,
         first_verified_at: sql`coalesce(${windows.first_verified_at}, ${page.at.toISOString()}::timestamptz)`,

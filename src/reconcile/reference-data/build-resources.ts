@@ -1,5 +1,5 @@
 import { and, desc, eq, gt, isNotNull, isNull, lt, or, sql } from 'drizzle-orm'
-import { annotations, artifacts, dimensions, list_reads } from '../../database/dimensions.ts'
+import { annotations, artifacts, reference_item_syncs, reference_syncs } from '../../database/dimensions.ts'
 import { builds, pipelines } from '../../database/schema.ts'
 import { inOneTransaction } from '../../mirror/apply.ts'
 import { BuildkiteError } from '../../runtime/errors.ts'
@@ -134,7 +134,10 @@ async function dueBuilds({ db, clock }: ReconcileDeps, source: Source, list: Bui
     .select({ id: builds.id, number: builds.number, slug: pipelines.slug })
     .from(builds)
     .innerJoin(pipelines, eq(pipelines.id, builds.pipeline_id))
-    .leftJoin(list_reads, and(eq(list_reads.name, list.name), eq(list_reads.subject_id, builds.id)))
+    .leftJoin(
+      reference_item_syncs,
+      and(eq(reference_item_syncs.name, list.name), eq(reference_item_syncs.subject_id, builds.id)),
+    )
     .where(
       and(
         eq(builds.organization_id, source.id),
@@ -144,7 +147,7 @@ async function dueBuilds({ db, clock }: ReconcileDeps, source: Source, list: Bui
         isNull(builds.deleted_at),
         isNotNull(builds.number),
         isNotNull(pipelines.slug),
-        or(isNull(list_reads.read_at), lt(list_reads.read_at, builds.finished_at)),
+        or(isNull(reference_item_syncs.read_at), lt(reference_item_syncs.read_at, builds.finished_at)),
       ),
     )
     .orderBy(desc(builds.finished_at))
@@ -160,8 +163,8 @@ async function record(
   outcome: ItemResult,
 ): Promise<void> {
   const { name } = list
-  const which = and(eq(dimensions.organization_id, source.id), eq(dimensions.name, name))
-  const [known] = await db.select().from(dimensions).where(which)
+  const which = and(eq(reference_syncs.organization_id, source.id), eq(reference_syncs.name, name))
+  const [known] = await db.select().from(reference_syncs).where(which)
   if (known?.status === outcome.status && known.error === outcome.error) return
   await inOneTransaction(db, 'record how a list was read', (tx) =>
     recordItemResult(tx, { organization_id: source.id, name }, outcome, new Date(clock())),

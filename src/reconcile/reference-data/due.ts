@@ -1,5 +1,5 @@
 import { and, asc, eq, isNull } from 'drizzle-orm'
-import { dimensions, list_reads } from '../../database/dimensions.ts'
+import { reference_item_syncs, reference_syncs } from '../../database/dimensions.ts'
 import { pipelines } from '../../database/schema.ts'
 import type { ReconcileDeps, Source } from '../context.ts'
 import { type DimensionList, dimensionLists, type Parent } from './resources.ts'
@@ -13,7 +13,7 @@ export type AnyList = DimensionList | typeof agentList
  * parents are.
  */
 export async function dueLists(deps: ReconcileDeps, source: Source, everyMs: number): Promise<AnyList[]> {
-  const known = await deps.db.select().from(dimensions).where(eq(dimensions.organization_id, source.id))
+  const known = await deps.db.select().from(reference_syncs).where(eq(reference_syncs.organization_id, source.id))
   const last = ({ name }: AnyList) => known.find((one) => one.name === name)?.updated_at.getTime() ?? 0
   const due: AnyList[] = []
   for (const list of [...dimensionLists, agentList]) {
@@ -51,7 +51,7 @@ export async function dueParents(
   list: DimensionList,
   everyMs: number,
 ): Promise<Parent[]> {
-  const rows = await deps.db.select().from(list_reads).where(eq(list_reads.name, list.name))
+  const rows = await deps.db.select().from(reference_item_syncs).where(eq(reference_item_syncs.name, list.name))
   const reads = new Map(rows.map(({ subject_id, read_at }) => [subject_id, read_at.getTime()]))
   const last = ({ id }: Parent) => reads.get(id) ?? 0
   return (await parentsOf(deps, source, list))

@@ -3,7 +3,7 @@ import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
 import { isObject, PayloadReader } from '../../buildkite/payload-reader.ts'
 import { redact } from '../../buildkite/redact.ts'
 import type { Transaction } from '../../database/connection.ts'
-import { type DimensionStatus, dimensions, list_reads } from '../../database/dimensions.ts'
+import { type DimensionStatus, reference_item_syncs, reference_syncs } from '../../database/dimensions.ts'
 import { changedNow, columnList, columnNames, recordset, selected } from '../../mirror/table.ts'
 
 /** A row to be stored, by column. */
@@ -102,9 +102,9 @@ export async function countListed(tx: Transaction, table: PgTable, organizationI
 export async function recordReads(tx: Transaction, name: string, subjects: readonly string[], at: Date): Promise<void> {
   if (subjects.length === 0) return
   await tx
-    .insert(list_reads)
+    .insert(reference_item_syncs)
     .values(subjects.map((subject_id) => ({ name, subject_id, read_at: at })))
-    .onConflictDoUpdate({ target: [list_reads.name, list_reads.subject_id], set: { read_at: at } })
+    .onConflictDoUpdate({ target: [reference_item_syncs.name, reference_item_syncs.subject_id], set: { read_at: at } })
 }
 
 /** How the read of a list ended. Omitted fields stay unchanged. */
@@ -123,9 +123,9 @@ export async function recordItemResult(
 ): Promise<void> {
   const values = { ...outcome, updated_at: now }
   await tx
-    .insert(dimensions)
+    .insert(reference_syncs)
     .values({ ...list, ...values })
-    .onConflictDoUpdate({ target: [dimensions.organization_id, dimensions.name], set: values })
+    .onConflictDoUpdate({ target: [reference_syncs.organization_id, reference_syncs.name], set: values })
 }
 
 export function columnOf(table: PgTable, name: string): PgColumn {

@@ -1,5 +1,5 @@
 import { and, eq, inArray, notInArray, or } from 'drizzle-orm'
-import { dimensions } from '../../database/dimensions.ts'
+import { reference_syncs } from '../../database/dimensions.ts'
 import { withLease } from '../../database/leases.ts'
 import { inOneTransaction } from '../../mirror/apply.ts'
 import { observeAgents } from '../../mirror/observe.ts'
@@ -41,7 +41,7 @@ export interface ReferenceDataReport {
 
 /**
  * One run of reading an organization's reference data: clusters, teams, people, schedules, agents. Reads each list again after an hour,
- * longest unread first. A list that the token may not read is recorded in sync.dimensions and is no failure. `undefined` when another
+ * longest unread first. A list that the token may not read is recorded in sync.reference_syncs and is no failure. `undefined` when another
  * process holds the lease. @throws BuildkiteError, StoreError; what was read before counts.
  */
 export async function syncReferenceData(
@@ -121,8 +121,8 @@ class Run {
     if (list.parent?.list) {
       const [of] = await db
         .select()
-        .from(dimensions)
-        .where(and(eq(dimensions.organization_id, this.#source.id), eq(dimensions.name, list.parent.list)))
+        .from(reference_syncs)
+        .where(and(eq(reference_syncs.organization_id, this.#source.id), eq(reference_syncs.name, list.parent.list)))
       if (of?.status !== 'read') {
         return this.#record(list.name, { status: of?.status ?? 'refused', error: of?.error ?? null })
       }

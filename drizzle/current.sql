@@ -1,0 +1,6087 @@
+SET statement_timeout = 0;
+SET lock_timeout = 0;
+SET idle_in_transaction_session_timeout = 0;
+SET client_encoding = 'UTF8';
+SET standard_conforming_strings = on;
+SELECT pg_catalog.set_config('search_path', '', false);
+SET check_function_bodies = false;
+SET xmloption = content;
+SET client_min_messages = warning;
+SET row_security = off;
+
+CREATE SCHEMA analytics;
+
+COMMENT ON SCHEMA analytics IS 'For analysts: views over the mirror, and rollup tables. Names, results and times mean the same in all of them. Days and hours are UTC.';
+
+CREATE SCHEMA buildkite;
+
+COMMENT ON SCHEMA buildkite IS 'The mirror: a row for each object of Buildkite, with Buildkite''s ids and field names. A nested object becomes a prefix (creator_id, creator_name). Rows are never deleted: see deleted_at.';
+
+CREATE SCHEMA drizzle;
+
+COMMENT ON SCHEMA drizzle IS 'Which migrations of buildkite-mirror were applied. Nothing for analysts here.';
+
+CREATE SCHEMA settings;
+
+COMMENT ON SCHEMA settings IS 'Settings that you make in SQL: which builds are deployments, what agents cost.';
+
+CREATE SCHEMA sync;
+
+COMMENT ON SCHEMA sync IS 'How the mirror is filled: webhook deliveries, reconcile cycles, backfill windows, watermarks. Shows how complete the mirror is.';
+
+CREATE FUNCTION analytics.build_result(state text, blocked boolean) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN ((state = 'canceled'::text) OR ((NOT COALESCE(blocked, false)) AND (state = ANY (ARRAY['passed'::text, 'failed'::text, 'skipped'::text, 'not_run'::text])))) THEN state ELSE NULL::text END;
+
+COMMENT ON FUNCTION analytics.build_result(state text, blocked boolean) IS 'How a build ended: passed, failed, canceled, skipped, not_run. Null while it is open, and while it is blocked: a blocked build is neither finished nor a success. A build canceled while it was blocked is canceled.';
+
+CREATE FUNCTION analytics.build_state(state text, blocked boolean) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (blocked AND (state IS DISTINCT FROM 'canceled'::text)) THEN 'blocked'::text ELSE state END;
+
+COMMENT ON FUNCTION analytics.build_state(state text, blocked boolean) IS 'The effective state of a build. A build that waits at a block step keeps its last state, such as passed, and has blocked: true. It is blocked, whatever its state shows. A canceled build never runs again, so it stays canceled.';
+
+CREATE FUNCTION analytics.job_name(name text, label text, step_key text, command text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN COALESCE(NULLIF(name, ''::text), NULLIF(label, ''::text), NULLIF(step_key, ''::text), NULLIF("left"(command, 80), ''::text), 'unnamed'::text);
+
+COMMENT ON FUNCTION analytics.job_name(name text, label text, step_key text, command text) IS 'What people call a job: its name, otherwise its label, its step''s key, or the start of its command.';
+
+CREATE FUNCTION analytics.job_result(state text, soft_failed boolean, exit_status bigint, signal_reason text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (state = ANY (ARRAY['passed'::text, 'unblocked'::text])) THEN 'passed'::text WHEN (state = ANY (ARRAY['timed_out'::text, 'expired'::text, 'canceled'::text, 'skipped'::text])) THEN state WHEN (state = ANY (ARRAY['broken'::text, 'waiting_failed'::text, 'blocked_failed'::text, 'unblocked_failed'::text])) THEN 'broken'::text WHEN ((state = 'finished'::text) AND (exit_status = 0)) THEN 'passed'::text WHEN (state = ANY (ARRAY['failed'::text, 'finished'::text])) THEN CASE WHEN ((signal_reason <> 'cancel'::text) OR ((exit_status = '-1'::integer) AND (signal_reason IS NULL))) THEN 'infra_lost'::text WHEN soft_failed THEN 'soft_failed'::text ELSE 'failed'::text END ELSE NULL::text END;
+
+COMMENT ON FUNCTION analytics.job_result(state text, soft_failed boolean, exit_status bigint, signal_reason text) IS 'How a job ended. passed (also a gate that was unblocked); soft_failed: it failed and was allowed to; failed: its command failed; infra_lost: its agent or machine was lost (signal_reason other than cancel: agent_stop, agent_refused, process_run_error, ...; or exit status -1 without a reason); timed_out: ran too long; expired: no agent took it; canceled; broken: its conditions prevented it from running, or what it waited for failed; skipped. Null while it is open.';
+
+CREATE FUNCTION analytics.matches(value text, glob text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (value ~~ replace(replace(replace(replace(glob, '\'::text, '\\'::text), '%'::text, '\%'::text), '_'::text, '\_'::text), '*'::text, '%'::text));
+
+COMMENT ON FUNCTION analytics.matches(value text, glob text) IS 'Whether a text matches a pattern in which * matches any characters.';
+
+CREATE FUNCTION analytics.queue_of(rules text[]) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN "substring"(array_to_string(rules, '
+'::text), '(?:^|\n)queue=([^\n]*)'::text);
+
+COMMENT ON FUNCTION analytics.queue_of(rules text[]) IS 'The queue in a job''s agent query rules (or an agent''s meta-data): deploy for {queue=deploy,os=linux}. Null if they name none.';
+
+CREATE FUNCTION analytics.repository_name(url text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN NULLIF(regexp_replace(regexp_replace(url, '^([A-Za-z][A-Za-z0-9+.-]*://[^/]*/+|[^/]*@[^/:@]*[/:]+|[^/:@]+:/*|[^/:@]*\.[^/:@]*/+(?=[^/]+/+[^/])|/+)'::text, ''::text), '(\.git)?/*$'::text, ''::text), ''::text);
+
+COMMENT ON FUNCTION analytics.repository_name(url text) IS 'owner/name in a repository''s address, for example of https://github.com/acme/app.git or git@github.com:acme/app.git. Everything up to the host is removed, with user names, passwords and tokens.';
+
+CREATE FUNCTION analytics.repository_url(url text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN regexp_replace(regexp_replace(url, '^(https?://)[^/]*@'::text, '\1'::text, 'i'::text), '^([A-Za-z][A-Za-z0-9+.-]*://[^/:@]*):[^/]*@'::text, '\1@'::text);
+
+COMMENT ON FUNCTION analytics.repository_url(url text) IS 'A repository''s address without the passwords and tokens in it.';
+
+CREATE FUNCTION analytics.seconds(earlier timestamp with time zone, later timestamp with time zone) RETURNS double precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (later <= earlier) THEN (0)::double precision WHEN ((later - earlier) < '24855 days'::interval) THEN (EXTRACT(epoch FROM (later - earlier)))::double precision ELSE NULL::double precision END;
+
+COMMENT ON FUNCTION analytics.seconds(earlier timestamp with time zone, later timestamp with time zone) IS 'Seconds from one time to a later one; 0 if they are in reverse order, which happens in Buildkite''s data. Null if either is null, or if 68 years or more are between them: then one is an uninitialised clock and would distort every mean.';
+
+CREATE FUNCTION sync.invalidate_all_days(since date DEFAULT '-infinity'::date) RETURNS integer
+    LANGUAGE plpgsql
+    AS $_$
+declare
+  found record;
+  day date;
+  days date[] := '{}';
+  marked integer;
+begin
+  -- Steps from day to day along the index of each time, instead of reading every row.
+  for found in
+    select * from (values ('builds', 'created_at'), ('builds', 'finished_at'), ('jobs', 'started_at'), ('jobs', 'finished_at'), ('jobs', 'expired_at'))
+      as times (relation, time)
+  loop
+    day := since;
+    loop
+      execute format('select (min(%1$I) at time zone ''UTC'')::date from buildkite.%2$I where %1$I >= $1', found.time, found.relation)
+        into day using day::timestamp at time zone 'UTC';
+      exit when day is null;
+      days := days || day;
+      day := day + 1;
+    end loop;
+  end loop;
+  insert into sync.stale_days (day)
+  select unnest(days)
+  union select minutes.day from analytics.minutes_daily as minutes where minutes.day >= since
+  union select (deployed_at at time zone 'UTC')::date from analytics.deployments where deployed_at >= since::timestamp at time zone 'UTC';
+  get diagnostics marked = row_count;
+  return marked;
+end $_$;
+
+COMMENT ON FUNCTION sync.invalidate_all_days(since date) IS 'Marks every day that has data, from the given day on, as stale. The rollup worker rebuilds the totals of these days. Call it after you changed rows of the mirror yourself. Returns the number of days.';
+
+CREATE FUNCTION sync.invalidate_all_days_at_change() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+  insert into sync.stale_history (since) values ('-infinity');
+  return null;
+end $$;
+
+SET default_tablespace = '';
+
+SET default_table_access_method = heap;
+
+CREATE TABLE sync.stale_days (
+    day date NOT NULL,
+    marked_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+COMMENT ON TABLE sync.stale_days IS 'Days whose rows in the rollup tables of analytics are stale. Triggers on builds and jobs add days, sync.refresh_rollups() rebuilds and deletes them.';
+
+COMMENT ON COLUMN sync.stale_days.day IS 'Day in UTC.';
+
+COMMENT ON COLUMN sync.stale_days.marked_at IS 'When it was marked.';
+
+CREATE FUNCTION sync.invalidate_days(started timestamp with time zone[], finished timestamp with time zone[]) RETURNS void
+    LANGUAGE sql
+    BEGIN ATOMIC
+ INSERT INTO sync.stale_days (day)  SELECT DISTINCT days.day
+            FROM (UNNEST(invalidate_days.started, invalidate_days.finished) job(started_at, finished_at)
+              CROSS JOIN LATERAL ( VALUES (((job.started_at AT TIME ZONE 'UTC'::text))::date), (((job.finished_at AT TIME ZONE 'UTC'::text))::date)) days(day))
+           WHERE (days.day IS NOT NULL);
+END;
+
+CREATE FUNCTION sync.invalidate_days_of_attempts() RETURNS trigger
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+begin
+  perform sync.invalidate_days(array_agg(coalesce(build.finished_at, build.created_at)), null)
+  from buildkite.builds as build where build.id = any (array(select build_id from after_rows));
+  return null;
+end $$;
+
+CREATE FUNCTION sync.invalidate_days_of_changed_builds() RETURNS trigger
+    LANGUAGE plpgsql
+    SET enable_nestloop TO 'off'
+    SET jit TO 'off'
+    AS $$
+declare
+  builds uuid[];
+  commits text[];
+begin
+  perform sync.invalidate_days(array_agg(coalesce(before.finished_at, before.created_at)), array_agg(coalesce(after.finished_at, after.created_at)))
+  from before_rows as before join after_rows as after using (id)
+  where after.changed_at is distinct from before.changed_at;
+  perform sync.invalidate_days(array_agg(before.created_at), array_agg(after.created_at))
+  from before_rows as before join after_rows as after using (id)
+  where (after.created_at, after.organization_id) is distinct from (before.created_at, before.organization_id);
+  select array_agg(after.id) || array_remove(array_agg(after.rebuilt_from_id), null) into builds
+  from before_rows as before join after_rows as after using (id)
+  where (after.organization_id, after.pipeline_id, after.branch, after.commit, after.state = 'canceled', after.rebuilt_from_id)
+    is distinct from (before.organization_id, before.pipeline_id, before.branch, before.commit, before.state = 'canceled', before.rebuilt_from_id);
+  if builds is not null then perform sync.invalidate_days_of_jobs(builds); end if;
+  select array_agg(before.commit) || array_agg(after.commit) into commits
+  from before_rows as before join after_rows as after using (id)
+  where (after.commit, after.author_date) is distinct from (before.commit, before.author_date);
+  if commits is not null then perform sync.invalidate_days_of_commits(commits, null); end if;
+  return null;
+end $$;
+
+CREATE FUNCTION sync.invalidate_days_of_changed_jobs() RETURNS trigger
+    LANGUAGE plpgsql
+    SET enable_nestloop TO 'off'
+    SET jit TO 'off'
+    AS $$
+begin
+  -- Before and after: a job whose time was corrected across midnight leaves one day and enters another.
+  perform sync.invalidate_days(
+    array_agg(before.started_at) || array_agg(after.started_at),
+    array_agg(coalesce(before.finished_at, before.expired_at)) || array_agg(coalesce(after.finished_at, after.expired_at)))
+  from before_rows as before join after_rows as after using (id)
+  where after.changed_at is distinct from before.changed_at;
+  return null;
+end $$;
+
+CREATE FUNCTION sync.invalidate_days_of_changed_organizations() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+  insert into sync.stale_history (since)
+  select '-infinity'
+  where exists (select from before_rows as before join after_rows as after using (id) where after.slug is distinct from before.slug)
+    and exists (select from settings.deployment_rules where organization <> '*');
+  return null;
+end $$;
+
+CREATE FUNCTION sync.invalidate_days_of_changed_pipelines() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+  insert into sync.stale_history (pipeline_id)
+  select id from before_rows as before join after_rows as after using (id)
+  where after.default_branch is distinct from before.default_branch
+    or ((after.organization_id, after.slug, after.name, after.repository) is distinct from (before.organization_id, before.slug, before.name, before.repository)
+      and exists (select from settings.deployment_rules));
+  return null;
+end $$;
+
+CREATE FUNCTION sync.invalidate_days_of_changed_queues() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+  insert into sync.stale_history (since)
+  select min(coalesce((after.created_at at time zone 'UTC')::date, '-infinity'))
+  from before_rows as before join after_rows as after using (id)
+  where after.key is distinct from before.key having count(*) > 0;
+  return null;
+end $$;
+
+CREATE FUNCTION sync.invalidate_days_of_commits(commits text[], written_at timestamp with time zone[]) RETURNS void
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+begin
+  perform sync.invalidate_days(array_agg(deployment.deployed_at), null)
+  from unnest(commits, written_at) as build (commit, written_at)
+  join analytics.deployments as deployment on deployment.commit_sha = build.commit
+  where build.commit <> 'HEAD' and coalesce(build.written_at, '-infinity') < coalesce(deployment.committed_at, 'infinity')
+  having count(*) > 0;
+end $$;
+
+CREATE FUNCTION sync.invalidate_days_of_jobs(builds uuid[]) RETURNS void
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+begin
+  perform sync.invalidate_days(array_agg(job.started_at), array_agg(coalesce(job.finished_at, job.expired_at)))
+  from buildkite.jobs as job where job.build_id = any (builds) having count(*) > 0;
+end $$;
+
+CREATE FUNCTION sync.invalidate_days_of_new_builds() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+declare
+  builds uuid[];
+  commits text[];
+  written_at timestamptz[];
+begin
+  perform sync.invalidate_days(array_agg(created_at), array_agg(coalesce(finished_at, created_at))) from after_rows;
+  select array_agg(id) || array_remove(array_agg(rebuilt_from_id), null) into builds from after_rows;
+  perform sync.invalidate_days_of_jobs(builds);
+  -- The date of the commit is known only now, and it decides on lead times.
+  select array_agg(after_rows.commit), array_agg(author_date) into commits, written_at from after_rows where author_date is not null;
+  if commits is not null then perform sync.invalidate_days_of_commits(commits, written_at); end if;
+  return null;
+end $$;
+
+CREATE FUNCTION sync.invalidate_days_of_new_jobs() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+  perform sync.invalidate_days(array_agg(started_at), array_agg(coalesce(finished_at, expired_at))) from after_rows;
+  return null;
+end $$;
+
+CREATE FUNCTION sync.invalidate_days_of_new_pipelines() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+  insert into sync.stale_history (pipeline_id) select id from after_rows;
+  return null;
+end $$;
+
+CREATE FUNCTION sync.invalidate_days_of_new_queues() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+  insert into sync.stale_history (since)
+  select min(coalesce((created_at at time zone 'UTC')::date, '-infinity')) from after_rows having count(*) > 0;
+  return null;
+end $$;
+
+CREATE FUNCTION sync.mark_stale_history(most integer DEFAULT 1000) RETURNS date[]
+    LANGUAGE plpgsql
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+declare
+  part sync.stale_history;
+  batch_from timestamptz;
+  builds uuid[];
+  ended date[];
+  days date[];
+begin
+  loop
+    -- With skip locked, concurrent processes take different rows.
+    select * into part from sync.stale_history order by id limit 1 for update skip locked;
+    exit when not found or most <= 0;
+    days := coalesce(days, '{}');
+    if part.pipeline_id is null then
+      delete from sync.stale_history where id = part.id;
+      perform sync.invalidate_all_days(part.since);
+      -- These days fill a batch.
+      return array(select distinct day from sync.stale_days where day >= part.since);
+    end if;
+    select min(created_at) into batch_from from (
+      select created_at from buildkite.builds
+      where pipeline_id = part.pipeline_id and created_at < coalesce(part.scanned_to, 'infinity')
+      order by created_at desc limit most
+    ) as newest;
+    select array_agg(id), array_agg(distinct (coalesce(finished_at, created_at) at time zone 'UTC')::date) into builds, ended from (
+      select id, created_at, finished_at from buildkite.builds
+      where pipeline_id = part.pipeline_id and created_at >= batch_from and created_at < coalesce(part.scanned_to, 'infinity')
+      union all
+      select id, created_at, finished_at from buildkite.builds
+      where pipeline_id = part.pipeline_id and created_at is null and part.scanned_to is null
+    ) as batch;
+    -- A pipeline's jobs matter only if a rule for a step can make them deployments.
+    if exists (select from settings.deployment_rules where step is not null) then
+      ended := ended || array(
+        select distinct (finished_at at time zone 'UTC')::date from buildkite.jobs where build_id = any (builds) and finished_at is not null);
+    end if;
+    ended := array_remove(ended, null);
+    insert into sync.stale_days (day) select distinct unnest(ended);
+    days := days || ended;
+    if batch_from is null then
+      delete from sync.stale_history where id = part.id;
+    else
+      update sync.stale_history set scanned_to = batch_from where id = part.id;
+    end if;
+    most := most - coalesce(array_length(builds, 1), 0) - 10;
+  end loop;
+  return case when days is not null then array(select distinct unnest(days)) end;
+end $$;
+
+COMMENT ON FUNCTION sync.mark_stale_history(most integer) IS 'Finds the days that changes in sync.stale_history made stale and adds them to sync.stale_days, processing about the given number of builds. Call it until it returns null. Returns the days that were added.';
+
+CREATE FUNCTION sync.refresh_day(which date) RETURNS void
+    LANGUAGE plpgsql
+    SET jit TO 'off'
+    SET work_mem TO '32MB'
+    AS $$
+declare
+  day_start constant timestamptz := which::timestamp at time zone 'UTC';
+  day_end constant timestamptz := (which + 1)::timestamp at time zone 'UTC';
+begin
+  delete from analytics.jobs_daily where day = which;
+  delete from analytics.queue_waits_daily where day = which;
+  delete from analytics.queue_waits_hourly where hour >= day_start and hour < day_end;
+  delete from analytics.minutes_daily where day = which;
+  delete from analytics.agents_daily where day = which;
+  delete from analytics.deployments where deployed_at >= day_start and deployed_at < day_end;
+  delete from sync.builds_found where hour >= day_start and hour < day_end;
+  insert into sync.builds_found
+  select date_trunc('hour', created_at, 'UTC'), organization_id, count(*),
+    count(*) filter (where first_seen_via = 'rest' and first_seen_at > created_at + interval '10 seconds')
+  from buildkite.builds where created_at >= day_start and created_at < day_end group by 1, 2;
+  delete from sync.jobs_found where hour >= day_start and hour < day_end;
+
+  delete from analytics.pipeline_durations_daily where day = which;
+  insert into analytics.pipeline_durations_daily select * from sync.pipeline_durations_daily_now where day = which;
+  delete from analytics.branch_durations_daily where day = which;
+  insert into analytics.branch_durations_daily select * from sync.branch_durations_daily_now where day = which;
+  delete from analytics.build_results_daily where day = which;
+  insert into analytics.build_results_daily select * from sync.build_results_daily_now where day = which;
+  delete from analytics.trunk_health_daily where day = which;
+  insert into analytics.trunk_health_daily select * from sync.trunk_health_daily_now where day = which;
+  insert into analytics.deployments (id, reference_id, repository, commit_sha, attributed_at, merge_commit_shas, environment, deployed_at, success,
+    service, source_url, source_name, integration_branch, deployment_inference_rule_id, organization_id, pipeline_id, committed_at)
+  select
+    rule.id || ':' || deployed.id, deployed.id::text, analytics.repository_name(pipeline.repository), deployed.commit, deployed.finished_at,
+    array[deployed.commit], rule.environment, deployed.finished_at, deployed.result = 'passed', coalesce(rule.service, pipeline.slug), deployed.web_url,
+    coalesce(pipeline.name, pipeline.slug), pipeline.default_branch, rule.id, pipeline.organization_id, pipeline.id,
+    (select min(build.author_date) from buildkite.builds as build where build.commit = deployed.commit and deployed.commit <> 'HEAD')
+  from (
+    select build.id, build.pipeline_id, build.branch, build.commit, build.finished_at, build.web_url,
+      analytics.build_result(build.state, build.blocked) as result, null as step_key, null as step_name, false as is_job
+    from buildkite.builds as build
+    where build.finished_at >= day_start and build.finished_at < day_end
+      and analytics.build_result(build.state, build.blocked) in ('passed', 'failed')
+    union all
+    select job.id, build.pipeline_id, build.branch, build.commit, job.finished_at, coalesce(job.web_url, build.web_url),
+      analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason), job.step_key, job.name, true
+    from buildkite.jobs as job
+    cross join lateral (
+      select pipeline_id, branch, commit, web_url from buildkite.builds where id = job.build_id offset 0
+    ) as build
+    where job.finished_at >= day_start and job.finished_at < day_end and job.type in ('script', 'trigger')
+      and job.retried_in_job_id is null and not coalesce(job.retried, false)
+      and analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason)
+        in ('passed', 'soft_failed', 'failed', 'infra_lost', 'timed_out')
+  ) as deployed
+  cross join lateral (select * from buildkite.pipelines where id = deployed.pipeline_id offset 0) as pipeline
+  left join buildkite.organizations as organization on organization.id = pipeline.organization_id
+  join settings.deployment_rules as rule on deployed.is_job = (rule.step is not null)
+    and (rule.step is null or analytics.matches(deployed.step_key, rule.step) or analytics.matches(deployed.step_name, rule.step))
+  where rule.enabled and analytics.matches(pipeline.slug, rule.pipeline) and analytics.matches(deployed.branch, rule.branch)
+    and analytics.matches(coalesce(organization.slug, ''), rule.organization)
+  -- Deployments that finished again on this day still have rows for the earlier day, which may be rebuilt later.
+  on conflict (id) do update set
+    repository = excluded.repository, commit_sha = excluded.commit_sha, attributed_at = excluded.attributed_at,
+    merge_commit_shas = excluded.merge_commit_shas, environment = excluded.environment, deployed_at = excluded.deployed_at,
+    success = excluded.success, service = excluded.service, source_url = excluded.source_url, source_name = excluded.source_name,
+    integration_branch = excluded.integration_branch, organization_id = excluded.organization_id, pipeline_id = excluded.pipeline_id,
+    committed_at = excluded.committed_at;
+
+  with tries as materialized (
+    select
+      build.organization_id, build.pipeline_id, build.branch, job.agent_id, job.agent_name, job.cluster_id,
+      coalesce(analytics.queue_of(job.agent_query_rules), queue.key, 'default') as queue,
+      analytics.job_name(job.name, job.label, job.step_key, job.command) as job,
+      analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason) as result,
+      coalesce(job.retried, false) or job.retried_in_job_id is not null as retried,
+      build.state = 'canceled' as build_canceled,
+      build.rebuilt,
+      job.started_at, job.finished_at,
+      job.first_seen_via = 'rest' and job.first_seen_at > job.started_at + interval '10 seconds' as lost_webhook,
+      job.started_at >= day_start and job.started_at < day_end as starts,
+      coalesce(job.finished_at, job.expired_at) >= day_start and coalesce(job.finished_at, job.expired_at) < day_end as ends,
+      analytics.seconds(job.started_at, job.finished_at) as run,
+      analytics.seconds(job.runnable_at, job.started_at) as wait,
+      job.concurrency_wait_time_ms / 1000.0 as concurrency_wait
+    from buildkite.jobs as job
+    cross join lateral (
+      select organization_id, pipeline_id, branch, state,
+        (select true from buildkite.builds as rebuild where rebuild.rebuilt_from_id = builds.id limit 1) is not null as rebuilt
+      from buildkite.builds where id = job.build_id offset 0
+    ) as build
+    left join buildkite.cluster_queues as queue on queue.id = job.cluster_queue_id
+    where job.type = 'script'
+      and ((job.started_at >= day_start and job.started_at < day_end) or (job.finished_at >= day_start and job.finished_at < day_end)
+        or (job.expired_at >= day_start and job.expired_at < day_end))
+  ), jobs_of_the_day as (
+    insert into analytics.jobs_daily
+    select which, organization_id, pipeline_id, job, count(*),
+      count(*) filter (where result = 'passed'), count(*) filter (where result = 'soft_failed'),
+      count(*) filter (where result = 'failed'), count(*) filter (where result = 'infra_lost'),
+      count(*) filter (where result = 'timed_out'), count(*) filter (where result = 'expired'),
+      count(*) filter (where result = 'canceled'), count(*) filter (where retried),
+      avg(run),
+      (percentile_cont(array[0.5, 0.75, 0.9, 0.95]) within group (order by run))[1],
+      (percentile_cont(array[0.5, 0.75, 0.9, 0.95]) within group (order by run))[2],
+      (percentile_cont(array[0.5, 0.75, 0.9, 0.95]) within group (order by run))[3],
+      (percentile_cont(array[0.5, 0.75, 0.9, 0.95]) within group (order by run))[4],
+      max(run),
+      (percentile_cont(array[0.5, 0.9]) within group (order by run) filter (where result = 'passed'))[1],
+      (percentile_cont(array[0.5, 0.9]) within group (order by run) filter (where result = 'passed'))[2],
+      coalesce(sum(run), 0)
+    from tries where ends and result not in ('skipped', 'broken') group by organization_id, pipeline_id, job
+  ), waits_of_the_day as (
+    insert into analytics.queue_waits_daily
+    select which, organization_id, cluster_id, queue, count(*), avg(wait),
+      (percentile_cont(array[0.5, 0.75, 0.9, 0.95]) within group (order by wait))[1],
+      (percentile_cont(array[0.5, 0.75, 0.9, 0.95]) within group (order by wait))[2],
+      (percentile_cont(array[0.5, 0.75, 0.9, 0.95]) within group (order by wait))[3],
+      (percentile_cont(array[0.5, 0.75, 0.9, 0.95]) within group (order by wait))[4],
+      max(wait), coalesce(sum(concurrency_wait), 0)
+    from tries where starts group by organization_id, cluster_id, queue
+  ), hours as (
+    select hour, try.organization_id, try.cluster_id, try.queue,
+      try.starts and try.started_at >= hour and try.started_at < hour + interval '1 hour' as starts,
+      try.wait,
+      case when try.run is null then 0 else analytics.seconds(greatest(try.started_at, hour), least(try.finished_at, hour + interval '1 hour')) end as busy
+    from tries as try
+    cross join lateral generate_series(
+      date_trunc('hour', greatest(try.started_at, day_start), 'UTC'),
+      least(case when try.run is null then try.started_at else try.finished_at end, day_end - interval '1 microsecond'),
+      interval '1 hour'
+    ) as hour
+    where try.started_at is not null
+  ), waits_of_the_hours as (
+    insert into analytics.queue_waits_hourly
+    select hour, organization_id, cluster_id, queue, count(*) filter (where starts),
+      (percentile_cont(array[0.5, 0.9, 0.95]) within group (order by wait) filter (where starts))[1],
+      (percentile_cont(array[0.5, 0.9, 0.95]) within group (order by wait) filter (where starts))[2],
+      (percentile_cont(array[0.5, 0.9, 0.95]) within group (order by wait) filter (where starts))[3],
+      max(wait) filter (where starts), sum(busy)
+    from hours group by hour, organization_id, cluster_id, queue
+  ), minutes_of_the_day as (
+    insert into analytics.minutes_daily
+    select which, organization_id, pipeline_id, branch, queue, count(*), sum(run) / 60,
+      coalesce(sum(run) filter (where lost = 'infra_lost'), 0) / 60, coalesce(sum(run) filter (where lost = 'canceled'), 0) / 60,
+      coalesce(sum(run) filter (where lost = 'retried'), 0) / 60, coalesce(sum(run) filter (where lost = 'rebuilt'), 0) / 60, cluster_id
+    from (
+      select *, case
+        when result = 'infra_lost' then 'infra_lost'
+        when result = 'canceled' or build_canceled then 'canceled'
+        when retried then 'retried'
+        when rebuilt then 'rebuilt'
+      end as lost
+      from tries where ends and run is not null
+    ) as ended
+    group by organization_id, pipeline_id, branch, queue, cluster_id
+  ), found_of_the_hours as (
+    insert into sync.jobs_found
+    select date_trunc('hour', started_at, 'UTC'), organization_id, count(*), count(*) filter (where lost_webhook)
+    from tries where starts group by 1, 2
+  )
+  insert into analytics.agents_daily
+  select which, organization_id, agent_id, max(agent_name), queue, count(*) filter (where ends),
+    sum(case when run is null then 0 else analytics.seconds(greatest(started_at, day_start), least(finished_at, day_end)) end),
+    count(*) filter (where ends and result = 'infra_lost')
+  from tries where agent_id is not null group by organization_id, agent_id, queue;
+end $$;
+
+COMMENT ON FUNCTION sync.refresh_day(which date) IS 'Rebuilds the rollup tables of analytics for one day (UTC).';
+
+CREATE FUNCTION sync.refresh_marked_day(which date) RETURNS boolean
+    LANGUAGE plpgsql
+    AS $$
+declare
+  began constant timestamptz := clock_timestamp();
+begin
+  if not pg_try_advisory_xact_lock(hashtextextended('buildkite-mirror rollups', 0)) then
+    return false;
+  end if;
+  -- Marks that arrive while the day is rebuilt stay for the next run.
+  delete from sync.stale_days where day = which;
+  if found then
+    perform sync.refresh_day(which);
+  end if;
+  insert into sync.rollups (name, refreshed_at, took_ms)
+  values ('days', began, extract(epoch from clock_timestamp() - began) * 1000)
+  on conflict (name) do update set refreshed_at = excluded.refreshed_at, took_ms = excluded.took_ms;
+  return true;
+end $$;
+
+COMMENT ON FUNCTION sync.refresh_marked_day(which date) IS 'Rebuilds the rollup tables for one day (UTC), if it is stale. Returns false and does nothing if another process rebuilds it.';
+
+CREATE FUNCTION sync.refresh_rollups() RETURNS integer
+    LANGUAGE plpgsql
+    AS $$
+declare
+  turn timestamptz;
+  stale date;
+begin
+  perform sync.mark_stale_history();
+  select seen_to into turn from sync.rollups where name = 'days';
+  turn := coalesce(turn, clock_timestamp());
+  select max(day) into stale from sync.stale_days where marked_at <= turn;
+  if stale is not null then
+    if not sync.refresh_marked_day(stale) then
+      return 0;
+    end if;
+    update sync.rollups set seen_to = turn where name = 'days';
+    return 1;
+  end if;
+  insert into sync.rollups (name, refreshed_at, took_ms) values ('days', clock_timestamp(), 0)
+  on conflict (name) do update set refreshed_at = excluded.refreshed_at, seen_to = null;
+  return 0;
+end $$;
+
+COMMENT ON FUNCTION sync.refresh_rollups() IS 'Rebuilds the newest day that was stale when the run began. Returns 1, or 0 if the run is complete or another process rebuilds: call it until it returns 0. Days that become stale meanwhile wait for the next run, so that a busy day does not delay the others.';
+
+CREATE FUNCTION sync.refresh_users() RETURNS integer
+    LANGUAGE plpgsql
+    AS $$
+declare
+  began constant timestamptz := clock_timestamp();
+  since timestamptz;
+  people integer;
+begin
+  if not pg_try_advisory_xact_lock(hashtextextended('buildkite-mirror users', 0)) then
+    return 0;
+  end if;
+  -- Both times are by the clock of Postgres. Ten minutes back, for transactions that were open then. Reading a person twice changes nothing.
+  select coalesce(max(seen_to) - interval '10 minutes', '-infinity') into since from sync.rollups where name = 'users';
+
+  insert into sync.user_identities as known (id, email, username, name, last_seen_at)
+  select id, min(email), min(username), (array_agg(name order by seen_at desc nulls last) filter (where name is not null))[1], max(seen_at)
+  from (
+    select creator_id as id, lower(nullif(creator_email, '')) as email, null as username, creator_name as name, created_at as seen_at
+    from buildkite.builds where changed_at > since
+    union all
+    select null, lower(nullif(author_email, '')), lower(nullif(author_username, '')), author_name, created_at from buildkite.builds where changed_at > since
+    union all
+    select unblocked_by_id, lower(nullif(unblocked_by_email, '')), null, unblocked_by_name, unblocked_at
+    from buildkite.jobs where changed_at > since and unblocked_at is not null
+    union all
+    select retried_by_id, lower(nullif(retried_by_email, '')), null, retried_by_name, finished_at
+    from buildkite.jobs where changed_at > since and retried_in_job_id is not null
+    union all
+    select created_by_id, lower(nullif(created_by_email, '')), null, created_by_name, created_at from buildkite.pipelines where changed_at > since
+    union all
+    select id, lower(nullif(email, '')), null, name, changed_at from buildkite.members where changed_at > since
+  ) as seen
+  where id is not null or email is not null or username is not null
+  -- Grouped as in the index: an upsert may not change the same row twice.
+  group by id, md5(coalesce(email, '')), md5(coalesce(username, ''))
+  on conflict ((coalesce(id::text, '')), md5(coalesce(email, '')), md5(coalesce(username, ''))) do update
+    set name = coalesce(excluded.name, known.name), last_seen_at = greatest(excluded.last_seen_at, known.last_seen_at);
+
+  -- One person: the same id, otherwise an e-mail address that belongs to an id, otherwise the address, otherwise the user name.
+  with by_email as (
+    select email, min(id::text)::uuid as id from sync.user_identities where id is not null and email is not null group by email
+  ), named as (
+    select coalesce(seen.id, by_email.id) as id, seen.email, seen.username, seen.name, seen.last_seen_at, seen.id is not null as certain,
+      coalesce(seen.id::text, by_email.id::text, seen.email, 'username:' || seen.username) as known_by
+    from sync.user_identities as seen left join by_email on seen.id is null and by_email.email = seen.email
+  ), united as (
+    select case when length(known_by) <= 500 then known_by else 'md5:' || md5(known_by) end as key, min(id::text)::uuid as id,
+      (array_agg(name order by certain desc, last_seen_at desc nulls last) filter (where name is not null))[1] as name,
+      (array_agg(email order by certain desc, last_seen_at desc nulls last) filter (where email is not null))[1] as email,
+      coalesce(array_agg(distinct email) filter (where email is not null), '{}') as emails,
+      coalesce(array_agg(distinct username) filter (where username is not null), '{}') as usernames,
+      max(last_seen_at) as last_seen_at
+    from named group by 1
+  ), gone as (
+    delete from buildkite.users where key not in (select key from united)
+  )
+  insert into buildkite.users as known (key, id, name, email, emails, usernames, is_member, last_seen_at, changed_at)
+  select key, id, name, email, emails, usernames,
+    exists (select from buildkite.members where members.id = united.id and members.deleted_at is null), last_seen_at, began
+  from united
+  on conflict (key) do update set id = excluded.id, name = excluded.name, email = excluded.email, emails = excluded.emails,
+    usernames = excluded.usernames, is_member = excluded.is_member, last_seen_at = excluded.last_seen_at, changed_at = excluded.changed_at
+  where (known.id, known.name, known.email, known.emails, known.usernames, known.is_member, known.last_seen_at)
+    is distinct from (excluded.id, excluded.name, excluded.email, excluded.emails, excluded.usernames, excluded.is_member, excluded.last_seen_at);
+  get diagnostics people = row_count;
+
+  insert into sync.rollups (name, refreshed_at, seen_to, took_ms)
+  values ('users', began, began, extract(epoch from clock_timestamp() - began) * 1000)
+  on conflict (name) do update set refreshed_at = excluded.refreshed_at, seen_to = excluded.seen_to, took_ms = excluded.took_ms;
+  return people;
+end $$;
+
+COMMENT ON FUNCTION sync.refresh_users() IS 'Adds the people that new builds, jobs, pipelines and members name, and rebuilds buildkite.users. Returns how many rows changed.';
+
+CREATE TABLE buildkite.agents (
+    id uuid NOT NULL,
+    organization_id uuid,
+    graphql_id text,
+    url text,
+    web_url text,
+    name text,
+    connection_state text,
+    hostname text,
+    ip_address text,
+    user_agent text,
+    version text,
+    os_id text,
+    arch text,
+    queue text,
+    creator_id uuid,
+    creator_name text,
+    creator_email text,
+    created_at timestamp(3) with time zone,
+    connected_at timestamp(3) with time zone,
+    disconnected_at timestamp(3) with time zone,
+    lost_at timestamp(3) with time zone,
+    stopped_at timestamp(3) with time zone,
+    job_id uuid,
+    last_job_finished_at timestamp(3) with time zone,
+    priority integer,
+    meta_data text[],
+    paused boolean,
+    paused_at timestamp(3) with time zone,
+    paused_by_id uuid,
+    paused_by_name text,
+    paused_by_email text,
+    paused_note text,
+    paused_timeout_in_minutes integer,
+    cluster_url text,
+    cluster_queue_url text,
+    observed_at timestamp(3) with time zone NOT NULL,
+    verified_at timestamp(3) with time zone,
+    first_seen_at timestamp(3) with time zone NOT NULL,
+    first_seen_via text NOT NULL,
+    changed_at timestamp(3) with time zone NOT NULL,
+    deleted_at timestamp(3) with time zone,
+    deleted_reason text,
+    extra jsonb DEFAULT '{}'::jsonb NOT NULL
+);
+
+COMMENT ON TABLE buildkite.agents IS 'Agents that jobs and webhooks showed, each as last seen. Buildkite lists only connected ones, so this is the history of the agents that were seen, not a complete list.';
+
+COMMENT ON COLUMN buildkite.agents.id IS 'Buildkite''s UUID of the agent. A restarted agent is a new one.';
+
+COMMENT ON COLUMN buildkite.agents.organization_id IS 'organizations.id. Null until it is known to which organization the slug in its address belongs.';
+
+COMMENT ON COLUMN buildkite.agents.graphql_id IS 'The same object''s id in the GraphQL API.';
+
+COMMENT ON COLUMN buildkite.agents.url IS 'REST address.';
+
+COMMENT ON COLUMN buildkite.agents.web_url IS 'Address in the browser.';
+
+COMMENT ON COLUMN buildkite.agents.name IS 'Its name; not unique over time.';
+
+COMMENT ON COLUMN buildkite.agents.connection_state IS 'never_connected, connected, disconnected, stopping, stopped, lost; may grow. As of observed_at: an agent that left unseen still shows connected.';
+
+COMMENT ON COLUMN buildkite.agents.hostname IS 'Host it runs on.';
+
+COMMENT ON COLUMN buildkite.agents.ip_address IS 'Address it connects from.';
+
+COMMENT ON COLUMN buildkite.agents.user_agent IS 'Program and version, as the agent reports them.';
+
+COMMENT ON COLUMN buildkite.agents.version IS 'Version of the agent.';
+
+COMMENT ON COLUMN buildkite.agents.os_id IS 'Operating system, if known.';
+
+COMMENT ON COLUMN buildkite.agents.arch IS 'Processor architecture, if known.';
+
+COMMENT ON COLUMN buildkite.agents.queue IS 'Queue it serves.';
+
+COMMENT ON COLUMN buildkite.agents.creator_id IS 'UUID of the user whose token it uses, if known.';
+
+COMMENT ON COLUMN buildkite.agents.creator_name IS 'Name of that user.';
+
+COMMENT ON COLUMN buildkite.agents.creator_email IS 'Email of that user.';
+
+COMMENT ON COLUMN buildkite.agents.created_at IS 'When it registered (UTC).';
+
+COMMENT ON COLUMN buildkite.agents.connected_at IS 'When it connected (UTC).';
+
+COMMENT ON COLUMN buildkite.agents.disconnected_at IS 'When it disconnected (UTC).';
+
+COMMENT ON COLUMN buildkite.agents.lost_at IS 'When Buildkite marked it as lost (UTC).';
+
+COMMENT ON COLUMN buildkite.agents.stopped_at IS 'When it was requested to stop (UTC).';
+
+COMMENT ON COLUMN buildkite.agents.job_id IS 'jobs.id of the job that it ran when it was observed. Often outdated: for history use jobs.agent_id.';
+
+COMMENT ON COLUMN buildkite.agents.last_job_finished_at IS 'When its last job ended (UTC), as of observed_at.';
+
+COMMENT ON COLUMN buildkite.agents.priority IS 'Priority among agents: higher gets jobs sooner.';
+
+COMMENT ON COLUMN buildkite.agents.meta_data IS 'Its tags, each as key=value.';
+
+COMMENT ON COLUMN buildkite.agents.paused IS 'Whether it is paused: connected, but taking no jobs.';
+
+COMMENT ON COLUMN buildkite.agents.paused_at IS 'When it was paused (UTC).';
+
+COMMENT ON COLUMN buildkite.agents.paused_by_id IS 'UUID of the user who paused it.';
+
+COMMENT ON COLUMN buildkite.agents.paused_by_name IS 'Name of the user who paused it.';
+
+COMMENT ON COLUMN buildkite.agents.paused_by_email IS 'Email of the user who paused it.';
+
+COMMENT ON COLUMN buildkite.agents.paused_note IS 'Why it was paused.';
+
+COMMENT ON COLUMN buildkite.agents.paused_timeout_in_minutes IS 'After how many minutes the pause ends automatically.';
+
+COMMENT ON COLUMN buildkite.agents.cluster_url IS 'REST address of its cluster.';
+
+COMMENT ON COLUMN buildkite.agents.cluster_queue_url IS 'REST address of its queue.';
+
+COMMENT ON COLUMN buildkite.agents.observed_at IS 'When the object was last seen to differ from the row, on Buildkite''s clock: the time of the webhook or REST read that changed it. For the time of the write see changed_at.';
+
+COMMENT ON COLUMN buildkite.agents.verified_at IS 'When REST last confirmed the row, on Buildkite''s clock. Renewed at most once an hour while nothing changes. Null: only webhooks have shown the object. The row is provisional (not confirmed by REST) while verified_at is null or observed_at > verified_at.';
+
+COMMENT ON COLUMN buildkite.agents.first_seen_at IS 'When the mirror first saw the object, on the mirror''s clock. Long after created_at means that it was backfilled or that its webhooks were lost.';
+
+COMMENT ON COLUMN buildkite.agents.first_seen_via IS 'What first showed the object: webhook or rest.';
+
+COMMENT ON COLUMN buildkite.agents.changed_at IS 'When a column of the row last changed, on the clock of Postgres. Indexed, for incremental loads: read changed_at > the greatest value loaded before, minus a few minutes for transactions that were still open. A renewal of verified_at alone does not change it.';
+
+COMMENT ON COLUMN buildkite.agents.deleted_at IS 'When the mirror noticed that Buildkite no longer shows the object. Null: Buildkite shows it, as far as is known. The row stays as history; exclude it with deleted_at is null.';
+
+COMMENT ON COLUMN buildkite.agents.deleted_reason IS 'Why Buildkite no longer shows the object. not_found: a read of the object got a 404. not_listed: the complete list does not contain it. pipeline_not_listed: a build that was not found, whose pipeline is gone. May grow. Deletion, retention and lost access can look alike.';
+
+COMMENT ON COLUMN buildkite.agents.extra IS 'Fields that Buildkite sent and no column contains, under their own names, without secrets. {} if there are none.';
+
+CREATE VIEW analytics.agents AS
+ SELECT agent.id,
+    agent.organization_id,
+    agent.name,
+    COALESCE(agent.queue, analytics.queue_of(agent.meta_data), 'default'::text) AS queue,
+    agent.connection_state,
+    (agent.connection_state = ANY (ARRAY['connected'::text, 'stopping'::text])) AS is_connected,
+    (agent.job_id IS NOT NULL) AS is_busy,
+    agent.version,
+    agent.hostname,
+    agent.os_id,
+    agent.arch,
+    agent.paused,
+    agent.connected_at,
+    agent.disconnected_at,
+    agent.lost_at,
+    agent.stopped_at,
+    agent.last_job_finished_at,
+    agent.meta_data,
+    agent.changed_at
+   FROM buildkite.agents agent;
+
+COMMENT ON VIEW analytics.agents IS 'Agents as last seen, including those that are gone.';
+
+COMMENT ON COLUMN analytics.agents.id IS 'Buildkite''s UUID.';
+
+COMMENT ON COLUMN analytics.agents.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.agents.name IS 'Name.';
+
+COMMENT ON COLUMN analytics.agents.queue IS 'Queue that it serves.';
+
+COMMENT ON COLUMN analytics.agents.connection_state IS 'never_connected, connected, disconnected, stopping, stopped or lost.';
+
+COMMENT ON COLUMN analytics.agents.is_connected IS 'Whether it is connected or stopping.';
+
+COMMENT ON COLUMN analytics.agents.is_busy IS 'Whether it runs a job.';
+
+COMMENT ON COLUMN analytics.agents.version IS 'Version of the agent.';
+
+COMMENT ON COLUMN analytics.agents.hostname IS 'Name of its machine.';
+
+COMMENT ON COLUMN analytics.agents.os_id IS 'Operating system.';
+
+COMMENT ON COLUMN analytics.agents.arch IS 'Processor architecture.';
+
+COMMENT ON COLUMN analytics.agents.paused IS 'Whether it is paused.';
+
+COMMENT ON COLUMN analytics.agents.connected_at IS 'When it connected.';
+
+COMMENT ON COLUMN analytics.agents.disconnected_at IS 'When it disconnected.';
+
+COMMENT ON COLUMN analytics.agents.lost_at IS 'When it was found lost.';
+
+COMMENT ON COLUMN analytics.agents.stopped_at IS 'When it stopped.';
+
+COMMENT ON COLUMN analytics.agents.last_job_finished_at IS 'When its last job finished.';
+
+COMMENT ON COLUMN analytics.agents.meta_data IS 'Meta-data, as key=value.';
+
+COMMENT ON COLUMN analytics.agents.changed_at IS 'When the row last changed in the mirror; indexed below, for incremental loads.';
+
+CREATE TABLE analytics.agents_daily (
+    day date NOT NULL,
+    organization_id uuid,
+    agent_id uuid NOT NULL,
+    agent_name text,
+    queue text NOT NULL,
+    tries bigint NOT NULL,
+    busy_seconds double precision NOT NULL,
+    infra_lost bigint NOT NULL
+);
+
+COMMENT ON TABLE analytics.agents_daily IS 'What each agent did on a day (UTC): jobs finished, time busy, jobs lost. A job of more than a day is counted on its first and last day. A rollup table.';
+
+COMMENT ON COLUMN analytics.agents_daily.day IS 'Day in UTC.';
+
+COMMENT ON COLUMN analytics.agents_daily.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.agents_daily.agent_id IS 'agents.id.';
+
+COMMENT ON COLUMN analytics.agents_daily.agent_name IS 'Name of the agent.';
+
+COMMENT ON COLUMN analytics.agents_daily.queue IS 'Queue: of the agent query rules, otherwise of the cluster, otherwise default.';
+
+COMMENT ON COLUMN analytics.agents_daily.tries IS 'Jobs that finished.';
+
+COMMENT ON COLUMN analytics.agents_daily.busy_seconds IS 'Seconds that jobs ran, in total.';
+
+COMMENT ON COLUMN analytics.agents_daily.infra_lost IS 'How many failed because their agent or machine was lost.';
+
+CREATE TABLE buildkite.build_attempts (
+    build_id uuid NOT NULL,
+    finished_at timestamp(3) with time zone NOT NULL,
+    started_at timestamp(3) with time zone,
+    state text,
+    blocked boolean,
+    blocked_state text,
+    observed_at timestamp(3) with time zone NOT NULL,
+    first_seen_at timestamp(3) with time zone NOT NULL,
+    first_seen_via text NOT NULL,
+    changed_at timestamp(3) with time zone NOT NULL
+);
+
+COMMENT ON TABLE buildkite.build_attempts IS 'Each distinct finish of a build. A retry or an unblock begins the next attempt. The first attempt is what people waited for; the last is what builds shows. Only finishes that were seen: one that came and went between two reads while its webhook was lost is missing.';
+
+COMMENT ON COLUMN buildkite.build_attempts.build_id IS 'builds.id.';
+
+COMMENT ON COLUMN buildkite.build_attempts.finished_at IS 'When this attempt finished (UTC), or came to a block step when blocked is true.';
+
+COMMENT ON COLUMN buildkite.build_attempts.started_at IS 'When this attempt started (UTC), as the build said at its finish.';
+
+COMMENT ON COLUMN buildkite.build_attempts.state IS 'State at this finish. If blocked is true it is not a result.';
+
+COMMENT ON COLUMN buildkite.build_attempts.blocked IS 'True when the attempt ended at a block step: not finished, and not a success.';
+
+COMMENT ON COLUMN buildkite.build_attempts.blocked_state IS 'What the build counted as while blocked.';
+
+COMMENT ON COLUMN buildkite.build_attempts.observed_at IS 'When this finish was observed, on Buildkite''s clock.';
+
+COMMENT ON COLUMN buildkite.build_attempts.first_seen_at IS 'When the mirror first saw this finish.';
+
+COMMENT ON COLUMN buildkite.build_attempts.first_seen_via IS 'What first showed it: webhook or rest.';
+
+COMMENT ON COLUMN buildkite.build_attempts.changed_at IS 'When this row was last written, on the clock of Postgres. For incremental loads.';
+
+CREATE TABLE buildkite.builds (
+    id uuid NOT NULL,
+    organization_id uuid,
+    pipeline_id uuid,
+    graphql_id text,
+    url text,
+    web_url text,
+    number bigint,
+    state text,
+    blocked boolean,
+    blocked_state text,
+    cancel_reason text,
+    message text,
+    commit text,
+    branch text,
+    tag text,
+    source text,
+    author_username text,
+    author_name text,
+    author_email text,
+    author_date timestamp(3) with time zone,
+    creator_id uuid,
+    creator_graphql_id text,
+    creator_name text,
+    creator_email text,
+    creator_avatar_url text,
+    creator_created_at timestamp(3) with time zone,
+    created_at timestamp(3) with time zone,
+    scheduled_at timestamp(3) with time zone,
+    started_at timestamp(3) with time zone,
+    finished_at timestamp(3) with time zone,
+    failing_at timestamp(3) with time zone,
+    meta_data jsonb,
+    env jsonb,
+    pull_request_id text,
+    pull_request_base text,
+    pull_request_repository text,
+    pull_request_labels text[],
+    merge_queue_base_branch text,
+    rebuilt_from_id uuid,
+    rebuilt_from_number bigint,
+    rebuilt_from_url text,
+    triggered_from_build_id uuid,
+    triggered_from_build_number bigint,
+    triggered_from_build_pipeline_slug text,
+    cluster_id uuid,
+    cluster_url text,
+    test_engine jsonb,
+    observed_at timestamp(3) with time zone NOT NULL,
+    verified_at timestamp(3) with time zone,
+    first_seen_at timestamp(3) with time zone NOT NULL,
+    first_seen_via text NOT NULL,
+    changed_at timestamp(3) with time zone NOT NULL,
+    deleted_at timestamp(3) with time zone,
+    deleted_reason text,
+    extra jsonb DEFAULT '{}'::jsonb NOT NULL
+);
+
+COMMENT ON TABLE buildkite.builds IS 'Builds in their present state. A finished build may run again: a retry or an unblock changes it back to running and overwrites started_at and finished_at. Its finishes are in build_attempts.';
+
+COMMENT ON COLUMN buildkite.builds.id IS 'Buildkite''s UUID of the build.';
+
+COMMENT ON COLUMN buildkite.builds.organization_id IS 'organizations.id. Null until it is known to which organization the slug in its address belongs.';
+
+COMMENT ON COLUMN buildkite.builds.pipeline_id IS 'pipelines.id. Null until it is known to which pipeline the slug in its address belongs.';
+
+COMMENT ON COLUMN buildkite.builds.graphql_id IS 'The same object''s id in the GraphQL API. Missing on builds before about 2019.';
+
+COMMENT ON COLUMN buildkite.builds.url IS 'REST address. Contains the slugs of the time at which it was sent.';
+
+COMMENT ON COLUMN buildkite.builds.web_url IS 'Address in the browser.';
+
+COMMENT ON COLUMN buildkite.builds.number IS 'Number within its pipeline, counting up, with gaps. With pipeline_id it identifies the build.';
+
+COMMENT ON COLUMN buildkite.builds.state IS 'creating, scheduled, running, passed, failing, failed, canceling, canceled, skipped, not_run; may grow. Never shows blocked: a build that waits at a block step keeps its last state, often passed, with blocked true. The effective state is case when blocked then ''blocked'' else state end.';
+
+COMMENT ON COLUMN buildkite.builds.blocked IS 'True while the build waits at a block step for someone. It is then neither finished nor a success, whatever state and finished_at show.';
+
+COMMENT ON COLUMN buildkite.builds.blocked_state IS 'What the build counts as while blocked: passed, failed or running; otherwise empty or null.';
+
+COMMENT ON COLUMN buildkite.builds.cancel_reason IS 'Why it was canceled, if Buildkite shows a reason.';
+
+COMMENT ON COLUMN buildkite.builds.message IS 'Usually the commit message. May be null.';
+
+COMMENT ON COLUMN buildkite.builds.commit IS 'Commit to build: a full SHA, or HEAD or a branch name until the build starts, when it becomes the SHA.';
+
+COMMENT ON COLUMN buildkite.builds.branch IS 'Branch built.';
+
+COMMENT ON COLUMN buildkite.builds.tag IS 'Tag built; null for most builds.';
+
+COMMENT ON COLUMN buildkite.builds.source IS 'What created it: webhook, api, ui, trigger_job, schedule; may grow.';
+
+COMMENT ON COLUMN buildkite.builds.author_username IS 'Commit author''s user name, if the source host shows it.';
+
+COMMENT ON COLUMN buildkite.builds.author_name IS 'Commit author''s name. The author wrote the commit; the creator started the build.';
+
+COMMENT ON COLUMN buildkite.builds.author_email IS 'Commit author''s email.';
+
+COMMENT ON COLUMN buildkite.builds.author_date IS 'When the commit was written, if known.';
+
+COMMENT ON COLUMN buildkite.builds.creator_id IS 'UUID of the Buildkite user who started the build; null for committers Buildkite does not know.';
+
+COMMENT ON COLUMN buildkite.builds.creator_graphql_id IS 'The creator''s id in the GraphQL API.';
+
+COMMENT ON COLUMN buildkite.builds.creator_name IS 'The creator''s name.';
+
+COMMENT ON COLUMN buildkite.builds.creator_email IS 'The creator''s email.';
+
+COMMENT ON COLUMN buildkite.builds.creator_avatar_url IS 'Address of the creator''s picture.';
+
+COMMENT ON COLUMN buildkite.builds.creator_created_at IS 'When the creator''s account was created.';
+
+COMMENT ON COLUMN buildkite.builds.created_at IS 'When it was created (UTC). Never changes; the order of Buildkite''s lists.';
+
+COMMENT ON COLUMN buildkite.builds.scheduled_at IS 'When it was scheduled (UTC). May be before created_at.';
+
+COMMENT ON COLUMN buildkite.builds.started_at IS 'When it last started (UTC). Changes when a build runs again, so it may be later than a job''s started_at. Null before, and for a build that is blocked at its first step.';
+
+COMMENT ON COLUMN buildkite.builds.finished_at IS 'When it last finished (UTC). A value does not mean that the build is finished: a blocked build has one too, and a retry clears or changes it. First and final finish: build_attempts.';
+
+COMMENT ON COLUMN buildkite.builds.failing_at IS 'When it was first known to fail (UTC); since June 2026. Never cleared, even if a retry passes.';
+
+COMMENT ON COLUMN buildkite.builds.meta_data IS 'Meta-data set by its steps: an object of strings. A change sends no webhook, so only REST shows it.';
+
+COMMENT ON COLUMN buildkite.builds.env IS 'Environment of the build. May hold secrets: null unless STORE_ENV is on. REST only.';
+
+COMMENT ON COLUMN buildkite.builds.pull_request_id IS 'Number of the pull request, as text; null outside pull requests.';
+
+COMMENT ON COLUMN buildkite.builds.pull_request_base IS 'Branch that the pull request goes into.';
+
+COMMENT ON COLUMN buildkite.builds.pull_request_repository IS 'Repository that the pull request comes from; a fork''s for forks.';
+
+COMMENT ON COLUMN buildkite.builds.pull_request_labels IS 'Labels of the pull request, if known.';
+
+COMMENT ON COLUMN buildkite.builds.merge_queue_base_branch IS 'Branch that the merge queue merges into; null outside merge queues.';
+
+COMMENT ON COLUMN buildkite.builds.rebuilt_from_id IS 'builds.id of the build that this one rebuilds. A rebuild is a new build; a retry is not.';
+
+COMMENT ON COLUMN buildkite.builds.rebuilt_from_number IS 'Number of that build.';
+
+COMMENT ON COLUMN buildkite.builds.rebuilt_from_url IS 'REST address of that build.';
+
+COMMENT ON COLUMN buildkite.builds.triggered_from_build_id IS 'builds.id of the build whose trigger step started this one.';
+
+COMMENT ON COLUMN buildkite.builds.triggered_from_build_number IS 'Number of that build.';
+
+COMMENT ON COLUMN buildkite.builds.triggered_from_build_pipeline_slug IS 'Slug of that build''s pipeline at the time.';
+
+COMMENT ON COLUMN buildkite.builds.cluster_id IS 'UUID of the cluster it ran in; null outside clusters.';
+
+COMMENT ON COLUMN buildkite.builds.cluster_url IS 'REST address of that cluster.';
+
+COMMENT ON COLUMN buildkite.builds.test_engine IS 'Test Engine runs of the build. Only a read of the single build contains them, so it is null for most.';
+
+COMMENT ON COLUMN buildkite.builds.observed_at IS 'When the object was last seen to differ from the row, on Buildkite''s clock: the time of the webhook or REST read that changed it. For the time of the write see changed_at.';
+
+COMMENT ON COLUMN buildkite.builds.verified_at IS 'When REST last confirmed the row, on Buildkite''s clock. Renewed at most once an hour while nothing changes. Null: only webhooks have shown the object. The row is provisional (not confirmed by REST) while verified_at is null or observed_at > verified_at.';
+
+COMMENT ON COLUMN buildkite.builds.first_seen_at IS 'When the mirror first saw the object, on the mirror''s clock. Long after created_at means that it was backfilled or that its webhooks were lost.';
+
+COMMENT ON COLUMN buildkite.builds.first_seen_via IS 'What first showed the object: webhook or rest.';
+
+COMMENT ON COLUMN buildkite.builds.changed_at IS 'When a column of the row last changed, on the clock of Postgres. Indexed, for incremental loads: read changed_at > the greatest value loaded before, minus a few minutes for transactions that were still open. A renewal of verified_at alone does not change it.';
+
+COMMENT ON COLUMN buildkite.builds.deleted_at IS 'When the mirror noticed that Buildkite no longer shows the object. Null: Buildkite shows it, as far as is known. The row stays as history; exclude it with deleted_at is null.';
+
+COMMENT ON COLUMN buildkite.builds.deleted_reason IS 'Why Buildkite no longer shows the object. deleted: a read of the build got a 404, although its pipeline exists and older builds are listed. retention: the same, it is at least 30 days old, and Buildkite lists no build as old. pipeline_not_listed: its pipeline is gone. hidden: its pipeline exists, but is hidden from the API token''s user.';
+
+COMMENT ON COLUMN buildkite.builds.extra IS 'Fields that Buildkite sent and no column contains, under their own names, without secrets. {} if there are none.';
+
+CREATE TABLE buildkite.jobs (
+    id uuid NOT NULL,
+    build_id uuid,
+    graphql_id text,
+    type text,
+    name text,
+    label text,
+    step_key text,
+    group_key text,
+    step_id uuid,
+    step_signature jsonb,
+    priority_number integer,
+    agent_query_rules text[],
+    state text,
+    build_url text,
+    web_url text,
+    log_url text,
+    raw_log_url text,
+    artifacts_url text,
+    command text,
+    soft_failed boolean,
+    exit_status bigint,
+    signal text,
+    signal_reason text,
+    broken_reason text,
+    promised_exit_status bigint,
+    promised_exit_status_at timestamp(3) with time zone,
+    promised_exit_status_reason text,
+    artifact_paths text,
+    created_at timestamp(3) with time zone,
+    scheduled_at timestamp(3) with time zone,
+    runnable_at timestamp(3) with time zone,
+    concurrency_wait_time_ms bigint,
+    started_at timestamp(3) with time zone,
+    finished_at timestamp(3) with time zone,
+    expired_at timestamp(3) with time zone,
+    retried boolean,
+    retried_in_job_id uuid,
+    retries_count integer,
+    retry_source_job_id uuid,
+    retry_source_retry_type text,
+    retry_source_retried_by_name text,
+    retry_source_retried_by_email text,
+    retry_type text,
+    retried_by_id uuid,
+    retried_by_name text,
+    retried_by_email text,
+    parallel_group_index integer,
+    parallel_group_total integer,
+    matrix jsonb,
+    agent_id uuid,
+    agent_name text,
+    cluster_id uuid,
+    cluster_url text,
+    cluster_queue_id uuid,
+    cluster_queue_url text,
+    unblocked_by_id uuid,
+    unblocked_by_name text,
+    unblocked_by_email text,
+    unblocked_at timestamp(3) with time zone,
+    unblockable boolean,
+    unblock_url text,
+    async boolean,
+    triggered_build_id uuid,
+    triggered_build_number bigint,
+    triggered_build_url text,
+    triggered_build_web_url text,
+    observed_at timestamp(3) with time zone NOT NULL,
+    verified_at timestamp(3) with time zone,
+    first_seen_at timestamp(3) with time zone NOT NULL,
+    first_seen_via text NOT NULL,
+    changed_at timestamp(3) with time zone NOT NULL,
+    deleted_at timestamp(3) with time zone,
+    deleted_reason text,
+    extra jsonb DEFAULT '{}'::jsonb NOT NULL
+);
+
+COMMENT ON TABLE buildkite.jobs IS 'Jobs of builds. A retry is a new job and the old one keeps its result: count retried is not true for the latest of each step. Which columns have values depends on type; waiters have hardly any.';
+
+COMMENT ON COLUMN buildkite.jobs.id IS 'Buildkite''s UUID of the job.';
+
+COMMENT ON COLUMN buildkite.jobs.build_id IS 'builds.id.';
+
+COMMENT ON COLUMN buildkite.jobs.graphql_id IS 'The same object''s id in the GraphQL API.';
+
+COMMENT ON COLUMN buildkite.jobs.type IS 'script (a command), waiter, manual (block or input), trigger; may grow.';
+
+COMMENT ON COLUMN buildkite.jobs.name IS 'Name of the step, if it has one. Manual jobs have a label instead.';
+
+COMMENT ON COLUMN buildkite.jobs.label IS 'Label of a manual job.';
+
+COMMENT ON COLUMN buildkite.jobs.step_key IS 'Key of the step, from the pipeline''s YAML. Stable across builds, unlike step_id.';
+
+COMMENT ON COLUMN buildkite.jobs.group_key IS 'Key of the group that contains the step. REST only.';
+
+COMMENT ON COLUMN buildkite.jobs.step_id IS 'UUID of the step within this build: shared by the retries and parallel jobs of one step.';
+
+COMMENT ON COLUMN buildkite.jobs.step_signature IS 'Signature of the step, if pipelines are signed.';
+
+COMMENT ON COLUMN buildkite.jobs.priority_number IS 'Priority in the queue; higher runs sooner, 0 is the default.';
+
+COMMENT ON COLUMN buildkite.jobs.agent_query_rules IS 'Which agents may run it, such as queue=default.';
+
+COMMENT ON COLUMN buildkite.jobs.state IS 'pending, waiting, waiting_failed, blocked, blocked_failed, unblocked, unblocked_failed, limiting, limited, platform_limiting, platform_limited, scheduled, reserved, assigned, accepted, running, passed, failed, canceling, canceled, timing_out, timed_out, expired, skipped, broken; may grow. Null for waiters. REST shows limited jobs as scheduled. broken: excluded by its configuration; skipped: by an external cause.';
+
+COMMENT ON COLUMN buildkite.jobs.build_url IS 'REST address of its build.';
+
+COMMENT ON COLUMN buildkite.jobs.web_url IS 'Address in the browser; null for manual jobs.';
+
+COMMENT ON COLUMN buildkite.jobs.log_url IS 'REST address of its log.';
+
+COMMENT ON COLUMN buildkite.jobs.raw_log_url IS 'REST address of its log as plain text.';
+
+COMMENT ON COLUMN buildkite.jobs.artifacts_url IS 'REST address of its artifacts.';
+
+COMMENT ON COLUMN buildkite.jobs.command IS 'The command it runs.';
+
+COMMENT ON COLUMN buildkite.jobs.soft_failed IS 'True if it failed and was allowed to: its state is failed, but the build does not fail because of it.';
+
+COMMENT ON COLUMN buildkite.jobs.exit_status IS 'Exit status of the command; -1 if the agent was lost. Null while it runs.';
+
+COMMENT ON COLUMN buildkite.jobs.signal IS 'Signal that ended the command, such as SIGTERM.';
+
+COMMENT ON COLUMN buildkite.jobs.signal_reason IS 'Why it was signalled: agent_stop, cancel, process_run_error, agent_refused, signature_rejected, stack_error, agent_incompatible; may grow.';
+
+COMMENT ON COLUMN buildkite.jobs.broken_reason IS 'Why it is broken: conditional_failed, branch_mismatch or free text.';
+
+COMMENT ON COLUMN buildkite.jobs.promised_exit_status IS 'Exit status that the running job announced before its end; since June 2026.';
+
+COMMENT ON COLUMN buildkite.jobs.promised_exit_status_at IS 'When the job announced it.';
+
+COMMENT ON COLUMN buildkite.jobs.promised_exit_status_reason IS 'Why the job announced it. Webhooks only.';
+
+COMMENT ON COLUMN buildkite.jobs.artifact_paths IS 'Which files it uploads, as configured.';
+
+COMMENT ON COLUMN buildkite.jobs.created_at IS 'When it was created (UTC).';
+
+COMMENT ON COLUMN buildkite.jobs.scheduled_at IS 'When it was scheduled (UTC). May be before created_at, because it can be the time of the build.';
+
+COMMENT ON COLUMN buildkite.jobs.runnable_at IS 'When only a free agent was missing (UTC). started_at - runnable_at is the wait for an agent.';
+
+COMMENT ON COLUMN buildkite.jobs.concurrency_wait_time_ms IS 'Milliseconds that it waited for its concurrency group.';
+
+COMMENT ON COLUMN buildkite.jobs.started_at IS 'When an agent started it (UTC).';
+
+COMMENT ON COLUMN buildkite.jobs.finished_at IS 'When it ended (UTC). Does not change: a retry is another job.';
+
+COMMENT ON COLUMN buildkite.jobs.expired_at IS 'When it expired because no agent took it (UTC), by default after 30 days.';
+
+COMMENT ON COLUMN buildkite.jobs.retried IS 'True if a later job replaced it. Exclude such jobs to see each step once.';
+
+COMMENT ON COLUMN buildkite.jobs.retried_in_job_id IS 'jobs.id of the job that replaced it.';
+
+COMMENT ON COLUMN buildkite.jobs.retries_count IS 'How many retries preceded it: 0 or null is the first try.';
+
+COMMENT ON COLUMN buildkite.jobs.retry_source_job_id IS 'jobs.id of the job that this one retries.';
+
+COMMENT ON COLUMN buildkite.jobs.retry_source_retry_type IS 'How that job was retried: automatic or manual.';
+
+COMMENT ON COLUMN buildkite.jobs.retry_source_retried_by_name IS 'Who retried it.';
+
+COMMENT ON COLUMN buildkite.jobs.retry_source_retried_by_email IS 'Email of who retried that job.';
+
+COMMENT ON COLUMN buildkite.jobs.retry_type IS 'How this job was itself retried: automatic or manual; null if it was not.';
+
+COMMENT ON COLUMN buildkite.jobs.retried_by_id IS 'UUID of the user who retried this job.';
+
+COMMENT ON COLUMN buildkite.jobs.retried_by_name IS 'Name of the user who retried this job.';
+
+COMMENT ON COLUMN buildkite.jobs.retried_by_email IS 'Email of the user who retried this job.';
+
+COMMENT ON COLUMN buildkite.jobs.parallel_group_index IS 'Its place among the parallel jobs of its step, from 0; null if not parallel.';
+
+COMMENT ON COLUMN buildkite.jobs.parallel_group_total IS 'How many parallel jobs its step has.';
+
+COMMENT ON COLUMN buildkite.jobs.matrix IS 'Its values of the build matrix, as Buildkite sends them.';
+
+COMMENT ON COLUMN buildkite.jobs.agent_id IS 'agents.id of the agent that ran it; null before an agent took it.';
+
+COMMENT ON COLUMN buildkite.jobs.agent_name IS 'Name of that agent at the time.';
+
+COMMENT ON COLUMN buildkite.jobs.cluster_id IS 'UUID of the cluster it runs in.';
+
+COMMENT ON COLUMN buildkite.jobs.cluster_url IS 'REST address of that cluster.';
+
+COMMENT ON COLUMN buildkite.jobs.cluster_queue_id IS 'UUID of the queue it runs on.';
+
+COMMENT ON COLUMN buildkite.jobs.cluster_queue_url IS 'REST address of that queue.';
+
+COMMENT ON COLUMN buildkite.jobs.unblocked_by_id IS 'UUID of the user who unblocked a manual job.';
+
+COMMENT ON COLUMN buildkite.jobs.unblocked_by_name IS 'Name of the user who unblocked a manual job.';
+
+COMMENT ON COLUMN buildkite.jobs.unblocked_by_email IS 'Email of the user who unblocked a manual job.';
+
+COMMENT ON COLUMN buildkite.jobs.unblocked_at IS 'When a manual job was unblocked (UTC).';
+
+COMMENT ON COLUMN buildkite.jobs.unblockable IS 'Whether a manual job could be unblocked when it was observed.';
+
+COMMENT ON COLUMN buildkite.jobs.unblock_url IS 'REST address that unblocks it.';
+
+COMMENT ON COLUMN buildkite.jobs.async IS 'Whether a trigger job does not wait for the build it triggers.';
+
+COMMENT ON COLUMN buildkite.jobs.triggered_build_id IS 'builds.id of the build that a trigger job started.';
+
+COMMENT ON COLUMN buildkite.jobs.triggered_build_number IS 'Number of that build.';
+
+COMMENT ON COLUMN buildkite.jobs.triggered_build_url IS 'REST address of that build.';
+
+COMMENT ON COLUMN buildkite.jobs.triggered_build_web_url IS 'Address of that build in the browser.';
+
+COMMENT ON COLUMN buildkite.jobs.observed_at IS 'When the object was last seen to differ from the row, on Buildkite''s clock: the time of the webhook or REST read that changed it. For the time of the write see changed_at.';
+
+COMMENT ON COLUMN buildkite.jobs.verified_at IS 'When REST last confirmed the row, on Buildkite''s clock. Renewed at most once an hour while nothing changes. Null: only webhooks have shown the object. The row is provisional (not confirmed by REST) while verified_at is null or observed_at > verified_at.';
+
+COMMENT ON COLUMN buildkite.jobs.first_seen_at IS 'When the mirror first saw the object, on the mirror''s clock. Long after created_at means that it was backfilled or that its webhooks were lost.';
+
+COMMENT ON COLUMN buildkite.jobs.first_seen_via IS 'What first showed the object: webhook or rest.';
+
+COMMENT ON COLUMN buildkite.jobs.changed_at IS 'When a column of the row last changed, on the clock of Postgres. Indexed, for incremental loads: read changed_at > the greatest value loaded before, minus a few minutes for transactions that were still open. A renewal of verified_at alone does not change it.';
+
+COMMENT ON COLUMN buildkite.jobs.deleted_at IS 'When the mirror noticed that Buildkite no longer shows the object. Null: Buildkite shows it, as far as is known. The row stays as history; exclude it with deleted_at is null.';
+
+COMMENT ON COLUMN buildkite.jobs.deleted_reason IS 'Why Buildkite no longer shows the object. not_listed: the complete list of its build''s jobs does not contain it.';
+
+COMMENT ON COLUMN buildkite.jobs.extra IS 'Fields that Buildkite sent and no column contains, under their own names, without secrets. {} if there are none.';
+
+CREATE TABLE buildkite.pipelines (
+    id uuid NOT NULL,
+    organization_id uuid,
+    graphql_id text,
+    url text,
+    web_url text,
+    name text,
+    description text,
+    slug text,
+    repository text,
+    cluster_id uuid,
+    cluster_url text,
+    pipeline_template_uuid uuid,
+    branch_configuration text,
+    default_branch text,
+    skip_queued_branch_builds boolean,
+    skip_queued_branch_builds_filter text,
+    cancel_running_branch_builds boolean,
+    cancel_running_branch_builds_filter text,
+    allow_rebuilds boolean,
+    provider_id text,
+    provider_settings jsonb,
+    builds_url text,
+    badge_url text,
+    clone_mirror_url text,
+    created_by_id uuid,
+    created_by_name text,
+    created_by_email text,
+    created_at timestamp(3) with time zone,
+    archived_at timestamp(3) with time zone,
+    scheduled_builds_count integer,
+    running_builds_count integer,
+    scheduled_jobs_count integer,
+    running_jobs_count integer,
+    waiting_jobs_count integer,
+    visibility text,
+    tags text[],
+    emoji text,
+    color text,
+    env jsonb,
+    configuration text,
+    steps jsonb,
+    observed_at timestamp(3) with time zone NOT NULL,
+    verified_at timestamp(3) with time zone,
+    first_seen_at timestamp(3) with time zone NOT NULL,
+    first_seen_via text NOT NULL,
+    changed_at timestamp(3) with time zone NOT NULL,
+    deleted_at timestamp(3) with time zone,
+    deleted_reason text,
+    extra jsonb DEFAULT '{}'::jsonb NOT NULL
+);
+
+COMMENT ON TABLE buildkite.pipelines IS 'Pipelines, archived ones too. One row each; a rename keeps the row (names over time: pipeline_slugs). A pipeline known only from a build or webhook has few columns filled until REST lists it.';
+
+COMMENT ON COLUMN buildkite.pipelines.id IS 'Buildkite''s UUID of the pipeline. A rename does not change it.';
+
+COMMENT ON COLUMN buildkite.pipelines.organization_id IS 'organizations.id. Null until it is known to which organization the slug in its address belongs.';
+
+COMMENT ON COLUMN buildkite.pipelines.graphql_id IS 'The same object''s id in the GraphQL API.';
+
+COMMENT ON COLUMN buildkite.pipelines.url IS 'REST address. Contains the slugs, so it changes with a rename.';
+
+COMMENT ON COLUMN buildkite.pipelines.web_url IS 'Address in the browser. Changes with a rename.';
+
+COMMENT ON COLUMN buildkite.pipelines.name IS 'Display name.';
+
+COMMENT ON COLUMN buildkite.pipelines.description IS 'Free text, or null.';
+
+COMMENT ON COLUMN buildkite.pipelines.slug IS 'Name in URLs, at present. Changes with a rename: join by id.';
+
+COMMENT ON COLUMN buildkite.pipelines.repository IS 'Address of the source repository, as configured.';
+
+COMMENT ON COLUMN buildkite.pipelines.cluster_id IS 'UUID of the cluster it runs in; null outside clusters.';
+
+COMMENT ON COLUMN buildkite.pipelines.cluster_url IS 'REST address of that cluster.';
+
+COMMENT ON COLUMN buildkite.pipelines.pipeline_template_uuid IS 'UUID of the pipeline template it follows; null without one.';
+
+COMMENT ON COLUMN buildkite.pipelines.branch_configuration IS 'Branch filter for which builds are created; null: all branches.';
+
+COMMENT ON COLUMN buildkite.pipelines.default_branch IS 'Its default branch, usually main.';
+
+COMMENT ON COLUMN buildkite.pipelines.skip_queued_branch_builds IS 'Whether a newer build skips those still waiting on the same branch: these end in state skipped.';
+
+COMMENT ON COLUMN buildkite.pipelines.skip_queued_branch_builds_filter IS 'Branches to which skip_queued_branch_builds applies; null: all.';
+
+COMMENT ON COLUMN buildkite.pipelines.cancel_running_branch_builds IS 'Whether a newer build cancels those running on the same branch: these end in state canceled.';
+
+COMMENT ON COLUMN buildkite.pipelines.cancel_running_branch_builds_filter IS 'Branches to which cancel_running_branch_builds applies; null: all.';
+
+COMMENT ON COLUMN buildkite.pipelines.allow_rebuilds IS 'Whether its builds may be rebuilt.';
+
+COMMENT ON COLUMN buildkite.pipelines.provider_id IS 'Source host: github, github_enterprise, bitbucket, gitlab, gitlab_ee, private, unknown; may grow.';
+
+COMMENT ON COLUMN buildkite.pipelines.provider_settings IS 'Settings of the source host, as Buildkite sends them, without the secret delivery address.';
+
+COMMENT ON COLUMN buildkite.pipelines.builds_url IS 'REST address of its builds.';
+
+COMMENT ON COLUMN buildkite.pipelines.badge_url IS 'Address of its status badge.';
+
+COMMENT ON COLUMN buildkite.pipelines.clone_mirror_url IS 'Address of the mirror that agents clone from, if configured.';
+
+COMMENT ON COLUMN buildkite.pipelines.created_by_id IS 'UUID of the user who created it.';
+
+COMMENT ON COLUMN buildkite.pipelines.created_by_name IS 'Name of the user who created it.';
+
+COMMENT ON COLUMN buildkite.pipelines.created_by_email IS 'Email of the user who created it.';
+
+COMMENT ON COLUMN buildkite.pipelines.created_at IS 'When it was created in Buildkite (UTC).';
+
+COMMENT ON COLUMN buildkite.pipelines.archived_at IS 'When it was archived; null: it is not. Its builds stay.';
+
+COMMENT ON COLUMN buildkite.pipelines.scheduled_builds_count IS 'Builds waiting when it was observed. Often outdated: count rows of builds instead.';
+
+COMMENT ON COLUMN buildkite.pipelines.running_builds_count IS 'Builds running when it was observed. Often outdated: count rows of builds instead.';
+
+COMMENT ON COLUMN buildkite.pipelines.scheduled_jobs_count IS 'Jobs scheduled when it was observed. Often outdated.';
+
+COMMENT ON COLUMN buildkite.pipelines.running_jobs_count IS 'Jobs running when it was observed. Often outdated.';
+
+COMMENT ON COLUMN buildkite.pipelines.waiting_jobs_count IS 'Jobs waiting when it was observed. Often outdated.';
+
+COMMENT ON COLUMN buildkite.pipelines.visibility IS 'private or public.';
+
+COMMENT ON COLUMN buildkite.pipelines.tags IS 'Tags given to the pipeline.';
+
+COMMENT ON COLUMN buildkite.pipelines.emoji IS 'Its emoji, such as :rocket:.';
+
+COMMENT ON COLUMN buildkite.pipelines.color IS 'Its colour, as a hex code.';
+
+COMMENT ON COLUMN buildkite.pipelines.env IS 'Environment variables of the pipeline. May hold secrets: null unless STORE_ENV is on.';
+
+COMMENT ON COLUMN buildkite.pipelines.configuration IS 'Its YAML text. May hold secrets: null unless STORE_ENV is on.';
+
+COMMENT ON COLUMN buildkite.pipelines.steps IS 'Its steps as Buildkite sends them. May hold secrets: null unless STORE_ENV is on.';
+
+COMMENT ON COLUMN buildkite.pipelines.observed_at IS 'When the object was last seen to differ from the row, on Buildkite''s clock: the time of the webhook or REST read that changed it. For the time of the write see changed_at.';
+
+COMMENT ON COLUMN buildkite.pipelines.verified_at IS 'When REST last confirmed the row, on Buildkite''s clock. Renewed at most once an hour while nothing changes. Null: only webhooks have shown the object. The row is provisional (not confirmed by REST) while verified_at is null or observed_at > verified_at.';
+
+COMMENT ON COLUMN buildkite.pipelines.first_seen_at IS 'When the mirror first saw the object, on the mirror''s clock. Long after created_at means that it was backfilled or that its webhooks were lost.';
+
+COMMENT ON COLUMN buildkite.pipelines.first_seen_via IS 'What first showed the object: webhook or rest.';
+
+COMMENT ON COLUMN buildkite.pipelines.changed_at IS 'When a column of the row last changed, on the clock of Postgres. Indexed, for incremental loads: read changed_at > the greatest value loaded before, minus a few minutes for transactions that were still open. A renewal of verified_at alone does not change it.';
+
+COMMENT ON COLUMN buildkite.pipelines.deleted_at IS 'When the mirror noticed that Buildkite no longer shows the object. Null: Buildkite shows it, as far as is known. The row stays as history; exclude it with deleted_at is null.';
+
+COMMENT ON COLUMN buildkite.pipelines.deleted_reason IS 'Why Buildkite no longer shows the object. not_listed: the complete list of pipelines once contained it and no longer does; it was deleted, or the API token''s user may no longer see it. hidden: the list does not contain it although webhooks show it; it exists, and the API token''s user may not see it.';
+
+COMMENT ON COLUMN buildkite.pipelines.extra IS 'Fields that Buildkite sent and no column contains, under their own names, without secrets. {} if there are none.';
+
+CREATE VIEW analytics.approvals AS
+ SELECT job.id AS job_id,
+    job.build_id,
+    build.organization_id,
+    build.pipeline_id,
+    pipeline.slug AS pipeline,
+    build.branch,
+    analytics.job_name(job.name, job.label, job.step_key, NULL::text) AS step,
+    job.state,
+    blocked.since AS blocked_at,
+    job.unblocked_at,
+    analytics.seconds(blocked.since, job.unblocked_at) AS wait_seconds,
+    job.unblocked_by_id,
+    job.unblocked_by_name,
+    lower(job.unblocked_by_email) AS unblocked_by_email,
+    job.created_at
+   FROM (((buildkite.jobs job
+     LEFT JOIN buildkite.builds build ON ((build.id = job.build_id)))
+     LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = build.pipeline_id)))
+     CROSS JOIN LATERAL ( SELECT COALESCE(( SELECT max(attempt.finished_at) AS max
+                   FROM buildkite.build_attempts attempt
+                  WHERE ((attempt.build_id = job.build_id) AND (analytics.build_state(attempt.state, attempt.blocked) = 'blocked'::text) AND ((job.unblocked_at IS NULL) OR (attempt.finished_at <= job.unblocked_at)))), job.runnable_at, ( SELECT max(before.finished_at) AS max
+                   FROM buildkite.jobs before
+                  WHERE ((before.build_id = job.build_id) AND ((before.finished_at <= job.unblocked_at) OR ((job.unblocked_at IS NULL) AND (job.state = 'blocked'::text))))), job.created_at,
+                CASE
+                    WHEN ((job.unblocked_at IS NOT NULL) OR (job.state = 'blocked'::text)) THEN build.created_at
+                    ELSE NULL::timestamp with time zone
+                END) AS since) blocked)
+  WHERE (job.type = 'manual'::text);
+
+COMMENT ON VIEW analytics.approvals IS 'Block and input steps: since when each held its build, who unblocked it and when. Most are read over REST, where blocked_at is an estimate: see its comment.';
+
+COMMENT ON COLUMN analytics.approvals.job_id IS 'jobs.id.';
+
+COMMENT ON COLUMN analytics.approvals.build_id IS 'builds.id.';
+
+COMMENT ON COLUMN analytics.approvals.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.approvals.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.approvals.pipeline IS 'Slug of the pipeline, at present.';
+
+COMMENT ON COLUMN analytics.approvals.branch IS 'Branch.';
+
+COMMENT ON COLUMN analytics.approvals.step IS 'The step: its key or label.';
+
+COMMENT ON COLUMN analytics.approvals.state IS 'blocked, unblocked, canceled, ...';
+
+COMMENT ON COLUMN analytics.approvals.blocked_at IS 'Since when the build has waited here: its last stop before the unblock, if a webhook or a read showed it. REST has no time for a gate; then it is an estimate: the last end of any job of the build before the unblock, or the build''s creation if none had ended.';
+
+COMMENT ON COLUMN analytics.approvals.unblocked_at IS 'When it was unblocked; null: not yet.';
+
+COMMENT ON COLUMN analytics.approvals.wait_seconds IS 'Seconds from blocked to unblocked, as far as blocked_at is known; null: not yet.';
+
+COMMENT ON COLUMN analytics.approvals.unblocked_by_id IS 'Id of the person who unblocked it.';
+
+COMMENT ON COLUMN analytics.approvals.unblocked_by_name IS 'Name of the person who unblocked it.';
+
+COMMENT ON COLUMN analytics.approvals.unblocked_by_email IS 'E-mail address of the person who unblocked it.';
+
+COMMENT ON COLUMN analytics.approvals.created_at IS 'When it was created.';
+
+CREATE VIEW analytics.attempt_runs AS
+ SELECT attempt.build_id,
+    attempt.started_at,
+    attempt.finished_at,
+        CASE
+            WHEN ((attempt.started_at IS NOT NULL) AND (NOT (attempt.blocked AND (attempt.state = 'canceled'::text) AND (attempt.previous_finish IS NOT NULL)))) THEN
+            CASE
+                WHEN ((attempt.previous_finish IS NULL) OR (attempt.started_at > attempt.previous_finish)) THEN analytics.seconds(attempt.started_at, attempt.finished_at)
+                ELSE COALESCE(analytics.seconds(( SELECT min(job.started_at) AS min
+                   FROM ( SELECT jobs.started_at
+                           FROM buildkite.jobs
+                          WHERE (jobs.build_id = attempt.build_id)
+                         OFFSET 0) job
+                  WHERE ((job.started_at >= attempt.previous_finish) AND (job.started_at <= attempt.finished_at))), attempt.finished_at), (0)::double precision)
+            END
+            ELSE NULL::double precision
+        END AS seconds,
+    (attempt.finished_at <= COALESCE(min(
+        CASE
+            WHEN (analytics.build_result(attempt.state, attempt.blocked) IS NOT NULL) THEN attempt.finished_at
+            ELSE NULL::timestamp with time zone
+        END) OVER whole, 'infinity'::timestamp with time zone)) AS is_first
+   FROM ( SELECT build_attempts.build_id,
+            build_attempts.finished_at,
+            build_attempts.started_at,
+            build_attempts.state,
+            build_attempts.blocked,
+            build_attempts.blocked_state,
+            build_attempts.observed_at,
+            build_attempts.first_seen_at,
+            build_attempts.first_seen_via,
+            build_attempts.changed_at,
+            lag(build_attempts.finished_at) OVER (PARTITION BY build_attempts.build_id ORDER BY build_attempts.finished_at) AS previous_finish
+           FROM buildkite.build_attempts) attempt
+  WINDOW whole AS (PARTITION BY attempt.build_id);
+
+COMMENT ON VIEW analytics.attempt_runs IS 'How long each attempt of a build ran, without pauses at block steps and between attempts. Used by the other views.';
+
+COMMENT ON COLUMN analytics.attempt_runs.build_id IS 'builds.id.';
+
+COMMENT ON COLUMN analytics.attempt_runs.started_at IS 'When it started.';
+
+COMMENT ON COLUMN analytics.attempt_runs.finished_at IS 'When it finished.';
+
+COMMENT ON COLUMN analytics.attempt_runs.seconds IS 'Seconds it ran; null if it never started.';
+
+COMMENT ON COLUMN analytics.attempt_runs.is_first IS 'Whether it belongs to the run up to the first result.';
+
+CREATE TABLE analytics.branch_durations_daily (
+    day date,
+    organization_id uuid,
+    pipeline_id uuid,
+    branch text,
+    builds bigint,
+    passed bigint,
+    mean_seconds double precision,
+    p50_seconds double precision,
+    p75_seconds double precision,
+    p90_seconds double precision,
+    p95_seconds double precision,
+    passed_p50_seconds double precision,
+    passed_p90_seconds double precision
+);
+
+COMMENT ON TABLE analytics.branch_durations_daily IS 'As pipeline_durations_daily, by branch. A rollup table.';
+
+COMMENT ON COLUMN analytics.branch_durations_daily.day IS 'Day in UTC.';
+
+COMMENT ON COLUMN analytics.branch_durations_daily.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.branch_durations_daily.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.branch_durations_daily.branch IS 'Branch.';
+
+COMMENT ON COLUMN analytics.branch_durations_daily.builds IS 'How many builds.';
+
+COMMENT ON COLUMN analytics.branch_durations_daily.passed IS 'How many passed.';
+
+COMMENT ON COLUMN analytics.branch_durations_daily.mean_seconds IS 'Mean, in seconds.';
+
+COMMENT ON COLUMN analytics.branch_durations_daily.p50_seconds IS 'Median, in seconds.';
+
+COMMENT ON COLUMN analytics.branch_durations_daily.p75_seconds IS '75th percentile, in seconds.';
+
+COMMENT ON COLUMN analytics.branch_durations_daily.p90_seconds IS '90th percentile, in seconds.';
+
+COMMENT ON COLUMN analytics.branch_durations_daily.p95_seconds IS '95th percentile, in seconds.';
+
+COMMENT ON COLUMN analytics.branch_durations_daily.passed_p50_seconds IS 'Median of those that passed, in seconds.';
+
+COMMENT ON COLUMN analytics.branch_durations_daily.passed_p90_seconds IS '90th percentile of those that passed, in seconds.';
+
+CREATE VIEW analytics.build_attempts AS
+ SELECT attempt.build_id,
+    build.organization_id,
+    build.pipeline_id,
+    pipeline.slug AS pipeline,
+    build.number,
+    ( SELECT count(*) AS count
+           FROM buildkite.build_attempts earlier
+          WHERE ((earlier.build_id = attempt.build_id) AND (earlier.finished_at <= attempt.finished_at))) AS attempt,
+    analytics.build_state(attempt.state, attempt.blocked) AS state,
+    analytics.build_result(attempt.state, attempt.blocked) AS result,
+    attempt.started_at,
+    attempt.finished_at,
+    ( SELECT run.seconds
+           FROM analytics.attempt_runs run
+          WHERE ((run.build_id = attempt.build_id) AND (run.finished_at = attempt.finished_at))) AS run_seconds,
+    build.branch,
+    (build.branch = pipeline.default_branch) AS is_default_branch,
+    build.commit,
+    COALESCE(pipeline.tags, '{}'::text[]) AS tags,
+    attempt.changed_at
+   FROM ((buildkite.build_attempts attempt
+     JOIN buildkite.builds build ON ((build.id = attempt.build_id)))
+     LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = build.pipeline_id)));
+
+COMMENT ON VIEW analytics.build_attempts IS 'Each finish of a build: a retry or an unblock begins the next attempt. A stop at a block step is an attempt of state blocked, without result. An attempt that is still running has no row yet.';
+
+COMMENT ON COLUMN analytics.build_attempts.build_id IS 'builds.id.';
+
+COMMENT ON COLUMN analytics.build_attempts.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.build_attempts.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.build_attempts.pipeline IS 'Slug of the pipeline, at present.';
+
+COMMENT ON COLUMN analytics.build_attempts.number IS 'Number within the pipeline.';
+
+COMMENT ON COLUMN analytics.build_attempts.attempt IS '1 for the first.';
+
+COMMENT ON COLUMN analytics.build_attempts.state IS 'How it ended, or blocked if it stopped at a block step.';
+
+COMMENT ON COLUMN analytics.build_attempts.result IS 'passed, failed or canceled; null for a stop at a block step.';
+
+COMMENT ON COLUMN analytics.build_attempts.started_at IS 'When it started.';
+
+COMMENT ON COLUMN analytics.build_attempts.finished_at IS 'When it finished.';
+
+COMMENT ON COLUMN analytics.build_attempts.run_seconds IS 'Seconds it ran.';
+
+COMMENT ON COLUMN analytics.build_attempts.branch IS 'Branch.';
+
+COMMENT ON COLUMN analytics.build_attempts.is_default_branch IS 'Whether the branch is the pipeline''s present default branch. If that is renamed, builds of the old name get false.';
+
+COMMENT ON COLUMN analytics.build_attempts.commit IS 'Commit; may be HEAD or a branch name until the build starts.';
+
+COMMENT ON COLUMN analytics.build_attempts.tags IS 'Tags of the pipeline, at present.';
+
+COMMENT ON COLUMN analytics.build_attempts.changed_at IS 'When the row last changed in the mirror; indexed below, for incremental loads.';
+
+CREATE TABLE analytics.build_results_daily (
+    day date,
+    organization_id uuid,
+    pipeline_id uuid,
+    finished bigint,
+    passed bigint,
+    failed bigint,
+    canceled bigint,
+    skipped bigint,
+    first_failed bigint,
+    passed_on_retry bigint,
+    failure_rate double precision,
+    first_failure_rate double precision,
+    blocked bigint
+);
+
+COMMENT ON TABLE analytics.build_results_daily IS 'How builds ended, by pipeline and the day (UTC) they finished. Practice disagrees on retries: failure_rate is by the final result, first_failure_rate by the first (for a build that ran before the mirror existed: the last). Neither includes canceled and skipped builds, nor builds that wait at a gate: these are in blocked on the day they stopped. Builds that never finished count on the day they were created. A rollup table.';
+
+COMMENT ON COLUMN analytics.build_results_daily.day IS 'Day in UTC.';
+
+COMMENT ON COLUMN analytics.build_results_daily.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.build_results_daily.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.build_results_daily.finished IS 'How many passed or failed.';
+
+COMMENT ON COLUMN analytics.build_results_daily.passed IS 'How many passed.';
+
+COMMENT ON COLUMN analytics.build_results_daily.failed IS 'How many failed.';
+
+COMMENT ON COLUMN analytics.build_results_daily.canceled IS 'How many were canceled.';
+
+COMMENT ON COLUMN analytics.build_results_daily.skipped IS 'How many were skipped or not run.';
+
+COMMENT ON COLUMN analytics.build_results_daily.first_failed IS 'How many failed at the first attempt.';
+
+COMMENT ON COLUMN analytics.build_results_daily.passed_on_retry IS 'How many failed at the first attempt and passed in the end.';
+
+COMMENT ON COLUMN analytics.build_results_daily.failure_rate IS 'Failed by passed and failed, 0 to 1.';
+
+COMMENT ON COLUMN analytics.build_results_daily.first_failure_rate IS 'Failed at the first attempt by passed and failed, 0 to 1.';
+
+COMMENT ON COLUMN analytics.build_results_daily.blocked IS 'How many wait at a gate, in neither rate. Null on days that were not rebuilt since this column was added.';
+
+CREATE VIEW analytics.build_sources_daily AS
+ SELECT ((build.created_at AT TIME ZONE 'UTC'::text))::date AS day,
+    build.organization_id,
+    build.pipeline_id,
+    build.source,
+    lower(COALESCE(build.creator_email, build.author_email)) AS person_email,
+    count(*) AS builds
+   FROM buildkite.builds build
+  GROUP BY (((build.created_at AT TIME ZONE 'UTC'::text))::date), build.organization_id, build.pipeline_id, build.source, (lower(COALESCE(build.creator_email, build.author_email)));
+
+COMMENT ON VIEW analytics.build_sources_daily IS 'What creates builds, and for which person, by day (UTC) of creation. Sources: webhook, api, ui, trigger_job or schedule.';
+
+COMMENT ON COLUMN analytics.build_sources_daily.day IS 'Day in UTC.';
+
+COMMENT ON COLUMN analytics.build_sources_daily.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.build_sources_daily.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.build_sources_daily.source IS 'What created the build: webhook, api, ui, trigger_job, schedule.';
+
+COMMENT ON COLUMN analytics.build_sources_daily.person_email IS 'E-mail address of the creator, otherwise of the commit''s author.';
+
+COMMENT ON COLUMN analytics.build_sources_daily.builds IS 'How many builds.';
+
+CREATE TABLE buildkite.cluster_queues (
+    id uuid NOT NULL,
+    cluster_id uuid NOT NULL,
+    graphql_id text,
+    key text,
+    description text,
+    dispatch_paused boolean,
+    dispatch_paused_at timestamp(3) with time zone,
+    dispatch_paused_note text,
+    url text,
+    web_url text,
+    created_at timestamp(3) with time zone,
+    created_by_id uuid,
+    created_by_name text,
+    created_by_email text,
+    organization_id uuid NOT NULL,
+    extra jsonb DEFAULT '{}'::jsonb NOT NULL,
+    first_seen_at timestamp(3) with time zone NOT NULL,
+    changed_at timestamp(3) with time zone NOT NULL,
+    deleted_at timestamp(3) with time zone
+);
+
+COMMENT ON TABLE buildkite.cluster_queues IS 'Queues of clusters. Read hourly when a token has read_clusters.';
+
+COMMENT ON COLUMN buildkite.cluster_queues.id IS 'Buildkite''s UUID.';
+
+COMMENT ON COLUMN buildkite.cluster_queues.cluster_id IS 'clusters.id.';
+
+COMMENT ON COLUMN buildkite.cluster_queues.graphql_id IS 'The same object''s id in the GraphQL API.';
+
+COMMENT ON COLUMN buildkite.cluster_queues.key IS 'Key: what agent query rules name.';
+
+COMMENT ON COLUMN buildkite.cluster_queues.description IS 'Free text, or null.';
+
+COMMENT ON COLUMN buildkite.cluster_queues.dispatch_paused IS 'Whether its agents get no jobs.';
+
+COMMENT ON COLUMN buildkite.cluster_queues.dispatch_paused_at IS 'Since when.';
+
+COMMENT ON COLUMN buildkite.cluster_queues.dispatch_paused_note IS 'Why, as the person who paused it wrote.';
+
+COMMENT ON COLUMN buildkite.cluster_queues.url IS 'REST address.';
+
+COMMENT ON COLUMN buildkite.cluster_queues.web_url IS 'Address in the browser.';
+
+COMMENT ON COLUMN buildkite.cluster_queues.created_at IS 'When it was created.';
+
+COMMENT ON COLUMN buildkite.cluster_queues.created_by_id IS 'Id of the person who created it.';
+
+COMMENT ON COLUMN buildkite.cluster_queues.created_by_name IS 'Name of the person who created it.';
+
+COMMENT ON COLUMN buildkite.cluster_queues.created_by_email IS 'E-mail address of the person who created it.';
+
+COMMENT ON COLUMN buildkite.cluster_queues.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN buildkite.cluster_queues.extra IS 'Fields that Buildkite sent and no column contains, under their own names.';
+
+COMMENT ON COLUMN buildkite.cluster_queues.first_seen_at IS 'When a list first contained it, on the mirror''s clock.';
+
+COMMENT ON COLUMN buildkite.cluster_queues.changed_at IS 'When a column last changed, on the clock of Postgres; for incremental loads.';
+
+COMMENT ON COLUMN buildkite.cluster_queues.deleted_at IS 'When the mirror noticed that the list no longer contains it; null: the list contains it. The row stays as history.';
+
+CREATE TABLE buildkite.team_pipelines (
+    team_id uuid NOT NULL,
+    pipeline_id uuid NOT NULL,
+    access_level text,
+    created_at timestamp(3) with time zone,
+    organization_id uuid NOT NULL,
+    extra jsonb DEFAULT '{}'::jsonb NOT NULL,
+    first_seen_at timestamp(3) with time zone NOT NULL,
+    changed_at timestamp(3) with time zone NOT NULL,
+    deleted_at timestamp(3) with time zone
+);
+
+COMMENT ON TABLE buildkite.team_pipelines IS 'Which team owns which pipeline. Read hourly when a token has view_teams.';
+
+COMMENT ON COLUMN buildkite.team_pipelines.team_id IS 'teams.id.';
+
+COMMENT ON COLUMN buildkite.team_pipelines.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN buildkite.team_pipelines.access_level IS 'read_only, build_and_read or manage_build_and_read.';
+
+COMMENT ON COLUMN buildkite.team_pipelines.created_at IS 'When it was created.';
+
+COMMENT ON COLUMN buildkite.team_pipelines.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN buildkite.team_pipelines.extra IS 'Fields that Buildkite sent and no column contains, under their own names.';
+
+COMMENT ON COLUMN buildkite.team_pipelines.first_seen_at IS 'When a list first contained it, on the mirror''s clock.';
+
+COMMENT ON COLUMN buildkite.team_pipelines.changed_at IS 'When a column last changed, on the clock of Postgres; for incremental loads.';
+
+COMMENT ON COLUMN buildkite.team_pipelines.deleted_at IS 'When the mirror noticed that the list no longer contains it; null: the list contains it. The row stays as history.';
+
+CREATE TABLE buildkite.teams (
+    id uuid NOT NULL,
+    graphql_id text,
+    name text,
+    slug text,
+    description text,
+    privacy text,
+    "default" boolean,
+    created_at timestamp(3) with time zone,
+    created_by_id uuid,
+    created_by_name text,
+    created_by_email text,
+    organization_id uuid NOT NULL,
+    extra jsonb DEFAULT '{}'::jsonb NOT NULL,
+    first_seen_at timestamp(3) with time zone NOT NULL,
+    changed_at timestamp(3) with time zone NOT NULL,
+    deleted_at timestamp(3) with time zone
+);
+
+COMMENT ON TABLE buildkite.teams IS 'Teams. Read hourly when a token has view_teams.';
+
+COMMENT ON COLUMN buildkite.teams.id IS 'Buildkite''s UUID.';
+
+COMMENT ON COLUMN buildkite.teams.graphql_id IS 'The same object''s id in the GraphQL API.';
+
+COMMENT ON COLUMN buildkite.teams.name IS 'Name.';
+
+COMMENT ON COLUMN buildkite.teams.slug IS 'Name in URLs.';
+
+COMMENT ON COLUMN buildkite.teams.description IS 'Free text, or null.';
+
+COMMENT ON COLUMN buildkite.teams.privacy IS 'visible or secret.';
+
+COMMENT ON COLUMN buildkite.teams."default" IS 'Whether new users join it.';
+
+COMMENT ON COLUMN buildkite.teams.created_at IS 'When it was created.';
+
+COMMENT ON COLUMN buildkite.teams.created_by_id IS 'Id of the person who created it.';
+
+COMMENT ON COLUMN buildkite.teams.created_by_name IS 'Name of the person who created it.';
+
+COMMENT ON COLUMN buildkite.teams.created_by_email IS 'E-mail address of the person who created it.';
+
+COMMENT ON COLUMN buildkite.teams.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN buildkite.teams.extra IS 'Fields that Buildkite sent and no column contains, under their own names.';
+
+COMMENT ON COLUMN buildkite.teams.first_seen_at IS 'When a list first contained it, on the mirror''s clock.';
+
+COMMENT ON COLUMN buildkite.teams.changed_at IS 'When a column last changed, on the clock of Postgres; for incremental loads.';
+
+COMMENT ON COLUMN buildkite.teams.deleted_at IS 'When the mirror noticed that the list no longer contains it; null: the list contains it. The row stays as history.';
+
+CREATE VIEW analytics.builds AS
+ SELECT build.id,
+    build.organization_id,
+    build.pipeline_id,
+    pipeline.slug AS pipeline,
+    build.number,
+    analytics.build_state(build.state, build.blocked) AS state,
+    analytics.build_result(build.state, build.blocked) AS result,
+    ( SELECT attempt.state
+           FROM buildkite.build_attempts attempt
+          WHERE ((attempt.build_id = build.id) AND (analytics.build_result(attempt.state, attempt.blocked) IS NOT NULL))
+          ORDER BY attempt.finished_at
+         LIMIT 1) AS first_result,
+    ( SELECT min(attempt.finished_at) AS min
+           FROM buildkite.build_attempts attempt
+          WHERE ((attempt.build_id = build.id) AND (analytics.build_result(attempt.state, attempt.blocked) IS NOT NULL))) AS first_finished_at,
+    ( SELECT count(*) AS count
+           FROM buildkite.build_attempts attempt
+          WHERE ((attempt.build_id = build.id) AND (analytics.build_result(attempt.state, attempt.blocked) IS NOT NULL))) AS attempts,
+    build.branch,
+    (build.branch = pipeline.default_branch) AS is_default_branch,
+    build.tag,
+    build.commit,
+    build.message,
+    build.source,
+        CASE
+            WHEN (build.pull_request_id ~ '^[0-9]{1,9}$'::text) THEN (build.pull_request_id)::integer
+            ELSE NULL::integer
+        END AS pr_number,
+    build.pull_request_base AS pr_base,
+    build.pull_request_labels AS pr_labels,
+    build.author_name,
+    lower(build.author_email) AS author_email,
+    build.creator_id,
+    build.creator_name,
+    lower(build.creator_email) AS creator_email,
+    build.created_at,
+    start.at AS started_at,
+        CASE
+            WHEN (analytics.build_result(build.state, build.blocked) IS NOT NULL) THEN build.finished_at
+            ELSE NULL::timestamp with time zone
+        END AS finished_at,
+    build.failing_at,
+    analytics.seconds(build.created_at, start.at) AS wait_seconds,
+    ( SELECT sum(run.seconds) AS sum
+           FROM analytics.attempt_runs run
+          WHERE (run.build_id = build.id)) AS run_seconds,
+    ( SELECT sum(run.seconds) AS sum
+           FROM analytics.attempt_runs run
+          WHERE ((run.build_id = build.id) AND run.is_first)) AS first_run_seconds,
+        CASE
+            WHEN (analytics.build_result(build.state, build.blocked) IS NOT NULL) THEN analytics.seconds(build.created_at, build.finished_at)
+            ELSE NULL::double precision
+        END AS total_seconds,
+    ARRAY( SELECT DISTINCT COALESCE(analytics.queue_of(job.agent_query_rules), queue.key, 'default'::text) AS queue
+           FROM (buildkite.jobs job
+             LEFT JOIN buildkite.cluster_queues queue ON ((queue.id = job.cluster_queue_id)))
+          WHERE ((job.build_id = build.id) AND (job.type = 'script'::text))
+          ORDER BY COALESCE(analytics.queue_of(job.agent_query_rules), queue.key, 'default'::text)) AS queues,
+    build.cancel_reason,
+    build.rebuilt_from_id,
+    build.triggered_from_build_id,
+    COALESCE(pipeline.tags, '{}'::text[]) AS tags,
+    ARRAY( SELECT team.slug
+           FROM (buildkite.team_pipelines owned
+             JOIN buildkite.teams team ON ((team.id = owned.team_id)))
+          WHERE ((owned.pipeline_id = build.pipeline_id) AND (owned.deleted_at IS NULL) AND (team.deleted_at IS NULL))
+          ORDER BY team.slug) AS teams,
+    build.web_url,
+    ((build.verified_at IS NULL) OR (build.observed_at > build.verified_at)) AS is_provisional,
+    build.changed_at,
+    build.deleted_at
+   FROM ((buildkite.builds build
+     LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = build.pipeline_id)))
+     CROSS JOIN LATERAL ( SELECT LEAST(build.started_at, ( SELECT min(attempt.started_at) AS min
+                   FROM buildkite.build_attempts attempt
+                  WHERE (attempt.build_id = build.id)),
+                CASE
+                    WHEN (build.first_seen_via = 'rest'::text) THEN ( SELECT min(job.started_at) AS min
+                       FROM ( SELECT jobs.started_at
+                               FROM buildkite.jobs
+                              WHERE (jobs.build_id = build.id)
+                             OFFSET 0) job)
+                    ELSE NULL::timestamp with time zone
+                END) AS at) start);
+
+COMMENT ON VIEW analytics.builds IS 'Builds, one row each, with first and final result side by side. run_seconds is how long people wait while it runs, total_seconds how long in all. For a build that ran before the mirror existed the API shows only its last finish: one attempt, whose result is also the first.';
+
+COMMENT ON COLUMN analytics.builds.id IS 'Buildkite''s UUID.';
+
+COMMENT ON COLUMN analytics.builds.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.builds.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.builds.pipeline IS 'Slug of the pipeline, at present.';
+
+COMMENT ON COLUMN analytics.builds.number IS 'Number within the pipeline.';
+
+COMMENT ON COLUMN analytics.builds.state IS 'The effective state: blocked while it waits at a block step, otherwise Buildkite''s state. Canceled stays canceled.';
+
+COMMENT ON COLUMN analytics.builds.result IS 'How it ended, finally: passed, failed, canceled, skipped, not_run. Null while it is open or blocked.';
+
+COMMENT ON COLUMN analytics.builds.first_result IS 'How the first attempt ended. For a build that ran before the mirror existed: the last one.';
+
+COMMENT ON COLUMN analytics.builds.first_finished_at IS 'When the first attempt or try ended.';
+
+COMMENT ON COLUMN analytics.builds.attempts IS 'How often it has finished, without stops at block steps.';
+
+COMMENT ON COLUMN analytics.builds.branch IS 'Branch.';
+
+COMMENT ON COLUMN analytics.builds.is_default_branch IS 'Whether the branch is the pipeline''s present default branch. If that is renamed, builds of the old name get false.';
+
+COMMENT ON COLUMN analytics.builds.tag IS 'Tag.';
+
+COMMENT ON COLUMN analytics.builds.commit IS 'Commit; may be HEAD or a branch name until the build starts.';
+
+COMMENT ON COLUMN analytics.builds.message IS 'Commit message, or what the build was given.';
+
+COMMENT ON COLUMN analytics.builds.source IS 'What created the build: webhook, api, ui, trigger_job, schedule.';
+
+COMMENT ON COLUMN analytics.builds.pr_number IS 'Number of the pull request.';
+
+COMMENT ON COLUMN analytics.builds.pr_base IS 'Branch that the pull request is to be merged into.';
+
+COMMENT ON COLUMN analytics.builds.pr_labels IS 'Labels of the pull request.';
+
+COMMENT ON COLUMN analytics.builds.author_name IS 'Name of the commit''s author.';
+
+COMMENT ON COLUMN analytics.builds.author_email IS 'E-mail address of the commit''s author, in lower case.';
+
+COMMENT ON COLUMN analytics.builds.creator_id IS 'Id of the person who created the build (users.id).';
+
+COMMENT ON COLUMN analytics.builds.creator_name IS 'Name of the person who created the build.';
+
+COMMENT ON COLUMN analytics.builds.creator_email IS 'E-mail address of the person who created the build, in lower case.';
+
+COMMENT ON COLUMN analytics.builds.created_at IS 'When it was created.';
+
+COMMENT ON COLUMN analytics.builds.started_at IS 'The earliest start of any attempt. For a build that REST showed first: of any job.';
+
+COMMENT ON COLUMN analytics.builds.finished_at IS 'When it finished; null while it is open or blocked.';
+
+COMMENT ON COLUMN analytics.builds.failing_at IS 'When the build was first certain to fail; stays if a retry passes.';
+
+COMMENT ON COLUMN analytics.builds.wait_seconds IS 'Seconds from created to first started.';
+
+COMMENT ON COLUMN analytics.builds.run_seconds IS 'Seconds of running, total of all finished attempts, without pauses at block steps and between attempts, as far as finishes were seen. For a build that ran before the mirror existed only the last finish was seen.';
+
+COMMENT ON COLUMN analytics.builds.first_run_seconds IS 'Seconds of running until the first result.';
+
+COMMENT ON COLUMN analytics.builds.total_seconds IS 'Seconds from created to finished, including pauses and waits; null while it is not finished.';
+
+COMMENT ON COLUMN analytics.builds.queues IS 'Queues of its command jobs.';
+
+COMMENT ON COLUMN analytics.builds.cancel_reason IS 'Why it was canceled or skipped, as Buildkite says.';
+
+COMMENT ON COLUMN analytics.builds.rebuilt_from_id IS 'builds.id of the build that it repeats.';
+
+COMMENT ON COLUMN analytics.builds.triggered_from_build_id IS 'builds.id of the build that triggered it.';
+
+COMMENT ON COLUMN analytics.builds.tags IS 'Tags of the pipeline, at present.';
+
+COMMENT ON COLUMN analytics.builds.teams IS 'Slugs of the teams that own the pipeline, at present; empty if the token lacks view_teams.';
+
+COMMENT ON COLUMN analytics.builds.web_url IS 'Address in the browser.';
+
+COMMENT ON COLUMN analytics.builds.is_provisional IS 'Whether a webhook changed it after the last REST read.';
+
+COMMENT ON COLUMN analytics.builds.changed_at IS 'When the row last changed in the mirror; indexed below, for incremental loads.';
+
+COMMENT ON COLUMN analytics.builds.deleted_at IS 'When the mirror noticed that Buildkite no longer shows it; null: Buildkite shows it.';
+
+CREATE TABLE analytics.queue_waits_hourly (
+    hour timestamp with time zone NOT NULL,
+    organization_id uuid,
+    cluster_id uuid,
+    queue text NOT NULL,
+    started bigint NOT NULL,
+    p50_seconds double precision,
+    p90_seconds double precision,
+    p95_seconds double precision,
+    max_seconds double precision,
+    busy_seconds double precision NOT NULL
+);
+
+COMMENT ON TABLE analytics.queue_waits_hourly IS 'As queue_waits_daily, by hour (UTC), with the time that the queue''s jobs ran in that hour. A job of more than a day is counted in the hours of its first and last day. A rollup table.';
+
+COMMENT ON COLUMN analytics.queue_waits_hourly.hour IS 'Start of the hour.';
+
+COMMENT ON COLUMN analytics.queue_waits_hourly.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.queue_waits_hourly.cluster_id IS 'clusters.id; null outside clusters.';
+
+COMMENT ON COLUMN analytics.queue_waits_hourly.queue IS 'Queue: of the agent query rules, otherwise of the cluster, otherwise default.';
+
+COMMENT ON COLUMN analytics.queue_waits_hourly.started IS 'How many jobs started in the hour.';
+
+COMMENT ON COLUMN analytics.queue_waits_hourly.p50_seconds IS 'Median, in seconds.';
+
+COMMENT ON COLUMN analytics.queue_waits_hourly.p90_seconds IS '90th percentile, in seconds.';
+
+COMMENT ON COLUMN analytics.queue_waits_hourly.p95_seconds IS '95th percentile, in seconds.';
+
+COMMENT ON COLUMN analytics.queue_waits_hourly.max_seconds IS 'Longest, in seconds.';
+
+COMMENT ON COLUMN analytics.queue_waits_hourly.busy_seconds IS 'Seconds that jobs ran, in total.';
+
+CREATE VIEW analytics.busy_periods AS
+ SELECT busy.organization_id,
+    busy.cluster_id,
+    busy.queue,
+    min(busy.hour) AS began_at,
+    (max(busy.hour) + '01:00:00'::interval) AS ended_at,
+    count(*) AS hours,
+    (sum(busy.started))::bigint AS started,
+    max(busy.p90_seconds) AS worst_p90_seconds,
+    ((sum(busy.busy_seconds) / (count(*))::double precision) / (3600)::double precision) AS mean_running_jobs
+   FROM ( SELECT queue_waits_hourly.hour,
+            queue_waits_hourly.organization_id,
+            queue_waits_hourly.cluster_id,
+            queue_waits_hourly.queue,
+            queue_waits_hourly.started,
+            queue_waits_hourly.p50_seconds,
+            queue_waits_hourly.p90_seconds,
+            queue_waits_hourly.p95_seconds,
+            queue_waits_hourly.max_seconds,
+            queue_waits_hourly.busy_seconds,
+            (queue_waits_hourly.hour - ((row_number() OVER (PARTITION BY queue_waits_hourly.organization_id, queue_waits_hourly.cluster_id, queue_waits_hourly.queue ORDER BY queue_waits_hourly.hour))::double precision * '01:00:00'::interval)) AS island
+           FROM analytics.queue_waits_hourly
+          WHERE (queue_waits_hourly.p90_seconds > (60)::double precision)) busy
+  GROUP BY busy.organization_id, busy.cluster_id, busy.queue, busy.island;
+
+COMMENT ON VIEW analytics.busy_periods IS 'Ranges of hours in which a tenth of a queue''s jobs waited more than a minute for an agent. For another limit use queue_waits_hourly.';
+
+COMMENT ON COLUMN analytics.busy_periods.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.busy_periods.cluster_id IS 'clusters.id; null outside clusters.';
+
+COMMENT ON COLUMN analytics.busy_periods.queue IS 'Queue: of the agent query rules, otherwise of the cluster, otherwise default.';
+
+COMMENT ON COLUMN analytics.busy_periods.began_at IS 'Start of the first busy hour.';
+
+COMMENT ON COLUMN analytics.busy_periods.ended_at IS 'End of the last busy hour.';
+
+COMMENT ON COLUMN analytics.busy_periods.hours IS 'How many hours.';
+
+COMMENT ON COLUMN analytics.busy_periods.started IS 'How many jobs started.';
+
+COMMENT ON COLUMN analytics.busy_periods.worst_p90_seconds IS 'The 90th percentile of waits in the worst hour, in seconds.';
+
+COMMENT ON COLUMN analytics.busy_periods.mean_running_jobs IS 'Jobs that ran at the same time, on average.';
+
+CREATE VIEW analytics.cancellations_daily AS
+ SELECT ((build.created_at AT TIME ZONE 'UTC'::text))::date AS day,
+    build.organization_id,
+    build.pipeline_id,
+    build.state AS result,
+    build.cancel_reason,
+    count(*) AS builds,
+    (COALESCE(sum(( SELECT sum(analytics.seconds(job.started_at, job.finished_at)) AS sum
+           FROM buildkite.jobs job
+          WHERE ((job.build_id = build.id) AND (job.type = 'script'::text)))), (0)::double precision) / (60)::double precision) AS minutes
+   FROM buildkite.builds build
+  WHERE (analytics.build_result(build.state, build.blocked) = ANY (ARRAY['canceled'::text, 'skipped'::text]))
+  GROUP BY (((build.created_at AT TIME ZONE 'UTC'::text))::date), build.organization_id, build.pipeline_id, build.state, build.cancel_reason;
+
+COMMENT ON VIEW analytics.cancellations_daily IS 'Builds canceled or skipped, and the minutes their command jobs had run, by reason and the day (UTC) they were created.';
+
+COMMENT ON COLUMN analytics.cancellations_daily.day IS 'Day in UTC.';
+
+COMMENT ON COLUMN analytics.cancellations_daily.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.cancellations_daily.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.cancellations_daily.result IS 'canceled or skipped.';
+
+COMMENT ON COLUMN analytics.cancellations_daily.cancel_reason IS 'Why it was canceled or skipped, as Buildkite says.';
+
+COMMENT ON COLUMN analytics.cancellations_daily.builds IS 'How many builds.';
+
+COMMENT ON COLUMN analytics.cancellations_daily.minutes IS 'Minutes that their command jobs had run.';
+
+CREATE TABLE analytics.minutes_daily (
+    day date NOT NULL,
+    organization_id uuid,
+    pipeline_id uuid,
+    branch text,
+    queue text NOT NULL,
+    tries bigint NOT NULL,
+    minutes double precision NOT NULL,
+    minutes_infra_lost double precision NOT NULL,
+    minutes_canceled double precision NOT NULL,
+    minutes_retried double precision NOT NULL,
+    minutes_rebuilt double precision NOT NULL,
+    cluster_id uuid
+);
+
+COMMENT ON TABLE analytics.minutes_daily IS 'Agent minutes of command jobs by pipeline, branch, cluster, queue and the day (UTC) they finished, and the part wasted, each minute under the first reason that applies: agent lost, canceled (the job or its build), retried, rebuilt. A rollup table.';
+
+COMMENT ON COLUMN analytics.minutes_daily.day IS 'Day in UTC.';
+
+COMMENT ON COLUMN analytics.minutes_daily.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.minutes_daily.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.minutes_daily.branch IS 'Branch.';
+
+COMMENT ON COLUMN analytics.minutes_daily.queue IS 'Queue: of the agent query rules, otherwise of the cluster, otherwise default.';
+
+COMMENT ON COLUMN analytics.minutes_daily.tries IS 'How many tries of jobs.';
+
+COMMENT ON COLUMN analytics.minutes_daily.minutes IS 'Agent minutes.';
+
+COMMENT ON COLUMN analytics.minutes_daily.minutes_infra_lost IS 'Minutes of jobs whose agent was lost.';
+
+COMMENT ON COLUMN analytics.minutes_daily.minutes_canceled IS 'Minutes of jobs that were canceled or whose build was.';
+
+COMMENT ON COLUMN analytics.minutes_daily.minutes_retried IS 'Minutes of tries that another try replaced.';
+
+COMMENT ON COLUMN analytics.minutes_daily.minutes_rebuilt IS 'Minutes of builds that somebody rebuilt.';
+
+COMMENT ON COLUMN analytics.minutes_daily.cluster_id IS 'clusters.id; null outside clusters.';
+
+CREATE TABLE buildkite.clusters (
+    id uuid NOT NULL,
+    graphql_id text,
+    name text,
+    description text,
+    emoji text,
+    color text,
+    default_queue_id uuid,
+    url text,
+    web_url text,
+    created_at timestamp(3) with time zone,
+    created_by_id uuid,
+    created_by_name text,
+    created_by_email text,
+    organization_id uuid NOT NULL,
+    extra jsonb DEFAULT '{}'::jsonb NOT NULL,
+    first_seen_at timestamp(3) with time zone NOT NULL,
+    changed_at timestamp(3) with time zone NOT NULL,
+    deleted_at timestamp(3) with time zone
+);
+
+COMMENT ON TABLE buildkite.clusters IS 'Clusters. Read hourly when a token has read_clusters.';
+
+COMMENT ON COLUMN buildkite.clusters.id IS 'Buildkite''s UUID.';
+
+COMMENT ON COLUMN buildkite.clusters.graphql_id IS 'The same object''s id in the GraphQL API.';
+
+COMMENT ON COLUMN buildkite.clusters.name IS 'Name.';
+
+COMMENT ON COLUMN buildkite.clusters.description IS 'Free text, or null.';
+
+COMMENT ON COLUMN buildkite.clusters.emoji IS 'Emoji.';
+
+COMMENT ON COLUMN buildkite.clusters.color IS 'Colour, as a hex code.';
+
+COMMENT ON COLUMN buildkite.clusters.default_queue_id IS 'cluster_queues.id of the queue of agents that name none.';
+
+COMMENT ON COLUMN buildkite.clusters.url IS 'REST address.';
+
+COMMENT ON COLUMN buildkite.clusters.web_url IS 'Address in the browser.';
+
+COMMENT ON COLUMN buildkite.clusters.created_at IS 'When it was created.';
+
+COMMENT ON COLUMN buildkite.clusters.created_by_id IS 'Id of the person who created it.';
+
+COMMENT ON COLUMN buildkite.clusters.created_by_name IS 'Name of the person who created it.';
+
+COMMENT ON COLUMN buildkite.clusters.created_by_email IS 'E-mail address of the person who created it.';
+
+COMMENT ON COLUMN buildkite.clusters.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN buildkite.clusters.extra IS 'Fields that Buildkite sent and no column contains, under their own names.';
+
+COMMENT ON COLUMN buildkite.clusters.first_seen_at IS 'When a list first contained it, on the mirror''s clock.';
+
+COMMENT ON COLUMN buildkite.clusters.changed_at IS 'When a column last changed, on the clock of Postgres; for incremental loads.';
+
+COMMENT ON COLUMN buildkite.clusters.deleted_at IS 'When the mirror noticed that the list no longer contains it; null: the list contains it. The row stays as history.';
+
+CREATE TABLE settings.queue_rates (
+    queue text NOT NULL,
+    per_minute numeric NOT NULL,
+    currency text DEFAULT 'USD'::text NOT NULL,
+    cluster text DEFAULT '*'::text NOT NULL
+);
+
+COMMENT ON TABLE settings.queue_rates IS 'What a minute of a queue''s agents costs. Fill it yourself; with a row for each cluster if they differ.';
+
+COMMENT ON COLUMN settings.queue_rates.queue IS 'Queue, as analytics.jobs names it.';
+
+COMMENT ON COLUMN settings.queue_rates.per_minute IS 'What a minute of an agent costs.';
+
+COMMENT ON COLUMN settings.queue_rates.currency IS 'Currency.';
+
+COMMENT ON COLUMN settings.queue_rates.cluster IS 'Name of the cluster, or its id; *: all clusters that no other row of the queue names.';
+
+CREATE VIEW sync.cluster_rates AS
+ SELECT DISTINCT ON (rate.queue, named.cluster_id) rate.queue,
+    named.cluster_id,
+    (rate.per_minute)::double precision AS per_minute,
+    rate.currency
+   FROM (settings.queue_rates rate
+     CROSS JOIN LATERAL ( SELECT (rate.cluster)::uuid AS cluster_id,
+            1 AS place
+          WHERE (rate.cluster ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'::text)
+        UNION ALL
+         SELECT known.id,
+            2
+           FROM buildkite.clusters known
+          WHERE (known.name = rate.cluster)) named)
+  ORDER BY rate.queue, named.cluster_id, named.place;
+
+COMMENT ON VIEW sync.cluster_rates IS 'The rates of settings.queue_rates that name a cluster, by the cluster''s id.';
+
+COMMENT ON COLUMN sync.cluster_rates.queue IS 'Queue.';
+
+COMMENT ON COLUMN sync.cluster_rates.cluster_id IS 'clusters.id.';
+
+COMMENT ON COLUMN sync.cluster_rates.per_minute IS 'What a minute of an agent costs.';
+
+COMMENT ON COLUMN sync.cluster_rates.currency IS 'Currency.';
+
+CREATE VIEW analytics.costs_daily AS
+ SELECT spent.day,
+    spent.organization_id,
+    spent.pipeline_id,
+    spent.branch,
+    spent.queue,
+    spent.minutes,
+    (((spent.minutes_infra_lost + spent.minutes_canceled) + spent.minutes_retried) + spent.minutes_rebuilt) AS minutes_wasted,
+    (spent.minutes * COALESCE(own.per_minute, anywhere.per_minute)) AS cost,
+    ((((spent.minutes_infra_lost + spent.minutes_canceled) + spent.minutes_retried) + spent.minutes_rebuilt) * COALESCE(own.per_minute, anywhere.per_minute)) AS cost_wasted,
+    COALESCE(own.currency, anywhere.currency) AS currency,
+    spent.cluster_id,
+    cluster.name AS cluster
+   FROM (((analytics.minutes_daily spent
+     LEFT JOIN buildkite.clusters cluster ON ((cluster.id = spent.cluster_id)))
+     LEFT JOIN sync.cluster_rates own ON (((own.queue = spent.queue) AND (own.cluster_id = spent.cluster_id))))
+     LEFT JOIN ( SELECT queue_rates.queue,
+            (queue_rates.per_minute)::double precision AS per_minute,
+            queue_rates.currency
+           FROM settings.queue_rates
+          WHERE (queue_rates.cluster = '*'::text)) anywhere ON ((anywhere.queue = spent.queue)));
+
+COMMENT ON VIEW analytics.costs_daily IS 'Agent minutes times the rates in settings.queue_rates: the rate for the cluster, otherwise the rate for every cluster. cost is null for a queue without a rate.';
+
+COMMENT ON COLUMN analytics.costs_daily.day IS 'Day in UTC.';
+
+COMMENT ON COLUMN analytics.costs_daily.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.costs_daily.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.costs_daily.branch IS 'Branch.';
+
+COMMENT ON COLUMN analytics.costs_daily.queue IS 'Queue: of the agent query rules, otherwise of the cluster, otherwise default.';
+
+COMMENT ON COLUMN analytics.costs_daily.minutes IS 'Agent minutes.';
+
+COMMENT ON COLUMN analytics.costs_daily.minutes_wasted IS 'Those wasted by lost agents, cancels, retries and rebuilds.';
+
+COMMENT ON COLUMN analytics.costs_daily.cost IS 'Minutes times the queue''s rate.';
+
+COMMENT ON COLUMN analytics.costs_daily.cost_wasted IS 'Minutes wasted times the queue''s rate.';
+
+COMMENT ON COLUMN analytics.costs_daily.currency IS 'Currency of the rate.';
+
+COMMENT ON COLUMN analytics.costs_daily.cluster_id IS 'clusters.id; null outside clusters.';
+
+COMMENT ON COLUMN analytics.costs_daily.cluster IS 'Name of the cluster, at present; null outside clusters.';
+
+CREATE VIEW analytics.critical_paths AS
+ SELECT build.organization_id,
+    build.pipeline_id,
+    build.id AS build_id,
+    build.created_at,
+    step."position",
+    job.id AS job_id,
+    analytics.job_name(job.name, job.label, job.step_key, job.command) AS job,
+    job.started_at,
+    job.finished_at,
+    analytics.seconds(job.runnable_at, job.started_at) AS agent_wait_seconds,
+    analytics.seconds(job.started_at, job.finished_at) AS run_seconds
+   FROM ((buildkite.builds build
+     CROSS JOIN LATERAL ( WITH RECURSIVE path AS (
+                ( SELECT last.id,
+                    last.started_at,
+                    COALESCE(last.runnable_at, last.started_at) AS ready_at,
+                    1 AS "position"
+                   FROM buildkite.jobs last
+                  WHERE ((last.build_id = build.id) AND (last.started_at IS NOT NULL) AND (last.finished_at IS NOT NULL))
+                  ORDER BY last.finished_at DESC, last.id
+                 LIMIT 1)
+                UNION ALL
+                 SELECT before.id,
+                    before.started_at,
+                    before.ready_at,
+                    (path_1."position" + 1)
+                   FROM (path path_1
+                     CROSS JOIN LATERAL ( SELECT job_1.id,
+                            job_1.started_at,
+                            COALESCE(job_1.runnable_at, job_1.started_at) AS ready_at
+                           FROM buildkite.jobs job_1
+                          WHERE ((job_1.build_id = build.id) AND (job_1.started_at IS NOT NULL) AND (job_1.finished_at <= (path_1.ready_at + '00:00:01'::interval)) AND (job_1.started_at < path_1.started_at))
+                          ORDER BY job_1.finished_at DESC, job_1.id
+                         LIMIT 1) before)
+                )
+         SELECT path.id,
+            row_number() OVER (ORDER BY path."position" DESC) AS "position"
+           FROM path) step)
+     JOIN buildkite.jobs job ON ((job.id = step.id)));
+
+COMMENT ON VIEW analytics.critical_paths IS 'The chain of jobs that decided how long a build took, first to last: from the job that finished last, back to the job whose end let it start. Buildkite''s API has no dependencies; a job counts as waiting for the one that finished last before it became runnable (within 1 s). Select one build (where build_id = ...).';
+
+COMMENT ON COLUMN analytics.critical_paths.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.critical_paths.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.critical_paths.build_id IS 'builds.id.';
+
+COMMENT ON COLUMN analytics.critical_paths.created_at IS 'When it was created.';
+
+COMMENT ON COLUMN analytics.critical_paths."position" IS '1 for the first job.';
+
+COMMENT ON COLUMN analytics.critical_paths.job_id IS 'jobs.id.';
+
+COMMENT ON COLUMN analytics.critical_paths.job IS 'Name of the job, as people read it.';
+
+COMMENT ON COLUMN analytics.critical_paths.started_at IS 'When it started.';
+
+COMMENT ON COLUMN analytics.critical_paths.finished_at IS 'When it finished.';
+
+COMMENT ON COLUMN analytics.critical_paths.agent_wait_seconds IS 'Seconds from runnable to started: the wait for an agent.';
+
+COMMENT ON COLUMN analytics.critical_paths.run_seconds IS 'Seconds it ran.';
+
+CREATE TABLE buildkite.organizations (
+    id uuid NOT NULL,
+    graphql_id text,
+    url text,
+    web_url text,
+    name text,
+    slug text,
+    pipelines_url text,
+    agents_url text,
+    emojis_url text,
+    created_at timestamp(3) with time zone,
+    observed_at timestamp(3) with time zone NOT NULL,
+    verified_at timestamp(3) with time zone,
+    first_seen_at timestamp(3) with time zone NOT NULL,
+    first_seen_via text NOT NULL,
+    changed_at timestamp(3) with time zone NOT NULL,
+    deleted_at timestamp(3) with time zone,
+    deleted_reason text,
+    extra jsonb DEFAULT '{}'::jsonb NOT NULL
+);
+
+COMMENT ON TABLE buildkite.organizations IS 'Organizations that the API tokens see, or that webhooks named. One row each; a rename keeps the row (names over time: organization_slugs).';
+
+COMMENT ON COLUMN buildkite.organizations.id IS 'Buildkite''s UUID of the organization. Never changes.';
+
+COMMENT ON COLUMN buildkite.organizations.graphql_id IS 'The same object''s id in the GraphQL API.';
+
+COMMENT ON COLUMN buildkite.organizations.url IS 'REST address. Contains the slug, so it changes with a rename.';
+
+COMMENT ON COLUMN buildkite.organizations.web_url IS 'Address in the browser. Changes with a rename.';
+
+COMMENT ON COLUMN buildkite.organizations.name IS 'Display name.';
+
+COMMENT ON COLUMN buildkite.organizations.slug IS 'Name in URLs, at present. Changes with a rename: join by id.';
+
+COMMENT ON COLUMN buildkite.organizations.pipelines_url IS 'REST address of its pipelines.';
+
+COMMENT ON COLUMN buildkite.organizations.agents_url IS 'REST address of its agents.';
+
+COMMENT ON COLUMN buildkite.organizations.emojis_url IS 'REST address of its emojis.';
+
+COMMENT ON COLUMN buildkite.organizations.created_at IS 'When it was created in Buildkite (UTC).';
+
+COMMENT ON COLUMN buildkite.organizations.observed_at IS 'When the object was last seen to differ from the row, on Buildkite''s clock: the time of the webhook or REST read that changed it. For the time of the write see changed_at.';
+
+COMMENT ON COLUMN buildkite.organizations.verified_at IS 'When REST last confirmed the row, on Buildkite''s clock. Renewed at most once an hour while nothing changes. Null: only webhooks have shown the object. The row is provisional (not confirmed by REST) while verified_at is null or observed_at > verified_at.';
+
+COMMENT ON COLUMN buildkite.organizations.first_seen_at IS 'When the mirror first saw the object, on the mirror''s clock. Long after created_at means that it was backfilled or that its webhooks were lost.';
+
+COMMENT ON COLUMN buildkite.organizations.first_seen_via IS 'What first showed the object: webhook or rest.';
+
+COMMENT ON COLUMN buildkite.organizations.changed_at IS 'When a column of the row last changed, on the clock of Postgres. Indexed, for incremental loads: read changed_at > the greatest value loaded before, minus a few minutes for transactions that were still open. A renewal of verified_at alone does not change it.';
+
+COMMENT ON COLUMN buildkite.organizations.deleted_at IS 'When the mirror noticed that Buildkite no longer shows the object. Null: Buildkite shows it, as far as is known. The row stays as history; exclude it with deleted_at is null.';
+
+COMMENT ON COLUMN buildkite.organizations.deleted_reason IS 'Why Buildkite no longer shows the object. no_access: no API token sees it any more. hidden: the same, although webhooks show it.';
+
+COMMENT ON COLUMN buildkite.organizations.extra IS 'Fields that Buildkite sent and no column contains, under their own names, without secrets. {} if there are none.';
+
+CREATE TABLE sync.failures (
+    id bigint NOT NULL,
+    kind text NOT NULL,
+    organization_id uuid,
+    subject text NOT NULL,
+    pipeline_slug text,
+    build_number bigint,
+    build_id uuid,
+    created_from timestamp(3) with time zone,
+    created_to timestamp(3) with time zone,
+    code text NOT NULL,
+    error text NOT NULL,
+    tries integer DEFAULT 1 NOT NULL,
+    first_failed_at timestamp(3) with time zone NOT NULL,
+    last_failed_at timestamp(3) with time zone NOT NULL,
+    next_try_at timestamp(3) with time zone NOT NULL,
+    pipeline_id uuid,
+    cleared_at timestamp(3) with time zone
+);
+
+COMMENT ON TABLE sync.failures IS 'Units of work that failed: a build, a list, a window, a delivery, a day. Each is retried with back-off while everything else continues; its row is deleted when it succeeds.';
+
+COMMENT ON COLUMN sync.failures.id IS 'Order of the first failure.';
+
+COMMENT ON COLUMN sync.failures.kind IS 'build, builds_list, pipelines_list, window, delivery, orphans, pipeline_change, rollup_day or replica.';
+
+COMMENT ON COLUMN sync.failures.organization_id IS 'organizations.id; null if it belongs to none.';
+
+COMMENT ON COLUMN sync.failures.subject IS 'Readable name of what failed.';
+
+COMMENT ON COLUMN sync.failures.pipeline_slug IS 'For a build: the slug that its pipeline had at the first failure.';
+
+COMMENT ON COLUMN sync.failures.build_number IS 'For a build: its number.';
+
+COMMENT ON COLUMN sync.failures.build_id IS 'builds.id, if known.';
+
+COMMENT ON COLUMN sync.failures.created_from IS 'For builds_list: lower bound (inclusive) of the created_at range that cannot be listed.';
+
+COMMENT ON COLUMN sync.failures.created_to IS 'For builds_list: upper bound (exclusive) of the created_at range that cannot be listed.';
+
+COMMENT ON COLUMN sync.failures.code IS 'Kind of error: a code of the API, an HTTP status, or an SQLSTATE.';
+
+COMMENT ON COLUMN sync.failures.error IS 'What happened and what to do.';
+
+COMMENT ON COLUMN sync.failures.tries IS 'Number of consecutive failures.';
+
+COMMENT ON COLUMN sync.failures.first_failed_at IS 'First of the consecutive failures, on the mirror''s clock.';
+
+COMMENT ON COLUMN sync.failures.last_failed_at IS 'Last failure, on the mirror''s clock.';
+
+COMMENT ON COLUMN sync.failures.next_try_at IS 'Not retried before this time, on the mirror''s clock.';
+
+COMMENT ON COLUMN sync.failures.pipeline_id IS 'pipelines.id, if known.';
+
+COMMENT ON COLUMN sync.failures.cleared_at IS 'When Buildkite answered 404 for the build, or listed the range without it, on Buildkite''s clock. It stays an exception until a list of pipelines shows that the pipelines were visible then.';
+
+CREATE TABLE sync.job_reads (
+    build_id uuid NOT NULL,
+    organization_id uuid NOT NULL,
+    is_open boolean NOT NULL,
+    read_at timestamp(3) with time zone,
+    jobs integer DEFAULT 0 NOT NULL,
+    next_read_at timestamp(3) with time zone NOT NULL
+);
+
+COMMENT ON TABLE sync.job_reads IS 'Builds that were listed without their jobs, until the API confirms the jobs too: open builds, and finished builds whose jobs are not read yet.';
+
+COMMENT ON COLUMN sync.job_reads.build_id IS 'builds.id.';
+
+COMMENT ON COLUMN sync.job_reads.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN sync.job_reads.is_open IS 'Whether the build was open when it was last listed.';
+
+COMMENT ON COLUMN sync.job_reads.read_at IS 'Its jobs are confirmed as of this time, on Buildkite''s clock; null: never confirmed.';
+
+COMMENT ON COLUMN sync.job_reads.jobs IS 'How many jobs it had at read_at.';
+
+COMMENT ON COLUMN sync.job_reads.next_read_at IS 'When its jobs are read again.';
+
+CREATE TABLE sync.pipeline_coverage (
+    pipeline_id uuid NOT NULL,
+    organization_id uuid NOT NULL,
+    listed_since timestamp(3) with time zone NOT NULL,
+    unlisted_at timestamp(3) with time zone,
+    covered_from timestamp(3) with time zone,
+    covered_until timestamp(3) with time zone
+);
+
+COMMENT ON TABLE sync.pipeline_coverage IS 'The mirrored pipelines, and since when the list of pipelines has contained each without interruption. Only reads since then cover a pipeline.';
+
+COMMENT ON COLUMN sync.pipeline_coverage.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN sync.pipeline_coverage.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN sync.pipeline_coverage.listed_since IS 'Builds lists show its builds without interruption since this time, on Buildkite''s clock: two minutes after the first list of pipelines that contained it, or contained it again, was read.';
+
+COMMENT ON COLUMN sync.pipeline_coverage.unlisted_at IS 'Start of the read of the first list that no longer contained it; null while it is listed.';
+
+COMMENT ON COLUMN sync.pipeline_coverage.covered_from IS 'For a pipeline that is no longer listed: the oldest created_at from which it was complete.';
+
+COMMENT ON COLUMN sync.pipeline_coverage.covered_until IS 'For a pipeline that is no longer listed: the time up to which it was complete.';
+
+CREATE TABLE sync.unlisted_builds (
+    build_id uuid NOT NULL,
+    organization_id uuid NOT NULL,
+    reads integer DEFAULT 0 NOT NULL,
+    last_read_at timestamp(3) with time zone NOT NULL,
+    next_read_at timestamp(3) with time zone NOT NULL,
+    last_status integer
+);
+
+COMMENT ON TABLE sync.unlisted_builds IS 'Builds that are open or provisional in the mirror and in no list of Buildkite, and when each is read again.';
+
+COMMENT ON COLUMN sync.unlisted_builds.build_id IS 'builds.id.';
+
+COMMENT ON COLUMN sync.unlisted_builds.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN sync.unlisted_builds.reads IS 'How often it was read individually. The wait grows with it.';
+
+COMMENT ON COLUMN sync.unlisted_builds.last_read_at IS 'When it was last read, on the mirror''s clock.';
+
+COMMENT ON COLUMN sync.unlisted_builds.next_read_at IS 'Earliest time of the next read.';
+
+COMMENT ON COLUMN sync.unlisted_builds.last_status IS 'HTTP status of the last response: 404 means deleted, past retention, or invisible to the token.';
+
+CREATE TABLE sync.watermarks (
+    organization_id uuid NOT NULL,
+    watermark timestamp(3) with time zone,
+    warm_watermark timestamp(3) with time zone,
+    backfill_from timestamp(3) with time zone,
+    backfill_to timestamp(3) with time zone,
+    pipelines_read_at timestamp(3) with time zone,
+    updated_at timestamp(3) with time zone NOT NULL,
+    pipeline_filter jsonb,
+    pipelines_listed_by text,
+    confirmed_to timestamp(3) with time zone,
+    counts_from timestamp(3) with time zone
+);
+
+COMMENT ON TABLE sync.watermarks IS 'How far the mirror is known to be complete. One row for each organization.';
+
+COMMENT ON COLUMN sync.watermarks.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN sync.watermarks.watermark IS 'Everything created or finished before it, on Buildkite''s clock, is verified: back to backfill_to by the cycles, from there to backfill_from as far as the windows are done. A cycle moves it to its own start, after everything it read was committed.';
+
+COMMENT ON COLUMN sync.watermarks.warm_watermark IS 'Start of the last warm cycle, which reads the same with an overlap of hours.';
+
+COMMENT ON COLUMN sync.watermarks.backfill_from IS 'created_at at which the backfill ends. Older builds are not read.';
+
+COMMENT ON COLUMN sync.watermarks.backfill_to IS 'created_at from which the backfill goes into the past. The cycles read newer builds.';
+
+COMMENT ON COLUMN sync.watermarks.pipelines_read_at IS 'Start of the read of the last list of pipelines that was applied, on Buildkite''s clock.';
+
+COMMENT ON COLUMN sync.watermarks.updated_at IS 'When this row was last written, on the mirror''s clock.';
+
+COMMENT ON COLUMN sync.watermarks.pipeline_filter IS 'The patterns of pipelines (include, exclude) that the row is valid for. If later patterns include more, all windows are read again. Null: the present patterns.';
+
+COMMENT ON COLUMN sync.watermarks.pipelines_listed_by IS 'Fingerprint of the token that read the list of pipelines. Another token may see other pipelines, so a process with another token reads the list first.';
+
+COMMENT ON COLUMN sync.watermarks.confirmed_to IS 'As of this time the mirror is complete for every listed pipeline. Each list of pipelines moves it, because it shows which pipelines earlier cycles could see.';
+
+COMMENT ON COLUMN sync.watermarks.counts_from IS 'Cycles and windows that began before this time, on Buildkite''s clock, do not count: two minutes after the last list of pipelines that did not confirm earlier reads. Null if there was no such list.';
+
+CREATE TABLE sync.windows (
+    id bigint NOT NULL,
+    organization_id uuid NOT NULL,
+    created_from timestamp(3) with time zone NOT NULL,
+    created_to timestamp(3) with time zone NOT NULL,
+    status text DEFAULT 'pending'::text NOT NULL,
+    scanned_to timestamp(3) with time zone,
+    builds integer DEFAULT 0 NOT NULL,
+    requests integer DEFAULT 0 NOT NULL,
+    started_at timestamp(3) with time zone,
+    finished_at timestamp(3) with time zone,
+    verified_at timestamp(3) with time zone,
+    error text,
+    pipeline_id uuid,
+    first_verified_at timestamp(3) with time zone,
+    tries integer DEFAULT 0 NOT NULL,
+    next_try_at timestamp(3) with time zone,
+    first_verified_until timestamp(3) with time zone,
+    verified_until timestamp(3) with time zone
+);
+
+COMMENT ON TABLE sync.windows IS 'History in pieces: half-open ranges of created_at. Read by the backfill, newest first; later read again by the audit, which adds a window for every day that the cycles have covered since. The ranges with status done are covered.';
+
+COMMENT ON COLUMN sync.windows.id IS 'Order of creation.';
+
+COMMENT ON COLUMN sync.windows.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN sync.windows.created_from IS 'Lower bound (inclusive) of the created_at range.';
+
+COMMENT ON COLUMN sync.windows.created_to IS 'Upper bound (exclusive) of the created_at range.';
+
+COMMENT ON COLUMN sync.windows.status IS 'pending, running or done. Done: every build of the range that REST lists is in the mirror.';
+
+COMMENT ON COLUMN sync.windows.scanned_to IS 'How far the window is read, downwards from created_to. After a restart the read continues here.';
+
+COMMENT ON COLUMN sync.windows.builds IS 'Builds read in it so far.';
+
+COMMENT ON COLUMN sync.windows.requests IS 'Requests it took so far.';
+
+COMMENT ON COLUMN sync.windows.started_at IS 'When the read of the window began, on the mirror''s clock.';
+
+COMMENT ON COLUMN sync.windows.finished_at IS 'When the read of the window was complete, on the mirror''s clock.';
+
+COMMENT ON COLUMN sync.windows.verified_at IS 'Since when its builds are verified, on Buildkite''s clock: the start of the last complete read, by backfill or audit.';
+
+COMMENT ON COLUMN sync.windows.error IS 'Why the last try failed; null otherwise.';
+
+COMMENT ON COLUMN sync.windows.pipeline_id IS 'pipelines.id: read from the list of this pipeline. Null: from the list of the organization.';
+
+COMMENT ON COLUMN sync.windows.first_verified_at IS 'Start of the first complete read, on Buildkite''s clock.';
+
+COMMENT ON COLUMN sync.windows.tries IS 'How many tries in a row failed.';
+
+COMMENT ON COLUMN sync.windows.next_try_at IS 'After a failure: not retried before this time.';
+
+COMMENT ON COLUMN sync.windows.first_verified_until IS 'End of the first complete read, on Buildkite''s clock.';
+
+COMMENT ON COLUMN sync.windows.verified_until IS 'End of the last complete read, on Buildkite''s clock.';
+
+CREATE VIEW analytics.data_coverage AS
+ WITH mark AS (
+         SELECT watermarks.organization_id,
+            watermarks.confirmed_to,
+            watermarks.backfill_from,
+            watermarks.backfill_to,
+            watermarks.pipelines_read_at,
+            (watermarks.pipelines_read_at - '00:02:00'::interval) AS seen_until
+           FROM sync.watermarks
+        ), cohort AS (
+         SELECT DISTINCT coverage.organization_id,
+            coverage.listed_since,
+            mark_1.confirmed_to,
+            mark_1.seen_until,
+            mark_1.backfill_to
+           FROM (sync.pipeline_coverage coverage
+             JOIN mark mark_1 USING (organization_id))
+          WHERE (coverage.unlisted_at IS NULL)
+        ), cohort_ranges AS (
+         SELECT cohort.organization_id,
+            cohort.listed_since,
+            read.verified_at,
+            (COALESCE(read.ranges, '{}'::tstzmultirange) +
+                CASE
+                    WHEN (cohort.confirmed_to > GREATEST(cohort.backfill_to, cohort.listed_since)) THEN tstzmultirange(tstzrange(GREATEST(cohort.backfill_to, cohort.listed_since), cohort.confirmed_to))
+                    ELSE '{}'::tstzmultirange
+                END) AS ranges
+           FROM (cohort
+             CROSS JOIN LATERAL ( SELECT range_agg(tstzrange(part.created_from, part.created_to)) AS ranges,
+                    min(part.verified_at) AS verified_at
+                   FROM sync.windows part
+                  WHERE ((part.organization_id = cohort.organization_id) AND (part.pipeline_id IS NULL) AND (part.status = 'done'::text) AND (((part.first_verified_at >= cohort.listed_since) AND (part.first_verified_until <= cohort.seen_until)) OR ((part.verified_at >= cohort.listed_since) AND (part.verified_until <= cohort.seen_until))))) read)
+        ), own_ranges AS (
+         SELECT coverage.pipeline_id,
+            range_agg(tstzrange(part.created_from, part.created_to)) AS ranges,
+            min(part.verified_at) AS verified_at
+           FROM (sync.pipeline_coverage coverage
+             JOIN sync.windows part ON (((part.pipeline_id = coverage.pipeline_id) AND (part.status = 'done'::text) AND (part.first_verified_at >= coverage.listed_since))))
+          WHERE (coverage.unlisted_at IS NULL)
+          GROUP BY coverage.pipeline_id
+        ), covered AS (
+         SELECT coverage.pipeline_id,
+            coverage.organization_id,
+            coverage.unlisted_at,
+                CASE
+                    WHEN (coverage.unlisted_at IS NULL) THEN (cohort_ranges.ranges + COALESCE(own_ranges.ranges, '{}'::tstzmultirange))
+                    ELSE
+                    CASE
+                        WHEN (coverage.covered_until > coverage.covered_from) THEN tstzmultirange(tstzrange(coverage.covered_from, coverage.covered_until))
+                        ELSE '{}'::tstzmultirange
+                    END
+                END AS ranges,
+                CASE
+                    WHEN (coverage.unlisted_at IS NULL) THEN mark_1.confirmed_to
+                    ELSE coverage.covered_until
+                END AS as_of,
+            LEAST(cohort_ranges.verified_at, own_ranges.verified_at) AS verified_at
+           FROM (((sync.pipeline_coverage coverage
+             JOIN mark mark_1 USING (organization_id))
+             LEFT JOIN cohort_ranges ON (((cohort_ranges.organization_id = coverage.organization_id) AND (cohort_ranges.listed_since = coverage.listed_since) AND (coverage.unlisted_at IS NULL))))
+             LEFT JOIN own_ranges USING (pipeline_id))
+        ), unread_jobs AS (
+         SELECT build.pipeline_id,
+            min(COALESCE(unread.read_at, (build.created_at - '00:00:00.001'::interval))) AS as_of
+           FROM ((sync.job_reads unread
+             JOIN buildkite.builds build ON ((build.id = unread.build_id)))
+             LEFT JOIN mark mark_1 ON ((mark_1.organization_id = build.organization_id)))
+          WHERE ((build.deleted_at IS NULL) OR ((build.deleted_reason = ANY (ARRAY['deleted'::text, 'retention'::text])) AND COALESCE((build.deleted_at > mark_1.seen_until), true)))
+          GROUP BY build.pipeline_id
+        ), failed_builds AS (
+         SELECT failed.organization_id,
+            COALESCE(failed.pipeline_id, pipeline_1.id) AS pipeline_id
+           FROM (sync.failures failed
+             LEFT JOIN buildkite.pipelines pipeline_1 ON (((failed.pipeline_id IS NULL) AND (pipeline_1.organization_id = failed.organization_id) AND (pipeline_1.slug = failed.pipeline_slug) AND (pipeline_1.deleted_at IS NULL))))
+          WHERE (failed.kind = 'build'::text)
+        ), exceptions AS (
+         SELECT unconfirmed.pipeline_id,
+            count(*) AS count
+           FROM ( SELECT failed_builds.pipeline_id
+                   FROM failed_builds
+                  WHERE (failed_builds.pipeline_id IS NOT NULL)
+                UNION ALL
+                 SELECT build.pipeline_id
+                   FROM ((sync.unlisted_builds unlisted
+                     JOIN buildkite.builds build ON ((build.id = unlisted.build_id)))
+                     LEFT JOIN mark mark_1 ON ((mark_1.organization_id = build.organization_id)))
+                  WHERE ((unlisted.last_status IS DISTINCT FROM 200) AND ((build.deleted_at IS NULL) OR ((build.deleted_reason = ANY (ARRAY['deleted'::text, 'retention'::text])) AND COALESCE((build.deleted_at > mark_1.seen_until), true))))) unconfirmed
+          GROUP BY unconfirmed.pipeline_id
+        ), unlistable AS (
+         SELECT shared.organization_id,
+            count(*) AS count
+           FROM ( SELECT failures.organization_id
+                   FROM sync.failures
+                  WHERE (failures.kind = 'builds_list'::text)
+                UNION ALL
+                 SELECT failed_builds.organization_id
+                   FROM failed_builds
+                  WHERE (failed_builds.pipeline_id IS NULL)) shared
+          GROUP BY shared.organization_id
+        )
+ SELECT organization.id AS organization_id,
+    organization.slug AS organization,
+    covered.pipeline_id,
+    pipeline.slug AS pipeline,
+    lower(span.range) AS complete_from,
+    upper(span.range) AS complete_to,
+    covered.as_of,
+    LEAST(covered.as_of, unread_jobs.as_of) AS jobs_as_of,
+    covered.verified_at,
+    mark.pipelines_read_at AS pipelines_listed_at,
+    mark.backfill_from AS wanted_from,
+    ((covered.unlisted_at IS NULL) AND (covered.pipeline_id IS NOT NULL)) AS is_listed,
+    COALESCE(((upper(span.range) >= covered.as_of) AND (covered.unlisted_at IS NULL)), false) AS is_current,
+    (COALESCE(exceptions.count, (0)::bigint) + COALESCE(unlistable.count, (0)::bigint)) AS exceptions
+   FROM (((((((buildkite.organizations organization
+     LEFT JOIN mark ON ((mark.organization_id = organization.id)))
+     LEFT JOIN covered ON ((covered.organization_id = organization.id)))
+     LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = covered.pipeline_id)))
+     LEFT JOIN LATERAL unnest(covered.ranges) span(range) ON (true))
+     LEFT JOIN unread_jobs ON ((unread_jobs.pipeline_id = covered.pipeline_id)))
+     LEFT JOIN exceptions ON ((exceptions.pipeline_id = covered.pipeline_id)))
+     LEFT JOIN unlistable ON ((unlistable.organization_id = organization.id)));
+
+COMMENT ON VIEW analytics.data_coverage IS 'What is complete, for each pipeline of each organization: every build that was created in the range and that Buildkite shows is in the mirror, as of as_of. One row for each range; its bounds are null while nothing of a pipeline is complete yet. The audit finds deletions and silent edits: see verified_at.';
+
+COMMENT ON COLUMN analytics.data_coverage.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.data_coverage.organization IS 'Slug of the organization.';
+
+COMMENT ON COLUMN analytics.data_coverage.pipeline_id IS 'pipelines.id; null while no pipeline of the organization is listed.';
+
+COMMENT ON COLUMN analytics.data_coverage.pipeline IS 'Slug of the pipeline.';
+
+COMMENT ON COLUMN analytics.data_coverage.complete_from IS 'Lower bound (inclusive) of the created_at range in which every build is in the mirror.';
+
+COMMENT ON COLUMN analytics.data_coverage.complete_to IS 'Upper bound (exclusive) of the created_at range in which every build is in the mirror.';
+
+COMMENT ON COLUMN analytics.data_coverage.as_of IS 'The builds are as Buildkite had them at this time, on Buildkite''s clock, or newer. It is some minutes before pipelines_listed_at; see docs/how-it-works/05-completeness.md.';
+
+COMMENT ON COLUMN analytics.data_coverage.jobs_as_of IS 'The same for their jobs. Earlier while jobs of open builds are not read.';
+
+COMMENT ON COLUMN analytics.data_coverage.verified_at IS 'Start of the oldest read (backfill or audit) that the claim is based on. Deletions and silent edits since then may be missing.';
+
+COMMENT ON COLUMN analytics.data_coverage.pipelines_listed_at IS 'When the list of pipelines was last read completely. Pipelines that appeared later are not part of the claim.';
+
+COMMENT ON COLUMN analytics.data_coverage.wanted_from IS 'Oldest created_at of the wanted history.';
+
+COMMENT ON COLUMN analytics.data_coverage.is_listed IS 'Whether Buildkite still lists the pipeline. If not, the claim stays as of the last list that contained it.';
+
+COMMENT ON COLUMN analytics.data_coverage.is_current IS 'Whether the range reaches up to as_of.';
+
+COMMENT ON COLUMN analytics.data_coverage.exceptions IS 'Known unconfirmed builds, and ranges that cannot be listed: see sync.failures and sync.unlisted_builds.';
+
+CREATE TABLE sync.cycles (
+    id bigint NOT NULL,
+    organization_id uuid NOT NULL,
+    kind text NOT NULL,
+    watermark_from timestamp(3) with time zone,
+    watermark_to timestamp(3) with time zone,
+    started_at timestamp(3) with time zone NOT NULL,
+    finished_at timestamp(3) with time zone,
+    requests integer DEFAULT 0 NOT NULL,
+    builds_read integer DEFAULT 0 NOT NULL,
+    builds_missing integer DEFAULT 0 NOT NULL,
+    builds_healed integer DEFAULT 0 NOT NULL,
+    jobs_missing integer DEFAULT 0 NOT NULL,
+    jobs_healed integer DEFAULT 0 NOT NULL,
+    unlisted_read integer DEFAULT 0 NOT NULL,
+    error text,
+    builds_in_flight integer DEFAULT 0 NOT NULL,
+    builds_completed integer DEFAULT 0 NOT NULL,
+    builds_confirmed integer DEFAULT 0 NOT NULL,
+    jobs_in_flight integer DEFAULT 0 NOT NULL,
+    jobs_completed integer DEFAULT 0 NOT NULL,
+    jobs_confirmed integer DEFAULT 0 NOT NULL,
+    read_until timestamp(3) with time zone
+);
+
+COMMENT ON TABLE sync.cycles IS 'Each run of the reconciler: what it read, and what webhooks had not brought.';
+
+COMMENT ON COLUMN sync.cycles.id IS 'Order of starting.';
+
+COMMENT ON COLUMN sync.cycles.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN sync.cycles.kind IS 'hot: every interval, with a short overlap; warm: an overlap of hours; pipelines: the list of pipelines; audit: one window of history read again, from watermark_from to watermark_to.';
+
+COMMENT ON COLUMN sync.cycles.watermark_from IS 'Watermark that it started from; null for the first.';
+
+COMMENT ON COLUMN sync.cycles.watermark_to IS 'Watermark that it set; null if it failed.';
+
+COMMENT ON COLUMN sync.cycles.started_at IS 'When it began, on the mirror''s clock.';
+
+COMMENT ON COLUMN sync.cycles.finished_at IS 'When it ended; null while it runs, or if its process was killed.';
+
+COMMENT ON COLUMN sync.cycles.requests IS 'Requests to Buildkite''s API.';
+
+COMMENT ON COLUMN sync.cycles.builds_read IS 'Builds read from REST.';
+
+COMMENT ON COLUMN sync.cycles.builds_missing IS 'Builds whose webhooks were lost: missing in the mirror.';
+
+COMMENT ON COLUMN sync.cycles.builds_healed IS 'Builds whose webhooks were lost: wrong in the mirror.';
+
+COMMENT ON COLUMN sync.cycles.jobs_missing IS 'Jobs whose webhooks were lost: missing in the mirror.';
+
+COMMENT ON COLUMN sync.cycles.jobs_healed IS 'Jobs whose webhooks were lost: wrong in the mirror.';
+
+COMMENT ON COLUMN sync.cycles.unlisted_read IS 'Builds that were read one by one because no list contained them.';
+
+COMMENT ON COLUMN sync.cycles.error IS 'Why it failed; null otherwise.';
+
+COMMENT ON COLUMN sync.cycles.builds_in_flight IS 'Builds that differed; a webhook that is queued or may be on its way can explain it.';
+
+COMMENT ON COLUMN sync.cycles.builds_completed IS 'Builds to which REST added data that webhooks do not carry.';
+
+COMMENT ON COLUMN sync.cycles.builds_confirmed IS 'Builds that were correct.';
+
+COMMENT ON COLUMN sync.cycles.jobs_in_flight IS 'Jobs that differed; a webhook that is queued or may be on its way can explain it.';
+
+COMMENT ON COLUMN sync.cycles.jobs_completed IS 'Jobs, or parts of them, for which Buildkite sends no webhook.';
+
+COMMENT ON COLUMN sync.cycles.jobs_confirmed IS 'Jobs that were correct.';
+
+COMMENT ON COLUMN sync.cycles.read_until IS 'When the last of its lists was read, on Buildkite''s clock; null if it failed.';
+
+CREATE TABLE sync.deliveries (
+    id bigint NOT NULL,
+    key text NOT NULL,
+    event text NOT NULL,
+    request_id text,
+    received_at timestamp(3) with time zone NOT NULL,
+    observed_at timestamp(3) with time zone NOT NULL,
+    status text DEFAULT 'pending'::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    error text,
+    enqueued_at timestamp(3) with time zone,
+    applied_at timestamp(3) with time zone,
+    payload text,
+    failed_at timestamp(3) with time zone,
+    next_try_at timestamp(3) with time zone
+)
+WITH (autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_insert_scale_factor='0.05');
+ALTER TABLE ONLY sync.deliveries ALTER COLUMN payload SET COMPRESSION lz4;
+
+COMMENT ON TABLE sync.deliveries IS 'The inbox: each accepted webhook request, stored before it was acknowledged. The same delivery received twice is one row.';
+
+COMMENT ON COLUMN sync.deliveries.id IS 'Order of arrival.';
+
+COMMENT ON COLUMN sync.deliveries.key IS 'Fingerprint of the delivery, which identifies repeats: Buildkite gives deliveries no id.';
+
+COMMENT ON COLUMN sync.deliveries.event IS 'The event, such as build.finished. ping and unknown events are stored too.';
+
+COMMENT ON COLUMN sync.deliveries.request_id IS 'Buildkite''s id of the request, if it sent one. For tracing.';
+
+COMMENT ON COLUMN sync.deliveries.received_at IS 'When the request arrived, on the mirror''s clock.';
+
+COMMENT ON COLUMN sync.deliveries.observed_at IS 'The time at which the payload was true: that of the signature, or of receipt if there is none. Buildkite sometimes sends late, so it may be long after the event.';
+
+COMMENT ON COLUMN sync.deliveries.status IS 'pending: not applied yet; applied: its objects are in the mirror; ignored: it contains nothing to mirror; failed: see error, it can be replayed.';
+
+COMMENT ON COLUMN sync.deliveries.attempts IS 'How often the service tried to apply it.';
+
+COMMENT ON COLUMN sync.deliveries.error IS 'Why it could not be applied; null otherwise.';
+
+COMMENT ON COLUMN sync.deliveries.enqueued_at IS 'When it was last enqueued. Null: not yet; the sweeper enqueues it.';
+
+COMMENT ON COLUMN sync.deliveries.applied_at IS 'When its objects were in the mirror, on the mirror''s clock. Null while pending, ignored or failed. applied_at - received_at is the lag.';
+
+COMMENT ON COLUMN sync.deliveries.payload IS 'The body without secrets. Null after PAYLOAD_RETENTION_DAYS, once it is processed.';
+
+COMMENT ON COLUMN sync.deliveries.failed_at IS 'When its last try failed, on the mirror''s clock; null unless its status is failed.';
+
+COMMENT ON COLUMN sync.deliveries.next_try_at IS 'For a delivery that could not be applied in time: not retried before this time, and then alone. See sync.failures.';
+
+CREATE TABLE sync.rollups (
+    name text NOT NULL,
+    refreshed_at timestamp with time zone NOT NULL,
+    seen_to timestamp with time zone,
+    took_ms double precision NOT NULL
+);
+
+COMMENT ON TABLE sync.rollups IS 'When daily totals (days) and people (users) were last refreshed.';
+
+COMMENT ON COLUMN sync.rollups.name IS 'days or users.';
+
+COMMENT ON COLUMN sync.rollups.refreshed_at IS 'When the last run began.';
+
+COMMENT ON COLUMN sync.rollups.seen_to IS 'For users: up to which changed_at people are included. For days: when the present run of sync.refresh_rollups() began; null if none runs.';
+
+COMMENT ON COLUMN sync.rollups.took_ms IS 'How long the last run took, in milliseconds. For days: the last day.';
+
+CREATE VIEW analytics.data_freshness AS
+ SELECT organization.id AS organization_id,
+    organization.slug AS organization,
+    reached.watermark,
+    cycle.finished_at AS last_cycle_at,
+    analytics.seconds(cycle.finished_at, now()) AS seconds_since_last_cycle,
+    webhook.received_at AS last_webhook_at,
+    webhook.lag_seconds AS last_webhook_lag_seconds,
+    ( SELECT count(*) AS count
+           FROM sync.deliveries delivery
+          WHERE (delivery.status = 'pending'::text)) AS pending_webhooks,
+    ( SELECT count(*) AS count
+           FROM sync.deliveries delivery
+          WHERE (delivery.status = 'failed'::text)) AS failed_webhooks,
+    ( SELECT count(*) AS count
+           FROM buildkite.builds build
+          WHERE ((build.organization_id = organization.id) AND (build.state = ANY (ARRAY['creating'::text, 'scheduled'::text, 'running'::text, 'failing'::text, 'canceling'::text])) AND (build.deleted_at IS NULL))) AS open_builds,
+    ( SELECT count(*) AS count
+           FROM buildkite.builds build
+          WHERE ((build.organization_id = organization.id) AND ((build.verified_at IS NULL) OR (build.observed_at > build.verified_at)) AND (build.deleted_at IS NULL))) AS provisional_builds,
+    ( SELECT rollups.refreshed_at
+           FROM sync.rollups
+          WHERE (rollups.name = 'days'::text)) AS rollups_refreshed_at,
+    ( SELECT count(DISTINCT stale_days.day) AS count
+           FROM sync.stale_days) AS rollup_days_stale
+   FROM (((buildkite.organizations organization
+     LEFT JOIN sync.watermarks reached ON ((reached.organization_id = organization.id)))
+     LEFT JOIN LATERAL ( SELECT done.finished_at
+           FROM sync.cycles done
+          WHERE ((done.organization_id = organization.id) AND (done.kind = 'hot'::text) AND (done.finished_at IS NOT NULL) AND (done.error IS NULL))
+          ORDER BY done.started_at DESC
+         LIMIT 1) cycle ON (true))
+     LEFT JOIN LATERAL ( SELECT delivery.received_at,
+            analytics.seconds(delivery.received_at, delivery.applied_at) AS lag_seconds
+           FROM sync.deliveries delivery
+          WHERE (delivery.applied_at IS NOT NULL)
+          ORDER BY delivery.received_at DESC
+         LIMIT 1) webhook ON (true));
+
+COMMENT ON VIEW analytics.data_freshness IS 'How far behind the mirror is, by organization. Webhook figures are of all organizations together.';
+
+COMMENT ON COLUMN analytics.data_freshness.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.data_freshness.organization IS 'Slug of the organization, at present.';
+
+COMMENT ON COLUMN analytics.data_freshness.watermark IS 'Everything created or finished before it is verified.';
+
+COMMENT ON COLUMN analytics.data_freshness.last_cycle_at IS 'When the last hot cycle succeeded.';
+
+COMMENT ON COLUMN analytics.data_freshness.seconds_since_last_cycle IS 'Seconds since then.';
+
+COMMENT ON COLUMN analytics.data_freshness.last_webhook_at IS 'When the last applied webhook was received.';
+
+COMMENT ON COLUMN analytics.data_freshness.last_webhook_lag_seconds IS 'Seconds from its receipt to its rows.';
+
+COMMENT ON COLUMN analytics.data_freshness.pending_webhooks IS 'Deliveries received and not yet applied.';
+
+COMMENT ON COLUMN analytics.data_freshness.failed_webhooks IS 'Deliveries that failed and are not retried (see replay).';
+
+COMMENT ON COLUMN analytics.data_freshness.open_builds IS 'Builds that are not finished.';
+
+COMMENT ON COLUMN analytics.data_freshness.provisional_builds IS 'Builds that a webhook changed after the last REST read.';
+
+COMMENT ON COLUMN analytics.data_freshness.rollups_refreshed_at IS 'When the rollup tables were last checked for stale days.';
+
+COMMENT ON COLUMN analytics.data_freshness.rollup_days_stale IS 'Days whose rollup rows are stale.';
+
+CREATE TABLE analytics.deployments (
+    id text NOT NULL,
+    reference_id text,
+    service_id bigint,
+    repository text,
+    commit_sha text,
+    attributed_at timestamp with time zone,
+    merge_commit_shas text[],
+    environment text,
+    deployed_at timestamp with time zone NOT NULL,
+    success boolean NOT NULL,
+    service text,
+    source_url text,
+    source_name text,
+    integration_branch text,
+    deployment_inference_rule_id bigint,
+    deployment_service_id bigint,
+    organization_id uuid,
+    pipeline_id uuid,
+    committed_at timestamp with time zone
+);
+
+COMMENT ON TABLE analytics.deployments IS 'Deployments in the shape of DX''s table of that name (three columns of our own at the end), found by the rules in settings.deployment_rules: builds, or the last tries of a step''s jobs, that ended in success or failure. Canceled, blocked and open ones do not count. A rule for a step creates one deployment for each of its jobs: for each part of a parallel step or a matrix, unless the rule''s pattern names one. A deployment that ran again has its last end. Without rules the table is empty. A rollup table, refreshed about 15 s after a change of a build, and for every day when a rule changes.';
+
+COMMENT ON COLUMN analytics.deployments.id IS 'Rule and build, or rule and job.';
+
+COMMENT ON COLUMN analytics.deployments.reference_id IS 'builds.id or jobs.id, as text.';
+
+COMMENT ON COLUMN analytics.deployments.service_id IS 'DX''s own id; always null here.';
+
+COMMENT ON COLUMN analytics.deployments.repository IS 'owner/name of the repository.';
+
+COMMENT ON COLUMN analytics.deployments.commit_sha IS 'Commit.';
+
+COMMENT ON COLUMN analytics.deployments.attributed_at IS 'As deployed_at.';
+
+COMMENT ON COLUMN analytics.deployments.merge_commit_shas IS 'The deployed commit. Which commits it brings is known to the repository only.';
+
+COMMENT ON COLUMN analytics.deployments.environment IS 'Environment, of the rule.';
+
+COMMENT ON COLUMN analytics.deployments.deployed_at IS 'When the deployment ended.';
+
+COMMENT ON COLUMN analytics.deployments.success IS 'Whether it succeeded.';
+
+COMMENT ON COLUMN analytics.deployments.service IS 'Service: of the rule, otherwise the pipeline''s slug.';
+
+COMMENT ON COLUMN analytics.deployments.source_url IS 'Address in the browser.';
+
+COMMENT ON COLUMN analytics.deployments.source_name IS 'Name of the pipeline.';
+
+COMMENT ON COLUMN analytics.deployments.integration_branch IS 'Default branch of the pipeline.';
+
+COMMENT ON COLUMN analytics.deployments.deployment_inference_rule_id IS 'settings.deployment_rules.id.';
+
+COMMENT ON COLUMN analytics.deployments.deployment_service_id IS 'DX''s own id; always null here.';
+
+COMMENT ON COLUMN analytics.deployments.organization_id IS 'organizations.id. Ours, not DX''s.';
+
+COMMENT ON COLUMN analytics.deployments.pipeline_id IS 'pipelines.id. Ours, not DX''s.';
+
+COMMENT ON COLUMN analytics.deployments.committed_at IS 'Author date of the commit, from any of its builds; null if none has it. Ours, not DX''s.';
+
+CREATE TABLE sync.reference_syncs (
+    organization_id uuid NOT NULL,
+    name text NOT NULL,
+    status text NOT NULL,
+    rows integer,
+    read_at timestamp(3) with time zone,
+    error text,
+    updated_at timestamp(3) with time zone NOT NULL
+);
+
+COMMENT ON TABLE sync.reference_syncs IS 'When and how each list of reference data of an organization was last read.';
+
+COMMENT ON COLUMN sync.reference_syncs.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN sync.reference_syncs.name IS 'Name of the list: its table.';
+
+COMMENT ON COLUMN sync.reference_syncs.status IS 'read, missing_scope (the token lacks the scope), refused (Buildkite refused it) or off.';
+
+COMMENT ON COLUMN sync.reference_syncs.rows IS 'Rows in the list.';
+
+COMMENT ON COLUMN sync.reference_syncs.read_at IS 'When it was last read completely.';
+
+COMMENT ON COLUMN sync.reference_syncs.error IS 'Why it could not be read; null if it was read.';
+
+COMMENT ON COLUMN sync.reference_syncs.updated_at IS 'When the row was written.';
+
+CREATE VIEW analytics.dimensions AS
+ SELECT organization.slug AS organization,
+    listed.organization_id,
+    listed.name,
+    listed.status,
+    listed.rows,
+    listed.read_at,
+    listed.error
+   FROM (sync.reference_syncs listed
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = listed.organization_id)));
+
+COMMENT ON VIEW analytics.dimensions IS 'When each list of reference data (clusters, teams, members, ...) was last read, and why one was not: for example, the token lacks a scope.';
+
+COMMENT ON COLUMN analytics.dimensions.organization IS 'Slug of the organization, at present.';
+
+COMMENT ON COLUMN analytics.dimensions.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.dimensions.name IS 'The list: clusters, cluster_queues, teams, ...';
+
+COMMENT ON COLUMN analytics.dimensions.status IS 'read, missing_scope, refused or off.';
+
+COMMENT ON COLUMN analytics.dimensions.rows IS 'Rows in the list.';
+
+COMMENT ON COLUMN analytics.dimensions.read_at IS 'When it was last read completely.';
+
+COMMENT ON COLUMN analytics.dimensions.error IS 'Why the list could not be read; null if it was read.';
+
+CREATE VIEW analytics.dora_weekly AS
+ SELECT (date_trunc('week'::text, (deployed.deployed_at AT TIME ZONE 'UTC'::text)) AT TIME ZONE 'UTC'::text) AS week,
+    deployed.service,
+    deployed.environment,
+    count(*) AS deployments,
+    count(*) FILTER (WHERE (NOT deployed.success)) AS failed,
+    ((count(*) FILTER (WHERE (NOT deployed.success)))::double precision / (count(*))::double precision) AS change_failure_rate,
+    percentile_cont((0.5)::double precision) WITHIN GROUP (ORDER BY (analytics.seconds(deployed.deployed_at, restored.at))) AS p50_seconds_to_restore,
+    percentile_cont((0.5)::double precision) WITHIN GROUP (ORDER BY (analytics.seconds(deployed.committed_at, deployed.deployed_at))) FILTER (WHERE deployed.success) AS p50_lead_seconds,
+    deployed.organization_id
+   FROM (analytics.deployments deployed
+     LEFT JOIN LATERAL ( SELECT next.deployed_at AS at
+           FROM analytics.deployments next
+          WHERE ((NOT deployed.success) AND next.success AND (next.deployed_at > deployed.deployed_at) AND (next.organization_id = deployed.organization_id) AND (next.service = deployed.service) AND (next.environment = deployed.environment) AND (( SELECT before.success
+                   FROM analytics.deployments before
+                  WHERE ((before.organization_id = deployed.organization_id) AND (before.service = deployed.service) AND (before.environment = deployed.environment) AND (before.deployed_at < deployed.deployed_at))
+                  ORDER BY before.deployed_at DESC
+                 LIMIT 1) IS DISTINCT FROM false))
+          ORDER BY next.deployed_at
+         LIMIT 1) restored ON (true))
+  GROUP BY ((date_trunc('week'::text, (deployed.deployed_at AT TIME ZONE 'UTC'::text)) AT TIME ZONE 'UTC'::text)), deployed.service, deployed.environment, deployed.organization_id;
+
+COMMENT ON VIEW analytics.dora_weekly IS 'Deployment frequency, change failure rate, time to restore and lead time by organization, service, environment and week (Monday, UTC), from analytics.deployments. A failed deployment counts as a failed change; practice also counts incidents, which Buildkite does not know. Restored by the next deployment of the same service that succeeded, counted from the first of a row of failures.';
+
+COMMENT ON COLUMN analytics.dora_weekly.week IS 'Monday, 00:00 UTC.';
+
+COMMENT ON COLUMN analytics.dora_weekly.service IS 'Service: of the rule, otherwise the pipeline''s slug.';
+
+COMMENT ON COLUMN analytics.dora_weekly.environment IS 'Environment, of the rule.';
+
+COMMENT ON COLUMN analytics.dora_weekly.deployments IS 'How many.';
+
+COMMENT ON COLUMN analytics.dora_weekly.failed IS 'How many failed.';
+
+COMMENT ON COLUMN analytics.dora_weekly.change_failure_rate IS 'Failed deployments by all, 0 to 1.';
+
+COMMENT ON COLUMN analytics.dora_weekly.p50_seconds_to_restore IS 'Median of the seconds from the first failed deployment of a spell to the next that succeeded.';
+
+COMMENT ON COLUMN analytics.dora_weekly.p50_lead_seconds IS 'Median of the seconds from the commit''s author date to its successful deployment; null if Buildkite has no date.';
+
+COMMENT ON COLUMN analytics.dora_weekly.organization_id IS 'organizations.id.';
+
+CREATE TABLE sync.drift (
+    id bigint NOT NULL,
+    organization_id uuid NOT NULL,
+    pipeline_id uuid,
+    build_id uuid NOT NULL,
+    job_id uuid,
+    kind text NOT NULL,
+    columns text[] NOT NULL,
+    mirror jsonb NOT NULL,
+    buildkite jsonb NOT NULL,
+    last_matched_at timestamp(3) with time zone,
+    found_at timestamp(3) with time zone NOT NULL,
+    found_by text NOT NULL,
+    healed_at timestamp(3) with time zone
+);
+
+COMMENT ON TABLE sync.drift IS 'Differences found between mirror and API, by the audit or by the verify command. One row for each build or job that differed.';
+
+COMMENT ON COLUMN sync.drift.id IS 'Order in which it was found.';
+
+COMMENT ON COLUMN sync.drift.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN sync.drift.pipeline_id IS 'pipelines.id; null if it is not known.';
+
+COMMENT ON COLUMN sync.drift.build_id IS 'builds.id of the build that differed, or to which the job belongs.';
+
+COMMENT ON COLUMN sync.drift.job_id IS 'jobs.id of the job that differed; null if it was the build itself.';
+
+COMMENT ON COLUMN sync.drift.kind IS 'missing: only Buildkite had the row. different: the values differed. unexpected: Buildkite no longer had the row.';
+
+COMMENT ON COLUMN sync.drift.columns IS 'The columns that differed; empty for missing and unexpected. "build_attempts" means that an attempt was missing in the mirror.';
+
+COMMENT ON COLUMN sync.drift.mirror IS 'The values of the mirror in these columns; long values are cut.';
+
+COMMENT ON COLUMN sync.drift.buildkite IS 'The values of Buildkite in these columns; long values are cut.';
+
+COMMENT ON COLUMN sync.drift.last_matched_at IS 'When the row was last verified. The difference is most likely younger. Null: never.';
+
+COMMENT ON COLUMN sync.drift.found_at IS 'When it was found, on the mirror''s clock.';
+
+COMMENT ON COLUMN sync.drift.found_by IS 'audit or verify.';
+
+COMMENT ON COLUMN sync.drift.healed_at IS 'When the mirror was corrected, on the mirror''s clock; null: not yet.';
+
+CREATE VIEW analytics.drift AS
+ SELECT found.id,
+    found.organization_id,
+    found.pipeline_id,
+    found.build_id,
+    found.job_id,
+    found.kind,
+    found.columns,
+    found.found_by,
+    found.found_at,
+    found.last_matched_at,
+    found.healed_at,
+    analytics.seconds(found.found_at, found.healed_at) AS seconds_to_heal
+   FROM sync.drift found;
+
+COMMENT ON VIEW analytics.drift IS 'Differences found between mirror and API by audit or verify, without the values (those are in sync.drift).';
+
+COMMENT ON COLUMN analytics.drift.id IS 'Order in which it was found.';
+
+COMMENT ON COLUMN analytics.drift.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.drift.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.drift.build_id IS 'builds.id.';
+
+COMMENT ON COLUMN analytics.drift.job_id IS 'jobs.id.';
+
+COMMENT ON COLUMN analytics.drift.kind IS 'missing, different or unexpected: see sync.drift.';
+
+COMMENT ON COLUMN analytics.drift.columns IS 'Columns that differed.';
+
+COMMENT ON COLUMN analytics.drift.found_by IS 'audit or verify.';
+
+COMMENT ON COLUMN analytics.drift.found_at IS 'When it was found.';
+
+COMMENT ON COLUMN analytics.drift.last_matched_at IS 'Until when the mirror can have been correct.';
+
+COMMENT ON COLUMN analytics.drift.healed_at IS 'When the mirror was corrected; null: not yet.';
+
+COMMENT ON COLUMN analytics.drift.seconds_to_heal IS 'Seconds from found to corrected.';
+
+CREATE VIEW analytics.first_failures AS
+ SELECT build.id AS build_id,
+    build.organization_id,
+    build.pipeline_id,
+    pipeline.slug AS pipeline,
+    build.branch,
+    (build.branch = pipeline.default_branch) AS is_default_branch,
+    build.created_at,
+    build.failing_at,
+    job.id AS job_id,
+    job.name AS job,
+    job.failed_at AS job_failed_at,
+    LEAST(build.failing_at, job.failed_at) AS first_failure_at,
+    analytics.seconds(build.created_at, LEAST(build.failing_at, job.failed_at)) AS seconds_to_first_failure,
+        CASE
+            WHEN (analytics.build_result(build.state, build.blocked) IS NOT NULL) THEN analytics.seconds(build.created_at, build.finished_at)
+            ELSE NULL::double precision
+        END AS total_seconds
+   FROM ((buildkite.builds build
+     LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = build.pipeline_id)))
+     LEFT JOIN LATERAL ( SELECT failed.id,
+            analytics.job_name(failed.name, failed.label, failed.step_key, failed.command) AS name,
+            LEAST(COALESCE(failed.finished_at, failed.expired_at),
+                CASE
+                    WHEN (failed.promised_exit_status <> 0) THEN failed.promised_exit_status_at
+                    ELSE NULL::timestamp with time zone
+                END) AS failed_at
+           FROM buildkite.jobs failed
+          WHERE ((failed.build_id = build.id) AND (failed.type = 'script'::text) AND (NOT COALESCE(failed.soft_failed, false)) AND (NOT (COALESCE(failed.retried, false) AND (NOT (failed.retry_type IS DISTINCT FROM 'automatic'::text)))) AND (analytics.job_result(failed.state, failed.soft_failed, failed.exit_status, failed.signal_reason) = ANY (ARRAY['failed'::text, 'infra_lost'::text, 'timed_out'::text, 'expired'::text])))
+          ORDER BY LEAST(COALESCE(failed.finished_at, failed.expired_at),
+                CASE
+                    WHEN (failed.promised_exit_status <> 0) THEN failed.promised_exit_status_at
+                    ELSE NULL::timestamp with time zone
+                END), failed.id
+         LIMIT 1) job ON (true))
+  WHERE (((build.failing_at IS NOT NULL) OR (build.state = ANY (ARRAY['failed'::text, 'failing'::text])) OR (EXISTS ( SELECT
+           FROM buildkite.build_attempts attempt
+          WHERE ((attempt.build_id = build.id) AND (attempt.state = 'failed'::text))))) AND ((build.failing_at IS NOT NULL) OR (job.failed_at IS NOT NULL)));
+
+COMMENT ON VIEW analytics.first_failures IS 'When a build first showed that it would fail: the earliest of failing_at, the first hard failure of a job, and a promised exit status. Includes builds that passed after a manual retry, if failing_at or a failed attempt shows the failure. A try that Buildkite retried automatically is no sign: nobody was notified.';
+
+COMMENT ON COLUMN analytics.first_failures.build_id IS 'builds.id.';
+
+COMMENT ON COLUMN analytics.first_failures.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.first_failures.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.first_failures.pipeline IS 'Slug of the pipeline, at present.';
+
+COMMENT ON COLUMN analytics.first_failures.branch IS 'Branch.';
+
+COMMENT ON COLUMN analytics.first_failures.is_default_branch IS 'Whether the branch is the pipeline''s present default branch. If that is renamed, builds of the old name get false.';
+
+COMMENT ON COLUMN analytics.first_failures.created_at IS 'When it was created.';
+
+COMMENT ON COLUMN analytics.first_failures.failing_at IS 'When the build was first certain to fail; stays if a retry passes.';
+
+COMMENT ON COLUMN analytics.first_failures.job_id IS 'jobs.id of the job that failed first.';
+
+COMMENT ON COLUMN analytics.first_failures.job IS 'Name of the job that failed first.';
+
+COMMENT ON COLUMN analytics.first_failures.job_failed_at IS 'When the first job failed hard, or announced that it will.';
+
+COMMENT ON COLUMN analytics.first_failures.first_failure_at IS 'The earlier of failing_at and job_failed_at.';
+
+COMMENT ON COLUMN analytics.first_failures.seconds_to_first_failure IS 'Seconds from the build''s creation to its first sign of failure.';
+
+COMMENT ON COLUMN analytics.first_failures.total_seconds IS 'Seconds from created to finished, including pauses and waits; null while it is not finished.';
+
+CREATE VIEW analytics.first_failures_daily AS
+ SELECT ((first_failures.created_at AT TIME ZONE 'UTC'::text))::date AS day,
+    first_failures.organization_id,
+    first_failures.pipeline_id,
+    count(*) AS builds,
+    (percentile_cont((ARRAY[0.5, 0.9])::double precision[]) WITHIN GROUP (ORDER BY first_failures.seconds_to_first_failure))[1] AS p50_seconds,
+    (percentile_cont((ARRAY[0.5, 0.9])::double precision[]) WITHIN GROUP (ORDER BY first_failures.seconds_to_first_failure))[2] AS p90_seconds
+   FROM analytics.first_failures
+  GROUP BY (((first_failures.created_at AT TIME ZONE 'UTC'::text))::date), first_failures.organization_id, first_failures.pipeline_id;
+
+COMMENT ON VIEW analytics.first_failures_daily IS 'Time from a build''s creation to its first sign of failure, by pipeline and the day (UTC) the build was created.';
+
+COMMENT ON COLUMN analytics.first_failures_daily.day IS 'Day in UTC.';
+
+COMMENT ON COLUMN analytics.first_failures_daily.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.first_failures_daily.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.first_failures_daily.builds IS 'Builds with a sign of failure.';
+
+COMMENT ON COLUMN analytics.first_failures_daily.p50_seconds IS 'Median, in seconds.';
+
+COMMENT ON COLUMN analytics.first_failures_daily.p90_seconds IS '90th percentile, in seconds.';
+
+CREATE VIEW analytics.flaky_jobs_daily AS
+ SELECT ((first.finished_at AT TIME ZONE 'UTC'::text))::date AS day,
+    build.organization_id,
+    build.pipeline_id,
+    analytics.job_name(first.name, first.label, first.step_key, first.command) AS job,
+    count(*) AS retried,
+    count(*) FILTER (WHERE (tried.result = 'passed'::text)) AS flaky,
+    sum(tried.lost_seconds) AS lost_seconds
+   FROM ((buildkite.jobs first
+     JOIN buildkite.builds build ON ((build.id = first.build_id)))
+     CROSS JOIN LATERAL ( WITH RECURSIVE tries AS (
+                 SELECT first.id,
+                    first.retried_in_job_id,
+                    1 AS try
+                UNION ALL
+                 SELECT next.id,
+                    next.retried_in_job_id,
+                    (tries_1.try + 1)
+                   FROM (tries tries_1
+                     JOIN buildkite.jobs next ON ((next.id = tries_1.retried_in_job_id)))
+                  WHERE (tries_1.try < 1000)
+                )
+         SELECT (array_agg(ended.result ORDER BY tries.try DESC))[1] AS result,
+            bool_or((ended.failed AND (NOT ended.is_last))) AS failed_before,
+            sum(analytics.seconds(job.started_at, job.finished_at)) FILTER (WHERE (ended.failed AND (NOT ended.is_last))) AS lost_seconds
+           FROM ((tries
+             JOIN buildkite.jobs job ON ((job.id = tries.id)))
+             CROSS JOIN LATERAL ( SELECT said.result,
+                    (said.result = ANY (ARRAY['failed'::text, 'soft_failed'::text, 'timed_out'::text])) AS failed,
+                    (tries.retried_in_job_id IS NULL) AS is_last
+                   FROM ( SELECT analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason) AS result) said) ended)) tried)
+  WHERE ((first.retried_in_job_id IS NOT NULL) AND tried.failed_before AND (NOT (EXISTS ( SELECT
+           FROM buildkite.jobs earlier
+          WHERE (earlier.retried_in_job_id = first.id)))))
+  GROUP BY (((first.finished_at AT TIME ZONE 'UTC'::text))::date), build.organization_id, build.pipeline_id, (analytics.job_name(first.name, first.label, first.step_key, first.command));
+
+COMMENT ON VIEW analytics.flaky_jobs_daily IS 'Jobs that failed and were tried again in the same build, so on the same commit, by the day (UTC) their first try finished; flaky are those whose last try passed. A lost agent makes no job flaky.';
+
+COMMENT ON COLUMN analytics.flaky_jobs_daily.day IS 'Day in UTC.';
+
+COMMENT ON COLUMN analytics.flaky_jobs_daily.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.flaky_jobs_daily.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.flaky_jobs_daily.job IS 'Name of the job, as people read it.';
+
+COMMENT ON COLUMN analytics.flaky_jobs_daily.retried IS 'Jobs that failed in a try and were tried again.';
+
+COMMENT ON COLUMN analytics.flaky_jobs_daily.flaky IS 'Those whose last try passed.';
+
+COMMENT ON COLUMN analytics.flaky_jobs_daily.lost_seconds IS 'Seconds that the failed tries before the last took.';
+
+CREATE VIEW analytics.job_breaks AS
+ SELECT build.organization_id,
+    build.pipeline_id,
+    pipeline.slug AS pipeline,
+    analytics.job_name(job.name, job.label, job.step_key, job.command) AS job,
+    job.id AS job_id,
+    build.id AS broken_by_build_id,
+    build.number AS broken_by_number,
+    build.commit AS broken_by_commit,
+    lower(COALESCE(build.author_email, build.creator_email)) AS broken_by_email,
+    before.number AS last_good_number,
+    job.finished_at AS broken_at
+   FROM (((buildkite.jobs job
+     JOIN buildkite.builds build ON ((build.id = job.build_id)))
+     JOIN buildkite.pipelines pipeline ON (((pipeline.id = build.pipeline_id) AND (pipeline.default_branch = build.branch))))
+     CROSS JOIN LATERAL ( SELECT earlier.number,
+            analytics.job_result(same.state, same.soft_failed, same.exit_status, same.signal_reason) AS result
+           FROM (buildkite.builds earlier
+             JOIN buildkite.jobs same ON ((same.build_id = earlier.id)))
+          WHERE ((earlier.pipeline_id = build.pipeline_id) AND (earlier.branch = build.branch) AND (earlier.number < build.number) AND (same.type = 'script'::text) AND (same.retried_in_job_id IS NULL) AND (NOT COALESCE(same.retried, false)) AND (analytics.job_name(same.name, same.label, same.step_key, same.command) = analytics.job_name(job.name, job.label, job.step_key, job.command)) AND (NOT (same.step_key IS DISTINCT FROM job.step_key)) AND (NOT (same.matrix IS DISTINCT FROM job.matrix)) AND (NOT (same.parallel_group_index IS DISTINCT FROM job.parallel_group_index)) AND (analytics.job_result(same.state, same.soft_failed, same.exit_status, same.signal_reason) = ANY (ARRAY['passed'::text, 'failed'::text, 'soft_failed'::text, 'timed_out'::text])))
+          ORDER BY earlier.number DESC
+         LIMIT 1) before)
+  WHERE ((job.type = 'script'::text) AND (job.state = ANY (ARRAY['failed'::text, 'timed_out'::text, 'expired'::text])) AND (job.retried_in_job_id IS NULL) AND (NOT COALESCE(job.retried, false)) AND (analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason) = ANY (ARRAY['failed'::text, 'timed_out'::text])) AND (before.result = 'passed'::text));
+
+COMMENT ON VIEW analytics.job_breaks IS 'Which build broke a job on the present default branch: its last try failed or timed out, and it had passed in the previous build that contained it. The same job means the same name, step key, matrix and place among parallel parts. Lost agents do not count.';
+
+COMMENT ON COLUMN analytics.job_breaks.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.job_breaks.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.job_breaks.pipeline IS 'Slug of the pipeline, at present.';
+
+COMMENT ON COLUMN analytics.job_breaks.job IS 'Name of the job, as people read it.';
+
+COMMENT ON COLUMN analytics.job_breaks.job_id IS 'jobs.id.';
+
+COMMENT ON COLUMN analytics.job_breaks.broken_by_build_id IS 'builds.id of the build that broke it.';
+
+COMMENT ON COLUMN analytics.job_breaks.broken_by_number IS 'Its number.';
+
+COMMENT ON COLUMN analytics.job_breaks.broken_by_commit IS 'Its commit.';
+
+COMMENT ON COLUMN analytics.job_breaks.broken_by_email IS 'E-mail address of the commit''s author, otherwise of the build''s creator.';
+
+COMMENT ON COLUMN analytics.job_breaks.last_good_number IS 'Number of the build before, in which the job passed.';
+
+COMMENT ON COLUMN analytics.job_breaks.broken_at IS 'When it broke: the end of the first red build or try.';
+
+CREATE TABLE analytics.jobs_daily (
+    day date NOT NULL,
+    organization_id uuid,
+    pipeline_id uuid,
+    job text NOT NULL,
+    tries bigint NOT NULL,
+    passed bigint NOT NULL,
+    soft_failed bigint NOT NULL,
+    failed bigint NOT NULL,
+    infra_lost bigint NOT NULL,
+    timed_out bigint NOT NULL,
+    expired bigint NOT NULL,
+    canceled bigint NOT NULL,
+    retried bigint NOT NULL,
+    mean_seconds double precision,
+    p50_seconds double precision,
+    p75_seconds double precision,
+    p90_seconds double precision,
+    p95_seconds double precision,
+    max_seconds double precision,
+    passed_p50_seconds double precision,
+    passed_p90_seconds double precision,
+    run_seconds double precision NOT NULL
+);
+
+COMMENT ON TABLE analytics.jobs_daily IS 'Command jobs by pipeline, job name and the day (UTC) they finished, counting every try except skipped and broken ones. A rollup table, refreshed about 15 s after a change. Percentiles are over all tries; passed_ over those that passed.';
+
+COMMENT ON COLUMN analytics.jobs_daily.day IS 'Day in UTC.';
+
+COMMENT ON COLUMN analytics.jobs_daily.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.jobs_daily.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.jobs_daily.job IS 'Name of the job, as people read it.';
+
+COMMENT ON COLUMN analytics.jobs_daily.tries IS 'How many tries of jobs.';
+
+COMMENT ON COLUMN analytics.jobs_daily.passed IS 'How many passed.';
+
+COMMENT ON COLUMN analytics.jobs_daily.soft_failed IS 'How many failed and were allowed to fail.';
+
+COMMENT ON COLUMN analytics.jobs_daily.failed IS 'How many failed.';
+
+COMMENT ON COLUMN analytics.jobs_daily.infra_lost IS 'How many failed because their agent or machine was lost.';
+
+COMMENT ON COLUMN analytics.jobs_daily.timed_out IS 'How many ran too long.';
+
+COMMENT ON COLUMN analytics.jobs_daily.expired IS 'How many no agent took.';
+
+COMMENT ON COLUMN analytics.jobs_daily.canceled IS 'How many were canceled.';
+
+COMMENT ON COLUMN analytics.jobs_daily.retried IS 'How many were tried again afterwards.';
+
+COMMENT ON COLUMN analytics.jobs_daily.mean_seconds IS 'Mean, in seconds.';
+
+COMMENT ON COLUMN analytics.jobs_daily.p50_seconds IS 'Median, in seconds.';
+
+COMMENT ON COLUMN analytics.jobs_daily.p75_seconds IS '75th percentile, in seconds.';
+
+COMMENT ON COLUMN analytics.jobs_daily.p90_seconds IS '90th percentile, in seconds.';
+
+COMMENT ON COLUMN analytics.jobs_daily.p95_seconds IS '95th percentile, in seconds.';
+
+COMMENT ON COLUMN analytics.jobs_daily.max_seconds IS 'Longest, in seconds.';
+
+COMMENT ON COLUMN analytics.jobs_daily.passed_p50_seconds IS 'Median of those that passed, in seconds.';
+
+COMMENT ON COLUMN analytics.jobs_daily.passed_p90_seconds IS '90th percentile of those that passed, in seconds.';
+
+COMMENT ON COLUMN analytics.jobs_daily.run_seconds IS 'Seconds of running, in total.';
+
+CREATE VIEW analytics.job_failures_daily AS
+ SELECT jobs_daily.day,
+    jobs_daily.organization_id,
+    jobs_daily.pipeline_id,
+    (sum(jobs_daily.tries))::bigint AS tries,
+    (sum((jobs_daily.failed + jobs_daily.timed_out)))::bigint AS hard_failed,
+    (sum(jobs_daily.soft_failed))::bigint AS soft_failed,
+    (sum((jobs_daily.infra_lost + jobs_daily.expired)))::bigint AS infra_failed,
+    (sum(jobs_daily.canceled))::bigint AS canceled,
+    ((sum((jobs_daily.failed + jobs_daily.timed_out)))::double precision / (NULLIF(sum((jobs_daily.tries - jobs_daily.canceled)), (0)::numeric))::double precision) AS hard_failure_rate,
+    ((sum(jobs_daily.soft_failed))::double precision / (NULLIF(sum((jobs_daily.tries - jobs_daily.canceled)), (0)::numeric))::double precision) AS soft_failure_rate,
+    ((sum((jobs_daily.infra_lost + jobs_daily.expired)))::double precision / (NULLIF(sum((jobs_daily.tries - jobs_daily.canceled)), (0)::numeric))::double precision) AS infra_failure_rate
+   FROM analytics.jobs_daily
+  GROUP BY jobs_daily.day, jobs_daily.organization_id, jobs_daily.pipeline_id;
+
+COMMENT ON VIEW analytics.job_failures_daily IS 'Failure rates of command jobs, counting every try, by pipeline and the day (UTC) they finished: hard (failed, timed out), soft, and infrastructure (agent lost, expired). The rates exclude canceled tries. Practice disagrees on soft failures: add the rate to the hard one or do not.';
+
+COMMENT ON COLUMN analytics.job_failures_daily.day IS 'Day in UTC.';
+
+COMMENT ON COLUMN analytics.job_failures_daily.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.job_failures_daily.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.job_failures_daily.tries IS 'How many tries of jobs.';
+
+COMMENT ON COLUMN analytics.job_failures_daily.hard_failed IS 'Tries that failed or timed out.';
+
+COMMENT ON COLUMN analytics.job_failures_daily.soft_failed IS 'How many failed and were allowed to fail.';
+
+COMMENT ON COLUMN analytics.job_failures_daily.infra_failed IS 'Tries whose agent was lost, or that no agent took.';
+
+COMMENT ON COLUMN analytics.job_failures_daily.canceled IS 'How many were canceled.';
+
+COMMENT ON COLUMN analytics.job_failures_daily.hard_failure_rate IS 'hard_failed by tries that were not canceled, 0 to 1.';
+
+COMMENT ON COLUMN analytics.job_failures_daily.soft_failure_rate IS 'soft_failed by tries that were not canceled, 0 to 1.';
+
+COMMENT ON COLUMN analytics.job_failures_daily.infra_failure_rate IS 'infra_failed by tries that were not canceled, 0 to 1.';
+
+CREATE VIEW analytics.job_retries AS
+ SELECT build.organization_id,
+    build.pipeline_id,
+    pipeline.slug AS pipeline,
+    first.build_id,
+    build.branch,
+    build.commit,
+    analytics.job_name(first.name, first.label, first.step_key, first.command) AS job,
+    first.id AS first_job_id,
+    final.id AS final_job_id,
+    final.tries,
+    analytics.job_result(first.state, first.soft_failed, first.exit_status, first.signal_reason) AS first_result,
+    final.result AS final_result,
+    (final.failed_before AND COALESCE((final.result = 'passed'::text), false)) AS flaky,
+    first.retry_type,
+    COALESCE(first.retried_by_name, final.retry_source_retried_by_name) AS retried_by,
+    first.finished_at AS first_finished_at,
+    final.finished_at AS final_finished_at
+   FROM (((buildkite.jobs first
+     JOIN buildkite.builds build ON ((build.id = first.build_id)))
+     LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = build.pipeline_id)))
+     CROSS JOIN LATERAL ( WITH RECURSIVE tries AS (
+                 SELECT first.id,
+                    first.retried_in_job_id,
+                    1 AS try
+                UNION ALL
+                 SELECT next.id,
+                    next.retried_in_job_id,
+                    (tries_1.try + 1)
+                   FROM (tries tries_1
+                     JOIN buildkite.jobs next ON ((next.id = tries_1.retried_in_job_id)))
+                  WHERE (tries_1.try < 1000)
+                )
+         SELECT job.id,
+            job.finished_at,
+            job.retry_source_retried_by_name,
+            tries.try AS tries,
+            ended.result,
+            COALESCE(bool_or((ended.result = ANY (ARRAY['failed'::text, 'soft_failed'::text, 'timed_out'::text]))) OVER (ORDER BY tries.try ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), false) AS failed_before
+           FROM ((tries
+             JOIN buildkite.jobs job ON ((job.id = tries.id)))
+             CROSS JOIN LATERAL ( SELECT analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason) AS result) ended)
+          ORDER BY tries.try DESC
+         LIMIT 1) final)
+  WHERE ((first.retried_in_job_id IS NOT NULL) AND (NOT (EXISTS ( SELECT
+           FROM buildkite.jobs earlier
+          WHERE (earlier.retried_in_job_id = first.id)))));
+
+COMMENT ON VIEW analytics.job_retries IS 'Jobs that were tried again, one row for each chain of tries within one build: first try, last try, and whether that makes it flaky. All tries have the same commit. A job that passed when the whole build was rebuilt is in analytics.rebuilds.';
+
+COMMENT ON COLUMN analytics.job_retries.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.job_retries.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.job_retries.pipeline IS 'Slug of the pipeline, at present.';
+
+COMMENT ON COLUMN analytics.job_retries.build_id IS 'builds.id.';
+
+COMMENT ON COLUMN analytics.job_retries.branch IS 'Branch.';
+
+COMMENT ON COLUMN analytics.job_retries.commit IS 'Commit; may be HEAD or a branch name until the build starts.';
+
+COMMENT ON COLUMN analytics.job_retries.job IS 'Name of the job, as people read it.';
+
+COMMENT ON COLUMN analytics.job_retries.first_job_id IS 'jobs.id of the first try.';
+
+COMMENT ON COLUMN analytics.job_retries.final_job_id IS 'jobs.id of the last try.';
+
+COMMENT ON COLUMN analytics.job_retries.tries IS 'How many tries, the first one too.';
+
+COMMENT ON COLUMN analytics.job_retries.first_result IS 'How the first attempt or try ended.';
+
+COMMENT ON COLUMN analytics.job_retries.final_result IS 'How the last try ended.';
+
+COMMENT ON COLUMN analytics.job_retries.flaky IS 'An earlier try failed and the last one passed, on the same commit.';
+
+COMMENT ON COLUMN analytics.job_retries.retry_type IS 'automatic or manual; null: not retried.';
+
+COMMENT ON COLUMN analytics.job_retries.retried_by IS 'Name of the person who retried it; null for automatic ones.';
+
+COMMENT ON COLUMN analytics.job_retries.first_finished_at IS 'When the first attempt or try ended.';
+
+COMMENT ON COLUMN analytics.job_retries.final_finished_at IS 'When the last try ended.';
+
+CREATE VIEW analytics.jobs AS
+ SELECT job.id,
+    job.build_id,
+    build.organization_id,
+    build.pipeline_id,
+    pipeline.slug AS pipeline,
+    build.number AS build_number,
+    job.type,
+    analytics.job_name(job.name, job.label, job.step_key, job.command) AS name,
+    job.step_key,
+    job.group_key,
+    job.state,
+    analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason) AS result,
+    job.soft_failed,
+    job.exit_status,
+    job.signal,
+    job.signal_reason,
+    (COALESCE(job.retried, false) OR (job.retried_in_job_id IS NOT NULL)) AS retried,
+    job.retried_in_job_id,
+    job.retry_type,
+        CASE
+            WHEN (job.type = 'script'::text) THEN COALESCE(analytics.queue_of(job.agent_query_rules), queue.key, 'default'::text)
+            ELSE NULL::text
+        END AS queue,
+    job.cluster_id,
+    job.agent_id,
+    job.agent_name,
+    job.created_at,
+    job.scheduled_at,
+    job.runnable_at,
+    job.started_at,
+    job.finished_at,
+    analytics.seconds((job.created_at + ((COALESCE(job.concurrency_wait_time_ms, (0)::bigint))::double precision * '00:00:00.001'::interval)), job.runnable_at) AS dependency_wait_seconds,
+    ((job.concurrency_wait_time_ms)::double precision / (1000.0)::double precision) AS concurrency_wait_seconds,
+    analytics.seconds(job.runnable_at, job.started_at) AS agent_wait_seconds,
+    analytics.seconds(job.started_at, job.finished_at) AS run_seconds,
+    job.parallel_group_index,
+    job.parallel_group_total,
+    job.matrix,
+    build.branch,
+    (build.branch = pipeline.default_branch) AS is_default_branch,
+    build.commit,
+    COALESCE(pipeline.tags, '{}'::text[]) AS tags,
+    ARRAY( SELECT team.slug
+           FROM (buildkite.team_pipelines owned
+             JOIN buildkite.teams team ON ((team.id = owned.team_id)))
+          WHERE ((owned.pipeline_id = build.pipeline_id) AND (owned.deleted_at IS NULL) AND (team.deleted_at IS NULL))
+          ORDER BY team.slug) AS teams,
+    job.web_url,
+    job.changed_at,
+    job.deleted_at
+   FROM (((buildkite.jobs job
+     LEFT JOIN buildkite.builds build ON ((build.id = job.build_id)))
+     LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = build.pipeline_id)))
+     LEFT JOIN buildkite.cluster_queues queue ON ((queue.id = job.cluster_queue_id)));
+
+COMMENT ON VIEW analytics.jobs IS 'Jobs, one row for each try: command jobs (type script), gates (manual), triggers, waiters. result shows why a job did not pass.';
+
+COMMENT ON COLUMN analytics.jobs.id IS 'Buildkite''s UUID.';
+
+COMMENT ON COLUMN analytics.jobs.build_id IS 'builds.id.';
+
+COMMENT ON COLUMN analytics.jobs.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.jobs.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.jobs.pipeline IS 'Slug of the pipeline, at present.';
+
+COMMENT ON COLUMN analytics.jobs.build_number IS 'Number of the build.';
+
+COMMENT ON COLUMN analytics.jobs.type IS 'script, manual, trigger or waiter.';
+
+COMMENT ON COLUMN analytics.jobs.name IS 'What people call it: its name, otherwise its label, its step''s key, or the start of its command.';
+
+COMMENT ON COLUMN analytics.jobs.step_key IS 'Key of the step.';
+
+COMMENT ON COLUMN analytics.jobs.group_key IS 'Key of the group step that it belongs to.';
+
+COMMENT ON COLUMN analytics.jobs.state IS 'State, as Buildkite shows it.';
+
+COMMENT ON COLUMN analytics.jobs.result IS 'passed, soft_failed, failed, infra_lost, timed_out, expired, canceled, broken or skipped; null while it is open. See analytics.job_result.';
+
+COMMENT ON COLUMN analytics.jobs.soft_failed IS 'Whether its failure was allowed.';
+
+COMMENT ON COLUMN analytics.jobs.exit_status IS 'Exit status; -1: the agent was lost, or the job timed out.';
+
+COMMENT ON COLUMN analytics.jobs.signal IS 'Signal that ended it.';
+
+COMMENT ON COLUMN analytics.jobs.signal_reason IS 'Why, as Buildkite says: agent_stop, cancel, ...';
+
+COMMENT ON COLUMN analytics.jobs.retried IS 'Whether another try replaced it. Exclude such jobs for final results.';
+
+COMMENT ON COLUMN analytics.jobs.retried_in_job_id IS 'jobs.id of the next try.';
+
+COMMENT ON COLUMN analytics.jobs.retry_type IS 'automatic or manual; null: not retried.';
+
+COMMENT ON COLUMN analytics.jobs.queue IS 'Queue: of the agent query rules, otherwise of the cluster, otherwise default; null for jobs that need no agent.';
+
+COMMENT ON COLUMN analytics.jobs.cluster_id IS 'clusters.id; null outside clusters.';
+
+COMMENT ON COLUMN analytics.jobs.agent_id IS 'agents.id.';
+
+COMMENT ON COLUMN analytics.jobs.agent_name IS 'Name of the agent.';
+
+COMMENT ON COLUMN analytics.jobs.created_at IS 'When it was created.';
+
+COMMENT ON COLUMN analytics.jobs.scheduled_at IS 'When it was scheduled.';
+
+COMMENT ON COLUMN analytics.jobs.runnable_at IS 'When only a free agent was missing: previous steps, gates and concurrency limits were done.';
+
+COMMENT ON COLUMN analytics.jobs.started_at IS 'When it started.';
+
+COMMENT ON COLUMN analytics.jobs.finished_at IS 'When it finished.';
+
+COMMENT ON COLUMN analytics.jobs.dependency_wait_seconds IS 'Seconds from created to runnable, without the wait for a concurrency group: steps and gates before it.';
+
+COMMENT ON COLUMN analytics.jobs.concurrency_wait_seconds IS 'Seconds of waiting for a concurrency group. Null: it was in none, or only webhooks have shown it.';
+
+COMMENT ON COLUMN analytics.jobs.agent_wait_seconds IS 'Seconds from runnable to started: the wait for an agent.';
+
+COMMENT ON COLUMN analytics.jobs.run_seconds IS 'Seconds from started to finished.';
+
+COMMENT ON COLUMN analytics.jobs.parallel_group_index IS 'Which part of a parallel step, from 0.';
+
+COMMENT ON COLUMN analytics.jobs.parallel_group_total IS 'Parts of the parallel step.';
+
+COMMENT ON COLUMN analytics.jobs.matrix IS 'Values of the matrix.';
+
+COMMENT ON COLUMN analytics.jobs.branch IS 'Branch.';
+
+COMMENT ON COLUMN analytics.jobs.is_default_branch IS 'Whether the branch is the pipeline''s present default branch. If that is renamed, builds of the old name get false.';
+
+COMMENT ON COLUMN analytics.jobs.commit IS 'Commit; may be HEAD or a branch name until the build starts.';
+
+COMMENT ON COLUMN analytics.jobs.tags IS 'Tags of the pipeline, at present.';
+
+COMMENT ON COLUMN analytics.jobs.teams IS 'Slugs of the teams that own the pipeline, at present; empty if the token lacks view_teams.';
+
+COMMENT ON COLUMN analytics.jobs.web_url IS 'Address in the browser.';
+
+COMMENT ON COLUMN analytics.jobs.changed_at IS 'When the row last changed in the mirror; indexed below, for incremental loads.';
+
+COMMENT ON COLUMN analytics.jobs.deleted_at IS 'When the mirror noticed that Buildkite no longer shows it; null: Buildkite shows it.';
+
+CREATE VIEW analytics.parallel_steps AS
+ SELECT build.organization_id,
+    build.pipeline_id,
+    pipeline.slug AS pipeline,
+    build.id AS build_id,
+    step.step,
+    build.created_at,
+    step.parts,
+    step.total,
+    step.shortest_seconds,
+    step.mean_seconds,
+    step.longest_seconds,
+    (step.longest_seconds / NULLIF(step.mean_seconds, (0)::double precision)) AS imbalance
+   FROM ((buildkite.builds build
+     LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = build.pipeline_id)))
+     CROSS JOIN LATERAL ( SELECT min(COALESCE(NULLIF(job.step_key, ''::text), analytics.job_name(job.name, job.label, job.step_key, job.command))) AS step,
+            count(*) AS parts,
+            max(job.parallel_group_total) AS total,
+            min(analytics.seconds(job.started_at, job.finished_at)) AS shortest_seconds,
+            avg(analytics.seconds(job.started_at, job.finished_at)) AS mean_seconds,
+            max(analytics.seconds(job.started_at, job.finished_at)) AS longest_seconds
+           FROM buildkite.jobs job
+          WHERE ((job.build_id = build.id) AND (job.parallel_group_total > 1) AND (job.retried_in_job_id IS NULL) AND (NOT COALESCE(job.retried, false)) AND (job.started_at IS NOT NULL) AND (job.finished_at IS NOT NULL))
+          GROUP BY COALESCE(NULLIF(job.step_key, ''::text), (job.step_id)::text, job.name)) step);
+
+COMMENT ON VIEW analytics.parallel_steps IS 'How evenly the parts of a parallel step share the work, by the last try of each part. imbalance 1 is perfect; at 2 the step takes twice as long as necessary. A step without a key has the name of its first part, so that it is the same step in the next build.';
+
+COMMENT ON COLUMN analytics.parallel_steps.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.parallel_steps.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.parallel_steps.pipeline IS 'Slug of the pipeline, at present.';
+
+COMMENT ON COLUMN analytics.parallel_steps.build_id IS 'builds.id.';
+
+COMMENT ON COLUMN analytics.parallel_steps.step IS 'The step: its key, or the name of its first part.';
+
+COMMENT ON COLUMN analytics.parallel_steps.created_at IS 'When it was created.';
+
+COMMENT ON COLUMN analytics.parallel_steps.parts IS 'Parts that ran.';
+
+COMMENT ON COLUMN analytics.parallel_steps.total IS 'Parts that the step has.';
+
+COMMENT ON COLUMN analytics.parallel_steps.shortest_seconds IS 'Seconds of the shortest part.';
+
+COMMENT ON COLUMN analytics.parallel_steps.mean_seconds IS 'Mean, in seconds.';
+
+COMMENT ON COLUMN analytics.parallel_steps.longest_seconds IS 'Seconds of the longest part.';
+
+COMMENT ON COLUMN analytics.parallel_steps.imbalance IS 'Longest by mean.';
+
+CREATE TABLE analytics.pipeline_durations_daily (
+    day date,
+    organization_id uuid,
+    pipeline_id uuid,
+    builds bigint,
+    passed bigint,
+    mean_seconds double precision,
+    p50_seconds double precision,
+    p75_seconds double precision,
+    p90_seconds double precision,
+    p95_seconds double precision,
+    passed_p50_seconds double precision,
+    passed_p90_seconds double precision,
+    first_p50_seconds double precision,
+    first_p90_seconds double precision,
+    wait_p50_seconds double precision
+);
+
+COMMENT ON TABLE analytics.pipeline_durations_daily IS 'How long builds ran, by pipeline and the day (UTC) they finished: the total of the attempts without pauses, as far as finishes were seen. For a build that ran before the mirror existed the API shows only the last. Practice disagrees on whether failures count: percentiles are over passed and failed builds; passed_ over passed ones only; first_ over first attempts only. A rollup table.';
+
+COMMENT ON COLUMN analytics.pipeline_durations_daily.day IS 'Day in UTC.';
+
+COMMENT ON COLUMN analytics.pipeline_durations_daily.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.pipeline_durations_daily.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.pipeline_durations_daily.builds IS 'How many builds.';
+
+COMMENT ON COLUMN analytics.pipeline_durations_daily.passed IS 'How many passed.';
+
+COMMENT ON COLUMN analytics.pipeline_durations_daily.mean_seconds IS 'Mean, in seconds.';
+
+COMMENT ON COLUMN analytics.pipeline_durations_daily.p50_seconds IS 'Median, in seconds.';
+
+COMMENT ON COLUMN analytics.pipeline_durations_daily.p75_seconds IS '75th percentile, in seconds.';
+
+COMMENT ON COLUMN analytics.pipeline_durations_daily.p90_seconds IS '90th percentile, in seconds.';
+
+COMMENT ON COLUMN analytics.pipeline_durations_daily.p95_seconds IS '95th percentile, in seconds.';
+
+COMMENT ON COLUMN analytics.pipeline_durations_daily.passed_p50_seconds IS 'Median of those that passed, in seconds.';
+
+COMMENT ON COLUMN analytics.pipeline_durations_daily.passed_p90_seconds IS '90th percentile of those that passed, in seconds.';
+
+COMMENT ON COLUMN analytics.pipeline_durations_daily.first_p50_seconds IS 'Median of first attempts, in seconds.';
+
+COMMENT ON COLUMN analytics.pipeline_durations_daily.first_p90_seconds IS '90th percentile of first attempts, in seconds.';
+
+COMMENT ON COLUMN analytics.pipeline_durations_daily.wait_p50_seconds IS 'Median of the wait from created to first started, in seconds.';
+
+CREATE VIEW analytics.pipeline_jobs AS
+ SELECT job.id,
+    job.build_id AS pipeline_run_id,
+    (job.id)::text AS reference_id,
+    (job.id)::text AS source_id,
+    analytics.job_name(job.name, job.label, job.step_key, job.command) AS name,
+        CASE
+            WHEN (analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason) = 'passed'::text) THEN 'success'::text
+            WHEN (analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason) = ANY (ARRAY['soft_failed'::text, 'failed'::text, 'infra_lost'::text, 'timed_out'::text, 'expired'::text])) THEN 'failure'::text
+            ELSE 'not_finished'::text
+        END AS status,
+    (round(analytics.seconds(job.started_at, job.finished_at)))::integer AS duration,
+    job.started_at,
+    job.finished_at
+   FROM buildkite.jobs job
+  WHERE (job.type = ANY (ARRAY['script'::text, 'trigger'::text]));
+
+COMMENT ON VIEW analytics.pipeline_jobs IS 'Command and trigger jobs in the shape of DX''s table of that name, one row for each try. In our own shape: analytics.jobs.';
+
+COMMENT ON COLUMN analytics.pipeline_jobs.id IS 'Buildkite''s UUID.';
+
+COMMENT ON COLUMN analytics.pipeline_jobs.pipeline_run_id IS 'pipeline_runs.id.';
+
+COMMENT ON COLUMN analytics.pipeline_jobs.reference_id IS 'Buildkite''s UUID, as text.';
+
+COMMENT ON COLUMN analytics.pipeline_jobs.source_id IS 'Buildkite''s UUID, as text.';
+
+COMMENT ON COLUMN analytics.pipeline_jobs.name IS 'Name of the job.';
+
+COMMENT ON COLUMN analytics.pipeline_jobs.status IS 'success; failure (also soft failures, lost agents, timed out, expired); not_finished: open, or ended without a result (canceled, skipped, broken).';
+
+COMMENT ON COLUMN analytics.pipeline_jobs.duration IS 'Seconds from started_at to finished_at; null until both are known, and if one of them is invalid; see analytics.seconds.';
+
+COMMENT ON COLUMN analytics.pipeline_jobs.started_at IS 'When it started.';
+
+COMMENT ON COLUMN analytics.pipeline_jobs.finished_at IS 'When it finished.';
+
+CREATE VIEW analytics.pipeline_runs AS
+ SELECT build.id,
+    (build.id)::text AS reference_id,
+    (build.id)::text AS source_id,
+    (1)::bigint AS pipeline_source_id,
+    COALESCE(pipeline.name, pipeline.slug) AS name,
+        CASE
+            WHEN (effective.state = 'passed'::text) THEN 'success'::text
+            WHEN (effective.state = 'failed'::text) THEN 'failure'::text
+            WHEN (effective.state = ANY (ARRAY['canceled'::text, 'skipped'::text, 'not_run'::text])) THEN 'cancelled'::text
+            WHEN (effective.state = ANY (ARRAY['creating'::text, 'scheduled'::text, 'running'::text, 'failing'::text, 'canceling'::text, 'blocked'::text])) THEN 'running'::text
+            ELSE 'unknown'::text
+        END AS status,
+    span.started_at,
+    span.finished_at,
+    build.observed_at AS updated_at,
+    (round(analytics.seconds(span.started_at, span.finished_at)))::integer AS duration,
+    analytics.repository_name(pipeline.repository) AS repository,
+    build.commit AS commit_sha,
+    build.branch AS head_branch,
+        CASE
+            WHEN (build.pull_request_id ~ '^[0-9]{1,9}$'::text) THEN (build.pull_request_id)::integer
+            ELSE NULL::integer
+        END AS pr_number,
+    NULL::bigint AS pull_id,
+    NULL::bigint AS dx_user_id,
+    lower(COALESCE(NULLIF(build.creator_email, ''::text), NULLIF(build.author_email, ''::text))) AS email,
+    build.web_url AS source_url,
+    NULL::bigint AS github_repository_id,
+        CASE
+            WHEN (pipeline.provider_id ~~ 'github%'::text) THEN build.author_username
+            ELSE NULL::text
+        END AS github_username,
+    NULL::bigint AS gitlab_project_id
+   FROM (((buildkite.builds build
+     LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = build.pipeline_id)))
+     CROSS JOIN LATERAL ( SELECT analytics.build_state(build.state, build.blocked) AS state) effective)
+     CROSS JOIN LATERAL ( SELECT LEAST(build.started_at, ( SELECT min(attempt.started_at) AS min
+                   FROM buildkite.build_attempts attempt
+                  WHERE (attempt.build_id = build.id)),
+                CASE
+                    WHEN (build.first_seen_via = 'rest'::text) THEN ( SELECT min(job.started_at) AS min
+                       FROM ( SELECT jobs.started_at
+                               FROM buildkite.jobs
+                              WHERE (jobs.build_id = build.id)
+                             OFFSET 0) job)
+                    ELSE NULL::timestamp with time zone
+                END) AS started_at,
+                CASE
+                    WHEN (analytics.build_result(build.state, build.blocked) IS NOT NULL) THEN build.finished_at
+                    ELSE NULL::timestamp with time zone
+                END AS finished_at) span);
+
+COMMENT ON VIEW analytics.pipeline_runs IS 'Builds in the shape of DX''s table of that name: with analytics in the search_path a query written for it runs unchanged. One row for each build. In our own shape, with first and final result: analytics.builds.';
+
+COMMENT ON COLUMN analytics.pipeline_runs.id IS 'Buildkite''s UUID.';
+
+COMMENT ON COLUMN analytics.pipeline_runs.reference_id IS 'Buildkite''s UUID, as text.';
+
+COMMENT ON COLUMN analytics.pipeline_runs.source_id IS 'Buildkite''s UUID, as text.';
+
+COMMENT ON COLUMN analytics.pipeline_runs.pipeline_source_id IS 'pipeline_sources.id.';
+
+COMMENT ON COLUMN analytics.pipeline_runs.name IS 'Name of the pipeline.';
+
+COMMENT ON COLUMN analytics.pipeline_runs.status IS 'success, failure, cancelled (also skipped and not run), running (also canceling, and blocked: a build that waits for an unblock is never a success) or unknown. Result of the final attempt: a failed build that passed in a retry is a success; its first result is in analytics.builds.';
+
+COMMENT ON COLUMN analytics.pipeline_runs.started_at IS 'The earliest start of any attempt, as DX counts it. For a build that REST showed first: of any job.';
+
+COMMENT ON COLUMN analytics.pipeline_runs.finished_at IS 'When it finished; null while it is open or blocked.';
+
+COMMENT ON COLUMN analytics.pipeline_runs.updated_at IS 'When the object was last seen to differ from the row.';
+
+COMMENT ON COLUMN analytics.pipeline_runs.duration IS 'Seconds from started_at to finished_at, as DX counts: including pauses at block steps and between attempts. Without them: builds.run_seconds. Null until both are known, and if one of them is invalid; see analytics.seconds.';
+
+COMMENT ON COLUMN analytics.pipeline_runs.repository IS 'owner/name of the repository.';
+
+COMMENT ON COLUMN analytics.pipeline_runs.commit_sha IS 'Commit.';
+
+COMMENT ON COLUMN analytics.pipeline_runs.head_branch IS 'Branch.';
+
+COMMENT ON COLUMN analytics.pipeline_runs.pr_number IS 'Number of the pull request.';
+
+COMMENT ON COLUMN analytics.pipeline_runs.pull_id IS 'DX''s own id; always null here.';
+
+COMMENT ON COLUMN analytics.pipeline_runs.dx_user_id IS 'DX''s own id; always null here.';
+
+COMMENT ON COLUMN analytics.pipeline_runs.email IS 'E-mail address of the creator, otherwise of the commit''s author, in lower case.';
+
+COMMENT ON COLUMN analytics.pipeline_runs.source_url IS 'Address in the browser.';
+
+COMMENT ON COLUMN analytics.pipeline_runs.github_repository_id IS 'DX''s own id; always null here.';
+
+COMMENT ON COLUMN analytics.pipeline_runs.github_username IS 'User name of the commit''s author, where the pipeline''s repository is on GitHub.';
+
+COMMENT ON COLUMN analytics.pipeline_runs.gitlab_project_id IS 'DX''s own id; always null here.';
+
+CREATE TABLE buildkite.pipeline_schedules (
+    id uuid NOT NULL,
+    pipeline_id uuid NOT NULL,
+    graphql_id text,
+    label text,
+    cronline text,
+    message text,
+    commit text,
+    branch text,
+    enabled boolean,
+    next_build_at timestamp(3) with time zone,
+    failed_at timestamp(3) with time zone,
+    failed_message text,
+    url text,
+    created_at timestamp(3) with time zone,
+    created_by_id uuid,
+    created_by_name text,
+    created_by_email text,
+    organization_id uuid NOT NULL,
+    extra jsonb DEFAULT '{}'::jsonb NOT NULL,
+    first_seen_at timestamp(3) with time zone NOT NULL,
+    changed_at timestamp(3) with time zone NOT NULL,
+    deleted_at timestamp(3) with time zone
+);
+
+COMMENT ON TABLE buildkite.pipeline_schedules IS 'Schedules that create builds. Read hourly.';
+
+COMMENT ON COLUMN buildkite.pipeline_schedules.id IS 'Buildkite''s UUID.';
+
+COMMENT ON COLUMN buildkite.pipeline_schedules.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN buildkite.pipeline_schedules.graphql_id IS 'The same object''s id in the GraphQL API.';
+
+COMMENT ON COLUMN buildkite.pipeline_schedules.label IS 'Label.';
+
+COMMENT ON COLUMN buildkite.pipeline_schedules.cronline IS 'When it creates builds, as cron or a word such as @daily.';
+
+COMMENT ON COLUMN buildkite.pipeline_schedules.message IS 'Message of its builds.';
+
+COMMENT ON COLUMN buildkite.pipeline_schedules.commit IS 'Commit of its builds.';
+
+COMMENT ON COLUMN buildkite.pipeline_schedules.branch IS 'Branch of its builds.';
+
+COMMENT ON COLUMN buildkite.pipeline_schedules.enabled IS 'Whether it is on.';
+
+COMMENT ON COLUMN buildkite.pipeline_schedules.next_build_at IS 'When it creates the next build.';
+
+COMMENT ON COLUMN buildkite.pipeline_schedules.failed_at IS 'When its last failed attempt to create a build was; null: the last one succeeded.';
+
+COMMENT ON COLUMN buildkite.pipeline_schedules.failed_message IS 'Why the first one failed.';
+
+COMMENT ON COLUMN buildkite.pipeline_schedules.url IS 'REST address.';
+
+COMMENT ON COLUMN buildkite.pipeline_schedules.created_at IS 'When it was created.';
+
+COMMENT ON COLUMN buildkite.pipeline_schedules.created_by_id IS 'Id of the person who created it.';
+
+COMMENT ON COLUMN buildkite.pipeline_schedules.created_by_name IS 'Name of the person who created it.';
+
+COMMENT ON COLUMN buildkite.pipeline_schedules.created_by_email IS 'E-mail address of the person who created it.';
+
+COMMENT ON COLUMN buildkite.pipeline_schedules.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN buildkite.pipeline_schedules.extra IS 'Fields that Buildkite sent and no column contains, under their own names.';
+
+COMMENT ON COLUMN buildkite.pipeline_schedules.first_seen_at IS 'When a list first contained it, on the mirror''s clock.';
+
+COMMENT ON COLUMN buildkite.pipeline_schedules.changed_at IS 'When a column last changed, on the clock of Postgres; for incremental loads.';
+
+COMMENT ON COLUMN buildkite.pipeline_schedules.deleted_at IS 'When the mirror noticed that the list no longer contains it; null: the list contains it. The row stays as history.';
+
+CREATE VIEW analytics.pipeline_schedules AS
+ SELECT schedule.id,
+    schedule.organization_id,
+    schedule.pipeline_id,
+    pipeline.slug AS pipeline,
+    schedule.label,
+    schedule.cronline,
+    schedule.branch,
+    schedule.enabled,
+    schedule.next_build_at,
+    schedule.failed_at,
+    schedule.failed_message,
+    schedule.created_by_email,
+    schedule.deleted_at
+   FROM (buildkite.pipeline_schedules schedule
+     LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = schedule.pipeline_id)));
+
+COMMENT ON VIEW analytics.pipeline_schedules IS 'Schedules of pipelines. They create the builds of source schedule; Buildkite does not show which schedule created a build.';
+
+COMMENT ON COLUMN analytics.pipeline_schedules.id IS 'Buildkite''s UUID.';
+
+COMMENT ON COLUMN analytics.pipeline_schedules.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.pipeline_schedules.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.pipeline_schedules.pipeline IS 'Slug of the pipeline, at present.';
+
+COMMENT ON COLUMN analytics.pipeline_schedules.label IS 'Label.';
+
+COMMENT ON COLUMN analytics.pipeline_schedules.cronline IS 'When it creates builds, as cron or a word such as @daily.';
+
+COMMENT ON COLUMN analytics.pipeline_schedules.branch IS 'Branch.';
+
+COMMENT ON COLUMN analytics.pipeline_schedules.enabled IS 'Whether it is on.';
+
+COMMENT ON COLUMN analytics.pipeline_schedules.next_build_at IS 'When it creates the next build.';
+
+COMMENT ON COLUMN analytics.pipeline_schedules.failed_at IS 'When its last failed attempt to create a build was; null: the last one succeeded.';
+
+COMMENT ON COLUMN analytics.pipeline_schedules.failed_message IS 'Why the first one failed.';
+
+COMMENT ON COLUMN analytics.pipeline_schedules.created_by_email IS 'E-mail address of the person who created it.';
+
+COMMENT ON COLUMN analytics.pipeline_schedules.deleted_at IS 'When the mirror noticed that Buildkite no longer shows it; null: Buildkite shows it.';
+
+CREATE VIEW analytics.pipeline_sources AS
+ SELECT (1)::bigint AS id,
+    'Buildkite'::text AS name,
+    false AS api;
+
+COMMENT ON VIEW analytics.pipeline_sources IS 'Where pipeline runs come from, in the shape of DX''s table of that name: one row, Buildkite.';
+
+COMMENT ON COLUMN analytics.pipeline_sources.id IS 'Always 1.';
+
+COMMENT ON COLUMN analytics.pipeline_sources.name IS 'Buildkite.';
+
+COMMENT ON COLUMN analytics.pipeline_sources.api IS 'Whether the customer pushes the data; always false.';
+
+CREATE VIEW analytics.pipelines AS
+ SELECT pipeline.id,
+    pipeline.organization_id,
+    organization.slug AS organization,
+    pipeline.slug,
+    pipeline.name,
+    analytics.repository_url(pipeline.repository) AS repository_url,
+    analytics.repository_name(pipeline.repository) AS repository,
+    pipeline.default_branch,
+    COALESCE(pipeline.tags, '{}'::text[]) AS tags,
+    ARRAY( SELECT team.slug
+           FROM (buildkite.team_pipelines owned
+             JOIN buildkite.teams team ON ((team.id = owned.team_id)))
+          WHERE ((owned.pipeline_id = pipeline.id) AND (owned.deleted_at IS NULL) AND (team.deleted_at IS NULL))
+          ORDER BY team.slug) AS teams,
+    pipeline.cluster_id,
+    cluster.name AS cluster,
+    pipeline.visibility,
+    pipeline.created_by_email,
+    pipeline.created_at,
+    pipeline.archived_at,
+    pipeline.web_url,
+    pipeline.changed_at,
+    pipeline.deleted_at
+   FROM ((buildkite.pipelines pipeline
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = pipeline.organization_id)))
+     LEFT JOIN buildkite.clusters cluster ON ((cluster.id = pipeline.cluster_id)));
+
+COMMENT ON VIEW analytics.pipelines IS 'Pipelines with their tags and the teams that own them. Join here by pipeline_id to filter a view by team or tag (where ''payments'' = any (teams)); in the shapes of DX a run''s id is builds.id. Queues, agents and DORA by week belong to no pipeline.';
+
+COMMENT ON COLUMN analytics.pipelines.id IS 'Buildkite''s UUID.';
+
+COMMENT ON COLUMN analytics.pipelines.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.pipelines.organization IS 'Slug of the organization, at present.';
+
+COMMENT ON COLUMN analytics.pipelines.slug IS 'Slug, at present.';
+
+COMMENT ON COLUMN analytics.pipelines.name IS 'Name.';
+
+COMMENT ON COLUMN analytics.pipelines.repository_url IS 'Address of the repository, as configured, without passwords and tokens.';
+
+COMMENT ON COLUMN analytics.pipelines.repository IS 'owner/name of the repository.';
+
+COMMENT ON COLUMN analytics.pipelines.default_branch IS 'Default branch.';
+
+COMMENT ON COLUMN analytics.pipelines.tags IS 'Tags of the pipeline, at present.';
+
+COMMENT ON COLUMN analytics.pipelines.teams IS 'Slugs of the teams that own the pipeline, at present; empty if the token lacks view_teams.';
+
+COMMENT ON COLUMN analytics.pipelines.cluster_id IS 'clusters.id; null outside clusters.';
+
+COMMENT ON COLUMN analytics.pipelines.cluster IS 'Name of the cluster; null if the token lacks read_clusters.';
+
+COMMENT ON COLUMN analytics.pipelines.visibility IS 'public or private.';
+
+COMMENT ON COLUMN analytics.pipelines.created_by_email IS 'E-mail address of the person who created it.';
+
+COMMENT ON COLUMN analytics.pipelines.created_at IS 'When it was created.';
+
+COMMENT ON COLUMN analytics.pipelines.archived_at IS 'When it was archived.';
+
+COMMENT ON COLUMN analytics.pipelines.web_url IS 'Address in the browser.';
+
+COMMENT ON COLUMN analytics.pipelines.changed_at IS 'When the row last changed in the mirror; indexed below, for incremental loads.';
+
+COMMENT ON COLUMN analytics.pipelines.deleted_at IS 'When the mirror noticed that Buildkite no longer shows it; null: Buildkite shows it.';
+
+CREATE VIEW analytics.pull_requests AS
+ SELECT build.organization_id,
+    analytics.repository_name(COALESCE(NULLIF(build.pull_request_repository, ''::text), pipeline.repository)) AS repository,
+    (build.pull_request_id)::integer AS pr_number,
+    max(build.pull_request_base) AS base,
+    count(DISTINCT build.commit) AS pushes,
+    count(*) AS builds,
+    count(*) FILTER (WHERE (analytics.build_result(build.state, build.blocked) = 'failed'::text)) AS failed_builds,
+    min(build.created_at) AS first_build_at,
+    max(
+        CASE
+            WHEN (analytics.build_result(build.state, build.blocked) IS NOT NULL) THEN build.finished_at
+            ELSE NULL::timestamp with time zone
+        END) AS last_finished_at,
+    sum(( SELECT sum(run.seconds) AS sum
+           FROM analytics.attempt_runs run
+          WHERE (run.build_id = build.id))) AS run_seconds,
+    max(lower(build.author_email)) AS author_email
+   FROM (buildkite.builds build
+     LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = build.pipeline_id)))
+  WHERE (build.pull_request_id ~ '^[0-9]{1,9}$'::text)
+  GROUP BY build.organization_id, (analytics.repository_name(COALESCE(NULLIF(build.pull_request_repository, ''::text), pipeline.repository))), (build.pull_request_id)::integer;
+
+COMMENT ON VIEW analytics.pull_requests IS 'What each pull request cost in CI. Buildkite does not know merge times. Select one (where pr_number = ...), which is fast; all of history takes about 8 s on a million builds. For a range of time, group analytics.builds.';
+
+COMMENT ON COLUMN analytics.pull_requests.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.pull_requests.repository IS 'owner/name of the repository.';
+
+COMMENT ON COLUMN analytics.pull_requests.pr_number IS 'Number of the pull request.';
+
+COMMENT ON COLUMN analytics.pull_requests.base IS 'Branch that it is to be merged into.';
+
+COMMENT ON COLUMN analytics.pull_requests.pushes IS 'Distinct commits built.';
+
+COMMENT ON COLUMN analytics.pull_requests.builds IS 'How many builds.';
+
+COMMENT ON COLUMN analytics.pull_requests.failed_builds IS 'How many of its builds failed.';
+
+COMMENT ON COLUMN analytics.pull_requests.first_build_at IS 'When its first build was created.';
+
+COMMENT ON COLUMN analytics.pull_requests.last_finished_at IS 'When its last build finished.';
+
+COMMENT ON COLUMN analytics.pull_requests.run_seconds IS 'Seconds that its builds ran, in total.';
+
+COMMENT ON COLUMN analytics.pull_requests.author_email IS 'E-mail address of the commit''s author, in lower case.';
+
+CREATE VIEW analytics.queue_costs_daily AS
+ SELECT spent.day,
+    spent.organization_id,
+    spent.cluster_id,
+    cluster.name AS cluster,
+    spent.queue,
+    spent.minutes,
+    spent.minutes_wasted,
+    (spent.minutes * COALESCE(own.per_minute, anywhere.per_minute)) AS cost,
+    (spent.minutes_wasted * COALESCE(own.per_minute, anywhere.per_minute)) AS cost_wasted,
+    COALESCE(own.currency, anywhere.currency) AS currency
+   FROM (((( SELECT minutes_daily.day,
+            minutes_daily.organization_id,
+            minutes_daily.cluster_id,
+            minutes_daily.queue,
+            sum(minutes_daily.minutes) AS minutes,
+            sum((((minutes_daily.minutes_infra_lost + minutes_daily.minutes_canceled) + minutes_daily.minutes_retried) + minutes_daily.minutes_rebuilt)) AS minutes_wasted
+           FROM analytics.minutes_daily
+          GROUP BY minutes_daily.day, minutes_daily.organization_id, minutes_daily.cluster_id, minutes_daily.queue) spent
+     LEFT JOIN buildkite.clusters cluster ON ((cluster.id = spent.cluster_id)))
+     LEFT JOIN sync.cluster_rates own ON (((own.queue = spent.queue) AND (own.cluster_id = spent.cluster_id))))
+     LEFT JOIN ( SELECT queue_rates.queue,
+            (queue_rates.per_minute)::double precision AS per_minute,
+            queue_rates.currency
+           FROM settings.queue_rates
+          WHERE (queue_rates.cluster = '*'::text)) anywhere ON ((anywhere.queue = spent.queue)));
+
+COMMENT ON VIEW analytics.queue_costs_daily IS 'As costs_daily, by queue only: priced after the minutes of all pipelines and branches were totalled, and so much faster.';
+
+COMMENT ON COLUMN analytics.queue_costs_daily.day IS 'Day in UTC.';
+
+COMMENT ON COLUMN analytics.queue_costs_daily.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.queue_costs_daily.cluster_id IS 'clusters.id; null outside clusters.';
+
+COMMENT ON COLUMN analytics.queue_costs_daily.cluster IS 'Name of the cluster, at present; null outside clusters.';
+
+COMMENT ON COLUMN analytics.queue_costs_daily.queue IS 'Queue: of the agent query rules, otherwise of the cluster, otherwise default.';
+
+COMMENT ON COLUMN analytics.queue_costs_daily.minutes IS 'Agent minutes.';
+
+COMMENT ON COLUMN analytics.queue_costs_daily.minutes_wasted IS 'Minutes wasted by lost agents, cancels, retries and rebuilds.';
+
+COMMENT ON COLUMN analytics.queue_costs_daily.cost IS 'minutes times the rate of the queue; null without a rate.';
+
+COMMENT ON COLUMN analytics.queue_costs_daily.cost_wasted IS 'minutes_wasted times the rate of the queue.';
+
+COMMENT ON COLUMN analytics.queue_costs_daily.currency IS 'Currency of the rate.';
+
+CREATE TABLE analytics.queue_waits_daily (
+    day date NOT NULL,
+    organization_id uuid,
+    cluster_id uuid,
+    queue text NOT NULL,
+    started bigint NOT NULL,
+    mean_seconds double precision,
+    p50_seconds double precision,
+    p75_seconds double precision,
+    p90_seconds double precision,
+    p95_seconds double precision,
+    max_seconds double precision,
+    concurrency_seconds double precision NOT NULL
+);
+
+COMMENT ON TABLE analytics.queue_waits_daily IS 'Waits for an agent by queue and the day (UTC) the job started, from runnable_at to started_at. Waits for other steps or a concurrency group are not included. Only command jobs that started. A rollup table.';
+
+COMMENT ON COLUMN analytics.queue_waits_daily.day IS 'Day in UTC.';
+
+COMMENT ON COLUMN analytics.queue_waits_daily.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.queue_waits_daily.cluster_id IS 'clusters.id; null outside clusters.';
+
+COMMENT ON COLUMN analytics.queue_waits_daily.queue IS 'Queue: of the agent query rules, otherwise of the cluster, otherwise default.';
+
+COMMENT ON COLUMN analytics.queue_waits_daily.started IS 'How many jobs started.';
+
+COMMENT ON COLUMN analytics.queue_waits_daily.mean_seconds IS 'Mean, in seconds.';
+
+COMMENT ON COLUMN analytics.queue_waits_daily.p50_seconds IS 'Median, in seconds.';
+
+COMMENT ON COLUMN analytics.queue_waits_daily.p75_seconds IS '75th percentile, in seconds.';
+
+COMMENT ON COLUMN analytics.queue_waits_daily.p90_seconds IS '90th percentile, in seconds.';
+
+COMMENT ON COLUMN analytics.queue_waits_daily.p95_seconds IS '95th percentile, in seconds.';
+
+COMMENT ON COLUMN analytics.queue_waits_daily.max_seconds IS 'Longest, in seconds.';
+
+COMMENT ON COLUMN analytics.queue_waits_daily.concurrency_seconds IS 'Seconds that these jobs waited for concurrency groups before, in total.';
+
+CREATE VIEW analytics.rebuilds AS
+ SELECT build.organization_id,
+    build.pipeline_id,
+    pipeline.slug AS pipeline,
+    original.id AS original_build_id,
+    original.number AS original_number,
+    analytics.build_result(original.state, original.blocked) AS original_result,
+    build.id AS rebuild_id,
+    build.number AS rebuild_number,
+    analytics.build_result(build.state, build.blocked) AS rebuild_result,
+    (original.commit = build.commit) AS same_commit,
+    ((analytics.build_result(original.state, original.blocked) = 'failed'::text) AND (analytics.build_result(build.state, build.blocked) = 'passed'::text)) AS passed_on_rebuild,
+    lower(build.creator_email) AS rebuilt_by_email,
+    build.created_at
+   FROM ((buildkite.builds build
+     LEFT JOIN buildkite.builds original ON ((original.id = build.rebuilt_from_id)))
+     LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = build.pipeline_id)))
+  WHERE (build.rebuilt_from_id IS NOT NULL);
+
+COMMENT ON VIEW analytics.rebuilds IS 'Builds that Rebuild created, beside the build that they repeat.';
+
+COMMENT ON COLUMN analytics.rebuilds.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.rebuilds.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.rebuilds.pipeline IS 'Slug of the pipeline, at present.';
+
+COMMENT ON COLUMN analytics.rebuilds.original_build_id IS 'builds.id of the repeated build.';
+
+COMMENT ON COLUMN analytics.rebuilds.original_number IS 'Its number.';
+
+COMMENT ON COLUMN analytics.rebuilds.original_result IS 'Its result.';
+
+COMMENT ON COLUMN analytics.rebuilds.rebuild_id IS 'builds.id of the new build.';
+
+COMMENT ON COLUMN analytics.rebuilds.rebuild_number IS 'Its number.';
+
+COMMENT ON COLUMN analytics.rebuilds.rebuild_result IS 'Its result.';
+
+COMMENT ON COLUMN analytics.rebuilds.same_commit IS 'Whether both have the same commit.';
+
+COMMENT ON COLUMN analytics.rebuilds.passed_on_rebuild IS 'Failed, then passed as a rebuild.';
+
+COMMENT ON COLUMN analytics.rebuilds.rebuilt_by_email IS 'E-mail address of the person who rebuilt.';
+
+COMMENT ON COLUMN analytics.rebuilds.created_at IS 'When it was created.';
+
+CREATE VIEW analytics.trigger_edges AS
+ SELECT parent.id AS parent_build_id,
+    parent.pipeline_id AS parent_pipeline_id,
+    job.id AS trigger_job_id,
+    job.async,
+    job.triggered_build_id AS child_build_id,
+    child.pipeline_id AS child_pipeline_id,
+    analytics.build_result(parent.state, parent.blocked) AS parent_result,
+    analytics.build_result(child.state, child.blocked) AS child_result,
+    job.created_at
+   FROM ((buildkite.jobs job
+     LEFT JOIN buildkite.builds parent ON ((parent.id = job.build_id)))
+     LEFT JOIN buildkite.builds child ON ((child.id = job.triggered_build_id)))
+  WHERE (job.triggered_build_id IS NOT NULL)
+UNION ALL
+ SELECT child.triggered_from_build_id AS parent_build_id,
+    parent.pipeline_id AS parent_pipeline_id,
+    NULL::uuid AS trigger_job_id,
+    NULL::boolean AS async,
+    child.id AS child_build_id,
+    child.pipeline_id AS child_pipeline_id,
+    analytics.build_result(parent.state, parent.blocked) AS parent_result,
+    analytics.build_result(child.state, child.blocked) AS child_result,
+    child.created_at
+   FROM (buildkite.builds child
+     LEFT JOIN buildkite.builds parent ON ((parent.id = child.triggered_from_build_id)))
+  WHERE ((child.triggered_from_build_id IS NOT NULL) AND (NOT (EXISTS ( SELECT
+           FROM buildkite.jobs job
+          WHERE (job.triggered_build_id = child.id)))));
+
+COMMENT ON VIEW analytics.trigger_edges IS 'Which build triggered which, as shown by the trigger job or by the triggered build.';
+
+COMMENT ON COLUMN analytics.trigger_edges.parent_build_id IS 'builds.id of the triggering build.';
+
+COMMENT ON COLUMN analytics.trigger_edges.parent_pipeline_id IS 'Its pipeline.';
+
+COMMENT ON COLUMN analytics.trigger_edges.trigger_job_id IS 'jobs.id of the trigger step; null if only the triggered build shows the trigger.';
+
+COMMENT ON COLUMN analytics.trigger_edges.async IS 'Whether the parent continues without waiting; null if only the triggered build shows the trigger.';
+
+COMMENT ON COLUMN analytics.trigger_edges.child_build_id IS 'builds.id of the triggered build.';
+
+COMMENT ON COLUMN analytics.trigger_edges.child_pipeline_id IS 'Its pipeline.';
+
+COMMENT ON COLUMN analytics.trigger_edges.parent_result IS 'Its result.';
+
+COMMENT ON COLUMN analytics.trigger_edges.child_result IS 'Its result.';
+
+COMMENT ON COLUMN analytics.trigger_edges.created_at IS 'When it was created.';
+
+CREATE VIEW analytics.trigger_trees AS
+ SELECT root.id AS root_build_id,
+    root.organization_id,
+    root.pipeline_id,
+    root.created_at,
+    tree.builds,
+    tree.depth,
+    analytics.seconds(root.created_at, tree.finished_at) AS total_seconds,
+    tree.failed
+   FROM (buildkite.builds root
+     CROSS JOIN LATERAL ( WITH RECURSIVE tree AS (
+                 SELECT root.id,
+                    0 AS depth
+                UNION
+                 SELECT edge.child_build_id,
+                    (tree_2.depth + 1)
+                   FROM (tree tree_2
+                     CROSS JOIN LATERAL ( SELECT job.triggered_build_id AS child_build_id
+                           FROM buildkite.jobs job
+                          WHERE ((job.build_id = tree_2.id) AND (job.triggered_build_id IS NOT NULL))
+                        UNION
+                         SELECT child.id
+                           FROM buildkite.builds child
+                          WHERE (child.triggered_from_build_id = tree_2.id)) edge)
+                  WHERE (tree_2.depth < 100)
+                )
+         SELECT count(DISTINCT tree_1.id) AS builds,
+            max(tree_1.depth) AS depth,
+                CASE
+                    WHEN bool_and(((member.id IS NULL) OR (ended.result IS NOT NULL))) THEN max(member.finished_at)
+                    ELSE NULL::timestamp with time zone
+                END AS finished_at,
+            count(DISTINCT tree_1.id) FILTER (WHERE (ended.result = 'failed'::text)) AS failed
+           FROM ((tree tree_1
+             LEFT JOIN buildkite.builds member ON ((member.id = tree_1.id)))
+             CROSS JOIN LATERAL ( SELECT analytics.build_result(member.state, member.blocked) AS result) ended)) tree)
+  WHERE ((root.triggered_from_build_id IS NULL) AND (tree.builds > 1));
+
+COMMENT ON VIEW analytics.trigger_trees IS 'Builds that triggered others, with everything below them: how many, how deep, how long until the last one finished. One row for each build at the top of a tree.';
+
+COMMENT ON COLUMN analytics.trigger_trees.root_build_id IS 'builds.id of the build at the top.';
+
+COMMENT ON COLUMN analytics.trigger_trees.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.trigger_trees.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.trigger_trees.created_at IS 'When it was created.';
+
+COMMENT ON COLUMN analytics.trigger_trees.builds IS 'Builds in the tree, the top one too.';
+
+COMMENT ON COLUMN analytics.trigger_trees.depth IS 'Levels below the top.';
+
+COMMENT ON COLUMN analytics.trigger_trees.total_seconds IS 'Seconds from the top build''s creation to the last finish in the tree. Null while any of it is open or waits at a gate.';
+
+COMMENT ON COLUMN analytics.trigger_trees.failed IS 'How many of its builds failed.';
+
+CREATE TABLE analytics.trunk_health_daily (
+    day date,
+    organization_id uuid,
+    pipeline_id uuid,
+    builds bigint,
+    red_builds bigint,
+    commits bigint,
+    red_commits bigint,
+    green_rate double precision,
+    last_result text,
+    blocked bigint
+);
+
+COMMENT ON TABLE analytics.trunk_health_daily IS 'The default branch by day (UTC): builds and commits that ended red. A build that waits at a gate has no colour and is counted in blocked only; if every good build waits at a gate, green_rate is that of the others. By the present default branch: after a rename all days are rebuilt, and earlier ones contain only what ran on a branch of the new name. A rollup table.';
+
+COMMENT ON COLUMN analytics.trunk_health_daily.day IS 'Day in UTC.';
+
+COMMENT ON COLUMN analytics.trunk_health_daily.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.trunk_health_daily.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.trunk_health_daily.builds IS 'How many builds.';
+
+COMMENT ON COLUMN analytics.trunk_health_daily.red_builds IS 'Builds that failed.';
+
+COMMENT ON COLUMN analytics.trunk_health_daily.commits IS 'How many commits.';
+
+COMMENT ON COLUMN analytics.trunk_health_daily.red_commits IS 'Commits with a failed build.';
+
+COMMENT ON COLUMN analytics.trunk_health_daily.green_rate IS 'Passed by passed and failed, 0 to 1. Null if all wait at a gate.';
+
+COMMENT ON COLUMN analytics.trunk_health_daily.last_result IS 'Result of the day''s last build, by number.';
+
+COMMENT ON COLUMN analytics.trunk_health_daily.blocked IS 'How many wait at a gate and have no colour. Null on days that were not rebuilt since this column was added.';
+
+CREATE VIEW analytics.trunk_recoveries AS
+ SELECT red.organization_id,
+    red.pipeline_id,
+    pipeline.slug AS pipeline,
+    red.branch,
+    red.id AS broken_by_build_id,
+    red.number AS broken_by_number,
+    red.commit AS broken_by_commit,
+    lower(COALESCE(red.author_email, red.creator_email)) AS broken_by_email,
+    red.finished_at AS broken_at,
+    green.id AS recovered_by_build_id,
+    green.number AS recovered_by_number,
+    green.finished_at AS recovered_at,
+    analytics.seconds(red.finished_at, green.finished_at) AS seconds_to_green
+   FROM (((buildkite.builds red
+     JOIN buildkite.pipelines pipeline ON (((pipeline.id = red.pipeline_id) AND (pipeline.default_branch = red.branch))))
+     LEFT JOIN LATERAL ( SELECT before_1.state
+           FROM buildkite.builds before_1
+          WHERE ((before_1.pipeline_id = red.pipeline_id) AND (before_1.branch = red.branch) AND (before_1.number < red.number) AND (before_1.state = ANY (ARRAY['passed'::text, 'failed'::text])) AND (NOT COALESCE(before_1.blocked, false)))
+          ORDER BY before_1.number DESC
+         LIMIT 1) before ON (true))
+     LEFT JOIN LATERAL ( SELECT after.id,
+            after.number,
+            after.finished_at
+           FROM buildkite.builds after
+          WHERE ((after.pipeline_id = red.pipeline_id) AND (after.branch = red.branch) AND (after.number > red.number) AND (after.state = 'passed'::text) AND (NOT COALESCE(after.blocked, false)))
+          ORDER BY after.number
+         LIMIT 1) green ON (true))
+  WHERE ((red.state = 'failed'::text) AND (NOT COALESCE(red.blocked, false)) AND (before.state IS DISTINCT FROM 'failed'::text));
+
+COMMENT ON VIEW analytics.trunk_recoveries IS 'Red periods of default branches: the build that broke it, and the next build (by number) that passed. By final results: a build that a retry turned green breaks nothing. A build that waits at a gate neither breaks nor recovers; if every good build waits at one, see trunk_health_daily.blocked. By the present default branch: what ran on a former one is not included. Some count from the push of the first red commit, which Buildkite does not know.';
+
+COMMENT ON COLUMN analytics.trunk_recoveries.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.trunk_recoveries.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.trunk_recoveries.pipeline IS 'Slug of the pipeline, at present.';
+
+COMMENT ON COLUMN analytics.trunk_recoveries.branch IS 'Branch.';
+
+COMMENT ON COLUMN analytics.trunk_recoveries.broken_by_build_id IS 'builds.id of the build that broke it.';
+
+COMMENT ON COLUMN analytics.trunk_recoveries.broken_by_number IS 'Its number.';
+
+COMMENT ON COLUMN analytics.trunk_recoveries.broken_by_commit IS 'Its commit.';
+
+COMMENT ON COLUMN analytics.trunk_recoveries.broken_by_email IS 'E-mail address of the commit''s author, otherwise of the build''s creator.';
+
+COMMENT ON COLUMN analytics.trunk_recoveries.broken_at IS 'When it broke: the end of the first red build or try.';
+
+COMMENT ON COLUMN analytics.trunk_recoveries.recovered_by_build_id IS 'builds.id of that build.';
+
+COMMENT ON COLUMN analytics.trunk_recoveries.recovered_by_number IS 'Its number.';
+
+COMMENT ON COLUMN analytics.trunk_recoveries.recovered_at IS 'When the next passing build ended; null: still red.';
+
+COMMENT ON COLUMN analytics.trunk_recoveries.seconds_to_green IS 'Seconds from broken to recovered.';
+
+CREATE TABLE buildkite.team_members (
+    team_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    user_name text,
+    role text,
+    created_at timestamp(3) with time zone,
+    organization_id uuid NOT NULL,
+    extra jsonb DEFAULT '{}'::jsonb NOT NULL,
+    first_seen_at timestamp(3) with time zone NOT NULL,
+    changed_at timestamp(3) with time zone NOT NULL,
+    deleted_at timestamp(3) with time zone
+);
+
+COMMENT ON TABLE buildkite.team_members IS 'Who is in which team. Read hourly when a token has view_teams.';
+
+COMMENT ON COLUMN buildkite.team_members.team_id IS 'teams.id.';
+
+COMMENT ON COLUMN buildkite.team_members.user_id IS 'Id of the user.';
+
+COMMENT ON COLUMN buildkite.team_members.user_name IS 'Name of the user.';
+
+COMMENT ON COLUMN buildkite.team_members.role IS 'member or maintainer; of an organization: member or admin.';
+
+COMMENT ON COLUMN buildkite.team_members.created_at IS 'When it was created.';
+
+COMMENT ON COLUMN buildkite.team_members.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN buildkite.team_members.extra IS 'Fields that Buildkite sent and no column contains, under their own names.';
+
+COMMENT ON COLUMN buildkite.team_members.first_seen_at IS 'When a list first contained it, on the mirror''s clock.';
+
+COMMENT ON COLUMN buildkite.team_members.changed_at IS 'When a column last changed, on the clock of Postgres; for incremental loads.';
+
+COMMENT ON COLUMN buildkite.team_members.deleted_at IS 'When the mirror noticed that the list no longer contains it; null: the list contains it. The row stays as history.';
+
+CREATE TABLE buildkite.users (
+    key text NOT NULL,
+    id uuid,
+    name text,
+    email text,
+    emails text[] NOT NULL,
+    usernames text[] NOT NULL,
+    is_member boolean NOT NULL,
+    last_seen_at timestamp(3) with time zone,
+    changed_at timestamp(3) with time zone NOT NULL
+);
+
+COMMENT ON TABLE buildkite.users IS 'People, combined by sync.refresh_users() from all places where they appear: by id, otherwise by an e-mail address that belongs to an id, otherwise by the address, otherwise by the user name.';
+
+COMMENT ON COLUMN buildkite.users.key IS 'What identifies the person: the id, an e-mail address, or username: and a name. If longer than 500 characters, md5: and its hash.';
+
+COMMENT ON COLUMN buildkite.users.id IS 'Buildkite''s UUID of the user; null for an author without an account in Buildkite.';
+
+COMMENT ON COLUMN buildkite.users.name IS 'Name.';
+
+COMMENT ON COLUMN buildkite.users.email IS 'The e-mail address seen last, in lower case.';
+
+COMMENT ON COLUMN buildkite.users.emails IS 'All e-mail addresses under which the person was seen, in lower case.';
+
+COMMENT ON COLUMN buildkite.users.usernames IS 'User names under which the person was seen as an author, in lower case.';
+
+COMMENT ON COLUMN buildkite.users.is_member IS 'Whether a list of members holds the person at present.';
+
+COMMENT ON COLUMN buildkite.users.last_seen_at IS 'When the person last created, wrote or unblocked something.';
+
+COMMENT ON COLUMN buildkite.users.changed_at IS 'When a column last changed, on the clock of Postgres; for incremental loads.';
+
+CREATE VIEW analytics.users AS
+ SELECT person.id,
+    person.name,
+    person.email,
+    person.emails,
+    person.usernames,
+    person.is_member,
+    ARRAY( SELECT team.slug
+           FROM (buildkite.team_members member
+             JOIN buildkite.teams team ON ((team.id = member.team_id)))
+          WHERE ((member.user_id = person.id) AND (member.deleted_at IS NULL) AND (team.deleted_at IS NULL))
+          ORDER BY team.slug) AS teams,
+    person.last_seen_at,
+    person.changed_at,
+    person.key
+   FROM buildkite.users person;
+
+COMMENT ON VIEW analytics.users IS 'People, combined from creators, authors, unblockers and members by id and e-mail address.';
+
+COMMENT ON COLUMN analytics.users.id IS 'Buildkite''s UUID of the user; null for an author without an account in Buildkite.';
+
+COMMENT ON COLUMN analytics.users.name IS 'Name.';
+
+COMMENT ON COLUMN analytics.users.email IS 'E-mail address.';
+
+COMMENT ON COLUMN analytics.users.emails IS 'All e-mail addresses under which the person was seen.';
+
+COMMENT ON COLUMN analytics.users.usernames IS 'User names under which the person was seen as an author.';
+
+COMMENT ON COLUMN analytics.users.is_member IS 'Whether a list of members holds the person at present.';
+
+COMMENT ON COLUMN analytics.users.teams IS 'Slugs of the teams that the person is in.';
+
+COMMENT ON COLUMN analytics.users.last_seen_at IS 'When the person last created, wrote or unblocked something.';
+
+COMMENT ON COLUMN analytics.users.changed_at IS 'When the row last changed in the mirror; indexed below, for incremental loads.';
+
+COMMENT ON COLUMN analytics.users.key IS 'The key of a person, because id is null for some. Two people who turn out to be one get one key, so load users completely.';
+
+CREATE TABLE sync.builds_found (
+    hour timestamp with time zone NOT NULL,
+    organization_id uuid,
+    builds bigint NOT NULL,
+    builds_lost bigint NOT NULL
+);
+
+COMMENT ON TABLE sync.builds_found IS 'Builds by hour of creation, and how many of them REST showed first; the source of analytics.webhook_loss. A rollup table.';
+
+COMMENT ON COLUMN sync.builds_found.hour IS 'Start of the hour.';
+
+COMMENT ON COLUMN sync.builds_found.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN sync.builds_found.builds IS 'Builds created in the hour.';
+
+COMMENT ON COLUMN sync.builds_found.builds_lost IS 'Those that REST showed first, 10 s or more after they were created.';
+
+CREATE TABLE sync.jobs_found (
+    hour timestamp with time zone NOT NULL,
+    organization_id uuid,
+    jobs bigint NOT NULL,
+    jobs_lost bigint NOT NULL
+);
+
+COMMENT ON TABLE sync.jobs_found IS 'Command jobs by hour of start, and how many of them REST showed first; the source of analytics.webhook_loss. A rollup table.';
+
+COMMENT ON COLUMN sync.jobs_found.hour IS 'Start of the hour.';
+
+COMMENT ON COLUMN sync.jobs_found.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN sync.jobs_found.jobs IS 'Command jobs that started in the hour.';
+
+COMMENT ON COLUMN sync.jobs_found.jobs_lost IS 'Those that REST showed first, 10 s or more after they started.';
+
+CREATE VIEW analytics.webhook_loss AS
+ SELECT COALESCE(built.hour, ran.hour) AS hour,
+    COALESCE(built.organization_id, ran.organization_id) AS organization_id,
+    COALESCE(built.builds, (0)::bigint) AS builds,
+    COALESCE(built.builds_lost, (0)::bigint) AS builds_lost,
+    COALESCE(ran.jobs, (0)::bigint) AS jobs,
+    COALESCE(ran.jobs_lost, (0)::bigint) AS jobs_lost
+   FROM (( SELECT found.hour,
+            found.organization_id,
+            found.builds,
+            found.builds_lost
+           FROM sync.builds_found found
+          WHERE (found.hour >= ( SELECT date_trunc('hour'::text, min(deliveries.received_at), 'UTC'::text) AS date_trunc
+                   FROM sync.deliveries))) built
+     FULL JOIN ( SELECT found.hour,
+            found.organization_id,
+            found.jobs,
+            found.jobs_lost
+           FROM sync.jobs_found found
+          WHERE (found.hour >= ( SELECT date_trunc('hour'::text, min(deliveries.received_at), 'UTC'::text) AS date_trunc
+                   FROM sync.deliveries))) ran ON (((ran.hour = built.hour) AND (ran.organization_id = built.organization_id))));
+
+COMMENT ON VIEW analytics.webhook_loss IS 'Builds and jobs, by hour (UTC) of creation or start, that REST showed first although webhooks were on: no webhook had come after 10 s. Counts since the first webhook ever received. Hours that a backfill read look like loss too, if webhooks of another organization came then.';
+
+COMMENT ON COLUMN analytics.webhook_loss.hour IS 'Start of the hour.';
+
+COMMENT ON COLUMN analytics.webhook_loss.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.webhook_loss.builds IS 'Builds created in the hour.';
+
+COMMENT ON COLUMN analytics.webhook_loss.builds_lost IS 'Builds that REST showed first, 10 s or more after they were created.';
+
+COMMENT ON COLUMN analytics.webhook_loss.jobs IS 'Command jobs that started in the hour.';
+
+COMMENT ON COLUMN analytics.webhook_loss.jobs_lost IS 'Those that REST showed first, 10 s or more after they started.';
+
+CREATE TABLE buildkite.annotations (
+    id uuid NOT NULL,
+    build_id uuid NOT NULL,
+    context text,
+    style text,
+    body_html text,
+    created_at timestamp(3) with time zone,
+    updated_at timestamp(3) with time zone,
+    organization_id uuid NOT NULL,
+    extra jsonb DEFAULT '{}'::jsonb NOT NULL,
+    first_seen_at timestamp(3) with time zone NOT NULL,
+    changed_at timestamp(3) with time zone NOT NULL,
+    deleted_at timestamp(3) with time zone
+);
+
+COMMENT ON TABLE buildkite.annotations IS 'Annotations of builds. Empty unless STORE_ANNOTATIONS is on.';
+
+COMMENT ON COLUMN buildkite.annotations.id IS 'Buildkite''s UUID.';
+
+COMMENT ON COLUMN buildkite.annotations.build_id IS 'builds.id.';
+
+COMMENT ON COLUMN buildkite.annotations.context IS 'What distinguishes it from the other annotations of the build.';
+
+COMMENT ON COLUMN buildkite.annotations.style IS 'success, info, warning or error.';
+
+COMMENT ON COLUMN buildkite.annotations.body_html IS 'Its text, as HTML.';
+
+COMMENT ON COLUMN buildkite.annotations.created_at IS 'When it was created.';
+
+COMMENT ON COLUMN buildkite.annotations.updated_at IS 'When it was last changed.';
+
+COMMENT ON COLUMN buildkite.annotations.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN buildkite.annotations.extra IS 'Fields that Buildkite sent and no column contains, under their own names.';
+
+COMMENT ON COLUMN buildkite.annotations.first_seen_at IS 'When a list first contained it, on the mirror''s clock.';
+
+COMMENT ON COLUMN buildkite.annotations.changed_at IS 'When a column last changed, on the clock of Postgres; for incremental loads.';
+
+COMMENT ON COLUMN buildkite.annotations.deleted_at IS 'When the mirror noticed that the list no longer contains it; null: the list contains it. The row stays as history.';
+
+CREATE TABLE buildkite.artifacts (
+    id uuid NOT NULL,
+    build_id uuid NOT NULL,
+    job_id uuid,
+    state text,
+    path text,
+    dirname text,
+    filename text,
+    mime_type text,
+    file_size text,
+    sha1sum text,
+    organization_id uuid NOT NULL,
+    extra jsonb DEFAULT '{}'::jsonb NOT NULL,
+    first_seen_at timestamp(3) with time zone NOT NULL,
+    changed_at timestamp(3) with time zone NOT NULL,
+    deleted_at timestamp(3) with time zone
+);
+
+COMMENT ON TABLE buildkite.artifacts IS 'Artifacts of builds, without their content. Empty unless STORE_ARTIFACTS is on.';
+
+COMMENT ON COLUMN buildkite.artifacts.id IS 'Buildkite''s UUID.';
+
+COMMENT ON COLUMN buildkite.artifacts.build_id IS 'builds.id.';
+
+COMMENT ON COLUMN buildkite.artifacts.job_id IS 'jobs.id of the job that uploaded it.';
+
+COMMENT ON COLUMN buildkite.artifacts.state IS 'new, finished, error, deleted, ...';
+
+COMMENT ON COLUMN buildkite.artifacts.path IS 'Path, as uploaded.';
+
+COMMENT ON COLUMN buildkite.artifacts.dirname IS 'Folder part of the path.';
+
+COMMENT ON COLUMN buildkite.artifacts.filename IS 'Last part of the path.';
+
+COMMENT ON COLUMN buildkite.artifacts.mime_type IS 'Media type.';
+
+COMMENT ON COLUMN buildkite.artifacts.file_size IS 'Size in bytes.';
+
+COMMENT ON COLUMN buildkite.artifacts.sha1sum IS 'SHA-1 of its content.';
+
+COMMENT ON COLUMN buildkite.artifacts.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN buildkite.artifacts.extra IS 'Fields that Buildkite sent and no column contains, under their own names.';
+
+COMMENT ON COLUMN buildkite.artifacts.first_seen_at IS 'When a list first contained it, on the mirror''s clock.';
+
+COMMENT ON COLUMN buildkite.artifacts.changed_at IS 'When a column last changed, on the clock of Postgres; for incremental loads.';
+
+COMMENT ON COLUMN buildkite.artifacts.deleted_at IS 'When the mirror noticed that the list no longer contains it; null: the list contains it. The row stays as history.';
+
+CREATE TABLE buildkite.members (
+    id uuid NOT NULL,
+    name text,
+    email text,
+    role text,
+    sso_mode text,
+    organization_id uuid NOT NULL,
+    extra jsonb DEFAULT '{}'::jsonb NOT NULL,
+    first_seen_at timestamp(3) with time zone NOT NULL,
+    changed_at timestamp(3) with time zone NOT NULL,
+    deleted_at timestamp(3) with time zone
+);
+
+COMMENT ON TABLE buildkite.members IS 'Members of organizations, by the id of the user. Read hourly when the token''s user may view teams.';
+
+COMMENT ON COLUMN buildkite.members.id IS 'Id of the user.';
+
+COMMENT ON COLUMN buildkite.members.name IS 'Name.';
+
+COMMENT ON COLUMN buildkite.members.email IS 'E-mail address.';
+
+COMMENT ON COLUMN buildkite.members.role IS 'member or maintainer; of an organization: member or admin.';
+
+COMMENT ON COLUMN buildkite.members.sso_mode IS 'required or optional; shown to administrators only.';
+
+COMMENT ON COLUMN buildkite.members.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN buildkite.members.extra IS 'Fields that Buildkite sent and no column contains, under their own names.';
+
+COMMENT ON COLUMN buildkite.members.first_seen_at IS 'When a list first contained it, on the mirror''s clock.';
+
+COMMENT ON COLUMN buildkite.members.changed_at IS 'When a column last changed, on the clock of Postgres; for incremental loads.';
+
+COMMENT ON COLUMN buildkite.members.deleted_at IS 'When the mirror noticed that the list no longer contains it; null: the list contains it. The row stays as history.';
+
+CREATE TABLE buildkite.organization_slugs (
+    organization_id uuid NOT NULL,
+    slug text NOT NULL,
+    first_seen_at timestamp(3) with time zone NOT NULL,
+    last_seen_at timestamp(3) with time zone NOT NULL
+);
+
+COMMENT ON TABLE buildkite.organization_slugs IS 'Every slug that an organization was seen under. One row for each organization and slug.';
+
+COMMENT ON COLUMN buildkite.organization_slugs.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN buildkite.organization_slugs.slug IS 'A present or former slug.';
+
+COMMENT ON COLUMN buildkite.organization_slugs.first_seen_at IS 'When it was first seen under this slug, on Buildkite''s clock.';
+
+COMMENT ON COLUMN buildkite.organization_slugs.last_seen_at IS 'When it was last seen under this slug. The present slug is the one with the latest time.';
+
+CREATE TABLE buildkite.pipeline_slugs (
+    pipeline_id uuid NOT NULL,
+    organization_slug text NOT NULL,
+    slug text NOT NULL,
+    first_seen_at timestamp(3) with time zone NOT NULL,
+    last_seen_at timestamp(3) with time zone NOT NULL
+);
+
+COMMENT ON TABLE buildkite.pipeline_slugs IS 'Every slug that a pipeline was seen under, with its organization''s slug of the time. Resolves old addresses.';
+
+COMMENT ON COLUMN buildkite.pipeline_slugs.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN buildkite.pipeline_slugs.organization_slug IS 'Slug of the organization in the same address.';
+
+COMMENT ON COLUMN buildkite.pipeline_slugs.slug IS 'A present or former slug. Another pipeline may use it later: the one seen last has it.';
+
+COMMENT ON COLUMN buildkite.pipeline_slugs.first_seen_at IS 'When it was first seen under this slug, on Buildkite''s clock.';
+
+COMMENT ON COLUMN buildkite.pipeline_slugs.last_seen_at IS 'When it was last seen under this slug.';
+
+CREATE TABLE drizzle.__drizzle_migrations (
+    id integer NOT NULL,
+    hash text NOT NULL,
+    created_at bigint
+);
+
+CREATE SEQUENCE drizzle.__drizzle_migrations_id_seq
+    AS integer
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+ALTER SEQUENCE drizzle.__drizzle_migrations_id_seq OWNED BY drizzle.__drizzle_migrations.id;
+
+CREATE TABLE settings.deployment_rules (
+    id integer NOT NULL,
+    pipeline text NOT NULL,
+    branch text DEFAULT '*'::text NOT NULL,
+    step text,
+    environment text DEFAULT 'production'::text NOT NULL,
+    service text,
+    enabled boolean DEFAULT true NOT NULL,
+    organization text DEFAULT '*'::text NOT NULL
+);
+
+COMMENT ON TABLE settings.deployment_rules IS 'What counts as a deployment. Fill it yourself: insert into settings.deployment_rules (pipeline, branch, step) values (''shop'', ''main'', ''deploy'').';
+
+COMMENT ON COLUMN settings.deployment_rules.id IS 'Number of the rule.';
+
+COMMENT ON COLUMN settings.deployment_rules.pipeline IS 'Slug of the pipelines, as a pattern: * matches any characters.';
+
+COMMENT ON COLUMN settings.deployment_rules.branch IS 'Branch, as a pattern: * matches any characters.';
+
+COMMENT ON COLUMN settings.deployment_rules.step IS 'Key or name of the step, as a pattern. Null: the whole build is the deployment.';
+
+COMMENT ON COLUMN settings.deployment_rules.environment IS 'Environment that is deployed to.';
+
+COMMENT ON COLUMN settings.deployment_rules.service IS 'Service that is deployed; null: the pipeline''s slug.';
+
+COMMENT ON COLUMN settings.deployment_rules.enabled IS 'Whether the rule is used.';
+
+COMMENT ON COLUMN settings.deployment_rules.organization IS 'Slug of the organizations, as a pattern: * matches any characters.';
+
+CREATE SEQUENCE settings.deployment_rules_id_seq
+    AS integer
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+ALTER SEQUENCE settings.deployment_rules_id_seq OWNED BY settings.deployment_rules.id;
+
+CREATE VIEW sync.branch_durations_daily_now AS
+ SELECT ((COALESCE(build.finished_at, build.created_at) AT TIME ZONE 'UTC'::text))::date AS day,
+    build.organization_id,
+    build.pipeline_id,
+    build.branch,
+    count(*) AS builds,
+    count(*) FILTER (WHERE (build.state = 'passed'::text)) AS passed,
+    avg(run.total) AS mean_seconds,
+    (percentile_cont((ARRAY[0.5, 0.75, 0.9, 0.95])::double precision[]) WITHIN GROUP (ORDER BY run.total))[1] AS p50_seconds,
+    (percentile_cont((ARRAY[0.5, 0.75, 0.9, 0.95])::double precision[]) WITHIN GROUP (ORDER BY run.total))[2] AS p75_seconds,
+    (percentile_cont((ARRAY[0.5, 0.75, 0.9, 0.95])::double precision[]) WITHIN GROUP (ORDER BY run.total))[3] AS p90_seconds,
+    (percentile_cont((ARRAY[0.5, 0.75, 0.9, 0.95])::double precision[]) WITHIN GROUP (ORDER BY run.total))[4] AS p95_seconds,
+    (percentile_cont((ARRAY[0.5, 0.9])::double precision[]) WITHIN GROUP (ORDER BY run.total) FILTER (WHERE (build.state = 'passed'::text)))[1] AS passed_p50_seconds,
+    (percentile_cont((ARRAY[0.5, 0.9])::double precision[]) WITHIN GROUP (ORDER BY run.total) FILTER (WHERE (build.state = 'passed'::text)))[2] AS passed_p90_seconds
+   FROM (buildkite.builds build
+     CROSS JOIN LATERAL ( SELECT sum(attempt.seconds) AS total
+           FROM analytics.attempt_runs attempt
+          WHERE (attempt.build_id = build.id)) run)
+  WHERE ((build.state = ANY (ARRAY['passed'::text, 'failed'::text])) AND (NOT COALESCE(build.blocked, false)))
+  GROUP BY (((COALESCE(build.finished_at, build.created_at) AT TIME ZONE 'UTC'::text))::date), build.organization_id, build.pipeline_id, build.branch;
+
+COMMENT ON VIEW sync.branch_durations_daily_now IS 'The source of analytics.branch_durations_daily, computed from all present builds.';
+
+COMMENT ON COLUMN sync.branch_durations_daily_now.day IS 'Day in UTC.';
+
+COMMENT ON COLUMN sync.branch_durations_daily_now.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN sync.branch_durations_daily_now.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN sync.branch_durations_daily_now.branch IS 'Branch.';
+
+COMMENT ON COLUMN sync.branch_durations_daily_now.builds IS 'How many builds.';
+
+COMMENT ON COLUMN sync.branch_durations_daily_now.passed IS 'How many passed.';
+
+COMMENT ON COLUMN sync.branch_durations_daily_now.mean_seconds IS 'Mean, in seconds.';
+
+COMMENT ON COLUMN sync.branch_durations_daily_now.p50_seconds IS 'Median, in seconds.';
+
+COMMENT ON COLUMN sync.branch_durations_daily_now.p75_seconds IS '75th percentile, in seconds.';
+
+COMMENT ON COLUMN sync.branch_durations_daily_now.p90_seconds IS '90th percentile, in seconds.';
+
+COMMENT ON COLUMN sync.branch_durations_daily_now.p95_seconds IS '95th percentile, in seconds.';
+
+COMMENT ON COLUMN sync.branch_durations_daily_now.passed_p50_seconds IS 'Median of those that passed, in seconds.';
+
+COMMENT ON COLUMN sync.branch_durations_daily_now.passed_p90_seconds IS '90th percentile of those that passed, in seconds.';
+
+CREATE TABLE sync.budgets (
+    scope text NOT NULL,
+    state jsonb NOT NULL,
+    updated_at timestamp(3) with time zone NOT NULL
+);
+
+COMMENT ON TABLE sync.budgets IS 'Remaining requests of Buildkite''s rate limits, shared by all processes.';
+
+COMMENT ON COLUMN sync.budgets.scope IS 'Which limit: that of a user (by a fingerprint of the token) or of an organization.';
+
+COMMENT ON COLUMN sync.budgets.state IS 'Recently granted requests by class, waiting organizations, and the rate limit that Buildkite last reported. For internal use.';
+
+COMMENT ON COLUMN sync.budgets.updated_at IS 'When it was last written.';
+
+CREATE VIEW sync.build_results_daily_now AS
+ SELECT ((COALESCE(build.finished_at, build.created_at) AT TIME ZONE 'UTC'::text))::date AS day,
+    build.organization_id,
+    build.pipeline_id,
+    count(*) FILTER (WHERE (ended.result = ANY (ARRAY['passed'::text, 'failed'::text]))) AS finished,
+    count(*) FILTER (WHERE (ended.result = 'passed'::text)) AS passed,
+    count(*) FILTER (WHERE (ended.result = 'failed'::text)) AS failed,
+    count(*) FILTER (WHERE (ended.result = 'canceled'::text)) AS canceled,
+    count(*) FILTER (WHERE (ended.result = ANY (ARRAY['skipped'::text, 'not_run'::text]))) AS skipped,
+    count(*) FILTER (WHERE ((ended.result = ANY (ARRAY['passed'::text, 'failed'::text])) AND (first.state = 'failed'::text))) AS first_failed,
+    count(*) FILTER (WHERE ((ended.result = 'passed'::text) AND (first.state = 'failed'::text))) AS passed_on_retry,
+    ((count(*) FILTER (WHERE (ended.result = 'failed'::text)))::double precision / (NULLIF(count(*) FILTER (WHERE (ended.result = ANY (ARRAY['passed'::text, 'failed'::text]))), 0))::double precision) AS failure_rate,
+    ((count(*) FILTER (WHERE ((ended.result = ANY (ARRAY['passed'::text, 'failed'::text])) AND (first.state = 'failed'::text))))::double precision / (NULLIF(count(*) FILTER (WHERE (ended.result = ANY (ARRAY['passed'::text, 'failed'::text]))), 0))::double precision) AS first_failure_rate,
+    count(*) FILTER (WHERE (ended.state = 'blocked'::text)) AS blocked
+   FROM ((buildkite.builds build
+     CROSS JOIN LATERAL ( SELECT analytics.build_state(build.state, build.blocked) AS state,
+            analytics.build_result(build.state, build.blocked) AS result) ended)
+     LEFT JOIN LATERAL ( SELECT attempt.state
+           FROM buildkite.build_attempts attempt
+          WHERE ((attempt.build_id = build.id) AND (analytics.build_result(attempt.state, attempt.blocked) IS NOT NULL))
+          ORDER BY attempt.finished_at
+         LIMIT 1) first ON (true))
+  WHERE ((ended.result IS NOT NULL) OR (ended.state = 'blocked'::text))
+  GROUP BY (((COALESCE(build.finished_at, build.created_at) AT TIME ZONE 'UTC'::text))::date), build.organization_id, build.pipeline_id;
+
+COMMENT ON VIEW sync.build_results_daily_now IS 'The source of analytics.build_results_daily, computed from all present builds.';
+
+COMMENT ON COLUMN sync.build_results_daily_now.day IS 'Day in UTC.';
+
+COMMENT ON COLUMN sync.build_results_daily_now.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN sync.build_results_daily_now.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN sync.build_results_daily_now.finished IS 'How many passed or failed.';
+
+COMMENT ON COLUMN sync.build_results_daily_now.passed IS 'How many passed.';
+
+COMMENT ON COLUMN sync.build_results_daily_now.failed IS 'How many failed.';
+
+COMMENT ON COLUMN sync.build_results_daily_now.canceled IS 'How many were canceled.';
+
+COMMENT ON COLUMN sync.build_results_daily_now.skipped IS 'How many were skipped or not run.';
+
+COMMENT ON COLUMN sync.build_results_daily_now.first_failed IS 'How many failed at the first attempt.';
+
+COMMENT ON COLUMN sync.build_results_daily_now.passed_on_retry IS 'How many failed at the first attempt and passed in the end.';
+
+COMMENT ON COLUMN sync.build_results_daily_now.failure_rate IS 'Failed by passed and failed, 0 to 1.';
+
+COMMENT ON COLUMN sync.build_results_daily_now.first_failure_rate IS 'Failed at the first attempt by passed and failed, 0 to 1.';
+
+COMMENT ON COLUMN sync.build_results_daily_now.blocked IS 'How many wait at a gate, in neither rate.';
+
+CREATE TABLE sync.buildkite_clock (
+    single_row boolean DEFAULT true NOT NULL,
+    ahead_ms bigint NOT NULL,
+    measured_at timestamp(3) with time zone NOT NULL
+);
+
+COMMENT ON TABLE sync.buildkite_clock IS 'One row: Buildkite''s clock as the reconciler measured it. Processes that send no requests to Buildkite use it to date unsigned webhooks.';
+
+COMMENT ON COLUMN sync.buildkite_clock.single_row IS 'Always true, so that the table has at most one row.';
+
+COMMENT ON COLUMN sync.buildkite_clock.ahead_ms IS 'How far Buildkite''s clock is ahead of the database''s clock, in milliseconds.';
+
+COMMENT ON COLUMN sync.buildkite_clock.measured_at IS 'When it was measured, on the database''s clock.';
+
+CREATE TABLE sync.compatibility (
+    single_row boolean DEFAULT true NOT NULL,
+    migrations_needed integer NOT NULL
+);
+
+COMMENT ON TABLE sync.compatibility IS 'One row: how old a program may be that works on this database, so that versions can be upgraded and rolled back one process at a time.';
+
+COMMENT ON COLUMN sync.compatibility.single_row IS 'Always true, so that the table has at most one row.';
+
+COMMENT ON COLUMN sync.compatibility.migrations_needed IS 'A program that knows fewer migrations refuses to work here. A migration that older programs cannot work with raises it.';
+
+CREATE SEQUENCE sync.cycles_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+ALTER SEQUENCE sync.cycles_id_seq OWNED BY sync.cycles.id;
+
+CREATE TABLE sync.definitions (
+    name text NOT NULL,
+    checksum text NOT NULL,
+    applied_at timestamp(3) with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE sync.definitions IS 'The views, functions, triggers and grants of buildkite-mirror as they were last applied. See drizzle/ in its source.';
+
+COMMENT ON COLUMN sync.definitions.name IS 'File in drizzle/.';
+
+COMMENT ON COLUMN sync.definitions.checksum IS 'SHA-256 of the file.';
+
+COMMENT ON COLUMN sync.definitions.applied_at IS 'When it was applied.';
+
+CREATE SEQUENCE sync.deliveries_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+ALTER SEQUENCE sync.deliveries_id_seq OWNED BY sync.deliveries.id;
+
+CREATE TABLE sync.deployment (
+    single_row boolean DEFAULT true NOT NULL,
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    used_shared_queue boolean NOT NULL,
+    addresses text[] DEFAULT '{}'::text[] NOT NULL
+);
+
+COMMENT ON TABLE sync.deployment IS 'One row: which deployment this is. All its processes use the same queue in Redis, and no other deployment does.';
+
+COMMENT ON COLUMN sync.deployment.single_row IS 'Always true, so that the table has at most one row.';
+
+COMMENT ON COLUMN sync.deployment.id IS 'Its keys in Redis begin with {bk:<id>}. Change it, and empty addresses, in a copy of the database before a second service runs on the copy.';
+
+COMMENT ON COLUMN sync.deployment.used_shared_queue IS 'Whether a version before 0.2 ran on this database. If so, jobs under the prefix {bk} in Redis, which those versions share, are also processed.';
+
+COMMENT ON COLUMN sync.deployment.addresses IS 'Hashes of user, host, port, database, parameters and first webhook secret of every process that ran here. While Postgres is unavailable, a new process stores jobs under {bk@<hash>}.';
+
+CREATE SEQUENCE sync.drift_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+ALTER SEQUENCE sync.drift_id_seq OWNED BY sync.drift.id;
+
+CREATE SEQUENCE sync.failures_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+ALTER SEQUENCE sync.failures_id_seq OWNED BY sync.failures.id;
+
+CREATE TABLE sync.findings (
+    name text NOT NULL,
+    subject text NOT NULL,
+    result text NOT NULL,
+    detail text NOT NULL,
+    remedy text,
+    checked_at timestamp(3) with time zone NOT NULL,
+    since timestamp(3) with time zone NOT NULL
+);
+
+COMMENT ON TABLE sync.findings IS 'The results of the service''s last hourly check, one row for each check and subject.';
+
+COMMENT ON COLUMN sync.findings.name IS 'Name of the check, such as webhook_disabled, as in buildkite-mirror check --json.';
+
+COMMENT ON COLUMN sync.findings.subject IS 'What the result is about: the slug of an organization, the label of a token, or the store. Empty if there is only one.';
+
+COMMENT ON COLUMN sync.findings.result IS 'ok, warning or failed.';
+
+COMMENT ON COLUMN sync.findings.detail IS 'What was found, in a sentence without secrets.';
+
+COMMENT ON COLUMN sync.findings.remedy IS 'What to do about it; null if there is nothing to do.';
+
+COMMENT ON COLUMN sync.findings.checked_at IS 'When it was last checked, on the mirror''s clock.';
+
+COMMENT ON COLUMN sync.findings.since IS 'Since when the check has had this result.';
+
+CREATE TABLE sync.leases (
+    name text NOT NULL,
+    holder text NOT NULL,
+    fence bigint NOT NULL,
+    acquired_at timestamp(3) with time zone NOT NULL,
+    expires_at timestamp(3) with time zone NOT NULL
+);
+
+COMMENT ON TABLE sync.leases IS 'Which process does which work. A holder that does not renew its lease loses it, and cannot commit afterwards.';
+
+COMMENT ON COLUMN sync.leases.name IS 'The work: hot, warm, backfill, audit or reference data of an organization.';
+
+COMMENT ON COLUMN sync.leases.holder IS 'Host, process id and a random part.';
+
+COMMENT ON COLUMN sync.leases.fence IS 'Grows with each new holder; every commit of the work checks it.';
+
+COMMENT ON COLUMN sync.leases.acquired_at IS 'When the holder acquired it, on the database''s clock.';
+
+COMMENT ON COLUMN sync.leases.expires_at IS 'When it expires unless renewed, on the database''s clock.';
+
+CREATE TABLE sync.pauses (
+    organization_id uuid NOT NULL,
+    task text NOT NULL,
+    paused_at timestamp(3) with time zone NOT NULL
+);
+
+COMMENT ON TABLE sync.pauses IS 'Work that a person paused for an organization until they resume it. No row: it runs.';
+
+COMMENT ON COLUMN sync.pauses.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN sync.pauses.task IS 'What is paused: backfill.';
+
+COMMENT ON COLUMN sync.pauses.paused_at IS 'Since when, on the mirror''s clock.';
+
+CREATE TABLE sync.pipeline_changes (
+    pipeline_id uuid NOT NULL,
+    slug text,
+    deleted_reason text,
+    started_at timestamp(3) with time zone NOT NULL,
+    after_number bigint
+);
+
+COMMENT ON TABLE sync.pipeline_changes IS 'Pipelines that were renamed, deleted, hidden or shown again, and how far their builds were updated to match.';
+
+COMMENT ON COLUMN sync.pipeline_changes.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN sync.pipeline_changes.slug IS 'The slug that the addresses of its builds and jobs get.';
+
+COMMENT ON COLUMN sync.pipeline_changes.deleted_reason IS 'pipelines.deleted_reason that its builds are marked for; null if the pipeline is listed.';
+
+COMMENT ON COLUMN sync.pipeline_changes.started_at IS 'When the update began, on Buildkite''s clock. An update that began within two minutes after the change is repeated, because lists may lag.';
+
+COMMENT ON COLUMN sync.pipeline_changes.after_number IS 'Builds up to this number are updated; null once all are.';
+
+CREATE VIEW sync.pipeline_durations_daily_now AS
+ SELECT ((COALESCE(build.finished_at, build.created_at) AT TIME ZONE 'UTC'::text))::date AS day,
+    build.organization_id,
+    build.pipeline_id,
+    count(*) AS builds,
+    count(*) FILTER (WHERE (build.state = 'passed'::text)) AS passed,
+    avg(run.total) AS mean_seconds,
+    (percentile_cont((ARRAY[0.5, 0.75, 0.9, 0.95])::double precision[]) WITHIN GROUP (ORDER BY run.total))[1] AS p50_seconds,
+    (percentile_cont((ARRAY[0.5, 0.75, 0.9, 0.95])::double precision[]) WITHIN GROUP (ORDER BY run.total))[2] AS p75_seconds,
+    (percentile_cont((ARRAY[0.5, 0.75, 0.9, 0.95])::double precision[]) WITHIN GROUP (ORDER BY run.total))[3] AS p90_seconds,
+    (percentile_cont((ARRAY[0.5, 0.75, 0.9, 0.95])::double precision[]) WITHIN GROUP (ORDER BY run.total))[4] AS p95_seconds,
+    (percentile_cont((ARRAY[0.5, 0.9])::double precision[]) WITHIN GROUP (ORDER BY run.total) FILTER (WHERE (build.state = 'passed'::text)))[1] AS passed_p50_seconds,
+    (percentile_cont((ARRAY[0.5, 0.9])::double precision[]) WITHIN GROUP (ORDER BY run.total) FILTER (WHERE (build.state = 'passed'::text)))[2] AS passed_p90_seconds,
+    (percentile_cont((ARRAY[0.5, 0.9])::double precision[]) WITHIN GROUP (ORDER BY run.first))[1] AS first_p50_seconds,
+    (percentile_cont((ARRAY[0.5, 0.9])::double precision[]) WITHIN GROUP (ORDER BY run.first))[2] AS first_p90_seconds,
+    percentile_cont((0.5)::double precision) WITHIN GROUP (ORDER BY (analytics.seconds(build.created_at, run.started_at))) AS wait_p50_seconds
+   FROM (buildkite.builds build
+     CROSS JOIN LATERAL ( SELECT sum(attempt.seconds) AS total,
+            sum(attempt.seconds) FILTER (WHERE attempt.is_first) AS first,
+            LEAST(min(attempt.started_at),
+                CASE
+                    WHEN (build.first_seen_via = 'rest'::text) THEN ( SELECT min(job.started_at) AS min
+                       FROM ( SELECT jobs.started_at
+                               FROM buildkite.jobs
+                              WHERE (jobs.build_id = build.id)
+                             OFFSET 0) job)
+                    ELSE NULL::timestamp with time zone
+                END) AS started_at
+           FROM analytics.attempt_runs attempt
+          WHERE (attempt.build_id = build.id)) run)
+  WHERE ((build.state = ANY (ARRAY['passed'::text, 'failed'::text])) AND (NOT COALESCE(build.blocked, false)))
+  GROUP BY (((COALESCE(build.finished_at, build.created_at) AT TIME ZONE 'UTC'::text))::date), build.organization_id, build.pipeline_id;
+
+COMMENT ON VIEW sync.pipeline_durations_daily_now IS 'The source of analytics.pipeline_durations_daily, computed from all present builds.';
+
+COMMENT ON COLUMN sync.pipeline_durations_daily_now.day IS 'Day in UTC.';
+
+COMMENT ON COLUMN sync.pipeline_durations_daily_now.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN sync.pipeline_durations_daily_now.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN sync.pipeline_durations_daily_now.builds IS 'How many builds.';
+
+COMMENT ON COLUMN sync.pipeline_durations_daily_now.passed IS 'How many passed.';
+
+COMMENT ON COLUMN sync.pipeline_durations_daily_now.mean_seconds IS 'Mean, in seconds.';
+
+COMMENT ON COLUMN sync.pipeline_durations_daily_now.p50_seconds IS 'Median, in seconds.';
+
+COMMENT ON COLUMN sync.pipeline_durations_daily_now.p75_seconds IS '75th percentile, in seconds.';
+
+COMMENT ON COLUMN sync.pipeline_durations_daily_now.p90_seconds IS '90th percentile, in seconds.';
+
+COMMENT ON COLUMN sync.pipeline_durations_daily_now.p95_seconds IS '95th percentile, in seconds.';
+
+COMMENT ON COLUMN sync.pipeline_durations_daily_now.passed_p50_seconds IS 'Median of those that passed, in seconds.';
+
+COMMENT ON COLUMN sync.pipeline_durations_daily_now.passed_p90_seconds IS '90th percentile of those that passed, in seconds.';
+
+COMMENT ON COLUMN sync.pipeline_durations_daily_now.first_p50_seconds IS 'Median of first attempts, in seconds.';
+
+COMMENT ON COLUMN sync.pipeline_durations_daily_now.first_p90_seconds IS '90th percentile of first attempts, in seconds.';
+
+COMMENT ON COLUMN sync.pipeline_durations_daily_now.wait_p50_seconds IS 'Median of the wait from created to first started, in seconds.';
+
+CREATE TABLE sync.reference_item_syncs (
+    name text NOT NULL,
+    subject_id uuid NOT NULL,
+    read_at timestamp(3) with time zone NOT NULL
+);
+
+COMMENT ON TABLE sync.reference_item_syncs IS 'When the list of one object was last read: of a pipeline its schedules, of a cluster its queues, of a build its annotations.';
+
+COMMENT ON COLUMN sync.reference_item_syncs.name IS 'The table of the schema buildkite that the list fills.';
+
+COMMENT ON COLUMN sync.reference_item_syncs.subject_id IS 'Buildkite''s id of the object that the list belongs to.';
+
+COMMENT ON COLUMN sync.reference_item_syncs.read_at IS 'When the list was last read, on Buildkite''s clock.';
+
+CREATE TABLE sync.stale_history (
+    id bigint NOT NULL,
+    pipeline_id uuid,
+    since date,
+    scanned_to timestamp with time zone,
+    changed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+COMMENT ON TABLE sync.stale_history IS 'Changes that make days of history stale, for one pipeline or for all. The rollup worker finds the days and adds them to sync.stale_days.';
+
+COMMENT ON COLUMN sync.stale_history.id IS 'Order of the changes.';
+
+COMMENT ON COLUMN sync.stale_history.pipeline_id IS 'pipelines.id: the days on which its builds ended. Null: the days of all pipelines.';
+
+COMMENT ON COLUMN sync.stale_history.since IS 'Without pipeline_id: the first day that may be stale.';
+
+COMMENT ON COLUMN sync.stale_history.scanned_to IS 'Builds created at or after this time are processed; null: none yet.';
+
+COMMENT ON COLUMN sync.stale_history.changed_at IS 'When the change was made, on the database''s clock.';
+
+CREATE SEQUENCE sync.stale_history_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+ALTER SEQUENCE sync.stale_history_id_seq OWNED BY sync.stale_history.id;
+
+CREATE VIEW sync.trunk_health_daily_now AS
+ SELECT ((COALESCE(build.finished_at, build.created_at) AT TIME ZONE 'UTC'::text))::date AS day,
+    build.organization_id,
+    build.pipeline_id,
+    count(ended.result) AS builds,
+    count(*) FILTER (WHERE (ended.result = 'failed'::text)) AS red_builds,
+    count(DISTINCT build.commit) FILTER (WHERE (ended.result IS NOT NULL)) AS commits,
+    count(DISTINCT build.commit) FILTER (WHERE (ended.result = 'failed'::text)) AS red_commits,
+    ((count(*) FILTER (WHERE (ended.result = 'passed'::text)))::double precision / (NULLIF(count(ended.result), 0))::double precision) AS green_rate,
+    (array_agg(ended.result ORDER BY build.number DESC) FILTER (WHERE (ended.result IS NOT NULL)))[1] AS last_result,
+    count(*) FILTER (WHERE (ended.result IS NULL)) AS blocked
+   FROM ((buildkite.builds build
+     JOIN buildkite.pipelines pipeline ON (((pipeline.id = build.pipeline_id) AND (pipeline.default_branch = build.branch))))
+     CROSS JOIN LATERAL ( SELECT analytics.build_result(build.state, build.blocked) AS result) ended)
+  WHERE ((ended.result = ANY (ARRAY['passed'::text, 'failed'::text])) OR (analytics.build_state(build.state, build.blocked) = 'blocked'::text))
+  GROUP BY (((COALESCE(build.finished_at, build.created_at) AT TIME ZONE 'UTC'::text))::date), build.organization_id, build.pipeline_id;
+
+COMMENT ON VIEW sync.trunk_health_daily_now IS 'The source of analytics.trunk_health_daily, computed from all present builds.';
+
+COMMENT ON COLUMN sync.trunk_health_daily_now.day IS 'Day in UTC.';
+
+COMMENT ON COLUMN sync.trunk_health_daily_now.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN sync.trunk_health_daily_now.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN sync.trunk_health_daily_now.builds IS 'How many builds.';
+
+COMMENT ON COLUMN sync.trunk_health_daily_now.red_builds IS 'Builds that failed.';
+
+COMMENT ON COLUMN sync.trunk_health_daily_now.commits IS 'How many commits.';
+
+COMMENT ON COLUMN sync.trunk_health_daily_now.red_commits IS 'Commits with a failed build.';
+
+COMMENT ON COLUMN sync.trunk_health_daily_now.green_rate IS 'Passed by passed and failed, 0 to 1.';
+
+COMMENT ON COLUMN sync.trunk_health_daily_now.last_result IS 'Result of the day''s last build, by number.';
+
+COMMENT ON COLUMN sync.trunk_health_daily_now.blocked IS 'How many wait at a gate and have no colour.';
+
+CREATE TABLE sync.user_identities (
+    id uuid,
+    email text,
+    username text,
+    name text,
+    last_seen_at timestamp(3) with time zone
+);
+
+COMMENT ON TABLE sync.user_identities IS 'Every combination of id, e-mail address and user name under which a person was seen. buildkite.users is built from it.';
+
+COMMENT ON COLUMN sync.user_identities.id IS 'Id of the user, if known.';
+
+COMMENT ON COLUMN sync.user_identities.email IS 'E-mail address.';
+
+COMMENT ON COLUMN sync.user_identities.username IS 'User name, in lower case.';
+
+COMMENT ON COLUMN sync.user_identities.name IS 'Name, as last seen.';
+
+COMMENT ON COLUMN sync.user_identities.last_seen_at IS 'When the person last created, wrote or unblocked something.';
+
+CREATE SEQUENCE sync.windows_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+ALTER SEQUENCE sync.windows_id_seq OWNED BY sync.windows.id;
+
+ALTER TABLE ONLY drizzle.__drizzle_migrations ALTER COLUMN id SET DEFAULT nextval('drizzle.__drizzle_migrations_id_seq'::regclass);
+
+ALTER TABLE ONLY settings.deployment_rules ALTER COLUMN id SET DEFAULT nextval('settings.deployment_rules_id_seq'::regclass);
+
+ALTER TABLE ONLY sync.cycles ALTER COLUMN id SET DEFAULT nextval('sync.cycles_id_seq'::regclass);
+
+ALTER TABLE ONLY sync.deliveries ALTER COLUMN id SET DEFAULT nextval('sync.deliveries_id_seq'::regclass);
+
+ALTER TABLE ONLY sync.drift ALTER COLUMN id SET DEFAULT nextval('sync.drift_id_seq'::regclass);
+
+ALTER TABLE ONLY sync.failures ALTER COLUMN id SET DEFAULT nextval('sync.failures_id_seq'::regclass);
+
+ALTER TABLE ONLY sync.stale_history ALTER COLUMN id SET DEFAULT nextval('sync.stale_history_id_seq'::regclass);
+
+ALTER TABLE ONLY sync.windows ALTER COLUMN id SET DEFAULT nextval('sync.windows_id_seq'::regclass);
+
+ALTER TABLE ONLY analytics.deployments
+    ADD CONSTRAINT deployments_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY buildkite.agents
+    ADD CONSTRAINT agents_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY buildkite.annotations
+    ADD CONSTRAINT annotations_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY buildkite.artifacts
+    ADD CONSTRAINT artifacts_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY buildkite.build_attempts
+    ADD CONSTRAINT build_attempts_build_id_finished_at_pk PRIMARY KEY (build_id, finished_at);
+
+ALTER TABLE ONLY buildkite.builds
+    ADD CONSTRAINT builds_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY buildkite.cluster_queues
+    ADD CONSTRAINT cluster_queues_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY buildkite.clusters
+    ADD CONSTRAINT clusters_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY buildkite.jobs
+    ADD CONSTRAINT jobs_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY buildkite.members
+    ADD CONSTRAINT members_organization_id_id_pk PRIMARY KEY (organization_id, id);
+
+ALTER TABLE ONLY buildkite.organization_slugs
+    ADD CONSTRAINT organization_slugs_organization_id_slug_pk PRIMARY KEY (organization_id, slug);
+
+ALTER TABLE ONLY buildkite.organizations
+    ADD CONSTRAINT organizations_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY buildkite.pipeline_schedules
+    ADD CONSTRAINT pipeline_schedules_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY buildkite.pipeline_slugs
+    ADD CONSTRAINT pipeline_slugs_pipeline_id_organization_slug_slug_pk PRIMARY KEY (pipeline_id, organization_slug, slug);
+
+ALTER TABLE ONLY buildkite.pipelines
+    ADD CONSTRAINT pipelines_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY buildkite.team_members
+    ADD CONSTRAINT team_members_team_id_user_id_pk PRIMARY KEY (team_id, user_id);
+
+ALTER TABLE ONLY buildkite.team_pipelines
+    ADD CONSTRAINT team_pipelines_team_id_pipeline_id_pk PRIMARY KEY (team_id, pipeline_id);
+
+ALTER TABLE ONLY buildkite.teams
+    ADD CONSTRAINT teams_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY buildkite.users
+    ADD CONSTRAINT users_pkey PRIMARY KEY (key);
+
+ALTER TABLE ONLY drizzle.__drizzle_migrations
+    ADD CONSTRAINT __drizzle_migrations_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY settings.deployment_rules
+    ADD CONSTRAINT deployment_rules_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY settings.queue_rates
+    ADD CONSTRAINT queue_rates_queue_cluster_pk PRIMARY KEY (queue, cluster);
+
+ALTER TABLE ONLY sync.budgets
+    ADD CONSTRAINT budgets_pkey PRIMARY KEY (scope);
+
+ALTER TABLE ONLY sync.buildkite_clock
+    ADD CONSTRAINT buildkite_clock_pkey PRIMARY KEY (single_row);
+
+ALTER TABLE ONLY sync.compatibility
+    ADD CONSTRAINT compatibility_pkey PRIMARY KEY (single_row);
+
+ALTER TABLE ONLY sync.cycles
+    ADD CONSTRAINT cycles_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY sync.definitions
+    ADD CONSTRAINT definitions_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY sync.deliveries
+    ADD CONSTRAINT deliveries_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY sync.deployment
+    ADD CONSTRAINT deployment_pkey PRIMARY KEY (single_row);
+
+ALTER TABLE ONLY sync.drift
+    ADD CONSTRAINT drift_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY sync.failures
+    ADD CONSTRAINT failures_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY sync.findings
+    ADD CONSTRAINT findings_name_subject_pk PRIMARY KEY (name, subject);
+
+ALTER TABLE ONLY sync.job_reads
+    ADD CONSTRAINT job_reads_pkey PRIMARY KEY (build_id);
+
+ALTER TABLE ONLY sync.leases
+    ADD CONSTRAINT leases_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY sync.pauses
+    ADD CONSTRAINT pauses_organization_id_task_pk PRIMARY KEY (organization_id, task);
+
+ALTER TABLE ONLY sync.pipeline_changes
+    ADD CONSTRAINT pipeline_changes_pkey PRIMARY KEY (pipeline_id);
+
+ALTER TABLE ONLY sync.pipeline_coverage
+    ADD CONSTRAINT pipeline_coverage_pkey PRIMARY KEY (pipeline_id);
+
+ALTER TABLE ONLY sync.reference_item_syncs
+    ADD CONSTRAINT reference_item_syncs_name_subject_id_pk PRIMARY KEY (name, subject_id);
+
+ALTER TABLE ONLY sync.reference_syncs
+    ADD CONSTRAINT reference_syncs_organization_id_name_pk PRIMARY KEY (organization_id, name);
+
+ALTER TABLE ONLY sync.rollups
+    ADD CONSTRAINT rollups_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY sync.stale_history
+    ADD CONSTRAINT stale_history_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY sync.unlisted_builds
+    ADD CONSTRAINT unlisted_builds_pkey PRIMARY KEY (build_id);
+
+ALTER TABLE ONLY sync.watermarks
+    ADD CONSTRAINT watermarks_pkey PRIMARY KEY (organization_id);
+
+ALTER TABLE ONLY sync.windows
+    ADD CONSTRAINT windows_pkey PRIMARY KEY (id);
+
+CREATE INDEX agents_daily_day ON analytics.agents_daily USING btree (day);
+
+CREATE INDEX branch_durations_daily_day ON analytics.branch_durations_daily USING btree (day);
+
+CREATE INDEX branch_durations_daily_pipeline ON analytics.branch_durations_daily USING btree (pipeline_id, day);
+
+CREATE INDEX build_results_daily_day ON analytics.build_results_daily USING btree (day);
+
+CREATE INDEX build_results_daily_pipeline ON analytics.build_results_daily USING btree (pipeline_id, day);
+
+CREATE INDEX deployments_commit ON analytics.deployments USING btree (commit_sha);
+
+CREATE INDEX deployments_deployed_at ON analytics.deployments USING btree (deployed_at);
+
+CREATE INDEX deployments_restored ON analytics.deployments USING btree (organization_id, service, environment, deployed_at) WHERE success;
+
+CREATE INDEX deployments_service ON analytics.deployments USING btree (organization_id, service, environment, deployed_at);
+
+CREATE INDEX deployments_week ON analytics.deployments USING btree (((date_trunc('week'::text, (deployed_at AT TIME ZONE 'UTC'::text)) AT TIME ZONE 'UTC'::text)));
+
+CREATE INDEX jobs_daily_day ON analytics.jobs_daily USING btree (day);
+
+CREATE INDEX jobs_daily_pipeline ON analytics.jobs_daily USING btree (pipeline_id, day);
+
+CREATE INDEX minutes_daily_day ON analytics.minutes_daily USING btree (day);
+
+CREATE INDEX minutes_daily_pipeline ON analytics.minutes_daily USING btree (pipeline_id, day);
+
+CREATE INDEX pipeline_durations_daily_day ON analytics.pipeline_durations_daily USING btree (day);
+
+CREATE INDEX pipeline_durations_daily_pipeline ON analytics.pipeline_durations_daily USING btree (pipeline_id, day);
+
+CREATE INDEX queue_waits_daily_day ON analytics.queue_waits_daily USING btree (day);
+
+CREATE INDEX queue_waits_hourly_hour ON analytics.queue_waits_hourly USING btree (hour);
+
+CREATE INDEX trunk_health_daily_day ON analytics.trunk_health_daily USING btree (day);
+
+CREATE INDEX trunk_health_daily_pipeline ON analytics.trunk_health_daily USING btree (pipeline_id, day);
+
+CREATE INDEX agents_changed_at ON buildkite.agents USING btree (changed_at);
+
+CREATE INDEX agents_organization_name ON buildkite.agents USING btree (organization_id, name);
+
+CREATE INDEX annotations_build_id ON buildkite.annotations USING btree (build_id);
+
+CREATE INDEX artifacts_build_id ON buildkite.artifacts USING btree (build_id);
+
+CREATE INDEX artifacts_job_id ON buildkite.artifacts USING btree (job_id);
+
+CREATE INDEX build_attempts_changed_at ON buildkite.build_attempts USING btree (changed_at);
+
+CREATE INDEX build_attempts_finished_at ON buildkite.build_attempts USING btree (finished_at);
+
+CREATE INDEX builds_branch ON buildkite.builds USING btree (branch, created_at);
+
+CREATE INDEX builds_changed_at ON buildkite.builds USING btree (changed_at);
+
+CREATE INDEX builds_commit ON buildkite.builds USING btree (commit);
+
+CREATE INDEX builds_created_at ON buildkite.builds USING btree (created_at);
+
+CREATE INDEX builds_created_day ON buildkite.builds USING btree ((((created_at AT TIME ZONE 'UTC'::text))::date));
+
+CREATE INDEX builds_ended_day ON buildkite.builds USING btree ((((COALESCE(finished_at, created_at) AT TIME ZONE 'UTC'::text))::date));
+
+CREATE INDEX builds_finished_at ON buildkite.builds USING btree (finished_at);
+
+CREATE INDEX builds_open ON buildkite.builds USING btree (organization_id, created_at) WHERE ((state = ANY (ARRAY['creating'::text, 'scheduled'::text, 'running'::text, 'failing'::text, 'canceling'::text])) AND (deleted_at IS NULL));
+
+CREATE INDEX builds_organization_created_at ON buildkite.builds USING btree (organization_id, created_at);
+
+CREATE INDEX builds_organization_finished_at ON buildkite.builds USING btree (organization_id, finished_at);
+
+CREATE INDEX builds_pipeline_branch_number ON buildkite.builds USING btree (pipeline_id, branch, number);
+
+CREATE INDEX builds_pipeline_created_at ON buildkite.builds USING btree (pipeline_id, created_at);
+
+CREATE INDEX builds_pipeline_number ON buildkite.builds USING btree (pipeline_id, number);
+
+CREATE INDEX builds_provisional ON buildkite.builds USING btree (organization_id, created_at) WHERE (((verified_at IS NULL) OR (observed_at > verified_at)) AND (deleted_at IS NULL));
+
+CREATE INDEX builds_pull_request ON buildkite.builds USING btree (((pull_request_id)::integer)) WHERE (pull_request_id ~ '^[0-9]{1,9}$'::text);
+
+CREATE INDEX builds_rebuilt_from_id ON buildkite.builds USING btree (rebuilt_from_id) WHERE (rebuilt_from_id IS NOT NULL);
+
+CREATE INDEX builds_triggered_from_build_id ON buildkite.builds USING btree (triggered_from_build_id) WHERE (triggered_from_build_id IS NOT NULL);
+
+CREATE INDEX builds_without_organization ON buildkite.builds USING btree (id) WHERE (organization_id IS NULL);
+
+CREATE INDEX builds_without_pipeline ON buildkite.builds USING btree (id) WHERE (pipeline_id IS NULL);
+
+CREATE INDEX cluster_queues_cluster_id ON buildkite.cluster_queues USING btree (cluster_id);
+
+CREATE INDEX jobs_agent_id ON buildkite.jobs USING btree (agent_id) WHERE (agent_id IS NOT NULL);
+
+CREATE INDEX jobs_build_id ON buildkite.jobs USING btree (build_id);
+
+CREATE INDEX jobs_changed_at ON buildkite.jobs USING btree (changed_at);
+
+CREATE INDEX jobs_created_at ON buildkite.jobs USING btree (created_at);
+
+CREATE INDEX jobs_expired_at ON buildkite.jobs USING btree (expired_at) WHERE (expired_at IS NOT NULL);
+
+CREATE INDEX jobs_failed ON buildkite.jobs USING btree (finished_at) WHERE (state = ANY (ARRAY['failed'::text, 'timed_out'::text, 'expired'::text]));
+
+CREATE INDEX jobs_finished_at ON buildkite.jobs USING btree (finished_at);
+
+CREATE INDEX jobs_manual ON buildkite.jobs USING btree (created_at) WHERE (type = 'manual'::text);
+
+CREATE INDEX jobs_parallel ON buildkite.jobs USING btree (build_id) WHERE (parallel_group_total > 1);
+
+CREATE INDEX jobs_retried_in_job_id ON buildkite.jobs USING btree (retried_in_job_id) WHERE (retried_in_job_id IS NOT NULL);
+
+CREATE INDEX jobs_started_at ON buildkite.jobs USING btree (started_at);
+
+CREATE INDEX jobs_triggered_build_id ON buildkite.jobs USING btree (triggered_build_id) WHERE (triggered_build_id IS NOT NULL);
+
+CREATE INDEX organization_slugs_slug ON buildkite.organization_slugs USING btree (slug);
+
+CREATE INDEX organizations_changed_at ON buildkite.organizations USING btree (changed_at);
+
+CREATE INDEX organizations_slug ON buildkite.organizations USING btree (slug);
+
+CREATE INDEX pipeline_schedules_pipeline_id ON buildkite.pipeline_schedules USING btree (pipeline_id);
+
+CREATE INDEX pipeline_slugs_slug ON buildkite.pipeline_slugs USING btree (organization_slug, slug, last_seen_at);
+
+CREATE INDEX pipelines_changed_at ON buildkite.pipelines USING btree (changed_at);
+
+CREATE INDEX pipelines_organization_slug ON buildkite.pipelines USING btree (organization_id, slug);
+
+CREATE INDEX team_members_user_id ON buildkite.team_members USING btree (user_id);
+
+CREATE INDEX team_pipelines_pipeline_id ON buildkite.team_pipelines USING btree (pipeline_id);
+
+CREATE UNIQUE INDEX users_id ON buildkite.users USING btree (id) WHERE (id IS NOT NULL);
+
+CREATE INDEX builds_found_hour ON sync.builds_found USING btree (hour);
+
+CREATE INDEX cycles_organization_started_at ON sync.cycles USING btree (organization_id, started_at);
+
+CREATE INDEX deliveries_failed ON sync.deliveries USING btree (id) WHERE (status = 'failed'::text);
+
+CREATE UNIQUE INDEX deliveries_key ON sync.deliveries USING btree (key);
+
+CREATE INDEX deliveries_payload_kept ON sync.deliveries USING btree (received_at) WHERE ((payload IS NOT NULL) AND (status = ANY (ARRAY['applied'::text, 'ignored'::text])));
+
+CREATE INDEX deliveries_pending ON sync.deliveries USING btree (id) WHERE (status = 'pending'::text);
+
+CREATE INDEX deliveries_received_at ON sync.deliveries USING btree (received_at);
+
+CREATE INDEX drift_build_id ON sync.drift USING btree (build_id);
+
+CREATE INDEX drift_organization_found_at ON sync.drift USING btree (organization_id, found_at);
+
+CREATE INDEX drift_unhealed ON sync.drift USING btree (organization_id) WHERE (healed_at IS NULL);
+
+CREATE UNIQUE INDEX failures_subject ON sync.failures USING btree (kind, COALESCE(organization_id, '00000000-0000-0000-0000-000000000000'::uuid), subject);
+
+CREATE INDEX job_reads_next ON sync.job_reads USING btree (organization_id, next_read_at);
+
+CREATE INDEX jobs_found_hour ON sync.jobs_found USING btree (hour);
+
+CREATE INDEX pipeline_coverage_organization ON sync.pipeline_coverage USING btree (organization_id);
+
+CREATE INDEX stale_days_day ON sync.stale_days USING btree (day);
+
+CREATE INDEX unlisted_builds_next_read_at ON sync.unlisted_builds USING btree (organization_id, next_read_at);
+
+CREATE UNIQUE INDEX user_identities_person ON sync.user_identities USING btree (COALESCE((id)::text, ''::text), md5(COALESCE(email, ''::text)), md5(COALESCE(username, ''::text)));
+
+CREATE UNIQUE INDEX windows_range ON sync.windows USING btree (organization_id, COALESCE(pipeline_id, '00000000-0000-0000-0000-000000000000'::uuid), created_from, created_to);
+
+CREATE TRIGGER invalidate_days_of_changed_attempts AFTER UPDATE ON buildkite.build_attempts REFERENCING NEW TABLE AS after_rows FOR EACH STATEMENT EXECUTE FUNCTION sync.invalidate_days_of_attempts();
+
+CREATE TRIGGER invalidate_days_of_changed_builds AFTER UPDATE ON buildkite.builds REFERENCING OLD TABLE AS before_rows NEW TABLE AS after_rows FOR EACH STATEMENT EXECUTE FUNCTION sync.invalidate_days_of_changed_builds();
+
+CREATE TRIGGER invalidate_days_of_changed_jobs AFTER UPDATE ON buildkite.jobs REFERENCING OLD TABLE AS before_rows NEW TABLE AS after_rows FOR EACH STATEMENT EXECUTE FUNCTION sync.invalidate_days_of_changed_jobs();
+
+CREATE TRIGGER invalidate_days_of_changed_organizations AFTER UPDATE ON buildkite.organizations REFERENCING OLD TABLE AS before_rows NEW TABLE AS after_rows FOR EACH STATEMENT EXECUTE FUNCTION sync.invalidate_days_of_changed_organizations();
+
+CREATE TRIGGER invalidate_days_of_changed_pipelines AFTER UPDATE ON buildkite.pipelines REFERENCING OLD TABLE AS before_rows NEW TABLE AS after_rows FOR EACH STATEMENT EXECUTE FUNCTION sync.invalidate_days_of_changed_pipelines();
+
+CREATE TRIGGER invalidate_days_of_changed_queues AFTER UPDATE ON buildkite.cluster_queues REFERENCING OLD TABLE AS before_rows NEW TABLE AS after_rows FOR EACH STATEMENT EXECUTE FUNCTION sync.invalidate_days_of_changed_queues();
+
+CREATE TRIGGER invalidate_days_of_new_attempts AFTER INSERT ON buildkite.build_attempts REFERENCING NEW TABLE AS after_rows FOR EACH STATEMENT EXECUTE FUNCTION sync.invalidate_days_of_attempts();
+
+CREATE TRIGGER invalidate_days_of_new_builds AFTER INSERT ON buildkite.builds REFERENCING NEW TABLE AS after_rows FOR EACH STATEMENT EXECUTE FUNCTION sync.invalidate_days_of_new_builds();
+
+CREATE TRIGGER invalidate_days_of_new_jobs AFTER INSERT ON buildkite.jobs REFERENCING NEW TABLE AS after_rows FOR EACH STATEMENT EXECUTE FUNCTION sync.invalidate_days_of_new_jobs();
+
+CREATE TRIGGER invalidate_days_of_new_pipelines AFTER INSERT ON buildkite.pipelines REFERENCING NEW TABLE AS after_rows FOR EACH STATEMENT EXECUTE FUNCTION sync.invalidate_days_of_new_pipelines();
+
+CREATE TRIGGER invalidate_days_of_new_queues AFTER INSERT ON buildkite.cluster_queues REFERENCING NEW TABLE AS after_rows FOR EACH STATEMENT EXECUTE FUNCTION sync.invalidate_days_of_new_queues();
+
+CREATE TRIGGER invalidate_all_days AFTER INSERT OR DELETE OR UPDATE ON settings.deployment_rules FOR EACH STATEMENT EXECUTE FUNCTION sync.invalidate_all_days_at_change();
+
+GRANT USAGE ON SCHEMA analytics TO buildkite_reader;
+
+GRANT USAGE ON SCHEMA buildkite TO buildkite_reader;
+
+GRANT USAGE ON SCHEMA settings TO buildkite_reader;
+
+GRANT USAGE ON SCHEMA sync TO buildkite_reader;
+
+GRANT SELECT ON TABLE sync.stale_days TO buildkite_reader;
+
+GRANT SELECT ON TABLE buildkite.agents TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.agents TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.agents_daily TO buildkite_reader;
+
+GRANT SELECT ON TABLE buildkite.build_attempts TO buildkite_reader;
+
+GRANT SELECT ON TABLE buildkite.builds TO buildkite_reader;
+
+GRANT SELECT ON TABLE buildkite.jobs TO buildkite_reader;
+
+GRANT SELECT ON TABLE buildkite.pipelines TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.approvals TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.attempt_runs TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.branch_durations_daily TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.build_attempts TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.build_results_daily TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.build_sources_daily TO buildkite_reader;
+
+GRANT SELECT ON TABLE buildkite.cluster_queues TO buildkite_reader;
+
+GRANT SELECT ON TABLE buildkite.team_pipelines TO buildkite_reader;
+
+GRANT SELECT ON TABLE buildkite.teams TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.builds TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.queue_waits_hourly TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.busy_periods TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.cancellations_daily TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.minutes_daily TO buildkite_reader;
+
+GRANT SELECT ON TABLE buildkite.clusters TO buildkite_reader;
+
+GRANT SELECT ON TABLE settings.queue_rates TO buildkite_reader;
+
+GRANT SELECT ON TABLE sync.cluster_rates TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.costs_daily TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.critical_paths TO buildkite_reader;
+
+GRANT SELECT ON TABLE buildkite.organizations TO buildkite_reader;
+
+GRANT SELECT ON TABLE sync.failures TO buildkite_reader;
+
+GRANT SELECT ON TABLE sync.job_reads TO buildkite_reader;
+
+GRANT SELECT ON TABLE sync.pipeline_coverage TO buildkite_reader;
+
+GRANT SELECT ON TABLE sync.unlisted_builds TO buildkite_reader;
+
+GRANT SELECT ON TABLE sync.watermarks TO buildkite_reader;
+
+GRANT SELECT ON TABLE sync.windows TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.data_coverage TO buildkite_reader;
+
+GRANT SELECT ON TABLE sync.cycles TO buildkite_reader;
+
+GRANT SELECT(id) ON TABLE sync.deliveries TO buildkite_reader;
+
+GRANT SELECT(key) ON TABLE sync.deliveries TO buildkite_reader;
+
+GRANT SELECT(event) ON TABLE sync.deliveries TO buildkite_reader;
+
+GRANT SELECT(request_id) ON TABLE sync.deliveries TO buildkite_reader;
+
+GRANT SELECT(received_at) ON TABLE sync.deliveries TO buildkite_reader;
+
+GRANT SELECT(observed_at) ON TABLE sync.deliveries TO buildkite_reader;
+
+GRANT SELECT(status) ON TABLE sync.deliveries TO buildkite_reader;
+
+GRANT SELECT(attempts) ON TABLE sync.deliveries TO buildkite_reader;
+
+GRANT SELECT(error) ON TABLE sync.deliveries TO buildkite_reader;
+
+GRANT SELECT(enqueued_at) ON TABLE sync.deliveries TO buildkite_reader;
+
+GRANT SELECT(applied_at) ON TABLE sync.deliveries TO buildkite_reader;
+
+GRANT SELECT(failed_at) ON TABLE sync.deliveries TO buildkite_reader;
+
+GRANT SELECT(next_try_at) ON TABLE sync.deliveries TO buildkite_reader;
+
+GRANT SELECT ON TABLE sync.rollups TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.data_freshness TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.deployments TO buildkite_reader;
+
+GRANT SELECT ON TABLE sync.reference_syncs TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.dimensions TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.dora_weekly TO buildkite_reader;
+
+GRANT SELECT ON TABLE sync.drift TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.drift TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.first_failures TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.first_failures_daily TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.flaky_jobs_daily TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.job_breaks TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.jobs_daily TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.job_failures_daily TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.job_retries TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.jobs TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.parallel_steps TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.pipeline_durations_daily TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.pipeline_jobs TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.pipeline_runs TO buildkite_reader;
+
+GRANT SELECT ON TABLE buildkite.pipeline_schedules TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.pipeline_schedules TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.pipeline_sources TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.pipelines TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.pull_requests TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.queue_costs_daily TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.queue_waits_daily TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.rebuilds TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.trigger_edges TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.trigger_trees TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.trunk_health_daily TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.trunk_recoveries TO buildkite_reader;
+
+GRANT SELECT ON TABLE buildkite.team_members TO buildkite_reader;
+
+GRANT SELECT ON TABLE buildkite.users TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.users TO buildkite_reader;
+
+GRANT SELECT ON TABLE sync.builds_found TO buildkite_reader;
+
+GRANT SELECT ON TABLE sync.jobs_found TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.webhook_loss TO buildkite_reader;
+
+GRANT SELECT ON TABLE buildkite.annotations TO buildkite_reader;
+
+GRANT SELECT ON TABLE buildkite.artifacts TO buildkite_reader;
+
+GRANT SELECT ON TABLE buildkite.members TO buildkite_reader;
+
+GRANT SELECT ON TABLE buildkite.organization_slugs TO buildkite_reader;
+
+GRANT SELECT ON TABLE buildkite.pipeline_slugs TO buildkite_reader;
+
+GRANT SELECT ON TABLE settings.deployment_rules TO buildkite_reader;
+
+GRANT SELECT ON TABLE sync.branch_durations_daily_now TO buildkite_reader;
+
+GRANT SELECT ON TABLE sync.budgets TO buildkite_reader;
+
+GRANT SELECT ON TABLE sync.build_results_daily_now TO buildkite_reader;
+
+GRANT SELECT ON TABLE sync.buildkite_clock TO buildkite_reader;
+
+GRANT SELECT ON TABLE sync.compatibility TO buildkite_reader;
+
+GRANT SELECT ON TABLE sync.definitions TO buildkite_reader;
+
+GRANT SELECT ON TABLE sync.deployment TO buildkite_reader;
+
+GRANT SELECT ON TABLE sync.findings TO buildkite_reader;
+
+GRANT SELECT ON TABLE sync.leases TO buildkite_reader;
+
+GRANT SELECT ON TABLE sync.pauses TO buildkite_reader;
+
+GRANT SELECT ON TABLE sync.pipeline_changes TO buildkite_reader;
+
+GRANT SELECT ON TABLE sync.pipeline_durations_daily_now TO buildkite_reader;
+
+GRANT SELECT ON TABLE sync.reference_item_syncs TO buildkite_reader;
+
+GRANT SELECT ON TABLE sync.stale_history TO buildkite_reader;
+
+GRANT SELECT ON TABLE sync.trunk_health_daily_now TO buildkite_reader;
+
+GRANT SELECT ON TABLE sync.user_identities TO buildkite_reader;
+
+ALTER DEFAULT PRIVILEGES FOR ROLE postgres IN SCHEMA analytics GRANT SELECT ON TABLES  TO buildkite_reader;
+
+ALTER DEFAULT PRIVILEGES FOR ROLE postgres IN SCHEMA buildkite GRANT SELECT ON TABLES  TO buildkite_reader;
+
+ALTER DEFAULT PRIVILEGES FOR ROLE postgres IN SCHEMA settings GRANT SELECT ON TABLES  TO buildkite_reader;

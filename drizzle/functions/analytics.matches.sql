@@ -1,0 +1,5 @@
+create or replace function analytics.matches(value text, glob text) returns boolean
+language sql immutable parallel safe
+return value like replace(replace(replace(replace(glob, '\', '\\'), '%', '\%'), '_', '\_'), '*', '%');
+
+comment on function analytics.matches is 'Whether a text matches a pattern in which * matches any characters.';

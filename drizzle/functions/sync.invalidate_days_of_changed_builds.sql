@@ -1,0 +1,23 @@
+create or replace function sync.invalidate_days_of_changed_builds() returns trigger language plpgsql
+set enable_nestloop = off set jit = off as $$
+declare
+  builds uuid[];
+  commits text[];
+begin
+  perform sync.invalidate_days(array_agg(coalesce(before.finished_at, before.created_at)), array_agg(coalesce(after.finished_at, after.created_at)))
+  from before_rows as before join after_rows as after using (id)
+  where after.changed_at is distinct from before.changed_at;
+  perform sync.invalidate_days(array_agg(before.created_at), array_agg(after.created_at))
+  from before_rows as before join after_rows as after using (id)
+  where (after.created_at, after.organization_id) is distinct from (before.created_at, before.organization_id);
+  select array_agg(after.id) || array_remove(array_agg(after.rebuilt_from_id), null) into builds
+  from before_rows as before join after_rows as after using (id)
+  where (after.organization_id, after.pipeline_id, after.branch, after.commit, after.state = 'canceled', after.rebuilt_from_id)
+    is distinct from (before.organization_id, before.pipeline_id, before.branch, before.commit, before.state = 'canceled', before.rebuilt_from_id);
+  if builds is not null then perform sync.invalidate_days_of_jobs(builds); end if;
+  select array_agg(before.commit) || array_agg(after.commit) into commits
+  from before_rows as before join after_rows as after using (id)
+  where (after.commit, after.author_date) is distinct from (before.commit, before.author_date);
+  if commits is not null then perform sync.invalidate_days_of_commits(commits, null); end if;
+  return null;
+end $$;

@@ -1,0 +1,11 @@
+create or replace function sync.invalidate_days_of_changed_jobs() returns trigger language plpgsql
+set enable_nestloop = off set jit = off as $$
+begin
+  -- Before and after: a job whose time was corrected across midnight leaves one day and enters another.
+  perform sync.invalidate_days(
+    array_agg(before.started_at) || array_agg(after.started_at),
+    array_agg(coalesce(before.finished_at, before.expired_at)) || array_agg(coalesce(after.finished_at, after.expired_at)))
+  from before_rows as before join after_rows as after using (id)
+  where after.changed_at is distinct from before.changed_at;
+  return null;
+end $$;

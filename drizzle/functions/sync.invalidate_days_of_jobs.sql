@@ -1,0 +1,7 @@
+-- Without these settings Postgres may read all jobs, because it plans the function once, for few rows.
+create or replace function sync.invalidate_days_of_jobs(builds uuid[]) returns void language plpgsql
+set enable_seqscan = off set jit = off as $$
+begin
+  perform sync.invalidate_days(array_agg(job.started_at), array_agg(coalesce(job.finished_at, job.expired_at)))
+  from buildkite.jobs as job where job.build_id = any (builds) having count(*) > 0;
+end $$;

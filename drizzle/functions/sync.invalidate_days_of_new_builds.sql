@@ -1,0 +1,14 @@
+create or replace function sync.invalidate_days_of_new_builds() returns trigger language plpgsql as $$
+declare
+  builds uuid[];
+  commits text[];
+  written_at timestamptz[];
+begin
+  perform sync.invalidate_days(array_agg(created_at), array_agg(coalesce(finished_at, created_at))) from after_rows;
+  select array_agg(id) || array_remove(array_agg(rebuilt_from_id), null) into builds from after_rows;
+  perform sync.invalidate_days_of_jobs(builds);
+  -- The date of the commit is known only now, and it decides on lead times.
+  select array_agg(after_rows.commit), array_agg(author_date) into commits, written_at from after_rows where author_date is not null;
+  if commits is not null then perform sync.invalidate_days_of_commits(commits, written_at); end if;
+  return null;
+end $$;

@@ -1,0 +1,107 @@
+create or replace view analytics.builds as
+select
+  build.id,
+  build.organization_id,
+  build.pipeline_id,
+  pipeline.slug as pipeline,
+  build.number,
+  analytics.build_state(build.state, build.blocked) as state,
+  analytics.build_result(build.state, build.blocked) as result,
+  (select attempt.state from buildkite.build_attempts as attempt
+    where attempt.build_id = build.id and analytics.build_result(attempt.state, attempt.blocked) is not null order by attempt.finished_at limit 1) as first_result,
+  (select min(attempt.finished_at) from buildkite.build_attempts as attempt
+    where attempt.build_id = build.id and analytics.build_result(attempt.state, attempt.blocked) is not null) as first_finished_at,
+  (select count(*) from buildkite.build_attempts as attempt
+    where attempt.build_id = build.id and analytics.build_result(attempt.state, attempt.blocked) is not null) as attempts,
+  build.branch,
+  build.branch = pipeline.default_branch as is_default_branch,
+  build.tag,
+  build.commit,
+  build.message,
+  build.source,
+  case when build.pull_request_id ~ '^[0-9]{1,9}$' then build.pull_request_id::integer end as pr_number,
+  build.pull_request_base as pr_base,
+  build.pull_request_labels as pr_labels,
+  build.author_name,
+  lower(build.author_email) as author_email,
+  build.creator_id,
+  build.creator_name,
+  lower(build.creator_email) as creator_email,
+  build.created_at,
+  start.at as started_at,
+  case when analytics.build_result(build.state, build.blocked) is not null then build.finished_at end as finished_at,
+  build.failing_at,
+  analytics.seconds(build.created_at, start.at) as wait_seconds,
+  (select sum(run.seconds) from analytics.attempt_runs as run where run.build_id = build.id) as run_seconds,
+  (select sum(run.seconds) from analytics.attempt_runs as run where run.build_id = build.id and run.is_first) as first_run_seconds,
+  case when analytics.build_result(build.state, build.blocked) is not null then analytics.seconds(build.created_at, build.finished_at) end as total_seconds,
+  array(
+    select distinct coalesce(analytics.queue_of(job.agent_query_rules), queue.key, 'default') as queue
+    from buildkite.jobs as job left join buildkite.cluster_queues as queue on queue.id = job.cluster_queue_id
+    where job.build_id = build.id and job.type = 'script' order by queue
+  ) as queues,
+  build.cancel_reason,
+  build.rebuilt_from_id,
+  build.triggered_from_build_id,
+  coalesce(pipeline.tags, '{}') as tags,
+  array(
+    select team.slug from buildkite.team_pipelines as owned join buildkite.teams as team on team.id = owned.team_id
+    where owned.pipeline_id = build.pipeline_id and owned.deleted_at is null and team.deleted_at is null order by team.slug
+  ) as teams,
+  build.web_url,
+  build.verified_at is null or build.observed_at > build.verified_at as is_provisional,
+  build.changed_at,
+  build.deleted_at
+from buildkite.builds as build
+left join buildkite.pipelines as pipeline on pipeline.id = build.pipeline_id
+cross join lateral (
+  select least(
+    build.started_at,
+    (select min(attempt.started_at) from buildkite.build_attempts as attempt where attempt.build_id = build.id),
+    case when build.first_seen_via = 'rest' then (select min(job.started_at) from (select started_at from buildkite.jobs where build_id = build.id offset 0) as job) end
+  ) as at
+) as start;
+
+comment on view analytics.builds is 'Builds, one row each, with first and final result side by side. run_seconds is how long people wait while it runs, total_seconds how long in all. For a build that ran before the mirror existed the API shows only its last finish: one attempt, whose result is also the first.';
+comment on column analytics.builds.id is 'Buildkite''s UUID.';
+comment on column analytics.builds.organization_id is 'organizations.id.';
+comment on column analytics.builds.pipeline_id is 'pipelines.id.';
+comment on column analytics.builds.pipeline is 'Slug of the pipeline, at present.';
+comment on column analytics.builds.number is 'Number within the pipeline.';
+comment on column analytics.builds.state is 'The effective state: blocked while it waits at a block step, otherwise Buildkite''s state. Canceled stays canceled.';
+comment on column analytics.builds.result is 'How it ended, finally: passed, failed, canceled, skipped, not_run. Null while it is open or blocked.';
+comment on column analytics.builds.first_result is 'How the first attempt ended. For a build that ran before the mirror existed: the last one.';
+comment on column analytics.builds.first_finished_at is 'When the first attempt or try ended.';
+comment on column analytics.builds.attempts is 'How often it has finished, without stops at block steps.';
+comment on column analytics.builds.branch is 'Branch.';
+comment on column analytics.builds.is_default_branch is 'Whether the branch is the pipeline''s present default branch. If that is renamed, builds of the old name get false.';
+comment on column analytics.builds.tag is 'Tag.';
+comment on column analytics.builds.commit is 'Commit; may be HEAD or a branch name until the build starts.';
+comment on column analytics.builds.message is 'Commit message, or what the build was given.';
+comment on column analytics.builds.source is 'What created the build: webhook, api, ui, trigger_job, schedule.';
+comment on column analytics.builds.pr_number is 'Number of the pull request.';
+comment on column analytics.builds.pr_base is 'Branch that the pull request is to be merged into.';
+comment on column analytics.builds.pr_labels is 'Labels of the pull request.';
+comment on column analytics.builds.author_name is 'Name of the commit''s author.';
+comment on column analytics.builds.author_email is 'E-mail address of the commit''s author, in lower case.';
+comment on column analytics.builds.creator_id is 'Id of the person who created the build (users.id).';
+comment on column analytics.builds.creator_name is 'Name of the person who created the build.';
+comment on column analytics.builds.creator_email is 'E-mail address of the person who created the build, in lower case.';
+comment on column analytics.builds.created_at is 'When it was created.';
+comment on column analytics.builds.started_at is 'The earliest start of any attempt. For a build that REST showed first: of any job.';
+comment on column analytics.builds.finished_at is 'When it finished; null while it is open or blocked.';
+comment on column analytics.builds.failing_at is 'When the build was first certain to fail; stays if a retry passes.';
+comment on column analytics.builds.wait_seconds is 'Seconds from created to first started.';
+comment on column analytics.builds.run_seconds is 'Seconds of running, total of all finished attempts, without pauses at block steps and between attempts, as far as finishes were seen. For a build that ran before the mirror existed only the last finish was seen.';
+comment on column analytics.builds.first_run_seconds is 'Seconds of running until the first result.';
+comment on column analytics.builds.total_seconds is 'Seconds from created to finished, including pauses and waits; null while it is not finished.';
+comment on column analytics.builds.queues is 'Queues of its command jobs.';
+comment on column analytics.builds.cancel_reason is 'Why it was canceled or skipped, as Buildkite says.';
+comment on column analytics.builds.rebuilt_from_id is 'builds.id of the build that it repeats.';
+comment on column analytics.builds.triggered_from_build_id is 'builds.id of the build that triggered it.';
+comment on column analytics.builds.tags is 'Tags of the pipeline, at present.';
+comment on column analytics.builds.teams is 'Slugs of the teams that own the pipeline, at present; empty if the token lacks view_teams.';
+comment on column analytics.builds.web_url is 'Address in the browser.';
+comment on column analytics.builds.is_provisional is 'Whether a webhook changed it after the last REST read.';
+comment on column analytics.builds.changed_at is 'When the row last changed in the mirror; indexed below, for incremental loads.';
+comment on column analytics.builds.deleted_at is 'When the mirror noticed that Buildkite no longer shows it; null: Buildkite shows it.';
