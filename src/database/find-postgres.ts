@@ -3,7 +3,7 @@ import { ConfigError, StoreError } from '../runtime/errors.ts'
 import type { Log } from '../runtime/log.ts'
 import { type Database, openDatabase } from './connection.ts'
 import { findEmbedded, hasEmbedded, startEmbedded } from './embedded/embedded.ts'
-import { countMissing, isMirror, migrate } from './migrate.ts'
+import { countMissing, isMirror, migrate } from './migrations/migrate.ts'
 
 /** The mirror's Postgres, and how to stop using it. */
 export interface PostgresHome {

@@ -4,7 +4,7 @@ import { from as copyFrom, to as copyTo } from 'pg-copy-streams'
 import { ConfigError } from '../runtime/errors.ts'
 import { SECOND, withDeadline } from '../runtime/time.ts'
 import { asStoreError, connectionOptions } from './connection.ts'
-import { applyMigrations, schemaState } from './migrate.ts'
+import { applyMigrations, schemaState } from './migrations/migrate.ts'
 import { type Checksum, checksumOf } from './table-checksum.ts'
 
 /** Our schemas that hold data. The queue is not moved: the sweeper enqueues pending deliveries of the inbox again. */

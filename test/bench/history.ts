@@ -1,7 +1,7 @@
 import postgres from 'postgres'
 import { refreshRollups } from '../../src/analytics/rollups.ts'
 import { openDatabase } from '../../src/database/connection.ts'
-import { migrate } from '../../src/database/migrate.ts'
+import { migrate } from '../../src/database/migrations/migrate.ts'
 import { generateYear } from '../scale/generate.ts'
 import type { Stores } from './stores.ts'
 

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import postgres from 'postgres'
-import { migrate } from '../../src/database/migrate.ts'
+import { migrate } from '../../src/database/migrations/migrate.ts'
 import { type RedisServer, startRedisServer } from '../support/redis-server.ts'
 import { findPostgres } from '../support/services.ts'
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { migrate } from '../../src/database/migrate.ts'
+import { migrate } from '../../src/database/migrations/migrate.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { dumpSchema } from '../support/pg-dump.ts'
 

@@ -1,8 +1,13 @@
 import postgres from 'postgres'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openDatabase } from '../../src/database/connection.ts'
-import { type Definition, inDependencyOrder, readDefinitions, triggerTables } from '../../src/database/definitions.ts'
-import { migrate, pendingMigrations } from '../../src/database/migrate.ts'
+import {
+  type Definition,
+  inDependencyOrder,
+  readDefinitions,
+  triggerTables,
+} from '../../src/database/migrations/definitions.ts'
+import { migrate, pendingMigrations } from '../../src/database/migrations/migrate.ts'
 import { asAdmin, createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { until } from '../support/until.ts'
 

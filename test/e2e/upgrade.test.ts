@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import postgres from 'postgres'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, test } from 'vitest'
-import { LAST_REPLACED } from '../../src/database/replaced-migrations.ts'
+import { LAST_REPLACED } from '../../src/database/migrations/replaced-migrations.ts'
 import { demoToken } from '../../src/simulator/api/api.ts'
 import { realClock } from '../../src/simulator/random.ts'
 import { createSimulation, type Simulation } from '../../src/simulator/simulation.ts'

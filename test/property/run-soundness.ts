@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { parseArgs } from 'node:util'
 import postgres from 'postgres'
-import { migrate } from '../../src/database/migrate.ts'
+import { migrate } from '../../src/database/migrations/migrate.ts'
 import { findPostgres } from '../support/services.ts'
 import { defects } from './defects.ts'
 import { faultsOf, seedsOf, soundHistory, type Verdict } from './soundness.ts'

@@ -2,7 +2,7 @@ import { and, asc, desc, eq, gt, inArray, isNull, lt, or, sql } from 'drizzle-or
 import { type FailingWork, failingWork, kindNames, lostReplicas } from '../../coverage/failing-work.ts'
 import { type Db, withStoreError } from '../../database/connection.ts'
 import { failuresOf } from '../../database/failures.ts'
-import { pendingMigrations } from '../../database/migrate.ts'
+import { pendingMigrations } from '../../database/migrations/migrate.ts'
 import { builds, deliveries, jobs, organizations, pipelines, watermarks } from '../../database/schema.ts'
 import { claimedHistory } from '../../reconcile/progress/claim.ts'
 import type { MirrorFilter } from '../../runtime/scope.ts'

@@ -1,7 +1,7 @@
 import { and, asc, eq, isNull, max } from 'drizzle-orm'
 import type { OrganizationCoverage } from '../../coverage/coverage.ts'
 import { asStoreError, type Database, type Db } from '../../database/connection.ts'
-import { pendingMigrations } from '../../database/migrate.ts'
+import { pendingMigrations } from '../../database/migrations/migrate.ts'
 import { deliveries, organizations, watermarks } from '../../database/schema.ts'
 import type { Queues, QueueWarning, RunningWorker } from '../../queue/queues.ts'
 import type { Issue } from '../../reconcile/issue.ts'

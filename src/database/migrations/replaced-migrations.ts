@@ -1,4 +1,4 @@
-import { ConfigError } from '../runtime/errors.ts'
+import { ConfigError } from '../../runtime/errors.ts'
 
 /** An applied migration, as drizzle records it. */
 export interface Applied {

@@ -1,6 +1,6 @@
 import type pg from 'pg'
-import { ConfigError } from '../runtime/errors.ts'
-import { OUR_SCHEMAS } from './catalog.ts'
+import { ConfigError } from '../../runtime/errors.ts'
+import { OUR_SCHEMAS } from '../catalog.ts'
 
 /** A privilege that a user granted on one of our objects. */
 interface Grant {

@@ -1,6 +1,6 @@
 import pg from 'pg'
-import { type Log, throttledWarn } from '../runtime/log.ts'
-import { MINUTE, pause, SECOND } from '../runtime/time.ts'
+import { type Log, throttledWarn } from '../../runtime/log.ts'
+import { MINUTE, pause, SECOND } from '../../runtime/time.ts'
 
 /**
  * How long a migration waits for a lock; webhooks that need the same table wait behind it. Slightly longer than Postgres's

@@ -3,11 +3,11 @@ import { fileURLToPath } from 'node:url'
 import { sql } from 'drizzle-orm'
 import { type MigrationMeta, readMigrationFiles } from 'drizzle-orm/migrator'
 import pg from 'pg'
-import { ConfigError } from '../runtime/errors.ts'
-import type { Log } from '../runtime/log.ts'
-import { SECOND } from '../runtime/time.ts'
+import { ConfigError } from '../../runtime/errors.ts'
+import type { Log } from '../../runtime/log.ts'
+import { SECOND } from '../../runtime/time.ts'
+import { asStoreError, type Db, withOwnConnection } from '../connection.ts'
 import { applyConcurrently, isConcurrent, withoutConcurrently } from './concurrent-indexes.ts'
-import { asStoreError, type Db, withOwnConnection } from './connection.ts'
 import {
   applyDefinition,
   changedDefinitions,
@@ -29,7 +29,7 @@ import { checkNotTooOld, presentHashes, replacedIn } from './replaced-migrations
 import { readUserObjects, restoreUserObjects } from './user-objects.ts'
 
 // The package's root is two folders up from both src/database/ and dist/database/.
-const folder = fileURLToPath(new URL('../../drizzle', import.meta.url))
+const folder = fileURLToPath(new URL('../../../drizzle', import.meta.url))
 
 /**
  * Migrates the database at `url` to the schema of this code, one transaction for each missing migration. Several processes may

@@ -1,8 +1,8 @@
 import type { MigrationMeta } from 'drizzle-orm/migrator'
 import pg from 'pg'
-import { ConfigError } from '../runtime/errors.ts'
-import { pause, SECOND } from '../runtime/time.ts'
-import { withOwnConnection } from './connection.ts'
+import { ConfigError } from '../../runtime/errors.ts'
+import { pause, SECOND } from '../../runtime/time.ts'
+import { withOwnConnection } from '../connection.ts'
 
 // `create index concurrently` does not block writes, but cannot run in a transaction. A migration that has only such statements runs
 // outside one. It may be killed at any point: the next run skips existing indexes and rebuilds invalid ones.

@@ -13,7 +13,7 @@ export interface Definition {
   readonly sql: string
 }
 
-const folder = fileURLToPath(new URL('../../drizzle/', import.meta.url))
+const folder = fileURLToPath(new URL('../../../drizzle/', import.meta.url))
 
 /** In the order in which to apply them. Triggers come last because they lock tables. Function bodies are not checked, so functions come first. */
 const KINDS = ['functions', 'views', 'grants.sql', 'triggers']
