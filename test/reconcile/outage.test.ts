@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { build_attempts, builds, jobs } from '../../src/database/schema.ts'
 import { reconcileOnce } from '../../src/reconcile/cycle/cycle.ts'
 import { refreshPipelines } from '../../src/reconcile/pipelines/pipelines.ts'
-import { DAY, HOUR, MINUTE } from '../../src/runtime/time.ts'
+import { DAY, HOUR, MINUTE, SECOND } from '../../src/runtime/time.ts'
 import { retryFailed, unblock } from '../../src/simulator/lifecycle/interventions.ts'
 import type { Build } from '../../src/simulator/model/shapes.ts'
 import { calmMix } from '../../src/simulator/probabilities.ts'
@@ -153,5 +153,27 @@ describe('a build that runs again, with all webhooks dropped', () => {
       { blocked: true, state: 'passed' },
       { blocked: false, state: 'passed', finished_at: new Date(build.finished_at ?? 0) },
     ])
+  })
+
+  it('again, after the open builds were listed and before the finished ones were', async () => {
+    await open({ builds: 100, days: 10 })
+    const { truth, clock } = scene.simulation
+    const build = truth.builds.find(({ state, blocked }) => state === 'failed' && !blocked) ?? expect.fail()
+    clock.pass(5 * MINUTE)
+    await cycle()
+    truth.begin(now())
+    build.finished_at = new Date(now()).toISOString()
+    clock.pass(SECOND)
+    const { client } = scene.source
+    const slow: typeof client = Object.assign(Object.create(client), {
+      async *builds(...given: Parameters<typeof client.builds>) {
+        yield* client.builds(...given)
+        if (build.state === 'running' || !given[1].state) return
+        retryFailed(truth, build, now(), calmMix)
+        clock.pass(6 * SECOND)
+      },
+    })
+    await reconcileOnce(scene.deps, { ...scene.source, client: slow })
+    expect(await stateOf(build)).toEqual(shown(build))
   })
 })

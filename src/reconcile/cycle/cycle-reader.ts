@@ -1,7 +1,7 @@
 import type { BuildsFilter, BuildsPage } from '../../buildkite/client.ts'
 import { slugsOf } from '../../buildkite/urls.ts'
 import { backOff } from '../../database/failures.ts'
-import { DAY, HOUR, MINUTE } from '../../runtime/time.ts'
+import { DAY, HOUR, MINUTE, SECOND } from '../../runtime/time.ts'
 import { BuildReader } from '../builds/build-reader.ts'
 import { BuildWriter } from '../builds/build-writer.ts'
 import { dueJobReads, type JobReadPlan, planJobReads, postponeJobRead } from '../builds/job-reads.ts'
@@ -27,6 +27,9 @@ const kinds = {
   hot: { overlap: LIST_LAG, unlisted: 20, jobReads: 20, priority: 'hot' },
   warm: { overlap: 3 * HOUR, unlisted: 100, jobReads: 200, priority: 'absent' },
 } as const
+
+/** If the lists of open and of finished builds take longer than this together, the open builds are listed once more. */
+const TOGETHER = 5 * SECOND
 
 // List 1 has no end, but the walk needs one. This far ahead, a wrong clock of ours cannot exclude a build.
 const NEVER = 3_650 * DAY
@@ -84,10 +87,14 @@ export class CycleReader {
     await this.#readList({ created_from: since, created_to: new Date(this.#deps.clock() + NEVER) }, priority)
     const plan = await this.#planJobReads()
     // Open before finished: a build that finishes between the two requests is in both lists and needs no separate read.
-    await this.#readList({ created_to: since, state: OPEN_STATES, jobs: plan.withList }, priority)
+    const open = { created_to: since, state: OPEN_STATES }
+    const openAt = await this.#readList({ ...open, jobs: plan.withList }, priority)
     await this.#readList({ created_to: since, finished_from: since }, priority)
+    // A build that was finished or blocked in the first of these lists and runs in the second is in neither.
+    const tookMs = (this.#until?.getTime() ?? 0) - openAt.getTime()
+    if (tookMs > TOGETHER) await this.#readList({ ...open, jobs: false }, priority)
     const [start, until] = [this.#start, this.#until]
-    if (!start || !until) throw new RangeError('The builds lists returned no page, not even an empty one.')
+    if (!start || !until) throw new RangeError('No list of builds was read.')
     this.#countUnlistable(await retryUnlistable(this.#deps, this.#source, this.#writer, this.#signal))
     await this.#readUnlisted(since, start, unlisted)
     await this.#retryFailed()
@@ -98,7 +105,9 @@ export class CycleReader {
     return { to: new Date(Math.min(start.getTime(), present.getTime())), until }
   }
 
-  async #readList(filter: BuildsFilter, priority: 'hot' | 'absent'): Promise<void> {
+  /** Returns the time of the first page. */
+  async #readList(filter: BuildsFilter, priority: 'hot' | 'absent'): Promise<Date> {
+    let first: Date | undefined
     const pages = this.#source.client.builds(
       this.#source.slug,
       { ...filter, avoid: this.#avoid },
@@ -107,6 +116,7 @@ export class CycleReader {
     )
     for await (const page of prefetch(pages)) {
       this.#signal.throwIfAborted()
+      first ??= page.at
       this.#start ??= page.at
       this.#until = answeredBy(this.#source, page.at)
       this.#tally.requests += page.requests
@@ -115,6 +125,8 @@ export class CycleReader {
       for (const { id } of report.builds) this.#seen.add(id)
       this.#tally.add(report)
     }
+    if (!first) throw new RangeError('A list of builds returned no page, not even an empty one.')
+    return first
   }
 
   async #recordUnlistable({ unlistable }: BuildsPage): Promise<void> {
