@@ -2,6 +2,6 @@ import { defineConfig } from 'drizzle-kit'
 
 export default defineConfig({
   dialect: 'postgresql',
-  schema: ['./src/database/schema.ts', './src/database/dimensions.ts', './src/database/settings.ts'],
+  schema: ['./src/database/schema.ts', './src/database/reference-tables.ts', './src/database/settings-tables.ts'],
   out: './drizzle',
 })

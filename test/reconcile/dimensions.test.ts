@@ -2,6 +2,7 @@ import { eq, getTableName } from 'drizzle-orm'
 import type { PgTable } from 'drizzle-orm/pg-core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { coverage } from '../../src/coverage/coverage.ts'
+import { withLease } from '../../src/database/leases.ts'
 import {
   annotations,
   artifacts,
@@ -14,8 +15,7 @@ import {
   team_members,
   team_pipelines,
   teams,
-} from '../../src/database/dimensions.ts'
-import { withLease } from '../../src/database/leases.ts'
+} from '../../src/database/reference-tables.ts'
 import { agents, builds } from '../../src/database/schema.ts'
 import { discover } from '../../src/reconcile/access/discover.ts'
 import { refreshPipelines } from '../../src/reconcile/pipelines/pipelines.ts'

@@ -1,6 +1,6 @@
 import { eq } from 'drizzle-orm'
 import { afterEach, describe, expect, it } from 'vitest'
-import { clusters } from '../../src/database/dimensions.ts'
+import { clusters } from '../../src/database/reference-tables.ts'
 import { budgets, builds, cycles, watermarks } from '../../src/database/schema.ts'
 import { openQueues, type Queues } from '../../src/queue/queues.ts'
 import { type Reconciler, type ReconcilerParts, startReconciler } from '../../src/reconcile/reconciler.ts'

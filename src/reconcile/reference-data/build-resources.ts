@@ -1,5 +1,5 @@
 import { and, desc, eq, gt, isNotNull, isNull, lt, or, sql } from 'drizzle-orm'
-import { annotations, artifacts, reference_item_syncs, reference_syncs } from '../../database/dimensions.ts'
+import { annotations, artifacts, reference_item_syncs, reference_syncs } from '../../database/reference-tables.ts'
 import { builds, pipelines } from '../../database/schema.ts'
 import { inOneTransaction } from '../../mirror/apply.ts'
 import { BuildkiteError } from '../../runtime/errors.ts'

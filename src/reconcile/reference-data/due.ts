@@ -1,5 +1,5 @@
 import { and, asc, eq, isNull } from 'drizzle-orm'
-import { reference_item_syncs, reference_syncs } from '../../database/dimensions.ts'
+import { reference_item_syncs, reference_syncs } from '../../database/reference-tables.ts'
 import { pipelines } from '../../database/schema.ts'
 import type { ReconcileDeps, Source } from '../context.ts'
 import { type DimensionList, dimensionLists, type Parent } from './resources.ts'

@@ -9,7 +9,7 @@ import {
   team_members,
   team_pipelines,
   teams,
-} from '../../database/dimensions.ts'
+} from '../../database/reference-tables.ts'
 import { pipelines } from '../../database/schema.ts'
 import type { MirrorFilter } from '../../runtime/scope.ts'
 

@@ -3,7 +3,7 @@ import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
 import { isObject, PayloadReader } from '../../buildkite/payload-reader.ts'
 import { redact } from '../../buildkite/redact.ts'
 import type { Transaction } from '../../database/connection.ts'
-import { type DimensionStatus, reference_item_syncs, reference_syncs } from '../../database/dimensions.ts'
+import { type DimensionStatus, reference_item_syncs, reference_syncs } from '../../database/reference-tables.ts'
 import { changedNow, columnList, columnNames, recordset, selected } from '../../mirror/table.ts'
 
 /** A row to be stored, by column. */

@@ -1,6 +1,6 @@
 import { and, eq, inArray, notInArray, or } from 'drizzle-orm'
-import { reference_syncs } from '../../database/dimensions.ts'
 import { withLease } from '../../database/leases.ts'
+import { reference_syncs } from '../../database/reference-tables.ts'
 import { inOneTransaction } from '../../mirror/apply.ts'
 import { observeAgents } from '../../mirror/observe.ts'
 import { BuildkiteError } from '../../runtime/errors.ts'
