@@ -32,7 +32,7 @@ import { followBuildkiteClock, type ReceiptClock } from './webhooks/receive/rece
 import { webhookRoute } from './webhooks/receive/receive.ts'
 import { startSweeper } from './webhooks/sweeper.ts'
 
-/** Jobs that run at the same time share one transaction: see webhooks/apply.ts. */
+/** Jobs that run at the same time share one transaction: see webhooks/apply/process-deliveries.ts. */
 const DELIVERY_JOBS_AT_ONCE = 64
 
 /** The number of connections for each role, and for health, status and metrics. */

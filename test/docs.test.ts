@@ -43,30 +43,6 @@ describe('docs/operations/failure-modes.md', () => {
   })
 })
 
-describe.each([
-  { page: 'docs/how-it-works/05-completeness.md', kind: 'tests', atLeast: 9 },
-  { page: 'docs/reference/buildkite.md', kind: 'source files', atLeast: 25 },
-])('$page', ({ page, kind, atLeast }) => {
-  it(`names ${kind} that exist`, () => {
-    const named = [...read(page).matchAll(/`((?:src|test)\/[\w/-]+(?:\.test)?\.ts)`/g)].map(([, path = '']) => path)
-    expect(named.length).toBeGreaterThanOrEqual(atLeast)
-    expect(named.filter((path) => !existsSync(new URL(path, root)))).toEqual([])
-  })
-})
-
-describe('.github/CONTRIBUTING.md', () => {
-  const text = read('.github/CONTRIBUTING.md')
-
-  it('names files and scripts that exist', () => {
-    const paths = [...text.matchAll(/`((?:src|test|docs|drizzle)\/[\w./-]+)`/g)].map(([, path = '']) => path)
-    expect(paths.length).toBeGreaterThan(15)
-    expect(paths.filter((path) => !existsSync(new URL(path, root)))).toEqual([])
-    const { scripts } = JSON.parse(read('package.json'))
-    const named = [...text.matchAll(/npm run ([\w:]+)/g)].map(([, name = '']) => name)
-    expect(named.filter((name) => !Object.hasOwn(scripts, name))).toEqual([])
-  })
-})
-
 describe('README.md', () => {
   it('is short', () => {
     expect(read('README.md').trimEnd().split('\n').length).toBeLessThanOrEqual(130)
@@ -89,6 +65,16 @@ describe('every page', () => {
       return anchor !== undefined && !anchorsOf(readFileSync(target, 'utf8')).has(anchor)
     })
     expect(broken).toEqual([])
+  })
+
+  const { scripts } = JSON.parse(read('package.json'))
+
+  it.each(pages)('%s names only files and scripts that exist', (page) => {
+    const text = read(page)
+    const paths = [...text.matchAll(/`((?:src|test|docs|drizzle|\.ci)\/[\w./-]*)`/g)].map(([, path = '']) => path)
+    expect(paths.filter((path) => !existsSync(new URL(path, root)))).toEqual([])
+    const named = [...text.matchAll(/npm\s+run\s+(\w[\w:-]*)/g)].map(([, name = '']) => name)
+    expect(named.filter((name) => !Object.hasOwn(scripts, name))).toEqual([])
   })
 })
 

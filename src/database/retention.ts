@@ -6,7 +6,7 @@ import { forgetAbandoned } from './failures.ts'
 /** How long rows of tables that only grow are kept. docs/operations/data-retention.md lists the rule of every table of `sync`. */
 const rules = [
   { table: 'sync.cycles', column: 'started_at', days: 30 },
-  // A build's lists are read within 7 days of its end (YOUNG in reconcile/build-lists.ts), the others at least daily.
+  // A build's lists are read within 7 days of its end (YOUNG in src/reconcile/reference-data/build-resources.ts), the others at least daily.
   { table: 'sync.reference_item_syncs', column: 'read_at', days: 30 },
   { table: 'sync.drift', column: 'healed_at', days: 365 },
   // One for each token and user. Budgets count minutes; a row that is needed again is created.

@@ -1,8 +1,8 @@
 import { isObject, type Json, PayloadReader } from '../buildkite/payload-reader.ts'
 import type { AgentRow, BuildRow, JobRow, OrganizationRow, PartialRow, PipelineRow } from './observation.ts'
 
-// Payload → draft, one function for each of Buildkite's objects. Webhooks and REST use the same names, so one function reads both.
-// Absent fields stay absent. Field lists: reference B1–B5. Each function returns undefined for an object without a usable id.
+// Payload → partial row, one function for each of Buildkite's objects. Webhooks and REST use the same names, so one function reads both.
+// Absent fields stay absent. Each function returns undefined for an object without a usable id.
 
 export function organizationFromPayload(payload: Json): PartialRow<OrganizationRow> | undefined {
   const read = new PayloadReader(payload)
@@ -126,7 +126,7 @@ export function buildFromPayload(payload: Json): PartialRow<BuildRow> | undefine
   }
 }
 
-/** The author has six shapes: missing, null, `{}`, with or without a username or a date, or plain text (reference B1). */
+/** The author has six shapes: missing, null, `{}`, with or without a username or a date, or plain text. */
 function author(read: PayloadReader) {
   if (typeof read.peek('author') === 'string') return { author_name: read.text('author') }
   return {

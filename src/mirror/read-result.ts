@@ -115,7 +115,7 @@ function isExplained(date: Date, at: Date, { pendingMinutes, pendingFrom, divert
   return pendingMinutes.has(minute) || pendingMinutes.has(minute + 1)
 }
 
-/** Which changes between two states of a build Buildkite reports by webhook (reference C1). */
+/** Which changes between two states of a build Buildkite reports by webhook: see docs/reference/buildkite.md. */
 function reportedBuildChanges(before: BuildRow | undefined, after: BuildRow): ReportedChange[] {
   const changes: ReportedChange[] = []
   if (!before) {
@@ -144,7 +144,7 @@ const ENDED = jobRank('finished')
 const silentEnds: ReadonlySet<string | null> = new Set(['skipped', 'broken', 'blocked_failed', 'unblocked_failed'])
 
 /**
- * Which changes between two states of a job Buildkite reports by webhook (reference C1): a command job was scheduled or started, a job
+ * Which changes between two states of a job Buildkite reports by webhook: a command job was scheduled or started, a job
  * finished, or a block step was unblocked. A job that was never scheduled ends without a webhook.
  */
 function reportedJobChanges(before: JobRow | undefined, after: JobRow): ReportedChange[] {
@@ -193,7 +193,7 @@ function isUnchanged<Row extends MirrorRow>(rule: MergeRule<Row>, before: Row, a
 }
 
 /**
- * Columns whose values change without a webhook: edits, renames, states in between (reference B2, C1, D1). Changes of state that a
+ * Columns whose values change without a webhook: edits, renames, states in between: see docs/reference/buildkite.md. Changes of state that a
  * webhook reports are found above. `retried…` and `triggered_build…` follow from what another row's webhooks report.
  */
 const unreportedBuildColumns: ReadonlySet<string> = new Set([

@@ -51,7 +51,7 @@ const buildStateRank: ReadonlyMap<string, number> = new Map(
 
 /**
  * The actual state of a build: a blocked build keeps its last state, such as `passed`, and has `blocked: true`. A canceled build stays
- * canceled, even if `blocked` is still true (reference B6).
+ * canceled, even if `blocked` is still true.
  */
 export function effectiveState(build: { state?: string | null | undefined; blocked?: boolean | null | undefined }) {
   return build.blocked && build.state !== 'canceled' ? 'blocked' : (build.state ?? undefined)
@@ -96,7 +96,7 @@ function furtherBuild(stored: BuildRow, { draft, via }: Observation<BuildRow>): 
   return via === 'rest' || stored.verified_at === null || stored.observed_at > stored.verified_at
 }
 
-/** The rank of a job's state in its life (reference B3). */
+/** The rank of a job's state in its life. */
 const jobStateRank: ReadonlyMap<string, number> = new Map(
   Object.entries({
     pending: 0,

@@ -29,7 +29,7 @@ export interface ReconcileDeps {
   readonly backfillDays: number
   /** Whether the queue holds deliveries that Postgres did not accept. Without it, none are assumed. */
   readonly holdsDiverted?: (() => Promise<boolean>) | undefined
-  /** Batch sizes after a batch of `pipeline-changes.ts` failed, by subject; they last as long as the process. */
+  /** Batch sizes after a batch of `pipelines/changes.ts` failed, by subject; they last as long as the process. */
   readonly batchSizes?: Map<string, number>
 }
 

@@ -1,7 +1,7 @@
 create or replace view analytics.data_coverage as
 with mark as (
   select organization_id, confirmed_to, backfill_from, backfill_to, pipelines_read_at,
-    -- Reads before this time were made while the pipelines were listed. Lists may lag by two minutes (LIST_LAG in src/reconcile/watermark.ts).
+    -- Reads before this time were made while the pipelines were listed. Lists may lag by two minutes (LIST_LAG in src/reconcile/progress/watermark.ts).
     pipelines_read_at - interval '2 minutes' as seen_until
   from sync.watermarks
 ),

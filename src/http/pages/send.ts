@@ -18,7 +18,7 @@ const policy = [
   "frame-ancestors 'none'",
 ].join('; ')
 
-/** Sends a page made by `page.ts`. */
+/** Sends an HTML page. */
 export function sendPage(reply: FastifyReply, page: Markup): FastifyReply {
   return reply
     .header('content-security-policy', policy)

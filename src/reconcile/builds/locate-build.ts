@@ -23,7 +23,7 @@ export type GoneReason = 'deleted' | 'retention' | 'pipeline_not_listed' | 'hidd
 /** The build as Buildkite shows it now, or the reason why it does not. */
 export type LocatedBuild = { readonly read: ApiRead<unknown> } | { readonly gone: GoneReason; readonly at: Date }
 
-/** The shortest retention of any plan (reference B7): a younger build that is gone was deleted by a user. */
+/** The shortest retention of any plan: a younger build that is gone was deleted by a user. */
 const SHORTEST_RETENTION = 30 * DAY
 
 /** Locates builds of one organization that no list shows, one by one. Reuses what it learned about pipelines and retention. */
