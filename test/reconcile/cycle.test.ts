@@ -4,7 +4,7 @@ import { builds, cycles, deliveries, unlisted_builds, watermarks } from '../../s
 import { discover } from '../../src/reconcile/access/discover.ts'
 import { reconcileOnce } from '../../src/reconcile/cycle/cycle.ts'
 import { mirrorFilter } from '../../src/runtime/scope.ts'
-import { DAY, HOUR, MINUTE } from '../../src/runtime/time.ts'
+import { DAY, HOUR, MINUTE, SECOND } from '../../src/runtime/time.ts'
 import { cancel, retryFailed } from '../../src/simulator/lifecycle/interventions.ts'
 import type { Build } from '../../src/simulator/model/shapes.ts'
 import { calmMix } from '../../src/simulator/probabilities.ts'
@@ -256,6 +256,7 @@ describe('a cycle', () => {
     expect(await watermark()).toEqual(before)
     scene.api.beforeAnswer = undefined
     await scene.database.db.execute(sql`update sync.leases set expires_at = now()`)
+    scene.simulation.clock.pass(SECOND)
     await cycle()
     expect((await watermark())?.getTime()).toBeGreaterThan(before?.getTime() ?? 0)
     expect(await rowOf(build)).toBeDefined()
