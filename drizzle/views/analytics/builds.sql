@@ -4,7 +4,7 @@ select
   build.organization_id,
   build.pipeline_id,
   pipeline.slug as pipeline,
-  build.number,
+  build.number as build_number,
   analytics.build_state(build.state, build.blocked) as state,
   analytics.build_result(build.state, build.blocked) as result,
   (select attempt.state from buildkite.build_attempts as attempt
@@ -32,8 +32,8 @@ select
   case when analytics.build_result(build.state, build.blocked) is not null then build.finished_at end as finished_at,
   build.failing_at,
   analytics.seconds(build.created_at, start.at) as wait_seconds,
-  (select sum(run.seconds) from analytics.attempt_runs as run where run.build_id = build.id) as run_seconds,
-  (select sum(run.seconds) from analytics.attempt_runs as run where run.build_id = build.id and run.is_first) as first_run_seconds,
+  (select sum(run.run_seconds) from analytics.attempt_runs as run where run.build_id = build.id) as run_seconds,
+  (select sum(run.run_seconds) from analytics.attempt_runs as run where run.build_id = build.id and run.is_first) as first_run_seconds,
   case when analytics.build_result(build.state, build.blocked) is not null then analytics.seconds(build.created_at, build.finished_at) end as total_seconds,
   array(
     select distinct coalesce(analytics.queue_of(job.agent_query_rules), queue.key, 'default') as queue
@@ -67,7 +67,7 @@ comment on column analytics.builds.id is 'Buildkite''s UUID.';
 comment on column analytics.builds.organization_id is 'organizations.id.';
 comment on column analytics.builds.pipeline_id is 'pipelines.id.';
 comment on column analytics.builds.pipeline is 'Slug of the pipeline, at present.';
-comment on column analytics.builds.number is 'Number within the pipeline.';
+comment on column analytics.builds.build_number is 'Number within the pipeline.';
 comment on column analytics.builds.state is 'The effective state: blocked while it waits at a block step, otherwise Buildkite''s state. Canceled stays canceled.';
 comment on column analytics.builds.result is 'How it ended, finally: passed, failed, canceled, skipped, not_run. Null while it is open or blocked.';
 comment on column analytics.builds.first_result is 'How the first attempt ended. For a build that ran before the mirror existed: the last one.';
