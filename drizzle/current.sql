@@ -1957,7 +1957,12 @@ CREATE VIEW analytics.builds AS
     build.web_url,
     ((build.verified_at IS NULL) OR (build.observed_at > build.verified_at)) AS is_provisional,
     build.changed_at,
-    build.deleted_at
+    build.deleted_at,
+    build.meta_data,
+    build.merge_queue_base_branch,
+    analytics.repository_name(build.pull_request_repository) AS pull_request_repository,
+    build.scheduled_at,
+    build.author_username
    FROM ((buildkite.builds build
      LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = build.pipeline_id)))
      CROSS JOIN LATERAL ( SELECT LEAST(build.started_at, ( SELECT min(attempt.started_at) AS min
@@ -2057,6 +2062,16 @@ COMMENT ON COLUMN analytics.builds.is_provisional IS 'Whether a webhook changed 
 COMMENT ON COLUMN analytics.builds.changed_at IS 'When the row last changed in the mirror; indexed below, for incremental loads.';
 
 COMMENT ON COLUMN analytics.builds.deleted_at IS 'When the mirror noticed that Buildkite no longer shows it; null: Buildkite shows it.';
+
+COMMENT ON COLUMN analytics.builds.meta_data IS 'Meta-data that its steps set: an object of strings. No webhook shows a change, so it is as of the last REST read.';
+
+COMMENT ON COLUMN analytics.builds.merge_queue_base_branch IS 'Branch that the merge queue merges into; null outside merge queues.';
+
+COMMENT ON COLUMN analytics.builds.pull_request_repository IS 'owner/name of the repository that the pull request comes from; the fork''s for a fork.';
+
+COMMENT ON COLUMN analytics.builds.scheduled_at IS 'When it was scheduled. May be before created_at.';
+
+COMMENT ON COLUMN analytics.builds.author_username IS 'User name of the commit''s author, if the source host shows it.';
 
 CREATE TABLE analytics.queue_waits_hourly (
     hour timestamp with time zone NOT NULL,

@@ -346,3 +346,16 @@ test('pipeline_schedules and agents', async () => {
     mac-1 | mac | lost | false | false | 3.99`,
   )
 })
+
+test('builds: what few questions need, at the end', async () => {
+  await stage.sql`
+    update buildkite.builds set meta_data = '{"region": "eu"}', merge_queue_base_branch = 'main', scheduled_at = '2026-03-02 13:00:00Z',
+      pull_request_repository = 'https://token@github.com/bob/app.git', author_username = 'ada'
+    where number = 4`
+  await says(
+    `select meta_data ->> 'region', merge_queue_base_branch, pull_request_repository, scheduled_at, author_username
+    from analytics.builds where build_number in (4, 5) order by build_number`,
+    `eu | main | bob/app | 02 13:00:00 | ada
+    - | - | - | - | -`,
+  )
+})

@@ -51,7 +51,12 @@ select
   build.web_url,
   build.verified_at is null or build.observed_at > build.verified_at as is_provisional,
   build.changed_at,
-  build.deleted_at
+  build.deleted_at,
+  build.meta_data,
+  build.merge_queue_base_branch,
+  analytics.repository_name(build.pull_request_repository) as pull_request_repository,
+  build.scheduled_at,
+  build.author_username
 from buildkite.builds as build
 left join buildkite.pipelines as pipeline on pipeline.id = build.pipeline_id
 cross join lateral (
@@ -105,3 +110,8 @@ comment on column analytics.builds.web_url is 'Address in the browser.';
 comment on column analytics.builds.is_provisional is 'Whether a webhook changed it after the last REST read.';
 comment on column analytics.builds.changed_at is 'When the row last changed in the mirror; indexed below, for incremental loads.';
 comment on column analytics.builds.deleted_at is 'When the mirror noticed that Buildkite no longer shows it; null: Buildkite shows it.';
+comment on column analytics.builds.meta_data is 'Meta-data that its steps set: an object of strings. No webhook shows a change, so it is as of the last REST read.';
+comment on column analytics.builds.merge_queue_base_branch is 'Branch that the merge queue merges into; null outside merge queues.';
+comment on column analytics.builds.pull_request_repository is 'owner/name of the repository that the pull request comes from; the fork''s for a fork.';
+comment on column analytics.builds.scheduled_at is 'When it was scheduled. May be before created_at.';
+comment on column analytics.builds.author_username is 'User name of the commit''s author, if the source host shows it.';
