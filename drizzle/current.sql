@@ -786,7 +786,7 @@ COMMENT ON COLUMN buildkite.agents.extra IS 'Fields that Buildkite sent and no c
 CREATE VIEW analytics.agents AS
  SELECT agent.id,
     agent.organization_id,
-    agent.name,
+    agent.name AS agent_name,
     COALESCE(agent.queue, analytics.queue_of(agent.meta_data), 'default'::text) AS queue,
     agent.connection_state,
     (agent.connection_state = ANY (ARRAY['connected'::text, 'stopping'::text])) AS is_connected,
@@ -811,7 +811,7 @@ COMMENT ON COLUMN analytics.agents.id IS 'Buildkite''s UUID.';
 
 COMMENT ON COLUMN analytics.agents.organization_id IS 'organizations.id.';
 
-COMMENT ON COLUMN analytics.agents.name IS 'Name.';
+COMMENT ON COLUMN analytics.agents.agent_name IS 'Name of the agent.';
 
 COMMENT ON COLUMN analytics.agents.queue IS 'Queue that it serves.';
 
@@ -1536,7 +1536,7 @@ CREATE VIEW analytics.attempt_runs AS
                   WHERE ((job.started_at >= attempt.previous_finish) AND (job.started_at <= attempt.finished_at))), attempt.finished_at), (0)::double precision)
             END
             ELSE NULL::double precision
-        END AS seconds,
+        END AS run_seconds,
     (attempt.finished_at <= COALESCE(min(
         CASE
             WHEN (analytics.build_result(attempt.state, attempt.blocked) IS NOT NULL) THEN attempt.finished_at
@@ -1564,7 +1564,7 @@ COMMENT ON COLUMN analytics.attempt_runs.started_at IS 'When it started.';
 
 COMMENT ON COLUMN analytics.attempt_runs.finished_at IS 'When it finished.';
 
-COMMENT ON COLUMN analytics.attempt_runs.seconds IS 'Seconds it ran; null if it never started.';
+COMMENT ON COLUMN analytics.attempt_runs.run_seconds IS 'Seconds it ran; null if it never started.';
 
 COMMENT ON COLUMN analytics.attempt_runs.is_first IS 'Whether it belongs to the run up to the first result.';
 
@@ -1617,7 +1617,7 @@ CREATE VIEW analytics.build_attempts AS
     build.organization_id,
     build.pipeline_id,
     pipeline.slug AS pipeline,
-    build.number,
+    build.number AS build_number,
     ( SELECT count(*) AS count
            FROM buildkite.build_attempts earlier
           WHERE ((earlier.build_id = attempt.build_id) AND (earlier.finished_at <= attempt.finished_at))) AS attempt,
@@ -1625,7 +1625,7 @@ CREATE VIEW analytics.build_attempts AS
     analytics.build_result(attempt.state, attempt.blocked) AS result,
     attempt.started_at,
     attempt.finished_at,
-    ( SELECT run.seconds
+    ( SELECT run.run_seconds
            FROM analytics.attempt_runs run
           WHERE ((run.build_id = attempt.build_id) AND (run.finished_at = attempt.finished_at))) AS run_seconds,
     build.branch,
@@ -1647,7 +1647,7 @@ COMMENT ON COLUMN analytics.build_attempts.pipeline_id IS 'pipelines.id.';
 
 COMMENT ON COLUMN analytics.build_attempts.pipeline IS 'Slug of the pipeline, at present.';
 
-COMMENT ON COLUMN analytics.build_attempts.number IS 'Number within the pipeline.';
+COMMENT ON COLUMN analytics.build_attempts.build_number IS 'Number within the pipeline.';
 
 COMMENT ON COLUMN analytics.build_attempts.attempt IS '1 for the first.';
 
@@ -1891,7 +1891,7 @@ CREATE VIEW analytics.builds AS
     build.organization_id,
     build.pipeline_id,
     pipeline.slug AS pipeline,
-    build.number,
+    build.number AS build_number,
     analytics.build_state(build.state, build.blocked) AS state,
     analytics.build_result(build.state, build.blocked) AS result,
     ( SELECT attempt.state
@@ -1930,10 +1930,10 @@ CREATE VIEW analytics.builds AS
         END AS finished_at,
     build.failing_at,
     analytics.seconds(build.created_at, start.at) AS wait_seconds,
-    ( SELECT sum(run.seconds) AS sum
+    ( SELECT sum(run.run_seconds) AS sum
            FROM analytics.attempt_runs run
           WHERE (run.build_id = build.id)) AS run_seconds,
-    ( SELECT sum(run.seconds) AS sum
+    ( SELECT sum(run.run_seconds) AS sum
            FROM analytics.attempt_runs run
           WHERE ((run.build_id = build.id) AND run.is_first)) AS first_run_seconds,
         CASE
@@ -1957,7 +1957,12 @@ CREATE VIEW analytics.builds AS
     build.web_url,
     ((build.verified_at IS NULL) OR (build.observed_at > build.verified_at)) AS is_provisional,
     build.changed_at,
-    build.deleted_at
+    build.deleted_at,
+    build.meta_data,
+    build.merge_queue_base_branch,
+    analytics.repository_name(build.pull_request_repository) AS pull_request_repository,
+    build.scheduled_at,
+    build.author_username
    FROM ((buildkite.builds build
      LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = build.pipeline_id)))
      CROSS JOIN LATERAL ( SELECT LEAST(build.started_at, ( SELECT min(attempt.started_at) AS min
@@ -1982,7 +1987,7 @@ COMMENT ON COLUMN analytics.builds.pipeline_id IS 'pipelines.id.';
 
 COMMENT ON COLUMN analytics.builds.pipeline IS 'Slug of the pipeline, at present.';
 
-COMMENT ON COLUMN analytics.builds.number IS 'Number within the pipeline.';
+COMMENT ON COLUMN analytics.builds.build_number IS 'Number within the pipeline.';
 
 COMMENT ON COLUMN analytics.builds.state IS 'The effective state: blocked while it waits at a block step, otherwise Buildkite''s state. Canceled stays canceled.';
 
@@ -2057,6 +2062,16 @@ COMMENT ON COLUMN analytics.builds.is_provisional IS 'Whether a webhook changed 
 COMMENT ON COLUMN analytics.builds.changed_at IS 'When the row last changed in the mirror; indexed below, for incremental loads.';
 
 COMMENT ON COLUMN analytics.builds.deleted_at IS 'When the mirror noticed that Buildkite no longer shows it; null: Buildkite shows it.';
+
+COMMENT ON COLUMN analytics.builds.meta_data IS 'Meta-data that its steps set: an object of strings. No webhook shows a change, so it is as of the last REST read.';
+
+COMMENT ON COLUMN analytics.builds.merge_queue_base_branch IS 'Branch that the merge queue merges into; null outside merge queues.';
+
+COMMENT ON COLUMN analytics.builds.pull_request_repository IS 'owner/name of the repository that the pull request comes from; the fork''s for a fork.';
+
+COMMENT ON COLUMN analytics.builds.scheduled_at IS 'When it was scheduled. May be before created_at.';
+
+COMMENT ON COLUMN analytics.builds.author_username IS 'User name of the commit''s author, if the source host shows it.';
 
 CREATE TABLE analytics.queue_waits_hourly (
     hour timestamp with time zone NOT NULL,
@@ -3124,59 +3139,6 @@ COMMENT ON COLUMN analytics.deployments.pipeline_id IS 'pipelines.id. Ours, not 
 
 COMMENT ON COLUMN analytics.deployments.committed_at IS 'Author date of the commit, from any of its builds; null if none has it. Ours, not DX''s.';
 
-CREATE TABLE sync.reference_syncs (
-    organization_id uuid NOT NULL,
-    name text NOT NULL,
-    status text NOT NULL,
-    rows integer,
-    read_at timestamp(3) with time zone,
-    error text,
-    updated_at timestamp(3) with time zone NOT NULL
-);
-
-COMMENT ON TABLE sync.reference_syncs IS 'When and how each list of reference data of an organization was last read.';
-
-COMMENT ON COLUMN sync.reference_syncs.organization_id IS 'organizations.id.';
-
-COMMENT ON COLUMN sync.reference_syncs.name IS 'Name of the list: its table.';
-
-COMMENT ON COLUMN sync.reference_syncs.status IS 'read, missing_scope (the token lacks the scope), refused (Buildkite refused it) or off.';
-
-COMMENT ON COLUMN sync.reference_syncs.rows IS 'Rows in the list.';
-
-COMMENT ON COLUMN sync.reference_syncs.read_at IS 'When it was last read completely.';
-
-COMMENT ON COLUMN sync.reference_syncs.error IS 'Why it could not be read; null if it was read.';
-
-COMMENT ON COLUMN sync.reference_syncs.updated_at IS 'When the row was written.';
-
-CREATE VIEW analytics.dimensions AS
- SELECT organization.slug AS organization,
-    listed.organization_id,
-    listed.name,
-    listed.status,
-    listed.rows,
-    listed.read_at,
-    listed.error
-   FROM (sync.reference_syncs listed
-     LEFT JOIN buildkite.organizations organization ON ((organization.id = listed.organization_id)));
-
-COMMENT ON VIEW analytics.dimensions IS 'When each list of reference data (clusters, teams, members, ...) was last read, and why one was not: for example, the token lacks a scope.';
-
-COMMENT ON COLUMN analytics.dimensions.organization IS 'Slug of the organization, at present.';
-
-COMMENT ON COLUMN analytics.dimensions.organization_id IS 'organizations.id.';
-
-COMMENT ON COLUMN analytics.dimensions.name IS 'The list: clusters, cluster_queues, teams, ...';
-
-COMMENT ON COLUMN analytics.dimensions.status IS 'read, missing_scope, refused or off.';
-
-COMMENT ON COLUMN analytics.dimensions.rows IS 'Rows in the list.';
-
-COMMENT ON COLUMN analytics.dimensions.read_at IS 'When it was last read completely.';
-
-COMMENT ON COLUMN analytics.dimensions.error IS 'Why the list could not be read; null if it was read.';
-
 CREATE VIEW analytics.dora_weekly AS
  SELECT (date_trunc('week'::text, (deployed.deployed_at AT TIME ZONE 'UTC'::text)) AT TIME ZONE 'UTC'::text) AS week,
     deployed.service,
@@ -3404,7 +3366,7 @@ CREATE VIEW analytics.flaky_jobs_daily AS
     analytics.job_name(first.name, first.label, first.step_key, first.command) AS job,
     count(*) AS retried,
     count(*) FILTER (WHERE (tried.result = 'passed'::text)) AS flaky,
-    sum(tried.lost_seconds) AS lost_seconds
+    sum(tried.wasted_seconds) AS wasted_seconds
    FROM ((buildkite.jobs first
      JOIN buildkite.builds build ON ((build.id = first.build_id)))
      CROSS JOIN LATERAL ( WITH RECURSIVE tries AS (
@@ -3421,7 +3383,7 @@ CREATE VIEW analytics.flaky_jobs_daily AS
                 )
          SELECT (array_agg(ended.result ORDER BY tries.try DESC))[1] AS result,
             bool_or((ended.failed AND (NOT ended.is_last))) AS failed_before,
-            sum(analytics.seconds(job.started_at, job.finished_at)) FILTER (WHERE (ended.failed AND (NOT ended.is_last))) AS lost_seconds
+            sum(analytics.seconds(job.started_at, job.finished_at)) FILTER (WHERE (ended.failed AND (NOT ended.is_last))) AS wasted_seconds
            FROM ((tries
              JOIN buildkite.jobs job ON ((job.id = tries.id)))
              CROSS JOIN LATERAL ( SELECT said.result,
@@ -3447,7 +3409,7 @@ COMMENT ON COLUMN analytics.flaky_jobs_daily.retried IS 'Jobs that failed in a t
 
 COMMENT ON COLUMN analytics.flaky_jobs_daily.flaky IS 'Those whose last try passed.';
 
-COMMENT ON COLUMN analytics.flaky_jobs_daily.lost_seconds IS 'Seconds that the failed tries before the last took.';
+COMMENT ON COLUMN analytics.flaky_jobs_daily.wasted_seconds IS 'Seconds that the failed tries before the last took.';
 
 CREATE VIEW analytics.job_breaks AS
  SELECT build.organization_id,
@@ -3456,10 +3418,10 @@ CREATE VIEW analytics.job_breaks AS
     analytics.job_name(job.name, job.label, job.step_key, job.command) AS job,
     job.id AS job_id,
     build.id AS broken_by_build_id,
-    build.number AS broken_by_number,
+    build.number AS broken_by_build_number,
     build.commit AS broken_by_commit,
     lower(COALESCE(build.author_email, build.creator_email)) AS broken_by_email,
-    before.number AS last_good_number,
+    before.number AS last_good_build_number,
     job.finished_at AS broken_at
    FROM (((buildkite.jobs job
      JOIN buildkite.builds build ON ((build.id = job.build_id)))
@@ -3487,13 +3449,13 @@ COMMENT ON COLUMN analytics.job_breaks.job_id IS 'jobs.id.';
 
 COMMENT ON COLUMN analytics.job_breaks.broken_by_build_id IS 'builds.id of the build that broke it.';
 
-COMMENT ON COLUMN analytics.job_breaks.broken_by_number IS 'Its number.';
+COMMENT ON COLUMN analytics.job_breaks.broken_by_build_number IS 'Its number.';
 
 COMMENT ON COLUMN analytics.job_breaks.broken_by_commit IS 'Its commit.';
 
 COMMENT ON COLUMN analytics.job_breaks.broken_by_email IS 'E-mail address of the commit''s author, otherwise of the build''s creator.';
 
-COMMENT ON COLUMN analytics.job_breaks.last_good_number IS 'Number of the build before, in which the job passed.';
+COMMENT ON COLUMN analytics.job_breaks.last_good_build_number IS 'Number of the build before, in which the job passed.';
 
 COMMENT ON COLUMN analytics.job_breaks.broken_at IS 'When it broke: the end of the first red build or try.';
 
@@ -3622,7 +3584,7 @@ CREATE VIEW analytics.job_retries AS
     final.result AS final_result,
     (final.failed_before AND COALESCE((final.result = 'passed'::text), false)) AS flaky,
     first.retry_type,
-    COALESCE(first.retried_by_name, final.retry_source_retried_by_name) AS retried_by,
+    COALESCE(first.retried_by_name, final.retry_source_retried_by_name) AS retried_by_name,
     first.finished_at AS first_finished_at,
     final.finished_at AS final_finished_at
    FROM (((buildkite.jobs first
@@ -3685,7 +3647,7 @@ COMMENT ON COLUMN analytics.job_retries.flaky IS 'An earlier try failed and the 
 
 COMMENT ON COLUMN analytics.job_retries.retry_type IS 'automatic or manual; null: not retried.';
 
-COMMENT ON COLUMN analytics.job_retries.retried_by IS 'Name of the person who retried it; null for automatic ones.';
+COMMENT ON COLUMN analytics.job_retries.retried_by_name IS 'Name of the person who retried it; null for automatic ones.';
 
 COMMENT ON COLUMN analytics.job_retries.first_finished_at IS 'When the first attempt or try ended.';
 
@@ -3699,7 +3661,7 @@ CREATE VIEW analytics.jobs AS
     pipeline.slug AS pipeline,
     build.number AS build_number,
     job.type,
-    analytics.job_name(job.name, job.label, job.step_key, job.command) AS name,
+    analytics.job_name(job.name, job.label, job.step_key, job.command) AS job,
     job.step_key,
     job.group_key,
     job.state,
@@ -3763,7 +3725,7 @@ COMMENT ON COLUMN analytics.jobs.build_number IS 'Number of the build.';
 
 COMMENT ON COLUMN analytics.jobs.type IS 'script, manual, trigger or waiter.';
 
-COMMENT ON COLUMN analytics.jobs.name IS 'What people call it: its name, otherwise its label, its step''s key, or the start of its command.';
+COMMENT ON COLUMN analytics.jobs.job IS 'What people call it: its name, otherwise its label, its step''s key, or the start of its command.';
 
 COMMENT ON COLUMN analytics.jobs.step_key IS 'Key of the step.';
 
@@ -3844,18 +3806,18 @@ CREATE VIEW analytics.parallel_steps AS
     build.created_at,
     step.parts,
     step.total,
-    step.shortest_seconds,
+    step.min_seconds,
     step.mean_seconds,
-    step.longest_seconds,
-    (step.longest_seconds / NULLIF(step.mean_seconds, (0)::double precision)) AS imbalance
+    step.max_seconds,
+    (step.max_seconds / NULLIF(step.mean_seconds, (0)::double precision)) AS imbalance
    FROM ((buildkite.builds build
      LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = build.pipeline_id)))
      CROSS JOIN LATERAL ( SELECT min(COALESCE(NULLIF(job.step_key, ''::text), analytics.job_name(job.name, job.label, job.step_key, job.command))) AS step,
             count(*) AS parts,
             max(job.parallel_group_total) AS total,
-            min(analytics.seconds(job.started_at, job.finished_at)) AS shortest_seconds,
+            min(analytics.seconds(job.started_at, job.finished_at)) AS min_seconds,
             avg(analytics.seconds(job.started_at, job.finished_at)) AS mean_seconds,
-            max(analytics.seconds(job.started_at, job.finished_at)) AS longest_seconds
+            max(analytics.seconds(job.started_at, job.finished_at)) AS max_seconds
            FROM buildkite.jobs job
           WHERE ((job.build_id = build.id) AND (job.parallel_group_total > 1) AND (job.retried_in_job_id IS NULL) AND (NOT COALESCE(job.retried, false)) AND (job.started_at IS NOT NULL) AND (job.finished_at IS NOT NULL))
           GROUP BY COALESCE(NULLIF(job.step_key, ''::text), (job.step_id)::text, job.name)) step);
@@ -3878,11 +3840,11 @@ COMMENT ON COLUMN analytics.parallel_steps.parts IS 'Parts that ran.';
 
 COMMENT ON COLUMN analytics.parallel_steps.total IS 'Parts that the step has.';
 
-COMMENT ON COLUMN analytics.parallel_steps.shortest_seconds IS 'Seconds of the shortest part.';
+COMMENT ON COLUMN analytics.parallel_steps.min_seconds IS 'Seconds of the shortest part.';
 
 COMMENT ON COLUMN analytics.parallel_steps.mean_seconds IS 'Mean, in seconds.';
 
-COMMENT ON COLUMN analytics.parallel_steps.longest_seconds IS 'Seconds of the longest part.';
+COMMENT ON COLUMN analytics.parallel_steps.max_seconds IS 'Seconds of the longest part.';
 
 COMMENT ON COLUMN analytics.parallel_steps.imbalance IS 'Longest by mean.';
 
@@ -4203,7 +4165,7 @@ CREATE VIEW analytics.pipelines AS
  SELECT pipeline.id,
     pipeline.organization_id,
     organization.slug AS organization,
-    pipeline.slug,
+    pipeline.slug AS pipeline,
     pipeline.name,
     analytics.repository_url(pipeline.repository) AS repository_url,
     analytics.repository_name(pipeline.repository) AS repository,
@@ -4235,9 +4197,9 @@ COMMENT ON COLUMN analytics.pipelines.organization_id IS 'organizations.id.';
 
 COMMENT ON COLUMN analytics.pipelines.organization IS 'Slug of the organization, at present.';
 
-COMMENT ON COLUMN analytics.pipelines.slug IS 'Slug, at present.';
+COMMENT ON COLUMN analytics.pipelines.pipeline IS 'Slug of the pipeline, at present.';
 
-COMMENT ON COLUMN analytics.pipelines.name IS 'Name.';
+COMMENT ON COLUMN analytics.pipelines.name IS 'Name for display.';
 
 COMMENT ON COLUMN analytics.pipelines.repository_url IS 'Address of the repository, as configured, without passwords and tokens.';
 
@@ -4271,7 +4233,7 @@ CREATE VIEW analytics.pull_requests AS
  SELECT build.organization_id,
     analytics.repository_name(COALESCE(NULLIF(build.pull_request_repository, ''::text), pipeline.repository)) AS repository,
     (build.pull_request_id)::integer AS pr_number,
-    max(build.pull_request_base) AS base,
+    max(build.pull_request_base) AS pr_base,
     count(DISTINCT build.commit) AS pushes,
     count(*) AS builds,
     count(*) FILTER (WHERE (analytics.build_result(build.state, build.blocked) = 'failed'::text)) AS failed_builds,
@@ -4281,7 +4243,7 @@ CREATE VIEW analytics.pull_requests AS
             WHEN (analytics.build_result(build.state, build.blocked) IS NOT NULL) THEN build.finished_at
             ELSE NULL::timestamp with time zone
         END) AS last_finished_at,
-    sum(( SELECT sum(run.seconds) AS sum
+    sum(( SELECT sum(run.run_seconds) AS sum
            FROM analytics.attempt_runs run
           WHERE (run.build_id = build.id))) AS run_seconds,
     max(lower(build.author_email)) AS author_email
@@ -4298,7 +4260,7 @@ COMMENT ON COLUMN analytics.pull_requests.repository IS 'owner/name of the repos
 
 COMMENT ON COLUMN analytics.pull_requests.pr_number IS 'Number of the pull request.';
 
-COMMENT ON COLUMN analytics.pull_requests.base IS 'Branch that it is to be merged into.';
+COMMENT ON COLUMN analytics.pull_requests.pr_base IS 'Branch that it is to be merged into.';
 
 COMMENT ON COLUMN analytics.pull_requests.pushes IS 'Distinct commits built.';
 
@@ -4375,7 +4337,7 @@ CREATE TABLE analytics.queue_waits_daily (
     p90_seconds double precision,
     p95_seconds double precision,
     max_seconds double precision,
-    concurrency_seconds double precision NOT NULL
+    concurrency_wait_seconds double precision NOT NULL
 );
 
 COMMENT ON TABLE analytics.queue_waits_daily IS 'Waits for an agent by queue and the day (UTC) the job started, from runnable_at to started_at. Waits for other steps or a concurrency group are not included. Only command jobs that started. A rollup table.';
@@ -4402,14 +4364,14 @@ COMMENT ON COLUMN analytics.queue_waits_daily.p95_seconds IS '95th percentile, i
 
 COMMENT ON COLUMN analytics.queue_waits_daily.max_seconds IS 'Longest, in seconds.';
 
-COMMENT ON COLUMN analytics.queue_waits_daily.concurrency_seconds IS 'Seconds that these jobs waited for concurrency groups before, in total.';
+COMMENT ON COLUMN analytics.queue_waits_daily.concurrency_wait_seconds IS 'Seconds that these jobs waited for concurrency groups before, in total.';
 
 CREATE VIEW analytics.rebuilds AS
  SELECT build.organization_id,
     build.pipeline_id,
     pipeline.slug AS pipeline,
     original.id AS original_build_id,
-    original.number AS original_number,
+    original.number AS original_build_number,
     analytics.build_result(original.state, original.blocked) AS original_result,
     build.id AS rebuild_id,
     build.number AS rebuild_number,
@@ -4433,7 +4395,7 @@ COMMENT ON COLUMN analytics.rebuilds.pipeline IS 'Slug of the pipeline, at prese
 
 COMMENT ON COLUMN analytics.rebuilds.original_build_id IS 'builds.id of the repeated build.';
 
-COMMENT ON COLUMN analytics.rebuilds.original_number IS 'Its number.';
+COMMENT ON COLUMN analytics.rebuilds.original_build_number IS 'Its number.';
 
 COMMENT ON COLUMN analytics.rebuilds.original_result IS 'Its result.';
 
@@ -4450,6 +4412,59 @@ COMMENT ON COLUMN analytics.rebuilds.passed_on_rebuild IS 'Failed, then passed a
 COMMENT ON COLUMN analytics.rebuilds.rebuilt_by_email IS 'E-mail address of the person who rebuilt.';
 
 COMMENT ON COLUMN analytics.rebuilds.created_at IS 'When it was created.';
+
+CREATE TABLE sync.reference_syncs (
+    organization_id uuid NOT NULL,
+    name text NOT NULL,
+    status text NOT NULL,
+    rows integer,
+    read_at timestamp(3) with time zone,
+    error text,
+    updated_at timestamp(3) with time zone NOT NULL
+);
+
+COMMENT ON TABLE sync.reference_syncs IS 'When and how each list of reference data of an organization was last read.';
+
+COMMENT ON COLUMN sync.reference_syncs.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN sync.reference_syncs.name IS 'Name of the list: its table.';
+
+COMMENT ON COLUMN sync.reference_syncs.status IS 'read, missing_scope (the token lacks the scope), refused (Buildkite refused it) or off.';
+
+COMMENT ON COLUMN sync.reference_syncs.rows IS 'Rows in the list.';
+
+COMMENT ON COLUMN sync.reference_syncs.read_at IS 'When it was last read completely.';
+
+COMMENT ON COLUMN sync.reference_syncs.error IS 'Why it could not be read; null if it was read.';
+
+COMMENT ON COLUMN sync.reference_syncs.updated_at IS 'When the row was written.';
+
+CREATE VIEW analytics.reference_syncs AS
+ SELECT organization.slug AS organization,
+    listed.organization_id,
+    listed.name,
+    listed.status,
+    listed.rows,
+    listed.read_at,
+    listed.error
+   FROM (sync.reference_syncs listed
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = listed.organization_id)));
+
+COMMENT ON VIEW analytics.reference_syncs IS 'When each list of reference data (clusters, teams, members, ...) was last read, and why one was not: for example, the token lacks a scope.';
+
+COMMENT ON COLUMN analytics.reference_syncs.organization IS 'Slug of the organization, at present.';
+
+COMMENT ON COLUMN analytics.reference_syncs.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.reference_syncs.name IS 'The list: clusters, cluster_queues, teams, ...';
+
+COMMENT ON COLUMN analytics.reference_syncs.status IS 'read, missing_scope, refused or off.';
+
+COMMENT ON COLUMN analytics.reference_syncs.rows IS 'Rows in the list.';
+
+COMMENT ON COLUMN analytics.reference_syncs.read_at IS 'When it was last read completely.';
+
+COMMENT ON COLUMN analytics.reference_syncs.error IS 'Why the list could not be read; null if it was read.';
 
 CREATE VIEW analytics.trigger_edges AS
  SELECT parent.id AS parent_build_id,
@@ -4598,12 +4613,12 @@ CREATE VIEW analytics.trunk_recoveries AS
     pipeline.slug AS pipeline,
     red.branch,
     red.id AS broken_by_build_id,
-    red.number AS broken_by_number,
+    red.number AS broken_by_build_number,
     red.commit AS broken_by_commit,
     lower(COALESCE(red.author_email, red.creator_email)) AS broken_by_email,
     red.finished_at AS broken_at,
     green.id AS recovered_by_build_id,
-    green.number AS recovered_by_number,
+    green.number AS recovered_by_build_number,
     green.finished_at AS recovered_at,
     analytics.seconds(red.finished_at, green.finished_at) AS seconds_to_green
    FROM (((buildkite.builds red
@@ -4634,7 +4649,7 @@ COMMENT ON COLUMN analytics.trunk_recoveries.branch IS 'Branch.';
 
 COMMENT ON COLUMN analytics.trunk_recoveries.broken_by_build_id IS 'builds.id of the build that broke it.';
 
-COMMENT ON COLUMN analytics.trunk_recoveries.broken_by_number IS 'Its number.';
+COMMENT ON COLUMN analytics.trunk_recoveries.broken_by_build_number IS 'Its number.';
 
 COMMENT ON COLUMN analytics.trunk_recoveries.broken_by_commit IS 'Its commit.';
 
@@ -4644,7 +4659,7 @@ COMMENT ON COLUMN analytics.trunk_recoveries.broken_at IS 'When it broke: the en
 
 COMMENT ON COLUMN analytics.trunk_recoveries.recovered_by_build_id IS 'builds.id of that build.';
 
-COMMENT ON COLUMN analytics.trunk_recoveries.recovered_by_number IS 'Its number.';
+COMMENT ON COLUMN analytics.trunk_recoveries.recovered_by_build_number IS 'Its number.';
 
 COMMENT ON COLUMN analytics.trunk_recoveries.recovered_at IS 'When the next passing build ended; null: still red.';
 
@@ -5059,7 +5074,7 @@ CREATE VIEW sync.branch_durations_daily_now AS
     (percentile_cont((ARRAY[0.5, 0.9])::double precision[]) WITHIN GROUP (ORDER BY run.total) FILTER (WHERE (build.state = 'passed'::text)))[1] AS passed_p50_seconds,
     (percentile_cont((ARRAY[0.5, 0.9])::double precision[]) WITHIN GROUP (ORDER BY run.total) FILTER (WHERE (build.state = 'passed'::text)))[2] AS passed_p90_seconds
    FROM (buildkite.builds build
-     CROSS JOIN LATERAL ( SELECT sum(attempt.seconds) AS total
+     CROSS JOIN LATERAL ( SELECT sum(attempt.run_seconds) AS total
            FROM analytics.attempt_runs attempt
           WHERE (attempt.build_id = build.id)) run)
   WHERE ((build.state = ANY (ARRAY['passed'::text, 'failed'::text])) AND (NOT COALESCE(build.blocked, false)))
@@ -5349,8 +5364,8 @@ CREATE VIEW sync.pipeline_durations_daily_now AS
     (percentile_cont((ARRAY[0.5, 0.9])::double precision[]) WITHIN GROUP (ORDER BY run.first))[2] AS first_p90_seconds,
     percentile_cont((0.5)::double precision) WITHIN GROUP (ORDER BY (analytics.seconds(build.created_at, run.started_at))) AS wait_p50_seconds
    FROM (buildkite.builds build
-     CROSS JOIN LATERAL ( SELECT sum(attempt.seconds) AS total,
-            sum(attempt.seconds) FILTER (WHERE attempt.is_first) AS first,
+     CROSS JOIN LATERAL ( SELECT sum(attempt.run_seconds) AS total,
+            sum(attempt.run_seconds) FILTER (WHERE attempt.is_first) AS first,
             LEAST(min(attempt.started_at),
                 CASE
                     WHEN (build.first_seen_via = 'rest'::text) THEN ( SELECT min(job.started_at) AS min
@@ -5966,10 +5981,6 @@ GRANT SELECT ON TABLE analytics.data_freshness TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.deployments TO buildkite_reader;
 
-GRANT SELECT ON TABLE sync.reference_syncs TO buildkite_reader;
-
-GRANT SELECT ON TABLE analytics.dimensions TO buildkite_reader;
-
 GRANT SELECT ON TABLE analytics.dora_weekly TO buildkite_reader;
 
 GRANT SELECT ON TABLE sync.drift TO buildkite_reader;
@@ -6015,6 +6026,10 @@ GRANT SELECT ON TABLE analytics.queue_costs_daily TO buildkite_reader;
 GRANT SELECT ON TABLE analytics.queue_waits_daily TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.rebuilds TO buildkite_reader;
+
+GRANT SELECT ON TABLE sync.reference_syncs TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.reference_syncs TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.trigger_edges TO buildkite_reader;
 

@@ -174,8 +174,8 @@ test('pipeline_jobs: command and trigger jobs, every try', () =>
 
 test('builds: state and result, first and final, waits and runs', () =>
   says(
-    `select number, state, result, first_result, attempts, started_at, finished_at, wait_seconds, run_seconds, first_run_seconds, total_seconds
-    from analytics.builds where number <= 20 or number >= 39 order by number`,
+    `select build_number, state, result, first_result, attempts, started_at, finished_at, wait_seconds, run_seconds, first_run_seconds, total_seconds
+    from analytics.builds where build_number <= 20 or build_number >= 39 order by build_number`,
     `1 | passed | passed | passed | 1 | 02 10:00:20 | 02 10:10:20 | 20 | 600 | 600 | 620
     2 | failed | failed | failed | 1 | 02 11:00:20 | 02 11:05:20 | 20 | 300 | 300 | 320
     3 | passed | passed | failed | 2 | 02 12:00:20 | 02 12:12:20 | 20 | 480 | 360 | 740
@@ -221,8 +221,8 @@ test('builds: state and result, first and final, waits and runs', () =>
 
 test('builds: whose they are, what they ran on, what is known of them', () =>
   says(
-    `select number, pipeline, branch, is_default_branch, pr_number, queues, tags, teams, source, creator_email, is_provisional, deleted_at
-    from analytics.builds where number in (1, 4, 18, 22, 24, 27, 28, 29, 37) order by number`,
+    `select build_number, pipeline, branch, is_default_branch, pr_number, queues, tags, teams, source, creator_email, is_provisional, deleted_at
+    from analytics.builds where build_number in (1, 4, 18, 22, 24, 27, 28, 29, 37) order by build_number`,
     `1 | app | main | true | - | {linux} | {web,tier-1} | {payments} | webhook | ada@example.com | false | -
     4 | app | feature/a | false | 7 | {linux} | {web,tier-1} | {payments} | webhook | ada@example.com | false | -
     18 | app | release | false | - | {} | {web,tier-1} | {payments} | webhook | ada@example.com | false | -
@@ -236,8 +236,8 @@ test('builds: whose they are, what they ran on, what is known of them', () =>
 
 test('build_attempts: each finish, a stop at a gate among them', () =>
   says(
-    `select number, attempt, state, result, started_at, finished_at, run_seconds from analytics.build_attempts
-    where number in (3, 5, 14, 18, 19, 20, 39, 40) order by number, attempt`,
+    `select build_number, attempt, state, result, started_at, finished_at, run_seconds from analytics.build_attempts
+    where build_number in (3, 5, 14, 18, 19, 20, 39, 40) order by build_number, attempt`,
     `3 | 1 | failed | failed | 02 12:00:20 | 02 12:06:20 | 360
     3 | 2 | passed | passed | 02 12:10:20 | 02 12:12:20 | 120
     5 | 1 | canceled | canceled | 02 14:00:20 | 02 14:02:00 | 100
@@ -254,7 +254,7 @@ test('build_attempts: each finish, a stop at a gate among them', () =>
 
 test('attempt_runs: up to the first result, and after it', () =>
   says(
-    `select number, seconds, is_first from analytics.attempt_runs join buildkite.builds on id = build_id where number in (3, 19) order by number, attempt_runs.finished_at`,
+    `select number, run_seconds, is_first from analytics.attempt_runs join buildkite.builds on id = build_id where number in (3, 19) order by number, attempt_runs.finished_at`,
     `3 | 360 | true
     3 | 120 | false
     19 | 300 | true
@@ -263,7 +263,7 @@ test('attempt_runs: up to the first result, and after it', () =>
 
 test('pipelines: with tags, teams and cluster', () =>
   says(
-    'select slug, organization, repository, default_branch, tags, teams, cluster from analytics.pipelines order by slug',
+    'select pipeline, organization, repository, default_branch, tags, teams, cluster from analytics.pipelines order by pipeline',
     `app | acme | acme/app | main | {web,tier-1} | {payments} | -
     deploy | acme | acme/app | main | {} | {} | Main
     deploy-eu | globex | globex/deploy-eu | main | {} | {} | -
@@ -290,7 +290,7 @@ test('repository_name and repository_url: never a credential', () =>
 
 test('rebuilds: beside what they repeat', () =>
   says(
-    'select pipeline, original_number, original_result, rebuild_number, rebuild_result, same_commit, passed_on_rebuild, rebuilt_by_email from analytics.rebuilds',
+    'select pipeline, original_build_number, original_result, rebuild_number, rebuild_result, same_commit, passed_on_rebuild, rebuilt_by_email from analytics.rebuilds',
     'app | 24 | failed | 25 | passed | true | true | bob@example.com',
   ))
 
@@ -312,13 +312,13 @@ test('trigger_trees: from the top to the last that finished, once all have', () 
 
 test('pull_requests: pushes, builds and time', () =>
   says(
-    'select repository, pr_number, base, pushes, builds, failed_builds, first_build_at, last_finished_at, run_seconds from analytics.pull_requests',
+    'select repository, pr_number, pr_base, pushes, builds, failed_builds, first_build_at, last_finished_at, run_seconds from analytics.pull_requests',
     'acme/app | 7 | main | 4 | 4 | 0 | 02 13:00:00 | 02 14:12:00 | 880',
   ))
 
 test('trunk_recoveries: a spell ends with the next build that passed', () =>
   says(
-    'select pipeline, broken_by_number, broken_by_email, broken_at, recovered_by_number, seconds_to_green from analytics.trunk_recoveries order by broken_at',
+    'select pipeline, broken_by_build_number, broken_by_email, broken_at, recovered_by_build_number, seconds_to_green from analytics.trunk_recoveries order by broken_at',
     `app | 2 | ada@example.com | 02 11:05:20 | 3 | 4020
     app | 8 | ada@example.com | 03 09:00:00 | 50 | 1307100
     lib | 23 | ada@example.com | 04 10:30:00 | 26 | 49200
@@ -341,8 +341,21 @@ test('pipeline_schedules and agents', async () => {
     'lib | Nightly | @daily | trunk | true',
   )
   await says(
-    'select name, queue, connection_state, is_connected, is_busy, version from analytics.agents order by name',
+    'select agent_name, queue, connection_state, is_connected, is_busy, version from analytics.agents order by agent_name',
     `linux-1 | linux | connected | true | false | 3.100
     mac-1 | mac | lost | false | false | 3.99`,
+  )
+})
+
+test('builds: what few questions need, at the end', async () => {
+  await stage.sql`
+    update buildkite.builds set meta_data = '{"region": "eu"}', merge_queue_base_branch = 'main', scheduled_at = '2026-03-02 13:00:00Z',
+      pull_request_repository = 'https://token@github.com/bob/app.git', author_username = 'ada'
+    where number = 4`
+  await says(
+    `select meta_data ->> 'region', merge_queue_base_branch, pull_request_repository, scheduled_at, author_username
+    from analytics.builds where build_number in (4, 5) order by build_number`,
+    `eu | main | bob/app | 02 13:00:00 | ada
+    - | - | - | - | -`,
   )
 })

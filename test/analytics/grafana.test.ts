@@ -36,7 +36,7 @@ function expanded(query: string): string {
     .replaceAll(/\$__timeFilter\(((?:[^()]|\([^()]*\))*)\)/g, `$1 between ${from} and ${to}`)
     .replaceAll('$__timeFrom()', from)
     .replaceAll('$__timeTo()', to)
-    .replaceAll('$pipeline', `select slug from analytics.pipelines`)
+    .replaceAll('$pipeline', `select pipeline from analytics.pipelines`)
 }
 
 let scene: Scene

@@ -13,8 +13,8 @@ const says = async (query: string, rows: string) => expect(await stage.lines(que
 
 test('jobs: why it did not pass, and where its time went', () =>
   says(
-    `select build_number, name, type, result, queue, dependency_wait_seconds, concurrency_wait_seconds, agent_wait_seconds, run_seconds, retried
-    from analytics.jobs where build_number in (1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 18, 19, 21, 22) order by build_number, started_at, name`,
+    `select build_number, job, type, result, queue, dependency_wait_seconds, concurrency_wait_seconds, agent_wait_seconds, run_seconds, retried
+    from analytics.jobs where build_number in (1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 18, 19, 21, 22) order by build_number, started_at, job`,
     `1 | test | script | passed | linux | 10 | - | 10 | 600 | false
     2 | test | script | failed | linux | 0 | - | 20 | 300 | false
     3 | test | script | failed | linux | 10 | - | 10 | 360 | true
@@ -37,7 +37,7 @@ test('jobs: why it did not pass, and where its time went', () =>
 
 test('jobs: a queue known by the cluster, a wait for a concurrency group, parts and matrix', () =>
   says(
-    `select name, queue, dependency_wait_seconds, concurrency_wait_seconds, agent_wait_seconds, parallel_group_index, matrix, type
+    `select job, queue, dependency_wait_seconds, concurrency_wait_seconds, agent_wait_seconds, parallel_group_index, matrix, type
     from analytics.jobs where build_number = 27 order by finished_at nulls last`,
     `parts | linux | 0 | - | 0 | 2 | - | script
     parts | linux | 0 | - | 0 | 0 | - | script
@@ -48,11 +48,11 @@ test('jobs: a queue known by the cluster, a wait for a concurrency group, parts 
   ))
 
 test('jobs: a job whose build is not known is there all the same', () =>
-  says(`select name, build_number, result from analytics.jobs where name = 'orphan'`, 'orphan | - | passed'))
+  says(`select job, build_number, result from analytics.jobs where job = 'orphan'`, 'orphan | - | passed'))
 
 test('job_retries: first and last try; a lost agent makes no job flaky, a failure after it does', () =>
   says(
-    `select pipeline, job, tries, first_result, final_result, flaky, retry_type, retried_by, first_finished_at, final_finished_at
+    `select pipeline, job, tries, first_result, final_result, flaky, retry_type, retried_by_name, first_finished_at, final_finished_at
     from analytics.job_retries order by first_finished_at`,
     `app | test | 2 | failed | passed | true | manual | Bob | 02 12:06:20 | 02 12:12:20
     app | test | 2 | infra_lost | passed | false | automatic | - | 02 14:05:00 | 02 14:12:00
@@ -72,7 +72,7 @@ test('approvals: since when it waits, who let it go; over REST, from the end of 
 
 test('parallel_steps: by the last try of each part; without a key, by the name of the first', () =>
   says(
-    'select pipeline, step, parts, total, shortest_seconds, mean_seconds, longest_seconds, imbalance from analytics.parallel_steps order by created_at',
+    'select pipeline, step, parts, total, min_seconds, mean_seconds, max_seconds, imbalance from analytics.parallel_steps order by created_at',
     `lib | parts | 3 | 3 | 60 | 120 | 180 | 1.5
     lib | Tests 1/2 | 2 | 2 | 120 | 240 | 360 | 1.5
     lib | Tests 1/2 | 2 | 2 | 120 | 180 | 240 | 1.333`,
@@ -107,7 +107,7 @@ test('first_failures: the first sign, be it failing_at or a job; not what Buildk
 
 test('job_breaks: passed in the build before, failed or timed out here; each part of a matrix by itself', () =>
   says(
-    'select pipeline, job, last_good_number, broken_by_number, broken_by_commit, broken_by_email, broken_at from analytics.job_breaks order by broken_at',
+    'select pipeline, job, last_good_build_number, broken_by_build_number, broken_by_commit, broken_by_email, broken_at from analytics.job_breaks order by broken_at',
     `app | test | 1 | 2 | c2 | ada@example.com | 02 11:05:20
     app | test | 3 | 9 | c9 | ada@example.com | 03 10:30:10
     deploy | deploy | 31 | 32 | c32 | ada@example.com | 09 11:10:00

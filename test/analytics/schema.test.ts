@@ -30,6 +30,17 @@ test('the catalog holds every relation of our schemas', async () => {
   expect(named.toSorted()).toEqual(there.map(({ name }) => name).toSorted())
 })
 
+test('one thing has one name in analytics, except in the tables that have the shape of DX', async () => {
+  const ofDx = ['deployments', 'pipeline_jobs', 'pipeline_runs', 'pipeline_sources']
+  const otherNames = /^(slug|number|commit_sha|head_branch|seconds|base|.*(?<!build|pr)_number|.*pipeline_slug)$/
+  const analytics = (await readCatalog(database.db)).find(({ name }) => name === 'analytics')
+  const found = analytics?.relations
+    .filter(({ name }) => !ofDx.includes(name))
+    .flatMap(({ name, columns }) => columns.map((column) => ({ view: name, column: column.name })))
+    .filter(({ column }) => otherNames.test(column))
+  expect(found).toEqual([])
+})
+
 function asMarkdown(catalog: readonly CatalogSchema[]): string {
   const parts = catalog.map(
     ({ name, comment, relations, functions }) => `## ${name}

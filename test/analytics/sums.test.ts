@@ -156,7 +156,7 @@ test('job_failures_daily: hard, soft, infrastructure', () =>
 
 test('flaky_jobs_daily: a lost agent is not among them, a failure after it is', () =>
   says(
-    daily('flaky_jobs_daily', 'job, retried, flaky, lost_seconds'),
+    daily('flaky_jobs_daily', 'job, retried, flaky, wasted_seconds'),
     `2 | app | test | 1 | 1 | 360
     5 | lib | parts | 1 | 1 | 30
     16 | app | test | 1 | 1 | 120
@@ -165,7 +165,7 @@ test('flaky_jobs_daily: a lost agent is not among them, a failure after it is', 
 
 test('queue_waits_daily: of the jobs that started that day', () =>
   says(
-    'select extract(day from day)::int, cluster_id, queue, started, mean_seconds, p50_seconds, p75_seconds, p90_seconds, p95_seconds, max_seconds, concurrency_seconds from analytics.queue_waits_daily order by day, queue, cluster_id, started desc',
+    'select extract(day from day)::int, cluster_id, queue, started, mean_seconds, p50_seconds, p75_seconds, p90_seconds, p95_seconds, max_seconds, concurrency_wait_seconds from analytics.queue_waits_daily order by day, queue, cluster_id, started desc',
     `2 | - | linux | 9 | 22.222 | 20 | 30 | 36 | 48 | 60 | 0
     3 | - | linux | 3 | 10 | 10 | 10 | 10 | 10 | 10 | 0
     4 | - | linux | 3 | 20 | 0 | 30 | 48 | 54 | 60 | 0
@@ -367,7 +367,7 @@ test('webhook_loss: builds that only REST reported', () =>
     06 08:00:00 | 3 | 1 | 1 | 1`,
   ))
 
-test('data_coverage, data_freshness, drift and dimensions', async () => {
+test('data_coverage, data_freshness, drift and reference_syncs', async () => {
   const organization = id('o', 1)
   // deploy is no longer listed. lib appeared later, and has a window of its own.
   await stage.sql`insert into sync.pipeline_coverage (pipeline_id, organization_id, listed_since, unlisted_at, covered_from, covered_until) values
@@ -411,5 +411,5 @@ test('data_coverage, data_freshness, drift and dimensions', async () => {
     'select kind, columns, found_by, seconds_to_heal from analytics.drift',
     'different | {message} | audit | 30',
   )
-  await says('select organization, name, status, rows from analytics.dimensions', 'acme | teams | read | 2')
+  await says('select organization, name, status, rows from analytics.reference_syncs', 'acme | teams | read | 2')
 })

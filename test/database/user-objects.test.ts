@@ -44,6 +44,9 @@ describe('an upgrade', () => {
   const may = async (what: string) => (await sql.unsafe<{ may: boolean }[]>(`select ${what} as may`))[0]?.may
   const upgrade = (known: MigrationMeta[]) => migrate(database.url, undefined, known)
 
+  const trigger = `create function public.tell() returns trigger language plpgsql as $$ begin return new; end $$;
+    create trigger watched before insert on sync.pauses for each row execute function public.tell()`
+
   test.each([
     [
       'a view',
@@ -84,14 +87,39 @@ describe('an upgrade', () => {
     expect(await may(`has_table_privilege('buildkite_reader', 'analytics.data_coverage', 'select')`)).toBe(true)
   })
 
+  test('keeps all of it on objects and columns that it renames', async () => {
+    await sql.unsafe(`
+      grant select on sync.pauses, analytics.data_coverage to ${role};
+      grant update (paused_at) on sync.pauses to ${role};
+      grant execute on function sync.refresh_users() to ${role};
+      create policy mine on sync.pauses using (true);
+      create rule quiet as on delete to sync.pauses do instead nothing;
+      create publication ours for table sync.pauses;
+      ${trigger}`)
+    await upgrade(
+      next(`alter table sync.pauses rename column paused_at to held_at; alter table sync.pauses rename to holds;
+        alter view analytics.data_coverage rename to claims; alter function sync.refresh_users() rename to combine_users`),
+    )
+    const holds = await Promise.all([
+      may(`has_table_privilege('${role}', 'sync.holds', 'select')`),
+      may(`has_table_privilege('${role}', 'analytics.claims', 'select')`),
+      may(`has_column_privilege('${role}', 'sync.holds', 'held_at', 'update')`),
+      may(`has_function_privilege('${role}', 'sync.combine_users()', 'execute')`),
+      may(`4 = (select count(*) from (
+        select from pg_policy where polrelid = 'sync.holds'::regclass union all
+        select from pg_rewrite where ev_class = 'sync.holds'::regclass union all
+        select from pg_publication_rel where prrelid = 'sync.holds'::regclass union all
+        select from pg_trigger where tgrelid = 'sync.holds'::regclass) as others)`),
+    ])
+    expect(holds).toEqual([true, true, true, true, true])
+  })
+
   test('does not give back what a migration revokes', async () => {
     await sql.unsafe(`grant select on sync.pauses to ${role}`)
     await upgrade(next(`revoke select on sync.pauses from ${role}`))
     expect(await may(`has_table_privilege('${role}', 'sync.pauses', 'select')`)).toBe(false)
   })
 
-  const trigger = `create function public.tell() returns trigger language plpgsql as $$ begin return new; end $$;
-    create trigger watched before insert on sync.pauses for each row execute function public.tell()`
   test.each([
     [
       'a grant on a view that is no more',

@@ -2,7 +2,7 @@ create or replace view analytics.agents as
 select
   agent.id,
   agent.organization_id,
-  agent.name,
+  agent.name as agent_name,
   coalesce(agent.queue, analytics.queue_of(agent.meta_data), 'default') as queue,
   agent.connection_state,
   agent.connection_state in ('connected', 'stopping') as is_connected,
@@ -24,7 +24,7 @@ from buildkite.agents as agent;
 comment on view analytics.agents is 'Agents as last seen, including those that are gone.';
 comment on column analytics.agents.id is 'Buildkite''s UUID.';
 comment on column analytics.agents.organization_id is 'organizations.id.';
-comment on column analytics.agents.name is 'Name.';
+comment on column analytics.agents.agent_name is 'Name of the agent.';
 comment on column analytics.agents.queue is 'Queue that it serves.';
 comment on column analytics.agents.connection_state is 'never_connected, connected, disconnected, stopping, stopped or lost.';
 comment on column analytics.agents.is_connected is 'Whether it is connected or stopping.';

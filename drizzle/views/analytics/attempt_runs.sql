@@ -9,7 +9,7 @@ select build_id, started_at, finished_at,
       select min(job.started_at) from (select started_at from buildkite.jobs where build_id = attempt.build_id offset 0) as job
       where job.started_at >= previous_finish and job.started_at <= finished_at
     ), finished_at), 0) end
-  end as seconds,
+  end as run_seconds,
   finished_at <= coalesce(min(case when analytics.build_result(state, blocked) is not null then finished_at end) over whole, 'infinity') as is_first
 from (
   select *, lag(finished_at) over (partition by build_id order by finished_at) as previous_finish from buildkite.build_attempts
@@ -20,5 +20,5 @@ comment on view analytics.attempt_runs is 'How long each attempt of a build ran,
 comment on column analytics.attempt_runs.build_id is 'builds.id.';
 comment on column analytics.attempt_runs.started_at is 'When it started.';
 comment on column analytics.attempt_runs.finished_at is 'When it finished.';
-comment on column analytics.attempt_runs.seconds is 'Seconds it ran; null if it never started.';
+comment on column analytics.attempt_runs.run_seconds is 'Seconds it ran; null if it never started.';
 comment on column analytics.attempt_runs.is_first is 'Whether it belongs to the run up to the first result.';

@@ -4,14 +4,14 @@ select
   build.organization_id,
   build.pipeline_id,
   pipeline.slug as pipeline,
-  build.number,
+  build.number as build_number,
   (select count(*) from buildkite.build_attempts as earlier
     where earlier.build_id = attempt.build_id and earlier.finished_at <= attempt.finished_at) as attempt,
   analytics.build_state(attempt.state, attempt.blocked) as state,
   analytics.build_result(attempt.state, attempt.blocked) as result,
   attempt.started_at,
   attempt.finished_at,
-  (select run.seconds from analytics.attempt_runs as run where run.build_id = attempt.build_id and run.finished_at = attempt.finished_at) as run_seconds,
+  (select run.run_seconds from analytics.attempt_runs as run where run.build_id = attempt.build_id and run.finished_at = attempt.finished_at) as run_seconds,
   build.branch,
   build.branch = pipeline.default_branch as is_default_branch,
   build.commit,
@@ -26,7 +26,7 @@ comment on column analytics.build_attempts.build_id is 'builds.id.';
 comment on column analytics.build_attempts.organization_id is 'organizations.id.';
 comment on column analytics.build_attempts.pipeline_id is 'pipelines.id.';
 comment on column analytics.build_attempts.pipeline is 'Slug of the pipeline, at present.';
-comment on column analytics.build_attempts.number is 'Number within the pipeline.';
+comment on column analytics.build_attempts.build_number is 'Number within the pipeline.';
 comment on column analytics.build_attempts.attempt is '1 for the first.';
 comment on column analytics.build_attempts.state is 'How it ended, or blocked if it stopped at a block step.';
 comment on column analytics.build_attempts.result is 'passed, failed or canceled; null for a stop at a block step.';

@@ -4,7 +4,7 @@ select
   build.organization_id,
   build.pipeline_id,
   pipeline.slug as pipeline,
-  build.number,
+  build.number as build_number,
   analytics.build_state(build.state, build.blocked) as state,
   analytics.build_result(build.state, build.blocked) as result,
   (select attempt.state from buildkite.build_attempts as attempt
@@ -32,8 +32,8 @@ select
   case when analytics.build_result(build.state, build.blocked) is not null then build.finished_at end as finished_at,
   build.failing_at,
   analytics.seconds(build.created_at, start.at) as wait_seconds,
-  (select sum(run.seconds) from analytics.attempt_runs as run where run.build_id = build.id) as run_seconds,
-  (select sum(run.seconds) from analytics.attempt_runs as run where run.build_id = build.id and run.is_first) as first_run_seconds,
+  (select sum(run.run_seconds) from analytics.attempt_runs as run where run.build_id = build.id) as run_seconds,
+  (select sum(run.run_seconds) from analytics.attempt_runs as run where run.build_id = build.id and run.is_first) as first_run_seconds,
   case when analytics.build_result(build.state, build.blocked) is not null then analytics.seconds(build.created_at, build.finished_at) end as total_seconds,
   array(
     select distinct coalesce(analytics.queue_of(job.agent_query_rules), queue.key, 'default') as queue
@@ -51,7 +51,12 @@ select
   build.web_url,
   build.verified_at is null or build.observed_at > build.verified_at as is_provisional,
   build.changed_at,
-  build.deleted_at
+  build.deleted_at,
+  build.meta_data,
+  build.merge_queue_base_branch,
+  analytics.repository_name(build.pull_request_repository) as pull_request_repository,
+  build.scheduled_at,
+  build.author_username
 from buildkite.builds as build
 left join buildkite.pipelines as pipeline on pipeline.id = build.pipeline_id
 cross join lateral (
@@ -67,7 +72,7 @@ comment on column analytics.builds.id is 'Buildkite''s UUID.';
 comment on column analytics.builds.organization_id is 'organizations.id.';
 comment on column analytics.builds.pipeline_id is 'pipelines.id.';
 comment on column analytics.builds.pipeline is 'Slug of the pipeline, at present.';
-comment on column analytics.builds.number is 'Number within the pipeline.';
+comment on column analytics.builds.build_number is 'Number within the pipeline.';
 comment on column analytics.builds.state is 'The effective state: blocked while it waits at a block step, otherwise Buildkite''s state. Canceled stays canceled.';
 comment on column analytics.builds.result is 'How it ended, finally: passed, failed, canceled, skipped, not_run. Null while it is open or blocked.';
 comment on column analytics.builds.first_result is 'How the first attempt ended. For a build that ran before the mirror existed: the last one.';
@@ -105,3 +110,8 @@ comment on column analytics.builds.web_url is 'Address in the browser.';
 comment on column analytics.builds.is_provisional is 'Whether a webhook changed it after the last REST read.';
 comment on column analytics.builds.changed_at is 'When the row last changed in the mirror; indexed below, for incremental loads.';
 comment on column analytics.builds.deleted_at is 'When the mirror noticed that Buildkite no longer shows it; null: Buildkite shows it.';
+comment on column analytics.builds.meta_data is 'Meta-data that its steps set: an object of strings. No webhook shows a change, so it is as of the last REST read.';
+comment on column analytics.builds.merge_queue_base_branch is 'Branch that the merge queue merges into; null outside merge queues.';
+comment on column analytics.builds.pull_request_repository is 'owner/name of the repository that the pull request comes from; the fork''s for a fork.';
+comment on column analytics.builds.scheduled_at is 'When it was scheduled. May be before created_at.';
+comment on column analytics.builds.author_username is 'User name of the commit''s author, if the source host shows it.';

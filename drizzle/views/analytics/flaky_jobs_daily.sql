@@ -6,7 +6,7 @@ select
   analytics.job_name(first.name, first.label, first.step_key, first.command) as job,
   count(*) as retried,
   count(*) filter (where tried.result = 'passed') as flaky,
-  sum(tried.lost_seconds) as lost_seconds
+  sum(tried.wasted_seconds) as wasted_seconds
 from buildkite.jobs as first
 join buildkite.builds as build on build.id = first.build_id
 cross join lateral (
@@ -20,7 +20,7 @@ cross join lateral (
   select
     (array_agg(ended.result order by tries.try desc))[1] as result,
     bool_or(ended.failed and not ended.is_last) as failed_before,
-    sum(analytics.seconds(job.started_at, job.finished_at)) filter (where ended.failed and not ended.is_last) as lost_seconds
+    sum(analytics.seconds(job.started_at, job.finished_at)) filter (where ended.failed and not ended.is_last) as wasted_seconds
   from tries
   join buildkite.jobs as job on job.id = tries.id
   cross join lateral (
@@ -39,4 +39,4 @@ comment on column analytics.flaky_jobs_daily.pipeline_id is 'pipelines.id.';
 comment on column analytics.flaky_jobs_daily.job is 'Name of the job, as people read it.';
 comment on column analytics.flaky_jobs_daily.retried is 'Jobs that failed in a try and were tried again.';
 comment on column analytics.flaky_jobs_daily.flaky is 'Those whose last try passed.';
-comment on column analytics.flaky_jobs_daily.lost_seconds is 'Seconds that the failed tries before the last took.';
+comment on column analytics.flaky_jobs_daily.wasted_seconds is 'Seconds that the failed tries before the last took.';

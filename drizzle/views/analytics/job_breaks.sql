@@ -6,10 +6,10 @@ select
   analytics.job_name(job.name, job.label, job.step_key, job.command) as job,
   job.id as job_id,
   build.id as broken_by_build_id,
-  build.number as broken_by_number,
+  build.number as broken_by_build_number,
   build.commit as broken_by_commit,
   lower(coalesce(build.author_email, build.creator_email)) as broken_by_email,
-  before.number as last_good_number,
+  before.number as last_good_build_number,
   job.finished_at as broken_at
 from buildkite.jobs as job
 join buildkite.builds as build on build.id = job.build_id
@@ -39,8 +39,8 @@ comment on column analytics.job_breaks.pipeline is 'Slug of the pipeline, at pre
 comment on column analytics.job_breaks.job is 'Name of the job, as people read it.';
 comment on column analytics.job_breaks.job_id is 'jobs.id.';
 comment on column analytics.job_breaks.broken_by_build_id is 'builds.id of the build that broke it.';
-comment on column analytics.job_breaks.broken_by_number is 'Its number.';
+comment on column analytics.job_breaks.broken_by_build_number is 'Its number.';
 comment on column analytics.job_breaks.broken_by_commit is 'Its commit.';
 comment on column analytics.job_breaks.broken_by_email is 'E-mail address of the commit''s author, otherwise of the build''s creator.';
-comment on column analytics.job_breaks.last_good_number is 'Number of the build before, in which the job passed.';
+comment on column analytics.job_breaks.last_good_build_number is 'Number of the build before, in which the job passed.';
 comment on column analytics.job_breaks.broken_at is 'When it broke: the end of the first red build or try.';

@@ -14,7 +14,7 @@ select
   final.result as final_result,
   final.failed_before and coalesce(final.result = 'passed', false) as flaky,
   first.retry_type,
-  coalesce(first.retried_by_name, final.retry_source_retried_by_name) as retried_by,
+  coalesce(first.retried_by_name, final.retry_source_retried_by_name) as retried_by_name,
   first.finished_at as first_finished_at,
   final.finished_at as final_finished_at
 from buildkite.jobs as first
@@ -54,6 +54,6 @@ comment on column analytics.job_retries.first_result is 'How the first attempt o
 comment on column analytics.job_retries.final_result is 'How the last try ended.';
 comment on column analytics.job_retries.flaky is 'An earlier try failed and the last one passed, on the same commit.';
 comment on column analytics.job_retries.retry_type is 'automatic or manual; null: not retried.';
-comment on column analytics.job_retries.retried_by is 'Name of the person who retried it; null for automatic ones.';
+comment on column analytics.job_retries.retried_by_name is 'Name of the person who retried it; null for automatic ones.';
 comment on column analytics.job_retries.first_finished_at is 'When the first attempt or try ended.';
 comment on column analytics.job_retries.final_finished_at is 'When the last try ended.';

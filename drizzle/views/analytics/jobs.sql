@@ -7,7 +7,7 @@ select
   pipeline.slug as pipeline,
   build.number as build_number,
   job.type,
-  analytics.job_name(job.name, job.label, job.step_key, job.command) as name,
+  analytics.job_name(job.name, job.label, job.step_key, job.command) as job,
   job.step_key,
   job.group_key,
   job.state,
@@ -59,7 +59,7 @@ comment on column analytics.jobs.pipeline_id is 'pipelines.id.';
 comment on column analytics.jobs.pipeline is 'Slug of the pipeline, at present.';
 comment on column analytics.jobs.build_number is 'Number of the build.';
 comment on column analytics.jobs.type is 'script, manual, trigger or waiter.';
-comment on column analytics.jobs.name is 'What people call it: its name, otherwise its label, its step''s key, or the start of its command.';
+comment on column analytics.jobs.job is 'What people call it: its name, otherwise its label, its step''s key, or the start of its command.';
 comment on column analytics.jobs.step_key is 'Key of the step.';
 comment on column analytics.jobs.group_key is 'Key of the group step that it belongs to.';
 comment on column analytics.jobs.state is 'State, as Buildkite shows it.';

@@ -8,10 +8,10 @@ select
   build.created_at,
   step.parts,
   step.total,
-  step.shortest_seconds,
+  step.min_seconds,
   step.mean_seconds,
-  step.longest_seconds,
-  step.longest_seconds / nullif(step.mean_seconds, 0) as imbalance
+  step.max_seconds,
+  step.max_seconds / nullif(step.mean_seconds, 0) as imbalance
 from buildkite.builds as build
 left join buildkite.pipelines as pipeline on pipeline.id = build.pipeline_id
 cross join lateral (
@@ -19,9 +19,9 @@ cross join lateral (
     min(coalesce(nullif(job.step_key, ''), analytics.job_name(job.name, job.label, job.step_key, job.command))) as step,
     count(*) as parts,
     max(job.parallel_group_total) as total,
-    min(analytics.seconds(job.started_at, job.finished_at)) as shortest_seconds,
+    min(analytics.seconds(job.started_at, job.finished_at)) as min_seconds,
     avg(analytics.seconds(job.started_at, job.finished_at)) as mean_seconds,
-    max(analytics.seconds(job.started_at, job.finished_at)) as longest_seconds
+    max(analytics.seconds(job.started_at, job.finished_at)) as max_seconds
   from buildkite.jobs as job
   where job.build_id = build.id and job.parallel_group_total > 1
     and job.retried_in_job_id is null and not coalesce(job.retried, false) and job.started_at is not null and job.finished_at is not null
@@ -38,7 +38,7 @@ comment on column analytics.parallel_steps.step is 'The step: its key, or the na
 comment on column analytics.parallel_steps.created_at is 'When it was created.';
 comment on column analytics.parallel_steps.parts is 'Parts that ran.';
 comment on column analytics.parallel_steps.total is 'Parts that the step has.';
-comment on column analytics.parallel_steps.shortest_seconds is 'Seconds of the shortest part.';
+comment on column analytics.parallel_steps.min_seconds is 'Seconds of the shortest part.';
 comment on column analytics.parallel_steps.mean_seconds is 'Mean, in seconds.';
-comment on column analytics.parallel_steps.longest_seconds is 'Seconds of the longest part.';
+comment on column analytics.parallel_steps.max_seconds is 'Seconds of the longest part.';
 comment on column analytics.parallel_steps.imbalance is 'Longest by mean.';

@@ -3,7 +3,7 @@ select
   pipeline.id,
   pipeline.organization_id,
   organization.slug as organization,
-  pipeline.slug,
+  pipeline.slug as pipeline,
   pipeline.name,
   analytics.repository_url(pipeline.repository) as repository_url,
   analytics.repository_name(pipeline.repository) as repository,
@@ -30,8 +30,8 @@ comment on view analytics.pipelines is 'Pipelines with their tags and the teams 
 comment on column analytics.pipelines.id is 'Buildkite''s UUID.';
 comment on column analytics.pipelines.organization_id is 'organizations.id.';
 comment on column analytics.pipelines.organization is 'Slug of the organization, at present.';
-comment on column analytics.pipelines.slug is 'Slug, at present.';
-comment on column analytics.pipelines.name is 'Name.';
+comment on column analytics.pipelines.pipeline is 'Slug of the pipeline, at present.';
+comment on column analytics.pipelines.name is 'Name for display.';
 comment on column analytics.pipelines.repository_url is 'Address of the repository, as configured, without passwords and tokens.';
 comment on column analytics.pipelines.repository is 'owner/name of the repository.';
 comment on column analytics.pipelines.default_branch is 'Default branch.';

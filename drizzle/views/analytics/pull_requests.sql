@@ -3,13 +3,13 @@ select
   build.organization_id,
   analytics.repository_name(coalesce(nullif(build.pull_request_repository, ''), pipeline.repository)) as repository,
   build.pull_request_id::integer as pr_number,
-  max(build.pull_request_base) as base,
+  max(build.pull_request_base) as pr_base,
   count(distinct build.commit) as pushes,
   count(*) as builds,
   count(*) filter (where analytics.build_result(build.state, build.blocked) = 'failed') as failed_builds,
   min(build.created_at) as first_build_at,
   max(case when analytics.build_result(build.state, build.blocked) is not null then build.finished_at end) as last_finished_at,
-  sum((select sum(run.seconds) from analytics.attempt_runs as run where run.build_id = build.id)) as run_seconds,
+  sum((select sum(run.run_seconds) from analytics.attempt_runs as run where run.build_id = build.id)) as run_seconds,
   max(lower(build.author_email)) as author_email
 from buildkite.builds as build
 left join buildkite.pipelines as pipeline on pipeline.id = build.pipeline_id
@@ -20,7 +20,7 @@ comment on view analytics.pull_requests is 'What each pull request cost in CI. B
 comment on column analytics.pull_requests.organization_id is 'organizations.id.';
 comment on column analytics.pull_requests.repository is 'owner/name of the repository.';
 comment on column analytics.pull_requests.pr_number is 'Number of the pull request.';
-comment on column analytics.pull_requests.base is 'Branch that it is to be merged into.';
+comment on column analytics.pull_requests.pr_base is 'Branch that it is to be merged into.';
 comment on column analytics.pull_requests.pushes is 'Distinct commits built.';
 comment on column analytics.pull_requests.builds is 'How many builds.';
 comment on column analytics.pull_requests.failed_builds is 'How many of its builds failed.';

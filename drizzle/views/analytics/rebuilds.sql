@@ -4,7 +4,7 @@ select
   build.pipeline_id,
   pipeline.slug as pipeline,
   original.id as original_build_id,
-  original.number as original_number,
+  original.number as original_build_number,
   analytics.build_result(original.state, original.blocked) as original_result,
   build.id as rebuild_id,
   build.number as rebuild_number,
@@ -23,7 +23,7 @@ comment on column analytics.rebuilds.organization_id is 'organizations.id.';
 comment on column analytics.rebuilds.pipeline_id is 'pipelines.id.';
 comment on column analytics.rebuilds.pipeline is 'Slug of the pipeline, at present.';
 comment on column analytics.rebuilds.original_build_id is 'builds.id of the repeated build.';
-comment on column analytics.rebuilds.original_number is 'Its number.';
+comment on column analytics.rebuilds.original_build_number is 'Its number.';
 comment on column analytics.rebuilds.original_result is 'Its result.';
 comment on column analytics.rebuilds.rebuild_id is 'builds.id of the new build.';
 comment on column analytics.rebuilds.rebuild_number is 'Its number.';

@@ -5,12 +5,12 @@ select
   pipeline.slug as pipeline,
   red.branch,
   red.id as broken_by_build_id,
-  red.number as broken_by_number,
+  red.number as broken_by_build_number,
   red.commit as broken_by_commit,
   lower(coalesce(red.author_email, red.creator_email)) as broken_by_email,
   red.finished_at as broken_at,
   green.id as recovered_by_build_id,
-  green.number as recovered_by_number,
+  green.number as recovered_by_build_number,
   green.finished_at as recovered_at,
   analytics.seconds(red.finished_at, green.finished_at) as seconds_to_green
 from buildkite.builds as red
@@ -35,11 +35,11 @@ comment on column analytics.trunk_recoveries.pipeline_id is 'pipelines.id.';
 comment on column analytics.trunk_recoveries.pipeline is 'Slug of the pipeline, at present.';
 comment on column analytics.trunk_recoveries.branch is 'Branch.';
 comment on column analytics.trunk_recoveries.broken_by_build_id is 'builds.id of the build that broke it.';
-comment on column analytics.trunk_recoveries.broken_by_number is 'Its number.';
+comment on column analytics.trunk_recoveries.broken_by_build_number is 'Its number.';
 comment on column analytics.trunk_recoveries.broken_by_commit is 'Its commit.';
 comment on column analytics.trunk_recoveries.broken_by_email is 'E-mail address of the commit''s author, otherwise of the build''s creator.';
 comment on column analytics.trunk_recoveries.broken_at is 'When it broke: the end of the first red build or try.';
 comment on column analytics.trunk_recoveries.recovered_by_build_id is 'builds.id of that build.';
-comment on column analytics.trunk_recoveries.recovered_by_number is 'Its number.';
+comment on column analytics.trunk_recoveries.recovered_by_build_number is 'Its number.';
 comment on column analytics.trunk_recoveries.recovered_at is 'When the next passing build ended; null: still red.';
 comment on column analytics.trunk_recoveries.seconds_to_green is 'Seconds from broken to recovered.';

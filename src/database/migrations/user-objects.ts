@@ -10,6 +10,8 @@ interface Grant {
   readonly oid: number
   /** Quoted; null for the whole object. */
   readonly column: string | null
+  /** Its number, which a rename does not change. */
+  readonly attnum: number | null
   readonly privilege: string
   /** Quoted; `public` for everyone. */
   readonly role: string
@@ -19,14 +21,14 @@ interface Grant {
 /** Objects of users that Postgres silently drops together with ours. Objects that depend on a view stop the drop instead. */
 export interface UserObjects {
   readonly grants: readonly Grant[]
-  /** Publications, policies, triggers and rules, in readable form. */
-  readonly others: readonly string[]
+  /** Publications, policies, triggers and rules. A rename of our object changes `name`, which is the readable form, but not `id`. */
+  readonly others: readonly { readonly id: string; readonly name: string }[]
 }
 
 export async function readUserObjects(client: pg.Client): Promise<UserObjects> {
   const { rows: grants } = await client.query<Grant>(grantsQuery, [OUR_SCHEMAS])
-  const { rows: others } = await client.query<{ name: string }>(othersQuery, [OUR_SCHEMAS])
-  return { grants, others: others.map(({ name }) => name) }
+  const { rows: others } = await client.query<UserObjects['others'][number]>(othersQuery, [OUR_SCHEMAS])
+  return { grants, others }
 }
 
 /**
@@ -39,14 +41,12 @@ export async function restoreUserObjects(client: pg.Client, before: UserObjects)
   const stay = new Set(after.grants.map(objectKey))
   const lost: string[] = []
   for (const grant of before.grants) {
-    if (stay.has(objectKey(grant))) continue
-    const oid = await oidOf(client, grant)
-    if (oid === grant.oid) continue
-    if (oid !== undefined) await client.query(grantStatement(grant))
+    if (stay.has(objectKey(grant)) || (await isUnreplaced(client, grant))) continue
+    if (await isThere(client, grant)) await client.query(grantStatement(grant))
     else if (!OUR_ROLES.has(grant.role)) lost.push(`the grant of ${described(grant)} to ${grant.role}`)
   }
-  const others = new Set(after.others)
-  lost.push(...before.others.filter((name) => !others.has(name)))
+  const others = new Set(after.others.flatMap(({ id, name }) => [id, name]))
+  lost.push(...before.others.filter(({ id, name }) => !others.has(id) && !others.has(name)).map(({ name }) => name))
   if (lost.length === 0) return
   throw new ConfigError(
     `The new version would remove your own objects: ${lost.join('; ')}. Drop or revoke them, start again, and then create ` +
@@ -69,16 +69,29 @@ function grantStatement(grant: Grant): string {
   return `grant ${described(grant)} to ${grant.role}${grant.grantable ? ' with grant option' : ''}`
 }
 
-/** The oid of the object; undefined if it, or the column of the grant, no longer exists. */
-async function oidOf(client: pg.Client, { kind, object, column }: Grant): Promise<number | undefined> {
+/** Whether the object of the grant, or its column, is the same as before, possibly renamed. Only a revoke removes its grants. */
+async function isUnreplaced(client: pg.Client, { kind, oid, attnum }: Grant): Promise<boolean> {
+  return exists(
+    client,
+    `select from ${kind === 'table' ? 'pg_class' : 'pg_proc'} where oid = $1::oid and ($2::int2 is null or exists (
+       select from pg_attribute where attrelid = $1::oid and attnum = $2 and not attisdropped))`,
+    [oid, attnum],
+  )
+}
+
+/** Whether there is an object with the name in the grant, with its column. */
+async function isThere(client: pg.Client, { kind, object, column }: Grant): Promise<boolean> {
   const lookup = kind === 'table' ? 'to_regclass($1)' : 'to_regprocedure($1)'
-  const { rows } = await client.query<{ oid: number | null }>(
-    `select found.oid from (select ${lookup}::oid as oid) as found
-     where $2::text is null or exists (
-       select from pg_attribute where attrelid = found.oid and quote_ident(attname) = $2 and not attisdropped)`,
+  return exists(
+    client,
+    `select from (select ${lookup}::oid as oid) as found where oid is not null and ($2::text is null or exists (
+       select from pg_attribute where attrelid = found.oid and quote_ident(attname) = $2 and not attisdropped))`,
     [object, column],
   )
-  return rows[0]?.oid ?? undefined
+}
+
+async function exists(client: pg.Client, query: string, values: unknown[]): Promise<boolean> {
+  return (await client.query(query, values)).rowCount === 1
 }
 
 const grantsQuery = `
@@ -88,15 +101,15 @@ const grantsQuery = `
     where n.nspname = any($1) and c.relkind in ('r', 'p', 'v', 'm')
   ),
   acls as (
-    select 'table' as kind, object, oid, null as column, relowner as owner, relacl as acl from relations
+    select 'table' as kind, object, oid, null as column, null::int2 as attnum, relowner as owner, relacl as acl from relations
     union all
-    select 'table', object, oid, quote_ident(attname), relowner, attacl
+    select 'table', object, oid, quote_ident(attname), attnum, relowner, attacl
     from relations join pg_attribute on attrelid = oid and attnum > 0 and not attisdropped
     union all
-    select 'function', format('%I.%I(%s)', n.nspname, proname, oidvectortypes(proargtypes)), p.oid, null, proowner, proacl
+    select 'function', format('%I.%I(%s)', n.nspname, proname, oidvectortypes(proargtypes)), p.oid, null, null, proowner, proacl
     from pg_proc p join pg_namespace n on n.oid = pronamespace where n.nspname = any($1)
   )
-  select kind, object, oid, acls.column, one.privilege_type as privilege, one.is_grantable as grantable,
+  select kind, object, oid, acls.column, attnum, one.privilege_type as privilege, one.is_grantable as grantable,
     case when one.grantee = 0 then 'public' else quote_ident(pg_get_userbyid(one.grantee)) end as role
   from acls, aclexplode(acl) as one where one.grantee <> owner`
 
@@ -105,16 +118,17 @@ const othersQuery = `
     select c.oid, format('%I.%I', n.nspname, c.relname) as object
     from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = any($1)
   )
-  select format('%s in the publication %I', object, pubname) as name
-  from pg_publication_rel join pg_publication p on p.oid = prpubid join relations on relations.oid = prrelid
+  select concat(rel.tableoid, ' ', rel.oid) as id, format('%s in the publication %I', object, pubname) as name
+  from pg_publication_rel as rel join pg_publication p on p.oid = prpubid join relations on relations.oid = prrelid
   union all
-  select format('the policy %I on %s', polname, object) from pg_policy join relations on relations.oid = polrelid
+  select concat(policy.tableoid, ' ', policy.oid), format('the policy %I on %s', polname, object)
+  from pg_policy as policy join relations on relations.oid = polrelid
   union all
-  select format('the rule %I on %s', rulename, object)
-  from pg_rewrite join relations on relations.oid = ev_class where rulename <> '_RETURN'
+  select concat(rule.tableoid, ' ', rule.oid), format('the rule %I on %s', rulename, object)
+  from pg_rewrite as rule join relations on relations.oid = ev_class where rulename <> '_RETURN'
   union all
-  select format('the trigger %I on %s', tgname, object)
-  from pg_trigger join relations on relations.oid = tgrelid
+  select concat(tg.tableoid, ' ', tg.oid), format('the trigger %I on %s', tgname, object)
+  from pg_trigger as tg join relations on relations.oid = tgrelid
   join pg_proc p on p.oid = tgfoid join pg_namespace n on n.oid = p.pronamespace
   where not tgisinternal and not n.nspname = any($1)
-  order by 1`
+  order by name`
