@@ -16,9 +16,12 @@ const unit = [
 const slow = [
   'test/buildkite/unlistable-property.test.ts',
   'test/chaos/*.test.ts',
+  'test/database/{embedded,move}.test.ts',
+  'test/demo/demo.test.ts',
   'test/e2e/*.test.ts',
   'test/fuzz/*.test.ts',
   'test/property/*.test.ts',
+  'test/queue/deployments.test.ts',
 ]
 
 export default defineConfig({
