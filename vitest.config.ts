@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config'
 const unit = [
   'test/*.test.ts',
   'test/buildkite/!(faults|unlistable*).test.ts',
-  'test/commands/{command,terminal}.test.ts',
+  'test/commands/command.test.ts',
   'test/demo/{api,dispatch,faults,recorder,routes,simulation,variety,view,visibility}.test.ts',
   'test/http/{alerts,metrics,readiness}.test.ts',
   'test/mirror/{merge,read-result,reader,redact}.test.ts',
