@@ -235,7 +235,7 @@ function startReconciling(parts: Parts, shutdown: Shutdown): void {
   parts.reconciler = reconciler
   shutdown.add('the reconciler', (ms) => reconciler.close(ms), 8 * SECOND)
   const { access } = reconciler
-  const rounds = startCheckScheduler({
+  const checks = startCheckScheduler({
     config,
     database,
     queues,
@@ -244,7 +244,7 @@ function startReconciling(parts: Parts, shutdown: Shutdown): void {
     log,
     clock: Date.now,
   })
-  shutdown.add('the scheduled health check', (ms) => rounds.close(ms), 3 * SECOND)
+  shutdown.add('the scheduled health check', (ms) => checks.close(ms), 3 * SECOND)
 }
 
 async function listen(

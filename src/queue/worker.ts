@@ -45,14 +45,14 @@ export function startWorker(parts: WorkerParts): RunningWorker {
       await parts.handle(job.data, stop.signal)
       lastProgressAt = Date.now()
     } catch (error) {
-      throw await verdict(error, job, token)
+      throw await errorToThrow(error, job, token)
     } finally {
       atWork.delete(run)
     }
   }
 
   /** Decides what BullMQ does after a failed run. */
-  const verdict = async (error: unknown, job: QueueJob, token: string | undefined): Promise<Error> => {
+  const errorToThrow = async (error: unknown, job: QueueJob, token: string | undefined): Promise<Error> => {
     if (stop.signal.aborted) {
       // Our own shutdown ended the run: another process takes the job at once, and no attempt is used up.
       await job.moveToWait(token)

@@ -70,8 +70,8 @@ function authenticate(request: WebhookRequest, settings: ReceiverSettings, now: 
     if (verifyToken(request.token, settings.secrets)) return { ok: true, at: receivedAt, signed: false }
     return { ok: false, reason: 'X-Buildkite-Token is missing or matches none of the configured secrets.' }
   }
-  const verdict = verifySignature(request.raw, request.signature, settings.secrets, now, settings.toleranceMs)
-  return verdict.ok ? { ok: true, at: verdict.at, signed: true } : verdict
+  const check = verifySignature(request.raw, request.signature, settings.secrets, now, settings.toleranceMs)
+  return check.ok ? { ok: true, at: check.at, signed: true } : check
 }
 
 function parseObject(raw: Buffer): Record<string, unknown> | undefined {
