@@ -5,11 +5,11 @@ const unit = [
   'test/*.test.ts',
   'test/buildkite/!(faults|unlistable*).test.ts',
   'test/commands/command.test.ts',
-  'test/demo/{api,dispatch,faults,recorder,routes,simulation,variety,view,visibility}.test.ts',
+  'test/simulator/{api,dispatch,faults,recorder,routes,simulation,variety,view,visibility}.test.ts',
   'test/http/{alerts,metrics,readiness}.test.ts',
   'test/mirror/{merge,read-result,reader,redact}.test.ts',
-  'test/reconcile/{ahead,proof,spans,strip}.test.ts',
-  'test/webhooks/{allow-list,breaker,turns}.test.ts',
+  'test/reconcile/{prefetch,proof,time-range,timeline}.test.ts',
+  'test/webhooks/{allow-list,circuit-breaker,coalesce}.test.ts',
 ]
 
 /** Takes long: whole services started, killed and upgraded, long properties, chaos. */
@@ -17,7 +17,7 @@ const slow = [
   'test/buildkite/unlistable-property.test.ts',
   'test/chaos/*.test.ts',
   'test/database/{embedded,move}.test.ts',
-  'test/demo/demo.test.ts',
+  'test/simulator/demo.test.ts',
   'test/e2e/*.test.ts',
   'test/fuzz/*.test.ts',
   'test/property/*.test.ts',

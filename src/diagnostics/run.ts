@@ -117,9 +117,9 @@ const ofBuildkite: readonly CheckName[] = [
   'scope_missing',
   'organization_not_visible',
   'pipelines_hidden',
-  'pipelines_unwanted',
+  'pipelines_all_excluded',
   'clock_skew',
-  'webhook_unseen',
+  'webhook_check_skipped',
 ]
 
 const ofWebhooks: readonly CheckName[] = [
@@ -129,7 +129,7 @@ const ofWebhooks: readonly CheckName[] = [
   'webhook_pipelines_hidden',
   'webhook_branch_filter',
   'webhook_token_mode',
-  'webhook_secret_differs',
+  'webhook_secret_mismatch',
 ]
 
 async function checkWebhooks(
@@ -143,7 +143,7 @@ async function checkWebhooks(
   )
   if (!may) {
     const detail = 'Webhook services were not checked: no token has the optional scope read_notification_services.'
-    return { findings: [ok('webhook_unseen', slug, detail)], unseen: [] }
+    return { findings: [ok('webhook_check_skipped', slug, detail)], unseen: [] }
   }
   let services: WebhookService[]
   try {
@@ -158,7 +158,7 @@ async function checkWebhooks(
     }
     const remedy =
       'Give the user the permission "Change Notification Services", or remove the scope read_notification_services from the token.'
-    return { findings: [warning('webhook_unseen', slug, error.message, remedy)], unseen: [] }
+    return { findings: [warning('webhook_check_skipped', slug, error.message, remedy)], unseen: [] }
   }
   const webhooks = {
     organization: slug,

@@ -102,7 +102,7 @@ export async function saveSlugs(tx: Transaction, fresh: NewPlaces, observed: Obs
   }
 }
 
-/** How many rows without organization or pipeline a merge handles. {@link adoptOrphans} handles the others. */
+/** How many rows without organization or pipeline a merge handles. {@link fillMissingParents} handles the others. */
 const mergeLimit = 1_000
 
 /** Sets the organization of rows that arrived before it. */

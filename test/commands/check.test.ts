@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { demoToken } from '../../src/simulator/api/api.ts'
-import { type DoctorStage, openDoctorRedis, openDoctorStage, secret } from '../reconcile/doctor-stage.ts'
+import { type DoctorStage, openDoctorRedis, openDoctorStage, secret } from '../reconcile/checks-stage.ts'
 import type { RedisServer } from '../support/redis-server.ts'
 import { runCommand } from '../support/service.ts'
 

@@ -25,11 +25,11 @@ export function checkPipelines(
   }
   const wanted = seen.filter(({ slug }) => scope.pipeline(slug))
   if (wanted.length > 0) {
-    return [ok('pipelines_unwanted', organization, `${wanted.length} of ${seen.length} pipelines are mirrored.`)]
+    return [ok('pipelines_all_excluded', organization, `${wanted.length} of ${seen.length} pipelines are mirrored.`)]
   }
   const detail = `None of its ${seen.length} pipelines is wanted.`
   const remedy = 'Check PIPELINES_INCLUDE and PIPELINES_EXCLUDE.'
-  return [failure('pipelines_unwanted', organization, detail, remedy, 'no_resources')]
+  return [failure('pipelines_all_excluded', organization, detail, remedy, 'no_resources')]
 }
 
 /** Checks that each pipeline named without a glob in PIPELINES_INCLUDE is seen in some organization (pure). */

@@ -108,11 +108,11 @@ function checkProof(organization: string, service: WebhookService, config: Webho
         )
   const secret = differs
     ? failure(
-        'webhook_secret_differs',
+        'webhook_secret_mismatch',
         organization,
         `The token of the webhook service (${describeService(service)}) is not in WEBHOOK_SECRET: every webhook is refused.`,
         "Run buildkite-mirror register with WEBHOOK_SECRET set to give the service that token, or with --new if it is another tool's.",
       )
-    : ok('webhook_secret_differs', organization, "WEBHOOK_SECRET holds the webhook service's token.")
+    : ok('webhook_secret_mismatch', organization, "WEBHOOK_SECRET holds the webhook service's token.")
   return [mode, secret]
 }

@@ -82,7 +82,7 @@ function healthPiece(status: Status): Markup {
       html`<li class="${reason.tone}">${reason.text}${reason.remedy && html`<span>${reason.remedy}</span>`}</li>`,
   )
   return html`<div class="hero"><span class="lamp ${tone}" aria-hidden="true"></span><div><h1>${sentence}</h1>
-${subtitle && html`<p class="beneath">${subtitle}</p>`}
+${subtitle && html`<p class="subtitle">${subtitle}</p>`}
 ${items.length > 0 && html`<ul class="reasons">${items}</ul>`}</div></div>`
 }
 
@@ -115,14 +115,14 @@ function verifiedTile(status: Status): Markup {
   const age = (at: Date) => roughly(Math.max(0, status.read_at.getTime() - at.getTime()))
   if (!as_of || !jobs_as_of || pipelines_current === 0) return tile('Builds verified up to', '–', 'nothing yet')
   const isWhole = pipelines_current === pipelines
-  const beneath = isWhole
+  const subtitle = isWhole
     ? `jobs up to ${age(jobs_as_of)} ago`
     : `${count(pipelines_current)} of ${count(pipelines)} pipelines`
-  return tile('Builds verified up to', html`${age(as_of)} <small>ago</small>`, beneath)
+  return tile('Builds verified up to', html`${age(as_of)} <small>ago</small>`, subtitle)
 }
 
-function tile(title: string, figure: Markup | string, beneath: Markup | string, drawing?: Markup | null): Markup {
-  return html`<div class="figure ${drawing && 'drawn'}"><h2>${title}</h2><b>${figure}</b><p>${beneath}</p>${drawing}</div>`
+function tile(title: string, figure: Markup | string, subtitle: Markup | string, drawing?: Markup | null): Markup {
+  return html`<div class="figure ${drawing && 'drawn'}"><h2>${title}</h2><b>${figure}</b><p>${subtitle}</p>${drawing}</div>`
 }
 
 function rate(perMinute: number): string {

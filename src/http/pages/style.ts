@@ -23,7 +23,7 @@ p { margin: .35rem 0 } .quiet { color: var(--soft) } small, .small { font-size: 
 .lamp { width: .85rem; height: .85rem; border-radius: 50%; margin-top: clamp(.46rem, .28rem + .72vw, .75rem); background: var(--good); box-shadow: 0 0 0 .3rem color-mix(in srgb, var(--good) 18%, transparent) }
 .lamp.warn { background: var(--warn); box-shadow: 0 0 0 .3rem color-mix(in srgb, var(--warn) 20%, transparent) }
 .lamp.bad { background: var(--bad); box-shadow: 0 0 0 .3rem color-mix(in srgb, var(--bad) 20%, transparent) }
-.hero .beneath { color: var(--soft); margin-top: .5rem }
+.hero .subtitle { color: var(--soft); margin-top: .5rem }
 .reasons { list-style: none; margin: .9rem 0 0; padding: 0; display: grid; gap: .55rem }
 .reasons li { border-left: 3px solid var(--warn); padding: .1rem 0 .1rem .75rem } .reasons li.bad { border-color: var(--bad) }
 .reasons span { color: var(--soft); display: block }

@@ -12,7 +12,7 @@ import { DAY, HOUR, MINUTE, SECOND } from '../../src/runtime/time.ts'
 import { demoToken } from '../../src/simulator/api/api.ts'
 import { asAdmin } from '../support/database.ts'
 import type { RedisServer } from '../support/redis-server.ts'
-import { type DoctorStage, openDoctorRedis, openDoctorStage, secret } from './doctor-stage.ts'
+import { type DoctorStage, openDoctorRedis, openDoctorStage, secret } from './checks-stage.ts'
 
 let stage: DoctorStage
 let redis: RedisServer | undefined
@@ -110,7 +110,7 @@ const planted: readonly Planted[] = [
   {
     what: 'a list of pipelines that wants none',
     plant: () => spoil({ pipelinesExclude: ['*'] }),
-    finds: ['pipelines_unwanted failed'],
+    finds: ['pipelines_all_excluded failed'],
   },
   {
     what: 'a clock that is 20 s behind',
@@ -130,7 +130,7 @@ const planted: readonly Planted[] = [
   {
     what: 'a user who may not look at services',
     plant: () => token({ admin: false }),
-    finds: ['webhook_unseen warning'],
+    finds: ['webhook_check_skipped warning'],
   },
   {
     what: 'no webhook service, though there is a secret',
@@ -188,7 +188,7 @@ const planted: readonly Planted[] = [
     plant: () => {
       stage.service.settings.token = 'rotated'
     },
-    finds: ['webhook_secret_differs failed'],
+    finds: ['webhook_secret_mismatch failed'],
   },
   {
     what: 'no webhook for hours, though builds were created',
@@ -283,7 +283,7 @@ describe('the doctor', () => {
     expect(faultsIn(findings)).toEqual([])
     expect(unseen).toEqual([])
     expect(findings.length).toBeGreaterThan(20)
-    expect(findings.map(({ name }) => name)).toContain('webhook_secret_differs')
+    expect(findings.map(({ name }) => name)).toContain('webhook_secret_mismatch')
     expect(JSON.stringify(findings)).not.toContain(secret)
     expect(JSON.stringify(findings)).not.toContain(demoToken.token)
   })
@@ -374,8 +374,8 @@ describe('the doctor', () => {
     stage.service.settings.token = 'rotated'
     stage.service.description = 'CI dashboard'
     const { findings } = await stage.look()
-    expect(findings.find(({ name }) => name === 'webhook_secret_differs')?.detail).toContain('"CI dashboard", https://')
-    expect(namesOf(findings)).toEqual(['webhook_secret_differs failed'])
+    expect(findings.find(({ name }) => name === 'webhook_secret_mismatch')?.detail).toContain('"CI dashboard", https://')
+    expect(namesOf(findings)).toEqual(['webhook_secret_mismatch failed'])
     expect(findings.find(({ name }) => name === 'webhook_missing')?.detail).toContain('example.com/mirror')
   })
 
@@ -446,7 +446,7 @@ describe('the doctor', () => {
     token({ scopes: without('read_notification_services', 'write_notification_services') })
     const { findings } = await stage.look()
     expect(faultsIn(findings)).toEqual([])
-    expect(findings.find(({ name }) => name === 'webhook_unseen')?.detail).toContain('read_notification_services')
+    expect(findings.find(({ name }) => name === 'webhook_check_skipped')?.detail).toContain('read_notification_services')
   })
 
   it('sends Buildkite no more than one request for each organization, in addition to those of the tokens', async () => {

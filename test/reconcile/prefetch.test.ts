@@ -15,7 +15,7 @@ async function* counted(log: string[], until = 4, failAt = 0): AsyncGenerator<nu
 
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 
-describe('oneAhead', () => {
+describe('prefetch', () => {
   it('gives every value in order, making the next while one is in use', async () => {
     const log: string[] = []
     for await (const value of prefetch(counted(log))) {
@@ -45,7 +45,7 @@ describe('oneAhead', () => {
   })
 })
 
-describe('twoAtOnce', () => {
+describe('mapOrdered', () => {
   /** Work that ends when it is let go. */
   function doors() {
     const open = new Map<number, (failure?: Error) => void>()

@@ -12,7 +12,7 @@ import { HOUR } from '../../src/runtime/time.ts'
 import type { RedisServer } from '../support/redis-server.ts'
 import { until } from '../support/until.ts'
 import { accessOf } from './access-of.ts'
-import { type DoctorStage, openDoctorRedis, openDoctorStage } from './doctor-stage.ts'
+import { type DoctorStage, openDoctorRedis, openDoctorStage } from './checks-stage.ts'
 
 let stage: DoctorStage
 let redis: RedisServer | undefined
