@@ -1,6 +1,6 @@
 import type { FindingResult } from '../database/schema.ts'
 
-/** The doctor's checks, by the name of the fault that each detects. The names are stable: scripts and alerts use them. */
+/** The checks, by the name of the fault that each detects. The names are stable: scripts and alerts use them. */
 export const checkNames = {
   token_missing: 'BUILDKITE_API_TOKEN is not set',
   token_invalid: 'Buildkite does not accept the token: mistyped, revoked or expired',

@@ -19,8 +19,8 @@ import { checkTokens } from './checks/tokens.ts'
 import { checkSecret, checkServices } from './checks/webhooks.ts'
 import { type CheckName, type CheckResult, failure, ok, warning } from './finding.ts'
 
-/** The settings that the doctor uses. */
-export type DoctorConfig = Pick<
+/** The settings that the checks use. */
+export type CheckConfig = Pick<
   Config,
   | 'roles'
   | 'apiTokens'
@@ -42,7 +42,7 @@ export interface Examination {
 }
 
 export interface BuildkiteChecks {
-  readonly config: DoctorConfig
+  readonly config: CheckConfig
   readonly scope: MirrorFilter
   /** Undefined without a token. */
   readonly discovery: Discovery | undefined
@@ -187,7 +187,7 @@ async function orRefusal<T>(
 /** Checks Postgres, its disk, the schema and the mirror. Never rejects: a read that fails becomes a finding. */
 export async function checkPostgres(
   database: Pick<Database, 'db'>,
-  config: DoctorConfig,
+  config: CheckConfig,
   scope: MirrorFilter,
   now: number,
 ): Promise<CheckResult[]> {

@@ -10,11 +10,11 @@ import type { MirrorFilter } from '../runtime/scope.ts'
 import { type Clock, HOUR, MINUTE, pause, withDeadline } from '../runtime/time.ts'
 import type { SeenPipeline } from './checks/pipelines.ts'
 import { type CheckResult, checkNames, isCheckName } from './finding.ts'
-import { checkBuildkite, checkPostgres, checkQueue, type DoctorConfig, type Examination, ofStores } from './run.ts'
+import { type CheckConfig, checkBuildkite, checkPostgres, checkQueue, type Examination, ofStores } from './run.ts'
 import { saveCheckResults } from './store.ts'
 
 export interface SchedulerParts {
-  readonly config: DoctorConfig
+  readonly config: CheckConfig
   readonly database: Database
   readonly queues: Queues
   /** What the tokens may read; undefined without a token. */
@@ -70,7 +70,7 @@ export function startCheckScheduler(parts: SchedulerParts): CheckScheduler {
 /** Runs the checks, unless another process is running them or has within `freshMs`. */
 async function checkAlone(parts: SchedulerParts, freshMs: number, signal: AbortSignal): Promise<void> {
   const { database, clock, log } = parts
-  const leased = await withLease(database.db, 'doctor', async () => {
+  const leased = await withLease(database.db, 'checks', async () => {
     const ofAll = notInArray(findings.name, [...ofStores])
     const [last] = await database.db
       .select({ at: max(findings.checked_at) })
@@ -87,7 +87,7 @@ async function checkAlone(parts: SchedulerParts, freshMs: number, signal: AbortS
 /** Checks the stores, unless another process does; writes only results that changed or are `restMs` old. */
 async function checkStoresAlone(parts: SchedulerParts, restMs: number): Promise<void> {
   const { database, clock, log } = parts
-  await withLease(database.db, 'doctor', async () => {
+  await withLease(database.db, 'checks', async () => {
     const findings = (await checkStores(parts)).filter(({ name }) => ofStores.includes(name))
     const unseen = Object.keys(checkNames)
       .filter(isCheckName)

@@ -1,17 +1,17 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { demoToken } from '../../src/simulator/api/api.ts'
-import { type DoctorStage, openDoctorRedis, openDoctorStage, secret } from '../reconcile/checks-stage.ts'
+import { type CheckStage, openCheckRedis, openCheckStage, secret } from '../reconcile/checks-stage.ts'
 import type { RedisServer } from '../support/redis-server.ts'
 import { runCommand } from '../support/service.ts'
 
-let stage: DoctorStage
+let stage: CheckStage
 let redis: RedisServer | undefined
 beforeAll(async () => {
-  redis = await openDoctorRedis()
+  redis = await openCheckRedis()
 })
 afterAll(() => redis?.stop())
 beforeEach(async () => {
-  stage = await openDoctorStage(redis)
+  stage = await openCheckStage(redis)
 })
 afterEach(() => stage.close())
 

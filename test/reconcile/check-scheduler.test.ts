@@ -12,9 +12,9 @@ import { HOUR } from '../../src/runtime/time.ts'
 import type { RedisServer } from '../support/redis-server.ts'
 import { until } from '../support/until.ts'
 import { accessOf } from './access-of.ts'
-import { type DoctorStage, openDoctorRedis, openDoctorStage } from './checks-stage.ts'
+import { type CheckStage, openCheckRedis, openCheckStage } from './checks-stage.ts'
 
-let stage: DoctorStage
+let stage: CheckStage
 let redis: RedisServer | undefined
 let queues: Queues
 const accesses: Access[] = []
@@ -23,12 +23,12 @@ let lines: string[] = []
 const log = createLog('debug', { write: (line) => void lines.push(line) })
 
 beforeAll(async () => {
-  redis = await openDoctorRedis()
+  redis = await openCheckRedis()
 })
 afterAll(() => redis?.stop())
 beforeEach(async () => {
   lines = []
-  stage = await openDoctorStage(redis)
+  stage = await openCheckStage(redis)
   queues = await openQueues({ redisUrl: stage.config.redisUrl, databaseUrl: stage.scene.url }, log)
 })
 afterEach(async () => {

@@ -2,7 +2,7 @@ import { sql } from 'drizzle-orm'
 import { inject } from 'vitest'
 import { mirroredEvents } from '../../src/buildkite/services.ts'
 import { openDatabase } from '../../src/database/connection.ts'
-import type { DoctorConfig, Examination } from '../../src/diagnostics/run.ts'
+import type { CheckConfig, Examination } from '../../src/diagnostics/run.ts'
 import { checkOnce } from '../../src/diagnostics/scheduler.ts'
 import { openQueues } from '../../src/queue/queues.ts'
 import { openAccess } from '../../src/reconcile/access/access.ts'
@@ -15,7 +15,7 @@ import { freeBudget, openScene, type Scene, silent } from './scene.ts'
 export const secret = 'the-secret-of-the-webhook'
 
 /** A set-up in which all is well, to plant faults in. */
-export interface DoctorStage {
+export interface CheckStage {
   readonly scene: Scene
   /** None of the run's own, so that its settings may be spoilt; undefined where this run has no Redis. */
   readonly redis: RedisServer | undefined
@@ -23,7 +23,7 @@ export interface DoctorStage {
   /** The webhook service as it should be. */
   readonly service: Service
   /** What the next look goes by. */
-  config: DoctorConfig & MirrorFilterConfig
+  config: CheckConfig & MirrorFilterConfig
   /** Buildkite's clock is so far ahead of ours, in milliseconds. */
   skewMs: number
   /** Postgres as the next look reaches it. */
@@ -34,11 +34,11 @@ export interface DoctorStage {
 }
 
 /** A Redis for stages; undefined where this run has none. */
-export const openDoctorRedis = async () => (inject('redisUrl') ? startRedisServer() : undefined)
+export const openCheckRedis = async () => (inject('redisUrl') ? startRedisServer() : undefined)
 
 /** Sets the stage, with a Redis that outlives it. */
-export async function openDoctorStage(redis: RedisServer | undefined): Promise<DoctorStage> {
-  let stage: DoctorStage | undefined
+export async function openCheckStage(redis: RedisServer | undefined): Promise<CheckStage> {
+  let stage: CheckStage | undefined
   const clock = { now: () => Date.now() + (stage?.skewMs ?? 0), pass: () => undefined }
   const scene = await openScene({ clock, pipelines: 2 })
   await scene.complete({ builds: 20, days: 3, jobs: 2 })
@@ -90,12 +90,12 @@ export async function openDoctorStage(redis: RedisServer | undefined): Promise<D
 }
 
 /** One check by a service that has just started. */
-async function look({ scene, config, databaseUrl }: DoctorStage): Promise<Examination> {
+async function look({ scene, config, databaseUrl }: CheckStage): Promise<Examination> {
   const scope = mirrorFilter(config)
   const reach = { ...config, apiUrl: scene.api.url, httpsProxy: undefined, noProxy: [] }
   const client = { backoffMs: 1 }
   const access = openAccess(reach, { budget: freeBudget, scope, log: silent, clock: Date.now, client })
-  const database = openDatabase(databaseUrl, { name: 'doctor test', connections: 2 })
+  const database = openDatabase(databaseUrl, { name: 'checks test', connections: 2 })
   const queues = await openQueues({ redisUrl: config.redisUrl, databaseUrl: scene.url }, silent)
   try {
     return await checkOnce({

@@ -12,9 +12,9 @@ import { DAY, HOUR, MINUTE, SECOND } from '../../src/runtime/time.ts'
 import { demoToken } from '../../src/simulator/api/api.ts'
 import { asAdmin } from '../support/database.ts'
 import type { RedisServer } from '../support/redis-server.ts'
-import { type DoctorStage, openDoctorRedis, openDoctorStage, secret } from './checks-stage.ts'
+import { type CheckStage, openCheckRedis, openCheckStage, secret } from './checks-stage.ts'
 
-let stage: DoctorStage
+let stage: CheckStage
 let redis: RedisServer | undefined
 const faultsIn = (findings: readonly CheckResult[]) => findings.filter(({ result }) => result !== 'ok')
 /** Each fault as `name result`, without repetition. */
@@ -28,7 +28,7 @@ const delivery = (status: string, receivedMs: number) =>
 const failureOf = (kind: string, subject: string, sinceMs: number, tries = 1) =>
   `insert into sync.failures (kind, subject, code, error, tries, first_failed_at, last_failed_at, next_try_at)
    values ('${kind}', '${subject}', '57014', 'Postgres gave up.', ${tries}, ${ago(sinceMs)}, ${ago(sinceMs)}, now() + interval '1 hour')`
-const spoil = (change: Partial<DoctorStage['config']>) => {
+const spoil = (change: Partial<CheckStage['config']>) => {
   stage.config = { ...stage.config, ...change }
 }
 const token = (change: Partial<typeof demoToken>) => {
@@ -46,7 +46,7 @@ const redisSays = async (...command: [string, ...string[]]) => {
 const ofDatabase = (what: string) =>
   stage.sql(`do $$ begin execute format('alter database %I ${what}', current_database()); end $$`)
 
-/** A fault as it is planted, and all that the doctor is to find then. */
+/** A fault as it is planted, and all that the checks find then. */
 interface Planted {
   what: string
   plant: () => unknown
@@ -268,13 +268,13 @@ const planted: readonly Planted[] = [
   },
 ]
 
-describe('the doctor', () => {
+describe('the checks', () => {
   beforeAll(async () => {
-    redis = await openDoctorRedis()
+    redis = await openCheckRedis()
   })
   afterAll(() => redis?.stop())
   beforeEach(async () => {
-    stage = await openDoctorStage(redis)
+    stage = await openCheckStage(redis)
   })
   afterEach(() => stage.close())
 
@@ -351,7 +351,7 @@ describe('the doctor', () => {
   })
 
   it('finds a Postgres that is gone', async () => {
-    const database = openDatabase('postgres://nobody@127.0.0.1:1/nothing', { name: 'doctor test' })
+    const database = openDatabase('postgres://nobody@127.0.0.1:1/nothing', { name: 'checks test' })
     try {
       expect(namesOf(await checkPostgres(database, stage.config, stage.scene.deps.scope, Date.now()))).toEqual([
         'postgres_unreachable failed',
@@ -374,7 +374,9 @@ describe('the doctor', () => {
     stage.service.settings.token = 'rotated'
     stage.service.description = 'CI dashboard'
     const { findings } = await stage.look()
-    expect(findings.find(({ name }) => name === 'webhook_secret_mismatch')?.detail).toContain('"CI dashboard", https://')
+    expect(findings.find(({ name }) => name === 'webhook_secret_mismatch')?.detail).toContain(
+      '"CI dashboard", https://',
+    )
     expect(namesOf(findings)).toEqual(['webhook_secret_mismatch failed'])
     expect(findings.find(({ name }) => name === 'webhook_missing')?.detail).toContain('example.com/mirror')
   })
@@ -446,7 +448,9 @@ describe('the doctor', () => {
     token({ scopes: without('read_notification_services', 'write_notification_services') })
     const { findings } = await stage.look()
     expect(faultsIn(findings)).toEqual([])
-    expect(findings.find(({ name }) => name === 'webhook_check_skipped')?.detail).toContain('read_notification_services')
+    expect(findings.find(({ name }) => name === 'webhook_check_skipped')?.detail).toContain(
+      'read_notification_services',
+    )
   })
 
   it('sends Buildkite no more than one request for each organization, in addition to those of the tokens', async () => {

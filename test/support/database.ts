@@ -18,7 +18,7 @@ export async function createTestDatabase(options: { empty?: boolean } = {}): Pro
   const name = template.replace('template', `${process.pid}_${count}_${randomBytes(3).toString('hex')}`)
   await asAdmin(async (sql) => {
     await sql.unsafe(`create database ${name} template ${options.empty ? 'template0' : template} strategy file_copy`)
-    // As the doctor tells operators to: compiling a plan takes 0.15 s, and each new pipeline has one to adopt its builds.
+    // As `check` tells operators to: compiling a plan takes 0.15 s, and each new pipeline has one to adopt its builds.
     await sql.unsafe(`alter database ${name} set jit = off`)
     // No test crashes this server: those that do have one of their own.
     await sql.unsafe(`alter database ${name} set synchronous_commit = off`)
