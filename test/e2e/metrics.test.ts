@@ -121,7 +121,7 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
     await refreshRollups(scene.deps.db)
     // Its clock stands still, so no list of pipelines is late enough to confirm what was read.
     await sql`update sync.watermarks set confirmed_to = watermark - interval '2 minutes'`
-    await sql`update sync.windows set status = 'deliveries_pending', scanned_to = null, started_at = null, finished_at = null
+    await sql`update sync.windows set status = 'pending', scanned_to = null, started_at = null, finished_at = null
       where id = (select id from sync.windows order by created_from limit 1)`
   }
 
@@ -178,6 +178,15 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
         (page('problems', { code: 'invalid_permissions' }) ?? 0) > 0 &&
         (page('deliveries_processed_total', { status: 'failed' }) ?? 0) > 0 &&
         (page('rollup_days_waiting') ?? 0) > 0,
+    )
+    // Until it has noticed that Buildkite's clock jumped, it would take what was dropped for something on its way.
+    await until(
+      async () => {
+        const [clock] = await sql<{ ahead: number }[]>`select ahead_ms::float8 as ahead from sync.buildkite_clock`
+        return clock !== undefined && clock.ahead > -2.5 * HOUR
+      },
+      'the service knows the time of Buildkite',
+      patience,
     )
     scene.api.beforeAnswer = undefined
     seen.recovered = await look(

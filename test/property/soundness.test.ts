@@ -4,7 +4,7 @@ import { faultsOf, soundHistory } from './soundness.ts'
 import { openHome } from './soundness-database.ts'
 
 // A sample; `npm run soundness -- --seeds 1..1000` runs more, and one seed again with all that happened in it.
-const seeds = [1, 3, 6, 7, 8, 9]
+const seeds = [1, 3, 6, 7, 8]
 
 let database: TestDatabase
 let home: Awaited<ReturnType<typeof openHome>>
