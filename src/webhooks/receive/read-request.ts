@@ -73,11 +73,9 @@ export function readRequest(
     const error = 'The body is not a JSON object.'
     return { ok: false, status: 400, error, reason: error }
   }
-  const named = request.event ?? payload.event
-  const event = typeof named === 'string' && named !== '' ? cleanText(named).slice(0, 200) : 'unknown'
   const delivery: NewDelivery = {
-    key: deliveryKey(event, proof.signed ? proof.at.toISOString() : (request.requestId ?? ''), request.raw),
-    event,
+    key: deliveryKey(proof.signed ? proof.at.toISOString() : (request.requestId ?? ''), request.raw),
+    event: eventOf(payload, request.event),
     request_id: request.requestId === undefined ? null : cleanText(request.requestId).slice(0, 200),
     received_at: new Date(now),
     observed_at: proof.at,
@@ -119,10 +117,17 @@ function parseObject(raw: Buffer): Record<string, unknown> | undefined {
   }
 }
 
+/** The body's name of the event first: it is signed, and headers are not. */
+function eventOf(payload: Record<string, unknown>, header: string | undefined): string {
+  const named = typeof payload.event === 'string' && payload.event !== '' ? payload.event : header
+  return named ? cleanText(named).slice(0, 200) : 'unknown'
+}
+
 /**
  * Buildkite gives deliveries no id. A delivery that Buildkite sends again has the same bytes and a new time, so it gets a new key. A
- * request that somebody else replays has the same bytes and the same time, so it gets the same key and is a duplicate.
+ * request that somebody else replays has the same bytes and the same time, so it gets the same key and is a duplicate, whatever its
+ * other headers are. Without signatures the request's id takes the place of the time.
  */
-function deliveryKey(event: string, moment: string, raw: Buffer): string {
-  return createHash('sha256').update(`${event}\n${moment}\n`).update(raw).digest('hex')
+function deliveryKey(moment: string, raw: Buffer): string {
+  return createHash('sha256').update(`${moment}\n`).update(raw).digest('hex')
 }
