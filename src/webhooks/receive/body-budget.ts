@@ -5,9 +5,9 @@ const MiB = 1024 * KiB
 export const bodyLimit = 10 * MiB
 
 /**
- * The most memory that bodies of unanswered requests use, in bytes. Buildkite documents no largest payload. A webhook contains no jobs and
- * no env (docs/reference/buildkite.md), so it has 2 to 4 kB; even one a hundred times as large is small here. Of the largest accepted ones, four fit at once from proven addresses, two from
- * unproven ones, and one from one unproven address.
+ * The most memory that bodies of unanswered requests use, in bytes. Buildkite documents no largest payload. A webhook contains no jobs
+ * and no env (docs/reference/buildkite.md), so it has 2 to 4 kB; even one a hundred times as large is small here. Of the largest
+ * accepted bodies, four fit at once from proven addresses, two from unproven ones, and one from one unproven address.
  */
 const bounds = {
   total: 64 * MiB,
