@@ -86,6 +86,7 @@ COMMENT ON FUNCTION analytics.seconds(earlier timestamp with time zone, later ti
 
 CREATE FUNCTION sync.invalidate_all_days(since date DEFAULT '-infinity'::date) RETURNS integer
     LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 declare
   found record;
@@ -119,6 +120,7 @@ COMMENT ON FUNCTION sync.invalidate_all_days(since date) IS 'Marks every day tha
 
 CREATE FUNCTION sync.invalidate_all_days_at_change() RETURNS trigger
     LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
   insert into sync.stale_history (since) values ('-infinity');
@@ -151,6 +153,7 @@ END;
 
 CREATE FUNCTION sync.invalidate_days_of_attempts() RETURNS trigger
     LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     SET jit TO 'off'
     AS $$
@@ -162,6 +165,7 @@ end $$;
 
 CREATE FUNCTION sync.invalidate_days_of_changed_builds() RETURNS trigger
     LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_nestloop TO 'off'
     SET jit TO 'off'
     AS $$
@@ -189,6 +193,7 @@ end $$;
 
 CREATE FUNCTION sync.invalidate_days_of_changed_jobs() RETURNS trigger
     LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_nestloop TO 'off'
     SET jit TO 'off'
     AS $$
@@ -204,6 +209,7 @@ end $$;
 
 CREATE FUNCTION sync.invalidate_days_of_changed_organizations() RETURNS trigger
     LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
   insert into sync.stale_history (since)
@@ -215,6 +221,7 @@ end $$;
 
 CREATE FUNCTION sync.invalidate_days_of_changed_pipelines() RETURNS trigger
     LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
   insert into sync.stale_history (pipeline_id)
@@ -227,6 +234,7 @@ end $$;
 
 CREATE FUNCTION sync.invalidate_days_of_changed_queues() RETURNS trigger
     LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
   insert into sync.stale_history (since)
@@ -238,6 +246,7 @@ end $$;
 
 CREATE FUNCTION sync.invalidate_days_of_commits(commits text[], written_at timestamp with time zone[]) RETURNS void
     LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
@@ -253,6 +262,7 @@ end $$;
 
 CREATE FUNCTION sync.invalidate_days_of_jobs(builds uuid[]) RETURNS void
     LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     SET jit TO 'off'
     AS $$
@@ -263,6 +273,7 @@ end $$;
 
 CREATE FUNCTION sync.invalidate_days_of_new_builds() RETURNS trigger
     LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
   builds uuid[];
@@ -280,6 +291,7 @@ end $$;
 
 CREATE FUNCTION sync.invalidate_days_of_new_jobs() RETURNS trigger
     LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
   perform sync.invalidate_days(array_agg(started_at), array_agg(coalesce(finished_at, expired_at))) from after_rows;
@@ -288,6 +300,7 @@ end $$;
 
 CREATE FUNCTION sync.invalidate_days_of_new_pipelines() RETURNS trigger
     LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
   insert into sync.stale_history (pipeline_id) select id from after_rows;
@@ -296,6 +309,7 @@ end $$;
 
 CREATE FUNCTION sync.invalidate_days_of_new_queues() RETURNS trigger
     LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
   insert into sync.stale_history (since)
@@ -305,6 +319,7 @@ end $$;
 
 CREATE FUNCTION sync.mark_stale_history(most integer DEFAULT 1000) RETURNS date[]
     LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     SET jit TO 'off'
     AS $$
@@ -360,6 +375,7 @@ COMMENT ON FUNCTION sync.mark_stale_history(most integer) IS 'Finds the days tha
 
 CREATE FUNCTION sync.refresh_day(which date) RETURNS void
     LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
     SET work_mem TO '32MB'
     AS $$
@@ -530,6 +546,7 @@ COMMENT ON FUNCTION sync.refresh_day(which date) IS 'Rebuilds the rollup tables 
 
 CREATE FUNCTION sync.refresh_marked_day(which date) RETURNS boolean
     LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
   began constant timestamptz := clock_timestamp();
@@ -552,6 +569,7 @@ COMMENT ON FUNCTION sync.refresh_marked_day(which date) IS 'Rebuilds the rollup 
 
 CREATE FUNCTION sync.refresh_rollups() RETURNS integer
     LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
   turn timestamptz;
@@ -577,6 +595,7 @@ COMMENT ON FUNCTION sync.refresh_rollups() IS 'Rebuilds the newest day that was 
 
 CREATE FUNCTION sync.refresh_users() RETURNS integer
     LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
   began constant timestamptz := clock_timestamp();

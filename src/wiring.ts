@@ -28,6 +28,7 @@ import { startDeferredRetries } from './webhooks/apply/deferred.ts'
 import { deliveryHandler } from './webhooks/apply/process-deliveries.ts'
 import { Inbox } from './webhooks/inbox/inbox.ts'
 import { type AllowList, fixedAllowList, followedAllowList } from './webhooks/receive/allow-list.ts'
+import { ProvenAddresses } from './webhooks/receive/proven-addresses.ts'
 import { followBuildkiteClock, type ReceiptClock } from './webhooks/receive/receipt-clock.ts'
 import { webhookRoute } from './webhooks/receive/receive.ts'
 import { startSweeper } from './webhooks/sweeper.ts'
@@ -110,8 +111,12 @@ async function startListeners(parts: Parts, shutdown: Shutdown): Promise<void> {
   const inbox = config.roles.has('web') ? openReceiverInbox(parts, shutdown) : undefined
   const allowed = inbox && openAllowList(parts, shutdown)
   const clock = inbox && openReceiptClock(parts, shutdown)
-  const webhooks = inbox && ((app: FastifyInstance) => webhookRoute(app, receiverParts(parts, inbox, allowed, clock)))
-  const publicApp = await buildPublicApp({ log, webhooks, facts, trustProxy: config.trustProxy, record: meters.record })
+  const proven = new ProvenAddresses()
+  const webhooks =
+    inbox && ((app: FastifyInstance) => webhookRoute(app, { ...receiverParts(parts, inbox, allowed, clock), proven }))
+  const { record } = meters
+  const { trustProxy } = config
+  const publicApp = await buildPublicApp({ log, webhooks, facts, trustProxy, isProven: proven.has, record })
   await listen(publicApp, 'public', config.host, config.port, log, shutdown)
   const status = async () => readStatus(watched, await facts())
   const privateApp = await buildPrivateApp({

@@ -1,4 +1,5 @@
-create or replace function sync.invalidate_all_days(since date default '-infinity') returns integer language plpgsql as $$
+create or replace function sync.invalidate_all_days(since date default '-infinity') returns integer language plpgsql
+set search_path = pg_catalog, pg_temp as $$
 declare
   found record;
   day date;

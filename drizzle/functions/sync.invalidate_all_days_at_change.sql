@@ -1,4 +1,5 @@
-create or replace function sync.invalidate_all_days_at_change() returns trigger language plpgsql as $$
+create or replace function sync.invalidate_all_days_at_change() returns trigger language plpgsql
+set search_path = pg_catalog, pg_temp as $$
 begin
   insert into sync.stale_history (since) values ('-infinity');
   return null;

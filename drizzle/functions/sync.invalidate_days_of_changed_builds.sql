@@ -1,4 +1,5 @@
 create or replace function sync.invalidate_days_of_changed_builds() returns trigger language plpgsql
+set search_path = pg_catalog, pg_temp
 set enable_nestloop = off set jit = off as $$
 declare
   builds uuid[];

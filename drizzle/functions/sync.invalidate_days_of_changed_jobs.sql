@@ -1,4 +1,5 @@
 create or replace function sync.invalidate_days_of_changed_jobs() returns trigger language plpgsql
+set search_path = pg_catalog, pg_temp
 set enable_nestloop = off set jit = off as $$
 begin
   -- Before and after: a job whose time was corrected across midnight leaves one day and enters another.

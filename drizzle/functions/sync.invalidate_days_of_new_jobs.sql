@@ -1,4 +1,5 @@
-create or replace function sync.invalidate_days_of_new_jobs() returns trigger language plpgsql as $$
+create or replace function sync.invalidate_days_of_new_jobs() returns trigger language plpgsql
+set search_path = pg_catalog, pg_temp as $$
 begin
   perform sync.invalidate_days(array_agg(started_at), array_agg(coalesce(finished_at, expired_at))) from after_rows;
   return null;

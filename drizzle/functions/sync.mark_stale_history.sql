@@ -1,4 +1,5 @@
 create or replace function sync.mark_stale_history(most integer default 1000) returns date[] language plpgsql
+set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set jit = off as $$
 declare
   part sync.stale_history;

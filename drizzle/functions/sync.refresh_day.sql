@@ -1,6 +1,7 @@
 -- Reads only the rows of its day. "offset 0" makes Postgres look up the build of a job and the pipeline of a build by id. Without it,
 -- Postgres expects few rows and reads all builds twice, and the day's jobs once for each pipeline that a deployment rule names.
 create or replace function sync.refresh_day(which date) returns void language plpgsql
+set search_path = pg_catalog, pg_temp
 set jit = off -- compiling this takes longer than running it
 set work_mem = '32MB' as $$
 declare

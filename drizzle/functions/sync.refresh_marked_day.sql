@@ -1,4 +1,5 @@
-create or replace function sync.refresh_marked_day(which date) returns boolean language plpgsql as $$
+create or replace function sync.refresh_marked_day(which date) returns boolean language plpgsql
+set search_path = pg_catalog, pg_temp as $$
 declare
   began constant timestamptz := clock_timestamp();
 begin

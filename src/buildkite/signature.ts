@@ -1,7 +1,8 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 
 /** `at` is the time in the signature: when Buildkite sent the delivery. `reason` is for our log only, never for the sender. */
-export type SignatureCheck = { ok: true; at: Date } | { ok: false; reason: string }
+export type SignatureCheck = { ok: true; at: Date } | Refused
+type Refused = { ok: false; reason: string }
 
 /**
  * Checks an `X-Buildkite-Signature` header (`timestamp=<unix seconds>,signature=<hex>`) against the raw body.
@@ -16,23 +17,33 @@ export function verifySignature(
   now: number,
   toleranceMs: number,
 ): SignatureCheck {
-  if (!header) return refuse('There is no X-Buildkite-Signature header.')
-  const parts = parseHeader(header)
-  if (!parts) return refuse('The X-Buildkite-Signature header is not "timestamp=<seconds>,signature=<64 hex digits>".')
-  const given = Buffer.from(parts.signature, 'hex')
+  const read = readSignature(header, now, toleranceMs)
+  if (!read.ok) return read
+  const given = Buffer.from(read.signature, 'hex')
   let matches = false
   for (const secret of secrets) {
     // No early exit: the duration must not reveal which secret matches.
-    if (timingSafeEqual(given, digest(raw, secret, parts.timestamp))) matches = true
+    if (timingSafeEqual(given, digest(raw, secret, read.timestamp))) matches = true
   }
-  if (!matches) return refuse('The signature matches none of the configured secrets.')
+  return matches ? { ok: true, at: read.at } : refuse('The signature matches none of the configured secrets.')
+}
+
+/** What an `X-Buildkite-Signature` header says, if it is well-formed and its time is within the tolerance. It proves nothing yet. */
+export function readSignature(
+  header: string | undefined,
+  now: number,
+  toleranceMs: number,
+): { ok: true; at: Date; timestamp: string; signature: string } | Refused {
+  if (!header) return refuse('There is no X-Buildkite-Signature header.')
+  const parts = parseHeader(header)
+  if (!parts) return refuse('The X-Buildkite-Signature header is not "timestamp=<seconds>,signature=<64 hex digits>".')
   const at = Number(parts.timestamp) * 1000
   const offMs = at - now
   if (Math.abs(offMs) > toleranceMs) {
     const direction = offMs < 0 ? 'behind' : 'ahead of'
     return refuse(`The signature's time is ${Math.round(Math.abs(offMs) / 1000)} s ${direction} our clock.`)
   }
-  return { ok: true, at: new Date(at) }
+  return { ok: true, at: new Date(at), ...parts }
 }
 
 /** The header value that Buildkite would send for this body; `at` is in milliseconds and is written in whole seconds. */
@@ -53,7 +64,7 @@ export function verifyToken(header: string | undefined, secrets: readonly string
   return matches
 }
 
-function refuse(reason: string): SignatureCheck {
+function refuse(reason: string): Refused {
   return { ok: false, reason }
 }
 

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { afterEach, describe, expect, it } from 'vitest'
+import { sign } from '../../src/buildkite/signature.ts'
 import { buildPublicApp } from '../../src/http/public.ts'
 import type { Probes } from '../../src/http/status/probes.ts'
 import { problem } from '../../src/reconcile/issue.ts'
@@ -56,10 +57,15 @@ describe('the public listener', () => {
 
   it('gives the webhook route its own body parser, limits and refusals', async () => {
     await build()
-    const post = (type: string) =>
-      app.inject({ method: 'POST', url: '/webhooks/buildkite', headers: { 'content-type': type }, payload: '{}' })
+    const post = (type: string, signature?: string) =>
+      app.inject({
+        method: 'POST',
+        url: '/webhooks/buildkite',
+        headers: { 'content-type': type, ...(signature && { 'x-buildkite-signature': signature }) },
+        payload: '{}',
+      })
     expect((await post('application/json')).statusCode).toBe(401)
-    expect((await post('text/plain')).statusCode).toBe(415)
+    expect((await post('text/plain', sign('{}', 'secret', Date.now()))).statusCode).toBe(415)
   })
 
   it('answers floods of unauthenticated webhooks with 429 after sixty a minute', async () => {

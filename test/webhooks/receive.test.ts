@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { sign } from '../../src/buildkite/signature.ts'
+import { WEBHOOK_PATH } from '../../src/buildkite/webhook-path.ts'
 import { deliveries } from '../../src/database/schema.ts'
 import { type ReceiverSettings, readRequest } from '../../src/webhooks/receive/read-request.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -51,6 +52,24 @@ describe('a signed delivery', () => {
     for (let i = 0; i < 3; i += 1) expect((await stage.post('build.running', body, header)).status).toBe(202)
     expect(await deliveriesOf(stage)).toHaveLength(1)
     expect(stage.counted.get('deliveries_duplicate_total')).toBe(2)
+  })
+
+  test('replayed with other headers over HTTP is a duplicate, and its event is the signed one', async () => {
+    const stage = await receiver()
+    const url = await stage.app.listen({ host: '127.0.0.1', port: 0 })
+    const body = JSON.stringify(buildPayload())
+    const signature = sign(body, secret, Date.now())
+    for (let i = 0; i < 20; i += 1) {
+      const headers = {
+        'content-type': 'application/json',
+        'x-buildkite-event': `invented.${i}`,
+        'x-buildkite-request': `r-${i}`,
+        'x-buildkite-signature': signature,
+      }
+      expect((await fetch(url + WEBHOOK_PATH, { method: 'POST', headers, body })).status).toBe(202)
+    }
+    expect((await deliveriesOf(stage)).map((row) => row.event)).toEqual(['build.running'])
+    expect(stage.counted.get('deliveries_duplicate_total')).toBe(19)
   })
 
   test('is accepted with any of several secrets', async () => {
@@ -167,14 +186,15 @@ test('many requests at once share inserts and jobs', async () => {
   expect((await stage.queues.depth()).deliveries.waiting).toBeLessThan(100)
 })
 
-test('the event is the header’s, else the body’s, else unknown', () => {
+test('the event is the body’s, else the header’s, else unknown', () => {
   const settings: ReceiverSettings = { secrets: [secret], auth: 'token', toleranceMs: 1, storeEnv: false }
   const read = (event: string | undefined, body: object) => {
     const raw = Buffer.from(JSON.stringify(body))
     const reading = readRequest({ raw, event, token: secret, signature: undefined, requestId: undefined }, settings, 0)
     return reading.ok ? reading.delivery.event : reading.error
   }
-  expect(read('job.started', { event: 'x' })).toBe('job.started')
-  expect(read(undefined, { event: 'job.finished' })).toBe('job.finished')
+  expect(read('job.started', { event: 'job.finished' })).toBe('job.finished')
+  expect(read('job.started', {})).toBe('job.started')
+  expect(read('job.started', { event: 7 })).toBe('job.started')
   expect(read(undefined, {})).toBe('unknown')
 })

@@ -4,6 +4,8 @@ import { fileURLToPath } from 'node:url'
 import type pg from 'pg'
 
 // Each view, function and trigger has one definition: a file in drizzle/. A change of a file needs no migration.
+// Functions in plpgsql fix their search_path. Otherwise a role that may write to a schema of the caller's path could plant functions.
+// Functions in SQL need none, because Postgres parses their bodies once, at creation. With `set` it could not inline them into views.
 
 /** A file that `migrate` applies when it has changed. It may be applied any number of times. */
 export interface Definition {

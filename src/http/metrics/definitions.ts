@@ -61,7 +61,7 @@ const recorded: Readonly<Record<MetricEvent, Metric>> = {
   deliveries_duplicate_total: counter('deliveries', 'Deliveries that were already stored.'),
   deliveries_processed_total: counter('deliveries', 'Deliveries that the worker finished, by outcome and event.', {
     status: 'applied, ignored, failed',
-    event: "Buildkite's name of the event, such as build.finished",
+    event: "Buildkite's name of the event, such as build.finished; other for events that the mirror does not use",
   }),
   delivery_apply_seconds: histogram(
     'seconds',

@@ -1,4 +1,5 @@
 import { sql } from 'drizzle-orm'
+import { mirroredEvents } from '../../buildkite/services.ts'
 import { type Db, type Transaction, withStoreError } from '../../database/connection.ts'
 import { clearFailure } from '../../database/failures.ts'
 import { type DeliveryStatus, deliveries } from '../../database/schema.ts'
@@ -41,10 +42,17 @@ interface DeliveryResult {
   readonly report: MergeReport
 }
 
+const labelledEvents: ReadonlySet<string> = new Set([...mirroredEvents, 'ping'])
+
+/** Names come from outside, and each different label costs memory here and in Prometheus. */
+function eventLabel(event: string): string {
+  return labelledEvents.has(event) ? event : 'other'
+}
+
 export function recordOutcome({ record, clock = Date.now }: ApplyParts, { settled, report }: DeliveryResult): void {
   if (!record) return
   for (const { status, event, receivedAt } of settled) {
-    record('deliveries_processed_total', 1, { status, event })
+    record('deliveries_processed_total', 1, { status, event: eventLabel(event) })
     // Another replica may have received it, with a clock ahead of ours.
     if (status === 'applied') record('delivery_apply_seconds', Math.max(0, clock() - receivedAt.getTime()) / SECOND)
   }
@@ -106,7 +114,7 @@ export async function fail(parts: ApplyParts, id: number, error: string): Promis
   )
   if (!row) return
   parts.log.warn({ delivery: id, error }, 'A delivery cannot be applied and is recorded as failed.')
-  parts.record?.('deliveries_processed_total', 1, { status: 'failed', event: row.event })
+  parts.record?.('deliveries_processed_total', 1, { status: 'failed', event: eventLabel(row.event) })
 }
 
 async function settle(

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { isObject } from '../../buildkite/payload-reader.ts'
 import { cleanText, redact } from '../../buildkite/redact.ts'
-import { verifySignature, verifyToken } from '../../buildkite/signature.ts'
+import { readSignature, verifySignature, verifyToken } from '../../buildkite/signature.ts'
 import type { WebhookAuth } from '../../runtime/config.ts'
 import type { NewDelivery } from '../inbox/inbox.ts'
 
@@ -14,23 +14,49 @@ export interface ReceiverSettings {
   storeEnv: boolean
 }
 
-/** The parts of a request that matter: header values as received, and the body's bytes. */
-export interface WebhookRequest {
-  raw: Buffer
+/** The headers that matter, as received. */
+export interface WebhookHeaders {
   event: string | undefined
   signature: string | undefined
   token: string | undefined
   requestId: string | undefined
 }
 
-export type ReadRequest =
-  | { ok: true; delivery: NewDelivery }
-  | { ok: false; status: 400 | 401 | 503; error: string; reason: string }
+export interface WebhookRequest extends WebhookHeaders {
+  /** The body's bytes. */
+  raw: Buffer
+}
+
+/** `error` may be sent to the client; `reason` is only logged. */
+export interface RefusedRequest {
+  ok: false
+  status: 400 | 401 | 503
+  error: string
+  reason: string
+}
+
+export type ReadRequest = { ok: true; delivery: NewDelivery } | RefusedRequest
+
+/** Why a request is refused without its body: reading a body costs memory, so headers that cannot be authentic end it. Pure. */
+export function refusedByHeaders(
+  headers: WebhookHeaders,
+  settings: ReceiverSettings,
+  now: number,
+): RefusedRequest | undefined {
+  if (settings.secrets.length === 0) {
+    const error = 'The receiver of webhooks is off, because WEBHOOK_SECRET is not set.'
+    return { ok: false, status: 503, error, reason: error }
+  }
+  const read =
+    settings.auth === 'token'
+      ? checkToken(headers.token, settings.secrets)
+      : readSignature(headers.signature, now, settings.toleranceMs)
+  return read.ok ? undefined : unauthorized(read.reason)
+}
 
 /**
  * Authenticates a request and reads it into a delivery; pure. `now` is our clock. `receivedAt` is the same time on Buildkite's clock,
- * and dates deliveries without a signature. `error` may be sent to the client; `reason` is only logged.
- * The bytes are verified before they are parsed.
+ * and dates deliveries without a signature. The bytes are verified before they are parsed.
  */
 export function readRequest(
   request: WebhookRequest,
@@ -38,22 +64,18 @@ export function readRequest(
   now: number,
   receivedAt = new Date(now),
 ): ReadRequest {
-  if (settings.secrets.length === 0) {
-    const error = 'The receiver of webhooks is off, because WEBHOOK_SECRET is not set.'
-    return { ok: false, status: 503, error, reason: error }
-  }
+  const refused = refusedByHeaders(request, settings, now)
+  if (refused) return refused
   const proof = authenticate(request, settings, now, receivedAt)
-  if (!proof.ok) return { ok: false, status: 401, error: 'unauthorized', reason: proof.reason }
+  if (!proof.ok) return unauthorized(proof.reason)
   const payload = parseObject(request.raw)
   if (!payload) {
     const error = 'The body is not a JSON object.'
     return { ok: false, status: 400, error, reason: error }
   }
-  const named = request.event ?? payload.event
-  const event = typeof named === 'string' && named !== '' ? cleanText(named).slice(0, 200) : 'unknown'
   const delivery: NewDelivery = {
-    key: deliveryKey(event, proof.signed ? proof.at.toISOString() : (request.requestId ?? ''), request.raw),
-    event,
+    key: deliveryKey(proof.signed ? proof.at.toISOString() : (request.requestId ?? ''), request.raw),
+    event: eventOf(payload, request.event),
     request_id: request.requestId === undefined ? null : cleanText(request.requestId).slice(0, 200),
     received_at: new Date(now),
     observed_at: proof.at,
@@ -67,11 +89,23 @@ type Proof = { ok: true; at: Date; signed: boolean } | { ok: false; reason: stri
 /** In signature mode a token is not accepted. Otherwise a client that has seen a token would need no signature. */
 function authenticate(request: WebhookRequest, settings: ReceiverSettings, now: number, receivedAt: Date): Proof {
   if (settings.auth === 'token') {
-    if (verifyToken(request.token, settings.secrets)) return { ok: true, at: receivedAt, signed: false }
-    return { ok: false, reason: 'X-Buildkite-Token is missing or matches none of the configured secrets.' }
+    const check = checkToken(request.token, settings.secrets)
+    return check.ok ? { ok: true, at: receivedAt, signed: false } : check
   }
   const check = verifySignature(request.raw, request.signature, settings.secrets, now, settings.toleranceMs)
   return check.ok ? { ok: true, at: check.at, signed: true } : check
+}
+
+function checkToken(
+  token: string | undefined,
+  secrets: readonly string[],
+): { ok: true } | { ok: false; reason: string } {
+  if (verifyToken(token, secrets)) return { ok: true }
+  return { ok: false, reason: 'X-Buildkite-Token is missing or matches none of the configured secrets.' }
+}
+
+function unauthorized(reason: string): RefusedRequest {
+  return { ok: false, status: 401, error: 'unauthorized', reason }
 }
 
 function parseObject(raw: Buffer): Record<string, unknown> | undefined {
@@ -83,10 +117,17 @@ function parseObject(raw: Buffer): Record<string, unknown> | undefined {
   }
 }
 
+/** The body's name of the event first: it is signed, and headers are not. */
+function eventOf(payload: Record<string, unknown>, header: string | undefined): string {
+  const named = typeof payload.event === 'string' && payload.event !== '' ? payload.event : header
+  return named ? cleanText(named).slice(0, 200) : 'unknown'
+}
+
 /**
  * Buildkite gives deliveries no id. A delivery that Buildkite sends again has the same bytes and a new time, so it gets a new key. A
- * request that somebody else replays has the same bytes and the same time, so it gets the same key and is a duplicate.
+ * request that somebody else replays has the same bytes and the same time, so it gets the same key and is a duplicate, whatever its
+ * other headers are. Without signatures the request's id takes the place of the time.
  */
-function deliveryKey(event: string, moment: string, raw: Buffer): string {
-  return createHash('sha256').update(`${event}\n${moment}\n`).update(raw).digest('hex')
+function deliveryKey(moment: string, raw: Buffer): string {
+  return createHash('sha256').update(`${moment}\n`).update(raw).digest('hex')
 }

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import rateLimit from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { WEBHOOK_PATH } from '../../buildkite/webhook-path.ts'
@@ -7,12 +8,17 @@ import type { RecordMetric } from '../../runtime/record-metric.ts'
 import { type Clock, DeadlineError, MINUTE, withDeadline } from '../../runtime/time.ts'
 import { type Span, span, type Tracing } from '../../runtime/tracing.ts'
 import type { Inbox, NewDelivery } from '../inbox/inbox.ts'
-import { type ReceiverSettings, readRequest, type WebhookRequest } from './read-request.ts'
+import { BodyBudget, type BodyShare } from './body-budget.ts'
+import { ProvenAddresses } from './proven-addresses.ts'
+import { BodyError, readBody } from './read-body.ts'
+import { type ReceiverSettings, readRequest, refusedByHeaders, type WebhookHeaders } from './read-request.ts'
 
 export interface ReceiverParts extends ReceiverSettings {
   inbox: Pick<Inbox, 'keep'>
   /** Whether an address may send webhooks. If it is not given, every address may. */
   lets?: ((address: string) => boolean) | undefined
+  /** Filled with the addresses that send authentic webhooks; the listener's limit of connections reads it. */
+  proven?: ProvenAddresses
   log: Log
   clock?: Clock
   /** Buildkite's current time, for deliveries without a signature; `undefined` while it is unknown. */
@@ -21,30 +27,32 @@ export interface ReceiverParts extends ReceiverSettings {
   tracing?: Tracing | undefined
 }
 
-const bodyLimit = 10 * 1024 * 1024
 /** Buildkite's timeout is about 5 s. */
 const answerWithin = 4_000
 const failuresPerMinute = 60
 
 /** A Fastify plugin: `POST /webhooks/buildkite`, with its own body parser and errors. */
 export async function webhookRoute(app: FastifyInstance, parts: ReceiverParts): Promise<void> {
-  const { log, clock = Date.now, buildkiteNow, tracing } = parts
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser('application/json', { parseAs: 'buffer', bodyLimit }, (_request, body, done) =>
-    done(null, body),
-  )
-  app.setErrorHandler((error, _request, reply) => {
-    const status = statusOf(error)
-    if (status >= 500) log.error({ err: error }, 'A webhook request failed.')
-    return reply.code(status).send({ error: status < 500 ? messageOf(error) : 'The delivery was not stored.' })
-  })
+  const { clock = Date.now, buildkiteNow, tracing, proven = new ProvenAddresses(clock) } = parts
+  answerErrors(app, parts)
   countAnswers(app, parts)
   refuseOtherAddresses(app, parts)
   const refuseStranger = await limitStrangers(app, parts)
+  app.addHook('onRequest', async (request, reply) => {
+    const refused = refusedByHeaders(headersOf(request), parts, clock())
+    if (!refused) return undefined
+    reply.header('connection', 'close')
+    if (refused.status === 401) return refuseStranger(request, reply, refused.reason)
+    return reply.code(refused.status).send({ error: refused.error })
+  })
+  readBodies(app, new BodyBudget(proven.has))
 
   const receive = async (request: FastifyRequest, reply: FastifyReply, traced: Span) => {
-    const read = readRequest(partsOf(request), parts, clock(), buildkiteNow?.())
+    const raw = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
+    const read = readRequest({ ...headersOf(request), raw }, parts, clock(), buildkiteNow?.())
     if (read.ok) {
+      // The peer too: behind a proxy it is the address that opens connections.
+      for (const address of [request.ip, request.socket.remoteAddress]) if (address) proven.add(address)
       traced.set({ 'buildkite.event': read.delivery.event })
       await store(parts, read.delivery, reply)
     } else if (read.status === 401) await refuseStranger(request, reply, read.reason)
@@ -53,9 +61,39 @@ export async function webhookRoute(app: FastifyInstance, parts: ReceiverParts): 
     return reply
   }
   const about = { 'http.request.method': 'POST', 'http.route': WEBHOOK_PATH }
-  app.post(WEBHOOK_PATH, { bodyLimit }, (request, reply) =>
+  app.post(WEBHOOK_PATH, (request, reply) =>
     span(tracing, `POST ${WEBHOOK_PATH}`, about, (traced) => receive(request, reply, traced), { kind: 'server' }),
   )
+}
+
+function answerErrors(app: FastifyInstance, { log, clock = Date.now }: ReceiverParts): void {
+  const mayLogFull = throttledWarn(MINUTE, clock)
+  app.setErrorHandler((error, _request, reply) => {
+    const status = statusOf(error)
+    if (error instanceof BodyError && status === 503) {
+      if (mayLogFull()) log.warn('Webhooks are refused with 503: the bodies in memory reach their limit.')
+      return reply.code(status).header('retry-after', 5).send({ error: error.message })
+    }
+    if (status >= 500) log.error({ err: error }, 'A webhook request failed.')
+    return reply.code(status).send({ error: status < 500 ? messageOf(error) : 'The delivery was not stored.' })
+  })
+}
+
+/** Reads bodies raw, within the budget. A body counts until its connection has the answer or is closed. */
+function readBodies(app: FastifyInstance, budget: BodyBudget): void {
+  const shares = new WeakMap<FastifyRequest, BodyShare>()
+  app.addHook('preParsing', async (request, reply) => {
+    const share = budget.share(request.ip)
+    shares.set(request, share)
+    reply.raw.once('close', share.release)
+  })
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', (request: FastifyRequest, body: IncomingMessage) => {
+    const share = shares.get(request)
+    if (!share) throw new Error('The request has no share of the body budget.')
+    const announced = request.headers['content-length']
+    return readBody(body, announced === undefined ? undefined : Number(announced), share)
+  })
 }
 
 function countAnswers(app: FastifyInstance, { secrets, record }: ReceiverParts): void {
@@ -116,13 +154,12 @@ async function store(
   return reply.code(202).send({ status: 'accepted' })
 }
 
-function partsOf(request: FastifyRequest): WebhookRequest {
+function headersOf(request: FastifyRequest): WebhookHeaders {
   const header = (name: string) => {
     const value = request.headers[name]
     return typeof value === 'string' ? value : undefined
   }
   return {
-    raw: Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0),
     event: header('x-buildkite-event'),
     signature: header('x-buildkite-signature'),
     token: header('x-buildkite-token'),

@@ -1,0 +1,77 @@
+import type { Readable } from 'node:stream'
+import { type BodyShare, bodyLimit } from './body-budget.ts'
+
+/** A body that is not read to its end. `message` may be sent to the client. */
+export class BodyError extends Error {
+  readonly statusCode: 400 | 413 | 503
+
+  constructor(statusCode: 400 | 413 | 503, message: string) {
+    super(message)
+    this.statusCode = statusCode
+  }
+}
+
+const FIRST_BYTES = 16 * 1024
+/** Each chunk costs about as much as 100 bytes. Real clients send some kB in each, and a short last one. */
+const FREE_CHUNKS = 1_000
+const BYTES_PER_CHUNK = 64
+
+/**
+ * Reads a body into one buffer, which grows as bytes arrive. No chunk is kept: a chunk of one byte would keep an object and the block of
+ * memory that it was read into. `announced` is the `Content-Length`. Throws a BodyError, and then stops reading.
+ */
+export function readBody(stream: Readable, announced: number | undefined, share: BodyShare): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const most = Math.min(announced ?? bodyLimit, bodyLimit)
+    let buffer: Buffer = Buffer.alloc(0)
+    let length = 0
+    let chunks = 0
+
+    const problem = (added: number): BodyError | undefined => {
+      chunks += 1
+      if (length + added > most) return tooLarge()
+      if (chunks > FREE_CHUNKS && length + added < chunks * BYTES_PER_CHUNK) {
+        return new BodyError(400, 'The body is sent in too many small chunks.')
+      }
+      const size = grownSize(buffer.length, length + added, most)
+      if (size === buffer.length) return undefined
+      if (!share.growTo(size)) return new BodyError(503, 'Too many bodies are being received. Send it again.')
+      const grown = Buffer.allocUnsafeSlow(size)
+      buffer.copy(grown, 0, 0, length)
+      buffer = grown
+      return undefined
+    }
+    const onData = (chunk: Buffer) => {
+      const error = problem(chunk.length)
+      if (error) return refuse(error)
+      length += chunk.copy(buffer, length)
+    }
+    const onEnd = () => {
+      if (announced !== undefined && length !== announced) return refuse(incomplete())
+      resolve(buffer.subarray(0, length))
+    }
+    const refuse = (error: BodyError) => {
+      stream.off('data', onData).off('end', onEnd)
+      stream.pause()
+      reject(error)
+    }
+    if (announced !== undefined && announced > bodyLimit) return reject(tooLarge())
+    stream.on('error', () => refuse(incomplete()))
+    stream.on('end', onEnd).on('data', onData)
+  })
+}
+
+/** The buffer's next size: doubled until `needed` fits, at most `most`. */
+function grownSize(size: number, needed: number, most: number): number {
+  let grown = size
+  while (grown < needed) grown = Math.min(most, Math.max(FIRST_BYTES, grown * 2))
+  return grown
+}
+
+function tooLarge(): BodyError {
+  return new BodyError(413, 'The body is larger than 10 MiB.')
+}
+
+function incomplete(): BodyError {
+  return new BodyError(400, 'The body is not complete.')
+}
