@@ -194,6 +194,8 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
       (page) =>
         (page('cycle_found_total', { result: 'missing' }) ?? 0) > 0 &&
         (page('problems') ?? 0) === 0 &&
+        (page('watermark_age_seconds') ?? Number.POSITIVE_INFINITY) * SECOND < 2.5 * HOUR &&
+        page('backfill_progress_ratio') === 1 &&
         page('rollup_days_waiting') === 0 &&
         (page('rollup_days_total') ?? 0) > (seen.refused?.('rollup_days_total') ?? 0),
     )

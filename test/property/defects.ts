@@ -20,7 +20,7 @@ export const defects: readonly Defect[] = [
   {
     // C1
     name: 'history that becomes visible counts as read',
-    seeds: [5],
+    seeds: [1, 2],
     planted: {
       plant: (home) =>
         trigger(
@@ -33,13 +33,13 @@ export const defects: readonly Defect[] = [
   {
     // C2
     name: 'a build that no list shows stops the walk',
-    seeds: [20, 25],
+    seeds: [2, 8],
     planted: { client: walking(stopAtUnlistable) },
   },
   {
     // C4
     name: 'a clock that is set while a request is under way dates it',
-    seeds: [23],
+    seeds: [5, 28],
     planted: { patch: believeEveryClock },
   },
   {
@@ -56,7 +56,7 @@ export const defects: readonly Defect[] = [
   },
   {
     name: 'claims do not wait for the list of pipelines',
-    seeds: [7],
+    seeds: [6, 7],
     planted: {
       plant: (home) =>
         changeView(home, [
@@ -70,7 +70,7 @@ export const defects: readonly Defect[] = [
   },
   {
     name: 'lists are taken not to lag',
-    seeds: [8, 15],
+    seeds: [6, 11],
     planted: {
       plant: (home) =>
         changeView(home, [
@@ -83,7 +83,7 @@ export const defects: readonly Defect[] = [
   },
   {
     name: 'windows count for pipelines that were not listed when they were read',
-    seeds: [6],
+    seeds: [6, 7],
     planted: {
       plant: (home) =>
         changeView(home, [
@@ -99,7 +99,7 @@ export const defects: readonly Defect[] = [
   },
   {
     name: 'a pipeline that is hidden stays covered',
-    seeds: [5],
+    seeds: [1, 3],
     planted: {
       plant: (home) => trigger(home, 'sync.pipeline_coverage', 'new.unlisted_at := null; return new;'),
     },
