@@ -1728,9 +1728,9 @@ COMMENT ON COLUMN analytics.build_results_daily.first_failed IS 'How many failed
 
 COMMENT ON COLUMN analytics.build_results_daily.passed_on_retry IS 'How many failed at the first attempt and passed in the end.';
 
-COMMENT ON COLUMN analytics.build_results_daily.failure_rate IS 'Failed by passed and failed, 0 to 1.';
+COMMENT ON COLUMN analytics.build_results_daily.failure_rate IS 'Failed builds divided by passed and failed ones, 0 to 1.';
 
-COMMENT ON COLUMN analytics.build_results_daily.first_failure_rate IS 'Failed at the first attempt by passed and failed, 0 to 1.';
+COMMENT ON COLUMN analytics.build_results_daily.first_failure_rate IS 'Builds that failed at the first attempt, divided by passed and failed ones, 0 to 1.';
 
 COMMENT ON COLUMN analytics.build_results_daily.blocked IS 'How many wait at a gate, in neither rate. Null on days that were not rebuilt since this column was added.';
 
@@ -3192,7 +3192,7 @@ COMMENT ON COLUMN analytics.dora_weekly.deployments IS 'How many.';
 
 COMMENT ON COLUMN analytics.dora_weekly.failed IS 'How many failed.';
 
-COMMENT ON COLUMN analytics.dora_weekly.change_failure_rate IS 'Failed deployments by all, 0 to 1.';
+COMMENT ON COLUMN analytics.dora_weekly.change_failure_rate IS 'Failed deployments divided by all, 0 to 1.';
 
 COMMENT ON COLUMN analytics.dora_weekly.p50_seconds_to_restore IS 'Median of the seconds from the first failed deployment of a spell to the next that succeeded.';
 
@@ -3279,7 +3279,7 @@ COMMENT ON COLUMN analytics.drift.found_by IS 'audit or verify.';
 
 COMMENT ON COLUMN analytics.drift.found_at IS 'When it was found.';
 
-COMMENT ON COLUMN analytics.drift.last_matched_at IS 'Until when the mirror can have been correct.';
+COMMENT ON COLUMN analytics.drift.last_matched_at IS 'The last time at which the mirror may still have been correct.';
 
 COMMENT ON COLUMN analytics.drift.healed_at IS 'When the mirror was corrected; null: not yet.';
 
@@ -3582,11 +3582,11 @@ COMMENT ON COLUMN analytics.job_failures_daily.infra_failed IS 'Tries whose agen
 
 COMMENT ON COLUMN analytics.job_failures_daily.canceled IS 'How many were canceled.';
 
-COMMENT ON COLUMN analytics.job_failures_daily.hard_failure_rate IS 'hard_failed by tries that were not canceled, 0 to 1.';
+COMMENT ON COLUMN analytics.job_failures_daily.hard_failure_rate IS 'hard_failed divided by the tries that were not canceled, 0 to 1.';
 
-COMMENT ON COLUMN analytics.job_failures_daily.soft_failure_rate IS 'soft_failed by tries that were not canceled, 0 to 1.';
+COMMENT ON COLUMN analytics.job_failures_daily.soft_failure_rate IS 'soft_failed divided by the tries that were not canceled, 0 to 1.';
 
-COMMENT ON COLUMN analytics.job_failures_daily.infra_failure_rate IS 'infra_failed by tries that were not canceled, 0 to 1.';
+COMMENT ON COLUMN analytics.job_failures_daily.infra_failure_rate IS 'infra_failed divided by the tries that were not canceled, 0 to 1.';
 
 CREATE VIEW analytics.job_retries AS
  SELECT build.organization_id,
@@ -3865,7 +3865,7 @@ COMMENT ON COLUMN analytics.parallel_steps.mean_seconds IS 'Mean, in seconds.';
 
 COMMENT ON COLUMN analytics.parallel_steps.max_seconds IS 'Seconds of the longest part.';
 
-COMMENT ON COLUMN analytics.parallel_steps.imbalance IS 'Longest by mean.';
+COMMENT ON COLUMN analytics.parallel_steps.imbalance IS 'max_seconds divided by mean_seconds.';
 
 CREATE TABLE analytics.pipeline_durations_daily (
     day date,
@@ -4620,11 +4620,11 @@ COMMENT ON COLUMN analytics.trunk_health_daily.commits IS 'How many commits.';
 
 COMMENT ON COLUMN analytics.trunk_health_daily.red_commits IS 'Commits with a failed build.';
 
-COMMENT ON COLUMN analytics.trunk_health_daily.green_rate IS 'Passed by passed and failed, 0 to 1. Null if all wait at a gate.';
+COMMENT ON COLUMN analytics.trunk_health_daily.green_rate IS 'Passed builds divided by passed and failed ones, 0 to 1. Null if all wait at a gate.';
 
 COMMENT ON COLUMN analytics.trunk_health_daily.last_result IS 'Result of the day''s last build, by number.';
 
-COMMENT ON COLUMN analytics.trunk_health_daily.blocked IS 'How many wait at a gate and have no colour. Null on days that were not rebuilt since this column was added.';
+COMMENT ON COLUMN analytics.trunk_health_daily.blocked IS 'How many wait at a gate. They count as neither green nor red. Null on days that were not rebuilt since this column was added.';
 
 CREATE VIEW analytics.trunk_recoveries AS
  SELECT red.organization_id,
@@ -5188,9 +5188,9 @@ COMMENT ON COLUMN sync.build_results_daily_now.first_failed IS 'How many failed 
 
 COMMENT ON COLUMN sync.build_results_daily_now.passed_on_retry IS 'How many failed at the first attempt and passed in the end.';
 
-COMMENT ON COLUMN sync.build_results_daily_now.failure_rate IS 'Failed by passed and failed, 0 to 1.';
+COMMENT ON COLUMN sync.build_results_daily_now.failure_rate IS 'Failed builds divided by passed and failed ones, 0 to 1.';
 
-COMMENT ON COLUMN sync.build_results_daily_now.first_failure_rate IS 'Failed at the first attempt by passed and failed, 0 to 1.';
+COMMENT ON COLUMN sync.build_results_daily_now.first_failure_rate IS 'Builds that failed at the first attempt, divided by passed and failed ones, 0 to 1.';
 
 COMMENT ON COLUMN sync.build_results_daily_now.blocked IS 'How many wait at a gate, in neither rate.';
 
@@ -5507,11 +5507,11 @@ COMMENT ON COLUMN sync.trunk_health_daily_now.commits IS 'How many commits.';
 
 COMMENT ON COLUMN sync.trunk_health_daily_now.red_commits IS 'Commits with a failed build.';
 
-COMMENT ON COLUMN sync.trunk_health_daily_now.green_rate IS 'Passed by passed and failed, 0 to 1.';
+COMMENT ON COLUMN sync.trunk_health_daily_now.green_rate IS 'Passed builds divided by passed and failed ones, 0 to 1.';
 
 COMMENT ON COLUMN sync.trunk_health_daily_now.last_result IS 'Result of the day''s last build, by number.';
 
-COMMENT ON COLUMN sync.trunk_health_daily_now.blocked IS 'How many wait at a gate and have no colour.';
+COMMENT ON COLUMN sync.trunk_health_daily_now.blocked IS 'How many wait at a gate. They count as neither green nor red.';
 
 CREATE TABLE sync.user_identities (
     id uuid,

@@ -32,7 +32,7 @@ comment on column analytics.dora_weekly.service is 'Service: of the rule, otherw
 comment on column analytics.dora_weekly.environment is 'Environment, of the rule.';
 comment on column analytics.dora_weekly.deployments is 'How many.';
 comment on column analytics.dora_weekly.failed is 'How many failed.';
-comment on column analytics.dora_weekly.change_failure_rate is 'Failed deployments by all, 0 to 1.';
+comment on column analytics.dora_weekly.change_failure_rate is 'Failed deployments divided by all, 0 to 1.';
 comment on column analytics.dora_weekly.p50_seconds_to_restore is 'Median of the seconds from the first failed deployment of a spell to the next that succeeded.';
 comment on column analytics.dora_weekly.p50_lead_seconds is 'Median of the seconds from the commit''s author date to its successful deployment; null if Buildkite has no date.';
 comment on column analytics.dora_weekly.organization_id is 'organizations.id.';

@@ -14,6 +14,6 @@ comment on column analytics.drift.kind is 'missing, different or unexpected: see
 comment on column analytics.drift.columns is 'Columns that differed.';
 comment on column analytics.drift.found_by is 'audit or verify.';
 comment on column analytics.drift.found_at is 'When it was found.';
-comment on column analytics.drift.last_matched_at is 'Until when the mirror can have been correct.';
+comment on column analytics.drift.last_matched_at is 'The last time at which the mirror may still have been correct.';
 comment on column analytics.drift.healed_at is 'When the mirror was corrected; null: not yet.';
 comment on column analytics.drift.seconds_to_heal is 'Seconds from found to corrected.';

@@ -20,6 +20,6 @@ comment on column analytics.job_failures_daily.hard_failed is 'Tries that failed
 comment on column analytics.job_failures_daily.soft_failed is 'How many failed and were allowed to fail.';
 comment on column analytics.job_failures_daily.infra_failed is 'Tries whose agent was lost, or that no agent took.';
 comment on column analytics.job_failures_daily.canceled is 'How many were canceled.';
-comment on column analytics.job_failures_daily.hard_failure_rate is 'hard_failed by tries that were not canceled, 0 to 1.';
-comment on column analytics.job_failures_daily.soft_failure_rate is 'soft_failed by tries that were not canceled, 0 to 1.';
-comment on column analytics.job_failures_daily.infra_failure_rate is 'infra_failed by tries that were not canceled, 0 to 1.';
+comment on column analytics.job_failures_daily.hard_failure_rate is 'hard_failed divided by the tries that were not canceled, 0 to 1.';
+comment on column analytics.job_failures_daily.soft_failure_rate is 'soft_failed divided by the tries that were not canceled, 0 to 1.';
+comment on column analytics.job_failures_daily.infra_failure_rate is 'infra_failed divided by the tries that were not canceled, 0 to 1.';

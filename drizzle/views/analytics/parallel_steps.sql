@@ -41,4 +41,4 @@ comment on column analytics.parallel_steps.total is 'Parts that the step has.';
 comment on column analytics.parallel_steps.min_seconds is 'Seconds of the shortest part.';
 comment on column analytics.parallel_steps.mean_seconds is 'Mean, in seconds.';
 comment on column analytics.parallel_steps.max_seconds is 'Seconds of the longest part.';
-comment on column analytics.parallel_steps.imbalance is 'Longest by mean.';
+comment on column analytics.parallel_steps.imbalance is 'max_seconds divided by mean_seconds.';

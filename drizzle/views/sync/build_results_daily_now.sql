@@ -37,6 +37,6 @@ comment on column sync.build_results_daily_now.canceled is 'How many were cancel
 comment on column sync.build_results_daily_now.skipped is 'How many were skipped or not run.';
 comment on column sync.build_results_daily_now.first_failed is 'How many failed at the first attempt.';
 comment on column sync.build_results_daily_now.passed_on_retry is 'How many failed at the first attempt and passed in the end.';
-comment on column sync.build_results_daily_now.failure_rate is 'Failed by passed and failed, 0 to 1.';
-comment on column sync.build_results_daily_now.first_failure_rate is 'Failed at the first attempt by passed and failed, 0 to 1.';
+comment on column sync.build_results_daily_now.failure_rate is 'Failed builds divided by passed and failed ones, 0 to 1.';
+comment on column sync.build_results_daily_now.first_failure_rate is 'Builds that failed at the first attempt, divided by passed and failed ones, 0 to 1.';
 comment on column sync.build_results_daily_now.blocked is 'How many wait at a gate, in neither rate.';

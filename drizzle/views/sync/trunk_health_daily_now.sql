@@ -24,6 +24,6 @@ comment on column sync.trunk_health_daily_now.builds is 'How many builds.';
 comment on column sync.trunk_health_daily_now.red_builds is 'Builds that failed.';
 comment on column sync.trunk_health_daily_now.commits is 'How many commits.';
 comment on column sync.trunk_health_daily_now.red_commits is 'Commits with a failed build.';
-comment on column sync.trunk_health_daily_now.green_rate is 'Passed by passed and failed, 0 to 1.';
+comment on column sync.trunk_health_daily_now.green_rate is 'Passed builds divided by passed and failed ones, 0 to 1.';
 comment on column sync.trunk_health_daily_now.last_result is 'Result of the day''s last build, by number.';
-comment on column sync.trunk_health_daily_now.blocked is 'How many wait at a gate and have no colour.';
+comment on column sync.trunk_health_daily_now.blocked is 'How many wait at a gate. They count as neither green nor red.';

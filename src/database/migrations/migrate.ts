@@ -28,7 +28,7 @@ import { LOCK_TIMEOUT_MS, lockTables, withLockRetries } from './lock-retries.ts'
 import { checkNotTooOld, presentHashes, replacedIn } from './replaced-migrations.ts'
 import { readUserObjects, restoreUserObjects } from './user-objects.ts'
 
-// The package's root is two folders up from both src/database/ and dist/database/.
+// The package's root is three folders up, from here and from the same file in dist/.
 const folder = fileURLToPath(new URL('../../../drizzle', import.meta.url))
 
 /**

@@ -11,7 +11,7 @@ import {
   windows,
 } from '../../database/schema.ts'
 import { changedNow } from '../../mirror/table.ts'
-import { MINUTE } from '../../runtime/time.ts'
+import { DAY, MINUTE } from '../../runtime/time.ts'
 import { presentOf, type ReconcileDeps, type Source } from '../context.ts'
 import { LIST_LAG, type Watermark } from '../progress/watermark.ts'
 
@@ -173,7 +173,9 @@ async function forgetUnconfirmed(
     update ${failures} set cleared_at = null, next_try_at = last_failed_at where organization_id = ${source.id} and cleared_at is not null`)
   await tx.execute(sql`
     update ${builds} set deleted_at = null, deleted_reason = null, changed_at = ${changedNow}
-    where organization_id = ${source.id} and deleted_at > ${seenUntil} and deleted_reason in ('deleted', 'retention')`)
+    -- changed_at only narrows the search, because it has an index. It is on the clock of Postgres, which may be off by some hours.
+    where organization_id = ${source.id} and changed_at > ${later(seenUntil, -DAY)} and deleted_at > ${seenUntil}
+      and deleted_reason in ('deleted', 'retention')`)
 }
 
 /** Whether a list of pipelines read now would confirm windows that are not confirmed yet. */

@@ -55,7 +55,7 @@ export function refusedByHeaders(
 }
 
 /**
- * Authenticates a request and reads it into a delivery; pure. `now` is our clock. `receivedAt` is the same time on Buildkite's clock,
+ * Authenticates a request that {@link refusedByHeaders} lets pass, and reads it into a delivery; pure. `now` is our clock. `receivedAt` is the same time on Buildkite's clock,
  * and dates deliveries without a signature. The bytes are verified before they are parsed.
  */
 export function readRequest(
@@ -64,8 +64,6 @@ export function readRequest(
   now: number,
   receivedAt = new Date(now),
 ): ReadRequest {
-  const refused = refusedByHeaders(request, settings, now)
-  if (refused) return refused
   const proof = authenticate(request, settings, now, receivedAt)
   if (!proof.ok) return unauthorized(proof.reason)
   const payload = parseObject(request.raw)
