@@ -159,7 +159,7 @@ export function signedRequest({ event, body }: Webhook, at: number): Buffer {
   return Buffer.from(`${head.join('\r\n')}\r\n\r\n${body}`)
 }
 
-async function accepted(running: Promise<LoadReport>): Promise<LoadReport> {
+export async function accepted(running: Promise<LoadReport>): Promise<LoadReport> {
   const report = await running
   const others = Object.keys(report.statuses).filter((status) => status !== '202')
   if (others.length > 0) throw new Error(`Not every webhook was answered 202: ${JSON.stringify(report.statuses)}`)

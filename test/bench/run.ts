@@ -7,6 +7,7 @@ import { apply } from './apply.ts'
 import { backfill } from './backfill.ts'
 import type { Bench, Row } from './bench.ts'
 import { freshness } from './freshness.ts'
+import { outage } from './outage.ts'
 import { scale } from './scale.ts'
 import { size } from './size.ts'
 import { soak } from './soak.ts'
@@ -22,6 +23,7 @@ const courses: Record<string, (bench: Bench) => Promise<Row[]>> = {
   accept,
   apply,
   freshness,
+  outage,
   scale,
   size,
   backfill,
