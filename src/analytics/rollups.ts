@@ -222,7 +222,7 @@ export function startRollups(db: Db, log: Log, record: RecordMetric = () => {}):
       const attempt = async (work: () => Promise<void>) => {
         await work().catch((error) => {
           record('rollup_failures_total', 1)
-          if (mayWarn()) log.warn({ err: error }, 'The tables of analytics could not be refreshed; will retry soon.')
+          if (mayWarn()) log.warn({ err: error }, 'Rollups could not be refreshed; trying again soon.')
         })
       }
       await attempt(turn)
