@@ -9,7 +9,7 @@ export POSTGRES_WEB_PASSWORD="${POSTGRES_WEB_PASSWORD:-}"
 export POSTGRES_WORKER_PASSWORD="${POSTGRES_WORKER_PASSWORD:-}"
 export POSTGRES_RECONCILER_PASSWORD="${POSTGRES_RECONCILER_PASSWORD:-}"
 # A statement that fails would be logged with the password in it.
-export PGOPTIONS='-c log_statement=none -c log_min_error_statement=panic -c log_min_duration_statement=-1'
+export PGOPTIONS='-c client_min_messages=warning -c log_statement=none -c log_min_error_statement=panic -c log_min_duration_statement=-1'
 
 psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --single-transaction --output /dev/null \
   --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" <<'SQL'
