@@ -1,8 +1,10 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import { parse, parseAllDocuments } from 'yaml'
+import { parse } from 'yaml'
 import { z } from 'zod'
 import { readConfig, settings } from '../src/runtime/config.ts'
+import { renderKustomization } from './support/kustomization.ts'
 
 const root = new URL('../', import.meta.url)
 const read = (path: string) => readFileSync(new URL(path, root), 'utf8')
@@ -37,10 +39,7 @@ describe('docs/deploy/kubernetes', () => {
       }),
     }),
   })
-  const files = readdirSync(new URL('docs/deploy/kubernetes', root)).filter((name) => name.endsWith('.yaml'))
-  const documents = files.flatMap((name) =>
-    parseAllDocuments(read(`docs/deploy/kubernetes/${name}`)).map((one) => one.toJS()),
-  )
+  const documents = renderKustomization(fileURLToPath(new URL('docs/deploy/kubernetes', root)))
   const ofKind = (kind: string) => documents.filter((one) => one.kind === kind)
   const workloads = [...ofKind('Deployment'), ...ofKind('Job')].map((one) => workload.parse(one))
   const deployments = workloads.filter(({ kind }) => kind === 'Deployment')
@@ -51,7 +50,7 @@ describe('docs/deploy/kubernetes', () => {
       ['migrate', 'reconciler', 'web', 'worker'].map((name) => `buildkite-mirror-${name}`),
     )
     const [job] = workloads.filter(({ kind }) => kind === 'Job')
-    expect(job?.spec.template.spec.containers[0].command).toEqual(['node', 'dist/cli.js', 'migrate'])
+    expect(job?.spec.template.spec.containers[0].command).toEqual(['node', 'dist/cli.js', 'migrate', '--roles'])
   })
 
   it('names no setting that does not exist, and takes secrets by reference alone', () => {
