@@ -34,7 +34,7 @@ const campaigns: Record<string, (databaseUrl: string) => Promise<FuzzReport>> = 
   lists: (databaseUrl) => fuzzLists(databaseUrl, { seed, count: Math.ceil(count / 50), onTenth }),
   webhooks: (databaseUrl) =>
     fuzzWebhooks({ databaseUrl, redisUrl: process.env.TEST_REDIS_URL }, { seed, count, onTenth }),
-  // A tenth as many: each is a connection, some of which wait.
+  // A tenth as many: each is a connection, and some wait.
   connections: (databaseUrl) =>
     fuzzConnections(
       { databaseUrl, redisUrl: process.env.TEST_REDIS_URL },
