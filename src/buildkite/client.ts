@@ -23,15 +23,6 @@ export { DeepListingError, FailedAnswerError } from './http/refusal.ts'
 export type { BuildsFilter, BuildsPage, UnlistableRange } from './lists/builds.ts'
 export type { ApiRead } from './lists/lists.ts'
 
-/** The token's properties and scopes. */
-export interface AccessToken {
-  readonly uuid: string | undefined
-  readonly description: string | undefined
-  readonly scopes: readonly string[]
-  readonly expires_at: Date | undefined
-  readonly user: { readonly name: string | undefined; readonly email: string | undefined } | undefined
-}
-
 /**
  * Buildkite's REST API as one token sees it. Objects are returned unparsed.
  *
@@ -104,15 +95,18 @@ export interface BuildkiteClient {
 
 export type ClientOptions = Omit<TransportOptions, 'userAgent'>
 
-const text = z.string().nullish().catch(undefined)
+const text = z.string().optional().catch(undefined)
 
-const accessToken = z.looseObject({
+const accessToken = z.object({
   uuid: text,
   description: text,
   scopes: z.array(z.string()),
-  expires_at: z.unknown().optional(),
-  user: z.looseObject({ name: text, email: text }).nullish().catch(undefined),
+  expires_at: z.unknown().transform(readTime),
+  user: z.object({ name: text, email: text }).optional().catch(undefined),
 })
+
+/** The token's properties and scopes. */
+export type AccessToken = z.infer<typeof accessToken>
 
 /** Opens a client, which connects with the first request. Close it to end pending requests. */
 export function createClient(options: ClientOptions): BuildkiteClient {
@@ -125,8 +119,9 @@ export function createClient(options: ClientOptions): BuildkiteClient {
 
   return {
     async accessToken(signal) {
-      const { value, at } = await transport.get({ path: () => '/access-token', priority: 'hot', signal })
-      const token = readAccessToken(value)
+      const { value, at } = await transport.ask({ path: () => '/access-token', priority: 'hot', signal })
+      const token = accessToken.safeParse(value).data
+      if (!token) throw notBuildkite('an access token')
       if (token.user?.email) transport.belongsTo(token.user.email)
       return { value: token, at }
     },
@@ -144,7 +139,7 @@ export function createClient(options: ClientOptions): BuildkiteClient {
       readBuild(transport, { organization, pipeline, number }, { priority, signal, tries, memory }),
     pipeline: (organization, slug, priority, signal) => {
       const path = () => `${organizationPath(organization)}/pipelines/${encodeURIComponent(slug)}`
-      return foundOrNot(transport.get({ path, priority, organization, scope: 'read_pipelines', signal }))
+      return foundOrNot(transport.ask({ path, priority, organization, scope: 'read_pipelines', signal }))
     },
     hasBuildsBefore: (organization, moment, priority, signal) =>
       hasBuildsBefore(transport, organization, moment, { priority, signal }),
@@ -172,19 +167,5 @@ export function createClient(options: ClientOptions): BuildkiteClient {
     get limits() {
       return transport.limits
     },
-  }
-}
-
-function readAccessToken(value: unknown): AccessToken {
-  const parsed = accessToken.safeParse(value)
-  if (!parsed.success) throw notBuildkite('an access token')
-  const { uuid, description, scopes, expires_at, user } = parsed.data
-  const expires = readTime(expires_at)
-  return {
-    uuid: uuid ?? undefined,
-    description: description ?? undefined,
-    scopes,
-    expires_at: expires,
-    user: user ? { name: user.name ?? undefined, email: user.email ?? undefined } : undefined,
   }
 }

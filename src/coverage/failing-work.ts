@@ -1,21 +1,24 @@
 import { and, asc, eq, gt, inArray, isNull, min, or, type SQL, sql } from 'drizzle-orm'
 import type { Db } from '../database/connection.ts'
+import type { Failure } from '../database/failures.ts'
 import { type FailureKind, failures, organizations } from '../database/schema.ts'
 import type { MirrorFilter } from '../runtime/scope.ts'
 import { MINUTE } from '../runtime/time.ts'
 
+type ShownColumn =
+  | 'kind'
+  | 'subject'
+  | 'code'
+  | 'error'
+  | 'tries'
+  | 'first_failed_at'
+  | 'last_failed_at'
+  | 'next_try_at'
+
 /** A unit of work that failed. It is retried with back-off while everything else continues. */
-export interface FailingUnit {
-  readonly kind: FailureKind
+export interface FailingUnit extends Pick<Failure, ShownColumn> {
   /** Slug of its organization; null if it belongs to none. */
   readonly organization: string | null
-  readonly subject: string
-  readonly code: string
-  readonly error: string
-  readonly tries: number
-  readonly first_failed_at: Date
-  readonly last_failed_at: Date
-  readonly next_try_at: Date
   /** Whether it has failed for a quarter of an hour, or three times. */
   readonly is_lasting: boolean
 }

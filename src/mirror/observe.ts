@@ -63,48 +63,41 @@ export function observeWebhook(event: string, payload: unknown, at: Date, option
 /** The observations in builds from REST: the builds, their jobs, and the agents of the jobs, as of `at`. */
 export function observeBuilds(builds: readonly unknown[], at: Date, options: ObserveOptions): Observations {
   const sight: Sight = { at, via: 'rest', agents: new Map() }
-  const observed = builds.map((build) => {
-    const safe = redact(build, options)
-    return isObject(safe) ? observePayload({ build: safe, pipeline: safe.pipeline }, sight) : unreadable()
-  })
-  return within(options.organizationId, combine(observed))
+  return observeRest(builds, (build) => ({ build, pipeline: build.pipeline }), sight, options)
 }
 
 /** The observations in pipelines from REST, as of `at`. */
 export function observePipelines(pipelines: readonly unknown[], at: Date, options: ObserveOptions): Observations {
-  const observed = pipelines.map((pipeline) => {
-    const safe = redact(pipeline, options)
-    return isObject(safe) ? observePayload({ pipeline: safe }, { at, via: 'rest' }) : unreadable()
-  })
-  return within(options.organizationId, combine(observed))
+  return observeRest(pipelines, (pipeline) => ({ pipeline }), { at, via: 'rest' }, options)
 }
 
 /** The observations in agents from REST, as of `at`. */
 export function observeAgents(agents: readonly unknown[], at: Date, options: ObserveOptions): Observations {
-  const observed = agents.map((agent) => {
-    const safe = redact(agent, options)
-    return isObject(safe) ? observePayload({ agent: safe }, { at, via: 'rest' }) : unreadable()
-  })
-  return within(options.organizationId, combine(observed))
-}
-
-/** Assigns everything observed to this organization. */
-function within(organizationId: string | undefined, observed: Observations): Observations {
-  if (organizationId === undefined) return observed
-  for (const { draft } of [...observed.pipelines, ...observed.builds, ...observed.agents]) {
-    draft.organization_id = organizationId
-  }
-  return observed
+  return observeRest(agents, (agent) => ({ agent }), { at, via: 'rest' }, options)
 }
 
 /** The observations in organizations from REST, as of `at`. */
 export function observeOrganizations(organizations: readonly unknown[], at: Date): Observations {
-  return combine(
-    organizations.map((organization) => {
-      const safe = redact(organization, { storeEnv: false })
-      return isObject(safe) ? observePayload({ organization: safe }, { at, via: 'rest' }) : unreadable()
-    }),
-  )
+  return observeRest(organizations, (organization) => ({ organization }), { at, via: 'rest' }, { storeEnv: false })
+}
+
+/** Observes the items of a list, each as a payload, and assigns them to the requested organization. */
+function observeRest(
+  items: readonly unknown[],
+  payloadOf: (item: Json) => Json,
+  sight: Sight,
+  options: ObserveOptions,
+): Observations {
+  const all = items.map((item) => {
+    const safe = redact(item, options)
+    return isObject(safe) ? observePayload(payloadOf(safe), sight) : { ...noObservations(), unreadable: 1 }
+  })
+  const observed = combine(all)
+  if (options.organizationId === undefined) return observed
+  for (const { draft } of [...observed.pipelines, ...observed.builds, ...observed.agents]) {
+    draft.organization_id = options.organizationId
+  }
+  return observed
 }
 
 interface Sight {
@@ -210,8 +203,4 @@ function add<Row extends MirrorRow>(
 ): void {
   if (draft) list.push({ draft, at: sight.at, via: sight.via, place, isEmbedded })
   else observed.unreadable++
-}
-
-function unreadable(): Observations {
-  return { ...noObservations(), unreadable: 1 }
 }

@@ -22,8 +22,6 @@ export interface WebhookOptions {
   choose?: (change: Change) => Fate
   /** The organization of the service, for the ping; default the first. */
   organization?: Organization
-  /** The time limit for a response; Buildkite waits about 5 s. */
-  timeoutMs?: number
 }
 
 interface Sender {
@@ -87,7 +85,7 @@ export class Webhooks {
   readonly #unsubscribe: () => void
 
   constructor(truth: Truth, now: () => number, options: WebhookOptions) {
-    const { concurrency = 8, timeoutMs = 5_000, seed = 1, drop = 0, twice = 0, late = 0 } = options
+    const { concurrency = 8, seed = 1, drop = 0, twice = 0, late = 0 } = options
     this.url = options.url
     this.drop = drop
     this.twice = twice
@@ -98,7 +96,7 @@ export class Webhooks {
     this.#options = options
     this.#random = createRandom(`webhooks ${seed}`)
     this.#sender = { id: truth.people[0].id, name: truth.people[0].name }
-    this.#poster = new Poster(concurrency, timeoutMs)
+    this.#poster = new Poster(concurrency)
     this.#queue = new SendQueue((waiting) => this.#dispatch(waiting), concurrency)
     this.#unsubscribe = truth.onChange((change) => this.#take(change))
   }
