@@ -101,7 +101,7 @@ const accessToken = z.object({
   uuid: text,
   description: text,
   scopes: z.array(z.string()),
-  expires_at: z.unknown().transform(readTime),
+  expires_at: z.unknown().optional().transform(readTime),
   user: z.object({ name: text, email: text }).optional().catch(undefined),
 })
 

@@ -49,12 +49,12 @@ describe('the client', () => {
 
   it('reads an access token that never expires', async () => {
     const { client } = await start(() => ({ json: { scopes: [], expires_at: null } }))
-    expect((await client.accessToken()).value).toMatchObject({ scopes: [], expires_at: undefined, user: undefined })
+    expect((await client.accessToken()).value).toEqual({ scopes: [] })
   })
 
   it('reads an access token whose answer has only scopes', async () => {
     const { client } = await start(() => ({ json: { scopes: ['graphql'], user: 7 } }))
-    expect((await client.accessToken()).value).toMatchObject({ scopes: ['graphql'], uuid: undefined, user: undefined })
+    expect((await client.accessToken()).value).toEqual({ scopes: ['graphql'] })
   })
 
   it('dates a read by when its request started', async () => {

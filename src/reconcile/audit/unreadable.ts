@@ -4,6 +4,7 @@ import { readTime } from '../../buildkite/timestamp.ts'
 import { slugsOf } from '../../buildkite/urls.ts'
 import { failuresOf, recordFailure } from '../../database/failures.ts'
 import { BuildkiteError, type BuildkiteErrorCode } from '../../runtime/errors.ts'
+import { faultOfJobs } from '../builds/build-writer.ts'
 import type { ReconcileDeps, Source } from '../context.ts'
 import type { TimeRange } from '../progress/time-range.ts'
 
@@ -39,13 +40,6 @@ export function readable(listed: readonly unknown[]): { builds: Raw[]; unreadabl
       }),
     ],
   }
-}
-
-/** Why some of a build's jobs cannot be compared; undefined if all can. */
-export function faultOfJobs({ jobs }: Raw): string | undefined {
-  if (!Array.isArray(jobs)) return 'Its `jobs` is not a list.'
-  const nameless = jobs.filter((job) => !isObject(job) || !isUuid(job.id)).length
-  return nameless > 0 ? `${nameless} of its jobs have no usable id.` : undefined
 }
 
 /** A build that Buildkite refuses to show. */

@@ -5,7 +5,7 @@ import { markDeleted } from '../../mirror/apply.ts'
 import type { Comparison, Difference } from '../../mirror/compare.ts'
 import type { BuildkiteError } from '../../runtime/errors.ts'
 import { MINUTE, pause } from '../../runtime/time.ts'
-import { BuildWriter, type PageKind } from '../builds/build-writer.ts'
+import { BuildWriter, faultOfJobs, type PageKind } from '../builds/build-writer.ts'
 import { BuildLocator } from '../builds/locate-build.ts'
 import { recordUnlistable } from '../builds/unlistable.ts'
 import type { ReconcileDeps, Source } from '../context.ts'
@@ -14,15 +14,7 @@ import { contentOf, idOf, MirrorComparison, objectOf, type Raw, rowKey } from '.
 import type { Discrepancy } from './drift.ts'
 import { Reads } from './reads.ts'
 import { type UnexpectedBuild, UnexpectedBuilds } from './unexpected-builds.ts'
-import {
-  faultOfJobs,
-  type KnownUnlistable,
-  readable,
-  refused,
-  type Unreadable,
-  unlistable,
-  unreadable,
-} from './unreadable.ts'
+import { type KnownUnlistable, readable, refused, type Unreadable, unlistable, unreadable } from './unreadable.ts'
 import type { VerifyOptions, VerifyReport } from './verify.ts'
 
 /** A page of builds, and the part of the span that is completely read with it. */
