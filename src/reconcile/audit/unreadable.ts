@@ -5,6 +5,7 @@ import { slugsOf } from '../../buildkite/urls.ts'
 import { failuresOf, recordFailure } from '../../database/failures.ts'
 import { BuildkiteError, type BuildkiteErrorCode } from '../../runtime/errors.ts'
 import { faultOfJobs } from '../builds/build-writer.ts'
+import { errorOf } from '../builds/unlistable.ts'
 import type { ReconcileDeps, Source } from '../context.ts'
 import type { TimeRange } from '../progress/time-range.ts'
 
@@ -48,8 +49,8 @@ export function refused(build: Raw, { code, status, fact }: BuildkiteError): Unr
 }
 
 /** An unlistable range of created_at. */
-export function unlistable({ from, to, error: { code, status, fact } }: UnlistableRange): Unreadable {
-  return { ...unreadable({}, code, fact), created_from: from, created_to: to, status: status ?? null }
+export function unlistable({ from, to, error }: UnlistableRange): Unreadable {
+  return { ...refused({}, error), created_from: from, created_to: to }
 }
 
 /** An unlistable range that cycles and backfills have recorded and now avoid. */
@@ -62,11 +63,10 @@ export async function knownUnlistable(
   span: TimeRange,
 ): Promise<KnownUnlistable[]> {
   const known = await failuresOf(db, source.id, ['builds_list'])
-  return known.flatMap(({ created_from: from, created_to: to, code, error }) => {
+  return known.flatMap((row) => {
+    const { created_from: from, created_to: to } = row
     if (!from || !to || from >= span.to || to <= span.from) return []
-    const status = Number(/^http_(\d+)$/.exec(code)?.[1] ?? Number.NaN)
-    const known = { ...unreadable({}, 'unavailable', error), created_from: from, created_to: to }
-    return [{ ...known, status: Number.isNaN(status) ? null : status, from, to }]
+    return [{ ...refused({}, errorOf(row)), created_from: from, created_to: to, from, to }]
   })
 }
 

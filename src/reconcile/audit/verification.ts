@@ -118,14 +118,8 @@ export class Verification {
     }
     // The mirror's builds of the range are compared at this point; healing also searches for builds that the mirror lacks.
     if (this.#options.heal) {
-      const { requests } = await recordUnlistable(
-        this.#deps,
-        this.#source,
-        this.#writer,
-        page.unlistable,
-        this.#options.signal,
-      )
-      this.#requests += requests
+      const reading = { deps: this.#deps, source: this.#source, writer: this.#writer, signal: this.#options.signal }
+      this.#requests += (await recordUnlistable(reading, page.unlistable)).requests
     }
     const { builds, requests } = this.report()
     this.#options.onProgress?.({ builds, requests, found: this.#findings.length })
