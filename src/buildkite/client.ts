@@ -8,14 +8,7 @@ import type { Skew } from './http/skew.ts'
 import { Transport, type TransportOptions } from './http/transport.ts'
 import { type BuildsFilter, type BuildsPage, walkBuilds } from './lists/builds.ts'
 import { ListMemory } from './lists/list-memory.ts'
-import {
-  type ApiRead,
-  cursorPages,
-  type ListOptions,
-  type NumberedPage,
-  notBuildkite,
-  numberedPages,
-} from './lists/lists.ts'
+import { type ApiRead, type ListOptions, type NumberedPage, notBuildkite, numberedPages } from './lists/lists.ts'
 import { openServices, type Services } from './services.ts'
 import { readTime } from './timestamp.ts'
 
@@ -46,7 +39,7 @@ export interface BuildkiteClient {
   ): AsyncGenerator<BuildsPage>
   /**
    * One build with its jobs; undefined when it is gone or this token can no longer see it (404). `at` is the earliest time of the
-   * responses it was assembled from. `tries` (default 2) limits the failures (5xx, time-outs) of each URL.
+   * responses it was assembled from.
    */
   build(
     organization: string,
@@ -54,7 +47,6 @@ export interface BuildkiteClient {
     number: number,
     priority: Priority,
     signal?: AbortSignal,
-    options?: { tries?: number | undefined },
   ): Promise<ApiRead<unknown> | undefined>
   /** One pipeline; undefined when it is gone or this token can no longer see it (404). */
   pipeline(
@@ -71,13 +63,6 @@ export interface BuildkiteClient {
     path: readonly string[],
     options: { priority: Priority; query?: Readonly<Record<string, string>>; signal?: AbortSignal | undefined },
   ): AsyncGenerator<ApiRead<unknown[]>>
-  /** Any list of the newer kind, with cursors; `path` begins with a slash and has no query. */
-  cursorPages(
-    path: string,
-    priority: Priority,
-    organization?: string,
-    signal?: AbortSignal,
-  ): AsyncGenerator<ApiRead<unknown[]>>
   /** The notification services, including webhooks. */
   readonly services: Services
   close(): Promise<void>
@@ -87,8 +72,6 @@ export interface BuildkiteClient {
   readonly skew: Skew | undefined
   /** Buildkite's current time: at most a second late; the earlier value if uncertain. Undefined before the first answer. */
   now(): Date | undefined
-  /** How many requests were sent so far. */
-  readonly requests: number
   /** The rate limits in the last response. */
   readonly limits: LimitsSeen
 }
@@ -135,8 +118,8 @@ export function createClient(options: ClientOptions): BuildkiteClient {
       ),
     builds: (organization, filter, priority, signal) =>
       walkBuilds(transport, organization, filter, { priority, signal, memory, log: options.log }),
-    build: (organization, pipeline, number, priority, signal, { tries } = {}) =>
-      readBuild(transport, { organization, pipeline, number }, { priority, signal, tries, memory }),
+    build: (organization, pipeline, number, priority, signal) =>
+      readBuild(transport, { organization, pipeline, number }, { priority, signal, memory }),
     pipeline: (organization, slug, priority, signal) => {
       const path = () => `${organizationPath(organization)}/pipelines/${encodeURIComponent(slug)}`
       return foundOrNot(transport.ask({ path, priority, organization, scope: 'read_pipelines', signal }))
@@ -150,8 +133,6 @@ export function createClient(options: ClientOptions): BuildkiteClient {
         listing({ priority, organization, signal }),
         query,
       ),
-    cursorPages: (path, priority, organization, signal) =>
-      cursorPages(transport, path, listing({ priority, organization, signal })),
     services: openServices(transport),
     close: () => transport.close(),
     now: () => transport.now(),
@@ -160,9 +141,6 @@ export function createClient(options: ClientOptions): BuildkiteClient {
     },
     get skew() {
       return transport.skew
-    },
-    get requests() {
-      return transport.requests
     },
     get limits() {
       return transport.limits

@@ -98,10 +98,6 @@ export class Transport {
     }
   }
 
-  get requests(): number {
-    return this.#sender.requests
-  }
-
   /** How far Buildkite's clock is ahead of ours, by the last responses; `undefined` before the first. */
   get skew(): Skew | undefined {
     return this.#clock.skew
