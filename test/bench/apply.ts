@@ -144,9 +144,9 @@ function latestRows(
 ): BareRow[] {
   const rows = new Map<string, BareRow>()
   for (const one of observed) {
-    for (const { draft } of one[table] as Observation<MirrorRow>[]) {
+    for (const { fields } of one[table] as Observation<MirrorRow>[]) {
       const seen = { observed_at: at, first_seen_at: at, first_seen_via: 'webhook', changed_at: at }
-      rows.set(draft.id, { ...rows.get(draft.id), ...draft, ...seen })
+      rows.set(fields.id, { ...rows.get(fields.id), ...fields, ...seen })
     }
   }
   return [...rows.values()]

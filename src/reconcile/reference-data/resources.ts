@@ -22,7 +22,7 @@ export interface ParentKind {
   readonly list?: 'clusters' | 'teams'
 }
 
-export interface DimensionList {
+export interface ReferenceList {
   /** The table's name. */
   readonly name: string
   readonly table: PgTable
@@ -49,7 +49,7 @@ export interface Parent {
 const teamScopes = ['read_teams', 'view_teams'] as const
 
 /** Every list of reference data with its own table. Parents come before the lists that belong to them. */
-export const dimensionLists: readonly DimensionList[] = [
+export const referenceLists: readonly ReferenceList[] = [
   {
     name: 'clusters',
     table: clusters,
