@@ -45,7 +45,7 @@ export async function withSources(
   return withDatabase(config, log, name, async ({ db }) => {
     const deps = reconcileDeps(config, db, log, Date.now)
     const budget = sharedBudget(db, config.apiBudgetShare)
-    const access = openAccess(config, { budget, scope: deps.scope, log, clock: Date.now })
+    const access = openAccess(config, { budget, filter: deps.filter, log, clock: Date.now })
     try {
       const discovery = await discover(deps, access)
       for (const { subject, code, message, remedy } of discovery.problems) {

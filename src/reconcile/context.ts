@@ -23,7 +23,7 @@ export interface ReconcileDeps extends StoreConfig {
   readonly tracing?: Tracing | undefined
   readonly clock: Clock
   /** Which organizations and pipelines are mirrored. */
-  readonly scope: MirrorFilter
+  readonly filter: MirrorFilter
   /** Whether the queue holds deliveries that Postgres did not accept. Without it, none are assumed. */
   readonly holdsDiverted?: (() => Promise<boolean>) | undefined
   /** Batch sizes after a batch of `pipelines/changes.ts` failed, by subject; they last as long as the process. */
@@ -64,7 +64,7 @@ export function reconcileDeps(
 ): ReconcileDeps {
   const { storeEnv, storeAnnotations, storeArtifacts, backfillDays } = config
   const stored = { storeEnv, storeAnnotations, storeArtifacts, backfillDays }
-  return { ...watched, ...stored, batchSizes: new Map(), db, log, clock, scope: mirrorFilter(config) }
+  return { ...watched, ...stored, batchSizes: new Map(), db, log, clock, filter: mirrorFilter(config) }
 }
 
 /**

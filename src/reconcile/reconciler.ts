@@ -59,7 +59,7 @@ export function startReconciler(parts: ReconcilerParts): Reconciler {
   const holdsDiverted = () => queues.holdsDiverted()
   const deps = reconcileDeps(config, db, log, clock, { record, tracing, holdsDiverted })
   const budget = sharedBudget(db, config.apiBudgetShare)
-  const access = openAccess(config, { budget, scope: deps.scope, log, record, tracing, clock })
+  const access = openAccess(config, { budget, filter: deps.filter, log, record, tracing, clock })
   const problems = openIssueTracker(log)
   const tasks: TaskParts = {
     deps,

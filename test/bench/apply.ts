@@ -70,9 +70,9 @@ export async function applyAll(
   await applyObservations(db, observeOrganizations([organization], new Date()), new Date())
   for (const ids of await fillInbox(sql, webhooks, round)) await queues.addDeliveries({ ids }, 5_000)
   await sql.unsafe('analyze sync.deliveries')
-  const scope = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
+  const filter = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
   const begun = performance.now()
-  const worker = queues.workDeliveries(deliveryHandler({ db, scope, storeEnv: false, log: silent }), 16)
+  const worker = queues.workDeliveries(deliveryHandler({ db, filter, storeEnv: false, log: silent }), 16)
   const seconds = ((await allApplied(sql)) - begun) / 1_000
   await worker.close(5_000)
   await queues.close(2_000)

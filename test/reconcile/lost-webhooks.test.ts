@@ -99,8 +99,8 @@ class Webhooks {
 
   async #apply(ids: readonly number[]): Promise<void> {
     const { deps, simulation } = this.#scene
-    const { db, scope, log } = deps
-    if (ids.length > 0) await applyBatch({ db, scope, log, storeEnv: false, clock: () => simulation.clock.now() }, ids)
+    const { db, filter, log } = deps
+    if (ids.length > 0) await applyBatch({ db, filter, log, storeEnv: false, clock: () => simulation.clock.now() }, ids)
   }
 }
 

@@ -67,7 +67,7 @@ export async function readStatus(watched: Watched, facts: Probes): Promise<Statu
     ask('The coverage', () => watched.coverage(), COVERAGE_TIMEOUT),
     ask('The inbox', () => webhookFlow(db, now)),
     ask('The inbox', () => failedDeliveries(db)),
-    ask('The database', () => failingWork(db, watched.scope, new Date(now))),
+    ask('The database', () => failingWork(db, watched.filter, new Date(now))),
     ask('The database', () => budgetsLeft(db, config.apiBudgetShare, now)),
     ask('The database', () => recentDrift(db)),
     ask('The database', () => checkFindings(db)),

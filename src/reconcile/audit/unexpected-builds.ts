@@ -72,7 +72,7 @@ export class UnexpectedBuilds {
       .where(and(createdIn(this.#source, span), isNull(builds.deleted_at), lte(builds.observed_at, readAt)))
     return rows.flatMap(({ slug: known, number: one, ...row }) => {
       const slug = known ?? slugsOf(row.url).pipeline
-      if (one === null || !this.#deps.scope.pipeline(slug ?? '')) return []
+      if (one === null || !this.#deps.filter.pipeline(slug ?? '')) return []
       return this.#pipeline === undefined || this.#pipeline === slug ? [{ ...row, number: one }] : []
     })
   }

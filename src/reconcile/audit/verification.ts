@@ -129,7 +129,7 @@ export class Verification {
     if (!isObject(one)) return true
     const { pipeline } = slugsOf(one.url)
     // An entry that names no build or pipeline cannot be excluded.
-    return pipeline === undefined && !isUuid(one.id) ? true : this.#deps.scope.pipeline(pipeline ?? '')
+    return pipeline === undefined && !isUuid(one.id) ? true : this.#deps.filter.pipeline(pipeline ?? '')
   }
 
   async #examineAll(shown: readonly unknown[], at: Date, via: PageKind['via']): Promise<void> {

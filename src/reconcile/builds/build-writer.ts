@@ -76,12 +76,12 @@ export class BuildWriter {
 
   /** Builds that cannot be stored are recorded in sync.failures and skipped. @throws StoreError. */
   async write(page: readonly unknown[], at: Date, { jobs, via }: PageKind): Promise<PageReport> {
-    const { db, scope, log } = this.#deps
+    const { db, filter, log } = this.#deps
     const builds = page.flatMap((raw) => {
       const { data } = buildSummary.safeParse(raw)
       return data ? [{ ...data, raw }] : []
     })
-    const wanted = builds.filter(({ url }) => scope.pipeline(slugsOf(url).pipeline ?? ''))
+    const wanted = builds.filter(({ url }) => filter.pipeline(slugsOf(url).pipeline ?? ''))
     const requests = await this.#pipelines.listFor(wanted)
     if (!jobs) {
       const ids = wanted.map(({ id }) => id)

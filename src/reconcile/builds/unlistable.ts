@@ -160,7 +160,7 @@ function rotate<T>(all: readonly T[], tries: number, step: number): T[] {
 
 /** The builds of a range that the mirror holds, the longest unverified first. */
 async function knownBuilds(
-  { db, scope }: ReconcileDeps,
+  { db, filter }: ReconcileDeps,
   source: Source,
   range: TimeRange,
 ): Promise<(MirroredBuild & { slug: string })[]> {
@@ -174,7 +174,7 @@ async function knownBuilds(
     .limit(READS)
   return rows.flatMap(({ known, number, ...build }) => {
     const slug = known ?? slugsOf(build.url).pipeline
-    return slug === undefined || number === null || !scope.pipeline(slug) ? [] : [{ ...build, slug, number }]
+    return slug === undefined || number === null || !filter.pipeline(slug) ? [] : [{ ...build, slug, number }]
   })
 }
 
@@ -189,7 +189,7 @@ interface UnknownBuild {
  * pipeline; a deleted build returns 404. If nothing is known on one side, the number next to the known ones is tried.
  */
 async function unknownNumbers(
-  { db, scope }: ReconcileDeps,
+  { db, filter }: ReconcileDeps,
   source: Source,
   { from, to }: TimeRange,
 ): Promise<UnknownBuild[]> {
@@ -214,7 +214,7 @@ async function unknownNumbers(
       and not exists (select from ${builds} as known where known.pipeline_id = around.pipeline_id and known.number = candidate)
     order by below is null or above is null, candidate
     limit ${NUMBERS}`)
-  return rows.flatMap(({ number, ...row }) => (scope.pipeline(row.slug) ? [{ ...row, number: Number(number) }] : []))
+  return rows.flatMap(({ number, ...row }) => (filter.pipeline(row.slug) ? [{ ...row, number: Number(number) }] : []))
 }
 
 function rangeOf({ created_from: from, created_to: to }: Failure): TimeRange | undefined {

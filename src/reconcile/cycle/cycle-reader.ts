@@ -179,12 +179,12 @@ export class CycleReader {
 
   /** Reads the jobs of builds that were listed without them. A build that is gone is marked: nothing is left to read. */
   async #readJobs({ unaccounted }: JobReadPlan): Promise<void> {
-    const { db, clock, scope } = this.#deps
+    const { db, clock, filter } = this.#deps
     const options = { unaccounted, large: this.#kind === 'warm', limit: kinds[this.#kind].jobReads }
     for (const build of await dueJobReads(db, this.#source, new Date(clock()), options)) {
       this.#signal.throwIfAborted()
       const slug = build.slug ?? slugsOf(build.url).pipeline
-      if (slug === undefined || !scope.pipeline(slug)) {
+      if (slug === undefined || !filter.pipeline(slug)) {
         await postponeJobRead(db, build.id, new Date(clock() + 6 * HOUR))
         continue
       }

@@ -65,7 +65,7 @@ export async function readUnlisted(
   for (const build of unlisted.filter(({ is_due }) => is_due).slice(0, query.limit)) {
     signal?.throwIfAborted()
     const slug = build.slug ?? slugsOf(build.url).pipeline
-    if (slug === undefined || !deps.scope.pipeline(slug)) {
+    if (slug === undefined || !deps.filter.pipeline(slug)) {
       // Out of scope. Without the back-off it would use up the limit in every cycle.
       await recordRead(deps, source, { ...build, reads: NEVER_SOON }, null, false)
       continue

@@ -28,7 +28,7 @@ export async function dueLists(deps: ReconcileDeps, source: Source, everyMs: num
 
 /** All parents of a kind of list that the mirror knows: the clusters, the teams, or the pipelines in scope. */
 export async function parentsOf(
-  { db, scope }: ReconcileDeps,
+  { db, filter }: ReconcileDeps,
   source: Source,
   { parent }: ReferenceList,
 ): Promise<Parent[]> {
@@ -41,7 +41,7 @@ export async function parentsOf(
     .where(and(eq(table.organization_id, source.id), isNull(table.deleted_at)))
     .orderBy(asc(table.id))
   const named = rows.flatMap(({ id, slug }) => (slug === null ? [] : [{ id, slug }]))
-  return table === pipelines ? named.filter(({ slug }) => scope.pipeline(slug)) : named
+  return table === pipelines ? named.filter(({ slug }) => filter.pipeline(slug)) : named
 }
 
 /** The parents whose list was not read within `everyMs`, longest unread first. */

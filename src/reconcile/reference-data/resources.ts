@@ -36,7 +36,7 @@ export interface ReferenceList {
   /** Fields that are not stored. */
   readonly skip?: readonly string[]
   /** Whether to store an item; without it, all are stored. */
-  wanted?(item: unknown, scope: MirrorFilter): boolean
+  wanted?(item: unknown, filter: MirrorFilter): boolean
 }
 
 export interface Parent {
@@ -89,9 +89,9 @@ export const referenceLists: readonly ReferenceList[] = [
     path: (team) => ['teams', team.id, 'pipelines'],
     // The URL contains the pipeline's slug, which changes with every rename; the id is enough.
     skip: ['pipeline_url'],
-    wanted(item, scope) {
+    wanted(item, filter) {
       const slug = isObject(item) ? slugsOf(item.pipeline_url).pipeline : undefined
-      return slug === undefined || scope.pipeline(slug)
+      return slug === undefined || filter.pipeline(slug)
     },
   },
   {

@@ -153,14 +153,14 @@ class Run {
 
   /** Reads all pages of one list. */
   async #items(list: ReferenceList, parent: Parent): Promise<Items> {
-    const { storeEnv, clock, scope } = this.#deps
+    const { storeEnv, clock, filter } = this.#deps
     const { client, slug, id: organizationId } = this.#source
     const total = noItems()
     const parentColumn = list.parent ? { [list.parent.column.name]: parent.id } : {}
     const options = { priority: 'dimensions', signal: this.#signal } as const
     for await (const page of client.list(slug, list.path(parent), options)) {
       total.at ??= page.at
-      const wanted = page.value.filter((item) => list.wanted?.(item, scope) ?? true)
+      const wanted = page.value.filter((item) => list.wanted?.(item, filter) ?? true)
       const { rows, unusable } = rowsOf(wanted, list, parentColumn, {
         storeEnv,
         organizationId,
