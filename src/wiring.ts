@@ -138,7 +138,7 @@ async function startListeners(parts: Parts, shutdown: Shutdown): Promise<void> {
 
 /** What the actions of the status page need. */
 function actionParts({ config, database, queues, log, meters }: Parts, shutdown: Shutdown): ActionParts {
-  const apply = { scope: mirrorFilter(config), storeEnv: config.storeEnv, log, record: meters.record }
+  const apply = { filter: mirrorFilter(config), storeEnv: config.storeEnv, log, record: meters.record }
   return { db: database.db, queues, apply, log, clock: Date.now, closing: shutdown.signal }
 }
 
@@ -189,7 +189,7 @@ function receiverParts(
 
 function watch(parts: Parts, shutdown: Shutdown): Watched {
   const { config, database, home, queues, workers } = parts
-  const scope = mirrorFilter(config)
+  const filter = mirrorFilter(config)
   return {
     config,
     database,
@@ -197,8 +197,8 @@ function watch(parts: Parts, shutdown: Shutdown): Watched {
     queues,
     workers,
     problems: () => parts.reconciler?.problems() ?? [],
-    scope,
-    coverage: () => coverage(database.db, new Date(), { scope, backfillDays: config.backfillDays }),
+    filter,
+    coverage: () => coverage(database.db, new Date(), { filter, backfillDays: config.backfillDays }),
     closing: () => shutdown.signal.aborted,
     clock: Date.now,
   }
@@ -207,7 +207,7 @@ function watch(parts: Parts, shutdown: Shutdown): Watched {
 function startWorkers({ config, log, database, queues, meters, tracing, workers }: Parts, shutdown: Shutdown): void {
   const applying = {
     db: database.db,
-    scope: mirrorFilter(config),
+    filter: mirrorFilter(config),
     storeEnv: config.storeEnv,
     log,
     record: meters.record,
@@ -245,7 +245,7 @@ function startReconciling(parts: Parts, shutdown: Shutdown): void {
     database,
     queues,
     access,
-    scope: mirrorFilter(config),
+    filter: mirrorFilter(config),
     log,
     clock: Date.now,
   })

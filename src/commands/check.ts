@@ -30,14 +30,14 @@ export const check: Command = {
 }
 
 async function readBuildkite(config: Config, log: Log): Promise<readonly CheckResult[]> {
-  const scope = mirrorFilter(config)
-  const access = openAccess(config, { budget: memoryBudget(config.apiBudgetShare), scope, log, clock: Date.now })
+  const filter = mirrorFilter(config)
+  const access = openAccess(config, { budget: memoryBudget(config.apiBudgetShare), filter, log, clock: Date.now })
   try {
     const discovery = await access.current()
     const client = (id: string) => discovery.tokens.find(({ wanted }) => wanted.some((one) => one.id === id))?.client
     const examined = await checkBuildkite({
       config,
-      scope,
+      filter,
       discovery,
       pipelines: ({ id, slug }) => listedPipelines(client(id), slug),
       priority: 'hot',

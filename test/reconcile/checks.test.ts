@@ -353,7 +353,7 @@ describe('the checks', () => {
   it('finds a Postgres that is gone', async () => {
     const database = openDatabase('postgres://nobody@127.0.0.1:1/nothing', { name: 'checks test' })
     try {
-      expect(namesOf(await checkPostgres(database, stage.config, stage.scene.deps.scope, Date.now()))).toEqual([
+      expect(namesOf(await checkPostgres(database, stage.config, stage.scene.deps.filter, Date.now()))).toEqual([
         'postgres_unreachable failed',
       ])
     } finally {
