@@ -7,7 +7,7 @@ import type { Discovery } from '../reconcile/access/access.ts'
 import type { OrganizationFacts } from '../reconcile/access/token.ts'
 import { issueOf } from '../reconcile/issue.ts'
 import type { Config } from '../runtime/config.ts'
-import { BuildkiteError, messageOf } from '../runtime/errors.ts'
+import { BuildkiteError } from '../runtime/errors.ts'
 import type { MirrorFilter } from '../runtime/scope.ts'
 import { checkClock } from './checks/clock.ts'
 import { checkDisk, readDisk } from './checks/disk.ts'
@@ -209,7 +209,8 @@ export async function checkPostgres(
     return [...findings, ...checkMirror(await readMirror(db, scope, now), now, expected)]
   } catch (error) {
     const remedy = 'Check DATABASE_URL, that Postgres runs, and that it accepts connections from here.'
-    return [failure('postgres_unreachable', '', messageOf(asStoreError(error, 'check Postgres')), remedy)]
+    const { fact, remedy: known = remedy } = asStoreError(error, 'check Postgres')
+    return [failure('postgres_unreachable', '', fact, known)]
   }
 }
 

@@ -1,7 +1,7 @@
 import { createHash, scryptSync } from 'node:crypto'
 import pg from 'pg'
 import { messageOf } from '../runtime/errors.ts'
-import { likeLibpq } from '../runtime/postgres-url.ts'
+import { postgresOptions } from '../runtime/store-url.ts'
 import { SECOND, withDeadline } from '../runtime/time.ts'
 
 /** Where on Redis a deployment stores its jobs. The hash tag keeps all its keys in one slot of a cluster. */
@@ -58,7 +58,7 @@ export function locationReader(config: DeploymentConfig, onError: (error: Error)
 
 async function withClient<T>(url: string, answerWithinMs: number, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({
-    connectionString: likeLibpq(url),
+    ...postgresOptions(url),
     connectionTimeoutMillis: answerWithinMs,
     query_timeout: answerWithinMs,
     application_name: 'buildkite-mirror queue',
@@ -132,7 +132,7 @@ function prefixAt(address: string): string {
 }
 
 /**
- * A hash of `databaseUrl` without its password, and of the webhook secret. The secret is needed because two deployments in separate
+ * A hash of `databaseUrl` without its password and TLS, and of the webhook secret. The secret is needed because two deployments in separate
  * networks may both call their database `postgres:5432/buildkite`. The hash is slow, because everyone with access to Redis or to
  * `sync.deployment` may try secrets against it.
  */
@@ -145,7 +145,7 @@ function addressHash({ databaseUrl, webhookSecret }: DeploymentConfig): string {
 function addressOf(databaseUrl: string): string {
   if (!URL.canParse(databaseUrl)) return ''
   const { username, hostname, port, pathname, searchParams } = new URL(databaseUrl)
-  searchParams.delete('password')
+  for (const name of [...searchParams.keys()]) if (/^(password|ssl.*)$/.test(name)) searchParams.delete(name)
   searchParams.sort()
   return `${username}@${hostname}:${port || 5432}${pathname}?${searchParams}`
 }

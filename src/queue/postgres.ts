@@ -1,7 +1,7 @@
 import { createPostgresBackend, withBackend } from 'bullmq'
 import pg from 'pg'
 import { StoreError } from '../runtime/errors.ts'
-import { likeLibpq } from '../runtime/postgres-url.ts'
+import { postgresOptions, tlsFault } from '../runtime/store-url.ts'
 import { SECOND, withDeadline } from '../runtime/time.ts'
 import { type Engine, workerOptions } from './engine.ts'
 
@@ -29,7 +29,7 @@ const throughPooler = {
 /** BullMQ on Postgres, in its own schema. Needs direct connections: LISTEN and a fixed search_path do not work through PgBouncer. */
 export function postgresEngine(url: string): Engine {
   const connection = {
-    connectionString: likeLibpq(url),
+    ...postgresOptions(url),
     schema,
     keepAlive: true,
     connectionTimeoutMillis: 5_000,
@@ -76,7 +76,7 @@ export function postgresEngine(url: string): Engine {
       return []
     },
     // Other errors name their cause themselves; see asStoreError.
-    outOfReach: () => (isPooled ? throughPooler : undefined),
+    outOfReach: (error) => (isPooled ? throughPooler : tlsFault('Postgres', error)),
     close: () => {},
   }
 }

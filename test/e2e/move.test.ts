@@ -14,7 +14,7 @@ import { differences } from '../support/differences.ts'
 import { runCommand, type ServiceProcess, startService } from '../support/service.ts'
 import { until, untilProgress } from '../support/until.ts'
 
-const secret = 'move-secret'
+const secret = 'the-secret-of-move-tests'
 
 let folder: string
 let target: TestDatabase
