@@ -10,6 +10,7 @@ import type { Config } from '../runtime/config.ts'
 import { BuildkiteError } from '../runtime/errors.ts'
 import type { MirrorFilter } from '../runtime/scope.ts'
 import { checkClock } from './checks/clock.ts'
+import { checkConnections } from './checks/connections.ts'
 import { checkDisk, readDisk } from './checks/disk.ts'
 import { checkMigrations, checkMirror, readMigrations, readMirror } from './checks/mirror.ts'
 import { checkNamedPipelines, checkPipelines, type SeenPipeline } from './checks/pipelines.ts'
@@ -24,6 +25,7 @@ export type CheckConfig = Pick<
   Config,
   | 'roles'
   | 'apiTokens'
+  | 'apiUrl'
   | 'organizations'
   | 'pipelinesInclude'
   | 'webhookSecrets'
@@ -61,7 +63,11 @@ export interface BuildkiteChecks {
  */
 export async function checkBuildkite(checks: BuildkiteChecks): Promise<Examination> {
   const { config, discovery } = checks
-  const findings = [...checkTokens(discovery, config.organizations), ...checkSecret(config)]
+  const findings = [
+    ...checkTokens(discovery, config.organizations),
+    ...checkConnections(config),
+    ...checkSecret(config),
+  ]
   const unseen = new Set<CheckName>(discovery?.complete === false ? [...ofBuildkite, ...ofWebhooks] : [])
   const skew = discovery?.tokens.find(({ client }) => client.skew)?.client.skew
   findings.push(...checkClock(skew, config.webhookToleranceMs))

@@ -1,7 +1,7 @@
 import { createHash, scryptSync } from 'node:crypto'
 import pg from 'pg'
 import { messageOf } from '../runtime/errors.ts'
-import { postgresOptions } from '../runtime/store-url.ts'
+import { postgresOptions, tlsFault } from '../runtime/store-url.ts'
 import { SECOND, withDeadline } from '../runtime/time.ts'
 
 /** Where on Redis a deployment stores its jobs. The hash tag keeps all its keys in one slot of a cluster. */
@@ -124,7 +124,8 @@ const PRIVILEGE_MISSING =
 function explained(what: string, cause: unknown): Error {
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
   const remedy = code === '42501' ? ` ${PRIVILEGE_MISSING}.` : ''
-  return new Error(`${what}: ${messageOf(cause) || code}.${remedy}`, { cause })
+  const tls = tlsFault('Postgres', cause)
+  return new Error(`${what}: ${tls ? `${tls.fact} ${tls.remedy}` : `${messageOf(cause) || code}.${remedy}`}`, { cause })
 }
 
 function prefixAt(address: string): string {
