@@ -213,6 +213,9 @@ export function readConfig(env: Record<string, string | undefined>): Config {
         'Set ADMIN_TOKEN to a long random value, or leave ADMIN_HOST at 127.0.0.1.',
     )
   }
+  if (env.PGSSLMODE && given.DATABASE_URL && !given.DATABASE_URL.includes('sslmode=')) {
+    faults.push('PGSSLMODE is set, but the service reads only DATABASE_URL. Add sslmode to it, or unset PGSSLMODE.')
+  }
   if (result.success && isTaken(result.data)) {
     faults.push(
       `ADMIN_PORT and PORT are both ${result.data.ADMIN_PORT}, but the two listeners need different ports. Change one of them.`,

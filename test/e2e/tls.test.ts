@@ -6,11 +6,15 @@ import { locationReader } from '../../src/queue/job-location.ts'
 import { openQueues } from '../../src/queue/queues.ts'
 import { messageOf } from '../../src/runtime/errors.ts'
 import { createLog } from '../../src/runtime/log.ts'
+import { demoToken } from '../../src/simulator/api/api.ts'
+import { realClock } from '../../src/simulator/random.ts'
+import { createSimulation } from '../../src/simulator/simulation.ts'
 import { type Certificates, makeCertificates } from '../support/certificates.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { type OwnPostgres, startOwnPostgres } from '../support/own-postgres.ts'
 import { testQueueBackends } from '../support/redis.ts'
 import { type RedisServer, startRedisServer } from '../support/redis-server.ts'
+import { runCommand, startService } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
 const log = createLog('silent')
@@ -228,6 +232,68 @@ describe.runIf(testQueueBackends().includes('redis'))('TLS to Redis', () => {
       expect(await use('sslrootcert=<ca>', strict.url)).toMatch(/Redis cannot be reached/)
     } finally {
       await strict.stop()
+    }
+  })
+})
+
+describe.each(testQueueBackends())('a whole service with the queue on %s', (backend) => {
+  it('reads its secrets from files and connects only with TLS', async () => {
+    const own = await startOwnPostgres()
+    await own.demandTls(certificates.good)
+    const redis = await startRedisServer({ ...certificates.good, ca: certificates.ca, clients: 'no' })
+    const simulation = createSimulation({ seed: 18, clock: realClock })
+    simulation.writeHistory({ builds: 20, days: 2 })
+    const api = await simulation.startApi()
+    const secret = 'the-secret-of-tls-tests'
+    const adminToken = 'the-admin-token-of-tls-tests'
+    const database = new URL(own.url)
+    database.hostname = 'localhost'
+    const urls = (query: string) => ({
+      DATABASE_URL: `${database}?${filled(query)}`,
+      ...(backend === 'redis' ? { REDIS_URL: `${redis.url}?${filled(query)}` } : {}),
+    })
+    const given = {
+      ...urls(withCa),
+      BUILDKITE_API_TOKEN: demoToken.token,
+      WEBHOOK_SECRET: secret,
+      ADMIN_TOKEN: adminToken,
+    }
+    const settings: Record<string, string> = {
+      BUILDKITE_API_URL: api.url,
+      RECONCILE_INTERVAL: '1s',
+      API_BUDGET_SHARE: '1',
+    }
+    for (const [name, value] of Object.entries(given))
+      settings[`${name}_FILE`] = await certificates.write(`${backend}-${name}`, `${value}\n`)
+    const service = await startService(settings)
+    try {
+      const webhooks = simulation.startWebhooks({ url: () => `${service.publicUrl}/webhooks/buildkite`, secret })
+      await simulation.play({ builds: 5 })
+      await webhooks.settled()
+      expect(webhooks.stats.answers).toEqual({ '202': webhooks.stats.sent })
+      const headers = { authorization: `Bearer ${adminToken}` }
+      const status = async () => (await fetch(`${service.privateUrl}/status`, { headers })).text()
+      await until(async () => (await status()).includes('"done":true'), 'history is read', 60_000)
+
+      const sound = await runCommand(['check', '--json'], settings)
+      const result = (name: string) =>
+        JSON.parse(sound.stdout).find((one: { name: string }) => one.name === name)?.result
+      for (const name of ['postgres_plain_text', 'postgres_unreachable', 'queue_unreachable', 'token_sent_elsewhere'])
+        expect([name, result(name)]).toEqual([name, 'ok'])
+      expect(result('redis_plain_text')).toBe(backend === 'redis' ? 'ok' : undefined)
+
+      const wrong = urls('sslmode=verify-full&sslrootcert=<otherCa>')
+      const check = await runCommand(['check'], wrong)
+      expect(check.code).toBe(1)
+      expect(check.stdout.match(new RegExp(untrusted, 'g'))).toHaveLength(2)
+      const migrated = await runCommand(['migrate'], wrong)
+      expect([migrated.code, migrated.stderr]).toEqual([1, expect.stringMatching(untrusted)])
+      expect(service.output()).not.toMatch(/Queue error|cannot be reached/)
+    } finally {
+      expect(await service.stop()).toBe(0)
+      await simulation.stop()
+      await redis.stop()
+      await own.stop()
     }
   })
 })
