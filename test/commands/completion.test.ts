@@ -80,6 +80,11 @@ describe('what is typed wrong', () => {
     ],
     [['status', '--zzz'], 'status has no option --zzz. See buildkite-mirror status --help.'],
     [
+      ['move', '--to', 'postgres://u:hunter2@x/y'],
+      '--to has a password, and every user of this machine can read the arguments of a command. ' +
+        'Set DATABASE_URL, or DATABASE_URL_FILE, to the target instead, and leave out --to.',
+    ],
+    [
       ['move', '--to', 'mysql://u@x'],
       '--to is not a postgres: or postgresql: URL. Write it like postgres://user@host:5432/buildkite.',
     ],

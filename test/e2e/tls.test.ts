@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { openDatabase, withOwnConnection, withStoreError } from '../../src/database/connection.ts'
+import { isOutage, openDatabase, withOwnConnection, withStoreError } from '../../src/database/connection.ts'
 import { migrate } from '../../src/database/migrations/migrate.ts'
 import { moveDatabase } from '../../src/database/move.ts'
 import { locationReader } from '../../src/queue/job-location.ts'
@@ -165,6 +165,16 @@ describe('TLS to Postgres', () => {
       }
     },
   )
+
+  it('that fails while the service runs is an outage, so that webhooks wait in the queue', async () => {
+    for (const { server, query, says } of cases.filter((one) => one.says)) {
+      await own.demandTls(certificates[server])
+      const database = openDatabase(urlWith(query), { name: 'tls' })
+      const fault: unknown = await database.ping().catch((error) => error)
+      await database.close()
+      expect([messageOf(fault), isOutage(fault)]).toEqual([expect.stringMatching(says ?? /./), true])
+    }
+  })
 
   it('has a certificate of the client, where the server demands one', async () => {
     await own.demandTls(certificates.good, certificates.ca)
