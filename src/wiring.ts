@@ -6,6 +6,7 @@ import { readCatalog } from './database/catalog.ts'
 import { type Database, openDatabase } from './database/connection.ts'
 import { findPostgres, type PostgresHome } from './database/find-postgres.ts'
 import { countMissing, migrate } from './database/migrations/migrate.ts'
+import { checkConnections } from './diagnostics/checks/connections.ts'
 import { startCheckScheduler } from './diagnostics/scheduler.ts'
 import type { ActionParts } from './http/actions.ts'
 import { watchGauges } from './http/metrics/gauges.ts'
@@ -67,6 +68,9 @@ export async function startService(
   shutdown: Shutdown,
   tracing: Tracing | undefined,
 ): Promise<void> {
+  for (const { result, detail, remedy } of checkConnections(config)) {
+    if (result === 'warning') log.warn(`${detail} ${remedy}`)
+  }
   const home = await findPostgres(config, log)
   shutdown.add('Postgres', (ms) => home.stop(ms), 10 * SECOND)
   const ended = new StoreError('transient', 'The service cannot run without it.')

@@ -7,9 +7,10 @@ import type { Discovery } from '../reconcile/access/access.ts'
 import type { OrganizationFacts } from '../reconcile/access/token.ts'
 import { issueOf } from '../reconcile/issue.ts'
 import type { Config } from '../runtime/config.ts'
-import { BuildkiteError, messageOf } from '../runtime/errors.ts'
+import { BuildkiteError } from '../runtime/errors.ts'
 import type { MirrorFilter } from '../runtime/scope.ts'
 import { checkClock } from './checks/clock.ts'
+import { checkConnections } from './checks/connections.ts'
 import { checkDisk, readDisk } from './checks/disk.ts'
 import { checkMigrations, checkMirror, readMigrations, readMirror } from './checks/mirror.ts'
 import { checkNamedPipelines, checkPipelines, type SeenPipeline } from './checks/pipelines.ts'
@@ -24,6 +25,7 @@ export type CheckConfig = Pick<
   Config,
   | 'roles'
   | 'apiTokens'
+  | 'apiUrl'
   | 'organizations'
   | 'pipelinesInclude'
   | 'webhookSecrets'
@@ -61,7 +63,11 @@ export interface BuildkiteChecks {
  */
 export async function checkBuildkite(checks: BuildkiteChecks): Promise<Examination> {
   const { config, discovery } = checks
-  const findings = [...checkTokens(discovery, config.organizations), ...checkSecret(config)]
+  const findings = [
+    ...checkTokens(discovery, config.organizations),
+    ...checkConnections(config),
+    ...checkSecret(config),
+  ]
   const unseen = new Set<CheckName>(discovery?.complete === false ? [...ofBuildkite, ...ofWebhooks] : [])
   const skew = discovery?.tokens.find(({ client }) => client.skew)?.client.skew
   findings.push(...checkClock(skew, config.webhookToleranceMs))
@@ -209,7 +215,8 @@ export async function checkPostgres(
     return [...findings, ...checkMirror(await readMirror(db, filter, now), now, expected)]
   } catch (error) {
     const remedy = 'Check DATABASE_URL, that Postgres runs, and that it accepts connections from here.'
-    return [failure('postgres_unreachable', '', messageOf(asStoreError(error, 'check Postgres')), remedy)]
+    const { fact, remedy: known = remedy } = asStoreError(error, 'check Postgres')
+    return [failure('postgres_unreachable', '', fact, known)]
   }
 }
 

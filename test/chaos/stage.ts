@@ -53,7 +53,7 @@ export interface Stage {
   close(): Promise<void>
 }
 
-const secret = 'chaos-secret'
+const secret = 'the-secret-of-chaos'
 let databases = 0
 
 export async function setStage(plan: Plan, pg: OwnPostgres): Promise<Stage> {

@@ -18,7 +18,7 @@ import { sceneOf } from '../support/scene.ts'
 import { runCommand, type ServiceProcess, startService, untilService } from '../support/service.ts'
 import { untilProgress } from '../support/until.ts'
 
-const secret = 'upgrade-secret'
+const secret = 'the-secret-of-upgrade-tests'
 /** Webhooks that each stage of the upgrade must see accepted. */
 const SOME = 40
 

@@ -62,6 +62,7 @@ export async function openCheckStage(redis: RedisServer | undefined): Promise<Ch
     config: {
       roles: new Set(['web', 'worker', 'reconciler']),
       apiTokens: [demoToken.token],
+      apiUrl: scene.api.url,
       organizations: [],
       pipelinesInclude: [],
       pipelinesExclude: [],

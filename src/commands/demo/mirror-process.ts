@@ -68,7 +68,7 @@ export async function startDemoService(options: DemoServiceOptions, signal: Abor
 /** Keeps settings of the user's environment and `.env` out of the demo: an empty setting counts as not set. */
 function environment(options: DemoServiceOptions, port: string, adminPort: string): Record<string, string> {
   return {
-    ...Object.fromEntries(settings.map(({ name }) => [name, ''])),
+    ...Object.fromEntries(settings.flatMap(({ name }) => [name, `${name}_FILE`]).map((name) => [name, ''])),
     https_proxy: '',
     no_proxy: '',
     DATABASE_URL: options.databaseUrl,
