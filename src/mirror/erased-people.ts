@@ -120,7 +120,7 @@ function isPersonId(object: Json, prefix: string, value: string): boolean {
 const PERSON_PREFIX = /(user|creator|author|created_by|blocked_by|blocker|retried_by|paused_by|sender)_$/i
 const LOCAL_PART = /[^\s<>()[\],;:"'\\@=/]{1,64}$/
 const DOMAIN = /^[\p{L}\p{N}-]+(\.[\p{L}\p{N}-]+)*/u
-const NAME_BEFORE_ADDRESS = /[^\n\r:,;<>"]{1,100}<$/
+const NAME_BEFORE_ADDRESS = /[^\s:,;<>"][^\n\r:,;<>"]{0,99}<$/
 
 export const ERASED_NAME = 'Erased person'
 

@@ -1,12 +1,12 @@
-import { isUuid } from '../buildkite/payload-reader.ts'
-import { withMirror } from '../database/find-postgres.ts'
-import { type EraseReport, erasePerson, type PersonToErase } from '../mirror/erase-person.ts'
-import { readConfig } from '../runtime/config.ts'
-import { ConfigError } from '../runtime/errors.ts'
-import { createLog } from '../runtime/log.ts'
-import { stopOnSignal } from '../runtime/signals.ts'
-import type { Command, Io, Values } from './shell/command.ts'
-import { count, table } from './shell/terminal.ts'
+import { isUuid } from '../../buildkite/payload-reader.ts'
+import { withMirror } from '../../database/find-postgres.ts'
+import { type EraseReport, erasePerson, type PersonToErase } from '../../mirror/erase-person.ts'
+import { readConfig } from '../../runtime/config.ts'
+import { ConfigError } from '../../runtime/errors.ts'
+import { createLog } from '../../runtime/log.ts'
+import { stopOnSignal } from '../../runtime/signals.ts'
+import type { Command, Io, Values } from '../shell/command.ts'
+import { count, table } from '../shell/terminal.ts'
 
 export const erasePersonCommand: Command = {
   name: 'erase-person',
