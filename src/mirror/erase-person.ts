@@ -40,7 +40,7 @@ const PEOPLE_TABLES = ['buildkite.users', 'sync.erased_people']
  * @throws ConfigError if an e-mail address belongs to several users, StoreError.
  */
 export async function erasePerson(db: Db, person: PersonToErase, options: EraseOptions): Promise<EraseReport> {
-  const identities = await withStoreError('find the identities of a person', () => identitiesOf(db, person))
+  const identities = identitiesOf(person, await withStoreError('find a person', () => sightingsOf(db, person)))
   const people = await recordErased(db, identities, options.dryRun)
   const mentions = new Map<string, number>()
   const change = (table: string, row: JsonRow): JsonRow => {
@@ -63,43 +63,47 @@ export async function erasePerson(db: Db, person: PersonToErase, options: EraseO
   }
 }
 
-/**
- * Everything under which the mirror knows the person, in lower case: the users with these ids or addresses, their other addresses (if no
- * other user has them), their user names and their names.
- */
-async function identitiesOf(db: Db, { emails, userIds }: PersonToErase): Promise<Identity[]> {
+interface Sighting extends Record<string, unknown> {
+  readonly id: string | null
+  readonly email: string | null
+  readonly username: string | null
+  readonly name: string | null
+}
+
+/** The user with these ids or addresses, the user's other addresses that no other user has, and the commits with one of them. */
+async function sightingsOf(db: Db, { emails, userIds }: PersonToErase): Promise<Sighting[]> {
   await db.execute(sql`select sync.refresh_users()`)
-  const given = emails.map((email) => email.toLowerCase())
-  const { rows } = await db.execute<{
-    id: string | null
-    email: string | null
-    username: string | null
-    name: string | null
-  }>(sql`
+  const ids = sql.param(userIds.map((id) => id.toLowerCase()))
+  const given = sql.param(emails.map((email) => email.toLowerCase()))
+  const { rows } = await db.execute<Sighting>(sql`
     with people as (select id::text as id, email, username, name from sync.user_identities),
     users as (
-      select distinct id from people where id = any(${sql.param(userIds.map((id) => id.toLowerCase()))})
-      union select distinct id from people where email = any(${sql.param(given)}) and id is not null
+      select id from people where id = any(${ids}) or (email = any(${given}) and id is not null)
     ),
     addresses as (
       select email from people where id in (select id from users) and email is not null
       except select email from people where id not in (select id from users)
     )
     select id, email, username, name from people
-    where id in (select id from users) or email = any(${sql.param(given)}) or (id is null and email in (select email from addresses))`)
-  const ids = new Set([...userIds.map((id) => id.toLowerCase()), ...rows.flatMap(({ id }) => id ?? [])])
-  if (userIds.length === 0 && emails.length === 1 && ids.size > 1) {
-    throw new ConfigError(
-      `--email belongs to ${ids.size} users in Buildkite. Choose one of them with --user-id: ${[...ids].join(', ')}.`,
-    )
+    where id in (select id from users) or email = any(${given})
+      or (id is null and email in (select email from addresses))`)
+  return rows
+}
+
+/** Everything under which the mirror knows the person, in lower case. */
+function identitiesOf({ emails, userIds }: PersonToErase, sightings: readonly Sighting[]): Identity[] {
+  const ids = [...new Set([...userIds.map((id) => id.toLowerCase()), ...sightings.flatMap(({ id }) => id ?? [])])]
+  if (userIds.length === 0 && ids.length > 1) {
+    const choice = `Choose the person with --user-id: ${ids.join(', ')}.`
+    throw new ConfigError(`--email ${emails.join(',')} belongs to ${ids.length} users in Buildkite. ${choice}`)
   }
   const found = new Map<string, Identity>()
   const add = (kind: IdentityKind, value: string | null) => {
     if (value) found.set(`${kind} ${value.toLowerCase()}`, [kind, value.toLowerCase()])
   }
   for (const id of ids) add('id', id)
-  for (const email of given) add('email', email)
-  for (const { email, username, name } of rows) {
+  for (const email of emails) add('email', email)
+  for (const { email, username, name } of sightings) {
     add('email', email)
     add('username', username)
     add('name', name)
@@ -153,7 +157,11 @@ function eraseDelivery(row: JsonRow, people: ErasedPeople): JsonRow {
 
 /** Patterns for rows that may contain an identity. Quotes and backslashes are doubled in the text of a row, so only the part before them counts. */
 function patternsOf(identities: readonly Identity[]): string[] {
-  return identities.map(([, value]) => `%${escapeLike(value.split(/["\\]/)[0] || value)}%`)
+  const graphqlIds = identities.flatMap(([kind, value]) =>
+    kind === 'id' ? [Buffer.from(`User---${value}`).toString('base64').toLowerCase()] : [],
+  )
+  const values = [...identities.map(([, value]) => value), ...graphqlIds]
+  return values.map((value) => `%${escapeLike(value.split(/["\\]/)[0] || value)}%`)
 }
 
 /** Removes the identities and rebuilds `buildkite.users`. The lock of `sync.refresh_users` keeps a run with older rows from adding them again. */

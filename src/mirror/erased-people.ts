@@ -21,6 +21,7 @@ const kinds: Readonly<Record<string, IdentityKind>> = {
   email: 'email',
   username: 'username',
   login: 'username',
+  graphql_id: 'id',
   uuid: 'id',
   id: 'id',
 }
@@ -51,17 +52,33 @@ export class ErasedPeople {
     return isObject(value) && !(value instanceof Date) ? this.#eraseObject(value) : value
   }
 
-  #eraseObject(object: Json): Json {
+  /** `owner` is the pseudonym of the erased person that the object describes, if its own fields do not show that. */
+  #eraseObject(object: Json, owner?: string): Json {
     const keys = Object.keys(object)
     const people = this.#peopleIn(object, keys)
+    if (owner) people.set('', owner)
     let changed = false
     const entries = keys.map((key): [string, unknown] => {
       const name = key.includes('@') ? this.#eraseAddresses(key) : key
-      const value = eraseField(object, key, people) ?? { value: this.#erase(object[key]) }
-      if (value.value !== object[key] || name !== key) changed = true
-      return [name, value.value]
+      const value = this.#eraseField(object, key, people)
+      if (value !== object[key] || name !== key) changed = true
+      return [name, value]
     })
     return changed ? Object.fromEntries(entries) : object
+  }
+
+  #eraseField(object: Json, key: string, people: ReadonlyMap<string, string>): unknown {
+    const value = object[key]
+    const replaced = people.size > 0 ? replacement(object, key, people) : undefined
+    if (replaced) return replaced.value
+    // The columns of a row name the person, and `extra` has the other fields.
+    if (key !== 'extra' || people.size === 0 || !isObject(value)) return this.#erase(value)
+    const entries = Object.entries(value).map(([name, inner]): [string, unknown] => {
+      const owner = people.get(`${name}_`)
+      return [name, owner && isObject(inner) ? this.#eraseObject(inner, owner) : inner]
+    })
+    const extra = entries.some(([name, inner]) => inner !== value[name]) ? Object.fromEntries(entries) : value
+    return this.#erase(extra)
   }
 
   /** The pseudonyms of the erased people in one object, by the prefix of their keys. */
@@ -76,7 +93,8 @@ export class ErasedPeople {
       const kind = kinds[field.toLowerCase()]
       if (kind) {
         identified.add(prefix)
-        const pseudonym = kind === 'id' && !isPersonId(object, prefix, value) ? undefined : this.#find(kind, value)
+        const known = kind === 'id' ? personId(object, prefix, value) : value
+        const pseudonym = known === undefined ? undefined : this.#find(kind, known)
         if (pseudonym) people.set(prefix, pseudonym)
       } else if (field.toLowerCase() === 'name') names.push([prefix, value])
       else if (key === 'author') names.push(['author', value])
@@ -111,12 +129,16 @@ export class ErasedPeople {
   }
 }
 
-/** Only ids that can be a person's are hashed: most ids of a job are not. */
-function isPersonId(object: Json, prefix: string, value: string): boolean {
-  if (!isUuid(value)) return false
-  return [`${prefix}name`, `${prefix}email`].some((key) => Object.hasOwn(object, key)) || PERSON_PREFIX.test(prefix)
+/** The id of a person, also from a GraphQL id; undefined for ids that are no person's, because most ids of a job are not. */
+function personId(object: Json, prefix: string, value: string): string | undefined {
+  if (value.startsWith(GRAPHQL_USER)) return Buffer.from(value, 'base64').toString().slice('User---'.length)
+  if (!isUuid(value)) return undefined
+  const isPerson = [`${prefix}name`, `${prefix}email`].some((key) => Object.hasOwn(object, key))
+  return isPerson || PERSON_PREFIX.test(prefix) ? value : undefined
 }
 
+/** How the base64 of `User---<id>` begins. */
+const GRAPHQL_USER = 'VXNlci0tL'
 const PERSON_PREFIX = /(user|creator|author|created_by|blocked_by|blocker|retried_by|paused_by|sender)_$/i
 const LOCAL_PART = /[^\s<>()[\],;:"'\\@=/]{1,64}$/
 const DOMAIN = /^[\p{L}\p{N}-]+(\.[\p{L}\p{N}-]+)*/u
@@ -129,8 +151,7 @@ export function addressOf(pseudonym: string): string {
 }
 
 /** The new value of a field of an erased person; undefined for another field. */
-function eraseField(object: Json, key: string, people: ReadonlyMap<string, string>): { value: unknown } | undefined {
-  if (people.size === 0) return undefined
+function replacement(object: Json, key: string, people: ReadonlyMap<string, string>): { value: unknown } | undefined {
   const [, prefix = key, field = ''] = PERSON_KEY.exec(key) ?? []
   const pseudonym = people.get(prefix) ?? people.get(`${key}_`)
   if (!pseudonym || typeof object[key] !== 'string') {

@@ -69,6 +69,20 @@ describe('an erased person', () => {
       },
     ],
     [
+      'fields in extra',
+      {
+        created_by_id: ada,
+        extra: {
+          created_by: { avatar_url: 'https://x', role: 'r' },
+          owner: { graphql_id: Buffer.from(`User---${ada}`).toString('base64'), avatar_url: 'y' },
+        },
+      },
+      {
+        created_by_id: pseudonym,
+        extra: { created_by: { avatar_url: null, role: 'r' }, owner: { graphql_id: null, avatar_url: null } },
+      },
+    ],
+    [
       'a team member',
       { team_id: bob, user_id: ada, user_name: 'Ada' },
       { team_id: bob, user_id: pseudonym, user_name: name },
