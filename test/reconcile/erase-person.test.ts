@@ -101,7 +101,6 @@ it('a person is erased from every table, stays so after webhooks and REST bring 
     expect(tablesBefore).toContain(`buildkite.${name}`)
   }
   for (const name of ['deliveries', 'user_identities']) expect(tablesBefore).toContain(`sync.${name}`)
-  await db.delete(drift) // of the message that the audit found changed
 
   const planned = await erasePerson(db, { emails: [person.email], userIds: [] }, { dryRun: true })
   expect(await traces()).toEqual(before)
@@ -123,7 +122,8 @@ it('a person is erased from every table, stays so after webhooks and REST bring 
   expect(await traces()).toEqual([])
   const report = await verify()
   expect([report.findings, report.unreadable, report.builds_in_flight]).toEqual([[], [], 0])
-  expect(await db.select().from(drift)).toEqual([])
+  // The only row is that of the message that the first audit found changed.
+  expect((await db.select().from(drift)).map(({ columns }) => columns)).toEqual([['message', 'meta_data']])
 
   // One pseudonym for all of the person, and others as they were.
   const [{ pseudonym } = { pseudonym: '' }] = await db.select().from(erased_people)
