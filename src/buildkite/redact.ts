@@ -7,7 +7,7 @@ type KeyRule = 'plain' | 'secret' | 'env' | 'free'
 /** Exact keys. Environments and step definitions are stored only with STORE_ENV: people may put secrets there. */
 const rulesByKey: ReadonlyMap<string, KeyRule> = new Map(
   Object.entries({
-    // Whoever has one of these addresses can use it.
+    // Anyone who has one of these addresses can use it.
     webhook_url: 'secret',
     badge_url: 'secret',
     env: 'env',

@@ -74,18 +74,24 @@ async function rewritePart(tx: Transaction, table: Table, rewriting: Rewriting, 
   let changed = 0
   for (const { row } of rows) {
     const after = rewriting.change(table.name, row)
-    if (after === row) continue
+    const different = after === row ? [] : Object.keys(row).filter((column) => (after[column] ?? null) !== row[column])
+    if (different.length === 0) continue
     changed += 1
-    if (!rewriting.dryRun) await writeRow(tx, table, row, after)
+    if (!rewriting.dryRun) await writeRow(tx, table, row, after, different)
   }
   return { changed, last: rows.length === ROWS ? rows.at(-1)?.row : undefined }
 }
 
 /** Changes a row. If its new key is taken, the row that has it is the same object, and this one goes. */
-async function writeRow(tx: Transaction, table: Table, before: JsonRow, after: JsonRow): Promise<void> {
+async function writeRow(
+  tx: Transaction,
+  table: Table,
+  before: JsonRow,
+  after: JsonRow,
+  different: readonly string[],
+): Promise<void> {
   const name = sql.raw(table.name)
   const isIt = sql`(${columns(table.key, 't')}) = (select ${columns(table.key)} from ${recordOf(table, before)})`
-  const different = Object.keys(before).filter((column) => after[column] !== before[column])
   const values = different.map((column) => sql`${sql.identifier(column)} = fresh.${sql.identifier(column)}`)
   if (table.has_changed_at) values.push(sql`changed_at = statement_timestamp()`)
   try {

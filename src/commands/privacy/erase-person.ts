@@ -60,7 +60,7 @@ function describe({ identities, rows, mentions }: EraseReport, dryRun: boolean, 
   )
   const lines = Object.entries(rows).map(([name, number]) => [name, count(number)])
   if (lines.length === 0) stdout.write('No row names this person.\n')
-  else stdout.write(table([['table', dryRun ? 'rows to change' : 'rows changed'], ...lines]))
+  else stdout.write(`${table([['table', dryRun ? 'rows to change' : 'rows changed'], ...lines])}\n`)
   const left = Object.entries(mentions).map(([name, number]) => `${name} (${count(number)})`)
   if (left.length > 0) stdout.write(`Rows with the name in free text, which stays: ${left.join(', ')}.\n`)
   if (dryRun) stdout.write('Nothing was changed.\n')

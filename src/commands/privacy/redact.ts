@@ -38,7 +38,7 @@ export const redact: Command = {
     else if (rows.size === 0) io.stdout.write('No row has a secret.\n')
     else {
       const lines = Object.entries(counts).map(([name, number]) => [name, count(number)])
-      io.stdout.write(table([['table', dryRun ? 'rows to change' : 'rows changed'], ...lines]))
+      io.stdout.write(`${table([['table', dryRun ? 'rows to change' : 'rows changed'], ...lines])}\n`)
     }
     return 0
   },

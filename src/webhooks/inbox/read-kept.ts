@@ -21,7 +21,7 @@ const keptDelivery = z.object({
 })
 
 /**
- * Reads a delivery from a job as strictly as a request, because whoever can write to the queue's store can forge it. One that no
+ * Reads a delivery from a job as strictly as a request, because anyone who can write to the queue's store can forge it. One that no
  * receiver would have stored becomes a delivery without a payload that fails with the reason. Pure.
  */
 export function readKept(kept: unknown, { storeEnv, now }: { storeEnv: boolean; now: Date }): NewDelivery {
