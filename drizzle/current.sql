@@ -1423,7 +1423,7 @@ COMMENT ON COLUMN buildkite.pipelines.provider_settings IS 'Settings of the sour
 
 COMMENT ON COLUMN buildkite.pipelines.builds_url IS 'REST address of its builds.';
 
-COMMENT ON COLUMN buildkite.pipelines.badge_url IS 'Address of its status badge.';
+COMMENT ON COLUMN buildkite.pipelines.badge_url IS 'Always null: the address gives access to the badge of a private pipeline, so it is not stored.';
 
 COMMENT ON COLUMN buildkite.pipelines.clone_mirror_url IS 'Address of the mirror that agents clone from, if configured.';
 
@@ -5277,6 +5277,35 @@ CREATE SEQUENCE sync.drift_id_seq
 
 ALTER SEQUENCE sync.drift_id_seq OWNED BY sync.drift.id;
 
+CREATE TABLE sync.erased_people (
+    id bigint NOT NULL,
+    hash text NOT NULL,
+    salt uuid NOT NULL,
+    pseudonym uuid NOT NULL,
+    erased_at timestamp(3) with time zone NOT NULL
+);
+
+COMMENT ON TABLE sync.erased_people IS 'The identities of people that erase-person has erased, as hashes: one row for each id, e-mail address, user name and name. Webhooks and the REST API may bring these people again; their pseudonyms are stored then. Not readable by buildkite_reader, because a hash can be compared with a guess.';
+
+COMMENT ON COLUMN sync.erased_people.id IS 'Number of the row. Processes read the table again when a higher one appears.';
+
+COMMENT ON COLUMN sync.erased_people.hash IS 'SHA-256 of the salt, the kind of identity and the identity in lower case.';
+
+COMMENT ON COLUMN sync.erased_people.salt IS 'Random, and the same in every row: the hashes cannot be compared with those of another database.';
+
+COMMENT ON COLUMN sync.erased_people.pseudonym IS 'Stored in place of the person''s id.';
+
+COMMENT ON COLUMN sync.erased_people.erased_at IS 'When the identity was erased.';
+
+CREATE SEQUENCE sync.erased_people_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+ALTER SEQUENCE sync.erased_people_id_seq OWNED BY sync.erased_people.id;
+
 CREATE SEQUENCE sync.failures_id_seq
     START WITH 1
     INCREMENT BY 1
@@ -5552,6 +5581,8 @@ ALTER TABLE ONLY sync.deliveries ALTER COLUMN id SET DEFAULT nextval('sync.deliv
 
 ALTER TABLE ONLY sync.drift ALTER COLUMN id SET DEFAULT nextval('sync.drift_id_seq'::regclass);
 
+ALTER TABLE ONLY sync.erased_people ALTER COLUMN id SET DEFAULT nextval('sync.erased_people_id_seq'::regclass);
+
 ALTER TABLE ONLY sync.failures ALTER COLUMN id SET DEFAULT nextval('sync.failures_id_seq'::regclass);
 
 ALTER TABLE ONLY sync.stale_history ALTER COLUMN id SET DEFAULT nextval('sync.stale_history_id_seq'::regclass);
@@ -5647,6 +5678,12 @@ ALTER TABLE ONLY sync.deployment
 
 ALTER TABLE ONLY sync.drift
     ADD CONSTRAINT drift_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY sync.erased_people
+    ADD CONSTRAINT erased_people_hash_unique UNIQUE (hash);
+
+ALTER TABLE ONLY sync.erased_people
+    ADD CONSTRAINT erased_people_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY sync.failures
     ADD CONSTRAINT failures_pkey PRIMARY KEY (id);

@@ -634,6 +634,15 @@ export const compatibility = sync.table('compatibility', {
   migrations_needed: integer().notNull(),
 })
 
+/** The identities of erased people, as hashes. */
+export const erased_people = sync.table('erased_people', {
+  id: bigserial({ mode: 'number' }).primaryKey(),
+  hash: text().notNull().unique(),
+  salt: uuid().notNull(),
+  pseudonym: uuid().notNull(),
+  erased_at: time().notNull(),
+})
+
 /** One row: the id of this deployment, to find its own jobs in a shared Redis. Read in `queue/job-location.ts`. */
 export const deployment = sync.table('deployment', {
   single_row: boolean().primaryKey().default(true),
