@@ -73,7 +73,8 @@ export async function startService(
   void home.exited.then(() => shutdown.run('embedded PostgreSQL ended', ended))
   const database = openDatabase(home.url, { name: 'serve', connections: connectionsFor(config.roles) })
   shutdown.add('the database connections', (ms) => database.close(ms), 3 * SECOND)
-  const queueConfig = { redisUrl: config.redisUrl, databaseUrl: home.url, webhookSecret: config.webhookSecrets[0] }
+  const { redisUrl, webhookSecrets, autoMigrate: mayMigrate } = config
+  const queueConfig = { redisUrl, databaseUrl: home.url, webhookSecret: webhookSecrets[0], mayMigrate }
   const queues = await openQueues(queueConfig, log)
   shutdown.add('the queues', (ms) => queues.close(ms), 3 * SECOND)
   const parts: Parts = {

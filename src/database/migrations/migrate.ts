@@ -12,8 +12,8 @@ import {
   applyDefinition,
   changedDefinitions,
   type Definition,
-  definitionNames,
   readDefinitions,
+  requiredDefinitions,
   triggerTables,
 } from './definitions.ts'
 import {
@@ -26,6 +26,7 @@ import {
 } from './journal.ts'
 import { LOCK_TIMEOUT_MS, lockTables, withLockRetries } from './lock-retries.ts'
 import { checkNotTooOld, presentHashes, replacedIn } from './replaced-migrations.ts'
+import { actAsOwner, createRoles } from './roles.ts'
 import { readUserObjects, restoreUserObjects } from './user-objects.ts'
 
 // The package's root is three folders up, from here and from the same file in dist/.
@@ -37,6 +38,7 @@ const folder = fileURLToPath(new URL('../../../drizzle', import.meta.url))
  * which releases its own locks, and retries until the blocking transactions have ended. Indexes on large tables are built outside a
  * transaction: see `concurrent-indexes.ts`. Objects that users created on ours survive, or stop the migration: see `user-objects.ts`.
  * Afterwards it applies the definitions of views, functions and triggers that changed, in one transaction: see `definitions.ts`.
+ * With `roles` it first creates the group roles: see `roles.ts`.
  * If a newer version has already migrated the database, this code runs beside it while `sync.compatibility` allows, and leaves the
  * definitions alone. So versions can be upgraded and rolled back one process at a time.
  * @throws ConfigError if the database needs a newer version of the code or is too old for it, or if an object of the user is in the way.
@@ -47,12 +49,15 @@ export async function migrate(
   log?: Log,
   known = knownMigrations(),
   definitions = readDefinitions(),
+  roles = false,
 ): Promise<void> {
   const applied = await withClient(url, 'migrate the database', async (client) => {
+    if (roles) await withLockRetries(client, log, () => createRolesAlone(client))
     for (let count = 0; ; ) {
       const next = await withLockRetries(client, log, () => applyNext(client, known))
       if (!next) {
-        const changed = await withLockRetries(client, log, () => applyChanged(client, known, definitions))
+        const again = roles || count > 0
+        const changed = await withLockRetries(client, log, () => applyChanged(client, known, definitions, again))
         return { migrations: count, definitions: changed }
       }
       const record = async (other: pg.Client) => {
@@ -80,9 +85,16 @@ async function begin(client: pg.Client): Promise<void> {
   await client.query(`set local lock_timeout = ${LOCK_TIMEOUT_MS}`)
 }
 
+async function createRolesAlone(client: pg.Client): Promise<void> {
+  await begin(client)
+  await createRoles(client)
+  await client.query('commit')
+}
+
 /** Applies the first missing migration in its own transaction, unless it is a concurrent one, and returns it; undefined when none is missing. */
 async function applyNext(client: pg.Client, known: readonly MigrationMeta[]): Promise<MigrationMeta | undefined> {
   await begin(client)
+  await client.query(actAsOwner)
   await createJournal(client)
   const applied = await appliedMigrations(client)
   checkNotTooOld(applied)
@@ -106,10 +118,12 @@ async function applyChanged(
   client: pg.Client,
   known: readonly MigrationMeta[],
   definitions: readonly Definition[],
+  grantAgain: boolean,
 ): Promise<number> {
   await begin(client)
+  await client.query(actAsOwner)
   const isNewer = unknownMigrations(known, presentHashes(await appliedMigrations(client))) > 0
-  const changed = isNewer ? [] : await changedDefinitions(client, definitions)
+  const changed = isNewer ? [] : await changedDefinitions(client, definitions, grantAgain)
   await applyDefinitions(client, changed)
   await client.query('commit')
   return changed.length
@@ -134,8 +148,16 @@ async function withClient<T>(url: string, doing: string, work: (client: pg.Clien
     if (error instanceof ConfigError) throw error
     // dependent_objects_still_exist
     if (error instanceof pg.DatabaseError && error.code === '2BP01') throw new ConfigError(dependentsMessage(error))
+    if (error instanceof pg.DatabaseError && error.code === '42501') throw new ConfigError(ownerMessage(error, doing))
     throw asStoreError(error, doing)
   }
+}
+
+function ownerMessage({ message }: pg.DatabaseError, doing: string): string {
+  return (
+    `The database user may not ${doing} (${message}). Run buildkite-mirror migrate as a member of buildkite_owner, or as the owner of ` +
+    'the schemas. Set AUTO_MIGRATE=false for processes with other users: see docs/operations/database-roles.md.'
+  )
 }
 
 function dependentsMessage({ detail }: pg.DatabaseError): string {
@@ -150,11 +172,12 @@ function dependentsMessage({ detail }: pg.DatabaseError): string {
 export async function applyMigrations(client: pg.Client): Promise<void> {
   await client.query(`select set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true)`)
   await client.query(takeMigrationLock)
+  await client.query(actAsOwner)
   await createJournal(client)
   const applied = presentHashes(await appliedMigrations(client))
   const missing = missingMigrations(knownMigrations(), applied, await migrationsNeeded(client))
   for (const migration of missing) await applyMigration(client, withoutConcurrently(migration))
-  await applyDefinitions(client, readDefinitions())
+  await applyDefinitions(client, await changedDefinitions(client, readDefinitions(), true))
 }
 
 /**
@@ -212,7 +235,7 @@ async function readSchemaState(query: Query): Promise<SchemaState> {
   const names = new Set(
     there?.definitions ? (await query('select name from sync.definitions')).map(({ name }) => name) : [],
   )
-  return { missing: definitionNames().every((name) => names.has(name)) ? 0 : 1, unknown }
+  return { missing: requiredDefinitions().every((name) => names.has(name)) ? 0 : 1, unknown }
 }
 
 function unknownMigrations(known: readonly MigrationMeta[], applied: readonly string[]): number {

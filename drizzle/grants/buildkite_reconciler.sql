@@ -1,0 +1,1 @@
+grant usage on schema analytics, buildkite, drizzle, settings, sync to buildkite_reconciler;
