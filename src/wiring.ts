@@ -139,7 +139,9 @@ async function startListeners(parts: Parts, shutdown: Shutdown): Promise<void> {
 
 /** What the actions of the status page need. */
 function actionParts({ config, database, queues, log, meters }: Parts, shutdown: Shutdown): ActionParts {
-  const apply = { scope: mirrorFilter(config), storeEnv: config.storeEnv, log, record: meters.record }
+  const applying = { scope: mirrorFilter(config), storeEnv: config.storeEnv, log, record: meters.record }
+  // Only the database role of a worker may read payloads.
+  const apply = config.roles.has('worker') ? applying : undefined
   return { db: database.db, queues, apply, log, clock: Date.now, closing: shutdown.signal }
 }
 

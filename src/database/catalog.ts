@@ -87,22 +87,23 @@ async function examplesOf(
   columns: readonly { name: string }[],
 ): Promise<Record<string, string | null>> {
   const chosen = columns.filter(({ name }) => !withoutExample.has(name))
+  const names = chosen.map(({ name }) => sql.identifier(name))
   const values = chosen.map(({ name }) => sql`min(left(${sql.identifier(name)}::text, 60)) as ${sql.identifier(name)}`)
   try {
     return await db.transaction(
       async (tx) => {
         await tx.execute(sql`set local statement_timeout = '2s'`)
         const { rows } = await tx.execute<Record<string, string | null>>(
-          sql`select ${sql.join(values, sql`, `)} from (select * from ${sql.identifier(schema)}.${sql.identifier(relation)} limit ${sql.raw(String(SAMPLE))}) as sample`,
+          sql`select ${sql.join(values, sql`, `)} from (select ${sql.join(names, sql`, `)} from ${sql.identifier(schema)}.${sql.identifier(relation)} limit ${sql.raw(String(SAMPLE))}) as sample`,
         )
         return rows[0] ?? {}
       },
       { accessMode: 'read only' },
     )
   } catch (error) {
-    // A view may be too slow on a large mirror, or fail on a value (class 22); then it has no examples.
+    // A view may be too slow on a large mirror, or fail on a value (class 22), or our role may not read it; then it has no examples.
     const code = asStoreError(error, 'read examples').code ?? ''
-    if (code === '57014' || code.startsWith('22')) return {}
+    if (code === '57014' || code === '42501' || code.startsWith('22')) return {}
     throw error
   }
 }

@@ -1,6 +1,6 @@
 import { asc, desc, eq, sql } from 'drizzle-orm'
 import type { Db } from '../../database/connection.ts'
-import { builds, deliveries, drift, findings, pipelines } from '../../database/schema.ts'
+import { builds, drift, failed_deliveries, findings, pipelines } from '../../database/schema.ts'
 
 /** How many rows of each kind are shown; the tables hold all of them. */
 const SHOWN = 10
@@ -18,19 +18,7 @@ export interface FailedDelivery {
 
 /** The newest deliveries that could not be applied. @throws the driver's error. */
 export async function failedDeliveries(db: Db): Promise<FailedDelivery[]> {
-  return db
-    .select({
-      id: deliveries.id,
-      event: deliveries.event,
-      received_at: deliveries.received_at,
-      failed_at: deliveries.failed_at,
-      error: deliveries.error,
-      replayable: sql<boolean>`${deliveries.payload} is not null`,
-    })
-    .from(deliveries)
-    .where(sql`${deliveries.status} = 'failed'`)
-    .orderBy(desc(deliveries.id))
-    .limit(SHOWN)
+  return db.select().from(failed_deliveries).orderBy(desc(failed_deliveries.id)).limit(SHOWN)
 }
 
 /** A difference between mirror and API, with the name of its build. */
