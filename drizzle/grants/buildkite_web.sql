@@ -20,4 +20,4 @@ grant select on
 grant select, insert, delete on sync.pauses to buildkite_web;
 grant select (id, organization_id, number, state, created_at, web_url, first_seen_via, observed_at, verified_at, deleted_at)
   on buildkite.builds to buildkite_web;
-grant select (id, organization_id, slug) on buildkite.pipelines to buildkite_web;
+grant select (id, organization_id, slug, deleted_at) on buildkite.pipelines to buildkite_web;
