@@ -34,7 +34,7 @@ async function start() {
   return server
 }
 
-/** A server with a superuser in postgres.url and no database yet, as versions before 0.3 made it. */
+/** A server with a superuser in postgres.url and no database yet, as earlier versions made it. */
 async function startAsEarlierVersion(): Promise<{ url: string; stop(): Promise<void> }> {
   await mkdir(dataDir)
   const cluster = join(dataDir, 'postgres')

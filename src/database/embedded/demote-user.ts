@@ -10,7 +10,7 @@ const HELPER = 'buildkite_helper'
 
 /**
  * Makes the user of `postgres.url` an ordinary one that owns the database, which it creates if it is missing. In a new cluster, and in one
- * of a version before 0.3, it is the superuser that initdb created. One transaction: a kill leaves the old state or the new one.
+ * of an earlier version, it is the superuser that initdb created. One transaction: a kill leaves the old state or the new one.
  * `client` is connected as this user. Returns false if it was no superuser.
  */
 export async function demoteUser(client: pg.Client, address: Address): Promise<boolean> {
