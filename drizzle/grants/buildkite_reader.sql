@@ -1,5 +1,6 @@
 -- Reads the mirror, the analytics and how they are filled, of all pipelines. No payload of a delivery, no queue, no secret.
-grant usage on schema analytics, buildkite, settings, sync to buildkite_reader;
+grant usage on schema analytics, buildkite, drizzle, settings, sync to buildkite_reader;
+grant select on drizzle.__drizzle_migrations to buildkite_reader;
 grant select on
   sync.branch_durations_daily_now, sync.budgets, sync.build_results_daily_now, sync.buildkite_clock,
   sync.builds_found, sync.cluster_rates, sync.compatibility, sync.cycles, sync.definitions, sync.deployment,

@@ -56,14 +56,16 @@ async function readSchema(db: Db, schema: string): Promise<CatalogSchema> {
     sql`select obj_description(oid, 'pg_namespace') as comment from pg_namespace where nspname = ${schema}`,
   )
   const { rows } = await db.execute<
-    Omit<CatalogRelation, 'columns'> & { columns: Omit<CatalogColumn, 'example'>[] }
+    Omit<CatalogRelation, 'columns'> & { columns: Omit<CatalogColumn, 'example'>[]; readable: string[] }
   >(sql`
     select relname as name, case relkind when 'v' then 'view' else 'table' end as kind, obj_description(c.oid, 'pg_class') as comment,
       array(select attname::text from pg_index join pg_attribute on attrelid = c.oid and attnum = any (indkey)
         where indrelid = c.oid and indisprimary order by array_position(indkey::int2[], attnum)) as key,
       (select json_agg(json_build_object('name', attname, 'type', format_type(atttypid, atttypmod), 'nullable', not attnotnull,
           'comment', col_description(attrelid, attnum)) order by attnum)
-        from pg_attribute where attrelid = c.oid and attnum > 0 and not attisdropped) as columns
+        from pg_attribute where attrelid = c.oid and attnum > 0 and not attisdropped) as columns,
+      array(select attname::text from pg_attribute where attrelid = c.oid and attnum > 0 and not attisdropped
+        and has_schema_privilege(c.relnamespace, 'usage') and has_column_privilege(attrelid, attnum, 'select')) as readable
     from pg_class c where relnamespace = ${schema}::regnamespace and relkind in ('r', 'p', 'v', 'm') order by relname`)
   const functions = await db.execute<{ signature: string; comment: string | null }>(sql`
     select proname || '(' || pg_get_function_arguments(oid) || ') → ' || pg_get_function_result(oid) as signature,
@@ -71,24 +73,24 @@ async function readSchema(db: Db, schema: string): Promise<CatalogSchema> {
     from pg_proc where pronamespace = ${schema}::regnamespace and prorettype <> 'trigger'::regtype and obj_description(oid, 'pg_proc') is not null
     order by 1`)
   const relations: CatalogRelation[] = []
-  for (const relation of rows) {
-    const examples = await examplesOf(db, schema, relation.name, relation.columns)
+  for (const { readable, ...relation } of rows) {
+    const examples = await examplesOf(db, schema, relation.name, readable)
     const columns = relation.columns.map((column) => ({ ...column, example: examples[column.name] ?? null }))
     relations.push({ ...relation, columns })
   }
   return { name: schema, comment: described.rows[0]?.comment ?? null, relations, functions: functions.rows }
 }
 
-/** The minimum of each column over some rows, so that the same rows give the same examples. */
+/** The minimum of each column that our role may read over some rows, so that the same rows give the same examples. */
 async function examplesOf(
   db: Db,
   schema: string,
   relation: string,
-  columns: readonly { name: string }[],
+  columns: readonly string[],
 ): Promise<Record<string, string | null>> {
-  const chosen = columns.filter(({ name }) => !withoutExample.has(name))
-  const names = chosen.map(({ name }) => sql.identifier(name))
-  const values = chosen.map(({ name }) => sql`min(left(${sql.identifier(name)}::text, 60)) as ${sql.identifier(name)}`)
+  const names = columns.filter((name) => !withoutExample.has(name)).map((name) => sql.identifier(name))
+  if (names.length === 0) return {}
+  const values = names.map((name) => sql`min(left(${name}::text, 60)) as ${name}`)
   try {
     return await db.transaction(
       async (tx) => {
@@ -101,9 +103,9 @@ async function examplesOf(
       { accessMode: 'read only' },
     )
   } catch (error) {
-    // A view may be too slow on a large mirror, or fail on a value (class 22), or our role may not read it; then it has no examples.
+    // A view may be too slow on a large mirror, or fail on a value (class 22); then it has no examples.
     const code = asStoreError(error, 'read examples').code ?? ''
-    if (code === '57014' || code === '42501' || code.startsWith('22')) return {}
+    if (code === '57014' || code.startsWith('22')) return {}
     throw error
   }
 }
