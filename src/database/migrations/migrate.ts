@@ -56,8 +56,7 @@ export async function migrate(
     for (let count = 0; ; ) {
       const next = await withLockRetries(client, log, () => applyNext(client, known))
       if (!next) {
-        const again = roles || count > 0
-        const changed = await withLockRetries(client, log, () => applyChanged(client, known, definitions, again))
+        const changed = await withLockRetries(client, log, () => applyChanged(client, known, definitions, roles))
         return { migrations: count, definitions: changed }
       }
       const record = async (other: pg.Client) => {
