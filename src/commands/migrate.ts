@@ -1,5 +1,5 @@
 import { withHome } from '../database/find-postgres.ts'
-import { migrate as migrateDatabase } from '../database/migrations/migrate.ts'
+import { migrate as migrateDatabase, setUpRoles } from '../database/migrations/migrate.ts'
 import { readConfig } from '../runtime/config.ts'
 import { createLog } from '../runtime/log.ts'
 import type { Command } from './shell/command.ts'
@@ -20,7 +20,8 @@ export const migrate: Command = {
     const config = readConfig(io.env)
     const log = createLog(config.logLevel)
     const work = withHome(config, log, async (url) => {
-      await migrateDatabase(url, log, undefined, undefined, values.roles === true)
+      if (values.roles) await setUpRoles(url, log)
+      await migrateDatabase(url, log)
       if (config.redisUrl) return
       // Loaded only now, because loading BullMQ is slow.
       const { migrateQueue } = await import('../queue/postgres.ts')

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { migrate } from '../../src/database/migrations/migrate.ts'
+import { migrate, setUpRoles } from '../../src/database/migrations/migrate.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { dumpSchema } from '../support/pg-dump.ts'
 
@@ -7,7 +7,8 @@ import { dumpSchema } from '../support/pg-dump.ts'
 test('drizzle/current.sql is the schema of a new database with its roles', async ({ skip }) => {
   const database = await createTestDatabase({ empty: true })
   try {
-    await migrate(database.url, undefined, undefined, undefined, true)
+    await setUpRoles(database.url)
+    await migrate(database.url)
     const schema = await dumpSchema(database.url)
     if (schema === undefined) return skip('PostgreSQL 15 only')
     await expect(schema).toMatchFileSnapshot('../../drizzle/current.sql')

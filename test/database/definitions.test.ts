@@ -11,7 +11,8 @@ import { migrate, pendingMigrations } from '../../src/database/migrations/migrat
 import { asAdmin, createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { until } from '../support/until.ts'
 
-const present = readDefinitions()
+/** Without the grants of processes: their roles appear when another test creates them. */
+const present = readDefinitions().filter(({ name }) => !/^grants\/(?!buildkite_reader)/.test(name))
 const pipelines = 'views/analytics/pipelines.sql'
 
 /** The present definitions, with `sql` in place of the one called `name`, or in addition to them. */
@@ -52,9 +53,7 @@ describe('the definitions', () => {
 
   test('are applied once: unchanged ones are not applied again', async () => {
     const before = await records()
-    const applied = present.filter(({ name }) => !name.startsWith('grants/') || Object.hasOwn(before, name))
-    expect(Object.keys(before).sort()).toEqual(applied.map(({ name }) => name).sort())
-    expect(Object.keys(before)).toContain('grants/buildkite_reader.sql')
+    expect(Object.keys(before)).toEqual(expect.arrayContaining(present.map(({ name }) => name)))
     await apply(present)
     expect(await records()).toEqual(before)
   })

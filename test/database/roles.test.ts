@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import postgres from 'postgres'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { migrate } from '../../src/database/migrations/migrate.ts'
+import { migrate, setUpRoles } from '../../src/database/migrations/migrate.ts'
 import { migrateQueue } from '../../src/queue/postgres.ts'
 import { openQueues } from '../../src/queue/queues.ts'
 import { ConfigError } from '../../src/runtime/errors.ts'
@@ -43,7 +43,10 @@ function urlOf(user: string): string {
   return url.href
 }
 
-const withRoles = (url = database.url) => migrate(url, undefined, undefined, undefined, true)
+const withRoles = async (url = database.url) => {
+  await setUpRoles(url)
+  await migrate(url)
+}
 
 /** The owners of all that is in our schemas. */
 const owners = async () =>

@@ -244,7 +244,9 @@ test('an upgraded database has the schema of drizzle/current.sql', async ({ skip
     if (schema === undefined) return skip('PostgreSQL 15 only')
     // The previous owner's default privileges stay. They only apply to what it creates.
     const ofOthers = /^ALTER DEFAULT PRIVILEGES FOR ROLE (?!buildkite_owner).*\n+/gm
-    expect(schema.replace(ofOthers, '')).toBe(readFileSync(new URL('../../drizzle/current.sql', import.meta.url), 'utf8'))
+    expect(schema.replace(ofOthers, '')).toBe(
+      readFileSync(new URL('../../drizzle/current.sql', import.meta.url), 'utf8'),
+    )
   } finally {
     await database.drop()
   }

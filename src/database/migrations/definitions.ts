@@ -94,25 +94,16 @@ const LOCK_ORDER = [
   'settings.deployment_rules',
 ]
 
-/**
- * The `definitions` that differ from those last applied to the database, and with `grantAgain` all grants. Without the grants of roles that
- * the server does not have.
- */
-export async function changedDefinitions(
-  client: pg.Client,
-  definitions: readonly Definition[],
-  grantAgain: boolean,
-): Promise<Definition[]> {
+/** The `definitions` that differ from those last applied to the database, without the grants of roles that the server does not have. */
+export async function changedDefinitions(client: pg.Client, definitions: readonly Definition[]): Promise<Definition[]> {
   const { rows } = await client.query<{ name: string; checksum: string }>('select name, checksum from sync.definitions')
   const applied = new Map(rows.map(({ name, checksum }) => [name, checksum]))
   const { rows: roles } = await client.query<{ name: string }>(
     `select format('grants/%s.sql', rolname) as name from pg_roles`,
   )
   const grants = new Set(roles.map(({ name }) => name))
-  return definitions.filter(({ name, checksum }) =>
-    isGrants(name)
-      ? grants.has(name) && (grantAgain || applied.get(name) !== checksum)
-      : applied.get(name) !== checksum,
+  return definitions.filter(
+    ({ name, checksum }) => applied.get(name) !== checksum && (!isGrants(name) || grants.has(name)),
   )
 }
 

@@ -38,7 +38,6 @@ const folder = fileURLToPath(new URL('../../../drizzle', import.meta.url))
  * which releases its own locks, and retries until the blocking transactions have ended. Indexes on large tables are built outside a
  * transaction: see `concurrent-indexes.ts`. Objects that users created on ours survive, or stop the migration: see `user-objects.ts`.
  * Afterwards it applies the definitions of views, functions and triggers that changed, in one transaction: see `definitions.ts`.
- * With `roles` it first creates the group roles: see `roles.ts`.
  * If a newer version has already migrated the database, this code runs beside it while `sync.compatibility` allows, and leaves the
  * definitions alone. So versions can be upgraded and rolled back one process at a time.
  * @throws ConfigError if the database needs a newer version of the code or is too old for it, or if an object of the user is in the way.
@@ -49,14 +48,12 @@ export async function migrate(
   log?: Log,
   known = knownMigrations(),
   definitions = readDefinitions(),
-  roles = false,
 ): Promise<void> {
   const applied = await withClient(url, 'migrate the database', async (client) => {
-    if (roles) await withLockRetries(client, log, () => createRolesAlone(client))
     for (let count = 0; ; ) {
       const next = await withLockRetries(client, log, () => applyNext(client, known))
       if (!next) {
-        const changed = await withLockRetries(client, log, () => applyChanged(client, known, definitions, roles))
+        const changed = await withLockRetries(client, log, () => applyChanged(client, known, definitions))
         return { migrations: count, definitions: changed }
       }
       const record = async (other: pg.Client) => {
@@ -67,6 +64,20 @@ export async function migrate(
     }
   })
   if (applied.migrations + applied.definitions > 0) log?.info(applied, 'The database schema was brought up to date.')
+}
+
+/**
+ * Creates the database roles, hands an existing mirror to its owner, and leaves the grants to the next {@link migrate}: see `roles.ts`.
+ * @throws ConfigError if the user may not do that, StoreError when Postgres fails.
+ */
+export async function setUpRoles(url: string, log?: Log): Promise<void> {
+  await withClient(url, 'set up the database roles', (client) =>
+    withLockRetries(client, log, async () => {
+      await begin(client)
+      await createRoles(client)
+      await client.query('commit')
+    }),
+  )
 }
 
 /** Postgres ends the transaction of a process that is frozen during a migration after this time. */
@@ -82,12 +93,6 @@ async function begin(client: pg.Client): Promise<void> {
   // A transaction lock, because a session lock may be orphaned behind PgBouncer. No other lock is held while waiting for it.
   await client.query(takeMigrationLock)
   await client.query(`set local lock_timeout = ${LOCK_TIMEOUT_MS}`)
-}
-
-async function createRolesAlone(client: pg.Client): Promise<void> {
-  await begin(client)
-  await createRoles(client)
-  await client.query('commit')
 }
 
 /** Applies the first missing migration in its own transaction, unless it is a concurrent one, and returns it; undefined when none is missing. */
@@ -117,12 +122,11 @@ async function applyChanged(
   client: pg.Client,
   known: readonly MigrationMeta[],
   definitions: readonly Definition[],
-  grantAgain: boolean,
 ): Promise<number> {
   await begin(client)
   await client.query(actAsOwner)
   const isNewer = unknownMigrations(known, presentHashes(await appliedMigrations(client))) > 0
-  const changed = isNewer ? [] : await changedDefinitions(client, definitions, grantAgain)
+  const changed = isNewer ? [] : await changedDefinitions(client, definitions)
   await applyDefinitions(client, changed)
   await client.query('commit')
   return changed.length
@@ -176,7 +180,7 @@ export async function applyMigrations(client: pg.Client): Promise<void> {
   const applied = presentHashes(await appliedMigrations(client))
   const missing = missingMigrations(knownMigrations(), applied, await migrationsNeeded(client))
   for (const migration of missing) await applyMigration(client, withoutConcurrently(migration))
-  await applyDefinitions(client, await changedDefinitions(client, readDefinitions(), true))
+  await applyDefinitions(client, await changedDefinitions(client, readDefinitions()))
 }
 
 /**

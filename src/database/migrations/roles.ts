@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { ConfigError } from '../../runtime/errors.ts'
 import { OUR_SCHEMAS } from '../catalog.ts'
+import { hasTable } from './journal.ts'
 import { transferOwnership } from './ownership.ts'
 
 /** Owns all objects of the mirror. Its members run `migrate`. */
@@ -25,6 +26,9 @@ export async function createRoles(client: pg.Client): Promise<void> {
     await client.query(joinOwner)
     await client.query(databaseGrants)
     await transferOwnership(client, OWNER, SCHEMAS)
+    // So that migrate applies them again.
+    if (await hasTable(client, 'sync.definitions'))
+      await client.query(`delete from sync.definitions where name like 'grants/%'`)
   } catch (error) {
     if (!(error instanceof pg.DatabaseError) || error.code !== '42501') throw error
     throw new ConfigError(
