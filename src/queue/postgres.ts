@@ -86,6 +86,7 @@ const grants = `
     loop
       execute format('grant usage on schema bullmq to %I', role);
       execute format('grant select, insert, update, delete on all tables in schema bullmq to %I', role);
+      execute format('revoke insert, update, delete on bullmq.migration from %I', role);
       execute format('grant usage, select on all sequences in schema bullmq to %I', role);
     end loop;
   end $$`
