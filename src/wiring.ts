@@ -47,7 +47,7 @@ function connectionsFor(roles: ReadonlySet<Role>): number {
   return [...roles].reduce((sum, role) => sum + CONNECTIONS[role], CONNECTIONS_BESIDES)
 }
 
-/** The running parts, as far as they have been started. */
+/** The parts of the service. `workers` and `reconciler` are filled when those start. */
 interface Parts {
   readonly config: Config
   readonly log: Log
@@ -132,14 +132,14 @@ async function startListeners(parts: Parts, shutdown: Shutdown): Promise<void> {
   await listen(privateApp, 'private', config.adminHost, config.adminPort, log, shutdown)
   if (config.roles.has('web') && config.webhookSecrets.length === 0) {
     log.warn(
-      'WEBHOOK_SECRET is not set: webhooks are answered with 503. Set it to the token of the webhook in Buildkite.',
+      'WEBHOOK_SECRET is not set: the service answers webhooks with 503. Set it to the token of the webhook in Buildkite.',
     )
   }
 }
 
 /** What the actions of the status page need. */
 function actionParts({ config, database, queues, log, meters }: Parts, shutdown: Shutdown): ActionParts {
-  const applying = { scope: mirrorFilter(config), storeEnv: config.storeEnv, log, record: meters.record }
+  const applying = { filter: mirrorFilter(config), storeEnv: config.storeEnv, log, record: meters.record }
   // Only the database role of a worker may read payloads.
   const apply = config.roles.has('worker') ? applying : undefined
   return { db: database.db, queues, apply, log, clock: Date.now, closing: shutdown.signal }
@@ -192,7 +192,7 @@ function receiverParts(
 
 function watch(parts: Parts, shutdown: Shutdown): Watched {
   const { config, database, home, queues, workers } = parts
-  const scope = mirrorFilter(config)
+  const filter = mirrorFilter(config)
   return {
     config,
     database,
@@ -200,8 +200,8 @@ function watch(parts: Parts, shutdown: Shutdown): Watched {
     queues,
     workers,
     problems: () => parts.reconciler?.problems() ?? [],
-    scope,
-    coverage: () => coverage(database.db, new Date(), { scope, backfillDays: config.backfillDays }),
+    filter,
+    coverage: () => coverage(database.db, new Date(), { filter, backfillDays: config.backfillDays }),
     closing: () => shutdown.signal.aborted,
     clock: Date.now,
   }
@@ -210,7 +210,7 @@ function watch(parts: Parts, shutdown: Shutdown): Watched {
 function startWorkers({ config, log, database, queues, meters, tracing, workers }: Parts, shutdown: Shutdown): void {
   const applying = {
     db: database.db,
-    scope: mirrorFilter(config),
+    filter: mirrorFilter(config),
     storeEnv: config.storeEnv,
     log,
     record: meters.record,
@@ -248,7 +248,7 @@ function startReconciling(parts: Parts, shutdown: Shutdown): void {
     database,
     queues,
     access,
-    scope: mirrorFilter(config),
+    filter: mirrorFilter(config),
     log,
     clock: Date.now,
   })
@@ -289,8 +289,8 @@ async function keepTrying(schemaIsThere: () => Promise<boolean>, signal: AbortSi
 }
 
 /**
- * For AUTO_MIGRATE=false: checks whether the database has this version's schema, and logs once that the process waits for it. Webhooks
- * are stored in the older inbox meanwhile, or in the queue if that inbox does not accept them.
+ * For AUTO_MIGRATE=false: checks whether the database has this version's schema, and logs once that the process waits for it. The
+ * receiver stores webhooks in the older inbox meanwhile, or in the queue if that inbox does not accept them.
  */
 function awaitedSchema(url: string, log: Log): () => Promise<boolean> {
   let hasWarned = false
@@ -320,7 +320,7 @@ async function unlessUnavailable<T>(log: Log, work: () => Promise<T>): Promise<T
     return await work()
   } catch (error) {
     if (!(error instanceof StoreError) || error.kind === 'permanent') throw error
-    log.warn({ err: error }, 'Postgres cannot be reached; trying again.')
+    log.warn({ err: error }, 'Postgres cannot be reached; trying again soon.')
     return undefined
   }
 }

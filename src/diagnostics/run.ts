@@ -43,7 +43,7 @@ export interface Examination {
 
 export interface BuildkiteChecks {
   readonly config: CheckConfig
-  readonly scope: MirrorFilter
+  readonly filter: MirrorFilter
   /** Undefined without a token. */
   readonly discovery: Discovery | undefined
   /**
@@ -76,7 +76,7 @@ export async function checkBuildkite(checks: BuildkiteChecks): Promise<Examinati
       complete = false
       continue
     }
-    if (pipelines.value) findings.push(...checkPipelines(organization.slug, pipelines.value, checks.scope))
+    if (pipelines.value) findings.push(...checkPipelines(organization.slug, pipelines.value, checks.filter))
     else complete = false
     everywhere.push(...(pipelines.value ?? []))
     const webhooks = await checkWebhooks(checks, organization, pipelines.value ?? [])
@@ -133,7 +133,7 @@ const ofWebhooks: readonly CheckName[] = [
 ]
 
 async function checkWebhooks(
-  { config, scope, discovery, priority, signal }: BuildkiteChecks,
+  { config, filter, discovery, priority, signal }: BuildkiteChecks,
   { id, slug }: OrganizationFacts,
   pipelines: readonly SeenPipeline[],
 ): Promise<Examination> {
@@ -163,7 +163,7 @@ async function checkWebhooks(
   const webhooks = {
     organization: slug,
     services,
-    pipelines: pipelines.filter((one) => !one.archived && scope.pipeline(one.slug)),
+    pipelines: pipelines.filter((one) => !one.archived && filter.pipeline(one.slug)),
   }
   return { findings: checkServices(webhooks, config), unseen: [] }
 }
@@ -188,7 +188,7 @@ async function orRefusal<T>(
 export async function checkPostgres(
   database: Pick<Database, 'db'>,
   config: CheckConfig,
-  scope: MirrorFilter,
+  filter: MirrorFilter,
   now: number,
 ): Promise<CheckResult[]> {
   const { db } = database
@@ -206,7 +206,7 @@ export async function checkPostgres(
       webhooks: config.webhookSecrets.length > 0,
       cyclesEveryMs: config.apiTokens.length > 0 ? config.reconcileIntervalMs : undefined,
     }
-    return [...findings, ...checkMirror(await readMirror(db, scope, now), now, expected)]
+    return [...findings, ...checkMirror(await readMirror(db, filter, now), now, expected)]
   } catch (error) {
     const remedy = 'Check DATABASE_URL, that Postgres runs, and that it accepts connections from here.'
     return [failure('postgres_unreachable', '', messageOf(asStoreError(error, 'check Postgres')), remedy)]

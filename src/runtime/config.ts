@@ -255,7 +255,7 @@ export function readEnvironment(file = '.env'): Record<string, string | undefine
  * Copies variables of `env` that begin with `prefix` to the process's environment, unless they are set there. Some libraries read only
  * that, and `env` also holds the `.env` file. Returns `env`.
  */
-export function lentToLibraries(env: Record<string, string | undefined>, prefix: string) {
+export function copyToProcess(env: Record<string, string | undefined>, prefix: string) {
   for (const [name, value] of Object.entries(env)) {
     if (name.startsWith(prefix) && value) process.env[name] ||= value
   }

@@ -56,10 +56,17 @@ const joinOwner = `
     end if;
   end $$`
 
+/** Only what is missing, so that a member of the owner may repeat it without owning the database. */
 const databaseGrants = `
-  do $$ begin
-    execute format('grant connect on database %I to ${GROUP_ROLES.join(', ')}', current_database());
-    execute format('grant create on database %I to ${OWNER}', current_database());
+  do $$ declare role text; begin
+    foreach role in array '{${GROUP_ROLES.join()}}'::text[] loop
+      if not has_database_privilege(role, current_database(), 'connect') then
+        execute format('grant connect on database %I to %I', current_database(), role);
+      end if;
+    end loop;
+    if not has_database_privilege('${OWNER}', current_database(), 'create') then
+      execute format('grant create on database %I to ${OWNER}', current_database());
+    end if;
   end $$`
 
 /**
