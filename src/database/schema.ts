@@ -406,6 +406,18 @@ export const deliveries = sync.table(
   ],
 )
 
+/** Whether a failed delivery still has its payload, for roles that may not read payloads. */
+export const failed_deliveries = sync
+  .view('failed_deliveries', {
+    id: bigint({ mode: 'number' }).notNull(),
+    event: text().notNull(),
+    received_at: time().notNull(),
+    failed_at: time(),
+    error: text(),
+    replayable: boolean().notNull(),
+  })
+  .existing()
+
 export const watermarks = sync.table('watermarks', {
   organization_id: uuid().primaryKey(),
   watermark: time(),

@@ -67,6 +67,8 @@ export interface QueueConfig {
   databaseUrl: string
   /** The first webhook secret. It distinguishes deployments whose databases have the same address. Only a hash of it is stored. */
   webhookSecret?: string | undefined
+  /** Whether to create or update the queue's schema in Postgres where it is missing. Default: true. */
+  mayMigrate?: boolean
   /** Replaces the deployment's own prefix of keys in Redis; for tests. */
   prefix?: string
 }
@@ -83,7 +85,8 @@ export async function openQueues(config: QueueConfig, log: Log): Promise<Queues>
   const onError = (error: Error) => {
     if (mayWarn(`${error.name} ${error.message}`)) log.warn({ err: error }, 'Queue error.')
   }
-  const engine = config.redisUrl ? redisEngine(config.redisUrl, onError) : postgresEngine(config.databaseUrl)
+  const { redisUrl, databaseUrl, mayMigrate = true } = config
+  const engine = redisUrl ? redisEngine(redisUrl, onError) : postgresEngine(databaseUrl, mayMigrate)
   let preparing: Promise<void> | undefined
   const prepared = () => {
     preparing ??= engine.prepare().catch((error) => {

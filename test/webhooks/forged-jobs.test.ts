@@ -26,7 +26,7 @@ describe.each(testQueueBackends())('a job forged in the queue on %s', (backend) 
   })
   beforeEach(async () => {
     stage = await setStage({ backend, databaseUrl: testDatabase.url })
-    const engine = backend === 'redis' ? redisEngine(testRedisUrl(), () => {}) : postgresEngine(testDatabase.url)
+    const engine = backend === 'redis' ? redisEngine(testRedisUrl(), () => {}) : postgresEngine(testDatabase.url, true)
     closeEngine = () => engine.close()
     await engine.prepare()
     queue = await engine.openQueue('deliveries', stage.prefix, () => {})
