@@ -1,4 +1,4 @@
--- The role buildkite_reader may read everything in sync, except the payloads of deliveries. In the other schemas it gets each new table and
+-- The role buildkite_reader may read everything in sync, except the payloads of deliveries, sessions and the audit log. In the other schemas it gets each new table and
 -- view by default privileges. The role is missing if the user that migrates may not create roles.
 do $$
 begin

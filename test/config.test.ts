@@ -114,6 +114,14 @@ describe('readConfig', () => {
     expect(readConfig({ ADMIN_TOKEN: 'x' }).adminToken).toBe('x')
   })
 
+  it('takes a token for readers only beside another one for admins', () => {
+    expect(readConfig({ ADMIN_TOKEN: 'x', READER_TOKEN: 'y' })).toMatchObject({ adminToken: 'x', readerToken: 'y' })
+    expect(faultOf({ READER_TOKEN: 'y' })).toContain('READER_TOKEN is set without ADMIN_TOKEN')
+    expect(faultOf({ ADMIN_TOKEN: 'x', READER_TOKEN: ' x ' })).toContain('READER_TOKEN is the same as ADMIN_TOKEN')
+    const short = { ADMIN_HOST: '0.0.0.0', ADMIN_TOKEN: 'sixteen letters.', READER_TOKEN: 'fifteen letters' }
+    expect(faultOf(short)).toContain('READER_TOKEN has fewer than 16 characters')
+  })
+
   it.each<[Record<string, string>, boolean]>([
     [{ ADMIN_PORT: '8080' }, true],
     [{ ADMIN_PORT: '9000', PORT: '9000', HOST: '::' }, true],

@@ -87,7 +87,7 @@ const environment = z.object({
   TRUST_PROXY: maybeEmpty(
     ranges,
     'none: the peer is the client',
-    'Addresses of your own proxies in front of the public listener, whose X-Forwarded-For is trusted. Add no others: a trusted peer can claim any address',
+    'Addresses of your own proxies in front of the listeners, whose X-Forwarded-For is trusted. Add no others: a trusted peer can claim any address',
   ),
   HOST: withDefault(z.string(), '0.0.0.0', 'Address of the public listener'),
   PORT: withDefault(port, '8080', 'Port of the public listener'),
@@ -97,6 +97,11 @@ const environment = z.object({
     token,
     'none',
     'Token for the private listener; required when ADMIN_HOST is not loopback, with 16 characters or more',
+  ),
+  READER_TOKEN: optional(
+    token,
+    'none',
+    'Second token for the private listener, which may look and not act; needs ADMIN_TOKEN, and must differ from it',
   ),
   HTTPS_PROXY: optional(
     url(['http:', 'https:'], 'http://proxy.internal:3128'),
@@ -170,8 +175,29 @@ function isTaken({ HOST, PORT, ADMIN_HOST, ADMIN_PORT }: Settings): boolean {
   return isLoopback(HOST) && isLoopback(ADMIN_HOST) && (isNamed(HOST) || isNamed(ADMIN_HOST))
 }
 
-/** The minimum length of an ADMIN_TOKEN that other machines can try. */
+/** The minimum length of a token that other machines can try. */
 const SHORTEST_TOKEN = 16
+
+/** What is wrong with the tokens of the private listener. */
+function faultsOfTokens({ ADMIN_HOST = '127.0.0.1', ADMIN_TOKEN, READER_TOKEN }: Partial<Record<string, string>>) {
+  const faults: string[] = []
+  const beyond = `ADMIN_HOST is ${shown(ADMIN_HOST)}, which opens the private listener beyond this machine.`
+  if (!isLoopback(ADMIN_HOST) && !ADMIN_TOKEN) {
+    const remedy = 'Set ADMIN_TOKEN to a long random value, or leave ADMIN_HOST at 127.0.0.1.'
+    faults.push(`ADMIN_TOKEN is not set, but ${beyond} ${remedy}`)
+  }
+  for (const [name, value] of Object.entries({ ADMIN_TOKEN, READER_TOKEN })) {
+    if (isLoopback(ADMIN_HOST) || !value || value.length >= SHORTEST_TOKEN) continue
+    const remedy = 'Generate a longer one, for example with openssl rand -hex 24.'
+    faults.push(`${name} has fewer than ${SHORTEST_TOKEN} characters, but ${beyond} ${remedy}`)
+  }
+  if (READER_TOKEN && !ADMIN_TOKEN) {
+    faults.push('READER_TOKEN is set without ADMIN_TOKEN, so everybody may act. Set ADMIN_TOKEN too.')
+  } else if (READER_TOKEN && READER_TOKEN === ADMIN_TOKEN) {
+    faults.push('READER_TOKEN is the same as ADMIN_TOKEN, so readers may act. Generate another one.')
+  }
+  return faults
+}
 
 /** The settings of one run, checked and frozen. Durations are in milliseconds. */
 export type Config = Readonly<ReturnType<typeof configOf>>
@@ -189,18 +215,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     NO_PROXY: given.NO_PROXY ?? (env.no_proxy || undefined),
   })
   const faults = result.success ? [] : result.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`)
-  const adminHost = given.ADMIN_HOST ?? '127.0.0.1'
-  if (!isLoopback(adminHost) && !given.ADMIN_TOKEN) {
-    faults.push(
-      `ADMIN_TOKEN is not set, but ADMIN_HOST is ${shown(adminHost)}, which opens the private listener beyond this machine. ` +
-        'Set ADMIN_TOKEN to a long random value, or leave ADMIN_HOST at 127.0.0.1.',
-    )
-  } else if (!isLoopback(adminHost) && (given.ADMIN_TOKEN?.length ?? 0) < SHORTEST_TOKEN) {
-    faults.push(
-      `ADMIN_TOKEN has fewer than ${SHORTEST_TOKEN} characters, but ADMIN_HOST is ${shown(adminHost)}, which opens the private ` +
-        'listener beyond this machine. Generate a longer one, for example with openssl rand -hex 24.',
-    )
-  }
+  faults.push(...faultsOfTokens(given))
   if (result.success && isTaken(result.data)) {
     faults.push(
       `ADMIN_PORT and PORT are both ${result.data.ADMIN_PORT}, but the two listeners need different ports. Change one of them.`,
@@ -230,6 +245,7 @@ function configOf(value: Settings) {
     adminHost: value.ADMIN_HOST,
     adminPort: value.ADMIN_PORT,
     adminToken: value.ADMIN_TOKEN,
+    readerToken: value.READER_TOKEN,
     httpsProxy: value.HTTPS_PROXY,
     noProxy: value.NO_PROXY,
     backfillDays: value.BACKFILL_DAYS,

@@ -148,6 +148,21 @@ const recorded: Readonly<Record<MetricEvent, Metric>> = {
     "Requests left in Buildkite's rate limit for all its clients together, from the last response to this process.",
     { scope },
   ),
+  audited_requests_total: counter(
+    'requests',
+    'Requests to the private listener that act, sign in or out, or carry a wrong token: the rows of sync.audit_log.',
+    {
+      request: 'method and route, such as POST /actions/replay',
+      who: 'admin, reader, local, unknown',
+      result: 'done, refused, failed',
+    },
+  ),
+  tokens_refused_total: counter(
+    'requests',
+    'Requests to the private listener with a wrong token or an unknown session.',
+    { via: 'form, bearer, session' },
+    [{ via: 'form' }, { via: 'bearer' }, { via: 'session' }],
+  ),
 }
 
 /** Metrics that are read at each scrape. A source that does not answer within a second is left out of that page. */
