@@ -31,8 +31,13 @@ export function faultsOfAlert(alert: string, expr: string, pages: readonly Scrap
   const used = new Set(expr.match(/[a-z_]+\w*/g))
   const samples = pages.map(([page]) => samplesOf(page, used))
   const series = [...new Set(samples.flatMap((one) => [...one.keys()]))].map((name) => {
-    const values = samples.map((one, index) => `${one.get(name) ?? '_'}x${(pages[index]?.[1] ?? 1) - 1}`)
-    return { series: name, values: values.map((text) => text.replace(/x0$/, '')).join(' ') }
+    const values = samples.map((one, index) => {
+      const minutes = pages[index]?.[1] ?? 1
+      const value = one.get(name)
+      // "_x3" is three gaps, but "1x3" is four times 1.
+      return value === undefined ? `_x${minutes}` : `${value}x${minutes - 1}`
+    })
+    return { series: name, values: values.join(' ') }
   })
   const minutes = pages.reduce((sum, [, minutes]) => sum + minutes, 0)
   const firing = `clamp_max(count(ALERTS{alertname="${alert}",alertstate="firing"}) or vector(0), 1)`
