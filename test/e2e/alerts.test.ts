@@ -196,7 +196,7 @@ describe.runIf(testQueueBackends().includes('redis') && hasPromtool())('every al
       [unhealed, 62],
     ]
     const waiting = await scrapeUntil('days wait', (page) => sumOf(page, 'rollup_days_waiting') > 3)
-    seen.SumsBehind = [
+    seen.RollupsBehind = [
       [before, 10],
       [waiting, 62],
     ]

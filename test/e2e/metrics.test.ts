@@ -16,8 +16,8 @@ import { runCommand, type ServiceProcess, startService } from '../support/servic
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
 import { until } from '../support/until.ts'
 
-const secret = 'metrics-secret'
-const adminToken = 'metrics-admin-token'
+const secret = 'the-secret-of-metrics-tests'
+const adminToken = 'the-admin-token-of-metrics-tests'
 const authorization = `Bearer ${adminToken}`
 const patience = 120_000
 

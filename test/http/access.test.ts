@@ -85,7 +85,7 @@ async function listen(tokens: { adminToken?: string; readerToken?: string } = {}
       apiBudgetShare: 0.5,
       reconcileIntervalMs: 60_000,
     },
-    scope: everything,
+    filter: everything,
     database,
     databaseKind: 'external',
     queues,
@@ -116,7 +116,7 @@ async function listen(tokens: { adminToken?: string; readerToken?: string } = {}
           asked.push(job)
         },
       },
-      apply: { scope: everything, storeEnv: false, log },
+      apply: { filter: everything, storeEnv: false, log },
       log,
       clock: Date.now,
       closing: new AbortController().signal,
