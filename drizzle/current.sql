@@ -5078,6 +5078,50 @@ CREATE SEQUENCE settings.deployment_rules_id_seq
 
 ALTER SEQUENCE settings.deployment_rules_id_seq OWNED BY settings.deployment_rules.id;
 
+CREATE TABLE sync.audit_log (
+    id bigint NOT NULL,
+    at timestamp(3) with time zone NOT NULL,
+    who text NOT NULL,
+    via text NOT NULL,
+    session text,
+    address text NOT NULL,
+    request text NOT NULL,
+    target text,
+    result text NOT NULL,
+    times integer NOT NULL
+);
+
+COMMENT ON TABLE sync.audit_log IS 'Requests to the private listener that act, sign in or out, or carry a wrong token. Repeated refusals are counted, one row a minute.';
+
+COMMENT ON COLUMN sync.audit_log.id IS 'Number of the row.';
+
+COMMENT ON COLUMN sync.audit_log.at IS 'When the request was answered; for counted refusals, the end of their minute.';
+
+COMMENT ON COLUMN sync.audit_log.who IS 'admin (ADMIN_TOKEN), reader (READER_TOKEN), local (no token is set), or unknown (no right token).';
+
+COMMENT ON COLUMN sync.audit_log.via IS 'How the token came: session (cookie), bearer (header), form (sign-in), or none.';
+
+COMMENT ON COLUMN sync.audit_log.session IS 'The first eight characters of sync.sessions.key. Connects what one session did.';
+
+COMMENT ON COLUMN sync.audit_log.address IS 'Address of the client. Behind a proxy in TRUST_PROXY, the address that it forwards.';
+
+COMMENT ON COLUMN sync.audit_log.request IS 'Method and route, such as POST /actions/replay; * for paths that do not exist.';
+
+COMMENT ON COLUMN sync.audit_log.target IS 'What the action was applied to, such as organization=… or failed=all.';
+
+COMMENT ON COLUMN sync.audit_log.result IS 'done, refused (not allowed), or failed.';
+
+COMMENT ON COLUMN sync.audit_log.times IS 'How many requests the row stands for.';
+
+CREATE SEQUENCE sync.audit_log_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+ALTER SEQUENCE sync.audit_log_id_seq OWNED BY sync.audit_log.id;
+
 CREATE VIEW sync.branch_durations_daily_now AS
  SELECT ((COALESCE(build.finished_at, build.created_at) AT TIME ZONE 'UTC'::text))::date AS day,
     build.organization_id,
@@ -5498,6 +5542,17 @@ COMMENT ON COLUMN sync.reference_item_syncs.subject_id IS 'Buildkite''s id of th
 
 COMMENT ON COLUMN sync.reference_item_syncs.read_at IS 'When the list was last read, on Buildkite''s clock.';
 
+CREATE TABLE sync.sessions (
+    key text NOT NULL,
+    ends_at timestamp(3) with time zone NOT NULL
+);
+
+COMMENT ON TABLE sync.sessions IS 'Sessions on the private listener. A row ends with a sign-out, and expires after eight hours.';
+
+COMMENT ON COLUMN sync.sessions.key IS 'HMAC-SHA-256 over the token, with the random id in the cookie as key. Without the cookie it reveals nothing about the token.';
+
+COMMENT ON COLUMN sync.sessions.ends_at IS 'When the session expires.';
+
 CREATE TABLE sync.stale_history (
     id bigint NOT NULL,
     pipeline_id uuid,
@@ -5599,6 +5654,8 @@ ALTER TABLE ONLY drizzle.__drizzle_migrations ALTER COLUMN id SET DEFAULT nextva
 
 ALTER TABLE ONLY settings.deployment_rules ALTER COLUMN id SET DEFAULT nextval('settings.deployment_rules_id_seq'::regclass);
 
+ALTER TABLE ONLY sync.audit_log ALTER COLUMN id SET DEFAULT nextval('sync.audit_log_id_seq'::regclass);
+
 ALTER TABLE ONLY sync.cycles ALTER COLUMN id SET DEFAULT nextval('sync.cycles_id_seq'::regclass);
 
 ALTER TABLE ONLY sync.deliveries ALTER COLUMN id SET DEFAULT nextval('sync.deliveries_id_seq'::regclass);
@@ -5679,6 +5736,9 @@ ALTER TABLE ONLY settings.deployment_rules
 ALTER TABLE ONLY settings.queue_rates
     ADD CONSTRAINT queue_rates_queue_cluster_pk PRIMARY KEY (queue, cluster);
 
+ALTER TABLE ONLY sync.audit_log
+    ADD CONSTRAINT audit_log_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY sync.budgets
     ADD CONSTRAINT budgets_pkey PRIMARY KEY (scope);
 
@@ -5738,6 +5798,9 @@ ALTER TABLE ONLY sync.reference_syncs
 
 ALTER TABLE ONLY sync.rollups
     ADD CONSTRAINT rollups_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY sync.sessions
+    ADD CONSTRAINT sessions_pkey PRIMARY KEY (key);
 
 ALTER TABLE ONLY sync.stale_history
     ADD CONSTRAINT stale_history_pkey PRIMARY KEY (id);
@@ -5888,6 +5951,8 @@ CREATE INDEX team_members_user_id ON buildkite.team_members USING btree (user_id
 CREATE INDEX team_pipelines_pipeline_id ON buildkite.team_pipelines USING btree (pipeline_id);
 
 CREATE UNIQUE INDEX users_id ON buildkite.users USING btree (id) WHERE (id IS NOT NULL);
+
+CREATE INDEX audit_log_at ON sync.audit_log USING btree (at);
 
 CREATE INDEX builds_found_hour ON sync.builds_found USING btree (hour);
 

@@ -40,3 +40,8 @@ grant select on
   sync.pipeline_coverage, sync.reference_syncs, sync.stale_days, sync.watermarks, sync.windows
   to buildkite_reconciler;
 grant select, insert, delete on sync.pauses to buildkite_reconciler;
+
+-- Who signs in to the private listener, and what they do there.
+grant select, insert, delete on sync.sessions to buildkite_reconciler;
+grant insert on sync.audit_log to buildkite_reconciler;
+grant usage on sequence sync.audit_log_id_seq to buildkite_reconciler;

@@ -23,3 +23,8 @@ grant select, insert, delete on sync.pauses to buildkite_web;
 grant select (id, organization_id, number, state, created_at, web_url, first_seen_via, observed_at, verified_at, deleted_at)
   on buildkite.builds to buildkite_web;
 grant select (id, organization_id, slug, deleted_at) on buildkite.pipelines to buildkite_web;
+
+-- Who signs in to the private listener, and what they do there.
+grant select, insert, delete on sync.sessions to buildkite_web;
+grant insert on sync.audit_log to buildkite_web;
+grant usage on sequence sync.audit_log_id_seq to buildkite_web;

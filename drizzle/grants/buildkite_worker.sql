@@ -7,7 +7,7 @@ grant select, insert, update on
   to buildkite_worker;
 grant usage on sequence sync.deliveries_id_seq, sync.failures_id_seq to buildkite_worker;
 -- Deletes old rows, which it locks first.
-grant select, update, delete on sync.budgets, sync.cycles, sync.drift, sync.reference_item_syncs to buildkite_worker;
+grant select, update, delete on sync.audit_log, sync.budgets, sync.cycles, sync.drift, sync.reference_item_syncs, sync.sessions to buildkite_worker;
 
 -- Refreshes the rollups.
 grant select, insert, update, delete on
@@ -35,3 +35,8 @@ grant select on
   sync.pipeline_coverage, sync.reference_syncs, sync.stale_days, sync.watermarks, sync.windows
   to buildkite_worker;
 grant select, insert, delete on sync.pauses to buildkite_worker;
+
+-- Who signs in to the private listener, and what they do there.
+grant select, insert, delete on sync.sessions to buildkite_worker;
+grant insert on sync.audit_log to buildkite_worker;
+grant usage on sequence sync.audit_log_id_seq to buildkite_worker;

@@ -697,3 +697,27 @@ export const definitions = sync.table('definitions', {
   checksum: text().notNull(),
   applied_at: time().notNull().defaultNow(),
 })
+
+/** Sessions on the private listener. The key can be computed only from the cookie and the token: see `http/auth/session.ts`. */
+export const sessions = sync.table('sessions', {
+  key: text().primaryKey(),
+  ends_at: time().notNull(),
+})
+
+/** Requests to the private listener that act, sign in or out, or carry a wrong token. Written by `http/auth/audit-log.ts`. */
+export const audit_log = sync.table(
+  'audit_log',
+  {
+    id: bigserial({ mode: 'number' }).primaryKey(),
+    at: time().notNull(),
+    who: text().notNull(),
+    via: text().notNull(),
+    session: text(),
+    address: text().notNull(),
+    request: text().notNull(),
+    target: text(),
+    result: text().notNull(),
+    times: integer().notNull(),
+  },
+  (t) => [index('audit_log_at').on(t.at)],
+)
