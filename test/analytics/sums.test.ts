@@ -31,7 +31,7 @@ test('pipeline_durations_daily: all, those that passed, first attempts', () =>
     9 | deploy | 4 | 2 | 600 | 600 | 600 | 600 | 600 | 0
     9 | deploy-eu | 1 | 1 | 600 | 600 | 600 | 600 | 600 | 0
     10 | lib | 2 | 0 | 300 | 300 | 300 | - | 300 | 0
-    16 | app | 2 | 2 | 2580 | 2580 | 4356 | 2580 | 2580 | 0
+    16 | app | 2 | 2 | 780 | 780 | 1116 | 780 | 780 | 0
     16 | deploy | 1 | 1 | 600 | 600 | 600 | 600 | 600 | 0
     16 | lib | 2 | 2 | 300 | 300 | 348 | 300 | 300 | 0
     17 | lib | 2 | 2 | 945 | 945 | 1149 | 945 | 645 | 15
@@ -59,7 +59,7 @@ test('branch_durations_daily', () =>
     9 | deploy-eu | main | 1 | 600
     10 | lib | trunk | 2 | 300
     16 | app | feature/d | 1 | 360
-    16 | app | release | 1 | 4800
+    16 | app | release | 1 | 1200
     16 | deploy | main | 1 | 600
     16 | lib | wide | 2 | 300
     17 | lib | arm | 1 | 690
