@@ -45,7 +45,7 @@ select
     select team.slug from buildkite.team_pipelines as owned join buildkite.teams as team on team.id = owned.team_id
     where owned.pipeline_id = build.pipeline_id and owned.deleted_at is null and team.deleted_at is null order by team.slug
   ) as teams,
-  build.web_url,
+  coalesce(pipeline.web_url || '/builds/' || build.number, build.web_url) as web_url,
   build.verified_at is null or build.observed_at > build.verified_at as is_provisional,
   build.changed_at,
   build.deleted_at,
@@ -116,7 +116,7 @@ comment on column analytics.builds.rebuilt_from_id is 'builds.id of the build th
 comment on column analytics.builds.triggered_from_build_id is 'builds.id of the build that triggered it.';
 comment on column analytics.builds.tags is 'Tags of the pipeline, at present.';
 comment on column analytics.builds.teams is 'Slugs of the teams that own the pipeline, at present; empty if the token lacks view_teams.';
-comment on column analytics.builds.web_url is 'Address in the browser.';
+comment on column analytics.builds.web_url is 'Address in the browser, by the present name of the pipeline.';
 comment on column analytics.builds.is_provisional is 'Whether a webhook changed it after the last REST read.';
 comment on column analytics.builds.changed_at is 'When the row last changed in the mirror; indexed below, for incremental loads.';
 comment on column analytics.builds.deleted_at is 'When the mirror noticed that Buildkite no longer shows it; null: Buildkite shows it.';

@@ -10,10 +10,12 @@ select
   build.commit as broken_by_commit,
   lower(coalesce(build.author_email, build.creator_email)) as broken_by_email,
   before.number as last_good_build_number,
-  job.finished_at as broken_at
+  job.finished_at as broken_at,
+  organization.slug as organization
 from buildkite.jobs as job
 join buildkite.builds as build on build.id = job.build_id
 join buildkite.pipelines as pipeline on pipeline.id = build.pipeline_id and pipeline.default_branch = build.branch
+left join buildkite.organizations as organization on organization.id = build.organization_id
 cross join lateral (
   select earlier.number, analytics.job_result(same.state, same.soft_failed, same.exit_status, same.signal_reason) as result
   from buildkite.builds as earlier
@@ -44,3 +46,4 @@ comment on column analytics.job_breaks.broken_by_commit is 'Its commit.';
 comment on column analytics.job_breaks.broken_by_email is 'E-mail address of the commit''s author, otherwise of the build''s creator.';
 comment on column analytics.job_breaks.last_good_build_number is 'Number of the build before, in which the job passed.';
 comment on column analytics.job_breaks.broken_at is 'When it broke: the end of the first red build or try.';
+comment on column analytics.job_breaks.organization is 'Slug of the organization, at present.';
