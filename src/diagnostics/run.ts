@@ -10,6 +10,7 @@ import type { Config } from '../runtime/config.ts'
 import { BuildkiteError, messageOf } from '../runtime/errors.ts'
 import type { MirrorFilter } from '../runtime/scope.ts'
 import { checkClock } from './checks/clock.ts'
+import { checkDeploymentRules, readDeploymentRules } from './checks/deployment-rules.ts'
 import { checkDisk, readDisk } from './checks/disk.ts'
 import { checkMigrations, checkMirror, readMigrations, readMirror } from './checks/mirror.ts'
 import { checkNamedPipelines, checkPipelines, type SeenPipeline } from './checks/pipelines.ts'
@@ -106,6 +107,8 @@ export const ofStores: readonly CheckName[] = [
   'watermark_lag',
   'claim_lag',
   'work_failing',
+  'deployment_rule_unmatched',
+  'deployment_rules_overlap',
   'lease_lost',
   'webhook_silence',
 ]
@@ -206,7 +209,11 @@ export async function checkPostgres(
       webhooks: config.webhookSecrets.length > 0,
       cyclesEveryMs: config.apiTokens.length > 0 ? config.reconcileIntervalMs : undefined,
     }
-    return [...findings, ...checkMirror(await readMirror(db, scope, now), now, expected)]
+    return [
+      ...findings,
+      ...checkMirror(await readMirror(db, scope, now), now, expected),
+      ...checkDeploymentRules(await readDeploymentRules(db)),
+    ]
   } catch (error) {
     const remedy = 'Check DATABASE_URL, that Postgres runs, and that it accepts connections from here.'
     return [failure('postgres_unreachable', '', messageOf(asStoreError(error, 'check Postgres')), remedy)]
