@@ -47,7 +47,7 @@ function connectionsFor(roles: ReadonlySet<Role>): number {
   return [...roles].reduce((sum, role) => sum + CONNECTIONS[role], CONNECTIONS_BESIDES)
 }
 
-/** The running parts, as far as they have been started. */
+/** The parts of the service. `workers` and `reconciler` are filled when those start. */
 interface Parts {
   readonly config: Config
   readonly log: Log
@@ -131,7 +131,7 @@ async function startListeners(parts: Parts, shutdown: Shutdown): Promise<void> {
   await listen(privateApp, 'private', config.adminHost, config.adminPort, log, shutdown)
   if (config.roles.has('web') && config.webhookSecrets.length === 0) {
     log.warn(
-      'WEBHOOK_SECRET is not set: webhooks are answered with 503. Set it to the token of the webhook in Buildkite.',
+      'WEBHOOK_SECRET is not set: the service answers webhooks with 503. Set it to the token of the webhook in Buildkite.',
     )
   }
 }
@@ -286,8 +286,8 @@ async function keepTrying(schemaIsThere: () => Promise<boolean>, signal: AbortSi
 }
 
 /**
- * For AUTO_MIGRATE=false: checks whether the database has this version's schema, and logs once that the process waits for it. Webhooks
- * are stored in the older inbox meanwhile, or in the queue if that inbox does not accept them.
+ * For AUTO_MIGRATE=false: checks whether the database has this version's schema, and logs once that the process waits for it. The
+ * receiver stores webhooks in the older inbox meanwhile, or in the queue if that inbox does not accept them.
  */
 function awaitedSchema(url: string, log: Log): () => Promise<boolean> {
   let hasWarned = false
@@ -317,7 +317,7 @@ async function unlessUnavailable<T>(log: Log, work: () => Promise<T>): Promise<T
     return await work()
   } catch (error) {
     if (!(error instanceof StoreError) || error.kind === 'permanent') throw error
-    log.warn({ err: error }, 'Postgres cannot be reached; trying again.')
+    log.warn({ err: error }, 'Postgres cannot be reached; trying again soon.')
     return undefined
   }
 }

@@ -51,7 +51,7 @@ async function readBuildkite(config: Config, log: Log): Promise<readonly CheckRe
 async function checkStores(config: Config, log: Log): Promise<CheckResult[]> {
   const url = config.databaseUrl ?? (await findEmbedded(config.dataDir))
   if (url) return [...(await readPostgres(config, url)), ...(await readQueue(config, url, log))]
-  const detail = `The embedded PostgreSQL in ${config.dataDir} does not run; the service starts it.`
+  const detail = `The embedded PostgreSQL in ${config.dataDir} is not running; the service starts it.`
   return [
     ok('postgres_unreachable', '', detail),
     ...checkDisk(undefined, await readDisk(config.dataDir)),

@@ -84,7 +84,7 @@ function lostOf({ slug, id, last_day }: OrganizationCoverage): string[] {
   if (total === 0) return []
   const rows = `builds: ${count(builds)}, jobs: ${count(jobs)}`
   return [
-    `note: ${slug ?? id}: webhooks were lost in the last 24 hours (${rows}). The API corrected them. See docs/operations/runbook.md#webhooks-lost.`,
+    `note: ${slug ?? id}: webhooks were lost in the last 24 hours (${rows}). A cycle corrected them. See docs/operations/runbook.md#webhooks-lost.`,
   ]
 }
 

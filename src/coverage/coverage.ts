@@ -53,7 +53,7 @@ export interface OrganizationCoverage {
   readonly strip: readonly TimelinePart[]
   /** How each list of reference data was last read, by name: clusters, teams, members and so on. */
   readonly lists: readonly ListReading[]
-  /** Whether its builds are reported by webhooks. If not, none can be lost. */
+  /** Whether webhooks report its builds. If not, none can be lost. */
   readonly receives_webhooks: boolean
   /** Results of the cycles of the last 24 hours; see ReadResult. */
   readonly last_day: LastDay

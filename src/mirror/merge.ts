@@ -3,7 +3,7 @@ import { isObject } from '../buildkite/payload-reader.ts'
 import { HOUR, SECOND } from '../runtime/time.ts'
 import type { MirrorRow, Observation, PartialRow } from './observation.ts'
 
-/** How an observation relates to the stored row: newer, older, or (jobs only) to be joined with it. */
+/** Whether an observation is newer or older than the stored row, or (jobs only) both are joined. */
 export type Precedence = 'later' | 'earlier' | 'join'
 
 /** The merge rule of one table, in addition to the common rules. */

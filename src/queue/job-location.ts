@@ -4,7 +4,7 @@ import { messageOf } from '../runtime/errors.ts'
 import { likeLibpq } from '../runtime/postgres-url.ts'
 import { SECOND, withDeadline } from '../runtime/time.ts'
 
-/** Where on Redis a deployment stores its jobs. The hash tag keeps all its keys in one slot of a cluster. */
+/** Where a deployment stores its jobs on Redis. The braces keep all its keys in one slot of a cluster. */
 export interface JobLocation {
   readonly prefix: string
   /** Whether the deployment's id is known. If not, the jobs at `prefix` are moved once it is. */

@@ -328,12 +328,12 @@ describe('the checks', () => {
     await stage.sql(`update sync.watermarks set pipelines_read_at = ${ago(HOUR)}, confirmed_to = ${ago(HOUR)}`)
     const detail = async () => (await stage.look()).findings.find(({ name }) => name === 'claim_lag')?.detail
     expect(await detail()).toMatch(
-      /^It is complete only up to 1h.* ago, although cycles run: the list of pipelines has not been read since\.$/,
+      /^Builds are complete only up to 1h.* ago, although cycles run: the list of pipelines has not been read since\.$/,
     )
     await stage.sql(`update sync.watermarks set confirmed_to = null`)
     expect(await detail()).toBeUndefined()
     await stage.sql(`update buildkite.organizations set first_seen_at = ${ago(HOUR)}`)
-    expect(await detail()).toMatch(/^Nothing of it is complete yet, although cycles run: /)
+    expect(await detail()).toMatch(/^No builds are complete yet, although cycles run: /)
     await stage.sql(failureOf('pipelines_list', 'pipelines of acme', MINUTE))
     await stage.sql(`update sync.failures set organization_id = (select id from buildkite.organizations)`)
     expect(await detail()).toMatch(/although cycles run: the list of pipelines fails \(Postgres gave up\.\)\.$/)

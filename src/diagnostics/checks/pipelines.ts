@@ -27,8 +27,8 @@ export function checkPipelines(
   if (wanted.length > 0) {
     return [ok('pipelines_all_excluded', organization, `${wanted.length} of ${seen.length} pipelines are mirrored.`)]
   }
-  const detail = `None of its ${seen.length} pipelines is wanted.`
-  const remedy = 'Check PIPELINES_INCLUDE and PIPELINES_EXCLUDE.'
+  const detail = `PIPELINES_INCLUDE and PIPELINES_EXCLUDE exclude all ${seen.length} pipelines.`
+  const remedy = 'Change one of them, so that a pipeline remains.'
   return [failure('pipelines_all_excluded', organization, detail, remedy, 'no_resources')]
 }
 

@@ -33,7 +33,7 @@ const usualRemedies = {
 
 const storeNames = { redis: 'Redis', postgres: 'Postgres' } as const
 
-/** A managed Redis may hide its settings; it then has no warnings and counts as well configured. */
+/** A managed Redis may hide its settings. Then there are no warnings, and the checks are ok. */
 function checkRedis(warnings: readonly QueueWarning[], name: QueueWarning['name'], good: string): CheckResult {
   const found = warnings.find((one) => one.name === name)
   return found ? warning(name, '', found.fact, found.remedy) : ok(name, '', good)

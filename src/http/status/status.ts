@@ -39,7 +39,7 @@ export interface Status {
   deliveries: InboxFigures | null
   organizations: readonly OrganizationCoverage[] | null
   problems: readonly Issue[]
-  /** How webhooks arrived during the last hour, and how soon they were applied. */
+  /** The webhooks of the last hour, and how soon they were applied. */
   flow: Flow | null
   /** The newest deliveries that could not be applied. */
   failed_deliveries: readonly FailedDelivery[] | null
@@ -129,7 +129,7 @@ function webhooksStatus(config: Watched['config']): Status['webhooks'] {
   const why = !config.roles.has('web')
     ? 'ROLES does not name web.'
     : config.webhookSecrets.length === 0
-      ? 'WEBHOOK_SECRET is not set: webhooks are answered with 503.'
+      ? 'WEBHOOK_SECRET is not set: the service answers webhooks with 503.'
       : null
   return { on: why === null, auth: config.webhookAuth, why }
 }
@@ -138,7 +138,7 @@ function reconcilerStatus(config: Watched['config']): Status['reconciler'] {
   const why = !config.roles.has('reconciler')
     ? 'ROLES does not name reconciler.'
     : config.apiTokens.length === 0
-      ? 'BUILDKITE_API_TOKEN is not set: the REST API is not read, and data that webhooks miss stays missing.'
+      ? 'BUILDKITE_API_TOKEN is not set: the service does not read the API, and data that webhooks miss stays missing.'
       : null
   return { on: why === null, why, interval_seconds: config.reconcileIntervalMs / SECOND }
 }
