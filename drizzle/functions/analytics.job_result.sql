@@ -6,7 +6,7 @@ return case
   when state in ('broken', 'waiting_failed', 'blocked_failed', 'unblocked_failed') then 'broken'
   when state = 'finished' and exit_status = 0 then 'passed'
   when state in ('failed', 'finished') then case
-    when signal_reason <> 'cancel' or (exit_status = -1 and signal_reason is null) then 'infra_lost'
+    when nullif(signal_reason, '') <> 'cancel' or (exit_status = -1 and nullif(signal_reason, '') is null) then 'infra_lost'
     when soft_failed then 'soft_failed'
     else 'failed'
   end

@@ -34,9 +34,11 @@ begin
   -- Of several rules that match, the closest counts: the one with the most fixed characters.
   select distinct on (deployed.id)
     rule.id || ':' || deployed.id, deployed.id::text, analytics.repository_name(pipeline.repository), deployed.commit, deployed.finished_at,
-    array[deployed.commit], rule.environment, deployed.finished_at, deployed.result = 'passed', coalesce(rule.service, pipeline.slug), deployed.web_url,
+    array[deployed.commit], rule.environment, deployed.finished_at, deployed.result = 'passed', coalesce(rule.service, pipeline.slug),
+    coalesce(pipeline.web_url || '/builds/' || deployed.number || case when deployed.is_job then '#' || deployed.id else '' end, deployed.web_url),
     coalesce(pipeline.name, pipeline.slug), pipeline.default_branch, rule.id, pipeline.organization_id, pipeline.id,
-    (select min(build.author_date) from buildkite.builds as build where build.commit = deployed.commit and deployed.commit <> 'HEAD'),
+    (select min(build.author_date) from buildkite.builds as build
+      where build.commit = deployed.commit and deployed.commit <> 'HEAD' and build.organization_id = pipeline.organization_id),
     case when deployed.is_job then (
       with recursive tries as (
         select deployed.id, deployed.result, 0 as back
@@ -51,17 +53,17 @@ begin
       order by attempt.finished_at limit 1
     ), deployed.result = 'passed') end
   from (
-    select build.id, build.pipeline_id, build.branch, build.commit, build.finished_at, build.web_url,
+    select build.id, build.pipeline_id, build.branch, build.commit, build.finished_at, build.number, build.web_url,
       analytics.build_result(build.state, build.blocked) as result, null as step_key, null as step_name, false as is_job
     from buildkite.builds as build
     where build.finished_at >= day_start and build.finished_at < day_end
       and analytics.build_result(build.state, build.blocked) in ('passed', 'failed')
     union all
-    select job.id, build.pipeline_id, build.branch, build.commit, job.finished_at, coalesce(job.web_url, build.web_url),
+    select job.id, build.pipeline_id, build.branch, build.commit, job.finished_at, build.number, coalesce(job.web_url, build.web_url),
       analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason), job.step_key, job.name, true
     from buildkite.jobs as job
     cross join lateral (
-      select pipeline_id, branch, commit, web_url from buildkite.builds where id = job.build_id offset 0
+      select pipeline_id, branch, commit, number, web_url from buildkite.builds where id = job.build_id offset 0
     ) as build
     where job.finished_at >= day_start and job.finished_at < day_end and job.type in ('script', 'trigger')
       and job.retried_in_job_id is null and not coalesce(job.retried, false)
@@ -143,7 +145,7 @@ begin
     from tries as try
     cross join lateral generate_series(
       date_trunc('hour', greatest(try.started_at, day_start), 'UTC'),
-      least(case when try.run is null then try.started_at else try.finished_at end, day_end - interval '1 microsecond'),
+      least(case when try.run is null then try.started_at else greatest(try.started_at, try.finished_at) end, day_end - interval '1 microsecond'),
       interval '1 hour'
     ) as hour
     where try.started_at is not null

@@ -1,5 +1,6 @@
 import postgres from 'postgres'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { refreshRollups } from '../../src/analytics/rollups.ts'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
 import { applyObservations } from '../../src/mirror/apply.ts'
 import { observeBuilds, observeWebhook } from '../../src/mirror/observe.ts'
@@ -150,6 +151,33 @@ test('a second retry by hand: the failure before it counts only until its retry'
   await read(build('passed', 125, jobs), 2_000)
   expect(await shown()).toEqual(['passed', 'failed', 3, 15, 5, true])
   expect((await attempts()).map(([state]) => state)).toEqual(['failed', 'passed', 'passed'])
+})
+
+test('a retry by hand of a job that passed, beside a failure that nobody retried', async () => {
+  const jobs = [job(1, 'passed', 0, 5, retried(3)), job(2, 'failed', 0, 4), job(3, 'passed', 60, 65)]
+  await read(build('failed', 65, jobs), 2_000)
+  expect(await shown()).toEqual(['failed', 'failed', 2, 10, 5, true])
+})
+
+test('a build canceled at a gate at the moment its last job ended has one attempt', async () => {
+  await read(build('canceled', 5, [job(1, 'passed', 0, 5), gate(2, null)], { blocked: true }), 1_000)
+  expect(await shown()).toEqual(['canceled', 'canceled', 1, 5, 5, false])
+})
+
+test('the day of a build is rebuilt when a job arrives that ran on another day', async () => {
+  const first = job(1, 'failed', 0, 5, retried(2))
+  const last = job(2, 'passed', 1_560, 1_565)
+  await read(build('passed', 1_565, [last]), 2_000)
+  const rolledUp = async () => {
+    await refreshRollups(database.db)
+    return (
+      await sql`select day::text, mean_seconds, first_failed::int from analytics.pipeline_durations_daily
+      join analytics.build_results_daily using (day, pipeline_id)`.values()
+    )[0]
+  }
+  expect(await rolledUp()).toEqual(['2026-03-03', 93_900, 0])
+  await read(build('passed', 1_565, [first, last]), 2_001)
+  expect(await rolledUp()).toEqual(['2026-03-03', 600, 1])
 })
 
 test('a retry by Buildkite', async () => {

@@ -32,7 +32,7 @@ comment on column analytics.build_attempts.pipeline is 'Slug of the pipeline, at
 comment on column analytics.build_attempts.build_number is 'Number within the pipeline.';
 comment on column analytics.build_attempts.attempt is '1 for the first.';
 comment on column analytics.build_attempts.state is 'How it ended, or blocked if it stopped at a block step.';
-comment on column analytics.build_attempts.result is 'passed, failed or canceled; null for a stop at a block step.';
+comment on column analytics.build_attempts.result is 'passed, failed, canceled, skipped or not_run; null for a stop at a block step.';
 comment on column analytics.build_attempts.started_at is 'When it started; a later attempt starts with its first job.';
 comment on column analytics.build_attempts.finished_at is 'When it finished.';
 comment on column analytics.build_attempts.run_seconds is 'Seconds it ran; null if it never started, or if nothing shows whether the build stopped in between.';

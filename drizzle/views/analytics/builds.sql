@@ -66,13 +66,14 @@ cross join lateral (
     count(*) filter (where analytics.build_result(attempt.state, attempt.blocked) is not null) as attempts,
     case when count(*) filter (where attempt.is_unread) = 0 then sum(attempt.run_seconds) end as run_seconds,
     case when count(*) filter (where attempt.is_unread) = 0 then sum(attempt.run_seconds) filter (where attempt.is_first) end as first_run_seconds,
+    min(attempt.started_at) as started_at,
     bool_or(attempt.is_estimate) as is_estimate
   from analytics.attempt_runs as attempt where attempt.build_id = build.id
 ) as run
 cross join lateral (
   select least(
     build.started_at,
-    (select min(attempt.started_at) from buildkite.build_attempts as attempt where attempt.build_id = build.id),
+    run.started_at,
     case when build.first_seen_via = 'rest' then (select min(job.started_at) from (select started_at from buildkite.jobs where build_id = build.id offset 0) as job) end
   ) as at
 ) as start;

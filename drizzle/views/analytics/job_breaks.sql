@@ -8,7 +8,7 @@ select
   build.id as broken_by_build_id,
   build.number as broken_by_build_number,
   build.commit as broken_by_commit,
-  lower(coalesce(build.author_email, build.creator_email)) as broken_by_email,
+  lower(coalesce(nullif(build.author_email, ''), nullif(build.creator_email, ''))) as broken_by_email,
   before.number as last_good_build_number,
   job.finished_at as broken_at,
   organization.slug as organization
@@ -28,9 +28,9 @@ cross join lateral (
     and same.step_key is not distinct from job.step_key and same.matrix is not distinct from job.matrix
     and same.parallel_group_index is not distinct from job.parallel_group_index
     and analytics.job_result(same.state, same.soft_failed, same.exit_status, same.signal_reason) in ('passed', 'failed', 'soft_failed', 'timed_out')
-  order by earlier.number desc limit 1
+  order by earlier.number desc, same.id limit 1
 ) as before
-where job.type = 'script' and job.state in ('failed', 'timed_out', 'expired') and job.retried_in_job_id is null and not coalesce(job.retried, false)
+where job.type = 'script' and job.state in ('failed', 'finished', 'timed_out') and job.retried_in_job_id is null and not coalesce(job.retried, false)
   and analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason) in ('failed', 'timed_out')
   and before.result = 'passed';
 

@@ -36,7 +36,7 @@ cross join lateral (
     -- jobs are known.
     least(
       build.started_at,
-      (select min(attempt.started_at) from buildkite.build_attempts as attempt where attempt.build_id = build.id),
+      (select min(attempt.started_at) from analytics.attempt_runs as attempt where attempt.build_id = build.id),
       case when build.first_seen_via = 'rest' then (select min(job.started_at) from (select started_at from buildkite.jobs where build_id = build.id offset 0) as job) end
     ) as started_at,
     case when analytics.build_result(build.state, build.blocked) is not null then build.finished_at end as finished_at

@@ -9,7 +9,7 @@ select
   count(*) filter (where analytics.build_result(build.state, build.blocked) = 'failed') as failed_builds,
   min(build.created_at) as first_build_at,
   max(case when analytics.build_result(build.state, build.blocked) is not null then build.finished_at end) as last_finished_at,
-  sum((select sum(run.run_seconds) from analytics.attempt_runs as run where run.build_id = build.id)) as run_seconds,
+  sum((select case when count(*) filter (where run.is_unread) = 0 then sum(run.run_seconds) end from analytics.attempt_runs as run where run.build_id = build.id)) as run_seconds,
   max(lower(build.author_email)) as author_email,
   max(organization.slug) as organization,
   max(analytics.repository_name(nullif(build.pull_request_repository, ''))) as head_repository

@@ -7,7 +7,7 @@ select
   red.id as broken_by_build_id,
   red.number as broken_by_build_number,
   red.commit as broken_by_commit,
-  lower(coalesce(red.author_email, red.creator_email)) as broken_by_email,
+  lower(coalesce(nullif(red.author_email, ''), nullif(red.creator_email, ''))) as broken_by_email,
   red.finished_at as broken_at,
   green.id as recovered_by_build_id,
   green.number as recovered_by_build_number,

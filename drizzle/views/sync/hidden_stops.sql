@@ -31,7 +31,7 @@ from (
       select one.started_at, coalesce(one.finished_at, one.expired_at) as finished_at,
         coalesce(one.runnable_at - coalesce(one.concurrency_wait_time_ms, 0) * interval '1 millisecond', one.started_at) as began_at,
         analytics.job_result(one.state, one.soft_failed, one.exit_status, one.signal_reason) as result,
-        one.retry_type = 'automatic' or exists (
+        coalesce(one.retry_type = 'automatic', false) or exists (
           select from buildkite.jobs as next
           where next.id = one.retried_in_job_id and coalesce(next.runnable_at, next.scheduled_at, next.created_at) < resumed.at
         ) as retried_before
@@ -45,7 +45,8 @@ where stop.stopped_at is not null and not stop.was_active
   -- Buildkite's own finish may be a little later than the end of the last job, and truncated to the second.
   and not exists (
     select from buildkite.build_attempts as known
-    where known.build_id = stop.build_id and known.finished_at >= stop.stopped_at - interval '1 second' and known.finished_at < stop.resumed_at
+    where known.build_id = stop.build_id and known.finished_at >= stop.stopped_at - interval '1 second'
+      and (known.finished_at < stop.resumed_at or known.finished_at = stop.stopped_at)
   )
 order by stop.build_id, stop.stopped_at, stop.by_retry desc, stop.at;
 
