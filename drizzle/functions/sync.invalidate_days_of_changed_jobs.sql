@@ -8,5 +8,8 @@ begin
     array_agg(coalesce(before.finished_at, before.expired_at)) || array_agg(coalesce(after.finished_at, after.expired_at)))
   from before_rows as before join after_rows as after using (id)
   where after.changed_at is distinct from before.changed_at;
+  perform sync.invalidate_days_of_finished_builds(array_agg(distinct after.build_id))
+  from before_rows as before join after_rows as after using (id)
+  where after.changed_at is distinct from before.changed_at and after.build_id is not null having count(*) > 0;
   return null;
 end $$;

@@ -30,24 +30,40 @@ begin
   delete from analytics.trunk_health_daily where day = which;
   insert into analytics.trunk_health_daily select * from sync.trunk_health_daily_now where day = which;
   insert into analytics.deployments (id, reference_id, repository, commit_sha, attributed_at, merge_commit_shas, environment, deployed_at, success,
-    service, source_url, source_name, integration_branch, deployment_inference_rule_id, organization_id, pipeline_id, committed_at)
-  select
+    service, source_url, source_name, integration_branch, deployment_inference_rule_id, organization_id, pipeline_id, committed_at, first_success)
+  -- Of several rules that match, the closest counts: the one with the most fixed characters.
+  select distinct on (deployed.id)
     rule.id || ':' || deployed.id, deployed.id::text, analytics.repository_name(pipeline.repository), deployed.commit, deployed.finished_at,
-    array[deployed.commit], rule.environment, deployed.finished_at, deployed.result = 'passed', coalesce(rule.service, pipeline.slug), deployed.web_url,
+    array[deployed.commit], rule.environment, deployed.finished_at, deployed.result = 'passed', coalesce(rule.service, pipeline.slug),
+    coalesce(pipeline.web_url || '/builds/' || deployed.number || case when deployed.is_job then '#' || deployed.id else '' end, deployed.web_url),
     coalesce(pipeline.name, pipeline.slug), pipeline.default_branch, rule.id, pipeline.organization_id, pipeline.id,
-    (select min(build.author_date) from buildkite.builds as build where build.commit = deployed.commit and deployed.commit <> 'HEAD')
+    (select min(build.author_date) from buildkite.builds as build
+      where build.commit = deployed.commit and deployed.commit <> 'HEAD' and build.organization_id = pipeline.organization_id),
+    case when deployed.is_job then (
+      with recursive tries as (
+        select deployed.id, deployed.result, 0 as back
+        union all
+        select job.id, analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason), tries.back + 1
+        from tries join buildkite.jobs as job on job.retried_in_job_id = tries.id where tries.back < 1000
+      )
+      select coalesce(result, '') = 'passed' from tries order by back desc limit 1
+    ) else coalesce((
+      select attempt.state = 'passed' from analytics.attempt_runs as attempt
+      where attempt.build_id = deployed.id and analytics.build_result(attempt.state, attempt.blocked) is not null
+      order by attempt.finished_at limit 1
+    ), deployed.result = 'passed') end
   from (
-    select build.id, build.pipeline_id, build.branch, build.commit, build.finished_at, build.web_url,
+    select build.id, build.pipeline_id, build.branch, build.commit, build.finished_at, build.number, build.web_url,
       analytics.build_result(build.state, build.blocked) as result, null as step_key, null as step_name, false as is_job
     from buildkite.builds as build
     where build.finished_at >= day_start and build.finished_at < day_end
       and analytics.build_result(build.state, build.blocked) in ('passed', 'failed')
     union all
-    select job.id, build.pipeline_id, build.branch, build.commit, job.finished_at, coalesce(job.web_url, build.web_url),
+    select job.id, build.pipeline_id, build.branch, build.commit, job.finished_at, build.number, coalesce(job.web_url, build.web_url),
       analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason), job.step_key, job.name, true
     from buildkite.jobs as job
     cross join lateral (
-      select pipeline_id, branch, commit, web_url from buildkite.builds where id = job.build_id offset 0
+      select pipeline_id, branch, commit, number, web_url from buildkite.builds where id = job.build_id offset 0
     ) as build
     where job.finished_at >= day_start and job.finished_at < day_end and job.type in ('script', 'trigger')
       and job.retried_in_job_id is null and not coalesce(job.retried, false)
@@ -58,15 +74,16 @@ begin
   left join buildkite.organizations as organization on organization.id = pipeline.organization_id
   join settings.deployment_rules as rule on deployed.is_job = (rule.step is not null)
     and (rule.step is null or analytics.matches(deployed.step_key, rule.step) or analytics.matches(deployed.step_name, rule.step))
-  where rule.enabled and analytics.matches(pipeline.slug, rule.pipeline) and analytics.matches(deployed.branch, rule.branch)
-    and analytics.matches(coalesce(organization.slug, ''), rule.organization)
+  where rule.enabled and (analytics.matches(pipeline.slug, rule.pipeline) or pipeline.id::text = rule.pipeline)
+    and analytics.matches(deployed.branch, rule.branch) and analytics.matches(coalesce(organization.slug, ''), rule.organization)
+  order by deployed.id, length(replace(concat(rule.pipeline, rule.step, rule.branch, rule.organization), '*', '')) desc, rule.id
   -- Deployments that finished again on this day still have rows for the earlier day, which may be rebuilt later.
   on conflict (id) do update set
     repository = excluded.repository, commit_sha = excluded.commit_sha, attributed_at = excluded.attributed_at,
     merge_commit_shas = excluded.merge_commit_shas, environment = excluded.environment, deployed_at = excluded.deployed_at,
     success = excluded.success, service = excluded.service, source_url = excluded.source_url, source_name = excluded.source_name,
     integration_branch = excluded.integration_branch, organization_id = excluded.organization_id, pipeline_id = excluded.pipeline_id,
-    committed_at = excluded.committed_at;
+    committed_at = excluded.committed_at, first_success = excluded.first_success;
 
   with tries as materialized (
     select
@@ -128,7 +145,7 @@ begin
     from tries as try
     cross join lateral generate_series(
       date_trunc('hour', greatest(try.started_at, day_start), 'UTC'),
-      least(case when try.run is null then try.started_at else try.finished_at end, day_end - interval '1 microsecond'),
+      least(case when try.run is null then try.started_at else greatest(try.started_at, try.finished_at) end, day_end - interval '1 microsecond'),
       interval '1 hour'
     ) as hour
     where try.started_at is not null
@@ -142,7 +159,7 @@ begin
     from hours group by hour, organization_id, cluster_id, queue
   ), minutes_of_the_day as (
     insert into analytics.minutes_daily
-    select which, organization_id, pipeline_id, branch, queue, count(*), sum(run) / 60,
+    select which, organization_id, pipeline_id, branch, queue, count(*), coalesce(sum(run), 0) / 60,
       coalesce(sum(run) filter (where lost = 'infra_lost'), 0) / 60, coalesce(sum(run) filter (where lost = 'canceled'), 0) / 60,
       coalesce(sum(run) filter (where lost = 'retried'), 0) / 60, coalesce(sum(run) filter (where lost = 'rebuilt'), 0) / 60, cluster_id
     from (
@@ -152,7 +169,7 @@ begin
         when retried then 'retried'
         when rebuilt then 'rebuilt'
       end as lost
-      from tries where ends and run is not null
+      from tries where ends and result not in ('skipped', 'broken')
     ) as ended
     group by organization_id, pipeline_id, branch, queue, cluster_id
   ), found_of_the_hours as (

@@ -33,7 +33,7 @@ begin
   -- Grouped as in the index: an upsert may not change the same row twice.
   group by id, md5(coalesce(email, '')), md5(coalesce(username, ''))
   on conflict ((coalesce(id::text, '')), md5(coalesce(email, '')), md5(coalesce(username, ''))) do update
-    set name = coalesce(excluded.name, known.name), last_seen_at = greatest(excluded.last_seen_at, known.last_seen_at);
+    set name = case when excluded.last_seen_at >= known.last_seen_at or known.name is null then coalesce(excluded.name, known.name) else known.name end, last_seen_at = greatest(excluded.last_seen_at, known.last_seen_at);
 
   -- One person: the same id, otherwise an e-mail address that belongs to an id, otherwise the address, otherwise the user name.
   with by_email as (

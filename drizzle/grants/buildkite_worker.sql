@@ -17,7 +17,7 @@ grant select, insert, update, delete on
   buildkite.users, sync.builds_found, sync.jobs_found, sync.rollups, sync.stale_days, sync.stale_history, sync.user_identities
   to buildkite_worker;
 grant select on
-  buildkite.cluster_queues, buildkite.members, settings.deployment_rules,
+  analytics.attempt_runs, buildkite.cluster_queues, buildkite.members, settings.deployment_rules,
   sync.branch_durations_daily_now, sync.build_results_daily_now, sync.pipeline_durations_daily_now, sync.trunk_health_daily_now
   to buildkite_worker;
 grant usage on sequence sync.stale_history_id_seq to buildkite_worker;

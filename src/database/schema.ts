@@ -159,7 +159,6 @@ export const builds = buildkite.table(
     triggered_from_build_pipeline_slug: text(),
     cluster_id: uuid(),
     cluster_url: text(),
-    test_engine: json(),
     ...mirrored(),
   },
   (t) => [

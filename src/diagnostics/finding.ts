@@ -40,6 +40,8 @@ export const checkNames = {
   watermark_lag: 'no cycle of an organization has completed recently',
   claim_lag: 'cycles run, but the completeness claim is old: the list of pipelines fails or is not read',
   work_failing: 'a unit of work has failed for a quarter of an hour, or three times in a row',
+  deployment_rule_unmatched: 'a rule in settings.deployment_rules matches no pipeline',
+  deployment_rules_overlap: 'rules for builds and rules for a step match the same pipeline',
   lease_lost: 'a process stopped renewing its lease within the last hour: frozen, disconnected or killed',
 } as const
 

@@ -11,6 +11,7 @@ import { BuildkiteError } from '../runtime/errors.ts'
 import type { MirrorFilter } from '../runtime/scope.ts'
 import { checkClock } from './checks/clock.ts'
 import { checkConnections } from './checks/connections.ts'
+import { checkDeploymentRules, readDeploymentRules } from './checks/deployment-rules.ts'
 import { checkDisk, readDisk } from './checks/disk.ts'
 import { checkMigrations, checkMirror, readMigrations, readMirror } from './checks/mirror.ts'
 import { checkNamedPipelines, checkPipelines, type SeenPipeline } from './checks/pipelines.ts'
@@ -112,6 +113,8 @@ export const ofStores: readonly CheckName[] = [
   'watermark_lag',
   'claim_lag',
   'work_failing',
+  'deployment_rule_unmatched',
+  'deployment_rules_overlap',
   'lease_lost',
   'webhook_silence',
 ]
@@ -212,7 +215,11 @@ export async function checkPostgres(
       webhooks: config.webhookSecrets.length > 0,
       cyclesEveryMs: config.apiTokens.length > 0 ? config.reconcileIntervalMs : undefined,
     }
-    return [...findings, ...checkMirror(await readMirror(db, filter, now), now, expected)]
+    return [
+      ...findings,
+      ...checkMirror(await readMirror(db, filter, now), now, expected),
+      ...checkDeploymentRules(await readDeploymentRules(db)),
+    ]
   } catch (error) {
     const remedy = 'Check DATABASE_URL, that Postgres runs, and that it accepts connections from here.'
     const { fact, remedy: known = remedy } = asStoreError(error, 'check Postgres')

@@ -77,7 +77,7 @@ export function buildFromPayload(payload: Json): PartialRow<BuildRow> | undefine
   const id = read.uuid('id')
   if (!id) return undefined
   // These objects have their own rows, and the counts follow from the jobs.
-  for (const key of ['jobs', 'pipeline', 'job_state_counts']) read.skip(key)
+  for (const key of ['jobs', 'pipeline', 'job_state_counts', 'test_engine']) read.skip(key)
   return {
     id,
     ...author(read),
@@ -121,7 +121,6 @@ export function buildFromPayload(payload: Json): PartialRow<BuildRow> | undefine
     triggered_from_build_pipeline_slug: read.text('triggered_from', 'build_pipeline_slug'),
     cluster_id: read.uuid('cluster_id'),
     cluster_url: read.text('cluster_url'),
-    test_engine: read.json('test_engine'),
     extra: read.rest(),
   }
 }

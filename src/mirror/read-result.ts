@@ -217,7 +217,6 @@ const unreportedBuildColumns: ReadonlySet<string> = new Set([
   'triggered_from_build_pipeline_slug',
   'cluster_id',
   'cluster_url',
-  'test_engine',
 ] satisfies (keyof BuildRow)[])
 
 const unreportedJobColumns: ReadonlySet<string> = new Set([

@@ -18,7 +18,7 @@ test('the columns of DX, in its order', () =>
   says(
     `select table_name, string_agg(column_name || ' ' || data_type, ', ' order by ordinal_position) from information_schema.columns
     where table_schema = 'analytics' and table_name in ('pipeline_sources', 'pipeline_runs', 'pipeline_jobs', 'deployments') group by 1 order by 1`,
-    `deployments | id text, reference_id text, service_id bigint, repository text, commit_sha text, attributed_at timestamp with time zone, merge_commit_shas ARRAY, environment text, deployed_at timestamp with time zone, success boolean, service text, source_url text, source_name text, integration_branch text, deployment_inference_rule_id bigint, deployment_service_id bigint, organization_id uuid, pipeline_id uuid, committed_at timestamp with time zone
+    `deployments | id text, reference_id text, service_id bigint, repository text, commit_sha text, attributed_at timestamp with time zone, merge_commit_shas ARRAY, environment text, deployed_at timestamp with time zone, success boolean, service text, source_url text, source_name text, integration_branch text, deployment_inference_rule_id bigint, deployment_service_id bigint, organization_id uuid, pipeline_id uuid, committed_at timestamp with time zone, first_success boolean
     pipeline_jobs | id uuid, pipeline_run_id uuid, reference_id text, source_id text, name text, status text, duration integer, started_at timestamp with time zone, finished_at timestamp with time zone
     pipeline_runs | id uuid, reference_id text, source_id text, pipeline_source_id bigint, name text, status text, started_at timestamp with time zone, finished_at timestamp with time zone, updated_at timestamp with time zone, duration integer, repository text, commit_sha text, head_branch text, pr_number integer, pull_id bigint, dx_user_id bigint, email text, source_url text, github_repository_id bigint, github_username text, gitlab_project_id bigint
     pipeline_sources | id bigint, name text, api boolean`,
@@ -206,7 +206,7 @@ test('builds: state and result, first and final, waits and runs', () =>
     46 | passed | passed | passed | 1 | 09 12:30:00 | 09 12:40:00 | 0 | 600 | 600 | 600
     47 | passed | passed | passed | 1 | 16 14:00:00 | 16 14:10:00 | 0 | 600 | 600 | 600
     48 | passed | passed | passed | 1 | 16 15:00:00 | 16 15:06:00 | 0 | 360 | 360 | 360
-    49 | passed | passed | passed | 1 | 16 16:00:00 | 16 17:20:00 | 0 | 4800 | 4800 | 4800
+    49 | passed | passed | passed | 1 | 16 16:00:00 | 16 17:20:00 | 0 | 1200 | 1200 | 4800
     50 | passed | passed | failed | 2 | 18 10:00:00 | 18 12:05:00 | 0 | 900 | 600 | 7500
     51 | passed | passed | passed | 1 | 18 13:00:00 | 18 14:10:00 | 0 | 900 | 900 | 4200
     52 | blocked | - | - | 0 | 18 15:00:00 | - | 0 | 300 | 300 | -
@@ -249,7 +249,7 @@ test('build_attempts: each finish, a stop at a gate among them', () =>
     39 | 1 | failed | failed | 16 23:20:00 | 16 23:30:00 | 600
     39 | 2 | passed | passed | 17 07:50:00 | 17 08:00:00 | 600
     40 | 1 | blocked | - | 16 09:00:00 | 16 09:05:00 | 300
-    40 | 2 | canceled | canceled | 16 09:00:00 | 16 09:30:00 | -`,
+    40 | 2 | canceled | canceled | - | 16 09:30:00 | -`,
   ))
 
 test('attempt_runs: up to the first result, and after it', () =>

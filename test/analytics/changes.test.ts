@@ -334,7 +334,7 @@ test('a date beyond all reason breaks no view, and no mean', async () => {
     'success | - | -',
   )
   await says(`select tries, mean_seconds, run_seconds from analytics.jobs_daily where day = '2026-03-27'`, '1 | - | 0')
-  await says(`select count(*) from analytics.minutes_daily where day = '2026-03-27'`, '0')
+  await says(`select tries, minutes from analytics.minutes_daily where day = '2026-03-27'`, '1 | 0')
   await says(
     `select count(*) from analytics.queue_waits_hourly where hour >= '2026-03-27 00:00Z' and hour < '2026-03-28 00:00Z'`,
     '0',

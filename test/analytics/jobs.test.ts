@@ -139,7 +139,7 @@ test('deployments: what the rules find, in the shape of DX', async () => {
   )
   await says(
     `select string_agg(column_name, ' ' order by ordinal_position) from information_schema.columns where table_schema = 'analytics' and table_name = 'deployments'`,
-    'id reference_id service_id repository commit_sha attributed_at merge_commit_shas environment deployed_at success service source_url source_name integration_branch deployment_inference_rule_id deployment_service_id organization_id pipeline_id committed_at',
+    'id reference_id service_id repository commit_sha attributed_at merge_commit_shas environment deployed_at success service source_url source_name integration_branch deployment_inference_rule_id deployment_service_id organization_id pipeline_id committed_at first_success',
   )
 })
 

@@ -31,7 +31,7 @@ test('pipeline_durations_daily: all, those that passed, first attempts', () =>
     9 | deploy | 4 | 2 | 600 | 600 | 600 | 600 | 600 | 0
     9 | deploy-eu | 1 | 1 | 600 | 600 | 600 | 600 | 600 | 0
     10 | lib | 2 | 0 | 300 | 300 | 300 | - | 300 | 0
-    16 | app | 2 | 2 | 2580 | 2580 | 4356 | 2580 | 2580 | 0
+    16 | app | 2 | 2 | 780 | 780 | 1116 | 780 | 780 | 0
     16 | deploy | 1 | 1 | 600 | 600 | 600 | 600 | 600 | 0
     16 | lib | 2 | 2 | 300 | 300 | 348 | 300 | 300 | 0
     17 | lib | 2 | 2 | 945 | 945 | 1149 | 945 | 645 | 15
@@ -59,7 +59,7 @@ test('branch_durations_daily', () =>
     9 | deploy-eu | main | 1 | 600
     10 | lib | trunk | 2 | 300
     16 | app | feature/d | 1 | 360
-    16 | app | release | 1 | 4800
+    16 | app | release | 1 | 1200
     16 | deploy | main | 1 | 600
     16 | lib | wide | 2 | 300
     17 | lib | arm | 1 | 690
@@ -216,7 +216,7 @@ test('minutes_daily: each minute lost for one reason', () =>
     `2 | app | feature/a | linux | 5 | 14.667 | 3 | 1.667 | 0 | 0
     2 | app | main | linux | 4 | 23 | 0 | 0 | 6 | 0
     3 | app | feature/b | linux | 1 | 1 | 0 | 0 | 0 | 0
-    3 | app | main | linux | 1 | 60 | 0 | 0 | 0 | 0
+    3 | app | main | linux | 2 | 60 | 0 | 0 | 0 | 0
     4 | app | feature/c | linux | 2 | 5 | 0 | 0 | 0 | 2
     4 | deploy | main | mac | 1 | 15 | 0 | 0 | 0 | 0
     5 | lib | trunk | linux | 1 | 20 | 0 | 0 | 0 | 0
@@ -234,7 +234,8 @@ test('minutes_daily: each minute lost for one reason', () =>
     18 | app | feature/e | linux | 3 | 10 | 1 | 0 | 2 | 0
     18 | app | main | linux | 2 | 15 | 0 | 0 | 10 | 0
     18 | app | release | linux | 4 | 21.667 | 0 | 0 | 0 | 0
-    18 | lib | trunk | linux | 6 | 6 | 0 | 0 | 0 | 0`,
+    18 | lib | trunk | linux | 6 | 6 | 0 | 0 | 0 | 0
+    31 | app | absurd | linux | 1 | 0 | 0 | 0 | 0 | 0`,
   ))
 
 test('costs_daily: the rate that names the cluster, by id or name, before the one of all', () =>
@@ -348,16 +349,16 @@ test('build_sources_daily: what created builds, and which person', () =>
 
 test('dora_weekly: each organization for itself', () =>
   says(
-    `select week, slug, service, environment, deployments, failed, change_failure_rate, p50_seconds_to_restore, p50_lead_seconds
-    from analytics.dora_weekly join buildkite.organizations as organization on organization.id = organization_id order by week, service, slug`,
-    `02 00:00:00 | acme | lib | registry | 3 | 1 | 0.333 | 49200 | -
-    02 00:00:00 | acme | shop | production | 1 | 0 | 0 | - | 177600
-    09 00:00:00 | globex | eu | staging | 1 | 0 | 0 | - | -
-    09 00:00:00 | acme | lib | registry | 2 | 2 | 1 | 604500 | -
-    09 00:00:00 | acme | shop | production | 4 | 2 | 0.5 | 7200 | 7200
-    09 00:00:00 | globex | shop | production | 1 | 0 | 0 | - | -
-    16 00:00:00 | acme | lib | registry | 4 | 3 | 0.75 | - | -
-    16 00:00:00 | acme | shop | production | 1 | 0 | 0 | - | -`,
+    `select week::text, organization, service, environment, deployments, failed, change_failure_rate, first_failed, p50_seconds_to_restore, p50_lead_seconds
+    from analytics.dora_weekly order by week, service, organization`,
+    `2026-03-02 | acme | lib | registry | 3 | 1 | 0.333 | 1 | 49200 | -
+    2026-03-02 | acme | shop | production | 1 | 0 | 0 | 0 | - | 177600
+    2026-03-09 | globex | eu | staging | 1 | 0 | 0 | 0 | - | -
+    2026-03-09 | acme | lib | registry | 2 | 2 | 1 | 2 | 604500 | -
+    2026-03-09 | acme | shop | production | 4 | 2 | 0.5 | 2 | 7200 | 7200
+    2026-03-09 | globex | shop | production | 1 | 0 | 0 | 0 | - | -
+    2026-03-16 | acme | lib | registry | 4 | 3 | 0.75 | 4 | - | -
+    2026-03-16 | acme | shop | production | 1 | 0 | 0 | 0 | - | -`,
   ))
 
 test('webhook_loss: builds that only REST reported', () =>

@@ -274,6 +274,14 @@ const planted: readonly Planted[] = [
     finds: ['work_failing warning'],
   },
   {
+    what: 'a deployment rule that matches no pipeline, and two that count a deployment twice',
+    plant: () =>
+      stage.sql(
+        `insert into settings.deployment_rules (pipeline, step) values ('former-name', null), ('*', null), ('*', 'deploy')`,
+      ),
+    finds: ['deployment_rule_unmatched warning', 'deployment_rules_overlap warning'],
+  },
+  {
     what: 'a replica that lost its lease within the hour',
     plant: () => stage.sql(failureOf('replica', 'host 12 ab', 50 * MINUTE)),
     finds: ['lease_lost warning'],

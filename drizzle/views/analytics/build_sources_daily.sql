@@ -4,7 +4,7 @@ select
   build.organization_id,
   build.pipeline_id,
   build.source,
-  lower(coalesce(build.creator_email, build.author_email)) as person_email,
+  lower(coalesce(nullif(build.creator_email, ''), nullif(build.author_email, ''))) as person_email,
   count(*) as builds
 from buildkite.builds as build
 group by 1, 2, 3, 4, 5;

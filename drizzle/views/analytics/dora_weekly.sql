@@ -1,6 +1,6 @@
 create or replace view analytics.dora_weekly as
 select
-  date_trunc('week', deployed.deployed_at at time zone 'UTC') at time zone 'UTC' as week,
+  date_trunc('week', deployed.deployed_at at time zone 'UTC')::date as week,
   deployed.service,
   deployed.environment,
   count(*) as deployments,
@@ -9,8 +9,12 @@ select
   percentile_cont(0.5) within group (order by analytics.seconds(deployed.deployed_at, restored.at)) as p50_seconds_to_restore,
   percentile_cont(0.5) within group (order by analytics.seconds(deployed.committed_at, deployed.deployed_at))
     filter (where deployed.success) as p50_lead_seconds,
-  deployed.organization_id
+  deployed.organization_id,
+  max(organization.slug) as organization,
+  count(*) filter (where not coalesce(deployed.first_success, deployed.success)) as first_failed,
+  count(*) filter (where not coalesce(deployed.first_success, deployed.success))::double precision / count(*) as first_change_failure_rate
 from analytics.deployments as deployed
+left join buildkite.organizations as organization on organization.id = deployed.organization_id
 left join lateral (
   select next.deployed_at as at from analytics.deployments as next
   where not deployed.success and next.success and next.deployed_at > deployed.deployed_at
@@ -27,7 +31,7 @@ left join lateral (
 group by 1, 2, 3, 9;
 
 comment on view analytics.dora_weekly is 'Deployment frequency, change failure rate, time to restore and lead time by organization, service, environment and week (Monday, UTC), from analytics.deployments. A failed deployment counts as a failed change; practice also counts incidents, which Buildkite does not know. Restored by the next deployment of the same service that succeeded, counted from the first of a row of failures.';
-comment on column analytics.dora_weekly.week is 'Monday, 00:00 UTC.';
+comment on column analytics.dora_weekly.week is 'The Monday that the week (UTC) begins with.';
 comment on column analytics.dora_weekly.service is 'Service: of the rule, otherwise the pipeline''s slug.';
 comment on column analytics.dora_weekly.environment is 'Environment, of the rule.';
 comment on column analytics.dora_weekly.deployments is 'How many.';
@@ -36,3 +40,6 @@ comment on column analytics.dora_weekly.change_failure_rate is 'Failed deploymen
 comment on column analytics.dora_weekly.p50_seconds_to_restore is 'Median of the seconds from the first failed deployment of a spell to the next that succeeded.';
 comment on column analytics.dora_weekly.p50_lead_seconds is 'Median of the seconds from the commit''s author date to its successful deployment; null if Buildkite has no date.';
 comment on column analytics.dora_weekly.organization_id is 'organizations.id.';
+comment on column analytics.dora_weekly.organization is 'Slug of the organization, at present.';
+comment on column analytics.dora_weekly.first_failed is 'How many failed at the first try, also those that a retry turned into a success.';
+comment on column analytics.dora_weekly.first_change_failure_rate is 'Deployments that failed at the first try, divided by all, 0 to 1.';

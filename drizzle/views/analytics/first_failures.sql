@@ -13,9 +13,11 @@ select
   job.failed_at as job_failed_at,
   least(build.failing_at, job.failed_at) as first_failure_at,
   analytics.seconds(build.created_at, least(build.failing_at, job.failed_at)) as seconds_to_first_failure,
-  case when analytics.build_result(build.state, build.blocked) is not null then analytics.seconds(build.created_at, build.finished_at) end as total_seconds
+  case when analytics.build_result(build.state, build.blocked) is not null then analytics.seconds(build.created_at, build.finished_at) end as total_seconds,
+  organization.slug as organization
 from buildkite.builds as build
 left join buildkite.pipelines as pipeline on pipeline.id = build.pipeline_id
+left join buildkite.organizations as organization on organization.id = build.organization_id
 left join lateral (
   select failed.id, analytics.job_name(failed.name, failed.label, failed.step_key, failed.command) as name,
     least(coalesce(failed.finished_at, failed.expired_at), case when failed.promised_exit_status <> 0 then failed.promised_exit_status_at end) as failed_at
@@ -28,7 +30,7 @@ left join lateral (
 ) as job on true
 -- The build first: its jobs are read only if something shows that it failed.
 where (
-    build.failing_at is not null or build.state in ('failed', 'failing')
+    build.failing_at is not null or build.state in ('failed', 'failing', 'canceling', 'canceled')
     or exists (select from buildkite.build_attempts as attempt where attempt.build_id = build.id and attempt.state = 'failed')
   ) and (build.failing_at is not null or job.failed_at is not null);
 
@@ -47,3 +49,4 @@ comment on column analytics.first_failures.job_failed_at is 'When the first job 
 comment on column analytics.first_failures.first_failure_at is 'The earlier of failing_at and job_failed_at.';
 comment on column analytics.first_failures.seconds_to_first_failure is 'Seconds from the build''s creation to its first sign of failure.';
 comment on column analytics.first_failures.total_seconds is 'Seconds from created to finished, including pauses and waits; null while it is not finished.';
+comment on column analytics.first_failures.organization is 'Slug of the organization, at present.';

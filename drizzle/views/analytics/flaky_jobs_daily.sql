@@ -1,6 +1,6 @@
 create or replace view analytics.flaky_jobs_daily as
 select
-  (first.finished_at at time zone 'UTC')::date as day,
+  (coalesce(first.finished_at, first.expired_at) at time zone 'UTC')::date as day,
   build.organization_id,
   build.pipeline_id,
   analytics.job_name(first.name, first.label, first.step_key, first.command) as job,
@@ -32,7 +32,7 @@ where first.retried_in_job_id is not null and tried.failed_before
   and not exists (select from buildkite.jobs as earlier where earlier.retried_in_job_id = first.id)
 group by 1, 2, 3, 4;
 
-comment on view analytics.flaky_jobs_daily is 'Jobs that failed and were tried again in the same build, so on the same commit, by the day (UTC) their first try finished; flaky are those whose last try passed. A lost agent makes no job flaky.';
+comment on view analytics.flaky_jobs_daily is 'Jobs that failed and were tried again in the same build, so on the same commit, by the day (UTC) their first try finished or expired; flaky are those whose last try passed. A soft failure counts as a failure here. A lost agent makes no job flaky.';
 comment on column analytics.flaky_jobs_daily.day is 'Day in UTC.';
 comment on column analytics.flaky_jobs_daily.organization_id is 'organizations.id.';
 comment on column analytics.flaky_jobs_daily.pipeline_id is 'pipelines.id.';

@@ -8,12 +8,14 @@ select
   build.id as broken_by_build_id,
   build.number as broken_by_build_number,
   build.commit as broken_by_commit,
-  lower(coalesce(build.author_email, build.creator_email)) as broken_by_email,
+  lower(coalesce(nullif(build.author_email, ''), nullif(build.creator_email, ''))) as broken_by_email,
   before.number as last_good_build_number,
-  job.finished_at as broken_at
+  job.finished_at as broken_at,
+  organization.slug as organization
 from buildkite.jobs as job
 join buildkite.builds as build on build.id = job.build_id
 join buildkite.pipelines as pipeline on pipeline.id = build.pipeline_id and pipeline.default_branch = build.branch
+left join buildkite.organizations as organization on organization.id = build.organization_id
 cross join lateral (
   select earlier.number, analytics.job_result(same.state, same.soft_failed, same.exit_status, same.signal_reason) as result
   from buildkite.builds as earlier
@@ -26,9 +28,9 @@ cross join lateral (
     and same.step_key is not distinct from job.step_key and same.matrix is not distinct from job.matrix
     and same.parallel_group_index is not distinct from job.parallel_group_index
     and analytics.job_result(same.state, same.soft_failed, same.exit_status, same.signal_reason) in ('passed', 'failed', 'soft_failed', 'timed_out')
-  order by earlier.number desc limit 1
+  order by earlier.number desc, same.id limit 1
 ) as before
-where job.type = 'script' and job.state in ('failed', 'timed_out', 'expired') and job.retried_in_job_id is null and not coalesce(job.retried, false)
+where job.type = 'script' and job.state in ('failed', 'finished', 'timed_out') and job.retried_in_job_id is null and not coalesce(job.retried, false)
   and analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason) in ('failed', 'timed_out')
   and before.result = 'passed';
 
@@ -44,3 +46,4 @@ comment on column analytics.job_breaks.broken_by_commit is 'Its commit.';
 comment on column analytics.job_breaks.broken_by_email is 'E-mail address of the commit''s author, otherwise of the build''s creator.';
 comment on column analytics.job_breaks.last_good_build_number is 'Number of the build before, in which the job passed.';
 comment on column analytics.job_breaks.broken_at is 'When it broke: the end of the first red build or try.';
+comment on column analytics.job_breaks.organization is 'Slug of the organization, at present.';

@@ -16,10 +16,12 @@ select
   first.retry_type,
   coalesce(first.retried_by_name, final.retry_source_retried_by_name) as retried_by_name,
   first.finished_at as first_finished_at,
-  final.finished_at as final_finished_at
+  final.finished_at as final_finished_at,
+  organization.slug as organization
 from buildkite.jobs as first
 join buildkite.builds as build on build.id = first.build_id
 left join buildkite.pipelines as pipeline on pipeline.id = build.pipeline_id
+left join buildkite.organizations as organization on organization.id = build.organization_id
 cross join lateral (
   with recursive tries as (
     select first.id, first.retried_in_job_id, 1 as try
@@ -57,3 +59,4 @@ comment on column analytics.job_retries.retry_type is 'automatic or manual; null
 comment on column analytics.job_retries.retried_by_name is 'Name of the person who retried it; null for automatic ones.';
 comment on column analytics.job_retries.first_finished_at is 'When the first attempt or try ended.';
 comment on column analytics.job_retries.final_finished_at is 'When the last try ended.';
+comment on column analytics.job_retries.organization is 'Slug of the organization, at present.';

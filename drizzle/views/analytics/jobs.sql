@@ -43,12 +43,14 @@ select
     select team.slug from buildkite.team_pipelines as owned join buildkite.teams as team on team.id = owned.team_id
     where owned.pipeline_id = build.pipeline_id and owned.deleted_at is null and team.deleted_at is null order by team.slug
   ) as teams,
-  job.web_url,
+  case when job.web_url is not null then coalesce(pipeline.web_url || '/builds/' || build.number || '#' || job.id, job.web_url) end as web_url,
   job.changed_at,
-  job.deleted_at
+  job.deleted_at,
+  organization.slug as organization
 from buildkite.jobs as job
 left join buildkite.builds as build on build.id = job.build_id
 left join buildkite.pipelines as pipeline on pipeline.id = build.pipeline_id
+left join buildkite.organizations as organization on organization.id = build.organization_id
 left join buildkite.cluster_queues as queue on queue.id = job.cluster_queue_id;
 
 comment on view analytics.jobs is 'Jobs, one row for each try: command jobs (type script), gates (manual), triggers, waiters. result shows why a job did not pass.';
@@ -95,3 +97,4 @@ comment on column analytics.jobs.teams is 'Slugs of the teams that own the pipel
 comment on column analytics.jobs.web_url is 'Address in the browser.';
 comment on column analytics.jobs.changed_at is 'When the row last changed in the mirror; indexed below, for incremental loads.';
 comment on column analytics.jobs.deleted_at is 'When the mirror noticed that Buildkite no longer shows it; null: Buildkite shows it.';
+comment on column analytics.jobs.organization is 'Slug of the organization, at present.';

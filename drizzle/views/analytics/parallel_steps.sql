@@ -11,9 +11,11 @@ select
   step.min_seconds,
   step.mean_seconds,
   step.max_seconds,
-  step.max_seconds / nullif(step.mean_seconds, 0) as imbalance
+  step.max_seconds / nullif(step.mean_seconds, 0) as imbalance,
+  organization.slug as organization
 from buildkite.builds as build
 left join buildkite.pipelines as pipeline on pipeline.id = build.pipeline_id
+left join buildkite.organizations as organization on organization.id = build.organization_id
 cross join lateral (
   select
     min(coalesce(nullif(job.step_key, ''), analytics.job_name(job.name, job.label, job.step_key, job.command))) as step,
@@ -42,3 +44,4 @@ comment on column analytics.parallel_steps.min_seconds is 'Seconds of the shorte
 comment on column analytics.parallel_steps.mean_seconds is 'Mean, in seconds.';
 comment on column analytics.parallel_steps.max_seconds is 'Seconds of the longest part.';
 comment on column analytics.parallel_steps.imbalance is 'max_seconds divided by mean_seconds.';
+comment on column analytics.parallel_steps.organization is 'Slug of the organization, at present.';

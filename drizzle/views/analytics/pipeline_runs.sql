@@ -23,7 +23,7 @@ select
   null::bigint as pull_id,
   null::bigint as dx_user_id,
   lower(coalesce(nullif(build.creator_email, ''), nullif(build.author_email, ''))) as email,
-  build.web_url as source_url,
+  coalesce(pipeline.web_url || '/builds/' || build.number, build.web_url) as source_url,
   null::bigint as github_repository_id,
   case when pipeline.provider_id like 'github%' then build.author_username end as github_username,
   null::bigint as gitlab_project_id
@@ -36,7 +36,7 @@ cross join lateral (
     -- jobs are known.
     least(
       build.started_at,
-      (select min(attempt.started_at) from buildkite.build_attempts as attempt where attempt.build_id = build.id),
+      (select min(attempt.started_at) from analytics.attempt_runs as attempt where attempt.build_id = build.id),
       case when build.first_seen_via = 'rest' then (select min(job.started_at) from (select started_at from buildkite.jobs where build_id = build.id offset 0) as job) end
     ) as started_at,
     case when analytics.build_result(build.state, build.blocked) is not null then build.finished_at end as finished_at
@@ -60,7 +60,7 @@ comment on column analytics.pipeline_runs.pr_number is 'Number of the pull reque
 comment on column analytics.pipeline_runs.pull_id is 'DX''s own id; always null here.';
 comment on column analytics.pipeline_runs.dx_user_id is 'DX''s own id; always null here.';
 comment on column analytics.pipeline_runs.email is 'E-mail address of the creator, otherwise of the commit''s author, in lower case.';
-comment on column analytics.pipeline_runs.source_url is 'Address in the browser.';
+comment on column analytics.pipeline_runs.source_url is 'Address in the browser, by the present name of the pipeline.';
 comment on column analytics.pipeline_runs.github_repository_id is 'DX''s own id; always null here.';
 comment on column analytics.pipeline_runs.github_username is 'User name of the commit''s author, where the pipeline''s repository is on GitHub.';
 comment on column analytics.pipeline_runs.gitlab_project_id is 'DX''s own id; always null here.';

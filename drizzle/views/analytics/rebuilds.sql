@@ -12,10 +12,12 @@ select
   original.commit = build.commit as same_commit,
   analytics.build_result(original.state, original.blocked) = 'failed' and analytics.build_result(build.state, build.blocked) = 'passed' as passed_on_rebuild,
   lower(build.creator_email) as rebuilt_by_email,
-  build.created_at
+  build.created_at,
+  organization.slug as organization
 from buildkite.builds as build
 left join buildkite.builds as original on original.id = build.rebuilt_from_id
 left join buildkite.pipelines as pipeline on pipeline.id = build.pipeline_id
+left join buildkite.organizations as organization on organization.id = build.organization_id
 where build.rebuilt_from_id is not null;
 
 comment on view analytics.rebuilds is 'Builds that Rebuild created, beside the build that they repeat.';
@@ -32,3 +34,4 @@ comment on column analytics.rebuilds.same_commit is 'Whether both have the same 
 comment on column analytics.rebuilds.passed_on_rebuild is 'Failed, then passed as a rebuild.';
 comment on column analytics.rebuilds.rebuilt_by_email is 'E-mail address of the person who rebuilt.';
 comment on column analytics.rebuilds.created_at is 'When it was created.';
+comment on column analytics.rebuilds.organization is 'Slug of the organization, at present.';

@@ -31,7 +31,8 @@ cross join lateral (
   left join buildkite.builds as member on member.id = tree.id
   cross join lateral (select analytics.build_result(member.state, member.blocked) as result) as ended
 ) as tree
-where root.triggered_from_build_id is null and tree.builds > 1;
+where root.triggered_from_build_id is null and tree.builds > 1
+  and not exists (select from buildkite.jobs as job where job.triggered_build_id = root.id);
 
 comment on view analytics.trigger_trees is 'Builds that triggered others, with everything below them: how many, how deep, how long until the last one finished. One row for each build at the top of a tree.';
 comment on column analytics.trigger_trees.root_build_id is 'builds.id of the build at the top.';

@@ -7,14 +7,16 @@ select
   red.id as broken_by_build_id,
   red.number as broken_by_build_number,
   red.commit as broken_by_commit,
-  lower(coalesce(red.author_email, red.creator_email)) as broken_by_email,
+  lower(coalesce(nullif(red.author_email, ''), nullif(red.creator_email, ''))) as broken_by_email,
   red.finished_at as broken_at,
   green.id as recovered_by_build_id,
   green.number as recovered_by_build_number,
   green.finished_at as recovered_at,
-  analytics.seconds(red.finished_at, green.finished_at) as seconds_to_green
+  analytics.seconds(red.finished_at, green.finished_at) as seconds_to_green,
+  organization.slug as organization
 from buildkite.builds as red
 join buildkite.pipelines as pipeline on pipeline.id = red.pipeline_id and pipeline.default_branch = red.branch
+left join buildkite.organizations as organization on organization.id = red.organization_id
 left join lateral (
   select before.state from buildkite.builds as before
   where before.pipeline_id = red.pipeline_id and before.branch = red.branch and before.number < red.number
@@ -43,3 +45,4 @@ comment on column analytics.trunk_recoveries.recovered_by_build_id is 'builds.id
 comment on column analytics.trunk_recoveries.recovered_by_build_number is 'Its number.';
 comment on column analytics.trunk_recoveries.recovered_at is 'When the next passing build ended; null: still red.';
 comment on column analytics.trunk_recoveries.seconds_to_green is 'Seconds from broken to recovered.';
+comment on column analytics.trunk_recoveries.organization is 'Slug of the organization, at present.';

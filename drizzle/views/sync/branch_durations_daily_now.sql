@@ -15,7 +15,7 @@ select
   (percentile_cont(array[0.5, 0.9]) within group (order by run.total) filter (where build.state = 'passed'))[2] as passed_p90_seconds
 from buildkite.builds as build
 cross join lateral (
-  select sum(attempt.run_seconds) as total from analytics.attempt_runs as attempt where attempt.build_id = build.id
+  select case when count(*) filter (where attempt.is_unread) = 0 then sum(attempt.run_seconds) end as total from analytics.attempt_runs as attempt where attempt.build_id = build.id
 ) as run
 where build.state in ('passed', 'failed') and not coalesce(build.blocked, false)
 group by 1, 2, 3, 4;

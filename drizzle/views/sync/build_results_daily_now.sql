@@ -20,7 +20,7 @@ cross join lateral (
   select analytics.build_state(build.state, build.blocked) as state, analytics.build_result(build.state, build.blocked) as result
 ) as ended
 left join lateral (
-  select attempt.state from buildkite.build_attempts as attempt
+  select attempt.state from analytics.attempt_runs as attempt
   where attempt.build_id = build.id and analytics.build_result(attempt.state, attempt.blocked) is not null order by attempt.finished_at limit 1
 ) as first on true
 where ended.result is not null or ended.state = 'blocked'

@@ -17,7 +17,7 @@ select
   percentile_cont(0.5) within group (order by analytics.seconds(build.created_at, run.started_at)) as wait_p50_seconds
 from buildkite.builds as build
 cross join lateral (
-  select sum(attempt.run_seconds) as total, sum(attempt.run_seconds) filter (where attempt.is_first) as first,
+  select case when count(*) filter (where attempt.is_unread) = 0 then sum(attempt.run_seconds) end as total, case when count(*) filter (where attempt.is_unread) = 0 then sum(attempt.run_seconds) filter (where attempt.is_first) end as first,
     least(min(attempt.started_at), case when build.first_seen_via = 'rest' then (select min(job.started_at) from (select started_at from buildkite.jobs where build_id = build.id offset 0) as job) end) as started_at
   from analytics.attempt_runs as attempt where attempt.build_id = build.id
 ) as run

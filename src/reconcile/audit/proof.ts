@@ -50,7 +50,7 @@ function hasFixedColumn({ job_id, columns }: Difference): boolean {
 
 /** Columns of an open build that can change without a date: builds have no updated_at (https://buildkite.com/docs/apis/rest-api/builds). */
 const undatedOfBuild =
-  /^(state|blocked|blocked_state|cancel_reason|commit|message|author_.*|meta_data|env|pull_request_.*|test_engine|cluster_.*|(web_)?url|deleted_at|extra\..*)$/
+  /^(state|blocked|blocked_state|cancel_reason|commit|message|author_.*|meta_data|env|pull_request_.*|cluster_.*|(web_)?url|deleted_at|extra\..*)$/
 
 /** Whether every column of the difference can have changed in an open build without a date. Most columns of a job can. */
 function isUndated({ job_id, columns }: Difference): boolean {
