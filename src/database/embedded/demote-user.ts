@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import pg from 'pg'
+import { postgresOptions } from '../../runtime/store-url.ts'
 import { transferOwnership } from '../migrations/ownership.ts'
 import { type Address, DATABASE, USER } from './cluster.ts'
 
@@ -35,7 +36,7 @@ async function exchangeRoles(address: Address, helperPassword: string): Promise<
   const url = new URL(address.url(DATABASE))
   url.username = HELPER
   url.password = helperPassword
-  const helper = new pg.Client({ connectionString: url.href, connectionTimeoutMillis: 5_000 })
+  const helper = new pg.Client({ ...postgresOptions(url.href), connectionTimeoutMillis: 5_000 })
   try {
     await helper.connect()
     await helper.query(`
