@@ -53,7 +53,7 @@ function explain(error: unknown): string {
   return error instanceof Error && error.stack ? error.stack : messageOf(error)
 }
 
-/** Resolves when a stream has written everything, or can write no more. A pipe takes 64 KiB at a time. */
+/** Resolves when a stream has written everything or has failed. A pipe takes 64 KiB at a time, so exiting earlier would cut the output. */
 function written(stream: NodeJS.WriteStream): Promise<void> {
   return new Promise((done) => {
     stream.once('error', () => done())

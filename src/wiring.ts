@@ -6,6 +6,7 @@ import { readCatalog } from './database/catalog.ts'
 import { type Database, openDatabase } from './database/connection.ts'
 import { findPostgres, type PostgresHome } from './database/find-postgres.ts'
 import { countMissing, migrate } from './database/migrations/migrate.ts'
+import { checkConnections } from './diagnostics/checks/connections.ts'
 import { startCheckScheduler } from './diagnostics/scheduler.ts'
 import type { ActionParts } from './http/actions.ts'
 import { watchGauges } from './http/metrics/gauges.ts'
@@ -47,7 +48,7 @@ function connectionsFor(roles: ReadonlySet<Role>): number {
   return [...roles].reduce((sum, role) => sum + CONNECTIONS[role], CONNECTIONS_BESIDES)
 }
 
-/** The running parts, as far as they have been started. */
+/** The parts of the service. `workers` and `reconciler` are filled when those start. */
 interface Parts {
   readonly config: Config
   readonly log: Log
@@ -67,6 +68,9 @@ export async function startService(
   shutdown: Shutdown,
   tracing: Tracing | undefined,
 ): Promise<void> {
+  for (const { result, detail, remedy } of checkConnections(config)) {
+    if (result === 'warning') log.warn(`${detail} ${remedy}`)
+  }
   const home = await findPostgres(config, log)
   shutdown.add('Postgres', (ms) => home.stop(ms), 10 * SECOND)
   const ended = new StoreError('transient', 'The service cannot run without it.')
@@ -131,14 +135,14 @@ async function startListeners(parts: Parts, shutdown: Shutdown): Promise<void> {
   await listen(privateApp, 'private', config.adminHost, config.adminPort, log, shutdown)
   if (config.roles.has('web') && config.webhookSecrets.length === 0) {
     log.warn(
-      'WEBHOOK_SECRET is not set: webhooks are answered with 503. Set it to the token of the webhook in Buildkite.',
+      'WEBHOOK_SECRET is not set: the service answers webhooks with 503. Set it to the token of the webhook in Buildkite.',
     )
   }
 }
 
 /** What the actions of the status page need. */
 function actionParts({ config, database, queues, log, meters }: Parts, shutdown: Shutdown): ActionParts {
-  const apply = { scope: mirrorFilter(config), storeEnv: config.storeEnv, log, record: meters.record }
+  const apply = { filter: mirrorFilter(config), storeEnv: config.storeEnv, log, record: meters.record }
   return { db: database.db, queues, apply, log, clock: Date.now, closing: shutdown.signal }
 }
 
@@ -189,7 +193,7 @@ function receiverParts(
 
 function watch(parts: Parts, shutdown: Shutdown): Watched {
   const { config, database, home, queues, workers } = parts
-  const scope = mirrorFilter(config)
+  const filter = mirrorFilter(config)
   return {
     config,
     database,
@@ -197,8 +201,8 @@ function watch(parts: Parts, shutdown: Shutdown): Watched {
     queues,
     workers,
     problems: () => parts.reconciler?.problems() ?? [],
-    scope,
-    coverage: () => coverage(database.db, new Date(), { scope, backfillDays: config.backfillDays }),
+    filter,
+    coverage: () => coverage(database.db, new Date(), { filter, backfillDays: config.backfillDays }),
     closing: () => shutdown.signal.aborted,
     clock: Date.now,
   }
@@ -207,7 +211,7 @@ function watch(parts: Parts, shutdown: Shutdown): Watched {
 function startWorkers({ config, log, database, queues, meters, tracing, workers }: Parts, shutdown: Shutdown): void {
   const applying = {
     db: database.db,
-    scope: mirrorFilter(config),
+    filter: mirrorFilter(config),
     storeEnv: config.storeEnv,
     log,
     record: meters.record,
@@ -245,7 +249,7 @@ function startReconciling(parts: Parts, shutdown: Shutdown): void {
     database,
     queues,
     access,
-    scope: mirrorFilter(config),
+    filter: mirrorFilter(config),
     log,
     clock: Date.now,
   })
@@ -286,8 +290,8 @@ async function keepTrying(schemaIsThere: () => Promise<boolean>, signal: AbortSi
 }
 
 /**
- * For AUTO_MIGRATE=false: checks whether the database has this version's schema, and logs once that the process waits for it. Webhooks
- * are stored in the older inbox meanwhile, or in the queue if that inbox does not accept them.
+ * For AUTO_MIGRATE=false: checks whether the database has this version's schema, and logs once that the process waits for it. The
+ * receiver stores webhooks in the older inbox meanwhile, or in the queue if that inbox does not accept them.
  */
 function awaitedSchema(url: string, log: Log): () => Promise<boolean> {
   let hasWarned = false
@@ -317,7 +321,7 @@ async function unlessUnavailable<T>(log: Log, work: () => Promise<T>): Promise<T
     return await work()
   } catch (error) {
     if (!(error instanceof StoreError) || error.kind === 'permanent') throw error
-    log.warn({ err: error }, 'Postgres cannot be reached; trying again.')
+    log.warn({ err: error }, 'Postgres cannot be reached; trying again soon.')
     return undefined
   }
 }

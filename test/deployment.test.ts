@@ -72,7 +72,7 @@ describe('docs/deploy/kubernetes', () => {
         DATABASE_URL: 'postgres://u:p@db/x',
         REDIS_URL: 'redis://r:6379',
         BUILDKITE_API_TOKEN: 't',
-        WEBHOOK_SECRET: 's',
+        WEBHOOK_SECRET: 's'.repeat(16),
         ADMIN_TOKEN: 'a'.repeat(16),
       }
       const env = Object.fromEntries(only.env.map((one) => [one.name, one.value ?? sample[one.name]]))

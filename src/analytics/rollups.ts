@@ -145,8 +145,8 @@ export interface RollupFollower {
 }
 
 /**
- * Refreshes each day that a backfill has passed once, while the backfill waits for Buildkite and leaves Postgres time. Days that are
- * marked again, fail or remain at the stop stay marked for the final refresh.
+ * Refreshes days while a backfill waits for Buildkite: each day once, after the backfill has read all of it. Days that are marked
+ * again, fail, or remain at the stop stay marked for the final refresh.
  */
 export function followBackfill(db: Db): RollupFollower {
   const stopping = new AbortController()
@@ -189,7 +189,7 @@ export interface RollupKeeper {
 const EVERY = 15 * SECOND
 /** A turn starts no more days after this time; the next turn continues. */
 const ENOUGH = SECOND
-/** Runs take at most a twentieth of the time: on a busy day they become slow and must not run all the time. */
+/** The pause after a run is this many times as long as the run. On a busy day runs are slow, and must not fill all the time. */
 const REST = 20
 
 /**
@@ -222,7 +222,7 @@ export function startRollups(db: Db, log: Log, record: RecordMetric = () => {}):
       const attempt = async (work: () => Promise<void>) => {
         await work().catch((error) => {
           record('rollup_failures_total', 1)
-          if (mayWarn()) log.warn({ err: error }, 'The tables of analytics could not be refreshed; will retry soon.')
+          if (mayWarn()) log.warn({ err: error }, 'Rollups could not be refreshed; trying again soon.')
         })
       }
       await attempt(turn)

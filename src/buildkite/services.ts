@@ -67,7 +67,7 @@ export interface Services {
   webhooks(organization: string, priority: Priority, signal?: AbortSignal): Promise<WebhookService[]>
   create(organization: string, wish: WebhookConfig & { url: string }): Promise<WebhookService>
   change(organization: string, id: string, wish: WebhookConfig): Promise<WebhookService>
-  /** Enables it, also if Buildkite has marked it as broken. */
+  /** Enables a service, even if Buildkite has marked it as broken. */
   enable(organization: string, id: string): Promise<WebhookService>
 }
 
@@ -95,7 +95,7 @@ export function openServices(transport: Transport): Services {
     extra: Record<string, unknown> = {},
   ): Promise<WebhookService> => {
     const body = wish === undefined ? undefined : { ...extra, ...bodyOf(wish) }
-    const { value } = await transport.change({
+    const { value } = await transport.ask({
       path: () => home(organization) + path,
       write: body === undefined ? { method } : { method, body },
       secret: wish?.token,

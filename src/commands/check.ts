@@ -30,14 +30,14 @@ export const check: Command = {
 }
 
 async function readBuildkite(config: Config, log: Log): Promise<readonly CheckResult[]> {
-  const scope = mirrorFilter(config)
-  const access = openAccess(config, { budget: memoryBudget(config.apiBudgetShare), scope, log, clock: Date.now })
+  const filter = mirrorFilter(config)
+  const access = openAccess(config, { budget: memoryBudget(config.apiBudgetShare), filter, log, clock: Date.now })
   try {
     const discovery = await access.current()
     const client = (id: string) => discovery.tokens.find(({ wanted }) => wanted.some((one) => one.id === id))?.client
     const examined = await checkBuildkite({
       config,
-      scope,
+      filter,
       discovery,
       pipelines: ({ id, slug }) => listedPipelines(client(id), slug),
       priority: 'hot',
@@ -51,7 +51,7 @@ async function readBuildkite(config: Config, log: Log): Promise<readonly CheckRe
 async function checkStores(config: Config, log: Log): Promise<CheckResult[]> {
   const url = config.databaseUrl ?? (await findEmbedded(config.dataDir))
   if (url) return [...(await readPostgres(config, url)), ...(await readQueue(config, url, log))]
-  const detail = `The embedded PostgreSQL in ${config.dataDir} does not run; the service starts it.`
+  const detail = `The embedded PostgreSQL in ${config.dataDir} is not running; the service starts it.`
   return [
     ok('postgres_unreachable', '', detail),
     ...checkDisk(undefined, await readDisk(config.dataDir)),

@@ -23,7 +23,7 @@ export const status: Command = {
     const config = readConfig(io.env)
     const log = createLog(config.logLevel)
     return withMirror(config, log, 'status', async ({ db }) => {
-      const found = await coverage(db, new Date(), { scope: mirrorFilter(config), backfillDays: config.backfillDays })
+      const found = await coverage(db, new Date(), { filter: mirrorFilter(config), backfillDays: config.backfillDays })
       if (values.json) io.stdout.write(`${JSON.stringify(found, null, 2)}\n`)
       else {
         const now = Date.now()
@@ -84,7 +84,7 @@ function lostOf({ slug, id, last_day }: OrganizationCoverage): string[] {
   if (total === 0) return []
   const rows = `builds: ${count(builds)}, jobs: ${count(jobs)}`
   return [
-    `note: ${slug ?? id}: webhooks were lost in the last 24 hours (${rows}). The API corrected them. See docs/operations/runbook.md#webhooks-lost.`,
+    `note: ${slug ?? id}: webhooks were lost in the last 24 hours (${rows}). A cycle corrected them. See docs/operations/runbook.md#webhooks-lost.`,
   ]
 }
 

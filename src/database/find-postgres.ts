@@ -90,7 +90,7 @@ const UNREACHABLE = /^(E[A-Z]|08|28|3D|53300|55000|57P)/
 
 /** Adds the location in DATABASE_URL and a remedy to an error that is about the location. */
 function withPlace(error: unknown, url: string): unknown {
-  if (!(error instanceof StoreError)) return error
+  if (!(error instanceof StoreError) || error.remedy !== undefined) return error
   // There is no code if the server does not answer.
   if (error.code === undefined ? error.kind !== 'transient' : !UNREACHABLE.test(error.code)) return error
   const { hostname, port, pathname } = new URL(url)

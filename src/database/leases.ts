@@ -7,7 +7,7 @@ import { asStoreError, type Db, type Transaction } from './connection.ts'
 import { recordFailure } from './failures.ts'
 import { leases } from './schema.ts'
 
-/** The lease was held to the end, with the result of the work; or another process holds it or took it over. */
+/** Whether we held the lease to the end. If so, the result of the work; if not, another process holds it or took it over. */
 export type Leased<T> = { held: true; value: T } | { held: false }
 
 /** Work that only one process may do at a time. */

@@ -1,6 +1,7 @@
 import { DrizzleQueryError } from 'drizzle-orm/errors'
 import pg from 'pg'
 import { StoreError, type StoreErrorKind } from '../runtime/errors.ts'
+import { tlsFault } from '../runtime/store-url.ts'
 import { DeadlineError } from '../runtime/time.ts'
 
 /**
@@ -18,9 +19,17 @@ export function asStoreError(error: unknown, doing: string): StoreError {
     const state = inner.code ?? ''
     const refused = startupParameter(inner)
     if (refused) return new StoreError('permanent', prefix + refused, { code: state })
+    if (state === '28000' && /no encryption|SSL off/.test(inner.message)) {
+      const remedy =
+        'Postgres may demand TLS: add sslmode=verify-full to its URL. Or allow this user and address in pg_hba.conf.'
+      return new StoreError('permanent', prefix + describe(inner, state), { code: state, remedy })
+    }
     return new StoreError(kindOfSqlState(state), prefix + describe(inner, state), { code: state })
   }
   if (inner instanceof DeadlineError) return new StoreError('transient', `${prefix}${inner.message}.`, { cause: inner })
+  const untrusted = tlsFault('Postgres', inner)
+  // Transient, because webhooks must wait in the queue while the server's certificate is wrong.
+  if (untrusted) return new StoreError('transient', prefix + untrusted.fact, { remedy: untrusted.remedy })
   const code = codeOf(inner)
   if (code !== undefined && transientCodes.has(code)) {
     return new StoreError('transient', `${prefix}Postgres cannot be reached (${code}).`, { code })
@@ -48,7 +57,7 @@ export async function withStoreError<T>(doing: string, query: () => Promise<T>):
   }
 }
 
-/** Errors of the driver itself ("The server does not support SSL connections") are plain Errors. Other kinds may quote a parameter. */
+/** Errors of the driver itself are plain Errors. Other kinds may quote a parameter. */
 function describeFault(error: unknown): string {
   if (!(error instanceof Error)) return typeof error
   return error.constructor === Error ? error.message : error.name

@@ -1,9 +1,9 @@
 import { createPostgresBackend, withBackend } from 'bullmq'
 import pg from 'pg'
 import { StoreError } from '../runtime/errors.ts'
-import { likeLibpq } from '../runtime/postgres-url.ts'
+import { postgresOptions, tlsFault } from '../runtime/store-url.ts'
 import { SECOND, withDeadline } from '../runtime/time.ts'
-import { type Engine, workerOptions } from './engine.ts'
+import { type Engine, type Outage, workerOptions } from './engine.ts'
 
 const schema = 'bullmq'
 const { Queue, Worker } = withBackend(createPostgresBackend)
@@ -29,7 +29,7 @@ const throughPooler = {
 /** BullMQ on Postgres, in its own schema. Needs direct connections: LISTEN and a fixed search_path do not work through PgBouncer. */
 export function postgresEngine(url: string): Engine {
   const connection = {
-    connectionString: likeLibpq(url),
+    ...postgresOptions(url),
     schema,
     keepAlive: true,
     connectionTimeoutMillis: 5_000,
@@ -38,11 +38,19 @@ export function postgresEngine(url: string): Engine {
     application_name: 'buildkite-mirror queue',
     Client: CalmClient,
   }
-  let isPooled = false
+  // Why the queue could not be prepared, if that is known.
+  let outage: Outage | undefined
   return {
     backend: 'postgres',
     async prepare() {
-      isPooled = !(await keepsSearchPath({ ...connection, query_timeout: 5_000 }))
+      const isPooled = await keepsSearchPath({ ...connection, query_timeout: 5_000 }).then(
+        (keeps) => !keeps,
+        (error) => {
+          outage = tlsFault('Postgres', error)
+          throw error
+        },
+      )
+      outage = isPooled ? throughPooler : undefined
       if (isPooled) throw new StoreError('permanent', throughPooler.fact, { remedy: throughPooler.remedy })
       // BullMQ takes an advisory lock for its migrations, so any number of processes may get here at once.
       const backend = createPostgresBackend('deliveries', { connection: { ...connection, max: 1, migrate: true } })
@@ -76,7 +84,7 @@ export function postgresEngine(url: string): Engine {
       return []
     },
     // Other errors name their cause themselves; see asStoreError.
-    outOfReach: () => (isPooled ? throughPooler : undefined),
+    outOfReach: (error) => outage ?? tlsFault('Postgres', error),
     close: () => {},
   }
 }

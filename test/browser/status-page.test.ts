@@ -37,7 +37,12 @@ describe.skipIf(!findChromium())('the status page in a browser', () => {
     api.beforeAnswer = ({ kind, query }) =>
       holdHistory && kind === 'builds' && isHistory(query) ? { kind: 'delay', ms: 3_000 } : undefined
     // Cycles come only when they are asked for.
-    const settings = { DATABASE_URL: home.url, RECONCILE_INTERVAL: '1h', WEBHOOK_SECRET: 's', LOG_LEVEL: 'info' }
+    const settings = {
+      DATABASE_URL: home.url,
+      RECONCILE_INTERVAL: '1h',
+      WEBHOOK_SECRET: 's'.repeat(16),
+      LOG_LEVEL: 'info',
+    }
     service = await startService({
       ...settings,
       BUILDKITE_API_URL: api.url,

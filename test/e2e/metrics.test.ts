@@ -16,7 +16,7 @@ import { runCommand, type ServiceProcess, startService } from '../support/servic
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
 import { until } from '../support/until.ts'
 
-const secret = 'metrics-secret'
+const secret = 'the-secret-of-metrics-tests'
 const patience = 120_000
 
 /** One look at `/metrics`: the sum of the series of a metric with these labels; undefined when there are none. */

@@ -14,7 +14,7 @@ import { differences } from '../support/differences.ts'
 import { runCommand, type ServiceProcess, startService } from '../support/service.ts'
 import { until, untilProgress } from '../support/until.ts'
 
-const secret = 'move-secret'
+const secret = 'the-secret-of-move-tests'
 
 let folder: string
 let target: TestDatabase
@@ -55,7 +55,7 @@ it('from the embedded PostgreSQL to one of your own keeps everything, and what w
   }
   await until(backfilled, 'history is read', 60_000)
 
-  const busy = await runCommand(['move', '--to', target.url], { DATA_DIR: folder })
+  const busy = await runCommand(['move'], { DATA_DIR: folder, DATABASE_URL: target.url })
   expect([busy.code, busy.stderr]).toEqual([2, expect.stringContaining('is in use by buildkite-mirror process')])
 
   // What a receiver alone takes waits in the inbox, with its jobs in the queue that stays behind.

@@ -114,8 +114,8 @@ export async function openTarget(stores: { databaseUrl: string; redisUrl?: strin
     isProven: proven.has,
   })
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
-  const scope = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
-  const worker = queues.workDeliveries(deliveryHandler({ db: database.db, scope, storeEnv: false, log }), 4)
+  const filter = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
+  const worker = queues.workDeliveries(deliveryHandler({ db: database.db, filter, storeEnv: false, log }), 4)
   const sweeper = startSweeper({ db: database.db, queues, payloadRetentionDays: 7, deliveryRetentionDays: 365, log })
   return {
     duplicates: () => duplicates,

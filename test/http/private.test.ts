@@ -82,7 +82,7 @@ function watched(over: Partial<Watched> = {}): Watched {
       apiBudgetShare: 0.5,
       reconcileIntervalMs: 60_000,
     },
-    scope: everything,
+    filter: everything,
     database,
     databaseKind: 'external',
     queues,
@@ -111,7 +111,7 @@ async function build(parts: Watched, adminToken?: string) {
 }
 
 function actionParts({ db }: Database): ActionParts {
-  const apply = { scope: everything, storeEnv: false, log }
+  const apply = { filter: everything, storeEnv: false, log }
   return { db, queues, apply, log, clock: Date.now, closing: new AbortController().signal }
 }
 
@@ -206,8 +206,8 @@ describe('/status', () => {
       await app?.close()
       const parts = watched({
         config: { ...watched().config, ...config },
-        scope: acmeOnly,
-        coverage: () => coverage(database.db, new Date(), { scope: acmeOnly }),
+        filter: acmeOnly,
+        coverage: () => coverage(database.db, new Date(), { filter: acmeOnly }),
       })
       return /<h1>(.*?)<\/h1>/.exec((await (await build(parts)).inject('/')).body)?.[1]
     }
@@ -372,7 +372,7 @@ describe('/metrics', () => {
   it('shows lag and history only of organizations that are mirrored still, and history only where some is owed', async () => {
     const ids = await addLeftOnes()
     const body = async () =>
-      (await (await build(watched({ scope: acmeOnly }))).inject('/metrics')).body
+      (await (await build(watched({ filter: acmeOnly }))).inject('/metrics')).body
         .split('\n')
         .filter((line) => /\{organization=/.test(line))
     expect((await body()).map((line) => line.replace(/ [\d.e+]+$/, '')).sort()).toEqual([

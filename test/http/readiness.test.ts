@@ -44,7 +44,7 @@ describe('readiness', () => {
     expect(reasons).toEqual([
       {
         code: 'migrations_pending',
-        text: 'The database needs 2 more migration(s) for this version. Run buildkite-mirror migrate.',
+        text: 'The database needs 2 more migrations for this version. Run buildkite-mirror migrate.',
       },
       { code: 'redis_eviction', text: 'Redis evicts. Set it to noeviction.' },
       { code: 'invalid_permissions', text: 'A scope is missing.' },

@@ -98,7 +98,7 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
         apiBudgetShare: 0.5,
         reconcileIntervalMs: 60_000,
       },
-      scope: everything,
+      filter: everything,
       database,
       databaseKind: 'external',
       queues,
@@ -120,7 +120,7 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
       actions: {
         db,
         queues,
-        apply: { scope: everything, storeEnv: false, log },
+        apply: { filter: everything, storeEnv: false, log },
         log,
         clock,
         closing: new AbortController().signal,

@@ -87,7 +87,7 @@ export async function setStage(options: StageOptions): Promise<Stage> {
     work(scope = {}) {
       const parts: ApplyParts = {
         db: database.db,
-        scope: mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [], ...scope }),
+        filter: mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [], ...scope }),
         storeEnv: false,
         log: silent,
         record,

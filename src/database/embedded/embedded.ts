@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import pg from 'pg'
 import { ConfigError, messageOf, StoreError } from '../../runtime/errors.ts'
 import type { Log } from '../../runtime/log.ts'
+import { postgresOptions } from '../../runtime/store-url.ts'
 import { pause, SECOND, withDeadline } from '../../runtime/time.ts'
 import { type Address, checkVersion, createCluster, DATABASE, readAddress } from './cluster.ts'
 import { findPrograms } from './program.ts'
@@ -114,7 +115,7 @@ interface Claim {
  */
 async function claimServer(address: Address, dataDir: string): Promise<Claim> {
   const client = new pg.Client({
-    connectionString: address.url('postgres'),
+    ...postgresOptions(address.url('postgres')),
     application_name: `buildkite-mirror process ${process.pid}`,
     connectionTimeoutMillis: 5 * SECOND,
   })

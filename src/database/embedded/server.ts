@@ -3,6 +3,7 @@ import net from 'node:net'
 import { join } from 'node:path'
 import pg from 'pg'
 import { messageOf, StoreError } from '../../runtime/errors.ts'
+import { postgresOptions } from '../../runtime/store-url.ts'
 import { MINUTE, pause, SECOND, withDeadline } from '../../runtime/time.ts'
 import { type Address, freePort, give, isAlive } from './cluster.ts'
 import type { Programs } from './program.ts'
@@ -80,7 +81,7 @@ async function waitForRunning(cluster: string, address: Address): Promise<Addres
 
 /** Whether the server accepts connections. A server that refuses ours for good (a wrong password) counts too. */
 export async function letsIn(address: Address): Promise<boolean> {
-  const client = new pg.Client({ connectionString: address.url('postgres'), connectionTimeoutMillis: 2 * SECOND })
+  const client = new pg.Client({ ...postgresOptions(address.url('postgres')), connectionTimeoutMillis: 2 * SECOND })
   client.on('error', () => {})
   try {
     await client.connect()

@@ -5,7 +5,7 @@ import { type CheckResult, failure, ok, warning } from '../finding.ts'
 const NOTABLE = 5 * SECOND
 
 /**
- * Compares our clock with Buildkite's (pure). Signatures are refused when the difference exceeds `toleranceMs`. A smaller difference
+ * Compares our clock with Buildkite's (pure). The receiver refuses signatures if the difference exceeds `toleranceMs`. A smaller difference
  * does not affect the mirror, but misleads people who compare its times with other machines.
  */
 export function checkClock(skew: Skew | undefined, toleranceMs: number): CheckResult[] {

@@ -32,11 +32,11 @@ export interface OrganizationState {
   readonly pipelinesError: string | undefined
   /** Pipelines that webhooks mention but REST does not list. */
   readonly hiddenPipelines: readonly string[]
-  /** When its newest builds were created, newest first, up to the first that a webhook reported; limited to the newest of many. */
+  /** The creation times of its newest builds, newest first. Ends before the first build that a webhook reported, or after `NEWEST`. */
   readonly unreported: readonly number[]
 }
 
-/** Webhooks are sometimes this late. */
+/** A webhook may come this late without being lost. */
 const LATE = 10 * MINUTE
 const SILENT = 30 * MINUTE
 /** Fewer builds prove nothing: a cycle may have read one a second before its webhook came. */
@@ -70,20 +70,20 @@ export function checkMirror(mirror: MirrorState, now: number, { webhooks, cycles
   ]
 }
 
-/** Whether received webhooks still wait; the builds that they report are not known yet. */
+/** Whether received webhooks still wait. Then builds may look unreported although their webhooks have come. */
 function isBehind({ oldestPendingAt }: MirrorState, now: number): boolean {
   return oldestPendingAt !== undefined && now - oldestPendingAt > PENDING
 }
 
 function checkPending(mirror: MirrorState, now: number): CheckResult {
-  if (!isBehind(mirror, now)) return ok('delivery_lag', '', 'No webhook has waited long to be applied.')
+  if (!isBehind(mirror, now)) return ok('delivery_lag', '', 'No received webhook waits for more than 5 minutes.')
   const waited = formatDuration(now - (mirror.oldestPendingAt ?? now))
   const detail = `A received webhook has been waiting for ${waited} to be applied.`
   return failure('delivery_lag', '', detail, 'Make sure a process with the role worker runs, and check its log.')
 }
 
 function checkFailed({ failedDeliveries: failed }: MirrorState): CheckResult {
-  if (failed === 0) return ok('deliveries_failed', '', 'Every webhook was applied.')
+  if (failed === 0) return ok('deliveries_failed', '', 'No webhook failed to be applied.')
   const detail = `${failed} ${failed === 1 ? 'webhook' : 'webhooks'} could not be applied; sync.deliveries says why.`
   return warning('deliveries_failed', '', detail, 'Fix the cause, then run buildkite-mirror replay --failed.')
 }
@@ -102,19 +102,19 @@ function checkFailing({ lasting, shown }: FailingWork): CheckResult {
   if (lasting > named.length) names.push(`and ${lasting - named.length} more`)
   const detail = `${lasting} ${lasting === 1 ? 'unit of work keeps' : 'units of work keep'} failing: ${names.join('; ')}.`
   const remedy =
-    'Fix the cause named in the error. Each unit is retried with back-off; everything else continues. All are in sync.failures.'
+    'Fix the cause named in the error. The service retries each unit with back-off; everything else continues. sync.failures lists all of them.'
   return warning('work_failing', '', detail, remedy)
 }
 
 function checkLeases({ lostReplicas: lost }: MirrorState): CheckResult {
   if (lost.length === 0) return ok('lease_lost', '', 'No process has lost a lease within the last hour.')
   const more = lost.length > NAMED ? ` and ${lost.length - NAMED} more` : ''
-  const detail = `Stopped renewing its lease within the last hour: ${lost.slice(0, NAMED).join(', ')}${more}. Another process took over the work.`
+  const detail = `${lost.slice(0, NAMED).join(', ')}${more} stopped renewing a lease within the last hour. Another process took over the work.`
   const remedy = 'Check whether the process was suspended or killed, overloaded, or disconnected from Postgres.'
   return warning('lease_lost', '', detail, remedy)
 }
 
-/** If the claim is old only because the watermark is, `watermark_lag` reports it. */
+/** Returns nothing if the claim is old only because the watermark is old: `watermark_lag` reports that. */
 function checkClaim(one: OrganizationState, now: number, everyMs: number): CheckResult[] {
   const { slug, watermark, claimedAt, pipelinesError } = one
   const limit = Math.max(UNVERIFIED, 3 * everyMs)
@@ -122,9 +122,9 @@ function checkClaim(one: OrganizationState, now: number, everyMs: number): Check
   const age = Math.max(0, now - (claimedAt ?? one.since))
   const upTo = `up to ${formatDuration(age)} ago`
   if (age <= limit) {
-    return claimedAt === undefined ? [] : [ok('claim_lag', slug, `It is complete ${upTo}.`)]
+    return claimedAt === undefined ? [] : [ok('claim_lag', slug, `Builds are complete ${upTo}.`)]
   }
-  const claimed = claimedAt === undefined ? 'Nothing of it is complete yet' : `It is complete only ${upTo}`
+  const claimed = claimedAt === undefined ? 'No builds are complete yet' : `Builds are complete only ${upTo}`
   const why = pipelinesError ? `fails (${pipelinesError})` : 'has not been read since'
   const detail = `${claimed}, although cycles run: the list of pipelines ${why}.`
   const remedy =
@@ -146,7 +146,11 @@ function checkSilence({ slug, unreported }: OrganizationState, now: number): Che
   const due = unreported.filter((createdAt) => createdAt < now - LATE)
   const lasted = now - (due.at(-1) ?? now)
   if (due.length < FEWEST_UNREPORTED || lasted < SILENT) {
-    return ok('webhook_silence', slug, 'Webhooks arrive for its builds, as far as the last day had any.')
+    return ok(
+      'webhook_silence',
+      slug,
+      'Webhooks reported its newest builds of the last day, or it had too few to tell.',
+    )
   }
   const many = unreported.length < NEWEST ? String(due.length) : `${NEWEST} or more`
   const detail = `No webhook arrived for its last ${many} builds, the first of them created ${formatDuration(lasted)} ago.`
@@ -186,7 +190,7 @@ export async function readMigrations(db: Db): Promise<{ missing: number; used: b
 }
 
 /** Reads the state of the organizations in scope; the schema must be up to date. @throws the driver's error. */
-export async function readMirror(db: Db, scope: MirrorFilter, now: number): Promise<MirrorState> {
+export async function readMirror(db: Db, filter: MirrorFilter, now: number): Promise<MirrorState> {
   const [pending] = await db
     .select({ at: deliveries.received_at })
     .from(deliveries)
@@ -206,7 +210,7 @@ export async function readMirror(db: Db, scope: MirrorFilter, now: number): Prom
     .orderBy(asc(organizations.slug))
   const states: OrganizationState[] = []
   for (const { id, slug, since, watermark } of known) {
-    if (slug !== null && !scope.organization(slug)) continue
+    if (slug !== null && !filter.organization(slug)) continue
     const claim = await claimedHistory(db, id)
     const [list] = await failuresOf(db, id, ['pipelines_list'])
     states.push({
@@ -223,7 +227,7 @@ export async function readMirror(db: Db, scope: MirrorFilter, now: number): Prom
   return {
     oldestPendingAt: pending?.at.getTime(),
     failedDeliveries: await db.$count(deliveries, eq(deliveries.status, 'failed')),
-    failing: await failingWork(db, scope, new Date(now)),
+    failing: await failingWork(db, filter, new Date(now)),
     lostReplicas: await lostReplicas(db, new Date(now - HOUR)),
     organizations: states,
   }

@@ -8,7 +8,7 @@ export interface PostgresState {
   readonly version: number
   readonly readOnly: boolean
   readonly jit: boolean
-  /** How many connections our user may open if nobody else had any. */
+  /** How many connections our user may open if no other user has any. */
   readonly connections: number
   readonly databaseBytes: number
 }
@@ -37,7 +37,7 @@ export function checkPostgresState(postgres: PostgresState, queueInPostgres: boo
           'postgres_jit',
           '',
           'jit is on: compiling the plans of the analytics views takes longer than running them.',
-          'As its owner: alter database … set jit = off.',
+          'Run as the owner of the database: alter database … set jit = off.',
         )
       : ok('postgres_jit', '', 'jit is off.'),
     checkConnections(postgres, queueInPostgres ? POOL + QUEUE : POOL),
@@ -54,7 +54,7 @@ function checkVersion({ version }: PostgresState): CheckResult {
 function checkConnections({ connections }: PostgresState, needed: number): CheckResult {
   const name = 'postgres_connections'
   if (connections >= needed) {
-    return ok(name, '', `${connections} connections are allowed; a process of the service opens up to ${needed}.`)
+    return ok(name, '', `Postgres allows ${connections} connections; a process of the service opens up to ${needed}.`)
   }
   const detail = `Postgres allows ${connections} connections; a process of the service opens up to ${needed}.`
   const remedy = "Raise max_connections, and the role's and the database's connection limit, or use a pooler."

@@ -27,13 +27,14 @@ export function checkQueueState(queue: QueueState): CheckResult[] {
 }
 
 const usualRemedies = {
-  redis: 'Check REDIS_URL, that Redis runs, and that it accepts connections from here.',
+  redis:
+    'Check REDIS_URL (rediss: only if this port has TLS), that Redis runs, and that it accepts connections from here.',
   postgres: 'See the checks of Postgres.',
 } as const
 
 const storeNames = { redis: 'Redis', postgres: 'Postgres' } as const
 
-/** A managed Redis may hide its settings; it then has no warnings and counts as well configured. */
+/** A managed Redis may hide its settings. Then there are no warnings, and the checks are ok. */
 function checkRedis(warnings: readonly QueueWarning[], name: QueueWarning['name'], good: string): CheckResult {
   const found = warnings.find((one) => one.name === name)
   return found ? warning(name, '', found.fact, found.remedy) : ok(name, '', good)

@@ -6,7 +6,8 @@ import { type CheckName, type CheckResult, failure, ok, warning } from '../findi
 /** Checks the tokens and the organizations that they see (pure). `organizations` are BUILDKITE_ORGANIZATIONS. */
 export function checkTokens(discovery: Discovery | undefined, organizations: readonly string[]): CheckResult[] {
   if (!discovery || discovery.tokens.length === 0) {
-    const detail = 'BUILDKITE_API_TOKEN is not set: the mirror has only webhooks, and nothing recovers missed ones.'
+    const detail =
+      'BUILDKITE_API_TOKEN is not set: the mirror has only what webhooks report, and does not recover lost ones.'
     const remedy = `Set it to a token with the scopes ${REQUIRED_SCOPES.join(', ')}.`
     return [warning('token_missing', '', detail, remedy)]
   }
@@ -22,11 +23,13 @@ function checkToken({ label, token, problems, wanted }: InspectedToken): CheckRe
   }
   if (token && !seen('token_invalid')) {
     add('token_invalid', 'Buildkite accepts the token.')
-    const expiry = token.expires_at ? `It expires at ${token.expires_at.toISOString()}.` : 'It never expires.'
+    const expiry = token.expires_at
+      ? `The token expires at ${token.expires_at.toISOString()}.`
+      : 'The token never expires.'
     add('token_expires_soon', expiry)
-    add('scope_missing', `Its scopes: ${token.scopes.join(', ')}.`)
+    add('scope_missing', `The token has the scopes ${token.scopes.join(', ')}.`)
   }
-  if (wanted.length > 0) add('organization_not_visible', `It sees ${wanted.map(({ slug }) => slug).join(', ')}.`)
+  if (wanted.length > 0) add('organization_not_visible', `The token sees ${wanted.map(({ slug }) => slug).join(', ')}.`)
   return found
 }
 

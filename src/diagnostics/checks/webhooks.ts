@@ -17,16 +17,17 @@ export interface OrganizationWebhooks {
 
 type WebhookConfig = Pick<Config, 'webhookSecrets' | 'webhookAuth'>
 
-/** Checks WEBHOOK_SECRET itself. Only a process that receives webhooks needs it, and this process sees only its own settings (pure). */
+/** Checks that WEBHOOK_SECRET is set, if this process receives webhooks (pure). */
 export function checkSecret({
   webhookSecrets,
   webhookAuth,
   roles,
 }: WebhookConfig & Pick<Config, 'roles'>): CheckResult[] {
-  if (webhookSecrets.length > 0) return [ok('webhook_secret_missing', '', `Webhooks are checked by ${webhookAuth}.`)]
+  if (webhookSecrets.length > 0)
+    return [ok('webhook_secret_missing', '', `The service checks the ${webhookAuth} of webhooks.`)]
   if (!roles.has('web')) return []
   const detail =
-    'WEBHOOK_SECRET is not set: webhooks are answered with 503, and changes are read once a minute by REST.'
+    'WEBHOOK_SECRET is not set: the service answers webhooks with 503, and reads changes from the API only.'
   const remedy = 'Run buildkite-mirror register --url https://your-host, and set WEBHOOK_SECRET to what it prints.'
   return [warning('webhook_secret_missing', '', detail, remedy)]
 }
@@ -67,7 +68,7 @@ function checkEvents(organization: string, { events }: WebhookService): CheckRes
       `All ${mirroredEvents.length} events that the mirror uses are sent.`,
     )
   }
-  const detail = `The webhook service does not send ${missing.join(', ')}: these changes are read by REST only, later.`
+  const detail = `The webhook service does not send ${missing.join(', ')}: these changes come from the API only, later.`
   return warning('webhook_events_missing', organization, detail, again)
 }
 
@@ -90,7 +91,7 @@ function checkScope(
 
 function checkBranches(organization: string, { branches }: WebhookService): CheckResult {
   if (branches === '') return ok('webhook_branch_filter', organization, 'Webhooks come for all branches.')
-  const detail = `The webhook service has the branch filter "${branches}": builds of other branches are read by REST only, later.`
+  const detail = `The webhook service has the branch filter "${branches}": changes on other branches come from the API only, later.`
   return warning('webhook_branch_filter', organization, detail, again)
 }
 
@@ -111,7 +112,7 @@ function checkProof(organization: string, service: WebhookService, config: Webho
         'webhook_secret_mismatch',
         organization,
         `The token of the webhook service (${describeService(service)}) is not in WEBHOOK_SECRET: every webhook is refused.`,
-        "Run buildkite-mirror register with WEBHOOK_SECRET set to give the service that token, or with --new if it is another tool's.",
+        'Run buildkite-mirror register to give the webhook service the token in WEBHOOK_SECRET. If it belongs to another tool, add --new.',
       )
     : ok('webhook_secret_mismatch', organization, "WEBHOOK_SECRET holds the webhook service's token.")
   return [mode, secret]

@@ -47,7 +47,7 @@ function webhooksOf({ last_day, receives_webhooks }: OrganizationCoverage, now: 
   const lost = lostWebhooks(last_day)
   if (lost.total > 0) {
     const last = last_day.last_lost_at && html`, last found ${ago(last_day.last_lost_at, now)}`
-    return html`<span class="mark warn">lost for ${lostRows(lost)}</span><small>in the last 24 hours${last}; the API corrected them</small>`
+    return html`<span class="mark warn">lost for ${lostRows(lost)}</span><small>in the last 24 hours${last}; a cycle corrected them</small>`
   }
   if (!receives_webhooks) return html`none received<small>this organization is mirrored by polling only</small>`
   return html`0 lost<small>in the last 24 hours, by ${some(last_day.cycles, 'cycle')}</small>`

@@ -37,7 +37,8 @@ const LATE = 5 * MINUTE
  *
  * `unavailable` (503) means that it cannot do its job. For a receiver that means that no store can take a delivery. Removing it from
  * the load balancer for anything less would lose webhooks, which Buildkite does not send again. So a receiver is `degraded` (200)
- * with one store left, or with a token that no longer works. The same holds on an older schema: the queue stores what it cannot.
+ * with one store left, or with a token that no longer works. On an older schema it is `degraded` too: the queue stores what the older
+ * inbox does not accept.
  */
 export function readiness(facts: Probes): Readiness {
   const database = faultOfDatabase(facts)
@@ -63,7 +64,7 @@ function reason(code: HealthReason['code'], text: string): HealthReason {
 function faultOfDatabase({ database }: Probes): HealthReason | undefined {
   if (!database.ok) return reason('database_unreachable', database.why)
   if (database.value === 0) return undefined
-  const text = `The database needs ${database.value} more migration(s) for this version. Run buildkite-mirror migrate.`
+  const text = `The database needs ${database.value} more ${database.value === 1 ? 'migration' : 'migrations'} for this version. Run buildkite-mirror migrate.`
   return reason('migrations_pending', text)
 }
 
@@ -77,7 +78,7 @@ function faultOfProgress({ idleMs, oldestPendingMs }: Probes): HealthReason | un
   return undefined
 }
 
-/** Returns what `gather` returns, called at most once in `ageMs`. So frequent public requests do not load the stores. */
+/** A version of `gather` that runs at most once in `ageMs`, so that frequent public requests do not load the stores. */
 export function cached<T>(gather: () => Promise<T>, clock: Clock, ageMs = SECOND): () => Promise<T> {
   let last: { at: number; value: Promise<T> } | undefined
   return () => {

@@ -17,12 +17,12 @@ export interface Watched {
     'roles' | 'webhookSecrets' | 'webhookAuth' | 'apiTokens' | 'apiBudgetShare' | 'reconcileIntervalMs'
   >
   /** Which organizations to mirror. */
-  readonly scope: MirrorFilter
+  readonly filter: MirrorFilter
   readonly database: Database
   readonly databaseKind: 'external' | 'embedded'
   readonly queues: Queues
   readonly workers: readonly RunningWorker[]
-  /** What the reconciler cannot do now. */
+  /** The current problems of the reconciler, such as a refused token. */
   problems(): readonly Issue[]
   /** How far each organization is covered. */
   coverage(): Promise<readonly OrganizationCoverage[]>
@@ -34,7 +34,7 @@ export interface Watched {
 /** The answer to one question, or why there is none. */
 export type Probe<T> = { ok: true; value: T } | { ok: false; why: string }
 
-/** What readiness is decided on. */
+/** What {@link readiness} of health.ts decides on. */
 export interface Probes {
   readonly roles: ReadonlySet<Role>
   readonly closing: boolean
@@ -51,7 +51,7 @@ export interface Probes {
 
 const TIMEOUT = SECOND
 
-/** Gathers what readiness is decided on. It takes little more than a second, even when stores do not answer. */
+/** Asks the stores. It takes little more than a second, even when they do not answer. */
 export async function runProbes(watched: Watched): Promise<Probes> {
   const { database, queues, clock } = watched
   const [migrations, queue, oldest] = await Promise.all([
@@ -100,7 +100,7 @@ export async function lastReceived(db: Db): Promise<Date | undefined> {
   return last?.at ?? undefined
 }
 
-/** The inbox in figures. */
+/** The counts and times of the inbox that the page and the metrics show. */
 export interface InboxFigures {
   pending: number
   failed: number
@@ -128,12 +128,12 @@ export async function pendingAndFailed(db: Db): Promise<{ pending: number; faile
 }
 
 /** The watermark of each organization that has one and is still mirrored, by slug. */
-export async function watermarksBySlug(db: Db, scope: MirrorFilter): Promise<{ slug: string; watermark: Date }[]> {
+export async function watermarksBySlug(db: Db, filter: MirrorFilter): Promise<{ slug: string; watermark: Date }[]> {
   const rows = await db
     .select({ slug: organizations.slug, watermark: watermarks.watermark })
     .from(watermarks)
     .innerJoin(organizations, and(eq(organizations.id, watermarks.organization_id), isNull(organizations.deleted_at)))
   return rows.flatMap(({ slug, watermark }) =>
-    slug && watermark && scope.organization(slug) ? [{ slug, watermark }] : [],
+    slug && watermark && filter.organization(slug) ? [{ slug, watermark }] : [],
   )
 }

@@ -9,7 +9,7 @@ const REFRESHED = 2 * SECOND
 /** How often the status is gathered while nobody watches. */
 const AT_REST = 10 * SECOND
 
-/** The status, gathered once for all who ask. */
+/** Gathers the status once for many readers. */
 export class RecentStatus {
   readonly #gather: () => Promise<Status>
   readonly #log: Log
@@ -37,7 +37,7 @@ export class RecentStatus {
     return this.#younger(ms) ?? this.#gatherNow().catch(this.#warn)
   }
 
-  /** Gathers the status now and then until {@link RecentStatus.close}, so that the page opens at once. */
+  /** Gathers the status every {@link AT_REST} until {@link RecentStatus.close}, so that the page opens at once. */
   async keepFresh(): Promise<void> {
     while (!this.#stop.signal.aborted) {
       await this.fresh(AT_REST)

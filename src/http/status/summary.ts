@@ -22,7 +22,7 @@ export interface Summary {
   readonly reasons: readonly Reason[]
 }
 
-/** If a claim is older than this and than three intervals, cycles or lists of pipelines fail or do not run. */
+/** If a claim is older than this, and older than three intervals, then cycles or lists of pipelines fail or do not run. */
 const LATE = 15 * MINUTE
 /** A delivery that waited this long was overlooked. */
 const WAITING = 5 * MINUTE
@@ -57,7 +57,7 @@ function healthy(status: Status): string {
   const upTo = roughly(Math.max(0, status.read_at.getTime() - as_of.getTime()))
   const except = exceptions > 0 ? `, with ${some(exceptions, 'exception')}` : ''
   const unread = all.filter(({ claim }) => claim.as_of === null && !hasNoPipeline(claim))
-  const nothing = unread.length > 0 ? `, nothing yet of ${unread.map(nameOf).join(' and ')}` : ''
+  const nothing = unread.length > 0 ? `, and nothing of ${unread.map(nameOf).join(' and ')} yet` : ''
   return `Healthy: ${which} are verified up to ${upTo} ago${except}${nothing}${reading}.`
 }
 
@@ -125,7 +125,9 @@ function lastingOnes({ failing }: Status): Reason[] {
   if (!failing || failing.lasting === 0) return []
   const one = failing.lasting === 1
   const text = `${some(failing.lasting, 'unit', 'units')} of work ${one ? 'keeps' : 'keep'} failing.`
-  return [{ tone: 'warn', text, remedy: 'Listed below, and retried with back-off; everything else continues.' }]
+  return [
+    { tone: 'warn', text, remedy: 'See below. The service retries each with back-off; everything else continues.' },
+  ]
 }
 
 function waitingOnes({ deliveries, reasons }: Status): Reason[] {
@@ -140,7 +142,7 @@ function failedOnes({ deliveries }: Status): Reason[] {
   if (!deliveries || deliveries.failed === 0) return []
   const all = deliveries.failed > 1
   const text = `${some(deliveries.failed, 'webhook delivery', 'webhook deliveries')} could not be applied.`
-  return [{ tone: 'warn', text, remedy: `Stored. Once the cause is fixed, replay ${all ? 'them' : 'it'} below.` }]
+  return [{ tone: 'warn', text, remedy: `Fix the cause, then replay ${all ? 'them' : 'it'} below.` }]
 }
 
 function lostOnes(status: Status): Reason[] {
@@ -150,7 +152,7 @@ function lostOnes(status: Status): Reason[] {
     const last = last_day.last_lost_at
       ? ` ${roughly(Math.max(0, status.read_at.getTime() - last_day.last_lost_at.getTime()))} ago`
       : ''
-    const text = `Webhooks of ${slug ?? id} were lost: ${lostRows(lost)} in the last 24 hours, last found${last}. The API corrected them.`
+    const text = `Webhooks of ${slug ?? id} were lost: ${lostRows(lost)} in the last 24 hours, last found${last}. A cycle corrected them.`
     return [{ tone: 'warn', text, remedy: 'See "Webhooks lost" in docs/operations/runbook.md.' }]
   })
 }
@@ -162,7 +164,7 @@ function differing(status: Status): Reason[] {
   return [{ tone: 'warn', text, remedy: 'Audit the time range below, or run buildkite-mirror verify --heal.' }]
 }
 
-/** The results of the hourly check, except those that the status itself knows more recently: they are listed above, or have passed. */
+/** The results of the hourly check, except where the status itself has a newer one. */
 function found(status: Status, known: ReadonlySet<string>): Reason[] {
   return (status.findings ?? [])
     .filter((finding) => finding.result !== 'ok' && !known.has(finding.detail) && !isKnownNow(finding, status))
@@ -218,7 +220,7 @@ function subtitleOf(status: Status): string {
 }
 
 function onHistory({ off, paused_at, seconds_left }: BackfillCoverage): string {
-  if (off) return ', and no more is read because BACKFILL_DAYS is 0'
+  if (off) return ', stopped because BACKFILL_DAYS is 0'
   if (paused_at) return ', paused'
   return seconds_left === null ? '' : `, about ${roughly(seconds_left * 1000)} left`
 }

@@ -4,12 +4,12 @@ import { withLease } from '../../database/leases.ts'
 import { builds, cycles, windows } from '../../database/schema.ts'
 import { BuildkiteError, messageOf } from '../../runtime/errors.ts'
 import { DAY, HOUR, MINUTE, monotonicBeside } from '../../runtime/time.ts'
+import { createdIn } from '../builds/locate-build.ts'
 import { presentOf, type ReconcileDeps, type Source } from '../context.ts'
 import { type TimeRange, WINDOW_BUILDS } from '../progress/time-range.ts'
 import { doesCount, isListedFor, readWatermark } from '../progress/watermark.ts'
 import { failWindow, renewWindow, spanOf, type Window, windowsIn } from '../progress/windows.ts'
 import { type Discrepancy, recordDrift } from './drift.ts'
-import { createdIn } from './unexpected-builds.ts'
 import { type VerifyReport, verifySpan } from './verify.ts'
 
 /** The age at which the audit reads a window again: recent builds still change, old ones rarely do. */

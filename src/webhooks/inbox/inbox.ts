@@ -78,7 +78,7 @@ export class Inbox {
     this.#mayLogError = throttledWarn(MINUTE, clock)
   }
 
-  /** Resolves once the delivery is safe. @throws StoreError when neither Postgres nor the queue took it. Never waits above 4 s. */
+  /** Resolves once the delivery is safe. @throws StoreError when neither Postgres nor the queue took it. Takes at most 4 s. */
   keep(delivery: NewDelivery): Promise<Kept> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ delivery, trace: this.#parts.tracing?.current(), resolve, reject })
