@@ -10,16 +10,19 @@ export const bodyLimit = 10 * MiB
  * accepted bodies, three fit at once from proven addresses, two from unproven ones, and one from one unproven address.
  */
 const bounds = {
-  total: 40 * MiB,
-  /** Only bodies up to `small` may use this part of `total`, so that large bodies never delay them. */
-  smallReserve: 8 * MiB,
-  small: MiB,
+  total: 48 * MiB,
   /** Unproven addresses together. The rest stays for proven ones. */
   unproven: 26 * MiB,
-  unprovenReserve: 4 * MiB,
   /** One unproven address. */
   address: 12 * MiB,
 }
+
+/** What larger bodies must leave free of `total` and `unproven`, so that they never delay smaller ones. */
+const reserves = [
+  { upTo: 16 * KiB, total: 0, unproven: 0 },
+  { upTo: MiB, total: 8 * MiB, unproven: 4 * MiB },
+  { upTo: bodyLimit, total: 16 * MiB, unproven: 6 * MiB },
+]
 
 /** Bodies are read into buffers of these sizes. They are used again, because V8 would free those of a flood too late. */
 const sizes = [16 * KiB, 64 * KiB, 256 * KiB, MiB, 4 * MiB, bodyLimit]
@@ -83,10 +86,10 @@ export class BodyBudget {
   }
 
   #fits(size: number, more: number, isProven: boolean, address: string): boolean {
-    const isSmall = size <= bounds.small
-    if (this.#used.total + more > bounds.total - (isSmall ? 0 : bounds.smallReserve)) return false
+    const reserve = reserves.find(({ upTo }) => size <= upTo)
+    if (!reserve || this.#used.total + more > bounds.total - reserve.total) return false
     if (isProven) return true
-    if (this.#used.unproven + more > bounds.unproven - (isSmall ? 0 : bounds.unprovenReserve)) return false
+    if (this.#used.unproven + more > bounds.unproven - reserve.unproven) return false
     return (this.#byAddress.get(address) ?? 0) + more <= bounds.address
   }
 
