@@ -77,7 +77,8 @@ export async function startService(
   void home.exited.then(() => shutdown.run('embedded PostgreSQL ended', ended))
   const database = openDatabase(home.url, { name: 'serve', connections: connectionsFor(config.roles) })
   shutdown.add('the database connections', (ms) => database.close(ms), 3 * SECOND)
-  const queueConfig = { redisUrl: config.redisUrl, databaseUrl: home.url, webhookSecret: config.webhookSecrets[0] }
+  const { redisUrl, webhookSecrets, autoMigrate: mayMigrate } = config
+  const queueConfig = { redisUrl, databaseUrl: home.url, webhookSecret: webhookSecrets[0], mayMigrate }
   const queues = await openQueues(queueConfig, log)
   shutdown.add('the queues', (ms) => queues.close(ms), 3 * SECOND)
   const parts: Parts = {
@@ -142,7 +143,9 @@ async function startListeners(parts: Parts, shutdown: Shutdown): Promise<void> {
 
 /** What the actions of the status page need. */
 function actionParts({ config, database, queues, log, meters }: Parts, shutdown: Shutdown): ActionParts {
-  const apply = { filter: mirrorFilter(config), storeEnv: config.storeEnv, log, record: meters.record }
+  const applying = { filter: mirrorFilter(config), storeEnv: config.storeEnv, log, record: meters.record }
+  // Only the database role of a worker may read payloads.
+  const apply = config.roles.has('worker') ? applying : undefined
   return { db: database.db, queues, apply, log, clock: Date.now, closing: shutdown.signal }
 }
 

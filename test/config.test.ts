@@ -125,10 +125,10 @@ describe('readConfig', () => {
     expect(readConfig({ ADMIN_HOST: '0.0.0.0', ADMIN_TOKEN: LONG }).adminHost).toBe('0.0.0.0')
   })
 
-  it.each(['ADMIN_TOKEN', 'WEBHOOK_SECRET'])(
+  it.each(['ADMIN_TOKEN', 'READER_TOKEN', 'WEBHOOK_SECRET'])(
     'demands 16 characters of %s, and does not repeat a shorter one',
     (name) => {
-      expect(readConfig({ [name]: LONG })).toBeDefined()
+      expect(readConfig({ ADMIN_TOKEN: `${LONG}.`, [name]: LONG })).toBeDefined()
       const fault = faultOf({ [name]: LONG.slice(1) })
       expect(fault).toContain(`${name} has fewer than 16 characters`)
       expect(fault).not.toContain(LONG.slice(1))
@@ -137,6 +137,15 @@ describe('readConfig', () => {
 
   it('demands the length of each secret while rotating', () => {
     expect(faultOf({ WEBHOOK_SECRET: `${LONG},a` })).toContain('WEBHOOK_SECRET has fewer than 16 characters')
+  })
+
+  it('takes a token for readers only beside another one for admins', () => {
+    const [admin, reader] = [`admin ${LONG}`, `reader ${LONG}`]
+    const both = readConfig({ ADMIN_TOKEN: admin, READER_TOKEN: reader })
+    expect(both).toMatchObject({ adminToken: admin, readerToken: reader })
+    expect(faultOf({ READER_TOKEN: reader })).toContain('READER_TOKEN is set without ADMIN_TOKEN')
+    const same = faultOf({ ADMIN_TOKEN: admin, READER_TOKEN: ` ${admin} ` })
+    expect(same).toContain('READER_TOKEN is the same as ADMIN_TOKEN')
   })
 
   it.each<[Record<string, string>, boolean]>([

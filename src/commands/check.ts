@@ -1,6 +1,7 @@
 import { memoryBudget } from '../buildkite/http/budget.ts'
 import { openDatabase } from '../database/connection.ts'
 import { findEmbedded } from '../database/embedded/embedded.ts'
+import { isMirror } from '../database/migrations/migrate.ts'
 import { checkDisk, readDisk } from '../diagnostics/checks/disk.ts'
 import { listedPipelines } from '../diagnostics/checks/pipelines.ts'
 import { type CheckResult, ok } from '../diagnostics/finding.ts'
@@ -72,7 +73,9 @@ async function readQueue(config: Config, databaseUrl: string, log: Log): Promise
   // Loaded only now, because loading BullMQ is slow.
   const { openQueues } = await import('../queue/queues.ts')
   const { redisUrl, webhookSecrets } = config
-  const queues = await openQueues({ redisUrl, databaseUrl, webhookSecret: webhookSecrets[0] }, log)
+  if (!redisUrl && !(await isMirror(databaseUrl).catch(() => true)))
+    return [ok('queue_unreachable', '', 'The database is empty; the service creates the queue when it starts.')]
+  const queues = await openQueues({ redisUrl, databaseUrl, webhookSecret: webhookSecrets[0], mayMigrate: false }, log)
   try {
     return await checkQueue(queues)
   } finally {

@@ -73,7 +73,8 @@ async function onDatabase<T>(url: string, name: string, work: Work<T>): Promise<
   }
 }
 
-async function withHome<T>(config: Config, log: Log, work: (url: string) => Promise<T>): Promise<T> {
+/** Runs the work of one command on the database at a URL: without DATABASE_URL on the embedded server, running or started. */
+export async function withHome<T>(config: Config, log: Log, work: (url: string) => Promise<T>): Promise<T> {
   const running = config.databaseUrl ? undefined : await findEmbedded(config.dataDir)
   const home = running ? { url: running, stop: async () => {} } : await findPostgres(config, log)
   try {

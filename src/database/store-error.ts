@@ -17,6 +17,8 @@ export function asStoreError(error: unknown, doing: string): StoreError {
   const prefix = `Could not ${doing}: `
   if (inner instanceof pg.DatabaseError) {
     const state = inner.code ?? ''
+    if (state === '42501')
+      return new StoreError('permanent', prefix + describe(inner, state), { code: state, remedy: grants })
     const refused = startupParameter(inner)
     if (refused) return new StoreError('permanent', prefix + refused, { code: state })
     if (state === '28000' && /no encryption|SSL off/.test(inner.message)) {
@@ -132,6 +134,10 @@ export function isOutage(error: unknown): boolean {
 export function isTooMuch(error: unknown): boolean {
   return error instanceof StoreError && (error.code === '57014' || error.code === '53200')
 }
+
+const grants =
+  'The database user lacks this grant. Make it a member of the role of its process, or run buildkite-mirror migrate --roles again: see ' +
+  'docs/operations/database-roles.md.'
 
 /** SQLSTATE classes whose messages quote stored or given values: data exceptions, constraints, syntax, raised, internal. */
 const quotingStates = ['21', '22', '23', '42601', '42804', 'P0', 'XX']

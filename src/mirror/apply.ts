@@ -4,6 +4,7 @@ import { asStoreError } from '../database/connection.ts'
 import { agents, builds, jobs, organizations, pipelines, type Via } from '../database/schema.ts'
 import type { RecordMetric } from '../runtime/record-metric.ts'
 import { saveAttempts } from './attempts.ts'
+import { eraseObserved } from './erased-people.ts'
 import type { BuildRow, JobRow, Observation, Observations } from './observation.ts'
 import {
   adoptByOrganizations,
@@ -82,6 +83,7 @@ export async function mergeObservations(
   now: Date,
   progress?: WebhookProgress,
 ): Promise<MergeReport> {
+  await eraseObserved(tx, observed)
   const mergedOrganizations = await mergeTable(tx, organizations, organizationRule, observed.organizations, now)
   await resolveOrganizationIds(tx, observed)
   const mergedPipelines = await mergeTable(tx, pipelines, pipelineRule, observed.pipelines, now)

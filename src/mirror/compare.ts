@@ -1,8 +1,10 @@
 import { inArray, or } from 'drizzle-orm'
+import { redactRow } from '../buildkite/redact.ts'
 import type { Transaction } from '../database/connection.ts'
 import { builds, type DriftKind, jobs } from '../database/schema.ts'
 import { missingAttempts } from './attempts.ts'
 import { ChangeTimes, type Evidence } from './change-times.ts'
+import { eraseObserved } from './erased-people.ts'
 import { canonical, type MergeRule, same } from './merge.ts'
 import type { MirrorRow, Observation, Observations } from './observation.ts'
 import { resolveOrganizationIds, resolvePipelineIds } from './places.ts'
@@ -56,6 +58,7 @@ export async function compareWithMirror(
   complete: ReadonlySet<string>,
   aheadMs = Number.POSITIVE_INFINITY,
 ): Promise<Comparison> {
+  await eraseObserved(tx, observed)
   await resolveOrganizationIds(tx, observed)
   await resolvePipelineIds(tx, observed)
   const buildIds = observed.builds.map(({ fields }) => fields.id)
@@ -121,10 +124,12 @@ function differenceOf(
  */
 function compareRow<Row extends MirrorRow>(
   rule: MergeRule<Row>,
-  stored: Row | undefined,
+  row: Row | undefined,
   { fields }: Observation<Row>,
 ): ColumnDifference[] {
-  if (!stored) return []
+  if (!row) return []
+  // An earlier version may have stored what is a secret now. That is no drift, and must not be recorded as the value that differs.
+  const stored = redactRow(row)
   const differences: ColumnDifference[] = []
   for (const column of rule.columns) {
     const buildkite: unknown = fields[column]

@@ -110,7 +110,7 @@ const environment = z.object({
   TRUST_PROXY: maybeEmpty(
     ranges,
     'none: the peer is the client',
-    'Addresses of your own proxies in front of the public listener, whose X-Forwarded-For is trusted. Add no others: a trusted peer can claim any address',
+    'Addresses of your own proxies in front of the listeners, whose X-Forwarded-For is trusted. Add no others: a trusted peer can claim any address',
   ),
   HOST: withDefault(z.string(), '0.0.0.0', 'Address of the public listener'),
   PORT: withDefault(port, '8080', 'Port of the public listener'),
@@ -121,6 +121,13 @@ const environment = z.object({
       token,
       'none',
       'Token for the private listener, 16 characters or more; required when ADMIN_HOST is not loopback',
+    ),
+  ),
+  READER_TOKEN: secret(
+    optional(
+      token,
+      'none',
+      'Second token for the private listener, which may look and not act; needs ADMIN_TOKEN, and must differ from it',
     ),
   ),
   HTTPS_PROXY: secret(
@@ -213,6 +220,12 @@ export function readConfig(env: Record<string, string | undefined>): Config {
         'Set ADMIN_TOKEN to a long random value, or leave ADMIN_HOST at 127.0.0.1.',
     )
   }
+  const reader = result.data?.READER_TOKEN
+  if (reader !== undefined && result.data?.ADMIN_TOKEN === undefined) {
+    faults.push('READER_TOKEN is set without ADMIN_TOKEN, so everybody may act. Set ADMIN_TOKEN too.')
+  } else if (reader !== undefined && reader === result.data?.ADMIN_TOKEN) {
+    faults.push('READER_TOKEN is the same as ADMIN_TOKEN, so readers may act. Generate another one.')
+  }
   if (env.PGSSLMODE && given.DATABASE_URL && !given.DATABASE_URL.includes('sslmode=')) {
     faults.push('PGSSLMODE is set, but the service reads only DATABASE_URL. Add sslmode to it, or unset PGSSLMODE.')
   }
@@ -271,6 +284,7 @@ function configOf(value: Settings) {
     adminHost: value.ADMIN_HOST,
     adminPort: value.ADMIN_PORT,
     adminToken: value.ADMIN_TOKEN,
+    readerToken: value.READER_TOKEN,
     httpsProxy: value.HTTPS_PROXY,
     noProxy: value.NO_PROXY,
     backfillDays: value.BACKFILL_DAYS,

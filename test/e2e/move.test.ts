@@ -1,6 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { rm } from 'node:fs/promises'
 import postgres from 'postgres'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { startEmbedded } from '../../src/database/embedded/embedded.ts'
@@ -11,6 +9,7 @@ import { createSimulation, type Simulation } from '../../src/simulator/simulatio
 import { twoMoreCycles } from '../support/cycles.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { differences } from '../support/differences.ts'
+import { makeFolder } from '../support/folder.ts'
 import { runCommand, type ServiceProcess, startService } from '../support/service.ts'
 import { until, untilProgress } from '../support/until.ts'
 
@@ -22,7 +21,7 @@ let simulation: Simulation
 let service: ServiceProcess | undefined
 
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'bkm-move-'))
+  folder = await makeFolder('bkm-move-')
   target = await createTestDatabase({ empty: true })
   simulation = createSimulation({ seed: 51, clock: realClock })
   simulation.writeHistory({ builds: 200, days: 10 })

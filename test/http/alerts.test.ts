@@ -21,7 +21,7 @@ const rules = z
               .regex(/^\d+[smh]$/)
               .optional(),
             labels: z.strictObject({ severity: z.enum(['critical', 'warning']) }),
-            annotations: z.strictObject({ summary: z.string().min(10), remedy: z.string() }),
+            annotations: z.strictObject({ summary: z.string().min(10), runbook_url: z.string() }),
           }),
         ),
       }),
@@ -127,10 +127,10 @@ describe('docs/deploy/prometheus/alerts.yml', () => {
   const sections = anchors(read('docs/operations/runbook.md'))
 
   it.each(alerts)(
-    '$alert asks for metrics and labels that there are, and leads to its remedy',
+    '$alert asks for metrics and labels that there are, and leads to its section of the runbook',
     ({ expr, annotations }) => {
       expect(faultsOf(expr)).toEqual([])
-      const [file, anchor] = annotations.remedy.split('#')
+      const [file, anchor] = annotations.runbook_url.split('#')
       expect(file).toBe('docs/operations/runbook.md')
       expect(sections).toContain(anchor)
     },
@@ -138,7 +138,7 @@ describe('docs/deploy/prometheus/alerts.yml', () => {
 
   it('has each alert once, and the runbook a section for each and no other', () => {
     expect(new Set(alerts.map(({ alert }) => alert)).size).toBe(alerts.length)
-    const led = alerts.map(({ annotations }) => annotations.remedy.split('#')[1])
+    const led = alerts.map(({ annotations }) => annotations.runbook_url.split('#')[1])
     expect(sections.filter((section) => section !== 'runbook').toSorted()).toEqual(led.toSorted())
   })
 

@@ -15,7 +15,8 @@ import {
   watermarks,
 } from '../../src/database/schema.ts'
 import type { ActionParts } from '../../src/http/actions.ts'
-import { bearsToken, isLoopbackHost } from '../../src/http/auth/guard.ts'
+import { isLoopbackHost } from '../../src/http/auth/guard.ts'
+import { bearerIn, roleOf } from '../../src/http/auth/tokens.ts'
 import { watchGauges } from '../../src/http/metrics/gauges.ts'
 import { createMeters } from '../../src/http/metrics/registry.ts'
 import { buildPrivateApp } from '../../src/http/private.ts'
@@ -100,7 +101,7 @@ async function build(parts: Watched, adminToken?: string) {
   watchGauges(meters, parts)
   app = await buildPrivateApp({
     log,
-    config: { adminHost: '127.0.0.1', adminToken },
+    config: { adminToken, readerToken: undefined, trustProxy: [] },
     status: async () => readStatus(parts, await runProbes(parts)),
     meters,
     catalog: () => readCatalog(parts.database.db),
@@ -462,9 +463,11 @@ describe('the guard of the private listener', () => {
   )
 
   it('reads the Authorization header strictly', () => {
-    expect(bearsToken('bearer abc', 'abc')).toBe(true)
+    const bears = (header: string | undefined) => roleOf({ admin: 'abc', reader: 'def' }, bearerIn(header) ?? '')
+    expect(bears('bearer abc')).toBe('admin')
+    expect(bears('Bearer def')).toBe('reader')
     for (const header of [undefined, '', 'abc', 'Basic abc', 'Bearer', 'Bearer abcd', 'Bearer ab']) {
-      expect(bearsToken(header, 'abc')).toBe(false)
+      expect(bears(header)).toBeUndefined()
     }
   })
 })

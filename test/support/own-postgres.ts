@@ -1,9 +1,10 @@
-import { appendFile, chown, copyFile, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { appendFile, chown, copyFile, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Embedded, startEmbedded } from '../../src/database/embedded/embedded.ts'
 import { createLog } from '../../src/runtime/log.ts'
 import type { Certificate } from './certificates.ts'
+import { superuserUrl } from './embedded-superuser.ts'
+import { makeFolder } from './folder.ts'
 
 /** A PostgreSQL of a test's own: to be crashed, or where so many processes connect that they would leave other tests none of the machine's. */
 export interface OwnPostgres {
@@ -20,7 +21,7 @@ export interface OwnPostgres {
 }
 
 export async function startOwnPostgres(): Promise<OwnPostgres> {
-  const folder = await mkdtemp(join(tmpdir(), 'bkm-own-'))
+  const folder = await makeFolder('bkm-own-')
   const embedded: Embedded = await startEmbedded(folder, createLog('silent'))
   const cluster = join(folder, 'postgres')
   const signal = async (name: NodeJS.Signals) => {
@@ -28,7 +29,7 @@ export async function startOwnPostgres(): Promise<OwnPostgres> {
     process.kill(Number(pid), name)
   }
   return {
-    url: embedded.url,
+    url: await superuserUrl(folder, embedded.url),
     crash: () => signal('SIGQUIT'),
     async demandTls({ cert, key }, clientCa) {
       const { uid, gid } = await stat(cluster)

@@ -127,7 +127,7 @@ async function writeSettings(cluster: string, port: number, programs: Programs):
 }
 
 function settings(port: number): string {
-  return `# Written by buildkite-mirror at every start. To change a setting: ALTER SYSTEM SET name = value.
+  return `# Written by buildkite-mirror at every start. To change a setting, write it to custom.conf next to this file and restart the service.
 listen_addresses = '127.0.0.1'
 port = ${port}
 unix_socket_directories = ''
@@ -144,6 +144,7 @@ log_min_messages = warning
 log_min_error_statement = panic
 log_error_verbosity = terse
 log_checkpoints = off
+include_if_exists 'custom.conf'
 `
 }
 

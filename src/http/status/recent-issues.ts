@@ -1,26 +1,13 @@
 import { asc, desc, eq, sql } from 'drizzle-orm'
 import type { Db } from '../../database/connection.ts'
-import { builds, deliveries, drift, findings, pipelines } from '../../database/schema.ts'
+import { builds, drift, failed_deliveries, findings, pipelines } from '../../database/schema.ts'
 
 /** How many rows of each kind are shown; the tables hold all of them. */
 const SHOWN = 10
 
 /** The newest deliveries that could not be applied. @throws the driver's error. */
 export async function failedDeliveries(db: Db) {
-  return db
-    .select({
-      id: deliveries.id,
-      event: deliveries.event,
-      received_at: deliveries.received_at,
-      failed_at: deliveries.failed_at,
-      error: deliveries.error,
-      /** Whether it can be applied again: payloads are deleted after their retention. */
-      replayable: sql<boolean>`${deliveries.payload} is not null`,
-    })
-    .from(deliveries)
-    .where(sql`${deliveries.status} = 'failed'`)
-    .orderBy(desc(deliveries.id))
-    .limit(SHOWN)
+  return db.select().from(failed_deliveries).orderBy(desc(failed_deliveries.id)).limit(SHOWN)
 }
 
 /** The differences between mirror and API that were found last, with the names of their builds. @throws the driver's error. */

@@ -91,6 +91,7 @@ export async function auditSpan(
     const report = await verifySpan(deps, source, { span, heal: true, priority: 'audit', signal })
     const now = new Date(clock())
     await recordDrift(db, source.id, 'audit', report.findings, now)
+    for (const { kind } of report.findings) deps.record?.('drift_found_total', 1, { kind })
     await renewWindows(deps, source, span, report.read_at ?? row.started_at)
     const read = { requests: report.requests, builds_read: report.builds, ...tally(report.findings) }
     await db.insert(cycles).values({ ...row, finished_at: now, ...read })

@@ -2,6 +2,7 @@ import { and, eq, inArray, notInArray, or } from 'drizzle-orm'
 import { withLease } from '../../database/leases.ts'
 import { reference_syncs } from '../../database/reference-tables.ts'
 import { inOneTransaction } from '../../mirror/apply.ts'
+import { eraseRows } from '../../mirror/erased-people.ts'
 import { observeAgents } from '../../mirror/observe.ts'
 import { BuildkiteError } from '../../runtime/errors.ts'
 import { HOUR, MINUTE } from '../../runtime/time.ts'
@@ -181,9 +182,10 @@ class Run {
     const error = items.unusable > 0 ? unusableItems(items.unusable) : null
     if (error) log.error({ organization: slug, list: list.name }, error)
     await inOneTransaction(db, `save the list of ${list.name}`, async (tx) => {
-      let changed = await upsertRows(tx, list.table, list.key, items.rows)
+      const listed = await eraseRows(tx, items.rows)
+      let changed = await upsertRows(tx, list.table, list.key, listed)
       if (items.unusable === 0) {
-        changed += await markUnlisted(tx, list.table, list.key, items.rows, this.#among(list, items), now)
+        changed += await markUnlisted(tx, list.table, list.key, listed, this.#among(list, items), now)
       }
       if (list.parent) await recordReads(tx, list.name, items.asked, at)
       const rows = await countListed(tx, list.table, organization_id)

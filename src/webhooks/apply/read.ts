@@ -10,6 +10,8 @@ export interface Pending {
   event: string
   observed_at: Date
   payload: string | null
+  /** Why there is no payload, or why an earlier try failed. */
+  error: string | null
 }
 
 /** The result of reading a delivery. */
@@ -20,7 +22,7 @@ export function readDelivery(
   row: Pending,
   { filter, storeEnv }: { filter: MirrorFilter; storeEnv: boolean },
 ): ReadDelivery {
-  if (row.payload === null) return { error: 'Its payload was dropped.' }
+  if (row.payload === null) return { error: row.error ?? 'Its payload was dropped.' }
   const kind = row.event.split('.')[0] ?? ''
   if (!['ping', 'build', 'job', 'agent'].includes(kind)) return { ignored: true }
   try {
