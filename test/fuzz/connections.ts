@@ -88,7 +88,7 @@ async function converse(url: string, { steps, leave }: Conversation, localAddres
   if (leave === 'reset') socket.resetAndDestroy()
   if (leave === 'end') socket.end()
   // Most are kept alive after their answers: no news for a while is an end.
-  if (leave === 'answer') void untilQuiet(() => received.length, 50).then(() => socket.end())
+  if (leave === 'answer') void untilQuiet(() => received.length, 100).then(() => socket.end())
   const giveUp = new AbortController()
   const timeout = sleep(patienceMs, false, { signal: giveUp.signal }).catch(() => false)
   const isClosed = await Promise.race([closed, timeout])
@@ -101,7 +101,9 @@ async function converse(url: string, { steps, leave }: Conversation, localAddres
   }
 }
 
+/** Waits until nothing more comes after the first answer, or for a second without any: leaving earlier would cancel the request. */
 async function untilQuiet(size: () => number, ms: number): Promise<void> {
+  for (let waited = 0; size() === 0 && waited < 1_000; waited += ms) await sleep(ms)
   for (let before = -1; before !== size(); ) {
     before = size()
     await sleep(ms)

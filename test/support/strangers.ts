@@ -18,7 +18,7 @@ interface Stranger {
   total?: number
 }
 
-/** Sends as fast as the server reads, with a well-formed and fresh signature that signs nothing. Begins again when it is cut off. */
+/** Sends as fast as the server reads, with a well-formed and fresh signature that signs nothing. Begins again half a second after it is cut off. */
 async function flood({ from, headers, bytes, total = Number.POSITIVE_INFINITY }: Stranger): Promise<void> {
   for (;;) {
     const socket = net.connect({ host: '127.0.0.1', port, localAddress: from })
@@ -39,7 +39,7 @@ async function flood({ from, headers, bytes, total = Number.POSITIVE_INFINITY }:
     socket.on('drain', pump)
     pump()
     await closed
-    await sleep(20)
+    await sleep(500)
   }
 }
 
