@@ -6,7 +6,7 @@ import { parse } from 'yaml'
 import { sign } from '../../src/buildkite/signature.ts'
 import { reconcileOnce } from '../../src/reconcile/cycle/cycle.ts'
 import { refreshPipelines } from '../../src/reconcile/pipelines/pipelines.ts'
-import { DAY, HOUR, pause, SECOND } from '../../src/runtime/time.ts'
+import { DAY, HOUR, pause } from '../../src/runtime/time.ts'
 import { type Api, demoToken } from '../../src/simulator/api/api.ts'
 import { openScene, type Scene } from '../reconcile/scene.ts'
 import { faultsOfAlert, hasPromtool, runPromtool, type Scraped } from '../support/promtool.ts'
@@ -233,9 +233,14 @@ describe.runIf(testQueueBackends().includes('redis') && hasPromtool())('every al
       [before, 10],
       [await scrape(), 2],
     ]
-    service.process.kill('SIGSTOP')
-    await pause(2 * SECOND)
-    service.process.kill('SIGCONT')
+    // As on a machine whose CPU others use: it runs now and then. Each scrape begins to measure again.
+    await scrape()
+    for (let n = 0; n < 5; n++) {
+      service.process.kill('SIGSTOP')
+      await pause(700)
+      service.process.kill('SIGCONT')
+      await pause(50)
+    }
     seen.EventLoopBlocked = [
       [before, 10],
       [await scrape(), 12],
