@@ -1,0 +1,79 @@
+import type { Home } from '../../property/soundness-database.ts'
+import { compareView, openReader, zones } from './compare.ts'
+import { factsOf } from './facts.ts'
+import type { History } from './history.ts'
+import { type Lived, live, noLists, readAll, readLists } from './live.ts'
+import { applyOrganizations, applyPayloads, emptyMirror, finishMirror, mirrorByRest } from './mirror.ts'
+import { views } from './views.ts'
+
+export const modes = ['rest', 'webhooks', 'mixed'] as const
+export type Mode = (typeof modes)[number]
+
+export interface Outcome {
+  readonly rows: number
+  readonly differences: string[]
+}
+
+/** Lives a history, and compares each view with the second implementation, mirrored in each way. */
+export async function compareSeed(seed: number, home: Home, url: string, only: readonly Mode[] = modes): Promise<Outcome> {
+  const lived = await live(seed)
+  const differences: string[] = []
+  let rows = 0
+  try {
+    for (const mode of only) {
+      await emptyMirror(home, url)
+      const history = await mirror(mode, home, lived)
+      const found = await compareMirror(url, history)
+      rows += found.rows
+      differences.push(...found.differences.map((line) => `seed ${seed}, ${mode}: ${line}`))
+    }
+  } finally {
+    await lived.simulation.stop()
+  }
+  return { rows, differences }
+}
+
+async function mirror(mode: Mode, home: Home, lived: Lived): Promise<History> {
+  const { db } = home.database
+  const now = lived.simulation.clock.now()
+  const lists = await readLists(lived)
+  const settings = { rules: [], rates: [], oldestDelivery: null }
+  if (mode === 'rest') {
+    const history = { payloads: await readAll(lived), lists, ...settings }
+    await mirrorByRest(db, lived)
+    await finishMirror(home, history)
+    return history
+  }
+  if (mode === 'webhooks') {
+    const payloads = lived.payloads.filter(({ via }) => via === 'webhook')
+    const history = { payloads, lists: noLists(lists), ...settings }
+    await applyOrganizations(db, history, now)
+    await applyPayloads(db, payloads)
+    await finishMirror(home, history)
+    return history
+  }
+  const payloads = [...lived.payloads, ...(await readAll(lived))]
+  const history = { payloads, lists, ...settings }
+  await applyOrganizations(db, history, now)
+  await applyPayloads(db, payloads)
+  await mirrorByRest(db, lived, false)
+  await finishMirror(home, history)
+  return history
+}
+
+async function compareMirror(url: string, history: History): Promise<Outcome> {
+  const facts = factsOf(history)
+  const computed = views.map((view) => ({ view, rows: view.rows(facts) }))
+  const differences: string[] = []
+  for (const zone of zones) {
+    const sql = openReader(url, zone)
+    for (const { view, rows } of computed) {
+      const found = await compareView(sql, view, rows)
+      differences.push(...found.map((line) => (zone === 'UTC' ? line : `in ${zone}: ${line}`)))
+    }
+    await sql.end()
+    // Another zone would say the same again.
+    if (differences.length > 0) break
+  }
+  return { rows: computed.reduce((sum, { rows }) => sum + rows.length, 0), differences }
+}
