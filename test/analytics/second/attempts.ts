@@ -29,7 +29,9 @@ export function resultOf(state: Maybe<string>, blocked: Maybe<boolean>): Maybe<s
   return state !== null && blocked !== true && results.includes(state) ? state : null
 }
 
-const attempt = (fields: Pick<Attempt, 'finished_at' | 'state' | 'blocked' | 'own_started_at' | 'isRest' | 'isDerived'>) => ({
+const attempt = (
+  fields: Pick<Attempt, 'finished_at' | 'state' | 'blocked' | 'own_started_at' | 'isRest' | 'isDerived'>,
+) => ({
   ...fields,
   ...{ place: 0, started_at: null, run_seconds: null, isUnread: false, isFirst: true },
 })

@@ -1,7 +1,18 @@
 import { attemptResult, attemptsOf, effectiveState, firstStart, isEstimate, resultOf, runTotal } from './attempts.ts'
 import type { Build, Facts, Pipeline } from './facts.ts'
 import { isCommand, queueOf } from './job-words.ts'
-import { isPresent, least, lower, type Maybe, orNull, type Row, repositoryOf, rounded, seconds, sortedWords } from './values.ts'
+import {
+  isPresent,
+  least,
+  lower,
+  type Maybe,
+  orNull,
+  type Row,
+  repositoryOf,
+  rounded,
+  seconds,
+  sortedWords,
+} from './values.ts'
 
 // attempt_runs, build_attempts, builds and pipeline_runs. See "Builds" in docs/analytics/definitions.md.
 
@@ -43,7 +54,8 @@ export function placeOf(facts: Facts, build: Maybe<Build>) {
   }
 }
 
-export const slugOf = (facts: Facts, id: Maybe<string>) => (id === null ? null : (facts.organizationSlugs.get(id) ?? null))
+export const slugOf = (facts: Facts, id: Maybe<string>) =>
+  id === null ? null : (facts.organizationSlugs.get(id) ?? null)
 export const tagsOf = (pipeline: Maybe<Pipeline> | undefined) => pipeline?.tags ?? []
 export const teamsOf = (pipeline: Maybe<Pipeline> | undefined) => pipeline?.teams ?? []
 
@@ -158,7 +170,8 @@ export function pipelineRuns({ builds }: Facts): Row[] {
       pr_number: prNumber(build),
       email: personOf(build),
       source_url: buildUrl(build),
-      github_username: isPresent(pipeline?.provider_id) && pipeline.provider_id.startsWith('github') ? build.author_username : null,
+      github_username:
+        isPresent(pipeline?.provider_id) && pipeline.provider_id.startsWith('github') ? build.author_username : null,
       ...{ pull_id: null, dx_user_id: null, github_repository_id: null, gitlab_project_id: null },
     }
   })

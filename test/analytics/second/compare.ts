@@ -45,8 +45,9 @@ export async function compareView(sql: postgres.Sql, view: View, mine: readonly 
     seen.add(key)
     if (!other) lines.push(`${name}: only the view has ${key} ${JSON.stringify(row)}`)
     for (const column of other ? columns : []) {
-      if (isEqual(row[column], other?.[column])) continue
-      lines.push(`${name}.${column} of ${key}: view ${canonical(row[column])}, computed ${canonical(other?.[column])}`)
+      // Undefined: only the mirror knows it.
+      if (other?.[column] === undefined || isEqual(row[column], other[column])) continue
+      lines.push(`${name}.${column} of ${key}: view ${canonical(row[column])}, computed ${canonical(other[column])}`)
     }
   }
   for (const [key, row] of expected) {

@@ -136,7 +136,9 @@ export function factsOf(history: History): Facts {
   const teams = history.lists.flatMap((lists) => lists.teams)
   const teamsOf = (id: string) =>
     sortedWords(
-      teams.filter(({ pipelines }) => pipelines.some((one) => one.pipeline_id === id)).map(({ team }) => text(team, 'slug')),
+      teams
+        .filter(({ pipelines }) => pipelines.some((one) => one.pipeline_id === id))
+        .map(({ team }) => text(team, 'slug')),
     )
   const withPlace = ({ row }: Merged) => ({ ...row, organization_id: organizationIdOf(objects, row) })
   const pipelines = [...objects.pipelines.values()].map((merged) => {
@@ -160,7 +162,11 @@ export function factsOf(history: History): Facts {
   )
   for (const [id, own] of listBy(jobs, ({ build_id }) => build_id)) buildById.get(id)?.jobs.push(...own)
   const named = (of: 'clusters' | 'queues', key: string) =>
-    new Map(history.lists.flatMap((lists) => lists[of].map((one) => [String(lower(text(one, 'id'))), text(one, key)] as const)))
+    new Map(
+      history.lists.flatMap((lists) =>
+        lists[of].map((one) => [String(lower(text(one, 'id'))), text(one, key)] as const),
+      ),
+    )
   return {
     history,
     ...{ pipelines, builds, jobs, buildById },

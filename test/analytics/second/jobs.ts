@@ -8,7 +8,15 @@ import { type Maybe, type Row, rounded, seconds } from './values.ts'
 const copied = [
   ...['id', 'build_id', 'type', 'step_key', 'group_key', 'state', 'soft_failed', 'exit_status', 'signal'],
   ...['signal_reason', 'retried_in_job_id', 'retry_type', 'cluster_id', 'agent_id', 'agent_name', 'created_at'],
-  ...['scheduled_at', 'runnable_at', 'started_at', 'finished_at', 'parallel_group_index', 'parallel_group_total', 'matrix'],
+  ...[
+    'scheduled_at',
+    'runnable_at',
+    'started_at',
+    'finished_at',
+    'parallel_group_index',
+    'parallel_group_total',
+    'matrix',
+  ],
 ]
 
 export function jobUrl(job: Job): Maybe<string> {

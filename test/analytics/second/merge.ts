@@ -4,6 +4,8 @@ import type { Row } from './values.ts'
 
 // One object from several payloads. See that section in docs/analytics/definitions.md.
 
+type Kind = 'build' | 'pipeline' | 'agent' | 'job'
+
 export interface Merged {
   row: Row
   /** The time of the newest payload. */
@@ -32,16 +34,21 @@ export interface Objects {
 const second = (time: number) => Math.floor(time / 1_000)
 
 const buildStates = ['creating', 'scheduled', 'running', 'failing', 'canceling', 'blocked']
-/** These of a build are not filled from an older payload, and erased by any later null. */
-const volatile = [
-  ...['state', 'blocked', 'blocked_state', 'cancel_reason'],
-  ...['scheduled_at', 'started_at', 'finished_at'],
-]
+/** These are not filled from an older payload, and erased by any later null. */
+const volatile: Record<Kind, string[]> = {
+  build: ['state', 'blocked', 'cancel_reason', 'scheduled_at', 'started_at', 'finished_at'],
+  pipeline: ['archived_at'],
+  agent: ['connection_state', 'connected_at', 'disconnected_at', 'lost_at', 'stopped_at', 'job'],
+  job: [],
+}
+
+const ended = ['passed', 'failed', 'canceled', 'skipped', 'not_run']
 
 function stage(row: Row): number {
   const state = row.blocked === true && row.state !== 'canceled' ? 'blocked' : row.state
   const place = buildStates.indexOf(String(state))
-  return place < 0 ? buildStates.length : place
+  if (place >= 0) return place
+  return ended.includes(String(state)) ? buildStates.length : -1
 }
 
 /** Whether payload `next` of a build wins over what is known, from the same second. */
@@ -56,7 +63,7 @@ function isMoreAdvanced(next: Row, nextIsRest: boolean, known: Merged): boolean 
   return nextIsRest || !known.isRest
 }
 
-function add(map: Map<string, Merged>, fields: Row, payload: Payload, kind: 'build' | 'other', at = payload.at): void {
+function add(map: Map<string, Merged>, fields: Row, payload: Payload, kind: Kind, at = payload.at): void {
   const id = String(fields.id)
   const isRest = payload.via === 'rest'
   const known = map.get(id)
@@ -70,7 +77,7 @@ function add(map: Map<string, Merged>, fields: Row, payload: Payload, kind: 'bui
   const [now, before] = [second(at), second(known.at)]
   const wins = now > before || (now === before && (kind === 'build' ? isMoreAdvanced(fields, isRest, known) : true))
   for (const [key, value] of Object.entries(fields)) {
-    const isVolatile = kind === 'build' && volatile.includes(key)
+    const isVolatile = volatile[kind].includes(key)
     if (wins ? value !== null || isRest || isVolatile : (known.row[key] ?? null) === null && !isVolatile) {
       known.row[key] = value
     }
@@ -99,7 +106,8 @@ function jobStage(state: unknown): number {
 
 function join(key: string, a: unknown, b: unknown): unknown {
   if (a === null || a === undefined || b === null || b === undefined) return a ?? b ?? null
-  if (key === 'state') return jobStage(a) === jobStage(b) ? (String(a) > String(b) ? a : b) : jobStage(a) > jobStage(b) ? a : b
+  if (key === 'state')
+    return jobStage(a) === jobStage(b) ? (String(a) > String(b) ? a : b) : jobStage(a) > jobStage(b) ? a : b
   if (key === 'unblockable') return a && b
   if (typeof a === 'boolean') return a || b
   if (typeof a === 'number' && typeof b === 'number') return Math.max(a, b)
@@ -109,7 +117,10 @@ function join(key: string, a: unknown, b: unknown): unknown {
 
 function addJob(map: Map<string, Merged>, fields: Row, payload: Payload): void {
   const known = map.get(String(fields.id))
-  if (!known) return add(map, fields, payload, 'other')
+  if (!known) {
+    add(map, fields, payload, 'job')
+    return
+  }
   const { row } = known
   const isRest = payload.via === 'rest'
   const [now, seen] = [second(payload.at), second(isRest ? known.at : known.readAt)]
@@ -155,11 +166,11 @@ function addBuild(objects: Objects, build: Json, pipeline: unknown, payload: Pay
 }
 
 function addAgent(objects: Objects, agent: unknown, payload: Payload): void {
-  if (isObject(agent)) add(objects.agents, agentFields(agent), payload, 'other')
+  if (isObject(agent)) add(objects.agents, agentFields(agent), payload, 'agent')
 }
 
 function addPipeline(objects: Objects, pipeline: Json, payload: Payload): void {
-  add(objects.pipelines, pipelineFields(pipeline), payload, 'other')
+  add(objects.pipelines, pipelineFields(pipeline), payload, 'pipeline')
 }
 
 function addJobOf(objects: Objects, job: unknown, build: Json, payload: Payload): void {
@@ -173,7 +184,9 @@ function addJobOf(objects: Objects, job: unknown, build: Json, payload: Payload)
 /** Applies every payload in its order. */
 export function mergeAll(history: History): Objects {
   const objects: Objects = {
-    organizations: new Map(history.lists.map(({ organization }) => [String(organization.slug), String(organization.id)])),
+    organizations: new Map(
+      history.lists.map(({ organization }) => [String(organization.slug), String(organization.id)]),
+    ),
     ...{ pipelines: new Map(), builds: new Map(), jobs: new Map(), agents: new Map(), finishes: new Map() },
   }
   for (const payload of history.payloads) {

@@ -9,7 +9,11 @@ import { findPostgres } from '../../support/services.ts'
 import { compareSeed, type Mode, modes } from './second.ts'
 
 const { values } = parseArgs({
-  options: { seeds: { type: 'string', default: '1..50' }, mode: { type: 'string' }, lines: { type: 'string', default: '12' } },
+  options: {
+    seeds: { type: 'string', default: '1..50' },
+    mode: { type: 'string' },
+    lines: { type: 'string', default: '12' },
+  },
 })
 const [first = 1, last = first] = values.seeds.split('..').map(Number)
 const wanted = modes.filter((mode: Mode) => values.mode === undefined || values.mode === mode)

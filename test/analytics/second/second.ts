@@ -1,7 +1,7 @@
 import type { Home } from '../../property/soundness-database.ts'
 import { compareView, openReader, zones } from './compare.ts'
 import { factsOf } from './facts.ts'
-import type { History } from './history.ts'
+import type { History, Lists } from './history.ts'
 import { type Lived, live, noLists, readAll, readLists } from './live.ts'
 import { applyOrganizations, applyPayloads, emptyMirror, finishMirror, mirrorByRest } from './mirror.ts'
 import { views } from './views.ts'
@@ -15,7 +15,12 @@ export interface Outcome {
 }
 
 /** Lives a history, and compares each view with the second implementation, mirrored in each way. */
-export async function compareSeed(seed: number, home: Home, url: string, only: readonly Mode[] = modes): Promise<Outcome> {
+export async function compareSeed(
+  seed: number,
+  home: Home,
+  url: string,
+  only: readonly Mode[] = modes,
+): Promise<Outcome> {
   const lived = await live(seed)
   const differences: string[] = []
   let rows = 0
@@ -37,7 +42,7 @@ async function mirror(mode: Mode, home: Home, lived: Lived): Promise<History> {
   const { db } = home.database
   const now = lived.simulation.clock.now()
   const lists = await readLists(lived)
-  const settings = { rules: [], rates: [], oldestDelivery: null }
+  const settings = settingsOf(lived, lists)
   if (mode === 'rest') {
     const history = { payloads: await readAll(lived), lists, ...settings }
     await mirrorByRest(db, lived)
@@ -59,6 +64,31 @@ async function mirror(mode: Mode, home: Home, lived: Lived): Promise<History> {
   await mirrorByRest(db, lived, false)
   await finishMirror(home, history)
   return history
+}
+
+/** Rules and rates that overlap, and one of each that nothing matches. */
+function settingsOf(
+  { simulation, seed }: Lived,
+  lists: readonly Lists[],
+): Pick<History, 'rules' | 'rates' | 'oldestDelivery'> {
+  const rule = { branch: '*', step: null, organization: '*', environment: 'production', service: null, enabled: true }
+  const rules = [
+    { ...rule, pipeline: '*', step: 'deploy' },
+    { ...rule, pipeline: 'web-*', branch: 'main', environment: 'staging' },
+    { ...rule, pipeline: 'monolith', branch: 'm*n', organization: 'acme', service: 'everything' },
+    { ...rule, pipeline: '*', step: '*rigger*', organization: 'g*' },
+    { ...rule, pipeline: '*', enabled: false },
+    { ...rule, pipeline: simulation.truth.pipelines[0]?.id ?? '', step: 'Image *', branch: 'feature/*' },
+  ]
+  const rate = { queue: 'default', cluster: '*', per_minute: 0.008, currency: 'USD' }
+  const rates = [
+    rate,
+    { ...rate, cluster: 'Open source', per_minute: 0.25, currency: 'EUR' },
+    { ...rate, cluster: String(lists[0]?.clusters[0]?.id), per_minute: 0.5 },
+    { ...rate, queue: 'deploy', cluster: 'Production', per_minute: 1 / 64 },
+  ]
+  const oldestDelivery = simulation.clock.now() - (seed % 3) * 7 * 86_400_000 - 3_600_000
+  return { rules: rules.map((one, index) => ({ id: index + 1, ...one })), rates, oldestDelivery }
 }
 
 async function compareMirror(url: string, history: History): Promise<Outcome> {
