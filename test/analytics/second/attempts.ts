@@ -1,5 +1,6 @@
 import type { Build, Job } from './facts.ts'
 import { endOf, isFailed, isManual, jobResult, readyAt } from './job-words.ts'
+import { finer } from './merge.ts'
 import { greatest, isPresent, least, type Maybe, seconds, total } from './values.ts'
 
 // Known finishes, derived stops and attempts. See "Builds" in docs/analytics/definitions.md.
@@ -48,7 +49,8 @@ function knownFinishes(build: Build): Attempt[] {
     if (finished_at % 1_000 !== 0) same.finished_at = finished_at
     const isLater = Math.floor(at / 1_000) >= Math.floor(same.at / 1_000)
     for (const key of ['started_at', 'state', 'blocked']) {
-      same.row[key] = isLater ? (row[key] ?? same.row[key]) : (same.row[key] ?? row[key])
+      const value = isLater ? (row[key] ?? same.row[key]) : (same.row[key] ?? row[key])
+      same.row[key] = finer(same.row[key], value, via === 'rest')
     }
     same.at = Math.max(same.at, at)
   }

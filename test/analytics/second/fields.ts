@@ -109,9 +109,7 @@ const agentShape: Shape = {
 
 export function buildFields(build: Json): Row {
   const row = flatten(build, buildShape)
-  if (typeof build.author === 'string') {
-    Object.assign(row, { author_name: build.author, author_email: null, author_username: null, author_date: null })
-  }
+  if (typeof build.author === 'string') row.author_name = build.author
   return row
 }
 export const jobFields = (job: Json): Row => flatten(job, jobShape)

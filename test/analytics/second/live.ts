@@ -2,6 +2,7 @@ import { type Api, demoToken } from '../../../src/simulator/api/api.ts'
 import { wildMix } from '../../../src/simulator/probabilities.ts'
 import { createRandom, type Random, virtualClock } from '../../../src/simulator/random.ts'
 import { createSimulation, type Simulation } from '../../../src/simulator/simulation.ts'
+import { olderWebhook } from '../../../src/simulator/webhooks/older-webhook.ts'
 import { renderChange } from '../../../src/simulator/webhooks/webhooks.ts'
 import type { Json } from './fields.ts'
 import type { Lists, Payload } from './history.ts'
@@ -73,6 +74,31 @@ export async function readAll({ api, simulation }: Lived): Promise<Payload[]> {
       builds: await listAll(api, `organizations/${slug}/builds?include_retried_jobs=true`),
     })),
   )
+}
+
+/** Pipelines and agents alone. */
+export async function readPlaces(lived: Lived): Promise<Payload[]> {
+  return (await readAll(lived)).map(({ builds: _, ...rest }) => rest)
+}
+
+/** The payloads as they arrive: some never, some twice, some late, and of some seeds in the format of 2018. */
+export function arrivalsOf({ seed, payloads }: Lived, mode: string): Payload[] {
+  const random = createRandom(`arrivals ${seed} ${mode}`)
+  const arriving = payloads.flatMap((payload, place) => {
+    if (payload.via === 'rest') return [{ payload, place }]
+    if (random.chance(0.12)) return []
+    const isOlder = seed % 5 === 0 && random.chance(0.3)
+    const shown = isOlder && payload.webhook ? { ...payload, webhook: olderWebhook(payload.webhook, random) } : payload
+    const late = { payload: shown, place: place + (random.chance(0.2) ? random.int(1, 60) : 0) }
+    return random.chance(0.05) ? [late, { payload: shown, place: place + random.int(1, 60) }] : [late]
+  })
+  let appliedAt = 0
+  return arriving
+    .sort((a, b) => a.place - b.place)
+    .map(({ payload }) => {
+      appliedAt = Math.max(appliedAt, payload.appliedAt)
+      return { ...payload, appliedAt }
+    })
 }
 
 /** The other lists of each organization. */

@@ -63,6 +63,12 @@ function isMoreAdvanced(next: Row, nextIsRest: boolean, known: Merged): boolean 
   return nextIsRest || !known.isRest
 }
 
+/** A webhook's time in whole seconds does not replace a time with milliseconds in the same second. */
+export function finer(known: unknown, value: unknown, isRest: boolean): unknown {
+  const isCoarse = typeof known === 'number' && typeof value === 'number' && value % 1_000 === 0 && value > 1e11
+  return isCoarse && !isRest && second(known) === second(value) ? known : value
+}
+
 function add(map: Map<string, Merged>, fields: Row, payload: Payload, kind: Kind, at = payload.at): void {
   const id = String(fields.id)
   const isRest = payload.via === 'rest'
@@ -79,7 +85,7 @@ function add(map: Map<string, Merged>, fields: Row, payload: Payload, kind: Kind
   for (const [key, value] of Object.entries(fields)) {
     const isVolatile = volatile[kind].includes(key)
     if (wins ? value !== null || isRest || isVolatile : (known.row[key] ?? null) === null && !isVolatile) {
-      known.row[key] = value
+      known.row[key] = finer(known.row[key], value, isRest)
     }
   }
   if (wins) Object.assign(known, { at: Math.max(at, known.at), isRest })

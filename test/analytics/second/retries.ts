@@ -29,7 +29,7 @@ const isFlake = (result: Maybe<string>) => ['failed', 'soft_failed', 'timed_out'
 
 function chainsOf(facts: Facts): Chain[] {
   return facts.jobs.flatMap((first) => {
-    if (!isRetried(first) || facts.nextTries.has(first.id) || !first.build) return []
+    if (first.retried_in_job_id === null || facts.nextTries.has(first.id) || !first.build) return []
     const tries = [first]
     let last = first
     while (tries.length < 1_000) {

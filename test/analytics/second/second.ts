@@ -2,7 +2,7 @@ import type { Home } from '../../property/soundness-database.ts'
 import { compareView, openReader, zones } from './compare.ts'
 import { factsOf } from './facts.ts'
 import type { History, Lists } from './history.ts'
-import { type Lived, live, noLists, readAll, readLists } from './live.ts'
+import { arrivalsOf, type Lived, live, noLists, readAll, readLists, readPlaces } from './live.ts'
 import { applyOrganizations, applyPayloads, emptyMirror, finishMirror, mirrorByRest } from './mirror.ts'
 import { views } from './views.ts'
 
@@ -50,14 +50,16 @@ async function mirror(mode: Mode, home: Home, lived: Lived): Promise<History> {
     return history
   }
   if (mode === 'webhooks') {
-    const payloads = lived.payloads.filter(({ via }) => via === 'webhook')
+    const payloads = arrivalsOf(lived, mode).filter(({ via }) => via === 'webhook')
     const history = { payloads, lists: noLists(lists), ...settings }
     await applyOrganizations(db, history, now)
     await applyPayloads(db, payloads)
     await finishMirror(home, history)
     return history
   }
-  const payloads = [...lived.payloads, ...(await readAll(lived))]
+  // REST does not always have the last word of builds.
+  const last = lived.seed % 2 === 0 ? await readAll(lived) : await readPlaces(lived)
+  const payloads = [...arrivalsOf(lived, mode), ...last]
   const history = { payloads, lists, ...settings }
   await applyOrganizations(db, history, now)
   await applyPayloads(db, payloads)
