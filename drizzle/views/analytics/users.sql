@@ -1,7 +1,7 @@
 create or replace view analytics.users as
 select person.id, person.name, person.email, person.emails, person.usernames, person.is_member,
   array(
-    select team.slug from buildkite.team_members as member join buildkite.teams as team on team.id = member.team_id
+    select distinct team.slug from buildkite.team_members as member join buildkite.teams as team on team.id = member.team_id
     where member.user_id = person.id and member.deleted_at is null and team.deleted_at is null order by team.slug
   ) as teams,
   person.last_seen_at, person.changed_at,

@@ -1,0 +1,55 @@
+import type { Json } from './fields.ts'
+import type { Maybe } from './values.ts'
+
+/** What showed objects: an answer of the API, or the body of a webhook. Times are milliseconds since the epoch. */
+export interface Payload {
+  readonly via: 'rest' | 'webhook'
+  /** When the webhook was sent, or the request began. */
+  readonly at: number
+  /** When the mirror applied it. Payloads are in this order. */
+  readonly appliedAt: number
+  readonly builds?: readonly Json[]
+  readonly pipelines?: readonly Json[]
+  readonly agents?: readonly Json[]
+  readonly webhook?: Json
+}
+
+/** The lists of one organization; empty if nobody read them. */
+export interface Lists {
+  readonly organization: Json
+  readonly clusters: readonly Json[]
+  /** With `cluster_id`. */
+  readonly queues: readonly Json[]
+  readonly teams: readonly { team: Json; members: readonly Json[]; pipelines: readonly Json[] }[]
+  readonly members: readonly Json[]
+  /** With `pipeline.id`. */
+  readonly schedules: readonly Json[]
+}
+
+export interface Rule {
+  readonly id: number
+  readonly pipeline: string
+  readonly branch: string
+  readonly step: Maybe<string>
+  readonly organization: string
+  readonly environment: string
+  readonly service: Maybe<string>
+  readonly enabled: boolean
+}
+
+export interface Rate {
+  readonly queue: string
+  readonly cluster: string
+  readonly per_minute: number
+  readonly currency: string
+}
+
+/** All that the second implementation is given. */
+export interface History {
+  readonly payloads: readonly Payload[]
+  readonly lists: readonly Lists[]
+  readonly rules: readonly Rule[]
+  readonly rates: readonly Rate[]
+  /** When the oldest stored webhook was received. */
+  readonly oldestDelivery: Maybe<number>
+}

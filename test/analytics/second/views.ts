@@ -1,0 +1,100 @@
+import { attemptRuns, buildAttempts, buildRows, pipelineRuns } from './builds.ts'
+import { costsDaily, minutesDaily, queueCostsDaily } from './costs.ts'
+import {
+  branchDurationsDaily,
+  buildResultsDaily,
+  buildSourcesDaily,
+  cancellationsDaily,
+  pipelineDurationsDaily,
+  trunkHealthDaily,
+} from './daily-builds.ts'
+import {
+  agentsDaily,
+  busyPeriods,
+  jobFailuresDaily,
+  jobsDaily,
+  queueWaitsDaily,
+  queueWaitsHourly,
+} from './daily-jobs.ts'
+import { deployments, doraWeekly } from './deployments.ts'
+import type { Facts } from './facts.ts'
+import { approvals, criticalPaths, parallelSteps, pullRequests, triggerEdges, triggerTrees } from './inside.ts'
+import { jobRows, pipelineJobs } from './jobs.ts'
+import {
+  agents,
+  organizations,
+  pipelineSchedules,
+  pipelineSources,
+  pipelines,
+  users,
+  webhookLoss,
+} from './reference.ts'
+import {
+  firstFailures,
+  firstFailuresDaily,
+  flakyJobsDaily,
+  jobBreaks,
+  jobRetries,
+  rebuilds,
+  trunkRecoveries,
+} from './retries.ts'
+import type { Row } from './values.ts'
+
+export interface View {
+  readonly name: string
+  readonly keys: readonly string[]
+  readonly rows: (facts: Facts) => Row[]
+  /** Columns that only the mirror knows. */
+  readonly leaveOut?: readonly string[]
+}
+
+const mirrors = ['changed_at', 'deleted_at']
+const daily = ['day', 'organization_id', 'pipeline_id']
+const queues = ['organization_id', 'cluster_id', 'queue']
+
+/** Every view and table that docs/analytics/definitions.md defines. */
+export const views: readonly View[] = [
+  { name: 'attempt_runs', keys: ['build_id', 'finished_at'], rows: attemptRuns },
+  { name: 'build_attempts', keys: ['build_id', 'attempt'], rows: buildAttempts, leaveOut: mirrors },
+  { name: 'builds', keys: ['id'], rows: buildRows, leaveOut: [...mirrors, 'is_provisional'] },
+  { name: 'pipeline_runs', keys: ['id'], rows: pipelineRuns, leaveOut: ['updated_at'] },
+  { name: 'jobs', keys: ['id'], rows: jobRows, leaveOut: mirrors },
+  { name: 'pipeline_jobs', keys: ['id'], rows: pipelineJobs },
+  { name: 'build_results_daily', keys: daily, rows: buildResultsDaily },
+  { name: 'pipeline_durations_daily', keys: daily, rows: pipelineDurationsDaily },
+  { name: 'branch_durations_daily', keys: [...daily, 'branch'], rows: branchDurationsDaily },
+  { name: 'trunk_health_daily', keys: daily, rows: trunkHealthDaily },
+  { name: 'build_sources_daily', keys: [...daily, 'source', 'person_email'], rows: buildSourcesDaily },
+  { name: 'cancellations_daily', keys: [...daily, 'result', 'cancel_reason'], rows: cancellationsDaily },
+  { name: 'jobs_daily', keys: [...daily, 'job'], rows: jobsDaily },
+  { name: 'job_failures_daily', keys: daily, rows: jobFailuresDaily },
+  { name: 'queue_waits_daily', keys: ['day', ...queues], rows: queueWaitsDaily },
+  { name: 'queue_waits_hourly', keys: ['hour', ...queues], rows: queueWaitsHourly },
+  { name: 'busy_periods', keys: [...queues, 'began_at'], rows: busyPeriods },
+  { name: 'minutes_daily', keys: [...daily, 'branch', 'queue', 'cluster_id'], rows: minutesDaily },
+  { name: 'agents_daily', keys: ['day', 'organization_id', 'agent_id', 'queue'], rows: agentsDaily },
+  { name: 'costs_daily', keys: [...daily, 'branch', 'queue', 'cluster_id'], rows: costsDaily },
+  { name: 'queue_costs_daily', keys: ['day', ...queues], rows: queueCostsDaily },
+  { name: 'job_retries', keys: ['first_job_id'], rows: jobRetries },
+  { name: 'flaky_jobs_daily', keys: [...daily, 'job'], rows: flakyJobsDaily },
+  { name: 'first_failures', keys: ['build_id'], rows: firstFailures },
+  { name: 'first_failures_daily', keys: daily, rows: firstFailuresDaily },
+  { name: 'job_breaks', keys: ['job_id'], rows: jobBreaks },
+  { name: 'trunk_recoveries', keys: ['broken_by_build_id'], rows: trunkRecoveries },
+  { name: 'rebuilds', keys: ['rebuild_id'], rows: rebuilds },
+  { name: 'critical_paths', keys: ['build_id', 'position'], rows: criticalPaths },
+  { name: 'parallel_steps', keys: ['build_id', 'step', 'parts'], rows: parallelSteps },
+  { name: 'approvals', keys: ['job_id'], rows: approvals },
+  { name: 'trigger_edges', keys: ['child_build_id', 'trigger_job_id'], rows: triggerEdges },
+  { name: 'trigger_trees', keys: ['root_build_id'], rows: triggerTrees },
+  { name: 'pull_requests', keys: ['organization_id', 'repository', 'pr_number'], rows: pullRequests },
+  { name: 'deployments', keys: ['reference_id'], rows: deployments },
+  { name: 'dora_weekly', keys: ['week', 'organization_id', 'service', 'environment'], rows: doraWeekly },
+  { name: 'organizations', keys: ['id'], rows: organizations, leaveOut: mirrors },
+  { name: 'pipelines', keys: ['id'], rows: pipelines, leaveOut: mirrors },
+  { name: 'pipeline_schedules', keys: ['id'], rows: pipelineSchedules, leaveOut: mirrors },
+  { name: 'pipeline_sources', keys: ['id'], rows: pipelineSources },
+  { name: 'agents', keys: ['id'], rows: agents, leaveOut: mirrors },
+  { name: 'users', keys: ['key'], rows: users, leaveOut: mirrors },
+  { name: 'webhook_loss', keys: ['hour', 'organization_id'], rows: webhookLoss },
+]
