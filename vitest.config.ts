@@ -14,6 +14,7 @@ const unit = [
 
 /** Takes long: whole services started, killed and upgraded, long properties, chaos. */
 const slow = [
+  'test/analytics/second/*.test.ts',
   'test/buildkite/unlistable-property.test.ts',
   'test/chaos/*.test.ts',
   'test/database/{embedded,move}.test.ts',

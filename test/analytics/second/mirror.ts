@@ -21,7 +21,7 @@ import { mirrorFilter } from '../../../src/runtime/scope.ts'
 import { demoToken } from '../../../src/simulator/api/api.ts'
 import type { Home } from '../../property/soundness-database.ts'
 import { freeBudget, silent } from '../../reconcile/access-of.ts'
-import type { History, Payload } from './history.ts'
+import type { History, Lists, Payload, Rule } from './history.ts'
 import type { Lived } from './live.ts'
 
 /** Empties the database, and lets its sessions live in a time zone that no number may depend on. */
@@ -83,21 +83,29 @@ export async function applyPayloads(db: Db, payloads: readonly Payload[]): Promi
   await flush()
 }
 
-export async function applyOrganizations(db: Db, { lists }: History, at: number): Promise<void> {
+export async function applyOrganizations(db: Db, lists: readonly Lists[], at: number): Promise<void> {
   const organizations = lists.map(({ organization }) => organization)
   await applyObservations(db, observeOrganizations(organizations, new Date(at)), new Date(at))
 }
 
-export async function finishMirror(home: Home, history: History): Promise<void> {
+/** Stores the settings, and refreshes the tables. Returns the history with the ids of its rules. */
+export async function finishMirror(home: Home, history: History): Promise<History> {
   const { sql, database } = home
-  for (const { id: _, ...rule } of history.rules) await sql`insert into settings.deployment_rules ${sql(rule)}`
+  await sql`delete from settings.deployment_rules`
+  await sql`delete from settings.queue_rates`
+  const rules: Rule[] = []
+  for (const { id: _, ...rule } of history.rules) {
+    const [row] = await sql<{ id: number }[]>`insert into settings.deployment_rules ${sql(rule)} returning id`
+    rules.push({ ...rule, id: row?.id ?? 0 })
+  }
   for (const rate of history.rates) await sql`insert into settings.queue_rates ${sql({ ...rate })}`
   if (history.oldestDelivery !== null) {
     const at = new Date(history.oldestDelivery)
     await sql`insert into sync.deliveries (key, event, received_at, observed_at, status, applied_at)
-      values ('ping', 'ping', ${at}, ${at}, 'applied', ${at})`
+      values ('ping', 'ping', ${at}, ${at}, 'applied', ${at}) on conflict do nothing`
   }
   await refreshRollups(database.db)
   const [left] = await sql<{ days: number }[]>`select count(*)::int as days from sync.stale_days`
   if (left?.days !== 0) throw new Error(`${left?.days} days are still stale.`)
+  return { ...history, rules }
 }

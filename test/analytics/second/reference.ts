@@ -53,24 +53,29 @@ export function pipelines(facts: Facts): Row[] {
 
 export function pipelineSchedules(facts: Facts): Row[] {
   const byId = new Map(facts.pipelines.map((one) => [one.id, one]))
-  return facts.history.lists.flatMap(({ schedules, organization }) =>
-    schedules.map((schedule) => {
-      const pipeline_id = textOf(schedule.pipeline as Json, 'id')
-      const time = (key: string) => buildFields({ created_at: schedule[key] }).created_at ?? null
-      return {
-        ...{ id: schedule.id, organization_id: organization.id, organization: organization.slug, pipeline_id },
-        pipeline: byId.get(pipeline_id ?? '')?.slug ?? null,
-        ...Object.fromEntries(
-          ['label', 'cronline', 'branch', 'message', 'commit', 'enabled', 'failed_message'].map((name) => [
-            name,
-            schedule[name],
-          ]),
-        ),
-        ...{ next_build_at: time('next_build_at'), failed_at: time('failed_at'), created_at: time('created_at') },
-        created_by_email: lower(textOf(schedule.created_by as Json, 'email')),
-      }
-    }),
+  const lists = [...(facts.history.formerLists ?? []), ...facts.history.lists]
+  // A schedule that is gone stays as it was last read.
+  const last = new Map(
+    lists.flatMap(({ schedules, organization }) =>
+      schedules.map((schedule) => [schedule.id, { schedule, organization }] as const),
+    ),
   )
+  return [...last.values()].map(({ schedule, organization }) => {
+    const pipeline_id = textOf(schedule.pipeline as Json, 'id')
+    const time = (key: string) => buildFields({ created_at: schedule[key] }).created_at ?? null
+    return {
+      ...{ id: schedule.id, organization_id: organization.id, organization: organization.slug, pipeline_id },
+      pipeline: byId.get(pipeline_id ?? '')?.slug ?? null,
+      ...Object.fromEntries(
+        ['label', 'cronline', 'branch', 'message', 'commit', 'enabled', 'failed_message'].map((name) => [
+          name,
+          schedule[name],
+        ]),
+      ),
+      ...{ next_build_at: time('next_build_at'), failed_at: time('failed_at'), created_at: time('created_at') },
+      created_by_email: lower(textOf(schedule.created_by as Json, 'email')),
+    }
+  })
 }
 
 export function agents(facts: Facts): Row[] {
@@ -122,7 +127,7 @@ function sightings(facts: Facts): Sighting[] {
         : [seen(job.retried_by_id, job.retried_by_email, job.retried_by_name, job.finished_at)]),
     ]),
     ...facts.pipelines.map((one) => seen(one.created_by_id, one.created_by_email, one.created_by_name, one.created_at)),
-    ...facts.history.lists.flatMap(({ members }) =>
+    ...[...facts.history.lists, ...(facts.history.formerLists ?? [])].flatMap(({ members }) =>
       members.map((one) => ({ ...seen(one.id, one.email, one.name, Number.MAX_SAFE_INTEGER), isMember: true })),
     ),
   ].filter(({ id, email, username }) => id !== null || email !== null || username !== null)
@@ -145,7 +150,8 @@ export function users(facts: Facts): Row[] {
   const person = ({ id, email, username }: Sighting) =>
     id ?? (email === null ? `username:${username}` : (idOf.get(email) ?? email))
   const teams = facts.history.lists.flatMap((lists) => lists.teams)
-  const members = new Set(all.flatMap(({ isMember, id }) => (isMember && id !== null ? [id] : [])))
+  const everMembers = new Set(all.flatMap(({ isMember, id }) => (isMember && id !== null ? [id] : [])))
+  const members = new Set(facts.history.lists.flatMap((lists) => lists.members.map((one) => textOf(one, 'id'))))
   return [...listBy(combinations, person)].map(([key, group]) => {
     const ordered = [...group].sort(
       (a, b) => Number(b.id !== null) - Number(a.id !== null) || (b.at ?? 0) - (a.at ?? 0),
@@ -158,13 +164,13 @@ export function users(facts: Facts): Row[] {
       email: ordered.find(({ email }) => email !== null)?.email ?? null,
       emails: sortedWords(ordered.map(({ email }) => email)),
       usernames: sortedWords(ordered.map(({ username }) => username)),
-      is_member: id !== null && members.has(id),
+      is_member: members.has(id),
       teams: sortedWords(
         teams
           .filter((team) => team.members.some(({ user_id }) => user_id === id))
           .map(({ team }) => textOf(team, 'slug')),
       ),
-      last_seen_at: members.has(id ?? '') ? undefined : greatest(ordered.map(({ at }) => at)),
+      last_seen_at: everMembers.has(id ?? '') ? undefined : greatest(ordered.map(({ at }) => at)),
     }
   })
 }

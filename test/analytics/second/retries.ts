@@ -66,7 +66,7 @@ export function flakyJobsDaily(facts: Facts): Row[] {
   const chains = chainsOf(facts).flatMap((chain) => {
     const end = endOf(chain.first)
     const failed = chain.tries.filter((one) => one.retried_in_job_id !== null && isFlake(jobResult(one)))
-    return end === null || failed.length === 0 ? [] : [{ ...chain, failed, day: dayOf(end) }]
+    return failed.length === 0 ? [] : [{ ...chain, failed, day: end === null ? null : dayOf(end) }]
   })
   return grouped(
     chains,

@@ -2,6 +2,7 @@ import type { Home } from '../../property/soundness-database.ts'
 import { compareView, openReader, zones } from './compare.ts'
 import { factsOf } from './facts.ts'
 import type { History, Lists } from './history.ts'
+import { liveOn } from './later.ts'
 import { arrivalsOf, type Lived, live, noLists, readAll, readLists, readPlaces } from './live.ts'
 import { applyOrganizations, applyPayloads, emptyMirror, finishMirror, mirrorByRest } from './mirror.ts'
 import { views } from './views.ts'
@@ -14,7 +15,7 @@ export interface Outcome {
   readonly differences: string[]
 }
 
-/** Lives a history, and compares each view with the second implementation, mirrored in each way. */
+/** Lives a history, and compares each view with the second implementation, mirrored in each way, and after it has changed. */
 export async function compareSeed(
   seed: number,
   home: Home,
@@ -24,13 +25,19 @@ export async function compareSeed(
   const lived = await live(seed)
   const differences: string[] = []
   let rows = 0
+  const compare = async (what: string, history: History) => {
+    const found = await compareMirror(url, history)
+    rows += found.rows
+    differences.push(...found.differences.map((line) => `seed ${seed}, ${what}: ${line}`))
+  }
   try {
-    for (const mode of only) {
+    // The last mirror lives on.
+    const ordered = seed % 2 === 0 ? only : [...only].reverse()
+    for (const [index, mode] of ordered.entries()) {
       await emptyMirror(home, url)
       const history = await mirror(mode, home, lived)
-      const found = await compareMirror(url, history)
-      rows += found.rows
-      differences.push(...found.differences.map((line) => `seed ${seed}, ${mode}: ${line}`))
+      await compare(mode, history)
+      if (index === ordered.length - 1) await compare(`${mode}, changed`, await change(mode, home, lived, history))
     }
   } finally {
     await lived.simulation.stop()
@@ -40,32 +47,54 @@ export async function compareSeed(
 
 async function mirror(mode: Mode, home: Home, lived: Lived): Promise<History> {
   const { db } = home.database
-  const now = lived.simulation.clock.now()
   const lists = await readLists(lived)
   const settings = settingsOf(lived, lists)
   if (mode === 'rest') {
-    const history = { payloads: await readAll(lived), lists, ...settings }
     await mirrorByRest(db, lived)
-    await finishMirror(home, history)
-    return history
+    return finishMirror(home, { payloads: await readAll(lived), lists, ...settings })
   }
+  await applyOrganizations(db, lists, lived.simulation.clock.now())
   if (mode === 'webhooks') {
     const payloads = arrivalsOf(lived, mode).filter(({ via }) => via === 'webhook')
-    const history = { payloads, lists: noLists(lists), ...settings }
-    await applyOrganizations(db, history, now)
     await applyPayloads(db, payloads)
-    await finishMirror(home, history)
-    return history
+    return finishMirror(home, { payloads, lists: noLists(lists), ...settings })
   }
   // REST does not always have the last word of builds.
-  const last = lived.seed % 2 === 0 ? await readAll(lived) : await readPlaces(lived)
+  const last = lived.seed % 4 === 0 ? await readPlaces(lived) : await readAll(lived)
   const payloads = [...arrivalsOf(lived, mode), ...last]
-  const history = { payloads, lists, ...settings }
-  await applyOrganizations(db, history, now)
   await applyPayloads(db, payloads)
   await mirrorByRest(db, lived, false)
-  await finishMirror(home, history)
-  return history
+  return finishMirror(home, { payloads, lists, ...settings })
+}
+
+/** Lives on, and mirrors what has changed since in the same way. */
+async function change(mode: Mode, home: Home, lived: Lived, before: History): Promise<History> {
+  const { db } = home.database
+  const known = lived.payloads.length
+  liveOn(lived)
+  const lists = mode === 'webhooks' ? noLists(await readLists(lived)) : await readLists(lived)
+  const webhooks = lived.payloads.slice(known)
+  const read = mode === 'webhooks' ? [] : await readAll(lived)
+  const news = [...(mode === 'rest' ? [] : webhooks), ...read]
+  if (mode === 'rest') await mirrorByRest(db, lived)
+  else await applyPayloads(db, news)
+  if (mode === 'mixed') await mirrorByRest(db, lived, false)
+  const [first, second, ...rules] = before.rules
+  const changed =
+    first && second
+      ? [...rules, { ...second, branch: '*', environment: 'production' }, { ...first, step: 'image' }]
+      : []
+  const rates = before.rates
+    .slice(1)
+    .map((rate) => ({ ...rate, per_minute: rate.per_minute * 2, cluster: '*', queue: `${rate.queue}` }))
+  return finishMirror(home, {
+    payloads: [...before.payloads, ...news],
+    lists,
+    formerLists: before.lists,
+    rules: changed,
+    rates: rates.filter(({ queue }, index) => rates.findIndex((one) => one.queue === queue) === index),
+    oldestDelivery: before.oldestDelivery,
+  })
 }
 
 /** Rules and rates that overlap, and one of each that nothing matches. */

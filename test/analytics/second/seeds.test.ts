@@ -1,0 +1,18 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { seedsOf } from '../../property/soundness.ts'
+import { openStage, type Stage } from './stage.ts'
+
+let stage: Stage
+beforeAll(async () => {
+  stage = await openStage()
+})
+afterAll(() => stage.close())
+
+/** SEEDS=17 or SEEDS=1..50 chooses others. */
+describe('every row and column of analytics equals a second implementation', () => {
+  it.each(seedsOf(process.env.SEEDS ?? '11..16'))('by REST, by webhooks, mixed and changed (seed %i)', async (seed) => {
+    const { rows, differences } = await stage.compare(seed)
+    expect(rows).toBeGreaterThan(3_000)
+    expect(differences).toEqual([])
+  })
+})
