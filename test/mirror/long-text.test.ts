@@ -169,6 +169,7 @@ const bounded: Readonly<Record<string, string>> = {
   reference_item_syncs_name_subject_id_pk: 'our names',
   pauses_organization_id_task_pk: 'our names',
   rollups_pkey: 'our names',
+  sessions_pkey: 'an HMAC, of our own',
 }
 
 it('every index on text is known, with the reason why no payload can make its entries too long', async () => {
