@@ -86,3 +86,18 @@ test('deployments: of several rules the closest counts, and a rule may name a pi
 
 test('organizations: each, by its slug', () =>
   expect(lines(`select organization from analytics.organizations order by 1`)).resolves.toBe('acme\nglobex'))
+
+test('users: a slug that teams of two organizations have counts once', async () => {
+  const user = id('u', 1)
+  for (const [number, organization] of [
+    [81, 1],
+    [82, 2],
+  ] as const) {
+    await stage.sql`insert into buildkite.teams (id, organization_id, slug, first_seen_at, changed_at)
+      values (${id('t', number)}, ${id('o', organization)}, 'everyone', now(), now())`
+    await stage.sql`insert into buildkite.team_members (team_id, organization_id, user_id, first_seen_at, changed_at)
+      values (${id('t', number)}, ${id('o', organization)}, ${user}, now(), now())`
+  }
+  await stage.refresh()
+  expect(await lines(`select cardinality(array_positions(teams, 'everyone')) from analytics.users where id = '${user}'`)).toBe('1')
+})
