@@ -45,13 +45,13 @@ CREATE FUNCTION analytics.job_name(name text, label text, step_key text, command
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN COALESCE(NULLIF(name, ''::text), NULLIF(label, ''::text), NULLIF(step_key, ''::text), NULLIF("left"(command, 80), ''::text), 'unnamed'::text);
 
-COMMENT ON FUNCTION analytics.job_name(name text, label text, step_key text, command text) IS 'What people call a job: its name, otherwise its label, its step''s key, or the start of its command.';
+COMMENT ON FUNCTION analytics.job_name(name text, label text, step_key text, command text) IS 'What people call a job: its name, otherwise its label, its step''s key, or the start of its command, with its line breaks; unnamed if it has none of these, as waiters.';
 
 CREATE FUNCTION analytics.job_result(state text, soft_failed boolean, exit_status bigint, signal_reason text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN (state = ANY (ARRAY['passed'::text, 'unblocked'::text])) THEN 'passed'::text WHEN (state = ANY (ARRAY['timed_out'::text, 'expired'::text, 'canceled'::text, 'skipped'::text])) THEN state WHEN (state = ANY (ARRAY['broken'::text, 'waiting_failed'::text, 'blocked_failed'::text, 'unblocked_failed'::text])) THEN 'broken'::text WHEN ((state = 'finished'::text) AND (exit_status = 0)) THEN 'passed'::text WHEN (state = ANY (ARRAY['failed'::text, 'finished'::text])) THEN CASE WHEN ((signal_reason <> 'cancel'::text) OR ((exit_status = '-1'::integer) AND (signal_reason IS NULL))) THEN 'infra_lost'::text WHEN soft_failed THEN 'soft_failed'::text ELSE 'failed'::text END ELSE NULL::text END;
+    RETURN CASE WHEN (state = ANY (ARRAY['passed'::text, 'unblocked'::text])) THEN 'passed'::text WHEN (state = ANY (ARRAY['timed_out'::text, 'expired'::text, 'canceled'::text, 'skipped'::text])) THEN state WHEN (state = ANY (ARRAY['broken'::text, 'waiting_failed'::text, 'blocked_failed'::text, 'unblocked_failed'::text])) THEN 'broken'::text WHEN ((state = 'finished'::text) AND (exit_status = 0)) THEN 'passed'::text WHEN (state = ANY (ARRAY['failed'::text, 'finished'::text])) THEN CASE WHEN ((NULLIF(signal_reason, ''::text) <> 'cancel'::text) OR ((exit_status = '-1'::integer) AND (NULLIF(signal_reason, ''::text) IS NULL))) THEN 'infra_lost'::text WHEN soft_failed THEN 'soft_failed'::text ELSE 'failed'::text END ELSE NULL::text END;
 
-COMMENT ON FUNCTION analytics.job_result(state text, soft_failed boolean, exit_status bigint, signal_reason text) IS 'How a job ended. passed (also a gate that was unblocked); soft_failed: it failed and was allowed to; failed: its command failed; infra_lost: its agent or machine was lost (signal_reason other than cancel: agent_stop, agent_refused, process_run_error, ...; or exit status -1 without a reason); timed_out: ran too long; expired: no agent took it; canceled; broken: its conditions prevented it from running, or what it waited for failed; skipped. Null while it is open.';
+COMMENT ON FUNCTION analytics.job_result(state text, soft_failed boolean, exit_status bigint, signal_reason text) IS 'How a job ended. passed (also a gate that was unblocked); soft_failed: it failed and was allowed to; failed: its command failed; infra_lost: its agent or machine was lost (signal_reason other than cancel: agent_stop, agent_refused, process_run_error, ...; or exit status -1 without a reason); timed_out: ran too long; expired: no agent took it; canceled; broken: its conditions prevented it from running, or what it waited for failed; skipped. Null while it is open. A lost agent comes before soft_failed: a job that was allowed to fail and lost its agent is infra_lost.';
 
 CREATE FUNCTION analytics.matches(value text, glob text) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -80,9 +80,9 @@ COMMENT ON FUNCTION analytics.repository_url(url text) IS 'A repository''s addre
 
 CREATE FUNCTION analytics.seconds(earlier timestamp with time zone, later timestamp with time zone) RETURNS double precision
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN (later <= earlier) THEN (0)::double precision WHEN ((later - earlier) < '24855 days'::interval) THEN (EXTRACT(epoch FROM (later - earlier)))::double precision ELSE NULL::double precision END;
+    RETURN CASE WHEN (((later - earlier) >= '24855 days'::interval) OR ((earlier - later) >= '24855 days'::interval)) THEN NULL::double precision WHEN (later <= earlier) THEN (0)::double precision ELSE (EXTRACT(epoch FROM (later - earlier)))::double precision END;
 
-COMMENT ON FUNCTION analytics.seconds(earlier timestamp with time zone, later timestamp with time zone) IS 'Seconds from one time to a later one; 0 if they are in reverse order, which happens in Buildkite''s data. Null if either is null, or if 68 years or more are between them: then one is an uninitialised clock and would distort every mean.';
+COMMENT ON FUNCTION analytics.seconds(earlier timestamp with time zone, later timestamp with time zone) IS 'Seconds from one time to a later one; 0 if they are in reverse order, which happens in Buildkite''s data. Null if either is null, or if 68 years or more are between them, in either order: then one is an uninitialised clock and would distort every mean.';
 
 CREATE FUNCTION sync.invalidate_all_days(since date DEFAULT '-infinity'::date) RETURNS integer
     LANGUAGE plpgsql
@@ -204,6 +204,9 @@ begin
     array_agg(coalesce(before.finished_at, before.expired_at)) || array_agg(coalesce(after.finished_at, after.expired_at)))
   from before_rows as before join after_rows as after using (id)
   where after.changed_at is distinct from before.changed_at;
+  perform sync.invalidate_days_of_finished_builds(array_agg(distinct after.build_id))
+  from before_rows as before join after_rows as after using (id)
+  where after.changed_at is distinct from before.changed_at and after.build_id is not null having count(*) > 0;
   return null;
 end $$;
 
@@ -260,6 +263,17 @@ begin
   having count(*) > 0;
 end $$;
 
+CREATE FUNCTION sync.invalidate_days_of_finished_builds(ids uuid[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+begin
+  perform sync.invalidate_days('{}', array_agg(finished_at))
+  from buildkite.builds where id = any (ids) and finished_at is not null having count(*) > 0;
+end $$;
+
 CREATE FUNCTION sync.invalidate_days_of_jobs(builds uuid[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -295,6 +309,7 @@ CREATE FUNCTION sync.invalidate_days_of_new_jobs() RETURNS trigger
     AS $$
 begin
   perform sync.invalidate_days(array_agg(started_at), array_agg(coalesce(finished_at, expired_at))) from after_rows;
+  perform sync.invalidate_days_of_finished_builds(array_agg(distinct build_id)) from after_rows where build_id is not null having count(*) > 0;
   return null;
 end $$;
 
@@ -405,24 +420,40 @@ begin
   delete from analytics.trunk_health_daily where day = which;
   insert into analytics.trunk_health_daily select * from sync.trunk_health_daily_now where day = which;
   insert into analytics.deployments (id, reference_id, repository, commit_sha, attributed_at, merge_commit_shas, environment, deployed_at, success,
-    service, source_url, source_name, integration_branch, deployment_inference_rule_id, organization_id, pipeline_id, committed_at)
-  select
+    service, source_url, source_name, integration_branch, deployment_inference_rule_id, organization_id, pipeline_id, committed_at, first_success)
+  -- Of several rules that match, the closest counts: the one with the most fixed characters.
+  select distinct on (deployed.id)
     rule.id || ':' || deployed.id, deployed.id::text, analytics.repository_name(pipeline.repository), deployed.commit, deployed.finished_at,
-    array[deployed.commit], rule.environment, deployed.finished_at, deployed.result = 'passed', coalesce(rule.service, pipeline.slug), deployed.web_url,
+    array[deployed.commit], rule.environment, deployed.finished_at, deployed.result = 'passed', coalesce(rule.service, pipeline.slug),
+    coalesce(pipeline.web_url || '/builds/' || deployed.number || case when deployed.is_job then '#' || deployed.id else '' end, deployed.web_url),
     coalesce(pipeline.name, pipeline.slug), pipeline.default_branch, rule.id, pipeline.organization_id, pipeline.id,
-    (select min(build.author_date) from buildkite.builds as build where build.commit = deployed.commit and deployed.commit <> 'HEAD')
+    (select min(build.author_date) from buildkite.builds as build
+      where build.commit = deployed.commit and deployed.commit <> 'HEAD' and build.organization_id = pipeline.organization_id),
+    case when deployed.is_job then (
+      with recursive tries as (
+        select deployed.id, deployed.result, 0 as back
+        union all
+        select job.id, analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason), tries.back + 1
+        from tries join buildkite.jobs as job on job.retried_in_job_id = tries.id where tries.back < 1000
+      )
+      select coalesce(result, '') = 'passed' from tries order by back desc limit 1
+    ) else coalesce((
+      select attempt.state = 'passed' from analytics.attempt_runs as attempt
+      where attempt.build_id = deployed.id and analytics.build_result(attempt.state, attempt.blocked) is not null
+      order by attempt.finished_at limit 1
+    ), deployed.result = 'passed') end
   from (
-    select build.id, build.pipeline_id, build.branch, build.commit, build.finished_at, build.web_url,
+    select build.id, build.pipeline_id, build.branch, build.commit, build.finished_at, build.number, build.web_url,
       analytics.build_result(build.state, build.blocked) as result, null as step_key, null as step_name, false as is_job
     from buildkite.builds as build
     where build.finished_at >= day_start and build.finished_at < day_end
       and analytics.build_result(build.state, build.blocked) in ('passed', 'failed')
     union all
-    select job.id, build.pipeline_id, build.branch, build.commit, job.finished_at, coalesce(job.web_url, build.web_url),
+    select job.id, build.pipeline_id, build.branch, build.commit, job.finished_at, build.number, coalesce(job.web_url, build.web_url),
       analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason), job.step_key, job.name, true
     from buildkite.jobs as job
     cross join lateral (
-      select pipeline_id, branch, commit, web_url from buildkite.builds where id = job.build_id offset 0
+      select pipeline_id, branch, commit, number, web_url from buildkite.builds where id = job.build_id offset 0
     ) as build
     where job.finished_at >= day_start and job.finished_at < day_end and job.type in ('script', 'trigger')
       and job.retried_in_job_id is null and not coalesce(job.retried, false)
@@ -433,15 +464,16 @@ begin
   left join buildkite.organizations as organization on organization.id = pipeline.organization_id
   join settings.deployment_rules as rule on deployed.is_job = (rule.step is not null)
     and (rule.step is null or analytics.matches(deployed.step_key, rule.step) or analytics.matches(deployed.step_name, rule.step))
-  where rule.enabled and analytics.matches(pipeline.slug, rule.pipeline) and analytics.matches(deployed.branch, rule.branch)
-    and analytics.matches(coalesce(organization.slug, ''), rule.organization)
+  where rule.enabled and (analytics.matches(pipeline.slug, rule.pipeline) or pipeline.id::text = rule.pipeline)
+    and analytics.matches(deployed.branch, rule.branch) and analytics.matches(coalesce(organization.slug, ''), rule.organization)
+  order by deployed.id, length(replace(concat(rule.pipeline, rule.step, rule.branch, rule.organization), '*', '')) desc, rule.id
   -- Deployments that finished again on this day still have rows for the earlier day, which may be rebuilt later.
   on conflict (id) do update set
     repository = excluded.repository, commit_sha = excluded.commit_sha, attributed_at = excluded.attributed_at,
     merge_commit_shas = excluded.merge_commit_shas, environment = excluded.environment, deployed_at = excluded.deployed_at,
     success = excluded.success, service = excluded.service, source_url = excluded.source_url, source_name = excluded.source_name,
     integration_branch = excluded.integration_branch, organization_id = excluded.organization_id, pipeline_id = excluded.pipeline_id,
-    committed_at = excluded.committed_at;
+    committed_at = excluded.committed_at, first_success = excluded.first_success;
 
   with tries as materialized (
     select
@@ -503,7 +535,7 @@ begin
     from tries as try
     cross join lateral generate_series(
       date_trunc('hour', greatest(try.started_at, day_start), 'UTC'),
-      least(case when try.run is null then try.started_at else try.finished_at end, day_end - interval '1 microsecond'),
+      least(case when try.run is null then try.started_at else greatest(try.started_at, try.finished_at) end, day_end - interval '1 microsecond'),
       interval '1 hour'
     ) as hour
     where try.started_at is not null
@@ -517,7 +549,7 @@ begin
     from hours group by hour, organization_id, cluster_id, queue
   ), minutes_of_the_day as (
     insert into analytics.minutes_daily
-    select which, organization_id, pipeline_id, branch, queue, count(*), sum(run) / 60,
+    select which, organization_id, pipeline_id, branch, queue, count(*), coalesce(sum(run), 0) / 60,
       coalesce(sum(run) filter (where lost = 'infra_lost'), 0) / 60, coalesce(sum(run) filter (where lost = 'canceled'), 0) / 60,
       coalesce(sum(run) filter (where lost = 'retried'), 0) / 60, coalesce(sum(run) filter (where lost = 'rebuilt'), 0) / 60, cluster_id
     from (
@@ -527,7 +559,7 @@ begin
         when retried then 'retried'
         when rebuilt then 'rebuilt'
       end as lost
-      from tries where ends and run is not null
+      from tries where ends and result not in ('skipped', 'broken')
     ) as ended
     group by organization_id, pipeline_id, branch, queue, cluster_id
   ), found_of_the_hours as (
@@ -630,7 +662,7 @@ begin
   -- Grouped as in the index: an upsert may not change the same row twice.
   group by id, md5(coalesce(email, '')), md5(coalesce(username, ''))
   on conflict ((coalesce(id::text, '')), md5(coalesce(email, '')), md5(coalesce(username, ''))) do update
-    set name = coalesce(excluded.name, known.name), last_seen_at = greatest(excluded.last_seen_at, known.last_seen_at);
+    set name = case when excluded.last_seen_at >= known.last_seen_at or known.name is null then coalesce(excluded.name, known.name) else known.name end, last_seen_at = greatest(excluded.last_seen_at, known.last_seen_at);
 
   -- One person: the same id, otherwise an e-mail address that belongs to an id, otherwise the address, otherwise the user name.
   with by_email as (
@@ -975,7 +1007,6 @@ CREATE TABLE buildkite.builds (
     triggered_from_build_pipeline_slug text,
     cluster_id uuid,
     cluster_url text,
-    test_engine jsonb,
     observed_at timestamp(3) with time zone NOT NULL,
     verified_at timestamp(3) with time zone,
     first_seen_at timestamp(3) with time zone NOT NULL,
@@ -1079,8 +1110,6 @@ COMMENT ON COLUMN buildkite.builds.triggered_from_build_pipeline_slug IS 'Slug o
 COMMENT ON COLUMN buildkite.builds.cluster_id IS 'UUID of the cluster it ran in; null outside clusters.';
 
 COMMENT ON COLUMN buildkite.builds.cluster_url IS 'REST address of that cluster.';
-
-COMMENT ON COLUMN buildkite.builds.test_engine IS 'Test Engine runs of the build. Only a read of the single build contains them, so it is null for most.';
 
 COMMENT ON COLUMN buildkite.builds.observed_at IS 'When the object was last seen to differ from the row, on Buildkite''s clock: the time of the webhook or REST read that changed it. For the time of the write see changed_at.';
 
@@ -1325,6 +1354,65 @@ COMMENT ON COLUMN buildkite.jobs.deleted_reason IS 'Why Buildkite no longer show
 
 COMMENT ON COLUMN buildkite.jobs.extra IS 'Fields that Buildkite sent and no column contains, under their own names, without secrets. {} if there are none.';
 
+CREATE TABLE buildkite.organizations (
+    id uuid NOT NULL,
+    graphql_id text,
+    url text,
+    web_url text,
+    name text,
+    slug text,
+    pipelines_url text,
+    agents_url text,
+    emojis_url text,
+    created_at timestamp(3) with time zone,
+    observed_at timestamp(3) with time zone NOT NULL,
+    verified_at timestamp(3) with time zone,
+    first_seen_at timestamp(3) with time zone NOT NULL,
+    first_seen_via text NOT NULL,
+    changed_at timestamp(3) with time zone NOT NULL,
+    deleted_at timestamp(3) with time zone,
+    deleted_reason text,
+    extra jsonb DEFAULT '{}'::jsonb NOT NULL
+);
+
+COMMENT ON TABLE buildkite.organizations IS 'Organizations that the API tokens see, or that webhooks named. One row each; a rename keeps the row (names over time: organization_slugs).';
+
+COMMENT ON COLUMN buildkite.organizations.id IS 'Buildkite''s UUID of the organization. Never changes.';
+
+COMMENT ON COLUMN buildkite.organizations.graphql_id IS 'The same object''s id in the GraphQL API.';
+
+COMMENT ON COLUMN buildkite.organizations.url IS 'REST address. Contains the slug, so it changes with a rename.';
+
+COMMENT ON COLUMN buildkite.organizations.web_url IS 'Address in the browser. Changes with a rename.';
+
+COMMENT ON COLUMN buildkite.organizations.name IS 'Display name.';
+
+COMMENT ON COLUMN buildkite.organizations.slug IS 'Name in URLs, at present. Changes with a rename: join by id.';
+
+COMMENT ON COLUMN buildkite.organizations.pipelines_url IS 'REST address of its pipelines.';
+
+COMMENT ON COLUMN buildkite.organizations.agents_url IS 'REST address of its agents.';
+
+COMMENT ON COLUMN buildkite.organizations.emojis_url IS 'REST address of its emojis.';
+
+COMMENT ON COLUMN buildkite.organizations.created_at IS 'When it was created in Buildkite (UTC).';
+
+COMMENT ON COLUMN buildkite.organizations.observed_at IS 'When the object was last seen to differ from the row, on Buildkite''s clock: the time of the webhook or REST read that changed it. For the time of the write see changed_at.';
+
+COMMENT ON COLUMN buildkite.organizations.verified_at IS 'When REST last confirmed the row, on Buildkite''s clock. Renewed at most once an hour while nothing changes. Null: only webhooks have shown the object. The row is provisional (not confirmed by REST) while verified_at is null or observed_at > verified_at.';
+
+COMMENT ON COLUMN buildkite.organizations.first_seen_at IS 'When the mirror first saw the object, on the mirror''s clock. Long after created_at means that it was backfilled or that its webhooks were lost.';
+
+COMMENT ON COLUMN buildkite.organizations.first_seen_via IS 'What first showed the object: webhook or rest.';
+
+COMMENT ON COLUMN buildkite.organizations.changed_at IS 'When a column of the row last changed, on the clock of Postgres. Indexed, for incremental loads: read changed_at > the greatest value loaded before, minus a few minutes for transactions that were still open. A renewal of verified_at alone does not change it.';
+
+COMMENT ON COLUMN buildkite.organizations.deleted_at IS 'When the mirror noticed that Buildkite no longer shows the object. Null: Buildkite shows it, as far as is known. The row stays as history; exclude it with deleted_at is null.';
+
+COMMENT ON COLUMN buildkite.organizations.deleted_reason IS 'Why Buildkite no longer shows the object. no_access: no API token sees it any more. hidden: the same, although webhooks show it.';
+
+COMMENT ON COLUMN buildkite.organizations.extra IS 'Fields that Buildkite sent and no column contains, under their own names, without secrets. {} if there are none.';
+
 CREATE TABLE buildkite.pipelines (
     id uuid NOT NULL,
     organization_id uuid,
@@ -1492,19 +1580,21 @@ CREATE VIEW analytics.approvals AS
     job.unblocked_by_id,
     job.unblocked_by_name,
     lower(job.unblocked_by_email) AS unblocked_by_email,
-    job.created_at
-   FROM (((buildkite.jobs job
+    job.created_at,
+    organization.slug AS organization
+   FROM ((((buildkite.jobs job
      LEFT JOIN buildkite.builds build ON ((build.id = job.build_id)))
      LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = build.pipeline_id)))
-     CROSS JOIN LATERAL ( SELECT COALESCE(( SELECT max(attempt.finished_at) AS max
-                   FROM buildkite.build_attempts attempt
-                  WHERE ((attempt.build_id = job.build_id) AND (analytics.build_state(attempt.state, attempt.blocked) = 'blocked'::text) AND ((job.unblocked_at IS NULL) OR (attempt.finished_at <= job.unblocked_at)))), job.runnable_at, ( SELECT max(before.finished_at) AS max
-                   FROM buildkite.jobs before
-                  WHERE ((before.build_id = job.build_id) AND ((before.finished_at <= job.unblocked_at) OR ((job.unblocked_at IS NULL) AND (job.state = 'blocked'::text))))), job.created_at,
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = build.organization_id)))
+     CROSS JOIN LATERAL ( SELECT
                 CASE
-                    WHEN ((job.unblocked_at IS NOT NULL) OR (job.state = 'blocked'::text)) THEN build.created_at
+                    WHEN ((job.unblocked_at IS NOT NULL) OR (job.state = 'blocked'::text) OR ((job.state = 'canceled'::text) AND build.blocked)) THEN COALESCE(( SELECT max(attempt.finished_at) AS max
+                       FROM buildkite.build_attempts attempt
+                      WHERE ((attempt.build_id = job.build_id) AND (analytics.build_state(attempt.state, attempt.blocked) = 'blocked'::text) AND ((job.unblocked_at IS NULL) OR (attempt.finished_at <= job.unblocked_at)))), job.runnable_at, ( SELECT max(before.finished_at) AS max
+                       FROM buildkite.jobs before
+                      WHERE ((before.build_id = job.build_id) AND ((before.finished_at <= job.unblocked_at) OR ((job.unblocked_at IS NULL) AND ((job.state = 'blocked'::text) OR ((job.state = 'canceled'::text) AND build.blocked)))))), job.created_at, build.created_at)
                     ELSE NULL::timestamp with time zone
-                END) AS since) blocked)
+                END AS since) blocked)
   WHERE (job.type = 'manual'::text);
 
 COMMENT ON VIEW analytics.approvals IS 'Block and input steps: since when each held its build, who unblocked it and when. Most are read over REST, where blocked_at is an estimate: see its comment.';
@@ -1521,7 +1611,7 @@ COMMENT ON COLUMN analytics.approvals.pipeline IS 'Slug of the pipeline, at pres
 
 COMMENT ON COLUMN analytics.approvals.branch IS 'Branch.';
 
-COMMENT ON COLUMN analytics.approvals.step IS 'The step: its key or label.';
+COMMENT ON COLUMN analytics.approvals.step IS 'The step: its name, otherwise its label, otherwise its key.';
 
 COMMENT ON COLUMN analytics.approvals.state IS 'blocked, unblocked, canceled, ...';
 
@@ -1539,53 +1629,170 @@ COMMENT ON COLUMN analytics.approvals.unblocked_by_email IS 'E-mail address of t
 
 COMMENT ON COLUMN analytics.approvals.created_at IS 'When it was created.';
 
+COMMENT ON COLUMN analytics.approvals.organization IS 'Slug of the organization, at present.';
+
+CREATE VIEW sync.hidden_stops AS
+ SELECT DISTINCT ON (stop.build_id, stop.stopped_at) stop.build_id,
+    (stop.stopped_at)::timestamp(3) with time zone AS finished_at,
+    (stop.resumed_at)::timestamp(3) with time zone AS resumed_at,
+        CASE
+            WHEN (stop.by_retry AND stop.has_failed) THEN 'failed'::text
+            ELSE 'passed'::text
+        END AS state,
+    (NOT stop.by_retry) AS blocked
+   FROM ( SELECT resumed.build_id,
+            resumed.at,
+            resumed.by_retry,
+            job.stopped_at,
+            job.resumed_at,
+            job.was_active,
+            job.has_failed
+           FROM (( SELECT jobs.build_id,
+                    jobs.unblocked_at AS at,
+                    false AS by_retry
+                   FROM buildkite.jobs
+                  WHERE ((jobs.type = 'manual'::text) AND (jobs.unblocked_at IS NOT NULL))
+                UNION ALL
+                 SELECT retried.build_id,
+                    next.at,
+                    true
+                   FROM (buildkite.jobs retried
+                     CROSS JOIN LATERAL ( SELECT COALESCE(jobs.runnable_at, jobs.scheduled_at, jobs.created_at) AS at
+                           FROM buildkite.jobs
+                          WHERE (jobs.id = retried.retried_in_job_id)
+                         OFFSET 0) next)
+                  WHERE (retried.retry_type = 'manual'::text)
+                UNION ALL
+                 SELECT builds.id,
+                    builds.finished_at,
+                    false
+                   FROM buildkite.builds
+                  WHERE ((builds.state = 'canceled'::text) AND builds.blocked)) resumed
+             CROSS JOIN LATERAL ( SELECT max(job_1.finished_at) FILTER (WHERE ((job_1.began_at < resumed.at) AND (job_1.finished_at <= resumed.at))) AS stopped_at,
+                    COALESCE(min(job_1.started_at) FILTER (WHERE (job_1.started_at >= resumed.at)), resumed.at) AS resumed_at,
+                    bool_or(((job_1.began_at < resumed.at) AND COALESCE((job_1.finished_at > resumed.at), true))) AS was_active,
+                    bool_or(((job_1.result = ANY (ARRAY['failed'::text, 'infra_lost'::text, 'timed_out'::text, 'expired'::text])) AND (job_1.finished_at <= resumed.at) AND (NOT job_1.retried_before))) AS has_failed
+                   FROM ( SELECT one.started_at,
+                            COALESCE(one.finished_at, one.expired_at) AS finished_at,
+                            COALESCE((one.runnable_at - ((COALESCE(one.concurrency_wait_time_ms, (0)::bigint))::double precision * '00:00:00.001'::interval)), one.started_at) AS began_at,
+                            analytics.job_result(one.state, one.soft_failed, one.exit_status, one.signal_reason) AS result,
+                            (COALESCE((one.retry_type = 'automatic'::text), false) OR (EXISTS ( SELECT
+                                   FROM buildkite.jobs next
+                                  WHERE ((next.id = one.retried_in_job_id) AND (COALESCE(next.runnable_at, next.scheduled_at, next.created_at) < resumed.at))))) AS retried_before
+                           FROM buildkite.jobs one
+                          WHERE ((one.build_id = resumed.build_id) AND (one.type = ANY (ARRAY['script'::text, 'trigger'::text])))
+                         OFFSET 0) job_1) job)) stop
+  WHERE ((stop.stopped_at IS NOT NULL) AND (NOT stop.was_active) AND (NOT (EXISTS ( SELECT
+           FROM buildkite.build_attempts known
+          WHERE ((known.build_id = stop.build_id) AND (known.finished_at >= (stop.stopped_at - '00:00:01'::interval)) AND ((known.finished_at < stop.resumed_at) OR (known.finished_at = stop.stopped_at)))))))
+  ORDER BY stop.build_id, stop.stopped_at, stop.by_retry DESC, stop.at;
+
+COMMENT ON VIEW sync.hidden_stops IS 'Stops of builds, at a gate or before a retry by hand, that no webhook and no read showed. Their times are estimates from the jobs. Used by analytics.attempt_runs.';
+
+COMMENT ON COLUMN sync.hidden_stops.build_id IS 'builds.id.';
+
+COMMENT ON COLUMN sync.hidden_stops.finished_at IS 'The end of the last job before the stop.';
+
+COMMENT ON COLUMN sync.hidden_stops.resumed_at IS 'The start of the first job after it.';
+
+COMMENT ON COLUMN sync.hidden_stops.state IS 'failed if a job had failed when a person retried one, otherwise passed.';
+
+COMMENT ON COLUMN sync.hidden_stops.blocked IS 'Whether the build waited at a gate.';
+
 CREATE VIEW analytics.attempt_runs AS
  SELECT attempt.build_id,
-    attempt.started_at,
+    (attempt.began_at)::timestamp(3) with time zone AS started_at,
     attempt.finished_at,
         CASE
-            WHEN ((attempt.started_at IS NOT NULL) AND (NOT (attempt.blocked AND (attempt.state = 'canceled'::text) AND (attempt.previous_finish IS NOT NULL)))) THEN
-            CASE
-                WHEN ((attempt.previous_finish IS NULL) OR (attempt.started_at > attempt.previous_finish)) THEN analytics.seconds(attempt.started_at, attempt.finished_at)
-                ELSE COALESCE(analytics.seconds(( SELECT min(job.started_at) AS min
-                   FROM ( SELECT jobs.started_at
-                           FROM buildkite.jobs
-                          WHERE (jobs.build_id = attempt.build_id)
-                         OFFSET 0) job
-                  WHERE ((job.started_at >= attempt.previous_finish) AND (job.started_at <= attempt.finished_at))), attempt.finished_at), (0)::double precision)
-            END
+            WHEN (attempt.blocked AND (attempt.state = 'canceled'::text) AND (attempt.previous_finish IS NOT NULL)) THEN NULL::double precision
+            WHEN ((attempt.began_at IS NULL) AND (attempt.previous_finish IS NOT NULL) AND (attempt.started_at IS NOT NULL)) THEN (0)::double precision
+            WHEN (NOT (attempt.is_unread AND (attempt.previous_finish IS NULL))) THEN analytics.seconds(attempt.began_at, attempt.finished_at)
             ELSE NULL::double precision
         END AS run_seconds,
     (attempt.finished_at <= COALESCE(min(
         CASE
             WHEN (analytics.build_result(attempt.state, attempt.blocked) IS NOT NULL) THEN attempt.finished_at
             ELSE NULL::timestamp with time zone
-        END) OVER whole, 'infinity'::timestamp with time zone)) AS is_first
-   FROM ( SELECT build_attempts.build_id,
-            build_attempts.finished_at,
-            build_attempts.started_at,
-            build_attempts.state,
-            build_attempts.blocked,
-            build_attempts.blocked_state,
-            build_attempts.observed_at,
-            build_attempts.first_seen_at,
-            build_attempts.first_seen_via,
-            build_attempts.changed_at,
-            lag(build_attempts.finished_at) OVER (PARTITION BY build_attempts.build_id ORDER BY build_attempts.finished_at) AS previous_finish
-           FROM buildkite.build_attempts) attempt
+        END) OVER whole, 'infinity'::timestamp with time zone)) AS is_first,
+    attempt.state,
+    attempt.blocked,
+    bool_or((attempt.is_hidden OR attempt.is_unread)) OVER whole AS is_estimate,
+    attempt.is_unread
+   FROM ( SELECT stop.build_id,
+            stop.finished_at,
+            stop.started_at,
+            stop.state,
+            stop.blocked,
+            stop.first_seen_via,
+            stop.is_hidden,
+            stop.previous_finish,
+            stop.previous_is_hidden,
+                CASE
+                    WHEN ((stop.previous_finish IS NOT NULL) AND ((stop.started_at <= stop.previous_finish) OR stop.is_hidden OR stop.previous_is_hidden)) THEN ( SELECT min(job.started_at) AS min
+                       FROM ( SELECT jobs.started_at
+                               FROM buildkite.jobs
+                              WHERE (jobs.build_id = stop.build_id)
+                             OFFSET 0) job
+                      WHERE ((job.started_at >= stop.previous_finish) AND (job.started_at <= stop.finished_at)))
+                    WHEN ((stop.previous_finish IS NULL) AND (stop.first_seen_via = 'rest'::text)) THEN LEAST(stop.started_at, ( SELECT min(job.started_at) AS min
+                       FROM ( SELECT jobs.started_at
+                               FROM buildkite.jobs
+                              WHERE (jobs.build_id = stop.build_id)
+                             OFFSET 0) job
+                      WHERE (job.started_at <= stop.finished_at)))
+                    ELSE stop.started_at
+                END AS began_at,
+            ((stop.first_seen_via = 'rest'::text) AND (stop.previous_finish IS NULL) AND (stop.started_at IS NOT NULL) AND (NOT (EXISTS ( SELECT
+                   FROM buildkite.jobs
+                  WHERE (jobs.build_id = stop.build_id))))) AS is_unread
+           FROM ( SELECT known.build_id,
+                    known.finished_at,
+                    known.started_at,
+                    known.state,
+                    known.blocked,
+                    known.first_seen_via,
+                    known.is_hidden,
+                    lag(known.finished_at) OVER earlier AS previous_finish,
+                    COALESCE(lag(known.is_hidden) OVER earlier, false) AS previous_is_hidden
+                   FROM ( SELECT build_attempts.build_id,
+                            build_attempts.finished_at,
+                            build_attempts.started_at,
+                            build_attempts.state,
+                            build_attempts.blocked,
+                            build_attempts.first_seen_via,
+                            false AS is_hidden
+                           FROM buildkite.build_attempts
+                        UNION ALL
+                         SELECT hidden_stops.build_id,
+                            hidden_stops.finished_at,
+                            NULL::timestamp with time zone,
+                            hidden_stops.state,
+                            hidden_stops.blocked,
+                            'rest'::text,
+                            true
+                           FROM sync.hidden_stops) known
+                  WINDOW earlier AS (PARTITION BY known.build_id ORDER BY known.finished_at)) stop) attempt
   WINDOW whole AS (PARTITION BY attempt.build_id);
 
-COMMENT ON VIEW analytics.attempt_runs IS 'How long each attempt of a build ran, without pauses at block steps and between attempts. Used by the other views.';
+COMMENT ON VIEW analytics.attempt_runs IS 'Each run of a build up to a finish or a stop, without pauses at block steps and between attempts. Used by the other views.';
 
 COMMENT ON COLUMN analytics.attempt_runs.build_id IS 'builds.id.';
 
-COMMENT ON COLUMN analytics.attempt_runs.started_at IS 'When it started.';
+COMMENT ON COLUMN analytics.attempt_runs.started_at IS 'When it started: for a later attempt, the start of its first job.';
 
 COMMENT ON COLUMN analytics.attempt_runs.finished_at IS 'When it finished.';
 
-COMMENT ON COLUMN analytics.attempt_runs.run_seconds IS 'Seconds it ran; null if it never started.';
+COMMENT ON COLUMN analytics.attempt_runs.run_seconds IS 'Seconds it ran; null if it never started, or if nothing shows whether the build stopped in between.';
 
 COMMENT ON COLUMN analytics.attempt_runs.is_first IS 'Whether it belongs to the run up to the first result.';
+
+COMMENT ON COLUMN analytics.attempt_runs.state IS 'State in which it ended, as Buildkite writes it.';
+
+COMMENT ON COLUMN analytics.attempt_runs.blocked IS 'Whether the build then waited at a gate.';
+
+COMMENT ON COLUMN analytics.attempt_runs.is_estimate IS 'Whether a stop of this build is known only from its jobs: then the times of the stop and the result before it are estimates. Also true if only the build is known and not its jobs: then run_seconds is null.';
+
+COMMENT ON COLUMN analytics.attempt_runs.is_unread IS 'Whether the jobs of the build are unknown, so that nothing shows whether it stopped in between.';
 
 CREATE TABLE analytics.branch_durations_daily (
     day date,
@@ -1637,26 +1844,36 @@ CREATE VIEW analytics.build_attempts AS
     build.pipeline_id,
     pipeline.slug AS pipeline,
     build.number AS build_number,
-    ( SELECT count(*) AS count
-           FROM buildkite.build_attempts earlier
-          WHERE ((earlier.build_id = attempt.build_id) AND (earlier.finished_at <= attempt.finished_at))) AS attempt,
+    attempt.attempt,
     analytics.build_state(attempt.state, attempt.blocked) AS state,
     analytics.build_result(attempt.state, attempt.blocked) AS result,
     attempt.started_at,
     attempt.finished_at,
-    ( SELECT run.run_seconds
-           FROM analytics.attempt_runs run
-          WHERE ((run.build_id = attempt.build_id) AND (run.finished_at = attempt.finished_at))) AS run_seconds,
+    attempt.run_seconds,
     build.branch,
     (build.branch = pipeline.default_branch) AS is_default_branch,
     build.commit,
     COALESCE(pipeline.tags, '{}'::text[]) AS tags,
-    attempt.changed_at
-   FROM ((buildkite.build_attempts attempt
+    COALESCE(known.changed_at, build.changed_at) AS changed_at,
+    attempt.is_estimate,
+    organization.slug AS organization
+   FROM ((((( SELECT attempt_runs.build_id,
+            attempt_runs.started_at,
+            attempt_runs.finished_at,
+            attempt_runs.run_seconds,
+            attempt_runs.is_first,
+            attempt_runs.state,
+            attempt_runs.blocked,
+            attempt_runs.is_estimate,
+            attempt_runs.is_unread,
+            row_number() OVER (PARTITION BY attempt_runs.build_id ORDER BY attempt_runs.finished_at) AS attempt
+           FROM analytics.attempt_runs) attempt
+     LEFT JOIN buildkite.build_attempts known ON (((known.build_id = attempt.build_id) AND (known.finished_at = attempt.finished_at))))
      JOIN buildkite.builds build ON ((build.id = attempt.build_id)))
-     LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = build.pipeline_id)));
+     LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = build.pipeline_id)))
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = build.organization_id)));
 
-COMMENT ON VIEW analytics.build_attempts IS 'Each finish of a build: a retry or an unblock begins the next attempt. A stop at a block step is an attempt of state blocked, without result. An attempt that is still running has no row yet.';
+COMMENT ON VIEW analytics.build_attempts IS 'Each finish of a build: a retry or an unblock begins the next attempt. A stop at a block step is an attempt of state blocked, without result. A stop that ended before the mirror saw the build is derived from its jobs: is_estimate. An attempt that is still running has no row yet.';
 
 COMMENT ON COLUMN analytics.build_attempts.build_id IS 'builds.id.';
 
@@ -1672,13 +1889,13 @@ COMMENT ON COLUMN analytics.build_attempts.attempt IS '1 for the first.';
 
 COMMENT ON COLUMN analytics.build_attempts.state IS 'How it ended, or blocked if it stopped at a block step.';
 
-COMMENT ON COLUMN analytics.build_attempts.result IS 'passed, failed or canceled; null for a stop at a block step.';
+COMMENT ON COLUMN analytics.build_attempts.result IS 'passed, failed, canceled, skipped or not_run; null for a stop at a block step.';
 
-COMMENT ON COLUMN analytics.build_attempts.started_at IS 'When it started.';
+COMMENT ON COLUMN analytics.build_attempts.started_at IS 'When it started; a later attempt starts with its first job.';
 
 COMMENT ON COLUMN analytics.build_attempts.finished_at IS 'When it finished.';
 
-COMMENT ON COLUMN analytics.build_attempts.run_seconds IS 'Seconds it ran.';
+COMMENT ON COLUMN analytics.build_attempts.run_seconds IS 'Seconds it ran; null if it never started, or if nothing shows whether the build stopped in between.';
 
 COMMENT ON COLUMN analytics.build_attempts.branch IS 'Branch.';
 
@@ -1689,6 +1906,10 @@ COMMENT ON COLUMN analytics.build_attempts.commit IS 'Commit; may be HEAD or a b
 COMMENT ON COLUMN analytics.build_attempts.tags IS 'Tags of the pipeline, at present.';
 
 COMMENT ON COLUMN analytics.build_attempts.changed_at IS 'When the row last changed in the mirror; indexed below, for incremental loads.';
+
+COMMENT ON COLUMN analytics.build_attempts.is_estimate IS 'Whether a stop of this build is known only from its jobs: then the times of the stop and the result before it are estimates. Also true if only the build is known and not its jobs: then run_seconds is null.';
+
+COMMENT ON COLUMN analytics.build_attempts.organization IS 'Slug of the organization, at present.';
 
 CREATE TABLE analytics.build_results_daily (
     day date,
@@ -1706,7 +1927,7 @@ CREATE TABLE analytics.build_results_daily (
     blocked bigint
 );
 
-COMMENT ON TABLE analytics.build_results_daily IS 'How builds ended, by pipeline and the day (UTC) they finished. Practice disagrees on retries: failure_rate is by the final result, first_failure_rate by the first (for a build that ran before the mirror existed: the last). Neither includes canceled and skipped builds, nor builds that wait at a gate: these are in blocked on the day they stopped. Builds that never finished count on the day they were created. A rollup table.';
+COMMENT ON TABLE analytics.build_results_daily IS 'How builds ended, by pipeline and the day (UTC) they finished. Practice disagrees on retries: failure_rate is by the final result, first_failure_rate by the first. Neither includes canceled and skipped builds, nor builds that wait at a gate: these are in blocked on the day they stopped. Builds that never finished count on the day they were created. Builds that Buildkite has deleted still count: history outlives the source. A rollup table.';
 
 COMMENT ON COLUMN analytics.build_results_daily.day IS 'Day in UTC.';
 
@@ -1739,10 +1960,10 @@ CREATE VIEW analytics.build_sources_daily AS
     build.organization_id,
     build.pipeline_id,
     build.source,
-    lower(COALESCE(build.creator_email, build.author_email)) AS person_email,
+    lower(COALESCE(NULLIF(build.creator_email, ''::text), NULLIF(build.author_email, ''::text))) AS person_email,
     count(*) AS builds
    FROM buildkite.builds build
-  GROUP BY (((build.created_at AT TIME ZONE 'UTC'::text))::date), build.organization_id, build.pipeline_id, build.source, (lower(COALESCE(build.creator_email, build.author_email)));
+  GROUP BY (((build.created_at AT TIME ZONE 'UTC'::text))::date), build.organization_id, build.pipeline_id, build.source, (lower(COALESCE(NULLIF(build.creator_email, ''::text), NULLIF(build.author_email, ''::text))));
 
 COMMENT ON VIEW analytics.build_sources_daily IS 'What creates builds, and for which person, by day (UTC) of creation. Sources: webhook, api, ui, trigger_job or schedule.';
 
@@ -1913,17 +2134,9 @@ CREATE VIEW analytics.builds AS
     build.number AS build_number,
     analytics.build_state(build.state, build.blocked) AS state,
     analytics.build_result(build.state, build.blocked) AS result,
-    ( SELECT attempt.state
-           FROM buildkite.build_attempts attempt
-          WHERE ((attempt.build_id = build.id) AND (analytics.build_result(attempt.state, attempt.blocked) IS NOT NULL))
-          ORDER BY attempt.finished_at
-         LIMIT 1) AS first_result,
-    ( SELECT min(attempt.finished_at) AS min
-           FROM buildkite.build_attempts attempt
-          WHERE ((attempt.build_id = build.id) AND (analytics.build_result(attempt.state, attempt.blocked) IS NOT NULL))) AS first_finished_at,
-    ( SELECT count(*) AS count
-           FROM buildkite.build_attempts attempt
-          WHERE ((attempt.build_id = build.id) AND (analytics.build_result(attempt.state, attempt.blocked) IS NOT NULL))) AS attempts,
+    run.first_result,
+    run.first_finished_at,
+    run.attempts,
     build.branch,
     (build.branch = pipeline.default_branch) AS is_default_branch,
     build.tag,
@@ -1949,12 +2162,8 @@ CREATE VIEW analytics.builds AS
         END AS finished_at,
     build.failing_at,
     analytics.seconds(build.created_at, start.at) AS wait_seconds,
-    ( SELECT sum(run.run_seconds) AS sum
-           FROM analytics.attempt_runs run
-          WHERE (run.build_id = build.id)) AS run_seconds,
-    ( SELECT sum(run.run_seconds) AS sum
-           FROM analytics.attempt_runs run
-          WHERE ((run.build_id = build.id) AND run.is_first)) AS first_run_seconds,
+    run.run_seconds,
+    run.first_run_seconds,
         CASE
             WHEN (analytics.build_result(build.state, build.blocked) IS NOT NULL) THEN analytics.seconds(build.created_at, build.finished_at)
             ELSE NULL::double precision
@@ -1973,7 +2182,7 @@ CREATE VIEW analytics.builds AS
              JOIN buildkite.teams team ON ((team.id = owned.team_id)))
           WHERE ((owned.pipeline_id = build.pipeline_id) AND (owned.deleted_at IS NULL) AND (team.deleted_at IS NULL))
           ORDER BY team.slug) AS teams,
-    build.web_url,
+    COALESCE(((pipeline.web_url || '/builds/'::text) || build.number), build.web_url) AS web_url,
     ((build.verified_at IS NULL) OR (build.observed_at > build.verified_at)) AS is_provisional,
     build.changed_at,
     build.deleted_at,
@@ -1981,12 +2190,28 @@ CREATE VIEW analytics.builds AS
     build.merge_queue_base_branch,
     analytics.repository_name(build.pull_request_repository) AS pull_request_repository,
     build.scheduled_at,
-    build.author_username
-   FROM ((buildkite.builds build
+    build.author_username,
+    organization.slug AS organization,
+    COALESCE(run.is_estimate, false) AS is_estimate
+   FROM ((((buildkite.builds build
      LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = build.pipeline_id)))
-     CROSS JOIN LATERAL ( SELECT LEAST(build.started_at, ( SELECT min(attempt.started_at) AS min
-                   FROM buildkite.build_attempts attempt
-                  WHERE (attempt.build_id = build.id)),
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = build.organization_id)))
+     CROSS JOIN LATERAL ( SELECT (array_agg(attempt.state ORDER BY attempt.finished_at) FILTER (WHERE (analytics.build_result(attempt.state, attempt.blocked) IS NOT NULL)))[1] AS first_result,
+            min(attempt.finished_at) FILTER (WHERE (analytics.build_result(attempt.state, attempt.blocked) IS NOT NULL)) AS first_finished_at,
+            count(*) FILTER (WHERE (analytics.build_result(attempt.state, attempt.blocked) IS NOT NULL)) AS attempts,
+                CASE
+                    WHEN (count(*) FILTER (WHERE attempt.is_unread) = 0) THEN sum(attempt.run_seconds)
+                    ELSE NULL::double precision
+                END AS run_seconds,
+                CASE
+                    WHEN (count(*) FILTER (WHERE attempt.is_unread) = 0) THEN sum(attempt.run_seconds) FILTER (WHERE attempt.is_first)
+                    ELSE NULL::double precision
+                END AS first_run_seconds,
+            min(attempt.started_at) AS started_at,
+            bool_or(attempt.is_estimate) AS is_estimate
+           FROM analytics.attempt_runs attempt
+          WHERE (attempt.build_id = build.id)) run)
+     CROSS JOIN LATERAL ( SELECT LEAST(build.started_at, run.started_at,
                 CASE
                     WHEN (build.first_seen_via = 'rest'::text) THEN ( SELECT min(job.started_at) AS min
                        FROM ( SELECT jobs.started_at
@@ -1996,7 +2221,7 @@ CREATE VIEW analytics.builds AS
                     ELSE NULL::timestamp with time zone
                 END) AS at) start);
 
-COMMENT ON VIEW analytics.builds IS 'Builds, one row each, with first and final result side by side. run_seconds is how long people wait while it runs, total_seconds how long in all. For a build that ran before the mirror existed the API shows only its last finish: one attempt, whose result is also the first.';
+COMMENT ON VIEW analytics.builds IS 'Builds, one row each, with first and final result side by side. run_seconds is how long people wait while it runs, total_seconds how long in all. For a build that finished before the mirror saw it, earlier stops are derived from its jobs: is_estimate.';
 
 COMMENT ON COLUMN analytics.builds.id IS 'Buildkite''s UUID.';
 
@@ -2012,9 +2237,9 @@ COMMENT ON COLUMN analytics.builds.state IS 'The effective state: blocked while 
 
 COMMENT ON COLUMN analytics.builds.result IS 'How it ended, finally: passed, failed, canceled, skipped, not_run. Null while it is open or blocked.';
 
-COMMENT ON COLUMN analytics.builds.first_result IS 'How the first attempt ended. For a build that ran before the mirror existed: the last one.';
+COMMENT ON COLUMN analytics.builds.first_result IS 'How the first attempt ended.';
 
-COMMENT ON COLUMN analytics.builds.first_finished_at IS 'When the first attempt or try ended.';
+COMMENT ON COLUMN analytics.builds.first_finished_at IS 'When the first attempt ended.';
 
 COMMENT ON COLUMN analytics.builds.attempts IS 'How often it has finished, without stops at block steps.';
 
@@ -2056,7 +2281,7 @@ COMMENT ON COLUMN analytics.builds.failing_at IS 'When the build was first certa
 
 COMMENT ON COLUMN analytics.builds.wait_seconds IS 'Seconds from created to first started.';
 
-COMMENT ON COLUMN analytics.builds.run_seconds IS 'Seconds of running, total of all finished attempts, without pauses at block steps and between attempts, as far as finishes were seen. For a build that ran before the mirror existed only the last finish was seen.';
+COMMENT ON COLUMN analytics.builds.run_seconds IS 'Seconds of running, total of all finished attempts, without pauses at block steps and between attempts. Null if it never started, or if only the build is known and not its jobs.';
 
 COMMENT ON COLUMN analytics.builds.first_run_seconds IS 'Seconds of running until the first result.';
 
@@ -2074,7 +2299,7 @@ COMMENT ON COLUMN analytics.builds.tags IS 'Tags of the pipeline, at present.';
 
 COMMENT ON COLUMN analytics.builds.teams IS 'Slugs of the teams that own the pipeline, at present; empty if the token lacks view_teams.';
 
-COMMENT ON COLUMN analytics.builds.web_url IS 'Address in the browser.';
+COMMENT ON COLUMN analytics.builds.web_url IS 'Address in the browser, by the present name of the pipeline.';
 
 COMMENT ON COLUMN analytics.builds.is_provisional IS 'Whether a webhook changed it after the last REST read.';
 
@@ -2091,6 +2316,10 @@ COMMENT ON COLUMN analytics.builds.pull_request_repository IS 'owner/name of the
 COMMENT ON COLUMN analytics.builds.scheduled_at IS 'When it was scheduled. May be before created_at.';
 
 COMMENT ON COLUMN analytics.builds.author_username IS 'User name of the commit''s author, if the source host shows it.';
+
+COMMENT ON COLUMN analytics.builds.organization IS 'Slug of the organization, at present.';
+
+COMMENT ON COLUMN analytics.builds.is_estimate IS 'Whether a stop of this build (at a gate, or before a retry by hand) is known only from its jobs, because no webhook and no read showed it: then first_result, first_finished_at, attempts and the seconds are estimates. Also true if only the build is known and not its jobs: then run_seconds is null.';
 
 CREATE TABLE analytics.queue_waits_hourly (
     hour timestamp with time zone NOT NULL,
@@ -2229,7 +2458,7 @@ COMMENT ON COLUMN analytics.minutes_daily.branch IS 'Branch.';
 
 COMMENT ON COLUMN analytics.minutes_daily.queue IS 'Queue: of the agent query rules, otherwise of the cluster, otherwise default.';
 
-COMMENT ON COLUMN analytics.minutes_daily.tries IS 'How many tries of jobs.';
+COMMENT ON COLUMN analytics.minutes_daily.tries IS 'How many tries of jobs ended, also those that never started; without skipped and broken ones.';
 
 COMMENT ON COLUMN analytics.minutes_daily.minutes IS 'Agent minutes.';
 
@@ -2457,65 +2686,6 @@ COMMENT ON COLUMN analytics.critical_paths.finished_at IS 'When it finished.';
 COMMENT ON COLUMN analytics.critical_paths.agent_wait_seconds IS 'Seconds from runnable to started: the wait for an agent.';
 
 COMMENT ON COLUMN analytics.critical_paths.run_seconds IS 'Seconds it ran.';
-
-CREATE TABLE buildkite.organizations (
-    id uuid NOT NULL,
-    graphql_id text,
-    url text,
-    web_url text,
-    name text,
-    slug text,
-    pipelines_url text,
-    agents_url text,
-    emojis_url text,
-    created_at timestamp(3) with time zone,
-    observed_at timestamp(3) with time zone NOT NULL,
-    verified_at timestamp(3) with time zone,
-    first_seen_at timestamp(3) with time zone NOT NULL,
-    first_seen_via text NOT NULL,
-    changed_at timestamp(3) with time zone NOT NULL,
-    deleted_at timestamp(3) with time zone,
-    deleted_reason text,
-    extra jsonb DEFAULT '{}'::jsonb NOT NULL
-);
-
-COMMENT ON TABLE buildkite.organizations IS 'Organizations that the API tokens see, or that webhooks named. One row each; a rename keeps the row (names over time: organization_slugs).';
-
-COMMENT ON COLUMN buildkite.organizations.id IS 'Buildkite''s UUID of the organization. Never changes.';
-
-COMMENT ON COLUMN buildkite.organizations.graphql_id IS 'The same object''s id in the GraphQL API.';
-
-COMMENT ON COLUMN buildkite.organizations.url IS 'REST address. Contains the slug, so it changes with a rename.';
-
-COMMENT ON COLUMN buildkite.organizations.web_url IS 'Address in the browser. Changes with a rename.';
-
-COMMENT ON COLUMN buildkite.organizations.name IS 'Display name.';
-
-COMMENT ON COLUMN buildkite.organizations.slug IS 'Name in URLs, at present. Changes with a rename: join by id.';
-
-COMMENT ON COLUMN buildkite.organizations.pipelines_url IS 'REST address of its pipelines.';
-
-COMMENT ON COLUMN buildkite.organizations.agents_url IS 'REST address of its agents.';
-
-COMMENT ON COLUMN buildkite.organizations.emojis_url IS 'REST address of its emojis.';
-
-COMMENT ON COLUMN buildkite.organizations.created_at IS 'When it was created in Buildkite (UTC).';
-
-COMMENT ON COLUMN buildkite.organizations.observed_at IS 'When the object was last seen to differ from the row, on Buildkite''s clock: the time of the webhook or REST read that changed it. For the time of the write see changed_at.';
-
-COMMENT ON COLUMN buildkite.organizations.verified_at IS 'When REST last confirmed the row, on Buildkite''s clock. Renewed at most once an hour while nothing changes. Null: only webhooks have shown the object. The row is provisional (not confirmed by REST) while verified_at is null or observed_at > verified_at.';
-
-COMMENT ON COLUMN buildkite.organizations.first_seen_at IS 'When the mirror first saw the object, on the mirror''s clock. Long after created_at means that it was backfilled or that its webhooks were lost.';
-
-COMMENT ON COLUMN buildkite.organizations.first_seen_via IS 'What first showed the object: webhook or rest.';
-
-COMMENT ON COLUMN buildkite.organizations.changed_at IS 'When a column of the row last changed, on the clock of Postgres. Indexed, for incremental loads: read changed_at > the greatest value loaded before, minus a few minutes for transactions that were still open. A renewal of verified_at alone does not change it.';
-
-COMMENT ON COLUMN buildkite.organizations.deleted_at IS 'When the mirror noticed that Buildkite no longer shows the object. Null: Buildkite shows it, as far as is known. The row stays as history; exclude it with deleted_at is null.';
-
-COMMENT ON COLUMN buildkite.organizations.deleted_reason IS 'Why Buildkite no longer shows the object. no_access: no API token sees it any more. hidden: the same, although webhooks show it.';
-
-COMMENT ON COLUMN buildkite.organizations.extra IS 'Fields that Buildkite sent and no column contains, under their own names, without secrets. {} if there are none.';
 
 CREATE TABLE sync.failures (
     id bigint NOT NULL,
@@ -3115,12 +3285,13 @@ CREATE TABLE analytics.deployments (
     deployment_service_id bigint,
     organization_id uuid,
     pipeline_id uuid,
-    committed_at timestamp with time zone
+    committed_at timestamp with time zone,
+    first_success boolean
 );
 
 COMMENT ON TABLE analytics.deployments IS 'Deployments in the shape of DX''s table of that name (three columns of our own at the end), found by the rules in settings.deployment_rules: builds, or the last tries of a step''s jobs, that ended in success or failure. Canceled, blocked and open ones do not count. A rule for a step creates one deployment for each of its jobs: for each part of a parallel step or a matrix, unless the rule''s pattern names one. A deployment that ran again has its last end. Without rules the table is empty. A rollup table, refreshed about 15 s after a change of a build, and for every day when a rule changes.';
 
-COMMENT ON COLUMN analytics.deployments.id IS 'Rule and build, or rule and job.';
+COMMENT ON COLUMN analytics.deployments.id IS 'Rule and build, or rule and job. Of several rules that match a build or job, the closest counts: the one with the most fixed characters.';
 
 COMMENT ON COLUMN analytics.deployments.reference_id IS 'builds.id or jobs.id, as text.';
 
@@ -3158,8 +3329,10 @@ COMMENT ON COLUMN analytics.deployments.pipeline_id IS 'pipelines.id. Ours, not 
 
 COMMENT ON COLUMN analytics.deployments.committed_at IS 'Author date of the commit, from any of its builds; null if none has it. Ours, not DX''s.';
 
+COMMENT ON COLUMN analytics.deployments.first_success IS 'Whether its first try succeeded; success tells the last one''s outcome. Ours, not DX''s.';
+
 CREATE VIEW analytics.dora_weekly AS
- SELECT (date_trunc('week'::text, (deployed.deployed_at AT TIME ZONE 'UTC'::text)) AT TIME ZONE 'UTC'::text) AS week,
+ SELECT (date_trunc('week'::text, (deployed.deployed_at AT TIME ZONE 'UTC'::text)))::date AS week,
     deployed.service,
     deployed.environment,
     count(*) AS deployments,
@@ -3167,8 +3340,12 @@ CREATE VIEW analytics.dora_weekly AS
     ((count(*) FILTER (WHERE (NOT deployed.success)))::double precision / (count(*))::double precision) AS change_failure_rate,
     percentile_cont((0.5)::double precision) WITHIN GROUP (ORDER BY (analytics.seconds(deployed.deployed_at, restored.at))) AS p50_seconds_to_restore,
     percentile_cont((0.5)::double precision) WITHIN GROUP (ORDER BY (analytics.seconds(deployed.committed_at, deployed.deployed_at))) FILTER (WHERE deployed.success) AS p50_lead_seconds,
-    deployed.organization_id
-   FROM (analytics.deployments deployed
+    deployed.organization_id,
+    max(organization.slug) AS organization,
+    count(*) FILTER (WHERE (NOT COALESCE(deployed.first_success, deployed.success))) AS first_failed,
+    ((count(*) FILTER (WHERE (NOT COALESCE(deployed.first_success, deployed.success))))::double precision / (count(*))::double precision) AS first_change_failure_rate
+   FROM ((analytics.deployments deployed
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = deployed.organization_id)))
      LEFT JOIN LATERAL ( SELECT next.deployed_at AS at
            FROM analytics.deployments next
           WHERE ((NOT deployed.success) AND next.success AND (next.deployed_at > deployed.deployed_at) AND (next.organization_id = deployed.organization_id) AND (next.service = deployed.service) AND (next.environment = deployed.environment) AND (( SELECT before.success
@@ -3178,11 +3355,11 @@ CREATE VIEW analytics.dora_weekly AS
                  LIMIT 1) IS DISTINCT FROM false))
           ORDER BY next.deployed_at
          LIMIT 1) restored ON (true))
-  GROUP BY ((date_trunc('week'::text, (deployed.deployed_at AT TIME ZONE 'UTC'::text)) AT TIME ZONE 'UTC'::text)), deployed.service, deployed.environment, deployed.organization_id;
+  GROUP BY ((date_trunc('week'::text, (deployed.deployed_at AT TIME ZONE 'UTC'::text)))::date), deployed.service, deployed.environment, deployed.organization_id;
 
 COMMENT ON VIEW analytics.dora_weekly IS 'Deployment frequency, change failure rate, time to restore and lead time by organization, service, environment and week (Monday, UTC), from analytics.deployments. A failed deployment counts as a failed change; practice also counts incidents, which Buildkite does not know. Restored by the next deployment of the same service that succeeded, counted from the first of a row of failures.';
 
-COMMENT ON COLUMN analytics.dora_weekly.week IS 'Monday, 00:00 UTC.';
+COMMENT ON COLUMN analytics.dora_weekly.week IS 'The Monday that the week (UTC) begins with.';
 
 COMMENT ON COLUMN analytics.dora_weekly.service IS 'Service: of the rule, otherwise the pipeline''s slug.';
 
@@ -3199,6 +3376,12 @@ COMMENT ON COLUMN analytics.dora_weekly.p50_seconds_to_restore IS 'Median of the
 COMMENT ON COLUMN analytics.dora_weekly.p50_lead_seconds IS 'Median of the seconds from the commit''s author date to its successful deployment; null if Buildkite has no date.';
 
 COMMENT ON COLUMN analytics.dora_weekly.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.dora_weekly.organization IS 'Slug of the organization, at present.';
+
+COMMENT ON COLUMN analytics.dora_weekly.first_failed IS 'How many failed at the first try, also those that a retry turned into a success.';
+
+COMMENT ON COLUMN analytics.dora_weekly.first_change_failure_rate IS 'Deployments that failed at the first try, divided by all, 0 to 1.';
 
 CREATE TABLE sync.drift (
     id bigint NOT NULL,
@@ -3302,9 +3485,11 @@ CREATE VIEW analytics.first_failures AS
         CASE
             WHEN (analytics.build_result(build.state, build.blocked) IS NOT NULL) THEN analytics.seconds(build.created_at, build.finished_at)
             ELSE NULL::double precision
-        END AS total_seconds
-   FROM ((buildkite.builds build
+        END AS total_seconds,
+    organization.slug AS organization
+   FROM (((buildkite.builds build
      LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = build.pipeline_id)))
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = build.organization_id)))
      LEFT JOIN LATERAL ( SELECT failed.id,
             analytics.job_name(failed.name, failed.label, failed.step_key, failed.command) AS name,
             LEAST(COALESCE(failed.finished_at, failed.expired_at),
@@ -3320,7 +3505,7 @@ CREATE VIEW analytics.first_failures AS
                     ELSE NULL::timestamp with time zone
                 END), failed.id
          LIMIT 1) job ON (true))
-  WHERE (((build.failing_at IS NOT NULL) OR (build.state = ANY (ARRAY['failed'::text, 'failing'::text])) OR (EXISTS ( SELECT
+  WHERE (((build.failing_at IS NOT NULL) OR (build.state = ANY (ARRAY['failed'::text, 'failing'::text, 'canceling'::text, 'canceled'::text])) OR (EXISTS ( SELECT
            FROM buildkite.build_attempts attempt
           WHERE ((attempt.build_id = build.id) AND (attempt.state = 'failed'::text))))) AND ((build.failing_at IS NOT NULL) OR (job.failed_at IS NOT NULL)));
 
@@ -3354,6 +3539,8 @@ COMMENT ON COLUMN analytics.first_failures.seconds_to_first_failure IS 'Seconds 
 
 COMMENT ON COLUMN analytics.first_failures.total_seconds IS 'Seconds from created to finished, including pauses and waits; null while it is not finished.';
 
+COMMENT ON COLUMN analytics.first_failures.organization IS 'Slug of the organization, at present.';
+
 CREATE VIEW analytics.first_failures_daily AS
  SELECT ((first_failures.created_at AT TIME ZONE 'UTC'::text))::date AS day,
     first_failures.organization_id,
@@ -3379,7 +3566,7 @@ COMMENT ON COLUMN analytics.first_failures_daily.p50_seconds IS 'Median, in seco
 COMMENT ON COLUMN analytics.first_failures_daily.p90_seconds IS '90th percentile, in seconds.';
 
 CREATE VIEW analytics.flaky_jobs_daily AS
- SELECT ((first.finished_at AT TIME ZONE 'UTC'::text))::date AS day,
+ SELECT ((COALESCE(first.finished_at, first.expired_at) AT TIME ZONE 'UTC'::text))::date AS day,
     build.organization_id,
     build.pipeline_id,
     analytics.job_name(first.name, first.label, first.step_key, first.command) AS job,
@@ -3412,9 +3599,9 @@ CREATE VIEW analytics.flaky_jobs_daily AS
   WHERE ((first.retried_in_job_id IS NOT NULL) AND tried.failed_before AND (NOT (EXISTS ( SELECT
            FROM buildkite.jobs earlier
           WHERE (earlier.retried_in_job_id = first.id)))))
-  GROUP BY (((first.finished_at AT TIME ZONE 'UTC'::text))::date), build.organization_id, build.pipeline_id, (analytics.job_name(first.name, first.label, first.step_key, first.command));
+  GROUP BY (((COALESCE(first.finished_at, first.expired_at) AT TIME ZONE 'UTC'::text))::date), build.organization_id, build.pipeline_id, (analytics.job_name(first.name, first.label, first.step_key, first.command));
 
-COMMENT ON VIEW analytics.flaky_jobs_daily IS 'Jobs that failed and were tried again in the same build, so on the same commit, by the day (UTC) their first try finished; flaky are those whose last try passed. A lost agent makes no job flaky.';
+COMMENT ON VIEW analytics.flaky_jobs_daily IS 'Jobs that failed and were tried again in the same build, so on the same commit, by the day (UTC) their first try finished or expired; flaky are those whose last try passed. A soft failure counts as a failure here. A lost agent makes no job flaky.';
 
 COMMENT ON COLUMN analytics.flaky_jobs_daily.day IS 'Day in UTC.';
 
@@ -3439,20 +3626,22 @@ CREATE VIEW analytics.job_breaks AS
     build.id AS broken_by_build_id,
     build.number AS broken_by_build_number,
     build.commit AS broken_by_commit,
-    lower(COALESCE(build.author_email, build.creator_email)) AS broken_by_email,
+    lower(COALESCE(NULLIF(build.author_email, ''::text), NULLIF(build.creator_email, ''::text))) AS broken_by_email,
     before.number AS last_good_build_number,
-    job.finished_at AS broken_at
-   FROM (((buildkite.jobs job
+    job.finished_at AS broken_at,
+    organization.slug AS organization
+   FROM ((((buildkite.jobs job
      JOIN buildkite.builds build ON ((build.id = job.build_id)))
      JOIN buildkite.pipelines pipeline ON (((pipeline.id = build.pipeline_id) AND (pipeline.default_branch = build.branch))))
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = build.organization_id)))
      CROSS JOIN LATERAL ( SELECT earlier.number,
             analytics.job_result(same.state, same.soft_failed, same.exit_status, same.signal_reason) AS result
            FROM (buildkite.builds earlier
              JOIN buildkite.jobs same ON ((same.build_id = earlier.id)))
           WHERE ((earlier.pipeline_id = build.pipeline_id) AND (earlier.branch = build.branch) AND (earlier.number < build.number) AND (same.type = 'script'::text) AND (same.retried_in_job_id IS NULL) AND (NOT COALESCE(same.retried, false)) AND (analytics.job_name(same.name, same.label, same.step_key, same.command) = analytics.job_name(job.name, job.label, job.step_key, job.command)) AND (NOT (same.step_key IS DISTINCT FROM job.step_key)) AND (NOT (same.matrix IS DISTINCT FROM job.matrix)) AND (NOT (same.parallel_group_index IS DISTINCT FROM job.parallel_group_index)) AND (analytics.job_result(same.state, same.soft_failed, same.exit_status, same.signal_reason) = ANY (ARRAY['passed'::text, 'failed'::text, 'soft_failed'::text, 'timed_out'::text])))
-          ORDER BY earlier.number DESC
+          ORDER BY earlier.number DESC, same.id
          LIMIT 1) before)
-  WHERE ((job.type = 'script'::text) AND (job.state = ANY (ARRAY['failed'::text, 'timed_out'::text, 'expired'::text])) AND (job.retried_in_job_id IS NULL) AND (NOT COALESCE(job.retried, false)) AND (analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason) = ANY (ARRAY['failed'::text, 'timed_out'::text])) AND (before.result = 'passed'::text));
+  WHERE ((job.type = 'script'::text) AND (job.state = ANY (ARRAY['failed'::text, 'finished'::text, 'timed_out'::text])) AND (job.retried_in_job_id IS NULL) AND (NOT COALESCE(job.retried, false)) AND (analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason) = ANY (ARRAY['failed'::text, 'timed_out'::text])) AND (before.result = 'passed'::text));
 
 COMMENT ON VIEW analytics.job_breaks IS 'Which build broke a job on the present default branch: its last try failed or timed out, and it had passed in the previous build that contained it. The same job means the same name, step key, matrix and place among parallel parts. Lost agents do not count.';
 
@@ -3477,6 +3666,8 @@ COMMENT ON COLUMN analytics.job_breaks.broken_by_email IS 'E-mail address of the
 COMMENT ON COLUMN analytics.job_breaks.last_good_build_number IS 'Number of the build before, in which the job passed.';
 
 COMMENT ON COLUMN analytics.job_breaks.broken_at IS 'When it broke: the end of the first red build or try.';
+
+COMMENT ON COLUMN analytics.job_breaks.organization IS 'Slug of the organization, at present.';
 
 CREATE TABLE analytics.jobs_daily (
     day date NOT NULL,
@@ -3513,7 +3704,7 @@ COMMENT ON COLUMN analytics.jobs_daily.pipeline_id IS 'pipelines.id.';
 
 COMMENT ON COLUMN analytics.jobs_daily.job IS 'Name of the job, as people read it.';
 
-COMMENT ON COLUMN analytics.jobs_daily.tries IS 'How many tries of jobs.';
+COMMENT ON COLUMN analytics.jobs_daily.tries IS 'How many tries of jobs ended, also those that never started; without skipped and broken ones.';
 
 COMMENT ON COLUMN analytics.jobs_daily.passed IS 'How many passed.';
 
@@ -3605,10 +3796,12 @@ CREATE VIEW analytics.job_retries AS
     first.retry_type,
     COALESCE(first.retried_by_name, final.retry_source_retried_by_name) AS retried_by_name,
     first.finished_at AS first_finished_at,
-    final.finished_at AS final_finished_at
-   FROM (((buildkite.jobs first
+    final.finished_at AS final_finished_at,
+    organization.slug AS organization
+   FROM ((((buildkite.jobs first
      JOIN buildkite.builds build ON ((build.id = first.build_id)))
      LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = build.pipeline_id)))
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = build.organization_id)))
      CROSS JOIN LATERAL ( WITH RECURSIVE tries AS (
                  SELECT first.id,
                     first.retried_in_job_id,
@@ -3672,6 +3865,8 @@ COMMENT ON COLUMN analytics.job_retries.first_finished_at IS 'When the first att
 
 COMMENT ON COLUMN analytics.job_retries.final_finished_at IS 'When the last try ended.';
 
+COMMENT ON COLUMN analytics.job_retries.organization IS 'Slug of the organization, at present.';
+
 CREATE VIEW analytics.jobs AS
  SELECT job.id,
     job.build_id,
@@ -3720,12 +3915,17 @@ CREATE VIEW analytics.jobs AS
              JOIN buildkite.teams team ON ((team.id = owned.team_id)))
           WHERE ((owned.pipeline_id = build.pipeline_id) AND (owned.deleted_at IS NULL) AND (team.deleted_at IS NULL))
           ORDER BY team.slug) AS teams,
-    job.web_url,
+        CASE
+            WHEN (job.web_url IS NOT NULL) THEN COALESCE(((((pipeline.web_url || '/builds/'::text) || build.number) || '#'::text) || job.id), job.web_url)
+            ELSE NULL::text
+        END AS web_url,
     job.changed_at,
-    job.deleted_at
-   FROM (((buildkite.jobs job
+    job.deleted_at,
+    organization.slug AS organization
+   FROM ((((buildkite.jobs job
      LEFT JOIN buildkite.builds build ON ((build.id = job.build_id)))
      LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = build.pipeline_id)))
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = build.organization_id)))
      LEFT JOIN buildkite.cluster_queues queue ON ((queue.id = job.cluster_queue_id)));
 
 COMMENT ON VIEW analytics.jobs IS 'Jobs, one row for each try: command jobs (type script), gates (manual), triggers, waiters. result shows why a job did not pass.';
@@ -3816,6 +4016,34 @@ COMMENT ON COLUMN analytics.jobs.changed_at IS 'When the row last changed in the
 
 COMMENT ON COLUMN analytics.jobs.deleted_at IS 'When the mirror noticed that Buildkite no longer shows it; null: Buildkite shows it.';
 
+COMMENT ON COLUMN analytics.jobs.organization IS 'Slug of the organization, at present.';
+
+CREATE VIEW analytics.organizations AS
+ SELECT organizations.id,
+    organizations.slug AS organization,
+    organizations.name,
+    organizations.web_url,
+    organizations.created_at,
+    organizations.changed_at,
+    organizations.deleted_at
+   FROM buildkite.organizations;
+
+COMMENT ON VIEW analytics.organizations IS 'Organizations that the mirror has seen.';
+
+COMMENT ON COLUMN analytics.organizations.id IS 'Buildkite''s UUID.';
+
+COMMENT ON COLUMN analytics.organizations.organization IS 'Slug, at present.';
+
+COMMENT ON COLUMN analytics.organizations.name IS 'Name.';
+
+COMMENT ON COLUMN analytics.organizations.web_url IS 'Address in the browser.';
+
+COMMENT ON COLUMN analytics.organizations.created_at IS 'When it was created.';
+
+COMMENT ON COLUMN analytics.organizations.changed_at IS 'When the row last changed in the mirror; indexed below, for incremental loads.';
+
+COMMENT ON COLUMN analytics.organizations.deleted_at IS 'When the mirror noticed that Buildkite no longer shows it; null: Buildkite shows it.';
+
 CREATE VIEW analytics.parallel_steps AS
  SELECT build.organization_id,
     build.pipeline_id,
@@ -3828,9 +4056,11 @@ CREATE VIEW analytics.parallel_steps AS
     step.min_seconds,
     step.mean_seconds,
     step.max_seconds,
-    (step.max_seconds / NULLIF(step.mean_seconds, (0)::double precision)) AS imbalance
-   FROM ((buildkite.builds build
+    (step.max_seconds / NULLIF(step.mean_seconds, (0)::double precision)) AS imbalance,
+    organization.slug AS organization
+   FROM (((buildkite.builds build
      LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = build.pipeline_id)))
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = build.organization_id)))
      CROSS JOIN LATERAL ( SELECT min(COALESCE(NULLIF(job.step_key, ''::text), analytics.job_name(job.name, job.label, job.step_key, job.command))) AS step,
             count(*) AS parts,
             max(job.parallel_group_total) AS total,
@@ -3866,6 +4096,8 @@ COMMENT ON COLUMN analytics.parallel_steps.mean_seconds IS 'Mean, in seconds.';
 COMMENT ON COLUMN analytics.parallel_steps.max_seconds IS 'Seconds of the longest part.';
 
 COMMENT ON COLUMN analytics.parallel_steps.imbalance IS 'max_seconds divided by mean_seconds.';
+
+COMMENT ON COLUMN analytics.parallel_steps.organization IS 'Slug of the organization, at present.';
 
 CREATE TABLE analytics.pipeline_durations_daily (
     day date,
@@ -3981,7 +4213,7 @@ CREATE VIEW analytics.pipeline_runs AS
     NULL::bigint AS pull_id,
     NULL::bigint AS dx_user_id,
     lower(COALESCE(NULLIF(build.creator_email, ''::text), NULLIF(build.author_email, ''::text))) AS email,
-    build.web_url AS source_url,
+    COALESCE(((pipeline.web_url || '/builds/'::text) || build.number), build.web_url) AS source_url,
     NULL::bigint AS github_repository_id,
         CASE
             WHEN (pipeline.provider_id ~~ 'github%'::text) THEN build.author_username
@@ -3992,7 +4224,7 @@ CREATE VIEW analytics.pipeline_runs AS
      LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = build.pipeline_id)))
      CROSS JOIN LATERAL ( SELECT analytics.build_state(build.state, build.blocked) AS state) effective)
      CROSS JOIN LATERAL ( SELECT LEAST(build.started_at, ( SELECT min(attempt.started_at) AS min
-                   FROM buildkite.build_attempts attempt
+                   FROM analytics.attempt_runs attempt
                   WHERE (attempt.build_id = build.id)),
                 CASE
                     WHEN (build.first_seen_via = 'rest'::text) THEN ( SELECT min(job.started_at) AS min
@@ -4043,7 +4275,7 @@ COMMENT ON COLUMN analytics.pipeline_runs.dx_user_id IS 'DX''s own id; always nu
 
 COMMENT ON COLUMN analytics.pipeline_runs.email IS 'E-mail address of the creator, otherwise of the commit''s author, in lower case.';
 
-COMMENT ON COLUMN analytics.pipeline_runs.source_url IS 'Address in the browser.';
+COMMENT ON COLUMN analytics.pipeline_runs.source_url IS 'Address in the browser, by the present name of the pipeline.';
 
 COMMENT ON COLUMN analytics.pipeline_runs.github_repository_id IS 'DX''s own id; always null here.';
 
@@ -4135,9 +4367,11 @@ CREATE VIEW analytics.pipeline_schedules AS
     schedule.failed_at,
     schedule.failed_message,
     schedule.created_by_email,
-    schedule.deleted_at
-   FROM (buildkite.pipeline_schedules schedule
-     LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = schedule.pipeline_id)));
+    schedule.deleted_at,
+    organization.slug AS organization
+   FROM ((buildkite.pipeline_schedules schedule
+     LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = schedule.pipeline_id)))
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = schedule.organization_id)));
 
 COMMENT ON VIEW analytics.pipeline_schedules IS 'Schedules of pipelines. They create the builds of source schedule; Buildkite does not show which schedule created a build.';
 
@@ -4166,6 +4400,8 @@ COMMENT ON COLUMN analytics.pipeline_schedules.failed_message IS 'Why the first 
 COMMENT ON COLUMN analytics.pipeline_schedules.created_by_email IS 'E-mail address of the person who created it.';
 
 COMMENT ON COLUMN analytics.pipeline_schedules.deleted_at IS 'When the mirror noticed that Buildkite no longer shows it; null: Buildkite shows it.';
+
+COMMENT ON COLUMN analytics.pipeline_schedules.organization IS 'Slug of the organization, at present.';
 
 CREATE VIEW analytics.pipeline_sources AS
  SELECT (1)::bigint AS id,
@@ -4250,7 +4486,7 @@ COMMENT ON COLUMN analytics.pipelines.deleted_at IS 'When the mirror noticed tha
 
 CREATE VIEW analytics.pull_requests AS
  SELECT build.organization_id,
-    analytics.repository_name(COALESCE(NULLIF(build.pull_request_repository, ''::text), pipeline.repository)) AS repository,
+    analytics.repository_name(COALESCE(pipeline.repository, NULLIF(build.pull_request_repository, ''::text))) AS repository,
     (build.pull_request_id)::integer AS pr_number,
     max(build.pull_request_base) AS pr_base,
     count(DISTINCT build.commit) AS pushes,
@@ -4262,20 +4498,27 @@ CREATE VIEW analytics.pull_requests AS
             WHEN (analytics.build_result(build.state, build.blocked) IS NOT NULL) THEN build.finished_at
             ELSE NULL::timestamp with time zone
         END) AS last_finished_at,
-    sum(( SELECT sum(run.run_seconds) AS sum
+    sum(( SELECT
+                CASE
+                    WHEN (count(*) FILTER (WHERE run.is_unread) = 0) THEN sum(run.run_seconds)
+                    ELSE NULL::double precision
+                END AS "case"
            FROM analytics.attempt_runs run
           WHERE (run.build_id = build.id))) AS run_seconds,
-    max(lower(build.author_email)) AS author_email
-   FROM (buildkite.builds build
+    max(lower(build.author_email)) AS author_email,
+    max(organization.slug) AS organization,
+    max(analytics.repository_name(NULLIF(build.pull_request_repository, ''::text))) AS head_repository
+   FROM ((buildkite.builds build
      LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = build.pipeline_id)))
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = build.organization_id)))
   WHERE (build.pull_request_id ~ '^[0-9]{1,9}$'::text)
-  GROUP BY build.organization_id, (analytics.repository_name(COALESCE(NULLIF(build.pull_request_repository, ''::text), pipeline.repository))), (build.pull_request_id)::integer;
+  GROUP BY build.organization_id, (analytics.repository_name(COALESCE(pipeline.repository, NULLIF(build.pull_request_repository, ''::text)))), (build.pull_request_id)::integer;
 
 COMMENT ON VIEW analytics.pull_requests IS 'What each pull request cost in CI. Buildkite does not know merge times. Select one (where pr_number = ...), which is fast; all of history takes about 8 s on a million builds. For a range of time, group analytics.builds.';
 
 COMMENT ON COLUMN analytics.pull_requests.organization_id IS 'organizations.id.';
 
-COMMENT ON COLUMN analytics.pull_requests.repository IS 'owner/name of the repository.';
+COMMENT ON COLUMN analytics.pull_requests.repository IS 'owner/name of the repository that the pull request is opened in: the pipeline''s.';
 
 COMMENT ON COLUMN analytics.pull_requests.pr_number IS 'Number of the pull request.';
 
@@ -4294,6 +4537,10 @@ COMMENT ON COLUMN analytics.pull_requests.last_finished_at IS 'When its last bui
 COMMENT ON COLUMN analytics.pull_requests.run_seconds IS 'Seconds that its builds ran, in total.';
 
 COMMENT ON COLUMN analytics.pull_requests.author_email IS 'E-mail address of the commit''s author, in lower case.';
+
+COMMENT ON COLUMN analytics.pull_requests.organization IS 'Slug of the organization, at present.';
+
+COMMENT ON COLUMN analytics.pull_requests.head_repository IS 'owner/name of the repository that the branch comes from; the fork''s for a fork.';
 
 CREATE VIEW analytics.queue_costs_daily AS
  SELECT spent.day,
@@ -4398,10 +4645,12 @@ CREATE VIEW analytics.rebuilds AS
     (original.commit = build.commit) AS same_commit,
     ((analytics.build_result(original.state, original.blocked) = 'failed'::text) AND (analytics.build_result(build.state, build.blocked) = 'passed'::text)) AS passed_on_rebuild,
     lower(build.creator_email) AS rebuilt_by_email,
-    build.created_at
-   FROM ((buildkite.builds build
+    build.created_at,
+    organization.slug AS organization
+   FROM (((buildkite.builds build
      LEFT JOIN buildkite.builds original ON ((original.id = build.rebuilt_from_id)))
      LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = build.pipeline_id)))
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = build.organization_id)))
   WHERE (build.rebuilt_from_id IS NOT NULL);
 
 COMMENT ON VIEW analytics.rebuilds IS 'Builds that Rebuild created, beside the build that they repeat.';
@@ -4431,6 +4680,8 @@ COMMENT ON COLUMN analytics.rebuilds.passed_on_rebuild IS 'Failed, then passed a
 COMMENT ON COLUMN analytics.rebuilds.rebuilt_by_email IS 'E-mail address of the person who rebuilt.';
 
 COMMENT ON COLUMN analytics.rebuilds.created_at IS 'When it was created.';
+
+COMMENT ON COLUMN analytics.rebuilds.organization IS 'Slug of the organization, at present.';
 
 CREATE TABLE sync.reference_syncs (
     organization_id uuid NOT NULL,
@@ -4571,7 +4822,9 @@ CREATE VIEW analytics.trigger_trees AS
            FROM ((tree tree_1
              LEFT JOIN buildkite.builds member ON ((member.id = tree_1.id)))
              CROSS JOIN LATERAL ( SELECT analytics.build_result(member.state, member.blocked) AS result) ended)) tree)
-  WHERE ((root.triggered_from_build_id IS NULL) AND (tree.builds > 1));
+  WHERE ((root.triggered_from_build_id IS NULL) AND (tree.builds > 1) AND (NOT (EXISTS ( SELECT
+           FROM buildkite.jobs job
+          WHERE (job.triggered_build_id = root.id)))));
 
 COMMENT ON VIEW analytics.trigger_trees IS 'Builds that triggered others, with everything below them: how many, how deep, how long until the last one finished. One row for each build at the top of a tree.';
 
@@ -4634,14 +4887,16 @@ CREATE VIEW analytics.trunk_recoveries AS
     red.id AS broken_by_build_id,
     red.number AS broken_by_build_number,
     red.commit AS broken_by_commit,
-    lower(COALESCE(red.author_email, red.creator_email)) AS broken_by_email,
+    lower(COALESCE(NULLIF(red.author_email, ''::text), NULLIF(red.creator_email, ''::text))) AS broken_by_email,
     red.finished_at AS broken_at,
     green.id AS recovered_by_build_id,
     green.number AS recovered_by_build_number,
     green.finished_at AS recovered_at,
-    analytics.seconds(red.finished_at, green.finished_at) AS seconds_to_green
-   FROM (((buildkite.builds red
+    analytics.seconds(red.finished_at, green.finished_at) AS seconds_to_green,
+    organization.slug AS organization
+   FROM ((((buildkite.builds red
      JOIN buildkite.pipelines pipeline ON (((pipeline.id = red.pipeline_id) AND (pipeline.default_branch = red.branch))))
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = red.organization_id)))
      LEFT JOIN LATERAL ( SELECT before_1.state
            FROM buildkite.builds before_1
           WHERE ((before_1.pipeline_id = red.pipeline_id) AND (before_1.branch = red.branch) AND (before_1.number < red.number) AND (before_1.state = ANY (ARRAY['passed'::text, 'failed'::text])) AND (NOT COALESCE(before_1.blocked, false)))
@@ -4683,6 +4938,8 @@ COMMENT ON COLUMN analytics.trunk_recoveries.recovered_by_build_number IS 'Its n
 COMMENT ON COLUMN analytics.trunk_recoveries.recovered_at IS 'When the next passing build ended; null: still red.';
 
 COMMENT ON COLUMN analytics.trunk_recoveries.seconds_to_green IS 'Seconds from broken to recovered.';
+
+COMMENT ON COLUMN analytics.trunk_recoveries.organization IS 'Slug of the organization, at present.';
 
 CREATE TABLE buildkite.team_members (
     team_id uuid NOT NULL,
@@ -4758,7 +5015,7 @@ CREATE VIEW analytics.users AS
     person.emails,
     person.usernames,
     person.is_member,
-    ARRAY( SELECT team.slug
+    ARRAY( SELECT DISTINCT team.slug
            FROM (buildkite.team_members member
              JOIN buildkite.teams team ON ((team.id = member.team_id)))
           WHERE ((member.user_id = person.id) AND (member.deleted_at IS NULL) AND (team.deleted_at IS NULL))
@@ -4846,7 +5103,7 @@ CREATE VIEW analytics.webhook_loss AS
           WHERE (found.hour >= ( SELECT date_trunc('hour'::text, min(deliveries.received_at), 'UTC'::text) AS date_trunc
                    FROM sync.deliveries))) ran ON (((ran.hour = built.hour) AND (ran.organization_id = built.organization_id))));
 
-COMMENT ON VIEW analytics.webhook_loss IS 'Builds and jobs, by hour (UTC) of creation or start, that REST showed first although webhooks were on: no webhook had come after 10 s. Counts since the first webhook ever received. Hours that a backfill read look like loss too, if webhooks of another organization came then.';
+COMMENT ON VIEW analytics.webhook_loss IS 'Builds and jobs, by hour (UTC) of creation or start, that REST showed first although webhooks were on: no webhook had come after 10 s. Counts since the oldest webhook that is still stored. Hours that a backfill read look like loss too, if webhooks of another organization came then.';
 
 COMMENT ON COLUMN analytics.webhook_loss.hour IS 'Start of the hour.';
 
@@ -4854,11 +5111,11 @@ COMMENT ON COLUMN analytics.webhook_loss.organization_id IS 'organizations.id.';
 
 COMMENT ON COLUMN analytics.webhook_loss.builds IS 'Builds created in the hour.';
 
-COMMENT ON COLUMN analytics.webhook_loss.builds_lost IS 'Builds that REST showed first, 10 s or more after they were created.';
+COMMENT ON COLUMN analytics.webhook_loss.builds_lost IS 'Builds that REST showed first, more than 10 s after they were created.';
 
 COMMENT ON COLUMN analytics.webhook_loss.jobs IS 'Command jobs that started in the hour.';
 
-COMMENT ON COLUMN analytics.webhook_loss.jobs_lost IS 'Those that REST showed first, 10 s or more after they started.';
+COMMENT ON COLUMN analytics.webhook_loss.jobs_lost IS 'Those that REST showed first, more than 10 s after they started.';
 
 CREATE TABLE buildkite.annotations (
     id uuid NOT NULL,
@@ -5093,7 +5350,11 @@ CREATE VIEW sync.branch_durations_daily_now AS
     (percentile_cont((ARRAY[0.5, 0.9])::double precision[]) WITHIN GROUP (ORDER BY run.total) FILTER (WHERE (build.state = 'passed'::text)))[1] AS passed_p50_seconds,
     (percentile_cont((ARRAY[0.5, 0.9])::double precision[]) WITHIN GROUP (ORDER BY run.total) FILTER (WHERE (build.state = 'passed'::text)))[2] AS passed_p90_seconds
    FROM (buildkite.builds build
-     CROSS JOIN LATERAL ( SELECT sum(attempt.run_seconds) AS total
+     CROSS JOIN LATERAL ( SELECT
+                CASE
+                    WHEN (count(*) FILTER (WHERE attempt.is_unread) = 0) THEN sum(attempt.run_seconds)
+                    ELSE NULL::double precision
+                END AS total
            FROM analytics.attempt_runs attempt
           WHERE (attempt.build_id = build.id)) run)
   WHERE ((build.state = ANY (ARRAY['passed'::text, 'failed'::text])) AND (NOT COALESCE(build.blocked, false)))
@@ -5159,7 +5420,7 @@ CREATE VIEW sync.build_results_daily_now AS
      CROSS JOIN LATERAL ( SELECT analytics.build_state(build.state, build.blocked) AS state,
             analytics.build_result(build.state, build.blocked) AS result) ended)
      LEFT JOIN LATERAL ( SELECT attempt.state
-           FROM buildkite.build_attempts attempt
+           FROM analytics.attempt_runs attempt
           WHERE ((attempt.build_id = build.id) AND (analytics.build_result(attempt.state, attempt.blocked) IS NOT NULL))
           ORDER BY attempt.finished_at
          LIMIT 1) first ON (true))
@@ -5383,8 +5644,15 @@ CREATE VIEW sync.pipeline_durations_daily_now AS
     (percentile_cont((ARRAY[0.5, 0.9])::double precision[]) WITHIN GROUP (ORDER BY run.first))[2] AS first_p90_seconds,
     percentile_cont((0.5)::double precision) WITHIN GROUP (ORDER BY (analytics.seconds(build.created_at, run.started_at))) AS wait_p50_seconds
    FROM (buildkite.builds build
-     CROSS JOIN LATERAL ( SELECT sum(attempt.run_seconds) AS total,
-            sum(attempt.run_seconds) FILTER (WHERE attempt.is_first) AS first,
+     CROSS JOIN LATERAL ( SELECT
+                CASE
+                    WHEN (count(*) FILTER (WHERE attempt.is_unread) = 0) THEN sum(attempt.run_seconds)
+                    ELSE NULL::double precision
+                END AS total,
+                CASE
+                    WHEN (count(*) FILTER (WHERE attempt.is_unread) = 0) THEN sum(attempt.run_seconds) FILTER (WHERE attempt.is_first)
+                    ELSE NULL::double precision
+                END AS first,
             LEAST(min(attempt.started_at),
                 CASE
                     WHEN (build.first_seen_via = 'rest'::text) THEN ( SELECT min(job.started_at) AS min
@@ -5708,7 +5976,7 @@ CREATE INDEX deployments_restored ON analytics.deployments USING btree (organiza
 
 CREATE INDEX deployments_service ON analytics.deployments USING btree (organization_id, service, environment, deployed_at);
 
-CREATE INDEX deployments_week ON analytics.deployments USING btree (((date_trunc('week'::text, (deployed_at AT TIME ZONE 'UTC'::text)) AT TIME ZONE 'UTC'::text)));
+CREATE INDEX deployments_week ON analytics.deployments USING btree (((date_trunc('week'::text, (deployed_at AT TIME ZONE 'UTC'::text)))::date));
 
 CREATE INDEX jobs_daily_day ON analytics.jobs_daily USING btree (day);
 
@@ -5910,6 +6178,8 @@ GRANT SELECT ON TABLE buildkite.builds TO buildkite_reader;
 
 GRANT SELECT ON TABLE buildkite.jobs TO buildkite_reader;
 
+GRANT SELECT ON TABLE buildkite.organizations TO buildkite_reader;
+
 GRANT SELECT ON TABLE buildkite.pipelines TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.approvals TO buildkite_reader;
@@ -5949,8 +6219,6 @@ GRANT SELECT ON TABLE sync.cluster_rates TO buildkite_reader;
 GRANT SELECT ON TABLE analytics.costs_daily TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.critical_paths TO buildkite_reader;
-
-GRANT SELECT ON TABLE buildkite.organizations TO buildkite_reader;
 
 GRANT SELECT ON TABLE sync.failures TO buildkite_reader;
 
@@ -6021,6 +6289,8 @@ GRANT SELECT ON TABLE analytics.job_failures_daily TO buildkite_reader;
 GRANT SELECT ON TABLE analytics.job_retries TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.jobs TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.organizations TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.parallel_steps TO buildkite_reader;
 
