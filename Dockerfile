@@ -1,5 +1,5 @@
 # The image has no Postgres: DATABASE_URL must name one. The embedded PostgreSQL, for a single machine, comes with the npm package.
-FROM node:24-bookworm-slim AS build
+FROM node:24.21.0-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci --ignore-scripts
@@ -8,7 +8,7 @@ COPY src src
 # Optional packages are removed only now, because the TypeScript compiler is one of them.
 RUN npm run build && npm prune --omit=dev --omit=optional --ignore-scripts
 
-FROM node:24-bookworm-slim
+FROM node:24.21.0-bookworm-slim
 ENV NODE_ENV=production
 WORKDIR /app
 COPY --from=build /app/package.json ./

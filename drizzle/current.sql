@@ -1511,7 +1511,7 @@ COMMENT ON COLUMN buildkite.pipelines.provider_settings IS 'Settings of the sour
 
 COMMENT ON COLUMN buildkite.pipelines.builds_url IS 'REST address of its builds.';
 
-COMMENT ON COLUMN buildkite.pipelines.badge_url IS 'Address of its status badge.';
+COMMENT ON COLUMN buildkite.pipelines.badge_url IS 'Always null: the address gives access to the badge of a private pipeline, so it is not stored.';
 
 COMMENT ON COLUMN buildkite.pipelines.clone_mirror_url IS 'Address of the mirror that agents clone from, if configured.';
 
@@ -5335,6 +5335,50 @@ CREATE SEQUENCE settings.deployment_rules_id_seq
 
 ALTER SEQUENCE settings.deployment_rules_id_seq OWNED BY settings.deployment_rules.id;
 
+CREATE TABLE sync.audit_log (
+    id bigint NOT NULL,
+    at timestamp(3) with time zone NOT NULL,
+    who text NOT NULL,
+    via text NOT NULL,
+    session text,
+    address text NOT NULL,
+    request text NOT NULL,
+    target text,
+    result text NOT NULL,
+    times integer NOT NULL
+);
+
+COMMENT ON TABLE sync.audit_log IS 'Requests to the private listener that act, sign in or out, or carry a wrong token. Repeated refusals are counted, one row a minute.';
+
+COMMENT ON COLUMN sync.audit_log.id IS 'Number of the row.';
+
+COMMENT ON COLUMN sync.audit_log.at IS 'When the request was answered; for counted refusals, the end of their minute.';
+
+COMMENT ON COLUMN sync.audit_log.who IS 'admin (ADMIN_TOKEN), reader (READER_TOKEN), local (no token is set), or unknown (no right token).';
+
+COMMENT ON COLUMN sync.audit_log.via IS 'How the token came: session (cookie), bearer (header), form (sign-in), or none.';
+
+COMMENT ON COLUMN sync.audit_log.session IS 'The first eight characters of sync.sessions.key. Connects what one session did.';
+
+COMMENT ON COLUMN sync.audit_log.address IS 'Address of the client. Behind a proxy in TRUST_PROXY, the address that it forwards.';
+
+COMMENT ON COLUMN sync.audit_log.request IS 'Method and route, such as POST /actions/replay; * for paths that do not exist.';
+
+COMMENT ON COLUMN sync.audit_log.target IS 'What the action was applied to, such as organization=… or failed=all.';
+
+COMMENT ON COLUMN sync.audit_log.result IS 'done, refused (not allowed), or failed.';
+
+COMMENT ON COLUMN sync.audit_log.times IS 'How many requests the row stands for.';
+
+CREATE SEQUENCE sync.audit_log_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+ALTER SEQUENCE sync.audit_log_id_seq OWNED BY sync.audit_log.id;
+
 CREATE VIEW sync.branch_durations_daily_now AS
  SELECT ((COALESCE(build.finished_at, build.created_at) AT TIME ZONE 'UTC'::text))::date AS day,
     build.organization_id,
@@ -5538,6 +5582,59 @@ CREATE SEQUENCE sync.drift_id_seq
 
 ALTER SEQUENCE sync.drift_id_seq OWNED BY sync.drift.id;
 
+CREATE TABLE sync.erased_people (
+    id bigint NOT NULL,
+    hash text NOT NULL,
+    salt uuid NOT NULL,
+    pseudonym uuid NOT NULL,
+    erased_at timestamp(3) with time zone NOT NULL
+);
+
+COMMENT ON TABLE sync.erased_people IS 'The identities of people that erase-person has erased, as hashes: one row for each id, e-mail address, user name and name. Webhooks and the REST API may bring these people again; their pseudonyms are stored then. Not readable by buildkite_reader, because a hash can be compared with a guess.';
+
+COMMENT ON COLUMN sync.erased_people.id IS 'Number of the row. Processes read the table again when a higher one appears.';
+
+COMMENT ON COLUMN sync.erased_people.hash IS 'SHA-256 of the salt, the kind of identity and the identity in lower case.';
+
+COMMENT ON COLUMN sync.erased_people.salt IS 'Random, and the same in every row: the hashes cannot be compared with those of another database.';
+
+COMMENT ON COLUMN sync.erased_people.pseudonym IS 'Stored in place of the person''s id.';
+
+COMMENT ON COLUMN sync.erased_people.erased_at IS 'When the identity was erased.';
+
+CREATE SEQUENCE sync.erased_people_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+ALTER SEQUENCE sync.erased_people_id_seq OWNED BY sync.erased_people.id;
+
+CREATE VIEW sync.failed_deliveries AS
+ SELECT deliveries.id,
+    deliveries.event,
+    deliveries.received_at,
+    deliveries.failed_at,
+    deliveries.error,
+    (deliveries.payload IS NOT NULL) AS replayable
+   FROM sync.deliveries
+  WHERE (deliveries.status = 'failed'::text);
+
+COMMENT ON VIEW sync.failed_deliveries IS 'Webhooks that could not be applied, for readers who may not read payloads.';
+
+COMMENT ON COLUMN sync.failed_deliveries.id IS 'deliveries.id.';
+
+COMMENT ON COLUMN sync.failed_deliveries.event IS 'The event, such as build.finished.';
+
+COMMENT ON COLUMN sync.failed_deliveries.received_at IS 'When it was received.';
+
+COMMENT ON COLUMN sync.failed_deliveries.failed_at IS 'When it failed last.';
+
+COMMENT ON COLUMN sync.failed_deliveries.error IS 'Why it failed.';
+
+COMMENT ON COLUMN sync.failed_deliveries.replayable IS 'Whether it can be applied again: its payload has not been deleted yet.';
+
 CREATE SEQUENCE sync.failures_id_seq
     START WITH 1
     INCREMENT BY 1
@@ -5713,6 +5810,17 @@ COMMENT ON COLUMN sync.reference_item_syncs.subject_id IS 'Buildkite''s id of th
 
 COMMENT ON COLUMN sync.reference_item_syncs.read_at IS 'When the list was last read, on Buildkite''s clock.';
 
+CREATE TABLE sync.sessions (
+    key text NOT NULL,
+    ends_at timestamp(3) with time zone NOT NULL
+);
+
+COMMENT ON TABLE sync.sessions IS 'Sessions on the private listener. A row ends with a sign-out, and expires after eight hours.';
+
+COMMENT ON COLUMN sync.sessions.key IS 'HMAC-SHA-256 over the token, with the random id in the cookie as key. Without the cookie it reveals nothing about the token.';
+
+COMMENT ON COLUMN sync.sessions.ends_at IS 'When the session expires.';
+
 CREATE TABLE sync.stale_history (
     id bigint NOT NULL,
     pipeline_id uuid,
@@ -5814,11 +5922,15 @@ ALTER TABLE ONLY drizzle.__drizzle_migrations ALTER COLUMN id SET DEFAULT nextva
 
 ALTER TABLE ONLY settings.deployment_rules ALTER COLUMN id SET DEFAULT nextval('settings.deployment_rules_id_seq'::regclass);
 
+ALTER TABLE ONLY sync.audit_log ALTER COLUMN id SET DEFAULT nextval('sync.audit_log_id_seq'::regclass);
+
 ALTER TABLE ONLY sync.cycles ALTER COLUMN id SET DEFAULT nextval('sync.cycles_id_seq'::regclass);
 
 ALTER TABLE ONLY sync.deliveries ALTER COLUMN id SET DEFAULT nextval('sync.deliveries_id_seq'::regclass);
 
 ALTER TABLE ONLY sync.drift ALTER COLUMN id SET DEFAULT nextval('sync.drift_id_seq'::regclass);
+
+ALTER TABLE ONLY sync.erased_people ALTER COLUMN id SET DEFAULT nextval('sync.erased_people_id_seq'::regclass);
 
 ALTER TABLE ONLY sync.failures ALTER COLUMN id SET DEFAULT nextval('sync.failures_id_seq'::regclass);
 
@@ -5892,6 +6004,9 @@ ALTER TABLE ONLY settings.deployment_rules
 ALTER TABLE ONLY settings.queue_rates
     ADD CONSTRAINT queue_rates_queue_cluster_pk PRIMARY KEY (queue, cluster);
 
+ALTER TABLE ONLY sync.audit_log
+    ADD CONSTRAINT audit_log_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY sync.budgets
     ADD CONSTRAINT budgets_pkey PRIMARY KEY (scope);
 
@@ -5915,6 +6030,12 @@ ALTER TABLE ONLY sync.deployment
 
 ALTER TABLE ONLY sync.drift
     ADD CONSTRAINT drift_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY sync.erased_people
+    ADD CONSTRAINT erased_people_hash_unique UNIQUE (hash);
+
+ALTER TABLE ONLY sync.erased_people
+    ADD CONSTRAINT erased_people_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY sync.failures
     ADD CONSTRAINT failures_pkey PRIMARY KEY (id);
@@ -5945,6 +6066,9 @@ ALTER TABLE ONLY sync.reference_syncs
 
 ALTER TABLE ONLY sync.rollups
     ADD CONSTRAINT rollups_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY sync.sessions
+    ADD CONSTRAINT sessions_pkey PRIMARY KEY (key);
 
 ALTER TABLE ONLY sync.stale_history
     ADD CONSTRAINT stale_history_pkey PRIMARY KEY (id);
@@ -6096,6 +6220,8 @@ CREATE INDEX team_pipelines_pipeline_id ON buildkite.team_pipelines USING btree 
 
 CREATE UNIQUE INDEX users_id ON buildkite.users USING btree (id) WHERE (id IS NOT NULL);
 
+CREATE INDEX audit_log_at ON sync.audit_log USING btree (at);
+
 CREATE INDEX builds_found_hour ON sync.builds_found USING btree (hour);
 
 CREATE INDEX cycles_organization_started_at ON sync.cycles USING btree (organization_id, started_at);
@@ -6157,60 +6283,141 @@ CREATE TRIGGER invalidate_days_of_new_queues AFTER INSERT ON buildkite.cluster_q
 CREATE TRIGGER invalidate_all_days AFTER INSERT OR DELETE OR UPDATE ON settings.deployment_rules FOR EACH STATEMENT EXECUTE FUNCTION sync.invalidate_all_days_at_change();
 
 GRANT USAGE ON SCHEMA analytics TO buildkite_reader;
+GRANT USAGE ON SCHEMA analytics TO buildkite_reconciler;
+GRANT USAGE ON SCHEMA analytics TO buildkite_web;
+GRANT USAGE ON SCHEMA analytics TO buildkite_worker;
 
 GRANT USAGE ON SCHEMA buildkite TO buildkite_reader;
+GRANT USAGE ON SCHEMA buildkite TO buildkite_reconciler;
+GRANT USAGE ON SCHEMA buildkite TO buildkite_web;
+GRANT USAGE ON SCHEMA buildkite TO buildkite_worker;
+
+GRANT USAGE ON SCHEMA drizzle TO buildkite_reader;
+GRANT USAGE ON SCHEMA drizzle TO buildkite_reconciler;
+GRANT USAGE ON SCHEMA drizzle TO buildkite_web;
+GRANT USAGE ON SCHEMA drizzle TO buildkite_worker;
 
 GRANT USAGE ON SCHEMA settings TO buildkite_reader;
+GRANT USAGE ON SCHEMA settings TO buildkite_reconciler;
+GRANT USAGE ON SCHEMA settings TO buildkite_worker;
 
 GRANT USAGE ON SCHEMA sync TO buildkite_reader;
+GRANT USAGE ON SCHEMA sync TO buildkite_reconciler;
+GRANT USAGE ON SCHEMA sync TO buildkite_web;
+GRANT USAGE ON SCHEMA sync TO buildkite_worker;
 
 GRANT SELECT ON TABLE sync.stale_days TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.stale_days TO buildkite_reconciler;
+GRANT SELECT ON TABLE sync.stale_days TO buildkite_web;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.stale_days TO buildkite_worker;
 
 GRANT SELECT ON TABLE buildkite.agents TO buildkite_reader;
+GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.agents TO buildkite_reconciler;
+GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.agents TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.agents TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.agents_daily TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.agents_daily TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.agents_daily TO buildkite_worker;
 
 GRANT SELECT ON TABLE buildkite.build_attempts TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE buildkite.build_attempts TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE buildkite.build_attempts TO buildkite_worker;
 
 GRANT SELECT ON TABLE buildkite.builds TO buildkite_reader;
+GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.builds TO buildkite_reconciler;
+GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.builds TO buildkite_worker;
+
+GRANT SELECT(id) ON TABLE buildkite.builds TO buildkite_web;
+
+GRANT SELECT(organization_id) ON TABLE buildkite.builds TO buildkite_web;
+
+GRANT SELECT(web_url) ON TABLE buildkite.builds TO buildkite_web;
+
+GRANT SELECT(number) ON TABLE buildkite.builds TO buildkite_web;
+
+GRANT SELECT(state) ON TABLE buildkite.builds TO buildkite_web;
+
+GRANT SELECT(created_at) ON TABLE buildkite.builds TO buildkite_web;
+
+GRANT SELECT(observed_at) ON TABLE buildkite.builds TO buildkite_web;
+
+GRANT SELECT(verified_at) ON TABLE buildkite.builds TO buildkite_web;
+
+GRANT SELECT(first_seen_via) ON TABLE buildkite.builds TO buildkite_web;
+
+GRANT SELECT(deleted_at) ON TABLE buildkite.builds TO buildkite_web;
 
 GRANT SELECT ON TABLE buildkite.jobs TO buildkite_reader;
+GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.jobs TO buildkite_reconciler;
+GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.jobs TO buildkite_worker;
+
+GRANT SELECT ON TABLE buildkite.organizations TO buildkite_reader;
+GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.organizations TO buildkite_reconciler;
+GRANT SELECT ON TABLE buildkite.organizations TO buildkite_web;
+GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.organizations TO buildkite_worker;
 
 GRANT SELECT ON TABLE buildkite.organizations TO buildkite_reader;
 
 GRANT SELECT ON TABLE buildkite.pipelines TO buildkite_reader;
+GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.pipelines TO buildkite_reconciler;
+GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.pipelines TO buildkite_worker;
+
+GRANT SELECT(id) ON TABLE buildkite.pipelines TO buildkite_web;
+
+GRANT SELECT(organization_id) ON TABLE buildkite.pipelines TO buildkite_web;
+
+GRANT SELECT(slug) ON TABLE buildkite.pipelines TO buildkite_web;
+
+GRANT SELECT(deleted_at) ON TABLE buildkite.pipelines TO buildkite_web;
 
 GRANT SELECT ON TABLE analytics.approvals TO buildkite_reader;
 
+GRANT SELECT ON TABLE sync.hidden_stops TO buildkite_reader;
+
 GRANT SELECT ON TABLE analytics.attempt_runs TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.attempt_runs TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.attempt_runs TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.branch_durations_daily TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.branch_durations_daily TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.branch_durations_daily TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.build_attempts TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.build_results_daily TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.build_results_daily TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.build_results_daily TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.build_sources_daily TO buildkite_reader;
 
 GRANT SELECT ON TABLE buildkite.cluster_queues TO buildkite_reader;
+GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.cluster_queues TO buildkite_reconciler;
+GRANT SELECT ON TABLE buildkite.cluster_queues TO buildkite_worker;
 
 GRANT SELECT ON TABLE buildkite.team_pipelines TO buildkite_reader;
+GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.team_pipelines TO buildkite_reconciler;
 
 GRANT SELECT ON TABLE buildkite.teams TO buildkite_reader;
+GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.teams TO buildkite_reconciler;
 
 GRANT SELECT ON TABLE analytics.builds TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.queue_waits_hourly TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.queue_waits_hourly TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.queue_waits_hourly TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.busy_periods TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.cancellations_daily TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.minutes_daily TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.minutes_daily TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.minutes_daily TO buildkite_worker;
 
 GRANT SELECT ON TABLE buildkite.clusters TO buildkite_reader;
+GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.clusters TO buildkite_reconciler;
 
 GRANT SELECT ON TABLE settings.queue_rates TO buildkite_reader;
 
@@ -6221,56 +6428,113 @@ GRANT SELECT ON TABLE analytics.costs_daily TO buildkite_reader;
 GRANT SELECT ON TABLE analytics.critical_paths TO buildkite_reader;
 
 GRANT SELECT ON TABLE sync.failures TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.failures TO buildkite_reconciler;
+GRANT SELECT ON TABLE sync.failures TO buildkite_web;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.failures TO buildkite_worker;
 
 GRANT SELECT ON TABLE sync.job_reads TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.job_reads TO buildkite_reconciler;
 
 GRANT SELECT ON TABLE sync.pipeline_coverage TO buildkite_reader;
+GRANT SELECT,INSERT,UPDATE ON TABLE sync.pipeline_coverage TO buildkite_reconciler;
+GRANT SELECT ON TABLE sync.pipeline_coverage TO buildkite_web;
+GRANT SELECT ON TABLE sync.pipeline_coverage TO buildkite_worker;
 
 GRANT SELECT ON TABLE sync.unlisted_builds TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.unlisted_builds TO buildkite_reconciler;
 
 GRANT SELECT ON TABLE sync.watermarks TO buildkite_reader;
+GRANT SELECT,INSERT,UPDATE ON TABLE sync.watermarks TO buildkite_reconciler;
+GRANT SELECT ON TABLE sync.watermarks TO buildkite_web;
+GRANT SELECT ON TABLE sync.watermarks TO buildkite_worker;
 
 GRANT SELECT ON TABLE sync.windows TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.windows TO buildkite_reconciler;
+GRANT SELECT ON TABLE sync.windows TO buildkite_web;
+GRANT SELECT ON TABLE sync.windows TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.data_coverage TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.data_coverage TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.data_coverage TO buildkite_web;
+GRANT SELECT ON TABLE analytics.data_coverage TO buildkite_worker;
 
 GRANT SELECT ON TABLE sync.cycles TO buildkite_reader;
+GRANT SELECT,INSERT,UPDATE ON TABLE sync.cycles TO buildkite_reconciler;
+GRANT SELECT ON TABLE sync.cycles TO buildkite_web;
+GRANT SELECT,DELETE,UPDATE ON TABLE sync.cycles TO buildkite_worker;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.deliveries TO buildkite_worker;
 
 GRANT SELECT(id) ON TABLE sync.deliveries TO buildkite_reader;
+GRANT SELECT(id) ON TABLE sync.deliveries TO buildkite_reconciler;
+GRANT SELECT(id) ON TABLE sync.deliveries TO buildkite_web;
 
 GRANT SELECT(key) ON TABLE sync.deliveries TO buildkite_reader;
+GRANT SELECT(key) ON TABLE sync.deliveries TO buildkite_reconciler;
+GRANT SELECT(key),INSERT(key) ON TABLE sync.deliveries TO buildkite_web;
 
 GRANT SELECT(event) ON TABLE sync.deliveries TO buildkite_reader;
+GRANT SELECT(event) ON TABLE sync.deliveries TO buildkite_reconciler;
+GRANT SELECT(event),INSERT(event) ON TABLE sync.deliveries TO buildkite_web;
 
 GRANT SELECT(request_id) ON TABLE sync.deliveries TO buildkite_reader;
+GRANT SELECT(request_id) ON TABLE sync.deliveries TO buildkite_reconciler;
+GRANT SELECT(request_id),INSERT(request_id) ON TABLE sync.deliveries TO buildkite_web;
 
 GRANT SELECT(received_at) ON TABLE sync.deliveries TO buildkite_reader;
+GRANT SELECT(received_at) ON TABLE sync.deliveries TO buildkite_reconciler;
+GRANT SELECT(received_at),INSERT(received_at) ON TABLE sync.deliveries TO buildkite_web;
 
 GRANT SELECT(observed_at) ON TABLE sync.deliveries TO buildkite_reader;
+GRANT SELECT(observed_at) ON TABLE sync.deliveries TO buildkite_reconciler;
+GRANT SELECT(observed_at),INSERT(observed_at) ON TABLE sync.deliveries TO buildkite_web;
 
 GRANT SELECT(status) ON TABLE sync.deliveries TO buildkite_reader;
+GRANT SELECT(status),UPDATE(status) ON TABLE sync.deliveries TO buildkite_reconciler;
+GRANT SELECT(status),UPDATE(status) ON TABLE sync.deliveries TO buildkite_web;
 
 GRANT SELECT(attempts) ON TABLE sync.deliveries TO buildkite_reader;
+GRANT SELECT(attempts) ON TABLE sync.deliveries TO buildkite_reconciler;
+GRANT SELECT(attempts) ON TABLE sync.deliveries TO buildkite_web;
 
 GRANT SELECT(error) ON TABLE sync.deliveries TO buildkite_reader;
+GRANT SELECT(error) ON TABLE sync.deliveries TO buildkite_reconciler;
+GRANT SELECT(error),INSERT(error) ON TABLE sync.deliveries TO buildkite_web;
 
 GRANT SELECT(enqueued_at) ON TABLE sync.deliveries TO buildkite_reader;
+GRANT SELECT(enqueued_at),UPDATE(enqueued_at) ON TABLE sync.deliveries TO buildkite_reconciler;
+GRANT SELECT(enqueued_at),INSERT(enqueued_at),UPDATE(enqueued_at) ON TABLE sync.deliveries TO buildkite_web;
 
 GRANT SELECT(applied_at) ON TABLE sync.deliveries TO buildkite_reader;
+GRANT SELECT(applied_at) ON TABLE sync.deliveries TO buildkite_reconciler;
+GRANT SELECT(applied_at) ON TABLE sync.deliveries TO buildkite_web;
+
+GRANT INSERT(payload) ON TABLE sync.deliveries TO buildkite_web;
 
 GRANT SELECT(failed_at) ON TABLE sync.deliveries TO buildkite_reader;
+GRANT SELECT(failed_at) ON TABLE sync.deliveries TO buildkite_reconciler;
+GRANT SELECT(failed_at) ON TABLE sync.deliveries TO buildkite_web;
 
 GRANT SELECT(next_try_at) ON TABLE sync.deliveries TO buildkite_reader;
+GRANT SELECT(next_try_at) ON TABLE sync.deliveries TO buildkite_reconciler;
+GRANT SELECT(next_try_at) ON TABLE sync.deliveries TO buildkite_web;
 
 GRANT SELECT ON TABLE sync.rollups TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.rollups TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.rollups TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.data_freshness TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.deployments TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.deployments TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.deployments TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.dora_weekly TO buildkite_reader;
 
 GRANT SELECT ON TABLE sync.drift TO buildkite_reader;
+GRANT SELECT,INSERT,UPDATE ON TABLE sync.drift TO buildkite_reconciler;
+GRANT SELECT ON TABLE sync.drift TO buildkite_web;
+GRANT SELECT,DELETE,UPDATE ON TABLE sync.drift TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.drift TO buildkite_reader;
 
@@ -6283,6 +6547,8 @@ GRANT SELECT ON TABLE analytics.flaky_jobs_daily TO buildkite_reader;
 GRANT SELECT ON TABLE analytics.job_breaks TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.jobs_daily TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.jobs_daily TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.jobs_daily TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.job_failures_daily TO buildkite_reader;
 
@@ -6295,12 +6561,15 @@ GRANT SELECT ON TABLE analytics.organizations TO buildkite_reader;
 GRANT SELECT ON TABLE analytics.parallel_steps TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.pipeline_durations_daily TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.pipeline_durations_daily TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.pipeline_durations_daily TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.pipeline_jobs TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.pipeline_runs TO buildkite_reader;
 
 GRANT SELECT ON TABLE buildkite.pipeline_schedules TO buildkite_reader;
+GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.pipeline_schedules TO buildkite_reconciler;
 
 GRANT SELECT ON TABLE analytics.pipeline_schedules TO buildkite_reader;
 
@@ -6313,10 +6582,15 @@ GRANT SELECT ON TABLE analytics.pull_requests TO buildkite_reader;
 GRANT SELECT ON TABLE analytics.queue_costs_daily TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.queue_waits_daily TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.queue_waits_daily TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.queue_waits_daily TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.rebuilds TO buildkite_reader;
 
 GRANT SELECT ON TABLE sync.reference_syncs TO buildkite_reader;
+GRANT SELECT,INSERT,UPDATE ON TABLE sync.reference_syncs TO buildkite_reconciler;
+GRANT SELECT ON TABLE sync.reference_syncs TO buildkite_web;
+GRANT SELECT ON TABLE sync.reference_syncs TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.reference_syncs TO buildkite_reader;
 
@@ -6325,67 +6599,169 @@ GRANT SELECT ON TABLE analytics.trigger_edges TO buildkite_reader;
 GRANT SELECT ON TABLE analytics.trigger_trees TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.trunk_health_daily TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.trunk_health_daily TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.trunk_health_daily TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.trunk_recoveries TO buildkite_reader;
 
 GRANT SELECT ON TABLE buildkite.team_members TO buildkite_reader;
+GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.team_members TO buildkite_reconciler;
 
 GRANT SELECT ON TABLE buildkite.users TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE buildkite.users TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE buildkite.users TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.users TO buildkite_reader;
 
 GRANT SELECT ON TABLE sync.builds_found TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.builds_found TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.builds_found TO buildkite_worker;
 
 GRANT SELECT ON TABLE sync.jobs_found TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.jobs_found TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.jobs_found TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.webhook_loss TO buildkite_reader;
 
 GRANT SELECT ON TABLE buildkite.annotations TO buildkite_reader;
+GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.annotations TO buildkite_reconciler;
 
 GRANT SELECT ON TABLE buildkite.artifacts TO buildkite_reader;
+GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.artifacts TO buildkite_reconciler;
 
 GRANT SELECT ON TABLE buildkite.members TO buildkite_reader;
+GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.members TO buildkite_reconciler;
+GRANT SELECT ON TABLE buildkite.members TO buildkite_worker;
 
 GRANT SELECT ON TABLE buildkite.organization_slugs TO buildkite_reader;
+GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.organization_slugs TO buildkite_reconciler;
+GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.organization_slugs TO buildkite_worker;
 
 GRANT SELECT ON TABLE buildkite.pipeline_slugs TO buildkite_reader;
+GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.pipeline_slugs TO buildkite_reconciler;
+GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.pipeline_slugs TO buildkite_worker;
+
+GRANT SELECT ON TABLE drizzle.__drizzle_migrations TO buildkite_reader;
+GRANT SELECT ON TABLE drizzle.__drizzle_migrations TO buildkite_reconciler;
+GRANT SELECT ON TABLE drizzle.__drizzle_migrations TO buildkite_web;
+GRANT SELECT ON TABLE drizzle.__drizzle_migrations TO buildkite_worker;
 
 GRANT SELECT ON TABLE settings.deployment_rules TO buildkite_reader;
+GRANT SELECT ON TABLE settings.deployment_rules TO buildkite_reconciler;
+GRANT SELECT ON TABLE settings.deployment_rules TO buildkite_worker;
+
+GRANT INSERT ON TABLE sync.audit_log TO buildkite_reconciler;
+GRANT INSERT ON TABLE sync.audit_log TO buildkite_web;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.audit_log TO buildkite_worker;
+
+GRANT USAGE ON SEQUENCE sync.audit_log_id_seq TO buildkite_reconciler;
+GRANT USAGE ON SEQUENCE sync.audit_log_id_seq TO buildkite_web;
+GRANT USAGE ON SEQUENCE sync.audit_log_id_seq TO buildkite_worker;
 
 GRANT SELECT ON TABLE sync.branch_durations_daily_now TO buildkite_reader;
+GRANT SELECT ON TABLE sync.branch_durations_daily_now TO buildkite_reconciler;
+GRANT SELECT ON TABLE sync.branch_durations_daily_now TO buildkite_worker;
 
 GRANT SELECT ON TABLE sync.budgets TO buildkite_reader;
+GRANT SELECT,INSERT,UPDATE ON TABLE sync.budgets TO buildkite_reconciler;
+GRANT SELECT ON TABLE sync.budgets TO buildkite_web;
+GRANT SELECT,DELETE,UPDATE ON TABLE sync.budgets TO buildkite_worker;
 
 GRANT SELECT ON TABLE sync.build_results_daily_now TO buildkite_reader;
+GRANT SELECT ON TABLE sync.build_results_daily_now TO buildkite_reconciler;
+GRANT SELECT ON TABLE sync.build_results_daily_now TO buildkite_worker;
 
 GRANT SELECT ON TABLE sync.buildkite_clock TO buildkite_reader;
+GRANT SELECT,INSERT,UPDATE ON TABLE sync.buildkite_clock TO buildkite_reconciler;
+GRANT SELECT ON TABLE sync.buildkite_clock TO buildkite_web;
 
 GRANT SELECT ON TABLE sync.compatibility TO buildkite_reader;
+GRANT SELECT ON TABLE sync.compatibility TO buildkite_reconciler;
+GRANT SELECT ON TABLE sync.compatibility TO buildkite_web;
+GRANT SELECT ON TABLE sync.compatibility TO buildkite_worker;
+
+GRANT USAGE ON SEQUENCE sync.cycles_id_seq TO buildkite_reconciler;
 
 GRANT SELECT ON TABLE sync.definitions TO buildkite_reader;
+GRANT SELECT ON TABLE sync.definitions TO buildkite_reconciler;
+GRANT SELECT ON TABLE sync.definitions TO buildkite_web;
+GRANT SELECT ON TABLE sync.definitions TO buildkite_worker;
+
+GRANT USAGE ON SEQUENCE sync.deliveries_id_seq TO buildkite_web;
+GRANT USAGE ON SEQUENCE sync.deliveries_id_seq TO buildkite_worker;
 
 GRANT SELECT ON TABLE sync.deployment TO buildkite_reader;
+GRANT SELECT ON TABLE sync.deployment TO buildkite_reconciler;
+GRANT SELECT ON TABLE sync.deployment TO buildkite_web;
+GRANT SELECT ON TABLE sync.deployment TO buildkite_worker;
+
+GRANT UPDATE(addresses) ON TABLE sync.deployment TO buildkite_reconciler;
+GRANT UPDATE(addresses) ON TABLE sync.deployment TO buildkite_web;
+GRANT UPDATE(addresses) ON TABLE sync.deployment TO buildkite_worker;
+
+GRANT USAGE ON SEQUENCE sync.drift_id_seq TO buildkite_reconciler;
+
+GRANT SELECT ON TABLE sync.erased_people TO buildkite_reconciler;
+GRANT SELECT ON TABLE sync.erased_people TO buildkite_web;
+GRANT SELECT ON TABLE sync.erased_people TO buildkite_worker;
+
+GRANT SELECT ON TABLE sync.failed_deliveries TO buildkite_reader;
+GRANT SELECT ON TABLE sync.failed_deliveries TO buildkite_reconciler;
+GRANT SELECT ON TABLE sync.failed_deliveries TO buildkite_web;
+GRANT SELECT ON TABLE sync.failed_deliveries TO buildkite_worker;
+
+GRANT USAGE ON SEQUENCE sync.failures_id_seq TO buildkite_reconciler;
+GRANT USAGE ON SEQUENCE sync.failures_id_seq TO buildkite_worker;
 
 GRANT SELECT ON TABLE sync.findings TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.findings TO buildkite_reconciler;
+GRANT SELECT ON TABLE sync.findings TO buildkite_web;
+GRANT SELECT ON TABLE sync.findings TO buildkite_worker;
 
 GRANT SELECT ON TABLE sync.leases TO buildkite_reader;
+GRANT SELECT,INSERT,UPDATE ON TABLE sync.leases TO buildkite_reconciler;
+GRANT SELECT ON TABLE sync.leases TO buildkite_web;
+GRANT SELECT ON TABLE sync.leases TO buildkite_worker;
 
 GRANT SELECT ON TABLE sync.pauses TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE ON TABLE sync.pauses TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE ON TABLE sync.pauses TO buildkite_web;
+GRANT SELECT,INSERT,DELETE ON TABLE sync.pauses TO buildkite_worker;
 
 GRANT SELECT ON TABLE sync.pipeline_changes TO buildkite_reader;
+GRANT SELECT,INSERT,UPDATE ON TABLE sync.pipeline_changes TO buildkite_reconciler;
 
 GRANT SELECT ON TABLE sync.pipeline_durations_daily_now TO buildkite_reader;
+GRANT SELECT ON TABLE sync.pipeline_durations_daily_now TO buildkite_reconciler;
+GRANT SELECT ON TABLE sync.pipeline_durations_daily_now TO buildkite_worker;
 
 GRANT SELECT ON TABLE sync.reference_item_syncs TO buildkite_reader;
+GRANT SELECT,INSERT,UPDATE ON TABLE sync.reference_item_syncs TO buildkite_reconciler;
+GRANT SELECT,DELETE,UPDATE ON TABLE sync.reference_item_syncs TO buildkite_worker;
+
+GRANT SELECT,INSERT,DELETE ON TABLE sync.sessions TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE ON TABLE sync.sessions TO buildkite_web;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.sessions TO buildkite_worker;
 
 GRANT SELECT ON TABLE sync.stale_history TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.stale_history TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.stale_history TO buildkite_worker;
+
+GRANT USAGE ON SEQUENCE sync.stale_history_id_seq TO buildkite_reconciler;
+GRANT USAGE ON SEQUENCE sync.stale_history_id_seq TO buildkite_worker;
 
 GRANT SELECT ON TABLE sync.trunk_health_daily_now TO buildkite_reader;
+GRANT SELECT ON TABLE sync.trunk_health_daily_now TO buildkite_reconciler;
+GRANT SELECT ON TABLE sync.trunk_health_daily_now TO buildkite_worker;
 
 GRANT SELECT ON TABLE sync.user_identities TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.user_identities TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.user_identities TO buildkite_worker;
 
-ALTER DEFAULT PRIVILEGES FOR ROLE postgres IN SCHEMA analytics GRANT SELECT ON TABLES  TO buildkite_reader;
+GRANT USAGE ON SEQUENCE sync.windows_id_seq TO buildkite_reconciler;
 
-ALTER DEFAULT PRIVILEGES FOR ROLE postgres IN SCHEMA buildkite GRANT SELECT ON TABLES  TO buildkite_reader;
+ALTER DEFAULT PRIVILEGES FOR ROLE buildkite_owner IN SCHEMA analytics GRANT SELECT ON TABLES  TO buildkite_reader;
 
-ALTER DEFAULT PRIVILEGES FOR ROLE postgres IN SCHEMA settings GRANT SELECT ON TABLES  TO buildkite_reader;
+ALTER DEFAULT PRIVILEGES FOR ROLE buildkite_owner IN SCHEMA buildkite GRANT SELECT ON TABLES  TO buildkite_reader;
+
+ALTER DEFAULT PRIVILEGES FOR ROLE buildkite_owner IN SCHEMA settings GRANT SELECT ON TABLES  TO buildkite_reader;

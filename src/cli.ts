@@ -16,6 +16,8 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   replay: async () => (await import('./commands/replay.ts')).replay,
   status: async () => (await import('./commands/status.ts')).status,
   migrate: async () => (await import('./commands/migrate.ts')).migrate,
+  'erase-person': async () => (await import('./commands/privacy/erase-person.ts')).erasePersonCommand,
+  redact: async () => (await import('./commands/privacy/redact.ts')).redact,
   move: async () => (await import('./commands/move.ts')).move,
   demo: async () => (await import('./commands/demo/demo.ts')).demo,
   completion: async () => (await import('./commands/shell/completion.ts')).completionOf(all),

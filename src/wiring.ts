@@ -6,6 +6,7 @@ import { readCatalog } from './database/catalog.ts'
 import { type Database, openDatabase } from './database/connection.ts'
 import { findPostgres, type PostgresHome } from './database/find-postgres.ts'
 import { countMissing, migrate } from './database/migrations/migrate.ts'
+import { checkConnections } from './diagnostics/checks/connections.ts'
 import { startCheckScheduler } from './diagnostics/scheduler.ts'
 import type { ActionParts } from './http/actions.ts'
 import { watchGauges } from './http/metrics/gauges.ts'
@@ -67,13 +68,17 @@ export async function startService(
   shutdown: Shutdown,
   tracing: Tracing | undefined,
 ): Promise<void> {
+  for (const { result, detail, remedy } of checkConnections(config)) {
+    if (result === 'warning') log.warn(`${detail} ${remedy}`)
+  }
   const home = await findPostgres(config, log)
   shutdown.add('Postgres', (ms) => home.stop(ms), 10 * SECOND)
   const ended = new StoreError('transient', 'The service cannot run without it.')
   void home.exited.then(() => shutdown.run('embedded PostgreSQL ended', ended))
   const database = openDatabase(home.url, { name: 'serve', connections: connectionsFor(config.roles) })
   shutdown.add('the database connections', (ms) => database.close(ms), 3 * SECOND)
-  const queueConfig = { redisUrl: config.redisUrl, databaseUrl: home.url, webhookSecret: config.webhookSecrets[0] }
+  const { redisUrl, webhookSecrets, autoMigrate: mayMigrate } = config
+  const queueConfig = { redisUrl, databaseUrl: home.url, webhookSecret: webhookSecrets[0], mayMigrate }
   const queues = await openQueues(queueConfig, log)
   shutdown.add('the queues', (ms) => queues.close(ms), 3 * SECOND)
   const parts: Parts = {
@@ -138,7 +143,9 @@ async function startListeners(parts: Parts, shutdown: Shutdown): Promise<void> {
 
 /** What the actions of the status page need. */
 function actionParts({ config, database, queues, log, meters }: Parts, shutdown: Shutdown): ActionParts {
-  const apply = { scope: mirrorFilter(config), storeEnv: config.storeEnv, log, record: meters.record }
+  const applying = { filter: mirrorFilter(config), storeEnv: config.storeEnv, log, record: meters.record }
+  // Only the database role of a worker may read payloads.
+  const apply = config.roles.has('worker') ? applying : undefined
   return { db: database.db, queues, apply, log, clock: Date.now, closing: shutdown.signal }
 }
 
@@ -189,7 +196,7 @@ function receiverParts(
 
 function watch(parts: Parts, shutdown: Shutdown): Watched {
   const { config, database, home, queues, workers } = parts
-  const scope = mirrorFilter(config)
+  const filter = mirrorFilter(config)
   return {
     config,
     database,
@@ -197,8 +204,8 @@ function watch(parts: Parts, shutdown: Shutdown): Watched {
     queues,
     workers,
     problems: () => parts.reconciler?.problems() ?? [],
-    scope,
-    coverage: () => coverage(database.db, new Date(), { scope, backfillDays: config.backfillDays }),
+    filter,
+    coverage: () => coverage(database.db, new Date(), { filter, backfillDays: config.backfillDays }),
     closing: () => shutdown.signal.aborted,
     clock: Date.now,
   }
@@ -207,7 +214,7 @@ function watch(parts: Parts, shutdown: Shutdown): Watched {
 function startWorkers({ config, log, database, queues, meters, tracing, workers }: Parts, shutdown: Shutdown): void {
   const applying = {
     db: database.db,
-    scope: mirrorFilter(config),
+    filter: mirrorFilter(config),
     storeEnv: config.storeEnv,
     log,
     record: meters.record,
@@ -245,7 +252,7 @@ function startReconciling(parts: Parts, shutdown: Shutdown): void {
     database,
     queues,
     access,
-    scope: mirrorFilter(config),
+    filter: mirrorFilter(config),
     log,
     clock: Date.now,
   })

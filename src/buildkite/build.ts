@@ -1,34 +1,34 @@
-import { z } from 'zod'
 import { BuildkiteError } from '../runtime/errors.ts'
 import type { Priority } from './http/budget.ts'
 import { FailedAnswerError } from './http/refusal.ts'
 import type { Reply, Transport } from './http/transport.ts'
 import { buildsPath } from './lists/builds-pages.ts'
 import type { ListMemory } from './lists/list-memory.ts'
-import { type ApiRead, cursorPages, notBuildkite } from './lists/lists.ts'
+import { type ApiRead, cursorPages, notBuildkite, objectsOf } from './lists/lists.ts'
+
+/** Tries for each URL before its failure counts. */
+const TRIES = 2
 
 export interface BuildOptions {
   readonly priority: Priority
   readonly signal?: AbortSignal | undefined
-  /** Tries for each URL before its failure counts. Default 2. */
-  readonly tries?: number | undefined
   readonly memory: ListMemory
 }
 
 /**
  * One build with its jobs. If the full response fails because of its size, the build is read without jobs, and the jobs 100 at a
- * time; for a day after that, it is read in parts at once. A build that cannot be read at all costs at most `tries` failed requests
- * for each of the two forms.
+ * time; for a day after that, it is read in parts at once. A build that cannot be read at all costs at most two failed requests for each of
+ * the two forms.
  */
 export async function readBuild(
   transport: Transport,
   { organization, pipeline, number }: { organization: string; pipeline: string; number: number },
-  { priority, signal, tries = 2, memory }: BuildOptions,
+  { priority, signal, memory }: BuildOptions,
 ): Promise<ApiRead<unknown> | undefined> {
   const path = `${buildsPath(organization, pipeline)}/${number}`
-  const asked = { priority, signal, organization, scope: 'read_builds', tries } as const
+  const asked = { priority, signal, organization, scope: 'read_builds', tries: TRIES } as const
   const ask = (query: string) =>
-    foundOrNot(transport.get({ ...asked, path: () => `${path}?${query}&exclude_pipeline=true` }))
+    foundOrNot(transport.ask({ ...asked, path: () => `${path}?${query}&exclude_pipeline=true` }))
   let failed: FailedAnswerError | undefined
   if (!memory.isTooLarge(path)) {
     try {
@@ -86,10 +86,8 @@ export async function hasBuildsBefore(
   const holdsAny = async (page: number, tries?: number) => {
     const query = `created_to=${encodeURIComponent(moment.toISOString())}&per_page=1&page=${page}`
     const path = () => `${buildsPath(organization)}?${query}&exclude_jobs=true&exclude_pipeline=true`
-    const { value } = await transport.get({ ...options, path, tries, organization, scope: 'read_builds' })
-    const builds = z.array(z.unknown()).safeParse(value)
-    if (!builds.success) throw notBuildkite('a list')
-    return builds.data.length > 0
+    const { value } = await transport.ask({ ...options, path, tries, organization, scope: 'read_builds' })
+    return objectsOf(value).length > 0
   }
   const firstOrFailed = async () => {
     try {

@@ -8,29 +8,13 @@ import type { Skew } from './http/skew.ts'
 import { Transport, type TransportOptions } from './http/transport.ts'
 import { type BuildsFilter, type BuildsPage, walkBuilds } from './lists/builds.ts'
 import { ListMemory } from './lists/list-memory.ts'
-import {
-  type ApiRead,
-  cursorPages,
-  type ListOptions,
-  type NumberedPage,
-  notBuildkite,
-  numberedPages,
-} from './lists/lists.ts'
+import { type ApiRead, type ListOptions, type NumberedPage, notBuildkite, numberedPages } from './lists/lists.ts'
 import { openServices, type Services } from './services.ts'
 import { readTime } from './timestamp.ts'
 
 export { DeepListingError, FailedAnswerError } from './http/refusal.ts'
 export type { BuildsFilter, BuildsPage, UnlistableRange } from './lists/builds.ts'
 export type { ApiRead } from './lists/lists.ts'
-
-/** The token's properties and scopes. */
-export interface AccessToken {
-  readonly uuid: string | undefined
-  readonly description: string | undefined
-  readonly scopes: readonly string[]
-  readonly expires_at: Date | undefined
-  readonly user: { readonly name: string | undefined; readonly email: string | undefined } | undefined
-}
 
 /**
  * Buildkite's REST API as one token sees it. Objects are returned unparsed.
@@ -55,7 +39,7 @@ export interface BuildkiteClient {
   ): AsyncGenerator<BuildsPage>
   /**
    * One build with its jobs; undefined when it is gone or this token can no longer see it (404). `at` is the earliest time of the
-   * responses it was assembled from. `tries` (default 2) limits the failures (5xx, time-outs) of each URL.
+   * responses it was assembled from.
    */
   build(
     organization: string,
@@ -63,7 +47,6 @@ export interface BuildkiteClient {
     number: number,
     priority: Priority,
     signal?: AbortSignal,
-    options?: { tries?: number | undefined },
   ): Promise<ApiRead<unknown> | undefined>
   /** One pipeline; undefined when it is gone or this token can no longer see it (404). */
   pipeline(
@@ -80,13 +63,6 @@ export interface BuildkiteClient {
     path: readonly string[],
     options: { priority: Priority; query?: Readonly<Record<string, string>>; signal?: AbortSignal | undefined },
   ): AsyncGenerator<ApiRead<unknown[]>>
-  /** Any list of the newer kind, with cursors; `path` begins with a slash and has no query. */
-  cursorPages(
-    path: string,
-    priority: Priority,
-    organization?: string,
-    signal?: AbortSignal,
-  ): AsyncGenerator<ApiRead<unknown[]>>
   /** The notification services, including webhooks. */
   readonly services: Services
   close(): Promise<void>
@@ -96,23 +72,24 @@ export interface BuildkiteClient {
   readonly skew: Skew | undefined
   /** Buildkite's current time: at most a second late; the earlier value if uncertain. Undefined before the first answer. */
   now(): Date | undefined
-  /** How many requests were sent so far. */
-  readonly requests: number
   /** The rate limits in the last response. */
   readonly limits: LimitsSeen
 }
 
 export type ClientOptions = Omit<TransportOptions, 'userAgent'>
 
-const text = z.string().nullish().catch(undefined)
+const text = z.string().optional().catch(undefined)
 
-const accessToken = z.looseObject({
+const accessToken = z.object({
   uuid: text,
   description: text,
   scopes: z.array(z.string()),
-  expires_at: z.unknown().optional(),
-  user: z.looseObject({ name: text, email: text }).nullish().catch(undefined),
+  expires_at: z.unknown().optional().transform(readTime),
+  user: z.object({ name: text, email: text }).optional().catch(undefined),
 })
+
+/** The token's properties and scopes. */
+export type AccessToken = z.infer<typeof accessToken>
 
 /** Opens a client, which connects with the first request. Close it to end pending requests. */
 export function createClient(options: ClientOptions): BuildkiteClient {
@@ -125,8 +102,9 @@ export function createClient(options: ClientOptions): BuildkiteClient {
 
   return {
     async accessToken(signal) {
-      const { value, at } = await transport.get({ path: () => '/access-token', priority: 'hot', signal })
-      const token = readAccessToken(value)
+      const { value, at } = await transport.ask({ path: () => '/access-token', priority: 'hot', signal })
+      const token = accessToken.safeParse(value).data
+      if (!token) throw notBuildkite('an access token')
       if (token.user?.email) transport.belongsTo(token.user.email)
       return { value: token, at }
     },
@@ -140,11 +118,11 @@ export function createClient(options: ClientOptions): BuildkiteClient {
       ),
     builds: (organization, filter, priority, signal) =>
       walkBuilds(transport, organization, filter, { priority, signal, memory, log: options.log }),
-    build: (organization, pipeline, number, priority, signal, { tries } = {}) =>
-      readBuild(transport, { organization, pipeline, number }, { priority, signal, tries, memory }),
+    build: (organization, pipeline, number, priority, signal) =>
+      readBuild(transport, { organization, pipeline, number }, { priority, signal, memory }),
     pipeline: (organization, slug, priority, signal) => {
       const path = () => `${organizationPath(organization)}/pipelines/${encodeURIComponent(slug)}`
-      return foundOrNot(transport.get({ path, priority, organization, scope: 'read_pipelines', signal }))
+      return foundOrNot(transport.ask({ path, priority, organization, scope: 'read_pipelines', signal }))
     },
     hasBuildsBefore: (organization, moment, priority, signal) =>
       hasBuildsBefore(transport, organization, moment, { priority, signal }),
@@ -155,8 +133,6 @@ export function createClient(options: ClientOptions): BuildkiteClient {
         listing({ priority, organization, signal }),
         query,
       ),
-    cursorPages: (path, priority, organization, signal) =>
-      cursorPages(transport, path, listing({ priority, organization, signal })),
     services: openServices(transport),
     close: () => transport.close(),
     now: () => transport.now(),
@@ -166,25 +142,8 @@ export function createClient(options: ClientOptions): BuildkiteClient {
     get skew() {
       return transport.skew
     },
-    get requests() {
-      return transport.requests
-    },
     get limits() {
       return transport.limits
     },
-  }
-}
-
-function readAccessToken(value: unknown): AccessToken {
-  const parsed = accessToken.safeParse(value)
-  if (!parsed.success) throw notBuildkite('an access token')
-  const { uuid, description, scopes, expires_at, user } = parsed.data
-  const expires = readTime(expires_at)
-  return {
-    uuid: uuid ?? undefined,
-    description: description ?? undefined,
-    scopes,
-    expires_at: expires,
-    user: user ? { name: user.name ?? undefined, email: user.email ?? undefined } : undefined,
   }
 }

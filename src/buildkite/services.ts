@@ -95,7 +95,7 @@ export function openServices(transport: Transport): Services {
     extra: Record<string, unknown> = {},
   ): Promise<WebhookService> => {
     const body = wish === undefined ? undefined : { ...extra, ...bodyOf(wish) }
-    const { value } = await transport.change({
+    const { value } = await transport.ask({
       path: () => home(organization) + path,
       write: body === undefined ? { method } : { method, body },
       secret: wish?.token,

@@ -1,6 +1,7 @@
 import { memoryBudget } from '../buildkite/http/budget.ts'
 import { openDatabase } from '../database/connection.ts'
 import { findEmbedded } from '../database/embedded/embedded.ts'
+import { isMirror } from '../database/migrations/migrate.ts'
 import { checkDisk, readDisk } from '../diagnostics/checks/disk.ts'
 import { listedPipelines } from '../diagnostics/checks/pipelines.ts'
 import { type CheckResult, ok } from '../diagnostics/finding.ts'
@@ -30,14 +31,14 @@ export const check: Command = {
 }
 
 async function readBuildkite(config: Config, log: Log): Promise<readonly CheckResult[]> {
-  const scope = mirrorFilter(config)
-  const access = openAccess(config, { budget: memoryBudget(config.apiBudgetShare), scope, log, clock: Date.now })
+  const filter = mirrorFilter(config)
+  const access = openAccess(config, { budget: memoryBudget(config.apiBudgetShare), filter, log, clock: Date.now })
   try {
     const discovery = await access.current()
     const client = (id: string) => discovery.tokens.find(({ wanted }) => wanted.some((one) => one.id === id))?.client
     const examined = await checkBuildkite({
       config,
-      scope,
+      filter,
       discovery,
       pipelines: ({ id, slug }) => listedPipelines(client(id), slug),
       priority: 'hot',
@@ -72,7 +73,9 @@ async function readQueue(config: Config, databaseUrl: string, log: Log): Promise
   // Loaded only now, because loading BullMQ is slow.
   const { openQueues } = await import('../queue/queues.ts')
   const { redisUrl, webhookSecrets } = config
-  const queues = await openQueues({ redisUrl, databaseUrl, webhookSecret: webhookSecrets[0] }, log)
+  if (!redisUrl && !(await isMirror(databaseUrl).catch(() => true)))
+    return [ok('queue_unreachable', '', 'The database is empty; the service creates the queue when it starts.')]
+  const queues = await openQueues({ redisUrl, databaseUrl, webhookSecret: webhookSecrets[0], mayMigrate: false }, log)
   try {
     return await checkQueue(queues)
   } finally {

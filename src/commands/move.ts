@@ -17,7 +17,7 @@ export const move: Command = {
   options: {
     to: {
       value: '<url>',
-      about: 'the empty database, as postgres://user:password@host:5432/name (default: DATABASE_URL)',
+      about: 'the empty database, as postgres://user@host:5432/name, without a password (default: DATABASE_URL)',
     },
     json: { about: 'print JSON at the end' },
   },
@@ -47,10 +47,16 @@ export const move: Command = {
 
 /** @throws ConfigError when there is nothing to move, or no target. */
 function placesOf({ to }: Values, { env }: Io): { from: string; to: string } {
+  if (typeof to === 'string' && hasPassword(to)) {
+    throw new ConfigError(
+      '--to has a password, and every user of this machine can read the arguments of a command. ' +
+        'Set DATABASE_URL, or DATABASE_URL_FILE, to the target instead, and leave out --to.',
+    )
+  }
   const config = typeof to === 'string' ? readWith(to, env) : readConfig(env)
   if (!config.databaseUrl) {
     throw new ConfigError(
-      'The target is missing: give --to postgres://user:password@host:5432/name, or set DATABASE_URL.',
+      'The target is missing: set DATABASE_URL, or give --to postgres://user@host:5432/name (without a password).',
     )
   }
   if (!hasEmbedded(config.dataDir)) {
@@ -61,12 +67,18 @@ function placesOf({ to }: Values, { env }: Io): { from: string; to: string } {
   return { from: config.dataDir, to: config.databaseUrl }
 }
 
+function hasPassword(text: string): boolean {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  return url !== undefined && (url.password !== '' || url.searchParams.has('password'))
+}
+
 /** Reads `--to` as if it were DATABASE_URL, so that errors have the same text. */
 function readWith(to: string, env: Io['env']): Config {
   try {
-    return readConfig({ ...env, DATABASE_URL: to })
+    return readConfig({ ...env, DATABASE_URL: to, DATABASE_URL_FILE: undefined })
   } catch (error) {
-    if (error instanceof ConfigError) throw new ConfigError(error.message.replace(/^DATABASE_URL /m, '--to '))
+    if (error instanceof ConfigError)
+      throw new ConfigError(error.message.replace(/^DATABASE_URL /m, '--to ').replace('user:password@', 'user@'))
     throw error
   }
 }

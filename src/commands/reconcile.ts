@@ -1,6 +1,7 @@
 import { refreshRollups } from '../analytics/rollups.ts'
 import { refusalOf } from '../reconcile/builds/build-writer.ts'
 import { type CycleReport, reconcileOnce } from '../reconcile/cycle/cycle.ts'
+import { Tally, type TallyColumns } from '../reconcile/cycle/tally.ts'
 import type { Command } from './shell/command.ts'
 import { count, type Paint, paintFor, table, whileWaiting } from './shell/terminal.ts'
 import { forEachSource, printJson, withFreshPipelines, withSources } from './sources.ts'
@@ -36,25 +37,14 @@ export const reconcile: Command = {
     }),
 }
 
-const nothing: Record<Exclude<keyof CycleReport, 'organization'>, null> = {
+const nothing: Readonly<Record<string, null>> &
+  Record<Exclude<keyof CycleReport, 'organization' | keyof TallyColumns>, null> = {
   kind: null,
   watermark_from: null,
   watermark_to: null,
   started_at: null,
   finished_at: null,
-  requests: null,
-  builds_read: null,
-  builds_missing: null,
-  builds_healed: null,
-  builds_in_flight: null,
-  builds_completed: null,
-  builds_confirmed: null,
-  jobs_missing: null,
-  jobs_healed: null,
-  jobs_in_flight: null,
-  jobs_completed: null,
-  jobs_confirmed: null,
-  unlisted_read: null,
+  ...Object.fromEntries(Object.keys(new Tally().columns()).map((column) => [column, null])),
   refused: null,
 }
 

@@ -31,7 +31,7 @@ export const replay: Command = {
     const bar = new ProgressBar(values.json ? io.stderr : io.stdout, 'replay', io.env)
     const report = await withMirror(config, log, 'replay', ({ db }) =>
       replayDeliveries(
-        { db, scope: mirrorFilter(config), storeEnv: config.storeEnv, log },
+        { db, filter: mirrorFilter(config), storeEnv: config.storeEnv, log },
         selection,
         (done, expected) => bar.show({ done, expected, unit: 'deliveries' }),
         signal,

@@ -1,4 +1,4 @@
-import { lentToLibraries, readConfig } from '../runtime/config.ts'
+import { copyToProcess, readConfig } from '../runtime/config.ts'
 import { createLog } from '../runtime/log.ts'
 import { createShutdown } from '../runtime/shutdown.ts'
 import { SECOND } from '../runtime/time.ts'
@@ -17,7 +17,7 @@ export const serve: Command = {
     const log = createLog(config.logLevel, 'stdout')
     const shutdown = createShutdown(log)
     shutdown.install()
-    const tracing = await openTracing(lentToLibraries(io.env, 'OTEL_'), log)
+    const tracing = await openTracing(copyToProcess(io.env, 'OTEL_'), log)
     if (tracing) shutdown.add('tracing', (ms) => tracing.close(ms), 2 * SECOND)
     // Loaded only now: with Fastify and BullMQ, every other command would start more slowly and take more memory.
     const { startService } = await import('../wiring.ts')

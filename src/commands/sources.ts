@@ -1,14 +1,13 @@
-import { asStoreError } from '../database/connection.ts'
 import { withDatabase } from '../database/find-postgres.ts'
 import { type Discovery, openAccess } from '../reconcile/access/access.ts'
 import { discover } from '../reconcile/access/discover.ts'
 import { sharedBudget } from '../reconcile/access/rate-limit-store.ts'
 import type { InspectedToken } from '../reconcile/access/token.ts'
 import { type ReconcileDeps, reconcileDeps, type Source } from '../reconcile/context.ts'
-import { type Issue, issueOf } from '../reconcile/issue.ts'
+import { classify, type Issue, issueOf } from '../reconcile/issue.ts'
 import { refreshPipelines } from '../reconcile/pipelines/pipelines.ts'
 import { type Config, readConfig } from '../runtime/config.ts'
-import { BuildkiteError, ConfigError, StoreError } from '../runtime/errors.ts'
+import { ConfigError } from '../runtime/errors.ts'
 import { createLog, type Log } from '../runtime/log.ts'
 import { DAY } from '../runtime/time.ts'
 import type { givenSpan, Io, Values } from './shell/command.ts'
@@ -46,7 +45,7 @@ export async function withSources(
   return withDatabase(config, log, name, async ({ db }) => {
     const deps = reconcileDeps(config, db, log, Date.now)
     const budget = sharedBudget(db, config.apiBudgetShare)
-    const access = openAccess(config, { budget, scope: deps.scope, log, clock: Date.now })
+    const access = openAccess(config, { budget, filter: deps.filter, log, clock: Date.now })
     try {
       const discovery = await discover(deps, access)
       for (const { subject, code, message, remedy } of discovery.problems) {
@@ -159,16 +158,9 @@ export function printJson<Result extends object>(
 }
 
 function errorOf({ slug }: Source, cause: unknown, log: Log): OrganizationError {
-  const { subject: _, ...error } = issueOf(slug, classify(cause))
+  const { subject: _, ...error } = issueOf(slug, classify(cause, 'use the database'))
   if (error.code === 'internal') log.error({ err: cause, organization: slug }, 'A command failed for an organization.')
   return error
-}
-
-/** Converts errors of the database driver to StoreError; leaves other errors unchanged. */
-function classify(error: unknown): unknown {
-  if (error instanceof BuildkiteError || error instanceof StoreError) return error
-  const failure = asStoreError(error, 'use the database')
-  return failure.kind === 'transient' || failure.code !== undefined ? failure : error
 }
 
 /** Whether a fault of the tokens may hide some of the requested data: of one organization, or of all. */

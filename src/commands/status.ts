@@ -23,7 +23,7 @@ export const status: Command = {
     const config = readConfig(io.env)
     const log = createLog(config.logLevel)
     return withMirror(config, log, 'status', async ({ db }) => {
-      const found = await coverage(db, new Date(), { scope: mirrorFilter(config), backfillDays: config.backfillDays })
+      const found = await coverage(db, new Date(), { filter: mirrorFilter(config), backfillDays: config.backfillDays })
       if (values.json) io.stdout.write(`${JSON.stringify(found, null, 2)}\n`)
       else {
         const now = Date.now()

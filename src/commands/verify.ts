@@ -116,7 +116,7 @@ function sampleSize({ sample }: Values): number | undefined {
  * @throws ConfigError when none has it, or it is not mirrored.
  */
 async function sourcesWith(pipeline: string, { deps, sources }: Sources): Promise<readonly Source[]> {
-  if (!deps.scope.pipeline(pipeline)) {
+  if (!deps.filter.pipeline(pipeline)) {
     throw new ConfigError(
       `--pipeline is "${pipeline}", which is not mirrored. Check PIPELINES_INCLUDE and PIPELINES_EXCLUDE.`,
     )

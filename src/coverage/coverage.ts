@@ -85,9 +85,9 @@ interface Gauged {
 }
 
 /** Backfill, claim and drift of each organization that has a slug and is still mirrored. */
-export async function backfillAndDrift(db: Db, scope: MirrorFilter, now: Date = new Date()): Promise<Gauged[]> {
+export async function backfillAndDrift(db: Db, filter: MirrorFilter, now: Date = new Date()): Promise<Gauged[]> {
   const result: Gauged[] = []
-  for (const { id, slug, mirrored } of await knownOrganizations(db, scope)) {
+  for (const { id, slug, mirrored } of await knownOrganizations(db, filter)) {
     if (slug === null || !mirrored) continue
     const [mark, all, listed] = await Promise.all([readWatermark(db, id), windowsOf(db, id), listedPipelines(db, id)])
     const backfill = backfillCoverage(mark, all, listed, { paused_at: null, off: false }, now)
@@ -101,7 +101,7 @@ export async function backfillAndDrift(db: Db, scope: MirrorFilter, now: Date = 
 /** What the settings include in the mirror. */
 export interface Wanted {
   /** Default: everything that a token sees. */
-  readonly scope?: MirrorFilter
+  readonly filter?: MirrorFilter
   /** Days of history; 0 reads none. */
   readonly backfillDays?: number
 }
@@ -110,21 +110,22 @@ export interface Wanted {
 export async function coverage(
   db: Db,
   now: Date = new Date(),
-  { scope, backfillDays }: Wanted = {},
+  { filter, backfillDays }: Wanted = {},
 ): Promise<OrganizationCoverage[]> {
   const result: OrganizationCoverage[] = []
-  for (const one of await knownOrganizations(db, scope)) result.push(await coverageOf(db, one, backfillDays === 0, now))
+  for (const one of await knownOrganizations(db, filter))
+    result.push(await coverageOf(db, one, backfillDays === 0, now))
   return result
 }
 
 type Known = Pick<OrganizationCoverage, 'id' | 'slug' | 'mirrored'>
 
-async function knownOrganizations(db: Db, scope?: MirrorFilter): Promise<Known[]> {
+async function knownOrganizations(db: Db, filter?: MirrorFilter): Promise<Known[]> {
   const rows = await db
     .select({ id: organizations.id, slug: organizations.slug, deleted_at: organizations.deleted_at })
     .from(organizations)
     .orderBy(asc(organizations.slug))
-  const isWanted = (slug: string | null) => slug === null || !scope || scope.organization(slug)
+  const isWanted = (slug: string | null) => slug === null || !filter || filter.organization(slug)
   return rows.map(({ id, slug, deleted_at }) => ({ id, slug, mirrored: deleted_at === null && isWanted(slug) }))
 }
 

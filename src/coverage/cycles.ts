@@ -1,29 +1,19 @@
 import { and, desc, eq, gt, inArray, sql } from 'drizzle-orm'
 import type { Db } from '../database/connection.ts'
 import { cycles } from '../database/schema.ts'
+import type { TallyColumns } from '../reconcile/cycle/tally.ts'
 import { DAY } from '../runtime/time.ts'
 
 /** Results of the cycles of the last 24 hours; see ReadResult. */
-export interface LastDay extends FoundRows {
+export interface LastDay extends Omit<TallyColumns, 'requests' | 'builds_read' | 'unlisted_read'> {
   readonly cycles: number
   readonly failed: number
-  readonly builds_in_flight: number
-  readonly builds_completed: number
-  readonly builds_confirmed: number
-  readonly jobs_in_flight: number
-  readonly jobs_completed: number
-  readonly jobs_confirmed: number
   /** Start of the last cycle that found a lost webhook; null if none did. */
   readonly last_lost_at: Date | null
 }
 
 /** Builds and jobs whose webhooks were lost, as in a row of sync.cycles. */
-export interface FoundRows {
-  readonly builds_missing: number
-  readonly builds_healed: number
-  readonly jobs_missing: number
-  readonly jobs_healed: number
-}
+type FoundRows = Pick<TallyColumns, 'builds_missing' | 'builds_healed' | 'jobs_missing' | 'jobs_healed'>
 
 /** How many builds and jobs lost their webhooks. */
 export function lostWebhooks({ builds_missing, builds_healed, jobs_missing, jobs_healed }: FoundRows) {

@@ -1,21 +1,24 @@
 import { and, asc, eq, gt, inArray, isNull, min, or, type SQL, sql } from 'drizzle-orm'
 import type { Db } from '../database/connection.ts'
+import type { Failure } from '../database/failures.ts'
 import { type FailureKind, failures, organizations } from '../database/schema.ts'
 import type { MirrorFilter } from '../runtime/scope.ts'
 import { MINUTE } from '../runtime/time.ts'
 
+type ShownColumn =
+  | 'kind'
+  | 'subject'
+  | 'code'
+  | 'error'
+  | 'tries'
+  | 'first_failed_at'
+  | 'last_failed_at'
+  | 'next_try_at'
+
 /** A unit of work that failed. It is retried with back-off while everything else continues. */
-export interface FailingUnit {
-  readonly kind: FailureKind
+export interface FailingUnit extends Pick<Failure, ShownColumn> {
   /** Slug of its organization; null if it belongs to none. */
   readonly organization: string | null
-  readonly subject: string
-  readonly code: string
-  readonly error: string
-  readonly tries: number
-  readonly first_failed_at: Date
-  readonly last_failed_at: Date
-  readonly next_try_at: Date
   /** Whether it has failed for a quarter of an hour, or three times. */
   readonly is_lasting: boolean
 }
@@ -45,8 +48,8 @@ const LASTING = 15 * MINUTE
 const MANY_TRIES = 3
 
 /** Failing work of mirrored organizations, the oldest failure first. @throws the driver's error. */
-export async function failingWork(db: Db, scope: MirrorFilter, now: Date): Promise<FailingWork> {
-  const slugs = await mirroredSlugs(db, scope)
+export async function failingWork(db: Db, filter: MirrorFilter, now: Date): Promise<FailingWork> {
+  const slugs = await mirroredSlugs(db, filter)
   const since = new Date(now.getTime() - LASTING).toISOString()
   // A replica is not retried, because another one took over its work.
   const lasting = sql<boolean>`${failures.kind} <> 'replica' and (${failures.first_failed_at} <= ${since} or ${failures.tries} >= ${MANY_TRIES})`
@@ -72,12 +75,12 @@ export async function failingWork(db: Db, scope: MirrorFilter, now: Date): Promi
 /** How many units of each kind fail in mirrored organizations, and since when. @throws the driver's error. */
 export async function failingByKind(
   db: Db,
-  scope: MirrorFilter,
+  filter: MirrorFilter,
 ): Promise<{ kind: FailureKind; count: number; since: Date | null }[]> {
   return db
     .select({ kind: failures.kind, count: sql<number>`count(*)::int`, since: min(failures.first_failed_at) })
     .from(failures)
-    .where(concerns(await mirroredSlugs(db, scope)))
+    .where(concerns(await mirroredSlugs(db, filter)))
     .groupBy(failures.kind)
     .orderBy(asc(failures.kind))
 }
@@ -95,12 +98,12 @@ function concerns(slugs: ReadonlyMap<string, string>): SQL | undefined {
 }
 
 /** Ids of the organizations that are still mirrored. Work of others is not retried. */
-async function mirroredSlugs(db: Db, scope: MirrorFilter): Promise<ReadonlyMap<string, string>> {
+async function mirroredSlugs(db: Db, filter: MirrorFilter): Promise<ReadonlyMap<string, string>> {
   const rows = await db
     .select({ id: organizations.id, slug: organizations.slug })
     .from(organizations)
     .where(isNull(organizations.deleted_at))
   return new Map(
-    rows.flatMap(({ id, slug }) => (slug === null || scope.organization(slug) ? [[id, slug ?? id] as const] : [])),
+    rows.flatMap(({ id, slug }) => (slug === null || filter.organization(slug) ? [[id, slug ?? id] as const] : [])),
   )
 }

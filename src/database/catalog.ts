@@ -35,7 +35,8 @@ export interface CatalogSchema {
 export const OUR_SCHEMAS = ['analytics', 'buildkite', 'settings', 'sync']
 /** The number of rows that are read for examples. */
 const SAMPLE = 200
-const withoutExample = new Set(['payload'])
+// Which checksum is the smallest depends on the roles of the server.
+const withoutExample = new Set(['checksum', 'payload'])
 
 /**
  * Reads the database's own description: every schema, table, view and column, with its comment and an example from its rows.
@@ -56,14 +57,16 @@ async function readSchema(db: Db, schema: string): Promise<CatalogSchema> {
     sql`select obj_description(oid, 'pg_namespace') as comment from pg_namespace where nspname = ${schema}`,
   )
   const { rows } = await db.execute<
-    Omit<CatalogRelation, 'columns'> & { columns: Omit<CatalogColumn, 'example'>[] }
+    Omit<CatalogRelation, 'columns'> & { columns: Omit<CatalogColumn, 'example'>[]; readable: string[] }
   >(sql`
     select relname as name, case relkind when 'v' then 'view' else 'table' end as kind, obj_description(c.oid, 'pg_class') as comment,
       array(select attname::text from pg_index join pg_attribute on attrelid = c.oid and attnum = any (indkey)
         where indrelid = c.oid and indisprimary order by array_position(indkey::int2[], attnum)) as key,
       (select json_agg(json_build_object('name', attname, 'type', format_type(atttypid, atttypmod), 'nullable', not attnotnull,
           'comment', col_description(attrelid, attnum)) order by attnum)
-        from pg_attribute where attrelid = c.oid and attnum > 0 and not attisdropped) as columns
+        from pg_attribute where attrelid = c.oid and attnum > 0 and not attisdropped) as columns,
+      array(select attname::text from pg_attribute where attrelid = c.oid and attnum > 0 and not attisdropped
+        and has_schema_privilege(c.relnamespace, 'usage') and has_column_privilege(attrelid, attnum, 'select')) as readable
     from pg_class c where relnamespace = ${schema}::regnamespace and relkind in ('r', 'p', 'v', 'm') order by relname`)
   const functions = await db.execute<{ signature: string; comment: string | null }>(sql`
     select proname || '(' || pg_get_function_arguments(oid) || ') → ' || pg_get_function_result(oid) as signature,
@@ -71,29 +74,30 @@ async function readSchema(db: Db, schema: string): Promise<CatalogSchema> {
     from pg_proc where pronamespace = ${schema}::regnamespace and prorettype <> 'trigger'::regtype and obj_description(oid, 'pg_proc') is not null
     order by 1`)
   const relations: CatalogRelation[] = []
-  for (const relation of rows) {
-    const examples = await examplesOf(db, schema, relation.name, relation.columns)
+  for (const { readable, ...relation } of rows) {
+    const examples = await examplesOf(db, schema, relation.name, readable)
     const columns = relation.columns.map((column) => ({ ...column, example: examples[column.name] ?? null }))
     relations.push({ ...relation, columns })
   }
   return { name: schema, comment: described.rows[0]?.comment ?? null, relations, functions: functions.rows }
 }
 
-/** The minimum of each column over some rows, so that the same rows give the same examples. */
+/** The minimum of each column that our role may read over some rows, so that the same rows give the same examples. */
 async function examplesOf(
   db: Db,
   schema: string,
   relation: string,
-  columns: readonly { name: string }[],
+  columns: readonly string[],
 ): Promise<Record<string, string | null>> {
-  const chosen = columns.filter(({ name }) => !withoutExample.has(name))
-  const values = chosen.map(({ name }) => sql`min(left(${sql.identifier(name)}::text, 60)) as ${sql.identifier(name)}`)
+  const names = columns.filter((name) => !withoutExample.has(name)).map((name) => sql.identifier(name))
+  if (names.length === 0) return {}
+  const values = names.map((name) => sql`min(left(${name}::text, 60)) as ${name}`)
   try {
     return await db.transaction(
       async (tx) => {
         await tx.execute(sql`set local statement_timeout = '2s'`)
         const { rows } = await tx.execute<Record<string, string | null>>(
-          sql`select ${sql.join(values, sql`, `)} from (select * from ${sql.identifier(schema)}.${sql.identifier(relation)} limit ${sql.raw(String(SAMPLE))}) as sample`,
+          sql`select ${sql.join(values, sql`, `)} from (select ${sql.join(names, sql`, `)} from ${sql.identifier(schema)}.${sql.identifier(relation)} limit ${sql.raw(String(SAMPLE))}) as sample`,
         )
         return rows[0] ?? {}
       },

@@ -2,7 +2,7 @@ import { sql } from 'drizzle-orm'
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
 import type { PgTransactionConfig } from 'drizzle-orm/pg-core'
 import pg from 'pg'
-import { likeLibpq } from '../runtime/postgres-url.ts'
+import { postgresOptions } from '../runtime/store-url.ts'
 import { MINUTE, SECOND, withDeadline } from '../runtime/time.ts'
 import * as schema from './schema.ts'
 import { asStoreError } from './store-error.ts'
@@ -188,7 +188,7 @@ function setQueryTimeout(client: pg.PoolClient, ms: number): number {
 /** The node-postgres options that every connection of the service shares. */
 export function connectionOptions(url: string, name: string): pg.ClientConfig {
   return {
-    connectionString: likeLibpq(url),
+    ...postgresOptions(url),
     application_name: `buildkite-mirror ${name}`,
     connectionTimeoutMillis: 10 * SECOND,
     keepAlive: true,

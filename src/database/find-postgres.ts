@@ -73,7 +73,8 @@ async function onDatabase<T>(url: string, name: string, work: Work<T>): Promise<
   }
 }
 
-async function withHome<T>(config: Config, log: Log, work: (url: string) => Promise<T>): Promise<T> {
+/** Runs the work of one command on the database at a URL: without DATABASE_URL on the embedded server, running or started. */
+export async function withHome<T>(config: Config, log: Log, work: (url: string) => Promise<T>): Promise<T> {
   const running = config.databaseUrl ? undefined : await findEmbedded(config.dataDir)
   const home = running ? { url: running, stop: async () => {} } : await findPostgres(config, log)
   try {
@@ -90,7 +91,7 @@ const UNREACHABLE = /^(E[A-Z]|08|28|3D|53300|55000|57P)/
 
 /** Adds the location in DATABASE_URL and a remedy to an error that is about the location. */
 function withPlace(error: unknown, url: string): unknown {
-  if (!(error instanceof StoreError)) return error
+  if (!(error instanceof StoreError) || error.remedy !== undefined) return error
   // There is no code if the server does not answer.
   if (error.code === undefined ? error.kind !== 'transient' : !UNREACHABLE.test(error.code)) return error
   const { hostname, port, pathname } = new URL(url)

@@ -201,7 +201,7 @@ export const user_identities = sync.table(
   ],
 )
 
-export type DimensionStatus = 'read' | 'missing_scope' | 'refused' | 'off'
+export type ReferenceStatus = 'read' | 'missing_scope' | 'refused' | 'off'
 
 /** The last read of each list of an organization. */
 export const reference_syncs = sync.table(
@@ -209,7 +209,7 @@ export const reference_syncs = sync.table(
   {
     organization_id: uuid().notNull(),
     name: text().notNull(),
-    status: text().$type<DimensionStatus>().notNull(),
+    status: text().$type<ReferenceStatus>().notNull(),
     rows: integer(),
     read_at: time(),
     error: text(),

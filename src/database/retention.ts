@@ -11,6 +11,8 @@ const rules = [
   { table: 'sync.drift', column: 'healed_at', days: 365 },
   // One for each token and user. Budgets count minutes; a row that is needed again is created.
   { table: 'sync.budgets', column: 'updated_at', days: 7 },
+  { table: 'sync.sessions', column: 'ends_at', days: 1 },
+  { table: 'sync.audit_log', column: 'at', days: 365 },
 ] as const
 
 /** How many rows one statement deletes. */

@@ -405,6 +405,18 @@ export const deliveries = sync.table(
   ],
 )
 
+/** Whether a failed delivery still has its payload, for roles that may not read payloads. */
+export const failed_deliveries = sync
+  .view('failed_deliveries', {
+    id: bigint({ mode: 'number' }).notNull(),
+    event: text().notNull(),
+    received_at: time().notNull(),
+    failed_at: time(),
+    error: text(),
+    replayable: boolean().notNull(),
+  })
+  .existing()
+
 export const watermarks = sync.table('watermarks', {
   organization_id: uuid().primaryKey(),
   watermark: time(),
@@ -633,6 +645,15 @@ export const compatibility = sync.table('compatibility', {
   migrations_needed: integer().notNull(),
 })
 
+/** The identities of erased people, as hashes. */
+export const erased_people = sync.table('erased_people', {
+  id: bigserial({ mode: 'number' }).primaryKey(),
+  hash: text().notNull().unique(),
+  salt: uuid().notNull(),
+  pseudonym: uuid().notNull(),
+  erased_at: time().notNull(),
+})
+
 /** One row: the id of this deployment, to find its own jobs in a shared Redis. Read in `queue/job-location.ts`. */
 export const deployment = sync.table('deployment', {
   single_row: boolean().primaryKey().default(true),
@@ -675,3 +696,27 @@ export const definitions = sync.table('definitions', {
   checksum: text().notNull(),
   applied_at: time().notNull().defaultNow(),
 })
+
+/** Sessions on the private listener. The key can be computed only from the cookie and the token: see `http/auth/session.ts`. */
+export const sessions = sync.table('sessions', {
+  key: text().primaryKey(),
+  ends_at: time().notNull(),
+})
+
+/** Requests to the private listener that act, sign in or out, or carry a wrong token. Written by `http/auth/audit-log.ts`. */
+export const audit_log = sync.table(
+  'audit_log',
+  {
+    id: bigserial({ mode: 'number' }).primaryKey(),
+    at: time().notNull(),
+    who: text().notNull(),
+    via: text().notNull(),
+    session: text(),
+    address: text().notNull(),
+    request: text().notNull(),
+    target: text(),
+    result: text().notNull(),
+    times: integer().notNull(),
+  },
+  (t) => [index('audit_log_at').on(t.at)],
+)

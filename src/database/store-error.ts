@@ -1,6 +1,7 @@
 import { DrizzleQueryError } from 'drizzle-orm/errors'
 import pg from 'pg'
 import { StoreError, type StoreErrorKind } from '../runtime/errors.ts'
+import { tlsFault } from '../runtime/store-url.ts'
 import { DeadlineError } from '../runtime/time.ts'
 
 /**
@@ -16,11 +17,21 @@ export function asStoreError(error: unknown, doing: string): StoreError {
   const prefix = `Could not ${doing}: `
   if (inner instanceof pg.DatabaseError) {
     const state = inner.code ?? ''
+    if (state === '42501')
+      return new StoreError('permanent', prefix + describe(inner, state), { code: state, remedy: grants })
     const refused = startupParameter(inner)
     if (refused) return new StoreError('permanent', prefix + refused, { code: state })
+    if (state === '28000' && /no encryption|SSL off/.test(inner.message)) {
+      const remedy =
+        'Postgres may demand TLS: add sslmode=verify-full to its URL. Or allow this user and address in pg_hba.conf.'
+      return new StoreError('permanent', prefix + describe(inner, state), { code: state, remedy })
+    }
     return new StoreError(kindOfSqlState(state), prefix + describe(inner, state), { code: state })
   }
   if (inner instanceof DeadlineError) return new StoreError('transient', `${prefix}${inner.message}.`, { cause: inner })
+  const untrusted = tlsFault('Postgres', inner)
+  // Transient, because webhooks must wait in the queue while the server's certificate is wrong.
+  if (untrusted) return new StoreError('transient', prefix + untrusted.fact, { remedy: untrusted.remedy })
   const code = codeOf(inner)
   if (code !== undefined && transientCodes.has(code)) {
     return new StoreError('transient', `${prefix}Postgres cannot be reached (${code}).`, { code })
@@ -48,7 +59,7 @@ export async function withStoreError<T>(doing: string, query: () => Promise<T>):
   }
 }
 
-/** Errors of the driver itself ("The server does not support SSL connections") are plain Errors. Other kinds may quote a parameter. */
+/** Errors of the driver itself are plain Errors. Other kinds may quote a parameter. */
 function describeFault(error: unknown): string {
   if (!(error instanceof Error)) return typeof error
   return error.constructor === Error ? error.message : error.name
@@ -123,6 +134,10 @@ export function isOutage(error: unknown): boolean {
 export function isTooMuch(error: unknown): boolean {
   return error instanceof StoreError && (error.code === '57014' || error.code === '53200')
 }
+
+const grants =
+  'The database user lacks this grant. Make it a member of the role of its process, or run buildkite-mirror migrate --roles again: see ' +
+  'docs/operations/database-roles.md.'
 
 /** SQLSTATE classes whose messages quote stored or given values: data exceptions, constraints, syntax, raised, internal. */
 const quotingStates = ['21', '22', '23', '42601', '42804', 'P0', 'XX']

@@ -1,8 +1,6 @@
 import type { WebhookService } from '../buildkite/services.ts'
 import { WEBHOOK_PATH } from '../buildkite/webhook-path.ts'
 
-export { WEBHOOK_PATH as RECEIVER_PATH }
-
 /** The description that `register` gives its webhook, and recognizes it by. */
 export const DESCRIPTION = 'buildkite-mirror'
 

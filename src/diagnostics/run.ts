@@ -7,9 +7,10 @@ import type { Discovery } from '../reconcile/access/access.ts'
 import type { OrganizationFacts } from '../reconcile/access/token.ts'
 import { issueOf } from '../reconcile/issue.ts'
 import type { Config } from '../runtime/config.ts'
-import { BuildkiteError, messageOf } from '../runtime/errors.ts'
+import { BuildkiteError } from '../runtime/errors.ts'
 import type { MirrorFilter } from '../runtime/scope.ts'
 import { checkClock } from './checks/clock.ts'
+import { checkConnections } from './checks/connections.ts'
 import { checkDeploymentRules, readDeploymentRules } from './checks/deployment-rules.ts'
 import { checkDisk, readDisk } from './checks/disk.ts'
 import { checkMigrations, checkMirror, readMigrations, readMirror } from './checks/mirror.ts'
@@ -25,6 +26,7 @@ export type CheckConfig = Pick<
   Config,
   | 'roles'
   | 'apiTokens'
+  | 'apiUrl'
   | 'organizations'
   | 'pipelinesInclude'
   | 'webhookSecrets'
@@ -44,7 +46,7 @@ export interface Examination {
 
 export interface BuildkiteChecks {
   readonly config: CheckConfig
-  readonly scope: MirrorFilter
+  readonly filter: MirrorFilter
   /** Undefined without a token. */
   readonly discovery: Discovery | undefined
   /**
@@ -62,7 +64,11 @@ export interface BuildkiteChecks {
  */
 export async function checkBuildkite(checks: BuildkiteChecks): Promise<Examination> {
   const { config, discovery } = checks
-  const findings = [...checkTokens(discovery, config.organizations), ...checkSecret(config)]
+  const findings = [
+    ...checkTokens(discovery, config.organizations),
+    ...checkConnections(config),
+    ...checkSecret(config),
+  ]
   const unseen = new Set<CheckName>(discovery?.complete === false ? [...ofBuildkite, ...ofWebhooks] : [])
   const skew = discovery?.tokens.find(({ client }) => client.skew)?.client.skew
   findings.push(...checkClock(skew, config.webhookToleranceMs))
@@ -77,7 +83,7 @@ export async function checkBuildkite(checks: BuildkiteChecks): Promise<Examinati
       complete = false
       continue
     }
-    if (pipelines.value) findings.push(...checkPipelines(organization.slug, pipelines.value, checks.scope))
+    if (pipelines.value) findings.push(...checkPipelines(organization.slug, pipelines.value, checks.filter))
     else complete = false
     everywhere.push(...(pipelines.value ?? []))
     const webhooks = await checkWebhooks(checks, organization, pipelines.value ?? [])
@@ -136,7 +142,7 @@ const ofWebhooks: readonly CheckName[] = [
 ]
 
 async function checkWebhooks(
-  { config, scope, discovery, priority, signal }: BuildkiteChecks,
+  { config, filter, discovery, priority, signal }: BuildkiteChecks,
   { id, slug }: OrganizationFacts,
   pipelines: readonly SeenPipeline[],
 ): Promise<Examination> {
@@ -166,7 +172,7 @@ async function checkWebhooks(
   const webhooks = {
     organization: slug,
     services,
-    pipelines: pipelines.filter((one) => !one.archived && scope.pipeline(one.slug)),
+    pipelines: pipelines.filter((one) => !one.archived && filter.pipeline(one.slug)),
   }
   return { findings: checkServices(webhooks, config), unseen: [] }
 }
@@ -191,7 +197,7 @@ async function orRefusal<T>(
 export async function checkPostgres(
   database: Pick<Database, 'db'>,
   config: CheckConfig,
-  scope: MirrorFilter,
+  filter: MirrorFilter,
   now: number,
 ): Promise<CheckResult[]> {
   const { db } = database
@@ -211,12 +217,13 @@ export async function checkPostgres(
     }
     return [
       ...findings,
-      ...checkMirror(await readMirror(db, scope, now), now, expected),
+      ...checkMirror(await readMirror(db, filter, now), now, expected),
       ...checkDeploymentRules(await readDeploymentRules(db)),
     ]
   } catch (error) {
     const remedy = 'Check DATABASE_URL, that Postgres runs, and that it accepts connections from here.'
-    return [failure('postgres_unreachable', '', messageOf(asStoreError(error, 'check Postgres')), remedy)]
+    const { fact, remedy: known = remedy } = asStoreError(error, 'check Postgres')
+    return [failure('postgres_unreachable', '', fact, known)]
   }
 }
 

@@ -19,7 +19,7 @@ export interface SchedulerParts {
   readonly queues: Queues
   /** What the tokens may read; undefined without a token. */
   readonly access: Access | undefined
-  readonly scope: MirrorFilter
+  readonly filter: MirrorFilter
   readonly log: Log
   readonly clock: Clock
   /** Delay from the start to the first run (default a minute), between runs (an hour), and between checks of the stores alone. */
@@ -96,16 +96,16 @@ async function checkStoresAlone(parts: SchedulerParts, restMs: number): Promise<
   })
 }
 
-async function checkStores({ queues, database, config, scope, clock }: SchedulerParts): Promise<CheckResult[]> {
-  return [...(await checkQueue(queues)), ...(await checkPostgres(database, config, scope, clock()))]
+async function checkStores({ queues, database, config, filter, clock }: SchedulerParts): Promise<CheckResult[]> {
+  return [...(await checkQueue(queues)), ...(await checkPostgres(database, config, filter, clock()))]
 }
 
 /** Runs every cheap check once. @throws StoreError, or the signal's reason. */
 export async function checkOnce(parts: SchedulerParts, signal?: AbortSignal): Promise<Examination> {
-  const { config, database, access, scope } = parts
+  const { config, database, access, filter } = parts
   const buildkite = await checkBuildkite({
     config,
-    scope,
+    filter,
     discovery: await access?.current(signal),
     pipelines: ({ id }) => withStoreError('read the pipelines', () => mirroredPipelines(database.db, id)),
     priority: 'dimensions',

@@ -9,7 +9,7 @@ import { StoreError } from '../runtime/errors.ts'
 import type { Log } from '../runtime/log.ts'
 import { type Clock, DAY, DeadlineError, SECOND, withDeadline } from '../runtime/time.ts'
 import type { ApplyParts } from '../webhooks/apply/process-deliveries.ts'
-import { type ReplayReport, replay, type Selection } from '../webhooks/apply/replay.ts'
+import { type ReplayReport, replay, requeue, type Selection } from '../webhooks/apply/replay.ts'
 import { dayOf, spanBounds } from './pages/date-bounds.ts'
 import { count, some } from './pages/format.ts'
 import { html } from './pages/html.ts'
@@ -20,8 +20,8 @@ import type { Notice } from './pages/status-page.ts'
 export interface ActionParts {
   readonly db: Db
   readonly queues: Pick<Queues, 'ask'>
-  /** What applying deliveries needs in addition to the database. */
-  readonly apply: Omit<ApplyParts, 'db'>
+  /** What applying deliveries needs in addition to the database; undefined in a process that leaves it to the workers. */
+  readonly apply: Omit<ApplyParts, 'db'> | undefined
   readonly log: Log
   readonly clock: Clock
   /** Aborted as soon as the process is closing. */
@@ -124,6 +124,10 @@ const replayBody = z.union([
 async function replayDeliveries({ db, apply, log, closing }: ActionParts, body: unknown): Promise<ActionResult> {
   const asked = read(replayBody, body, 'Set id to the id of a delivery, or failed to all.')
   const selection: Selection = 'id' in asked ? { ids: [asked.id], failed: true } : { failed: true }
+  if (!apply) {
+    refuseUnknown(await requeue(db, selection))
+    return { running: true }
+  }
   const running = replay({ db, ...apply }, selection, undefined, closing)
   running.catch((error: unknown) => log.warn({ err: error }, 'A replay failed.'))
   let report: ReplayReport
@@ -133,9 +137,13 @@ async function replayDeliveries({ db, apply, log, closing }: ActionParts, body: 
     if (error instanceof DeadlineError) return { running: true }
     throw error
   }
-  if (report.unknown.length > 0) throw new ActionRefusal(404, `There is no delivery ${report.unknown.join(', ')}.`)
+  refuseUnknown(report.unknown)
   const { applied, ignored, failed, pending, without_payload } = report
   return { running: false, applied, ignored, failed, pending, without_payload }
+}
+
+function refuseUnknown(ids: readonly number[]): void {
+  if (ids.length > 0) throw new ActionRefusal(404, `There is no delivery ${ids.join(', ')}.`)
 }
 
 const cycleBody = z.object({ organization: z.uuid().optional() }).nullish()

@@ -5,10 +5,12 @@ import type { BoardQueue } from '../queue/queues.ts'
 import type { Config } from '../runtime/config.ts'
 import type { Log } from '../runtime/log.ts'
 import { type ActionParts, actionRoutes, noticeOf } from './actions.ts'
+import { AuditLog } from './auth/audit-log.ts'
 import { guard } from './auth/guard.ts'
 import { limitTries } from './auth/login-throttle.ts'
 import { openSessions } from './auth/session.ts'
 import { signInRoutes } from './auth/sign-in.ts'
+import { recognize, stranger } from './auth/visitor.ts'
 import { buildListener, nothingHere } from './listener.ts'
 import type { Meters } from './metrics/registry.ts'
 import { LiveUpdates } from './pages/live-updates.ts'
@@ -21,7 +23,7 @@ import type { Status } from './status/status.ts'
 
 export interface PrivateDeps {
   readonly log: Log
-  readonly config: Pick<Config, 'adminHost' | 'adminToken'>
+  readonly config: Pick<Config, 'adminToken' | 'readerToken' | 'trustProxy'>
   readonly status: () => Promise<Status>
   readonly meters: Meters
   /** The schemas, tables, columns and comments of the database. */
@@ -37,15 +39,23 @@ const FORM = 'application/x-www-form-urlencoded'
 /** Builds the listener for the operator: the status page, its actions and its JSON, the queue board, `/schema` and `/metrics`. It does not listen yet. */
 export async function buildPrivateApp(deps: PrivateDeps): Promise<FastifyInstance> {
   const { log, meters, actions } = deps
-  const { adminToken } = deps.config
-  const app = buildListener(log)
-  const sessions = adminToken === undefined ? undefined : openSessions(adminToken, actions.clock)
-  const status = new RecentStatus(deps.status, log, actions.clock)
-  const updates = new LiveUpdates(status, actions.clock)
+  const { db, clock } = actions
+  const { adminToken, readerToken, trustProxy } = deps.config
+  const app = buildListener(log, trustProxy)
+  const tokens = adminToken === undefined ? undefined : { admin: adminToken, reader: readerToken }
+  const access = tokens && { tokens, sessions: openSessions(tokens, db, log, clock) }
+  const audit = new AuditLog({ db, log, clock, record: meters.record })
+  const status = new RecentStatus(deps.status, log, clock)
+  const updates = new LiveUpdates(status, clock)
   await app.register(rateLimit, { global: false })
-  const entrance = { adminToken, sessions, refuseTry: limitTries(app) }
+  const entrance = { access, refuseTry: limitTries(app) }
+  app.decorateRequest('visitor')
+  app.addHook('onRequest', async (request) => {
+    request.visitor = stranger
+  })
   app.addHook('onRequest', guard(entrance))
-  app.addHook('onSend', async (_request, reply) => {
+  app.addHook('onSend', async (request, reply) => {
+    await audit.add(request, reply)
     reply.header('x-content-type-options', 'nosniff')
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
   })
@@ -55,17 +65,24 @@ export async function buildPrivateApp(deps: PrivateDeps): Promise<FastifyInstanc
     updates.close()
     status.close()
   })
+  app.addHook('onClose', () => audit.flush())
   app.addContentTypeParser<string>(FORM, { parseAs: 'string' }, async (_request: FastifyRequest, body: string) =>
     Object.fromEntries(new URLSearchParams(body)),
   )
   app.setNotFoundHandler(nothingHere)
-  app.get('/', async (request, reply) => {
-    const signedIn = sessions?.endOf(request.headers.cookie) !== undefined
-    return sendPage(reply, statusPage(await status.latest(), { notice: noticeOf(request.query), signedIn }))
+  app.get('/', async ({ visitor, query }, reply) => {
+    const options = {
+      notice: noticeOf(query),
+      signedIn: visitor.session !== undefined,
+      mayAct: visitor.who !== 'reader',
+    }
+    return sendPage(reply, statusPage(await status.latest(), options))
   })
   app.get('/events', async (request, reply) => {
     if (!updates.hasRoom) return reply.code(503).send({ error: 'Too many viewers. Reload the page instead.' })
-    updates.follow(reply, sessions?.endOf(request.headers.cookie))
+    const { who } = request.visitor
+    const mayStay = async () => !access || (await recognize(request, access.tokens, access.sessions)).who === who
+    updates.follow(reply, { mayAct: who !== 'reader', mayStay })
     return reply
   })
   app.get('/status', async () => deps.status())

@@ -4,6 +4,7 @@ import { asStoreError } from '../database/connection.ts'
 import { agents, builds, jobs, organizations, pipelines, type Via } from '../database/schema.ts'
 import type { RecordMetric } from '../runtime/record-metric.ts'
 import { saveAttempts } from './attempts.ts'
+import { eraseObserved } from './erased-people.ts'
 import type { BuildRow, JobRow, Observation, Observations } from './observation.ts'
 import {
   adoptByOrganizations,
@@ -82,6 +83,7 @@ export async function mergeObservations(
   now: Date,
   progress?: WebhookProgress,
 ): Promise<MergeReport> {
+  await eraseObserved(tx, observed)
   const mergedOrganizations = await mergeTable(tx, organizations, organizationRule, observed.organizations, now)
   await resolveOrganizationIds(tx, observed)
   const mergedPipelines = await mergeTable(tx, pipelines, pipelineRule, observed.pipelines, now)
@@ -113,14 +115,14 @@ function readResults(
   progress: WebhookProgress | undefined,
 ): MergeReport['results'] {
   const readAt = (observations: readonly Observation<BuildRow | JobRow>[]) =>
-    new Map(observations.flatMap(({ draft, at, via }) => (via === 'rest' ? [[draft.id, at]] : [])))
+    new Map(observations.flatMap(({ fields, at, via }) => (via === 'rest' ? [[fields.id, at]] : [])))
   const buildsReadAt = readAt(observed.builds)
   const jobsReadAt = readAt(observed.jobs)
   const newestJobs = new Map<string | null, Date>()
-  for (const { draft } of progress ? observed.jobs : []) {
-    const date = newestDateOf(draft)
-    const known = newestJobs.get(draft.build_id ?? null)
-    if (!known || known < date) newestJobs.set(draft.build_id ?? null, date)
+  for (const { fields } of progress ? observed.jobs : []) {
+    const date = newestDateOf(fields)
+    const known = newestJobs.get(fields.build_id ?? null)
+    if (!known || known < date) newestJobs.set(fields.build_id ?? null, date)
   }
   return {
     builds: countResults(mergedBuilds, buildsReadAt, (row, at) =>

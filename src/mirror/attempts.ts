@@ -65,15 +65,15 @@ export async function missingAttempts(
   return new Set(finishes.filter(isMissing).map((finish) => finish.build_id))
 }
 
-function finishOf({ draft, at, via }: Observation<BuildRow>, now: Date): Attempt | undefined {
-  if (!draft.finished_at || !hasFinished(draft)) return undefined
+function finishOf({ fields, at, via }: Observation<BuildRow>, now: Date): Attempt | undefined {
+  if (!fields.finished_at || !hasFinished(fields)) return undefined
   return {
-    build_id: draft.id,
-    finished_at: draft.finished_at,
-    started_at: draft.started_at ?? null,
-    state: draft.state ?? null,
-    blocked: draft.blocked ?? null,
-    blocked_state: draft.blocked_state ?? null,
+    build_id: fields.id,
+    finished_at: fields.finished_at,
+    started_at: fields.started_at ?? null,
+    state: fields.state ?? null,
+    blocked: fields.blocked ?? null,
+    blocked_state: fields.blocked_state ?? null,
     observed_at: at,
     first_seen_at: now,
     first_seen_via: via,

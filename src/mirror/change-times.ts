@@ -54,8 +54,8 @@ export class ChangeTimes {
   readonly #changedAt = new Map<string, number>()
 
   constructor({ builds, jobs }: Observations, storedBuilds: readonly BuildRow[], storedJobs: readonly JobRow[]) {
-    this.#builds = new Map(builds.map((one) => [one.draft.id, one]))
-    this.#jobs = new Map(jobs.map(({ draft }) => [draft.id, draft]))
+    this.#builds = new Map(builds.map((one) => [one.fields.id, one]))
+    this.#jobs = new Map(jobs.map(({ fields }) => [fields.id, fields]))
     this.#storedBuilds = new Map(storedBuilds.map((row) => [row.id, row]))
     for (const job of [...this.#jobs.values(), ...storedJobs]) {
       const list = this.#jobsOf.get(job.build_id ?? '')
@@ -66,7 +66,7 @@ export class ChangeTimes {
 
   /** The evidence for one object; `stored` is its row in the mirror. */
   of({ build_id, job_id }: { build_id: string; job_id: string | null }, stored: MirrorRow | undefined): Evidence {
-    const build = this.#builds.get(build_id)?.draft
+    const build = this.#builds.get(build_id)?.fields
     const seen: Dated | undefined = job_id === null ? build : this.#jobs.get(job_id)
     return {
       createdAt: seen?.created_at?.getTime(),
@@ -81,7 +81,7 @@ export class ChangeTimes {
   #buildChangedAt(id: string): number {
     const known = this.#changedAt.get(id)
     if (known !== undefined) return known
-    const parts = [this.#builds.get(id)?.draft, this.#storedBuilds.get(id), ...(this.#jobsOf.get(id) ?? [])]
+    const parts = [this.#builds.get(id)?.fields, this.#storedBuilds.get(id), ...(this.#jobsOf.get(id) ?? [])]
     const changedAt = this.#newest(id, parts)
     this.#changedAt.set(id, changedAt)
     return changedAt

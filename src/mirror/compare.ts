@@ -1,8 +1,10 @@
 import { inArray, or } from 'drizzle-orm'
+import { redactRow } from '../buildkite/redact.ts'
 import type { Transaction } from '../database/connection.ts'
 import { builds, type DriftKind, jobs } from '../database/schema.ts'
 import { missingAttempts } from './attempts.ts'
 import { ChangeTimes, type Evidence } from './change-times.ts'
+import { eraseObserved } from './erased-people.ts'
 import { canonical, type MergeRule, same } from './merge.ts'
 import type { MirrorRow, Observation, Observations } from './observation.ts'
 import { resolveOrganizationIds, resolvePipelineIds } from './places.ts'
@@ -56,10 +58,11 @@ export async function compareWithMirror(
   complete: ReadonlySet<string>,
   aheadMs = Number.POSITIVE_INFINITY,
 ): Promise<Comparison> {
+  await eraseObserved(tx, observed)
   await resolveOrganizationIds(tx, observed)
   await resolvePipelineIds(tx, observed)
-  const buildIds = observed.builds.map(({ draft }) => draft.id)
-  const jobIds = observed.jobs.map(({ draft }) => draft.id)
+  const buildIds = observed.builds.map(({ fields }) => fields.id)
+  const jobIds = observed.jobs.map(({ fields }) => fields.id)
   if (buildIds.length === 0) return { contrasts: [], skipped: [] }
   const buildRows = await tx.select().from(builds).where(inArray(builds.id, buildIds))
   const jobRows = await tx
@@ -78,7 +81,7 @@ export async function compareWithMirror(
     if (difference) contrasts.push({ difference, evidence: times.of(difference, stored) })
   }
   for (const seen of observed.builds) {
-    const { id } = seen.draft
+    const { id } = seen.fields
     const stored = storedBuilds.get(id)
     const columns: ColumnDifference[] = []
     if (isNewer(stored, seen.at)) skipped.push({ build_id: id, job_id: null })
@@ -87,13 +90,13 @@ export async function compareWithMirror(
     found(differenceOf(id, null, stored, columns), stored)
   }
   for (const seen of observed.jobs) {
-    const stored = storedJobs.get(seen.draft.id)
-    const build_id = seen.draft.build_id ?? stored?.build_id ?? ''
-    if (isNewer(stored, seen.at)) skipped.push({ build_id, job_id: seen.draft.id })
-    else found(differenceOf(build_id, seen.draft.id, stored, compareRow(jobRule, stored, seen)), stored)
+    const stored = storedJobs.get(seen.fields.id)
+    const build_id = seen.fields.build_id ?? stored?.build_id ?? ''
+    if (isNewer(stored, seen.at)) skipped.push({ build_id, job_id: seen.fields.id })
+    else found(differenceOf(build_id, seen.fields.id, stored, compareRow(jobRule, stored, seen)), stored)
   }
   const listed = new Set(jobIds)
-  const readAt = new Map(observed.builds.map(({ draft, at }) => [draft.id, at]))
+  const readAt = new Map(observed.builds.map(({ fields, at }) => [fields.id, at]))
   for (const row of jobRows) {
     const { build_id, id: job_id, verified_at: last_matched_at } = row
     const at = build_id === null ? undefined : readAt.get(build_id)
@@ -121,20 +124,22 @@ function differenceOf(
  */
 function compareRow<Row extends MirrorRow>(
   rule: MergeRule<Row>,
-  stored: Row | undefined,
-  { draft }: Observation<Row>,
+  row: Row | undefined,
+  { fields }: Observation<Row>,
 ): ColumnDifference[] {
-  if (!stored) return []
+  if (!row) return []
+  // An earlier version may have stored what is a secret now. That is no drift, and must not be recorded as the value that differs.
+  const stored = redactRow(row)
   const differences: ColumnDifference[] = []
   for (const column of rule.columns) {
-    const buildkite: unknown = draft[column]
+    const buildkite: unknown = fields[column]
     if (buildkite === undefined || same(buildkite, stored[column])) continue
     differences.push({ column, mirror: stored[column], buildkite })
   }
   const isVerified = stored.verified_at !== null && stored.observed_at <= stored.verified_at
-  for (const key of new Set([...Object.keys(draft.extra), ...(isVerified ? Object.keys(stored.extra) : [])])) {
+  for (const key of new Set([...Object.keys(fields.extra), ...(isVerified ? Object.keys(stored.extra) : [])])) {
     const mirror = valueIn(stored.extra, key)
-    const buildkite = valueIn(draft.extra, key)
+    const buildkite = valueIn(fields.extra, key)
     if (canonical(mirror) !== canonical(buildkite)) differences.push({ column: `extra.${key}`, mirror, buildkite })
   }
   if (stored.deleted_at) differences.push({ column: 'deleted_at', mirror: stored.deleted_at, buildkite: null })

@@ -79,11 +79,11 @@ function changedAt(stored: MirrorRow, observation: { at: Date; via: string }): D
 }
 
 function newRow<Row extends MirrorRow>(rule: MergeRule<Row>, observation: Observation<Row>, now: Date): Row {
-  const { draft, at, via } = observation
+  const { fields, at, via } = observation
   const row: MirrorRow & Record<string, unknown> = {
     ...rule.blank,
-    id: draft.id,
-    extra: draft.extra,
+    id: fields.id,
+    extra: fields.extra,
     observed_at: at,
     verified_at: via === 'rest' ? at : null,
     first_seen_at: now,
@@ -93,7 +93,7 @@ function newRow<Row extends MirrorRow>(rule: MergeRule<Row>, observation: Observ
     deleted_reason: null,
   }
   for (const column of rule.columns) {
-    const value = draft[column]
+    const value = fields[column]
     if (value !== undefined) row[column as string] = value
   }
   return row as unknown as Row // the rule's columns are the row's
@@ -107,7 +107,7 @@ function mergeColumn<Row extends MirrorRow>(
   observation: Observation<Row>,
 ): unknown {
   const before: unknown = stored[column]
-  const seen: unknown = observation.draft[column]
+  const seen: unknown = observation.fields[column]
   if (seen === undefined) return before
   if (before === null) {
     // An older observation may add an unknown value, but not an end of something that a newer one shows as open.
@@ -142,7 +142,7 @@ function mergeMark<Row extends MirrorRow>(rule: MergeRule<Row>, stored: Row, obs
 function mergeExtra<Row extends MirrorRow>(
   standing: Precedence,
   stored: Row,
-  { draft: { extra }, at, via, isEmbedded }: Observation<Row>,
+  { fields: { extra }, at, via, isEmbedded }: Observation<Row>,
 ): Record<string, unknown> {
   if (via === 'rest' && !isEmbedded) {
     if (standing === 'later') return extra

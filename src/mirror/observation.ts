@@ -34,7 +34,7 @@ export interface Place {
 
 /** One observation of an object, with the time on Buildkite's clock at which it was true. */
 export interface Observation<Row extends MirrorRow> {
-  draft: PartialRow<Row>
+  fields: PartialRow<Row>
   at: Date
   via: Via
   place: Place

@@ -63,48 +63,41 @@ export function observeWebhook(event: string, payload: unknown, at: Date, option
 /** The observations in builds from REST: the builds, their jobs, and the agents of the jobs, as of `at`. */
 export function observeBuilds(builds: readonly unknown[], at: Date, options: ObserveOptions): Observations {
   const sight: Sight = { at, via: 'rest', agents: new Map() }
-  const observed = builds.map((build) => {
-    const safe = redact(build, options)
-    return isObject(safe) ? observePayload({ build: safe, pipeline: safe.pipeline }, sight) : unreadable()
-  })
-  return within(options.organizationId, combine(observed))
+  return observeRest(builds, (build) => ({ build, pipeline: build.pipeline }), sight, options)
 }
 
 /** The observations in pipelines from REST, as of `at`. */
 export function observePipelines(pipelines: readonly unknown[], at: Date, options: ObserveOptions): Observations {
-  const observed = pipelines.map((pipeline) => {
-    const safe = redact(pipeline, options)
-    return isObject(safe) ? observePayload({ pipeline: safe }, { at, via: 'rest' }) : unreadable()
-  })
-  return within(options.organizationId, combine(observed))
+  return observeRest(pipelines, (pipeline) => ({ pipeline }), { at, via: 'rest' }, options)
 }
 
 /** The observations in agents from REST, as of `at`. */
 export function observeAgents(agents: readonly unknown[], at: Date, options: ObserveOptions): Observations {
-  const observed = agents.map((agent) => {
-    const safe = redact(agent, options)
-    return isObject(safe) ? observePayload({ agent: safe }, { at, via: 'rest' }) : unreadable()
-  })
-  return within(options.organizationId, combine(observed))
-}
-
-/** Assigns everything observed to this organization. */
-function within(organizationId: string | undefined, observed: Observations): Observations {
-  if (organizationId === undefined) return observed
-  for (const { draft } of [...observed.pipelines, ...observed.builds, ...observed.agents]) {
-    draft.organization_id = organizationId
-  }
-  return observed
+  return observeRest(agents, (agent) => ({ agent }), { at, via: 'rest' }, options)
 }
 
 /** The observations in organizations from REST, as of `at`. */
 export function observeOrganizations(organizations: readonly unknown[], at: Date): Observations {
-  return combine(
-    organizations.map((organization) => {
-      const safe = redact(organization, { storeEnv: false })
-      return isObject(safe) ? observePayload({ organization: safe }, { at, via: 'rest' }) : unreadable()
-    }),
-  )
+  return observeRest(organizations, (organization) => ({ organization }), { at, via: 'rest' }, { storeEnv: false })
+}
+
+/** Observes the items of a list, each as a payload, and assigns them to the requested organization. */
+function observeRest(
+  items: readonly unknown[],
+  payloadOf: (item: Json) => Json,
+  sight: Sight,
+  options: ObserveOptions,
+): Observations {
+  const all = items.map((item) => {
+    const safe = redact(item, options)
+    return isObject(safe) ? observePayload(payloadOf(safe), sight) : { ...noObservations(), unreadable: 1 }
+  })
+  const observed = combine(all)
+  if (options.organizationId === undefined) return observed
+  for (const { fields } of [...observed.pipelines, ...observed.builds, ...observed.agents]) {
+    fields.organization_id = options.organizationId
+  }
+  return observed
 }
 
 interface Sight {
@@ -123,18 +116,18 @@ function observePayload(payload: Json, sight: Sight): Observations {
   }
   let pipelineId: string | undefined
   if (isObject(pipeline)) {
-    const draft = pipelineFromPayload(pipeline)
-    if (draft && sight.via === 'webhook') for (const counter of pipelineCounters) delete draft[counter]
-    pipelineId = draft?.id
-    add(observed, observed.pipelines, draft, sight, slugsOf(draft?.url), build !== undefined)
+    const fields = pipelineFromPayload(pipeline)
+    if (fields && sight.via === 'webhook') for (const counter of pipelineCounters) delete fields[counter]
+    pipelineId = fields?.id
+    add(observed, observed.pipelines, fields, sight, slugsOf(fields?.url), build !== undefined)
   }
   let buildId: string | undefined
   if (isObject(build)) {
-    const draft = buildFromPayload(build)
-    buildId = draft?.id
-    if (draft && pipelineId) draft.pipeline_id = pipelineId
-    const seen = sight.via === 'rest' ? { ...sight, at: atLeastItsTimes(draft, sight.at) } : sight
-    add(observed, observed.builds, draft, seen, slugsOf(draft?.url))
+    const fields = buildFromPayload(build)
+    buildId = fields?.id
+    if (fields && pipelineId) fields.pipeline_id = pipelineId
+    const seen = sight.via === 'rest' ? { ...sight, at: atLeastItsTimes(fields, sight.at) } : sight
+    add(observed, observed.builds, fields, seen, slugsOf(fields?.url))
     // A build webhook contains no jobs; the empty list of some captures is no information about them.
     if (Array.isArray(build.jobs)) for (const item of build.jobs) observeJob(observed, item, buildId, sight)
   }
@@ -166,9 +159,9 @@ function atLeastItsTimes(build: PartialRow<BuildRow> | undefined, at: Date): Dat
 
 function observeJob(observed: Observations, job: unknown, buildId: string | undefined, sight: Sight): void {
   if (!isObject(job)) return
-  const draft = jobFromPayload(job, buildId)
-  add(observed, observed.jobs, draft, sight, {})
-  if (draft && sight.via === 'webhook') observeRetried(observed, draft, sight)
+  const fields = jobFromPayload(job, buildId)
+  add(observed, observed.jobs, fields, sight, {})
+  if (fields && sight.via === 'webhook') observeRetried(observed, fields, sight)
   observeAgent(observed, job.agent, sight, true)
 }
 
@@ -196,22 +189,18 @@ function observeAgent(observed: Observations, agent: unknown, sight: Sight, isEm
   if (!isObject(agent) || Object.keys(agent).length === 0) return
   if (isUuid(agent.id) && isDeepStrictEqual(sight.agents?.get(agent.id), agent)) return
   sight.agents?.set(agent.id, agent)
-  const draft = agentFromPayload(agent)
-  add(observed, observed.agents, draft, sight, slugsOf(draft?.url), isEmbedded)
+  const fields = agentFromPayload(agent)
+  add(observed, observed.agents, fields, sight, slugsOf(fields?.url), isEmbedded)
 }
 
 function add<Row extends MirrorRow>(
   observed: Observations,
   list: Observation<Row>[],
-  draft: PartialRow<Row> | undefined,
+  fields: PartialRow<Row> | undefined,
   sight: Sight,
   place: Place,
   isEmbedded?: boolean,
 ): void {
-  if (draft) list.push({ draft, at: sight.at, via: sight.via, place, isEmbedded })
+  if (fields) list.push({ fields, at: sight.at, via: sight.via, place, isEmbedded })
   else observed.unreadable++
-}
-
-function unreadable(): Observations {
-  return { ...noObservations(), unreadable: 1 }
 }

@@ -11,7 +11,7 @@ import { changedNow } from './table.ts'
 /** Fills `organization_id` of pipelines, builds and agents from the slug in their URL, where the organization is known. */
 export async function resolveOrganizationIds(tx: Transaction, observed: Observations): Promise<void> {
   const placed = [...observed.pipelines, ...observed.builds, ...observed.agents].filter(
-    ({ draft }) => !draft.organization_id,
+    ({ fields }) => !fields.organization_id,
   )
   const slugs = distinct(placed.map(({ place }) => place.organization))
   if (slugs.length === 0) return
@@ -22,9 +22,9 @@ export async function resolveOrganizationIds(tx: Transaction, observed: Observat
     // An organization that our tokens no longer see may have lost its slug to another one; that one comes last and wins.
     .orderBy(sql`${organizations.deleted_at} nulls last`, organizations.observed_at)
   const ids = new Map(rows.map((row) => [row.slug, row.id]))
-  for (const { draft, place } of placed) {
+  for (const { fields, place } of placed) {
     const id = place.organization === undefined ? undefined : ids.get(place.organization)
-    if (id) draft.organization_id = id
+    if (id) fields.organization_id = id
   }
 }
 
@@ -33,7 +33,7 @@ export async function resolveOrganizationIds(tx: Transaction, observed: Observat
  * pipeline's former slug. Such a slug resolves to the last pipeline that had it, unless a pipeline has it now.
  */
 export async function resolvePipelineIds(tx: Transaction, observed: Observations): Promise<void> {
-  const unresolved = observed.builds.filter(({ draft, place }) => !draft.pipeline_id && place.pipeline)
+  const unresolved = observed.builds.filter(({ fields, place }) => !fields.pipeline_id && place.pipeline)
   const slugs = distinct(unresolved.map(({ place }) => place.pipeline))
   if (slugs.length === 0) return
   const rows = await tx
@@ -42,12 +42,12 @@ export async function resolvePipelineIds(tx: Transaction, observed: Observations
     .where(and(inArray(pipelines.slug, slugs), isNull(pipelines.deleted_at)))
     .orderBy(pipelines.observed_at)
   const current = bySlug(rows)
-  const keyOf = ({ draft, place }: (typeof unresolved)[number]) => `${draft.organization_id} ${place.pipeline}`
+  const keyOf = ({ fields, place }: (typeof unresolved)[number]) => `${fields.organization_id} ${place.pipeline}`
   const others = unresolved.filter((one) => !current.has(keyOf(one)))
   const earlier = bySlug(await placesBefore(tx, distinct(others.map(({ place }) => place.pipeline))))
   for (const one of unresolved) {
     const id = current.get(keyOf(one)) ?? earlier.get(keyOf(one))
-    if (id) one.draft.pipeline_id = id
+    if (id) one.fields.pipeline_id = id
   }
 }
 
@@ -88,7 +88,7 @@ export async function saveSlugs(tx: Transaction, fresh: NewPlaces, observed: Obs
         set: { last_seen_at: sql`greatest(${organization_slugs.last_seen_at}, excluded.last_seen_at)` },
       })
   }
-  const places = new Map(observed.pipelines.map(({ draft, place }) => [draft.id, place]))
+  const places = new Map(observed.pipelines.map(({ fields, place }) => [fields.id, place]))
   for (const { id, slug, observed_at } of fresh.pipelines) {
     const organization_slug = places.get(id)?.organization
     if (!slug || !organization_slug || Buffer.byteLength(slug + organization_slug) > LONGEST_KEY) continue

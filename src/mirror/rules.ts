@@ -84,14 +84,14 @@ export const buildRule: MergeRule<BuildRow> = {
   },
 }
 
-function furtherBuild(stored: BuildRow, { draft, via }: Observation<BuildRow>): boolean {
+function furtherBuild(stored: BuildRow, { fields, via }: Observation<BuildRow>): boolean {
   // A start after the other's finish is the next attempt, however advanced the other is.
-  if (draft.started_at && stored.finished_at && draft.started_at > stored.finished_at) return true
-  if (stored.started_at && draft.finished_at && stored.started_at > draft.finished_at) return false
+  if (fields.started_at && stored.finished_at && fields.started_at > stored.finished_at) return true
+  if (stored.started_at && fields.finished_at && stored.started_at > fields.finished_at) return false
   const rank = (build: Parameters<typeof effectiveState>[0]) => buildStateRank.get(effectiveState(build) ?? '') ?? -1
-  const difference = rank(draft) - rank(stored)
+  const difference = rank(fields) - rank(stored)
   if (difference !== 0) return difference > 0
-  const finished = (draft.finished_at?.getTime() ?? 0) - (stored.finished_at?.getTime() ?? 0)
+  const finished = (fields.finished_at?.getTime() ?? 0) - (stored.finished_at?.getTime() ?? 0)
   if (finished !== 0) return finished > 0
   return via === 'rest' || stored.verified_at === null || stored.observed_at > stored.verified_at
 }

@@ -44,9 +44,9 @@ export async function mergeTable<Row extends MirrorRow>(
 ): Promise<Merged<Row>[]> {
   const byId = new Map<string, Observation<Row>[]>()
   for (const observation of observations) {
-    const list = byId.get(observation.draft.id)
+    const list = byId.get(observation.fields.id)
     if (list) list.push(observation)
-    else byId.set(observation.draft.id, [observation])
+    else byId.set(observation.fields.id, [observation])
   }
   const ids = [...byId.keys()].sort()
   const merge = (id: string, before?: Row) => ({ before, after: mergeAll(rule, before, byId.get(id) ?? [], now) })

@@ -1,7 +1,7 @@
 import { createHash, scryptSync } from 'node:crypto'
 import pg from 'pg'
 import { messageOf } from '../runtime/errors.ts'
-import { likeLibpq } from '../runtime/postgres-url.ts'
+import { postgresOptions, tlsFault } from '../runtime/store-url.ts'
 import { SECOND, withDeadline } from '../runtime/time.ts'
 
 /** Where a deployment stores its jobs on Redis. The braces keep all its keys in one slot of a cluster. */
@@ -58,7 +58,7 @@ export function locationReader(config: DeploymentConfig, onError: (error: Error)
 
 async function withClient<T>(url: string, answerWithinMs: number, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({
-    connectionString: likeLibpq(url),
+    ...postgresOptions(url),
     connectionTimeoutMillis: answerWithinMs,
     query_timeout: answerWithinMs,
     application_name: 'buildkite-mirror queue',
@@ -124,7 +124,8 @@ const PRIVILEGE_MISSING =
 function explained(what: string, cause: unknown): Error {
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
   const remedy = code === '42501' ? ` ${PRIVILEGE_MISSING}.` : ''
-  return new Error(`${what}: ${messageOf(cause) || code}.${remedy}`, { cause })
+  const tls = tlsFault('Postgres', cause)
+  return new Error(`${what}: ${tls ? `${tls.fact} ${tls.remedy}` : `${messageOf(cause) || code}.${remedy}`}`, { cause })
 }
 
 function prefixAt(address: string): string {
@@ -132,7 +133,7 @@ function prefixAt(address: string): string {
 }
 
 /**
- * A hash of `databaseUrl` without its password, and of the webhook secret. The secret is needed because two deployments in separate
+ * A hash of `databaseUrl` without its password and TLS, and of the webhook secret. The secret is needed because two deployments in separate
  * networks may both call their database `postgres:5432/buildkite`. The hash is slow, because everyone with access to Redis or to
  * `sync.deployment` may try secrets against it.
  */
@@ -145,7 +146,7 @@ function addressHash({ databaseUrl, webhookSecret }: DeploymentConfig): string {
 function addressOf(databaseUrl: string): string {
   if (!URL.canParse(databaseUrl)) return ''
   const { username, hostname, port, pathname, searchParams } = new URL(databaseUrl)
-  searchParams.delete('password')
+  for (const name of [...searchParams.keys()]) if (/^(password|ssl.*)$/.test(name)) searchParams.delete(name)
   searchParams.sort()
   return `${username}@${hostname}:${port || 5432}${pathname}?${searchParams}`
 }

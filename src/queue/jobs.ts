@@ -3,29 +3,34 @@ import type { JobsOptions } from 'bullmq'
 import { z } from 'zod'
 import { DAY } from '../runtime/time.ts'
 
-const keptDelivery = z.object({
-  key: z.string(),
-  event: z.string(),
-  request_id: z.string().nullable(),
-  received_at: z.string(),
-  observed_at: z.string(),
-  payload: z.string(),
-})
-const trace = z.array(z.string()).exactOptional()
+/** A delivery that only the queue holds, as a receiver adds it. Times are ISO 8601. */
+export interface KeptDelivery {
+  key: string
+  event: string
+  request_id: string | null
+  received_at: string
+  observed_at: string
+  /** Null if the body could not be read; `error` then has the reason. */
+  payload: string | null
+  error?: string | null
+}
+
+/** More ids or traces than any process adds to one job. */
+const MOST_IDS = 10_000
+const trace = z.array(z.string().max(200)).max(MOST_IDS).exactOptional()
+// Each delivery of a job is checked on its own when it is moved to the inbox, so that a bad one does not hold up the others.
 export const deliveriesJob = z.union([
-  z.object({ ids: z.array(z.number()), trace }),
-  z.object({ kept: z.array(keptDelivery), trace }),
+  z.object({ ids: z.array(z.int().positive()).max(MOST_IDS), trace }),
+  z.object({ kept: z.array(z.unknown()).max(MOST_IDS), trace }),
 ])
 export const reconcileJob = z.object({
   task: z.enum(['hot', 'warm', 'pipelines', 'discover', 'backfill', 'audit', 'verify', 'dimensions']),
-  organization: z.string().exactOptional(),
+  organization: z.string().max(100).exactOptional(),
   /** For `verify`: the range of `created_at` to audit, ISO 8601. */
-  from: z.string().exactOptional(),
-  to: z.string().exactOptional(),
+  from: z.string().max(40).exactOptional(),
+  to: z.string().max(40).exactOptional(),
 })
 
-/** A delivery that only the queue holds. Times are ISO 8601. */
-export type KeptDelivery = z.infer<typeof keptDelivery>
 /** `ids` of rows in the inbox, or the deliveries themselves if they arrived while Postgres was down; `trace` holds their spans. */
 export type DeliveriesJob = z.infer<typeof deliveriesJob>
 /** One piece of reconciliation; `organization` is an organization's id, absent for `discover`. */

@@ -1,3 +1,4 @@
+import { UnrecoverableError } from 'bullmq'
 import type { z } from 'zod'
 import { messageOf, StoreError } from '../runtime/errors.ts'
 import { type Log, throttledWarn } from '../runtime/log.ts'
@@ -66,6 +67,8 @@ export interface QueueConfig {
   databaseUrl: string
   /** The first webhook secret. It distinguishes deployments whose databases have the same address. Only a hash of it is stored. */
   webhookSecret?: string | undefined
+  /** Whether to create or update the queue's schema in Postgres where it is missing. Default: true. */
+  mayMigrate?: boolean
   /** Replaces the deployment's own prefix of keys in Redis; for tests. */
   prefix?: string
 }
@@ -82,7 +85,8 @@ export async function openQueues(config: QueueConfig, log: Log): Promise<Queues>
   const onError = (error: Error) => {
     if (mayWarn(`${error.name} ${error.message}`)) log.warn({ err: error }, 'Queue error.')
   }
-  const engine = config.redisUrl ? redisEngine(config.redisUrl, onError) : postgresEngine(config.databaseUrl)
+  const { redisUrl, databaseUrl, mayMigrate = true } = config
+  const engine = redisUrl ? redisEngine(redisUrl, onError) : postgresEngine(databaseUrl, mayMigrate)
   let preparing: Promise<void> | undefined
   const prepared = () => {
     preparing ??= engine.prepare().catch((error) => {
@@ -215,7 +219,13 @@ class OpenQueues implements Queues {
       name,
       queue: () => this.#current[name],
       concurrency,
-      handle: (data, signal) => handler(shape.parse(data), signal),
+      handle: (data, signal) => {
+        const read = shape.safeParse(data)
+        if (read.success) return handler(read.data, signal)
+        const error = malformedJob(name, read.error)
+        onError(error)
+        throw error
+      },
       onError,
     })
   }
@@ -246,6 +256,13 @@ class OpenQueues implements Queues {
       throw new StoreError('transient', fact, { code, store: this.backend, remedy, cause: error })
     }
   }
+}
+
+/** A job that no process of the service added. It is not retried, and stays in the queue as failed. */
+function malformedJob(queue: QueueName, { issues }: z.ZodError): Error {
+  const faults = issues.map(({ path, message }) => [path.join('.'), message].filter(Boolean).join(': '))
+  const fact = `A job in the queue ${queue} is malformed (${faults.join('; ').slice(0, 200)}) and was not run.`
+  return new UnrecoverableError(`${fact} Only the service may write to its queue: check who can reach its store.`)
 }
 
 /** Where processes of the previous version add deliveries. Never resolves if this deployment had none. */

@@ -1,16 +1,19 @@
 import { Queue, Worker } from 'bullmq'
 import { Redis, type RedisOptions } from 'ioredis'
 import { messageOf } from '../runtime/errors.ts'
+import { readStoreUrl, tlsFault } from '../runtime/store-url.ts'
 import { DeadlineError } from '../runtime/time.ts'
-import { type Engine, type QueueWarning, workerOptions } from './engine.ts'
+import { type Engine, type Outage, type QueueWarning, workerOptions } from './engine.ts'
 
 /** BullMQ on Redis. */
-export function redisEngine(url: string, onError: (error: Error) => void): Engine {
+export function redisEngine(redisUrl: string, onError: (error: Error) => void): Engine {
+  const { url, tls } = readStoreUrl(redisUrl)
   const connect = (options: RedisOptions) => {
     const client = new Redis(url, {
       connectTimeout: 5_000,
       keepAlive: 10_000,
       retryStrategy: (times) => Math.min(times * 200, 2_000),
+      ...(tls ? { tls } : {}),
       ...options,
     })
     client.on('error', onError)
@@ -19,12 +22,12 @@ export function redisEngine(url: string, onError: (error: Error) => void): Engin
   // A producer must fail fast, because a webhook waits for it.
   let producer: Redis | undefined
   // Why the producer's last connection attempt failed; undefined while it is connected.
-  let fault: string | undefined
+  let fault: Outage | undefined
   const producing = () => {
     if (producer) return producer
     producer = connect({ enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: 1_500 })
     producer.on('error', (error) => {
-      fault = networkCode(error) ?? fault
+      fault = networkFault(error) ?? fault
     })
     producer.on('ready', () => {
       fault = undefined
@@ -59,8 +62,8 @@ export function redisEngine(url: string, onError: (error: Error) => void): Engin
     },
     check: () => checkRedis(producing()),
     outOfReach(error) {
-      const code = networkCode(error) ?? fault
-      if (code) return { fact: `Redis cannot be reached (${code}).` }
+      const known = networkFault(error) ?? fault
+      if (known) return known
       if (error === undefined) return undefined
       if (disconnected.test(messageOf(error))) return { fact: 'Redis cannot be reached (the connection is lost).' }
       const isSilent = timedOut.test(messageOf(error)) || error instanceof DeadlineError
@@ -77,10 +80,11 @@ export function redisEngine(url: string, onError: (error: Error) => void): Engin
 const disconnected = /Stream isn't writeable|Connection is closed|max retries per request/
 const timedOut = /Command timed out|Socket timeout/
 
-/** A system error code such as ECONNREFUSED. Errors that Redis itself answers have none. */
-function networkCode(error: unknown): string | undefined {
+/** For errors of TLS or with a system code such as ECONNREFUSED. Errors that Redis itself answers have none. */
+function networkFault(error: unknown): Outage | undefined {
   const code = error instanceof Error && 'code' in error ? error.code : undefined
-  return typeof code === 'string' && /^E[A-Z_]+$/.test(code) ? code : undefined
+  const isSystem = typeof code === 'string' && /^E[A-Z_]+$/.test(code)
+  return tlsFault('Redis', error) ?? (isSystem ? { fact: `Redis cannot be reached (${code}).` } : undefined)
 }
 
 async function checkRedis(client: Redis): Promise<QueueWarning[]> {

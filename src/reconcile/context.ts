@@ -6,12 +6,16 @@ import type { WebhookProgress } from '../mirror/read-result.ts'
 import type { Config } from '../runtime/config.ts'
 import type { Log } from '../runtime/log.ts'
 import type { RecordMetric } from '../runtime/record-metric.ts'
-import { type MirrorFilter, mirrorFilter } from '../runtime/scope.ts'
+import { type MirrorFilter, type MirrorFilterConfig, mirrorFilter } from '../runtime/scope.ts'
 import type { Clock } from '../runtime/time.ts'
 import { span, type Tracing } from '../runtime/tracing.ts'
+import type { AccessConfig } from './access/access.ts'
+
+/** What is stored, and how many days of history are read. */
+type StoreConfig = Pick<Config, 'storeEnv' | 'storeAnnotations' | 'storeArtifacts' | 'backfillDays'>
 
 /** The dependencies of all reconciliation. */
-export interface ReconcileDeps {
+export interface ReconcileDeps extends StoreConfig {
   readonly db: Db
   readonly log: Log
   /** Receives what is found and written, for metrics. */
@@ -19,14 +23,7 @@ export interface ReconcileDeps {
   readonly tracing?: Tracing | undefined
   readonly clock: Clock
   /** Which organizations and pipelines are mirrored. */
-  readonly scope: MirrorFilter
-  /** Whether env, pipeline configuration and steps are stored. */
-  readonly storeEnv: boolean
-  /** Whether to fetch the annotations, and the artifacts' names, of finished builds. */
-  readonly storeAnnotations: boolean
-  readonly storeArtifacts: boolean
-  /** How many days of history to read. */
-  readonly backfillDays: number
+  readonly filter: MirrorFilter
   /** Whether the queue holds deliveries that Postgres did not accept. Without it, none are assumed. */
   readonly holdsDiverted?: (() => Promise<boolean>) | undefined
   /** Batch sizes after a batch of `pipelines/changes.ts` failed, by subject; they last as long as the process. */
@@ -52,22 +49,10 @@ export function answeredBy({ client }: Source, at: Date): Date {
 }
 
 /** The settings that reconciliation uses. */
-export type ReconcileConfig = Pick<
-  Config,
-  | 'apiTokens'
-  | 'apiUrl'
-  | 'httpsProxy'
-  | 'noProxy'
-  | 'apiBudgetShare'
-  | 'organizations'
-  | 'pipelinesInclude'
-  | 'pipelinesExclude'
-  | 'storeEnv'
-  | 'storeAnnotations'
-  | 'storeArtifacts'
-  | 'backfillDays'
-  | 'reconcileIntervalMs'
->
+export type ReconcileConfig = AccessConfig &
+  MirrorFilterConfig &
+  StoreConfig &
+  Pick<Config, 'apiBudgetShare' | 'reconcileIntervalMs'>
 
 /** Creates the dependencies from the configuration. */
 export function reconcileDeps(
@@ -78,18 +63,8 @@ export function reconcileDeps(
   watched: Pick<ReconcileDeps, 'record' | 'tracing' | 'holdsDiverted'> = {},
 ): ReconcileDeps {
   const { storeEnv, storeAnnotations, storeArtifacts, backfillDays } = config
-  return {
-    ...watched,
-    batchSizes: new Map(),
-    db,
-    log,
-    clock,
-    scope: mirrorFilter(config),
-    storeEnv,
-    storeAnnotations,
-    storeArtifacts,
-    backfillDays,
-  }
+  const stored = { storeEnv, storeAnnotations, storeArtifacts, backfillDays }
+  return { ...watched, ...stored, batchSizes: new Map(), db, log, clock, filter: mirrorFilter(config) }
 }
 
 /**

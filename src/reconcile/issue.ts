@@ -1,3 +1,4 @@
+import { asStoreError } from '../database/connection.ts'
 import { BuildkiteError, type BuildkiteErrorCode, messageOf, StoreError } from '../runtime/errors.ts'
 
 /** Something that keeps the mirror from being complete, described so that a person can fix it. */
@@ -26,6 +27,13 @@ const storeRemedies: Record<StoreError['store'], string> = {
   postgres: 'Check that Postgres answers and has free space; the work is retried.',
   redis:
     'Check that Redis answers at REDIS_URL and has free memory; webhooks are stored in Postgres, and the work is retried.',
+}
+
+/** Turns an error of the database driver into a StoreError. Leaves a bug of ours unchanged. */
+export function classify(error: unknown, doing: string): unknown {
+  if (error instanceof BuildkiteError || error instanceof StoreError) return error
+  const failure = asStoreError(error, doing)
+  return failure.kind === 'transient' || failure.code !== undefined ? failure : error
 }
 
 /** An error as a problem of `subject`. */

@@ -1,4 +1,4 @@
-import { asStoreError, type Db } from '../database/connection.ts'
+import type { Db } from '../database/connection.ts'
 import type { Queues, ReconcileJob } from '../queue/queues.ts'
 import { BuildkiteError, StoreError } from '../runtime/errors.ts'
 import type { Log } from '../runtime/log.ts'
@@ -9,7 +9,7 @@ import { type Access, openAccess } from './access/access.ts'
 import { storeBuildkiteClock } from './access/clock-store.ts'
 import { sharedBudget } from './access/rate-limit-store.ts'
 import { type ReconcileConfig, reconcileDeps } from './context.ts'
-import { type Issue, issueOf } from './issue.ts'
+import { classify, type Issue, issueOf } from './issue.ts'
 import { openIssueTracker } from './issue-tracker.ts'
 import { runTask, scheduleAll, type TaskParts } from './tasks.ts'
 
@@ -59,7 +59,7 @@ export function startReconciler(parts: ReconcilerParts): Reconciler {
   const holdsDiverted = () => queues.holdsDiverted()
   const deps = reconcileDeps(config, db, log, clock, { record, tracing, holdsDiverted })
   const budget = sharedBudget(db, config.apiBudgetShare)
-  const access = openAccess(config, { budget, scope: deps.scope, log, record, tracing, clock })
+  const access = openAccess(config, { budget, filter: deps.filter, log, record, tracing, clock })
   const problems = openIssueTracker(log)
   const tasks: TaskParts = {
     deps,
@@ -118,13 +118,6 @@ async function handleJob(parts: TaskParts, job: ReconcileJob, signal: AbortSigna
 
 function nameOf(access: Access, organizationId: string): string {
   return access.known().find(({ id }) => id === organizationId)?.slug ?? organizationId
-}
-
-/** Turns an error of the database driver into a StoreError. Leaves a bug of ours unchanged. */
-function classify(error: unknown, doing: string): unknown {
-  if (error instanceof BuildkiteError || error instanceof StoreError) return error
-  const failure = asStoreError(error, doing)
-  return failure.kind === 'transient' || failure.code !== undefined ? failure : error
 }
 
 /** Repeats every schedule, because a queue that lost its data has lost its schedules too. */

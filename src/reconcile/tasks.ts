@@ -119,9 +119,7 @@ async function firstCycle({ db, clock }: ReconcileDeps, source: Source, signal: 
 }
 
 async function audit({ deps }: TaskParts, source: Source, signal: AbortSignal): Promise<void> {
-  const reports = await runAudit(deps, source, signal)
-  for (const { kind } of reports?.flatMap(({ findings }) => findings) ?? [])
-    deps.record?.('drift_found_total', 1, { kind })
+  await runAudit(deps, source, signal)
 }
 
 async function cycle(

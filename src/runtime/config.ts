@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { isIPv4 } from 'node:net'
 import { parseEnv } from 'node:util'
 import { z } from 'zod'
-import { ConfigError } from './errors.ts'
+import { ConfigError, shownPath } from './errors.ts'
+import { isLoopback } from './ip-range.ts'
 import {
   allowedIps,
   baseUrl,
@@ -14,7 +14,9 @@ import {
   port,
   ranges,
   roles,
+  secrets,
   shown,
+  storeUrl,
   token,
   tokens,
   url,
@@ -28,9 +30,18 @@ export interface Setting {
   name: string
   about: string
   default: string
+  /** Whether it holds a secret. The variable with _FILE after its name then gives the path of a file with the value. */
+  isSecret?: boolean
 }
 
 const descriptions = z.registry<Omit<Setting, 'name'>>()
+
+/** Marks a setting that holds a secret. */
+function secret<T extends z.ZodType>(shape: T): T {
+  const description = descriptions.get(shape)
+  if (description) descriptions.add(shape, { ...description, isSecret: true })
+  return shape
+}
 
 /** A setting whose default is a value. */
 const withDefault = <T>(shape: z.ZodType<T, string>, value: string, about: string) =>
@@ -44,30 +55,42 @@ const maybeEmpty = <T>(shape: z.ZodType<readonly T[], string>, without: string, 
 
 /** Every setting, in the order in which the help and docs/reference/settings.md show them. */
 const environment = z.object({
-  DATABASE_URL: optional(
-    url(['postgres:', 'postgresql:'], 'postgres://user:password@host:5432/buildkite'),
-    'an embedded PostgreSQL in DATA_DIR',
-    'Postgres database for the mirror',
+  DATABASE_URL: secret(
+    optional(
+      storeUrl(['postgres:', 'postgresql:'], 'postgres://user:password@host:5432/buildkite'),
+      'an embedded PostgreSQL in DATA_DIR',
+      'Postgres database for the mirror; sslmode and sslrootcert as in libpq (docs/operations/tls.md)',
+    ),
   ),
   DATA_DIR: withDefault(z.string(), './data', 'Data folder of the embedded PostgreSQL'),
-  REDIS_URL: optional(
-    url(['redis:', 'rediss:'], 'redis://host:6379'),
-    'the queue is in Postgres',
-    'Redis for the queue',
+  REDIS_URL: secret(
+    optional(
+      storeUrl(['redis:', 'rediss:'], 'redis://host:6379'),
+      'the queue is in Postgres',
+      'Redis for the queue; rediss: for TLS (docs/operations/tls.md)',
+    ),
   ),
-  BUILDKITE_API_TOKEN: maybeEmpty(
-    tokens,
-    'none: webhooks only',
-    'API access token, or several separated by commas; scopes read_builds, read_pipelines, read_organizations',
+  BUILDKITE_API_TOKEN: secret(
+    maybeEmpty(
+      tokens,
+      'none: webhooks only',
+      'API access token, or several separated by commas; scopes read_builds, read_pipelines, read_organizations',
+    ),
   ),
-  BUILDKITE_API_URL: withDefault(baseUrl, 'https://api.buildkite.com/v2', "Buildkite's REST API"),
+  BUILDKITE_API_URL: withDefault(
+    baseUrl,
+    'https://api.buildkite.com/v2',
+    "Buildkite's REST API; http: only for this machine",
+  ),
   BUILDKITE_ORGANIZATIONS: maybeEmpty(list, 'all the token sees', 'Organizations to mirror: slugs or globs'),
   PIPELINES_INCLUDE: maybeEmpty(list, 'all', 'Pipelines to mirror: slugs or globs'),
   PIPELINES_EXCLUDE: maybeEmpty(list, 'none', 'Pipelines not to mirror: slugs or globs'),
-  WEBHOOK_SECRET: maybeEmpty(
-    list,
-    'none: the receiver answers 503',
-    "The webhook's token from Buildkite; several, separated by commas, while rotating",
+  WEBHOOK_SECRET: secret(
+    maybeEmpty(
+      secrets,
+      'none: the receiver answers 503',
+      "The webhook's token from Buildkite, 16 characters or more; several, separated by commas, while rotating",
+    ),
   ),
   WEBHOOK_AUTH: withDefault(
     oneOf(['signature', 'token']),
@@ -87,21 +110,28 @@ const environment = z.object({
   TRUST_PROXY: maybeEmpty(
     ranges,
     'none: the peer is the client',
-    'Addresses of your own proxies in front of the public listener, whose X-Forwarded-For is trusted. Add no others: a trusted peer can claim any address',
+    'Addresses of your own proxies in front of the listeners, whose X-Forwarded-For is trusted. Add no others: a trusted peer can claim any address',
   ),
   HOST: withDefault(z.string(), '0.0.0.0', 'Address of the public listener'),
   PORT: withDefault(port, '8080', 'Port of the public listener'),
   ADMIN_HOST: withDefault(z.string(), '127.0.0.1', 'Address of the private listener'),
   ADMIN_PORT: withDefault(port, '8081', 'Port of the private listener'),
-  ADMIN_TOKEN: optional(
-    token,
-    'none',
-    'Token for the private listener; required when ADMIN_HOST is not loopback, with 16 characters or more',
+  ADMIN_TOKEN: secret(
+    optional(
+      token,
+      'none',
+      'Token for the private listener, 16 characters or more; required when ADMIN_HOST is not loopback',
+    ),
   ),
-  HTTPS_PROXY: optional(
-    url(['http:', 'https:'], 'http://proxy.internal:3128'),
-    'none',
-    'Proxy for requests to Buildkite',
+  READER_TOKEN: secret(
+    optional(
+      token,
+      'none',
+      'Second token for the private listener, which may look and not act; needs ADMIN_TOKEN, and must differ from it',
+    ),
+  ),
+  HTTPS_PROXY: secret(
+    optional(url(['http:', 'https:'], 'http://proxy.internal:3128'), 'none', 'Proxy for requests to Buildkite'),
   ),
   NO_PROXY: maybeEmpty(list, 'none', 'Hosts to call without the proxy'),
   BACKFILL_DAYS: withDefault(
@@ -154,12 +184,9 @@ type Settings = z.output<typeof environment>
 
 /** What users see of each setting. */
 export const settings: readonly Setting[] = Object.entries(environment.shape).map(([name, shape]) => {
-  const { about, default: fallback } = descriptions.get(shape) ?? { about: '', default: '' }
-  return { name, about, default: fallback }
+  const { about, ...rest } = descriptions.get(shape) ?? { about: '', default: '' }
+  return { name, about: rest.isSecret ? `${about}; may be in a file: ${name}_FILE` : about, ...rest }
 })
-
-// A name such as 127.0.0.1.example.com may resolve to anything.
-const isLoopback = (host: string) => host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'))
 
 /** Whether both listeners would use the same address; port 0 means any free port. */
 function isTaken({ HOST, PORT, ADMIN_HOST, ADMIN_PORT }: Settings): boolean {
@@ -170,9 +197,6 @@ function isTaken({ HOST, PORT, ADMIN_HOST, ADMIN_PORT }: Settings): boolean {
   return isLoopback(HOST) && isLoopback(ADMIN_HOST) && (isNamed(HOST) || isNamed(ADMIN_HOST))
 }
 
-/** The minimum length of an ADMIN_TOKEN that other machines can try. */
-const SHORTEST_TOKEN = 16
-
 /** The settings of one run, checked and frozen. Durations are in milliseconds. */
 export type Config = Readonly<ReturnType<typeof configOf>>
 
@@ -181,25 +205,29 @@ export type Config = Readonly<ReturnType<typeof configOf>>
  * @throws ConfigError naming every wrong variable, what is wrong with it and what to write instead.
  */
 export function readConfig(env: Record<string, string | undefined>): Config {
-  // An empty variable means "not set", as with `FOO=` in a compose or .env file.
-  const given = Object.fromEntries(settings.map(({ name }) => [name, env[name]?.trim() || undefined]))
+  const faults: string[] = []
+  const given = Object.fromEntries(settings.map((setting) => [setting.name, givenValue(setting, env, faults)]))
   const result = environment.safeParse({
     ...given,
     HTTPS_PROXY: given.HTTPS_PROXY ?? (env.https_proxy || undefined),
     NO_PROXY: given.NO_PROXY ?? (env.no_proxy || undefined),
   })
-  const faults = result.success ? [] : result.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`)
+  faults.push(...(result.error?.issues ?? []).map((issue) => `${issue.path.join('.')} ${issue.message}`))
   const adminHost = given.ADMIN_HOST ?? '127.0.0.1'
-  if (!isLoopback(adminHost) && !given.ADMIN_TOKEN) {
+  if (!isLoopback(adminHost) && !given.ADMIN_TOKEN && !env.ADMIN_TOKEN_FILE) {
     faults.push(
       `ADMIN_TOKEN is not set, but ADMIN_HOST is ${shown(adminHost)}, which opens the private listener beyond this machine. ` +
         'Set ADMIN_TOKEN to a long random value, or leave ADMIN_HOST at 127.0.0.1.',
     )
-  } else if (!isLoopback(adminHost) && (given.ADMIN_TOKEN?.length ?? 0) < SHORTEST_TOKEN) {
-    faults.push(
-      `ADMIN_TOKEN has fewer than ${SHORTEST_TOKEN} characters, but ADMIN_HOST is ${shown(adminHost)}, which opens the private ` +
-        'listener beyond this machine. Generate a longer one, for example with openssl rand -hex 24.',
-    )
+  }
+  const reader = result.data?.READER_TOKEN
+  if (reader !== undefined && result.data?.ADMIN_TOKEN === undefined) {
+    faults.push('READER_TOKEN is set without ADMIN_TOKEN, so everybody may act. Set ADMIN_TOKEN too.')
+  } else if (reader !== undefined && reader === result.data?.ADMIN_TOKEN) {
+    faults.push('READER_TOKEN is the same as ADMIN_TOKEN, so readers may act. Generate another one.')
+  }
+  if (env.PGSSLMODE && given.DATABASE_URL && !given.DATABASE_URL.includes('sslmode=')) {
+    faults.push('PGSSLMODE is set, but the service reads only DATABASE_URL. Add sslmode to it, or unset PGSSLMODE.')
   }
   if (result.success && isTaken(result.data)) {
     faults.push(
@@ -208,6 +236,32 @@ export function readConfig(env: Record<string, string | undefined>): Config {
   }
   if (!result.success || faults.length > 0) throw new ConfigError(faults.join('\n'))
   return Object.freeze(configOf(result.data))
+}
+
+/** The value of a setting, from its variable or from the file that its variable with _FILE names. Adds to `faults`. */
+function givenValue(
+  { name, isSecret }: Setting,
+  env: Record<string, string | undefined>,
+  faults: string[],
+): string | undefined {
+  // An empty variable means "not set", as with `FOO=` in a compose or .env file.
+  const value = env[name]?.trim() || undefined
+  const file = isSecret ? env[`${name}_FILE`]?.trim() : undefined
+  if (!file) return value
+  if (value !== undefined) {
+    faults.push(`${name} and ${name}_FILE are both set. Unset one of them.`)
+    return undefined
+  }
+  const path = shownPath(file)
+  try {
+    const content = readFileSync(file, 'utf8').trim()
+    if (content === '') faults.push(`${name}_FILE names ${path}, which is empty. Write the value into it.`)
+    return content || undefined
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : 'unknown error'
+    faults.push(`${name}_FILE names ${path}, which cannot be read (${code}). Give the path of a readable file.`)
+    return undefined
+  }
 }
 
 function configOf(value: Settings) {
@@ -230,6 +284,7 @@ function configOf(value: Settings) {
     adminHost: value.ADMIN_HOST,
     adminPort: value.ADMIN_PORT,
     adminToken: value.ADMIN_TOKEN,
+    readerToken: value.READER_TOKEN,
     httpsProxy: value.HTTPS_PROXY,
     noProxy: value.NO_PROXY,
     backfillDays: value.BACKFILL_DAYS,
@@ -255,7 +310,7 @@ export function readEnvironment(file = '.env'): Record<string, string | undefine
  * Copies variables of `env` that begin with `prefix` to the process's environment, unless they are set there. Some libraries read only
  * that, and `env` also holds the `.env` file. Returns `env`.
  */
-export function lentToLibraries(env: Record<string, string | undefined>, prefix: string) {
+export function copyToProcess(env: Record<string, string | undefined>, prefix: string) {
   for (const [name, value] of Object.entries(env)) {
     if (name.startsWith(prefix) && value) process.env[name] ||= value
   }

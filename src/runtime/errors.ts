@@ -77,6 +77,11 @@ export class StoreError extends ErrorWithRemedy {
   }
 }
 
+/** A path for an error message. Anything else is not repeated: it may be a secret in the wrong place. */
+export function shownPath(text: string): string {
+  return /^\.{0,2}\/[^@?]*$/.test(text) ? text : `a file (${text.length} characters, not shown)`
+}
+
 /** The message of anything thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)

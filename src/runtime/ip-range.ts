@@ -15,6 +15,11 @@ export function parseRange(text: string): IpRange | undefined {
   return /^\d{1,3}$/.test(bits) && Number(bits) <= longest ? { address, prefix: Number(bits) } : undefined
 }
 
+/** Whether a host is this machine. A name such as 127.0.0.1.example.com is not: it may resolve to anything. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'))
+}
+
 /** Returns a function that tests whether an address is in any of the ranges. Text that is no address is in none. */
 export function withinRanges(ranges: readonly IpRange[]): (address: string) => boolean {
   const list = new BlockList()

@@ -27,3 +27,5 @@ export type MetricEvent =
   | 'api_budget_wait_seconds_total'
   | 'api_limit'
   | 'api_limit_remaining'
+  | 'audited_requests_total'
+  | 'tokens_refused_total'

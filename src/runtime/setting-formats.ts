@@ -1,5 +1,7 @@
 import { z } from 'zod'
-import { type IpRange, parseRange } from './ip-range.ts'
+import { messageOf } from './errors.ts'
+import { type IpRange, isLoopback, parseRange } from './ip-range.ts'
+import { readStoreUrl } from './store-url.ts'
 import { DAY, parseDuration } from './time.ts'
 
 // The formats of settings: each parses the text of a variable, or says what is wrong with it and what to write instead.
@@ -34,6 +36,17 @@ export const url = (protocols: readonly string[], example: string) =>
     context.addIssue({ code: 'custom', message: `is not a ${protocols.join(' or ')} URL. Write it like ${example}.` })
   })
 
+/** The URL of a store, whose parameters about TLS must be sound. */
+export const storeUrl = (protocols: readonly string[], example: string) =>
+  url(protocols, example).superRefine((text, context) => {
+    if (!url(protocols, example).safeParse(text).success) return
+    try {
+      readStoreUrl(text)
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: messageOf(error) })
+    }
+  })
+
 /** Database drivers decode percent-encoding, and throw if it is invalid. */
 function isDecodable({ username, password, pathname }: URL): boolean {
   try {
@@ -47,17 +60,37 @@ function isDecodable({ username, password, pathname }: URL): boolean {
 /** The address that paths are appended to. */
 export const baseUrl = url(['https:', 'http:'], 'https://api.buildkite.com/v2').superRefine((text, context) => {
   const parsed = URL.canParse(text) ? new URL(text) : undefined
-  if (!parsed || (!/[?#]/.test(text) && parsed.username === '' && parsed.password === '')) return
-  context.addIssue({ code: 'custom', message: 'has a user, a ? or a #. Write it like https://api.buildkite.com/v2.' })
+  if (!parsed) return
+  if (/[?#]/.test(text) || parsed.username !== '' || parsed.password !== '')
+    context.addIssue({ code: 'custom', message: 'has a user, a ? or a #. Write it like https://api.buildkite.com/v2.' })
+  if (parsed.protocol === 'http:' && !isLoopback(hostOf(parsed))) {
+    const message =
+      'begins with http: and names another machine, so the API token would travel in plain text. Use https:.'
+    context.addIssue({ code: 'custom', message })
+  }
 })
+
+/** The host of a URL, an IPv6 address without brackets. */
+export const hostOf = ({ hostname }: URL) => hostname.replace(/^\[|\]$/g, '')
 
 /** Whether a token can be sent in an Authorization header. */
 const isSendable = (token: string) => /^[\x20-\x7e]+$/.test(token)
 const unsendable =
   'has characters that are not allowed in an HTTP header. Copy it again: it has only ASCII letters, digits and signs.'
 
-export const token = z.string().refine(isSendable, unsendable)
 export const tokens = list.refine((all) => all.every(isSendable), unsendable)
+
+/**
+ * 16 hexadecimal digits are 64 bits. Guessing those offline, from one signed webhook or one session cookie, takes centuries at a
+ * billion guesses a second.
+ */
+const SHORTEST_SECRET = 16
+const isLong = (secret: string) => secret.length >= SHORTEST_SECRET
+const tooShort = `has fewer than ${SHORTEST_SECRET} characters and can be guessed. Generate a longer one, for example with openssl rand -hex 24.`
+
+/** Secrets that this service checks. Their length protects them; Buildkite's tokens are Buildkite's to protect. */
+export const token = z.string().refine(isSendable, unsendable).refine(isLong, tooShort)
+export const secrets = list.refine((all) => all.every(isLong), tooShort)
 
 export const number = (check: (value: number) => boolean, fault: string) =>
   z.string().transform((text, context) => {

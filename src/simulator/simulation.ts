@@ -2,7 +2,7 @@ import { DAY } from '../runtime/time.ts'
 import { type Api, type ApiOptions, startApi, type Token } from './api/api.ts'
 import type { ReadFault } from './api/read-faults.ts'
 import { advance, rebuild, startBuild } from './lifecycle/build-lifecycle.ts'
-import { writeHistory } from './lifecycle/history.ts'
+import { type HistoryOptions, writeHistory } from './lifecycle/history.ts'
 import type { Build, Pipeline } from './model/shapes.ts'
 import { Truth, type TruthOptions } from './model/state.ts'
 import { livelyMix, type Mix } from './probabilities.ts'
@@ -21,12 +21,9 @@ export interface SimulationOptions extends Partial<TruthOptions> {
   record?: boolean
 }
 
-interface HistoryPlan {
-  builds: number
-  jobs?: number
+interface HistoryPlan extends Pick<HistoryOptions, 'builds' | 'jobs' | 'pipelines'> {
   days: number
   mix?: Partial<Mix>
-  pipelines?: readonly Pipeline[]
 }
 
 /** While a simulation plays, at most this many webhooks wait to be sent, so that their bodies have a realistic age. */
@@ -127,15 +124,8 @@ export class Simulation {
    * Runs `builds` new builds to their end, `atOnce` of them at a time; without options, ends those that run. Sends webhooks meanwhile.
    * Resolves when all of them that are not paused have been answered.
    */
-  async play({
-    builds = 0,
-    jobs,
-    atOnce = 5,
-  }: {
-    builds?: number
-    jobs?: number
-    atOnce?: number
-  } = {}): Promise<void> {
+  async play(given: { builds?: number; jobs?: number; atOnce?: number } = {}): Promise<void> {
+    const { builds = 0, jobs, atOnce = 5 } = given
     const { alive } = this.truth
     let started = 0
     while (started < builds || alive.size > 0) {

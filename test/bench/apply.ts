@@ -70,9 +70,9 @@ export async function applyAll(
   await applyObservations(db, observeOrganizations([organization], new Date()), new Date())
   for (const ids of await fillInbox(sql, webhooks, round)) await queues.addDeliveries({ ids }, 5_000)
   await sql.unsafe('analyze sync.deliveries')
-  const scope = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
+  const filter = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
   const begun = performance.now()
-  const worker = queues.workDeliveries(deliveryHandler({ db, scope, storeEnv: false, log: silent }), 16)
+  const worker = queues.workDeliveries(deliveryHandler({ db, filter, storeEnv: false, log: silent }), 16)
   const seconds = ((await allApplied(sql)) - begun) / 1_000
   await worker.close(5_000)
   await queues.close(2_000)
@@ -144,9 +144,9 @@ function latestRows(
 ): BareRow[] {
   const rows = new Map<string, BareRow>()
   for (const one of observed) {
-    for (const { draft } of one[table] as Observation<MirrorRow>[]) {
+    for (const { fields } of one[table] as Observation<MirrorRow>[]) {
       const seen = { observed_at: at, first_seen_at: at, first_seen_via: 'webhook', changed_at: at }
-      rows.set(draft.id, { ...rows.get(draft.id), ...draft, ...seen })
+      rows.set(fields.id, { ...rows.get(fields.id), ...fields, ...seen })
     }
   }
   return [...rows.values()]

@@ -133,7 +133,7 @@ async function cycleOn({ db }: Database, apiUrl: string): Promise<() => Promise<
     db,
     log: silent,
     clock: Date.now,
-    scope: mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] }),
+    filter: mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] }),
     storeEnv: false,
     storeAnnotations: false,
     storeArtifacts: false,

@@ -14,7 +14,7 @@ import { until } from '../support/until.ts'
 
 const folder = fileURLToPath(new URL('../../docs/screenshots/', import.meta.url))
 const cli = fileURLToPath(new URL('../../dist/cli.js', import.meta.url))
-const secret = 'screenshots'
+const secret = 'the-secret-of-the-screenshots'
 const fast = 'acme'
 const slow = 'globex'
 

@@ -1,12 +1,12 @@
 import postgres from 'postgres'
 import { type Api, demoToken } from '../../src/simulator/api/api.ts'
-import { wildMix } from '../../src/simulator/probabilities.ts'
 import { createSimulation, type Simulation } from '../../src/simulator/simulation.ts'
 import type { Webhooks } from '../../src/simulator/webhooks/webhooks.ts'
 import type { OwnPostgres } from '../support/own-postgres.ts'
 import { type RedisServer, startRedisServer } from '../support/redis-server.ts'
 import { type ServiceProcess, startService } from '../support/service.ts'
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
+import { wildMix } from '../support/wild-mix.ts'
 import type { Plan } from './plan.ts'
 
 /** One process of the service, and what became of it. */
@@ -53,7 +53,7 @@ export interface Stage {
   close(): Promise<void>
 }
 
-const secret = 'chaos-secret'
+const secret = 'the-secret-of-chaos'
 let databases = 0
 
 export async function setStage(plan: Plan, pg: OwnPostgres): Promise<Stage> {

@@ -80,10 +80,18 @@ describe('what is typed wrong', () => {
     ],
     [['status', '--zzz'], 'status has no option --zzz. See buildkite-mirror status --help.'],
     [
-      ['move', '--to', 'mysql://u:hunter2@x'],
-      '--to is not a postgres: or postgresql: URL. Write it like postgres://user:password@host:5432/buildkite.',
+      ['move', '--to', 'postgres://u:hunter2@x/y'],
+      '--to has a password, and every user of this machine can read the arguments of a command. ' +
+        'Set DATABASE_URL, or DATABASE_URL_FILE, to the target instead, and leave out --to.',
     ],
-    [['move'], 'The target is missing: give --to postgres://user:password@host:5432/name, or set DATABASE_URL.'],
+    [
+      ['move', '--to', 'mysql://u@x'],
+      '--to is not a postgres: or postgresql: URL. Write it like postgres://user@host:5432/buildkite.',
+    ],
+    [
+      ['move'],
+      'The target is missing: set DATABASE_URL, or give --to postgres://user@host:5432/name (without a password).',
+    ],
     [['status', 'now'], 'Unexpected argument "now". See buildkite-mirror status --help.'],
     [['backfill', '--from', '2026-02-30'], noDate('from', '2026-02-30')],
     [['verify', '--from', '2026-11-31'], noDate('from', '2026-11-31')],

@@ -1,9 +1,8 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { readdir, rm } from 'node:fs/promises'
 import postgres from 'postgres'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { makeFolder } from '../support/folder.ts'
 import { freePort } from '../support/free-port.ts'
 import { runCommand } from '../support/service.ts'
 
@@ -11,7 +10,7 @@ let database: TestDatabase
 let folder: string
 beforeEach(async () => {
   database = await createTestDatabase({ empty: true })
-  folder = await mkdtemp(join(tmpdir(), 'bkm-mirror-'))
+  folder = await makeFolder('bkm-mirror-')
 })
 afterEach(async () => {
   await database.drop()

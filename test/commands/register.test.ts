@@ -86,21 +86,21 @@ describe('register', () => {
   })
 
   it('uses WEBHOOK_SECRET where there is one, and never prints it', async () => {
-    const { code, stdout, stderr } = await register([], { WEBHOOK_SECRET: 'given-secret,older-secret' })
+    const { code, stdout, stderr } = await register([], { WEBHOOK_SECRET: 'the-given-secret,the-older-secret' })
     expect(code).toBe(0)
-    expect(only().settings.token).toBe('given-secret')
+    expect(only().settings.token).toBe('the-given-secret')
     expect(stdout + stderr).not.toContain('secret')
   })
 
   it('changes nothing when it is run again, with the secret or without', async () => {
-    await register([], { WEBHOOK_SECRET: 'given-secret' })
+    await register([], { WEBHOOK_SECRET: 'the-given-secret' })
     const before = JSON.stringify(services.all)
     api.forget()
-    for (const settings of [{ WEBHOOK_SECRET: 'newer,given-secret' }, {}]) {
+    for (const settings of [{ WEBHOOK_SECRET: 'the-newer-secret,the-given-secret' }, {}]) {
       const { code, stdout } = await register([], settings)
       expect(code).toBe(0)
       expect(stdout).toContain('nothing was changed')
-      expect(stdout).not.toContain('given-secret')
+      expect(stdout).not.toContain('the-given-secret')
     }
     expect(writes()).toEqual([])
     expect(JSON.stringify(services.all)).toBe(before)
@@ -122,7 +122,7 @@ describe('register', () => {
       token_mode: 'token',
       events: ['ping', 'build.finished'],
     })
-    const { code, stdout } = await register([], { WEBHOOK_SECRET: 'newer' })
+    const { code, stdout } = await register([], { WEBHOOK_SECRET: 'the-newer-secret' })
     expect(code).toBe(0)
     for (const text of [
       'old.example.com',
@@ -135,10 +135,10 @@ describe('register', () => {
       expect(stdout).toContain(text)
     expect(stdout).not.toContain(token)
     expect(service).toMatchObject({ enabled: true, scope: 'all', scope_uuids: [], branch_configuration: '' })
-    expect(service.settings).toMatchObject({ url, token: 'newer', token_mode: 'signature' })
+    expect(service.settings).toMatchObject({ url, token: 'the-newer-secret', token_mode: 'signature' })
     expect(new Set(service.settings.events)).toEqual(new Set(['ping', ...mirroredEvents]))
     api.forget()
-    await register([], { WEBHOOK_SECRET: 'newer' })
+    await register([], { WEBHOOK_SECRET: 'the-newer-secret' })
     expect(writes()).toEqual([])
   })
 
@@ -216,16 +216,18 @@ describe('register', () => {
       const copy = { ...first, id: `copy-${i}`, settings: { ...first.settings, url: `https://other.example.com/${i}` } }
       services.add(copy)
     }
-    const full = await register(['--new', '--url', 'https://second.example.com'], { WEBHOOK_SECRET: 'given-secret' })
+    const full = await register(['--new', '--url', 'https://second.example.com'], {
+      WEBHOOK_SECRET: 'the-given-secret',
+    })
     expect(full).toMatchObject({
       code: 1,
       stderr: expect.stringContaining('Validation Failed: base (too_many_webhooks)'),
     })
     api.beforeAnswer = ({ method }) =>
-      method === 'PATCH' ? { kind: 'status', status: 422, message: 'given-secret is no good' } : undefined
-    const refused = await register([], { WEBHOOK_SECRET: 'given-secret' })
+      method === 'PATCH' ? { kind: 'status', status: 422, message: 'the-given-secret is no good' } : undefined
+    const refused = await register([], { WEBHOOK_SECRET: 'the-given-secret' })
     expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining('HTTP 422') })
-    expect(refused.stderr + refused.stdout).not.toContain('given-secret')
+    expect(refused.stderr + refused.stdout).not.toContain('the-given-secret')
   })
 
   it('does not take over one of several with the same end of the URL unless one is named, and adds another with --new', async () => {
@@ -254,7 +256,7 @@ describe('register', () => {
 
     it('leaves it, says what is there without its secrets, and asks', async () => {
       const before = JSON.stringify(services.all)
-      const { code, stdout, stderr } = await register([], { WEBHOOK_SECRET: 'ours' })
+      const { code, stdout, stderr } = await register([], { WEBHOOK_SECRET: 'our-own-secret-here' })
       expect({ code, stderr }).toEqual({ code: 1, stderr: '' })
       for (const text of [
         '"CI dashboard", https://ci-dashboard.example.com/webhooks/buildkite, enabled',
@@ -268,23 +270,23 @@ describe('register', () => {
     })
 
     it('takes it over with --replace, and knows it as ours from then on', async () => {
-      const { code, stdout } = await register(['--replace'], { WEBHOOK_SECRET: 'ours' })
+      const { code, stdout } = await register(['--replace'], { WEBHOOK_SECRET: 'our-own-secret-here' })
       expect(code).toBe(0)
       expect(stdout).toContain('description: "CI dashboard" became "buildkite-mirror"')
       expect(only()).toMatchObject({ description: 'buildkite-mirror', branch_configuration: '', settings: { url } })
-      expect((await register([], { WEBHOOK_SECRET: 'ours' })).stdout).toContain('nothing was changed')
+      expect((await register([], { WEBHOOK_SECRET: 'our-own-secret-here' })).stdout).toContain('nothing was changed')
     })
 
     it('makes one beside it with --new', async () => {
       const before = JSON.stringify(only())
-      expect((await register(['--new'], { WEBHOOK_SECRET: 'ours' })).code).toBe(0)
+      expect((await register(['--new'], { WEBHOOK_SECRET: 'our-own-secret-here' })).code).toBe(0)
       expect(services.all.map(({ description }) => description)).toEqual(['CI dashboard', 'buildkite-mirror'])
       expect(JSON.stringify(services.all[0])).toBe(before)
       expect(await register(['--new', '--replace'])).toMatchObject({ code: 2 })
     })
 
     it('corrects one whose token is in WEBHOOK_SECRET, whatever it is called', async () => {
-      const { code, stdout } = await register([], { WEBHOOK_SECRET: `newer,${token}` })
+      const { code, stdout } = await register([], { WEBHOOK_SECRET: `the-newer-secret,${token}` })
       expect(code).toBe(0)
       expect(stdout).toContain('It is "CI dashboard"')
       expect(only()).toMatchObject({ description: 'CI dashboard', settings: { url, token } })

@@ -1,15 +1,18 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, readdir, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sql } from 'drizzle-orm'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openDatabase } from '../../src/database/connection.ts'
+import { createCluster, readAddress } from '../../src/database/embedded/cluster.ts'
 import { findEmbedded, startEmbedded } from '../../src/database/embedded/embedded.ts'
-import { makeSymlinks } from '../../src/database/embedded/program.ts'
+import { findPrograms, makeSymlinks } from '../../src/database/embedded/program.ts'
+import { startServer, stopServer } from '../../src/database/embedded/server.ts'
+import { migrate } from '../../src/database/migrations/migrate.ts'
 import { ConfigError } from '../../src/runtime/errors.ts'
 import { createLog } from '../../src/runtime/log.ts'
+import { makeFolder } from '../support/folder.ts'
 import { until } from '../support/until.ts'
 
 const log = createLog('silent')
@@ -17,7 +20,7 @@ let folder: string
 let dataDir: string
 const stops: (() => Promise<void>)[] = []
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'bkm embedded '))
+  folder = await makeFolder('bkm embedded ')
   dataDir = join(folder, 'data')
 })
 afterEach(async () => {
@@ -29,6 +32,18 @@ async function start() {
   const server = await startEmbedded(dataDir, log)
   stops.push(() => server.stop())
   return server
+}
+
+/** A server with a superuser in postgres.url and no database yet, as earlier versions made it. */
+async function startAsEarlierVersion(): Promise<{ url: string; stop(): Promise<void> }> {
+  await mkdir(dataDir)
+  const cluster = join(dataDir, 'postgres')
+  const programs = await findPrograms(dataDir, cluster)
+  const address = await readAddress(dataDir)
+  await createCluster(dataDir, cluster, address, programs)
+  const { url } = await startServer(dataDir, cluster, address, programs)
+  await query(url('postgres'), 'create database buildkite')
+  return { url: url('buildkite'), stop: () => stopServer(cluster, programs, 10_000) }
 }
 
 async function query(url: string, text: string): Promise<Record<string, unknown>[]> {
@@ -146,11 +161,53 @@ describe('the embedded PostgreSQL', () => {
     expect(await query(url, 'select 1 as one')).toEqual([{ one: 1 }])
   })
 
-  test('runs below a folder that is closed to everybody else, such as /root', async () => {
+  test.runIf(process.getuid?.() === 0)('as root refuses a folder that is closed to everybody else', async () => {
     const closed = join(folder, 'closed')
     await mkdir(closed, { mode: 0o700 })
     dataDir = join(closed, 'data')
-    expect(await query((await start()).url, 'select 1 as one')).toEqual([{ one: 1 }])
+    await expect(startEmbedded(dataDir, log)).rejects.toThrow(/PostgreSQL does not run as root, .* non-root user, or /)
+  })
+
+  test('gives nobody a superuser: its user owns the database, and cannot read files', async () => {
+    const { url } = await start()
+    await expect(query(url, "select pg_read_file('/etc/passwd')")).rejects.toMatchObject({ cause: { code: '42501' } })
+    await expect(query(url, 'alter role buildkite superuser')).rejects.toMatchObject({ cause: { code: '42501' } })
+    const [row] = await query(
+      url,
+      `select rolsuper, datdba::regrole::text as owner, (select count(*)::int from pg_roles where rolname = 'buildkite_helper') as helpers
+       from pg_roles, pg_database where rolname = current_user and datname = current_database()`,
+    )
+    expect(row).toEqual({ rolsuper: false, owner: 'buildkite', helpers: 0 })
+    const superuser = new URL(url)
+    superuser.username = 'buildkite_superuser'
+    await expect(query(superuser.href, 'select 1')).rejects.toMatchObject({ cause: { code: '28P01' } })
+  })
+
+  test('demotes the superuser of an earlier version, whose data, objects and roles stay usable at the same address', async () => {
+    const before = await startAsEarlierVersion()
+    await migrate(before.url)
+    await query(
+      before.url,
+      `create table public.mine (n int); insert into mine values (7); create view public.seen as select id from buildkite.builds;
+       create function public.one() returns int language sql return 1; create role bkm_analyst; create schema own; create table own.t ()`,
+    )
+    await before.stop()
+    const { url } = await start()
+    expect(url).toBe(before.url)
+    await migrate(url)
+    expect(await query(url, 'select n, one() from mine')).toEqual([{ n: 7, one: 1 }])
+    await query(
+      url,
+      'grant buildkite_reader to bkm_analyst; grant usage on schema own to bkm_analyst; drop view seen; drop table own.t',
+    )
+    await query(url, 'alter table buildkite.builds add column added int')
+    await expect(query(url, "select pg_read_file('/etc/passwd')")).rejects.toMatchObject({ cause: { code: '42501' } })
+    const left = await query(
+      url,
+      `select relname from pg_class join pg_namespace n on n.oid = relnamespace
+       where pg_get_userbyid(relowner) <> 'buildkite' and nspname !~ '^pg_' and nspname <> 'information_schema'`,
+    )
+    expect(left).toEqual([])
   })
 
   test('gets the symlinks of its libraries where npm ran no install scripts', async () => {

@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { prettyFactory } from 'pino-pretty'
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import { makeFolder } from '../support/folder.ts'
 import { freePort } from '../support/free-port.ts'
 import { openShell, type Shell } from '../support/shell.ts'
 import { until } from '../support/until.ts'
@@ -33,7 +33,7 @@ let secret: string
 const shells = new Map<string, Shell>()
 
 beforeEach(async () => {
-  root = await mkdtemp(join(tmpdir(), 'bkm-getting-started-'))
+  root = await makeFolder('bkm-getting-started-')
   folder = join(root, 'mirror')
   await mkdir(folder)
   // What `npm link` puts on the PATH, and psql where there is none.

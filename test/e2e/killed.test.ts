@@ -11,7 +11,7 @@ import { type RedisServer, startRedisServer } from '../support/redis-server.ts'
 import { runCommand, type ServiceProcess, startService } from '../support/service.ts'
 import { until, untilProgress } from '../support/until.ts'
 
-const secret = 'killed-secret'
+const secret = 'the-secret-of-killed-tests'
 
 let test: TestDatabase
 let sql: postgres.Sql

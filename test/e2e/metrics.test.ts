@@ -16,7 +16,9 @@ import { runCommand, type ServiceProcess, startService } from '../support/servic
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
 import { until } from '../support/until.ts'
 
-const secret = 'metrics-secret'
+const secret = 'the-secret-of-metrics-tests'
+const adminToken = 'the-admin-token-of-metrics-tests'
+const authorization = `Bearer ${adminToken}`
 const patience = 120_000
 
 /** One look at `/metrics`: the sum of the series of a metric with these labels; undefined when there are none. */
@@ -65,7 +67,7 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
   let webhooks: Webhooks
   const seen: Partial<Seen> = {}
 
-  const text = async () => (await fetch(`${service.privateUrl}/metrics`)).text()
+  const text = async () => (await fetch(`${service.privateUrl}/metrics`, { headers: { authorization } })).text()
   const scrape = async () => readPage(await text())
   /** Looks again and again until what is seen is as expected. */
   const look = (what: string, expected: (page: Page) => boolean) =>
@@ -135,6 +137,21 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
     }
   }
 
+  /** Wrong tokens in all three ways, and an action without and with the right one. */
+  const visitPrivateListener = async () => {
+    const body = JSON.stringify({ token: 'wrong', organization: scene.source.id })
+    const act = (path: string, headers: Record<string, string> = {}) => {
+      const sent = { 'content-type': 'application/json', accept: 'application/json', ...headers }
+      return fetch(`${service.privateUrl}${path}`, { method: 'POST', headers: sent, body })
+    }
+    expect((await act('/sign-in')).status).toBe(401)
+    expect((await act('/actions/backfill/pause', { authorization: 'Bearer wrong' })).status).toBe(401)
+    expect((await act('/sign-out', { cookie: 'buildkite_mirror_session=wrong' })).status).toBe(401)
+    for (const action of ['pause', 'resume']) {
+      expect((await act(`/actions/backfill/${action}`, { authorization })).status).toBe(200)
+    }
+  }
+
   beforeAll(async () => {
     // Its clock is hours behind and stands still, so that the test says how old things are.
     scene = await openScene({ seed: 23, stepMs: [1, 5], clock: virtualClock(Date.now() - 3 * HOUR) })
@@ -146,6 +163,7 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
     scene.api.beforeAnswer = ({ kind }) => (kind === 'builds' ? { kind: 'delay', ms: 2_000 } : undefined)
     service = await startService({
       ...settings(),
+      ADMIN_TOKEN: adminToken,
       WEBHOOK_SECRET: secret,
       WEBHOOK_TOLERANCE: '1d',
       RECONCILE_INTERVAL: '1s',
@@ -207,6 +225,7 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
     )
     scene.api.beforeAnswer = undefined
 
+    await visitPrivateListener()
     const verified = await runCommand(['verify', '--heal', '--json'], settings())
     expect(verified).toMatchObject({ code: 0 })
     seen.healed = await look('nothing is unhealed', (page) => page('drift_unhealed') === 0)
@@ -439,6 +458,16 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
       expect(at('refused')('problems', { code: 'invalid_permissions' })).toBeGreaterThan(0)
       expect(at('recovered')('problems')).toBeUndefined()
     },
+    audited_requests_total() {
+      const pause = { request: 'POST /actions/backfill/pause' }
+      stays('quiet', 'refused', 'audited_requests_total')
+      rises('limited', 'healed', 'audited_requests_total', { ...pause, who: 'admin', result: 'done' })
+      rises('limited', 'healed', 'audited_requests_total', { ...pause, who: 'unknown', result: 'refused' })
+    },
+    tokens_refused_total() {
+      stays('quiet', 'limited', 'tokens_refused_total')
+      for (const via of ['form', 'bearer', 'session']) rises('limited', 'healed', 'tokens_refused_total', { via })
+    },
     worker_stalled_seconds() {
       rises('recovered', 'withoutQueue', 'worker_stalled_seconds')
       expect(of('withoutQueue', 'worker_stalled_seconds')).toBeGreaterThan(5)
@@ -459,8 +488,9 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
   })
 
   it('no page tells a secret', async () => {
-    const body = await (await fetch(`${service.privateUrl}/metrics`)).text()
+    const body = await text()
     expect(body).not.toContain(secret)
+    expect(body).not.toContain(adminToken)
     expect(body).not.toContain(demoToken.token)
   })
 })

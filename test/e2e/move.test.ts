@@ -1,6 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { rm } from 'node:fs/promises'
 import postgres from 'postgres'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { startEmbedded } from '../../src/database/embedded/embedded.ts'
@@ -11,10 +9,11 @@ import { createSimulation, type Simulation } from '../../src/simulator/simulatio
 import { twoMoreCycles } from '../support/cycles.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { differences } from '../support/differences.ts'
+import { makeFolder } from '../support/folder.ts'
 import { runCommand, type ServiceProcess, startService } from '../support/service.ts'
 import { until, untilProgress } from '../support/until.ts'
 
-const secret = 'move-secret'
+const secret = 'the-secret-of-move-tests'
 
 let folder: string
 let target: TestDatabase
@@ -22,7 +21,7 @@ let simulation: Simulation
 let service: ServiceProcess | undefined
 
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'bkm-move-'))
+  folder = await makeFolder('bkm-move-')
   target = await createTestDatabase({ empty: true })
   simulation = createSimulation({ seed: 51, clock: realClock })
   simulation.writeHistory({ builds: 200, days: 10 })
@@ -55,7 +54,7 @@ it('from the embedded PostgreSQL to one of your own keeps everything, and what w
   }
   await until(backfilled, 'history is read', 60_000)
 
-  const busy = await runCommand(['move', '--to', target.url], { DATA_DIR: folder })
+  const busy = await runCommand(['move'], { DATA_DIR: folder, DATABASE_URL: target.url })
   expect([busy.code, busy.stderr]).toEqual([2, expect.stringContaining('is in use by buildkite-mirror process')])
 
   // What a receiver alone takes waits in the inbox, with its jobs in the queue that stays behind.

@@ -11,7 +11,7 @@ import { type RedisServer, startRedisServer } from '../support/redis-server.ts'
 import { type ServiceProcess, startService } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
-const secret = 'nothing-blocks-secret'
+const secret = 'the-secret-of-nothing-blocks-tests'
 const SECOND = 1_000
 /** The list of pipelines counts what runs; it is read every five minutes only. */
 const counters = ['scheduled_builds', 'running_builds', 'scheduled_jobs', 'running_jobs', 'waiting_jobs']

@@ -1,12 +1,12 @@
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
+import { makeFolder } from '../support/folder.ts'
 
 const execute = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -20,7 +20,7 @@ let installed: string
 
 beforeAll(async () => {
   if (!existsSync(join(root, 'dist', 'cli.js'))) throw new Error('dist/cli.js is missing. Run npm run build.')
-  folder = await mkdtemp(join(tmpdir(), 'bkm-package-'))
+  folder = await makeFolder('bkm-package-')
   // Without its prepack, which rebuilds dist: other tests run its files at this moment.
   const pack = await execute(npm, ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], { cwd: root })
   const [tarball] = packed.parse(JSON.parse(pack.stdout))

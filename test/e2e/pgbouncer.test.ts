@@ -18,7 +18,7 @@ import { runCommand, type ServiceProcess, startService } from '../support/servic
 import { startTcpProxy } from '../support/tcp-proxy.ts'
 import { until } from '../support/until.ts'
 
-const secret = 'pgbouncer-secret'
+const secret = 'the-secret-of-pgbouncer-tests'
 const needsDirect = 'The queue in Postgres needs direct connections'
 
 // As docs/operations/deployment.md reckons: three tasks of each reconciler and the hourly look sit on a connection, and one must be left.

@@ -10,7 +10,7 @@ import { type RedisServer, startRedisServer } from '../support/redis-server.ts'
 import { type ServiceProcess, startService } from '../support/service.ts'
 import { untilProgress } from '../support/until.ts'
 
-const secret = 'replicas-secret'
+const secret = 'the-secret-of-replicas-tests'
 
 describe.each(testQueueBackends())('two replicas with all schedules on, the queue on %s', (backend) => {
   let test: TestDatabase

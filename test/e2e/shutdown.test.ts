@@ -9,7 +9,7 @@ import { type ServiceProcess, startService } from '../support/service.ts'
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
 import { untilProgress } from '../support/until.ts'
 
-const secret = 'shutdown-secret'
+const secret = 'the-secret-of-shutdown-tests'
 /** The service's own deadline, and a moment for a busy machine. */
 const WITHIN = 28_000
 

@@ -18,7 +18,7 @@ import { sceneOf } from '../support/scene.ts'
 import { runCommand, type ServiceProcess, startService, untilService } from '../support/service.ts'
 import { untilProgress } from '../support/until.ts'
 
-const secret = 'upgrade-secret'
+const secret = 'the-secret-of-upgrade-tests'
 /** Webhooks that each stage of the upgrade must see accepted. */
 const SOME = 40
 
@@ -235,14 +235,19 @@ describe.each(testQueueBackends())('an upgrade one process at a time, the queue 
 test('an upgraded database has the schema of drizzle/current.sql', async ({ skip }) => {
   const database = await createTestDatabase({ empty: true })
   try {
-    const settings = { DATABASE_URL: database.url }
+    // With the queue in Redis, which migrate does not connect to.
+    const settings = { DATABASE_URL: database.url, REDIS_URL: 'redis://127.0.0.1:1' }
     for (const { cli } of [previous, ...(between ? [between] : [])]) {
       expect((await runCommand(['migrate'], settings, undefined, cli)).code).toBe(0)
     }
-    expect((await runCommand(['migrate'], settings)).code).toBe(0)
+    expect((await runCommand(['migrate', '--roles'], settings)).code).toBe(0)
     const schema = await dumpSchema(database.url)
     if (schema === undefined) return skip('PostgreSQL 15 only')
-    expect(schema).toBe(readFileSync(new URL('../../drizzle/current.sql', import.meta.url), 'utf8'))
+    // The previous owner's default privileges stay. They only apply to what it creates.
+    const ofOthers = /^ALTER DEFAULT PRIVILEGES FOR ROLE (?!buildkite_owner).*\n+/gm
+    expect(`${schema.replace(ofOthers, '').trim()}\n`).toBe(
+      readFileSync(new URL('../../drizzle/current.sql', import.meta.url), 'utf8'),
+    )
   } finally {
     await database.drop()
   }

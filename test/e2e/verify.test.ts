@@ -11,7 +11,7 @@ import { type RedisServer, startRedisServer } from '../support/redis-server.ts'
 import { runCommand, type ServiceProcess, startService } from '../support/service.ts'
 import { until } from '../support/until.ts'
 
-const secret = 'verify-secret'
+const secret = 'the-secret-of-verify-tests'
 const [backend] = testQueueBackends()
 
 let home: TestDatabase

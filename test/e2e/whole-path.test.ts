@@ -10,7 +10,7 @@ import { sceneOf } from '../support/scene.ts'
 import { type ServiceProcess, startService } from '../support/service.ts'
 import { until, untilProgress } from '../support/until.ts'
 
-const secret = 'whole-path-secret'
+const secret = 'the-secret-of-whole-path-tests'
 const unlimited = {}
 
 describe.each(testQueueBackends())('the whole path with the queue on %s', (backend) => {

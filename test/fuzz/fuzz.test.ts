@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { fuzzConnections } from './connections.ts'
 import { fuzzLists } from './lists.ts'
 import { fuzzSettings } from './settings.ts'
 import { fuzzWebhooks } from './webhooks.ts'
@@ -17,6 +18,14 @@ it(`mutated webhooks (seed ${seed}) are answered without 5xx and settled, and sa
   const report = await fuzzWebhooks({ databaseUrl: database.url }, { seed, count: 400 })
   expect(report.findings).toEqual([])
   expect(report.outcomes.applied).toBeGreaterThan(100)
+})
+
+it(`odd and broken HTTP (seed ${seed}) is answered or cut off, leaves nothing open, and honest webhooks arrive meanwhile`, async () => {
+  const report = await fuzzConnections({ databaseUrl: database.url }, { seed, count: 500 })
+  expect(report.findings).toEqual([])
+  for (const outcome of ['202', '400', '401', 'no answer', 'honest']) {
+    expect([outcome, report.outcomes[outcome]]).toEqual([outcome, expect.any(Number)])
+  }
 })
 
 it(`mutated answers of the API (seed ${seed}) give a sane result or a BuildkiteError, and nothing is passed in silence`, async () => {

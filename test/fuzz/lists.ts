@@ -88,12 +88,12 @@ class Round {
     this.#id = Number(slug.slice(4)).toString(16).padStart(8, '0')
     this.#url = `${url}/${slug}`
     this.answers = makeAnswers(shapes, this.#id, this.#random)
-    const scope = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
+    const filter = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
     this.#deps = {
       db,
       log,
       clock: Date.now,
-      scope,
+      filter,
       storeEnv: false,
       storeAnnotations: false,
       storeArtifacts: false,
@@ -170,7 +170,7 @@ class Round {
 
   async #discover(budget: Budget, wait: ClientOptions['wait']): Promise<void> {
     const config = { apiTokens: [token], apiUrl: this.#url, httpsProxy: undefined, noProxy: [] }
-    const access = openAccess(config, { budget, scope: this.#deps.scope, log, clock: Date.now, client: { wait } })
+    const access = openAccess(config, { budget, filter: this.#deps.filter, log, clock: Date.now, client: { wait } })
     try {
       const { problems } = await discover(this.#deps, access)
       if (JSON.stringify(problems).includes(token)) this.findings.push('A message contains the token.')

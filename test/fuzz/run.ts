@@ -1,4 +1,4 @@
-// npm run fuzz -- --seed N --count 100000 [--only webhooks|lists|settings]
+// npm run fuzz -- --seed N --count 100000 [--only webhooks|lists|settings|connections]
 //
 // Prints progress, figures and findings. Exit 1 on any finding, or when memory was not flat (report.ts says what that means).
 
@@ -8,6 +8,7 @@ import { runInNewContext } from 'node:vm'
 import postgres from 'postgres'
 import { migrate } from '../../src/database/migrations/migrate.ts'
 import { findPostgres } from '../support/services.ts'
+import { fuzzConnections } from './connections.ts'
 import { fuzzLists } from './lists.ts'
 import { type FuzzReport, memoryFault, mib } from './report.ts'
 import { fuzzSettings } from './settings.ts'
@@ -33,6 +34,12 @@ const campaigns: Record<string, (databaseUrl: string) => Promise<FuzzReport>> = 
   lists: (databaseUrl) => fuzzLists(databaseUrl, { seed, count: Math.ceil(count / 50), onTenth }),
   webhooks: (databaseUrl) =>
     fuzzWebhooks({ databaseUrl, redisUrl: process.env.TEST_REDIS_URL }, { seed, count, onTenth }),
+  // A tenth as many: each is a connection, and some wait.
+  connections: (databaseUrl) =>
+    fuzzConnections(
+      { databaseUrl, redisUrl: process.env.TEST_REDIS_URL },
+      { seed, count: Math.ceil(count / 10), onTenth },
+    ),
 }
 
 const reported = new Set<string>()

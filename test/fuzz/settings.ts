@@ -99,6 +99,8 @@ const odd: readonly string[] = [
   'redis://host:6379/notanumber',
   'https://',
   'http://user:pass@host:0/v2?x=1#y',
+  'postgres://u:p@h/db?sslmode=verify-ca&sslrootcert=/nowhere',
+  'rediss://u:p@h?sslmode=wrong',
   'javascript:alert(1)',
   'file:///etc/passwd',
   'x'.repeat(100_000),

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { Server } from 'node:http'
 import { inArray, ne, sql } from 'drizzle-orm'
 import { sign } from '../../src/buildkite/signature.ts'
 import { WEBHOOK_PATH } from '../../src/buildkite/webhook-path.ts'
@@ -6,6 +7,7 @@ import { type Database, openDatabase } from '../../src/database/connection.ts'
 import { agents, builds, deliveries, jobs, pipelines } from '../../src/database/schema.ts'
 import { buildPublicApp } from '../../src/http/public.ts'
 import { openQueues } from '../../src/queue/queues.ts'
+import { StoreError } from '../../src/runtime/errors.ts'
 import { createLog } from '../../src/runtime/log.ts'
 import type { RecordMetric } from '../../src/runtime/record-metric.ts'
 import { mirrorFilter } from '../../src/runtime/scope.ts'
@@ -13,6 +15,7 @@ import { MINUTE } from '../../src/runtime/time.ts'
 import { createRandom, type Random } from '../../src/simulator/random.ts'
 import { deliveryHandler } from '../../src/webhooks/apply/process-deliveries.ts'
 import { Inbox } from '../../src/webhooks/inbox/inbox.ts'
+import { ProvenAddresses } from '../../src/webhooks/receive/proven-addresses.ts'
 import { webhookRoute } from '../../src/webhooks/receive/receive.ts'
 import { startSweeper } from '../../src/webhooks/sweeper.ts'
 import { until } from '../support/until.ts'
@@ -21,18 +24,19 @@ import { openPoster } from './post.ts'
 import { type FuzzOptions, type FuzzReport, find, inTenths, newReport, tally } from './report.ts'
 import { type Shape, saneShape, webhookShapes } from './shapes.ts'
 
-const secret = 'the-secret-of-the-fuzzer'
+export const secret = 'the-secret-of-the-fuzzer'
 /** Every so many requests are sane, and must come through among the others. */
 const SANE_EVERY = 50
 /** So many requests are about the same objects. */
 const SAME_OBJECTS = 200
 
 /** The webhook path of the service on real stores, listening. */
-interface Target {
+export interface Target {
   /** Deliveries that were kept before: the same bytes in the same second. */
   duplicates: () => number
   database: Database
   url: string
+  server: Server
   close(): Promise<void>
 }
 
@@ -91,7 +95,7 @@ export async function fuzzWebhooks(
   return report
 }
 
-async function openTarget(stores: { databaseUrl: string; redisUrl?: string | undefined }): Promise<Target> {
+export async function openTarget(stores: { databaseUrl: string; redisUrl?: string | undefined }): Promise<Target> {
   const log = createLog('silent')
   const { databaseUrl, redisUrl } = stores
   const database = openDatabase(databaseUrl, { name: 'fuzz' })
@@ -102,19 +106,22 @@ async function openTarget(stores: { databaseUrl: string; redisUrl?: string | und
   }
   const inbox = new Inbox({ db: database.db, queues, log })
   const settings = { secrets: [secret], auth: 'signature', toleranceMs: 300_000, storeEnv: false } as const
+  const proven = new ProvenAddresses()
   const app = await buildPublicApp({
     log,
-    webhooks: (own) => webhookRoute(own, { ...settings, inbox, log, record }),
-    facts: () => Promise.reject(new Error('Not asked here.')),
+    webhooks: (own) => webhookRoute(own, { ...settings, proven, inbox, log, record }),
+    facts: () => Promise.reject(new StoreError('transient', 'Not asked here.')),
+    isProven: proven.has,
   })
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
-  const scope = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
-  const worker = queues.workDeliveries(deliveryHandler({ db: database.db, scope, storeEnv: false, log }), 4)
+  const filter = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
+  const worker = queues.workDeliveries(deliveryHandler({ db: database.db, filter, storeEnv: false, log }), 4)
   const sweeper = startSweeper({ db: database.db, queues, payloadRetentionDays: 7, deliveryRetentionDays: 365, log })
   return {
     duplicates: () => duplicates,
     database,
     url,
+    server: app.server,
     async close() {
       await app.close()
       await inbox.close(5_000)

@@ -15,7 +15,8 @@ import {
   watermarks,
 } from '../../src/database/schema.ts'
 import type { ActionParts } from '../../src/http/actions.ts'
-import { bearsToken, isLoopbackHost } from '../../src/http/auth/guard.ts'
+import { isLoopbackHost } from '../../src/http/auth/guard.ts'
+import { bearerIn, roleOf } from '../../src/http/auth/tokens.ts'
 import { watchGauges } from '../../src/http/metrics/gauges.ts'
 import { createMeters } from '../../src/http/metrics/registry.ts'
 import { buildPrivateApp } from '../../src/http/private.ts'
@@ -82,7 +83,7 @@ function watched(over: Partial<Watched> = {}): Watched {
       apiBudgetShare: 0.5,
       reconcileIntervalMs: 60_000,
     },
-    scope: everything,
+    filter: everything,
     database,
     databaseKind: 'external',
     queues,
@@ -100,7 +101,7 @@ async function build(parts: Watched, adminToken?: string) {
   watchGauges(meters, parts)
   app = await buildPrivateApp({
     log,
-    config: { adminHost: '127.0.0.1', adminToken },
+    config: { adminToken, readerToken: undefined, trustProxy: [] },
     status: async () => readStatus(parts, await runProbes(parts)),
     meters,
     catalog: () => readCatalog(parts.database.db),
@@ -111,7 +112,7 @@ async function build(parts: Watched, adminToken?: string) {
 }
 
 function actionParts({ db }: Database): ActionParts {
-  const apply = { scope: everything, storeEnv: false, log }
+  const apply = { filter: everything, storeEnv: false, log }
   return { db, queues, apply, log, clock: Date.now, closing: new AbortController().signal }
 }
 
@@ -206,8 +207,8 @@ describe('/status', () => {
       await app?.close()
       const parts = watched({
         config: { ...watched().config, ...config },
-        scope: acmeOnly,
-        coverage: () => coverage(database.db, new Date(), { scope: acmeOnly }),
+        filter: acmeOnly,
+        coverage: () => coverage(database.db, new Date(), { filter: acmeOnly }),
       })
       return /<h1>(.*?)<\/h1>/.exec((await (await build(parts)).inject('/')).body)?.[1]
     }
@@ -372,7 +373,7 @@ describe('/metrics', () => {
   it('shows lag and history only of organizations that are mirrored still, and history only where some is owed', async () => {
     const ids = await addLeftOnes()
     const body = async () =>
-      (await (await build(watched({ scope: acmeOnly }))).inject('/metrics')).body
+      (await (await build(watched({ filter: acmeOnly }))).inject('/metrics')).body
         .split('\n')
         .filter((line) => /\{organization=/.test(line))
     expect((await body()).map((line) => line.replace(/ [\d.e+]+$/, '')).sort()).toEqual([
@@ -462,9 +463,11 @@ describe('the guard of the private listener', () => {
   )
 
   it('reads the Authorization header strictly', () => {
-    expect(bearsToken('bearer abc', 'abc')).toBe(true)
+    const bears = (header: string | undefined) => roleOf({ admin: 'abc', reader: 'def' }, bearerIn(header) ?? '')
+    expect(bears('bearer abc')).toBe('admin')
+    expect(bears('Bearer def')).toBe('reader')
     for (const header of [undefined, '', 'abc', 'Basic abc', 'Bearer', 'Bearer abcd', 'Bearer ab']) {
-      expect(bearsToken(header, 'abc')).toBe(false)
+      expect(bears(header)).toBeUndefined()
     }
   })
 })

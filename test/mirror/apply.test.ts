@@ -231,7 +231,7 @@ describe('applying observations', () => {
     await Promise.all(writers.map((observed) => apply(observed)))
     const rows = await database.db.select().from(builds)
     const last = rows.filter(
-      ({ number }) => number !== null && writers[7]?.builds.some(({ draft }) => draft.number === number),
+      ({ number }) => number !== null && writers[7]?.builds.some(({ fields }) => fields.number === number),
     )
     expect(last.length).toBeGreaterThan(0)
     expect(last.every(({ tag }) => tag === 't7')).toBe(true)

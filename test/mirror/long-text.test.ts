@@ -159,6 +159,7 @@ const bounded: Readonly<Record<string, string>> = {
   users_pkey: 'sync.refresh_users() hashes a longer key',
   definitions_pkey: 'our names',
   deliveries_key: 'a hash',
+  erased_people_hash_unique: 'a hash',
   failures_subject: 'recordFailure() cuts it',
   queue_rates_queue_cluster_pk: 'settings',
   budgets_pkey: 'our names',

@@ -8,16 +8,16 @@ import { at, buildPayload, ids, jobPayload } from './payloads.ts'
 
 const now = at(1_000)
 
-function sawBuild(via: 'webhook' | 'rest', seconds: number, fields: object): Observation<BuildRow> {
-  const draft = buildFromPayload(buildPayload(fields))
-  if (!draft) throw new Error('unreadable')
-  return { draft, at: at(seconds), via, place: {} }
+function sawBuild(via: 'webhook' | 'rest', seconds: number, given: object): Observation<BuildRow> {
+  const fields = buildFromPayload(buildPayload(given))
+  if (!fields) throw new Error('unreadable')
+  return { fields, at: at(seconds), via, place: {} }
 }
 
-function sawJob(via: 'webhook' | 'rest', seconds: number, fields: object): Observation<JobRow> {
-  const draft = jobFromPayload(jobPayload(fields), ids.build)
-  if (!draft) throw new Error('unreadable')
-  return { draft, at: at(seconds), via, place: {} }
+function sawJob(via: 'webhook' | 'rest', seconds: number, given: object): Observation<JobRow> {
+  const fields = jobFromPayload(jobPayload(given), ids.build)
+  if (!fields) throw new Error('unreadable')
+  return { fields, at: at(seconds), via, place: {} }
 }
 
 function mergeBuilds(...observations: Observation<BuildRow>[]): BuildRow {
@@ -251,11 +251,11 @@ const anyJobWebhook = fc
     },
     { requiredKeys: [] },
   )
-  .chain((fields) => fc.integer({ min: 0, max: 99 }).map((second) => ({ fields, second })))
-  .map(({ fields, second }) => {
-    const draft = jobFromPayload({ id: ids.job, ...fields }, ids.build)
-    if (!draft) throw new Error('unreadable')
-    return { draft, at: at(second), via: 'webhook' as const, place: {} }
+  .chain((given) => fc.integer({ min: 0, max: 99 }).map((second) => ({ given, second })))
+  .map(({ given, second }) => {
+    const fields = jobFromPayload({ id: ids.job, ...given }, ids.build)
+    if (!fields) throw new Error('unreadable')
+    return { fields, at: at(second), via: 'webhook' as const, place: {} }
   })
 
 function anyTime() {
@@ -295,10 +295,10 @@ describe('the merge of jobs, for webhooks with any values', () => {
     fc.assert(
       fc.property(fc.array(anyJobWebhook, { maxLength: 4 }), fc.array(anyJobWebhook), (before, after) => {
         const read = sawJob('rest', 200, { state: 'failed', exit_status: 1, finished_at: '2026-05-01T10:02:00.000Z' })
-        const known = jobRule.columns.filter((column) => read.draft[column] !== undefined)
+        const known = jobRule.columns.filter((column) => read.fields[column] !== undefined)
         const row = mergeJobs(...before, read, ...after)
-        expect(known.map((column) => row[column])).toEqual(known.map((column) => read.draft[column]))
-        expect(row.extra).toEqual(read.draft.extra)
+        expect(known.map((column) => row[column])).toEqual(known.map((column) => read.fields[column]))
+        expect(row.extra).toEqual(read.fields.extra)
       }),
       { numRuns: 1_000 },
     )

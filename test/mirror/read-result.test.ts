@@ -41,15 +41,15 @@ interface Situation {
 
 function ofBuild({ known, knownAt = 7, shown, readAt, progress }: Situation, jobs: object[] = [{}]): ReadResult {
   const row = (payload: object, seconds: number, via: 'webhook' | 'rest', stored?: BuildRow) => {
-    const draft = buildFromPayload(buildPayload(payload))
-    if (!draft) throw new Error('no id')
-    return mergeRow(buildRule, stored, { draft, at: at(seconds), via, place: {} }, at(seconds))
+    const fields = buildFromPayload(buildPayload(payload))
+    if (!fields) throw new Error('no id')
+    return mergeRow(buildRule, stored, { fields, at: at(seconds), via, place: {} }, at(seconds))
   }
   const before = known && row(known, knownAt, 'webhook')
   const after = row(shown, readAt, 'rest', before)
   const dates = jobs.flatMap((job) => {
-    const draft = jobFromPayload(jobPayload(job), ids.build)
-    return draft ? [newestDateOf(draft).getTime()] : []
+    const fields = jobFromPayload(jobPayload(job), ids.build)
+    return fields ? [newestDateOf(fields).getTime()] : []
   })
   const newestJob = dates.length > 0 ? new Date(Math.max(...dates)) : undefined
   return buildResult({ before, after }, at(readAt), newestJob, progress)
@@ -57,9 +57,9 @@ function ofBuild({ known, knownAt = 7, shown, readAt, progress }: Situation, job
 
 function ofJob({ known, knownAt = 7, shown, readAt, progress }: Situation): ReadResult {
   const row = (payload: object, seconds: number, via: 'webhook' | 'rest', stored?: JobRow) => {
-    const draft = jobFromPayload(jobPayload(payload), ids.build)
-    if (!draft) throw new Error('no id')
-    return mergeRow(jobRule, stored, { draft, at: at(seconds), via, place: {} }, at(seconds))
+    const fields = jobFromPayload(jobPayload(payload), ids.build)
+    if (!fields) throw new Error('no id')
+    return mergeRow(jobRule, stored, { fields, at: at(seconds), via, place: {} }, at(seconds))
   }
   const before = known && row(known, knownAt, 'webhook')
   return jobResult({ before, after: row(shown, readAt, 'rest', before) }, at(readAt), progress)
@@ -160,11 +160,11 @@ describe('a build that REST shows', () => {
   })
 
   it('is not affected by ids that the mirror looks up', () => {
-    const draft = buildFromPayload(buildPayload())
-    if (!draft) throw new Error('no id')
-    const before = mergeRow(buildRule, undefined, { draft, at: at(7), via: 'webhook', place: {} }, at(7))
-    const placed = { ...draft, organization_id: ids.organization, pipeline_id: ids.pipeline }
-    const after = mergeRow(buildRule, before, { draft: placed, at: at(300), via: 'rest', place: {} }, at(300))
+    const fields = buildFromPayload(buildPayload())
+    if (!fields) throw new Error('no id')
+    const before = mergeRow(buildRule, undefined, { fields, at: at(7), via: 'webhook', place: {} }, at(7))
+    const placed = { ...fields, organization_id: ids.organization, pipeline_id: ids.pipeline }
+    const after = mergeRow(buildRule, before, { fields: placed, at: at(300), via: 'rest', place: {} }, at(300))
     expect(after.organization_id).toBe(ids.organization)
     expect(buildResult({ before, after }, at(300), at(6), flowing)).toBe('confirmed')
   })

@@ -40,9 +40,9 @@ describe('PayloadReader', () => {
 
 describe('a time in an unknown form', () => {
   it.each(['5', 'May 1 2026', '2026-05-01'])('counts as absent, and %j stays in the rest', (text) => {
-    const draft = buildFromPayload(buildPayload({ started_at: text }))
-    expect(draft?.started_at).toBeUndefined()
-    expect(draft?.extra).toEqual({ started_at: text })
+    const fields = buildFromPayload(buildPayload({ started_at: text }))
+    expect(fields?.started_at).toBeUndefined()
+    expect(fields?.extra).toEqual({ started_at: text })
   })
 })
 
@@ -65,9 +65,9 @@ describe('the author of a build', () => {
     ],
     ['Ada <a@x>', { author_name: 'Ada <a@x>' }],
   ])('is read from %j', (author, expected) => {
-    const draft = buildFromPayload(buildPayload({ author }))
-    const read = Object.entries(draft ?? {}).filter(([key, value]) => key.startsWith('author_') && value !== undefined)
+    const fields = buildFromPayload(buildPayload({ author }))
+    const read = Object.entries(fields ?? {}).filter(([key, value]) => key.startsWith('author_') && value !== undefined)
     expect(Object.fromEntries(read)).toEqual(expected)
-    expect(draft?.extra).toEqual({})
+    expect(fields?.extra).toEqual({})
   })
 })

@@ -7,12 +7,12 @@ import { verifySpan } from '../../src/reconcile/audit/verify.ts'
 import { reconcileOnce } from '../../src/reconcile/cycle/cycle.ts'
 import { refreshPipelines } from '../../src/reconcile/pipelines/pipelines.ts'
 import { DAY, MINUTE } from '../../src/runtime/time.ts'
-import { upheave } from '../../src/simulator/lifecycle/admin-changes.ts'
-import { wildMix } from '../../src/simulator/probabilities.ts'
 import { createRandom, type Random } from '../../src/simulator/random.ts'
 import { renderChange } from '../../src/simulator/webhooks/webhooks.ts'
 import { openScene, type Scene } from '../reconcile/scene.ts'
+import { upheave } from '../support/admin-changes.ts'
 import { differences } from '../support/differences.ts'
+import { wildMix } from '../support/wild-mix.ts'
 
 /** What a seeded history came to. */
 export interface Verdict {

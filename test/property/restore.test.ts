@@ -1,5 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, inject, it } from 'vitest'
 import { applyObservations } from '../../src/mirror/apply.ts'
@@ -7,6 +6,7 @@ import { observeOrganizations } from '../../src/mirror/observe.ts'
 import { MINUTE } from '../../src/runtime/time.ts'
 import { demoToken } from '../../src/simulator/api/api.ts'
 import { createTestDatabase } from '../support/database.ts'
+import { makeFolder } from '../support/folder.ts'
 import { findPgDump } from '../support/pg-dump.ts'
 import { ClaimChecker } from './soundness-claims.ts'
 import { openHome } from './soundness-database.ts'
@@ -21,7 +21,7 @@ it.skipIf(!tools).each([3, 4])(
   'after a restore of an older dump every claim is true, and what the dump lacks is read (history %i)',
   async (seed) => {
     if (!tools) throw new Error('There is no pg_dump.')
-    const folder = await mkdtemp(join(tmpdir(), 'bkm-restore-'))
+    const folder = await makeFolder('bkm-restore-')
     const [original, restored] = [await createTestDatabase(), await createTestDatabase({ empty: true })]
     const world = new World(seed, { pipelines: 4, builds: 60, days: 20, variety: true })
     await world.startApi()

@@ -60,7 +60,7 @@ export class Service {
       db: this.#home.database.db,
       log,
       clock: this.#world.wall,
-      scope: mirrorFilter({ organizations: [], pipelinesInclude: this.include, pipelinesExclude: [] }),
+      filter: mirrorFilter({ organizations: [], pipelinesInclude: this.include, pipelinesExclude: [] }),
       storeEnv: false,
       storeAnnotations: false,
       storeArtifacts: false,
@@ -72,7 +72,7 @@ export class Service {
   readonly isMirrored = (pipeline: { id: string; slug: string }): boolean => {
     const live = this.#world.truth.pipelines.find(({ id }) => id === pipeline.id)
     return (
-      live !== undefined && this.#world.truth.isVisible(live, this.token.token) && this.deps.scope.pipeline(live.slug)
+      live !== undefined && this.#world.truth.isVisible(live, this.token.token) && this.deps.filter.pipeline(live.slug)
     )
   }
 

@@ -67,8 +67,8 @@ export class LossyWebhooks {
         payload: body,
       })),
     )
-    const { db, log, clock, scope, storeEnv } = this.#service.deps
-    await deliveryHandler({ db, log, clock, scope, storeEnv })({ ids: [] })
+    const { db, log, clock, filter, storeEnv } = this.#service.deps
+    await deliveryHandler({ db, log, clock, filter, storeEnv })({ ids: [] })
     this.delivered += chosen.length
   }
 }

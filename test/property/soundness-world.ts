@@ -2,9 +2,9 @@ import { HOUR, MINUTE, SECOND } from '../../src/runtime/time.ts'
 import { type Api, demoToken, type Fault, type Token } from '../../src/simulator/api/api.ts'
 import type { ReadFault } from '../../src/simulator/api/read-faults.ts'
 import type { Build, Pipeline } from '../../src/simulator/model/shapes.ts'
-import { wildMix } from '../../src/simulator/probabilities.ts'
 import { createRandom, type Random, virtualClock } from '../../src/simulator/random.ts'
 import { createSimulation, type Simulation } from '../../src/simulator/simulation.ts'
+import { wildMix } from '../support/wild-mix.ts'
 
 /** The longest that lists may lag: what docs/how-it-works/05-completeness.md assumes. */
 export const LONGEST_LAG = 2 * MINUTE

@@ -1,7 +1,13 @@
 import { Redis } from 'ioredis'
 import postgres from 'postgres'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { type DeliveriesJob, openQueues, type Queues, type ReconcileJob } from '../../src/queue/queues.ts'
+import {
+  type DeliveriesJob,
+  type KeptDelivery,
+  openQueues,
+  type Queues,
+  type ReconcileJob,
+} from '../../src/queue/queues.ts'
 import { createLog, type Log } from '../../src/runtime/log.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { testQueueBackends } from '../support/redis.ts'
@@ -73,7 +79,8 @@ describe.runIf(testQueueBackends().includes('redis'))('deployments on one Redis'
   /** What a worker of these queues is given from now on. */
   function seenBy(queues: Queues): unknown[] {
     const seen: unknown[] = []
-    const take = async (job: DeliveriesJob | ReconcileJob) => void seen.push('kept' in job ? job.kept[0]?.key : job)
+    const take = async (job: DeliveriesJob | ReconcileJob) =>
+      void seen.push('kept' in job ? (job.kept[0] as KeptDelivery).key : job)
     const workers = [queues.workDeliveries(take, 2), queues.workReconcile(take, 1), queues.workBackfill(take, 1)]
     for (const worker of workers) closers.push(() => worker.close(2_000))
     return seen

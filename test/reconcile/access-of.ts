@@ -12,6 +12,6 @@ export const silent = createLog('silent')
 /** The access of a service whose tokens are `tokens`; close it. */
 export function accessOf(scene: Scene, tokens: readonly string[] = [demoToken.token]): Access {
   const config = { apiTokens: tokens, apiUrl: scene.api.url, httpsProxy: undefined, noProxy: [] }
-  const { clock, scope } = scene.deps
-  return openAccess(config, { budget: freeBudget, scope, log: silent, clock, client: { backoffMs: 1 } })
+  const { clock, filter } = scene.deps
+  return openAccess(config, { budget: freeBudget, filter, log: silent, clock, client: { backoffMs: 1 } })
 }

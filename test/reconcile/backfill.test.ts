@@ -178,7 +178,7 @@ describe('a backfill', () => {
     const [one, two] = scene.simulation.truth.pipelines.map(({ slug }) => slug)
     const wanting = (pipelinesInclude: string[], pipelinesExclude: string[] = []) => ({
       ...scene.deps,
-      scope: mirrorFilter({ organizations: [], pipelinesInclude, pipelinesExclude }),
+      filter: mirrorFilter({ organizations: [], pipelinesInclude, pipelinesExclude }),
     })
     const turn = async (deps: Scene['deps']) => {
       scene.simulation.clock.pass(SECOND)
@@ -210,7 +210,7 @@ describe('a backfill', () => {
     const first = () => scene.simulation.truth.pipelines[0]?.slug ?? ''
     const narrow = () => ({
       ...scene.deps,
-      scope: mirrorFilter({ organizations: [], pipelinesInclude: [first()], pipelinesExclude: [] }),
+      filter: mirrorFilter({ organizations: [], pipelinesInclude: [first()], pipelinesExclude: [] }),
     })
     const wideCycle = () => reconcileOnce(scene.deps, { ...scene.source, client: scene.client() })
     const endsWhole = async () => {

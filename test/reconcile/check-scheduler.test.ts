@@ -50,7 +50,7 @@ function start(firstAfterMs: number, everyMs: number, storesEveryMs = everyMs): 
       database: stage.scene.database,
       queues,
       access,
-      scope: mirrorFilter(stage.config),
+      filter: mirrorFilter(stage.config),
       log,
       clock: Date.now,
       firstAfterMs,

@@ -62,6 +62,7 @@ export async function openCheckStage(redis: RedisServer | undefined): Promise<Ch
     config: {
       roles: new Set(['web', 'worker', 'reconciler']),
       apiTokens: [demoToken.token],
+      apiUrl: scene.api.url,
       organizations: [],
       pipelinesInclude: [],
       pipelinesExclude: [],
@@ -91,10 +92,10 @@ export async function openCheckStage(redis: RedisServer | undefined): Promise<Ch
 
 /** One check by a service that has just started. */
 async function look({ scene, config, databaseUrl }: CheckStage): Promise<Examination> {
-  const scope = mirrorFilter(config)
+  const filter = mirrorFilter(config)
   const reach = { ...config, apiUrl: scene.api.url, httpsProxy: undefined, noProxy: [] }
   const client = { backoffMs: 1 }
-  const access = openAccess(reach, { budget: freeBudget, scope, log: silent, clock: Date.now, client })
+  const access = openAccess(reach, { budget: freeBudget, filter, log: silent, clock: Date.now, client })
   const database = openDatabase(databaseUrl, { name: 'checks test', connections: 2 })
   const queues = await openQueues({ redisUrl: config.redisUrl, databaseUrl: scene.url }, silent)
   try {
@@ -103,7 +104,7 @@ async function look({ scene, config, databaseUrl }: CheckStage): Promise<Examina
       database,
       queues,
       access: config.apiTokens.length > 0 ? access : undefined,
-      scope,
+      filter,
       log: silent,
       clock: Date.now,
     })

@@ -64,6 +64,23 @@ const planted: readonly Planted[] = [
     finds: ['token_expires_soon warning'],
   },
   {
+    what: 'a token that is sent to another host',
+    plant: () => spoil({ apiUrl: 'https://gateway.example.com/v2' }),
+    finds: ['token_sent_elsewhere warning'],
+  },
+  {
+    what: 'plain text to Postgres on another machine',
+    plant: () => spoil({ databaseUrl: 'postgres://user:password@db.example.com/mirror' }),
+    finds: ['postgres_plain_text warning'],
+  },
+  {
+    what: 'plain text to Redis on another machine',
+    // The same server by a name that does not say that it is this machine.
+    plant: () => spoil({ redisUrl: stage.redis?.url.replace('127.0.0.1', '127.1') }),
+    finds: ['redis_plain_text warning'],
+    needsRedis: true,
+  },
+  {
     what: 'a token without read_builds',
     plant: () => token({ scopes: without('read_builds') }),
     finds: ['scope_missing failed'],
@@ -361,7 +378,7 @@ describe('the checks', () => {
   it('finds a Postgres that is gone', async () => {
     const database = openDatabase('postgres://nobody@127.0.0.1:1/nothing', { name: 'checks test' })
     try {
-      expect(namesOf(await checkPostgres(database, stage.config, stage.scene.deps.scope, Date.now()))).toEqual([
+      expect(namesOf(await checkPostgres(database, stage.config, stage.scene.deps.filter, Date.now()))).toEqual([
         'postgres_unreachable failed',
       ])
     } finally {

@@ -229,7 +229,7 @@ describe('the history of a pipeline that becomes visible', () => {
     const outside = pipelineOf(2)
     const deps = {
       ...scene.deps,
-      scope: mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [outside.slug] }),
+      filter: mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [outside.slug] }),
     }
     Object.assign(scene.deps, deps)
     await scene.complete(history)

@@ -306,9 +306,9 @@ describe('a cycle', () => {
     const [kept] = scene.simulation.truth.pipelines
     if (!kept) throw new Error('The simulation has no pipelines.')
     await knowOrganizations()
-    const scope = mirrorFilter({ organizations: [], pipelinesInclude: [kept.slug], pipelinesExclude: [] })
+    const filter = mirrorFilter({ organizations: [], pipelinesInclude: [kept.slug], pipelinesExclude: [] })
     for (let i = 0; i < 20; i++) scene.simulation.startBuild()
-    await reconcileOnce({ ...scene.deps, scope }, scene.source)
+    await reconcileOnce({ ...scene.deps, filter }, scene.source)
     const rows = await scene.database.db.select().from(builds)
     expect(rows.length).toBeGreaterThan(0)
     expect(new Set(rows.map(({ pipeline_id }) => pipeline_id))).toEqual(new Set([kept.id]))
@@ -319,11 +319,11 @@ describe('a cycle', () => {
     const [left] = scene.simulation.truth.pipelines
     const lie = { state: 'running', observed_at: new Date(scene.simulation.clock.now() - HOUR) }
     await scene.database.db.update(builds).set({ ...lie, verified_at: lie.observed_at })
-    const scope = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [left?.slug ?? ''] })
+    const filter = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [left?.slug ?? ''] })
     const wrong = () =>
       scene.database.db.$count(builds, and(eq(builds.state, 'running'), ne(builds.pipeline_id, left?.id ?? '')))
     for (let i = 0; i < 10 && (await wrong()) > 0; i++) {
-      await reconcileOnce({ ...scene.deps, scope }, scene.source)
+      await reconcileOnce({ ...scene.deps, filter }, scene.source)
       scene.simulation.clock.pass(MINUTE)
     }
     expect(await wrong()).toBe(0)

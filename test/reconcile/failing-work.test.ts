@@ -10,7 +10,7 @@ import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 const now = new Date('2026-06-01T12:00:00Z')
 const ago = (ms: number) => new Date(now.getTime() - ms)
 const [acme, lost, unwanted] = [crypto.randomUUID(), crypto.randomUUID(), crypto.randomUUID()]
-const scope = mirrorFilter({ organizations: ['acme', 'lost'], pipelinesInclude: [], pipelinesExclude: [] })
+const filter = mirrorFilter({ organizations: ['acme', 'lost'], pipelinesInclude: [], pipelinesExclude: [] })
 
 let home: TestDatabase
 let database: Database
@@ -42,7 +42,7 @@ test('failing work of mirrored organizations, and of none, is listed with the ol
   await fail('delivery', null, 'delivery 5 (build.finished)', ago(5 * MINUTE), 3)
   await fail('build', lost, 'gone #1', ago(30 * MINUTE))
   await fail('build', unwanted, 'other #1', ago(30 * MINUTE))
-  const { all, lasting, shown } = await failingWork(database.db, scope, now)
+  const { all, lasting, shown } = await failingWork(database.db, filter, now)
   expect([all, lasting]).toEqual([3, 2])
   expect(shown.map(({ kind, organization, subject, tries }) => [kind, organization, subject, tries])).toEqual([
     ['build', 'acme', 'web #7', 2],
@@ -61,13 +61,13 @@ test('work is due after its back-off, or if its next try was set by a clock that
 
 test('a replica that lost its lease is listed, but does not count as lasting', async () => {
   await fail('replica', null, 'host 1', ago(3 * 60 * MINUTE), 4)
-  expect(await failingWork(database.db, scope, now)).toMatchObject({ all: 1, lasting: 0 })
+  expect(await failingWork(database.db, filter, now)).toMatchObject({ all: 1, lasting: 0 })
 })
 
 test('at most fifty are listed, and all are counted', async () => {
   const rows = Array.from({ length: 80 }, (_, n) => ({ kind: 'build' as const, n }))
   for (const { kind, n } of rows) await fail(kind, acme, `web #${n}`, ago(n * MINUTE))
-  const { all, lasting, shown } = await failingWork(database.db, scope, now)
+  const { all, lasting, shown } = await failingWork(database.db, filter, now)
   expect([all, lasting, shown.length, shown[0]?.subject]).toEqual([80, 65, 50, 'web #79'])
 })
 
@@ -76,7 +76,7 @@ test('each kind has a number and the time of its first failure', async () => {
   await fail('window', acme, 'April', ago(7 * MINUTE))
   await fail('window', lost, 'March', ago(99 * MINUTE))
   await fail('rollup_day', null, '2026-05-31', ago(MINUTE))
-  expect(await failingByKind(database.db, scope)).toEqual([
+  expect(await failingByKind(database.db, filter)).toEqual([
     { kind: 'rollup_day', count: 1, since: ago(MINUTE) },
     { kind: 'window', count: 2, since: ago(9 * MINUTE) },
   ])

@@ -4,10 +4,10 @@ import { deliveries, job_reads } from '../../src/database/schema.ts'
 import { reconcileOnce } from '../../src/reconcile/cycle/cycle.ts'
 import { MINUTE, SECOND } from '../../src/runtime/time.ts'
 import type { Change } from '../../src/simulator/model/shapes.ts'
-import { wildMix } from '../../src/simulator/probabilities.ts'
 import { createRandom, type Random } from '../../src/simulator/random.ts'
 import { renderChange } from '../../src/simulator/webhooks/webhooks.ts'
 import { applyBatch } from '../../src/webhooks/apply/process-deliveries.ts'
+import { wildMix } from '../support/wild-mix.ts'
 import { openScene, type Scene } from './scene.ts'
 
 const sender = { id: 'sender', name: 'Sender' }
@@ -99,8 +99,8 @@ class Webhooks {
 
   async #apply(ids: readonly number[]): Promise<void> {
     const { deps, simulation } = this.#scene
-    const { db, scope, log } = deps
-    if (ids.length > 0) await applyBatch({ db, scope, log, storeEnv: false, clock: () => simulation.clock.now() }, ids)
+    const { db, filter, log } = deps
+    if (ids.length > 0) await applyBatch({ db, filter, log, storeEnv: false, clock: () => simulation.clock.now() }, ids)
   }
 }
 

@@ -342,8 +342,8 @@ describe('a pipeline that is no longer listed', () => {
     await scene.complete({ builds: 60, days: 10, jobs: 2 })
     const excluded = pipelineOf(0)
     const before = await marksOf(excluded)
-    const scope = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [excluded.slug] })
-    await listAfter(5, { scope })
+    const filter = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [excluded.slug] })
+    await listAfter(5, { filter })
     expect(await marksOf(excluded)).toEqual(before)
   })
 

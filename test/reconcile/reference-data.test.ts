@@ -240,8 +240,8 @@ describe('reading the small lists', () => {
   })
 
   it('leaves out the pipelines that are not to be mirrored', async () => {
-    const scope = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: ['monolith'] })
-    await turn({ scope })
+    const filter = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: ['monolith'] })
+    await turn({ filter })
     const excluded = scene.simulation.truth.pipelines.find(({ slug }) => slug === 'monolith')
     const { db } = scene.database
     expect((await db.select().from(pipeline_schedules)).length).toBeGreaterThan(0)

@@ -51,12 +51,12 @@ export async function openScene(options: SimulationOptions = {}, apiOptions: Api
   }
   const [organization] = simulation.truth.organizations
   if (!organization) throw new Error('The simulation has no organization.')
-  const scope = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
+  const filter = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
   const deps = {
     db: database.db,
     log: silent,
     clock,
-    scope,
+    filter,
     storeEnv: false,
     storeAnnotations: false,
     storeArtifacts: false,

@@ -1,15 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { makeFolder } from '../support/folder.ts'
 
 const cli = join(import.meta.dirname, '../../src/cli.ts')
 let folder: string
 let running: { child: ChildProcess; ended: Promise<unknown> } | undefined
 
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'bkm-demo-'))
+  folder = await makeFolder('bkm-demo-')
 })
 afterEach(async () => {
   running?.child.kill('SIGTERM')

@@ -5,11 +5,11 @@ import { observeWebhook } from '../../src/mirror/observe.ts'
 import { reconcileOnce } from '../../src/reconcile/cycle/cycle.ts'
 import { refreshPipelines } from '../../src/reconcile/pipelines/pipelines.ts'
 import { MINUTE } from '../../src/runtime/time.ts'
-import { wildMix } from '../../src/simulator/probabilities.ts'
 import { createRandom } from '../../src/simulator/random.ts'
-import { olderWebhook } from '../../src/simulator/webhooks/older-webhook.ts'
 import { renderChange } from '../../src/simulator/webhooks/webhooks.ts'
 import { openScene, type Scene } from '../reconcile/scene.ts'
+import { olderWebhook } from '../support/older-webhook.ts'
+import { wildMix } from '../support/wild-mix.ts'
 
 let scene: Scene
 afterEach(() => scene.close())

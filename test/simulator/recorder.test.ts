@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { upheave } from '../../src/simulator/lifecycle/admin-changes.ts'
 import { cancel, retryFailed, unblock } from '../../src/simulator/lifecycle/interventions.ts'
 import type { Build } from '../../src/simulator/model/shapes.ts'
-import { wildMix } from '../../src/simulator/probabilities.ts'
 import { createRandom, virtualClock } from '../../src/simulator/random.ts'
 import { createSimulation, type Simulation } from '../../src/simulator/simulation.ts'
+import { upheave } from '../support/admin-changes.ts'
+import { wildMix } from '../support/wild-mix.ts'
 
 const start = Date.UTC(2026, 0, 15, 12)
 const create = (options: Parameters<typeof createSimulation>[0] = {}) =>

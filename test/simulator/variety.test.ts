@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { ScriptJob } from '../../src/simulator/model/shapes.ts'
 import { createRandom } from '../../src/simulator/random.ts'
-import { olderWebhook } from '../../src/simulator/webhooks/older-webhook.ts'
 import { renderChange } from '../../src/simulator/webhooks/webhooks.ts'
+import { olderWebhook } from '../support/older-webhook.ts'
 import { type Asking, idsOf, type Json, openAsking } from './ask.ts'
 
 let asking: Asking

@@ -32,7 +32,7 @@ const mirrorColumns = new Set([
 ])
 
 /** Secrets, which must be in no column: the comparison demands null. */
-const secretKeys = new Set(['env', 'configuration', 'steps', 'webhook_url', 'access_token'])
+const secretKeys = new Set(['env', 'configuration', 'steps', 'webhook_url', 'badge_url', 'access_token'])
 
 /** Objects inside that have rows of their own, or follow from rows. */
 const nested: Readonly<Record<string, readonly string[]>> = {

@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import net from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import postgres from 'postgres'
 import type { TestProject } from 'vitest/node'
 import { migrate } from '../../src/database/migrations/migrate.ts'
 import { createLog } from '../../src/runtime/log.ts'
 import { findChromium } from './chromium.ts'
+import { superuserUrl } from './embedded-superuser.ts'
+import { makeFolder } from './folder.ts'
 import { findPgBouncer } from './pgbouncer.ts'
 import { NoRedisServer, startRedisServer } from './redis-server.ts'
 import { startSystemPostgres } from './system-postgres.ts'
@@ -82,16 +82,17 @@ export async function findPostgres({ durable = false } = {}): Promise<Service> {
 
 async function startEmbeddedPostgres(durable: boolean): Promise<Service> {
   const { startEmbedded } = await import('../../src/database/embedded/embedded.ts')
-  const folder = await mkdtemp(join(tmpdir(), 'bkm-postgres-'))
+  const folder = await makeFolder('bkm-postgres-')
   const embedded = await startEmbedded(folder, createLog('warn'))
+  const url = await superuserUrl(folder, embedded.url)
   if (!durable) {
-    const sql = postgres(embedded.url, { max: 1, onnotice: () => {} })
+    const sql = postgres(url, { max: 1, onnotice: () => {} })
     for (const setting of ['fsync', 'full_page_writes']) await sql.unsafe(`alter system set ${setting} = off`)
     await sql`select pg_reload_conf()`
     await sql.end()
   }
   return {
-    url: embedded.url,
+    url,
     async stop() {
       await embedded.stop(10_000)
       await rm(folder, { recursive: true, force: true })

@@ -37,8 +37,8 @@ async function fill(count: number, bytes = 0): Promise<void> {
   await database.db.insert(deliveries).values(rows)
 }
 
-const scope = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
-const handler = ({ db } = database) => deliveryHandler({ db, scope, storeEnv: false, log: silent })
+const filter = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
+const handler = ({ db } = database) => deliveryHandler({ db, filter, storeEnv: false, log: silent })
 
 test('a batch that takes Postgres too long is tried in smaller ones, down to what it can bear', async () => {
   // As if the statement were cancelled after its time.

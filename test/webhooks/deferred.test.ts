@@ -34,8 +34,8 @@ afterAll(async () => {
 })
 
 const BAD = 666
-const scope = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
-const parts = ({ db } = database): ApplyParts => ({ db, scope, storeEnv: false, log: silent, clock: () => now })
+const filter = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
+const parts = ({ db } = database): ApplyParts => ({ db, filter, storeEnv: false, log: silent, clock: () => now })
 const anyJob: DeliveriesJob = { ids: [] }
 
 /** Puts the webhooks of so many builds into the inbox, the one numbered `BAD` among the first. */

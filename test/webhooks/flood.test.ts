@@ -104,7 +104,7 @@ test('forged large bodies get 503 over their bounds, and webhooks are accepted m
     return client
   }
   const clients = ['127.0.0.2', '127.0.0.2', '127.0.0.2', '127.0.0.3', '127.0.0.3', '127.0.0.4', '127.0.0.4'].map(held)
-  // Of 42 MiB the bounds of unproven addresses leave 24 MiB, and those of one address 16 MiB.
+  // Each needs a buffer of 10 MiB. The bounds of unproven addresses leave room for two, and those of one address for one.
   const refused = () => clients.filter((client) => client.isClosed())
   await until(async () => refused().length >= 3, 'three bodies are refused', 5_000)
   for (const client of refused().filter((each) => each.answer() !== '')) {

@@ -4,6 +4,7 @@ import { WEBHOOK_PATH } from '../../src/buildkite/webhook-path.ts'
 import { deliveries } from '../../src/database/schema.ts'
 import { type ReceiverSettings, readRequest } from '../../src/webhooks/receive/read-request.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { until } from '../support/until.ts'
 import { buildPayload, deliveriesOf, type Stage, secret, setStage } from './stage.ts'
 
 let database: TestDatabase
@@ -135,6 +136,30 @@ describe('bad input', () => {
     const answer = await stage.post('ping', text)
     expect(answer.status).toBe(400)
     expect(await deliveriesOf(stage)).toEqual([])
+  })
+
+  test('with more values than the bound is stored without its content and fails by name', async () => {
+    const stage = await receiver()
+    const pairs = Array.from({ length: 600_000 }, (_, n) => `"k${n}":${n}`).join(',')
+    const answer = await stage.post('build.finished', `{"event":"build.finished","build":{"id":1},${pairs}}`)
+    expect(answer.status).toBe(202)
+    stage.work()
+    await until(async () => (await deliveriesOf(stage)).some(({ status }) => status === 'failed'), 'it has failed')
+    const [row] = (await deliveriesOf(stage)).filter(({ status }) => status === 'failed')
+    expect(row).toMatchObject({ event: 'build.finished', payload: null })
+    expect(row?.error).toBe('The payload has 600004 values, more than 50000. It was not stored; the API has its data.')
+  })
+
+  test('is not what a large payload of Buildkite is: much text, and ten thousand keys of meta-data', async () => {
+    const stage = await receiver()
+    const meta_data = Object.fromEntries(
+      Array.from({ length: 10_000 }, (_, n) => [`key-${n}`, 'a, b, {c} '.repeat(20)]),
+    )
+    const { build, ...rest } = buildPayload({ number: 4_711 })
+    const payload = { ...rest, build: { ...build, meta_data, message: 'a, [b], {c} "d" '.repeat(300_000) } }
+    expect((await stage.post('build.running', payload)).status).toBe(202)
+    const rows = await deliveriesOf(stage)
+    expect(rows.find((row) => row.payload?.includes('4711'))?.error).toBeNull()
   })
 
   test('of another content type gets 415, over 10 MiB 413', async () => {

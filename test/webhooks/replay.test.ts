@@ -27,9 +27,9 @@ afterEach(async () => {
 })
 afterAll(() => database.drop())
 
-const scope = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
+const filter = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
 const again = (selection: Selection) =>
-  replay({ db: stage.database.db, scope, storeEnv: false, log: silent }, selection)
+  replay({ db: stage.database.db, filter, storeEnv: false, log: silent }, selection)
 const run = (...args: string[]) => runCommand(['replay', ...args], { DATABASE_URL: database.url })
 const settled = () =>
   until(async () => (await deliveriesOf(stage)).every(({ status }) => status !== 'pending'), 'all are settled')

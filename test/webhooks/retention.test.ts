@@ -5,7 +5,7 @@ import { type Database, openDatabase } from '../../src/database/connection.ts'
 import { recordFailure } from '../../src/database/failures.ts'
 import { reference_item_syncs } from '../../src/database/reference-tables.ts'
 import { deleteOldRows } from '../../src/database/retention.ts'
-import { budgets, cycles, deliveries, drift, failures } from '../../src/database/schema.ts'
+import { audit_log, budgets, cycles, deliveries, drift, failures, sessions } from '../../src/database/schema.ts'
 import { DAY } from '../../src/runtime/time.ts'
 import { deleteSettled, dropPayloads } from '../../src/webhooks/sweeper.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -158,6 +158,9 @@ describe('tables of sync', () => {
     await db.insert(drift).values(healed.map((healed_at) => ({ ...found, found_at: daysAgo(400), healed_at })))
     const budget = (scope: string, days: number) => ({ scope, state: {}, updated_at: daysAgo(days) })
     await db.insert(budgets).values([budget('held', 8), budget('old', 8), budget('used', 6)])
+    await db.insert(sessions).values([2, 0, -1].map((days) => ({ key: `${days} days ago`, ends_at: daysAgo(days) })))
+    const entry = { who: 'admin', via: 'form', address: '::1', request: 'POST /sign-in', result: 'done', times: 1 }
+    await db.insert(audit_log).values([366, 364].map((days) => ({ ...entry, at: daysAgo(days) })))
     const other = openDatabase(testDatabase.url, { name: 'other', connections: 1 })
     await other.db.transaction(async (tx) => {
       await tx.select().from(budgets).where(eq(budgets.scope, 'held')).for('update')
@@ -168,6 +171,8 @@ describe('tables of sync', () => {
     expect(await db.$count(reference_item_syncs)).toBe(1)
     expect(await db.$count(cycles)).toBe(1)
     expect((await db.select().from(drift)).map((row) => row.healed_at)).toEqual([healed[1], null])
+    expect((await db.select().from(sessions)).map(({ key }) => key)).toEqual(['0 days ago', '-1 days ago'])
+    expect(await db.$count(audit_log)).toBe(1)
     expect((await db.select().from(budgets)).map(({ scope }) => scope).sort()).toEqual(['held', 'used'])
   })
 

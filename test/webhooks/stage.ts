@@ -23,6 +23,8 @@ export interface Stage {
   app: FastifyInstance
   database: Database
   queues: Queues
+  /** Of the queue's keys. */
+  prefix: string
   inbox: Inbox
   /** The values passed to `on`, totalled by name and labels. */
   counted: Map<string, number>
@@ -51,11 +53,12 @@ let stages = 0
 export async function setStage(options: StageOptions): Promise<Stage> {
   stages += 1
   const database = openDatabase(options.databaseUrl, { name: 'test' })
+  const prefix = `{stage-${process.pid}-${stages}-${randomUUID()}}`
   const queues = await openQueues(
     {
       redisUrl: options.backend === 'redis' ? (options.redisUrl ?? testRedisUrl()) : undefined,
       databaseUrl: options.databaseUrl,
-      prefix: `{stage-${process.pid}-${stages}-${randomUUID()}}`,
+      prefix,
     },
     silent,
   )
@@ -82,12 +85,13 @@ export async function setStage(options: StageOptions): Promise<Stage> {
     app,
     database,
     queues,
+    prefix,
     inbox,
     counted,
     work(scope = {}) {
       const parts: ApplyParts = {
         db: database.db,
-        scope: mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [], ...scope }),
+        filter: mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [], ...scope }),
         storeEnv: false,
         log: silent,
         record,

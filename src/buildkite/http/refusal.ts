@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { BuildkiteError } from '../../runtime/errors.ts'
+import { redactText } from '../redact.ts'
 
 /** Buildkite does not list this deep (its 400): the same range must be requested in smaller windows. */
 export class DeepListingError extends BuildkiteError {
@@ -84,7 +85,7 @@ export function refusalError(refusal: Refusal, asked: RequestedResource): Buildk
 
 /** A foreign message as one line of a log, without anything that looks like one of Buildkite's tokens. */
 function plain(message: string): string {
-  return message
+  return redactText(message)
     .replace(/\bbk[a-z]{1,4}_[\w-]+/g, '…')
     .slice(0, 200)
     .toWellFormed()

@@ -23,7 +23,6 @@ export interface SenderOptions {
 
 /** Sends single requests of one token, with a span, metrics and a log line for each. */
 export class Sender {
-  requests = 0
   readonly #options: SenderOptions
   readonly #clock: BuildkiteClock
   readonly #dispatcher
@@ -56,7 +55,6 @@ export class Sender {
     const { apiUrl, token, userAgent, timeoutMs, log, record } = this.#options
     const began = performance.now()
     let status = 'none'
-    this.requests += 1
     try {
       const answer = await exchange(apiUrl + path, {
         dispatcher: this.#dispatcher,

@@ -30,17 +30,11 @@ export interface Ask extends RequestedResource {
   readonly onTrouble?: () => void
   /** How many failed answers (FailedAnswerError) end the request. Without it, they are retried like network faults. */
   readonly tries?: number | undefined
-}
-
-/** A request that changes something. */
-export interface Change extends Ask {
-  readonly write: Write
+  /** The method and body of a request that changes something. */
+  readonly write?: Write
   /** A secret in the body, which no error message may repeat. */
   readonly secret?: string | undefined
 }
-
-/** Any kind of request. */
-type Sending = Ask & Partial<Pick<Change, 'write' | 'secret'>>
 
 /** A complete response of 200 with JSON. */
 export interface Reply {
@@ -91,32 +85,17 @@ export class Transport {
   }
 
   /**
-   * Sends a request until it succeeds. Waits after each 429 without a limit, and retries faults of network and server five times.
+   * Sends a request until it succeeds. Waits after each 429 without a limit, and retries faults of network and server five times. A POST
+   * whose response was lost is not repeated, because it may have succeeded.
    * @throws BuildkiteError when Buildkite refuses or stays unavailable; the signal's reason when it aborts.
    */
-  get(ask: Ask): Promise<Reply> {
-    return this.#ask(ask)
-  }
-
-  /**
-   * Changes something. A POST whose response was lost is not repeated, because it may have succeeded.
-   * @throws BuildkiteError; the signal's reason when it aborts.
-   */
-  change(change: Change): Promise<Reply> {
-    return this.#ask(change)
-  }
-
-  async #ask(ask: Sending): Promise<Reply> {
+  async ask(ask: Ask): Promise<Reply> {
     const link = linkSignals(this.#closing.signal, ask.signal)
     try {
       return await this.#persist(ask, link.signal)
     } finally {
       link.release()
     }
-  }
-
-  get requests(): number {
-    return this.#sender.requests
   }
 
   /** How far Buildkite's clock is ahead of ours, by the last responses; `undefined` before the first. */
@@ -145,7 +124,7 @@ export class Transport {
     await this.#sender.close()
   }
 
-  async #persist(ask: Sending, signal: AbortSignal): Promise<Reply> {
+  async #persist(ask: Ask, signal: AbortSignal): Promise<Reply> {
     const wait = this.#options.wait ?? pause
     let timeChecks = 0
     let failedAnswers = 0
@@ -174,7 +153,7 @@ export class Transport {
     }
   }
 
-  async #try(ask: Sending, signal: AbortSignal): Promise<Attempt | { waitMs: number }> {
+  async #try(ask: Ask, signal: AbortSignal): Promise<Attempt | { waitMs: number }> {
     signal.throwIfAborted()
     const scopes = this.#scopesOf(ask)
     await this.#take(scopes, ask.priority, signal)
@@ -204,7 +183,7 @@ export class Transport {
     return this.#evaluate(ask, answer, signal)
   }
 
-  async #evaluate(ask: Sending, answer: HttpResponse, signal: AbortSignal): Promise<Attempt> {
+  async #evaluate(ask: Ask, answer: HttpResponse, signal: AbortSignal): Promise<Attempt> {
     const { status, body, bytes, headers, sent, seen } = answer
     if (status >= 500 || status === 408 || status === 425) {
       // A gateway that timed out because the response took too long returns these too.

@@ -1,10 +1,9 @@
-import { z } from 'zod'
 import type { Log } from '../../runtime/log.ts'
 import type { Priority } from '../http/budget.ts'
 import { FailedAnswerError } from '../http/refusal.ts'
 import type { Ask, Reply, Transport } from '../http/transport.ts'
 import type { ListMemory } from './list-memory.ts'
-import { type ApiRead, hasNext, notBuildkite } from './lists.ts'
+import { type ApiRead, hasNext, objectsOf } from './lists.ts'
 import type { BuildsPageSize } from './page-size.ts'
 
 export interface ListOptions {
@@ -38,8 +37,6 @@ export interface Page extends ApiRead<unknown[]> {
   readonly more: boolean
 }
 
-const list = z.array(z.unknown())
-
 /** Requests single pages of one builds list. */
 export class BuildsPages {
   /** Requests since it was last set. */
@@ -60,11 +57,10 @@ export class BuildsPages {
     const query = queryOf(this.#filter, request)
     const { tries } = { tries: 1, ...request }
     const reply = await this.#get({ path: () => `${buildsPath(organization, pipeline)}?${query}`, tries })
-    const value = list.safeParse(reply.value)
-    if (!value.success) throw notBuildkite('a list')
+    const value = objectsOf(reply.value)
     const { at, bytes, tookMs } = reply
-    this.sizeOf(request.jobs).answered(request.size, { tookMs, bytes, builds: value.data.length })
-    return { value: value.data, at, more: hasNext(reply.link) }
+    this.sizeOf(request.jobs).answered(request.size, { tookMs, bytes, builds: value.length })
+    return { value, at, more: hasNext(reply.link) }
   }
 
   /** Undefined if the answer failed. */
@@ -108,7 +104,7 @@ export class BuildsPages {
       this.requests += 1
       return ask.path()
     }
-    return this.#transport.get({ ...ask, path, priority, signal, organization, scope: 'read_builds' })
+    return this.#transport.ask({ ...ask, path, priority, signal, organization, scope: 'read_builds' })
   }
 }
 

@@ -102,7 +102,7 @@ async function numberedPage(
   options: ListOptions,
 ): Promise<PlacedPage> {
   let asked = pageAfter(read, 1)
-  const reply = await transport.get({
+  const reply = await transport.ask({
     ...options,
     path: () => {
       asked = pageAfter(read, size.largest())
@@ -115,7 +115,7 @@ async function numberedPage(
   const end = asked.page * asked.size
   const placed = { value, at: reply.at, more: hasNext(reply.link), offset: end - asked.size, end }
   if (placed.offset < read || read === 0) return { ...placed, first: value[0], requests: 1 }
-  const before = await transport.get({ ...options, path: () => path(queryOfPage({ page: read, size: 1 })) })
+  const before = await transport.ask({ ...options, path: () => path(queryOfPage({ page: read, size: 1 })) })
   return { ...placed, first: objectsOf(before.value)[0], requests: 2 }
 }
 
@@ -144,7 +144,8 @@ function pageAfter(read: number, largest: number): AskedPage {
 
 const queryOfPage = ({ page, size }: AskedPage) => `page=${page}&per_page=${size}`
 
-function objectsOf(value: unknown): unknown[] {
+/** The objects of a response. @throws BuildkiteError when it is not a list. */
+export function objectsOf(value: unknown): unknown[] {
   const parsed = list.safeParse(value)
   if (!parsed.success) throw notBuildkite('a list')
   return parsed.data
@@ -164,7 +165,7 @@ export async function* cursorPages(
   for (let query: string | undefined = firstQuery; query !== undefined; ) {
     const asked: string = query
     seen.add(asked)
-    const reply = await transport.get({ ...options, path: () => `${path}?${asked}` })
+    const reply = await transport.ask({ ...options, path: () => `${path}?${asked}` })
     const page = cursorPage.safeParse(reply.value)
     if (!page.success) throw notBuildkite('a page of items')
     yield { value: page.data.items, at: reply.at }

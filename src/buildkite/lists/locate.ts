@@ -1,4 +1,5 @@
-import { MINUTE, SECOND } from '../../runtime/time.ts'
+import { MINUTE } from '../../runtime/time.ts'
+import { floorSecond } from './place.ts'
 
 /** Half-open, in milliseconds of `created_at`. */
 export interface Bounds {
@@ -25,7 +26,7 @@ export async function locateNewest(
   probe: (from: number) => Promise<Probe>,
 ): Promise<Bounds | undefined> {
   let [low, high] = [from, to]
-  let middle = wholeSecond(to - PRECISION)
+  let middle = floorSecond(to - PRECISION)
   for (let isFound = false; high - low > PRECISION; ) {
     const shown = middle > low ? await probe(middle) : 'failure'
     if (shown === 'a build') return undefined
@@ -33,11 +34,7 @@ export async function locateNewest(
       isFound = true
       low = Math.max(low, middle)
     } else high = middle
-    middle = wholeSecond(isFound ? (low + high) / 2 : to - (to - middle) * STRIDE)
+    middle = floorSecond(isFound ? (low + high) / 2 : to - (to - middle) * STRIDE)
   }
   return { from: low, to: high }
-}
-
-function wholeSecond(ms: number): number {
-  return Math.floor(ms / SECOND) * SECOND
 }

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openDatabase } from '../../database/connection.ts'
@@ -95,6 +95,8 @@ function readOptions(values: Values): DemoOptions {
 async function runDemo(options: DemoOptions, io: Io, stopping: AbortSignal): Promise<number> {
   const say = (text: string) => options.json || io.stdout.write(`${text}\n`)
   const folder = await mkdtemp(join(tmpdir(), 'buildkite-mirror-demo-'))
+  // For root: the user that runs PostgreSQL must pass through.
+  await chmod(folder, 0o711)
   // Runs in reverse order at the end, also after an error.
   const undo: (() => Promise<unknown>)[] = []
   if (!options.keep) undo.push(() => rm(folder, { recursive: true, force: true }))

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
@@ -67,7 +68,7 @@ export async function startDemoService(options: DemoServiceOptions, signal: Abor
 /** Keeps settings of the user's environment and `.env` out of the demo: an empty setting counts as not set. */
 function environment(options: DemoServiceOptions, port: string, adminPort: string): Record<string, string> {
   return {
-    ...Object.fromEntries(settings.map(({ name }) => [name, ''])),
+    ...Object.fromEntries(settings.flatMap(({ name }) => [name, `${name}_FILE`]).map((name) => [name, ''])),
     https_proxy: '',
     no_proxy: '',
     DATABASE_URL: options.databaseUrl,
@@ -119,21 +120,13 @@ async function tail(file: string): Promise<string> {
 
 /** Ports that are free now. */
 async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer()
-      await new Promise<void>((resolve, reject) => {
-        server.once('error', reject)
-        server.listen(0, '127.0.0.1', resolve)
-      })
-      return server
-    }),
-  )
+  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'))
+  await Promise.all(servers.map((server) => once(server, 'listening')))
   return Promise.all(
-    servers.map((server) => {
+    servers.map(async (server) => {
       const address = server.address()
-      const port = typeof address === 'object' && address ? address.port : 0
-      return new Promise<number>((resolve) => server.close(() => resolve(port)))
+      await once(server.close(), 'close')
+      return typeof address === 'object' && address ? address.port : 0
     }),
   )
 }

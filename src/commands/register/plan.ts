@@ -1,10 +1,10 @@
 import { mirroredEvents, type TokenMode, type WebhookConfig, type WebhookService } from '../../buildkite/services.ts'
+import { WEBHOOK_PATH } from '../../buildkite/webhook-path.ts'
 import {
   closestMatch,
   DESCRIPTION,
   describeService,
   publicUrl,
-  RECEIVER_PATH,
   sameUrl,
   webhookMatch,
 } from '../../diagnostics/match-webhook.ts'
@@ -56,7 +56,7 @@ export function planRegistration(services: readonly WebhookService[], wanted: Wa
 const several =
   'Several webhook services may be ours. Give the exact URL of one of them to correct it, or --new to add another one.'
 const doubtful =
-  `A webhook service ends in ${RECEIVER_PATH}, but nothing else shows that it is ours: it may be another tool's. ` +
+  `A webhook service ends in ${WEBHOOK_PATH}, but nothing else shows that it is ours: it may be another tool's. ` +
   'Give --replace to take it over, or --new to add another one.'
 
 function ambiguous(services: readonly WebhookService[], note: string): Plan {

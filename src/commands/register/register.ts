@@ -49,9 +49,9 @@ export const register: Command = {
     if (config.apiTokens.length === 0) {
       throw new ConfigError('BUILDKITE_API_TOKEN is not set. Set it to a token that may change notification services.')
     }
-    const scope = mirrorFilter(config)
+    const filter = mirrorFilter(config)
     const log = createLog('silent')
-    const access = openAccess(config, { budget: memoryBudget(config.apiBudgetShare), scope, log, clock: Date.now })
+    const access = openAccess(config, { budget: memoryBudget(config.apiBudgetShare), filter, log, clock: Date.now })
     try {
       const discovery = await access.current()
       const code = await registerAndTell(discovery, asked, io)

@@ -9,7 +9,8 @@ import type { Programs } from './program.ts'
 
 /** The PostgreSQL major version of the npm packages. A data folder works only with its own major version. */
 const MAJOR = '18'
-const USER = 'buildkite'
+/** The user of `postgres.url`: created as superuser by initdb, and made an ordinary one by the first start. */
+export const USER = 'buildkite'
 
 /** The database of the mirror in the embedded server. */
 export const DATABASE = 'buildkite'

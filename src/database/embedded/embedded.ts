@@ -4,14 +4,16 @@ import { join } from 'node:path'
 import pg from 'pg'
 import { ConfigError, messageOf, StoreError } from '../../runtime/errors.ts'
 import type { Log } from '../../runtime/log.ts'
+import { postgresOptions } from '../../runtime/store-url.ts'
 import { pause, SECOND, withDeadline } from '../../runtime/time.ts'
 import { type Address, checkVersion, createCluster, DATABASE, readAddress } from './cluster.ts'
+import { demoteUser } from './demote-user.ts'
 import { findPrograms } from './program.ts'
 import { letsIn, startServer, stopServer } from './server.ts'
 
 /** The embedded PostgreSQL, running and locked by this process. */
 export interface Embedded {
-  /** URL of the superuser, with password. The file `postgres.url` in the data folder has the same, for psql. */
+  /** URL of the owner of the database, with password, who is no superuser. The file `postgres.url` in the data folder has the same, for psql. */
   readonly url: string
   /** Resolves when the server ended although we did not stop it, and could not be restarted. */
   readonly exited: Promise<void>
@@ -37,7 +39,11 @@ export async function startEmbedded(dataDir: string, log: Log): Promise<Embedded
   await checkVersion(cluster)
   const address = await startServer(root, cluster, kept, programs)
   let claim = await claimServer(address, dataDir)
-  await createDatabase(claim.client)
+  if (await demoteUser(claim.client, address)) {
+    // The connection is still that of the superuser.
+    await endConnection(claim.client)
+    claim = await claimServer(address, dataDir)
+  }
   let stopping = false
 
   const keepRunning = async (): Promise<void> => {
@@ -114,7 +120,7 @@ interface Claim {
  */
 async function claimServer(address: Address, dataDir: string): Promise<Claim> {
   const client = new pg.Client({
-    connectionString: address.url('postgres'),
+    ...postgresOptions(address.url('postgres')),
     application_name: `buildkite-mirror process ${process.pid}`,
     connectionTimeoutMillis: 5 * SECOND,
   })
@@ -143,11 +149,6 @@ async function inUse(client: pg.Client, dataDir: string): Promise<string> {
     where locktype = 'advisory' and granted and application_name like 'buildkite-mirror process %' limit 1`)
   const who = rows[0]?.application_name ?? 'another buildkite-mirror'
   return `DATA_DIR=${dataDir} is in use by ${who}. Stop it first, or set a different DATA_DIR.`
-}
-
-async function createDatabase(client: pg.Client): Promise<void> {
-  const { rowCount } = await client.query('select 1 from pg_database where datname = $1', [DATABASE])
-  if (!rowCount) await client.query(`create database ${DATABASE}`)
 }
 
 async function endConnection(client: pg.Client): Promise<void> {

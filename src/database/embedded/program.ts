@@ -99,45 +99,17 @@ async function findRunner(initdb: string, dataDir: string, cluster: string): Pro
     return runner
   }
   const owner = await findOwner(cluster)
-  const faults: string[] = []
-  for (const runner of runnersAs(owner)) {
-    try {
-      // --show creates nothing, but it finds the other programs first; --version would not.
-      await runner.run('/bin/sh', ['-c', 'cd "$1" && "$2" --show --pgdata="$1"', 'sh', dataDir, initdb], 30_000)
-      return runner
-    } catch (error) {
-      faults.push(messageOf(error))
-    }
-  }
-  throw new ConfigError(
-    `PostgreSQL does not run as root, and user ${owner.uid} cannot run it in ${dataDir}: ${faults[0]} ` +
-      'Run buildkite-mirror as a non-root user, or install it and set DATA_DIR in folders that every user may enter, or set DATABASE_URL.',
-  )
-}
-
-/**
- * The ways for root to run a program as `owner`. The first one works if other users may enter our folders. Below a closed folder, such
- * as /root with npx's packages, the server needs a capability to pass through: CAP_DAC_READ_SEARCH, or CAP_DAC_OVERRIDE in containers
- * without it. PostgreSQL checks its programs with access(2), which honours capabilities only with the securebit no_setuid_fixup. No
- * other capability survives the exec.
- */
-function runnersAs(owner: Owner): Runner[] {
-  const ids = [`--reuid=${owner.uid}`, `--regid=${owner.gid}`, '--clear-groups']
-  const securebits = ['--securebits=+no_setuid_fixup']
-  const withCapability = (name: string): Runner => ({
-    owner,
-    run: (program, args, timeoutMs) =>
-      start(
-        'setpriv',
-        [...ids, ...securebits, `--inh-caps=+${name}`, `--ambient-caps=+${name}`, '--', program, ...args],
-        timeoutMs,
-      ),
+  const runner: Runner = { owner, run: (program, args, timeoutMs) => start(program, args, timeoutMs, owner) }
+  // --show creates nothing, but it finds the other programs first; --version would not.
+  const attempt = ['-c', 'cd "$1" && "$2" --show --pgdata="$1"', 'sh', dataDir, initdb]
+  await runner.run('/bin/sh', attempt, 30_000).catch((error: unknown) => {
+    // With a capability the server could pass through closed folders, but could also read every file of this machine.
+    throw new ConfigError(
+      `PostgreSQL does not run as root, and user ${owner.uid} cannot run it in ${dataDir}: ${messageOf(error)} ` +
+        'Run buildkite-mirror as a non-root user, or install it and set DATA_DIR in folders that every user may enter, or set DATABASE_URL.',
+    )
   })
-  return [
-    { owner, run: (program, args, timeoutMs) => start(program, args, timeoutMs, owner) },
-    withCapability('dac_read_search'),
-    withCapability('dac_override'),
-  ]
+  return runner
 }
 
 /** The owner of the cluster if it exists; else the system's user postgres; else nobody. */

@@ -3,6 +3,7 @@ import net from 'node:net'
 import { join } from 'node:path'
 import pg from 'pg'
 import { messageOf, StoreError } from '../../runtime/errors.ts'
+import { postgresOptions } from '../../runtime/store-url.ts'
 import { MINUTE, pause, SECOND, withDeadline } from '../../runtime/time.ts'
 import { type Address, freePort, give, isAlive } from './cluster.ts'
 import type { Programs } from './program.ts'
@@ -80,7 +81,7 @@ async function waitForRunning(cluster: string, address: Address): Promise<Addres
 
 /** Whether the server accepts connections. A server that refuses ours for good (a wrong password) counts too. */
 export async function letsIn(address: Address): Promise<boolean> {
-  const client = new pg.Client({ connectionString: address.url('postgres'), connectionTimeoutMillis: 2 * SECOND })
+  const client = new pg.Client({ ...postgresOptions(address.url('postgres')), connectionTimeoutMillis: 2 * SECOND })
   client.on('error', () => {})
   try {
     await client.connect()
@@ -126,7 +127,7 @@ async function writeSettings(cluster: string, port: number, programs: Programs):
 }
 
 function settings(port: number): string {
-  return `# Written by buildkite-mirror at every start. To change a setting: ALTER SYSTEM SET name = value.
+  return `# Written by buildkite-mirror at every start. To change a setting, write it to custom.conf next to this file and restart the service.
 listen_addresses = '127.0.0.1'
 port = ${port}
 unix_socket_directories = ''
@@ -143,6 +144,7 @@ log_min_messages = warning
 log_min_error_statement = panic
 log_error_verbosity = terse
 log_checkpoints = off
+include_if_exists 'custom.conf'
 `
 }
 

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type pg from 'pg'
 
-// Each view, function and trigger has one definition: a file in drizzle/. A change of a file needs no migration.
+// Each view, function, trigger and group role's grants have one definition: a file in drizzle/. A change of a file needs no migration.
 // Functions in plpgsql fix their search_path. Otherwise a role that may write to a schema of the caller's path could plant functions.
 // Functions in SQL need none, because Postgres parses their bodies once, at creation. With `set` it could not inline them into views.
 
@@ -18,10 +18,18 @@ export interface Definition {
 const folder = fileURLToPath(new URL('../../../drizzle/', import.meta.url))
 
 /** In the order in which to apply them. Triggers come last because they lock tables. Function bodies are not checked, so functions come first. */
-const KINDS = ['functions', 'views', 'grants.sql', 'triggers']
+const KINDS = ['functions', 'views', 'grants', 'triggers']
 
-/** The names of this code's definitions. */
-export function definitionNames(): string[] {
+/** The names of the definitions that every database has: not those of grants, because a server need not have our roles. */
+export function requiredDefinitions(): string[] {
+  return definitionNames().filter((name) => !isGrants(name))
+}
+
+function isGrants(name: string): boolean {
+  return kindOf(name) === 'grants'
+}
+
+function definitionNames(): string[] {
   const paths = readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((path) => path.replaceAll('\\', '/'))
   return paths.filter((path) => path.endsWith('.sql') && KINDS.includes(kindOf(path))).sort()
 }
@@ -86,11 +94,17 @@ const LOCK_ORDER = [
   'settings.deployment_rules',
 ]
 
-/** The `definitions` that differ from those last applied to the database. */
+/** The `definitions` that differ from those last applied to the database, without the grants of roles that the server does not have. */
 export async function changedDefinitions(client: pg.Client, definitions: readonly Definition[]): Promise<Definition[]> {
   const { rows } = await client.query<{ name: string; checksum: string }>('select name, checksum from sync.definitions')
   const applied = new Map(rows.map(({ name, checksum }) => [name, checksum]))
-  return definitions.filter(({ name, checksum }) => applied.get(name) !== checksum)
+  const { rows: roles } = await client.query<{ name: string }>(
+    `select format('grants/%s.sql', rolname) as name from pg_roles`,
+  )
+  const grants = new Set(roles.map(({ name }) => name))
+  return definitions.filter(
+    ({ name, checksum }) => applied.get(name) !== checksum && (!isGrants(name) || grants.has(name)),
+  )
 }
 
 /** Applies one definition in the open transaction of `client`, and records it. */

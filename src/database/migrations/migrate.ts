@@ -12,8 +12,8 @@ import {
   applyDefinition,
   changedDefinitions,
   type Definition,
-  definitionNames,
   readDefinitions,
+  requiredDefinitions,
   triggerTables,
 } from './definitions.ts'
 import {
@@ -26,6 +26,7 @@ import {
 } from './journal.ts'
 import { LOCK_TIMEOUT_MS, lockTables, withLockRetries } from './lock-retries.ts'
 import { checkNotTooOld, presentHashes, replacedIn } from './replaced-migrations.ts'
+import { actAsOwner, createRoles } from './roles.ts'
 import { readUserObjects, restoreUserObjects } from './user-objects.ts'
 
 // The package's root is three folders up, from here and from the same file in dist/.
@@ -65,6 +66,20 @@ export async function migrate(
   if (applied.migrations + applied.definitions > 0) log?.info(applied, 'The database schema was brought up to date.')
 }
 
+/**
+ * Creates the database roles, hands an existing mirror to its owner, and leaves the grants to the next {@link migrate}: see `roles.ts`.
+ * @throws ConfigError if the user may not do that, StoreError when Postgres fails.
+ */
+export async function setUpRoles(url: string, log?: Log): Promise<void> {
+  await withClient(url, 'set up the database roles', (client) =>
+    withLockRetries(client, log, async () => {
+      await begin(client)
+      await createRoles(client)
+      await client.query('commit')
+    }),
+  )
+}
+
 /** Postgres ends the transaction of a process that is frozen during a migration after this time. */
 const IDLE_LIMIT_MS = 30 * SECOND
 
@@ -83,6 +98,7 @@ async function begin(client: pg.Client): Promise<void> {
 /** Applies the first missing migration in its own transaction, unless it is a concurrent one, and returns it; undefined when none is missing. */
 async function applyNext(client: pg.Client, known: readonly MigrationMeta[]): Promise<MigrationMeta | undefined> {
   await begin(client)
+  await client.query(actAsOwner)
   await createJournal(client)
   const applied = await appliedMigrations(client)
   checkNotTooOld(applied)
@@ -108,6 +124,7 @@ async function applyChanged(
   definitions: readonly Definition[],
 ): Promise<number> {
   await begin(client)
+  await client.query(actAsOwner)
   const isNewer = unknownMigrations(known, presentHashes(await appliedMigrations(client))) > 0
   const changed = isNewer ? [] : await changedDefinitions(client, definitions)
   await applyDefinitions(client, changed)
@@ -134,8 +151,16 @@ async function withClient<T>(url: string, doing: string, work: (client: pg.Clien
     if (error instanceof ConfigError) throw error
     // dependent_objects_still_exist
     if (error instanceof pg.DatabaseError && error.code === '2BP01') throw new ConfigError(dependentsMessage(error))
+    if (error instanceof pg.DatabaseError && error.code === '42501') throw new ConfigError(ownerMessage(error, doing))
     throw asStoreError(error, doing)
   }
+}
+
+function ownerMessage({ message }: pg.DatabaseError, doing: string): string {
+  return (
+    `The database user may not ${doing} (${message}). Run buildkite-mirror migrate as a member of buildkite_owner, or as the owner of ` +
+    'the schemas. Set AUTO_MIGRATE=false for processes with other users: see docs/operations/database-roles.md.'
+  )
 }
 
 function dependentsMessage({ detail }: pg.DatabaseError): string {
@@ -150,11 +175,12 @@ function dependentsMessage({ detail }: pg.DatabaseError): string {
 export async function applyMigrations(client: pg.Client): Promise<void> {
   await client.query(`select set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true)`)
   await client.query(takeMigrationLock)
+  await client.query(actAsOwner)
   await createJournal(client)
   const applied = presentHashes(await appliedMigrations(client))
   const missing = missingMigrations(knownMigrations(), applied, await migrationsNeeded(client))
   for (const migration of missing) await applyMigration(client, withoutConcurrently(migration))
-  await applyDefinitions(client, readDefinitions())
+  await applyDefinitions(client, await changedDefinitions(client, readDefinitions()))
 }
 
 /**
@@ -212,7 +238,7 @@ async function readSchemaState(query: Query): Promise<SchemaState> {
   const names = new Set(
     there?.definitions ? (await query('select name from sync.definitions')).map(({ name }) => name) : [],
   )
-  return { missing: definitionNames().every((name) => names.has(name)) ? 0 : 1, unknown }
+  return { missing: requiredDefinitions().every((name) => names.has(name)) ? 0 : 1, unknown }
 }
 
 function unknownMigrations(known: readonly MigrationMeta[], applied: readonly string[]): number {

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { ConfigError } from '../../runtime/errors.ts'
 import { OUR_SCHEMAS } from '../catalog.ts'
+import { GROUP_ROLES } from './roles.ts'
 
 /** A privilege that a user granted on one of our objects. */
 interface Grant {
@@ -55,7 +56,7 @@ export async function restoreUserObjects(client: pg.Client, before: UserObjects)
 }
 
 /** Grants to these roles are ours, not a user's. */
-const OUR_ROLES: ReadonlySet<string> = new Set(['public', 'buildkite_reader'])
+const OUR_ROLES: ReadonlySet<string> = new Set(['public', ...GROUP_ROLES])
 
 function objectKey({ object, column, privilege, role, grantable }: Grant): string {
   return [object, column, privilege, role, grantable].join('\n')

@@ -190,7 +190,7 @@ export async function readMigrations(db: Db): Promise<{ missing: number; used: b
 }
 
 /** Reads the state of the organizations in scope; the schema must be up to date. @throws the driver's error. */
-export async function readMirror(db: Db, scope: MirrorFilter, now: number): Promise<MirrorState> {
+export async function readMirror(db: Db, filter: MirrorFilter, now: number): Promise<MirrorState> {
   const [pending] = await db
     .select({ at: deliveries.received_at })
     .from(deliveries)
@@ -210,7 +210,7 @@ export async function readMirror(db: Db, scope: MirrorFilter, now: number): Prom
     .orderBy(asc(organizations.slug))
   const states: OrganizationState[] = []
   for (const { id, slug, since, watermark } of known) {
-    if (slug !== null && !scope.organization(slug)) continue
+    if (slug !== null && !filter.organization(slug)) continue
     const claim = await claimedHistory(db, id)
     const [list] = await failuresOf(db, id, ['pipelines_list'])
     states.push({
@@ -227,7 +227,7 @@ export async function readMirror(db: Db, scope: MirrorFilter, now: number): Prom
   return {
     oldestPendingAt: pending?.at.getTime(),
     failedDeliveries: await db.$count(deliveries, eq(deliveries.status, 'failed')),
-    failing: await failingWork(db, scope, new Date(now)),
+    failing: await failingWork(db, filter, new Date(now)),
     lostReplicas: await lostReplicas(db, new Date(now - HOUR)),
     organizations: states,
   }

@@ -17,13 +17,13 @@ const pipeline = z.looseObject({ id: z.string(), slug: z.string(), archived_at: 
 export function checkPipelines(
   organization: string,
   seen: readonly SeenPipeline[],
-  scope: MirrorFilter,
+  filter: MirrorFilter,
 ): CheckResult[] {
   if (seen.length === 0) {
     const remedy = "Give the token's user access to pipelines: Buildkite omits those that the user cannot see."
     return [failure('pipelines_hidden', organization, 'The token sees no pipeline.', remedy, 'no_resources')]
   }
-  const wanted = seen.filter(({ slug }) => scope.pipeline(slug))
+  const wanted = seen.filter(({ slug }) => filter.pipeline(slug))
   if (wanted.length > 0) {
     return [ok('pipelines_all_excluded', organization, `${wanted.length} of ${seen.length} pipelines are mirrored.`)]
   }

@@ -27,7 +27,8 @@ export function checkQueueState(queue: QueueState): CheckResult[] {
 }
 
 const usualRemedies = {
-  redis: 'Check REDIS_URL, that Redis runs, and that it accepts connections from here.',
+  redis:
+    'Check REDIS_URL (rediss: only if this port has TLS), that Redis runs, and that it accepts connections from here.',
   postgres: 'See the checks of Postgres.',
 } as const
 

@@ -1,4 +1,3 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { html } from '../pages/html.ts'
 import { page } from '../pages/layout.ts'
@@ -6,11 +5,12 @@ import { sendPage, wantsHtml } from '../pages/send.ts'
 import type { TryLimiter } from './login-throttle.ts'
 import type { Sessions } from './session.ts'
 import { signInPage } from './sign-in-page.ts'
+import type { Tokens } from './tokens.ts'
+import { recognize } from './visitor.ts'
 
 export interface GuardParts {
-  readonly adminToken: string | undefined
-  /** Undefined when there is no token. */
-  readonly sessions: Sessions | undefined
+  /** Undefined when there is no ADMIN_TOKEN. */
+  readonly access: { readonly tokens: Tokens; readonly sessions: Sessions } | undefined
   /** Shared by the header and the form, so that alternating between them gains no extra tries. */
   readonly refuseTry: TryLimiter
 }
@@ -19,33 +19,42 @@ type Guard = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyRe
 
 /** The only path that is served without a session. */
 const SIGN_IN = '/sign-in'
+/** The only path to which a reader may post. */
+const SIGN_OUT = '/sign-out'
 
 /**
- * With a token, admits only requests that carry it or a session that began with it. Without one, the listener is on loopback
- * (config.ts enforces that). A page in the operator's browser can still reach it by a host name that resolves to 127.0.0.1. So
- * only loopback's own names are served.
+ * With a token, admits only requests that carry it or a session that began with it; a reader's only if they change nothing. Without one,
+ * the listener is on loopback (config.ts enforces that). A page in the operator's browser can still reach it by a host name that
+ * resolves to 127.0.0.1. So only loopback's own names are served.
  */
-export function guard({ adminToken, sessions, refuseTry }: GuardParts): Guard {
+export function guard({ access, refuseTry }: GuardParts): Guard {
   return async (request, reply) => {
-    const { headers, url } = request
-    const crossSite = foreign(request, adminToken !== undefined)
+    const crossSite = foreign(request, access !== undefined)
     if (crossSite) return forbid(request, reply, crossSite)
-    if (adminToken === undefined || !sessions) {
-      if (isLoopbackHost(headers.host)) return undefined
-      return forbid(request, reply, 'Open localhost or 127.0.0.1, or set ADMIN_TOKEN.')
+    if (!access) {
+      if (!isLoopbackHost(request.headers.host)) {
+        return forbid(request, reply, 'Open localhost or 127.0.0.1, or set ADMIN_TOKEN.')
+      }
+      request.visitor = { who: 'local', via: 'none' }
+      return undefined
     }
-    if (url.split('?')[0] === SIGN_IN) return undefined
-    if (sessions.endOf(headers.cookie) !== undefined) return undefined
-    if (headers.authorization !== undefined) {
-      // The right token is always accepted: wrong guesses through the same proxy must not lock Prometheus out.
-      if (bearsToken(headers.authorization, adminToken)) return undefined
-      const refused = await refuseTry(request, reply)
-      if (refused) return refused
-    }
+    const path = request.url.split('?')[0]
+    if (path === SIGN_IN) return undefined
+    request.visitor = await recognize(request, access.tokens, access.sessions)
+    const { who, via } = request.visitor
+    if (who === 'admin' || (who === 'reader' && (isLook(request) || path === SIGN_OUT))) return undefined
+    if (who === 'reader') return forbid(request, reply, 'READER_TOKEN may look, not act. Use ADMIN_TOKEN.')
+    // The right token is always accepted: wrong guesses through the same proxy must not lock Prometheus out.
+    if (via !== 'none' && (await refuseTry(request, reply))) return reply
     reply.code(401).header('www-authenticate', 'Bearer realm="buildkite-mirror"')
     if (wantsHtml(request)) return sendPage(reply, signInPage())
     return reply.send({ error: 'Send the header Authorization: Bearer <ADMIN_TOKEN>.' })
   }
+}
+
+/** Whether a request only reads. */
+export function isLook({ method }: FastifyRequest): boolean {
+  return method === 'GET' || method === 'HEAD'
 }
 
 /**
@@ -56,8 +65,9 @@ export function guard({ adminToken, sessions, refuseTry }: GuardParts): Guard {
  * Sec-Fetch-Site: same-origin compares the names that the browser saw, whatever Host a proxy sends. With a token that is enough.
  * Without one, a page may have reached us by its own host name (DNS rebinding), so Origin and Host must also agree.
  */
-function foreign({ method, headers }: FastifyRequest, hasToken: boolean): string | undefined {
-  if (method === 'GET' || method === 'HEAD') return undefined
+function foreign(request: FastifyRequest, hasToken: boolean): string | undefined {
+  if (isLook(request)) return undefined
+  const { headers } = request
   const { origin, host } = headers
   const site = headers['sec-fetch-site']
   if (site !== undefined && site !== 'same-origin' && site !== 'none') return 'The request comes from another site.'
@@ -84,16 +94,4 @@ function forbid(request: FastifyRequest, reply: FastifyReply, why: string): Fast
 /** Whether a Host header names this machine by loopback: localhost, 127.0.0.0/8 or ::1, with any port. */
 export function isLoopbackHost(host: string | undefined): boolean {
   return host !== undefined && /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i.test(host)
-}
-
-/** Whether an Authorization header carries `token`. Compares in constant time. */
-export function bearsToken(header: string | undefined, token: string): boolean {
-  const given = /^Bearer +(\S.*)$/i.exec(header ?? '')?.[1]
-  return given !== undefined && isSameText(given.trim(), token)
-}
-
-/** Compares two secrets in constant time. */
-export function isSameText(one: string, other: string): boolean {
-  const digest = (text: string) => createHash('sha256').update(text).digest()
-  return timingSafeEqual(digest(one), digest(other))
 }

@@ -9,11 +9,11 @@ export function signInPage(fault?: string): Markup {
 <h1>buildkite-mirror</h1>
 ${fault && html`<p class="notice bad" role="alert">${fault}</p>`}
 <form method="post" action="/sign-in" class="sign-in">
-<label for="token">Admin token</label>
+<label for="token">Token</label>
 <input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
 <button>Sign in</button>
 </form>
-<p class="quiet">The value of the setting ADMIN_TOKEN. Programs send it as <code>Authorization: Bearer …</code></p>
+<p class="quiet">The value of the setting ADMIN_TOKEN, or of READER_TOKEN to look and not act. Programs send it as <code>Authorization: Bearer …</code></p>
 </main>`,
   })
 }

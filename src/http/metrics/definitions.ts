@@ -35,6 +35,7 @@ const histogram = (unit: string, help: string, buckets: readonly number[], label
 
 const organization = "the organization's slug"
 const cycleKind = 'hot (each RECONCILE_INTERVAL), warm (hourly)'
+const tasks = ['hot', 'warm', 'pipelines', 'discover', 'backfill', 'audit', 'verify', 'dimensions']
 const failureKind =
   'build, builds_list, pipelines_list, window, delivery, orphans, pipeline_change, rollup_day, replica (lost its lease)'
 const scope = 'user:(fingerprint of the token or of its user), organization:(slug)'
@@ -117,9 +118,10 @@ const recorded: Readonly<Record<MetricEvent, Metric>> = {
     'tasks',
     'Reconciler tasks that failed, by task and code; each is retried at its next scheduled run.',
     {
-      task: 'hot, warm, pipelines, discover, backfill, audit, dimensions',
+      task: tasks.join(', '),
       code: 'invalid_credentials, invalid_permissions, no_resources, unavailable, store, internal',
     },
+    tasks.map((task) => ({ task, code: 'internal' })),
   ),
   drift_found_total: counter(
     'differences',
@@ -147,6 +149,21 @@ const recorded: Readonly<Record<MetricEvent, Metric>> = {
     'requests',
     "Requests left in Buildkite's rate limit for all its clients together, from the last response to this process.",
     { scope },
+  ),
+  audited_requests_total: counter(
+    'requests',
+    'Requests to the private listener that act, sign in or out, or carry a wrong token: the rows of sync.audit_log.',
+    {
+      request: 'method and route, such as POST /actions/replay',
+      who: 'admin, reader, local, unknown',
+      result: 'done, refused, failed',
+    },
+  ),
+  tokens_refused_total: counter(
+    'requests',
+    'Requests to the private listener with a wrong token or an unknown session.',
+    { via: 'form, bearer, session' },
+    [{ via: 'form' }, { via: 'bearer' }, { via: 'session' }],
   ),
 }
 

@@ -78,10 +78,10 @@ class Gauges {
   }
 
   watchOrganizations(): void {
-    const { scope } = this.#watched
+    const { filter } = this.#watched
     this.#watch(
       ['watermark_age_seconds'],
-      (db) => watermarksBySlug(db, scope),
+      (db) => watermarksBySlug(db, filter),
       (marks) => {
         for (const { slug, watermark } of marks)
           this.#recordAge('watermark_age_seconds', watermark, { organization: slug })
@@ -96,7 +96,7 @@ class Gauges {
         'pipelines_listed',
         'pipelines_complete',
       ],
-      (db) => backfillAndDrift(db, scope),
+      (db) => backfillAndDrift(db, filter),
       (all) => {
         for (const { slug, progress, unhealed, claim } of all) {
           const of = { organization: slug }
@@ -114,10 +114,10 @@ class Gauges {
 
   /** Failing work, the findings of the last check, what is left of the rate limits, and waiting totals. */
   watchWork(): void {
-    const { scope, config, clock } = this.#watched
+    const { filter, config, clock } = this.#watched
     this.#watch(
       ['work_failing', 'work_failing_oldest_seconds'],
-      (db) => failingByKind(db, scope),
+      (db) => failingByKind(db, filter),
       (kinds) => {
         for (const { kind, count, since } of kinds) {
           this.#meters.record('work_failing', count, { kind })

@@ -11,9 +11,16 @@ const PATIENCE = 30 * SECOND
 /** More browsers than an office has. */
 const MOST_VIEWERS = 100
 
-interface Viewer {
+/** What a viewer may see, and for how long. */
+interface Permission {
+  /** Whether the pieces show buttons. */
+  readonly mayAct: boolean
+  /** Asked before each update: a session may expire, or be signed out in another process. */
+  readonly mayStay: () => Promise<boolean>
+}
+
+interface Viewer extends Permission {
   readonly reply: FastifyReply
-  readonly until: number
   /** What the viewer was last sent, by piece. */
   readonly seen: Map<string, string>
   /** Since when the viewer accepts no data; undefined while it does. */
@@ -40,8 +47,8 @@ export class LiveUpdates {
     return this.#viewers.size < MOST_VIEWERS && !this.#stop.signal.aborted
   }
 
-  /** Sends the live pieces as server-sent events until the viewer leaves, `close` is called, or the time `until` (ms). */
-  follow(reply: FastifyReply, until = Number.POSITIVE_INFINITY): void {
+  /** Sends the live pieces as server-sent events until the viewer leaves or may no longer stay, or `close` is called. */
+  follow(reply: FastifyReply, permission: Permission): void {
     reply.hijack()
     const { raw } = reply
     raw.writeHead(200, {
@@ -51,7 +58,7 @@ export class LiveUpdates {
       // nginx: do not buffer the response.
       'x-accel-buffering': 'no',
     })
-    const viewer: Viewer = { reply, until, seen: new Map(), blockedSince: undefined }
+    const viewer: Viewer = { reply, ...permission, seen: new Map(), blockedSince: undefined }
     raw.on('drain', () => {
       viewer.blockedSince = undefined
     })
@@ -71,22 +78,26 @@ export class LiveUpdates {
     this.#sending = true
     while (this.#viewers.size > 0 && !this.#stop.signal.aborted) {
       const status = await this.#status.fresh(EVERY / 2)
-      if (status) this.#sendToAll(status)
+      if (status) await this.#sendToAll(status)
       await pause(EVERY, this.#stop.signal)
     }
     this.#sending = false
   }
 
-  #sendToAll(status: Status): void {
-    const pieces = [...livePieces(status)].map(([id, markup]) => ({ id, html: markup.source }))
-    for (const viewer of this.#viewers) this.#send(viewer, pieces)
+  async #sendToAll(status: Status): Promise<void> {
+    const piecesFor = (mayAct: boolean) =>
+      [...livePieces(status, mayAct)].map(([id, markup]) => ({ id, html: markup.source }))
+    const [toRead, toAct] = [piecesFor(false), piecesFor(true)]
+    const send = async (viewer: Viewer) => {
+      if (await viewer.mayStay()) this.#send(viewer, viewer.mayAct ? toAct : toRead)
+      else this.#disconnect(viewer)
+    }
+    await Promise.all([...this.#viewers].map(send))
   }
 
   #send(viewer: Viewer, pieces: readonly Piece[]): void {
     const { blockedSince } = viewer
-    const now = this.#clock()
-    const isStuck = blockedSince !== undefined && now - blockedSince > PATIENCE
-    if (now > viewer.until || isStuck) this.#disconnect(viewer)
+    if (blockedSince !== undefined && this.#clock() - blockedSince > PATIENCE) this.#disconnect(viewer)
     // A slow reader skips the updates in between and gets the newest one later, so nothing piles up.
     else if (blockedSince === undefined) this.#sendNews(viewer, pieces)
   }

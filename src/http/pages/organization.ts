@@ -6,14 +6,14 @@ import { html, type Markup } from './html.ts'
 import { drawShare, drawStrip, legend } from './svg.ts'
 
 /** The live part of an organization: its time strip, its backfill and its figures. */
-export function coveragePiece(one: OrganizationCoverage, now: Date): Markup {
+export function coveragePiece(one: OrganizationCoverage, now: Date, mayAct: boolean): Markup {
   const about = one.builds_estimated ? 'about ' : ''
   return html`<div class="head"><h2>${nameOf(one)}</h2>
 <p class="quiet small">${about}${some(one.builds, 'build')}${one.open_builds > 0 && `, ${count(one.open_builds)} open`}${!one.mirrored && ', no longer mirrored'}</p></div>
 ${drawStrip(one.strip, now)}
 ${legend(one.strip, now)}
 ${claimPart(one, now)}
-${backfillPart(one)}
+${backfillPart(one, mayAct)}
 <dl>
 <div><dt>Oldest verification</dt><dd>${one.oldest_verification ? ago(one.oldest_verification, now) : 'none yet'}</dd></div>
 <div><dt>Awaiting API confirmation</dt><dd>${some(one.provisional_builds, 'build')}<small>changed by webhooks since the last API read</small></dd></div>
@@ -59,14 +59,14 @@ export function lostRows({ builds, jobs }: ReturnType<typeof lostWebhooks>): str
   return parts.filter(Boolean).join(' and ')
 }
 
-function backfillPart({ id, slug, backfill }: OrganizationCoverage): Markup | false {
+function backfillPart({ id, slug, backfill }: OrganizationCoverage, mayAct: boolean): Markup | false {
   if (!backfill.from || backfill.done) return false
   const paused = backfill.paused_at !== null
   const resting = paused || backfill.off
   const left = backfill.seconds_left === null ? '' : `, about ${roughly(backfill.seconds_left * SECOND)} left`
   return html`<div class="progress">
 <p><b>${stateOf(backfill)}: ${percent(backfill.progress)}</b>${left}<span class="quiet"> · ${some(backfill.builds, 'build')} in ${some(backfill.requests, 'request')}</span>${drawShare(backfill.progress, resting ? 'warn' : 'share')}</p>
-${!backfill.off && pauseForm(id, slug ?? id, paused)}
+${mayAct && !backfill.off && pauseForm(id, slug ?? id, paused)}
 </div>`
 }
 

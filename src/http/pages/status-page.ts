@@ -15,6 +15,8 @@ export interface PageOptions {
   readonly notice?: Notice | undefined
   /** Whether there is a session to sign out of. */
   readonly signedIn: boolean
+  /** Whether to show the buttons of actions. */
+  readonly mayAct: boolean
 }
 
 export interface Notice {
@@ -23,14 +25,14 @@ export interface Notice {
 }
 
 /** The status page. Everything in it that changes is a piece of {@link livePieces}. */
-export function statusPage(status: Status, { notice, signedIn }: PageOptions): Markup {
-  const pieces = livePieces(status)
+export function statusPage(status: Status, { notice, signedIn, mayAct }: PageOptions): Markup {
+  const pieces = livePieces(status, mayAct)
   const piece = (id: string, classes = '') =>
     html`<section class="${classes}" data-live="${id}">${pieces.get(id)}</section>`
   const organizations = (status.organizations ?? []).map(
     (one) => html`<article class="card" aria-label="Organization ${nameOf(one)}">
 <div data-live="coverage ${one.id}">${pieces.get(`coverage ${one.id}`)}</div>
-${organizationForms(one, status.read_at)}
+${mayAct && organizationForms(one, status.read_at)}
 <div data-live="cycles ${one.id}">${pieces.get(`cycles ${one.id}`)}</div>
 </article>`,
   )
@@ -56,18 +58,18 @@ ${piece('failed')}
 }
 
 /** The live parts of the page, by their ids. */
-export function livePieces(status: Status): Map<string, Markup> {
+export function livePieces(status: Status, mayAct: boolean): Map<string, Markup> {
   const now = status.read_at
   return new Map([
     ['health', healthPiece(status)],
     ['figures', figuresPiece(status)],
     ...(status.organizations ?? []).flatMap((one): [string, Markup][] => [
-      [`coverage ${one.id}`, coveragePiece(one, now)],
+      [`coverage ${one.id}`, coveragePiece(one, now, mayAct)],
       [`cycles ${one.id}`, cyclesPiece(one, now)],
     ]),
     ['asked', askedPiece(status)],
     ['failing', failingPiece(status)],
-    ['failed', failedPiece(status)],
+    ['failed', failedPiece(status, mayAct)],
     ['drift', driftPiece(status)],
     ['check', checkPiece(status)],
     ['budgets', budgetsPiece(status)],
@@ -145,7 +147,7 @@ function askedPiece({ asked, organizations }: Status): Markup {
   return html`<div class="card"><h2>Requested</h2><ul class="plain">${items}</ul></div>`
 }
 
-function failedPiece({ failed_deliveries, deliveries, read_at }: Status): Markup {
+function failedPiece({ failed_deliveries, deliveries, read_at }: Status, mayAct: boolean): Markup {
   if (!failed_deliveries) return html``
   if (failed_deliveries.length === 0) {
     return html`<div class="card"><div class="head"><h2>Failed deliveries</h2><p class="quiet small">none</p></div></div>`
@@ -156,13 +158,14 @@ function failedPiece({ failed_deliveries, deliveries, read_at }: Status): Markup
     ) => html`<tr><td class="nowrap when">${ago(one.received_at, read_at)}</td><td class="what">${one.event}</td><td class="break"><span class="clamp">${one.error}</span></td>
 <td class="end">${
       one.replayable
-        ? html`<form method="post" action="/actions/replay"><input type="hidden" name="id" value="${one.id}"><button data-key="replay-${one.id}">Replay<span class="unseen"> delivery ${one.id}</span></button></form>`
+        ? mayAct &&
+          html`<form method="post" action="/actions/replay"><input type="hidden" name="id" value="${one.id}"><button data-key="replay-${one.id}">Replay<span class="unseen"> delivery ${one.id}</span></button></form>`
         : html`<span class="quiet">payload dropped</span>`
     }</td></tr>`,
   )
   const all = deliveries?.failed ?? failed_deliveries.length
   return html`<div class="card"><div class="head"><h2>Failed deliveries</h2>
-<form method="post" action="/actions/replay"><input type="hidden" name="failed" value="all"><button class="main" data-key="replay-all">Replay all ${count(all)}</button></form></div>
+${mayAct && html`<form method="post" action="/actions/replay"><input type="hidden" name="failed" value="all"><button class="main" data-key="replay-all">Replay all ${count(all)}</button></form>`}</div>
 <div class="scroll" tabindex="0" role="region" aria-label="Failed deliveries"><table class="stack"><thead><tr><th scope="col">Received</th><th scope="col">Event</th><th scope="col">Error</th><th scope="col"><span class="unseen">Action</span></th></tr></thead><tbody>${rows}</tbody></table></div>
 ${all > rows.length && html`<p class="quiet small">The newest ${rows.length} of ${count(all)}; sync.deliveries has them all.</p>`}</div>`
 }

@@ -17,7 +17,7 @@ export interface Watched {
     'roles' | 'webhookSecrets' | 'webhookAuth' | 'apiTokens' | 'apiBudgetShare' | 'reconcileIntervalMs'
   >
   /** Which organizations to mirror. */
-  readonly scope: MirrorFilter
+  readonly filter: MirrorFilter
   readonly database: Database
   readonly databaseKind: 'external' | 'embedded'
   readonly queues: Queues
@@ -128,12 +128,12 @@ export async function pendingAndFailed(db: Db): Promise<{ pending: number; faile
 }
 
 /** The watermark of each organization that has one and is still mirrored, by slug. */
-export async function watermarksBySlug(db: Db, scope: MirrorFilter): Promise<{ slug: string; watermark: Date }[]> {
+export async function watermarksBySlug(db: Db, filter: MirrorFilter): Promise<{ slug: string; watermark: Date }[]> {
   const rows = await db
     .select({ slug: organizations.slug, watermark: watermarks.watermark })
     .from(watermarks)
     .innerJoin(organizations, and(eq(organizations.id, watermarks.organization_id), isNull(organizations.deleted_at)))
   return rows.flatMap(({ slug, watermark }) =>
-    slug && watermark && scope.organization(slug) ? [{ slug, watermark }] : [],
+    slug && watermark && filter.organization(slug) ? [{ slug, watermark }] : [],
   )
 }

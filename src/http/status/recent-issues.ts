@@ -1,54 +1,17 @@
 import { asc, desc, eq, sql } from 'drizzle-orm'
 import type { Db } from '../../database/connection.ts'
-import { builds, deliveries, drift, findings, pipelines } from '../../database/schema.ts'
+import { builds, drift, failed_deliveries, findings, pipelines } from '../../database/schema.ts'
 
 /** How many rows of each kind are shown; the tables hold all of them. */
 const SHOWN = 10
 
-/** A delivery that could not be applied. */
-export interface FailedDelivery {
-  readonly id: number
-  readonly event: string
-  readonly received_at: Date
-  readonly failed_at: Date | null
-  readonly error: string | null
-  /** Whether it can be applied again: payloads are deleted after their retention. */
-  readonly replayable: boolean
-}
-
 /** The newest deliveries that could not be applied. @throws the driver's error. */
-export async function failedDeliveries(db: Db): Promise<FailedDelivery[]> {
-  return db
-    .select({
-      id: deliveries.id,
-      event: deliveries.event,
-      received_at: deliveries.received_at,
-      failed_at: deliveries.failed_at,
-      error: deliveries.error,
-      replayable: sql<boolean>`${deliveries.payload} is not null`,
-    })
-    .from(deliveries)
-    .where(sql`${deliveries.status} = 'failed'`)
-    .orderBy(desc(deliveries.id))
-    .limit(SHOWN)
+export async function failedDeliveries(db: Db) {
+  return db.select().from(failed_deliveries).orderBy(desc(failed_deliveries.id)).limit(SHOWN)
 }
 
-/** A difference between mirror and API, with the name of its build. */
-export interface RecentDrift {
-  readonly id: number
-  readonly kind: string
-  readonly pipeline: string | null
-  readonly number: number | null
-  readonly web_url: string | null
-  readonly is_job: boolean
-  readonly columns: readonly string[]
-  readonly found_at: Date
-  readonly found_by: string
-  readonly healed_at: Date | null
-}
-
-/** The differences found last. @throws the driver's error. */
-export async function recentDrift(db: Db): Promise<RecentDrift[]> {
+/** The differences between mirror and API that were found last, with the names of their builds. @throws the driver's error. */
+export async function recentDrift(db: Db) {
   return db
     .select({
       id: drift.id,

@@ -9,14 +9,7 @@ import { SECOND } from '../../runtime/time.ts'
 import { programVersion } from '../../runtime/version.ts'
 import { type HealthReason, type HealthStatus, readiness } from './health.ts'
 import { ask, type InboxFigures, inboxFigures, type Probe, type Probes, type Watched } from './probes.ts'
-import {
-  type CheckFinding,
-  checkFindings,
-  type FailedDelivery,
-  failedDeliveries,
-  type RecentDrift,
-  recentDrift,
-} from './recent-issues.ts'
+import { type CheckFinding, checkFindings, failedDeliveries, recentDrift } from './recent-issues.ts'
 import { type Flow, webhookFlow } from './webhook-throughput.ts'
 
 /** The answer of `/status`. A part that could not be read in time is null, and `reasons` says why. It never holds a secret. */
@@ -42,13 +35,13 @@ export interface Status {
   /** The webhooks of the last hour, and how soon they were applied. */
   flow: Flow | null
   /** The newest deliveries that could not be applied. */
-  failed_deliveries: readonly FailedDelivery[] | null
+  failed_deliveries: Awaited<ReturnType<typeof failedDeliveries>> | null
   /** Failing work that is retried with back-off; oldest failure first, at most 50. */
   failing: FailingWork | null
   /** The budgets that are left of Buildkite's rate limits, by scope. */
   budgets: readonly BudgetLeft[] | null
   /** The differences found last. */
-  recent_drift: readonly RecentDrift[] | null
+  recent_drift: Awaited<ReturnType<typeof recentDrift>> | null
   /** The results of the service's last hourly check, worst first. */
   findings: readonly CheckFinding[] | null
   /** Jobs that people requested and the reconciler has not completed. */
@@ -74,7 +67,7 @@ export async function readStatus(watched: Watched, facts: Probes): Promise<Statu
     ask('The coverage', () => watched.coverage(), COVERAGE_TIMEOUT),
     ask('The inbox', () => webhookFlow(db, now)),
     ask('The inbox', () => failedDeliveries(db)),
-    ask('The database', () => failingWork(db, watched.scope, new Date(now))),
+    ask('The database', () => failingWork(db, watched.filter, new Date(now))),
     ask('The database', () => budgetsLeft(db, config.apiBudgetShare, now)),
     ask('The database', () => recentDrift(db)),
     ask('The database', () => checkFindings(db)),

@@ -41,7 +41,7 @@ export type AccessConfig = Pick<Config, 'apiTokens' | 'apiUrl' | 'httpsProxy' | 
 
 export interface AccessDeps {
   readonly budget: Budget
-  readonly scope: MirrorFilter
+  readonly filter: MirrorFilter
   readonly log: Log
   readonly record?: RecordMetric | undefined
   readonly tracing?: Tracing | undefined
@@ -69,7 +69,7 @@ export function openAccess(config: AccessConfig, deps: AccessDeps): Access {
     const tokens: InspectedToken[] = []
     for (const [index, client] of clients.entries()) {
       const label = clients.length === 1 ? 'token' : `token ${index + 1}`
-      const inspected = await inspectToken(label, client, deps.scope, clock(), signal)
+      const inspected = await inspectToken(label, client, deps.filter, clock(), signal)
       // A token that does not answer keeps its last result: a single 503 must not stop the hot cycles.
       tokens.push(
         inspected.answered ? inspected : { ...inspected, sources: last?.discovery.tokens[index]?.sources ?? [] },

@@ -4,6 +4,7 @@ import type { Db } from '../../database/connection.ts'
 import { buildkiteClock } from '../../database/schema.ts'
 import { SECOND } from '../../runtime/time.ts'
 import type { Source } from '../context.ts'
+import { databaseNow } from './rate-limit-store.ts'
 
 /** If Postgres takes longer than this to answer, its clock is measured too inaccurately. */
 const SLOW = SECOND
@@ -31,10 +32,8 @@ export async function storeBuildkiteClock(db: Db, sources: readonly Source[]): P
 /** How far Buildkite's clock is ahead of the database's, in milliseconds; the smaller value if uncertain. */
 async function measure(db: Db, client: Pick<BuildkiteClient, 'now'>): Promise<number | undefined> {
   const before = client.now()
-  const { rows } = await db.execute<{ now: string }>(
-    sql`select floor(extract(epoch from clock_timestamp()) * 1000)::text as now`,
-  )
+  const now = await databaseNow(db)
   const after = client.now()
   if (!before || !after || after.getTime() - before.getTime() > SLOW) return undefined
-  return before.getTime() - Number(rows[0]?.now)
+  return before.getTime() - now
 }

@@ -13,7 +13,7 @@ import type { Access, Discovery } from './access.ts'
 export async function discover(deps: ReconcileDeps, access: Access, signal?: AbortSignal): Promise<Discovery> {
   const discovery = await access.current(signal)
   const inScope = (raw: unknown) =>
-    typeof raw === 'object' && raw !== null && 'slug' in raw && deps.scope.organization(String(raw.slug))
+    typeof raw === 'object' && raw !== null && 'slug' in raw && deps.filter.organization(String(raw.slug))
   const observed = discovery.tokens.flatMap(({ organizations }) =>
     organizations.map(({ value, at }) => observeOrganizations(value.filter(inScope), at)),
   )

@@ -75,6 +75,7 @@ async function withStates<T>(db: Db, scopes: readonly string[], step: Step<T>): 
 }
 
 async function takeStep<T>(tx: Transaction, scopes: readonly string[], states: BudgetState, step: Step<T>): Promise<T> {
+  // Not the transaction's start: another replica may have held the locks until now.
   const now = await databaseNow(tx)
   const { states: next, value } = step(states, now)
   for (const scope of next ? scopes : []) {
@@ -112,8 +113,8 @@ async function addMissing(db: Db, scopes: readonly string[]): Promise<void> {
   await withStoreError('share the API budget', async () => db.insert(budgets).values(rows).onConflictDoNothing())
 }
 
-/** The time once the locks are held, not the transaction's start: another replica may have held them until now. */
-async function databaseNow(tx: Db | Transaction): Promise<number> {
+/** The time of the database's clock now, in milliseconds since the epoch; not the start of the transaction. @throws the driver's error. */
+export async function databaseNow(tx: Db | Transaction): Promise<number> {
   const { rows } = await tx.execute<{ now: string }>(
     sql`select floor(extract(epoch from clock_timestamp()) * 1000)::text as now`,
   )

@@ -40,7 +40,7 @@ const organizationFacts = z.object({ id: z.string(), slug: z.string() })
 export async function inspectToken(
   label: string,
   client: BuildkiteClient,
-  scope: MirrorFilter,
+  filter: MirrorFilter,
   now: number,
   signal?: AbortSignal,
 ): Promise<InspectedToken> {
@@ -58,7 +58,7 @@ export async function inspectToken(
     const seen = organizations.flatMap(({ value }) =>
       value.flatMap((raw) => organizationFacts.safeParse(raw).data ?? []),
     )
-    const wanted = seen.filter(({ slug }) => scope.organization(slug))
+    const wanted = seen.filter(({ slug }) => filter.organization(slug))
     if (wanted.length === 0) problems.push(noOrganization(label, seen))
     const sources = missingScopes.includes('read_builds') ? [] : wanted.map(({ id, slug }) => ({ id, slug, client }))
     return { label, client, token, missingScopes, wanted, sources, organizations, problems, answered: true }

@@ -4,12 +4,12 @@ import { withLease } from '../../database/leases.ts'
 import { builds, cycles, windows } from '../../database/schema.ts'
 import { BuildkiteError, messageOf } from '../../runtime/errors.ts'
 import { DAY, HOUR, MINUTE, monotonicBeside } from '../../runtime/time.ts'
+import { createdIn } from '../builds/locate-build.ts'
 import { presentOf, type ReconcileDeps, type Source } from '../context.ts'
 import { type TimeRange, WINDOW_BUILDS } from '../progress/time-range.ts'
 import { doesCount, isListedFor, readWatermark } from '../progress/watermark.ts'
 import { failWindow, renewWindow, spanOf, type Window, windowsIn } from '../progress/windows.ts'
 import { type Discrepancy, recordDrift } from './drift.ts'
-import { createdIn } from './unexpected-builds.ts'
 import { type VerifyReport, verifySpan } from './verify.ts'
 
 /** The age at which the audit reads a window again: recent builds still change, old ones rarely do. */
@@ -91,6 +91,7 @@ export async function auditSpan(
     const report = await verifySpan(deps, source, { span, heal: true, priority: 'audit', signal })
     const now = new Date(clock())
     await recordDrift(db, source.id, 'audit', report.findings, now)
+    for (const { kind } of report.findings) deps.record?.('drift_found_total', 1, { kind })
     await renewWindows(deps, source, span, report.read_at ?? row.started_at)
     const read = { requests: report.requests, builds_read: report.builds, ...tally(report.findings) }
     await db.insert(cycles).values({ ...row, finished_at: now, ...read })

@@ -2,11 +2,11 @@ import { inOneTransaction } from '../../mirror/apply.ts'
 import { type Comparison, type Contrast, compareWithMirror, type Difference } from '../../mirror/compare.ts'
 import { canonical } from '../../mirror/merge.ts'
 import { observeBuilds } from '../../mirror/observe.ts'
+import { faultOfJobs } from '../builds/build-writer.ts'
 import type { ReconcileDeps, Source } from '../context.ts'
 import { buildsWithDeliveries, claimTime, jobClaims } from '../progress/claim.ts'
 import { readWatermark } from '../progress/watermark.ts'
 import { type BuildClaim, isProven } from './proof.ts'
-import { faultOfJobs } from './unreadable.ts'
 
 export type Raw = Record<string, unknown>
 

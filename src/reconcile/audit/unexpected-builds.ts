@@ -1,10 +1,10 @@
-import { and, eq, gte, isNull, lt, lte } from 'drizzle-orm'
+import { and, eq, isNull, lte } from 'drizzle-orm'
 import type { BuildsPage } from '../../buildkite/client.ts'
 import { isObject } from '../../buildkite/payload-reader.ts'
 import { slugsOf } from '../../buildkite/urls.ts'
 import { builds, pipelines } from '../../database/schema.ts'
 import type { BuildkiteError } from '../../runtime/errors.ts'
-import type { BuildLocator, LocatedBuild, MirroredBuild } from '../builds/locate-build.ts'
+import { type BuildLocator, createdIn, type LocatedBuild, type MirroredBuild } from '../builds/locate-build.ts'
 import type { ReconcileDeps, Source } from '../context.ts'
 import type { TimeRange } from '../progress/time-range.ts'
 import { idOf } from './comparison.ts'
@@ -72,13 +72,8 @@ export class UnexpectedBuilds {
       .where(and(createdIn(this.#source, span), isNull(builds.deleted_at), lte(builds.observed_at, readAt)))
     return rows.flatMap(({ slug: known, number: one, ...row }) => {
       const slug = known ?? slugsOf(row.url).pipeline
-      if (one === null || !this.#deps.scope.pipeline(slug ?? '')) return []
+      if (one === null || !this.#deps.filter.pipeline(slug ?? '')) return []
       return this.#pipeline === undefined || this.#pipeline === slug ? [{ ...row, number: one }] : []
     })
   }
-}
-
-/** The builds of one organization in the mirror that were created in a range. */
-export function createdIn(source: Source, span: TimeRange) {
-  return and(eq(builds.organization_id, source.id), gte(builds.created_at, span.from), lt(builds.created_at, span.to))
 }

@@ -4,6 +4,8 @@ import { readTime } from '../../buildkite/timestamp.ts'
 import { slugsOf } from '../../buildkite/urls.ts'
 import { failuresOf, recordFailure } from '../../database/failures.ts'
 import { BuildkiteError, type BuildkiteErrorCode } from '../../runtime/errors.ts'
+import { faultOfJobs } from '../builds/build-writer.ts'
+import { errorOf } from '../builds/unlistable.ts'
 import type { ReconcileDeps, Source } from '../context.ts'
 import type { TimeRange } from '../progress/time-range.ts'
 
@@ -41,21 +43,14 @@ export function readable(listed: readonly unknown[]): { builds: Raw[]; unreadabl
   }
 }
 
-/** Why some of a build's jobs cannot be compared; undefined if all can. */
-export function faultOfJobs({ jobs }: Raw): string | undefined {
-  if (!Array.isArray(jobs)) return 'Its `jobs` is not a list.'
-  const nameless = jobs.filter((job) => !isObject(job) || !isUuid(job.id)).length
-  return nameless > 0 ? `${nameless} of its jobs have no usable id.` : undefined
-}
-
 /** A build that Buildkite refuses to show. */
 export function refused(build: Raw, { code, status, fact }: BuildkiteError): Unreadable {
   return { ...unreadable(build, code, fact), status: status ?? null }
 }
 
 /** An unlistable range of created_at. */
-export function unlistable({ from, to, error: { code, status, fact } }: UnlistableRange): Unreadable {
-  return { ...unreadable({}, code, fact), created_from: from, created_to: to, status: status ?? null }
+export function unlistable({ from, to, error }: UnlistableRange): Unreadable {
+  return { ...refused({}, error), created_from: from, created_to: to }
 }
 
 /** An unlistable range that cycles and backfills have recorded and now avoid. */
@@ -68,11 +63,10 @@ export async function knownUnlistable(
   span: TimeRange,
 ): Promise<KnownUnlistable[]> {
   const known = await failuresOf(db, source.id, ['builds_list'])
-  return known.flatMap(({ created_from: from, created_to: to, code, error }) => {
+  return known.flatMap((row) => {
+    const { created_from: from, created_to: to } = row
     if (!from || !to || from >= span.to || to <= span.from) return []
-    const status = Number(/^http_(\d+)$/.exec(code)?.[1] ?? Number.NaN)
-    const known = { ...unreadable({}, 'unavailable', error), created_from: from, created_to: to }
-    return [{ ...known, status: Number.isNaN(status) ? null : status, from, to }]
+    return [{ ...refused({}, errorOf(row)), created_from: from, created_to: to, from, to }]
   })
 }
 

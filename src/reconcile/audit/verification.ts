@@ -5,7 +5,7 @@ import { markDeleted } from '../../mirror/apply.ts'
 import type { Comparison, Difference } from '../../mirror/compare.ts'
 import type { BuildkiteError } from '../../runtime/errors.ts'
 import { MINUTE, pause } from '../../runtime/time.ts'
-import { BuildWriter, type PageKind } from '../builds/build-writer.ts'
+import { BuildWriter, faultOfJobs, type PageKind } from '../builds/build-writer.ts'
 import { BuildLocator } from '../builds/locate-build.ts'
 import { recordUnlistable } from '../builds/unlistable.ts'
 import type { ReconcileDeps, Source } from '../context.ts'
@@ -14,15 +14,7 @@ import { contentOf, idOf, MirrorComparison, objectOf, type Raw, rowKey } from '.
 import type { Discrepancy } from './drift.ts'
 import { Reads } from './reads.ts'
 import { type UnexpectedBuild, UnexpectedBuilds } from './unexpected-builds.ts'
-import {
-  faultOfJobs,
-  type KnownUnlistable,
-  readable,
-  refused,
-  type Unreadable,
-  unlistable,
-  unreadable,
-} from './unreadable.ts'
+import { type KnownUnlistable, readable, refused, type Unreadable, unlistable, unreadable } from './unreadable.ts'
 import type { VerifyOptions, VerifyReport } from './verify.ts'
 
 /** A page of builds, and the part of the span that is completely read with it. */
@@ -126,14 +118,8 @@ export class Verification {
     }
     // The mirror's builds of the range are compared at this point; healing also searches for builds that the mirror lacks.
     if (this.#options.heal) {
-      const { requests } = await recordUnlistable(
-        this.#deps,
-        this.#source,
-        this.#writer,
-        page.unlistable,
-        this.#options.signal,
-      )
-      this.#requests += requests
+      const reading = { deps: this.#deps, source: this.#source, writer: this.#writer, signal: this.#options.signal }
+      this.#requests += (await recordUnlistable(reading, page.unlistable)).requests
     }
     const { builds, requests } = this.report()
     this.#options.onProgress?.({ builds, requests, found: this.#findings.length })
@@ -143,7 +129,7 @@ export class Verification {
     if (!isObject(one)) return true
     const { pipeline } = slugsOf(one.url)
     // An entry that names no build or pipeline cannot be excluded.
-    return pipeline === undefined && !isUuid(one.id) ? true : this.#deps.scope.pipeline(pipeline ?? '')
+    return pipeline === undefined && !isUuid(one.id) ? true : this.#deps.filter.pipeline(pipeline ?? '')
   }
 
   async #examineAll(shown: readonly unknown[], at: Date, via: PageKind['via']): Promise<void> {

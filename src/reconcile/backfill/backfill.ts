@@ -42,15 +42,14 @@ export async function backfillSpan(
   to: Date,
   onProgress: (progress: BackfillProgress) => void = () => {},
   signal?: AbortSignal,
-  pace: BackfillPace = {},
 ): Promise<BackfillProgress | undefined> {
   const span = { from, to }
   const leased = await withLease(
     deps.db,
     `backfill:${source.id}`,
     async (lease) => {
-      const options = { ...pace, ignoresBackOff: true }
-      const reader = await WindowReader.open({ ...deps, db: lease.db }, source, lease.signal, options)
+      const pace = { ignoresBackOff: true }
+      const reader = await WindowReader.open({ ...deps, db: lease.db }, source, lease.signal, pace)
       await runFirstCycle(deps, source, lease.signal)
       reader.onPage = async () => onProgress(await progressOf(deps, source, span))
       const mark = await readWatermark(deps.db, source.id)

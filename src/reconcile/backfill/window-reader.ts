@@ -164,6 +164,7 @@ export class WindowReader {
   async #walk(window: Window, pipeline: ListedPipeline | undefined): Promise<boolean> {
     const deps = this.#deps
     const writer = new BuildWriter(deps, this.#source)
+    const reading = { deps, source: this.#source, writer, signal: this.#signal }
     const isAgain = window.status === 'done'
     if (!isAgain) await beginWindow(deps, window)
     let walkedTo = window.scanned_to ?? window.created_to
@@ -174,7 +175,7 @@ export class WindowReader {
       const filter = { created_from: window.created_from, created_to: walkedTo, pipeline: pipeline?.slug, avoid }
       const pages = prefetch(this.#source.client.builds(this.#source.slug, filter, 'backfill', this.#signal))
       const kept = mapOrdered(pages, async (page: BuildsPage) => {
-        await recordUnlistable(deps, this.#source, writer, page.unlistable, this.#signal)
+        await recordUnlistable(reading, page.unlistable)
         return { page, report: await writer.write(page.value, page.at, { jobs: page.jobs, via: 'list' }) }
       })
       for await (const { page, report } of kept) {

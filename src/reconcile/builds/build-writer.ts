@@ -76,12 +76,12 @@ export class BuildWriter {
 
   /** Builds that cannot be stored are recorded in sync.failures and skipped. @throws StoreError. */
   async write(page: readonly unknown[], at: Date, { jobs, via }: PageKind): Promise<PageReport> {
-    const { db, scope, log } = this.#deps
+    const { db, filter, log } = this.#deps
     const builds = page.flatMap((raw) => {
       const { data } = buildSummary.safeParse(raw)
       return data ? [{ ...data, raw }] : []
     })
-    const wanted = builds.filter(({ url }) => scope.pipeline(slugsOf(url).pipeline ?? ''))
+    const wanted = builds.filter(({ url }) => filter.pipeline(slugsOf(url).pipeline ?? ''))
     const requests = await this.#pipelines.listFor(wanted)
     if (!jobs) {
       const ids = wanted.map(({ id }) => id)
@@ -152,11 +152,15 @@ const withoutId: Refused = {
 
 /** A build that has jobs which cannot be stored. */
 function unreadJobs({ id, raw }: PageBuild): Refused[] {
-  const jobs = isObject(raw) ? (raw.jobs ?? []) : []
-  const code = 'jobs_unreadable'
-  if (!Array.isArray(jobs)) return [{ id, code, reason: 'Its `jobs` is not a list.' }]
-  const unread = jobs.filter((job) => !isObject(job) || !isUuid(job.id)).length
-  return unread > 0 ? [{ id, code, reason: `${unread} of its jobs have no usable id.` }] : []
+  const reason = faultOfJobs({ jobs: isObject(raw) ? (raw.jobs ?? []) : [] })
+  return reason === undefined ? [] : [{ id, code: 'jobs_unreadable', reason }]
+}
+
+/** Why some of a build's jobs cannot be stored or compared; undefined if all can. */
+export function faultOfJobs({ jobs }: { readonly jobs?: unknown }): string | undefined {
+  if (!Array.isArray(jobs)) return 'Its `jobs` is not a list.'
+  const nameless = jobs.filter((job) => !isObject(job) || !isUuid(job.id)).length
+  return nameless > 0 ? `${nameless} of its jobs have no usable id.` : undefined
 }
 
 function countJobs(build: unknown): number {

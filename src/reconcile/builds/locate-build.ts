@@ -1,4 +1,4 @@
-import { eq } from 'drizzle-orm'
+import { and, eq, gte, lt } from 'drizzle-orm'
 import type { ApiRead } from '../../buildkite/client.ts'
 import type { Priority } from '../../buildkite/http/budget.ts'
 import { isObject } from '../../buildkite/payload-reader.ts'
@@ -7,6 +7,7 @@ import { builds, pipelines } from '../../database/schema.ts'
 import { DAY } from '../../runtime/time.ts'
 import { presentOf, type ReconcileDeps, type Source } from '../context.ts'
 import { refreshPipelines } from '../pipelines/pipelines.ts'
+import type { TimeRange } from '../progress/time-range.ts'
 
 /** A build of the mirror. */
 export interface MirroredBuild {
@@ -15,6 +16,11 @@ export interface MirroredBuild {
   readonly url: string | null
   readonly pipeline_id: string | null
   readonly created_at: Date | null
+}
+
+/** The builds of one organization in the mirror that were created in a range. */
+export function createdIn(source: Source, { from, to }: TimeRange) {
+  return and(eq(builds.organization_id, source.id), gte(builds.created_at, from), lt(builds.created_at, to))
 }
 
 /** Why Buildkite no longer shows a build, as far as its API reveals it. {@link BuildLocator} collects the evidence. */

@@ -1,4 +1,4 @@
-import { and, eq, gte, isNull, lt, sql } from 'drizzle-orm'
+import { and, eq, isNull, sql } from 'drizzle-orm'
 import type { BuildsPage } from '../../buildkite/client.ts'
 import { slugsOf } from '../../buildkite/urls.ts'
 import { clearOnceConfirmed, type Failure, failuresOf, isDue, recordFailure } from '../../database/failures.ts'
@@ -9,7 +9,7 @@ import { presentOf, type ReconcileDeps, type Source } from '../context.ts'
 import type { TimeRange } from '../progress/time-range.ts'
 import { BuildReader } from './build-reader.ts'
 import type { BuildWriter, PageReport } from './build-writer.ts'
-import { BuildLocator, type MirroredBuild } from './locate-build.ts'
+import { BuildLocator, createdIn, type MirroredBuild } from './locate-build.ts'
 
 // Some builds make Buildkite fail every list page that contains them. The walk reports the range of created_at between the listed
 // neighbours. This file records that range and reads its builds individually; later walks avoid the range.
@@ -31,23 +31,25 @@ export interface UnlistableReport {
   readonly pages: readonly PageReport[]
 }
 
+/** How a cycle or a backfill reads the builds of one organization. */
+export interface Reading {
+  readonly deps: ReconcileDeps
+  readonly source: Source
+  readonly writer: BuildWriter
+  readonly signal: AbortSignal | undefined
+}
+
 /** The organization's known unlistable ranges of created_at; walks avoid them. */
 export async function unlistableRanges({ db }: ReconcileDeps, source: Source): Promise<TimeRange[]> {
   return (await failuresOf(db, source.id, ['builds_list'])).flatMap((row) => rangeOf(row) ?? [])
 }
 
 /** Records ranges that a walk found and reads their builds. @throws BuildkiteError when the token is rejected; StoreError. */
-export async function recordUnlistable(
-  deps: ReconcileDeps,
-  source: Source,
-  writer: BuildWriter,
-  found: BuildsPage['unlistable'],
-  signal?: AbortSignal,
-): Promise<UnlistableReport> {
+export async function recordUnlistable(reading: Reading, found: BuildsPage['unlistable']): Promise<UnlistableReport> {
   const reports: UnlistableReport[] = []
   for (const { from, to, error } of found) {
-    const tries = await recordRange(deps, source, { from, to }, error)
-    reports.push(await readRange(deps, source, writer, { from, to }, tries, signal))
+    const tries = await recordRange(reading, { from, to }, error)
+    reports.push(await readRange(reading, { from, to }, tries))
   }
   return sum(reports)
 }
@@ -56,12 +58,8 @@ export async function recordUnlistable(
  * Tries to list ranges whose back-off is over. What can be listed is removed from them; the builds of the rest are read again.
  * @throws BuildkiteError when the token is rejected; StoreError.
  */
-export async function retryUnlistable(
-  deps: ReconcileDeps,
-  source: Source,
-  writer: BuildWriter,
-  signal?: AbortSignal,
-): Promise<UnlistableReport> {
+export async function retryUnlistable(reading: Reading): Promise<UnlistableReport> {
+  const { deps, source } = reading
   const now = deps.clock()
   const failed = await failuresOf(deps.db, source.id, ['builds_list'])
   const due = failed
@@ -70,20 +68,14 @@ export async function retryUnlistable(
     .sort((a, b) => a.row.next_try_at.getTime() - b.row.next_try_at.getTime())
   const reports: UnlistableReport[] = []
   for (const { row, range } of due.slice(0, RETRIES)) {
-    if (range) reports.push(await retry(deps, source, writer, row, range, signal))
+    if (range) reports.push(await retry(reading, row, range))
   }
   return sum(reports)
 }
 
 /** Replaces a range by the parts that still cannot be listed and the part that this try did not reach. */
-async function retry(
-  deps: ReconcileDeps,
-  source: Source,
-  writer: BuildWriter,
-  row: Failure,
-  range: TimeRange,
-  signal: AbortSignal | undefined,
-): Promise<UnlistableReport> {
+async function retry(reading: Reading, row: Failure, range: TimeRange): Promise<UnlistableReport> {
+  const { deps, source, writer, signal } = reading
   // A few builds per page and without jobs, so a failure is soon traced to one build.
   const filter = { created_from: range.from, created_to: range.to, jobs: false, maxPageSize: 5 }
   const pages: PageReport[] = []
@@ -104,9 +96,9 @@ async function retry(
     if (!(error instanceof BuildkiteError) || error.code === 'invalid_credentials') throw error
     left.push({ ...rest, error })
   }
-  if (ended && rest.from < rest.to) await recordRange(deps, source, rest, errorOf(row))
+  if (ended && rest.from < rest.to) await recordRange(reading, rest, errorOf(row))
   const tries: number[] = []
-  for (const one of left) tries.push(await recordRange(deps, source, one, one.error))
+  for (const one of left) tries.push(await recordRange(reading, one, one.error))
   const isLeft = [...left, rest].some((one) => unitOf(source, one).subject === row.subject)
   if (!isLeft) {
     const unit = { ...unitOf(source, range), subject: row.subject }
@@ -114,18 +106,18 @@ async function retry(
   }
   const reports: UnlistableReport[] = [{ requests, pages }]
   for (const [index, one] of left.entries()) {
-    reports.push(await readRange(deps, source, writer, one, tries[index] ?? 1, signal))
+    reports.push(await readRange(reading, one, tries[index] ?? 1))
   }
   return sum(reports)
 }
 
-function recordRange(deps: ReconcileDeps, source: Source, { from, to }: TimeRange, error: unknown): Promise<number> {
+function recordRange({ deps, source }: Reading, { from, to }: TimeRange, error: unknown): Promise<number> {
   const range = { from, to }
   return recordFailure(deps.db, { ...unitOf(source, range), range }, error, new Date(deps.clock()))
 }
 
 /** The error of a recorded failure. */
-function errorOf({ code, error }: Failure): BuildkiteError {
+export function errorOf({ code, error }: Failure): BuildkiteError {
   const status = Number(/^http_(\d+)$/.exec(code)?.[1] ?? Number.NaN)
   return new BuildkiteError('unavailable', error, { status: Number.isNaN(status) ? undefined : status })
 }
@@ -134,14 +126,8 @@ function errorOf({ code, error }: Failure): BuildkiteError {
  * Reads individually the builds of a range: those that the mirror knows, and those whose numbers it lacks. Each gets half of the reads;
  * each try starts with other builds.
  */
-async function readRange(
-  deps: ReconcileDeps,
-  source: Source,
-  writer: BuildWriter,
-  range: TimeRange,
-  tries: number,
-  signal: AbortSignal | undefined,
-): Promise<UnlistableReport> {
+async function readRange(reading: Reading, range: TimeRange, tries: number): Promise<UnlistableReport> {
+  const { deps, source, writer, signal } = reading
   const unknown = rotate(await unknownNumbers(deps, source, range), tries, READS / 2)
   const known = (await knownBuilds(deps, source, range)).slice(0, READS - Math.min(unknown.length, READS / 2))
   const pages: PageReport[] = []
@@ -174,34 +160,21 @@ function rotate<T>(all: readonly T[], tries: number, step: number): T[] {
 
 /** The builds of a range that the mirror holds, the longest unverified first. */
 async function knownBuilds(
-  { db, scope }: ReconcileDeps,
+  { db, filter }: ReconcileDeps,
   source: Source,
-  { from, to }: TimeRange,
+  range: TimeRange,
 ): Promise<(MirroredBuild & { slug: string })[]> {
+  const { id, number, url, pipeline_id, created_at, verified_at } = builds
   const rows = await db
-    .select({
-      id: builds.id,
-      number: builds.number,
-      url: builds.url,
-      pipeline_id: builds.pipeline_id,
-      created_at: builds.created_at,
-      known: pipelines.slug,
-    })
+    .select({ id, number, url, pipeline_id, created_at, known: pipelines.slug })
     .from(builds)
     .leftJoin(pipelines, eq(pipelines.id, builds.pipeline_id))
-    .where(
-      and(
-        eq(builds.organization_id, source.id),
-        gte(builds.created_at, from),
-        lt(builds.created_at, to),
-        isNull(builds.deleted_at),
-      ),
-    )
-    .orderBy(sql`${builds.verified_at} nulls first`)
+    .where(and(createdIn(source, range), isNull(builds.deleted_at)))
+    .orderBy(sql`${verified_at} nulls first`)
     .limit(READS)
   return rows.flatMap(({ known, number, ...build }) => {
     const slug = known ?? slugsOf(build.url).pipeline
-    return slug === undefined || number === null || !scope.pipeline(slug) ? [] : [{ ...build, slug, number }]
+    return slug === undefined || number === null || !filter.pipeline(slug) ? [] : [{ ...build, slug, number }]
   })
 }
 
@@ -216,7 +189,7 @@ interface UnknownBuild {
  * pipeline; a deleted build returns 404. If nothing is known on one side, the number next to the known ones is tried.
  */
 async function unknownNumbers(
-  { db, scope }: ReconcileDeps,
+  { db, filter }: ReconcileDeps,
   source: Source,
   { from, to }: TimeRange,
 ): Promise<UnknownBuild[]> {
@@ -241,7 +214,7 @@ async function unknownNumbers(
       and not exists (select from ${builds} as known where known.pipeline_id = around.pipeline_id and known.number = candidate)
     order by below is null or above is null, candidate
     limit ${NUMBERS}`)
-  return rows.flatMap(({ number, ...row }) => (scope.pipeline(row.slug) ? [{ ...row, number: Number(number) }] : []))
+  return rows.flatMap(({ number, ...row }) => (filter.pipeline(row.slug) ? [{ ...row, number: Number(number) }] : []))
 }
 
 function rangeOf({ created_from: from, created_to: to }: Failure): TimeRange | undefined {

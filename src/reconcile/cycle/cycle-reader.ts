@@ -7,7 +7,13 @@ import { BuildWriter } from '../builds/build-writer.ts'
 import { dueJobReads, type JobReadPlan, planJobReads, postponeJobRead } from '../builds/job-reads.ts'
 import { BuildLocator } from '../builds/locate-build.ts'
 import { OPEN_STATES } from '../builds/open-states.ts'
-import { recordUnlistable, retryUnlistable, type UnlistableReport, unlistableRanges } from '../builds/unlistable.ts'
+import {
+  type Reading,
+  recordUnlistable,
+  retryUnlistable,
+  type UnlistableReport,
+  unlistableRanges,
+} from '../builds/unlistable.ts'
 import { webhookProgress } from '../builds/webhook-progress.ts'
 import { answeredBy, type ReconcileDeps, type Source } from '../context.ts'
 import { prefetch } from '../prefetch.ts'
@@ -50,7 +56,7 @@ export class CycleReader {
   readonly #mark: Watermark | undefined
   readonly #tally: Tally
   readonly #signal: AbortSignal
-  readonly #writer: BuildWriter
+  readonly #reading: Reading
   readonly #locator: BuildLocator
   readonly #reader: BuildReader
   readonly #seen = new Set<string>()
@@ -73,9 +79,10 @@ export class CycleReader {
     this.#tally = tally
     this.#signal = signal
     // In a first cycle everything is new to the mirror, so nothing counts as lost.
-    this.#writer = new BuildWriter(deps, source, mark?.watermark ? webhookProgress(deps, source) : undefined)
+    const writer = new BuildWriter(deps, source, mark?.watermark ? webhookProgress(deps, source) : undefined)
+    this.#reading = { deps, source, writer, signal }
     this.#locator = new BuildLocator(deps, source, 'absent', { refresh: true, signal })
-    this.#reader = new BuildReader(deps, source, this.#writer, this.#locator)
+    this.#reader = new BuildReader(deps, source, writer, this.#locator)
   }
 
   /** Reads the lists. Builds that were created and finished before `earliest` are skipped. */
@@ -95,7 +102,7 @@ export class CycleReader {
     if (tookMs > TOGETHER) await this.#readList({ ...open, jobs: false }, priority)
     const [start, until] = [this.#start, this.#until]
     if (!start || !until) throw new RangeError('No list of builds was read.')
-    this.#countUnlistable(await retryUnlistable(this.#deps, this.#source, this.#writer, this.#signal))
+    this.#countUnlistable(await retryUnlistable(this.#reading))
     await this.#readUnlisted(since, start, unlisted)
     await this.#retryFailed()
     await this.#readJobs(plan)
@@ -121,7 +128,7 @@ export class CycleReader {
       this.#until = answeredBy(this.#source, page.at)
       this.#tally.requests += page.requests
       await this.#recordUnlistable(page)
-      const report = await this.#writer.write(page.value, page.at, { jobs: page.jobs, via: 'list' })
+      const report = await this.#reading.writer.write(page.value, page.at, { jobs: page.jobs, via: 'list' })
       for (const { id } of report.builds) this.#seen.add(id)
       this.#tally.add(report)
     }
@@ -131,7 +138,7 @@ export class CycleReader {
 
   async #recordUnlistable({ unlistable }: BuildsPage): Promise<void> {
     if (unlistable.length === 0) return
-    this.#countUnlistable(await recordUnlistable(this.#deps, this.#source, this.#writer, unlistable, this.#signal))
+    this.#countUnlistable(await recordUnlistable(this.#reading, unlistable))
     this.#avoid = [...this.#avoid, ...unlistable]
   }
 
@@ -159,7 +166,7 @@ export class CycleReader {
       awaitingBackfill: backfillDays === 0 ? [] : await awaitingBackfill(db, this.#source.id, this.#mark),
       limit,
     }
-    const alone = await readUnlisted(this.#deps, this.#source, this.#writer, query, this.#signal)
+    const alone = await readUnlisted(this.#reading, query)
     this.#tally.requests += alone.requests
     this.#tally.unlisted_read += alone.reads
     for (const page of alone.pages) this.#tally.add(page)
@@ -172,12 +179,12 @@ export class CycleReader {
 
   /** Reads the jobs of builds that were listed without them. A build that is gone is marked: nothing is left to read. */
   async #readJobs({ unaccounted }: JobReadPlan): Promise<void> {
-    const { db, clock, scope } = this.#deps
+    const { db, clock, filter } = this.#deps
     const options = { unaccounted, large: this.#kind === 'warm', limit: kinds[this.#kind].jobReads }
     for (const build of await dueJobReads(db, this.#source, new Date(clock()), options)) {
       this.#signal.throwIfAborted()
       const slug = build.slug ?? slugsOf(build.url).pipeline
-      if (slug === undefined || !scope.pipeline(slug)) {
+      if (slug === undefined || !filter.pipeline(slug)) {
         await postponeJobRead(db, build.id, new Date(clock() + 6 * HOUR))
         continue
       }

@@ -8,7 +8,7 @@ import type { ReconcileDeps, Source } from '../context.ts'
 import { pipelinesBackOff, tryRefreshPipelines } from '../pipelines/pipelines.ts'
 import { isListedFor, moveWatermark, readWatermark, type Watermark } from '../progress/watermark.ts'
 import { type CycleKind, CycleReader, type ReadLists } from './cycle-reader.ts'
-import { Tally } from './tally.ts'
+import { Tally, type TallyColumns } from './tally.ts'
 
 export type { CycleKind } from './cycle-reader.ts'
 
@@ -16,7 +16,7 @@ export type { CycleKind } from './cycle-reader.ts'
 const UNCOUNTED_SPAN = HOUR
 
 /** What one cycle read and found. */
-export interface CycleReport {
+export interface CycleReport extends TallyColumns {
   readonly organization: string
   readonly kind: CycleKind
   /** The watermark before; `null` for the first cycle. */
@@ -25,24 +25,6 @@ export interface CycleReport {
   readonly watermark_to: Date
   readonly started_at: Date
   readonly finished_at: Date
-  readonly requests: number
-  readonly builds_read: number
-  /**
-   * Results for builds and jobs; see ReadResult. A first cycle, and any cycle of an organization without webhooks, has no missing or
-   * healed rows: no webhook was lost, so what REST added counts as completed.
-   */
-  readonly builds_missing: number
-  readonly builds_healed: number
-  readonly builds_in_flight: number
-  readonly builds_completed: number
-  readonly builds_confirmed: number
-  readonly jobs_missing: number
-  readonly jobs_healed: number
-  readonly jobs_in_flight: number
-  readonly jobs_completed: number
-  readonly jobs_confirmed: number
-  /** Builds that were read individually, because they were in no list. */
-  readonly unlisted_read: number
   /** Builds that Postgres rejected. The watermark still moves past them; the cycle's row names them in its error. */
   readonly refused: readonly Refused[]
 }

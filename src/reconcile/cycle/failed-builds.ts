@@ -24,7 +24,7 @@ export async function retryFailedBuilds(
     const { subject, slug, number, build_id: id, pipeline_id, url, created_at } = row
     const unit = { kind: 'build', organizationId: source.id, subject, buildId: id ?? undefined } as const
     if (slug === null || number === null) continue
-    if (!deps.scope.pipeline(slug)) {
+    if (!deps.filter.pipeline(slug)) {
       // If the pipeline comes back into scope, it is backfilled.
       await clearFailure(deps.db, unit)
       continue

@@ -4,6 +4,7 @@ import { addPageResults, nothingFound, type PageReport, type Refused } from '../
 export class Tally {
   requests = 0
   builds_read = 0
+  /** Builds that were read individually, because they were in no list. */
   unlisted_read = 0
   results = nothingFound
   readonly refused: Refused[] = []
@@ -15,13 +16,15 @@ export class Tally {
     this.results = addPageResults(this.results, page.results)
   }
 
-  /** As columns of sync.cycles. */
+  /**
+   * As columns of sync.cycles; see ReadResult for the results. A first cycle, and any cycle of an organization without webhooks, has no
+   * missing or healed rows: no webhook was lost, so what REST added counts as completed.
+   */
   columns() {
     const { builds, jobs } = this.results
     return {
       requests: this.requests,
       builds_read: this.builds_read,
-      unlisted_read: this.unlisted_read,
       builds_missing: builds.missing,
       builds_healed: builds.healed,
       builds_in_flight: builds.in_flight,
@@ -32,6 +35,9 @@ export class Tally {
       jobs_in_flight: jobs.in_flight,
       jobs_completed: jobs.completed,
       jobs_confirmed: jobs.confirmed,
+      unlisted_read: this.unlisted_read,
     }
   }
 }
+
+export type TallyColumns = Readonly<ReturnType<Tally['columns']>>

@@ -3,9 +3,10 @@ import { slugsOf } from '../../buildkite/urls.ts'
 import { backOff, dueAt } from '../../database/failures.ts'
 import { builds, pipelines, unlisted_builds, watermarks } from '../../database/schema.ts'
 import { BuildReader } from '../builds/build-reader.ts'
-import type { BuildWriter, PageReport } from '../builds/build-writer.ts'
+import type { PageReport } from '../builds/build-writer.ts'
 import { BuildLocator } from '../builds/locate-build.ts'
 import { OPEN_STATES, openStates } from '../builds/open-states.ts'
+import type { Reading } from '../builds/unlistable.ts'
 import type { ReconcileDeps, Source } from '../context.ts'
 import type { TimeRange } from '../progress/time-range.ts'
 import { LIST_LAG } from '../progress/watermark.ts'
@@ -53,11 +54,8 @@ const NEVER_SOON = 20
  * @throws BuildkiteError when the token is refused; StoreError.
  */
 export async function readUnlisted(
-  deps: ReconcileDeps,
-  source: Source,
-  writer: BuildWriter,
+  { deps, source, writer, signal }: Reading,
   query: UnlistedQuery,
-  signal?: AbortSignal,
 ): Promise<UnlistedReport> {
   const locator = new BuildLocator(deps, source, 'absent', { refresh: true, signal })
   const reader = new BuildReader(deps, source, writer, locator)
@@ -67,7 +65,7 @@ export async function readUnlisted(
   for (const build of unlisted.filter(({ is_due }) => is_due).slice(0, query.limit)) {
     signal?.throwIfAborted()
     const slug = build.slug ?? slugsOf(build.url).pipeline
-    if (slug === undefined || !deps.scope.pipeline(slug)) {
+    if (slug === undefined || !deps.filter.pipeline(slug)) {
       // Out of scope. Without the back-off it would use up the limit in every cycle.
       await recordRead(deps, source, { ...build, reads: NEVER_SOON }, null, false)
       continue

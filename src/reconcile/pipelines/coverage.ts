@@ -46,7 +46,7 @@ export interface PipelinesList {
  */
 export async function takeInList(
   tx: Transaction,
-  { scope, clock }: Pick<ReconcileDeps, 'scope' | 'clock'>,
+  { filter, clock }: Pick<ReconcileDeps, 'filter' | 'clock'>,
   source: Source,
   list: PipelinesList,
 ): Promise<CoverageChange | undefined> {
@@ -83,7 +83,7 @@ export async function takeInList(
   else if (before?.pipelines_read_at) await forgetUnconfirmed(tx, source, before.pipelines_read_at, list)
   const listed = {
     pipelines_read_at: list.from,
-    pipeline_filter: scope.patterns,
+    pipeline_filter: filter.patterns,
     pipelines_listed_by: source.client.fingerprint,
   }
   await tx

@@ -170,14 +170,14 @@ class Listing {
   }
 
   async #keep(page: ApiRead<unknown[]>): Promise<void> {
-    const { storeEnv, scope } = this.#deps
+    const { storeEnv, filter } = this.#deps
     const all = page.value.flatMap((raw) => {
       const { data } = pipelineSummary.safeParse(raw)
       return data ? [{ ...data, raw }] : []
     })
     this.#unreadable += page.value.length - all.length
     for (const { id, slug } of all) this.#listed.set(id, { id, slug })
-    const wanted = all.filter(({ slug }) => scope.pipeline(slug ?? '')).map(({ raw }) => raw)
+    const wanted = all.filter(({ slug }) => filter.pipeline(slug ?? '')).map(({ raw }) => raw)
     const observed = observePipelines(wanted, page.at, { storeEnv, organizationId: this.#source.id })
     const report = await keepObserved(this.#deps, observed)
     this.#read += wanted.length
@@ -187,7 +187,7 @@ class Listing {
 
   #wanted(): string[] {
     const all = [...this.#listed.values()]
-    return all.filter(({ slug }) => this.#deps.scope.pipeline(slug ?? '')).map(({ id }) => id)
+    return all.filter(({ slug }) => this.#deps.filter.pipeline(slug ?? '')).map(({ id }) => id)
   }
 
   /**

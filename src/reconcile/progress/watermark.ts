@@ -26,12 +26,12 @@ export async function readWatermark(db: Db | Transaction, organizationId: string
  */
 export function isListedFor(
   mark: Watermark | undefined,
-  { scope }: Pick<ReconcileDeps, 'scope'>,
+  { filter }: Pick<ReconcileDeps, 'filter'>,
   { client }: Source,
 ): boolean {
   return (
     mark?.pipelines_read_at != null &&
-    isDeepStrictEqual(mark.pipeline_filter, scope.patterns) &&
+    isDeepStrictEqual(mark.pipeline_filter, filter.patterns) &&
     mark.pipelines_listed_by === client.fingerprint
   )
 }
@@ -60,7 +60,7 @@ export interface CycleReading {
  */
 export async function moveWatermark(
   tx: Transaction,
-  { scope, backfillDays }: Pick<ReconcileDeps, 'scope' | 'backfillDays'>,
+  { filter, backfillDays }: Pick<ReconcileDeps, 'filter' | 'backfillDays'>,
   source: Source,
   { kind, since, to }: CycleReading,
   now: Date,
@@ -91,7 +91,7 @@ export async function moveWatermark(
         updated_at: now,
       },
       setWhere: sql`${watermarks.pipelines_read_at} is null or
-        (${watermarks.pipeline_filter} = ${JSON.stringify(scope.patterns)}::jsonb
+        (${watermarks.pipeline_filter} = ${JSON.stringify(filter.patterns)}::jsonb
           and ${watermarks.pipelines_listed_by} = ${source.client.fingerprint})`,
     })
   return rowCount === 1

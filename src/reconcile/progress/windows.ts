@@ -96,13 +96,13 @@ export async function beginWindow({ db, clock }: ReconcileDeps, window: Window):
  * Matches the window only while the pipelines are listed for the same filter and token as here. Otherwise the read is not recorded,
  * because the coverage contains other pipelines.
  */
-function stillListed({ scope }: ReconcileDeps, { client }: Source, window: Window) {
+function stillListed({ filter }: ReconcileDeps, { client }: Source, window: Window) {
   const { pipelines_read_at, pipeline_filter, pipelines_listed_by, organization_id } = watermarks
   return and(
     eq(windows.id, window.id),
     sql`not exists (
       select from ${watermarks} where ${organization_id} = ${window.organization_id} and ${pipelines_read_at} is not null
-        and (${pipeline_filter} is distinct from ${JSON.stringify(scope.patterns)}::jsonb
+        and (${pipeline_filter} is distinct from ${JSON.stringify(filter.patterns)}::jsonb
           or ${pipelines_listed_by} is distinct from ${client.fingerprint}))`,
   )
 }

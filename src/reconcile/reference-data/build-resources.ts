@@ -2,6 +2,7 @@ import { and, desc, eq, gt, isNotNull, isNull, lt, or, sql } from 'drizzle-orm'
 import { annotations, artifacts, reference_item_syncs, reference_syncs } from '../../database/reference-tables.ts'
 import { builds, pipelines } from '../../database/schema.ts'
 import { inOneTransaction } from '../../mirror/apply.ts'
+import { eraseRows } from '../../mirror/erased-people.ts'
 import { BuildkiteError } from '../../runtime/errors.ts'
 import { DAY } from '../../runtime/time.ts'
 import { openStates } from '../builds/open-states.ts'
@@ -120,8 +121,9 @@ async function readOne(
   }
   await inOneTransaction(db, `save the ${list.name} of a build`, async (tx) => {
     const { table, name } = list
-    await upsertRows(tx, table, [table.id], rows)
-    if (unusable === 0) await markUnlisted(tx, table, [table.id], rows, eq(table.build_id, build.id), now)
+    const listed = await eraseRows(tx, rows)
+    await upsertRows(tx, table, [table.id], listed)
+    if (unusable === 0) await markUnlisted(tx, table, [table.id], listed, eq(table.build_id, build.id), now)
     await recordReads(tx, name, [build.id], at ?? now)
     const outcome: ItemResult = { status: 'read', read_at: at ?? now, error: null }
     await recordItemResult(tx, { organization_id: source.id, name }, outcome, now)

@@ -22,7 +22,7 @@ export interface ParentKind {
   readonly list?: 'clusters' | 'teams'
 }
 
-export interface DimensionList {
+export interface ReferenceList {
   /** The table's name. */
   readonly name: string
   readonly table: PgTable
@@ -36,7 +36,7 @@ export interface DimensionList {
   /** Fields that are not stored. */
   readonly skip?: readonly string[]
   /** Whether to store an item; without it, all are stored. */
-  wanted?(item: unknown, scope: MirrorFilter): boolean
+  wanted?(item: unknown, filter: MirrorFilter): boolean
 }
 
 export interface Parent {
@@ -49,7 +49,7 @@ export interface Parent {
 const teamScopes = ['read_teams', 'view_teams'] as const
 
 /** Every list of reference data with its own table. Parents come before the lists that belong to them. */
-export const dimensionLists: readonly DimensionList[] = [
+export const referenceLists: readonly ReferenceList[] = [
   {
     name: 'clusters',
     table: clusters,
@@ -89,9 +89,9 @@ export const dimensionLists: readonly DimensionList[] = [
     path: (team) => ['teams', team.id, 'pipelines'],
     // The URL contains the pipeline's slug, which changes with every rename; the id is enough.
     skip: ['pipeline_url'],
-    wanted(item, scope) {
+    wanted(item, filter) {
       const slug = isObject(item) ? slugsOf(item.pipeline_url).pipeline : undefined
-      return slug === undefined || scope.pipeline(slug)
+      return slug === undefined || filter.pipeline(slug)
     },
   },
   {

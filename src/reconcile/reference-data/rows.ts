@@ -3,7 +3,7 @@ import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
 import { isObject, PayloadReader } from '../../buildkite/payload-reader.ts'
 import { redact } from '../../buildkite/redact.ts'
 import type { Transaction } from '../../database/connection.ts'
-import { type DimensionStatus, reference_item_syncs, reference_syncs } from '../../database/reference-tables.ts'
+import { type ReferenceStatus, reference_item_syncs, reference_syncs } from '../../database/reference-tables.ts'
 import { changedNow, columnList, columnNames, recordset, selected } from '../../mirror/table.ts'
 
 /** A row to be stored, by column. */
@@ -109,7 +109,7 @@ export async function recordReads(tx: Transaction, name: string, subjects: reado
 
 /** How the read of a list ended. Omitted fields stay unchanged. */
 export interface ItemResult {
-  readonly status: DimensionStatus
+  readonly status: ReferenceStatus
   readonly rows?: number
   readonly read_at?: Date
   readonly error: string | null

@@ -2,6 +2,7 @@ import { and, eq, inArray, notInArray, or } from 'drizzle-orm'
 import { withLease } from '../../database/leases.ts'
 import { reference_syncs } from '../../database/reference-tables.ts'
 import { inOneTransaction } from '../../mirror/apply.ts'
+import { eraseRows } from '../../mirror/erased-people.ts'
 import { observeAgents } from '../../mirror/observe.ts'
 import { BuildkiteError } from '../../runtime/errors.ts'
 import { HOUR, MINUTE } from '../../runtime/time.ts'
@@ -11,7 +12,7 @@ import { readWatermark } from '../progress/watermark.ts'
 import { refusalOfList } from './access-denied.ts'
 import { readBuildLists } from './build-resources.ts'
 import { type AnyList, agentList, dueLists, dueParents, parentsOf } from './due.ts'
-import type { DimensionList, Parent } from './resources.ts'
+import type { Parent, ReferenceList } from './resources.ts'
 import {
   columnOf,
   countListed,
@@ -116,7 +117,7 @@ class Run {
   }
 
   /** Reads the lists of a kind for each parent that is due, until the run is over. */
-  async #readOfParents(list: DimensionList): Promise<ItemResult['status']> {
+  async #readOfParents(list: ReferenceList): Promise<ItemResult['status']> {
     const { db } = this.#deps
     if (list.parent?.list) {
       const [of] = await db
@@ -152,15 +153,15 @@ class Run {
   }
 
   /** Reads all pages of one list. */
-  async #items(list: DimensionList, parent: Parent): Promise<Items> {
-    const { storeEnv, clock, scope } = this.#deps
+  async #items(list: ReferenceList, parent: Parent): Promise<Items> {
+    const { storeEnv, clock, filter } = this.#deps
     const { client, slug, id: organizationId } = this.#source
     const total = noItems()
     const parentColumn = list.parent ? { [list.parent.column.name]: parent.id } : {}
     const options = { priority: 'dimensions', signal: this.#signal } as const
     for await (const page of client.list(slug, list.path(parent), options)) {
       total.at ??= page.at
-      const wanted = page.value.filter((item) => list.wanted?.(item, scope) ?? true)
+      const wanted = page.value.filter((item) => list.wanted?.(item, filter) ?? true)
       const { rows, unusable } = rowsOf(wanted, list, parentColumn, {
         storeEnv,
         organizationId,
@@ -173,7 +174,7 @@ class Run {
   }
 
   /** Replaces the stored rows with those that were read, in one transaction. */
-  async #keep(list: DimensionList, items: Items): Promise<'read'> {
+  async #keep(list: ReferenceList, items: Items): Promise<'read'> {
     const { db, clock, log } = this.#deps
     const { id: organization_id, slug } = this.#source
     const now = new Date(clock())
@@ -181,9 +182,10 @@ class Run {
     const error = items.unusable > 0 ? unusableItems(items.unusable) : null
     if (error) log.error({ organization: slug, list: list.name }, error)
     await inOneTransaction(db, `save the list of ${list.name}`, async (tx) => {
-      let changed = await upsertRows(tx, list.table, list.key, items.rows)
+      const listed = await eraseRows(tx, items.rows)
+      let changed = await upsertRows(tx, list.table, list.key, listed)
       if (items.unusable === 0) {
-        changed += await markUnlisted(tx, list.table, list.key, items.rows, this.#among(list, items), now)
+        changed += await markUnlisted(tx, list.table, list.key, listed, this.#among(list, items), now)
       }
       if (list.parent) await recordReads(tx, list.name, items.asked, at)
       const rows = await countListed(tx, list.table, organization_id)
@@ -199,7 +201,7 @@ class Run {
   }
 
   /** The rows that a complete read should contain: those of the parents that were read, and of parents that are gone. */
-  #among(list: DimensionList, { read, all }: Items) {
+  #among(list: ReferenceList, { read, all }: Items) {
     const ours = eq(columnOf(list.table, 'organization_id'), this.#source.id)
     const { parent } = list
     return parent ? and(ours, or(inArray(parent.column, read), notInArray(parent.column, [...all]))) : ours

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { Truth } from '../model/state.ts'
 import { createRandom } from '../random.ts'
@@ -77,10 +78,7 @@ export async function startApi(truth: Truth, now: () => number, options: ApiOpti
   })
   // Clients keep connections open between requests. If the server closed one at that moment, it would look like a fault.
   server.keepAliveTimeout = 60_000
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(options.port ?? 0, '127.0.0.1', resolve)
-  })
+  await once(server.listen(options.port ?? 0, '127.0.0.1'), 'listening')
   const address = server.address()
   const port = typeof address === 'object' && address ? address.port : 0
   const api: Api = {

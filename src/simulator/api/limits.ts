@@ -3,8 +3,6 @@ export interface LimitOptions {
   organization?: number | undefined
   /** Requests per window for each user; undefined = unlimited. */
   user?: number | undefined
-  /** Length of the fixed window in milliseconds. Buildkite's is 60 s; tests may use a shorter one. */
-  windowMs?: number
   /** The clock of the windows. Default: the wall clock, because clients wait in real time. */
   now?: () => number
 }
@@ -30,9 +28,11 @@ export interface Limits {
   count(organization: string | undefined, user: string): Counted
 }
 
-/** Buildkite's two limits in fixed windows. */
+const windowMs = 60_000
+
+/** Buildkite's two limits in fixed windows of a minute. */
 export function createLimits(options: LimitOptions = {}): Limits {
-  const { windowMs = 60_000, now = Date.now } = options
+  const { now = Date.now } = options
   const windows = new Map<string, { start: number; count: number }>()
   const enter = (key: string, limit: number, cost: number): LimitState => {
     const start = Math.floor(now() / windowMs) * windowMs

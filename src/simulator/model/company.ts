@@ -1,9 +1,17 @@
 import { createRandom, type Random } from '../random.ts'
-import type { Cluster, Member, Queue, Schedule, Team, TeamMember, TeamPipeline } from './company-shapes.ts'
 import { graphqlId, iso, type Organization, type Person, type Pipeline, secretMark } from './shapes.ts'
 
 // The data of an organization other than pipelines, builds and agents. No webhook contains it. It has its own random generator, so that
 // it does not change the history of a seed.
+
+type Cluster = ReturnType<typeof foundCluster>
+type Queue = ReturnType<typeof foundQueue>
+type Team = ReturnType<typeof foundTeam>
+type Member = ReturnType<typeof foundMember>
+type TeamMember = ReturnType<typeof foundTeamMember>
+type TeamPipeline = { access_level: string; created_at: string; pipeline: Pipeline }
+type Schedule = ReturnType<typeof foundSchedule>
+
 /** The data of one organization. Every list may be changed. */
 export interface Company {
   readonly clusters: Cluster[]
@@ -46,9 +54,7 @@ export function foundCompany(seed: string, at: number, organization: Organizatio
     teams: [],
     teamMembers: new Map(),
     teamPipelines: new Map(),
-    members: people.map(({ id, name, email }, index) => {
-      return { id, name, email, role: index === 0 ? 'admin' : 'member', sso_mode: index < 2 ? 'optional' : 'required' }
-    }),
+    members: people.map(foundMember),
     schedules: new Map(),
     join: (pipeline, position, joinedAt) =>
       join(company, random, { pipeline, position, at: joinedAt, creator: people[0] }),
@@ -57,10 +63,10 @@ export function foundCompany(seed: string, at: number, organization: Organizatio
     const team = foundTeam(random, at, name, people[0], index === 0)
     company.teams.push(team)
     const its = people.filter((_, position) => index === 0 || position % 2 === index % 2)
-    const shown = its.map(({ id, name: user_name }, position) => {
-      return { role: position === 0 ? 'maintainer' : 'member', created_at: iso(at), user_id: id, user_name }
-    })
-    company.teamMembers.set(team, shown)
+    company.teamMembers.set(
+      team,
+      its.map((person, position) => foundTeamMember(person, position, at)),
+    )
     company.teamPipelines.set(team, [])
   }
   return company
@@ -74,7 +80,7 @@ function foundCluster(given: {
   at: number
   first: string
   creator: Person
-}): Cluster {
+}) {
   const { id, url, web, name, first } = given
   return {
     id,
@@ -94,13 +100,7 @@ function foundCluster(given: {
   }
 }
 
-function foundQueue(
-  random: Random,
-  at: number,
-  cluster: { url: string; web: string },
-  key: string,
-  creator: Person,
-): Queue {
+function foundQueue(random: Random, at: number, cluster: { url: string; web: string }, key: string, creator: Person) {
   const id = random.uuid(at)
   const paused = key === 'gpu'
   return {
@@ -121,7 +121,15 @@ function foundQueue(
   }
 }
 
-function foundTeam(random: Random, at: number, name: string, creator: Person, everyone: boolean): Team {
+function foundMember({ id, name, email }: Person, index: number) {
+  return { id, name, email, role: index === 0 ? 'admin' : 'member', sso_mode: index < 2 ? 'optional' : 'required' }
+}
+
+function foundTeamMember({ id, name }: Person, position: number, at: number) {
+  return { role: position === 0 ? 'maintainer' : 'member', created_at: iso(at), user_id: id, user_name: name }
+}
+
+function foundTeam(random: Random, at: number, name: string, creator: Person, everyone: boolean) {
   const id = random.uuid(at)
   return {
     id,
@@ -155,7 +163,7 @@ function join(company: Company, random: Random, { pipeline, position, at, creato
   if (position % 2 === 0) company.schedules.set(pipeline, [foundSchedule(random, at, pipeline, creator)])
 }
 
-function foundSchedule(random: Random, at: number, pipeline: Pipeline, creator: Person): Schedule {
+function foundSchedule(random: Random, at: number, pipeline: Pipeline, creator: Person) {
   const id = random.uuid(at)
   return {
     id,

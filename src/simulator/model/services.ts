@@ -14,18 +14,9 @@ export interface Service {
   scope_uuids: string[]
   branch_configuration: string
   build_states: Record<string, boolean>
-  settings: ServiceSettings
+  settings: { url: string; version: number; token: string; token_mode: string; events: string[]; tls_verify: boolean }
   created_at: string
   created_by: Person
-}
-
-export interface ServiceSettings {
-  url: string
-  version: number
-  token: string
-  token_mode: string
-  events: string[]
-  tls_verify: boolean
 }
 
 /** The services of one organization. Calls the listeners after each change. */

@@ -118,16 +118,12 @@ export class Truth {
 
   /** Its clusters, teams, people and schedules. */
   companyOf(organization: Organization): Company {
-    const company = this.#companies.get(organization)
-    if (!company) throw new Error(`${organization.slug} is not an organization of this simulation.`)
-    return company
+    return ofOrganization(this.#companies, organization)
   }
 
   /** Its notification services. */
   servicesOf(organization: Organization): Services {
-    const services = this.#services.get(organization)
-    if (!services) throw new Error(`${organization.slug} is not an organization of this simulation.`)
-    return services
+    return ofOrganization(this.#services, organization)
   }
 
   organizationOf(thing: Pipeline | Agent): Organization {
@@ -298,6 +294,12 @@ export class Truth {
   tell(change: Change, at: number): void {
     for (const listener of this.#listeners) listener(change, at)
   }
+}
+
+function ofOrganization<T>(all: ReadonlyMap<Organization, T>, organization: Organization): T {
+  const found = all.get(organization)
+  if (!found) throw new Error(`${organization.slug} is not an organization of this simulation.`)
+  return found
 }
 
 /** The position of the first build created at `time` or later (`after`: later only), in a list that is oldest first. */

@@ -2,16 +2,17 @@ import { createHmac } from 'node:crypto'
 import { Agent as HttpAgent, request as requestHttp } from 'node:http'
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
 
+/** The time limit for a response, as at Buildkite. */
+const timeoutMs = 5_000
+
 /** Posts JSON as Buildkite does, over connections that stay open. */
 export class Poster {
   readonly #http: HttpAgent
   readonly #https: HttpsAgent
-  readonly #timeoutMs: number
 
-  constructor(connections: number, timeoutMs: number) {
+  constructor(connections: number) {
     this.#http = new HttpAgent({ keepAlive: true, maxSockets: connections })
     this.#https = new HttpsAgent({ keepAlive: true, maxSockets: connections })
-    this.#timeoutMs = timeoutMs
   }
 
   /** The status of the response, or 0 when none came in time or the URL is invalid. */
@@ -23,7 +24,7 @@ export class Poster {
         {
           method: 'POST',
           agent: secure ? this.#https : this.#http,
-          signal: AbortSignal.timeout(this.#timeoutMs),
+          signal: AbortSignal.timeout(timeoutMs),
           headers: {
             'Content-Type': 'application/json',
             'Content-Length': Buffer.byteLength(body),

@@ -1,7 +1,6 @@
 import { type Change, type Job, type Organization, secretMark } from '../model/shapes.ts'
 import type { Truth } from '../model/state.ts'
 import { createRandom, type Random } from '../random.ts'
-import { olderWebhook } from './older-webhook.ts'
 import { Poster, signature } from './post.ts'
 import { SendQueue } from './send-queue.ts'
 
@@ -18,15 +17,11 @@ export interface WebhookOptions {
   /** The shares that are sent twice, and late: after newer webhooks, with the body of the time at which they were due. */
   twice?: number
   late?: number
-  /** The share in the format of an older version of Buildkite: fewer keys and whole seconds; see `older-webhook.ts`. */
-  older?: number
   seed?: number | string
   /** Decides what happens to each change, instead of `drop`. */
   choose?: (change: Change) => Fate
   /** The organization of the service, for the ping; default the first. */
   organization?: Organization
-  /** The time limit for a response; Buildkite waits about 5 s. */
-  timeoutMs?: number
 }
 
 interface Sender {
@@ -79,7 +74,6 @@ export class Webhooks {
   drop: number
   twice: number
   late: number
-  older: number
   choose: ((change: Change) => Fate) | undefined
   readonly #truth: Truth
   readonly #now: () => number
@@ -91,19 +85,18 @@ export class Webhooks {
   readonly #unsubscribe: () => void
 
   constructor(truth: Truth, now: () => number, options: WebhookOptions) {
-    const { concurrency = 8, timeoutMs = 5_000, seed = 1, drop = 0, twice = 0, late = 0, older = 0 } = options
+    const { concurrency = 8, seed = 1, drop = 0, twice = 0, late = 0 } = options
     this.url = options.url
     this.drop = drop
     this.twice = twice
     this.late = late
-    this.older = older
     this.choose = options.choose
     this.#truth = truth
     this.#now = now
     this.#options = options
     this.#random = createRandom(`webhooks ${seed}`)
     this.#sender = { id: truth.people[0].id, name: truth.people[0].name }
-    this.#poster = new Poster(concurrency, timeoutMs)
+    this.#poster = new Poster(concurrency)
     this.#queue = new SendQueue((waiting) => this.#dispatch(waiting), concurrency)
     this.#unsubscribe = truth.onChange((change) => this.#take(change))
   }
@@ -151,10 +144,8 @@ export class Webhooks {
       return
     }
     const { event } = change
-    const older = this.older > 0 && this.#random.chance(this.older)
     const render = () => {
-      const body = renderChange(this.#truth, change, this.#sender)
-      return { body: JSON.stringify(older ? olderWebhook(body, this.#random) : body), at: this.#now() }
+      return { body: JSON.stringify(renderChange(this.#truth, change, this.#sender)), at: this.#now() }
     }
     if (fate === 'late') {
       // Rendered after this turn, because the caller may still be changing the object.

@@ -26,6 +26,7 @@ const columns = {
   received_at: deliveries.received_at,
   observed_at: deliveries.observed_at,
   next_try_at: deliveries.next_try_at,
+  error: deliveries.error,
 }
 // A literal: Postgres would not use the partial index with a parameter.
 const isPending = sql`${deliveries.status} = 'pending'`
@@ -42,13 +43,13 @@ export async function claimBatch(tx: Transaction, most: number): Promise<Batch> 
       .limit(most)
       .for('update', { skipLocked: true }),
   )
-  const { id, event, received_at, observed_at, next_try_at } = free
+  const { id, event, received_at, observed_at, next_try_at, error } = free
   // Payloads of deliveries that do not fit are not read.
   const fits = sql`sum(${free.bytes}) over (order by ${id}) <= ${batchBytes} or row_number() over (order by ${id}) = 1`
   const payload = sql<string | null>`case when ${fits} then ${free.payload} end`
   const rows = await tx
     .with(free)
-    .select({ id, event, received_at, observed_at, next_try_at, bytes: free.bytes, payload })
+    .select({ id, event, received_at, observed_at, next_try_at, error, bytes: free.bytes, payload })
     .from(free)
     .orderBy(asc(id))
   const claimed = fitting(rows)

@@ -10,6 +10,8 @@ export interface Pending {
   event: string
   observed_at: Date
   payload: string | null
+  /** Why there is no payload, or why an earlier try failed. */
+  error: string | null
 }
 
 /** The result of reading a delivery. */
@@ -18,14 +20,14 @@ export type ReadDelivery = { observed: Observations } | { ignored: true } | { er
 /** Reads one delivery; pure. Ignores deliveries that are out of scope and events of unknown kinds. */
 export function readDelivery(
   row: Pending,
-  { scope, storeEnv }: { scope: MirrorFilter; storeEnv: boolean },
+  { filter, storeEnv }: { filter: MirrorFilter; storeEnv: boolean },
 ): ReadDelivery {
-  if (row.payload === null) return { error: 'Its payload was dropped.' }
+  if (row.payload === null) return { error: row.error ?? 'Its payload was dropped.' }
   const kind = row.event.split('.')[0] ?? ''
   if (!['ping', 'build', 'job', 'agent'].includes(kind)) return { ignored: true }
   try {
     const payload: unknown = JSON.parse(row.payload)
-    if (!isWanted(payload, scope)) return { ignored: true }
+    if (!isWanted(payload, filter)) return { ignored: true }
     return { observed: observeWebhook(row.event, payload, row.observed_at, { storeEnv }) }
   } catch (error) {
     if (error instanceof PayloadError) return { error: error.message }
@@ -34,14 +36,14 @@ export function readDelivery(
 }
 
 /** Most payloads name no organization: its slug, and often the pipeline's, is only part of the objects' URLs. */
-function isWanted(payload: unknown, scope: MirrorFilter): boolean {
+function isWanted(payload: unknown, filter: MirrorFilter): boolean {
   const { organization, pipeline, project, build, job, agent } = asObject(payload)
   const subjects = [pipeline, project, build, job, agent].map((subject) => slugsOf(asObject(subject).url))
   const organizations = [asObject(organization).slug, ...subjects.map((slugs) => slugs.organization)]
   const pipelines = [asObject(pipeline).slug, asObject(project).slug, ...subjects.map((slugs) => slugs.pipeline)]
   return (
-    organizations.every((slug) => typeof slug !== 'string' || scope.organization(slug)) &&
-    pipelines.every((slug) => typeof slug !== 'string' || scope.pipeline(slug))
+    organizations.every((slug) => typeof slug !== 'string' || filter.organization(slug)) &&
+    pipelines.every((slug) => typeof slug !== 'string' || filter.pipeline(slug))
   )
 }
 

@@ -1,5 +1,5 @@
 import { and, asc, count, eq, gt, gte, inArray, isNotNull, isNull, lte, max, type SQL, sql } from 'drizzle-orm'
-import { withStoreError } from '../../database/connection.ts'
+import { type Db, withStoreError } from '../../database/connection.ts'
 import { type DeliveryStatus, deliveries } from '../../database/schema.ts'
 import { batchSize, fitting } from './claim.ts'
 import { type ApplyParts, applyBatch } from './process-deliveries.ts'
@@ -63,7 +63,19 @@ export async function replay(
     done += ids.length
     onProgress(done, total)
   }
-  return { ...tally, without_payload, errors, unknown: await unknownAmong(parts, selection.ids ?? []) }
+  return { ...tally, without_payload, errors, unknown: await unknownAmong(db, selection.ids ?? []) }
+}
+
+/**
+ * Makes stored deliveries pending again, for the workers. For processes whose database role reads no payload.
+ * @returns the requested ids that no delivery has.
+ */
+export async function requeue(db: Db, selection: Selection): Promise<readonly number[]> {
+  await withStoreError('make deliveries pending again', async () =>
+    // Without a time, the sweeper enqueues them at once.
+    db.update(deliveries).set({ status: 'pending', enqueued_at: null }).where(selectionOf(selection)),
+  )
+  return unknownAmong(db, selection.ids ?? [])
 }
 
 async function newestId({ db }: ApplyParts): Promise<number> {
@@ -114,7 +126,7 @@ async function outcomes({ db }: ApplyParts, ids: readonly number[]) {
   )
 }
 
-async function unknownAmong({ db }: ApplyParts, ids: readonly number[]): Promise<number[]> {
+async function unknownAmong(db: Db, ids: readonly number[]): Promise<number[]> {
   if (ids.length === 0) return []
   const rows = await withStoreError('look up deliveries', async () =>
     db

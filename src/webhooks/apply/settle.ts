@@ -16,7 +16,7 @@ import { readDelivery } from './read.ts'
 
 export interface ApplyParts {
   db: Db
-  scope: MirrorFilter
+  filter: MirrorFilter
   storeEnv: boolean
   log: Log
   clock?: Clock

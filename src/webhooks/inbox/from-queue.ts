@@ -1,17 +1,18 @@
 import { type Db, withStoreError } from '../../database/connection.ts'
-import type { KeptDelivery } from '../../queue/queues.ts'
 import type { Clock } from '../../runtime/time.ts'
 import { isPoison } from '../poison.ts'
 import { type GroupLimit, takeGroup } from './group.ts'
 import { insertDeliveries, type NewDelivery } from './insert.ts'
+import { readKept } from './read-kept.ts'
 
 /** Moves deliveries that arrived while Postgres was unavailable from their queue jobs to the inbox. */
 export interface FromQueue {
   /**
-   * Resolves once all deliveries of the job are in the inbox.
+   * Resolves once all deliveries of the job are in the inbox. They are checked and cleaned like requests, because others may write to
+   * the queue's store too; one that no receiver would have stored becomes a failed delivery that says why.
    * @throws StoreError when some are not; then the job must stay in the queue, because it is their only copy.
    */
-  move(kept: readonly KeptDelivery[]): Promise<void>
+  move(kept: readonly unknown[]): Promise<void>
 }
 
 /** Maximum size of one insert. */
@@ -25,8 +26,14 @@ interface Job {
   reject: (error: unknown) => void
 }
 
+interface FromQueueParts {
+  db: Db
+  storeEnv: boolean
+  clock?: Clock | undefined
+}
+
 /** Jobs that arrive while two inserts are running share the next one. */
-export function openFromQueue({ db, clock = Date.now }: { db: Db; clock?: Clock | undefined }): FromQueue {
+export function openFromQueue({ db, storeEnv, clock = Date.now }: FromQueueParts): FromQueue {
   const waiting: Job[] = []
   let inserting = 0
 
@@ -62,7 +69,8 @@ export function openFromQueue({ db, clock = Date.now }: { db: Db; clock?: Clock 
   return {
     move(kept) {
       return new Promise((resolve, reject) => {
-        waiting.push({ deliveries: kept.map(asNew), resolve, reject })
+        const now = new Date(clock())
+        waiting.push({ deliveries: kept.map((one) => readKept(one, { storeEnv, now })), resolve, reject })
         if (inserting < insertsAtOnce) void work()
       })
     },
@@ -70,9 +78,8 @@ export function openFromQueue({ db, clock = Date.now }: { db: Db; clock?: Clock 
 }
 
 function sizeOfJob({ deliveries }: Job): GroupLimit {
-  return { deliveries: deliveries.length, chars: deliveries.reduce((sum, { payload }) => sum + payload.length, 0) }
-}
-
-function asNew({ received_at, observed_at, ...rest }: KeptDelivery): NewDelivery {
-  return { ...rest, received_at: new Date(received_at), observed_at: new Date(observed_at) }
+  return {
+    deliveries: deliveries.length,
+    chars: deliveries.reduce((sum, { payload }) => sum + (payload?.length ?? 0), 0),
+  }
 }

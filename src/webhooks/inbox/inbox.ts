@@ -184,5 +184,5 @@ export class Inbox {
 }
 
 function sizeOf({ delivery }: Waiting): GroupLimit {
-  return { deliveries: 1, chars: delivery.payload.length }
+  return { deliveries: 1, chars: delivery.payload?.length ?? 0 }
 }

@@ -47,7 +47,7 @@ export function openToQueue(add: (job: DeliveriesJob) => Promise<void>): ToQueue
     divert(delivery, trace) {
       return new Promise((resolve, reject) => {
         waiting.push({ delivery, trace, resolve, reject })
-        chars += delivery.payload.length
+        chars += delivery.payload?.length ?? 0
         if (waiting.length >= jobLimit.deliveries || chars >= jobLimit.chars) flush()
         else timer ??= setTimeout(flush, gatherMs)
       })
@@ -56,7 +56,7 @@ export function openToQueue(add: (job: DeliveriesJob) => Promise<void>): ToQueue
 }
 
 function sizeOf({ delivery }: { delivery: NewDelivery }): GroupLimit {
-  return { deliveries: 1, chars: delivery.payload.length }
+  return { deliveries: 1, chars: delivery.payload?.length ?? 0 }
 }
 
 function asKept(delivery: NewDelivery): KeptDelivery {
@@ -67,5 +67,6 @@ function asKept(delivery: NewDelivery): KeptDelivery {
     received_at: delivery.received_at.toISOString(),
     observed_at: delivery.observed_at.toISOString(),
     payload: delivery.payload,
+    ...(delivery.error !== null && { error: delivery.error }),
   }
 }

@@ -11,7 +11,11 @@ export class BodyError extends Error {
   }
 }
 
-const FIRST_BYTES = 16 * 1024
+/**
+ * libuv reads up to 32 times 64 KiB from one socket before it turns to the next. Beyond this many bytes a body gets one or two reads in each
+ * turn, so that many large bodies neither delay small ones nor fill memory with chunks that are not yet collected.
+ */
+const ONE_TURN = 64 * 1024
 /** Each chunk costs about as much as 100 bytes. Real clients send some kB in each, and a short last one. */
 const FREE_CHUNKS = 1_000
 const BYTES_PER_CHUNK = 64
@@ -26,6 +30,7 @@ export function readBody(stream: Readable, announced: number | undefined, share:
     let buffer: Buffer = Buffer.alloc(0)
     let length = 0
     let chunks = 0
+    let hasEnded = false
 
     const problem = (added: number): BodyError | undefined => {
       chunks += 1
@@ -33,11 +38,9 @@ export function readBody(stream: Readable, announced: number | undefined, share:
       if (chunks > FREE_CHUNKS && length + added < chunks * BYTES_PER_CHUNK) {
         return new BodyError(400, 'The body is sent in too many small chunks.')
       }
-      const size = grownSize(buffer.length, length + added, most)
-      if (size === buffer.length) return undefined
-      if (!share.growTo(size)) return new BodyError(503, 'Too many bodies are being received. Send it again.')
-      const grown = Buffer.allocUnsafeSlow(size)
-      buffer.copy(grown, 0, 0, length)
+      if (length + added <= buffer.length) return undefined
+      const grown = share.grow(length + added)
+      if (!grown) return new BodyError(503, 'Too many bodies are being received. Send it again.')
       buffer = grown
       return undefined
     }
@@ -45,12 +48,19 @@ export function readBody(stream: Readable, announced: number | undefined, share:
       const error = problem(chunk.length)
       if (error) return refuse(error)
       length += chunk.copy(buffer, length)
+      if (length > ONE_TURN) nextTurn()
+    }
+    const nextTurn = () => {
+      stream.pause()
+      setImmediate(() => hasEnded || stream.resume())
     }
     const onEnd = () => {
+      hasEnded = true
       if (announced !== undefined && length !== announced) return refuse(incomplete())
       resolve(buffer.subarray(0, length))
     }
     const refuse = (error: BodyError) => {
+      hasEnded = true
       stream.off('data', onData).off('end', onEnd)
       stream.pause()
       reject(error)
@@ -59,13 +69,6 @@ export function readBody(stream: Readable, announced: number | undefined, share:
     stream.on('error', () => refuse(incomplete()))
     stream.on('end', onEnd).on('data', onData)
   })
-}
-
-/** The buffer's next size: doubled until `needed` fits, at most `most`. */
-function grownSize(size: number, needed: number, most: number): number {
-  let grown = size
-  while (grown < needed) grown = Math.min(most, Math.max(FIRST_BYTES, grown * 2))
-  return grown
 }
 
 function tooLarge(): BodyError {

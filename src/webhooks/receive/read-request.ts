@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
-import { isObject } from '../../buildkite/payload-reader.ts'
-import { cleanText, redact } from '../../buildkite/redact.ts'
+import { cleanText } from '../../buildkite/redact.ts'
 import { readSignature, verifySignature, verifyToken } from '../../buildkite/signature.ts'
 import type { WebhookAuth } from '../../runtime/config.ts'
 import type { NewDelivery } from '../inbox/inbox.ts'
+import { readPayload } from '../inbox/read-payload.ts'
 
 export interface ReceiverSettings {
   /** All secrets that are valid now. Without any the receiver is off. */
@@ -66,18 +66,19 @@ export function readRequest(
 ): ReadRequest {
   const proof = authenticate(request, settings, now, receivedAt)
   if (!proof.ok) return unauthorized(proof.reason)
-  const payload = parseObject(request.raw)
-  if (!payload) {
-    const error = 'The body is not a JSON object.'
-    return { ok: false, status: 400, error, reason: error }
+  const read = readPayload(request.raw, settings)
+  if (!read.ok && read.reason === 'not_an_object') {
+    return { ok: false, status: 400, error: read.error, reason: read.error }
   }
   const delivery: NewDelivery = {
     key: deliveryKey(proof.signed ? proof.at.toISOString() : (request.requestId ?? ''), request.raw),
-    event: eventOf(payload, request.event),
+    event: eventOf(read.ok ? read.payload : {}, request.event),
     request_id: request.requestId === undefined ? null : cleanText(request.requestId).slice(0, 200),
     received_at: new Date(now),
     observed_at: proof.at,
-    payload: JSON.stringify(redact(payload, settings)),
+    // An authentic body that is not read is stored without its content, and fails by name.
+    payload: read.ok ? read.text : null,
+    error: read.ok ? null : read.error,
   }
   return { ok: true, delivery }
 }
@@ -104,15 +105,6 @@ function checkToken(
 
 function unauthorized(reason: string): RefusedRequest {
   return { ok: false, status: 401, error: 'unauthorized', reason }
-}
-
-function parseObject(raw: Buffer): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(raw.toString('utf8'))
-    return isObject(value) ? value : undefined
-  } catch {
-    return undefined
-  }
 }
 
 /** The body's name of the event first: it is signed, and headers are not. */

@@ -1,5 +1,5 @@
 import { retryFailed, unblock } from '../../../src/simulator/lifecycle/interventions.ts'
-import { wildMix } from '../../../src/simulator/probabilities.ts'
+import { wildMix } from '../../support/wild-mix.ts'
 import type { Lived } from './live.ts'
 
 /**

@@ -38,13 +38,13 @@ export async function emptyMirror(home: Home, url: string): Promise<void> {
 /** Mirrors all of it over REST, as the service does. */
 export async function mirrorByRest(db: Db, { api, simulation }: Lived, withBuilds = true): Promise<void> {
   const clock = () => simulation.clock.now()
-  const scope = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
+  const filter = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
   const options = { storeEnv: false, storeAnnotations: false, storeArtifacts: false, backfillDays: 90 }
-  const deps = { db, log: silent, clock, scope, ...options }
+  const deps = { db, log: silent, clock, filter, ...options }
   const common = { budget: freeBudget, log: silent, clock, backoffMs: 1 }
   const access = openAccess(
     { apiTokens: [demoToken.token], apiUrl: api.url, httpsProxy: undefined, noProxy: [] },
-    { budget: freeBudget, scope, log: silent, clock, client: { backoffMs: 1 } },
+    { budget: freeBudget, filter, log: silent, clock, client: { backoffMs: 1 } },
   )
   await discover(deps, access)
   await access.close()

@@ -1,6 +1,6 @@
-import { DAY } from '../../runtime/time.ts'
-import { iso } from '../model/shapes.ts'
-import type { Truth } from '../model/state.ts'
+import { DAY } from '../../src/runtime/time.ts'
+import { iso } from '../../src/simulator/model/shapes.ts'
+import type { Truth } from '../../src/simulator/model/state.ts'
 
 const acts = [
   'rename',

@@ -1,5 +1,5 @@
-import { utcTime } from '../model/shapes.ts'
-import type { Random } from '../random.ts'
+import { utcTime } from '../../src/simulator/model/shapes.ts'
+import type { Random } from '../../src/simulator/random.ts'
 
 /** Keys that no webhook of 2018 has. */
 const missing = [

@@ -1,0 +1,42 @@
+-- Applies deliveries to the mirror, and refreshes the rollups.
+grant usage on schema analytics, buildkite, drizzle, settings, sync to buildkite_worker;
+grant select, insert, update, delete on buildkite.build_attempts, sync.deliveries, sync.failures to buildkite_worker;
+grant select, insert, update on
+  buildkite.agents, buildkite.builds, buildkite.jobs, buildkite.organization_slugs, buildkite.organizations,
+  buildkite.pipeline_slugs, buildkite.pipelines
+  to buildkite_worker;
+grant usage on sequence sync.deliveries_id_seq, sync.failures_id_seq to buildkite_worker;
+-- Deletes old rows, which it locks first.
+grant select, update, delete on sync.audit_log, sync.budgets, sync.cycles, sync.drift, sync.reference_item_syncs, sync.sessions to buildkite_worker;
+
+-- Refreshes the rollups.
+grant select, insert, update, delete on
+  analytics.agents_daily, analytics.branch_durations_daily, analytics.build_results_daily, analytics.deployments,
+  analytics.jobs_daily, analytics.minutes_daily, analytics.pipeline_durations_daily, analytics.queue_waits_daily,
+  analytics.queue_waits_hourly, analytics.trunk_health_daily,
+  buildkite.users, sync.builds_found, sync.jobs_found, sync.rollups, sync.stale_days, sync.stale_history, sync.user_identities
+  to buildkite_worker;
+grant select on
+  analytics.attempt_runs, buildkite.cluster_queues, buildkite.members, settings.deployment_rules,
+  sync.branch_durations_daily_now, sync.build_results_daily_now, sync.pipeline_durations_daily_now, sync.trunk_health_daily_now
+  to buildkite_worker;
+grant usage on sequence sync.stale_history_id_seq to buildkite_worker;
+
+-- Where its queue is, and whether the schema is current.
+grant select, update (addresses) on sync.deployment to buildkite_worker;
+grant select on sync.compatibility, sync.definitions, drizzle.__drizzle_migrations to buildkite_worker;
+-- Whose names it must not store.
+grant select on sync.erased_people to buildkite_worker;
+
+-- The status page, metrics, and the pause of a backfill.
+grant select on
+  analytics.data_coverage, buildkite.organizations, buildkite.pipelines,
+  sync.budgets, sync.cycles, sync.drift, sync.failed_deliveries, sync.failures, sync.findings, sync.leases,
+  sync.pipeline_coverage, sync.reference_syncs, sync.stale_days, sync.watermarks, sync.windows
+  to buildkite_worker;
+grant select, insert, delete on sync.pauses to buildkite_worker;
+
+-- Who signs in to the private listener, and what they do there.
+grant select, insert, delete on sync.sessions to buildkite_worker;
+grant insert on sync.audit_log to buildkite_worker;
+grant usage on sequence sync.audit_log_id_seq to buildkite_worker;
