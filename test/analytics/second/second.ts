@@ -92,7 +92,7 @@ async function change(mode: Mode, home: Home, lived: Lived, before: History): Pr
   return finishMirror(home, {
     payloads: [...before.payloads, ...news],
     lists,
-    formerLists: before.lists,
+    before,
     rules: changed,
     rates: rates.filter(({ queue }, index) => rates.findIndex((one) => one.queue === queue) === index),
     oldestDelivery: before.oldestDelivery,
