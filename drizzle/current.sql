@@ -5015,7 +5015,7 @@ CREATE VIEW analytics.users AS
     person.emails,
     person.usernames,
     person.is_member,
-    ARRAY( SELECT team.slug
+    ARRAY( SELECT DISTINCT team.slug
            FROM (buildkite.team_members member
              JOIN buildkite.teams team ON ((team.id = member.team_id)))
           WHERE ((member.user_id = person.id) AND (member.deleted_at IS NULL) AND (team.deleted_at IS NULL))
@@ -6357,6 +6357,8 @@ GRANT SELECT ON TABLE buildkite.organizations TO buildkite_reader;
 GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.organizations TO buildkite_reconciler;
 GRANT SELECT ON TABLE buildkite.organizations TO buildkite_web;
 GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.organizations TO buildkite_worker;
+
+GRANT SELECT ON TABLE buildkite.organizations TO buildkite_reader;
 
 GRANT SELECT ON TABLE buildkite.pipelines TO buildkite_reader;
 GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.pipelines TO buildkite_reconciler;

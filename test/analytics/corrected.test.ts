@@ -23,6 +23,17 @@ test('pull_requests: a fork’s belongs to the repository in which it is opened'
   expect(await lines(`select repository from analytics.pull_requests where repository like 'stranger%'`)).toBe('')
 })
 
+test('pull_requests: of a pipeline with an empty address belong to their own repository', async () => {
+  const [before] = await stage.sql`
+    select id, repository from buildkite.pipelines where id = (select pipeline_id from buildkite.builds where number = 4 limit 1)`
+  await stage.sql`update buildkite.pipelines set repository = '' where id = ${before?.id}`
+  expect(
+    await lines(`select repository, head_repository from analytics.pull_requests
+      where pr_number = 7 and head_repository = 'stranger/app'`),
+  ).toContain('stranger/app | stranger/app')
+  await stage.sql`update buildkite.pipelines set repository = ${before?.repository} where id = ${before?.id}`
+})
+
 test('addresses: by the present name of the pipeline', async () => {
   await stage.sql`update buildkite.pipelines set web_url = 'https://buildkite.com/acme/app-two' where slug = 'app'`
   await build(1, `web_url = 'https://buildkite.com/acme/app/builds/1'`)
@@ -86,3 +97,20 @@ test('deployments: of several rules the closest counts, and a rule may name a pi
 
 test('organizations: each, by its slug', () =>
   expect(lines(`select organization from analytics.organizations order by 1`)).resolves.toBe('acme\nglobex'))
+
+test('users: a slug that teams of two organizations have counts once', async () => {
+  const user = id('u', 1)
+  for (const [number, organization] of [
+    [81, 1],
+    [82, 2],
+  ] as const) {
+    await stage.sql`insert into buildkite.teams (id, organization_id, slug, first_seen_at, changed_at)
+      values (${id('t', number)}, ${id('o', organization)}, 'everyone', now(), now())`
+    await stage.sql`insert into buildkite.team_members (team_id, organization_id, user_id, first_seen_at, changed_at)
+      values (${id('t', number)}, ${id('o', organization)}, ${user}, now(), now())`
+  }
+  await stage.refresh()
+  expect(
+    await lines(`select cardinality(array_positions(teams, 'everyone')) from analytics.users where id = '${user}'`),
+  ).toBe('1')
+})

@@ -1,7 +1,7 @@
 create or replace view analytics.pull_requests as
 select
   build.organization_id,
-  analytics.repository_name(coalesce(pipeline.repository, nullif(build.pull_request_repository, ''))) as repository,
+  coalesce(analytics.repository_name(pipeline.repository), analytics.repository_name(build.pull_request_repository)) as repository,
   build.pull_request_id::integer as pr_number,
   max(build.pull_request_base) as pr_base,
   count(distinct build.commit) as pushes,

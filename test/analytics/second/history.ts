@@ -48,8 +48,8 @@ export interface Rate {
 export interface History {
   readonly payloads: readonly Payload[]
   readonly lists: readonly Lists[]
-  /** As an earlier read showed them. */
-  readonly formerLists?: readonly Lists[]
+  /** What was known when the tables were refreshed before. */
+  readonly before?: History
   readonly rules: readonly Rule[]
   readonly rates: readonly Rate[]
   /** When the oldest stored webhook was received. */

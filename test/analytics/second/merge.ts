@@ -165,7 +165,8 @@ function addBuild(objects: Objects, build: Json, pipeline: unknown, payload: Pay
   const own = [row.started_at, row.finished_at].filter((time) => typeof time === 'number')
   const isClose = payload.via === 'rest' ? own.filter((time) => time - payload.at <= 60_000) : []
   add(objects.builds, row, payload, 'build', Math.max(payload.at, ...isClose))
-  if (typeof row.finished_at !== 'number' || !finished.includes(String(row.state))) return
+  const isBlocked = row.blocked === true && row.state !== 'canceled'
+  if (typeof row.finished_at !== 'number' || !(isBlocked || finished.includes(String(row.state)))) return
   const finishes = objects.finishes.get(String(row.id)) ?? []
   finishes.push({ via: payload.via, at: payload.at, row })
   objects.finishes.set(String(row.id), finishes)

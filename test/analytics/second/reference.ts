@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { slugOf } from './builds.ts'
-import type { Facts } from './facts.ts'
+import { type Facts, factsOf } from './facts.ts'
 import { buildFields, type Json } from './fields.ts'
 import { isCommand } from './job-words.ts'
 import { clusterOf } from './jobs.ts'
@@ -53,7 +53,7 @@ export function pipelines(facts: Facts): Row[] {
 
 export function pipelineSchedules(facts: Facts): Row[] {
   const byId = new Map(facts.pipelines.map((one) => [one.id, one]))
-  const lists = [...(facts.history.formerLists ?? []), ...facts.history.lists]
+  const lists = [...(facts.history.before?.lists ?? []), ...facts.history.lists]
   // A schedule that is gone stays as it was last read.
   const last = new Map(
     lists.flatMap(({ schedules, organization }) =>
@@ -127,14 +127,16 @@ function sightings(facts: Facts): Sighting[] {
         : [seen(job.retried_by_id, job.retried_by_email, job.retried_by_name, job.finished_at)]),
     ]),
     ...facts.pipelines.map((one) => seen(one.created_by_id, one.created_by_email, one.created_by_name, one.created_at)),
-    ...[...facts.history.lists, ...(facts.history.formerLists ?? [])].flatMap(({ members }) =>
+    ...facts.history.lists.flatMap(({ members }) =>
       members.map((one) => ({ ...seen(one.id, one.email, one.name, Number.MAX_SAFE_INTEGER), isMember: true })),
     ),
   ].filter(({ id, email, username }) => id !== null || email !== null || username !== null)
 }
 
 export function users(facts: Facts): Row[] {
-  const all = sightings(facts)
+  const { before } = facts.history
+  // What was once stored of a person stays.
+  const all = [...sightings(facts), ...(before ? sightings(factsOf(before)) : [])]
   const idOf = new Map<string, string>()
   for (const { id, email } of all) {
     if (id !== null && email !== null) idOf.set(email, least([id, idOf.get(email) ?? null]) ?? id)

@@ -29,13 +29,16 @@ url.pathname = `/${name}`
 await migrate(url.href)
 const home = await openHome(url.href)
 let failed = 0
+const compared = new Map<string, number>()
 try {
   for (let seed = first; seed <= last; seed++) {
     const began = performance.now()
     const { rows, differences } = await compareSeed(seed, home, url.href, wanted)
+    for (const [view, count] of rows) compared.set(view, (compared.get(view) ?? 0) + count)
+    const sum = [...rows.values()].reduce((all, count) => all + count, 0)
     if (differences.length > 0) failed += 1
     const took = ((performance.now() - began) / 1_000).toFixed(1)
-    console.log(`seed ${seed}: ${rows} rows, ${differences.length} differences, ${took} s`)
+    console.log(`seed ${seed}: ${sum} rows, ${differences.length} differences, ${took} s`)
     for (const line of differences.slice(0, Number(values.lines))) console.log(`  ${line}`)
     const by = new Map<string, number>()
     for (const line of differences) {
@@ -50,5 +53,6 @@ try {
   await admin.end()
   await server.stop()
 }
+for (const [view, count] of compared) console.log(`${count} rows of ${view}`)
 console.log(failed === 0 ? 'No differences.' : `${failed} histories differ.`)
 process.exit(failed === 0 ? 0 : 1)

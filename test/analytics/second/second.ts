@@ -11,7 +11,8 @@ export const modes = ['rest', 'webhooks', 'mixed'] as const
 export type Mode = (typeof modes)[number]
 
 export interface Outcome {
-  readonly rows: number
+  /** How many rows of each view were compared. */
+  readonly rows: ReadonlyMap<string, number>
   readonly differences: string[]
 }
 
@@ -24,15 +25,16 @@ export async function compareSeed(
 ): Promise<Outcome> {
   const lived = await live(seed)
   const differences: string[] = []
-  let rows = 0
+  const rows = new Map<string, number>()
   const compare = async (what: string, history: History) => {
     const found = await compareMirror(url, history)
-    rows += found.rows
+    for (const [view, count] of found.rows) rows.set(view, (rows.get(view) ?? 0) + count)
     differences.push(...found.differences.map((line) => `seed ${seed}, ${what}: ${line}`))
   }
   try {
     // The last mirror lives on.
-    const ordered = seed % 2 === 0 ? only : [...only].reverse()
+    const turn = seed % only.length
+    const ordered = [...only.slice(turn), ...only.slice(0, turn)]
     for (const [index, mode] of ordered.entries()) {
       await emptyMirror(home, url)
       const history = await mirror(mode, home, lived)
@@ -90,7 +92,7 @@ async function change(mode: Mode, home: Home, lived: Lived, before: History): Pr
   return finishMirror(home, {
     payloads: [...before.payloads, ...news],
     lists,
-    formerLists: before.lists,
+    before,
     rules: changed,
     rates: rates.filter(({ queue }, index) => rates.findIndex((one) => one.queue === queue) === index),
     oldestDelivery: before.oldestDelivery,
@@ -136,5 +138,5 @@ async function compareMirror(url: string, history: History): Promise<Outcome> {
     // Another zone would say the same again.
     if (differences.length > 0) break
   }
-  return { rows: computed.reduce((sum, { rows }) => sum + rows.length, 0), differences }
+  return { rows: new Map(computed.map(({ view, rows }) => [view.name, rows.length])), differences }
 }
