@@ -4486,7 +4486,7 @@ COMMENT ON COLUMN analytics.pipelines.deleted_at IS 'When the mirror noticed tha
 
 CREATE VIEW analytics.pull_requests AS
  SELECT build.organization_id,
-    analytics.repository_name(COALESCE(pipeline.repository, NULLIF(build.pull_request_repository, ''::text))) AS repository,
+    COALESCE(analytics.repository_name(pipeline.repository), analytics.repository_name(build.pull_request_repository)) AS repository,
     (build.pull_request_id)::integer AS pr_number,
     max(build.pull_request_base) AS pr_base,
     count(DISTINCT build.commit) AS pushes,
@@ -4512,7 +4512,7 @@ CREATE VIEW analytics.pull_requests AS
      LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = build.pipeline_id)))
      LEFT JOIN buildkite.organizations organization ON ((organization.id = build.organization_id)))
   WHERE (build.pull_request_id ~ '^[0-9]{1,9}$'::text)
-  GROUP BY build.organization_id, (analytics.repository_name(COALESCE(pipeline.repository, NULLIF(build.pull_request_repository, ''::text)))), (build.pull_request_id)::integer;
+  GROUP BY build.organization_id, COALESCE(analytics.repository_name(pipeline.repository), analytics.repository_name(build.pull_request_repository)), (build.pull_request_id)::integer;
 
 COMMENT ON VIEW analytics.pull_requests IS 'What each pull request cost in CI. Buildkite does not know merge times. Select one (where pr_number = ...), which is fast; all of history takes about 8 s on a million builds. For a range of time, group analytics.builds.';
 
@@ -6357,8 +6357,6 @@ GRANT SELECT ON TABLE buildkite.organizations TO buildkite_reader;
 GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.organizations TO buildkite_reconciler;
 GRANT SELECT ON TABLE buildkite.organizations TO buildkite_web;
 GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.organizations TO buildkite_worker;
-
-GRANT SELECT ON TABLE buildkite.organizations TO buildkite_reader;
 
 GRANT SELECT ON TABLE buildkite.pipelines TO buildkite_reader;
 GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.pipelines TO buildkite_reconciler;
