@@ -4486,7 +4486,7 @@ COMMENT ON COLUMN analytics.pipelines.deleted_at IS 'When the mirror noticed tha
 
 CREATE VIEW analytics.pull_requests AS
  SELECT build.organization_id,
-    analytics.repository_name(COALESCE(pipeline.repository, NULLIF(build.pull_request_repository, ''::text))) AS repository,
+    COALESCE(analytics.repository_name(pipeline.repository), analytics.repository_name(build.pull_request_repository)) AS repository,
     (build.pull_request_id)::integer AS pr_number,
     max(build.pull_request_base) AS pr_base,
     count(DISTINCT build.commit) AS pushes,
