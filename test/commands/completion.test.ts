@@ -24,7 +24,9 @@ async function offered(...words: string[]): Promise<string[]> {
 describe('completion in bash', () => {
   it('offers every command that the help names', async () => {
     const { stdout } = await runCommand(['--help'], {})
-    const names = [...(stdout.split('Settings')[0] ?? '').matchAll(/^ {2}([a-z-]+) {2}/gm)].map(([, name]) => name ?? '')
+    const names = [...(stdout.split('Settings')[0] ?? '').matchAll(/^ {2}([a-z-]+) {2}/gm)].map(
+      ([, name]) => name ?? '',
+    )
     expect(names.length).toBeGreaterThan(9)
     expect((await offered('')).sort()).toEqual([...names, '--help', '--version', 'help'].sort())
   })

@@ -11,7 +11,7 @@ afterAll(() => stage.close())
 
 /** SEEDS=17 or SEEDS=1..50 chooses others. */
 describe('every row and column of analytics equals a second implementation', () => {
-  it.each(seedsOf(process.env.SEEDS ?? '11..16'))('by REST, by webhooks, mixed and changed (seed %i)', async (seed) => {
+  it.each(seedsOf(process.env.SEEDS ?? '11..12'))('by REST, by webhooks, mixed and changed (seed %i)', async (seed) => {
     const { rows, differences } = await stage.compare(seed)
     for (const [view, count] of rows) compared.set(view, (compared.get(view) ?? 0) + count)
     expect(differences).toEqual([])
