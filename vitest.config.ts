@@ -19,11 +19,14 @@ const slow = [
   'test/chaos/*.test.ts',
   'test/database/{embedded,move}.test.ts',
   'test/simulator/demo.test.ts',
-  'test/e2e/*.test.ts',
+  'test/e2e/!(flood).test.ts',
   'test/fuzz/*.test.ts',
   'test/property/*.test.ts',
   'test/queue/deployments.test.ts',
 ]
+
+/** Measures, so it needs a machine with nothing else to do: `npm run test:flood`. */
+const alone = ['test/e2e/flood.test.ts']
 
 export default defineConfig({
   test: {
@@ -42,13 +45,17 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: ['test/**/*.test.ts'],
-          exclude: [...unit, ...slow],
+          exclude: [...unit, ...slow, ...alone],
           globalSetup: ['test/support/services.ts'],
         },
       },
       {
         extends: true,
         test: { name: 'slow', include: slow, globalSetup: ['test/support/services.ts'] },
+      },
+      {
+        extends: true,
+        test: { name: 'alone', include: alone, globalSetup: ['test/support/services.ts'] },
       },
     ],
   },
