@@ -49,7 +49,8 @@ export function pipelineFromPayload(payload: Json): PartialRow<PipelineRow> | un
     provider_id: read.text('provider', 'id'),
     provider_settings: read.json('provider', 'settings'),
     builds_url: read.text('builds_url'),
-    badge_url: read.text('badge_url'),
+    // Redacted; null also removes what an earlier version stored.
+    badge_url: null,
     clone_mirror_url: read.text('clone_mirror_url'),
     created_by_id: read.uuid('created_by', 'id'),
     created_by_name: read.text('created_by', 'name'),
