@@ -5,7 +5,7 @@ drop view if exists analytics.dora_weekly;
 drop index analytics.deployments_week;--> statement-breakpoint
 create index deployments_week on analytics.deployments (((date_trunc('week'::text, (deployed_at at time zone 'UTC'::text)))::date));--> statement-breakpoint
 alter table analytics.deployments add column first_success boolean;--> statement-breakpoint
-comment on column analytics.deployments.first_success is 'Whether its first try succeeded; success tells the last one''s outcome. Ours, not DX''s.';--> statement-breakpoint
+comment on column analytics.deployments.first_success is 'Whether its first try succeeded; success has the outcome of the last try. Ours, not DX''s.';--> statement-breakpoint
 comment on column analytics.deployments.id is 'Rule and build, or rule and job. Of several rules that match a build or job, the closest counts: the one with the most fixed characters.';--> statement-breakpoint
 comment on column analytics.minutes_daily.tries is 'How many tries of jobs ended, also those that never started; without skipped and broken ones.';--> statement-breakpoint
 comment on column analytics.jobs_daily.tries is 'How many tries of jobs ended, also those that never started; without skipped and broken ones.';--> statement-breakpoint

@@ -1647,21 +1647,15 @@ CREATE VIEW sync.hidden_stops AS
             job.resumed_at,
             job.was_active,
             job.has_failed
-           FROM (( SELECT jobs.build_id,
-                    jobs.unblocked_at AS at,
-                    false AS by_retry
-                   FROM buildkite.jobs
-                  WHERE ((jobs.type = 'manual'::text) AND (jobs.unblocked_at IS NOT NULL))
-                UNION ALL
-                 SELECT retried.build_id,
-                    next.at,
-                    true
-                   FROM (buildkite.jobs retried
-                     CROSS JOIN LATERAL ( SELECT COALESCE(jobs.runnable_at, jobs.scheduled_at, jobs.created_at) AS at
+           FROM (( SELECT gate_or_retried.build_id,
+                    COALESCE(next.at, gate_or_retried.unblocked_at) AS at,
+                    (next.at IS NOT NULL) AS by_retry
+                   FROM (buildkite.jobs gate_or_retried
+                     LEFT JOIN LATERAL ( SELECT COALESCE(jobs.runnable_at, jobs.scheduled_at, jobs.created_at) AS at
                            FROM buildkite.jobs
-                          WHERE (jobs.id = retried.retried_in_job_id)
-                         OFFSET 0) next)
-                  WHERE (retried.retry_type = 'manual'::text)
+                          WHERE (jobs.id = gate_or_retried.retried_in_job_id)
+                         OFFSET 0) next ON ((gate_or_retried.retry_type = 'manual'::text)))
+                  WHERE ((gate_or_retried.retry_type = 'manual'::text) OR ((gate_or_retried.type = 'manual'::text) AND (gate_or_retried.unblocked_at IS NOT NULL)))
                 UNION ALL
                  SELECT builds.id,
                     builds.finished_at,
@@ -3329,7 +3323,7 @@ COMMENT ON COLUMN analytics.deployments.pipeline_id IS 'pipelines.id. Ours, not 
 
 COMMENT ON COLUMN analytics.deployments.committed_at IS 'Author date of the commit, from any of its builds; null if none has it. Ours, not DX''s.';
 
-COMMENT ON COLUMN analytics.deployments.first_success IS 'Whether its first try succeeded; success tells the last one''s outcome. Ours, not DX''s.';
+COMMENT ON COLUMN analytics.deployments.first_success IS 'Whether its first try succeeded; success has the outcome of the last try. Ours, not DX''s.';
 
 CREATE VIEW analytics.dora_weekly AS
  SELECT (date_trunc('week'::text, (deployed.deployed_at AT TIME ZONE 'UTC'::text)))::date AS week,

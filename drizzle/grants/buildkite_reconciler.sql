@@ -11,7 +11,8 @@ grant select, insert, update, delete on
   buildkite.build_attempts, sync.failures, sync.findings, sync.job_reads, sync.unlisted_builds, sync.windows
   to buildkite_reconciler;
 grant usage on sequence sync.cycles_id_seq, sync.drift_id_seq, sync.failures_id_seq, sync.windows_id_seq to buildkite_reconciler;
-grant update (status, enqueued_at), select (id, key, event, request_id, received_at, observed_at, status, attempts, error, enqueued_at, applied_at, failed_at, next_try_at)
+grant update (status, enqueued_at),
+  select (id, key, event, request_id, received_at, observed_at, status, attempts, error, enqueued_at, applied_at, failed_at, next_try_at)
   on sync.deliveries to buildkite_reconciler;
 
 -- Refreshes the rollups.

@@ -7,7 +7,9 @@ grant select, insert, update on
   to buildkite_worker;
 grant usage on sequence sync.deliveries_id_seq, sync.failures_id_seq to buildkite_worker;
 -- Deletes old rows, which it locks first.
-grant select, update, delete on sync.audit_log, sync.budgets, sync.cycles, sync.drift, sync.reference_item_syncs, sync.sessions to buildkite_worker;
+grant select, update, delete on
+  sync.audit_log, sync.budgets, sync.cycles, sync.drift, sync.reference_item_syncs, sync.sessions
+  to buildkite_worker;
 
 -- Refreshes the rollups.
 grant select, insert, update, delete on

@@ -1,5 +1,6 @@
 import { createPostgresBackend, LATEST_SCHEMA_VERSION, runMigrations, withBackend } from 'bullmq'
 import pg from 'pg'
+import { actAsOwner } from '../runtime/database-owner.ts'
 import { messageOf, StoreError } from '../runtime/errors.ts'
 import { postgresOptions, tlsFault } from '../runtime/store-url.ts'
 import { SECOND, withDeadline } from '../runtime/time.ts'
@@ -52,7 +53,7 @@ function connectionTo(url: string) {
 export async function migrateQueue(url: string): Promise<void> {
   try {
     await onDirect({ ...connectionTo(url), query_timeout: 60_000 }, async (client) => {
-      await client.query(actAsOwner)
+      await client.query(actAsOwner('session'))
       // BullMQ takes an advisory lock for its migrations.
       await runMigrations(client, schema)
       for (const name of queueNames) await client.query(createSequence(name))
@@ -63,13 +64,6 @@ export async function migrateQueue(url: string): Promise<void> {
     throw new StoreError('permanent', fact, { remedy, cause: error })
   }
 }
-
-/** The session acts as buildkite_owner where that role owns the mirror, so that it owns the queue too. */
-const actAsOwner = `
-  select set_config('role', rolname, false) from pg_roles
-  where rolname = 'buildkite_owner' and pg_has_role(current_user, oid, 'usage')
-    and coalesce((select nspowner = pg_roles.oid from pg_namespace where nspname = 'sync'),
-      has_database_privilege(oid, current_database(), 'create'))`
 
 /** BullMQ creates the sequence of a queue's job ids at the first job, under this lock. Then the process would need the right to create. */
 const createSequence = (queue: QueueName) => `

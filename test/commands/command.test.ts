@@ -45,20 +45,28 @@ describe('docs/reference/cli.md', () => {
     await expect(page).toMatchFileSnapshot('../../docs/reference/cli.md')
   })
 
-  /** The commands in the order in which the program lists them, with their files. */
-  function commandFiles(): { name: string; path: string }[] {
-    const found = [
-      ...read('src/cli.ts').matchAll(/^ {2}(\w+): async \(\) => \(await import\('\.\/(commands\/[^']+)'/gm),
-    ]
-    expect(found.length).toBeGreaterThan(10)
-    return found.map(([, name = '', path = '']) => ({ name, path }))
+  interface CommandFile {
+    readonly name: string
+    readonly path: string
+    readonly exported: string
   }
 
-  async function loadCommand({ name, path }: { name: string; path: string }): Promise<Command> {
+  /** The commands in the order in which the program lists them, with their files. */
+  function commandFiles(): CommandFile[] {
+    const found = [
+      ...read('src/cli.ts').matchAll(
+        /^ {2}'?([\w-]+)'?: async \(\) => \(await import\('\.\/(commands\/[^']+)'\)\)\.(\w+)/gm,
+      ),
+    ]
+    expect(found.length).toBeGreaterThan(10)
+    return found.map(([, name = '', path = '', exported = '']) => ({ name, path, exported }))
+  }
+
+  async function loadCommand({ name, path, exported }: CommandFile): Promise<Command> {
     if (name === 'completion') return completionOf(async () => [])
     const file: Record<string, Command> = await import(/* @vite-ignore */ `../../src/${path}`)
-    const command = file[name]
-    if (!command) throw new RangeError(`src/${path} exports no ${name}.`)
+    const command = file[exported]
+    if (!command) throw new RangeError(`src/${path} exports no ${exported}.`)
     return command
   }
 })

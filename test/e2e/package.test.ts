@@ -59,7 +59,7 @@ describe('the npm package', () => {
     const top = new Set(files.map((path) => path.split('/')[0]))
     expect([...top].sort()).toEqual(['CHANGELOG.md', 'LICENSE', 'README.md', 'dist', 'docs', 'drizzle', 'package.json'])
     const expected =
-      /^dist\/.*\.js$|^drizzle\/((\d{4}_|(functions|views|triggers)\/).*\.sql|grants\.sql|meta\/_journal\.json)$/
+      /^dist\/.*\.js$|^drizzle\/((\d{4}_|(functions|views|triggers|grants)\/).*\.sql|grants\.sql|meta\/_journal\.json)$/
     expect(files.filter((path) => /^(dist|drizzle)\//.test(path) && !expected.test(path))).toEqual([])
     const source = (await readdir(join(root, 'drizzle'), { recursive: true })).filter((name) =>
       expected.test(`drizzle/${name}`),

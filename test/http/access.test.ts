@@ -9,20 +9,19 @@ import { type Database, openDatabase } from '../../src/database/connection.ts'
 import { audit_log, organizations, pauses, sessions } from '../../src/database/schema.ts'
 import { createMeters } from '../../src/http/metrics/registry.ts'
 import { buildPrivateApp } from '../../src/http/private.ts'
-import { runProbes, type Watched } from '../../src/http/status/probes.ts'
+import { runProbes } from '../../src/http/status/probes.ts'
 import { readStatus } from '../../src/http/status/status.ts'
 import { openQueues, type Queues } from '../../src/queue/queues.ts'
 import { parseRange } from '../../src/runtime/ip-range.ts'
 import { createLog } from '../../src/runtime/log.ts'
-import { mirrorFilter } from '../../src/runtime/scope.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
 import { until } from '../support/until.ts'
+import { everything, watchedOf } from './watched.ts'
 
 const acme = '0190a0b0-0000-7000-8000-000000000001'
 const adminToken = 'canary-admin-token'
 const readerToken = 'canary-reader-token'
-const everything = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
 /** What actions put into the queue. */
 const asked: unknown[] = []
 /** Called before an action puts something into the queue. */
@@ -76,25 +75,7 @@ async function listen(tokens: { adminToken?: string; readerToken?: string } = {}
     const { fastify } = message as { fastify: FastifyInstance }
     fastify.addHook('onRoute', (route) => void routes.push(route))
   }
-  const watched: Watched = {
-    config: {
-      roles: new Set(['web']),
-      webhookSecrets: [],
-      webhookAuth: 'signature',
-      apiTokens: [],
-      apiBudgetShare: 0.5,
-      reconcileIntervalMs: 60_000,
-    },
-    filter: everything,
-    database,
-    databaseKind: 'external',
-    queues,
-    workers: [],
-    problems: () => [],
-    coverage: async () => [],
-    closing: () => false,
-    clock: Date.now,
-  }
+  const watched = watchedOf({ database, queues, coverage: async () => [] }, ['web'])
   const meters = createMeters()
   subscribe('fastify.initialization', collect)
   const app = await buildPrivateApp({

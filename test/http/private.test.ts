@@ -28,6 +28,7 @@ import { issueOf, problem } from '../../src/reconcile/issue.ts'
 import { createLog } from '../../src/runtime/log.ts'
 import { mirrorFilter } from '../../src/runtime/scope.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { everything, watchedOf } from './watched.ts'
 
 const log = createLog('silent')
 const acme = '0190a0b0-0000-7000-8000-000000000001'
@@ -71,30 +72,7 @@ afterAll(async () => {
   await home.drop()
 })
 
-const everything = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
-
-function watched(over: Partial<Watched> = {}): Watched {
-  return {
-    config: {
-      roles: new Set(['web', 'worker', 'reconciler']),
-      webhookSecrets: ['hunter2-webhook'],
-      webhookAuth: 'signature',
-      apiTokens: ['hunter2-token'],
-      apiBudgetShare: 0.5,
-      reconcileIntervalMs: 60_000,
-    },
-    filter: everything,
-    database,
-    databaseKind: 'external',
-    queues,
-    workers: [],
-    problems: () => [],
-    coverage: () => coverage(database.db),
-    closing: () => false,
-    clock: Date.now,
-    ...over,
-  }
-}
+const watched = (over: Partial<Watched> = {}) => watchedOf({ database, queues, ...over })
 
 async function build(parts: Watched, adminToken?: string) {
   const meters = createMeters()

@@ -2,7 +2,6 @@ import { get } from 'node:http'
 import { eq } from 'drizzle-orm'
 import type { FastifyInstance } from 'fastify'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
-import { coverage } from '../../src/coverage/coverage.ts'
 import { readCatalog } from '../../src/database/catalog.ts'
 import { type Database, openDatabase } from '../../src/database/connection.ts'
 import { recordFailure } from '../../src/database/failures.ts'
@@ -23,19 +22,18 @@ import {
 import { openSessions } from '../../src/http/auth/session.ts'
 import { createMeters } from '../../src/http/metrics/registry.ts'
 import { buildPrivateApp } from '../../src/http/private.ts'
-import { runProbes, type Watched } from '../../src/http/status/probes.ts'
+import { runProbes } from '../../src/http/status/probes.ts'
 import { readStatus, type Status } from '../../src/http/status/status.ts'
 import { openQueues, type Queues } from '../../src/queue/queues.ts'
 import { createLog } from '../../src/runtime/log.ts'
-import { mirrorFilter } from '../../src/runtime/scope.ts'
 import { DAY, HOUR } from '../../src/runtime/time.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { testQueueBackends, testRedisUrl } from '../support/redis.ts'
 import { until } from '../support/until.ts'
+import { everything, watchedOf } from './watched.ts'
 
 const acme = '0190a0b0-0000-7000-8000-000000000001'
 const token = 'hunter2-admin'
-const everything = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
 const nasty = `"><img src=x onerror=alert(1)></script><script>alert(1)</script>'`
 const seen = {
   observed_at: new Date(),
@@ -90,25 +88,7 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
 
   async function build(adminToken?: string, clock = Date.now): Promise<FastifyInstance> {
     const { db } = database
-    const watched: Watched = {
-      config: {
-        roles: new Set(['web']),
-        webhookSecrets: ['hunter2-webhook'],
-        webhookAuth: 'signature',
-        apiTokens: ['hunter2-token'],
-        apiBudgetShare: 0.5,
-        reconcileIntervalMs: 60_000,
-      },
-      filter: everything,
-      database,
-      databaseKind: 'external',
-      queues,
-      workers: [],
-      problems: () => [],
-      coverage: () => coverage(db),
-      closing: () => false,
-      clock: Date.now,
-    }
+    const watched = watchedOf({ database, queues }, ['web'])
     app = await buildPrivateApp({
       log,
       config: { adminToken, readerToken: undefined, trustProxy: [] },

@@ -8,15 +8,12 @@ select distinct on (stop.build_id, stop.stopped_at)
 from (
   select resumed.build_id, resumed.at, resumed.by_retry, job.*
   from (
-    select build_id, unblocked_at as at, false as by_retry
-    from buildkite.jobs where type = 'manual' and unblocked_at is not null
-    union all
-    select retried.build_id, next.at, true
-    from buildkite.jobs as retried
-    cross join lateral (
-      select coalesce(runnable_at, scheduled_at, created_at) as at from buildkite.jobs where id = retried.retried_in_job_id offset 0
-    ) as next
-    where retried.retry_type = 'manual'
+    select gate_or_retried.build_id, coalesce(next.at, gate_or_retried.unblocked_at) as at, next.at is not null as by_retry
+    from buildkite.jobs as gate_or_retried
+    left join lateral (
+      select coalesce(runnable_at, scheduled_at, created_at) as at from buildkite.jobs where id = gate_or_retried.retried_in_job_id offset 0
+    ) as next on gate_or_retried.retry_type = 'manual'
+    where gate_or_retried.retry_type = 'manual' or gate_or_retried.type = 'manual' and gate_or_retried.unblocked_at is not null
     union all
     select id, finished_at, false from buildkite.builds where state = 'canceled' and blocked
   ) as resumed

@@ -12,13 +12,15 @@ const HELPER = 'buildkite_helper'
 /**
  * Makes the user of `postgres.url` an ordinary one that owns the database, which it creates if it is missing. In a new cluster, and in one
  * of an earlier version, it is the superuser that initdb created. One transaction: a kill leaves the old state or the new one.
- * `client` is connected as this user. Returns false if it was no superuser.
+ * Returns whether `client`, which connected as this user, is now connected as the superuser and must connect again.
  */
 export async function demoteUser(client: pg.Client, address: Address): Promise<boolean> {
-  const { rows } = await client.query<{ is_super: boolean }>(
-    'select rolsuper as is_super from pg_roles where rolname = current_user',
+  const { rows } = await client.query<{ name: string; is_super: boolean }>(
+    'select rolname as name, rolsuper as is_super from pg_roles where rolname = current_user',
   )
   if (!rows[0]?.is_super) return false
+  // Another service did all this while this one waited for the lock.
+  if (rows[0].name === SUPERUSER) return true
   const { rowCount } = await client.query('select from pg_database where datname = $1', [DATABASE])
   if (!rowCount) await client.query(`create database ${DATABASE}`)
   const password = randomBytes(24).toString('hex')

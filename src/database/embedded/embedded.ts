@@ -40,7 +40,6 @@ export async function startEmbedded(dataDir: string, log: Log): Promise<Embedded
   const address = await startServer(root, cluster, kept, programs)
   let claim = await claimServer(address, dataDir)
   if (await demoteUser(claim.client, address)) {
-    // The connection is still that of the superuser.
     await endConnection(claim.client)
     claim = await claimServer(address, dataDir)
   }

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { sql } from 'drizzle-orm'
 import { type MigrationMeta, readMigrationFiles } from 'drizzle-orm/migrator'
 import pg from 'pg'
+import { actAsOwner } from '../../runtime/database-owner.ts'
 import { ConfigError } from '../../runtime/errors.ts'
 import type { Log } from '../../runtime/log.ts'
 import { SECOND } from '../../runtime/time.ts'
@@ -26,7 +27,7 @@ import {
 } from './journal.ts'
 import { LOCK_TIMEOUT_MS, lockTables, withLockRetries } from './lock-retries.ts'
 import { checkNotTooOld, presentHashes, replacedIn } from './replaced-migrations.ts'
-import { actAsOwner, createRoles } from './roles.ts'
+import { createRoles } from './roles.ts'
 import { readUserObjects, restoreUserObjects } from './user-objects.ts'
 
 // The package's root is three folders up, from here and from the same file in dist/.
@@ -98,7 +99,7 @@ async function begin(client: pg.Client): Promise<void> {
 /** Applies the first missing migration in its own transaction, unless it is a concurrent one, and returns it; undefined when none is missing. */
 async function applyNext(client: pg.Client, known: readonly MigrationMeta[]): Promise<MigrationMeta | undefined> {
   await begin(client)
-  await client.query(actAsOwner)
+  await client.query(actAsOwner('transaction'))
   await createJournal(client)
   const applied = await appliedMigrations(client)
   checkNotTooOld(applied)
@@ -124,7 +125,7 @@ async function applyChanged(
   definitions: readonly Definition[],
 ): Promise<number> {
   await begin(client)
-  await client.query(actAsOwner)
+  await client.query(actAsOwner('transaction'))
   const isNewer = unknownMigrations(known, presentHashes(await appliedMigrations(client))) > 0
   const changed = isNewer ? [] : await changedDefinitions(client, definitions)
   await applyDefinitions(client, changed)
@@ -175,7 +176,7 @@ function dependentsMessage({ detail }: pg.DatabaseError): string {
 export async function applyMigrations(client: pg.Client): Promise<void> {
   await client.query(`select set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true)`)
   await client.query(takeMigrationLock)
-  await client.query(actAsOwner)
+  await client.query(actAsOwner('transaction'))
   await createJournal(client)
   const applied = presentHashes(await appliedMigrations(client))
   const missing = missingMigrations(knownMigrations(), applied, await migrationsNeeded(client))

@@ -1,11 +1,9 @@
 import pg from 'pg'
+import { OWNER } from '../../runtime/database-owner.ts'
 import { ConfigError } from '../../runtime/errors.ts'
 import { OUR_SCHEMAS } from '../catalog.ts'
 import { hasTable } from './journal.ts'
 import { transferOwnership } from './ownership.ts'
-
-/** Owns all objects of the mirror. Its members run `migrate`. */
-export const OWNER = 'buildkite_owner'
 
 /**
  * The group roles. None of them can log in: operators create users as their members. Each file in drizzle/grants/ has the grants of the
@@ -68,13 +66,3 @@ const databaseGrants = `
       execute format('grant create on database %I to ${OWNER}', current_database());
     end if;
   end $$`
-
-/**
- * Acts as the owner until the end of the transaction, so that it owns what a member of it creates. Does nothing in a database without
- * group roles.
- */
-export const actAsOwner = `
-  select set_config('role', rolname, true) from pg_roles
-  where rolname = '${OWNER}' and pg_has_role(current_user, oid, 'usage') and coalesce(
-    (select nspowner = pg_roles.oid from pg_namespace where nspname = 'sync'),
-    has_database_privilege(oid, current_database(), 'create'))`
