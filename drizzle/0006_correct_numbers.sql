@@ -1,4 +1,4 @@
-alter table buildkite.builds drop column test_engine;--> statement-breakpoint
+comment on column buildkite.builds.test_engine is 'Not filled: no list has it. Only version 0.1 wrote it, for builds that it read one by one.';--> statement-breakpoint
 -- Its week becomes a date. The definition in drizzle/views creates it again.
 drop view if exists analytics.dora_weekly;
 --> statement-breakpoint

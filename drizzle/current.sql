@@ -1007,6 +1007,7 @@ CREATE TABLE buildkite.builds (
     triggered_from_build_pipeline_slug text,
     cluster_id uuid,
     cluster_url text,
+    test_engine jsonb,
     observed_at timestamp(3) with time zone NOT NULL,
     verified_at timestamp(3) with time zone,
     first_seen_at timestamp(3) with time zone NOT NULL,
@@ -1110,6 +1111,8 @@ COMMENT ON COLUMN buildkite.builds.triggered_from_build_pipeline_slug IS 'Slug o
 COMMENT ON COLUMN buildkite.builds.cluster_id IS 'UUID of the cluster it ran in; null outside clusters.';
 
 COMMENT ON COLUMN buildkite.builds.cluster_url IS 'REST address of that cluster.';
+
+COMMENT ON COLUMN buildkite.builds.test_engine IS 'Not filled: no list has it. Only version 0.1 wrote it, for builds that it read one by one.';
 
 COMMENT ON COLUMN buildkite.builds.observed_at IS 'When the object was last seen to differ from the row, on Buildkite''s clock: the time of the webhook or REST read that changed it. For the time of the write see changed_at.';
 

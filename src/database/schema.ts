@@ -159,6 +159,8 @@ export const builds = buildkite.table(
     triggered_from_build_pipeline_slug: text(),
     cluster_id: uuid(),
     cluster_url: text(),
+    /** No longer filled. Version 0.1, which an upgrade may return to, writes it; it is dropped once that is no longer supported. */
+    test_engine: json(),
     ...mirrored(),
   },
   (t) => [
