@@ -16,13 +16,13 @@ afterAll(() => database.drop())
 
 it(`mutated webhooks (seed ${seed}) are answered without 5xx and settled, and sane ones come through`, async () => {
   const report = await fuzzWebhooks({ databaseUrl: database.url }, { seed, count: 400 })
-  expect(report.findings).toEqual([])
+  expect(report.findings.join('\n')).toBe('')
   expect(report.outcomes.applied).toBeGreaterThan(100)
 })
 
 it(`odd and broken HTTP (seed ${seed}) is answered or cut off, leaves nothing open, and honest webhooks arrive meanwhile`, async () => {
   const report = await fuzzConnections({ databaseUrl: database.url }, { seed, count: 500 })
-  expect(report.findings).toEqual([])
+  expect(report.findings.join('\n')).toBe('')
   for (const outcome of ['202', '400', '401', 'no answer', 'honest']) {
     expect([outcome, report.outcomes[outcome]]).toEqual([outcome, expect.any(Number)])
   }
@@ -30,12 +30,12 @@ it(`odd and broken HTTP (seed ${seed}) is answered or cut off, leaves nothing op
 
 it(`mutated answers of the API (seed ${seed}) give a sane result or a BuildkiteError, and nothing is passed in silence`, async () => {
   const report = await fuzzLists(database.url, { seed, count: 40 })
-  expect(report.findings).toEqual([])
+  expect(report.findings.join('\n')).toBe('')
   expect(report.outcomes.cycle).toBeGreaterThan(5)
 })
 
 it(`mutated settings (seed ${seed}) give a usable configuration or name the variable, and tell no secret`, async () => {
   const report = await fuzzSettings({ seed, count: 1_000 })
-  expect(report.findings).toEqual([])
+  expect(report.findings.join('\n')).toBe('')
   expect(report.outcomes.accepted).toBeGreaterThan(100)
 })
