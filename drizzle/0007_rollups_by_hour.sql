@@ -24,7 +24,7 @@ create table analytics.builds_hourly (
   wait_histogram integer[] not null,
   commits text[] not null,
   red_commits text[] not null,
-  last_number bigint,
+  last_build_number bigint,
   last_result text
 );--> statement-breakpoint
 create index builds_hourly_hour on analytics.builds_hourly (hour);--> statement-breakpoint
@@ -48,7 +48,7 @@ comment on column analytics.builds_hourly.first_run_histogram is 'The same of fi
 comment on column analytics.builds_hourly.wait_histogram is 'Waits of passed and failed builds before the first start: whole seconds and how many builds, alternating.';--> statement-breakpoint
 comment on column analytics.builds_hourly.commits is 'Distinct commits of passed and failed builds.';--> statement-breakpoint
 comment on column analytics.builds_hourly.red_commits is 'Distinct commits of failed builds.';--> statement-breakpoint
-comment on column analytics.builds_hourly.last_number is 'The highest number of a passed or failed build.';--> statement-breakpoint
+comment on column analytics.builds_hourly.last_build_number is 'The highest number of a passed or failed build.';--> statement-breakpoint
 comment on column analytics.builds_hourly.last_result is 'The result of that build.';--> statement-breakpoint
 
 create table analytics.jobs_hourly (
@@ -90,6 +90,14 @@ comment on column analytics.jobs_hourly.run_ms is 'Milliseconds that they ran, i
 comment on column analytics.jobs_hourly.max_run_ms is 'Milliseconds that the longest one ran.';--> statement-breakpoint
 comment on column analytics.jobs_hourly.run_histogram is 'Running time: whole seconds and how many tries, alternating.';--> statement-breakpoint
 comment on column analytics.jobs_hourly.passed_run_histogram is 'The same of passed tries.';--> statement-breakpoint
+
+create type sync.command_try as (
+  organization_id uuid, pipeline_id uuid, branch text, agent_id uuid, agent_name text, cluster_id uuid, queue text, job text, result text,
+  retried boolean, build_canceled boolean, rebuilt boolean, lost_webhook boolean,
+  started_at timestamptz, finished_at timestamptz, expired_at timestamptz, ended_at timestamptz,
+  run_ms bigint, wait_ms bigint, concurrency_wait_ms bigint
+);--> statement-breakpoint
+comment on type sync.command_try is 'A try of a command job, with what the rollups need of it: see sync.tries_of_hour().';--> statement-breakpoint
 
 create table sync.minutes_hours (
   hour timestamptz not null,

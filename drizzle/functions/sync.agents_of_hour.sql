@@ -1,22 +1,20 @@
-create or replace function sync.agents_of_hour(from_hour timestamptz) returns setof sync.agent_days language plpgsql stable
+create or replace function sync.agents_of_hour(from_hour timestamptz, tries sync.command_try[]) returns setof sync.agent_days language plpgsql stable
 set search_path = pg_catalog, pg_temp as $$
 begin
   return query
   select from_hour, (days.day_start at time zone 'UTC')::date, try.organization_id, try.agent_id, try.queue, max(try.agent_name),
-    count(*) filter (where try.ended_at >= days.day_start and try.ended_at < days.day_start + interval '24 hours'),
-    sum(case when try.run_seconds is null then 0
+    count(*) filter (where try.result not in ('skipped', 'broken')
+      and try.ended_at >= days.day_start and try.ended_at < days.day_start + interval '24 hours'),
+    sum(case when try.run_ms is null then 0
       else round(1000 * analytics.seconds(greatest(try.started_at, days.day_start), least(try.finished_at, days.day_start + interval '24 hours'))) end)::bigint,
     count(*) filter (where try.result = 'infra_lost' and try.ended_at >= days.day_start and try.ended_at < days.day_start + interval '24 hours')
-  from sync.command_tries as try
+  from unnest(tries) as try
   cross join lateral (
     select distinct date_trunc('day', moment, 'UTC') as day_start from unnest(array[try.started_at, try.finished_at, try.expired_at]) as moment
     where moment is not null
   ) as days
-  where try.agent_id is not null
-    and (try.started_at >= from_hour and try.started_at < from_hour + interval '1 hour'
-      or try.started_at is null and (
-        try.finished_at >= from_hour and try.finished_at < from_hour + interval '1 hour'
-        or try.finished_at is null and try.expired_at >= from_hour and try.expired_at < from_hour + interval '1 hour'))
+  where try.agent_id is not null and coalesce(try.started_at, try.ended_at) >= from_hour
+    and coalesce(try.started_at, try.ended_at) < from_hour + interval '1 hour'
   group by days.day_start, try.organization_id, try.agent_id, try.queue;
 end $$;
 

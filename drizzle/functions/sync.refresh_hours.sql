@@ -10,6 +10,7 @@ declare
   pipeline constant text := 'coalesce(pipeline_id, ''00000000-0000-0000-0000-000000000000'')';
   hour_of_day integer;
   since timestamptz;
+  tries sync.command_try[];
   -- What changed.
   pipelines text[] := '{}';
   hours text[] := '{}';
@@ -17,14 +18,15 @@ declare
 begin
   foreach hour_of_day in array coalesce(hours_of_day, array(select generate_series(0, 23))) loop
     since := day_start + hour_of_day * interval '1 hour';
+    tries := array(select sync.tries_of_hour(since));
     pipelines := pipelines
       || sync.replace_rows('analytics.builds_hourly', 'hour = $1', 'sync.builds_of_hour($1)', pipeline, since)
-      || sync.replace_rows('analytics.jobs_hourly', 'hour = $1', 'sync.jobs_of_hour($1)', pipeline, since)
-      || sync.replace_rows('sync.minutes_hours', 'hour = $1', 'sync.minutes_of_hour($1)', pipeline, since);
-    hours := hours || sync.replace_rows('sync.queue_hours', 'started_hour = $1', 'sync.queues_of_hour($1)', 'hour', since);
-    agents := agents || sync.replace_rows('sync.agent_days', 'started_hour = $1', 'sync.agents_of_hour($1)', 'day || '' '' || agent_id', since);
+      || sync.replace_rows('analytics.jobs_hourly', 'hour = $1', 'sync.jobs_of_hour($1, $3)', pipeline, since, null, tries)
+      || sync.replace_rows('sync.minutes_hours', 'hour = $1', 'sync.minutes_of_hour($1, $3)', pipeline, since, null, tries);
+    hours := hours || sync.replace_rows('sync.queue_hours', 'started_hour = $1', 'sync.queues_of_hour($1, $3)', 'hour', since, null, tries);
+    agents := agents || sync.replace_rows('sync.agent_days', 'started_hour = $1', 'sync.agents_of_hour($1, $3)', 'day || '' '' || agent_id', since, null, tries);
     perform sync.replace_rows('sync.builds_found', 'hour = $1', 'sync.builds_found_of_hour($1)', 'hour', since);
-    perform sync.replace_rows('sync.jobs_found', 'hour = $1', 'sync.jobs_found_of_hour($1)', 'hour', since);
+    perform sync.replace_rows('sync.jobs_found', 'hour = $1', 'sync.jobs_found_of_hour($1, $3)', 'hour', since, null, tries);
     if is_whole then
       hours := hours || since::text;
     else

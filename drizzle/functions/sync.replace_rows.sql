@@ -1,5 +1,6 @@
 -- Rows that are equal stay as they are: a change of one job rewrites its rows only, and the keys say what has to be merged again.
-create or replace function sync.replace_rows(relation text, scope text, fresh text, key text, since timestamptz, ids uuid[] default null)
+create or replace function sync.replace_rows(relation text, scope text, fresh text, key text, since timestamptz, ids uuid[] default null,
+  tries sync.command_try[] default null)
 returns text[] language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   keys text[];
@@ -12,8 +13,8 @@ begin
       where not exists (select from %1$s as stored where (%2$s) and stored = fresh.one) returning %4$s as key
     )
     select array_agg(distinct key::text) from (select key from removed union all select key from added) as changed',
-    relation, scope, fresh, key) into keys using since, ids;
+    relation, scope, fresh, key) into keys using since, ids, tries;
   return coalesce(keys, '{}');
 end $$;
 
-comment on function sync.replace_rows is 'Makes the rows of a table in scope equal to those that a function returns. Returns the distinct keys of the rows that changed. In scope and in the call of the function, $1 is since and $2 is ids.';
+comment on function sync.replace_rows is 'Makes the rows of a table in scope equal to those that a function returns. Returns the distinct keys of the rows that changed. In scope and in the call of the function, $1 is since, $2 is ids and $3 is tries.';

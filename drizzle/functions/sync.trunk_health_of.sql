@@ -10,7 +10,7 @@ begin
     count(distinct commit.sha) filter (where commit.sha = any (built.red_commits)),
     sum(built.passed) filter (where commit.place is not distinct from 1)::double precision
       / nullif(sum(built.passed + built.failed) filter (where commit.place is not distinct from 1), 0)::double precision,
-    (array_agg(built.last_result order by built.last_number desc) filter (where built.last_result is not null))[1],
+    (array_agg(built.last_result order by built.last_build_number desc) filter (where built.last_result is not null))[1],
     coalesce(sum(built.blocked) filter (where commit.place is not distinct from 1), 0)::bigint
   from analytics.builds_hourly as built
   join buildkite.pipelines as pipeline on pipeline.id = built.pipeline_id and pipeline.default_branch = built.branch

@@ -2,7 +2,7 @@
 grant usage on schema analytics, buildkite, drizzle, settings, sync to buildkite_reader;
 grant select on drizzle.__drizzle_migrations to buildkite_reader;
 grant select on
-  sync.agent_days, sync.budgets, sync.buildkite_clock, sync.builds_found, sync.cluster_rates, sync.command_tries,
+  sync.agent_days, sync.budgets, sync.buildkite_clock, sync.builds_found, sync.cluster_rates,
   sync.compatibility, sync.cycles, sync.definitions, sync.deployment, sync.drift, sync.failed_deliveries,
   sync.failures, sync.findings, sync.hidden_stops, sync.job_reads, sync.jobs_found, sync.leases, sync.minutes_hours,
   sync.pauses, sync.pipeline_changes, sync.pipeline_coverage, sync.queue_hours, sync.reference_item_syncs,

@@ -20,7 +20,7 @@ grant select, insert, update, delete on
   sync.stale_days, sync.stale_history, sync.user_identities
   to buildkite_worker;
 grant select on
-  analytics.attempt_runs, buildkite.cluster_queues, buildkite.members, settings.deployment_rules, sync.command_tries
+  analytics.attempt_runs, buildkite.cluster_queues, buildkite.members, settings.deployment_rules
   to buildkite_worker;
 grant usage on sequence sync.stale_history_id_seq to buildkite_worker;
 

@@ -17,12 +17,12 @@ export interface RollupTurn {
 }
 
 /**
- * Refreshes the tables of `analytics` and `buildkite.users`, one transaction for each day. Each day that is marked when the run begins
- * is refreshed once: the newest first, then those that have waited longest. Days marked meanwhile are left to the next run.
+ * Refreshes the tables of `analytics` and `buildkite.users`, one transaction for each day. The marked hours of each day that is marked when
+ * the run begins are refreshed once: the newest first, then those that have waited longest. Days marked meanwhile are left to the next run.
  * With `enoughMs` the run ends after that time, but not before the first two days, so that neither today nor another day waits
  * forever; changes of history are then left to {@link catchUp}. A day that fails is recorded in `sync.failures`, skipped, and retried
  * after a back-off. Ends early at `signal`, or if another process is refreshing.
- * The SQL function `sync.refresh_day` computes the rows of a day.
+ * The SQL function `sync.refresh_hours` computes the rows.
  * @throws StoreError when the database is unavailable.
  */
 export async function refreshRollups(
@@ -85,7 +85,7 @@ async function unitsOf(db: Db): Promise<Units> {
   }
 }
 
-/** Refreshes a day if it is marked; false when another process is refreshing. */
+/** Refreshes the marked hours of a day; false when another process is refreshing. */
 async function refreshMarkedDay(db: Db, day: string): Promise<boolean> {
   return (await call<boolean>(db, sql`select sync.refresh_marked_day(${day}) as done`)) ?? false
 }

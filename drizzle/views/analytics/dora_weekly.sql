@@ -6,9 +6,9 @@ select
   count(*) as deployments,
   count(*) filter (where not deployed.success) as failed,
   count(*) filter (where not deployed.success)::double precision / count(*) as change_failure_rate,
-  percentile_cont(0.5) within group (order by analytics.seconds(deployed.deployed_at, restored.at)) as p50_seconds_to_restore,
-  percentile_cont(0.5) within group (order by analytics.seconds(deployed.committed_at, deployed.deployed_at))
-    filter (where deployed.success) as p50_lead_seconds,
+  percentile_disc(0.5) within group (order by analytics.whole_seconds(analytics.seconds(deployed.deployed_at, restored.at)))::double precision as p50_seconds_to_restore,
+  (percentile_disc(0.5) within group (order by analytics.whole_seconds(analytics.seconds(deployed.committed_at, deployed.deployed_at)))
+    filter (where deployed.success))::double precision as p50_lead_seconds,
   deployed.organization_id,
   max(organization.slug) as organization,
   count(*) filter (where not coalesce(deployed.first_success, deployed.success)) as first_failed,
