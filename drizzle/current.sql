@@ -29,6 +29,31 @@ CREATE SCHEMA sync;
 
 COMMENT ON SCHEMA sync IS 'How the mirror is filled: webhook deliveries, reconcile cycles, backfill windows, watermarks. Shows how complete the mirror is.';
 
+CREATE TYPE sync.command_try AS (
+	organization_id uuid,
+	pipeline_id uuid,
+	branch text,
+	agent_id uuid,
+	agent_name text,
+	cluster_id uuid,
+	queue text,
+	job text,
+	result text,
+	retried boolean,
+	build_canceled boolean,
+	rebuilt boolean,
+	lost_webhook boolean,
+	started_at timestamp with time zone,
+	finished_at timestamp with time zone,
+	expired_at timestamp with time zone,
+	ended_at timestamp with time zone,
+	run_ms bigint,
+	wait_ms bigint,
+	concurrency_wait_ms bigint
+);
+
+COMMENT ON TYPE sync.command_try IS 'A try of a command job, with what the rollups need of it: see sync.tries_of_hour().';
+
 CREATE FUNCTION analytics.append_histogram(merged integer[], histogram integer[]) RETURNS integer[]
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -250,7 +275,7 @@ COMMENT ON COLUMN sync.agent_days.busy_ms IS 'Milliseconds that jobs ran on the 
 
 COMMENT ON COLUMN sync.agent_days.infra_lost IS 'How many of them failed because their agent or machine was lost.';
 
-CREATE FUNCTION sync.agents_of_hour(from_hour timestamp with time zone) RETURNS SETOF sync.agent_days
+CREATE FUNCTION sync.agents_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) RETURNS SETOF sync.agent_days
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -259,23 +284,20 @@ begin
   select from_hour, (days.day_start at time zone 'UTC')::date, try.organization_id, try.agent_id, try.queue, max(try.agent_name),
     count(*) filter (where try.result not in ('skipped', 'broken')
       and try.ended_at >= days.day_start and try.ended_at < days.day_start + interval '24 hours'),
-    sum(case when try.run_seconds is null then 0
+    sum(case when try.run_ms is null then 0
       else round(1000 * analytics.seconds(greatest(try.started_at, days.day_start), least(try.finished_at, days.day_start + interval '24 hours'))) end)::bigint,
     count(*) filter (where try.result = 'infra_lost' and try.ended_at >= days.day_start and try.ended_at < days.day_start + interval '24 hours')
-  from sync.command_tries as try
+  from unnest(tries) as try
   cross join lateral (
     select distinct date_trunc('day', moment, 'UTC') as day_start from unnest(array[try.started_at, try.finished_at, try.expired_at]) as moment
     where moment is not null
   ) as days
-  where try.agent_id is not null
-    and (try.started_at >= from_hour and try.started_at < from_hour + interval '1 hour'
-      or try.started_at is null and (
-        try.finished_at >= from_hour and try.finished_at < from_hour + interval '1 hour'
-        or try.finished_at is null and try.expired_at >= from_hour and try.expired_at < from_hour + interval '1 hour'))
+  where try.agent_id is not null and coalesce(try.started_at, try.ended_at) >= from_hour
+    and coalesce(try.started_at, try.ended_at) < from_hour + interval '1 hour'
   group by days.day_start, try.organization_id, try.agent_id, try.queue;
 end $$;
 
-COMMENT ON FUNCTION sync.agents_of_hour(from_hour timestamp with time zone) IS 'The rows of sync.agent_days for jobs that started in one hour, or ended in it without a start, from all present jobs.';
+COMMENT ON FUNCTION sync.agents_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) IS 'The rows of sync.agent_days for jobs that started in one hour, or ended in it without a start, from all present jobs.';
 
 CREATE TABLE analytics.branch_durations_daily (
     day date,
@@ -466,7 +488,7 @@ CREATE TABLE analytics.builds_hourly (
     wait_histogram integer[] NOT NULL,
     commits text[] NOT NULL,
     red_commits text[] NOT NULL,
-    last_number bigint,
+    last_build_number bigint,
     last_result text
 );
 
@@ -508,7 +530,7 @@ COMMENT ON COLUMN analytics.builds_hourly.commits IS 'Distinct commits of passed
 
 COMMENT ON COLUMN analytics.builds_hourly.red_commits IS 'Distinct commits of failed builds.';
 
-COMMENT ON COLUMN analytics.builds_hourly.last_number IS 'The highest number of a passed or failed build.';
+COMMENT ON COLUMN analytics.builds_hourly.last_build_number IS 'The highest number of a passed or failed build.';
 
 COMMENT ON COLUMN analytics.builds_hourly.last_result IS 'The result of that build.';
 
@@ -868,18 +890,18 @@ COMMENT ON COLUMN sync.jobs_found.jobs IS 'Command jobs that started in the hour
 
 COMMENT ON COLUMN sync.jobs_found.jobs_lost IS 'Those that REST showed first, 10 s or more after they started.';
 
-CREATE FUNCTION sync.jobs_found_of_hour(from_hour timestamp with time zone) RETURNS SETOF sync.jobs_found
+CREATE FUNCTION sync.jobs_found_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) RETURNS SETOF sync.jobs_found
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
   return query
   select from_hour, try.organization_id, count(*), count(*) filter (where try.lost_webhook)
-  from sync.command_tries as try where try.started_at >= from_hour and try.started_at < from_hour + interval '1 hour'
+  from unnest(tries) as try where try.started_at >= from_hour and try.started_at < from_hour + interval '1 hour'
   group by try.organization_id;
 end $$;
 
-COMMENT ON FUNCTION sync.jobs_found_of_hour(from_hour timestamp with time zone) IS 'The rows of sync.jobs_found for one hour, from all present jobs.';
+COMMENT ON FUNCTION sync.jobs_found_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) IS 'The rows of sync.jobs_found for one hour, from all present jobs.';
 
 CREATE TABLE analytics.jobs_daily (
     day date NOT NULL,
@@ -1043,7 +1065,7 @@ COMMENT ON COLUMN analytics.jobs_hourly.run_histogram IS 'Running time: whole se
 
 COMMENT ON COLUMN analytics.jobs_hourly.passed_run_histogram IS 'The same of passed tries.';
 
-CREATE FUNCTION sync.jobs_of_hour(from_hour timestamp with time zone) RETURNS SETOF analytics.jobs_hourly
+CREATE FUNCTION sync.jobs_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) RETURNS SETOF analytics.jobs_hourly
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -1054,17 +1076,15 @@ begin
     count(*) filter (where try.result = 'failed'), count(*) filter (where try.result = 'infra_lost'),
     count(*) filter (where try.result = 'timed_out'), count(*) filter (where try.result = 'expired'),
     count(*) filter (where try.result = 'canceled'), count(*) filter (where try.retried),
-    coalesce(sum(round(try.run_seconds * 1000)), 0)::bigint, max(round(try.run_seconds * 1000))::bigint,
-    analytics.histogram(analytics.whole_seconds(try.run_seconds)),
-    analytics.histogram(analytics.whole_seconds(try.run_seconds)) filter (where try.result = 'passed')
-  from sync.command_tries as try
-  where (try.finished_at >= from_hour and try.finished_at < from_hour + interval '1 hour'
-      or try.finished_at is null and try.expired_at >= from_hour and try.expired_at < from_hour + interval '1 hour')
-    and try.result not in ('skipped', 'broken')
+    coalesce(sum(try.run_ms), 0)::bigint, max(try.run_ms),
+    analytics.histogram(analytics.whole_seconds(try.run_ms / 1000.0::double precision)),
+    analytics.histogram(analytics.whole_seconds(try.run_ms / 1000.0::double precision)) filter (where try.result = 'passed')
+  from unnest(tries) as try
+  where try.ended_at >= from_hour and try.ended_at < from_hour + interval '1 hour' and try.result not in ('skipped', 'broken')
   group by try.organization_id, try.pipeline_id, try.job;
 end $$;
 
-COMMENT ON FUNCTION sync.jobs_of_hour(from_hour timestamp with time zone) IS 'The rows of analytics.jobs_hourly for one hour, from all present jobs.';
+COMMENT ON FUNCTION sync.jobs_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) IS 'The rows of analytics.jobs_hourly for one hour, from all present jobs.';
 
 CREATE FUNCTION sync.mark_stale_history(most integer DEFAULT 1000) RETURNS date[]
     LANGUAGE plpgsql
@@ -1292,7 +1312,7 @@ COMMENT ON COLUMN sync.minutes_hours.retried_ms IS 'Of the others, retried.';
 
 COMMENT ON COLUMN sync.minutes_hours.rebuilt_ms IS 'Of the others, in builds that were rebuilt.';
 
-CREATE FUNCTION sync.minutes_of_hour(from_hour timestamp with time zone) RETURNS SETOF sync.minutes_hours
+CREATE FUNCTION sync.minutes_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) RETURNS SETOF sync.minutes_hours
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -1303,21 +1323,19 @@ begin
     coalesce(sum(try.run_ms) filter (where try.lost = 'infra_lost'), 0)::bigint, coalesce(sum(try.run_ms) filter (where try.lost = 'canceled'), 0)::bigint,
     coalesce(sum(try.run_ms) filter (where try.lost = 'retried'), 0)::bigint, coalesce(sum(try.run_ms) filter (where try.lost = 'rebuilt'), 0)::bigint
   from (
-    select ended.*, round(ended.run_seconds * 1000) as run_ms, case
+    select ended.*, case
       when ended.result = 'infra_lost' then 'infra_lost'
       when ended.result = 'canceled' or ended.build_canceled then 'canceled'
       when ended.retried then 'retried'
       when ended.rebuilt then 'rebuilt'
     end as lost
-    from sync.command_tries as ended
-    where (ended.finished_at >= from_hour and ended.finished_at < from_hour + interval '1 hour'
-        or ended.finished_at is null and ended.expired_at >= from_hour and ended.expired_at < from_hour + interval '1 hour')
-      and ended.result not in ('skipped', 'broken')
+    from unnest(tries) as ended
+    where ended.ended_at >= from_hour and ended.ended_at < from_hour + interval '1 hour' and ended.result not in ('skipped', 'broken')
   ) as try
   group by try.organization_id, try.pipeline_id, try.branch, try.queue, try.cluster_id;
 end $$;
 
-COMMENT ON FUNCTION sync.minutes_of_hour(from_hour timestamp with time zone) IS 'The rows of sync.minutes_hours for one hour, from all present jobs.';
+COMMENT ON FUNCTION sync.minutes_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) IS 'The rows of sync.minutes_hours for one hour, from all present jobs.';
 
 CREATE TABLE analytics.pipeline_durations_daily (
     day date,
@@ -1446,7 +1464,7 @@ COMMENT ON COLUMN sync.queue_hours.concurrency_wait_ms IS 'Milliseconds that the
 
 COMMENT ON COLUMN sync.queue_hours.busy_ms IS 'Milliseconds that they ran within the hour, in total.';
 
-CREATE FUNCTION sync.queues_of_hour(from_hour timestamp with time zone) RETURNS SETOF sync.queue_hours
+CREATE FUNCTION sync.queues_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) RETURNS SETOF sync.queue_hours
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -1454,13 +1472,13 @@ begin
   return query
   select from_hour, ran.hour, try.organization_id, try.cluster_id, try.queue,
     count(*) filter (where ran.hour = from_hour),
-    coalesce(sum(round(try.wait_seconds * 1000)) filter (where ran.hour = from_hour), 0)::bigint,
-    max(round(try.wait_seconds * 1000)) filter (where ran.hour = from_hour)::bigint,
-    analytics.histogram(analytics.whole_seconds(try.wait_seconds)) filter (where ran.hour = from_hour),
-    coalesce(sum(try.concurrency_wait_time_ms) filter (where ran.hour = from_hour), 0)::bigint,
-    sum(case when try.run_seconds is null then 0
+    coalesce(sum(try.wait_ms) filter (where ran.hour = from_hour), 0)::bigint,
+    max(try.wait_ms) filter (where ran.hour = from_hour),
+    analytics.histogram(analytics.whole_seconds(try.wait_ms / 1000.0::double precision)) filter (where ran.hour = from_hour),
+    coalesce(sum(try.concurrency_wait_ms) filter (where ran.hour = from_hour), 0)::bigint,
+    sum(case when try.run_ms is null then 0
       else round(1000 * analytics.seconds(greatest(try.started_at, ran.hour), least(try.finished_at, ran.hour + interval '1 hour'))) end)::bigint
-  from sync.command_tries as try
+  from unnest(tries) as try
   cross join lateral (
     select hours.hour from (
       select distinct date_trunc('day', moment, 'UTC') as day_start from unnest(array[try.started_at, try.finished_at, try.expired_at]) as moment
@@ -1468,7 +1486,7 @@ begin
     ) as days
     cross join lateral generate_series(
       greatest(days.day_start, from_hour),
-      least(case when try.run_seconds is null then try.started_at else greatest(try.started_at, try.finished_at) end, days.day_start + interval '23 hours 59 minutes 59.999999 seconds'),
+      least(case when try.run_ms is null then try.started_at else greatest(try.started_at, try.finished_at) end, days.day_start + interval '23 hours 59 minutes 59.999999 seconds'),
       interval '1 hour'
     ) as hours (hour)
   ) as ran
@@ -1476,7 +1494,7 @@ begin
   group by ran.hour, try.organization_id, try.cluster_id, try.queue;
 end $$;
 
-COMMENT ON FUNCTION sync.queues_of_hour(from_hour timestamp with time zone) IS 'The rows of sync.queue_hours for jobs that started in one hour, from all present jobs.';
+COMMENT ON FUNCTION sync.queues_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) IS 'The rows of sync.queue_hours for jobs that started in one hour, from all present jobs.';
 
 CREATE FUNCTION sync.refresh_day(which date) RETURNS void
     LANGUAGE plpgsql
@@ -1565,6 +1583,7 @@ declare
   pipeline constant text := 'coalesce(pipeline_id, ''00000000-0000-0000-0000-000000000000'')';
   hour_of_day integer;
   since timestamptz;
+  tries sync.command_try[];
   -- What changed.
   pipelines text[] := '{}';
   hours text[] := '{}';
@@ -1572,14 +1591,15 @@ declare
 begin
   foreach hour_of_day in array coalesce(hours_of_day, array(select generate_series(0, 23))) loop
     since := day_start + hour_of_day * interval '1 hour';
+    tries := array(select sync.tries_of_hour(since));
     pipelines := pipelines
       || sync.replace_rows('analytics.builds_hourly', 'hour = $1', 'sync.builds_of_hour($1)', pipeline, since)
-      || sync.replace_rows('analytics.jobs_hourly', 'hour = $1', 'sync.jobs_of_hour($1)', pipeline, since)
-      || sync.replace_rows('sync.minutes_hours', 'hour = $1', 'sync.minutes_of_hour($1)', pipeline, since);
-    hours := hours || sync.replace_rows('sync.queue_hours', 'started_hour = $1', 'sync.queues_of_hour($1)', 'hour', since);
-    agents := agents || sync.replace_rows('sync.agent_days', 'started_hour = $1', 'sync.agents_of_hour($1)', 'day || '' '' || agent_id', since);
+      || sync.replace_rows('analytics.jobs_hourly', 'hour = $1', 'sync.jobs_of_hour($1, $3)', pipeline, since, null, tries)
+      || sync.replace_rows('sync.minutes_hours', 'hour = $1', 'sync.minutes_of_hour($1, $3)', pipeline, since, null, tries);
+    hours := hours || sync.replace_rows('sync.queue_hours', 'started_hour = $1', 'sync.queues_of_hour($1, $3)', 'hour', since, null, tries);
+    agents := agents || sync.replace_rows('sync.agent_days', 'started_hour = $1', 'sync.agents_of_hour($1, $3)', 'day || '' '' || agent_id', since, null, tries);
     perform sync.replace_rows('sync.builds_found', 'hour = $1', 'sync.builds_found_of_hour($1)', 'hour', since);
-    perform sync.replace_rows('sync.jobs_found', 'hour = $1', 'sync.jobs_found_of_hour($1)', 'hour', since);
+    perform sync.replace_rows('sync.jobs_found', 'hour = $1', 'sync.jobs_found_of_hour($1, $3)', 'hour', since, null, tries);
     if is_whole then
       hours := hours || since::text;
     else
@@ -1739,7 +1759,7 @@ end $$;
 
 COMMENT ON FUNCTION sync.refresh_users() IS 'Adds the people that new builds, jobs, pipelines and members name, and rebuilds buildkite.users. Returns how many rows changed.';
 
-CREATE FUNCTION sync.replace_rows(relation text, scope text, fresh text, key text, since timestamp with time zone, ids uuid[] DEFAULT NULL::uuid[]) RETURNS text[]
+CREATE FUNCTION sync.replace_rows(relation text, scope text, fresh text, key text, since timestamp with time zone, ids uuid[] DEFAULT NULL::uuid[], tries sync.command_try[] DEFAULT NULL::sync.command_try[]) RETURNS text[]
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
@@ -1754,11 +1774,46 @@ begin
       where not exists (select from %1$s as stored where (%2$s) and stored = fresh.one) returning %4$s as key
     )
     select array_agg(distinct key::text) from (select key from removed union all select key from added) as changed',
-    relation, scope, fresh, key) into keys using since, ids;
+    relation, scope, fresh, key) into keys using since, ids, tries;
   return coalesce(keys, '{}');
 end $_$;
 
-COMMENT ON FUNCTION sync.replace_rows(relation text, scope text, fresh text, key text, since timestamp with time zone, ids uuid[]) IS 'Makes the rows of a table in scope equal to those that a function returns. Returns the distinct keys of the rows that changed. In scope and in the call of the function, $1 is since and $2 is ids.';
+COMMENT ON FUNCTION sync.replace_rows(relation text, scope text, fresh text, key text, since timestamp with time zone, ids uuid[], tries sync.command_try[]) IS 'Makes the rows of a table in scope equal to those that a function returns. Returns the distinct keys of the rows that changed. In scope and in the call of the function, $1 is since, $2 is ids and $3 is tries.';
+
+CREATE FUNCTION sync.tries_of_hour(from_hour timestamp with time zone) RETURNS SETOF sync.command_try
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  to_hour constant timestamptz := from_hour + interval '1 hour';
+begin
+  return query
+  select
+    build.organization_id, build.pipeline_id, build.branch, job.agent_id, job.agent_name, job.cluster_id,
+    coalesce(analytics.queue_of(job.agent_query_rules), queue.key, 'default'),
+    analytics.job_name(job.name, job.label, job.step_key, job.command),
+    analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason),
+    coalesce(job.retried, false) or job.retried_in_job_id is not null,
+    build.state = 'canceled',
+    build.rebuilt,
+    job.first_seen_via = 'rest' and job.first_seen_at > job.started_at + interval '10 seconds',
+    job.started_at::timestamptz, job.finished_at::timestamptz, job.expired_at::timestamptz, coalesce(job.finished_at, job.expired_at)::timestamptz,
+    round(1000 * analytics.seconds(job.started_at, job.finished_at))::bigint,
+    round(1000 * analytics.seconds(job.runnable_at, job.started_at))::bigint,
+    job.concurrency_wait_time_ms
+  from buildkite.jobs as job
+  cross join lateral (
+    select organization_id, pipeline_id, branch, state,
+      (select true from buildkite.builds as rebuild where rebuild.rebuilt_from_id = builds.id limit 1) is not null as rebuilt
+    from buildkite.builds where id = job.build_id offset 0
+  ) as build
+  left join buildkite.cluster_queues as queue on queue.id = job.cluster_queue_id
+  where job.type = 'script'
+    and (job.started_at >= from_hour and job.started_at < to_hour or job.finished_at >= from_hour and job.finished_at < to_hour
+      or job.expired_at >= from_hour and job.expired_at < to_hour);
+end $$;
+
+COMMENT ON FUNCTION sync.tries_of_hour(from_hour timestamp with time zone) IS 'The tries of command jobs of known builds that started, finished or expired in an hour.';
 
 CREATE TABLE analytics.trunk_health_daily (
     day date,
@@ -1809,7 +1864,7 @@ begin
     count(distinct commit.sha) filter (where commit.sha = any (built.red_commits)),
     sum(built.passed) filter (where commit.place is not distinct from 1)::double precision
       / nullif(sum(built.passed + built.failed) filter (where commit.place is not distinct from 1), 0)::double precision,
-    (array_agg(built.last_result order by built.last_number desc) filter (where built.last_result is not null))[1],
+    (array_agg(built.last_result order by built.last_build_number desc) filter (where built.last_result is not null))[1],
     coalesce(sum(built.blocked) filter (where commit.place is not distinct from 1), 0)::bigint
   from analytics.builds_hourly as built
   join buildkite.pipelines as pipeline on pipeline.id = built.pipeline_id and pipeline.default_branch = built.branch
@@ -6595,84 +6650,6 @@ COMMENT ON COLUMN sync.buildkite_clock.ahead_ms IS 'How far Buildkite''s clock i
 
 COMMENT ON COLUMN sync.buildkite_clock.measured_at IS 'When it was measured, on the database''s clock.';
 
-CREATE VIEW sync.command_tries AS
- SELECT build.organization_id,
-    build.pipeline_id,
-    build.branch,
-    job.agent_id,
-    job.agent_name,
-    job.cluster_id,
-    COALESCE(analytics.queue_of(job.agent_query_rules), queue.key, 'default'::text) AS queue,
-    analytics.job_name(job.name, job.label, job.step_key, job.command) AS job,
-    analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason) AS result,
-    (COALESCE(job.retried, false) OR (job.retried_in_job_id IS NOT NULL)) AS retried,
-    (build.state = 'canceled'::text) AS build_canceled,
-    build.rebuilt,
-    job.started_at,
-    job.finished_at,
-    job.expired_at,
-    COALESCE(job.finished_at, job.expired_at) AS ended_at,
-    ((job.first_seen_via = 'rest'::text) AND (job.first_seen_at > (job.started_at + '00:00:10'::interval))) AS lost_webhook,
-    analytics.seconds(job.started_at, job.finished_at) AS run_seconds,
-    analytics.seconds(job.runnable_at, job.started_at) AS wait_seconds,
-    job.concurrency_wait_time_ms
-   FROM ((buildkite.jobs job
-     CROSS JOIN LATERAL ( SELECT builds.organization_id,
-            builds.pipeline_id,
-            builds.branch,
-            builds.state,
-            (( SELECT true
-                   FROM buildkite.builds rebuild
-                  WHERE (rebuild.rebuilt_from_id = builds.id)
-                 LIMIT 1) IS NOT NULL) AS rebuilt
-           FROM buildkite.builds
-          WHERE (builds.id = job.build_id)
-         OFFSET 0) build)
-     LEFT JOIN buildkite.cluster_queues queue ON ((queue.id = job.cluster_queue_id)))
-  WHERE (job.type = 'script'::text);
-
-COMMENT ON VIEW sync.command_tries IS 'Tries of command jobs of known builds, with what the rollups need of them.';
-
-COMMENT ON COLUMN sync.command_tries.organization_id IS 'organizations.id.';
-
-COMMENT ON COLUMN sync.command_tries.pipeline_id IS 'pipelines.id.';
-
-COMMENT ON COLUMN sync.command_tries.branch IS 'Branch.';
-
-COMMENT ON COLUMN sync.command_tries.agent_id IS 'agents.id.';
-
-COMMENT ON COLUMN sync.command_tries.agent_name IS 'Name of the agent.';
-
-COMMENT ON COLUMN sync.command_tries.cluster_id IS 'clusters.id.';
-
-COMMENT ON COLUMN sync.command_tries.queue IS 'Queue: of the agent query rules, otherwise of the cluster, otherwise default.';
-
-COMMENT ON COLUMN sync.command_tries.job IS 'Name of the job.';
-
-COMMENT ON COLUMN sync.command_tries.result IS 'Result of the try.';
-
-COMMENT ON COLUMN sync.command_tries.retried IS 'Whether it was retried.';
-
-COMMENT ON COLUMN sync.command_tries.build_canceled IS 'Whether its build was canceled.';
-
-COMMENT ON COLUMN sync.command_tries.rebuilt IS 'Whether its build was rebuilt.';
-
-COMMENT ON COLUMN sync.command_tries.started_at IS 'When it started.';
-
-COMMENT ON COLUMN sync.command_tries.finished_at IS 'When it finished.';
-
-COMMENT ON COLUMN sync.command_tries.expired_at IS 'When it expired.';
-
-COMMENT ON COLUMN sync.command_tries.ended_at IS 'When it finished, or else expired.';
-
-COMMENT ON COLUMN sync.command_tries.lost_webhook IS 'Whether REST showed it first, more than 10 s after its start.';
-
-COMMENT ON COLUMN sync.command_tries.run_seconds IS 'Seconds from start to finish.';
-
-COMMENT ON COLUMN sync.command_tries.wait_seconds IS 'Seconds from runnable to start.';
-
-COMMENT ON COLUMN sync.command_tries.concurrency_wait_time_ms IS 'Milliseconds that it waited for a concurrency group.';
-
 CREATE TABLE sync.compatibility (
     single_row boolean DEFAULT true NOT NULL,
     migrations_needed integer NOT NULL
@@ -7745,10 +7722,6 @@ GRANT SELECT,DELETE,UPDATE ON TABLE sync.budgets TO buildkite_worker;
 GRANT SELECT ON TABLE sync.buildkite_clock TO buildkite_reader;
 GRANT SELECT,INSERT,UPDATE ON TABLE sync.buildkite_clock TO buildkite_reconciler;
 GRANT SELECT ON TABLE sync.buildkite_clock TO buildkite_web;
-
-GRANT SELECT ON TABLE sync.command_tries TO buildkite_reader;
-GRANT SELECT ON TABLE sync.command_tries TO buildkite_reconciler;
-GRANT SELECT ON TABLE sync.command_tries TO buildkite_worker;
 
 GRANT SELECT ON TABLE sync.compatibility TO buildkite_reader;
 GRANT SELECT ON TABLE sync.compatibility TO buildkite_reconciler;
