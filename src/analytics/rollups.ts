@@ -191,9 +191,11 @@ const EVERY = 15 * SECOND
 const ENOUGH = SECOND
 /** The pause after a run is this many times as long as the run. On a busy day runs are slow, and must not fill all the time. */
 const REST = 20
+/** The longest pause, so that today's rows are at most a minute old. */
+const LONGEST_REST = 40 * SECOND
 
 /**
- * Keeps the tables of `analytics` up to date: every 15 s, or less often so that it takes at most a twentieth of the time. Between runs
+ * Keeps the tables of `analytics` up to date: every 15 s, or after a slow run less often, up to 40 s later. Between runs
  * it processes changes of history, in at most half of the time, and refreshes each of their days once.
  */
 export function startRollups(db: Db, log: Log, record: RecordMetric = () => {}): RollupKeeper {
@@ -227,7 +229,7 @@ export function startRollups(db: Db, log: Log, record: RecordMetric = () => {}):
       }
       await attempt(turn)
       record('rollup_seconds', (Date.now() - began) / SECOND)
-      const until = Date.now() + Math.max(EVERY, REST * (Date.now() - began))
+      const until = Date.now() + Math.min(Math.max(EVERY, REST * (Date.now() - began)), LONGEST_REST)
       await attempt(() => catchUpUntil(until))
       await pause(until - Date.now(), signal)
     }
