@@ -1,32 +1,41 @@
+-- Merging four weeks of every job would take seconds. The median of days together is at least the least median of a day, so only jobs for
+-- which that is low enough can have become slower. "offset 0" keeps Postgres from computing a median again for each use.
 create or replace view analytics.job_regressions as
-select compared.week, compared.organization_id, compared.pipeline_id, compared.job, compared.is_slower, compared.fails_more,
-  compared.passed, compared.previous_passed, compared.passed_p50_seconds, compared.previous_passed_p50_seconds,
-  compared.counted as not_canceled, compared.previous_counted as previous_not_canceled,
-  compared.rate as hard_failure_rate, compared.previous_rate as previous_hard_failure_rate
-from (
-  select this.starts_on as week, this.organization_id, this.pipeline_id, this.job, this.passed, before.passed as previous_passed,
-    this.passed_p50_seconds, before.passed_p50_seconds as previous_passed_p50_seconds,
-    this.tries - this.canceled as counted, before.counted as previous_counted, this.hard_failure_rate as rate, before.rate as previous_rate,
-    coalesce(this.passed >= 20 and before.passed >= 20 and this.passed_p50_seconds >= 1.25 * before.passed_p50_seconds
-      and this.passed_p50_seconds >= before.passed_p50_seconds + 10, false) as is_slower,
+select this.starts_on as week, this.organization_id, this.pipeline_id, this.job,
+  coalesce(this.passed >= 20 and before.passed >= 20 and median.seconds >= 1.25 * merged.seconds and median.seconds >= merged.seconds + 10, false) as is_slower,
+  before.fails_more, this.passed, before.passed as previous_passed, median.seconds as passed_p50_seconds, merged.seconds as previous_passed_p50_seconds,
+  this.tries - this.canceled as not_canceled, before.not_canceled as previous_not_canceled,
+  this.hard_failure_rate, before.hard_failed::double precision / before.not_canceled as previous_hard_failure_rate
+from analytics.jobs_by_period as this
+cross join lateral (select this.passed_p50_seconds as seconds offset 0) as median
+cross join lateral (
+  select total.*,
     -- Three standard errors of the difference of two rates, if both samples had the common rate.
-    coalesce(this.tries - this.canceled >= 20 and before.counted >= 20 and this.hard_failure_rate - before.rate > 3 * sqrt(
-      (this.failed + this.timed_out + before.hard_failed)::double precision / (this.tries - this.canceled + before.counted)
-      * (1 - (this.failed + this.timed_out + before.hard_failed)::double precision / (this.tries - this.canceled + before.counted))
-      * (1.0 / nullif(this.tries - this.canceled, 0) + 1.0 / nullif(before.counted, 0))), false) as fails_more
-  from analytics.jobs_by_period as this
-  cross join lateral (
-    select sum(daily.passed)::bigint as passed, sum(daily.tries - daily.canceled)::bigint as counted,
-      sum(daily.failed + daily.timed_out)::bigint as hard_failed,
-      sum(daily.failed + daily.timed_out)::double precision / nullif(sum(daily.tries - daily.canceled), 0) as rate,
-      analytics.percentile(analytics.merge_histograms(daily.passed_run_histogram), 0.5) as passed_p50_seconds
+    coalesce(this.tries - this.canceled >= 20 and total.not_canceled >= 20
+      and this.hard_failure_rate - total.hard_failed::double precision / total.not_canceled > 3 * sqrt(total.common_rate * (1 - total.common_rate)
+        * (1.0 / (this.tries - this.canceled) + 1.0 / total.not_canceled)), false) as fails_more
+  from (
+    select sum(daily.passed)::bigint as passed, nullif(sum(daily.tries - daily.canceled), 0)::bigint as not_canceled,
+      sum(daily.failed + daily.timed_out)::bigint as hard_failed, min(daily.passed_p50_seconds) as least_median,
+      (this.failed + this.timed_out + sum(daily.failed + daily.timed_out))::double precision
+        / nullif(this.tries - this.canceled + sum(daily.tries - daily.canceled), 0)::double precision as common_rate
     from analytics.jobs_daily as daily
     where daily.pipeline_id = this.pipeline_id and daily.organization_id is not distinct from this.organization_id and daily.job = this.job
       and daily.day >= this.starts_on - 28 and daily.day < this.starts_on
-  ) as before
-  where this.period = 'week'
-) as compared
-where compared.is_slower or compared.fails_more;
+    offset 0
+  ) as total
+  offset 0
+) as before
+cross join lateral (
+  select analytics.percentile(analytics.merge_histograms(daily.passed_run_histogram), 0.5) as seconds
+  from analytics.jobs_daily as daily
+  where daily.pipeline_id = this.pipeline_id and daily.organization_id is not distinct from this.organization_id and daily.job = this.job
+    and daily.day >= this.starts_on - 28 and daily.day < this.starts_on
+  offset 0
+) as merged
+where this.period = 'week'
+  and (before.fails_more or this.passed >= 20 and median.seconds >= 1.25 * before.least_median and median.seconds >= before.least_median + 10)
+  and (before.fails_more or this.passed >= 20 and before.passed >= 20 and median.seconds >= 1.25 * merged.seconds and median.seconds >= merged.seconds + 10);
 
 comment on view analytics.job_regressions is 'Jobs that became clearly slower, or fail clearly more often, in a week (from Monday, UTC) than in the four weeks before it. Both need at least 20 tries in both spans.';
 comment on column analytics.job_regressions.week is 'Monday of the week.';
