@@ -99,20 +99,21 @@ end $$;
 
 COMMENT ON FUNCTION analytics.compact_histogram(pairs integer[]) IS 'A histogram with each second once, in ascending order, from several that were appended to each other.';
 
-CREATE FUNCTION analytics.histogram_count(histogram integer[]) RETURNS bigint
+CREATE FUNCTION analytics.histogram_count(histogram integer[], up_to double precision DEFAULT 'Infinity'::double precision) RETURNS bigint
     LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
   total bigint := 0;
 begin
-  for i in 2 .. cardinality(histogram) by 2 loop
-    total := total + histogram[i];
+  for i in 1 .. cardinality(histogram) by 2 loop
+    exit when histogram[i] > up_to;
+    total := total + histogram[i + 1];
   end loop;
   return total;
 end $$;
 
-COMMENT ON FUNCTION analytics.histogram_count(histogram integer[]) IS 'How many values a histogram has.';
+COMMENT ON FUNCTION analytics.histogram_count(histogram integer[], up_to double precision) IS 'How many values a histogram has, or how many of them are at most up_to.';
 
 CREATE FUNCTION analytics.histogram_of(seconds integer[]) RETURNS integer[]
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
@@ -4935,44 +4936,43 @@ COMMENT ON COLUMN analytics.jobs_by_period.passed_p90_seconds IS '90th percentil
 COMMENT ON COLUMN analytics.jobs_by_period.run_seconds IS 'Seconds that they ran, in total.';
 
 CREATE VIEW analytics.job_regressions AS
- SELECT compared.week,
-    compared.organization_id,
-    compared.pipeline_id,
-    compared.job,
-    compared.is_slower,
-    compared.fails_more,
-    compared.passed,
-    compared.previous_passed,
-    compared.passed_p50_seconds,
-    compared.previous_passed_p50_seconds,
-    compared.counted AS not_canceled,
-    compared.previous_counted AS previous_not_canceled,
-    compared.rate AS hard_failure_rate,
-    compared.previous_rate AS previous_hard_failure_rate
-   FROM ( SELECT this.starts_on AS week,
-            this.organization_id,
-            this.pipeline_id,
-            this.job,
-            this.passed,
-            before.passed AS previous_passed,
-            this.passed_p50_seconds,
-            before.passed_p50_seconds AS previous_passed_p50_seconds,
-            (this.tries - this.canceled) AS counted,
-            before.counted AS previous_counted,
-            this.hard_failure_rate AS rate,
-            before.rate AS previous_rate,
-            COALESCE(((this.passed >= 20) AND (before.passed >= 20) AND (this.passed_p50_seconds >= ((1.25)::double precision * before.passed_p50_seconds)) AND (this.passed_p50_seconds >= (before.passed_p50_seconds + (10)::double precision))), false) AS is_slower,
-            COALESCE((((this.tries - this.canceled) >= 20) AND (before.counted >= 20) AND ((this.hard_failure_rate - before.rate) > ((3)::double precision * sqrt(((((((this.failed + this.timed_out) + before.hard_failed))::double precision / (((this.tries - this.canceled) + before.counted))::double precision) * ((1)::double precision - ((((this.failed + this.timed_out) + before.hard_failed))::double precision / (((this.tries - this.canceled) + before.counted))::double precision))) * (((1.0 / (NULLIF((this.tries - this.canceled), 0))::numeric) + (1.0 / (NULLIF(before.counted, 0))::numeric)))::double precision))))), false) AS fails_more
-           FROM (analytics.jobs_by_period this
-             CROSS JOIN LATERAL ( SELECT (sum(daily.passed))::bigint AS passed,
-                    (sum((daily.tries - daily.canceled)))::bigint AS counted,
+ SELECT this.starts_on AS week,
+    this.organization_id,
+    this.pipeline_id,
+    this.job,
+    COALESCE(((this.passed >= 20) AND (before.passed >= 20) AND (median.seconds >= ((1.25)::double precision * merged.seconds)) AND (median.seconds >= (merged.seconds + (10)::double precision))), false) AS is_slower,
+    before.fails_more,
+    this.passed,
+    before.passed AS previous_passed,
+    median.seconds AS passed_p50_seconds,
+    merged.seconds AS previous_passed_p50_seconds,
+    (this.tries - this.canceled) AS not_canceled,
+    before.not_canceled AS previous_not_canceled,
+    this.hard_failure_rate,
+    ((before.hard_failed)::double precision / (before.not_canceled)::double precision) AS previous_hard_failure_rate
+   FROM (((analytics.jobs_by_period this
+     CROSS JOIN LATERAL ( SELECT this.passed_p50_seconds AS seconds
+         OFFSET 0) median)
+     CROSS JOIN LATERAL ( SELECT total.passed,
+            total.not_canceled,
+            total.hard_failed,
+            total.least_median,
+            total.common_rate,
+            COALESCE((((this.tries - this.canceled) >= 20) AND (total.not_canceled >= 20) AND ((this.hard_failure_rate - ((total.hard_failed)::double precision / (total.not_canceled)::double precision)) > ((3)::double precision * sqrt(((total.common_rate * ((1)::double precision - total.common_rate)) * (((1.0 / ((this.tries - this.canceled))::numeric) + (1.0 / (total.not_canceled)::numeric)))::double precision))))), false) AS fails_more
+           FROM ( SELECT (sum(daily.passed))::bigint AS passed,
+                    (NULLIF(sum((daily.tries - daily.canceled)), (0)::numeric))::bigint AS not_canceled,
                     (sum((daily.failed + daily.timed_out)))::bigint AS hard_failed,
-                    ((sum((daily.failed + daily.timed_out)))::double precision / (NULLIF(sum((daily.tries - daily.canceled)), (0)::numeric))::double precision) AS rate,
-                    analytics.percentile(analytics.merge_histograms(daily.passed_run_histogram), 0.5) AS passed_p50_seconds
+                    min(daily.passed_p50_seconds) AS least_median,
+                    (((((this.failed + this.timed_out))::numeric + sum((daily.failed + daily.timed_out))))::double precision / (NULLIF((((this.tries - this.canceled))::numeric + sum((daily.tries - daily.canceled))), (0)::numeric))::double precision) AS common_rate
                    FROM analytics.jobs_daily daily
-                  WHERE ((daily.pipeline_id = this.pipeline_id) AND (NOT (daily.organization_id IS DISTINCT FROM this.organization_id)) AND (daily.job = this.job) AND (daily.day >= (this.starts_on - 28)) AND (daily.day < this.starts_on))) before)
-          WHERE (this.period = 'week'::text)) compared
-  WHERE (compared.is_slower OR compared.fails_more);
+                  WHERE ((daily.pipeline_id = this.pipeline_id) AND (NOT (daily.organization_id IS DISTINCT FROM this.organization_id)) AND (daily.job = this.job) AND (daily.day >= (this.starts_on - 28)) AND (daily.day < this.starts_on))
+                 OFFSET 0) total
+         OFFSET 0) before)
+     CROSS JOIN LATERAL ( SELECT analytics.percentile(analytics.merge_histograms(daily.passed_run_histogram), 0.5) AS seconds
+           FROM analytics.jobs_daily daily
+          WHERE ((daily.pipeline_id = this.pipeline_id) AND (NOT (daily.organization_id IS DISTINCT FROM this.organization_id)) AND (daily.job = this.job) AND (daily.day >= (this.starts_on - 28)) AND (daily.day < this.starts_on))
+         OFFSET 0) merged)
+  WHERE ((this.period = 'week'::text) AND (before.fails_more OR ((this.passed >= 20) AND (median.seconds >= ((1.25)::double precision * before.least_median)) AND (median.seconds >= (before.least_median + (10)::double precision)))) AND (before.fails_more OR ((this.passed >= 20) AND (before.passed >= 20) AND (median.seconds >= ((1.25)::double precision * merged.seconds)) AND (median.seconds >= (merged.seconds + (10)::double precision)))));
 
 COMMENT ON VIEW analytics.job_regressions IS 'Jobs that became clearly slower, or fail clearly more often, in a week (from Monday, UTC) than in the four weeks before it. Both need at least 20 tries in both spans.';
 
