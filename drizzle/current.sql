@@ -3107,14 +3107,12 @@ CREATE VIEW analytics.build_attempts AS
     attempt.is_estimate,
     organization.slug AS organization
    FROM ((((( SELECT attempt_runs.build_id,
+            attempt_runs.state,
+            attempt_runs.blocked,
             attempt_runs.started_at,
             attempt_runs.finished_at,
             attempt_runs.run_seconds,
-            attempt_runs.is_first,
-            attempt_runs.state,
-            attempt_runs.blocked,
             attempt_runs.is_estimate,
-            attempt_runs.is_unread,
             row_number() OVER (PARTITION BY attempt_runs.build_id ORDER BY attempt_runs.finished_at) AS attempt
            FROM analytics.attempt_runs) attempt
      LEFT JOIN buildkite.build_attempts known ON (((known.build_id = attempt.build_id) AND (known.finished_at = attempt.finished_at))))
@@ -3536,17 +3534,13 @@ CREATE VIEW analytics.busy_periods AS
     (sum(busy.started))::bigint AS started,
     max(busy.p90_seconds) AS worst_p90_seconds,
     ((sum(busy.busy_seconds) / (count(*))::double precision) / (3600)::double precision) AS mean_running_jobs
-   FROM ( SELECT queue_waits_hourly.hour,
-            queue_waits_hourly.organization_id,
+   FROM ( SELECT queue_waits_hourly.organization_id,
             queue_waits_hourly.cluster_id,
             queue_waits_hourly.queue,
+            queue_waits_hourly.hour,
             queue_waits_hourly.started,
-            queue_waits_hourly.p50_seconds,
             queue_waits_hourly.p90_seconds,
-            queue_waits_hourly.p95_seconds,
-            queue_waits_hourly.max_seconds,
             queue_waits_hourly.busy_seconds,
-            queue_waits_hourly.wait_histogram,
             (queue_waits_hourly.hour - ((row_number() OVER (PARTITION BY queue_waits_hourly.organization_id, queue_waits_hourly.cluster_id, queue_waits_hourly.queue ORDER BY queue_waits_hourly.hour))::double precision * '01:00:00'::interval)) AS island
            FROM analytics.queue_waits_hourly
           WHERE (queue_waits_hourly.p90_seconds > (60)::double precision)) busy
