@@ -13,7 +13,8 @@ grant select, update, delete on
 
 -- Refreshes the rollups.
 grant select, insert, update, delete on
-  analytics.agents_daily, analytics.branch_durations_daily, analytics.build_results_daily, analytics.deployments,
+  analytics.agents_daily, analytics.branch_durations_daily, analytics.build_minutes_hourly, analytics.build_results_daily, analytics.deployments,
+  analytics.job_minutes_hourly,
   analytics.jobs_daily, analytics.minutes_daily, analytics.pipeline_durations_daily, analytics.queue_waits_daily,
   analytics.queue_waits_hourly, analytics.trunk_health_daily,
   buildkite.users, sync.builds_found, sync.jobs_found, sync.rollups, sync.stale_days, sync.stale_history, sync.user_identities

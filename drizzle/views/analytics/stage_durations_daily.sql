@@ -1,0 +1,30 @@
+create or replace view analytics.stage_durations_daily as
+select
+  (created_at at time zone 'UTC')::date as day,
+  organization_id,
+  pipeline_id,
+  level,
+  name,
+  count(*) as builds,
+  avg(run_seconds) as mean_seconds,
+  percentile_disc(0.5) within group (order by floor(run_seconds + 0.5)) as p50_seconds,
+  percentile_disc(0.9) within group (order by floor(run_seconds + 0.5)) as p90_seconds,
+  percentile_disc(0.95) within group (order by floor(run_seconds + 0.5)) as p95_seconds,
+  max(run_seconds) as max_seconds,
+  sum(job_seconds) as job_seconds
+from analytics.build_stages
+group by 1, organization_id, pipeline_id, level, name;
+
+comment on view analytics.stage_durations_daily is 'How long groups, steps and stages run in a build, by the day (UTC) the build was created: build_stages by day.';
+comment on column analytics.stage_durations_daily.day is 'Day in UTC.';
+comment on column analytics.stage_durations_daily.organization_id is 'organizations.id.';
+comment on column analytics.stage_durations_daily.pipeline_id is 'pipelines.id.';
+comment on column analytics.stage_durations_daily.level is 'group, step or stage.';
+comment on column analytics.stage_durations_daily.name is 'Key of the group; key of the step, otherwise its name.';
+comment on column analytics.stage_durations_daily.builds is 'Builds in which it ran.';
+comment on column analytics.stage_durations_daily.mean_seconds is 'Mean of the seconds that it ran in a build.';
+comment on column analytics.stage_durations_daily.p50_seconds is 'Median, in whole seconds.';
+comment on column analytics.stage_durations_daily.p90_seconds is '90th percentile, in whole seconds.';
+comment on column analytics.stage_durations_daily.p95_seconds is '95th percentile, in whole seconds.';
+comment on column analytics.stage_durations_daily.max_seconds is 'The longest.';
+comment on column analytics.stage_durations_daily.job_seconds is 'Seconds that its jobs ran, in total.';
