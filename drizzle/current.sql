@@ -2187,7 +2187,7 @@ CREATE VIEW analytics.build_stages AS
                   GROUP BY part.level, part.name) ran
          OFFSET 0) stage);
 
-COMMENT ON VIEW analytics.build_stages IS 'How long each group, step and stage of a build ran. A step is known by its key, otherwise by its name. A stage is a group, or a step outside groups: the top level of the pipeline. Buildkite''s API does not show wait steps'' places, so phases between them are not known.';
+COMMENT ON VIEW analytics.build_stages IS 'How long each group, step and stage of a build ran. A step is known by its key, otherwise by its name. A stage is a group, or a step outside groups: the top level of the pipeline. Phases between wait steps are not known: REST shows only the id of a waiter.';
 
 COMMENT ON COLUMN analytics.build_stages.build_id IS 'builds.id.';
 

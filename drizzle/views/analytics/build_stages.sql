@@ -44,7 +44,7 @@ cross join lateral (
   offset 0
 ) as stage;
 
-comment on view analytics.build_stages is 'How long each group, step and stage of a build ran. A step is known by its key, otherwise by its name. A stage is a group, or a step outside groups: the top level of the pipeline. Buildkite''s API does not show wait steps'' places, so phases between them are not known.';
+comment on view analytics.build_stages is 'How long each group, step and stage of a build ran. A step is known by its key, otherwise by its name. A stage is a group, or a step outside groups: the top level of the pipeline. Phases between wait steps are not known: REST shows only the id of a waiter.';
 comment on column analytics.build_stages.build_id is 'builds.id.';
 comment on column analytics.build_stages.organization_id is 'organizations.id.';
 comment on column analytics.build_stages.organization is 'Slug of the organization, at present.';
