@@ -93,11 +93,8 @@ test('build_stages: parts at once count once, and the time before a retry does n
   says(
     `select build_number, level, name, tries, started_at, finished_at, run_seconds, job_seconds from analytics.build_stages
     where build_number in (27, 50) order by build_number, level, name`,
-    `27 | stage | pack arm64 | 1 | 05 09:05:00 | 05 09:10:00 | 300 | 300
-    27 | stage | parts | 4 | 05 09:00:00 | 05 09:04:00 | 240 | 390
-    27 | step | pack arm64 | 1 | 05 09:05:00 | 05 09:10:00 | 300 | 300
+    `27 | step | pack arm64 | 1 | 05 09:05:00 | 05 09:10:00 | 300 | 300
     27 | step | parts | 4 | 05 09:00:00 | 05 09:04:00 | 240 | 390
-    50 | stage | test | 2 | 18 10:00:00 | 18 12:05:00 | 900 | 900
     50 | step | test | 2 | 18 10:00:00 | 18 12:05:00 | 900 | 900`,
   ))
 
@@ -106,6 +103,7 @@ test('build_stages: a stage is a group, or a step outside groups', async () => {
   await addJob(110, 'Unit', 'passed', { group_key: 'tests', step_key: 'unit', ...ran('10:00:00', '10:10:00') })
   await addJob(110, 'Lint', 'passed', { group_key: 'tests', step_key: '', ...ran('10:05:00', '10:15:00') })
   await addJob(110, 'Lint', 'failed', { group_key: 'tests', step_key: '', ...ran('10:20:00', '10:21:00.500') })
+  await addJob(110, 'Lint', 'passed', ran('10:00:00', '10:01:00'))
   await addJob(110, 'Ship', 'passed', { group_key: '', type: 'trigger', ...ran('11:00:00', '11:30:00') })
   // The clock went back; a clock of 1901; not yet finished; a gate.
   await addJob(110, 'Ship', 'passed', { ...ran('11:10:00', '11:05:00') })
@@ -113,22 +111,21 @@ test('build_stages: a stage is a group, or a step outside groups', async () => {
   await addJob(110, 'Ship', 'running', { started_at: at('20 11:00:00') })
   await addJob(110, 'Gate', 'unblocked', { type: 'manual', ...ran('11:00:00', '11:30:00') })
   await says(
-    `select level, name, tries, run_seconds, job_seconds from analytics.build_stages where build_number = 110 order by level, name`,
-    `group | tests | 3 | 960.5 | 1260.5
-    stage | Ship | 2 | 1800 | 1800
-    stage | tests | 3 | 960.5 | 1260.5
-    step | Lint | 2 | 660.5 | 660.5
-    step | Ship | 2 | 1800 | 1800
-    step | unit | 1 | 600 | 600`,
+    `select level, name, group_key, is_stage, tries, run_seconds, job_seconds from analytics.build_stages where build_number = 110 order by level, name, group_key`,
+    `group | tests | tests | true | 3 | 960.5 | 1260.5
+    step | Lint | tests | false | 2 | 660.5 | 660.5
+    step | Lint | - | true | 1 | 60 | 60
+    step | Ship | - | true | 2 | 1800 | 1800
+    step | unit | tests | false | 1 | 600 | 600`,
   )
   await addBuild(111, 'd11', { created_at: at('20 23:59:59') })
   await addJob(111, 'Lint', 'passed', { group_key: 'tests', ...ran('10:00:00', '10:00:02.400') })
   await says(
-    `select level, name, builds, mean_seconds, p50_seconds, p90_seconds, p95_seconds, max_seconds, job_seconds
-    from analytics.stage_durations_daily where day = '2026-03-20' and name in ('tests', 'Lint') order by level`,
-    `group | tests | 2 | 481.45 | 2 | 961 | 961 | 960.5 | 1262.9
-    stage | tests | 2 | 481.45 | 2 | 961 | 961 | 960.5 | 1262.9
-    step | Lint | 2 | 331.45 | 2 | 661 | 661 | 660.5 | 662.9`,
+    `select level, name, is_stage, builds, mean_seconds, p50_seconds, p90_seconds, p95_seconds, max_seconds, job_seconds
+    from analytics.stage_durations_daily where day = '2026-03-20' and name in ('tests', 'Lint') order by level, is_stage`,
+    `group | tests | true | 2 | 481.45 | 2 | 961 | 961 | 960.5 | 1262.9
+    step | Lint | false | 2 | 331.45 | 2 | 661 | 661 | 660.5 | 662.9
+    step | Lint | true | 1 | 60 | 60 | 60 | 60 | 60 | 60`,
   )
 })
 
@@ -147,7 +144,7 @@ test('pipeline_stage_names: one row for each pipeline and stage, with an id that
   // Every stage of a build that ended has a name here, and no name is without a stage.
   await says(
     `select count(*) filter (where named.id is null), count(*) filter (where ran.name is null)
-    from (select distinct pipeline_id, name from analytics.build_stages where level = 'stage' and pipeline_id = '${id('p', 3)}') as ran
+    from (select distinct pipeline_id, name from analytics.build_stages where is_stage and pipeline_id = '${id('p', 3)}') as ran
     full join (select * from analytics.pipeline_stage_names where pipeline_id = '${id('p', 3)}') as named using (pipeline_id, name)`,
     '0 | 0',
   )

@@ -1,3 +1,4 @@
+-- "offset 0" makes Postgres look up minutes by build. Otherwise it reads those of all builds.
 create or replace view analytics.build_costs as
 select
   build.id as build_id,
@@ -21,7 +22,9 @@ select
   sum(spent.minutes_wasted * coalesce(own.per_minute, anywhere.per_minute)) as cost_wasted,
   coalesce(own.currency, anywhere.currency) as currency
 from buildkite.builds as build
-join analytics.build_minutes_hourly as spent on spent.build_id = build.id
+cross join lateral (
+  select queue, cluster_id, tries, minutes, minutes_wasted from analytics.build_minutes_hourly where build_id = build.id offset 0
+) as spent
 left join buildkite.pipelines as pipeline on pipeline.id = build.pipeline_id
 left join buildkite.organizations as organization on organization.id = build.organization_id
 left join sync.cluster_rates as own on own.queue = spent.queue and own.cluster_id = spent.cluster_id

@@ -14,10 +14,9 @@ select
   analytics.seconds(written.at, deployed.deployed_at) as lead_seconds
 from analytics.deployments as deployed
 left join buildkite.organizations as organization on organization.id = deployed.organization_id
-cross join lateral (
-  select array_agg(id) as pipelines from buildkite.pipelines
-  where organization_id = deployed.organization_id and analytics.repository_name(repository) = deployed.repository
-) as same
+left join (
+  select organization_id, analytics.repository_name(repository) as repository, array_agg(id) as pipelines from buildkite.pipelines group by 1, 2
+) as same on same.organization_id = deployed.organization_id and same.repository = deployed.repository
 cross join lateral (
   select min(build.created_at) as at from buildkite.builds as build
   where build.commit = deployed.commit_sha and build.branch = deployed.integration_branch and build.pipeline_id = any (same.pipelines)
@@ -29,7 +28,7 @@ cross join lateral (
     where earlier.success and earlier.organization_id = deployed.organization_id and earlier.service = deployed.service
       and earlier.environment = deployed.environment and earlier.deployed_at < deployed.deployed_at
       and earlier.repository is not distinct from deployed.repository
-    order by earlier.deployed_at desc, earlier.id desc limit 10
+    order by earlier.deployed_at desc, earlier.id desc limit 5
   ) as one
   cross join lateral (
     select min(build.created_at) as at from buildkite.builds as build
@@ -57,7 +56,7 @@ cross join lateral (
   select min(build.author_date) as at from buildkite.builds as build
   where build.commit = brought.commit and build.organization_id = deployed.organization_id
 ) as written
-where deployed.success;
+where deployed.success and deployed.organization_id is not null;
 
 comment on view analytics.deployed_commits is 'Commits that each successful deployment brought: those of the integration branch that were first built after the commits deployed before, and not after the deployed one. Buildkite shows only commits that were built. A commit deployed again brings none.';
 comment on column analytics.deployed_commits.deployment_id is 'deployments.id.';

@@ -35,8 +35,8 @@ cross join lateral (
   select percentile_disc(0.5) within group (order by floor(lead_seconds + 0.5)) as p50_change_lead_seconds,
     count(*) as commits, count(committed_at) as commits_with_time
   from analytics.deployed_commits
-  where date_trunc('week', deployed_at at time zone 'UTC')::date = counted.week and service = counted.service
-    and environment = counted.environment and organization_id is not distinct from counted.organization_id
+  where organization_id = counted.organization_id and service = counted.service and environment = counted.environment
+    and deployed_at >= counted.week::timestamp at time zone 'UTC' and deployed_at < (counted.week + 7)::timestamp at time zone 'UTC'
 ) as brought
 union all
 select
@@ -60,7 +60,9 @@ cross join lateral (
 where not exists (
   select from analytics.deployments as deployed
   where date_trunc('week', deployed.deployed_at at time zone 'UTC')::date = calendar.week and deployed.service = known.service
-    and deployed.environment = known.environment and deployed.organization_id is not distinct from known.organization_id
+    and deployed.environment = known.environment
+    -- Unlike "is not distinct from", this can be hashed.
+    and coalesce(deployed.organization_id, '00000000-0000-0000-0000-000000000000') = coalesce(known.organization_id, '00000000-0000-0000-0000-000000000000')
 );
 
 comment on view analytics.dora_weekly is 'DORA''s five metrics by organization, service, environment and week (Monday, UTC): deployment frequency, change lead time, failed deployment recovery time, change fail rate and deployment rework rate. From deployment_outcomes and deployed_commits. Weeks without deployments have a row too, from a service''s first deployment to the organization''s newest build. change_failure_rate, p50_seconds_to_restore and p50_lead_seconds go by the deployments alone, whatever the incidents say.';

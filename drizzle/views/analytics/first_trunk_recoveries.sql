@@ -1,3 +1,4 @@
+-- "is not distinct from" and "is null" keep Postgres from reading all builds of the branch: few of them are red.
 create or replace view analytics.first_trunk_recoveries as
 select
   red.organization_id,
@@ -17,7 +18,7 @@ select
   green.result <> 'passed' as recovered_by_retry,
   analytics.seconds(first.finished_at, green.passed_at) as seconds_to_green
 from buildkite.builds as red
-join buildkite.pipelines as pipeline on pipeline.id = red.pipeline_id and pipeline.default_branch = red.branch
+join buildkite.pipelines as pipeline on pipeline.id = red.pipeline_id and pipeline.default_branch is not distinct from red.branch
 left join buildkite.organizations as organization on organization.id = red.organization_id
 join sync.first_results as first on first.build_id = red.id
 left join lateral (
@@ -40,16 +41,17 @@ left join lateral (
   where later.pipeline_id = red.pipeline_id and later.branch = red.branch
     and later.number >= red.number and later.number <= coalesce(good.number, 9223372036854775807)
     and ended.result in ('passed', 'failed') and ended.passed_at is not null
-    and not exists (
-      select from buildkite.builds as newer join sync.first_results as shown on shown.build_id = newer.id
+    and (
+      select true from buildkite.builds as newer join sync.first_results as shown on shown.build_id = newer.id
       where newer.pipeline_id = red.pipeline_id and newer.branch = red.branch
         and newer.number > later.number and newer.number < coalesce(good.number, 9223372036854775807)
         and shown.result = 'failed' and shown.finished_at <= ended.passed_at and (shown.passed_at > ended.passed_at) is not false
-    )
+      limit 1
+    ) is null
   order by ended.passed_at, later.number limit 1
 ) as green on true
 -- A build that never failed need not be read: neither a known attempt nor a retry by hand shows a failure.
-where (
+where red.branch is not null and (
     exists (select from buildkite.build_attempts where build_id = red.id and state = 'failed')
     or exists (select from buildkite.jobs where build_id = red.id and retry_type = 'manual')
   )
