@@ -2,13 +2,12 @@
 grant usage on schema analytics, buildkite, drizzle, settings, sync to buildkite_reader;
 grant select on drizzle.__drizzle_migrations to buildkite_reader;
 grant select on
-  sync.branch_durations_daily_now, sync.budgets, sync.build_results_daily_now, sync.buildkite_clock,
-  sync.builds_found, sync.cluster_rates, sync.compatibility, sync.cycles, sync.definitions, sync.deployment,
-  sync.drift, sync.failed_deliveries, sync.failures, sync.findings, sync.first_results, sync.hidden_stops, sync.job_reads,
-  sync.jobs_found, sync.leases, sync.pauses,
-  sync.pipeline_changes, sync.pipeline_coverage, sync.pipeline_durations_daily_now, sync.reference_item_syncs,
-  sync.reference_syncs, sync.rollups, sync.stale_days, sync.stale_history, sync.trunk_health_daily_now,
-  sync.unlisted_builds, sync.user_identities, sync.watermarks, sync.windows
+  sync.agent_days, sync.budgets, sync.buildkite_clock, sync.builds_found, sync.cluster_rates,
+  sync.compatibility, sync.cycles, sync.definitions, sync.deployment, sync.drift, sync.failed_deliveries,
+  sync.failures, sync.findings, sync.first_results, sync.hidden_stops, sync.job_reads, sync.jobs_found, sync.leases, sync.minutes_hours,
+  sync.pauses, sync.pipeline_changes, sync.pipeline_coverage, sync.queue_hours, sync.reference_item_syncs,
+  sync.reference_syncs, sync.rollups, sync.stale_days, sync.stale_history, sync.unlisted_builds,
+  sync.user_identities, sync.watermarks, sync.windows
   to buildkite_reader;
 grant select
   (id, key, event, request_id, received_at, observed_at, status, attempts, error, enqueued_at, applied_at, failed_at, next_try_at)

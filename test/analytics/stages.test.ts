@@ -91,7 +91,7 @@ test('job_repeats: first tries that passed, failed or timed out; a part of a mat
 
 test('build_stages: parts at once count once, and the time before a retry does not', () =>
   says(
-    `select build_number, level, name, tries, started_at, finished_at, run_seconds, job_seconds from analytics.build_stages
+    `select build_number, level, name, jobs, started_at, finished_at, run_seconds, job_seconds from analytics.build_stages
     where build_number in (27, 50) order by build_number, level, name`,
     `27 | step | pack arm64 | 1 | 05 09:05:00 | 05 09:10:00 | 300 | 300
     27 | step | parts | 4 | 05 09:00:00 | 05 09:04:00 | 240 | 390
@@ -111,7 +111,7 @@ test('build_stages: a stage is a group, or a step outside groups', async () => {
   await addJob(110, 'Ship', 'running', { started_at: at('20 11:00:00') })
   await addJob(110, 'Gate', 'unblocked', { type: 'manual', ...ran('11:00:00', '11:30:00') })
   await says(
-    `select level, name, group_key, is_stage, tries, run_seconds, job_seconds from analytics.build_stages where build_number = 110 order by level, name, group_key`,
+    `select level, name, group_key, is_stage, jobs, run_seconds, job_seconds from analytics.build_stages where build_number = 110 order by level, name, group_key`,
     `group | tests | tests | true | 3 | 960.5 | 1260.5
     step | Lint | tests | false | 2 | 660.5 | 660.5
     step | Lint | - | true | 1 | 60 | 60

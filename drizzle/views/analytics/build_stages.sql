@@ -14,7 +14,7 @@ select
   stage.name,
   stage.group_key,
   stage.level = 'group' or stage.group_key is null as is_stage,
-  stage.tries,
+  stage.jobs,
   stage.started_at,
   stage.finished_at,
   stage.run_seconds,
@@ -24,7 +24,7 @@ left join buildkite.pipelines as pipeline on pipeline.id = build.pipeline_id
 left join buildkite.organizations as organization on organization.id = build.organization_id
 cross join lateral (
   with steps as materialized (
-    select group_key, step, count(*) as tries, min(started_at) as started_at, max(finished_at) as finished_at, sum(seconds) as job_seconds,
+    select group_key, step, count(*) as jobs, min(started_at) as started_at, max(finished_at) as finished_at, sum(seconds) as job_seconds,
       range_agg(tstzrange(started_at, greatest(started_at, finished_at))) as busy
     from (
       select started_at, finished_at, analytics.seconds(started_at, finished_at) as seconds, nullif(group_key, '') as group_key,
@@ -34,14 +34,14 @@ cross join lateral (
     where seconds is not null
     group by group_key, step
   )
-  select 'step' as level, step as name, group_key, tries, started_at, finished_at, job_seconds,
+  select 'step' as level, step as name, group_key, jobs, started_at, finished_at, job_seconds,
     case
-      when tries = 1 then job_seconds
+      when jobs = 1 then job_seconds
       else coalesce((select sum(extract(epoch from upper(one) - lower(one))) from unnest(busy) as one), 0)::double precision
     end as run_seconds
   from steps
   union all
-  select 'group', group_key, group_key, sum(tries)::bigint, min(started_at), max(finished_at), sum(job_seconds), coalesce((
+  select 'group', group_key, group_key, sum(jobs)::bigint, min(started_at), max(finished_at), sum(job_seconds), coalesce((
     select sum(extract(epoch from upper(one) - lower(one)))
     from unnest((select range_agg(part) from steps as its cross join unnest(its.busy) as part where its.group_key = steps.group_key)) as one
   ), 0)::double precision
@@ -62,7 +62,7 @@ comment on column analytics.build_stages.level is 'group or step.';
 comment on column analytics.build_stages.name is 'Key of the group; key of the step, otherwise its name.';
 comment on column analytics.build_stages.group_key is 'Key of the group; of a step, of the group that it belongs to.';
 comment on column analytics.build_stages.is_stage is 'Whether it is at the top level of the pipeline: a group, or a step outside groups.';
-comment on column analytics.build_stages.tries is 'Tries of its command and trigger jobs that started and finished.';
+comment on column analytics.build_stages.jobs is 'Its command and trigger jobs that started and finished, retried ones too.';
 comment on column analytics.build_stages.started_at is 'When its first job started.';
 comment on column analytics.build_stages.finished_at is 'When its last job finished.';
 comment on column analytics.build_stages.run_seconds is 'Seconds in which at least one of its jobs ran: without waits, gates and the time before a retry.';

@@ -20,19 +20,20 @@ from (
     count(*) as deployments,
     count(*) filter (where not success) as failed,
     count(*) filter (where not success)::double precision / count(*) as change_failure_rate,
-    percentile_cont(0.5) within group (order by analytics.seconds(deployed_at, restored_at)) as p50_seconds_to_restore,
-    percentile_cont(0.5) within group (order by analytics.seconds(committed_at, deployed_at)) filter (where success) as p50_lead_seconds,
+    percentile_disc(0.5) within group (order by analytics.whole_seconds(analytics.seconds(deployed_at, restored_at)))::double precision as p50_seconds_to_restore,
+    (percentile_disc(0.5) within group (order by analytics.whole_seconds(analytics.seconds(committed_at, deployed_at)))
+      filter (where success))::double precision as p50_lead_seconds,
     count(*) filter (where not first_success) as first_failed,
     count(*) filter (where not first_success)::double precision / count(*) as first_change_failure_rate,
     count(*) filter (where outcome.failed) as change_fails,
     count(*) filter (where outcome.first_failed) as first_change_fails,
-    percentile_disc(0.5) within group (order by floor(recovery_seconds + 0.5)) as p50_recovery_seconds,
+    percentile_disc(0.5) within group (order by analytics.whole_seconds(recovery_seconds))::double precision as p50_recovery_seconds,
     count(*) filter (where is_rework) as reworks
   from analytics.deployment_outcomes as outcome
   group by 1, 2, 3, 4, 5, 6
 ) as counted
 cross join lateral (
-  select percentile_disc(0.5) within group (order by floor(lead_seconds + 0.5)) as p50_change_lead_seconds,
+  select percentile_disc(0.5) within group (order by analytics.whole_seconds(lead_seconds))::double precision as p50_change_lead_seconds,
     count(*) as commits, count(committed_at) as commits_with_time
   from analytics.deployed_commits
   where organization_id = counted.organization_id and service = counted.service and environment = counted.environment

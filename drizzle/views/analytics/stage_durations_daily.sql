@@ -9,9 +9,9 @@ select
   is_stage,
   count(*) as builds,
   avg(run_seconds) as mean_seconds,
-  percentile_disc(0.5) within group (order by floor(run_seconds + 0.5)) as p50_seconds,
-  percentile_disc(0.9) within group (order by floor(run_seconds + 0.5)) as p90_seconds,
-  percentile_disc(0.95) within group (order by floor(run_seconds + 0.5)) as p95_seconds,
+  percentile_disc(0.5) within group (order by analytics.whole_seconds(run_seconds))::double precision as p50_seconds,
+  percentile_disc(0.9) within group (order by analytics.whole_seconds(run_seconds))::double precision as p90_seconds,
+  percentile_disc(0.95) within group (order by analytics.whole_seconds(run_seconds))::double precision as p95_seconds,
   max(run_seconds) as max_seconds,
   sum(job_seconds) as job_seconds
 from analytics.build_stages

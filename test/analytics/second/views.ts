@@ -49,6 +49,7 @@ export interface View {
 }
 
 const mirrors = ['changed_at', 'deleted_at']
+const histograms = ['run_histogram', 'passed_run_histogram', 'first_run_histogram', 'wait_histogram']
 const daily = ['day', 'organization_id', 'pipeline_id']
 const queues = ['organization_id', 'cluster_id', 'queue']
 
@@ -61,15 +62,15 @@ export const views: readonly View[] = [
   { name: 'jobs', keys: ['id'], rows: jobRows, leaveOut: mirrors },
   { name: 'pipeline_jobs', keys: ['id'], rows: pipelineJobs },
   { name: 'build_results_daily', keys: daily, rows: buildResultsDaily },
-  { name: 'pipeline_durations_daily', keys: daily, rows: pipelineDurationsDaily },
-  { name: 'branch_durations_daily', keys: [...daily, 'branch'], rows: branchDurationsDaily },
+  { name: 'pipeline_durations_daily', keys: daily, rows: pipelineDurationsDaily, leaveOut: histograms },
+  { name: 'branch_durations_daily', keys: [...daily, 'branch'], rows: branchDurationsDaily, leaveOut: histograms },
   { name: 'trunk_health_daily', keys: daily, rows: trunkHealthDaily },
   { name: 'build_sources_daily', keys: [...daily, 'source', 'person_email'], rows: buildSourcesDaily },
   { name: 'cancellations_daily', keys: [...daily, 'result', 'cancel_reason'], rows: cancellationsDaily },
-  { name: 'jobs_daily', keys: [...daily, 'job'], rows: jobsDaily },
+  { name: 'jobs_daily', keys: [...daily, 'job'], rows: jobsDaily, leaveOut: histograms },
   { name: 'job_failures_daily', keys: daily, rows: jobFailuresDaily },
-  { name: 'queue_waits_daily', keys: ['day', ...queues], rows: queueWaitsDaily },
-  { name: 'queue_waits_hourly', keys: ['hour', ...queues], rows: queueWaitsHourly },
+  { name: 'queue_waits_daily', keys: ['day', ...queues], rows: queueWaitsDaily, leaveOut: histograms },
+  { name: 'queue_waits_hourly', keys: ['hour', ...queues], rows: queueWaitsHourly, leaveOut: histograms },
   { name: 'busy_periods', keys: [...queues, 'began_at'], rows: busyPeriods },
   { name: 'minutes_daily', keys: [...daily, 'branch', 'queue', 'cluster_id'], rows: minutesDaily },
   { name: 'agents_daily', keys: ['day', 'organization_id', 'agent_id', 'queue'], rows: agentsDaily },

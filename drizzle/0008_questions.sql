@@ -69,5 +69,6 @@ comment on column analytics.job_minutes_hourly.cluster_id is 'clusters.id; null 
 comment on column analytics.job_minutes_hourly.tries is 'How many tries of jobs ended, also those that never started; without skipped and broken ones.';
 comment on column analytics.job_minutes_hourly.minutes is 'Agent minutes.';
 comment on column analytics.job_minutes_hourly.minutes_wasted is 'Those wasted by lost agents, cancels, retries and rebuilds.';--> statement-breakpoint
+alter type sync.command_try add attribute build_id uuid, add attribute group_key text, add attribute step_key text;--> statement-breakpoint
 comment on column analytics.deployments.deployment_service_id is 'deployment_services.id.';--> statement-breakpoint
 insert into sync.stale_history (since) select '-infinity' where exists (select from buildkite.builds);
