@@ -5560,11 +5560,20 @@ CREATE VIEW analytics.job_breaks AS
      JOIN buildkite.pipelines pipeline ON (((pipeline.id = build.pipeline_id) AND (pipeline.default_branch = build.branch))))
      LEFT JOIN buildkite.organizations organization ON ((organization.id = build.organization_id)))
      CROSS JOIN LATERAL ( SELECT earlier.number,
-            analytics.job_result(same.state, same.soft_failed, same.exit_status, same.signal_reason) AS result
-           FROM (buildkite.builds earlier
-             JOIN buildkite.jobs same ON ((same.build_id = earlier.id)))
-          WHERE ((earlier.pipeline_id = build.pipeline_id) AND (earlier.branch = build.branch) AND (earlier.number < build.number) AND (same.type = 'script'::text) AND (same.retried_in_job_id IS NULL) AND (NOT COALESCE(same.retried, false)) AND (analytics.job_name(same.name, same.label, same.step_key, same.command) = analytics.job_name(job.name, job.label, job.step_key, job.command)) AND (NOT (same.step_key IS DISTINCT FROM job.step_key)) AND (NOT (same.matrix IS DISTINCT FROM job.matrix)) AND (NOT (same.parallel_group_index IS DISTINCT FROM job.parallel_group_index)) AND (analytics.job_result(same.state, same.soft_failed, same.exit_status, same.signal_reason) = ANY (ARRAY['passed'::text, 'failed'::text, 'soft_failed'::text, 'timed_out'::text])))
-          ORDER BY earlier.number DESC, same.id
+            same.result
+           FROM (( SELECT builds.id,
+                    builds.number
+                   FROM buildkite.builds
+                  WHERE ((builds.pipeline_id = build.pipeline_id) AND (builds.branch = build.branch) AND (builds.number < build.number))
+                  ORDER BY builds.number DESC
+                 OFFSET 0) earlier
+             CROSS JOIN LATERAL ( SELECT tried.result
+                   FROM (buildkite.jobs one
+                     CROSS JOIN LATERAL ( SELECT analytics.job_result(one.state, one.soft_failed, one.exit_status, one.signal_reason) AS result) tried)
+                  WHERE ((one.build_id = earlier.id) AND (one.type = 'script'::text) AND (one.retried_in_job_id IS NULL) AND (NOT COALESCE(one.retried, false)) AND (analytics.job_name(one.name, one.label, one.step_key, one.command) = analytics.job_name(job.name, job.label, job.step_key, job.command)) AND (NOT (one.step_key IS DISTINCT FROM job.step_key)) AND (NOT (one.matrix IS DISTINCT FROM job.matrix)) AND (NOT (one.parallel_group_index IS DISTINCT FROM job.parallel_group_index)) AND (tried.result = ANY (ARRAY['passed'::text, 'failed'::text, 'soft_failed'::text, 'timed_out'::text])))
+                  ORDER BY one.id
+                 LIMIT 1) same)
+          ORDER BY earlier.number DESC
          LIMIT 1) before)
   WHERE ((job.type = 'script'::text) AND (job.state = ANY (ARRAY['failed'::text, 'finished'::text, 'timed_out'::text])) AND (job.retried_in_job_id IS NULL) AND (NOT COALESCE(job.retried, false)) AND (analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason) = ANY (ARRAY['failed'::text, 'timed_out'::text])) AND (before.result = 'passed'::text));
 
