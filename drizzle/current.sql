@@ -49,7 +49,10 @@ CREATE TYPE sync.command_try AS (
 	ended_at timestamp with time zone,
 	run_ms bigint,
 	wait_ms bigint,
-	concurrency_wait_ms bigint
+	concurrency_wait_ms bigint,
+	build_id uuid,
+	group_key text,
+	step_key text
 );
 
 COMMENT ON TYPE sync.command_try IS 'A try of a command job, with what the rollups need of it: see sync.tries_of_hour().';
@@ -189,6 +192,12 @@ CREATE FUNCTION analytics.seconds(earlier timestamp with time zone, later timest
     RETURN CASE WHEN (((later - earlier) >= '24855 days'::interval) OR ((earlier - later) >= '24855 days'::interval)) THEN NULL::double precision WHEN (later <= earlier) THEN (0)::double precision ELSE (EXTRACT(epoch FROM (later - earlier)))::double precision END;
 
 COMMENT ON FUNCTION analytics.seconds(earlier timestamp with time zone, later timestamp with time zone) IS 'Seconds from one time to a later one; 0 if they are in reverse order, which happens in Buildkite''s data. Null if either is null, or if 68 years or more are between them, in either order: then one is an uninitialised clock and would distort every mean.';
+
+CREATE FUNCTION analytics.stable_id(key text) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (((('x'::text || substr(md5(key), 1, 16)))::bit(64))::bigint & '9223372036854775807'::bigint);
+
+COMMENT ON FUNCTION analytics.stable_id(key text) IS 'A positive number that is always the same for the same text: the first 63 bits of its MD5, without the sign.';
 
 CREATE FUNCTION analytics.whole_seconds(seconds double precision) RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -374,6 +383,54 @@ begin
 end $$;
 
 COMMENT ON FUNCTION sync.branch_durations_of_day(day_start timestamp with time zone, pipelines uuid[]) IS 'The rows of analytics.branch_durations_daily for one day, from analytics.builds_hourly.';
+
+CREATE TABLE analytics.build_minutes_hourly (
+    hour timestamp(3) with time zone NOT NULL,
+    organization_id uuid,
+    pipeline_id uuid,
+    build_id uuid NOT NULL,
+    queue text NOT NULL,
+    cluster_id uuid,
+    tries bigint NOT NULL,
+    minutes double precision NOT NULL,
+    minutes_wasted double precision NOT NULL
+);
+
+COMMENT ON TABLE analytics.build_minutes_hourly IS 'Agent minutes of command jobs by build, cluster, queue and the hour (UTC) in which they ended. A rollup table.';
+
+COMMENT ON COLUMN analytics.build_minutes_hourly.hour IS 'Start of the hour in UTC.';
+
+COMMENT ON COLUMN analytics.build_minutes_hourly.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.build_minutes_hourly.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.build_minutes_hourly.build_id IS 'builds.id.';
+
+COMMENT ON COLUMN analytics.build_minutes_hourly.queue IS 'Queue: of the agent query rules, otherwise of the cluster, otherwise default.';
+
+COMMENT ON COLUMN analytics.build_minutes_hourly.cluster_id IS 'clusters.id; null outside clusters.';
+
+COMMENT ON COLUMN analytics.build_minutes_hourly.tries IS 'How many tries of jobs ended, also those that never started; without skipped and broken ones.';
+
+COMMENT ON COLUMN analytics.build_minutes_hourly.minutes IS 'Agent minutes.';
+
+COMMENT ON COLUMN analytics.build_minutes_hourly.minutes_wasted IS 'Those wasted by lost agents, cancels, retries and rebuilds.';
+
+CREATE FUNCTION sync.build_minutes_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) RETURNS SETOF analytics.build_minutes_hourly
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  return query
+  select from_hour::timestamptz(3), try.organization_id, try.pipeline_id, try.build_id, try.queue, try.cluster_id, count(*),
+    coalesce(sum(try.run_ms), 0)::double precision / 60000,
+    coalesce(sum(try.run_ms) filter (where try.result in ('infra_lost', 'canceled') or try.build_canceled or try.retried or try.rebuilt), 0)::double precision / 60000
+  from unnest(tries) as try
+  where try.ended_at >= from_hour and try.ended_at < from_hour + interval '1 hour' and try.result not in ('skipped', 'broken')
+  group by try.organization_id, try.pipeline_id, try.build_id, try.queue, try.cluster_id;
+end $$;
+
+COMMENT ON FUNCTION sync.build_minutes_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) IS 'The rows of analytics.build_minutes_hourly for one hour, from all present jobs.';
 
 CREATE TABLE analytics.build_results_daily (
     day date,
@@ -873,6 +930,60 @@ begin
     select finished_at from tries where retried_in_job_id is null
   ) as tries having count(*) > 0;
 end $$;
+
+CREATE TABLE analytics.job_minutes_hourly (
+    hour timestamp(3) with time zone NOT NULL,
+    organization_id uuid,
+    pipeline_id uuid,
+    group_key text,
+    step_key text,
+    job text NOT NULL,
+    queue text NOT NULL,
+    cluster_id uuid,
+    tries bigint NOT NULL,
+    minutes double precision NOT NULL,
+    minutes_wasted double precision NOT NULL
+);
+
+COMMENT ON TABLE analytics.job_minutes_hourly IS 'Agent minutes of command jobs by pipeline, group, step, name, cluster, queue and the hour (UTC) in which they ended. A rollup table.';
+
+COMMENT ON COLUMN analytics.job_minutes_hourly.hour IS 'Start of the hour in UTC.';
+
+COMMENT ON COLUMN analytics.job_minutes_hourly.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.job_minutes_hourly.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.job_minutes_hourly.group_key IS 'Key of the group step that it belongs to.';
+
+COMMENT ON COLUMN analytics.job_minutes_hourly.step_key IS 'Key of the step.';
+
+COMMENT ON COLUMN analytics.job_minutes_hourly.job IS 'Name of the job, as people read it.';
+
+COMMENT ON COLUMN analytics.job_minutes_hourly.queue IS 'Queue: of the agent query rules, otherwise of the cluster, otherwise default.';
+
+COMMENT ON COLUMN analytics.job_minutes_hourly.cluster_id IS 'clusters.id; null outside clusters.';
+
+COMMENT ON COLUMN analytics.job_minutes_hourly.tries IS 'How many tries of jobs ended, also those that never started; without skipped and broken ones.';
+
+COMMENT ON COLUMN analytics.job_minutes_hourly.minutes IS 'Agent minutes.';
+
+COMMENT ON COLUMN analytics.job_minutes_hourly.minutes_wasted IS 'Those wasted by lost agents, cancels, retries and rebuilds.';
+
+CREATE FUNCTION sync.job_minutes_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) RETURNS SETOF analytics.job_minutes_hourly
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  return query
+  select from_hour::timestamptz(3), try.organization_id, try.pipeline_id, try.group_key, try.step_key, try.job, try.queue, try.cluster_id, count(*),
+    coalesce(sum(try.run_ms), 0)::double precision / 60000,
+    coalesce(sum(try.run_ms) filter (where try.result in ('infra_lost', 'canceled') or try.build_canceled or try.retried or try.rebuilt), 0)::double precision / 60000
+  from unnest(tries) as try
+  where try.ended_at >= from_hour and try.ended_at < from_hour + interval '1 hour' and try.result not in ('skipped', 'broken')
+  group by try.organization_id, try.pipeline_id, try.group_key, try.step_key, try.job, try.queue, try.cluster_id;
+end $$;
+
+COMMENT ON FUNCTION sync.job_minutes_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) IS 'The rows of analytics.job_minutes_hourly for one hour, from all present jobs.';
 
 CREATE TABLE sync.jobs_found (
     hour timestamp with time zone NOT NULL,
@@ -1514,7 +1625,8 @@ CREATE FUNCTION sync.refresh_deployments(since timestamp with time zone, until t
 begin
   delete from analytics.deployments where deployed_at >= since and deployed_at < until;
   insert into analytics.deployments (id, reference_id, repository, commit_sha, attributed_at, merge_commit_shas, environment, deployed_at, success,
-    service, source_url, source_name, integration_branch, deployment_inference_rule_id, organization_id, pipeline_id, committed_at, first_success)
+    service, source_url, source_name, integration_branch, deployment_inference_rule_id, organization_id, pipeline_id, committed_at, first_success,
+    deployment_service_id)
   -- Of several rules that match, the closest counts: the one with the most fixed characters.
   select distinct on (deployed.id)
     rule.id || ':' || deployed.id, deployed.id::text, analytics.repository_name(pipeline.repository), deployed.commit, deployed.finished_at,
@@ -1535,7 +1647,8 @@ begin
       select attempt.state = 'passed' from analytics.attempt_runs as attempt
       where attempt.build_id = deployed.id and analytics.build_result(attempt.state, attempt.blocked) is not null
       order by attempt.finished_at limit 1
-    ), deployed.result = 'passed') end
+    ), deployed.result = 'passed') end,
+    analytics.stable_id(concat(pipeline.organization_id, ':', coalesce(rule.service, pipeline.slug)))
   from (
     select build.id, build.pipeline_id, build.branch, build.commit, build.finished_at, build.number, build.web_url,
       analytics.build_result(build.state, build.blocked) as result, null as step_key, null as step_name, false as is_job
@@ -1567,7 +1680,8 @@ begin
     merge_commit_shas = excluded.merge_commit_shas, environment = excluded.environment, deployed_at = excluded.deployed_at,
     success = excluded.success, service = excluded.service, source_url = excluded.source_url, source_name = excluded.source_name,
     integration_branch = excluded.integration_branch, organization_id = excluded.organization_id, pipeline_id = excluded.pipeline_id,
-    committed_at = excluded.committed_at, first_success = excluded.first_success;
+    committed_at = excluded.committed_at, first_success = excluded.first_success,
+    deployment_service_id = excluded.deployment_service_id;
 end $$;
 
 COMMENT ON FUNCTION sync.refresh_deployments(since timestamp with time zone, until timestamp with time zone) IS 'Rebuilds analytics.deployments for the builds and jobs that finished in a range of time.';
@@ -1599,6 +1713,8 @@ begin
       || sync.replace_rows('sync.minutes_hours', 'hour = $1', 'sync.minutes_of_hour($1, $3)', pipeline, since, null, tries);
     hours := hours || sync.replace_rows('sync.queue_hours', 'started_hour = $1', 'sync.queues_of_hour($1, $3)', 'hour', since, null, tries);
     agents := agents || sync.replace_rows('sync.agent_days', 'started_hour = $1', 'sync.agents_of_hour($1, $3)', 'day || '' '' || agent_id', since, null, tries);
+    perform sync.replace_rows('analytics.build_minutes_hourly', 'hour = $1', 'sync.build_minutes_of_hour($1, $3)', 'hour', since, null, tries);
+    perform sync.replace_rows('analytics.job_minutes_hourly', 'hour = $1', 'sync.job_minutes_of_hour($1, $3)', 'hour', since, null, tries);
     perform sync.replace_rows('sync.builds_found', 'hour = $1', 'sync.builds_found_of_hour($1)', 'hour', since);
     perform sync.replace_rows('sync.jobs_found', 'hour = $1', 'sync.jobs_found_of_hour($1, $3)', 'hour', since, null, tries);
     if is_whole then
@@ -1801,7 +1917,8 @@ begin
     job.started_at::timestamptz, job.finished_at::timestamptz, job.expired_at::timestamptz, coalesce(job.finished_at, job.expired_at)::timestamptz,
     round(1000 * analytics.seconds(job.started_at, job.finished_at))::bigint,
     round(1000 * analytics.seconds(job.runnable_at, job.started_at))::bigint,
-    job.concurrency_wait_time_ms
+    job.concurrency_wait_time_ms,
+    job.build_id, nullif(job.group_key, ''), nullif(job.step_key, '')
   from buildkite.jobs as job
   cross join lateral (
     select organization_id, pipeline_id, branch, state,
@@ -2159,6 +2276,65 @@ COMMENT ON COLUMN buildkite.agents.deleted_reason IS 'Why Buildkite no longer sh
 
 COMMENT ON COLUMN buildkite.agents.extra IS 'Fields that Buildkite sent and no column contains, under their own names, without secrets. {} if there are none.';
 
+CREATE TABLE buildkite.organizations (
+    id uuid NOT NULL,
+    graphql_id text,
+    url text,
+    web_url text,
+    name text,
+    slug text,
+    pipelines_url text,
+    agents_url text,
+    emojis_url text,
+    created_at timestamp(3) with time zone,
+    observed_at timestamp(3) with time zone NOT NULL,
+    verified_at timestamp(3) with time zone,
+    first_seen_at timestamp(3) with time zone NOT NULL,
+    first_seen_via text NOT NULL,
+    changed_at timestamp(3) with time zone NOT NULL,
+    deleted_at timestamp(3) with time zone,
+    deleted_reason text,
+    extra jsonb DEFAULT '{}'::jsonb NOT NULL
+);
+
+COMMENT ON TABLE buildkite.organizations IS 'Organizations that the API tokens see, or that webhooks named. One row each; a rename keeps the row (names over time: organization_slugs).';
+
+COMMENT ON COLUMN buildkite.organizations.id IS 'Buildkite''s UUID of the organization. Never changes.';
+
+COMMENT ON COLUMN buildkite.organizations.graphql_id IS 'The same object''s id in the GraphQL API.';
+
+COMMENT ON COLUMN buildkite.organizations.url IS 'REST address. Contains the slug, so it changes with a rename.';
+
+COMMENT ON COLUMN buildkite.organizations.web_url IS 'Address in the browser. Changes with a rename.';
+
+COMMENT ON COLUMN buildkite.organizations.name IS 'Display name.';
+
+COMMENT ON COLUMN buildkite.organizations.slug IS 'Name in URLs, at present. Changes with a rename: join by id.';
+
+COMMENT ON COLUMN buildkite.organizations.pipelines_url IS 'REST address of its pipelines.';
+
+COMMENT ON COLUMN buildkite.organizations.agents_url IS 'REST address of its agents.';
+
+COMMENT ON COLUMN buildkite.organizations.emojis_url IS 'REST address of its emojis.';
+
+COMMENT ON COLUMN buildkite.organizations.created_at IS 'When it was created in Buildkite (UTC).';
+
+COMMENT ON COLUMN buildkite.organizations.observed_at IS 'When the object was last seen to differ from the row, on Buildkite''s clock: the time of the webhook or REST read that changed it. For the time of the write see changed_at.';
+
+COMMENT ON COLUMN buildkite.organizations.verified_at IS 'When REST last confirmed the row, on Buildkite''s clock. Renewed at most once an hour while nothing changes. Null: only webhooks have shown the object. The row is provisional (not confirmed by REST) while verified_at is null or observed_at > verified_at.';
+
+COMMENT ON COLUMN buildkite.organizations.first_seen_at IS 'When the mirror first saw the object, on the mirror''s clock. Long after created_at means that it was backfilled or that its webhooks were lost.';
+
+COMMENT ON COLUMN buildkite.organizations.first_seen_via IS 'What first showed the object: webhook or rest.';
+
+COMMENT ON COLUMN buildkite.organizations.changed_at IS 'When a column of the row last changed, on the clock of Postgres. Indexed, for incremental loads: read changed_at > the greatest value loaded before, minus a few minutes for transactions that were still open. A renewal of verified_at alone does not change it.';
+
+COMMENT ON COLUMN buildkite.organizations.deleted_at IS 'When the mirror noticed that Buildkite no longer shows the object. Null: Buildkite shows it, as far as is known. The row stays as history; exclude it with deleted_at is null.';
+
+COMMENT ON COLUMN buildkite.organizations.deleted_reason IS 'Why Buildkite no longer shows the object. no_access: no API token sees it any more. hidden: the same, although webhooks show it.';
+
+COMMENT ON COLUMN buildkite.organizations.extra IS 'Fields that Buildkite sent and no column contains, under their own names, without secrets. {} if there are none.';
+
 CREATE VIEW analytics.agents AS
  SELECT agent.id,
     agent.organization_id,
@@ -2178,8 +2354,12 @@ CREATE VIEW analytics.agents AS
     agent.stopped_at,
     agent.last_job_finished_at,
     agent.meta_data,
-    agent.changed_at
-   FROM buildkite.agents agent;
+    agent.changed_at,
+    agent.created_at,
+    agent.ip_address,
+    organization.slug AS organization
+   FROM (buildkite.agents agent
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = agent.organization_id)));
 
 COMMENT ON VIEW analytics.agents IS 'Agents as last seen, including those that are gone.';
 
@@ -2220,6 +2400,12 @@ COMMENT ON COLUMN analytics.agents.last_job_finished_at IS 'When its last job fi
 COMMENT ON COLUMN analytics.agents.meta_data IS 'Meta-data, as key=value.';
 
 COMMENT ON COLUMN analytics.agents.changed_at IS 'When the row last changed in the mirror; indexed below, for incremental loads.';
+
+COMMENT ON COLUMN analytics.agents.created_at IS 'When it registered.';
+
+COMMENT ON COLUMN analytics.agents.ip_address IS 'Address it connects from.';
+
+COMMENT ON COLUMN analytics.agents.organization IS 'Slug of the organization, at present.';
 
 CREATE TABLE buildkite.build_attempts (
     build_id uuid NOT NULL,
@@ -2653,65 +2839,6 @@ COMMENT ON COLUMN buildkite.jobs.deleted_reason IS 'Why Buildkite no longer show
 
 COMMENT ON COLUMN buildkite.jobs.extra IS 'Fields that Buildkite sent and no column contains, under their own names, without secrets. {} if there are none.';
 
-CREATE TABLE buildkite.organizations (
-    id uuid NOT NULL,
-    graphql_id text,
-    url text,
-    web_url text,
-    name text,
-    slug text,
-    pipelines_url text,
-    agents_url text,
-    emojis_url text,
-    created_at timestamp(3) with time zone,
-    observed_at timestamp(3) with time zone NOT NULL,
-    verified_at timestamp(3) with time zone,
-    first_seen_at timestamp(3) with time zone NOT NULL,
-    first_seen_via text NOT NULL,
-    changed_at timestamp(3) with time zone NOT NULL,
-    deleted_at timestamp(3) with time zone,
-    deleted_reason text,
-    extra jsonb DEFAULT '{}'::jsonb NOT NULL
-);
-
-COMMENT ON TABLE buildkite.organizations IS 'Organizations that the API tokens see, or that webhooks named. One row each; a rename keeps the row (names over time: organization_slugs).';
-
-COMMENT ON COLUMN buildkite.organizations.id IS 'Buildkite''s UUID of the organization. Never changes.';
-
-COMMENT ON COLUMN buildkite.organizations.graphql_id IS 'The same object''s id in the GraphQL API.';
-
-COMMENT ON COLUMN buildkite.organizations.url IS 'REST address. Contains the slug, so it changes with a rename.';
-
-COMMENT ON COLUMN buildkite.organizations.web_url IS 'Address in the browser. Changes with a rename.';
-
-COMMENT ON COLUMN buildkite.organizations.name IS 'Display name.';
-
-COMMENT ON COLUMN buildkite.organizations.slug IS 'Name in URLs, at present. Changes with a rename: join by id.';
-
-COMMENT ON COLUMN buildkite.organizations.pipelines_url IS 'REST address of its pipelines.';
-
-COMMENT ON COLUMN buildkite.organizations.agents_url IS 'REST address of its agents.';
-
-COMMENT ON COLUMN buildkite.organizations.emojis_url IS 'REST address of its emojis.';
-
-COMMENT ON COLUMN buildkite.organizations.created_at IS 'When it was created in Buildkite (UTC).';
-
-COMMENT ON COLUMN buildkite.organizations.observed_at IS 'When the object was last seen to differ from the row, on Buildkite''s clock: the time of the webhook or REST read that changed it. For the time of the write see changed_at.';
-
-COMMENT ON COLUMN buildkite.organizations.verified_at IS 'When REST last confirmed the row, on Buildkite''s clock. Renewed at most once an hour while nothing changes. Null: only webhooks have shown the object. The row is provisional (not confirmed by REST) while verified_at is null or observed_at > verified_at.';
-
-COMMENT ON COLUMN buildkite.organizations.first_seen_at IS 'When the mirror first saw the object, on the mirror''s clock. Long after created_at means that it was backfilled or that its webhooks were lost.';
-
-COMMENT ON COLUMN buildkite.organizations.first_seen_via IS 'What first showed the object: webhook or rest.';
-
-COMMENT ON COLUMN buildkite.organizations.changed_at IS 'When a column of the row last changed, on the clock of Postgres. Indexed, for incremental loads: read changed_at > the greatest value loaded before, minus a few minutes for transactions that were still open. A renewal of verified_at alone does not change it.';
-
-COMMENT ON COLUMN buildkite.organizations.deleted_at IS 'When the mirror noticed that Buildkite no longer shows the object. Null: Buildkite shows it, as far as is known. The row stays as history; exclude it with deleted_at is null.';
-
-COMMENT ON COLUMN buildkite.organizations.deleted_reason IS 'Why Buildkite no longer shows the object. no_access: no API token sees it any more. hidden: the same, although webhooks show it.';
-
-COMMENT ON COLUMN buildkite.organizations.extra IS 'Fields that Buildkite sent and no column contains, under their own names, without secrets. {} if there are none.';
-
 CREATE TABLE buildkite.pipelines (
     id uuid NOT NULL,
     organization_id uuid,
@@ -3107,14 +3234,12 @@ CREATE VIEW analytics.build_attempts AS
     attempt.is_estimate,
     organization.slug AS organization
    FROM ((((( SELECT attempt_runs.build_id,
+            attempt_runs.state,
+            attempt_runs.blocked,
             attempt_runs.started_at,
             attempt_runs.finished_at,
             attempt_runs.run_seconds,
-            attempt_runs.is_first,
-            attempt_runs.state,
-            attempt_runs.blocked,
             attempt_runs.is_estimate,
-            attempt_runs.is_unread,
             row_number() OVER (PARTITION BY attempt_runs.build_id ORDER BY attempt_runs.finished_at) AS attempt
            FROM analytics.attempt_runs) attempt
      LEFT JOIN buildkite.build_attempts known ON (((known.build_id = attempt.build_id) AND (known.finished_at = attempt.finished_at))))
@@ -3160,6 +3285,71 @@ COMMENT ON COLUMN analytics.build_attempts.is_estimate IS 'Whether a stop of thi
 
 COMMENT ON COLUMN analytics.build_attempts.organization IS 'Slug of the organization, at present.';
 
+CREATE VIEW analytics.build_costs AS
+SELECT
+    NULL::uuid AS build_id,
+    NULL::uuid AS organization_id,
+    NULL::text AS organization,
+    NULL::uuid AS pipeline_id,
+    NULL::text AS pipeline,
+    NULL::bigint AS build_number,
+    NULL::text AS branch,
+    NULL::boolean AS is_default_branch,
+    NULL::text AS repository,
+    NULL::integer AS pr_number,
+    NULL::text AS author_email,
+    NULL::text AS creator_email,
+    NULL::text AS source,
+    NULL::timestamp(3) with time zone AS created_at,
+    NULL::bigint AS tries,
+    NULL::double precision AS minutes,
+    NULL::double precision AS minutes_wasted,
+    NULL::double precision AS cost,
+    NULL::double precision AS cost_wasted,
+    NULL::text AS currency;
+
+COMMENT ON VIEW analytics.build_costs IS 'Agent minutes and cost of each build. A build whose queues have rates in several currencies has a row for each. Minutes without a rate have a row without currency. A build has no row before one of its command jobs ended.';
+
+COMMENT ON COLUMN analytics.build_costs.build_id IS 'builds.id.';
+
+COMMENT ON COLUMN analytics.build_costs.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.build_costs.organization IS 'Slug of the organization, at present.';
+
+COMMENT ON COLUMN analytics.build_costs.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.build_costs.pipeline IS 'Slug of the pipeline, at present.';
+
+COMMENT ON COLUMN analytics.build_costs.build_number IS 'Number of the build.';
+
+COMMENT ON COLUMN analytics.build_costs.branch IS 'Branch.';
+
+COMMENT ON COLUMN analytics.build_costs.is_default_branch IS 'Whether the branch is the pipeline''s present default branch.';
+
+COMMENT ON COLUMN analytics.build_costs.repository IS 'owner/name of the pipeline''s repository.';
+
+COMMENT ON COLUMN analytics.build_costs.pr_number IS 'Number of the pull request.';
+
+COMMENT ON COLUMN analytics.build_costs.author_email IS 'E-mail address of the commit''s author, in lower case.';
+
+COMMENT ON COLUMN analytics.build_costs.creator_email IS 'E-mail address of the person who created the build, in lower case.';
+
+COMMENT ON COLUMN analytics.build_costs.source IS 'What created the build: webhook, api, ui, trigger_job, schedule.';
+
+COMMENT ON COLUMN analytics.build_costs.created_at IS 'When the build was created.';
+
+COMMENT ON COLUMN analytics.build_costs.tries IS 'How many tries of its command jobs ended, without skipped and broken ones.';
+
+COMMENT ON COLUMN analytics.build_costs.minutes IS 'Agent minutes.';
+
+COMMENT ON COLUMN analytics.build_costs.minutes_wasted IS 'Those wasted by lost agents, cancels, retries and rebuilds.';
+
+COMMENT ON COLUMN analytics.build_costs.cost IS 'Minutes times the rates of their queues; null without a rate.';
+
+COMMENT ON COLUMN analytics.build_costs.cost_wasted IS 'Minutes wasted times the rates of their queues.';
+
+COMMENT ON COLUMN analytics.build_costs.currency IS 'Currency of the rates.';
+
 CREATE VIEW analytics.build_sources_daily AS
  SELECT ((build.created_at AT TIME ZONE 'UTC'::text))::date AS day,
     build.organization_id,
@@ -3183,6 +3373,115 @@ COMMENT ON COLUMN analytics.build_sources_daily.source IS 'What created the buil
 COMMENT ON COLUMN analytics.build_sources_daily.person_email IS 'E-mail address of the creator, otherwise of the commit''s author.';
 
 COMMENT ON COLUMN analytics.build_sources_daily.builds IS 'How many builds.';
+
+CREATE VIEW analytics.build_stages AS
+ SELECT build.id AS build_id,
+    build.organization_id,
+    organization.slug AS organization,
+    build.pipeline_id,
+    pipeline.slug AS pipeline,
+    build.number AS build_number,
+    build.branch,
+    (build.branch = pipeline.default_branch) AS is_default_branch,
+    build.created_at,
+    stage.level,
+    stage.name,
+    stage.group_key,
+    ((stage.level = 'group'::text) OR (stage.group_key IS NULL)) AS is_stage,
+    stage.jobs,
+    stage.started_at,
+    stage.finished_at,
+    stage.run_seconds,
+    stage.job_seconds
+   FROM (((buildkite.builds build
+     LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = build.pipeline_id)))
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = build.organization_id)))
+     CROSS JOIN LATERAL ( WITH steps AS MATERIALIZED (
+                 SELECT job.group_key,
+                    job.step,
+                    count(*) AS jobs,
+                    min(job.started_at) AS started_at,
+                    max(job.finished_at) AS finished_at,
+                    sum(job.seconds) AS job_seconds,
+                    range_agg(tstzrange(job.started_at, GREATEST(job.started_at, job.finished_at))) AS busy
+                   FROM ( SELECT jobs.started_at,
+                            jobs.finished_at,
+                            analytics.seconds(jobs.started_at, jobs.finished_at) AS seconds,
+                            NULLIF(jobs.group_key, ''::text) AS group_key,
+                            COALESCE(NULLIF(jobs.step_key, ''::text), analytics.job_name(jobs.name, jobs.label, jobs.step_key, jobs.command)) AS step
+                           FROM buildkite.jobs
+                          WHERE ((jobs.build_id = build.id) AND (jobs.type = ANY (ARRAY['script'::text, 'trigger'::text])))
+                         OFFSET 0) job
+                  WHERE (job.seconds IS NOT NULL)
+                  GROUP BY job.group_key, job.step
+                )
+         SELECT 'step'::text AS level,
+            steps.step AS name,
+            steps.group_key,
+            steps.jobs,
+            steps.started_at,
+            steps.finished_at,
+            steps.job_seconds,
+                CASE
+                    WHEN (steps.jobs = 1) THEN steps.job_seconds
+                    ELSE (COALESCE(( SELECT sum(EXTRACT(epoch FROM (upper(one.one) - lower(one.one)))) AS sum
+                       FROM unnest(steps.busy) one(one)), (0)::numeric))::double precision
+                END AS run_seconds
+           FROM steps
+        UNION ALL
+         SELECT 'group'::text,
+            steps.group_key,
+            steps.group_key,
+            (sum(steps.jobs))::bigint AS sum,
+            min(steps.started_at) AS min,
+            max(steps.finished_at) AS max,
+            sum(steps.job_seconds) AS sum,
+            (COALESCE(( SELECT sum(EXTRACT(epoch FROM (upper(one.one) - lower(one.one)))) AS sum
+                   FROM unnest(( SELECT range_agg(part.part) AS range_agg
+                           FROM (steps its
+                             CROSS JOIN LATERAL unnest(its.busy) part(part))
+                          WHERE (its.group_key = steps.group_key))) one(one)), (0)::numeric))::double precision AS "coalesce"
+           FROM steps
+          WHERE (steps.group_key IS NOT NULL)
+          GROUP BY steps.group_key) stage);
+
+COMMENT ON VIEW analytics.build_stages IS 'How long each group and each step of a build ran. A step is known by its group and its key, otherwise its name. A stage is a group, or a step outside groups: the top level of the pipeline. Phases between wait steps are not known: REST shows only the id of a waiter.';
+
+COMMENT ON COLUMN analytics.build_stages.build_id IS 'builds.id.';
+
+COMMENT ON COLUMN analytics.build_stages.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.build_stages.organization IS 'Slug of the organization, at present.';
+
+COMMENT ON COLUMN analytics.build_stages.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.build_stages.pipeline IS 'Slug of the pipeline, at present.';
+
+COMMENT ON COLUMN analytics.build_stages.build_number IS 'Number of the build.';
+
+COMMENT ON COLUMN analytics.build_stages.branch IS 'Branch.';
+
+COMMENT ON COLUMN analytics.build_stages.is_default_branch IS 'Whether the branch is the pipeline''s present default branch.';
+
+COMMENT ON COLUMN analytics.build_stages.created_at IS 'When the build was created.';
+
+COMMENT ON COLUMN analytics.build_stages.level IS 'group or step.';
+
+COMMENT ON COLUMN analytics.build_stages.name IS 'Key of the group; key of the step, otherwise its name.';
+
+COMMENT ON COLUMN analytics.build_stages.group_key IS 'Key of the group; of a step, of the group that it belongs to.';
+
+COMMENT ON COLUMN analytics.build_stages.is_stage IS 'Whether it is at the top level of the pipeline: a group, or a step outside groups.';
+
+COMMENT ON COLUMN analytics.build_stages.jobs IS 'Its command and trigger jobs that started and finished, retried ones too.';
+
+COMMENT ON COLUMN analytics.build_stages.started_at IS 'When its first job started.';
+
+COMMENT ON COLUMN analytics.build_stages.finished_at IS 'When its last job finished.';
+
+COMMENT ON COLUMN analytics.build_stages.run_seconds IS 'Seconds in which at least one of its jobs ran: without waits, gates and the time before a retry.';
+
+COMMENT ON COLUMN analytics.build_stages.job_seconds IS 'Seconds that its jobs ran, in total.';
 
 CREATE TABLE buildkite.cluster_queues (
     id uuid NOT NULL,
@@ -4447,7 +4746,7 @@ COMMENT ON COLUMN analytics.deployments.integration_branch IS 'Default branch of
 
 COMMENT ON COLUMN analytics.deployments.deployment_inference_rule_id IS 'settings.deployment_rules.id.';
 
-COMMENT ON COLUMN analytics.deployments.deployment_service_id IS 'DX''s own id; always null here.';
+COMMENT ON COLUMN analytics.deployments.deployment_service_id IS 'deployment_services.id.';
 
 COMMENT ON COLUMN analytics.deployments.organization_id IS 'organizations.id. Ours, not DX''s.';
 
@@ -4457,33 +4756,334 @@ COMMENT ON COLUMN analytics.deployments.committed_at IS 'Author date of the comm
 
 COMMENT ON COLUMN analytics.deployments.first_success IS 'Whether its first try succeeded; success has the outcome of the last try. Ours, not DX''s.';
 
-CREATE VIEW analytics.dora_weekly AS
- SELECT (date_trunc('week'::text, (deployed.deployed_at AT TIME ZONE 'UTC'::text)))::date AS week,
+CREATE VIEW analytics.deployed_commits AS
+ SELECT deployed.id AS deployment_id,
+    deployed.organization_id,
+    organization.slug AS organization,
     deployed.service,
     deployed.environment,
-    count(*) AS deployments,
-    count(*) FILTER (WHERE (NOT deployed.success)) AS failed,
-    ((count(*) FILTER (WHERE (NOT deployed.success)))::double precision / (count(*))::double precision) AS change_failure_rate,
-    (percentile_disc((0.5)::double precision) WITHIN GROUP (ORDER BY (analytics.whole_seconds(analytics.seconds(deployed.deployed_at, restored.at)))))::double precision AS p50_seconds_to_restore,
-    (percentile_disc((0.5)::double precision) WITHIN GROUP (ORDER BY (analytics.whole_seconds(analytics.seconds(deployed.committed_at, deployed.deployed_at)))) FILTER (WHERE deployed.success))::double precision AS p50_lead_seconds,
-    deployed.organization_id,
-    max(organization.slug) AS organization,
-    count(*) FILTER (WHERE (NOT COALESCE(deployed.first_success, deployed.success))) AS first_failed,
-    ((count(*) FILTER (WHERE (NOT COALESCE(deployed.first_success, deployed.success))))::double precision / (count(*))::double precision) AS first_change_failure_rate
-   FROM ((analytics.deployments deployed
+    deployed.repository,
+    deployed.deployed_at,
+    brought.commit,
+    (brought.commit = deployed.commit_sha) AS is_head,
+    written.at AS committed_at,
+    analytics.seconds(written.at, deployed.deployed_at) AS lead_seconds
+   FROM ((((((analytics.deployments deployed
      LEFT JOIN buildkite.organizations organization ON ((organization.id = deployed.organization_id)))
-     LEFT JOIN LATERAL ( SELECT next.deployed_at AS at
-           FROM analytics.deployments next
-          WHERE ((NOT deployed.success) AND next.success AND (next.deployed_at > deployed.deployed_at) AND (next.organization_id = deployed.organization_id) AND (next.service = deployed.service) AND (next.environment = deployed.environment) AND (( SELECT before.success
-                   FROM analytics.deployments before
-                  WHERE ((before.organization_id = deployed.organization_id) AND (before.service = deployed.service) AND (before.environment = deployed.environment) AND (before.deployed_at < deployed.deployed_at))
-                  ORDER BY before.deployed_at DESC
-                 LIMIT 1) IS DISTINCT FROM false))
-          ORDER BY next.deployed_at
-         LIMIT 1) restored ON (true))
-  GROUP BY ((date_trunc('week'::text, (deployed.deployed_at AT TIME ZONE 'UTC'::text)))::date), deployed.service, deployed.environment, deployed.organization_id;
+     LEFT JOIN ( SELECT pipelines.organization_id,
+            analytics.repository_name(pipelines.repository) AS repository,
+            array_agg(pipelines.id) AS pipelines
+           FROM buildkite.pipelines
+          GROUP BY pipelines.organization_id, (analytics.repository_name(pipelines.repository))) same ON (((same.organization_id = deployed.organization_id) AND (same.repository = deployed.repository))))
+     CROSS JOIN LATERAL ( SELECT min(build.created_at) AS at
+           FROM buildkite.builds build
+          WHERE ((build.commit = deployed.commit_sha) AND (build.branch = deployed.integration_branch) AND (build.pipeline_id = ANY (same.pipelines)))) head)
+     CROSS JOIN LATERAL ( SELECT max(place.at) AS at
+           FROM (( SELECT earlier.commit_sha
+                   FROM analytics.deployments earlier
+                  WHERE (earlier.success AND (earlier.organization_id = deployed.organization_id) AND (earlier.service = deployed.service) AND (earlier.environment = deployed.environment) AND (earlier.deployed_at < deployed.deployed_at) AND (NOT (earlier.repository IS DISTINCT FROM deployed.repository)))
+                  ORDER BY earlier.deployed_at DESC, earlier.id DESC
+                 LIMIT 5) one
+             CROSS JOIN LATERAL ( SELECT min(build.created_at) AS at
+                   FROM buildkite.builds build
+                  WHERE ((build.commit = one.commit_sha) AND (build.branch = deployed.integration_branch) AND (build.pipeline_id = ANY (same.pipelines)))) place)) start)
+     CROSS JOIN LATERAL ( SELECT built.commit
+           FROM (( SELECT DISTINCT build.commit
+                   FROM buildkite.builds build
+                  WHERE ((build.pipeline_id = ANY (same.pipelines)) AND (build.branch = deployed.integration_branch) AND (build.commit <> 'HEAD'::text) AND (build.created_at > start.at) AND (build.created_at <= head.at))
+                 OFFSET 0) built
+             CROSS JOIN LATERAL ( SELECT min(build.created_at) AS at
+                   FROM buildkite.builds build
+                  WHERE ((build.commit = built.commit) AND (build.branch = deployed.integration_branch) AND (build.pipeline_id = ANY (same.pipelines)))) place)
+          WHERE (place.at > start.at)
+        UNION ALL
+         SELECT deployed.commit_sha
+          WHERE ((deployed.commit_sha <> 'HEAD'::text) AND ((start.at IS NULL) OR (head.at IS NULL)))) brought)
+     CROSS JOIN LATERAL ( SELECT min(build.author_date) AS at
+           FROM buildkite.builds build
+          WHERE ((build.commit = brought.commit) AND (build.organization_id = deployed.organization_id))) written)
+  WHERE (deployed.success AND (deployed.organization_id IS NOT NULL));
 
-COMMENT ON VIEW analytics.dora_weekly IS 'Deployment frequency, change failure rate, time to restore and lead time by organization, service, environment and week (Monday, UTC), from analytics.deployments. A failed deployment counts as a failed change; practice also counts incidents, which Buildkite does not know. Restored by the next deployment of the same service that succeeded, counted from the first of a row of failures.';
+COMMENT ON VIEW analytics.deployed_commits IS 'Commits that each successful deployment brought: those of the integration branch that were first built after the commits deployed before, and not after the deployed one. Buildkite shows only commits that were built. A commit deployed again brings none.';
+
+COMMENT ON COLUMN analytics.deployed_commits.deployment_id IS 'deployments.id.';
+
+COMMENT ON COLUMN analytics.deployed_commits.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.deployed_commits.organization IS 'Slug of the organization, at present.';
+
+COMMENT ON COLUMN analytics.deployed_commits.service IS 'Service: of the rule, otherwise the pipeline''s slug.';
+
+COMMENT ON COLUMN analytics.deployed_commits.environment IS 'Environment, of the rule.';
+
+COMMENT ON COLUMN analytics.deployed_commits.repository IS 'owner/name of the repository.';
+
+COMMENT ON COLUMN analytics.deployed_commits.deployed_at IS 'When the deployment ended.';
+
+COMMENT ON COLUMN analytics.deployed_commits.commit IS 'Commit.';
+
+COMMENT ON COLUMN analytics.deployed_commits.is_head IS 'Whether it is the commit that was deployed.';
+
+COMMENT ON COLUMN analytics.deployed_commits.committed_at IS 'Author date of the commit, from any of its builds; null if none has it.';
+
+COMMENT ON COLUMN analytics.deployed_commits.lead_seconds IS 'Seconds from committed_at to deployed_at.';
+
+CREATE TABLE settings.incidents (
+    id text NOT NULL,
+    organization text DEFAULT '*'::text NOT NULL,
+    service text NOT NULL,
+    environment text DEFAULT 'production'::text NOT NULL,
+    started_at timestamp(3) with time zone NOT NULL,
+    resolved_at timestamp(3) with time zone,
+    deployment_id text,
+    url text
+);
+
+COMMENT ON TABLE settings.incidents IS 'Incidents that users load. A service with incidents here has failed where an incident says so, and has recovered when it was resolved.';
+
+COMMENT ON COLUMN settings.incidents.id IS 'Its id in the incident tracker.';
+
+COMMENT ON COLUMN settings.incidents.organization IS 'Slug of the organization; *: all.';
+
+COMMENT ON COLUMN settings.incidents.service IS 'Service, as in deployments.service.';
+
+COMMENT ON COLUMN settings.incidents.environment IS 'Environment, as in deployments.environment.';
+
+COMMENT ON COLUMN settings.incidents.started_at IS 'When it began.';
+
+COMMENT ON COLUMN settings.incidents.resolved_at IS 'When it was resolved; null: it is open.';
+
+COMMENT ON COLUMN settings.incidents.deployment_id IS 'deployments.id of the deployment that caused it. Null: the latest successful one before it began.';
+
+COMMENT ON COLUMN settings.incidents.url IS 'Address in the browser.';
+
+CREATE VIEW analytics.deployment_outcomes AS
+ SELECT deployed.id AS deployment_id,
+    deployed.organization_id,
+    organization.slug AS organization,
+    deployed.service,
+    deployed.environment,
+    deployed.deployed_at,
+    deployed.success,
+    COALESCE(deployed.first_success, deployed.success) AS first_success,
+        CASE
+            WHEN known.has_incidents THEN 'incidents'::text
+            ELSE 'deployments'::text
+        END AS failures_from,
+        CASE
+            WHEN known.has_incidents THEN (caused.incidents > 0)
+            ELSE (NOT deployed.success)
+        END AS failed,
+    (
+        CASE
+            WHEN known.has_incidents THEN (caused.incidents > 0)
+            ELSE false
+        END OR (NOT COALESCE(deployed.first_success, deployed.success))) AS first_failed,
+        CASE
+            WHEN known.has_incidents THEN caused.resolved_at
+            WHEN ((NOT deployed.success) AND (before.success IS DISTINCT FROM false)) THEN next.at
+            ELSE NULL::timestamp with time zone
+        END AS recovered_at,
+        CASE
+            WHEN known.has_incidents THEN analytics.seconds(caused.started_at, caused.resolved_at)
+            WHEN ((NOT deployed.success) AND (before.success IS DISTINCT FROM false)) THEN analytics.seconds(deployed.deployed_at, next.at)
+            ELSE NULL::double precision
+        END AS recovery_seconds,
+        CASE
+            WHEN known.has_incidents THEN caused.is_rework
+            ELSE COALESCE((NOT before.success), false)
+        END AS is_rework,
+        CASE
+            WHEN ((NOT deployed.success) AND (before.success IS DISTINCT FROM false)) THEN next.at
+            ELSE NULL::timestamp with time zone
+        END AS restored_at,
+    deployed.committed_at
+   FROM (((((analytics.deployments deployed
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = deployed.organization_id)))
+     CROSS JOIN LATERAL ( SELECT (EXISTS ( SELECT
+                   FROM settings.incidents incident
+                  WHERE ((incident.service = deployed.service) AND (incident.environment = deployed.environment) AND (incident.organization = ANY (ARRAY['*'::text, organization.slug]))))) AS has_incidents
+         OFFSET 0) known)
+     LEFT JOIN LATERAL ( SELECT earlier.success
+           FROM analytics.deployments earlier
+          WHERE ((earlier.organization_id = deployed.organization_id) AND (earlier.service = deployed.service) AND (earlier.environment = deployed.environment) AND (earlier.deployed_at < deployed.deployed_at))
+          ORDER BY earlier.deployed_at DESC, earlier.id DESC
+         LIMIT 1) before ON (true))
+     LEFT JOIN LATERAL ( SELECT later.deployed_at AS at
+           FROM analytics.deployments later
+          WHERE (later.success AND (later.organization_id = deployed.organization_id) AND (later.service = deployed.service) AND (later.environment = deployed.environment) AND (later.deployed_at > deployed.deployed_at))
+          ORDER BY later.deployed_at
+         LIMIT 1) next ON (true))
+     CROSS JOIN LATERAL ( SELECT count(*) FILTER (WHERE blamed.on_this) AS incidents,
+            min(blamed.started_at) FILTER (WHERE blamed.on_this) AS started_at,
+                CASE
+                    WHEN bool_and((blamed.resolved_at IS NOT NULL)) FILTER (WHERE blamed.on_this) THEN max(blamed.resolved_at) FILTER (WHERE blamed.on_this)
+                    ELSE NULL::timestamp with time zone
+                END AS resolved_at,
+            COALESCE(bool_or(((blamed.started_at < deployed.deployed_at) AND COALESCE((deployed.deployed_at <= blamed.resolved_at), true))) FILTER (WHERE (NOT blamed.on_this)), false) AS is_rework
+           FROM ( SELECT incident.started_at,
+                    incident.resolved_at,
+                        CASE
+                            WHEN (EXISTS ( SELECT
+                               FROM analytics.deployments named
+                              WHERE (named.id = incident.deployment_id))) THEN (incident.deployment_id = deployed.id)
+                            ELSE (deployed.success AND (incident.started_at >= deployed.deployed_at) AND COALESCE((incident.started_at < next.at), true))
+                        END AS on_this
+                   FROM settings.incidents incident
+                  WHERE (known.has_incidents AND (incident.service = deployed.service) AND (incident.environment = deployed.environment) AND (incident.organization = ANY (ARRAY['*'::text, organization.slug])))
+                 OFFSET 0) blamed) caused);
+
+COMMENT ON VIEW analytics.deployment_outcomes IS 'What became of each deployment: whether it failed, when the service had recovered, and whether it was rework. For a service and environment with incidents in settings.incidents, these decide. Otherwise the results of the deployments do.';
+
+COMMENT ON COLUMN analytics.deployment_outcomes.deployment_id IS 'deployments.id.';
+
+COMMENT ON COLUMN analytics.deployment_outcomes.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.deployment_outcomes.organization IS 'Slug of the organization, at present.';
+
+COMMENT ON COLUMN analytics.deployment_outcomes.service IS 'Service: of the rule, otherwise the pipeline''s slug.';
+
+COMMENT ON COLUMN analytics.deployment_outcomes.environment IS 'Environment, of the rule.';
+
+COMMENT ON COLUMN analytics.deployment_outcomes.deployed_at IS 'When the deployment ended.';
+
+COMMENT ON COLUMN analytics.deployment_outcomes.success IS 'Whether its last try succeeded.';
+
+COMMENT ON COLUMN analytics.deployment_outcomes.first_success IS 'Whether its first try succeeded.';
+
+COMMENT ON COLUMN analytics.deployment_outcomes.failures_from IS 'incidents or deployments: what decides whether it failed.';
+
+COMMENT ON COLUMN analytics.deployment_outcomes.failed IS 'Whether it caused an incident; without incidents, whether it did not succeed.';
+
+COMMENT ON COLUMN analytics.deployment_outcomes.first_failed IS 'Whether it failed at the first try, or caused an incident.';
+
+COMMENT ON COLUMN analytics.deployment_outcomes.recovered_at IS 'When its incidents were resolved; without incidents, when the next deployment succeeded. Null for a failure after a failure, and if it has not recovered.';
+
+COMMENT ON COLUMN analytics.deployment_outcomes.recovery_seconds IS 'Seconds from the first incident, otherwise from the failed deployment, to recovered_at.';
+
+COMMENT ON COLUMN analytics.deployment_outcomes.is_rework IS 'Whether it was deployed during an incident that another deployment caused; without incidents, whether the deployment before it failed.';
+
+COMMENT ON COLUMN analytics.deployment_outcomes.restored_at IS 'When the next deployment succeeded, whatever the incidents say; null unless this is the first failure after a success.';
+
+COMMENT ON COLUMN analytics.deployment_outcomes.committed_at IS 'Author date of the deployed commit, from any of its builds; null if none has it.';
+
+CREATE VIEW analytics.deployment_services AS
+ SELECT deployed.deployment_service_id AS id,
+    deployed.service AS name,
+    deployed.service AS identifier,
+    deployed.organization_id,
+    organization.slug AS organization
+   FROM (( SELECT DISTINCT deployments.organization_id,
+            deployments.service,
+            analytics.stable_id(concat(deployments.organization_id, ':', deployments.service)) AS deployment_service_id
+           FROM analytics.deployments) deployed
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = deployed.organization_id)));
+
+COMMENT ON VIEW analytics.deployment_services IS 'Services that were deployed, in the shape of DX''s table of that name (two columns of our own at the end). One row for each service of an organization.';
+
+COMMENT ON COLUMN analytics.deployment_services.id IS 'deployments.deployment_service_id. Always the same for an organization and a service.';
+
+COMMENT ON COLUMN analytics.deployment_services.name IS 'deployments.service.';
+
+COMMENT ON COLUMN analytics.deployment_services.identifier IS 'As name.';
+
+COMMENT ON COLUMN analytics.deployment_services.organization_id IS 'organizations.id. Ours, not DX''s.';
+
+COMMENT ON COLUMN analytics.deployment_services.organization IS 'Slug of the organization, at present. Ours, not DX''s.';
+
+CREATE VIEW analytics.dora_weekly AS
+ SELECT counted.week,
+    counted.service,
+    counted.environment,
+    counted.deployments,
+    counted.failed,
+    counted.change_failure_rate,
+    counted.p50_seconds_to_restore,
+    counted.p50_lead_seconds,
+    counted.organization_id,
+    counted.organization,
+    counted.first_failed,
+    counted.first_change_failure_rate,
+    ((counted.deployments)::double precision / (7.0)::double precision) AS deployment_frequency,
+    brought.p50_change_lead_seconds,
+    brought.commits,
+    brought.commits_with_time,
+    counted.change_fails,
+    ((counted.change_fails)::double precision / (counted.deployments)::double precision) AS change_fail_rate,
+    ((counted.first_change_fails)::double precision / (counted.deployments)::double precision) AS first_change_fail_rate,
+    counted.p50_recovery_seconds,
+    counted.reworks,
+    ((counted.reworks)::double precision / (counted.deployments)::double precision) AS deployment_rework_rate,
+    counted.failures_from
+   FROM (( SELECT (date_trunc('week'::text, (outcome.deployed_at AT TIME ZONE 'UTC'::text)))::date AS week,
+            outcome.service,
+            outcome.environment,
+            outcome.organization_id,
+            outcome.organization,
+            outcome.failures_from,
+            count(*) AS deployments,
+            count(*) FILTER (WHERE (NOT outcome.success)) AS failed,
+            ((count(*) FILTER (WHERE (NOT outcome.success)))::double precision / (count(*))::double precision) AS change_failure_rate,
+            (percentile_disc((0.5)::double precision) WITHIN GROUP (ORDER BY (analytics.whole_seconds(analytics.seconds(outcome.deployed_at, outcome.restored_at)))))::double precision AS p50_seconds_to_restore,
+            (percentile_disc((0.5)::double precision) WITHIN GROUP (ORDER BY (analytics.whole_seconds(analytics.seconds(outcome.committed_at, outcome.deployed_at)))) FILTER (WHERE outcome.success))::double precision AS p50_lead_seconds,
+            count(*) FILTER (WHERE (NOT outcome.first_success)) AS first_failed,
+            ((count(*) FILTER (WHERE (NOT outcome.first_success)))::double precision / (count(*))::double precision) AS first_change_failure_rate,
+            count(*) FILTER (WHERE outcome.failed) AS change_fails,
+            count(*) FILTER (WHERE outcome.first_failed) AS first_change_fails,
+            (percentile_disc((0.5)::double precision) WITHIN GROUP (ORDER BY (analytics.whole_seconds(outcome.recovery_seconds))))::double precision AS p50_recovery_seconds,
+            count(*) FILTER (WHERE outcome.is_rework) AS reworks
+           FROM analytics.deployment_outcomes outcome
+          GROUP BY ((date_trunc('week'::text, (outcome.deployed_at AT TIME ZONE 'UTC'::text)))::date), outcome.service, outcome.environment, outcome.organization_id, outcome.organization, outcome.failures_from) counted
+     CROSS JOIN LATERAL ( SELECT (percentile_disc((0.5)::double precision) WITHIN GROUP (ORDER BY (analytics.whole_seconds(deployed_commits.lead_seconds))))::double precision AS p50_change_lead_seconds,
+            count(*) AS commits,
+            count(deployed_commits.committed_at) AS commits_with_time
+           FROM analytics.deployed_commits
+          WHERE ((deployed_commits.organization_id = counted.organization_id) AND (deployed_commits.service = counted.service) AND (deployed_commits.environment = counted.environment) AND (deployed_commits.deployed_at >= ((counted.week)::timestamp without time zone AT TIME ZONE 'UTC'::text)) AND (deployed_commits.deployed_at < (((counted.week + 7))::timestamp without time zone AT TIME ZONE 'UTC'::text)))) brought)
+UNION ALL
+ SELECT calendar.week,
+    known.service,
+    known.environment,
+    0 AS deployments,
+    0 AS failed,
+    NULL::double precision AS change_failure_rate,
+    NULL::double precision AS p50_seconds_to_restore,
+    NULL::double precision AS p50_lead_seconds,
+    known.organization_id,
+    organization.slug AS organization,
+    0 AS first_failed,
+    NULL::double precision AS first_change_failure_rate,
+    0 AS deployment_frequency,
+    NULL::double precision AS p50_change_lead_seconds,
+    0 AS commits,
+    0 AS commits_with_time,
+    0 AS change_fails,
+    NULL::double precision AS change_fail_rate,
+    NULL::double precision AS first_change_fail_rate,
+    NULL::double precision AS p50_recovery_seconds,
+    0 AS reworks,
+    NULL::double precision AS deployment_rework_rate,
+        CASE
+            WHEN (EXISTS ( SELECT
+               FROM settings.incidents incident
+              WHERE ((incident.service = known.service) AND (incident.environment = known.environment) AND (incident.organization = ANY (ARRAY['*'::text, organization.slug]))))) THEN 'incidents'::text
+            ELSE 'deployments'::text
+        END AS failures_from
+   FROM ((( SELECT deployments.organization_id,
+            deployments.service,
+            deployments.environment,
+            min(deployments.deployed_at) AS first_deployed_at
+           FROM analytics.deployments
+          GROUP BY deployments.organization_id, deployments.service, deployments.environment) known
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = known.organization_id)))
+     CROSS JOIN LATERAL ( SELECT (week.week)::date AS week
+           FROM generate_series(date_trunc('week'::text, (known.first_deployed_at AT TIME ZONE 'UTC'::text)), (( SELECT max(builds.created_at) AS max
+                   FROM buildkite.builds
+                  WHERE (builds.organization_id = known.organization_id)) AT TIME ZONE 'UTC'::text), '7 days'::interval) week(week)) calendar)
+  WHERE (NOT (EXISTS ( SELECT
+           FROM analytics.deployments deployed
+          WHERE (((date_trunc('week'::text, (deployed.deployed_at AT TIME ZONE 'UTC'::text)))::date = calendar.week) AND (deployed.service = known.service) AND (deployed.environment = known.environment) AND (COALESCE(deployed.organization_id, '00000000-0000-0000-0000-000000000000'::uuid) = COALESCE(known.organization_id, '00000000-0000-0000-0000-000000000000'::uuid))))));
+
+COMMENT ON VIEW analytics.dora_weekly IS 'DORA''s five metrics by organization, service, environment and week (Monday, UTC): deployment frequency, change lead time, failed deployment recovery time, change fail rate and deployment rework rate. From deployment_outcomes and deployed_commits. Weeks without deployments have a row too, from a service''s first deployment to the organization''s newest build. change_failure_rate, p50_seconds_to_restore and p50_lead_seconds go by the deployments alone, whatever the incidents say.';
 
 COMMENT ON COLUMN analytics.dora_weekly.week IS 'The Monday that the week (UTC) begins with.';
 
@@ -4508,6 +5108,28 @@ COMMENT ON COLUMN analytics.dora_weekly.organization IS 'Slug of the organizatio
 COMMENT ON COLUMN analytics.dora_weekly.first_failed IS 'How many failed at the first try, also those that a retry turned into a success.';
 
 COMMENT ON COLUMN analytics.dora_weekly.first_change_failure_rate IS 'Deployments that failed at the first try, divided by all, 0 to 1.';
+
+COMMENT ON COLUMN analytics.dora_weekly.deployment_frequency IS 'Deployments a day: deployments divided by 7.';
+
+COMMENT ON COLUMN analytics.dora_weekly.p50_change_lead_seconds IS 'Change lead time: median of the seconds from commit to deployment, over the commits that the week''s successful deployments brought, in whole seconds.';
+
+COMMENT ON COLUMN analytics.dora_weekly.commits IS 'Commits that they brought, as far as builds show them.';
+
+COMMENT ON COLUMN analytics.dora_weekly.commits_with_time IS 'Those whose commit time is known, and which the lead time is over.';
+
+COMMENT ON COLUMN analytics.dora_weekly.change_fails IS 'Deployments that failed: by incidents, otherwise by their results.';
+
+COMMENT ON COLUMN analytics.dora_weekly.change_fail_rate IS 'Change fail rate: change_fails divided by deployments, 0 to 1.';
+
+COMMENT ON COLUMN analytics.dora_weekly.first_change_fail_rate IS 'Deployments that failed at the first try or caused an incident, divided by deployments, 0 to 1.';
+
+COMMENT ON COLUMN analytics.dora_weekly.p50_recovery_seconds IS 'Failed deployment recovery time: median over the week''s failed deployments, in whole seconds.';
+
+COMMENT ON COLUMN analytics.dora_weekly.reworks IS 'Unplanned deployments that followed a failure.';
+
+COMMENT ON COLUMN analytics.dora_weekly.deployment_rework_rate IS 'Deployment rework rate: reworks divided by deployments, 0 to 1.';
+
+COMMENT ON COLUMN analytics.dora_weekly.failures_from IS 'incidents or deployments: what decides the five columns before.';
 
 CREATE TABLE sync.drift (
     id bigint NOT NULL,
@@ -4691,6 +5313,183 @@ COMMENT ON COLUMN analytics.first_failures_daily.p50_seconds IS 'Median, in seco
 
 COMMENT ON COLUMN analytics.first_failures_daily.p90_seconds IS '90th percentile, in seconds.';
 
+CREATE VIEW sync.first_results AS
+ SELECT build.id AS build_id,
+    ended.result,
+    ended.finished_at,
+    ended.passed_at
+   FROM (buildkite.builds build
+     CROSS JOIN LATERAL ( SELECT (array_agg(attempt_runs.state ORDER BY attempt_runs.finished_at))[1] AS result,
+            min(attempt_runs.finished_at) AS finished_at,
+            min(attempt_runs.finished_at) FILTER (WHERE (attempt_runs.state = 'passed'::text)) AS passed_at
+           FROM analytics.attempt_runs
+          WHERE ((attempt_runs.build_id = build.id) AND (analytics.build_result(attempt_runs.state, attempt_runs.blocked) IS NOT NULL))) ended);
+
+COMMENT ON VIEW sync.first_results IS 'How each build first ended, and when it first passed. Used by analytics.first_trunk_recoveries.';
+
+COMMENT ON COLUMN sync.first_results.build_id IS 'builds.id.';
+
+COMMENT ON COLUMN sync.first_results.result IS 'passed, failed, canceled, skipped or not_run: the result of the first attempt that has one.';
+
+COMMENT ON COLUMN sync.first_results.finished_at IS 'When that attempt finished.';
+
+COMMENT ON COLUMN sync.first_results.passed_at IS 'When an attempt first passed.';
+
+CREATE VIEW analytics.first_trunk_recoveries AS
+ SELECT red.organization_id,
+    organization.slug AS organization,
+    red.pipeline_id,
+    pipeline.slug AS pipeline,
+    red.branch,
+    red.created_at,
+    red.id AS broken_by_build_id,
+    red.number AS broken_by_build_number,
+    red.commit AS broken_by_commit,
+    lower(COALESCE(NULLIF(red.author_email, ''::text), NULLIF(red.creator_email, ''::text))) AS broken_by_email,
+    first.finished_at AS broken_at,
+    green.id AS recovered_by_build_id,
+    green.number AS recovered_by_build_number,
+    green.passed_at AS recovered_at,
+    (green.result <> 'passed'::text) AS recovered_by_retry,
+    analytics.seconds(first.finished_at, green.passed_at) AS seconds_to_green
+   FROM ((((((buildkite.builds red
+     JOIN buildkite.pipelines pipeline ON (((pipeline.id = red.pipeline_id) AND (NOT (pipeline.default_branch IS DISTINCT FROM red.branch)))))
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = red.organization_id)))
+     JOIN sync.first_results first ON ((first.build_id = red.id)))
+     LEFT JOIN LATERAL ( SELECT ended.result,
+            ended.passed_at
+           FROM (buildkite.builds earlier
+             JOIN sync.first_results ended ON ((ended.build_id = earlier.id)))
+          WHERE ((earlier.pipeline_id = red.pipeline_id) AND (earlier.branch = red.branch) AND (earlier.number < red.number) AND (ended.result = ANY (ARRAY['passed'::text, 'failed'::text])))
+          ORDER BY earlier.number DESC
+         LIMIT 1) before ON (true))
+     LEFT JOIN LATERAL ( SELECT later.number
+           FROM (buildkite.builds later
+             JOIN sync.first_results ended ON ((ended.build_id = later.id)))
+          WHERE ((later.pipeline_id = red.pipeline_id) AND (later.branch = red.branch) AND (later.number > red.number) AND (ended.result = 'passed'::text))
+          ORDER BY later.number
+         LIMIT 1) good ON (true))
+     LEFT JOIN LATERAL ( SELECT later.id,
+            later.number,
+            ended.result,
+            ended.passed_at
+           FROM (buildkite.builds later
+             JOIN sync.first_results ended ON ((ended.build_id = later.id)))
+          WHERE ((later.pipeline_id = red.pipeline_id) AND (later.branch = red.branch) AND (later.number >= red.number) AND (later.number <= COALESCE(good.number, '9223372036854775807'::bigint)) AND (ended.result = ANY (ARRAY['passed'::text, 'failed'::text])) AND (ended.passed_at IS NOT NULL) AND (( SELECT true
+                   FROM (buildkite.builds newer
+                     JOIN sync.first_results shown ON ((shown.build_id = newer.id)))
+                  WHERE ((newer.pipeline_id = red.pipeline_id) AND (newer.branch = red.branch) AND (newer.number > later.number) AND (newer.number < COALESCE(good.number, '9223372036854775807'::bigint)) AND (shown.result = 'failed'::text) AND (shown.finished_at <= ended.passed_at) AND ((shown.passed_at > ended.passed_at) IS NOT FALSE))
+                 LIMIT 1) IS NULL))
+          ORDER BY ended.passed_at, later.number
+         LIMIT 1) green ON (true))
+  WHERE ((red.branch IS NOT NULL) AND ((EXISTS ( SELECT
+           FROM buildkite.build_attempts
+          WHERE ((build_attempts.build_id = red.id) AND (build_attempts.state = 'failed'::text)))) OR (EXISTS ( SELECT
+           FROM buildkite.jobs
+          WHERE ((jobs.build_id = red.id) AND (jobs.retry_type = 'manual'::text))))) AND (first.result = 'failed'::text) AND ((before.result IS DISTINCT FROM 'failed'::text) OR (before.passed_at <= first.finished_at)));
+
+COMMENT ON VIEW analytics.first_trunk_recoveries IS 'As trunk_recoveries, by first results: a build that a retry turned green was red until then. The period ends with the retry that passed, or with the next build (by number) that passed at once. For a range of time add a condition on created_at, which uses an index.';
+
+COMMENT ON COLUMN analytics.first_trunk_recoveries.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.first_trunk_recoveries.organization IS 'Slug of the organization, at present.';
+
+COMMENT ON COLUMN analytics.first_trunk_recoveries.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.first_trunk_recoveries.pipeline IS 'Slug of the pipeline, at present.';
+
+COMMENT ON COLUMN analytics.first_trunk_recoveries.branch IS 'Branch.';
+
+COMMENT ON COLUMN analytics.first_trunk_recoveries.created_at IS 'When the build that broke it was created.';
+
+COMMENT ON COLUMN analytics.first_trunk_recoveries.broken_by_build_id IS 'builds.id of the build that broke it.';
+
+COMMENT ON COLUMN analytics.first_trunk_recoveries.broken_by_build_number IS 'Its number.';
+
+COMMENT ON COLUMN analytics.first_trunk_recoveries.broken_by_commit IS 'Its commit.';
+
+COMMENT ON COLUMN analytics.first_trunk_recoveries.broken_by_email IS 'E-mail address of the commit''s author, otherwise of the build''s creator.';
+
+COMMENT ON COLUMN analytics.first_trunk_recoveries.broken_at IS 'When its first attempt ended.';
+
+COMMENT ON COLUMN analytics.first_trunk_recoveries.recovered_by_build_id IS 'builds.id of the build that passed.';
+
+COMMENT ON COLUMN analytics.first_trunk_recoveries.recovered_by_build_number IS 'Its number.';
+
+COMMENT ON COLUMN analytics.first_trunk_recoveries.recovered_at IS 'When it first passed; null: still red.';
+
+COMMENT ON COLUMN analytics.first_trunk_recoveries.recovered_by_retry IS 'Whether it had failed before.';
+
+COMMENT ON COLUMN analytics.first_trunk_recoveries.seconds_to_green IS 'Seconds from broken to recovered.';
+
+CREATE VIEW analytics.job_repeats AS
+SELECT
+    NULL::uuid AS organization_id,
+    NULL::text AS organization,
+    NULL::uuid AS pipeline_id,
+    NULL::text AS pipeline,
+    NULL::text AS commit,
+    NULL::text AS job,
+    NULL::text AS step_key,
+    NULL::timestamp(3) with time zone AS created_at,
+    NULL::bigint AS builds,
+    NULL::bigint AS passed,
+    NULL::bigint AS failed,
+    NULL::boolean AS flaky;
+
+COMMENT ON VIEW analytics.job_repeats IS 'Jobs with a result in at least two builds of one commit, by the first try in each build. flaky: passed in one and failed in another. Soft failures, lost agents, cancels and expired jobs are no results.';
+
+COMMENT ON COLUMN analytics.job_repeats.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.job_repeats.organization IS 'Slug of the organization, at present.';
+
+COMMENT ON COLUMN analytics.job_repeats.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.job_repeats.pipeline IS 'Slug of the pipeline, at present.';
+
+COMMENT ON COLUMN analytics.job_repeats.commit IS 'Commit.';
+
+COMMENT ON COLUMN analytics.job_repeats.job IS 'Name of the job, as people read it.';
+
+COMMENT ON COLUMN analytics.job_repeats.step_key IS 'Key of the step.';
+
+COMMENT ON COLUMN analytics.job_repeats.created_at IS 'When the commit''s first build in the pipeline was created.';
+
+COMMENT ON COLUMN analytics.job_repeats.builds IS 'Builds in which the job''s first try had a result.';
+
+COMMENT ON COLUMN analytics.job_repeats.passed IS 'Those in which it passed.';
+
+COMMENT ON COLUMN analytics.job_repeats.failed IS 'Those in which it failed or timed out.';
+
+COMMENT ON COLUMN analytics.job_repeats.flaky IS 'Whether it did both.';
+
+CREATE VIEW analytics.flaky_commits_daily AS
+ SELECT ((job_repeats.created_at AT TIME ZONE 'UTC'::text))::date AS day,
+    job_repeats.organization_id,
+    job_repeats.pipeline_id,
+    job_repeats.job,
+    count(*) AS repeated,
+    count(*) FILTER (WHERE job_repeats.flaky) AS flaky,
+    ((count(*) FILTER (WHERE job_repeats.flaky))::double precision / (count(*))::double precision) AS flaky_rate
+   FROM analytics.job_repeats
+  GROUP BY (((job_repeats.created_at AT TIME ZONE 'UTC'::text))::date), job_repeats.organization_id, job_repeats.pipeline_id, job_repeats.job;
+
+COMMENT ON VIEW analytics.flaky_commits_daily IS 'How often a job passed in one build of a commit and failed in another, by the day (UTC) of the commit''s first build: the jobs of job_repeats.';
+
+COMMENT ON COLUMN analytics.flaky_commits_daily.day IS 'Day in UTC.';
+
+COMMENT ON COLUMN analytics.flaky_commits_daily.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.flaky_commits_daily.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.flaky_commits_daily.job IS 'Name of the job, as people read it.';
+
+COMMENT ON COLUMN analytics.flaky_commits_daily.repeated IS 'Commits for which it had a result in at least two builds; each part of a matrix or parallel step counts.';
+
+COMMENT ON COLUMN analytics.flaky_commits_daily.flaky IS 'Those for which it passed in one and failed in another.';
+
+COMMENT ON COLUMN analytics.flaky_commits_daily.flaky_rate IS 'flaky divided by repeated, 0 to 1.';
+
 CREATE VIEW analytics.flaky_jobs_daily AS
  SELECT ((COALESCE(first.finished_at, first.expired_at) AT TIME ZONE 'UTC'::text))::date AS day,
     build.organization_id,
@@ -4803,6 +5602,75 @@ COMMENT ON COLUMN analytics.job_breaks.last_good_build_number IS 'Number of the 
 COMMENT ON COLUMN analytics.job_breaks.broken_at IS 'When it broke: the end of the first red build or try.';
 
 COMMENT ON COLUMN analytics.job_breaks.organization IS 'Slug of the organization, at present.';
+
+CREATE VIEW analytics.job_costs_daily AS
+ SELECT spent.day,
+    spent.organization_id,
+    spent.pipeline_id,
+    spent.group_key,
+    spent.step_key,
+    spent.job,
+    spent.tries,
+    spent.minutes,
+    spent.minutes_wasted,
+    (spent.minutes * COALESCE(own.per_minute, anywhere.per_minute)) AS cost,
+    (spent.minutes_wasted * COALESCE(own.per_minute, anywhere.per_minute)) AS cost_wasted,
+    COALESCE(own.currency, anywhere.currency) AS currency,
+    spent.queue,
+    spent.cluster_id,
+    cluster.name AS cluster
+   FROM (((( SELECT ((job_minutes_hourly.hour AT TIME ZONE 'UTC'::text))::date AS day,
+            job_minutes_hourly.organization_id,
+            job_minutes_hourly.pipeline_id,
+            job_minutes_hourly.group_key,
+            job_minutes_hourly.step_key,
+            job_minutes_hourly.job,
+            job_minutes_hourly.queue,
+            job_minutes_hourly.cluster_id,
+            (sum(job_minutes_hourly.tries))::bigint AS tries,
+            sum(job_minutes_hourly.minutes) AS minutes,
+            sum(job_minutes_hourly.minutes_wasted) AS minutes_wasted
+           FROM analytics.job_minutes_hourly
+          GROUP BY (((job_minutes_hourly.hour AT TIME ZONE 'UTC'::text))::date), job_minutes_hourly.organization_id, job_minutes_hourly.pipeline_id, job_minutes_hourly.group_key, job_minutes_hourly.step_key, job_minutes_hourly.job, job_minutes_hourly.queue, job_minutes_hourly.cluster_id) spent
+     LEFT JOIN buildkite.clusters cluster ON ((cluster.id = spent.cluster_id)))
+     LEFT JOIN sync.cluster_rates own ON (((own.queue = spent.queue) AND (own.cluster_id = spent.cluster_id))))
+     LEFT JOIN ( SELECT queue_rates.queue,
+            (queue_rates.per_minute)::double precision AS per_minute,
+            queue_rates.currency
+           FROM settings.queue_rates
+          WHERE (queue_rates.cluster = '*'::text)) anywhere ON ((anywhere.queue = spent.queue)));
+
+COMMENT ON VIEW analytics.job_costs_daily IS 'As costs_daily, by group, step and job.';
+
+COMMENT ON COLUMN analytics.job_costs_daily.day IS 'Day in UTC.';
+
+COMMENT ON COLUMN analytics.job_costs_daily.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.job_costs_daily.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.job_costs_daily.group_key IS 'Key of the group step that it belongs to.';
+
+COMMENT ON COLUMN analytics.job_costs_daily.step_key IS 'Key of the step.';
+
+COMMENT ON COLUMN analytics.job_costs_daily.job IS 'Name of the job, as people read it.';
+
+COMMENT ON COLUMN analytics.job_costs_daily.tries IS 'How many tries ended, without skipped and broken ones.';
+
+COMMENT ON COLUMN analytics.job_costs_daily.minutes IS 'Agent minutes.';
+
+COMMENT ON COLUMN analytics.job_costs_daily.minutes_wasted IS 'Those wasted by lost agents, cancels, retries and rebuilds.';
+
+COMMENT ON COLUMN analytics.job_costs_daily.cost IS 'Minutes times the queue''s rate; null without a rate.';
+
+COMMENT ON COLUMN analytics.job_costs_daily.cost_wasted IS 'Minutes wasted times the queue''s rate.';
+
+COMMENT ON COLUMN analytics.job_costs_daily.currency IS 'Currency of the rate.';
+
+COMMENT ON COLUMN analytics.job_costs_daily.queue IS 'Queue: of the agent query rules, otherwise of the cluster, otherwise default.';
+
+COMMENT ON COLUMN analytics.job_costs_daily.cluster_id IS 'clusters.id; null outside clusters.';
+
+COMMENT ON COLUMN analytics.job_costs_daily.cluster IS 'Name of the cluster, at present; null outside clusters.';
 
 CREATE VIEW analytics.job_failures_daily AS
  SELECT jobs_daily.day,
@@ -5723,6 +6591,55 @@ COMMENT ON COLUMN analytics.pipeline_sources.name IS 'Buildkite.';
 
 COMMENT ON COLUMN analytics.pipeline_sources.api IS 'Whether the customer pushes the data; always false.';
 
+CREATE VIEW analytics.pipeline_stage_names AS
+ SELECT analytics.stable_id(concat(stage.pipeline_id, ':', stage.name)) AS id,
+    (1)::bigint AS pipeline_source_id,
+    stage.name,
+    analytics.repository_name(pipeline.repository) AS repository,
+    stage.pipeline_id
+   FROM (( SELECT DISTINCT job_minutes_hourly.pipeline_id,
+            COALESCE(job_minutes_hourly.group_key, job_minutes_hourly.step_key, job_minutes_hourly.job) AS name
+           FROM analytics.job_minutes_hourly) stage
+     LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = stage.pipeline_id)));
+
+COMMENT ON VIEW analytics.pipeline_stage_names IS 'Stages of pipelines, in the shape of DX''s table of that name (one column of our own at the end): groups, and steps outside groups, whose command jobs have ended. build_stages has their durations.';
+
+COMMENT ON COLUMN analytics.pipeline_stage_names.id IS 'Always the same for a pipeline and a name.';
+
+COMMENT ON COLUMN analytics.pipeline_stage_names.pipeline_source_id IS 'pipeline_sources.id.';
+
+COMMENT ON COLUMN analytics.pipeline_stage_names.name IS 'Key of the group; outside groups the key of the step, otherwise its name.';
+
+COMMENT ON COLUMN analytics.pipeline_stage_names.repository IS 'owner/name of the repository.';
+
+COMMENT ON COLUMN analytics.pipeline_stage_names.pipeline_id IS 'pipelines.id. Ours, not DX''s.';
+
+CREATE VIEW analytics.pipeline_variables AS
+ SELECT pipeline.id AS pipeline_id,
+    pipeline.organization_id,
+    organization.slug AS organization,
+    pipeline.slug AS pipeline,
+    named.variable
+   FROM ((buildkite.pipelines pipeline
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = pipeline.organization_id)))
+     CROSS JOIN LATERAL jsonb_object_keys(
+        CASE
+            WHEN (jsonb_typeof(pipeline.env) = 'object'::text) THEN pipeline.env
+            ELSE '{}'::jsonb
+        END) named(variable));
+
+COMMENT ON VIEW analytics.pipeline_variables IS 'Names of the environment variables of pipelines, without their values. Empty unless STORE_ENV is on.';
+
+COMMENT ON COLUMN analytics.pipeline_variables.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.pipeline_variables.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.pipeline_variables.organization IS 'Slug of the organization, at present.';
+
+COMMENT ON COLUMN analytics.pipeline_variables.pipeline IS 'Slug of the pipeline, at present.';
+
+COMMENT ON COLUMN analytics.pipeline_variables.variable IS 'Name of the variable.';
+
 CREATE VIEW analytics.pipelines AS
  SELECT pipeline.id,
     pipeline.organization_id,
@@ -6052,6 +6969,96 @@ COMMENT ON COLUMN analytics.rollup_days.day IS 'Day in UTC.';
 COMMENT ON COLUMN analytics.rollup_days.is_stale IS 'Whether rows of the day may still change: the rollup worker has not refreshed them since the mirror or a setting changed.';
 
 COMMENT ON COLUMN analytics.rollup_days.stale_since IS 'When the first of these changes was made; null if the day is not stale.';
+
+CREATE VIEW analytics.stage_durations_daily AS
+ SELECT ((build_stages.created_at AT TIME ZONE 'UTC'::text))::date AS day,
+    build_stages.organization_id,
+    build_stages.pipeline_id,
+    build_stages.level,
+    build_stages.name,
+    build_stages.group_key,
+    build_stages.is_stage,
+    count(*) AS builds,
+    avg(build_stages.run_seconds) AS mean_seconds,
+    (percentile_disc((0.5)::double precision) WITHIN GROUP (ORDER BY (analytics.whole_seconds(build_stages.run_seconds))))::double precision AS p50_seconds,
+    (percentile_disc((0.9)::double precision) WITHIN GROUP (ORDER BY (analytics.whole_seconds(build_stages.run_seconds))))::double precision AS p90_seconds,
+    (percentile_disc((0.95)::double precision) WITHIN GROUP (ORDER BY (analytics.whole_seconds(build_stages.run_seconds))))::double precision AS p95_seconds,
+    max(build_stages.run_seconds) AS max_seconds,
+    sum(build_stages.job_seconds) AS job_seconds
+   FROM analytics.build_stages
+  GROUP BY (((build_stages.created_at AT TIME ZONE 'UTC'::text))::date), build_stages.organization_id, build_stages.pipeline_id, build_stages.level, build_stages.name, build_stages.group_key, build_stages.is_stage;
+
+COMMENT ON VIEW analytics.stage_durations_daily IS 'How long groups and steps run in a build, by the day (UTC) the build was created: build_stages by day.';
+
+COMMENT ON COLUMN analytics.stage_durations_daily.day IS 'Day in UTC.';
+
+COMMENT ON COLUMN analytics.stage_durations_daily.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.stage_durations_daily.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.stage_durations_daily.level IS 'group or step.';
+
+COMMENT ON COLUMN analytics.stage_durations_daily.name IS 'Key of the group; key of the step, otherwise its name.';
+
+COMMENT ON COLUMN analytics.stage_durations_daily.group_key IS 'Key of the group; of a step, of the group that it belongs to.';
+
+COMMENT ON COLUMN analytics.stage_durations_daily.is_stage IS 'Whether it is a group, or a step outside groups.';
+
+COMMENT ON COLUMN analytics.stage_durations_daily.builds IS 'Builds in which it ran.';
+
+COMMENT ON COLUMN analytics.stage_durations_daily.mean_seconds IS 'Mean of the seconds that it ran in a build.';
+
+COMMENT ON COLUMN analytics.stage_durations_daily.p50_seconds IS 'Median, in whole seconds.';
+
+COMMENT ON COLUMN analytics.stage_durations_daily.p90_seconds IS '90th percentile, in whole seconds.';
+
+COMMENT ON COLUMN analytics.stage_durations_daily.p95_seconds IS '95th percentile, in whole seconds.';
+
+COMMENT ON COLUMN analytics.stage_durations_daily.max_seconds IS 'The longest.';
+
+COMMENT ON COLUMN analytics.stage_durations_daily.job_seconds IS 'Seconds that its jobs ran, in total.';
+
+CREATE VIEW analytics.teams AS
+ SELECT team.id,
+    team.organization_id,
+    organization.slug AS organization,
+    team.slug AS team,
+    team.name,
+    team.description,
+    team.privacy,
+    team."default" AS is_default,
+    lower(team.created_by_email) AS created_by_email,
+    team.created_at,
+    team.changed_at,
+    team.deleted_at
+   FROM (buildkite.teams team
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = team.organization_id)));
+
+COMMENT ON VIEW analytics.teams IS 'Teams, also deleted ones. pipelines.teams and users.teams have their slugs.';
+
+COMMENT ON COLUMN analytics.teams.id IS 'Buildkite''s UUID.';
+
+COMMENT ON COLUMN analytics.teams.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.teams.organization IS 'Slug of the organization, at present.';
+
+COMMENT ON COLUMN analytics.teams.team IS 'Slug, at present.';
+
+COMMENT ON COLUMN analytics.teams.name IS 'Name.';
+
+COMMENT ON COLUMN analytics.teams.description IS 'Free text.';
+
+COMMENT ON COLUMN analytics.teams.privacy IS 'visible or secret.';
+
+COMMENT ON COLUMN analytics.teams.is_default IS 'Whether new users join it.';
+
+COMMENT ON COLUMN analytics.teams.created_by_email IS 'E-mail address of who created it, in lower case.';
+
+COMMENT ON COLUMN analytics.teams.created_at IS 'When it was created.';
+
+COMMENT ON COLUMN analytics.teams.changed_at IS 'When the row last changed in the mirror, for incremental loads.';
+
+COMMENT ON COLUMN analytics.teams.deleted_at IS 'When the mirror noticed that Buildkite no longer lists it; null: Buildkite lists it.';
 
 CREATE VIEW analytics.trigger_edges AS
  SELECT parent.id AS parent_build_id,
@@ -7012,6 +8019,9 @@ ALTER TABLE ONLY drizzle.__drizzle_migrations
 ALTER TABLE ONLY settings.deployment_rules
     ADD CONSTRAINT deployment_rules_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY settings.incidents
+    ADD CONSTRAINT incidents_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY settings.queue_rates
     ADD CONSTRAINT queue_rates_queue_cluster_pk PRIMARY KEY (queue, cluster);
 
@@ -7099,6 +8109,10 @@ CREATE INDEX branch_durations_daily_day ON analytics.branch_durations_daily USIN
 
 CREATE INDEX branch_durations_daily_pipeline ON analytics.branch_durations_daily USING btree (pipeline_id, day);
 
+CREATE INDEX build_minutes_hourly_build ON analytics.build_minutes_hourly USING btree (build_id);
+
+CREATE INDEX build_minutes_hourly_hour ON analytics.build_minutes_hourly USING btree (hour);
+
 CREATE INDEX build_results_daily_day ON analytics.build_results_daily USING btree (day);
 
 CREATE INDEX build_results_daily_pipeline ON analytics.build_results_daily USING btree (pipeline_id, day);
@@ -7116,6 +8130,12 @@ CREATE INDEX deployments_restored ON analytics.deployments USING btree (organiza
 CREATE INDEX deployments_service ON analytics.deployments USING btree (organization_id, service, environment, deployed_at);
 
 CREATE INDEX deployments_week ON analytics.deployments USING btree (((date_trunc('week'::text, (deployed_at AT TIME ZONE 'UTC'::text)))::date));
+
+CREATE INDEX job_minutes_hourly_day ON analytics.job_minutes_hourly USING btree ((((hour AT TIME ZONE 'UTC'::text))::date));
+
+CREATE INDEX job_minutes_hourly_hour ON analytics.job_minutes_hourly USING btree (hour);
+
+CREATE INDEX job_minutes_hourly_pipeline ON analytics.job_minutes_hourly USING btree (pipeline_id, (((hour AT TIME ZONE 'UTC'::text))::date));
 
 CREATE INDEX jobs_daily_day ON analytics.jobs_daily USING btree (day);
 
@@ -7287,6 +8307,88 @@ CREATE UNIQUE INDEX user_identities_person ON sync.user_identities USING btree (
 
 CREATE UNIQUE INDEX windows_range ON sync.windows USING btree (organization_id, COALESCE(pipeline_id, '00000000-0000-0000-0000-000000000000'::uuid), created_from, created_to);
 
+CREATE OR REPLACE VIEW analytics.build_costs AS
+ SELECT build.id AS build_id,
+    build.organization_id,
+    organization.slug AS organization,
+    build.pipeline_id,
+    pipeline.slug AS pipeline,
+    build.number AS build_number,
+    build.branch,
+    (build.branch = pipeline.default_branch) AS is_default_branch,
+    analytics.repository_name(pipeline.repository) AS repository,
+        CASE
+            WHEN (build.pull_request_id ~ '^[0-9]{1,9}$'::text) THEN (build.pull_request_id)::integer
+            ELSE NULL::integer
+        END AS pr_number,
+    lower(NULLIF(build.author_email, ''::text)) AS author_email,
+    lower(NULLIF(build.creator_email, ''::text)) AS creator_email,
+    build.source,
+    build.created_at,
+    (sum(spent.tries))::bigint AS tries,
+    sum(spent.minutes) AS minutes,
+    sum(spent.minutes_wasted) AS minutes_wasted,
+    sum((spent.minutes * COALESCE(own.per_minute, anywhere.per_minute))) AS cost,
+    sum((spent.minutes_wasted * COALESCE(own.per_minute, anywhere.per_minute))) AS cost_wasted,
+    COALESCE(own.currency, anywhere.currency) AS currency
+   FROM (((((buildkite.builds build
+     CROSS JOIN LATERAL ( SELECT build_minutes_hourly.queue,
+            build_minutes_hourly.cluster_id,
+            build_minutes_hourly.tries,
+            build_minutes_hourly.minutes,
+            build_minutes_hourly.minutes_wasted
+           FROM analytics.build_minutes_hourly
+          WHERE (build_minutes_hourly.build_id = build.id)
+         OFFSET 0) spent)
+     LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = build.pipeline_id)))
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = build.organization_id)))
+     LEFT JOIN sync.cluster_rates own ON (((own.queue = spent.queue) AND (own.cluster_id = spent.cluster_id))))
+     LEFT JOIN ( SELECT queue_rates.queue,
+            (queue_rates.per_minute)::double precision AS per_minute,
+            queue_rates.currency
+           FROM settings.queue_rates
+          WHERE (queue_rates.cluster = '*'::text)) anywhere ON ((anywhere.queue = spent.queue)))
+  GROUP BY build.id, pipeline.id, organization.id, COALESCE(own.currency, anywhere.currency);
+
+CREATE OR REPLACE VIEW analytics.job_repeats AS
+ SELECT first.organization_id,
+    max(organization.slug) AS organization,
+    first.pipeline_id,
+    max(pipeline.slug) AS pipeline,
+    first.commit,
+    built.job,
+    built.step_key,
+    first.created_at,
+    count(*) AS builds,
+    count(*) FILTER (WHERE (NOT built.failed)) AS passed,
+    count(*) FILTER (WHERE built.failed) AS failed,
+    (bool_or(built.failed) AND (NOT bool_and(built.failed))) AS flaky
+   FROM ((((buildkite.builds first
+     LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = first.pipeline_id)))
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = first.organization_id)))
+     CROSS JOIN LATERAL ( SELECT ((NOT (EXISTS ( SELECT
+                   FROM buildkite.builds earlier
+                  WHERE ((earlier.commit = first.commit) AND (earlier.pipeline_id = first.pipeline_id) AND (earlier.number < first.number))))) AND (EXISTS ( SELECT
+                   FROM buildkite.builds later
+                  WHERE ((later.commit = first.commit) AND (later.pipeline_id = first.pipeline_id) AND (later.number > first.number))))) AS is_first_of_several
+         OFFSET 0) place)
+     CROSS JOIN LATERAL ( SELECT job.build_id,
+            analytics.job_name(job.name, job.label, job.step_key, job.command) AS job,
+            NULLIF(job.step_key, ''::text) AS step_key,
+            job.matrix,
+            job.parallel_group_index,
+            bool_or((said.result <> 'passed'::text)) AS failed
+           FROM ((buildkite.builds again
+             JOIN buildkite.jobs job ON ((job.build_id = again.id)))
+             CROSS JOIN LATERAL ( SELECT analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason) AS result) said)
+          WHERE (place.is_first_of_several AND (again.commit = first.commit) AND (again.pipeline_id = first.pipeline_id) AND (job.type = 'script'::text) AND (said.result = ANY (ARRAY['passed'::text, 'failed'::text, 'timed_out'::text])) AND (NOT (EXISTS ( SELECT
+                   FROM buildkite.jobs earlier
+                  WHERE (earlier.retried_in_job_id = job.id)))))
+          GROUP BY job.build_id, (analytics.job_name(job.name, job.label, job.step_key, job.command)), NULLIF(job.step_key, ''::text), job.matrix, job.parallel_group_index) built)
+  WHERE (first.commit <> 'HEAD'::text)
+  GROUP BY first.id, built.job, built.step_key, built.matrix, built.parallel_group_index
+ HAVING (count(*) > 1);
+
 CREATE TRIGGER invalidate_days_of_changed_attempts AFTER UPDATE ON buildkite.build_attempts REFERENCING NEW TABLE AS after_rows FOR EACH STATEMENT EXECUTE FUNCTION sync.invalidate_days_of_attempts();
 
 CREATE TRIGGER invalidate_days_of_changed_builds AFTER UPDATE ON buildkite.builds REFERENCING OLD TABLE AS before_rows NEW TABLE AS after_rows FOR EACH STATEMENT EXECUTE FUNCTION sync.invalidate_days_of_changed_builds();
@@ -7347,6 +8449,10 @@ GRANT SELECT ON TABLE analytics.branch_durations_daily TO buildkite_reader;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.branch_durations_daily TO buildkite_reconciler;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.branch_durations_daily TO buildkite_worker;
 
+GRANT SELECT ON TABLE analytics.build_minutes_hourly TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.build_minutes_hourly TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.build_minutes_hourly TO buildkite_worker;
+
 GRANT SELECT ON TABLE analytics.build_results_daily TO buildkite_reader;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.build_results_daily TO buildkite_reconciler;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.build_results_daily TO buildkite_worker;
@@ -7363,6 +8469,10 @@ GRANT SELECT ON TABLE sync.stale_days TO buildkite_reader;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.stale_days TO buildkite_reconciler;
 GRANT SELECT ON TABLE sync.stale_days TO buildkite_web;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.stale_days TO buildkite_worker;
+
+GRANT SELECT ON TABLE analytics.job_minutes_hourly TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.job_minutes_hourly TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.job_minutes_hourly TO buildkite_worker;
 
 GRANT SELECT ON TABLE sync.jobs_found TO buildkite_reader;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.jobs_found TO buildkite_reconciler;
@@ -7408,6 +8518,11 @@ GRANT SELECT ON TABLE buildkite.agents TO buildkite_reader;
 GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.agents TO buildkite_reconciler;
 GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.agents TO buildkite_worker;
 
+GRANT SELECT ON TABLE buildkite.organizations TO buildkite_reader;
+GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.organizations TO buildkite_reconciler;
+GRANT SELECT ON TABLE buildkite.organizations TO buildkite_web;
+GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.organizations TO buildkite_worker;
+
 GRANT SELECT ON TABLE analytics.agents TO buildkite_reader;
 
 GRANT SELECT ON TABLE buildkite.build_attempts TO buildkite_reader;
@@ -7442,11 +8557,6 @@ GRANT SELECT ON TABLE buildkite.jobs TO buildkite_reader;
 GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.jobs TO buildkite_reconciler;
 GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.jobs TO buildkite_worker;
 
-GRANT SELECT ON TABLE buildkite.organizations TO buildkite_reader;
-GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.organizations TO buildkite_reconciler;
-GRANT SELECT ON TABLE buildkite.organizations TO buildkite_web;
-GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.organizations TO buildkite_worker;
-
 GRANT SELECT ON TABLE buildkite.pipelines TO buildkite_reader;
 GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.pipelines TO buildkite_reconciler;
 GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.pipelines TO buildkite_worker;
@@ -7469,7 +8579,11 @@ GRANT SELECT ON TABLE analytics.attempt_runs TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.build_attempts TO buildkite_reader;
 
+GRANT SELECT ON TABLE analytics.build_costs TO buildkite_reader;
+
 GRANT SELECT ON TABLE analytics.build_sources_daily TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.build_stages TO buildkite_reader;
 
 GRANT SELECT ON TABLE buildkite.cluster_queues TO buildkite_reader;
 GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.cluster_queues TO buildkite_reconciler;
@@ -7600,6 +8714,14 @@ GRANT SELECT ON TABLE analytics.deployments TO buildkite_reader;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.deployments TO buildkite_reconciler;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.deployments TO buildkite_worker;
 
+GRANT SELECT ON TABLE analytics.deployed_commits TO buildkite_reader;
+
+GRANT SELECT ON TABLE settings.incidents TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.deployment_outcomes TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.deployment_services TO buildkite_reader;
+
 GRANT SELECT ON TABLE analytics.dora_weekly TO buildkite_reader;
 
 GRANT SELECT ON TABLE sync.drift TO buildkite_reader;
@@ -7613,9 +8735,19 @@ GRANT SELECT ON TABLE analytics.first_failures TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.first_failures_daily TO buildkite_reader;
 
+GRANT SELECT ON TABLE sync.first_results TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.first_trunk_recoveries TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.job_repeats TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.flaky_commits_daily TO buildkite_reader;
+
 GRANT SELECT ON TABLE analytics.flaky_jobs_daily TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.job_breaks TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.job_costs_daily TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.job_failures_daily TO buildkite_reader;
 
@@ -7646,6 +8778,10 @@ GRANT SELECT ON TABLE analytics.pipeline_schedules TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.pipeline_sources TO buildkite_reader;
 
+GRANT SELECT ON TABLE analytics.pipeline_stage_names TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.pipeline_variables TO buildkite_reader;
+
 GRANT SELECT ON TABLE analytics.pipelines TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.pull_requests TO buildkite_reader;
@@ -7666,6 +8802,10 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.stale_history TO buildkite_recon
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.stale_history TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.rollup_days TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.stage_durations_daily TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.teams TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.trigger_edges TO buildkite_reader;
 

@@ -5,7 +5,8 @@ set search_path = pg_catalog, pg_temp as $$
 begin
   delete from analytics.deployments where deployed_at >= since and deployed_at < until;
   insert into analytics.deployments (id, reference_id, repository, commit_sha, attributed_at, merge_commit_shas, environment, deployed_at, success,
-    service, source_url, source_name, integration_branch, deployment_inference_rule_id, organization_id, pipeline_id, committed_at, first_success)
+    service, source_url, source_name, integration_branch, deployment_inference_rule_id, organization_id, pipeline_id, committed_at, first_success,
+    deployment_service_id)
   -- Of several rules that match, the closest counts: the one with the most fixed characters.
   select distinct on (deployed.id)
     rule.id || ':' || deployed.id, deployed.id::text, analytics.repository_name(pipeline.repository), deployed.commit, deployed.finished_at,
@@ -26,7 +27,8 @@ begin
       select attempt.state = 'passed' from analytics.attempt_runs as attempt
       where attempt.build_id = deployed.id and analytics.build_result(attempt.state, attempt.blocked) is not null
       order by attempt.finished_at limit 1
-    ), deployed.result = 'passed') end
+    ), deployed.result = 'passed') end,
+    analytics.stable_id(concat(pipeline.organization_id, ':', coalesce(rule.service, pipeline.slug)))
   from (
     select build.id, build.pipeline_id, build.branch, build.commit, build.finished_at, build.number, build.web_url,
       analytics.build_result(build.state, build.blocked) as result, null as step_key, null as step_name, false as is_job
@@ -58,7 +60,8 @@ begin
     merge_commit_shas = excluded.merge_commit_shas, environment = excluded.environment, deployed_at = excluded.deployed_at,
     success = excluded.success, service = excluded.service, source_url = excluded.source_url, source_name = excluded.source_name,
     integration_branch = excluded.integration_branch, organization_id = excluded.organization_id, pipeline_id = excluded.pipeline_id,
-    committed_at = excluded.committed_at, first_success = excluded.first_success;
+    committed_at = excluded.committed_at, first_success = excluded.first_success,
+    deployment_service_id = excluded.deployment_service_id;
 end $$;
 
 comment on function sync.refresh_deployments is 'Rebuilds analytics.deployments for the builds and jobs that finished in a range of time.';

@@ -25,6 +25,8 @@ begin
       || sync.replace_rows('sync.minutes_hours', 'hour = $1', 'sync.minutes_of_hour($1, $3)', pipeline, since, null, tries);
     hours := hours || sync.replace_rows('sync.queue_hours', 'started_hour = $1', 'sync.queues_of_hour($1, $3)', 'hour', since, null, tries);
     agents := agents || sync.replace_rows('sync.agent_days', 'started_hour = $1', 'sync.agents_of_hour($1, $3)', 'day || '' '' || agent_id', since, null, tries);
+    perform sync.replace_rows('analytics.build_minutes_hourly', 'hour = $1', 'sync.build_minutes_of_hour($1, $3)', 'hour', since, null, tries);
+    perform sync.replace_rows('analytics.job_minutes_hourly', 'hour = $1', 'sync.job_minutes_of_hour($1, $3)', 'hour', since, null, tries);
     perform sync.replace_rows('sync.builds_found', 'hour = $1', 'sync.builds_found_of_hour($1)', 'hour', since);
     perform sync.replace_rows('sync.jobs_found', 'hour = $1', 'sync.jobs_found_of_hour($1, $3)', 'hour', since, null, tries);
     if is_whole then

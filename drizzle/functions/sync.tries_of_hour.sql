@@ -17,7 +17,8 @@ begin
     job.started_at::timestamptz, job.finished_at::timestamptz, job.expired_at::timestamptz, coalesce(job.finished_at, job.expired_at)::timestamptz,
     round(1000 * analytics.seconds(job.started_at, job.finished_at))::bigint,
     round(1000 * analytics.seconds(job.runnable_at, job.started_at))::bigint,
-    job.concurrency_wait_time_ms
+    job.concurrency_wait_time_ms,
+    job.build_id, nullif(job.group_key, ''), nullif(job.step_key, '')
   from buildkite.jobs as job
   cross join lateral (
     select organization_id, pipeline_id, branch, state,

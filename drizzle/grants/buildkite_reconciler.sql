@@ -17,8 +17,8 @@ grant update (status, enqueued_at),
 
 -- Refreshes the rollups.
 grant select, insert, update, delete on
-  analytics.agents_daily, analytics.branch_durations_daily, analytics.build_results_daily, analytics.builds_hourly,
-  analytics.deployments, analytics.jobs_daily, analytics.jobs_hourly, analytics.minutes_daily,
+  analytics.agents_daily, analytics.branch_durations_daily, analytics.build_minutes_hourly, analytics.build_results_daily,
+  analytics.builds_hourly, analytics.deployments, analytics.job_minutes_hourly, analytics.jobs_daily, analytics.jobs_hourly, analytics.minutes_daily,
   analytics.pipeline_durations_daily, analytics.queue_waits_daily, analytics.queue_waits_hourly, analytics.trunk_health_daily,
   buildkite.users, sync.agent_days, sync.builds_found, sync.jobs_found, sync.minutes_hours, sync.queue_hours, sync.rollups,
   sync.stale_days, sync.stale_history, sync.user_identities

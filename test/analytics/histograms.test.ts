@@ -64,18 +64,16 @@ test('merged from any parts, percentiles are those of all values', async () => {
     fc.asyncProperty(parts, fc.integer({ min: 1, max: 100 }), async (lists, percent) => {
       const all = lists.flat().sort((a, b) => a - b)
       const expected = all[Math.ceil((percent * all.length) / 100) - 1] ?? null
-      const [row] = await sql<{ merged: number | null; count: string; direct: number | null }[]>`
+      const [row] = await sql<{ merged: number | null; count: string }[]>`
         select analytics.percentile(analytics.merge_histograms(histogram), ${percent}::numeric / 100) as merged,
-          analytics.histogram_count(analytics.merge_histograms(histogram)) as count,
-          (select percentile_disc(${percent}::numeric / 100) within group (order by one::integer)
-            from json_array_elements_text(${JSON.stringify(all)}::text::json) as one) as direct
+          analytics.histogram_count(analytics.merge_histograms(histogram)) as count
         from (
           select (select analytics.histogram(one::integer) from json_array_elements_text(list) as one) as histogram
           from json_array_elements(${JSON.stringify(lists)}::text::json) as list
         ) as parts`
-      expect([row?.merged, Number(row?.count), row?.direct]).toEqual([expected, all.length, expected])
+      expect([row?.merged, Number(row?.count)]).toEqual([expected, all.length])
     }),
-    { numRuns: 200 },
+    { numRuns: 200, endOnFailure: true },
   )
 })
 

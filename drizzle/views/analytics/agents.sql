@@ -18,8 +18,12 @@ select
   agent.stopped_at,
   agent.last_job_finished_at,
   agent.meta_data,
-  agent.changed_at
-from buildkite.agents as agent;
+  agent.changed_at,
+  agent.created_at,
+  agent.ip_address,
+  organization.slug as organization
+from buildkite.agents as agent
+left join buildkite.organizations as organization on organization.id = agent.organization_id;
 
 comment on view analytics.agents is 'Agents as last seen, including those that are gone.';
 comment on column analytics.agents.id is 'Buildkite''s UUID.';
@@ -41,3 +45,6 @@ comment on column analytics.agents.stopped_at is 'When it stopped.';
 comment on column analytics.agents.last_job_finished_at is 'When its last job finished.';
 comment on column analytics.agents.meta_data is 'Meta-data, as key=value.';
 comment on column analytics.agents.changed_at is 'When the row last changed in the mirror; indexed below, for incremental loads.';
+comment on column analytics.agents.created_at is 'When it registered.';
+comment on column analytics.agents.ip_address is 'Address it connects from.';
+comment on column analytics.agents.organization is 'Slug of the organization, at present.';

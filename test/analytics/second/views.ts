@@ -53,7 +53,7 @@ const histograms = ['run_histogram', 'passed_run_histogram', 'first_run_histogra
 const daily = ['day', 'organization_id', 'pipeline_id']
 const queues = ['organization_id', 'cluster_id', 'queue']
 
-/** Every view and table that docs/analytics/definitions.md defines. */
+/** The views and tables that docs/analytics/definitions.md defines. Those for costs, stages, commits and outcomes are still missing. */
 export const views: readonly View[] = [
   { name: 'attempt_runs', keys: ['build_id', 'finished_at'], rows: attemptRuns },
   { name: 'build_attempts', keys: ['build_id', 'attempt'], rows: buildAttempts, leaveOut: mirrors },
@@ -89,13 +89,23 @@ export const views: readonly View[] = [
   { name: 'trigger_edges', keys: ['child_build_id', 'trigger_job_id'], rows: triggerEdges },
   { name: 'trigger_trees', keys: ['root_build_id'], rows: triggerTrees },
   { name: 'pull_requests', keys: ['organization_id', 'repository', 'pr_number'], rows: pullRequests },
-  { name: 'deployments', keys: ['reference_id'], rows: deployments },
-  { name: 'dora_weekly', keys: ['week', 'organization_id', 'service', 'environment'], rows: doraWeekly },
+  // Columns and weeks that the definitions have had for a shorter time than this comparison are left out until it has them.
+  { name: 'deployments', keys: ['reference_id'], rows: deployments, leaveOut: ['deployment_service_id'] },
+  {
+    name: 'dora_weekly where deployments > 0',
+    keys: ['week', 'organization_id', 'service', 'environment'],
+    rows: doraWeekly,
+    leaveOut: [
+      ...['deployment_frequency', 'p50_change_lead_seconds', 'commits', 'commits_with_time', 'change_fails'],
+      ...['change_fail_rate', 'first_change_fail_rate', 'p50_recovery_seconds', 'reworks', 'deployment_rework_rate'],
+      'failures_from',
+    ],
+  },
   { name: 'organizations', keys: ['id'], rows: organizations, leaveOut: mirrors },
   { name: 'pipelines', keys: ['id'], rows: pipelines, leaveOut: mirrors },
   { name: 'pipeline_schedules', keys: ['id'], rows: pipelineSchedules, leaveOut: mirrors },
   { name: 'pipeline_sources', keys: ['id'], rows: pipelineSources },
-  { name: 'agents', keys: ['id'], rows: agents, leaveOut: mirrors },
+  { name: 'agents', keys: ['id'], rows: agents, leaveOut: [...mirrors, 'created_at', 'ip_address', 'organization'] },
   { name: 'users', keys: ['key'], rows: users, leaveOut: mirrors },
   { name: 'webhook_loss', keys: ['hour', 'organization_id'], rows: webhookLoss },
 ]
