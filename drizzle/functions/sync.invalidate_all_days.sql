@@ -5,15 +5,18 @@ declare
   day date;
   days date[] := '{}';
   marked integer;
+  heard constant timestamptz := (select max(heard_at) from sync.last_heard);
 begin
   -- Steps from day to day along the index of each time, instead of reading every row.
   for found in
-    select * from (values ('builds', 'created_at'), ('builds', 'finished_at'), ('jobs', 'started_at'), ('jobs', 'finished_at'), ('jobs', 'expired_at'))
+    select * from (values ('buildkite.builds', 'created_at'), ('buildkite.builds', 'finished_at'), ('buildkite.jobs', 'started_at'),
+      ('buildkite.jobs', 'finished_at'), ('buildkite.jobs', 'expired_at'), ('buildkite.agent_connections', 'ended_at'),
+      ('analytics.queue_depths', 'at'), ('analytics.agents_hourly', 'hour'))
       as times (relation, time)
   loop
     day := since;
     loop
-      execute format('select (min(%1$I) at time zone ''UTC'')::date from buildkite.%2$I where %1$I >= $1', found.time, found.relation)
+      execute format('select (min(%1$I) at time zone ''UTC'')::date from %2$s where %1$I >= $1', found.time, found.relation)
         into day using day::timestamp at time zone 'UTC';
       exit when day is null;
       days := days || day;
@@ -22,6 +25,26 @@ begin
   end loop;
   insert into sync.stale_days (day)
   select unnest(days)
+  -- What lasted across days: at most an hour, so that it ended early on the next day, or longer.
+  union select next - 1 from unnest(days) as next cross join lateral (select next::timestamp at time zone 'UTC' as midnight) as midnights
+    where next > since and (
+      exists (select from buildkite.jobs where started_at >= midnight and started_at < midnight + interval '1 hour' and runnable_at < midnight)
+      or exists (select from buildkite.jobs where finished_at >= midnight and finished_at < midnight + interval '1 hour' and least(runnable_at, started_at) < midnight)
+      or exists (select from buildkite.jobs where expired_at >= midnight and expired_at < midnight + interval '1 hour' and least(runnable_at, started_at) < midnight)
+      or exists (select from buildkite.agent_connections where ended_at >= midnight and ended_at < midnight + interval '1 hour' and connected_at < midnight))
+  union select (moment at time zone 'UTC')::date
+    from (
+      select least(runnable_at, started_at), coalesce(finished_at, expired_at) from buildkite.jobs
+      where type = 'script' and coalesce(finished_at, expired_at) - least(runnable_at, started_at) > interval '1 hour'
+      union all
+      select least(runnable_at, started_at), heard from buildkite.jobs where type = 'script' and coalesce(finished_at, expired_at) is null
+        and state not in ('passed', 'failed', 'canceled', 'timed_out', 'expired', 'skipped', 'broken', 'finished', 'waiting_failed', 'blocked_failed', 'unblocked', 'unblocked_failed')
+      union all
+      select connected_at, coalesce(ended_at, heard) from buildkite.agent_connections
+      where ended_at is null or ended_at - connected_at > interval '1 hour'
+    ) as span (began, ended)
+    cross join lateral generate_series(date_trunc('day', greatest(began, since::timestamp at time zone 'UTC'), 'UTC'), ended, interval '1 day') as moment
+    where analytics.seconds(began, ended) is not null
   union select minutes.day from analytics.minutes_daily as minutes where minutes.day >= since
   union select (deployed_at at time zone 'UTC')::date from analytics.deployments where deployed_at >= since::timestamp at time zone 'UTC';
   get diagnostics marked = row_count;

@@ -182,6 +182,8 @@ begin
     sum(case when run is null then 0 else analytics.seconds(greatest(started_at, day_start), least(finished_at, day_end)) end),
     count(*) filter (where ends and result = 'infra_lost')
   from tries where agent_id is not null group by organization_id, agent_id, queue;
+
+  perform sync.refresh_queue_hour(hour) from generate_series(day_start, day_end - interval '1 hour', interval '1 hour') as hour;
 end $$;
 
 comment on function sync.refresh_day is 'Rebuilds the rollup tables of analytics for one day (UTC).';
