@@ -151,6 +151,14 @@ comment on column buildkite.cluster_queues.hosted_agents_instance_shape_machine_
 comment on column buildkite.cluster_queues.hosted_agents_instance_shape_architecture is 'amd64 or arm64.';
 comment on column buildkite.cluster_queues.hosted_agents_instance_shape_cpu is 'Number of vCPUs.';
 comment on column buildkite.cluster_queues.hosted_agents_instance_shape_memory is 'Memory, in GB.';--> statement-breakpoint
+-- The lists of annotations of old builds are not read again. All others are.
+update buildkite.annotations set
+  scope = extra ->> 'scope',
+  job_id = case when extra ->> 'job_id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then (extra ->> 'job_id')::uuid end,
+  priority = case when extra ->> 'priority' ~ '^[0-9]{1,9}$' then (extra ->> 'priority')::integer end,
+  extra = extra - '{scope,job_id,priority}'::text[],
+  changed_at = statement_timestamp()
+where extra ?| '{scope,job_id,priority}';--> statement-breakpoint
 -- The last connection of each known agent.
 insert into buildkite.agent_connections
   (agent_id, connected_at, ended_at, ended_as, observed_at, first_seen_at, first_seen_via, changed_at)

@@ -12,7 +12,7 @@ const ends = { disconnected: 'disconnected_at', lost: 'lost_at', stopped: 'stopp
 
 /**
  * Saves each connection of the observed agents as a row of `agent_connections`. An agent's row shows only the last: a lost agent that comes
- * back keeps its id. Of two observations of a connection the later one wins, within a second the one that shows an end.
+ * back keeps its id. Of two observations of a connection the later one wins, within a second the one that shows an end. Any end wins over `unlisted`.
  */
 export async function saveConnections(
   tx: Transaction,
@@ -34,8 +34,9 @@ export async function saveConnections(
     insert into ${agent_connections} as held (${columnList(agent_connections)}) ${selected(agent_connections, rows)}
     on conflict (agent_id, connected_at) do update set ended_at = excluded.ended_at, ended_as = excluded.ended_as,
       observed_at = excluded.observed_at, changed_at = ${changedNow}
-    where (date_trunc('second', excluded.observed_at), excluded.ended_at is not null)
+    where ((date_trunc('second', excluded.observed_at), excluded.ended_at is not null)
         >= (date_trunc('second', held.observed_at), held.ended_at is not null)
+        or (held.ended_as = 'unlisted' and excluded.ended_at is not null))
       and (excluded.ended_at, excluded.ended_as) is distinct from (held.ended_at, held.ended_as)`)
 }
 
