@@ -87,7 +87,7 @@ test('an end without a time is when the payload showed it', async () => {
   expect(await held()).toEqual([[10, 70, 'lost']])
 })
 
-test('an agent that never connected, or of which a job shows nothing but a name, has no connection', async () => {
+test('an agent that never connected, or whose job shows only its name, has no connection', async () => {
   await apply(webhook(10, 'never_connected', { connected_at: null }))
   await apply(observeAgents([agent({})], at(20), { storeEnv: false }))
   expect(await held()).toEqual([])
