@@ -376,8 +376,8 @@ describe('annotations and artifacts', () => {
     expect(kept[0]).toMatchObject({ filename: 'app.tar.gz', file_size: expect.stringMatching(/^\d+$/) })
     expect(JSON.stringify(kept)).not.toMatch(/download_url|demo-canary/)
     const stored = await db.select().from(annotations)
-    expect(stored.some(({ extra }) => extra.scope === 'job')).toBe(true)
-    expect(stored.some(({ extra, style }) => extra.scope === 'build' && style === 'error')).toBe(true)
+    expect(stored.some(({ scope }) => scope === 'job')).toBe(true)
+    expect(stored.some(({ scope, style }) => scope === 'build' && style === 'error')).toBe(true)
 
     const again = first(scene.simulation.truth.builds.filter(({ state }) => state === 'failed'))
     await db
