@@ -237,7 +237,7 @@ begin
       select least(runnable_at, started_at), heard from buildkite.jobs where type = 'script' and coalesce(finished_at, expired_at) is null
         and state not in ('passed', 'failed', 'canceled', 'timed_out', 'expired', 'skipped', 'broken', 'finished', 'waiting_failed', 'blocked_failed', 'unblocked', 'unblocked_failed')
       union all
-      select connected_at, coalesce(ended_at, heard) from buildkite.agent_connections
+      select greatest(connected_at, (select min(created_at) from buildkite.builds)), coalesce(ended_at, heard) from buildkite.agent_connections
       where ended_at is null or ended_at - connected_at > interval '1 hour'
     ) as span (began, ended)
     cross join lateral generate_series(date_trunc('day', greatest(began, since::timestamp at time zone 'UTC'), 'UTC'), ended, interval '1 day') as moment
@@ -324,7 +324,7 @@ begin
   where (after.organization_id, after.queue, after.meta_data, after.cluster_url, after.cluster_queue_url)
     is distinct from (before.organization_id, before.queue, before.meta_data, before.cluster_url, before.cluster_queue_url);
   if agents is null then return null; end if;
-  perform sync.invalidate_days_between(array_agg(connected_at), array_agg(coalesce(ended_at, heard)))
+  perform sync.invalidate_days_of_connections(array_agg(connected_at), array_agg(coalesce(ended_at, heard)))
   from buildkite.agent_connections where agent_id = any (agents) having count(*) > 0;
   perform sync.invalidate_days_between(array_agg(started_at), array_agg(coalesce(finished_at, expired_at, heard)))
   from buildkite.jobs where agent_id = any (agents) having count(*) > 0;
@@ -372,7 +372,9 @@ CREATE FUNCTION sync.invalidate_days_of_changed_connections() RETURNS trigger
 declare
   heard constant timestamptz := (select max(heard_at) from sync.last_heard);
 begin
-  perform sync.invalidate_days_between(array_agg(coalesce(before.ended_at, heard)), array_agg(coalesce(after.ended_at, heard)))
+  perform sync.invalidate_days_of_connections(
+    array_agg(least(coalesce(before.ended_at, heard), coalesce(after.ended_at, heard))),
+    array_agg(greatest(coalesce(before.ended_at, heard), coalesce(after.ended_at, heard))))
   from before_rows as before join after_rows as after using (agent_id, connected_at)
   where after.ended_at is distinct from before.ended_at having count(*) > 0;
   return null;
@@ -472,6 +474,19 @@ begin
   having count(*) > 0;
 end $$;
 
+CREATE FUNCTION sync.invalidate_days_of_connections(since timestamp with time zone[], until timestamp with time zone[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  first_build constant timestamptz := (select min(created_at) from buildkite.builds);
+begin
+  perform sync.invalidate_days_between(array_agg(greatest(span.since, first_build)), array_agg(span.until))
+  from unnest(since, until) as span (since, until) where span.until > first_build having count(*) > 0;
+end $$;
+
+COMMENT ON FUNCTION sync.invalidate_days_of_connections(since timestamp with time zone[], until timestamp with time zone[]) IS 'Marks the days between each pair of times, but none before the first build: agents_hourly begins there, although an agent may have been connected for years.';
+
 CREATE FUNCTION sync.invalidate_days_of_finished_builds(ids uuid[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -511,6 +526,12 @@ begin
   -- The date of the commit is known only now, and it decides on lead times.
   select array_agg(after_rows.commit), array_agg(author_date) into commits, written_at from after_rows where author_date is not null;
   if commits is not null then perform sync.invalidate_days_of_commits(commits, written_at); end if;
+  -- Hours of agents begin with the first build. If that is one of these, they begin earlier now.
+  perform sync.invalidate_days_between(array[min(created_at)], array[coalesce(
+    (select min(later.created_at) from buildkite.builds as later where later.created_at > max(after_rows.created_at)),
+    (select max(heard_at) from sync.last_heard)
+  )])
+  from after_rows having min(created_at) = (select min(created_at) from buildkite.builds) and exists (select from buildkite.agent_connections);
   return null;
 end $$;
 
@@ -522,7 +543,7 @@ declare
   heard constant timestamptz := (select max(heard_at) from sync.last_heard);
 begin
   -- A connection before it that had no known end has one now.
-  perform sync.invalidate_days_between(array_agg(connected_at), array_agg(case when exists (
+  perform sync.invalidate_days_of_connections(array_agg(connected_at), array_agg(case when exists (
     select from buildkite.agent_connections as earlier
     where earlier.agent_id = after_rows.agent_id and earlier.connected_at < after_rows.connected_at and earlier.ended_at is null
   ) then heard else coalesce(ended_at, heard) end))
@@ -977,6 +998,7 @@ begin
     group by slot, organization_id, cluster_id, queue having bool_or(is_point)
   ), connected as materialized (
     select agent_id, connected_from, connected_to from sync.connections_between(which, hour_end)
+    where hour_end > (select min(created_at) from buildkite.builds)
   ), agents as (
     select agent.organization_id, agent.cluster_id, agent.queue, agent.id,
       sum(spent.connected) as connected, sum(spent.busy) as busy

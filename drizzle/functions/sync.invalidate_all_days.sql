@@ -40,7 +40,7 @@ begin
       select least(runnable_at, started_at), heard from buildkite.jobs where type = 'script' and coalesce(finished_at, expired_at) is null
         and state not in ('passed', 'failed', 'canceled', 'timed_out', 'expired', 'skipped', 'broken', 'finished', 'waiting_failed', 'blocked_failed', 'unblocked', 'unblocked_failed')
       union all
-      select connected_at, coalesce(ended_at, heard) from buildkite.agent_connections
+      select greatest(connected_at, (select min(created_at) from buildkite.builds)), coalesce(ended_at, heard) from buildkite.agent_connections
       where ended_at is null or ended_at - connected_at > interval '1 hour'
     ) as span (began, ended)
     cross join lateral generate_series(date_trunc('day', greatest(began, since::timestamp at time zone 'UTC'), 'UTC'), ended, interval '1 day') as moment

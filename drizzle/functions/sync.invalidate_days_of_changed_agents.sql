@@ -10,7 +10,7 @@ begin
   where (after.organization_id, after.queue, after.meta_data, after.cluster_url, after.cluster_queue_url)
     is distinct from (before.organization_id, before.queue, before.meta_data, before.cluster_url, before.cluster_queue_url);
   if agents is null then return null; end if;
-  perform sync.invalidate_days_between(array_agg(connected_at), array_agg(coalesce(ended_at, heard)))
+  perform sync.invalidate_days_of_connections(array_agg(connected_at), array_agg(coalesce(ended_at, heard)))
   from buildkite.agent_connections where agent_id = any (agents) having count(*) > 0;
   perform sync.invalidate_days_between(array_agg(started_at), array_agg(coalesce(finished_at, expired_at, heard)))
   from buildkite.jobs where agent_id = any (agents) having count(*) > 0;

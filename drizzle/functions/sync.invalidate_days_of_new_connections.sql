@@ -4,7 +4,7 @@ declare
   heard constant timestamptz := (select max(heard_at) from sync.last_heard);
 begin
   -- A connection before it that had no known end has one now.
-  perform sync.invalidate_days_between(array_agg(connected_at), array_agg(case when exists (
+  perform sync.invalidate_days_of_connections(array_agg(connected_at), array_agg(case when exists (
     select from buildkite.agent_connections as earlier
     where earlier.agent_id = after_rows.agent_id and earlier.connected_at < after_rows.connected_at and earlier.ended_at is null
   ) then heard else coalesce(ended_at, heard) end))

@@ -108,7 +108,7 @@ async function compareDepths(): Promise<void> {
 
 const agentHours = `
   with jobs as (${intervals}),
-  hours as (select generate_series('2026-03-01T00:00:00Z'::timestamptz, '2026-03-19T23:00:00Z', interval '1 hour') as hour),
+  hours as (select generate_series(date_trunc('hour', (select min(created_at) from buildkite.builds), 'UTC'), '2026-03-19T23:00:00Z', interval '1 hour') as hour),
   connections as (
     select agent_id, connected_at as began, coalesce(least(ended_at, lead(connected_at) over (partition by agent_id order by connected_at)),
       '2026-03-20T00:00:00Z') as ended
@@ -247,6 +247,7 @@ describe('agents_hourly', () => {
       values (${agent}, ${connected_at}, ${ended_at}, now(), now(), 'webhook', now())`
 
   test('connected, busy and idle, across hours and days', async () => {
+    await connect(id('a', 1), '2024-01-01T00:00:00Z', at('01 09:00:00'))
     await connect(id('a', 1), at('02 09:30:00'), at('02 12:15:00'))
     await connect(id('a', 1), at('02 13:00:00'), null)
     await connect(id('a', 2), at('02 10:30:00'), at('02 10:40:00'))
@@ -255,8 +256,7 @@ describe('agents_hourly', () => {
     await says(
       `select hour, agents, most_connected, connected_seconds, busy_seconds, idle_seconds from analytics.agents_hourly
        where queue = 'linux' and hour < '2026-03-02T13:00:00Z' order by hour`,
-      `02 09:00:00 | 1 | 1 | 1800 | 0 | 1800
-       02 10:00:00 | 1 | 1 | 3600 | 600 | 3000
+      `02 10:00:00 | 1 | 1 | 3600 | 600 | 3000
        02 11:00:00 | 1 | 1 | 3600 | 300 | 3300
        02 12:00:00 | 1 | 1 | 900 | 480 | 420`,
     )
@@ -276,6 +276,19 @@ describe('agents_hourly', () => {
     await stage.sql`update buildkite.agents set queue = 'mac2', changed_at = now() where id = ${id('a', 2)}`
     await stage.refresh()
     await compareAgents()
+  })
+
+  test('begins with the first build, also if that is read later', async () => {
+    await connect(id('a', 2), at('01 02:30:00'), at('01 20:00:00'))
+    await stage.refresh()
+    await compareAgents()
+    await addJob({}, { created_at: at('01 05:00:00') })
+    await stage.refresh()
+    await compareAgents()
+    await says(
+      `select min(hour), sum(connected_seconds) from analytics.agents_hourly where hour < ${`'${at('02 00:00:00')}'`}`,
+      '01 05:00:00 | 68400',
+    )
   })
 
   test('the most agents at the same time', async () => {
