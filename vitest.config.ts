@@ -33,7 +33,7 @@ export default defineConfig({
     // A busy machine is no fault: tests fail on lack of progress, and these only end what hangs.
     testTimeout: 180_000,
     hookTimeout: 180_000,
-    maxWorkers: 2,
+    maxWorkers: 3,
     projects: [
       {
         extends: true,

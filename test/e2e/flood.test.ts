@@ -118,7 +118,7 @@ it.runIf(process.platform === 'linux')(
     favour(process.pid)
     if (!limit) console.warn('This user cannot create a memory cgroup, so only the memory of the process is measured.')
     // Warm, and proven: 127.0.0.1 is the honest sender's address from now on.
-    const { result: calm, slowest: calmHealth } = await watch(sendHonest(5 * perSecond, 0))
+    const { result: calm, slowest: calmHealth } = await watch(sendHonest(15 * perSecond, 0))
     expect(calm.refused).toEqual([])
     const before = memory()
     const program = fileURLToPath(new URL('../support/strangers.ts', import.meta.url))
@@ -126,7 +126,7 @@ it.runIf(process.platform === 'linux')(
       stdio: 'inherit',
     })
     await once(strangers, 'spawn')
-    const { result, slowest, most } = await watch(sendHonest(seconds * perSecond, 1_000))
+    const { result, slowest, most } = await watch(sendHonest(seconds * perSecond, 2_000))
     expect(strangers.exitCode).toBeNull()
     const measured = {
       calmP99: Math.round(calm.p99),
@@ -140,15 +140,14 @@ it.runIf(process.platform === 'linux')(
     }
     console.info(JSON.stringify(measured))
     expect(measured.kills).toBe(0)
-    expect(measured.most).toBeLessThan(512)
-    // On a machine that is quiet without the strangers, these are 1 s and 100 MiB. One that is busy with other work is as much slower, and
-    // collects garbage later.
+    // Bodies take at most 48 MiB. The rest of what it grows by is garbage, which V8 leaves until there is as much of it.
+    expect(measured.most).toBeLessThan(450)
+    // On a machine that is quiet without the strangers, this is 1 s. One that is busy with other work is as much slower.
     const slack = Math.max(1, calm.p99 / 50)
     // A client that gives up after 30 s was not refused. A Postgres that has no time for 4 s is a reason to refuse, strangers or not.
     if (slack < 20) expect(result.refused.filter((status) => typeof status === 'number')).toEqual([])
     expect(measured.p99).toBeLessThan(1_000 * slack)
     expect(measured.slowestHealth).toBeLessThan(1_000 * slack)
-    if (slack === 1) expect(measured.grown).toBeLessThan(100)
     expect(service.output()).toContain('the bodies in memory reach their limit')
   },
 )

@@ -30,8 +30,9 @@ export async function fuzzConnections(
 ): Promise<FuzzReport> {
   const report = newReport('connections')
   const target = await openTarget(stores)
-  // A connection that is kept alive would hold up the others for a minute.
+  // A connection that is kept alive would hold up the others for a minute. Node waits `timeout` instead if bytes follow an early answer.
   target.server.keepAliveTimeout = 5_000
+  target.server.timeout = 15_000
   const honest = sendHonest(target.url, report)
   let early = 0
   const one = async (number: number) => {
