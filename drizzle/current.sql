@@ -646,25 +646,26 @@ CREATE FUNCTION sync.jobs_between(since timestamp with time zone, until timestam
     AS $$
 #variable_conflict use_column
 begin
-  return query with found as (
-    select id from buildkite.jobs where type = 'script' and finished_at > since and finished_at < until + interval '1 hour'
-    union
-    select id from buildkite.jobs where type = 'script' and expired_at > since and expired_at < until + interval '1 hour'
-    union
-    select id from buildkite.jobs where type = 'script'
-      and coalesce(finished_at, expired_at) - least(runnable_at, started_at) > interval '1 hour'
-      and tstzrange(least(runnable_at, started_at), greatest(runnable_at, started_at, coalesce(finished_at, expired_at))) && tstzrange(since, until)
-    union
-    select id from buildkite.jobs where type = 'script'
-      and state not in ('passed', 'failed', 'canceled', 'timed_out', 'expired', 'skipped', 'broken', 'finished', 'waiting_failed', 'blocked_failed', 'unblocked', 'unblocked_failed')
-  )
+  return query
   select build.organization_id, job.cluster_id, coalesce(analytics.queue_of(job.agent_query_rules), queue.key, 'default'), job.agent_id,
     job.runnable_at,
     case when analytics.seconds(job.runnable_at, least(job.started_at, stop.at)) > 0 then least(job.started_at, stop.at) else job.runnable_at end,
     job.started_at,
     case when analytics.seconds(job.started_at, stop.at) > 0 then stop.at else job.started_at end
-  from found
-  join buildkite.jobs as job on job.id = found.id
+  from (
+    select * from buildkite.jobs where type = 'script' and finished_at > since and finished_at < until + interval '1 hour'
+      and least(runnable_at, started_at) < until
+    union all
+    select * from buildkite.jobs where type = 'script' and finished_at is null and expired_at > since and expired_at < until + interval '1 hour'
+      and least(runnable_at, started_at) < until
+    union all
+    select * from buildkite.jobs where type = 'script' and coalesce(finished_at, expired_at) >= until + interval '1 hour'
+      and coalesce(finished_at, expired_at) - least(runnable_at, started_at) > interval '1 hour'
+      and tstzrange(least(runnable_at, started_at), greatest(runnable_at, started_at, coalesce(finished_at, expired_at))) && tstzrange(since, until)
+    union all
+    select * from buildkite.jobs where type = 'script' and coalesce(finished_at, expired_at) is null
+      and state not in ('passed', 'failed', 'canceled', 'timed_out', 'expired', 'skipped', 'broken', 'finished', 'waiting_failed', 'blocked_failed', 'unblocked', 'unblocked_failed')
+  ) as job
   cross join lateral (
     select builds.organization_id,
       builds.state in ('creating', 'scheduled', 'running', 'failing', 'canceling') and builds.blocked is not true and builds.deleted_at is null as is_open

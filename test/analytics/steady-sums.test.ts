@@ -36,7 +36,7 @@ test("a day's sums are made from that day alone, whatever history lies around it
   const looked = after.map(({ rows }, index) => rows - (before[index]?.rows ?? 0))
   // A few looks at each, for a few kinds of sums: not one for each of the fifty pipelines that the rule names.
   expect(jobs?.n).toBeGreaterThan(50)
-  expect(looked[1]).toBeLessThan(7 * (jobs?.n ?? 0))
-  expect(looked[0]).toBeLessThan(15 * (builds?.n ?? 0) + 2 * (jobs?.n ?? 0))
+  expect(looked[1]).toBeLessThan(9 * (jobs?.n ?? 0))
+  expect(looked[0]).toBeLessThan(15 * (builds?.n ?? 0) + 4 * (jobs?.n ?? 0))
   expect((await sql`select 1 from analytics.deployments where deployed_at::date = ${day}`).length).toBeGreaterThan(0)
 })
