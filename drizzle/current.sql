@@ -231,17 +231,20 @@ begin
       or exists (select from buildkite.agent_connections where ended_at >= midnight and ended_at < midnight + interval '1 hour' and connected_at < midnight))
   union select (moment at time zone 'UTC')::date
     from (
-      select least(runnable_at, started_at), coalesce(finished_at, expired_at) from buildkite.jobs
+      select interval_of.began, interval_of.ended, true from buildkite.jobs
+      cross join lateral (values (runnable_at, least(started_at, coalesce(finished_at, expired_at))), (started_at, coalesce(finished_at, expired_at))) as interval_of (began, ended)
       where type = 'script' and coalesce(finished_at, expired_at) - least(runnable_at, started_at) > interval '1 hour'
       union all
-      select least(runnable_at, started_at), heard from buildkite.jobs where type = 'script' and coalesce(finished_at, expired_at) is null
+      select interval_of.began, interval_of.ended, true from buildkite.jobs
+      cross join lateral (values (runnable_at, coalesce(started_at, heard)), (started_at, heard)) as interval_of (began, ended)
+      where type = 'script' and coalesce(finished_at, expired_at) is null
         and state not in ('passed', 'failed', 'canceled', 'timed_out', 'expired', 'skipped', 'broken', 'finished', 'waiting_failed', 'blocked_failed', 'unblocked', 'unblocked_failed')
       union all
-      select greatest(connected_at, (select min(created_at) from buildkite.builds)), coalesce(ended_at, heard) from buildkite.agent_connections
+      select greatest(connected_at, (select min(created_at) from buildkite.builds where created_at >= '2013-01-01')), coalesce(ended_at, heard), false from buildkite.agent_connections
       where ended_at is null or ended_at - connected_at > interval '1 hour'
-    ) as span (began, ended)
+    ) as span (began, ended, is_job)
     cross join lateral generate_series(date_trunc('day', greatest(began, since::timestamp at time zone 'UTC'), 'UTC'), ended, interval '1 day') as moment
-    where analytics.seconds(began, ended) is not null
+    where ended - began <= case when is_job then interval '366 days' else interval '100 years' end
   union select minutes.day from analytics.minutes_daily as minutes where minutes.day >= since
   union select (deployed_at at time zone 'UTC')::date from analytics.deployments where deployed_at >= since::timestamp at time zone 'UTC';
   get diagnostics marked = row_count;
@@ -283,7 +286,7 @@ CREATE FUNCTION sync.invalidate_days(started timestamp with time zone[], finishe
            WHERE (days.day IS NOT NULL);
 END;
 
-CREATE FUNCTION sync.invalidate_days_between(since timestamp with time zone[], until timestamp with time zone[]) RETURNS void
+CREATE FUNCTION sync.invalidate_days_between(since timestamp with time zone[], until timestamp with time zone[], longest interval DEFAULT '366 days'::interval) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -292,10 +295,10 @@ begin
   select distinct (moment at time zone 'UTC')::date
   from unnest(since, until) as span (one, other)
   cross join lateral generate_series(date_trunc('day', least(one, other), 'UTC'), greatest(one, other), interval '1 day') as moment
-  where analytics.seconds(one, other) is not null;
+  where one is not null and other is not null and greatest(one, other) - least(one, other) <= longest;
 end $$;
 
-COMMENT ON FUNCTION sync.invalidate_days_between(since timestamp with time zone[], until timestamp with time zone[]) IS 'Marks every day (UTC) between each pair of times, in either order. Pairs with a null, or 68 years apart, mark none.';
+COMMENT ON FUNCTION sync.invalidate_days_between(since timestamp with time zone[], until timestamp with time zone[], longest interval) IS 'Marks every day (UTC) between each pair of times, in either order. Pairs with a null, or further apart than the given interval, mark none: an uninitialised clock must not mark decades.';
 
 CREATE FUNCTION sync.invalidate_days_of_attempts() RETURNS trigger
     LANGUAGE plpgsql
@@ -405,16 +408,23 @@ begin
   select array_agg(change.since), array_agg(change.until) into since, until
   from before_rows as before join after_rows as after using (id)
   cross join lateral (values (coalesce(before.finished_at, before.expired_at), coalesce(after.finished_at, after.expired_at))) as ended (before, after)
+  cross join lateral (values (
+    (after.build_id, after.cluster_id, after.cluster_queue_id, after.agent_query_rules, after.agent_id)
+      is distinct from (before.build_id, before.cluster_id, before.cluster_queue_id, before.agent_query_rules, before.agent_id)
+    or (ended.after is null and (after.state, after.deleted_at is null) is distinct from (before.state, before.deleted_at is null))
+    -- A clock that was set right: too far to mark what lies between.
+    or greatest(before.runnable_at, before.started_at, ended.before, after.runnable_at, after.started_at, ended.after)
+      - least(before.runnable_at, before.started_at, ended.before, after.runnable_at, after.started_at, ended.after) > interval '366 days'
+  )) as whole (is_stale)
   cross join lateral (
     select coalesce(one, heard), coalesce(other, heard)
     from (values (before.runnable_at, after.runnable_at), (before.started_at, after.started_at), (ended.before, ended.after)) as pair (one, other)
     where one is distinct from other
     union all
-    select least(after.runnable_at, after.started_at), coalesce(ended.after, heard)
-    where (after.build_id, after.cluster_id, after.cluster_queue_id, after.agent_query_rules, after.agent_id)
-        is distinct from (before.build_id, before.cluster_id, before.cluster_queue_id, before.agent_query_rules, before.agent_id)
-      or (ended.after is null and (after.state, after.deleted_at is null) is distinct from (before.state, before.deleted_at is null)
-        and (after.deleted_at is not null or analytics.job_result(after.state, after.soft_failed, after.exit_status, after.signal_reason) is not null))
+    select one, other
+    from (values (before.runnable_at, coalesce(least(before.started_at, ended.before), heard)), (before.started_at, coalesce(ended.before, heard)),
+      (after.runnable_at, coalesce(least(after.started_at, ended.after), heard)), (after.started_at, coalesce(ended.after, heard))) as spans (one, other)
+    where whole.is_stale
   ) as change (since, until)
   where after.type = 'script';
   if since is not null then perform sync.invalidate_days_between(since, until); end if;
@@ -479,9 +489,9 @@ CREATE FUNCTION sync.invalidate_days_of_connections(since timestamp with time zo
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-  first_build constant timestamptz := (select min(created_at) from buildkite.builds);
+  first_build constant timestamptz := (select min(created_at) from buildkite.builds where created_at >= '2013-01-01');
 begin
-  perform sync.invalidate_days_between(array_agg(greatest(span.since, first_build)), array_agg(span.until))
+  perform sync.invalidate_days_between(array_agg(greatest(span.since, first_build)), array_agg(span.until), interval '100 years')
   from unnest(since, until) as span (since, until) where span.until > first_build having count(*) > 0;
 end $$;
 
@@ -527,11 +537,13 @@ begin
   select array_agg(after_rows.commit), array_agg(author_date) into commits, written_at from after_rows where author_date is not null;
   if commits is not null then perform sync.invalidate_days_of_commits(commits, written_at); end if;
   -- Hours of agents begin with the first build. If that is one of these, they begin earlier now.
-  perform sync.invalidate_days_between(array[min(created_at)], array[coalesce(
+  perform sync.invalidate_days_of_connections(array[min(created_at)], array[coalesce(
     (select min(later.created_at) from buildkite.builds as later where later.created_at > max(after_rows.created_at)),
     (select max(heard_at) from sync.last_heard)
   )])
-  from after_rows having min(created_at) = (select min(created_at) from buildkite.builds) and exists (select from buildkite.agent_connections);
+  from after_rows where created_at >= '2013-01-01'
+  having min(created_at) = (select min(created_at) from buildkite.builds where created_at >= '2013-01-01')
+    and exists (select from buildkite.agent_connections);
   return null;
 end $$;
 
@@ -630,7 +642,7 @@ declare
 begin
   perform sync.invalidate_days_between(
     array_agg(job.runnable_at) || array_agg(job.started_at),
-    array_agg(coalesce(job.started_at, job.ended_at, heard)) || array_agg(coalesce(job.ended_at, heard)))
+    array_agg(coalesce(least(job.started_at, job.ended_at), heard)) || array_agg(coalesce(job.ended_at, heard)))
   from unnest(runnable, started, ended) as job (runnable_at, started_at, ended_at);
 end $$;
 
@@ -649,9 +661,9 @@ begin
   return query
   select build.organization_id, job.cluster_id, coalesce(analytics.queue_of(job.agent_query_rules), queue.key, 'default'), job.agent_id,
     job.runnable_at,
-    case when analytics.seconds(job.runnable_at, least(job.started_at, stop.at)) > 0 then least(job.started_at, stop.at) else job.runnable_at end,
+    case when least(job.started_at, stop.at) - job.runnable_at <= interval '366 days' then greatest(least(job.started_at, stop.at), job.runnable_at) else job.runnable_at end,
     job.started_at,
-    case when analytics.seconds(job.started_at, stop.at) > 0 then stop.at else job.started_at end
+    case when stop.at - job.started_at <= interval '366 days' then greatest(stop.at, job.started_at) else job.started_at end
   from (
     select * from buildkite.jobs where type = 'script' and finished_at > since and finished_at < until + interval '1 hour'
       and least(runnable_at, started_at) < until
@@ -683,7 +695,7 @@ begin
   where stop.at is not null;
 end $$;
 
-COMMENT ON FUNCTION sync.jobs_between(since timestamp with time zone, until timestamp with time zone) IS 'The command jobs that waited or ran between two times, and perhaps more: when each waited for an agent, and when it ran. An interval with equal ends is empty, one with a null does not exist.';
+COMMENT ON FUNCTION sync.jobs_between(since timestamp with time zone, until timestamp with time zone) IS 'The command jobs that waited or ran between two times, and perhaps more: when each waited for an agent, and when it ran. An interval with equal ends is empty, one with a null does not exist. Those of more than 366 days are empty: Buildkite keeps no build that long.';
 
 CREATE FUNCTION sync.mark_stale_history(most integer DEFAULT 1000) RETURNS date[]
     LANGUAGE plpgsql
@@ -999,7 +1011,7 @@ begin
     group by slot, organization_id, cluster_id, queue having bool_or(is_point)
   ), connected as materialized (
     select agent_id, connected_from, connected_to from sync.connections_between(which, hour_end)
-    where hour_end > (select min(created_at) from buildkite.builds)
+    where hour_end > (select min(created_at) from buildkite.builds where created_at >= '2013-01-01')
   ), agents as (
     select agent.organization_id, agent.cluster_id, agent.queue, agent.id,
       sum(spent.connected) as connected, sum(spent.busy) as busy

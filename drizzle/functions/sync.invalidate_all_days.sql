@@ -34,17 +34,20 @@ begin
       or exists (select from buildkite.agent_connections where ended_at >= midnight and ended_at < midnight + interval '1 hour' and connected_at < midnight))
   union select (moment at time zone 'UTC')::date
     from (
-      select least(runnable_at, started_at), coalesce(finished_at, expired_at) from buildkite.jobs
+      select interval_of.began, interval_of.ended, true from buildkite.jobs
+      cross join lateral (values (runnable_at, least(started_at, coalesce(finished_at, expired_at))), (started_at, coalesce(finished_at, expired_at))) as interval_of (began, ended)
       where type = 'script' and coalesce(finished_at, expired_at) - least(runnable_at, started_at) > interval '1 hour'
       union all
-      select least(runnable_at, started_at), heard from buildkite.jobs where type = 'script' and coalesce(finished_at, expired_at) is null
+      select interval_of.began, interval_of.ended, true from buildkite.jobs
+      cross join lateral (values (runnable_at, coalesce(started_at, heard)), (started_at, heard)) as interval_of (began, ended)
+      where type = 'script' and coalesce(finished_at, expired_at) is null
         and state not in ('passed', 'failed', 'canceled', 'timed_out', 'expired', 'skipped', 'broken', 'finished', 'waiting_failed', 'blocked_failed', 'unblocked', 'unblocked_failed')
       union all
-      select greatest(connected_at, (select min(created_at) from buildkite.builds)), coalesce(ended_at, heard) from buildkite.agent_connections
+      select greatest(connected_at, (select min(created_at) from buildkite.builds where created_at >= '2013-01-01')), coalesce(ended_at, heard), false from buildkite.agent_connections
       where ended_at is null or ended_at - connected_at > interval '1 hour'
-    ) as span (began, ended)
+    ) as span (began, ended, is_job)
     cross join lateral generate_series(date_trunc('day', greatest(began, since::timestamp at time zone 'UTC'), 'UTC'), ended, interval '1 day') as moment
-    where analytics.seconds(began, ended) is not null
+    where ended - began <= case when is_job then interval '366 days' else interval '100 years' end
   union select minutes.day from analytics.minutes_daily as minutes where minutes.day >= since
   union select (deployed_at at time zone 'UTC')::date from analytics.deployments where deployed_at >= since::timestamp at time zone 'UTC';
   get diagnostics marked = row_count;

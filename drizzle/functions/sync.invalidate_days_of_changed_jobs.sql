@@ -20,16 +20,23 @@ begin
   select array_agg(change.since), array_agg(change.until) into since, until
   from before_rows as before join after_rows as after using (id)
   cross join lateral (values (coalesce(before.finished_at, before.expired_at), coalesce(after.finished_at, after.expired_at))) as ended (before, after)
+  cross join lateral (values (
+    (after.build_id, after.cluster_id, after.cluster_queue_id, after.agent_query_rules, after.agent_id)
+      is distinct from (before.build_id, before.cluster_id, before.cluster_queue_id, before.agent_query_rules, before.agent_id)
+    or (ended.after is null and (after.state, after.deleted_at is null) is distinct from (before.state, before.deleted_at is null))
+    -- A clock that was set right: too far to mark what lies between.
+    or greatest(before.runnable_at, before.started_at, ended.before, after.runnable_at, after.started_at, ended.after)
+      - least(before.runnable_at, before.started_at, ended.before, after.runnable_at, after.started_at, ended.after) > interval '366 days'
+  )) as whole (is_stale)
   cross join lateral (
     select coalesce(one, heard), coalesce(other, heard)
     from (values (before.runnable_at, after.runnable_at), (before.started_at, after.started_at), (ended.before, ended.after)) as pair (one, other)
     where one is distinct from other
     union all
-    select least(after.runnable_at, after.started_at), coalesce(ended.after, heard)
-    where (after.build_id, after.cluster_id, after.cluster_queue_id, after.agent_query_rules, after.agent_id)
-        is distinct from (before.build_id, before.cluster_id, before.cluster_queue_id, before.agent_query_rules, before.agent_id)
-      or (ended.after is null and (after.state, after.deleted_at is null) is distinct from (before.state, before.deleted_at is null)
-        and (after.deleted_at is not null or analytics.job_result(after.state, after.soft_failed, after.exit_status, after.signal_reason) is not null))
+    select one, other
+    from (values (before.runnable_at, coalesce(least(before.started_at, ended.before), heard)), (before.started_at, coalesce(ended.before, heard)),
+      (after.runnable_at, coalesce(least(after.started_at, ended.after), heard)), (after.started_at, coalesce(ended.after, heard))) as spans (one, other)
+    where whole.is_stale
   ) as change (since, until)
   where after.type = 'script';
   if since is not null then perform sync.invalidate_days_between(since, until); end if;

@@ -5,7 +5,7 @@ declare
 begin
   perform sync.invalidate_days_between(
     array_agg(job.runnable_at) || array_agg(job.started_at),
-    array_agg(coalesce(job.started_at, job.ended_at, heard)) || array_agg(coalesce(job.ended_at, heard)))
+    array_agg(coalesce(least(job.started_at, job.ended_at), heard)) || array_agg(coalesce(job.ended_at, heard)))
   from unnest(runnable, started, ended) as job (runnable_at, started_at, ended_at);
 end $$;
 

@@ -11,9 +11,9 @@ begin
   return query
   select build.organization_id, job.cluster_id, coalesce(analytics.queue_of(job.agent_query_rules), queue.key, 'default'), job.agent_id,
     job.runnable_at,
-    case when analytics.seconds(job.runnable_at, least(job.started_at, stop.at)) > 0 then least(job.started_at, stop.at) else job.runnable_at end,
+    case when least(job.started_at, stop.at) - job.runnable_at <= interval '366 days' then greatest(least(job.started_at, stop.at), job.runnable_at) else job.runnable_at end,
     job.started_at,
-    case when analytics.seconds(job.started_at, stop.at) > 0 then stop.at else job.started_at end
+    case when stop.at - job.started_at <= interval '366 days' then greatest(stop.at, job.started_at) else job.started_at end
   from (
     select * from buildkite.jobs where type = 'script' and finished_at > since and finished_at < until + interval '1 hour'
       and least(runnable_at, started_at) < until
@@ -45,4 +45,4 @@ begin
   where stop.at is not null;
 end $$;
 
-comment on function sync.jobs_between is 'The command jobs that waited or ran between two times, and perhaps more: when each waited for an agent, and when it ran. An interval with equal ends is empty, one with a null does not exist.';
+comment on function sync.jobs_between is 'The command jobs that waited or ran between two times, and perhaps more: when each waited for an agent, and when it ran. An interval with equal ends is empty, one with a null does not exist. Those of more than 366 days are empty: Buildkite keeps no build that long.';

@@ -41,7 +41,7 @@ begin
     group by slot, organization_id, cluster_id, queue having bool_or(is_point)
   ), connected as materialized (
     select agent_id, connected_from, connected_to from sync.connections_between(which, hour_end)
-    where hour_end > (select min(created_at) from buildkite.builds)
+    where hour_end > (select min(created_at) from buildkite.builds where created_at >= '2013-01-01')
   ), agents as (
     select agent.organization_id, agent.cluster_id, agent.queue, agent.id,
       sum(spent.connected) as connected, sum(spent.busy) as busy

@@ -69,7 +69,7 @@ const intervals = `
       and build.deleted_at is null and job.deleted_at is null and job.state in ('scheduled', 'running', 'limited')
     then timestamptz '2026-03-20T00:00:00Z' end) as at) as ended
   cross join lateral (values ('wait', job.runnable_at, least(job.started_at, ended.at)), ('run', job.started_at, ended.at)) as part (kind, began, ended)
-  where job.type = 'script' and ended.at is not null and part.began < part.ended and part.ended - part.began < interval '24855 days'`
+  where job.type = 'script' and ended.at is not null and part.began < part.ended and part.ended - part.began <= interval '366 days'`
 
 const depths = `
   with intervals as (${intervals}),
@@ -201,18 +201,31 @@ describe('queue_depths', () => {
     await says(count, '0')
   })
 
-  test('times in reverse order, at the same moment, or 68 years apart count as nothing', async () => {
+  test('times in reverse order, at the same moment, or more than 366 days apart count as nothing', async () => {
     for (const [runnable_at, started_at, finished_at] of [
       [at('11 10:00:00'), at('11 09:00:00'), at('11 08:00:00')],
       [at('11 12:00:00'), at('11 10:00:00'), at('11 14:30:00')],
       [at('11 10:00:00'), at('11 10:00:00'), at('11 10:00:00')],
-      ['1901-12-13T20:45:52Z', at('11 10:00:00'), at('11 10:30:00')],
+      ['1970-01-01T00:00:00Z', at('11 10:00:00'), at('11 10:30:00')],
       [at('11 10:00:00'), '1901-12-13T20:45:52Z', at('11 10:30:00')],
     ]) {
       await addJob({ runnable_at, started_at, finished_at })
-      await stage.refresh()
-      await compareDepths()
     }
+    await stage.refresh()
+    await compareDepths()
+    await says('select count(*) from sync.stale_days', '0')
+  })
+
+  test('a clock that is set right is corrected on all days between', async () => {
+    await addJob({ runnable_at: at('10 10:00:00'), started_at: '1970-01-01T00:00:00Z', finished_at: at('13 10:30:00') })
+    await stage.refresh()
+    await compareDepths()
+    await change({ started_at: at('10 11:00:00') })
+    await stage.refresh()
+    await compareDepths()
+    await change({ runnable_at: '1970-01-01T00:00:00Z' })
+    await stage.refresh()
+    await compareDepths()
   })
 
   test('time alone adds points while a job is open', async () => {
