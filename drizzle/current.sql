@@ -675,7 +675,7 @@ begin
       and coalesce(finished_at, expired_at) - least(runnable_at, started_at) > interval '1 hour'
       and tstzrange(least(runnable_at, started_at), greatest(runnable_at, started_at, coalesce(finished_at, expired_at))) && tstzrange(since, until)
     union all
-    select * from buildkite.jobs where type = 'script' and coalesce(finished_at, expired_at) is null
+    select * from buildkite.jobs where type = 'script' and coalesce(finished_at, expired_at) is null and least(runnable_at, started_at) < until
       and state not in ('passed', 'failed', 'canceled', 'timed_out', 'expired', 'skipped', 'broken', 'finished', 'waiting_failed', 'blocked_failed', 'unblocked', 'unblocked_failed')
   ) as job
   cross join lateral (
