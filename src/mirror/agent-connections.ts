@@ -32,6 +32,12 @@ export async function saveConnections(
   const rows = [...seen.values()].sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
   await tx.execute(sql`
     insert into ${agent_connections} as held (${columnList(agent_connections)}) ${selected(agent_connections, rows)}
+    -- An upsert locks its row even if it changes nothing, and nearly every payload of a job shows a connection that is known.
+    where not exists (
+      select from ${agent_connections} as known
+      where known.agent_id = r.agent_id and known.connected_at = r.connected_at
+        and (known.ended_at, known.ended_as) is not distinct from (r.ended_at, r.ended_as)
+    )
     on conflict (agent_id, connected_at) do update set ended_at = excluded.ended_at, ended_as = excluded.ended_as,
       observed_at = excluded.observed_at, changed_at = ${changedNow}
     where ((date_trunc('second', excluded.observed_at), excluded.ended_at is not null)
