@@ -29,6 +29,51 @@ CREATE SCHEMA sync;
 
 COMMENT ON SCHEMA sync IS 'How the mirror is filled: webhook deliveries, reconcile cycles, backfill windows, watermarks. Shows how complete the mirror is.';
 
+CREATE TYPE sync.command_try AS (
+	organization_id uuid,
+	pipeline_id uuid,
+	branch text,
+	agent_id uuid,
+	agent_name text,
+	cluster_id uuid,
+	queue text,
+	job text,
+	result text,
+	retried boolean,
+	build_canceled boolean,
+	rebuilt boolean,
+	lost_webhook boolean,
+	started_at timestamp with time zone,
+	finished_at timestamp with time zone,
+	expired_at timestamp with time zone,
+	ended_at timestamp with time zone,
+	run_ms bigint,
+	wait_ms bigint,
+	concurrency_wait_ms bigint,
+	build_id uuid,
+	group_key text,
+	step_key text
+);
+
+COMMENT ON TYPE sync.command_try IS 'A try of a command job, with what the rollups need of it: see sync.tries_of_hour().';
+
+CREATE FUNCTION analytics.append_histogram(merged integer[], histogram integer[]) RETURNS integer[]
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if histogram is null then
+    return merged;
+  end if;
+  merged := merged || histogram;
+  if cardinality(merged) > 20000 then
+    return analytics.compact_histogram(merged);
+  end if;
+  return merged;
+end $$;
+
+COMMENT ON FUNCTION analytics.append_histogram(merged integer[], histogram integer[]) IS 'Appends a histogram to others. The aggregate analytics.merge_histograms calls it.';
+
 CREATE FUNCTION analytics.build_result(state text, blocked boolean) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN ((state = 'canceled'::text) OR ((NOT COALESCE(blocked, false)) AND (state = ANY (ARRAY['passed'::text, 'failed'::text, 'skipped'::text, 'not_run'::text])))) THEN state ELSE NULL::text END;
@@ -40,6 +85,52 @@ CREATE FUNCTION analytics.build_state(state text, blocked boolean) RETURNS text
     RETURN CASE WHEN (blocked AND (state IS DISTINCT FROM 'canceled'::text)) THEN 'blocked'::text ELSE state END;
 
 COMMENT ON FUNCTION analytics.build_state(state text, blocked boolean) IS 'The effective state of a build. A build that waits at a block step keeps its last state, such as passed, and has blocked: true. It is blocked, whatever its state shows. A canceled build never runs again, so it stays canceled.';
+
+CREATE FUNCTION analytics.compact_histogram(pairs integer[]) RETURNS integer[]
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  return array(
+    select pair.number from (
+      select pairs[i] as second, sum(pairs[i + 1])::integer as times from generate_series(1, cardinality(pairs) - 1, 2) as i group by pairs[i]
+    ) as counted
+    cross join lateral (values (1, counted.second), (2, counted.times)) as pair (place, number)
+    order by counted.second, pair.place
+  );
+end $$;
+
+COMMENT ON FUNCTION analytics.compact_histogram(pairs integer[]) IS 'A histogram with each second once, in ascending order, from several that were appended to each other.';
+
+CREATE FUNCTION analytics.histogram_count(histogram integer[], up_to double precision DEFAULT 'Infinity'::double precision) RETURNS bigint
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  total bigint := 0;
+begin
+  for i in 1 .. cardinality(histogram) by 2 loop
+    exit when histogram[i] > up_to;
+    total := total + histogram[i + 1];
+  end loop;
+  return total;
+end $$;
+
+COMMENT ON FUNCTION analytics.histogram_count(histogram integer[], up_to double precision) IS 'How many values a histogram has, or how many of them are at most up_to.';
+
+CREATE FUNCTION analytics.histogram_of(seconds integer[]) RETURNS integer[]
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  return array(
+    select pair.number from (select second, count(*)::integer as times from unnest(seconds) as second where second is not null group by second) as counted
+    cross join lateral (values (1, counted.second), (2, counted.times)) as pair (place, number)
+    order by counted.second, pair.place
+  );
+end $$;
+
+COMMENT ON FUNCTION analytics.histogram_of(seconds integer[]) IS 'The histogram of a list of whole seconds. The aggregate analytics.histogram calls it.';
 
 CREATE FUNCTION analytics.job_name(name text, label text, step_key text, command text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -58,6 +149,24 @@ CREATE FUNCTION analytics.matches(value text, glob text) RETURNS boolean
     RETURN (value ~~ replace(replace(replace(replace(glob, '\'::text, '\\'::text), '%'::text, '\%'::text), '_'::text, '\_'::text), '*'::text, '%'::text));
 
 COMMENT ON FUNCTION analytics.matches(value text, glob text) IS 'Whether a text matches a pattern in which * matches any characters.';
+
+CREATE FUNCTION analytics.percentile(histogram integer[], p numeric) RETURNS double precision
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  rank bigint := greatest(ceil(p * analytics.histogram_count(histogram)), 1);
+begin
+  for i in 1 .. cardinality(histogram) by 2 loop
+    rank := rank - histogram[i + 1];
+    if rank <= 0 then
+      return histogram[i];
+    end if;
+  end loop;
+  return null;
+end $$;
+
+COMMENT ON FUNCTION analytics.percentile(histogram integer[], p numeric) IS 'The nearest-rank percentile of a histogram, in whole seconds: of n values in ascending order the one at rank p × n, rounded up. p is from 0 to 1. Null if the histogram is empty.';
 
 CREATE FUNCTION analytics.queue_of(rules text[]) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
@@ -83,6 +192,453 @@ CREATE FUNCTION analytics.seconds(earlier timestamp with time zone, later timest
     RETURN CASE WHEN (((later - earlier) >= '24855 days'::interval) OR ((earlier - later) >= '24855 days'::interval)) THEN NULL::double precision WHEN (later <= earlier) THEN (0)::double precision ELSE (EXTRACT(epoch FROM (later - earlier)))::double precision END;
 
 COMMENT ON FUNCTION analytics.seconds(earlier timestamp with time zone, later timestamp with time zone) IS 'Seconds from one time to a later one; 0 if they are in reverse order, which happens in Buildkite''s data. Null if either is null, or if 68 years or more are between them, in either order: then one is an uninitialised clock and would distort every mean.';
+
+CREATE FUNCTION analytics.stable_id(key text) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (((('x'::text || substr(md5(key), 1, 16)))::bit(64))::bigint & '9223372036854775807'::bigint);
+
+COMMENT ON FUNCTION analytics.stable_id(key text) IS 'A positive number that is always the same for the same text: the first 63 bits of its MD5, without the sign.';
+
+CREATE FUNCTION analytics.whole_seconds(seconds double precision) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (seconds < (2147483647)::double precision) THEN ((((round((seconds * (1000)::double precision)))::bigint + 500) / 1000))::integer WHEN (seconds IS NOT NULL) THEN 2147483647 ELSE NULL::integer END;
+
+COMMENT ON FUNCTION analytics.whole_seconds(seconds double precision) IS 'The nearest whole second; a half is rounded up. Times have milliseconds.';
+
+SET default_tablespace = '';
+
+SET default_table_access_method = heap;
+
+CREATE TABLE analytics.agents_daily (
+    day date NOT NULL,
+    organization_id uuid,
+    agent_id uuid NOT NULL,
+    agent_name text,
+    queue text NOT NULL,
+    tries bigint NOT NULL,
+    busy_seconds double precision NOT NULL,
+    infra_lost bigint NOT NULL
+);
+
+COMMENT ON TABLE analytics.agents_daily IS 'What each agent did on a day (UTC): jobs finished, time busy, jobs lost. A job of more than a day is counted on its first and last day. A rollup table.';
+
+COMMENT ON COLUMN analytics.agents_daily.day IS 'Day in UTC.';
+
+COMMENT ON COLUMN analytics.agents_daily.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.agents_daily.agent_id IS 'agents.id.';
+
+COMMENT ON COLUMN analytics.agents_daily.agent_name IS 'Name of the agent.';
+
+COMMENT ON COLUMN analytics.agents_daily.queue IS 'Queue: of the agent query rules, otherwise of the cluster, otherwise default.';
+
+COMMENT ON COLUMN analytics.agents_daily.tries IS 'Jobs that finished.';
+
+COMMENT ON COLUMN analytics.agents_daily.busy_seconds IS 'Seconds that jobs ran, in total.';
+
+COMMENT ON COLUMN analytics.agents_daily.infra_lost IS 'How many failed because their agent or machine was lost.';
+
+CREATE FUNCTION sync.agents_of_day(day_start timestamp with time zone, agents uuid[]) RETURNS SETOF analytics.agents_daily
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  return query
+  select ran.day, ran.organization_id, ran.agent_id, max(ran.agent_name), ran.queue, sum(ran.tries)::bigint,
+    sum(ran.busy_ms)::double precision / 1000, sum(ran.infra_lost)::bigint
+  from sync.agent_days as ran
+  where ran.day = (day_start at time zone 'UTC')::date and (agents is null or ran.agent_id = any (agents))
+  group by ran.day, ran.organization_id, ran.agent_id, ran.queue;
+end $$;
+
+COMMENT ON FUNCTION sync.agents_of_day(day_start timestamp with time zone, agents uuid[]) IS 'The rows of analytics.agents_daily for one day, from sync.agent_days.';
+
+CREATE TABLE sync.agent_days (
+    started_hour timestamp with time zone NOT NULL,
+    day date NOT NULL,
+    organization_id uuid,
+    agent_id uuid NOT NULL,
+    queue text NOT NULL,
+    agent_name text,
+    tries bigint NOT NULL,
+    busy_ms bigint NOT NULL,
+    infra_lost bigint NOT NULL
+);
+
+COMMENT ON TABLE sync.agent_days IS 'What the jobs that started in an hour (UTC) add to the days of their agents. analytics.agents_daily is merged from it. A rollup table.';
+
+COMMENT ON COLUMN sync.agent_days.started_hour IS 'Start of the hour in which the jobs started, or ended without a start.';
+
+COMMENT ON COLUMN sync.agent_days.day IS 'Day in UTC.';
+
+COMMENT ON COLUMN sync.agent_days.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN sync.agent_days.agent_id IS 'agents.id.';
+
+COMMENT ON COLUMN sync.agent_days.queue IS 'Queue.';
+
+COMMENT ON COLUMN sync.agent_days.agent_name IS 'Name of the agent.';
+
+COMMENT ON COLUMN sync.agent_days.tries IS 'Jobs that ended on the day.';
+
+COMMENT ON COLUMN sync.agent_days.busy_ms IS 'Milliseconds that jobs ran on the day, in total.';
+
+COMMENT ON COLUMN sync.agent_days.infra_lost IS 'How many of them failed because their agent or machine was lost.';
+
+CREATE FUNCTION sync.agents_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) RETURNS SETOF sync.agent_days
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  return query
+  select from_hour, (days.day_start at time zone 'UTC')::date, try.organization_id, try.agent_id, try.queue, max(try.agent_name),
+    count(*) filter (where try.result not in ('skipped', 'broken')
+      and try.ended_at >= days.day_start and try.ended_at < days.day_start + interval '24 hours'),
+    sum(case when try.run_ms is null then 0
+      else round(1000 * analytics.seconds(greatest(try.started_at, days.day_start), least(try.finished_at, days.day_start + interval '24 hours'))) end)::bigint,
+    count(*) filter (where try.result = 'infra_lost' and try.ended_at >= days.day_start and try.ended_at < days.day_start + interval '24 hours')
+  from unnest(tries) as try
+  cross join lateral (
+    select distinct date_trunc('day', moment, 'UTC') as day_start from unnest(array[try.started_at, try.finished_at, try.expired_at]) as moment
+    where moment is not null
+  ) as days
+  where try.agent_id is not null and coalesce(try.started_at, try.ended_at) >= from_hour
+    and coalesce(try.started_at, try.ended_at) < from_hour + interval '1 hour'
+  group by days.day_start, try.organization_id, try.agent_id, try.queue;
+end $$;
+
+COMMENT ON FUNCTION sync.agents_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) IS 'The rows of sync.agent_days for jobs that started in one hour, or ended in it without a start, from all present jobs.';
+
+CREATE TABLE analytics.branch_durations_daily (
+    day date,
+    organization_id uuid,
+    pipeline_id uuid,
+    branch text,
+    builds bigint,
+    passed bigint,
+    mean_seconds double precision,
+    p50_seconds double precision,
+    p75_seconds double precision,
+    p90_seconds double precision,
+    p95_seconds double precision,
+    passed_p50_seconds double precision,
+    passed_p90_seconds double precision,
+    run_histogram integer[],
+    passed_run_histogram integer[]
+);
+
+COMMENT ON TABLE analytics.branch_durations_daily IS 'As pipeline_durations_daily, by branch. A rollup table.';
+
+COMMENT ON COLUMN analytics.branch_durations_daily.day IS 'Day in UTC.';
+
+COMMENT ON COLUMN analytics.branch_durations_daily.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.branch_durations_daily.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.branch_durations_daily.branch IS 'Branch.';
+
+COMMENT ON COLUMN analytics.branch_durations_daily.builds IS 'How many builds.';
+
+COMMENT ON COLUMN analytics.branch_durations_daily.passed IS 'How many passed.';
+
+COMMENT ON COLUMN analytics.branch_durations_daily.mean_seconds IS 'Mean, in seconds.';
+
+COMMENT ON COLUMN analytics.branch_durations_daily.p50_seconds IS 'Median, in seconds.';
+
+COMMENT ON COLUMN analytics.branch_durations_daily.p75_seconds IS '75th percentile, in seconds.';
+
+COMMENT ON COLUMN analytics.branch_durations_daily.p90_seconds IS '90th percentile, in seconds.';
+
+COMMENT ON COLUMN analytics.branch_durations_daily.p95_seconds IS '95th percentile, in seconds.';
+
+COMMENT ON COLUMN analytics.branch_durations_daily.passed_p50_seconds IS 'Median of those that passed, in seconds.';
+
+COMMENT ON COLUMN analytics.branch_durations_daily.passed_p90_seconds IS '90th percentile of those that passed, in seconds.';
+
+COMMENT ON COLUMN analytics.branch_durations_daily.run_histogram IS 'Running time: whole seconds and how many builds, alternating.';
+
+COMMENT ON COLUMN analytics.branch_durations_daily.passed_run_histogram IS 'The same of passed builds.';
+
+CREATE FUNCTION sync.branch_durations_of_day(day_start timestamp with time zone, pipelines uuid[]) RETURNS SETOF analytics.branch_durations_daily
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  return query
+  select (day_start at time zone 'UTC')::date, merged.organization_id, merged.pipeline_id, merged.branch, merged.builds, merged.passed,
+    merged.run_ms / 1000.0::double precision / nullif(analytics.histogram_count(merged.run), 0),
+    analytics.percentile(merged.run, 0.5), analytics.percentile(merged.run, 0.75),
+    analytics.percentile(merged.run, 0.9), analytics.percentile(merged.run, 0.95),
+    analytics.percentile(merged.passed_run, 0.5), analytics.percentile(merged.passed_run, 0.9),
+    merged.run, merged.passed_run
+  from (
+    select built.organization_id, built.pipeline_id, built.branch, sum(built.passed + built.failed)::bigint as builds, sum(built.passed)::bigint as passed,
+      sum(built.run_ms) as run_ms, analytics.merge_histograms(built.run_histogram) as run,
+      analytics.merge_histograms(built.passed_run_histogram) as passed_run
+    from analytics.builds_hourly as built
+    where built.hour >= day_start and built.hour < day_start + interval '24 hours' and built.passed + built.failed > 0
+      and (pipelines is null or coalesce(built.pipeline_id, '00000000-0000-0000-0000-000000000000') = any (pipelines))
+    group by built.organization_id, built.pipeline_id, built.branch
+  ) as merged;
+end $$;
+
+COMMENT ON FUNCTION sync.branch_durations_of_day(day_start timestamp with time zone, pipelines uuid[]) IS 'The rows of analytics.branch_durations_daily for one day, from analytics.builds_hourly.';
+
+CREATE TABLE analytics.build_minutes_hourly (
+    hour timestamp(3) with time zone NOT NULL,
+    organization_id uuid,
+    pipeline_id uuid,
+    build_id uuid NOT NULL,
+    queue text NOT NULL,
+    cluster_id uuid,
+    tries bigint NOT NULL,
+    minutes double precision NOT NULL,
+    minutes_wasted double precision NOT NULL
+);
+
+COMMENT ON TABLE analytics.build_minutes_hourly IS 'Agent minutes of command jobs by build, cluster, queue and the hour (UTC) in which they ended. A rollup table.';
+
+COMMENT ON COLUMN analytics.build_minutes_hourly.hour IS 'Start of the hour in UTC.';
+
+COMMENT ON COLUMN analytics.build_minutes_hourly.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.build_minutes_hourly.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.build_minutes_hourly.build_id IS 'builds.id.';
+
+COMMENT ON COLUMN analytics.build_minutes_hourly.queue IS 'Queue: of the agent query rules, otherwise of the cluster, otherwise default.';
+
+COMMENT ON COLUMN analytics.build_minutes_hourly.cluster_id IS 'clusters.id; null outside clusters.';
+
+COMMENT ON COLUMN analytics.build_minutes_hourly.tries IS 'How many tries of jobs ended, also those that never started; without skipped and broken ones.';
+
+COMMENT ON COLUMN analytics.build_minutes_hourly.minutes IS 'Agent minutes.';
+
+COMMENT ON COLUMN analytics.build_minutes_hourly.minutes_wasted IS 'Those wasted by lost agents, cancels, retries and rebuilds.';
+
+CREATE FUNCTION sync.build_minutes_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) RETURNS SETOF analytics.build_minutes_hourly
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  return query
+  select from_hour::timestamptz(3), try.organization_id, try.pipeline_id, try.build_id, try.queue, try.cluster_id, count(*),
+    coalesce(sum(try.run_ms), 0)::double precision / 60000,
+    coalesce(sum(try.run_ms) filter (where try.result in ('infra_lost', 'canceled') or try.build_canceled or try.retried or try.rebuilt), 0)::double precision / 60000
+  from unnest(tries) as try
+  where try.ended_at >= from_hour and try.ended_at < from_hour + interval '1 hour' and try.result not in ('skipped', 'broken')
+  group by try.organization_id, try.pipeline_id, try.build_id, try.queue, try.cluster_id;
+end $$;
+
+COMMENT ON FUNCTION sync.build_minutes_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) IS 'The rows of analytics.build_minutes_hourly for one hour, from all present jobs.';
+
+CREATE TABLE analytics.build_results_daily (
+    day date,
+    organization_id uuid,
+    pipeline_id uuid,
+    finished bigint,
+    passed bigint,
+    failed bigint,
+    canceled bigint,
+    skipped bigint,
+    first_failed bigint,
+    passed_on_retry bigint,
+    failure_rate double precision,
+    first_failure_rate double precision,
+    blocked bigint
+);
+
+COMMENT ON TABLE analytics.build_results_daily IS 'How builds ended, by pipeline and the day (UTC) they finished. Practice disagrees on retries: failure_rate is by the final result, first_failure_rate by the first. Neither includes canceled and skipped builds, nor builds that wait at a gate: these are in blocked on the day they stopped. Builds that never finished count on the day they were created. Builds that Buildkite has deleted still count: history outlives the source. A rollup table.';
+
+COMMENT ON COLUMN analytics.build_results_daily.day IS 'Day in UTC.';
+
+COMMENT ON COLUMN analytics.build_results_daily.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.build_results_daily.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.build_results_daily.finished IS 'How many passed or failed.';
+
+COMMENT ON COLUMN analytics.build_results_daily.passed IS 'How many passed.';
+
+COMMENT ON COLUMN analytics.build_results_daily.failed IS 'How many failed.';
+
+COMMENT ON COLUMN analytics.build_results_daily.canceled IS 'How many were canceled.';
+
+COMMENT ON COLUMN analytics.build_results_daily.skipped IS 'How many were skipped or not run.';
+
+COMMENT ON COLUMN analytics.build_results_daily.first_failed IS 'How many failed at the first attempt.';
+
+COMMENT ON COLUMN analytics.build_results_daily.passed_on_retry IS 'How many failed at the first attempt and passed in the end.';
+
+COMMENT ON COLUMN analytics.build_results_daily.failure_rate IS 'Failed builds divided by passed and failed ones, 0 to 1.';
+
+COMMENT ON COLUMN analytics.build_results_daily.first_failure_rate IS 'Builds that failed at the first attempt, divided by passed and failed ones, 0 to 1.';
+
+COMMENT ON COLUMN analytics.build_results_daily.blocked IS 'How many wait at a gate, in neither rate. Null on days that were not rebuilt since this column was added.';
+
+CREATE FUNCTION sync.build_results_of_day(day_start timestamp with time zone, pipelines uuid[]) RETURNS SETOF analytics.build_results_daily
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  return query
+  select (day_start at time zone 'UTC')::date, built.organization_id, built.pipeline_id,
+    sum(built.passed + built.failed)::bigint, sum(built.passed)::bigint, sum(built.failed)::bigint, sum(built.canceled)::bigint,
+    sum(built.skipped)::bigint, sum(built.first_failed)::bigint, sum(built.passed_on_retry)::bigint,
+    sum(built.failed)::double precision / nullif(sum(built.passed + built.failed), 0)::double precision,
+    sum(built.first_failed)::double precision / nullif(sum(built.passed + built.failed), 0)::double precision,
+    sum(built.blocked)::bigint
+  from analytics.builds_hourly as built
+  where built.hour >= day_start and built.hour < day_start + interval '24 hours'
+    and (pipelines is null or coalesce(built.pipeline_id, '00000000-0000-0000-0000-000000000000') = any (pipelines))
+  group by built.organization_id, built.pipeline_id;
+end $$;
+
+COMMENT ON FUNCTION sync.build_results_of_day(day_start timestamp with time zone, pipelines uuid[]) IS 'The rows of analytics.build_results_daily for one day, from analytics.builds_hourly.';
+
+CREATE TABLE sync.builds_found (
+    hour timestamp with time zone NOT NULL,
+    organization_id uuid,
+    builds bigint NOT NULL,
+    builds_lost bigint NOT NULL
+);
+
+COMMENT ON TABLE sync.builds_found IS 'Builds by hour of creation, and how many of them REST showed first; the source of analytics.webhook_loss. A rollup table.';
+
+COMMENT ON COLUMN sync.builds_found.hour IS 'Start of the hour.';
+
+COMMENT ON COLUMN sync.builds_found.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN sync.builds_found.builds IS 'Builds created in the hour.';
+
+COMMENT ON COLUMN sync.builds_found.builds_lost IS 'Those that REST showed first, 10 s or more after they were created.';
+
+CREATE FUNCTION sync.builds_found_of_hour(from_hour timestamp with time zone) RETURNS SETOF sync.builds_found
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  return query
+  select from_hour, build.organization_id, count(*),
+    count(*) filter (where build.first_seen_via = 'rest' and build.first_seen_at > build.created_at + interval '10 seconds')
+  from buildkite.builds as build where build.created_at >= from_hour and build.created_at < from_hour + interval '1 hour'
+  group by build.organization_id;
+end $$;
+
+COMMENT ON FUNCTION sync.builds_found_of_hour(from_hour timestamp with time zone) IS 'The rows of sync.builds_found for one hour, from all present builds.';
+
+CREATE TABLE analytics.builds_hourly (
+    hour timestamp with time zone NOT NULL,
+    organization_id uuid,
+    pipeline_id uuid,
+    branch text,
+    passed bigint NOT NULL,
+    failed bigint NOT NULL,
+    canceled bigint NOT NULL,
+    skipped bigint NOT NULL,
+    blocked bigint NOT NULL,
+    first_failed bigint NOT NULL,
+    passed_on_retry bigint NOT NULL,
+    run_ms bigint NOT NULL,
+    run_histogram integer[] NOT NULL,
+    passed_run_histogram integer[] NOT NULL,
+    first_run_histogram integer[] NOT NULL,
+    wait_histogram integer[] NOT NULL,
+    commits text[] NOT NULL,
+    red_commits text[] NOT NULL,
+    last_build_number bigint,
+    last_result text
+);
+
+COMMENT ON TABLE analytics.builds_hourly IS 'Builds by pipeline, branch and the hour (UTC) in which they finished, as counts and histograms. The daily tables of builds are merged from it. Histograms merge over any span: analytics.percentile(analytics.merge_histograms(run_histogram), 0.9). A rollup table.';
+
+COMMENT ON COLUMN analytics.builds_hourly.hour IS 'Start of the hour.';
+
+COMMENT ON COLUMN analytics.builds_hourly.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.builds_hourly.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.builds_hourly.branch IS 'Branch.';
+
+COMMENT ON COLUMN analytics.builds_hourly.passed IS 'How many passed.';
+
+COMMENT ON COLUMN analytics.builds_hourly.failed IS 'How many failed.';
+
+COMMENT ON COLUMN analytics.builds_hourly.canceled IS 'How many were canceled.';
+
+COMMENT ON COLUMN analytics.builds_hourly.skipped IS 'How many were skipped or not run.';
+
+COMMENT ON COLUMN analytics.builds_hourly.blocked IS 'How many wait at a gate.';
+
+COMMENT ON COLUMN analytics.builds_hourly.first_failed IS 'How many of passed and failed builds failed at the first attempt.';
+
+COMMENT ON COLUMN analytics.builds_hourly.passed_on_retry IS 'How many failed at the first attempt and passed in the end.';
+
+COMMENT ON COLUMN analytics.builds_hourly.run_ms IS 'Milliseconds that passed and failed builds ran, in total.';
+
+COMMENT ON COLUMN analytics.builds_hourly.run_histogram IS 'Running time of passed and failed builds: whole seconds and how many builds, alternating.';
+
+COMMENT ON COLUMN analytics.builds_hourly.passed_run_histogram IS 'The same of passed builds.';
+
+COMMENT ON COLUMN analytics.builds_hourly.first_run_histogram IS 'The same of first attempts.';
+
+COMMENT ON COLUMN analytics.builds_hourly.wait_histogram IS 'Waits of passed and failed builds before the first start: whole seconds and how many builds, alternating.';
+
+COMMENT ON COLUMN analytics.builds_hourly.commits IS 'Distinct commits of passed and failed builds.';
+
+COMMENT ON COLUMN analytics.builds_hourly.red_commits IS 'Distinct commits of failed builds.';
+
+COMMENT ON COLUMN analytics.builds_hourly.last_build_number IS 'The highest number of a passed or failed build.';
+
+COMMENT ON COLUMN analytics.builds_hourly.last_result IS 'The result of that build.';
+
+CREATE FUNCTION sync.builds_of_hour(from_hour timestamp with time zone) RETURNS SETOF analytics.builds_hourly
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  return query
+  select from_hour, build.organization_id, build.pipeline_id, build.branch,
+    count(*) filter (where build.result = 'passed'), count(*) filter (where build.result = 'failed'),
+    count(*) filter (where build.result = 'canceled'), count(*) filter (where build.result in ('skipped', 'not_run')),
+    count(*) filter (where build.state = 'blocked'),
+    count(*) filter (where build.ran and run.first_state = 'failed'),
+    count(*) filter (where build.result = 'passed' and run.first_state = 'failed'),
+    coalesce(sum(round(run.total * 1000)) filter (where build.ran), 0)::bigint,
+    analytics.histogram(analytics.whole_seconds(run.total)) filter (where build.ran),
+    analytics.histogram(analytics.whole_seconds(run.total)) filter (where build.result = 'passed'),
+    analytics.histogram(analytics.whole_seconds(run.first)) filter (where build.ran),
+    analytics.histogram(analytics.whole_seconds(analytics.seconds(build.created_at, run.started_at))) filter (where build.ran),
+    coalesce(array_agg(distinct build.commit) filter (where build.ran and build.commit is not null), '{}'),
+    coalesce(array_agg(distinct build.commit) filter (where build.result = 'failed' and build.commit is not null), '{}'),
+    (array_agg(build.number order by build.number desc) filter (where build.ran))[1],
+    (array_agg(build.result order by build.number desc) filter (where build.ran))[1]
+  from (
+    select ended.*, analytics.build_result(ended.state_at_buildkite, ended.blocked) as result,
+      analytics.build_state(ended.state_at_buildkite, ended.blocked) as state,
+      coalesce(analytics.build_result(ended.state_at_buildkite, ended.blocked) in ('passed', 'failed'), false) as ran
+    from (
+      select id, organization_id, pipeline_id, branch, commit, number, created_at, first_seen_via, blocked, builds.state as state_at_buildkite
+      from buildkite.builds where finished_at >= from_hour and finished_at < from_hour + interval '1 hour'
+      union all
+      select id, organization_id, pipeline_id, branch, commit, number, created_at, first_seen_via, blocked, builds.state
+      from buildkite.builds where finished_at is null and created_at >= from_hour and created_at < from_hour + interval '1 hour'
+    ) as ended
+  ) as build
+  left join lateral (
+    select case when count(*) filter (where attempt.is_unread) = 0 then sum(attempt.run_seconds) end as total,
+      case when count(*) filter (where attempt.is_unread) = 0 then sum(attempt.run_seconds) filter (where attempt.is_first) end as first,
+      (array_agg(attempt.state order by attempt.finished_at) filter (where analytics.build_result(attempt.state, attempt.blocked) is not null))[1] as first_state,
+      least(min(attempt.started_at), case when build.first_seen_via = 'rest' then (
+        select min(job.started_at) from (select started_at from buildkite.jobs where build_id = build.id offset 0) as job
+      ) end) as started_at
+    from analytics.attempt_runs as attempt where attempt.build_id = build.id
+  ) as run on build.ran
+  where build.result is not null or build.state = 'blocked'
+  group by build.organization_id, build.pipeline_id, build.branch;
+end $$;
+
+COMMENT ON FUNCTION sync.builds_of_hour(from_hour timestamp with time zone) IS 'The rows of analytics.builds_hourly for one hour, from all present builds.';
 
 CREATE FUNCTION sync.connections_between(since timestamp with time zone, until timestamp with time zone) RETURNS TABLE(agent_id uuid, connected_from timestamp with time zone, connected_to timestamp with time zone)
     LANGUAGE plpgsql STABLE
@@ -193,7 +749,7 @@ end $$;
 
 COMMENT ON FUNCTION sync.count_jobs(most_queues integer) IS 'Adds to sync.job_counts each wait that ended and each run that ended within the last hour, if that was after the first call ever and was not counted before. Gives queues series of their own while fewer than the given number have them. Returns how many it counted, or 0 if another process counts.';
 
-CREATE FUNCTION sync.invalidate_all_days(since date DEFAULT '-infinity'::date) RETURNS integer
+CREATE FUNCTION sync.days_with_data(since date) RETURNS SETOF date
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
@@ -201,7 +757,6 @@ declare
   found record;
   day date;
   days date[] := '{}';
-  marked integer;
   heard constant timestamptz := (select max(heard_at) from sync.last_heard);
 begin
   -- Steps from day to day along the index of each time, instead of reading every row.
@@ -220,7 +775,7 @@ begin
       day := day + 1;
     end loop;
   end loop;
-  insert into sync.stale_days (day)
+  return query
   select unnest(days)
   -- What lasted across days: at most an hour, so that it ended early on the next day, or longer.
   union select next - 1 from unnest(days) as next cross join lateral (select next::timestamp at time zone 'UTC' as midnight) as midnights
@@ -247,9 +802,21 @@ begin
     where ended - began <= case when is_job then interval '366 days' else interval '100 years' end
   union select minutes.day from analytics.minutes_daily as minutes where minutes.day >= since
   union select (deployed_at at time zone 'UTC')::date from analytics.deployments where deployed_at >= since::timestamp at time zone 'UTC';
+end $_$;
+
+COMMENT ON FUNCTION sync.days_with_data(since date) IS 'Every day (UTC) from the given one on that has builds, jobs or rows in rollup tables.';
+
+CREATE FUNCTION sync.invalidate_all_days(since date DEFAULT '-infinity'::date) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  marked integer;
+begin
+  insert into sync.stale_days (day) select sync.days_with_data(since);
   get diagnostics marked = row_count;
   return marked;
-end $_$;
+end $$;
 
 COMMENT ON FUNCTION sync.invalidate_all_days(since date) IS 'Marks every day that has data, from the given day on, as stale. The rollup worker rebuilds the totals of these days. Call it after you changed rows of the mirror yourself. Returns the number of days.';
 
@@ -258,32 +825,36 @@ CREATE FUNCTION sync.invalidate_all_days_at_change() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-  insert into sync.stale_history (since) values ('-infinity');
+  insert into sync.stale_history (since, only_deployments) values ('-infinity', true);
   return null;
 end $$;
 
-SET default_tablespace = '';
-
-SET default_table_access_method = heap;
-
 CREATE TABLE sync.stale_days (
     day date NOT NULL,
-    marked_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+    marked_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    hour smallint,
+    only_deployments boolean DEFAULT false NOT NULL
 );
 
-COMMENT ON TABLE sync.stale_days IS 'Days whose rows in the rollup tables of analytics are stale. Triggers on builds and jobs add days, sync.refresh_rollups() rebuilds and deletes them.';
+COMMENT ON TABLE sync.stale_days IS 'Hours and days whose rows in the rollup tables are stale. Triggers on builds and jobs add them, sync.refresh_marked_day() rebuilds and deletes them.';
 
 COMMENT ON COLUMN sync.stale_days.day IS 'Day in UTC.';
 
 COMMENT ON COLUMN sync.stale_days.marked_at IS 'When it was marked.';
 
+COMMENT ON COLUMN sync.stale_days.hour IS 'Hour of the day, from 0 to 23; null: the whole day.';
+
+COMMENT ON COLUMN sync.stale_days.only_deployments IS 'Whether only analytics.deployments is stale.';
+
 CREATE FUNCTION sync.invalidate_days(started timestamp with time zone[], finished timestamp with time zone[]) RETURNS void
     LANGUAGE sql
     BEGIN ATOMIC
- INSERT INTO sync.stale_days (day)  SELECT DISTINCT days.day
-            FROM (UNNEST(invalidate_days.started, invalidate_days.finished) job(started_at, finished_at)
-              CROSS JOIN LATERAL ( VALUES (((job.started_at AT TIME ZONE 'UTC'::text))::date), (((job.finished_at AT TIME ZONE 'UTC'::text))::date)) days(day))
-           WHERE (days.day IS NOT NULL);
+ INSERT INTO sync.stale_days (day, hour)  SELECT DISTINCT ((moment.at AT TIME ZONE 'UTC'::text))::date AS timezone,
+             (EXTRACT(hour FROM (moment.at AT TIME ZONE 'UTC'::text)))::smallint AS "extract"
+            FROM ( SELECT unnest(invalidate_days.started) AS at
+                 UNION ALL
+                  SELECT unnest(invalidate_days.finished) AS unnest) moment
+           WHERE (moment.at IS NOT NULL);
 END;
 
 CREATE FUNCTION sync.invalidate_days_between(since timestamp with time zone[], until timestamp with time zone[], longest interval DEFAULT '366 days'::interval) RETURNS void
@@ -291,14 +862,14 @@ CREATE FUNCTION sync.invalidate_days_between(since timestamp with time zone[], u
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-  insert into sync.stale_days (day)
-  select distinct (moment at time zone 'UTC')::date
+  insert into sync.stale_days (day, hour)
+  select distinct (moment at time zone 'UTC')::date, extract(hour from moment at time zone 'UTC')::smallint
   from unnest(since, until) as span (one, other)
-  cross join lateral generate_series(date_trunc('day', least(one, other), 'UTC'), greatest(one, other), interval '1 day') as moment
+  cross join lateral generate_series(date_trunc('hour', least(one, other), 'UTC'), greatest(one, other), interval '1 hour') as moment
   where one is not null and other is not null and greatest(one, other) - least(one, other) <= longest;
 end $$;
 
-COMMENT ON FUNCTION sync.invalidate_days_between(since timestamp with time zone[], until timestamp with time zone[], longest interval) IS 'Marks every day (UTC) between each pair of times, in either order. Pairs with a null, or further apart than the given interval, mark none: an uninitialised clock must not mark decades.';
+COMMENT ON FUNCTION sync.invalidate_days_between(since timestamp with time zone[], until timestamp with time zone[], longest interval) IS 'Marks every hour (UTC) between each pair of times, in either order. Pairs with a null, or further apart than the given interval, mark none: an uninitialised clock must not mark decades.';
 
 CREATE FUNCTION sync.invalidate_days_of_attempts() RETURNS trigger
     LANGUAGE plpgsql
@@ -394,7 +965,7 @@ declare
   since timestamptz[];
   until timestamptz[];
 begin
-  -- Before and after: a job whose time was corrected across midnight leaves one day and enters another.
+  -- Before and after: a job whose time was corrected leaves one hour and enters another.
   perform sync.invalidate_days(
     array_agg(before.started_at) || array_agg(after.started_at),
     array_agg(coalesce(before.finished_at, before.expired_at)) || array_agg(coalesce(after.finished_at, after.expired_at)))
@@ -403,6 +974,9 @@ begin
   perform sync.invalidate_days_of_finished_builds(array_agg(distinct after.build_id))
   from before_rows as before join after_rows as after using (id)
   where after.changed_at is distinct from before.changed_at and after.build_id is not null having count(*) > 0;
+  perform sync.invalidate_days_of_retries(array_agg(after.retried_in_job_id))
+  from before_rows as before join after_rows as after using (id)
+  where after.changed_at is distinct from before.changed_at and after.retried_in_job_id is not null having count(*) > 0;
   -- The queues of a job that waits or runs were counted until then as if it would go on. So only what lies between the old and the new
   -- time is stale, or all of it if another queue or agent has it now.
   select array_agg(change.since), array_agg(change.until) into since, until
@@ -436,8 +1010,8 @@ CREATE FUNCTION sync.invalidate_days_of_changed_organizations() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-  insert into sync.stale_history (since)
-  select '-infinity'
+  insert into sync.stale_history (since, only_deployments)
+  select '-infinity', true
   where exists (select from before_rows as before join after_rows as after using (id) where after.slug is distinct from before.slug)
     and exists (select from settings.deployment_rules where organization <> '*');
   return null;
@@ -570,6 +1144,7 @@ CREATE FUNCTION sync.invalidate_days_of_new_jobs() RETURNS trigger
 begin
   perform sync.invalidate_days(array_agg(started_at), array_agg(coalesce(finished_at, expired_at))) from after_rows;
   perform sync.invalidate_days_of_finished_builds(array_agg(distinct build_id)) from after_rows where build_id is not null having count(*) > 0;
+  perform sync.invalidate_days_of_retries(array_agg(retried_in_job_id)) from after_rows where retried_in_job_id is not null having count(*) > 0;
   perform sync.invalidate_days_of_work(array_agg(runnable_at), array_agg(started_at), array_agg(coalesce(finished_at, expired_at)))
   from after_rows where type = 'script' having count(*) > 0;
   return null;
@@ -633,6 +1208,30 @@ end $$;
 
 COMMENT ON FUNCTION sync.invalidate_days_of_open_work() IS 'Marks the days that time alone makes stale: while a job is open or an agent is connected, each five minutes that the mirror has heard of add a point. Call it before the rollups are refreshed.';
 
+CREATE FUNCTION sync.invalidate_days_of_retries(next_tries uuid[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+begin
+  if not exists (select from settings.deployment_rules where step is not null) then
+    return;
+  end if;
+  perform sync.invalidate_days(array_agg(tries.finished_at), null)
+  from (
+    with recursive tries as (
+      select id, finished_at, retried_in_job_id, 1 as try from buildkite.jobs where id = any (next_tries)
+      union all
+      select job.id, job.finished_at, job.retried_in_job_id, tries.try + 1
+      from tries join buildkite.jobs as job on job.id = tries.retried_in_job_id where tries.try < 1000
+    )
+    select finished_at from tries where retried_in_job_id is null
+  ) as tries having count(*) > 0;
+end $$;
+
 CREATE FUNCTION sync.invalidate_days_of_work(runnable timestamp with time zone[], started timestamp with time zone[], ended timestamp with time zone[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -647,6 +1246,60 @@ begin
 end $$;
 
 COMMENT ON FUNCTION sync.invalidate_days_of_work(runnable timestamp with time zone[], started timestamp with time zone[], ended timestamp with time zone[]) IS 'Marks the days on which jobs waited for an agent or ran, given when each became runnable, started and ended. Open jobs count until the mirror last heard of any organization.';
+
+CREATE TABLE analytics.job_minutes_hourly (
+    hour timestamp(3) with time zone NOT NULL,
+    organization_id uuid,
+    pipeline_id uuid,
+    group_key text,
+    step_key text,
+    job text NOT NULL,
+    queue text NOT NULL,
+    cluster_id uuid,
+    tries bigint NOT NULL,
+    minutes double precision NOT NULL,
+    minutes_wasted double precision NOT NULL
+);
+
+COMMENT ON TABLE analytics.job_minutes_hourly IS 'Agent minutes of command jobs by pipeline, group, step, name, cluster, queue and the hour (UTC) in which they ended. A rollup table.';
+
+COMMENT ON COLUMN analytics.job_minutes_hourly.hour IS 'Start of the hour in UTC.';
+
+COMMENT ON COLUMN analytics.job_minutes_hourly.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.job_minutes_hourly.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.job_minutes_hourly.group_key IS 'Key of the group step that it belongs to.';
+
+COMMENT ON COLUMN analytics.job_minutes_hourly.step_key IS 'Key of the step.';
+
+COMMENT ON COLUMN analytics.job_minutes_hourly.job IS 'Name of the job, as people read it.';
+
+COMMENT ON COLUMN analytics.job_minutes_hourly.queue IS 'Queue: of the agent query rules, otherwise of the cluster, otherwise default.';
+
+COMMENT ON COLUMN analytics.job_minutes_hourly.cluster_id IS 'clusters.id; null outside clusters.';
+
+COMMENT ON COLUMN analytics.job_minutes_hourly.tries IS 'How many tries of jobs ended, also those that never started; without skipped and broken ones.';
+
+COMMENT ON COLUMN analytics.job_minutes_hourly.minutes IS 'Agent minutes.';
+
+COMMENT ON COLUMN analytics.job_minutes_hourly.minutes_wasted IS 'Those wasted by lost agents, cancels, retries and rebuilds.';
+
+CREATE FUNCTION sync.job_minutes_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) RETURNS SETOF analytics.job_minutes_hourly
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  return query
+  select from_hour::timestamptz(3), try.organization_id, try.pipeline_id, try.group_key, try.step_key, try.job, try.queue, try.cluster_id, count(*),
+    coalesce(sum(try.run_ms), 0)::double precision / 60000,
+    coalesce(sum(try.run_ms) filter (where try.result in ('infra_lost', 'canceled') or try.build_canceled or try.retried or try.rebuilt), 0)::double precision / 60000
+  from unnest(tries) as try
+  where try.ended_at >= from_hour and try.ended_at < from_hour + interval '1 hour' and try.result not in ('skipped', 'broken')
+  group by try.organization_id, try.pipeline_id, try.group_key, try.step_key, try.job, try.queue, try.cluster_id;
+end $$;
+
+COMMENT ON FUNCTION sync.job_minutes_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) IS 'The rows of analytics.job_minutes_hourly for one hour, from all present jobs.';
 
 CREATE FUNCTION sync.jobs_between(since timestamp with time zone, until timestamp with time zone) RETURNS TABLE(organization_id uuid, cluster_id uuid, queue text, agent_id uuid, waits_from timestamp with time zone, waits_to timestamp with time zone, runs_from timestamp with time zone, runs_to timestamp with time zone)
     LANGUAGE plpgsql STABLE
@@ -697,12 +1350,225 @@ end $$;
 
 COMMENT ON FUNCTION sync.jobs_between(since timestamp with time zone, until timestamp with time zone) IS 'The command jobs that waited or ran between two times, and perhaps more: when each waited for an agent, and when it ran. An interval with equal ends is empty, one with a null does not exist. Those of more than 366 days are empty: Buildkite keeps no build that long.';
 
+CREATE TABLE sync.jobs_found (
+    hour timestamp with time zone NOT NULL,
+    organization_id uuid,
+    jobs bigint NOT NULL,
+    jobs_lost bigint NOT NULL
+);
+
+COMMENT ON TABLE sync.jobs_found IS 'Command jobs by hour of start, and how many of them REST showed first; the source of analytics.webhook_loss. A rollup table.';
+
+COMMENT ON COLUMN sync.jobs_found.hour IS 'Start of the hour.';
+
+COMMENT ON COLUMN sync.jobs_found.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN sync.jobs_found.jobs IS 'Command jobs that started in the hour.';
+
+COMMENT ON COLUMN sync.jobs_found.jobs_lost IS 'Those that REST showed first, 10 s or more after they started.';
+
+CREATE FUNCTION sync.jobs_found_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) RETURNS SETOF sync.jobs_found
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  return query
+  select from_hour, try.organization_id, count(*), count(*) filter (where try.lost_webhook)
+  from unnest(tries) as try where try.started_at >= from_hour and try.started_at < from_hour + interval '1 hour'
+  group by try.organization_id;
+end $$;
+
+COMMENT ON FUNCTION sync.jobs_found_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) IS 'The rows of sync.jobs_found for one hour, from all present jobs.';
+
+CREATE TABLE analytics.jobs_daily (
+    day date NOT NULL,
+    organization_id uuid,
+    pipeline_id uuid,
+    job text NOT NULL,
+    tries bigint NOT NULL,
+    passed bigint NOT NULL,
+    soft_failed bigint NOT NULL,
+    failed bigint NOT NULL,
+    infra_lost bigint NOT NULL,
+    timed_out bigint NOT NULL,
+    expired bigint NOT NULL,
+    canceled bigint NOT NULL,
+    retried bigint NOT NULL,
+    mean_seconds double precision,
+    p50_seconds double precision,
+    p75_seconds double precision,
+    p90_seconds double precision,
+    p95_seconds double precision,
+    max_seconds double precision,
+    passed_p50_seconds double precision,
+    passed_p90_seconds double precision,
+    run_seconds double precision NOT NULL,
+    run_histogram integer[],
+    passed_run_histogram integer[]
+);
+
+COMMENT ON TABLE analytics.jobs_daily IS 'Command jobs by pipeline, job name and the day (UTC) they finished, counting every try except skipped and broken ones. A rollup table, refreshed about 15 s after a change. Percentiles are over all tries; passed_ over those that passed.';
+
+COMMENT ON COLUMN analytics.jobs_daily.day IS 'Day in UTC.';
+
+COMMENT ON COLUMN analytics.jobs_daily.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.jobs_daily.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.jobs_daily.job IS 'Name of the job, as people read it.';
+
+COMMENT ON COLUMN analytics.jobs_daily.tries IS 'How many tries of jobs ended, also those that never started; without skipped and broken ones.';
+
+COMMENT ON COLUMN analytics.jobs_daily.passed IS 'How many passed.';
+
+COMMENT ON COLUMN analytics.jobs_daily.soft_failed IS 'How many failed and were allowed to fail.';
+
+COMMENT ON COLUMN analytics.jobs_daily.failed IS 'How many failed.';
+
+COMMENT ON COLUMN analytics.jobs_daily.infra_lost IS 'How many failed because their agent or machine was lost.';
+
+COMMENT ON COLUMN analytics.jobs_daily.timed_out IS 'How many ran too long.';
+
+COMMENT ON COLUMN analytics.jobs_daily.expired IS 'How many no agent took.';
+
+COMMENT ON COLUMN analytics.jobs_daily.canceled IS 'How many were canceled.';
+
+COMMENT ON COLUMN analytics.jobs_daily.retried IS 'How many were tried again afterwards.';
+
+COMMENT ON COLUMN analytics.jobs_daily.mean_seconds IS 'Mean, in seconds.';
+
+COMMENT ON COLUMN analytics.jobs_daily.p50_seconds IS 'Median, in seconds.';
+
+COMMENT ON COLUMN analytics.jobs_daily.p75_seconds IS '75th percentile, in seconds.';
+
+COMMENT ON COLUMN analytics.jobs_daily.p90_seconds IS '90th percentile, in seconds.';
+
+COMMENT ON COLUMN analytics.jobs_daily.p95_seconds IS '95th percentile, in seconds.';
+
+COMMENT ON COLUMN analytics.jobs_daily.max_seconds IS 'Longest, in seconds.';
+
+COMMENT ON COLUMN analytics.jobs_daily.passed_p50_seconds IS 'Median of those that passed, in seconds.';
+
+COMMENT ON COLUMN analytics.jobs_daily.passed_p90_seconds IS '90th percentile of those that passed, in seconds.';
+
+COMMENT ON COLUMN analytics.jobs_daily.run_seconds IS 'Seconds of running, in total.';
+
+COMMENT ON COLUMN analytics.jobs_daily.run_histogram IS 'Running time: whole seconds and how many tries, alternating.';
+
+COMMENT ON COLUMN analytics.jobs_daily.passed_run_histogram IS 'The same of passed tries.';
+
+CREATE FUNCTION sync.jobs_of_day(day_start timestamp with time zone, pipelines uuid[]) RETURNS SETOF analytics.jobs_daily
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  return query
+  select (day_start at time zone 'UTC')::date, merged.organization_id, merged.pipeline_id, merged.job, merged.tries, merged.passed,
+    merged.soft_failed, merged.failed, merged.infra_lost, merged.timed_out, merged.expired, merged.canceled, merged.retried,
+    merged.run_ms / 1000.0::double precision / nullif(analytics.histogram_count(merged.run), 0),
+    analytics.percentile(merged.run, 0.5), analytics.percentile(merged.run, 0.75),
+    analytics.percentile(merged.run, 0.9), analytics.percentile(merged.run, 0.95),
+    merged.max_run_ms / 1000.0::double precision,
+    analytics.percentile(merged.passed_run, 0.5), analytics.percentile(merged.passed_run, 0.9),
+    merged.run_ms / 1000.0::double precision, merged.run, merged.passed_run
+  from (
+    select ran.organization_id, ran.pipeline_id, ran.job, sum(ran.tries)::bigint as tries, sum(ran.passed)::bigint as passed,
+      sum(ran.soft_failed)::bigint as soft_failed, sum(ran.failed)::bigint as failed, sum(ran.infra_lost)::bigint as infra_lost,
+      sum(ran.timed_out)::bigint as timed_out, sum(ran.expired)::bigint as expired, sum(ran.canceled)::bigint as canceled,
+      sum(ran.retried)::bigint as retried, sum(ran.run_ms) as run_ms, max(ran.max_run_ms) as max_run_ms,
+      analytics.merge_histograms(ran.run_histogram) as run, analytics.merge_histograms(ran.passed_run_histogram) as passed_run
+    from analytics.jobs_hourly as ran
+    where ran.hour >= day_start and ran.hour < day_start + interval '24 hours'
+      and (pipelines is null or coalesce(ran.pipeline_id, '00000000-0000-0000-0000-000000000000') = any (pipelines))
+    group by ran.organization_id, ran.pipeline_id, ran.job
+  ) as merged;
+end $$;
+
+COMMENT ON FUNCTION sync.jobs_of_day(day_start timestamp with time zone, pipelines uuid[]) IS 'The rows of analytics.jobs_daily for one day, from analytics.jobs_hourly.';
+
+CREATE TABLE analytics.jobs_hourly (
+    hour timestamp with time zone NOT NULL,
+    organization_id uuid,
+    pipeline_id uuid,
+    job text NOT NULL,
+    tries bigint NOT NULL,
+    passed bigint NOT NULL,
+    soft_failed bigint NOT NULL,
+    failed bigint NOT NULL,
+    infra_lost bigint NOT NULL,
+    timed_out bigint NOT NULL,
+    expired bigint NOT NULL,
+    canceled bigint NOT NULL,
+    retried bigint NOT NULL,
+    run_ms bigint NOT NULL,
+    max_run_ms bigint,
+    run_histogram integer[] NOT NULL,
+    passed_run_histogram integer[] NOT NULL
+);
+
+COMMENT ON TABLE analytics.jobs_hourly IS 'Tries of command jobs by pipeline, job and the hour (UTC) in which they ended, as counts and histograms. jobs_daily is merged from it. A rollup table.';
+
+COMMENT ON COLUMN analytics.jobs_hourly.hour IS 'Start of the hour.';
+
+COMMENT ON COLUMN analytics.jobs_hourly.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.jobs_hourly.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.jobs_hourly.job IS 'Name of the job.';
+
+COMMENT ON COLUMN analytics.jobs_hourly.tries IS 'How many tries of jobs ended, also those that never started; without skipped and broken ones.';
+
+COMMENT ON COLUMN analytics.jobs_hourly.passed IS 'How many passed.';
+
+COMMENT ON COLUMN analytics.jobs_hourly.soft_failed IS 'How many failed softly.';
+
+COMMENT ON COLUMN analytics.jobs_hourly.failed IS 'How many failed.';
+
+COMMENT ON COLUMN analytics.jobs_hourly.infra_lost IS 'How many failed because their agent or machine was lost.';
+
+COMMENT ON COLUMN analytics.jobs_hourly.timed_out IS 'How many timed out.';
+
+COMMENT ON COLUMN analytics.jobs_hourly.expired IS 'How many expired.';
+
+COMMENT ON COLUMN analytics.jobs_hourly.canceled IS 'How many were canceled.';
+
+COMMENT ON COLUMN analytics.jobs_hourly.retried IS 'How many were retried.';
+
+COMMENT ON COLUMN analytics.jobs_hourly.run_ms IS 'Milliseconds that they ran, in total.';
+
+COMMENT ON COLUMN analytics.jobs_hourly.max_run_ms IS 'Milliseconds that the longest one ran.';
+
+COMMENT ON COLUMN analytics.jobs_hourly.run_histogram IS 'Running time: whole seconds and how many tries, alternating.';
+
+COMMENT ON COLUMN analytics.jobs_hourly.passed_run_histogram IS 'The same of passed tries.';
+
+CREATE FUNCTION sync.jobs_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) RETURNS SETOF analytics.jobs_hourly
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  return query
+  select from_hour, try.organization_id, try.pipeline_id, try.job, count(*),
+    count(*) filter (where try.result = 'passed'), count(*) filter (where try.result = 'soft_failed'),
+    count(*) filter (where try.result = 'failed'), count(*) filter (where try.result = 'infra_lost'),
+    count(*) filter (where try.result = 'timed_out'), count(*) filter (where try.result = 'expired'),
+    count(*) filter (where try.result = 'canceled'), count(*) filter (where try.retried),
+    coalesce(sum(try.run_ms), 0)::bigint, max(try.run_ms),
+    analytics.histogram(analytics.whole_seconds(try.run_ms / 1000.0::double precision)),
+    analytics.histogram(analytics.whole_seconds(try.run_ms / 1000.0::double precision)) filter (where try.result = 'passed')
+  from unnest(tries) as try
+  where try.ended_at >= from_hour and try.ended_at < from_hour + interval '1 hour' and try.result not in ('skipped', 'broken')
+  group by try.organization_id, try.pipeline_id, try.job;
+end $$;
+
+COMMENT ON FUNCTION sync.jobs_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) IS 'The rows of analytics.jobs_hourly for one hour, from all present jobs.';
+
 CREATE FUNCTION sync.mark_stale_history(most integer DEFAULT 1000) RETURNS date[]
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     SET jit TO 'off'
-    AS $$
+    AS $_$
 declare
   part sync.stale_history;
   batch_from timestamptz;
@@ -717,9 +1583,22 @@ begin
     days := coalesce(days, '{}');
     if part.pipeline_id is null then
       delete from sync.stale_history where id = part.id;
-      perform sync.invalidate_all_days(part.since);
+      insert into sync.stale_days (day, only_deployments) select day, part.only_deployments from sync.days_with_data(part.since) as day;
       -- These days fill a batch.
       return array(select distinct day from sync.stale_days where day >= part.since);
+    end if;
+    if part.scanned_to is null then
+      -- Trunk health is merged from rows by hour, so the default branch needs no builds.
+      perform pg_advisory_xact_lock(hashtextextended('buildkite-mirror rollups', 0));
+      perform sync.replace_rows('analytics.trunk_health_daily', 'pipeline_id = any ($2) and day >= ($1 at time zone ''UTC'')::date',
+        'sync.trunk_health_of($1, ''infinity'', $2)', 'day', merged.since, array[part.pipeline_id])
+      -- While version 0.2 rebuilds history, older days have no rows by hour yet.
+      from (select date_trunc('day', min(hour), 'UTC') as since from analytics.builds_hourly) as merged where merged.since is not null;
+    end if;
+    if not exists (select from settings.deployment_rules) then
+      delete from sync.stale_history where id = part.id;
+      most := most - 10;
+      continue;
     end if;
     select min(created_at) into batch_from from (
       select created_at from buildkite.builds
@@ -739,7 +1618,7 @@ begin
         select distinct (finished_at at time zone 'UTC')::date from buildkite.jobs where build_id = any (builds) and finished_at is not null);
     end if;
     ended := array_remove(ended, null);
-    insert into sync.stale_days (day) select distinct unnest(ended);
+    insert into sync.stale_days (day, only_deployments) select distinct unnest(ended), true;
     days := days || ended;
     if batch_from is null then
       delete from sync.stale_history where id = part.id;
@@ -749,43 +1628,370 @@ begin
     most := most - coalesce(array_length(builds, 1), 0) - 10;
   end loop;
   return case when days is not null then array(select distinct unnest(days)) end;
+end $_$;
+
+COMMENT ON FUNCTION sync.mark_stale_history(most integer) IS 'Rebuilds the trunk health of pipelines in sync.stale_history, and adds the days that other changes made stale to sync.stale_days, processing about the given number of builds. Call it until it returns null. Returns the days that were added.';
+
+CREATE FUNCTION sync.merge_agent_days(changed text[], which date, is_whole boolean) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  agents constant uuid[] := case when not is_whole then array(select distinct split_part(one, ' ', 2) from unnest(changed) as one) end;
+  day date;
+begin
+  -- Jobs run on over midnight.
+  for day in select distinct split_part(one, ' ', 1)::date from unnest(changed) as one union select which where is_whole loop
+    perform sync.replace_rows('analytics.agents_daily', 'day = ($1 at time zone ''UTC'')::date and ($2 is null or agent_id = any ($2))',
+      'sync.agents_of_day($1, $2)', 'day', day::timestamp at time zone 'UTC', agents);
+  end loop;
+end $_$;
+
+COMMENT ON FUNCTION sync.merge_agent_days(changed text[], which date, is_whole boolean) IS 'Makes the rows of agents by day from sync.agent_days. changed has a day and the id of an agent in each element.';
+
+CREATE FUNCTION sync.merge_day(which date, pipelines uuid[] DEFAULT NULL::uuid[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  day_start constant timestamptz := which::timestamp at time zone 'UTC';
+  scope constant text := 'day = ($1 at time zone ''UTC'')::date and ($2 is null or coalesce(pipeline_id, ''00000000-0000-0000-0000-000000000000'') = any ($2))';
+begin
+  if cardinality(pipelines) = 0 then
+    return;
+  end if;
+  perform sync.replace_rows('analytics.build_results_daily', scope, 'sync.build_results_of_day($1, $2)', 'day', day_start, pipelines);
+  perform sync.replace_rows('analytics.pipeline_durations_daily', scope, 'sync.pipeline_durations_of_day($1, $2)', 'day', day_start, pipelines);
+  perform sync.replace_rows('analytics.branch_durations_daily', scope, 'sync.branch_durations_of_day($1, $2)', 'day', day_start, pipelines);
+  perform sync.replace_rows('analytics.trunk_health_daily', scope, 'sync.trunk_health_of($1, $1 + interval ''24 hours'', $2)', 'day', day_start, pipelines);
+  perform sync.replace_rows('analytics.jobs_daily', scope, 'sync.jobs_of_day($1, $2)', 'day', day_start, pipelines);
+  perform sync.replace_rows('analytics.minutes_daily', scope, 'sync.minutes_of_day($1, $2)', 'day', day_start, pipelines);
+end $_$;
+
+COMMENT ON FUNCTION sync.merge_day(which date, pipelines uuid[]) IS 'Makes the rows by day of some or all pipelines from the rows by hour.';
+
+CREATE FUNCTION sync.merge_queue_hours(hours timestamp with time zone[], which date) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  hour_start timestamptz;
+begin
+  -- Jobs run on into later hours, also of the next day.
+  foreach hour_start in array array(select distinct changed from unnest(hours) as changed) loop
+    perform sync.replace_rows('analytics.queue_waits_hourly', 'hour = $1', 'sync.waits_of_hour($1)', 'hour', hour_start);
+  end loop;
+  if cardinality(hours) > 0 then
+    perform sync.replace_rows('analytics.queue_waits_daily', 'day = ($1 at time zone ''UTC'')::date', 'sync.waits_of_day($1)', 'day',
+      which::timestamp at time zone 'UTC');
+  end if;
+end $_$;
+
+COMMENT ON FUNCTION sync.merge_queue_hours(hours timestamp with time zone[], which date) IS 'Makes the rows of queues by hour, for the given hours, and by day from sync.queue_hours.';
+
+CREATE TABLE analytics.minutes_daily (
+    day date NOT NULL,
+    organization_id uuid,
+    pipeline_id uuid,
+    branch text,
+    queue text NOT NULL,
+    tries bigint NOT NULL,
+    minutes double precision NOT NULL,
+    minutes_infra_lost double precision NOT NULL,
+    minutes_canceled double precision NOT NULL,
+    minutes_retried double precision NOT NULL,
+    minutes_rebuilt double precision NOT NULL,
+    cluster_id uuid
+);
+
+COMMENT ON TABLE analytics.minutes_daily IS 'Agent minutes of command jobs by pipeline, branch, cluster, queue and the day (UTC) they finished, and the part wasted, each minute under the first reason that applies: agent lost, canceled (the job or its build), retried, rebuilt. A rollup table.';
+
+COMMENT ON COLUMN analytics.minutes_daily.day IS 'Day in UTC.';
+
+COMMENT ON COLUMN analytics.minutes_daily.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.minutes_daily.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.minutes_daily.branch IS 'Branch.';
+
+COMMENT ON COLUMN analytics.minutes_daily.queue IS 'Queue: of the agent query rules, otherwise of the cluster, otherwise default.';
+
+COMMENT ON COLUMN analytics.minutes_daily.tries IS 'How many tries of jobs ended, also those that never started; without skipped and broken ones.';
+
+COMMENT ON COLUMN analytics.minutes_daily.minutes IS 'Agent minutes.';
+
+COMMENT ON COLUMN analytics.minutes_daily.minutes_infra_lost IS 'Minutes of jobs whose agent was lost.';
+
+COMMENT ON COLUMN analytics.minutes_daily.minutes_canceled IS 'Minutes of jobs that were canceled or whose build was.';
+
+COMMENT ON COLUMN analytics.minutes_daily.minutes_retried IS 'Minutes of tries that another try replaced.';
+
+COMMENT ON COLUMN analytics.minutes_daily.minutes_rebuilt IS 'Minutes of builds that somebody rebuilt.';
+
+COMMENT ON COLUMN analytics.minutes_daily.cluster_id IS 'clusters.id; null outside clusters.';
+
+CREATE FUNCTION sync.minutes_of_day(day_start timestamp with time zone, pipelines uuid[]) RETURNS SETOF analytics.minutes_daily
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  return query
+  select (day_start at time zone 'UTC')::date, ran.organization_id, ran.pipeline_id, ran.branch, ran.queue, sum(ran.tries)::bigint,
+    sum(ran.run_ms)::double precision / 60000, sum(ran.infra_lost_ms)::double precision / 60000,
+    sum(ran.canceled_ms)::double precision / 60000, sum(ran.retried_ms)::double precision / 60000,
+    sum(ran.rebuilt_ms)::double precision / 60000, ran.cluster_id
+  from sync.minutes_hours as ran
+  where ran.hour >= day_start and ran.hour < day_start + interval '24 hours'
+    and (pipelines is null or coalesce(ran.pipeline_id, '00000000-0000-0000-0000-000000000000') = any (pipelines))
+  group by ran.organization_id, ran.pipeline_id, ran.branch, ran.queue, ran.cluster_id;
 end $$;
 
-COMMENT ON FUNCTION sync.mark_stale_history(most integer) IS 'Finds the days that changes in sync.stale_history made stale and adds them to sync.stale_days, processing about the given number of builds. Call it until it returns null. Returns the days that were added.';
+COMMENT ON FUNCTION sync.minutes_of_day(day_start timestamp with time zone, pipelines uuid[]) IS 'The rows of analytics.minutes_daily for one day, from sync.minutes_hours.';
+
+CREATE TABLE sync.minutes_hours (
+    hour timestamp with time zone NOT NULL,
+    organization_id uuid,
+    pipeline_id uuid,
+    branch text,
+    queue text NOT NULL,
+    cluster_id uuid,
+    tries bigint NOT NULL,
+    run_ms bigint NOT NULL,
+    infra_lost_ms bigint NOT NULL,
+    canceled_ms bigint NOT NULL,
+    retried_ms bigint NOT NULL,
+    rebuilt_ms bigint NOT NULL
+);
+
+COMMENT ON TABLE sync.minutes_hours IS 'The rows of analytics.minutes_daily by the hour (UTC) in which jobs ended. A rollup table.';
+
+COMMENT ON COLUMN sync.minutes_hours.hour IS 'Start of the hour.';
+
+COMMENT ON COLUMN sync.minutes_hours.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN sync.minutes_hours.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN sync.minutes_hours.branch IS 'Branch.';
+
+COMMENT ON COLUMN sync.minutes_hours.queue IS 'Queue.';
+
+COMMENT ON COLUMN sync.minutes_hours.cluster_id IS 'clusters.id.';
+
+COMMENT ON COLUMN sync.minutes_hours.tries IS 'How many tries of jobs ended.';
+
+COMMENT ON COLUMN sync.minutes_hours.run_ms IS 'Milliseconds that they ran.';
+
+COMMENT ON COLUMN sync.minutes_hours.infra_lost_ms IS 'Of tries that lost their agent or machine.';
+
+COMMENT ON COLUMN sync.minutes_hours.canceled_ms IS 'Of the others, in canceled builds or canceled themselves.';
+
+COMMENT ON COLUMN sync.minutes_hours.retried_ms IS 'Of the others, retried.';
+
+COMMENT ON COLUMN sync.minutes_hours.rebuilt_ms IS 'Of the others, in builds that were rebuilt.';
+
+CREATE FUNCTION sync.minutes_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) RETURNS SETOF sync.minutes_hours
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  return query
+  select from_hour, try.organization_id, try.pipeline_id, try.branch, try.queue, try.cluster_id, count(*),
+    coalesce(sum(try.run_ms), 0)::bigint,
+    coalesce(sum(try.run_ms) filter (where try.lost = 'infra_lost'), 0)::bigint, coalesce(sum(try.run_ms) filter (where try.lost = 'canceled'), 0)::bigint,
+    coalesce(sum(try.run_ms) filter (where try.lost = 'retried'), 0)::bigint, coalesce(sum(try.run_ms) filter (where try.lost = 'rebuilt'), 0)::bigint
+  from (
+    select ended.*, case
+      when ended.result = 'infra_lost' then 'infra_lost'
+      when ended.result = 'canceled' or ended.build_canceled then 'canceled'
+      when ended.retried then 'retried'
+      when ended.rebuilt then 'rebuilt'
+    end as lost
+    from unnest(tries) as ended
+    where ended.ended_at >= from_hour and ended.ended_at < from_hour + interval '1 hour' and ended.result not in ('skipped', 'broken')
+  ) as try
+  group by try.organization_id, try.pipeline_id, try.branch, try.queue, try.cluster_id;
+end $$;
+
+COMMENT ON FUNCTION sync.minutes_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) IS 'The rows of sync.minutes_hours for one hour, from all present jobs.';
+
+CREATE TABLE analytics.pipeline_durations_daily (
+    day date,
+    organization_id uuid,
+    pipeline_id uuid,
+    builds bigint,
+    passed bigint,
+    mean_seconds double precision,
+    p50_seconds double precision,
+    p75_seconds double precision,
+    p90_seconds double precision,
+    p95_seconds double precision,
+    passed_p50_seconds double precision,
+    passed_p90_seconds double precision,
+    first_p50_seconds double precision,
+    first_p90_seconds double precision,
+    wait_p50_seconds double precision,
+    run_histogram integer[],
+    passed_run_histogram integer[],
+    first_run_histogram integer[],
+    wait_histogram integer[]
+);
+
+COMMENT ON TABLE analytics.pipeline_durations_daily IS 'How long builds ran, by pipeline and the day (UTC) they finished: the total of the attempts without pauses, as far as finishes were seen. For a build that ran before the mirror existed the API shows only the last. Practice disagrees on whether failures count: percentiles are over passed and failed builds; passed_ over passed ones only; first_ over first attempts only. A rollup table.';
+
+COMMENT ON COLUMN analytics.pipeline_durations_daily.day IS 'Day in UTC.';
+
+COMMENT ON COLUMN analytics.pipeline_durations_daily.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.pipeline_durations_daily.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.pipeline_durations_daily.builds IS 'How many builds.';
+
+COMMENT ON COLUMN analytics.pipeline_durations_daily.passed IS 'How many passed.';
+
+COMMENT ON COLUMN analytics.pipeline_durations_daily.mean_seconds IS 'Mean, in seconds.';
+
+COMMENT ON COLUMN analytics.pipeline_durations_daily.p50_seconds IS 'Median, in seconds.';
+
+COMMENT ON COLUMN analytics.pipeline_durations_daily.p75_seconds IS '75th percentile, in seconds.';
+
+COMMENT ON COLUMN analytics.pipeline_durations_daily.p90_seconds IS '90th percentile, in seconds.';
+
+COMMENT ON COLUMN analytics.pipeline_durations_daily.p95_seconds IS '95th percentile, in seconds.';
+
+COMMENT ON COLUMN analytics.pipeline_durations_daily.passed_p50_seconds IS 'Median of those that passed, in seconds.';
+
+COMMENT ON COLUMN analytics.pipeline_durations_daily.passed_p90_seconds IS '90th percentile of those that passed, in seconds.';
+
+COMMENT ON COLUMN analytics.pipeline_durations_daily.first_p50_seconds IS 'Median of first attempts, in seconds.';
+
+COMMENT ON COLUMN analytics.pipeline_durations_daily.first_p90_seconds IS '90th percentile of first attempts, in seconds.';
+
+COMMENT ON COLUMN analytics.pipeline_durations_daily.wait_p50_seconds IS 'Median of the wait from created to first started, in seconds.';
+
+COMMENT ON COLUMN analytics.pipeline_durations_daily.run_histogram IS 'Running time: whole seconds and how many builds, alternating.';
+
+COMMENT ON COLUMN analytics.pipeline_durations_daily.passed_run_histogram IS 'The same of passed builds.';
+
+COMMENT ON COLUMN analytics.pipeline_durations_daily.first_run_histogram IS 'The same of first attempts.';
+
+COMMENT ON COLUMN analytics.pipeline_durations_daily.wait_histogram IS 'Waits before the first start: whole seconds and how many builds, alternating.';
+
+CREATE FUNCTION sync.pipeline_durations_of_day(day_start timestamp with time zone, pipelines uuid[]) RETURNS SETOF analytics.pipeline_durations_daily
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  return query
+  select (day_start at time zone 'UTC')::date, merged.organization_id, merged.pipeline_id, merged.builds, merged.passed,
+    merged.run_ms / 1000.0::double precision / nullif(analytics.histogram_count(merged.run), 0),
+    analytics.percentile(merged.run, 0.5), analytics.percentile(merged.run, 0.75),
+    analytics.percentile(merged.run, 0.9), analytics.percentile(merged.run, 0.95),
+    analytics.percentile(merged.passed_run, 0.5), analytics.percentile(merged.passed_run, 0.9),
+    analytics.percentile(merged.first_run, 0.5), analytics.percentile(merged.first_run, 0.9), analytics.percentile(merged.wait, 0.5),
+    merged.run, merged.passed_run, merged.first_run, merged.wait
+  from (
+    select built.organization_id, built.pipeline_id, sum(built.passed + built.failed)::bigint as builds, sum(built.passed)::bigint as passed,
+      sum(built.run_ms) as run_ms, analytics.merge_histograms(built.run_histogram) as run,
+      analytics.merge_histograms(built.passed_run_histogram) as passed_run,
+      analytics.merge_histograms(built.first_run_histogram) as first_run, analytics.merge_histograms(built.wait_histogram) as wait
+    from analytics.builds_hourly as built
+    where built.hour >= day_start and built.hour < day_start + interval '24 hours' and built.passed + built.failed > 0
+      and (pipelines is null or coalesce(built.pipeline_id, '00000000-0000-0000-0000-000000000000') = any (pipelines))
+    group by built.organization_id, built.pipeline_id
+  ) as merged;
+end $$;
+
+COMMENT ON FUNCTION sync.pipeline_durations_of_day(day_start timestamp with time zone, pipelines uuid[]) IS 'The rows of analytics.pipeline_durations_daily for one day, from analytics.builds_hourly.';
+
+CREATE TABLE sync.queue_hours (
+    started_hour timestamp with time zone NOT NULL,
+    hour timestamp with time zone NOT NULL,
+    organization_id uuid,
+    cluster_id uuid,
+    queue text NOT NULL,
+    started bigint NOT NULL,
+    wait_ms bigint NOT NULL,
+    max_wait_ms bigint,
+    wait_histogram integer[] NOT NULL,
+    concurrency_wait_ms bigint NOT NULL,
+    busy_ms bigint NOT NULL
+);
+
+COMMENT ON TABLE sync.queue_hours IS 'What the jobs that started in an hour (UTC) add to that hour and later ones, by queue. analytics.queue_waits_hourly and queue_waits_daily are merged from it. A rollup table.';
+
+COMMENT ON COLUMN sync.queue_hours.started_hour IS 'Start of the hour in which the jobs started.';
+
+COMMENT ON COLUMN sync.queue_hours.hour IS 'Start of the hour in which they ran.';
+
+COMMENT ON COLUMN sync.queue_hours.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN sync.queue_hours.cluster_id IS 'clusters.id.';
+
+COMMENT ON COLUMN sync.queue_hours.queue IS 'Queue.';
+
+COMMENT ON COLUMN sync.queue_hours.started IS 'How many started in the hour: 0 in later ones.';
+
+COMMENT ON COLUMN sync.queue_hours.wait_ms IS 'Milliseconds that they waited for an agent, in total.';
+
+COMMENT ON COLUMN sync.queue_hours.max_wait_ms IS 'The longest wait.';
+
+COMMENT ON COLUMN sync.queue_hours.wait_histogram IS 'Waits for an agent: whole seconds and how many jobs, alternating.';
+
+COMMENT ON COLUMN sync.queue_hours.concurrency_wait_ms IS 'Milliseconds that they waited for concurrency groups, in total.';
+
+COMMENT ON COLUMN sync.queue_hours.busy_ms IS 'Milliseconds that they ran within the hour, in total.';
+
+CREATE FUNCTION sync.queues_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) RETURNS SETOF sync.queue_hours
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  return query
+  select from_hour, ran.hour, try.organization_id, try.cluster_id, try.queue,
+    count(*) filter (where ran.hour = from_hour),
+    coalesce(sum(try.wait_ms) filter (where ran.hour = from_hour), 0)::bigint,
+    max(try.wait_ms) filter (where ran.hour = from_hour),
+    analytics.histogram(analytics.whole_seconds(try.wait_ms / 1000.0::double precision)) filter (where ran.hour = from_hour),
+    coalesce(sum(try.concurrency_wait_ms) filter (where ran.hour = from_hour), 0)::bigint,
+    sum(case when try.run_ms is null then 0
+      else round(1000 * analytics.seconds(greatest(try.started_at, ran.hour), least(try.finished_at, ran.hour + interval '1 hour'))) end)::bigint
+  from unnest(tries) as try
+  cross join lateral (
+    select hours.hour from (
+      select distinct date_trunc('day', moment, 'UTC') as day_start from unnest(array[try.started_at, try.finished_at, try.expired_at]) as moment
+      where moment is not null
+    ) as days
+    cross join lateral generate_series(
+      greatest(days.day_start, from_hour),
+      least(case when try.run_ms is null then try.started_at else greatest(try.started_at, try.finished_at) end, days.day_start + interval '23 hours 59 minutes 59.999999 seconds'),
+      interval '1 hour'
+    ) as hours (hour)
+  ) as ran
+  where try.started_at >= from_hour and try.started_at < from_hour + interval '1 hour'
+  group by ran.hour, try.organization_id, try.cluster_id, try.queue;
+end $$;
+
+COMMENT ON FUNCTION sync.queues_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) IS 'The rows of sync.queue_hours for jobs that started in one hour, from all present jobs.';
 
 CREATE FUNCTION sync.refresh_day(which date) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
-    SET jit TO 'off'
-    SET work_mem TO '32MB'
     AS $$
-declare
-  day_start constant timestamptz := which::timestamp at time zone 'UTC';
-  day_end constant timestamptz := (which + 1)::timestamp at time zone 'UTC';
 begin
-  delete from analytics.jobs_daily where day = which;
-  delete from analytics.queue_waits_daily where day = which;
-  delete from analytics.queue_waits_hourly where hour >= day_start and hour < day_end;
-  delete from analytics.minutes_daily where day = which;
-  delete from analytics.agents_daily where day = which;
-  delete from analytics.deployments where deployed_at >= day_start and deployed_at < day_end;
-  delete from sync.builds_found where hour >= day_start and hour < day_end;
-  insert into sync.builds_found
-  select date_trunc('hour', created_at, 'UTC'), organization_id, count(*),
-    count(*) filter (where first_seen_via = 'rest' and first_seen_at > created_at + interval '10 seconds')
-  from buildkite.builds where created_at >= day_start and created_at < day_end group by 1, 2;
-  delete from sync.jobs_found where hour >= day_start and hour < day_end;
+  perform sync.refresh_hours(which);
+end $$;
 
-  delete from analytics.pipeline_durations_daily where day = which;
-  insert into analytics.pipeline_durations_daily select * from sync.pipeline_durations_daily_now where day = which;
-  delete from analytics.branch_durations_daily where day = which;
-  insert into analytics.branch_durations_daily select * from sync.branch_durations_daily_now where day = which;
-  delete from analytics.build_results_daily where day = which;
-  insert into analytics.build_results_daily select * from sync.build_results_daily_now where day = which;
-  delete from analytics.trunk_health_daily where day = which;
-  insert into analytics.trunk_health_daily select * from sync.trunk_health_daily_now where day = which;
+COMMENT ON FUNCTION sync.refresh_day(which date) IS 'Rebuilds the rollup tables of analytics for one day (UTC).';
+
+CREATE FUNCTION sync.refresh_deployments(since timestamp with time zone, until timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  delete from analytics.deployments where deployed_at >= since and deployed_at < until;
   insert into analytics.deployments (id, reference_id, repository, commit_sha, attributed_at, merge_commit_shas, environment, deployed_at, success,
-    service, source_url, source_name, integration_branch, deployment_inference_rule_id, organization_id, pipeline_id, committed_at, first_success)
+    service, source_url, source_name, integration_branch, deployment_inference_rule_id, organization_id, pipeline_id, committed_at, first_success,
+    deployment_service_id)
   -- Of several rules that match, the closest counts: the one with the most fixed characters.
   select distinct on (deployed.id)
     rule.id || ':' || deployed.id, deployed.id::text, analytics.repository_name(pipeline.repository), deployed.commit, deployed.finished_at,
@@ -806,12 +2012,13 @@ begin
       select attempt.state = 'passed' from analytics.attempt_runs as attempt
       where attempt.build_id = deployed.id and analytics.build_result(attempt.state, attempt.blocked) is not null
       order by attempt.finished_at limit 1
-    ), deployed.result = 'passed') end
+    ), deployed.result = 'passed') end,
+    analytics.stable_id(concat(pipeline.organization_id, ':', coalesce(rule.service, pipeline.slug)))
   from (
     select build.id, build.pipeline_id, build.branch, build.commit, build.finished_at, build.number, build.web_url,
       analytics.build_result(build.state, build.blocked) as result, null as step_key, null as step_name, false as is_job
     from buildkite.builds as build
-    where build.finished_at >= day_start and build.finished_at < day_end
+    where build.finished_at >= since and build.finished_at < until
       and analytics.build_result(build.state, build.blocked) in ('passed', 'failed')
     union all
     select job.id, build.pipeline_id, build.branch, build.commit, job.finished_at, build.number, coalesce(job.web_url, build.web_url),
@@ -820,7 +2027,7 @@ begin
     cross join lateral (
       select pipeline_id, branch, commit, number, web_url from buildkite.builds where id = job.build_id offset 0
     ) as build
-    where job.finished_at >= day_start and job.finished_at < day_end and job.type in ('script', 'trigger')
+    where job.finished_at >= since and job.finished_at < until and job.type in ('script', 'trigger')
       and job.retried_in_job_id is null and not coalesce(job.retried, false)
       and analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason)
         in ('passed', 'soft_failed', 'failed', 'infra_lost', 'timed_out')
@@ -832,116 +2039,65 @@ begin
   where rule.enabled and (analytics.matches(pipeline.slug, rule.pipeline) or pipeline.id::text = rule.pipeline)
     and analytics.matches(deployed.branch, rule.branch) and analytics.matches(coalesce(organization.slug, ''), rule.organization)
   order by deployed.id, length(replace(concat(rule.pipeline, rule.step, rule.branch, rule.organization), '*', '')) desc, rule.id
-  -- Deployments that finished again on this day still have rows for the earlier day, which may be rebuilt later.
+  -- A deployment that finished again in this range still has its row in the earlier range, which may be rebuilt later.
   on conflict (id) do update set
     repository = excluded.repository, commit_sha = excluded.commit_sha, attributed_at = excluded.attributed_at,
     merge_commit_shas = excluded.merge_commit_shas, environment = excluded.environment, deployed_at = excluded.deployed_at,
     success = excluded.success, service = excluded.service, source_url = excluded.source_url, source_name = excluded.source_name,
     integration_branch = excluded.integration_branch, organization_id = excluded.organization_id, pipeline_id = excluded.pipeline_id,
-    committed_at = excluded.committed_at, first_success = excluded.first_success;
-
-  with tries as materialized (
-    select
-      build.organization_id, build.pipeline_id, build.branch, job.agent_id, job.agent_name, job.cluster_id,
-      coalesce(analytics.queue_of(job.agent_query_rules), queue.key, 'default') as queue,
-      analytics.job_name(job.name, job.label, job.step_key, job.command) as job,
-      analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason) as result,
-      coalesce(job.retried, false) or job.retried_in_job_id is not null as retried,
-      build.state = 'canceled' as build_canceled,
-      build.rebuilt,
-      job.started_at, job.finished_at,
-      job.first_seen_via = 'rest' and job.first_seen_at > job.started_at + interval '10 seconds' as lost_webhook,
-      job.started_at >= day_start and job.started_at < day_end as starts,
-      coalesce(job.finished_at, job.expired_at) >= day_start and coalesce(job.finished_at, job.expired_at) < day_end as ends,
-      analytics.seconds(job.started_at, job.finished_at) as run,
-      analytics.seconds(job.runnable_at, job.started_at) as wait,
-      job.concurrency_wait_time_ms / 1000.0 as concurrency_wait
-    from buildkite.jobs as job
-    cross join lateral (
-      select organization_id, pipeline_id, branch, state,
-        (select true from buildkite.builds as rebuild where rebuild.rebuilt_from_id = builds.id limit 1) is not null as rebuilt
-      from buildkite.builds where id = job.build_id offset 0
-    ) as build
-    left join buildkite.cluster_queues as queue on queue.id = job.cluster_queue_id
-    where job.type = 'script'
-      and ((job.started_at >= day_start and job.started_at < day_end) or (job.finished_at >= day_start and job.finished_at < day_end)
-        or (job.expired_at >= day_start and job.expired_at < day_end))
-  ), jobs_of_the_day as (
-    insert into analytics.jobs_daily
-    select which, organization_id, pipeline_id, job, count(*),
-      count(*) filter (where result = 'passed'), count(*) filter (where result = 'soft_failed'),
-      count(*) filter (where result = 'failed'), count(*) filter (where result = 'infra_lost'),
-      count(*) filter (where result = 'timed_out'), count(*) filter (where result = 'expired'),
-      count(*) filter (where result = 'canceled'), count(*) filter (where retried),
-      avg(run),
-      (percentile_cont(array[0.5, 0.75, 0.9, 0.95]) within group (order by run))[1],
-      (percentile_cont(array[0.5, 0.75, 0.9, 0.95]) within group (order by run))[2],
-      (percentile_cont(array[0.5, 0.75, 0.9, 0.95]) within group (order by run))[3],
-      (percentile_cont(array[0.5, 0.75, 0.9, 0.95]) within group (order by run))[4],
-      max(run),
-      (percentile_cont(array[0.5, 0.9]) within group (order by run) filter (where result = 'passed'))[1],
-      (percentile_cont(array[0.5, 0.9]) within group (order by run) filter (where result = 'passed'))[2],
-      coalesce(sum(run), 0)
-    from tries where ends and result not in ('skipped', 'broken') group by organization_id, pipeline_id, job
-  ), waits_of_the_day as (
-    insert into analytics.queue_waits_daily
-    select which, organization_id, cluster_id, queue, count(*), avg(wait),
-      (percentile_cont(array[0.5, 0.75, 0.9, 0.95]) within group (order by wait))[1],
-      (percentile_cont(array[0.5, 0.75, 0.9, 0.95]) within group (order by wait))[2],
-      (percentile_cont(array[0.5, 0.75, 0.9, 0.95]) within group (order by wait))[3],
-      (percentile_cont(array[0.5, 0.75, 0.9, 0.95]) within group (order by wait))[4],
-      max(wait), coalesce(sum(concurrency_wait), 0)
-    from tries where starts group by organization_id, cluster_id, queue
-  ), hours as (
-    select hour, try.organization_id, try.cluster_id, try.queue,
-      try.starts and try.started_at >= hour and try.started_at < hour + interval '1 hour' as starts,
-      try.wait,
-      case when try.run is null then 0 else analytics.seconds(greatest(try.started_at, hour), least(try.finished_at, hour + interval '1 hour')) end as busy
-    from tries as try
-    cross join lateral generate_series(
-      date_trunc('hour', greatest(try.started_at, day_start), 'UTC'),
-      least(case when try.run is null then try.started_at else greatest(try.started_at, try.finished_at) end, day_end - interval '1 microsecond'),
-      interval '1 hour'
-    ) as hour
-    where try.started_at is not null
-  ), waits_of_the_hours as (
-    insert into analytics.queue_waits_hourly
-    select hour, organization_id, cluster_id, queue, count(*) filter (where starts),
-      (percentile_cont(array[0.5, 0.9, 0.95]) within group (order by wait) filter (where starts))[1],
-      (percentile_cont(array[0.5, 0.9, 0.95]) within group (order by wait) filter (where starts))[2],
-      (percentile_cont(array[0.5, 0.9, 0.95]) within group (order by wait) filter (where starts))[3],
-      max(wait) filter (where starts), sum(busy)
-    from hours group by hour, organization_id, cluster_id, queue
-  ), minutes_of_the_day as (
-    insert into analytics.minutes_daily
-    select which, organization_id, pipeline_id, branch, queue, count(*), coalesce(sum(run), 0) / 60,
-      coalesce(sum(run) filter (where lost = 'infra_lost'), 0) / 60, coalesce(sum(run) filter (where lost = 'canceled'), 0) / 60,
-      coalesce(sum(run) filter (where lost = 'retried'), 0) / 60, coalesce(sum(run) filter (where lost = 'rebuilt'), 0) / 60, cluster_id
-    from (
-      select *, case
-        when result = 'infra_lost' then 'infra_lost'
-        when result = 'canceled' or build_canceled then 'canceled'
-        when retried then 'retried'
-        when rebuilt then 'rebuilt'
-      end as lost
-      from tries where ends and result not in ('skipped', 'broken')
-    ) as ended
-    group by organization_id, pipeline_id, branch, queue, cluster_id
-  ), found_of_the_hours as (
-    insert into sync.jobs_found
-    select date_trunc('hour', started_at, 'UTC'), organization_id, count(*), count(*) filter (where lost_webhook)
-    from tries where starts group by 1, 2
-  )
-  insert into analytics.agents_daily
-  select which, organization_id, agent_id, max(agent_name), queue, count(*) filter (where ends),
-    sum(case when run is null then 0 else analytics.seconds(greatest(started_at, day_start), least(finished_at, day_end)) end),
-    count(*) filter (where ends and result = 'infra_lost')
-  from tries where agent_id is not null group by organization_id, agent_id, queue;
-
-  perform sync.refresh_queue_hour(hour) from generate_series(day_start, day_end - interval '1 hour', interval '1 hour') as hour;
+    committed_at = excluded.committed_at, first_success = excluded.first_success,
+    deployment_service_id = excluded.deployment_service_id;
 end $$;
 
-COMMENT ON FUNCTION sync.refresh_day(which date) IS 'Rebuilds the rollup tables of analytics for one day (UTC).';
+COMMENT ON FUNCTION sync.refresh_deployments(since timestamp with time zone, until timestamp with time zone) IS 'Rebuilds analytics.deployments for the builds and jobs that finished in a range of time.';
+
+CREATE FUNCTION sync.refresh_hours(which date, hours_of_day integer[] DEFAULT NULL::integer[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET work_mem TO '32MB'
+    AS $_$
+declare
+  day_start constant timestamptz := which::timestamp at time zone 'UTC';
+  is_whole constant boolean := hours_of_day is null;
+  pipeline constant text := 'coalesce(pipeline_id, ''00000000-0000-0000-0000-000000000000'')';
+  hour_of_day integer;
+  since timestamptz;
+  tries sync.command_try[];
+  -- What changed.
+  pipelines text[] := '{}';
+  hours text[] := '{}';
+  agents text[] := '{}';
+begin
+  foreach hour_of_day in array coalesce(hours_of_day, array(select generate_series(0, 23))) loop
+    since := day_start + hour_of_day * interval '1 hour';
+    tries := array(select sync.tries_of_hour(since));
+    pipelines := pipelines
+      || sync.replace_rows('analytics.builds_hourly', 'hour = $1', 'sync.builds_of_hour($1)', pipeline, since)
+      || sync.replace_rows('analytics.jobs_hourly', 'hour = $1', 'sync.jobs_of_hour($1, $3)', pipeline, since, null, tries)
+      || sync.replace_rows('sync.minutes_hours', 'hour = $1', 'sync.minutes_of_hour($1, $3)', pipeline, since, null, tries);
+    hours := hours || sync.replace_rows('sync.queue_hours', 'started_hour = $1', 'sync.queues_of_hour($1, $3)', 'hour', since, null, tries);
+    agents := agents || sync.replace_rows('sync.agent_days', 'started_hour = $1', 'sync.agents_of_hour($1, $3)', 'day || '' '' || agent_id', since, null, tries);
+    perform sync.replace_rows('analytics.build_minutes_hourly', 'hour = $1', 'sync.build_minutes_of_hour($1, $3)', 'hour', since, null, tries);
+    perform sync.replace_rows('analytics.job_minutes_hourly', 'hour = $1', 'sync.job_minutes_of_hour($1, $3)', 'hour', since, null, tries);
+    perform sync.replace_rows('sync.builds_found', 'hour = $1', 'sync.builds_found_of_hour($1)', 'hour', since);
+    perform sync.replace_rows('sync.jobs_found', 'hour = $1', 'sync.jobs_found_of_hour($1, $3)', 'hour', since, null, tries);
+    perform sync.refresh_queue_hour(since);
+    if is_whole then
+      hours := hours || since::text;
+    else
+      perform sync.refresh_deployments(since, since + interval '1 hour');
+    end if;
+  end loop;
+  if is_whole then
+    perform sync.refresh_deployments(day_start, day_start + interval '24 hours');
+  end if;
+  perform sync.merge_day(which, case when not is_whole then pipelines::uuid[] end);
+  perform sync.merge_queue_hours(hours::timestamptz[], which);
+  perform sync.merge_agent_days(agents, which, is_whole);
+end $_$;
+
+COMMENT ON FUNCTION sync.refresh_hours(which date, hours_of_day integer[]) IS 'Rebuilds the rollup tables for hours (0 to 23) of a day (UTC), or for the whole day: the rows by hour from the mirror, then those rows by day that may differ from the rows by hour.';
 
 CREATE FUNCTION sync.refresh_marked_day(which date) RETURNS boolean
     LANGUAGE plpgsql
@@ -949,14 +2105,33 @@ CREATE FUNCTION sync.refresh_marked_day(which date) RETURNS boolean
     AS $$
 declare
   began constant timestamptz := clock_timestamp();
+  day_start constant timestamptz := which::timestamp at time zone 'UTC';
+  is_whole boolean;
+  hours integer[];
+  with_deployments boolean;
 begin
   if not pg_try_advisory_xact_lock(hashtextextended('buildkite-mirror rollups', 0)) then
     return false;
   end if;
   -- Marks that arrive while the day is rebuilt stay for the next run.
-  delete from sync.stale_days where day = which;
-  if found then
+  with marks as (delete from sync.stale_days where day = which returning hour, only_deployments)
+  select bool_or(hour is null and not only_deployments), array_agg(distinct hour) filter (where hour is not null), bool_or(only_deployments)
+  into is_whole, hours, with_deployments from marks;
+  -- Before version 0.2 days had no rows by hour. Merging a few hours would then leave out the others.
+  if hours is not null and not exists (select from analytics.builds_hourly where hour >= day_start and hour < day_start + interval '24 hours')
+    and not exists (select from analytics.jobs_hourly where hour >= day_start and hour < day_start + interval '24 hours')
+    and not exists (select from sync.queue_hours where started_hour >= day_start and started_hour < day_start + interval '24 hours') then
+    is_whole := true;
+  end if;
+  if is_whole then
     perform sync.refresh_day(which);
+  else
+    if hours is not null then
+      perform sync.refresh_hours(which, hours);
+    end if;
+    if with_deployments then
+      perform sync.refresh_deployments(day_start, day_start + interval '24 hours');
+    end if;
   end if;
   insert into sync.rollups (name, refreshed_at, took_ms)
   values ('days', began, extract(epoch from clock_timestamp() - began) * 1000)
@@ -964,7 +2139,7 @@ begin
   return true;
 end $$;
 
-COMMENT ON FUNCTION sync.refresh_marked_day(which date) IS 'Rebuilds the rollup tables for one day (UTC), if it is stale. Returns false and does nothing if another process rebuilds it.';
+COMMENT ON FUNCTION sync.refresh_marked_day(which date) IS 'Rebuilds the rollup tables for the stale hours of one day (UTC). Returns false and does nothing if another process rebuilds it.';
 
 CREATE FUNCTION sync.refresh_queue_hour(which timestamp with time zone) RETURNS void
     LANGUAGE plpgsql
@@ -1145,6 +2320,272 @@ end $$;
 
 COMMENT ON FUNCTION sync.refresh_users() IS 'Adds the people that new builds, jobs, pipelines and members name, and rebuilds buildkite.users. Returns how many rows changed.';
 
+CREATE FUNCTION sync.replace_rows(relation text, scope text, fresh text, key text, since timestamp with time zone, ids uuid[] DEFAULT NULL::uuid[], tries sync.command_try[] DEFAULT NULL::sync.command_try[]) RETURNS text[]
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  keys text[];
+begin
+  execute format(
+    'with fresh as materialized (select one from %3$s as one), removed as (
+      delete from %1$s as stored where (%2$s) and not exists (select from fresh where fresh.one = stored) returning %4$s as key
+    ), added as (
+      insert into %1$s select (fresh.one).* from fresh
+      where not exists (select from %1$s as stored where (%2$s) and stored = fresh.one) returning %4$s as key
+    )
+    select array_agg(distinct key::text) from (select key from removed union all select key from added) as changed',
+    relation, scope, fresh, key) into keys using since, ids, tries;
+  return coalesce(keys, '{}');
+end $_$;
+
+COMMENT ON FUNCTION sync.replace_rows(relation text, scope text, fresh text, key text, since timestamp with time zone, ids uuid[], tries sync.command_try[]) IS 'Makes the rows of a table in scope equal to those that a function returns. Returns the distinct keys of the rows that changed. In scope and in the call of the function, $1 is since, $2 is ids and $3 is tries.';
+
+CREATE FUNCTION sync.tries_of_hour(from_hour timestamp with time zone) RETURNS SETOF sync.command_try
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  to_hour constant timestamptz := from_hour + interval '1 hour';
+begin
+  return query
+  select
+    build.organization_id, build.pipeline_id, build.branch, job.agent_id, job.agent_name, job.cluster_id,
+    coalesce(analytics.queue_of(job.agent_query_rules), queue.key, 'default'),
+    analytics.job_name(job.name, job.label, job.step_key, job.command),
+    analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason),
+    coalesce(job.retried, false) or job.retried_in_job_id is not null,
+    build.state = 'canceled',
+    build.rebuilt,
+    job.first_seen_via = 'rest' and job.first_seen_at > job.started_at + interval '10 seconds',
+    job.started_at::timestamptz, job.finished_at::timestamptz, job.expired_at::timestamptz, coalesce(job.finished_at, job.expired_at)::timestamptz,
+    round(1000 * analytics.seconds(job.started_at, job.finished_at))::bigint,
+    round(1000 * analytics.seconds(job.runnable_at, job.started_at))::bigint,
+    job.concurrency_wait_time_ms,
+    job.build_id, nullif(job.group_key, ''), nullif(job.step_key, '')
+  from buildkite.jobs as job
+  cross join lateral (
+    select organization_id, pipeline_id, branch, state,
+      (select true from buildkite.builds as rebuild where rebuild.rebuilt_from_id = builds.id limit 1) is not null as rebuilt
+    from buildkite.builds where id = job.build_id offset 0
+  ) as build
+  left join buildkite.cluster_queues as queue on queue.id = job.cluster_queue_id
+  where job.type = 'script'
+    and (job.started_at >= from_hour and job.started_at < to_hour or job.finished_at >= from_hour and job.finished_at < to_hour
+      or job.expired_at >= from_hour and job.expired_at < to_hour);
+end $$;
+
+COMMENT ON FUNCTION sync.tries_of_hour(from_hour timestamp with time zone) IS 'The tries of command jobs of known builds that started, finished or expired in an hour.';
+
+CREATE TABLE analytics.trunk_health_daily (
+    day date,
+    organization_id uuid,
+    pipeline_id uuid,
+    builds bigint,
+    red_builds bigint,
+    commits bigint,
+    red_commits bigint,
+    green_rate double precision,
+    last_result text,
+    blocked bigint
+);
+
+COMMENT ON TABLE analytics.trunk_health_daily IS 'The default branch by day (UTC): builds and commits that ended red. A build that waits at a gate has no colour and is counted in blocked only; if every good build waits at a gate, green_rate is that of the others. By the present default branch: after a rename all days are rebuilt, and earlier ones contain only what ran on a branch of the new name. A rollup table.';
+
+COMMENT ON COLUMN analytics.trunk_health_daily.day IS 'Day in UTC.';
+
+COMMENT ON COLUMN analytics.trunk_health_daily.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.trunk_health_daily.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.trunk_health_daily.builds IS 'How many builds.';
+
+COMMENT ON COLUMN analytics.trunk_health_daily.red_builds IS 'Builds that failed.';
+
+COMMENT ON COLUMN analytics.trunk_health_daily.commits IS 'How many commits.';
+
+COMMENT ON COLUMN analytics.trunk_health_daily.red_commits IS 'Commits with a failed build.';
+
+COMMENT ON COLUMN analytics.trunk_health_daily.green_rate IS 'Passed builds divided by passed and failed ones, 0 to 1. Null if all wait at a gate.';
+
+COMMENT ON COLUMN analytics.trunk_health_daily.last_result IS 'Result of the day''s last build, by number.';
+
+COMMENT ON COLUMN analytics.trunk_health_daily.blocked IS 'How many wait at a gate. They count as neither green nor red. Null on days that were not rebuilt since this column was added.';
+
+CREATE FUNCTION sync.trunk_health_of(since timestamp with time zone, until timestamp with time zone, pipelines uuid[]) RETURNS SETOF analytics.trunk_health_daily
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  return query
+  select (built.hour at time zone 'UTC')::date, built.organization_id, built.pipeline_id,
+    -- A row for each commit: the first one carries the counts.
+    coalesce(sum(built.passed + built.failed) filter (where commit.place is not distinct from 1), 0)::bigint,
+    coalesce(sum(built.failed) filter (where commit.place is not distinct from 1), 0)::bigint,
+    count(distinct commit.sha),
+    count(distinct commit.sha) filter (where commit.sha = any (built.red_commits)),
+    sum(built.passed) filter (where commit.place is not distinct from 1)::double precision
+      / nullif(sum(built.passed + built.failed) filter (where commit.place is not distinct from 1), 0)::double precision,
+    (array_agg(built.last_result order by built.last_build_number desc) filter (where built.last_result is not null))[1],
+    coalesce(sum(built.blocked) filter (where commit.place is not distinct from 1), 0)::bigint
+  from analytics.builds_hourly as built
+  join buildkite.pipelines as pipeline on pipeline.id = built.pipeline_id and pipeline.default_branch = built.branch
+  cross join lateral (
+    select place, sha from unnest(built.commits) with ordinality as one (sha, place)
+    union all select 1, null where built.commits = '{}'
+  ) as commit
+  where built.hour >= since and built.hour < until and (pipelines is null or built.pipeline_id = any (pipelines))
+    and built.passed + built.failed + built.blocked > 0
+  group by 1, built.organization_id, built.pipeline_id;
+end $$;
+
+COMMENT ON FUNCTION sync.trunk_health_of(since timestamp with time zone, until timestamp with time zone, pipelines uuid[]) IS 'The rows of analytics.trunk_health_daily for the days of a range of time, from analytics.builds_hourly.';
+
+CREATE TABLE analytics.queue_waits_daily (
+    day date NOT NULL,
+    organization_id uuid,
+    cluster_id uuid,
+    queue text NOT NULL,
+    started bigint NOT NULL,
+    mean_seconds double precision,
+    p50_seconds double precision,
+    p75_seconds double precision,
+    p90_seconds double precision,
+    p95_seconds double precision,
+    max_seconds double precision,
+    concurrency_wait_seconds double precision NOT NULL,
+    wait_histogram integer[]
+);
+
+COMMENT ON TABLE analytics.queue_waits_daily IS 'Waits for an agent by queue and the day (UTC) the job started, from runnable_at to started_at. Waits for other steps or a concurrency group are not included. Only command jobs that started. A rollup table.';
+
+COMMENT ON COLUMN analytics.queue_waits_daily.day IS 'Day in UTC.';
+
+COMMENT ON COLUMN analytics.queue_waits_daily.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.queue_waits_daily.cluster_id IS 'clusters.id; null outside clusters.';
+
+COMMENT ON COLUMN analytics.queue_waits_daily.queue IS 'Queue: of the agent query rules, otherwise of the cluster, otherwise default.';
+
+COMMENT ON COLUMN analytics.queue_waits_daily.started IS 'How many jobs started.';
+
+COMMENT ON COLUMN analytics.queue_waits_daily.mean_seconds IS 'Mean, in seconds.';
+
+COMMENT ON COLUMN analytics.queue_waits_daily.p50_seconds IS 'Median, in seconds.';
+
+COMMENT ON COLUMN analytics.queue_waits_daily.p75_seconds IS '75th percentile, in seconds.';
+
+COMMENT ON COLUMN analytics.queue_waits_daily.p90_seconds IS '90th percentile, in seconds.';
+
+COMMENT ON COLUMN analytics.queue_waits_daily.p95_seconds IS '95th percentile, in seconds.';
+
+COMMENT ON COLUMN analytics.queue_waits_daily.max_seconds IS 'Longest, in seconds.';
+
+COMMENT ON COLUMN analytics.queue_waits_daily.concurrency_wait_seconds IS 'Seconds that these jobs waited for concurrency groups before, in total.';
+
+COMMENT ON COLUMN analytics.queue_waits_daily.wait_histogram IS 'Waits: whole seconds and how many jobs, alternating.';
+
+CREATE FUNCTION sync.waits_of_day(day_start timestamp with time zone) RETURNS SETOF analytics.queue_waits_daily
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  return query
+  select (day_start at time zone 'UTC')::date, merged.organization_id, merged.cluster_id, merged.queue, merged.started,
+    merged.wait_ms / 1000.0::double precision / nullif(analytics.histogram_count(merged.wait), 0),
+    analytics.percentile(merged.wait, 0.5), analytics.percentile(merged.wait, 0.75),
+    analytics.percentile(merged.wait, 0.9), analytics.percentile(merged.wait, 0.95),
+    merged.max_wait_ms / 1000.0::double precision, merged.concurrency_wait_ms / 1000.0::double precision, merged.wait
+  from (
+    select ran.organization_id, ran.cluster_id, ran.queue, sum(ran.started)::bigint as started, sum(ran.wait_ms) as wait_ms,
+      max(ran.max_wait_ms) as max_wait_ms, sum(ran.concurrency_wait_ms) as concurrency_wait_ms, analytics.merge_histograms(ran.wait_histogram) as wait
+    from sync.queue_hours as ran
+    where ran.started_hour >= day_start and ran.started_hour < day_start + interval '24 hours' and ran.hour = ran.started_hour
+    group by ran.organization_id, ran.cluster_id, ran.queue
+  ) as merged;
+end $$;
+
+COMMENT ON FUNCTION sync.waits_of_day(day_start timestamp with time zone) IS 'The rows of analytics.queue_waits_daily for one day, from sync.queue_hours.';
+
+CREATE TABLE analytics.queue_waits_hourly (
+    hour timestamp with time zone NOT NULL,
+    organization_id uuid,
+    cluster_id uuid,
+    queue text NOT NULL,
+    started bigint NOT NULL,
+    p50_seconds double precision,
+    p90_seconds double precision,
+    p95_seconds double precision,
+    max_seconds double precision,
+    busy_seconds double precision NOT NULL,
+    wait_histogram integer[]
+);
+
+COMMENT ON TABLE analytics.queue_waits_hourly IS 'As queue_waits_daily, by hour (UTC), with the time that the queue''s jobs ran in that hour. A job of more than a day is counted in the hours of its first and last day. A rollup table.';
+
+COMMENT ON COLUMN analytics.queue_waits_hourly.hour IS 'Start of the hour.';
+
+COMMENT ON COLUMN analytics.queue_waits_hourly.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.queue_waits_hourly.cluster_id IS 'clusters.id; null outside clusters.';
+
+COMMENT ON COLUMN analytics.queue_waits_hourly.queue IS 'Queue: of the agent query rules, otherwise of the cluster, otherwise default.';
+
+COMMENT ON COLUMN analytics.queue_waits_hourly.started IS 'How many jobs started in the hour.';
+
+COMMENT ON COLUMN analytics.queue_waits_hourly.p50_seconds IS 'Median, in seconds.';
+
+COMMENT ON COLUMN analytics.queue_waits_hourly.p90_seconds IS '90th percentile, in seconds.';
+
+COMMENT ON COLUMN analytics.queue_waits_hourly.p95_seconds IS '95th percentile, in seconds.';
+
+COMMENT ON COLUMN analytics.queue_waits_hourly.max_seconds IS 'Longest, in seconds.';
+
+COMMENT ON COLUMN analytics.queue_waits_hourly.busy_seconds IS 'Seconds that jobs ran, in total.';
+
+COMMENT ON COLUMN analytics.queue_waits_hourly.wait_histogram IS 'Waits: whole seconds and how many jobs, alternating.';
+
+CREATE FUNCTION sync.waits_of_hour(from_hour timestamp with time zone) RETURNS SETOF analytics.queue_waits_hourly
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  return query
+  select from_hour, merged.organization_id, merged.cluster_id, merged.queue, merged.started, analytics.percentile(merged.wait, 0.5),
+    analytics.percentile(merged.wait, 0.9), analytics.percentile(merged.wait, 0.95), merged.max_wait_ms / 1000.0::double precision,
+    merged.busy_ms / 1000.0::double precision, merged.wait
+  from (
+    select ran.organization_id, ran.cluster_id, ran.queue, sum(ran.started)::bigint as started, max(ran.max_wait_ms) as max_wait_ms,
+      sum(ran.busy_ms) as busy_ms, analytics.merge_histograms(ran.wait_histogram) as wait
+    from sync.queue_hours as ran where ran.hour = from_hour
+    group by ran.organization_id, ran.cluster_id, ran.queue
+  ) as merged;
+end $$;
+
+COMMENT ON FUNCTION sync.waits_of_hour(from_hour timestamp with time zone) IS 'The rows of analytics.queue_waits_hourly for one hour, from sync.queue_hours.';
+
+CREATE AGGREGATE analytics.histogram(integer) (
+    SFUNC = array_append,
+    STYPE = integer[],
+    INITCOND = '{}',
+    FINALFUNC = analytics.histogram_of,
+    COMBINEFUNC = array_cat,
+    PARALLEL = safe
+);
+
+COMMENT ON AGGREGATE analytics.histogram(integer) IS 'The histogram of whole seconds: distinct seconds in ascending order, each followed by how often it occurs. Nulls are left out.';
+
+CREATE AGGREGATE analytics.merge_histograms(integer[]) (
+    SFUNC = analytics.append_histogram,
+    STYPE = integer[],
+    INITCOND = '{}',
+    FINALFUNC = analytics.compact_histogram,
+    COMBINEFUNC = analytics.append_histogram,
+    PARALLEL = safe
+);
+
+COMMENT ON AGGREGATE analytics.merge_histograms(integer[]) IS 'One histogram of all values that are in several, such as the hours of a day, the days of a month or the pipelines of a team.';
+
 CREATE TABLE buildkite.agents (
     id uuid NOT NULL,
     organization_id uuid,
@@ -1279,6 +2720,65 @@ COMMENT ON COLUMN buildkite.agents.deleted_reason IS 'Why Buildkite no longer sh
 
 COMMENT ON COLUMN buildkite.agents.extra IS 'Fields that Buildkite sent and no column contains, under their own names, without secrets. {} if there are none.';
 
+CREATE TABLE buildkite.organizations (
+    id uuid NOT NULL,
+    graphql_id text,
+    url text,
+    web_url text,
+    name text,
+    slug text,
+    pipelines_url text,
+    agents_url text,
+    emojis_url text,
+    created_at timestamp(3) with time zone,
+    observed_at timestamp(3) with time zone NOT NULL,
+    verified_at timestamp(3) with time zone,
+    first_seen_at timestamp(3) with time zone NOT NULL,
+    first_seen_via text NOT NULL,
+    changed_at timestamp(3) with time zone NOT NULL,
+    deleted_at timestamp(3) with time zone,
+    deleted_reason text,
+    extra jsonb DEFAULT '{}'::jsonb NOT NULL
+);
+
+COMMENT ON TABLE buildkite.organizations IS 'Organizations that the API tokens see, or that webhooks named. One row each; a rename keeps the row (names over time: organization_slugs).';
+
+COMMENT ON COLUMN buildkite.organizations.id IS 'Buildkite''s UUID of the organization. Never changes.';
+
+COMMENT ON COLUMN buildkite.organizations.graphql_id IS 'The same object''s id in the GraphQL API.';
+
+COMMENT ON COLUMN buildkite.organizations.url IS 'REST address. Contains the slug, so it changes with a rename.';
+
+COMMENT ON COLUMN buildkite.organizations.web_url IS 'Address in the browser. Changes with a rename.';
+
+COMMENT ON COLUMN buildkite.organizations.name IS 'Display name.';
+
+COMMENT ON COLUMN buildkite.organizations.slug IS 'Name in URLs, at present. Changes with a rename: join by id.';
+
+COMMENT ON COLUMN buildkite.organizations.pipelines_url IS 'REST address of its pipelines.';
+
+COMMENT ON COLUMN buildkite.organizations.agents_url IS 'REST address of its agents.';
+
+COMMENT ON COLUMN buildkite.organizations.emojis_url IS 'REST address of its emojis.';
+
+COMMENT ON COLUMN buildkite.organizations.created_at IS 'When it was created in Buildkite (UTC).';
+
+COMMENT ON COLUMN buildkite.organizations.observed_at IS 'When the object was last seen to differ from the row, on Buildkite''s clock: the time of the webhook or REST read that changed it. For the time of the write see changed_at.';
+
+COMMENT ON COLUMN buildkite.organizations.verified_at IS 'When REST last confirmed the row, on Buildkite''s clock. Renewed at most once an hour while nothing changes. Null: only webhooks have shown the object. The row is provisional (not confirmed by REST) while verified_at is null or observed_at > verified_at.';
+
+COMMENT ON COLUMN buildkite.organizations.first_seen_at IS 'When the mirror first saw the object, on the mirror''s clock. Long after created_at means that it was backfilled or that its webhooks were lost.';
+
+COMMENT ON COLUMN buildkite.organizations.first_seen_via IS 'What first showed the object: webhook or rest.';
+
+COMMENT ON COLUMN buildkite.organizations.changed_at IS 'When a column of the row last changed, on the clock of Postgres. Indexed, for incremental loads: read changed_at > the greatest value loaded before, minus a few minutes for transactions that were still open. A renewal of verified_at alone does not change it.';
+
+COMMENT ON COLUMN buildkite.organizations.deleted_at IS 'When the mirror noticed that Buildkite no longer shows the object. Null: Buildkite shows it, as far as is known. The row stays as history; exclude it with deleted_at is null.';
+
+COMMENT ON COLUMN buildkite.organizations.deleted_reason IS 'Why Buildkite no longer shows the object. no_access: no API token sees it any more. hidden: the same, although webhooks show it.';
+
+COMMENT ON COLUMN buildkite.organizations.extra IS 'Fields that Buildkite sent and no column contains, under their own names, without secrets. {} if there are none.';
+
 CREATE VIEW analytics.agents AS
  SELECT agent.id,
     agent.organization_id,
@@ -1299,9 +2799,13 @@ CREATE VIEW analytics.agents AS
     agent.last_job_finished_at,
     agent.meta_data,
     agent.changed_at,
+    agent.created_at,
+    agent.ip_address,
+    organization.slug AS organization,
     ("substring"(COALESCE(agent.cluster_url, agent.cluster_queue_url), '/clusters/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})'::text))::uuid AS cluster_id,
     agent.deleted_at
-   FROM buildkite.agents agent;
+   FROM (buildkite.agents agent
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = agent.organization_id)));
 
 COMMENT ON VIEW analytics.agents IS 'Agents as last seen, including those that are gone.';
 
@@ -1342,6 +2846,12 @@ COMMENT ON COLUMN analytics.agents.last_job_finished_at IS 'When its last job fi
 COMMENT ON COLUMN analytics.agents.meta_data IS 'Meta-data, as key=value.';
 
 COMMENT ON COLUMN analytics.agents.changed_at IS 'When the row last changed in the mirror; indexed below, for incremental loads.';
+
+COMMENT ON COLUMN analytics.agents.created_at IS 'When it registered.';
+
+COMMENT ON COLUMN analytics.agents.ip_address IS 'Address it connects from.';
+
+COMMENT ON COLUMN analytics.agents.organization IS 'Slug of the organization, at present.';
 
 COMMENT ON COLUMN analytics.agents.cluster_id IS 'clusters.id; null outside clusters.';
 
@@ -1411,35 +2921,6 @@ COMMENT ON COLUMN analytics.agent_connections.ended_as IS 'disconnected, lost or
 COMMENT ON COLUMN analytics.agent_connections.connected_seconds IS 'Seconds from connected_at to ended_at.';
 
 COMMENT ON COLUMN analytics.agent_connections.changed_at IS 'When the row last changed in the mirror; indexed below, for incremental loads.';
-
-CREATE TABLE analytics.agents_daily (
-    day date NOT NULL,
-    organization_id uuid,
-    agent_id uuid NOT NULL,
-    agent_name text,
-    queue text NOT NULL,
-    tries bigint NOT NULL,
-    busy_seconds double precision NOT NULL,
-    infra_lost bigint NOT NULL
-);
-
-COMMENT ON TABLE analytics.agents_daily IS 'What each agent did on a day (UTC): jobs finished, time busy, jobs lost. A job of more than a day is counted on its first and last day. A rollup table.';
-
-COMMENT ON COLUMN analytics.agents_daily.day IS 'Day in UTC.';
-
-COMMENT ON COLUMN analytics.agents_daily.organization_id IS 'organizations.id.';
-
-COMMENT ON COLUMN analytics.agents_daily.agent_id IS 'agents.id.';
-
-COMMENT ON COLUMN analytics.agents_daily.agent_name IS 'Name of the agent.';
-
-COMMENT ON COLUMN analytics.agents_daily.queue IS 'Queue: of the agent query rules, otherwise of the cluster, otherwise default.';
-
-COMMENT ON COLUMN analytics.agents_daily.tries IS 'Jobs that finished.';
-
-COMMENT ON COLUMN analytics.agents_daily.busy_seconds IS 'Seconds that jobs ran, in total.';
-
-COMMENT ON COLUMN analytics.agents_daily.infra_lost IS 'How many failed because their agent or machine was lost.';
 
 CREATE TABLE analytics.agents_hourly (
     hour timestamp with time zone NOT NULL,
@@ -2006,65 +3487,6 @@ COMMENT ON COLUMN buildkite.jobs.deleted_reason IS 'Why Buildkite no longer show
 
 COMMENT ON COLUMN buildkite.jobs.extra IS 'Fields that Buildkite sent and no column contains, under their own names, without secrets. {} if there are none.';
 
-CREATE TABLE buildkite.organizations (
-    id uuid NOT NULL,
-    graphql_id text,
-    url text,
-    web_url text,
-    name text,
-    slug text,
-    pipelines_url text,
-    agents_url text,
-    emojis_url text,
-    created_at timestamp(3) with time zone,
-    observed_at timestamp(3) with time zone NOT NULL,
-    verified_at timestamp(3) with time zone,
-    first_seen_at timestamp(3) with time zone NOT NULL,
-    first_seen_via text NOT NULL,
-    changed_at timestamp(3) with time zone NOT NULL,
-    deleted_at timestamp(3) with time zone,
-    deleted_reason text,
-    extra jsonb DEFAULT '{}'::jsonb NOT NULL
-);
-
-COMMENT ON TABLE buildkite.organizations IS 'Organizations that the API tokens see, or that webhooks named. One row each; a rename keeps the row (names over time: organization_slugs).';
-
-COMMENT ON COLUMN buildkite.organizations.id IS 'Buildkite''s UUID of the organization. Never changes.';
-
-COMMENT ON COLUMN buildkite.organizations.graphql_id IS 'The same object''s id in the GraphQL API.';
-
-COMMENT ON COLUMN buildkite.organizations.url IS 'REST address. Contains the slug, so it changes with a rename.';
-
-COMMENT ON COLUMN buildkite.organizations.web_url IS 'Address in the browser. Changes with a rename.';
-
-COMMENT ON COLUMN buildkite.organizations.name IS 'Display name.';
-
-COMMENT ON COLUMN buildkite.organizations.slug IS 'Name in URLs, at present. Changes with a rename: join by id.';
-
-COMMENT ON COLUMN buildkite.organizations.pipelines_url IS 'REST address of its pipelines.';
-
-COMMENT ON COLUMN buildkite.organizations.agents_url IS 'REST address of its agents.';
-
-COMMENT ON COLUMN buildkite.organizations.emojis_url IS 'REST address of its emojis.';
-
-COMMENT ON COLUMN buildkite.organizations.created_at IS 'When it was created in Buildkite (UTC).';
-
-COMMENT ON COLUMN buildkite.organizations.observed_at IS 'When the object was last seen to differ from the row, on Buildkite''s clock: the time of the webhook or REST read that changed it. For the time of the write see changed_at.';
-
-COMMENT ON COLUMN buildkite.organizations.verified_at IS 'When REST last confirmed the row, on Buildkite''s clock. Renewed at most once an hour while nothing changes. Null: only webhooks have shown the object. The row is provisional (not confirmed by REST) while verified_at is null or observed_at > verified_at.';
-
-COMMENT ON COLUMN buildkite.organizations.first_seen_at IS 'When the mirror first saw the object, on the mirror''s clock. Long after created_at means that it was backfilled or that its webhooks were lost.';
-
-COMMENT ON COLUMN buildkite.organizations.first_seen_via IS 'What first showed the object: webhook or rest.';
-
-COMMENT ON COLUMN buildkite.organizations.changed_at IS 'When a column of the row last changed, on the clock of Postgres. Indexed, for incremental loads: read changed_at > the greatest value loaded before, minus a few minutes for transactions that were still open. A renewal of verified_at alone does not change it.';
-
-COMMENT ON COLUMN buildkite.organizations.deleted_at IS 'When the mirror noticed that Buildkite no longer shows the object. Null: Buildkite shows it, as far as is known. The row stays as history; exclude it with deleted_at is null.';
-
-COMMENT ON COLUMN buildkite.organizations.deleted_reason IS 'Why Buildkite no longer shows the object. no_access: no API token sees it any more. hidden: the same, although webhooks show it.';
-
-COMMENT ON COLUMN buildkite.organizations.extra IS 'Fields that Buildkite sent and no column contains, under their own names, without secrets. {} if there are none.';
-
 CREATE TABLE buildkite.pipelines (
     id uuid NOT NULL,
     organization_id uuid,
@@ -2446,50 +3868,6 @@ COMMENT ON COLUMN analytics.attempt_runs.is_estimate IS 'Whether a stop of this 
 
 COMMENT ON COLUMN analytics.attempt_runs.is_unread IS 'Whether the jobs of the build are unknown, so that nothing shows whether it stopped in between.';
 
-CREATE TABLE analytics.branch_durations_daily (
-    day date,
-    organization_id uuid,
-    pipeline_id uuid,
-    branch text,
-    builds bigint,
-    passed bigint,
-    mean_seconds double precision,
-    p50_seconds double precision,
-    p75_seconds double precision,
-    p90_seconds double precision,
-    p95_seconds double precision,
-    passed_p50_seconds double precision,
-    passed_p90_seconds double precision
-);
-
-COMMENT ON TABLE analytics.branch_durations_daily IS 'As pipeline_durations_daily, by branch. A rollup table.';
-
-COMMENT ON COLUMN analytics.branch_durations_daily.day IS 'Day in UTC.';
-
-COMMENT ON COLUMN analytics.branch_durations_daily.organization_id IS 'organizations.id.';
-
-COMMENT ON COLUMN analytics.branch_durations_daily.pipeline_id IS 'pipelines.id.';
-
-COMMENT ON COLUMN analytics.branch_durations_daily.branch IS 'Branch.';
-
-COMMENT ON COLUMN analytics.branch_durations_daily.builds IS 'How many builds.';
-
-COMMENT ON COLUMN analytics.branch_durations_daily.passed IS 'How many passed.';
-
-COMMENT ON COLUMN analytics.branch_durations_daily.mean_seconds IS 'Mean, in seconds.';
-
-COMMENT ON COLUMN analytics.branch_durations_daily.p50_seconds IS 'Median, in seconds.';
-
-COMMENT ON COLUMN analytics.branch_durations_daily.p75_seconds IS '75th percentile, in seconds.';
-
-COMMENT ON COLUMN analytics.branch_durations_daily.p90_seconds IS '90th percentile, in seconds.';
-
-COMMENT ON COLUMN analytics.branch_durations_daily.p95_seconds IS '95th percentile, in seconds.';
-
-COMMENT ON COLUMN analytics.branch_durations_daily.passed_p50_seconds IS 'Median of those that passed, in seconds.';
-
-COMMENT ON COLUMN analytics.branch_durations_daily.passed_p90_seconds IS '90th percentile of those that passed, in seconds.';
-
 CREATE VIEW analytics.build_attempts AS
  SELECT attempt.build_id,
     build.organization_id,
@@ -2510,14 +3888,12 @@ CREATE VIEW analytics.build_attempts AS
     attempt.is_estimate,
     organization.slug AS organization
    FROM ((((( SELECT attempt_runs.build_id,
+            attempt_runs.state,
+            attempt_runs.blocked,
             attempt_runs.started_at,
             attempt_runs.finished_at,
             attempt_runs.run_seconds,
-            attempt_runs.is_first,
-            attempt_runs.state,
-            attempt_runs.blocked,
             attempt_runs.is_estimate,
-            attempt_runs.is_unread,
             row_number() OVER (PARTITION BY attempt_runs.build_id ORDER BY attempt_runs.finished_at) AS attempt
            FROM analytics.attempt_runs) attempt
      LEFT JOIN buildkite.build_attempts known ON (((known.build_id = attempt.build_id) AND (known.finished_at = attempt.finished_at))))
@@ -2563,49 +3939,70 @@ COMMENT ON COLUMN analytics.build_attempts.is_estimate IS 'Whether a stop of thi
 
 COMMENT ON COLUMN analytics.build_attempts.organization IS 'Slug of the organization, at present.';
 
-CREATE TABLE analytics.build_results_daily (
-    day date,
-    organization_id uuid,
-    pipeline_id uuid,
-    finished bigint,
-    passed bigint,
-    failed bigint,
-    canceled bigint,
-    skipped bigint,
-    first_failed bigint,
-    passed_on_retry bigint,
-    failure_rate double precision,
-    first_failure_rate double precision,
-    blocked bigint
-);
+CREATE VIEW analytics.build_costs AS
+SELECT
+    NULL::uuid AS build_id,
+    NULL::uuid AS organization_id,
+    NULL::text AS organization,
+    NULL::uuid AS pipeline_id,
+    NULL::text AS pipeline,
+    NULL::bigint AS build_number,
+    NULL::text AS branch,
+    NULL::boolean AS is_default_branch,
+    NULL::text AS repository,
+    NULL::integer AS pr_number,
+    NULL::text AS author_email,
+    NULL::text AS creator_email,
+    NULL::text AS source,
+    NULL::timestamp(3) with time zone AS created_at,
+    NULL::bigint AS tries,
+    NULL::double precision AS minutes,
+    NULL::double precision AS minutes_wasted,
+    NULL::double precision AS cost,
+    NULL::double precision AS cost_wasted,
+    NULL::text AS currency;
 
-COMMENT ON TABLE analytics.build_results_daily IS 'How builds ended, by pipeline and the day (UTC) they finished. Practice disagrees on retries: failure_rate is by the final result, first_failure_rate by the first. Neither includes canceled and skipped builds, nor builds that wait at a gate: these are in blocked on the day they stopped. Builds that never finished count on the day they were created. Builds that Buildkite has deleted still count: history outlives the source. A rollup table.';
+COMMENT ON VIEW analytics.build_costs IS 'Agent minutes and cost of each build. A build whose queues have rates in several currencies has a row for each. Minutes without a rate have a row without currency. A build has no row before one of its command jobs ended.';
 
-COMMENT ON COLUMN analytics.build_results_daily.day IS 'Day in UTC.';
+COMMENT ON COLUMN analytics.build_costs.build_id IS 'builds.id.';
 
-COMMENT ON COLUMN analytics.build_results_daily.organization_id IS 'organizations.id.';
+COMMENT ON COLUMN analytics.build_costs.organization_id IS 'organizations.id.';
 
-COMMENT ON COLUMN analytics.build_results_daily.pipeline_id IS 'pipelines.id.';
+COMMENT ON COLUMN analytics.build_costs.organization IS 'Slug of the organization, at present.';
 
-COMMENT ON COLUMN analytics.build_results_daily.finished IS 'How many passed or failed.';
+COMMENT ON COLUMN analytics.build_costs.pipeline_id IS 'pipelines.id.';
 
-COMMENT ON COLUMN analytics.build_results_daily.passed IS 'How many passed.';
+COMMENT ON COLUMN analytics.build_costs.pipeline IS 'Slug of the pipeline, at present.';
 
-COMMENT ON COLUMN analytics.build_results_daily.failed IS 'How many failed.';
+COMMENT ON COLUMN analytics.build_costs.build_number IS 'Number of the build.';
 
-COMMENT ON COLUMN analytics.build_results_daily.canceled IS 'How many were canceled.';
+COMMENT ON COLUMN analytics.build_costs.branch IS 'Branch.';
 
-COMMENT ON COLUMN analytics.build_results_daily.skipped IS 'How many were skipped or not run.';
+COMMENT ON COLUMN analytics.build_costs.is_default_branch IS 'Whether the branch is the pipeline''s present default branch.';
 
-COMMENT ON COLUMN analytics.build_results_daily.first_failed IS 'How many failed at the first attempt.';
+COMMENT ON COLUMN analytics.build_costs.repository IS 'owner/name of the pipeline''s repository.';
 
-COMMENT ON COLUMN analytics.build_results_daily.passed_on_retry IS 'How many failed at the first attempt and passed in the end.';
+COMMENT ON COLUMN analytics.build_costs.pr_number IS 'Number of the pull request.';
 
-COMMENT ON COLUMN analytics.build_results_daily.failure_rate IS 'Failed builds divided by passed and failed ones, 0 to 1.';
+COMMENT ON COLUMN analytics.build_costs.author_email IS 'E-mail address of the commit''s author, in lower case.';
 
-COMMENT ON COLUMN analytics.build_results_daily.first_failure_rate IS 'Builds that failed at the first attempt, divided by passed and failed ones, 0 to 1.';
+COMMENT ON COLUMN analytics.build_costs.creator_email IS 'E-mail address of the person who created the build, in lower case.';
 
-COMMENT ON COLUMN analytics.build_results_daily.blocked IS 'How many wait at a gate, in neither rate. Null on days that were not rebuilt since this column was added.';
+COMMENT ON COLUMN analytics.build_costs.source IS 'What created the build: webhook, api, ui, trigger_job, schedule.';
+
+COMMENT ON COLUMN analytics.build_costs.created_at IS 'When the build was created.';
+
+COMMENT ON COLUMN analytics.build_costs.tries IS 'How many tries of its command jobs ended, without skipped and broken ones.';
+
+COMMENT ON COLUMN analytics.build_costs.minutes IS 'Agent minutes.';
+
+COMMENT ON COLUMN analytics.build_costs.minutes_wasted IS 'Those wasted by lost agents, cancels, retries and rebuilds.';
+
+COMMENT ON COLUMN analytics.build_costs.cost IS 'Minutes times the rates of their queues; null without a rate.';
+
+COMMENT ON COLUMN analytics.build_costs.cost_wasted IS 'Minutes wasted times the rates of their queues.';
+
+COMMENT ON COLUMN analytics.build_costs.currency IS 'Currency of the rates.';
 
 CREATE VIEW analytics.build_sources_daily AS
  SELECT ((build.created_at AT TIME ZONE 'UTC'::text))::date AS day,
@@ -2630,6 +4027,115 @@ COMMENT ON COLUMN analytics.build_sources_daily.source IS 'What created the buil
 COMMENT ON COLUMN analytics.build_sources_daily.person_email IS 'E-mail address of the creator, otherwise of the commit''s author.';
 
 COMMENT ON COLUMN analytics.build_sources_daily.builds IS 'How many builds.';
+
+CREATE VIEW analytics.build_stages AS
+ SELECT build.id AS build_id,
+    build.organization_id,
+    organization.slug AS organization,
+    build.pipeline_id,
+    pipeline.slug AS pipeline,
+    build.number AS build_number,
+    build.branch,
+    (build.branch = pipeline.default_branch) AS is_default_branch,
+    build.created_at,
+    stage.level,
+    stage.name,
+    stage.group_key,
+    ((stage.level = 'group'::text) OR (stage.group_key IS NULL)) AS is_stage,
+    stage.jobs,
+    stage.started_at,
+    stage.finished_at,
+    stage.run_seconds,
+    stage.job_seconds
+   FROM (((buildkite.builds build
+     LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = build.pipeline_id)))
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = build.organization_id)))
+     CROSS JOIN LATERAL ( WITH steps AS MATERIALIZED (
+                 SELECT job.group_key,
+                    job.step,
+                    count(*) AS jobs,
+                    min(job.started_at) AS started_at,
+                    max(job.finished_at) AS finished_at,
+                    sum(job.seconds) AS job_seconds,
+                    range_agg(tstzrange(job.started_at, GREATEST(job.started_at, job.finished_at))) AS busy
+                   FROM ( SELECT jobs.started_at,
+                            jobs.finished_at,
+                            analytics.seconds(jobs.started_at, jobs.finished_at) AS seconds,
+                            NULLIF(jobs.group_key, ''::text) AS group_key,
+                            COALESCE(NULLIF(jobs.step_key, ''::text), analytics.job_name(jobs.name, jobs.label, jobs.step_key, jobs.command)) AS step
+                           FROM buildkite.jobs
+                          WHERE ((jobs.build_id = build.id) AND (jobs.type = ANY (ARRAY['script'::text, 'trigger'::text])))
+                         OFFSET 0) job
+                  WHERE (job.seconds IS NOT NULL)
+                  GROUP BY job.group_key, job.step
+                )
+         SELECT 'step'::text AS level,
+            steps.step AS name,
+            steps.group_key,
+            steps.jobs,
+            steps.started_at,
+            steps.finished_at,
+            steps.job_seconds,
+                CASE
+                    WHEN (steps.jobs = 1) THEN steps.job_seconds
+                    ELSE (COALESCE(( SELECT sum(EXTRACT(epoch FROM (upper(one.one) - lower(one.one)))) AS sum
+                       FROM unnest(steps.busy) one(one)), (0)::numeric))::double precision
+                END AS run_seconds
+           FROM steps
+        UNION ALL
+         SELECT 'group'::text,
+            steps.group_key,
+            steps.group_key,
+            (sum(steps.jobs))::bigint AS sum,
+            min(steps.started_at) AS min,
+            max(steps.finished_at) AS max,
+            sum(steps.job_seconds) AS sum,
+            (COALESCE(( SELECT sum(EXTRACT(epoch FROM (upper(one.one) - lower(one.one)))) AS sum
+                   FROM unnest(( SELECT range_agg(part.part) AS range_agg
+                           FROM (steps its
+                             CROSS JOIN LATERAL unnest(its.busy) part(part))
+                          WHERE (its.group_key = steps.group_key))) one(one)), (0)::numeric))::double precision AS "coalesce"
+           FROM steps
+          WHERE (steps.group_key IS NOT NULL)
+          GROUP BY steps.group_key) stage);
+
+COMMENT ON VIEW analytics.build_stages IS 'How long each group and each step of a build ran. A step is known by its group and its key, otherwise its name. A stage is a group, or a step outside groups: the top level of the pipeline. Phases between wait steps are not known: REST shows only the id of a waiter.';
+
+COMMENT ON COLUMN analytics.build_stages.build_id IS 'builds.id.';
+
+COMMENT ON COLUMN analytics.build_stages.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.build_stages.organization IS 'Slug of the organization, at present.';
+
+COMMENT ON COLUMN analytics.build_stages.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.build_stages.pipeline IS 'Slug of the pipeline, at present.';
+
+COMMENT ON COLUMN analytics.build_stages.build_number IS 'Number of the build.';
+
+COMMENT ON COLUMN analytics.build_stages.branch IS 'Branch.';
+
+COMMENT ON COLUMN analytics.build_stages.is_default_branch IS 'Whether the branch is the pipeline''s present default branch.';
+
+COMMENT ON COLUMN analytics.build_stages.created_at IS 'When the build was created.';
+
+COMMENT ON COLUMN analytics.build_stages.level IS 'group or step.';
+
+COMMENT ON COLUMN analytics.build_stages.name IS 'Key of the group; key of the step, otherwise its name.';
+
+COMMENT ON COLUMN analytics.build_stages.group_key IS 'Key of the group; of a step, of the group that it belongs to.';
+
+COMMENT ON COLUMN analytics.build_stages.is_stage IS 'Whether it is at the top level of the pipeline: a group, or a step outside groups.';
+
+COMMENT ON COLUMN analytics.build_stages.jobs IS 'Its command and trigger jobs that started and finished, retried ones too.';
+
+COMMENT ON COLUMN analytics.build_stages.started_at IS 'When its first job started.';
+
+COMMENT ON COLUMN analytics.build_stages.finished_at IS 'When its last job finished.';
+
+COMMENT ON COLUMN analytics.build_stages.run_seconds IS 'Seconds in which at least one of its jobs ran: without waits, gates and the time before a retry.';
+
+COMMENT ON COLUMN analytics.build_stages.job_seconds IS 'Seconds that its jobs ran, in total.';
 
 CREATE TABLE buildkite.cluster_queues (
     id uuid NOT NULL,
@@ -3009,41 +4515,6 @@ COMMENT ON COLUMN analytics.builds.organization IS 'Slug of the organization, at
 
 COMMENT ON COLUMN analytics.builds.is_estimate IS 'Whether a stop of this build (at a gate, or before a retry by hand) is known only from its jobs, because no webhook and no read showed it: then first_result, first_finished_at, attempts and the seconds are estimates. Also true if only the build is known and not its jobs: then run_seconds is null.';
 
-CREATE TABLE analytics.queue_waits_hourly (
-    hour timestamp with time zone NOT NULL,
-    organization_id uuid,
-    cluster_id uuid,
-    queue text NOT NULL,
-    started bigint NOT NULL,
-    p50_seconds double precision,
-    p90_seconds double precision,
-    p95_seconds double precision,
-    max_seconds double precision,
-    busy_seconds double precision NOT NULL
-);
-
-COMMENT ON TABLE analytics.queue_waits_hourly IS 'As queue_waits_daily, by hour (UTC), with the time that the queue''s jobs ran in that hour. A job of more than a day is counted in the hours of its first and last day. A rollup table.';
-
-COMMENT ON COLUMN analytics.queue_waits_hourly.hour IS 'Start of the hour.';
-
-COMMENT ON COLUMN analytics.queue_waits_hourly.organization_id IS 'organizations.id.';
-
-COMMENT ON COLUMN analytics.queue_waits_hourly.cluster_id IS 'clusters.id; null outside clusters.';
-
-COMMENT ON COLUMN analytics.queue_waits_hourly.queue IS 'Queue: of the agent query rules, otherwise of the cluster, otherwise default.';
-
-COMMENT ON COLUMN analytics.queue_waits_hourly.started IS 'How many jobs started in the hour.';
-
-COMMENT ON COLUMN analytics.queue_waits_hourly.p50_seconds IS 'Median, in seconds.';
-
-COMMENT ON COLUMN analytics.queue_waits_hourly.p90_seconds IS '90th percentile, in seconds.';
-
-COMMENT ON COLUMN analytics.queue_waits_hourly.p95_seconds IS '95th percentile, in seconds.';
-
-COMMENT ON COLUMN analytics.queue_waits_hourly.max_seconds IS 'Longest, in seconds.';
-
-COMMENT ON COLUMN analytics.queue_waits_hourly.busy_seconds IS 'Seconds that jobs ran, in total.';
-
 CREATE VIEW analytics.busy_periods AS
  SELECT busy.organization_id,
     busy.cluster_id,
@@ -3054,15 +4525,12 @@ CREATE VIEW analytics.busy_periods AS
     (sum(busy.started))::bigint AS started,
     max(busy.p90_seconds) AS worst_p90_seconds,
     ((sum(busy.busy_seconds) / (count(*))::double precision) / (3600)::double precision) AS mean_running_jobs
-   FROM ( SELECT queue_waits_hourly.hour,
-            queue_waits_hourly.organization_id,
+   FROM ( SELECT queue_waits_hourly.organization_id,
             queue_waits_hourly.cluster_id,
             queue_waits_hourly.queue,
+            queue_waits_hourly.hour,
             queue_waits_hourly.started,
-            queue_waits_hourly.p50_seconds,
             queue_waits_hourly.p90_seconds,
-            queue_waits_hourly.p95_seconds,
-            queue_waits_hourly.max_seconds,
             queue_waits_hourly.busy_seconds,
             (queue_waits_hourly.hour - ((row_number() OVER (PARTITION BY queue_waits_hourly.organization_id, queue_waits_hourly.cluster_id, queue_waits_hourly.queue ORDER BY queue_waits_hourly.hour))::double precision * '01:00:00'::interval)) AS island
            FROM analytics.queue_waits_hourly
@@ -3237,47 +4705,6 @@ COMMENT ON COLUMN analytics.clusters.web_url IS 'Address in the browser.';
 COMMENT ON COLUMN analytics.clusters.changed_at IS 'When the row last changed in the mirror.';
 
 COMMENT ON COLUMN analytics.clusters.deleted_at IS 'When a list first lacked it; null: Buildkite lists it.';
-
-CREATE TABLE analytics.minutes_daily (
-    day date NOT NULL,
-    organization_id uuid,
-    pipeline_id uuid,
-    branch text,
-    queue text NOT NULL,
-    tries bigint NOT NULL,
-    minutes double precision NOT NULL,
-    minutes_infra_lost double precision NOT NULL,
-    minutes_canceled double precision NOT NULL,
-    minutes_retried double precision NOT NULL,
-    minutes_rebuilt double precision NOT NULL,
-    cluster_id uuid
-);
-
-COMMENT ON TABLE analytics.minutes_daily IS 'Agent minutes of command jobs by pipeline, branch, cluster, queue and the day (UTC) they finished, and the part wasted, each minute under the first reason that applies: agent lost, canceled (the job or its build), retried, rebuilt. A rollup table.';
-
-COMMENT ON COLUMN analytics.minutes_daily.day IS 'Day in UTC.';
-
-COMMENT ON COLUMN analytics.minutes_daily.organization_id IS 'organizations.id.';
-
-COMMENT ON COLUMN analytics.minutes_daily.pipeline_id IS 'pipelines.id.';
-
-COMMENT ON COLUMN analytics.minutes_daily.branch IS 'Branch.';
-
-COMMENT ON COLUMN analytics.minutes_daily.queue IS 'Queue: of the agent query rules, otherwise of the cluster, otherwise default.';
-
-COMMENT ON COLUMN analytics.minutes_daily.tries IS 'How many tries of jobs ended, also those that never started; without skipped and broken ones.';
-
-COMMENT ON COLUMN analytics.minutes_daily.minutes IS 'Agent minutes.';
-
-COMMENT ON COLUMN analytics.minutes_daily.minutes_infra_lost IS 'Minutes of jobs whose agent was lost.';
-
-COMMENT ON COLUMN analytics.minutes_daily.minutes_canceled IS 'Minutes of jobs that were canceled or whose build was.';
-
-COMMENT ON COLUMN analytics.minutes_daily.minutes_retried IS 'Minutes of tries that another try replaced.';
-
-COMMENT ON COLUMN analytics.minutes_daily.minutes_rebuilt IS 'Minutes of builds that somebody rebuilt.';
-
-COMMENT ON COLUMN analytics.minutes_daily.cluster_id IS 'clusters.id; null outside clusters.';
 
 CREATE TABLE settings.queue_rates (
     queue text NOT NULL,
@@ -4069,7 +5496,7 @@ COMMENT ON COLUMN analytics.deployments.integration_branch IS 'Default branch of
 
 COMMENT ON COLUMN analytics.deployments.deployment_inference_rule_id IS 'settings.deployment_rules.id.';
 
-COMMENT ON COLUMN analytics.deployments.deployment_service_id IS 'DX''s own id; always null here.';
+COMMENT ON COLUMN analytics.deployments.deployment_service_id IS 'deployment_services.id.';
 
 COMMENT ON COLUMN analytics.deployments.organization_id IS 'organizations.id. Ours, not DX''s.';
 
@@ -4079,33 +5506,334 @@ COMMENT ON COLUMN analytics.deployments.committed_at IS 'Author date of the comm
 
 COMMENT ON COLUMN analytics.deployments.first_success IS 'Whether its first try succeeded; success has the outcome of the last try. Ours, not DX''s.';
 
-CREATE VIEW analytics.dora_weekly AS
- SELECT (date_trunc('week'::text, (deployed.deployed_at AT TIME ZONE 'UTC'::text)))::date AS week,
+CREATE VIEW analytics.deployed_commits AS
+ SELECT deployed.id AS deployment_id,
+    deployed.organization_id,
+    organization.slug AS organization,
     deployed.service,
     deployed.environment,
-    count(*) AS deployments,
-    count(*) FILTER (WHERE (NOT deployed.success)) AS failed,
-    ((count(*) FILTER (WHERE (NOT deployed.success)))::double precision / (count(*))::double precision) AS change_failure_rate,
-    percentile_cont((0.5)::double precision) WITHIN GROUP (ORDER BY (analytics.seconds(deployed.deployed_at, restored.at))) AS p50_seconds_to_restore,
-    percentile_cont((0.5)::double precision) WITHIN GROUP (ORDER BY (analytics.seconds(deployed.committed_at, deployed.deployed_at))) FILTER (WHERE deployed.success) AS p50_lead_seconds,
-    deployed.organization_id,
-    max(organization.slug) AS organization,
-    count(*) FILTER (WHERE (NOT COALESCE(deployed.first_success, deployed.success))) AS first_failed,
-    ((count(*) FILTER (WHERE (NOT COALESCE(deployed.first_success, deployed.success))))::double precision / (count(*))::double precision) AS first_change_failure_rate
-   FROM ((analytics.deployments deployed
+    deployed.repository,
+    deployed.deployed_at,
+    brought.commit,
+    (brought.commit = deployed.commit_sha) AS is_head,
+    written.at AS committed_at,
+    analytics.seconds(written.at, deployed.deployed_at) AS lead_seconds
+   FROM ((((((analytics.deployments deployed
      LEFT JOIN buildkite.organizations organization ON ((organization.id = deployed.organization_id)))
-     LEFT JOIN LATERAL ( SELECT next.deployed_at AS at
-           FROM analytics.deployments next
-          WHERE ((NOT deployed.success) AND next.success AND (next.deployed_at > deployed.deployed_at) AND (next.organization_id = deployed.organization_id) AND (next.service = deployed.service) AND (next.environment = deployed.environment) AND (( SELECT before.success
-                   FROM analytics.deployments before
-                  WHERE ((before.organization_id = deployed.organization_id) AND (before.service = deployed.service) AND (before.environment = deployed.environment) AND (before.deployed_at < deployed.deployed_at))
-                  ORDER BY before.deployed_at DESC
-                 LIMIT 1) IS DISTINCT FROM false))
-          ORDER BY next.deployed_at
-         LIMIT 1) restored ON (true))
-  GROUP BY ((date_trunc('week'::text, (deployed.deployed_at AT TIME ZONE 'UTC'::text)))::date), deployed.service, deployed.environment, deployed.organization_id;
+     LEFT JOIN ( SELECT pipelines.organization_id,
+            analytics.repository_name(pipelines.repository) AS repository,
+            array_agg(pipelines.id) AS pipelines
+           FROM buildkite.pipelines
+          GROUP BY pipelines.organization_id, (analytics.repository_name(pipelines.repository))) same ON (((same.organization_id = deployed.organization_id) AND (same.repository = deployed.repository))))
+     CROSS JOIN LATERAL ( SELECT min(build.created_at) AS at
+           FROM buildkite.builds build
+          WHERE ((build.commit = deployed.commit_sha) AND (build.branch = deployed.integration_branch) AND (build.pipeline_id = ANY (same.pipelines)))) head)
+     CROSS JOIN LATERAL ( SELECT max(place.at) AS at
+           FROM (( SELECT earlier.commit_sha
+                   FROM analytics.deployments earlier
+                  WHERE (earlier.success AND (earlier.organization_id = deployed.organization_id) AND (earlier.service = deployed.service) AND (earlier.environment = deployed.environment) AND (earlier.deployed_at < deployed.deployed_at) AND (NOT (earlier.repository IS DISTINCT FROM deployed.repository)))
+                  ORDER BY earlier.deployed_at DESC, earlier.id DESC
+                 LIMIT 5) one
+             CROSS JOIN LATERAL ( SELECT min(build.created_at) AS at
+                   FROM buildkite.builds build
+                  WHERE ((build.commit = one.commit_sha) AND (build.branch = deployed.integration_branch) AND (build.pipeline_id = ANY (same.pipelines)))) place)) start)
+     CROSS JOIN LATERAL ( SELECT built.commit
+           FROM (( SELECT DISTINCT build.commit
+                   FROM buildkite.builds build
+                  WHERE ((build.pipeline_id = ANY (same.pipelines)) AND (build.branch = deployed.integration_branch) AND (build.commit <> 'HEAD'::text) AND (build.created_at > start.at) AND (build.created_at <= head.at))
+                 OFFSET 0) built
+             CROSS JOIN LATERAL ( SELECT min(build.created_at) AS at
+                   FROM buildkite.builds build
+                  WHERE ((build.commit = built.commit) AND (build.branch = deployed.integration_branch) AND (build.pipeline_id = ANY (same.pipelines)))) place)
+          WHERE (place.at > start.at)
+        UNION ALL
+         SELECT deployed.commit_sha
+          WHERE ((deployed.commit_sha <> 'HEAD'::text) AND ((start.at IS NULL) OR (head.at IS NULL)))) brought)
+     CROSS JOIN LATERAL ( SELECT min(build.author_date) AS at
+           FROM buildkite.builds build
+          WHERE ((build.commit = brought.commit) AND (build.organization_id = deployed.organization_id))) written)
+  WHERE (deployed.success AND (deployed.organization_id IS NOT NULL));
 
-COMMENT ON VIEW analytics.dora_weekly IS 'Deployment frequency, change failure rate, time to restore and lead time by organization, service, environment and week (Monday, UTC), from analytics.deployments. A failed deployment counts as a failed change; practice also counts incidents, which Buildkite does not know. Restored by the next deployment of the same service that succeeded, counted from the first of a row of failures.';
+COMMENT ON VIEW analytics.deployed_commits IS 'Commits that each successful deployment brought: those of the integration branch that were first built after the commits deployed before, and not after the deployed one. Buildkite shows only commits that were built. A commit deployed again brings none.';
+
+COMMENT ON COLUMN analytics.deployed_commits.deployment_id IS 'deployments.id.';
+
+COMMENT ON COLUMN analytics.deployed_commits.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.deployed_commits.organization IS 'Slug of the organization, at present.';
+
+COMMENT ON COLUMN analytics.deployed_commits.service IS 'Service: of the rule, otherwise the pipeline''s slug.';
+
+COMMENT ON COLUMN analytics.deployed_commits.environment IS 'Environment, of the rule.';
+
+COMMENT ON COLUMN analytics.deployed_commits.repository IS 'owner/name of the repository.';
+
+COMMENT ON COLUMN analytics.deployed_commits.deployed_at IS 'When the deployment ended.';
+
+COMMENT ON COLUMN analytics.deployed_commits.commit IS 'Commit.';
+
+COMMENT ON COLUMN analytics.deployed_commits.is_head IS 'Whether it is the commit that was deployed.';
+
+COMMENT ON COLUMN analytics.deployed_commits.committed_at IS 'Author date of the commit, from any of its builds; null if none has it.';
+
+COMMENT ON COLUMN analytics.deployed_commits.lead_seconds IS 'Seconds from committed_at to deployed_at.';
+
+CREATE TABLE settings.incidents (
+    id text NOT NULL,
+    organization text DEFAULT '*'::text NOT NULL,
+    service text NOT NULL,
+    environment text DEFAULT 'production'::text NOT NULL,
+    started_at timestamp(3) with time zone NOT NULL,
+    resolved_at timestamp(3) with time zone,
+    deployment_id text,
+    url text
+);
+
+COMMENT ON TABLE settings.incidents IS 'Incidents that users load. A service with incidents here has failed where an incident says so, and has recovered when it was resolved.';
+
+COMMENT ON COLUMN settings.incidents.id IS 'Its id in the incident tracker.';
+
+COMMENT ON COLUMN settings.incidents.organization IS 'Slug of the organization; *: all.';
+
+COMMENT ON COLUMN settings.incidents.service IS 'Service, as in deployments.service.';
+
+COMMENT ON COLUMN settings.incidents.environment IS 'Environment, as in deployments.environment.';
+
+COMMENT ON COLUMN settings.incidents.started_at IS 'When it began.';
+
+COMMENT ON COLUMN settings.incidents.resolved_at IS 'When it was resolved; null: it is open.';
+
+COMMENT ON COLUMN settings.incidents.deployment_id IS 'deployments.id of the deployment that caused it. Null: the latest successful one before it began.';
+
+COMMENT ON COLUMN settings.incidents.url IS 'Address in the browser.';
+
+CREATE VIEW analytics.deployment_outcomes AS
+ SELECT deployed.id AS deployment_id,
+    deployed.organization_id,
+    organization.slug AS organization,
+    deployed.service,
+    deployed.environment,
+    deployed.deployed_at,
+    deployed.success,
+    COALESCE(deployed.first_success, deployed.success) AS first_success,
+        CASE
+            WHEN known.has_incidents THEN 'incidents'::text
+            ELSE 'deployments'::text
+        END AS failures_from,
+        CASE
+            WHEN known.has_incidents THEN (caused.incidents > 0)
+            ELSE (NOT deployed.success)
+        END AS failed,
+    (
+        CASE
+            WHEN known.has_incidents THEN (caused.incidents > 0)
+            ELSE false
+        END OR (NOT COALESCE(deployed.first_success, deployed.success))) AS first_failed,
+        CASE
+            WHEN known.has_incidents THEN caused.resolved_at
+            WHEN ((NOT deployed.success) AND (before.success IS DISTINCT FROM false)) THEN next.at
+            ELSE NULL::timestamp with time zone
+        END AS recovered_at,
+        CASE
+            WHEN known.has_incidents THEN analytics.seconds(caused.started_at, caused.resolved_at)
+            WHEN ((NOT deployed.success) AND (before.success IS DISTINCT FROM false)) THEN analytics.seconds(deployed.deployed_at, next.at)
+            ELSE NULL::double precision
+        END AS recovery_seconds,
+        CASE
+            WHEN known.has_incidents THEN caused.is_rework
+            ELSE COALESCE((NOT before.success), false)
+        END AS is_rework,
+        CASE
+            WHEN ((NOT deployed.success) AND (before.success IS DISTINCT FROM false)) THEN next.at
+            ELSE NULL::timestamp with time zone
+        END AS restored_at,
+    deployed.committed_at
+   FROM (((((analytics.deployments deployed
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = deployed.organization_id)))
+     CROSS JOIN LATERAL ( SELECT (EXISTS ( SELECT
+                   FROM settings.incidents incident
+                  WHERE ((incident.service = deployed.service) AND (incident.environment = deployed.environment) AND (incident.organization = ANY (ARRAY['*'::text, organization.slug]))))) AS has_incidents
+         OFFSET 0) known)
+     LEFT JOIN LATERAL ( SELECT earlier.success
+           FROM analytics.deployments earlier
+          WHERE ((earlier.organization_id = deployed.organization_id) AND (earlier.service = deployed.service) AND (earlier.environment = deployed.environment) AND (earlier.deployed_at < deployed.deployed_at))
+          ORDER BY earlier.deployed_at DESC, earlier.id DESC
+         LIMIT 1) before ON (true))
+     LEFT JOIN LATERAL ( SELECT later.deployed_at AS at
+           FROM analytics.deployments later
+          WHERE (later.success AND (later.organization_id = deployed.organization_id) AND (later.service = deployed.service) AND (later.environment = deployed.environment) AND (later.deployed_at > deployed.deployed_at))
+          ORDER BY later.deployed_at
+         LIMIT 1) next ON (true))
+     CROSS JOIN LATERAL ( SELECT count(*) FILTER (WHERE blamed.on_this) AS incidents,
+            min(blamed.started_at) FILTER (WHERE blamed.on_this) AS started_at,
+                CASE
+                    WHEN bool_and((blamed.resolved_at IS NOT NULL)) FILTER (WHERE blamed.on_this) THEN max(blamed.resolved_at) FILTER (WHERE blamed.on_this)
+                    ELSE NULL::timestamp with time zone
+                END AS resolved_at,
+            COALESCE(bool_or(((blamed.started_at < deployed.deployed_at) AND COALESCE((deployed.deployed_at <= blamed.resolved_at), true))) FILTER (WHERE (NOT blamed.on_this)), false) AS is_rework
+           FROM ( SELECT incident.started_at,
+                    incident.resolved_at,
+                        CASE
+                            WHEN (EXISTS ( SELECT
+                               FROM analytics.deployments named
+                              WHERE (named.id = incident.deployment_id))) THEN (incident.deployment_id = deployed.id)
+                            ELSE (deployed.success AND (incident.started_at >= deployed.deployed_at) AND COALESCE((incident.started_at < next.at), true))
+                        END AS on_this
+                   FROM settings.incidents incident
+                  WHERE (known.has_incidents AND (incident.service = deployed.service) AND (incident.environment = deployed.environment) AND (incident.organization = ANY (ARRAY['*'::text, organization.slug])))
+                 OFFSET 0) blamed) caused);
+
+COMMENT ON VIEW analytics.deployment_outcomes IS 'What became of each deployment: whether it failed, when the service had recovered, and whether it was rework. For a service and environment with incidents in settings.incidents, these decide. Otherwise the results of the deployments do.';
+
+COMMENT ON COLUMN analytics.deployment_outcomes.deployment_id IS 'deployments.id.';
+
+COMMENT ON COLUMN analytics.deployment_outcomes.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.deployment_outcomes.organization IS 'Slug of the organization, at present.';
+
+COMMENT ON COLUMN analytics.deployment_outcomes.service IS 'Service: of the rule, otherwise the pipeline''s slug.';
+
+COMMENT ON COLUMN analytics.deployment_outcomes.environment IS 'Environment, of the rule.';
+
+COMMENT ON COLUMN analytics.deployment_outcomes.deployed_at IS 'When the deployment ended.';
+
+COMMENT ON COLUMN analytics.deployment_outcomes.success IS 'Whether its last try succeeded.';
+
+COMMENT ON COLUMN analytics.deployment_outcomes.first_success IS 'Whether its first try succeeded.';
+
+COMMENT ON COLUMN analytics.deployment_outcomes.failures_from IS 'incidents or deployments: what decides whether it failed.';
+
+COMMENT ON COLUMN analytics.deployment_outcomes.failed IS 'Whether it caused an incident; without incidents, whether it did not succeed.';
+
+COMMENT ON COLUMN analytics.deployment_outcomes.first_failed IS 'Whether it failed at the first try, or caused an incident.';
+
+COMMENT ON COLUMN analytics.deployment_outcomes.recovered_at IS 'When its incidents were resolved; without incidents, when the next deployment succeeded. Null for a failure after a failure, and if it has not recovered.';
+
+COMMENT ON COLUMN analytics.deployment_outcomes.recovery_seconds IS 'Seconds from the first incident, otherwise from the failed deployment, to recovered_at.';
+
+COMMENT ON COLUMN analytics.deployment_outcomes.is_rework IS 'Whether it was deployed during an incident that another deployment caused; without incidents, whether the deployment before it failed.';
+
+COMMENT ON COLUMN analytics.deployment_outcomes.restored_at IS 'When the next deployment succeeded, whatever the incidents say; null unless this is the first failure after a success.';
+
+COMMENT ON COLUMN analytics.deployment_outcomes.committed_at IS 'Author date of the deployed commit, from any of its builds; null if none has it.';
+
+CREATE VIEW analytics.deployment_services AS
+ SELECT deployed.deployment_service_id AS id,
+    deployed.service AS name,
+    deployed.service AS identifier,
+    deployed.organization_id,
+    organization.slug AS organization
+   FROM (( SELECT DISTINCT deployments.organization_id,
+            deployments.service,
+            analytics.stable_id(concat(deployments.organization_id, ':', deployments.service)) AS deployment_service_id
+           FROM analytics.deployments) deployed
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = deployed.organization_id)));
+
+COMMENT ON VIEW analytics.deployment_services IS 'Services that were deployed, in the shape of DX''s table of that name (two columns of our own at the end). One row for each service of an organization.';
+
+COMMENT ON COLUMN analytics.deployment_services.id IS 'deployments.deployment_service_id. Always the same for an organization and a service.';
+
+COMMENT ON COLUMN analytics.deployment_services.name IS 'deployments.service.';
+
+COMMENT ON COLUMN analytics.deployment_services.identifier IS 'As name.';
+
+COMMENT ON COLUMN analytics.deployment_services.organization_id IS 'organizations.id. Ours, not DX''s.';
+
+COMMENT ON COLUMN analytics.deployment_services.organization IS 'Slug of the organization, at present. Ours, not DX''s.';
+
+CREATE VIEW analytics.dora_weekly AS
+ SELECT counted.week,
+    counted.service,
+    counted.environment,
+    counted.deployments,
+    counted.failed,
+    counted.change_failure_rate,
+    counted.p50_seconds_to_restore,
+    counted.p50_lead_seconds,
+    counted.organization_id,
+    counted.organization,
+    counted.first_failed,
+    counted.first_change_failure_rate,
+    ((counted.deployments)::double precision / (7.0)::double precision) AS deployment_frequency,
+    brought.p50_change_lead_seconds,
+    brought.commits,
+    brought.commits_with_time,
+    counted.change_fails,
+    ((counted.change_fails)::double precision / (counted.deployments)::double precision) AS change_fail_rate,
+    ((counted.first_change_fails)::double precision / (counted.deployments)::double precision) AS first_change_fail_rate,
+    counted.p50_recovery_seconds,
+    counted.reworks,
+    ((counted.reworks)::double precision / (counted.deployments)::double precision) AS deployment_rework_rate,
+    counted.failures_from
+   FROM (( SELECT (date_trunc('week'::text, (outcome.deployed_at AT TIME ZONE 'UTC'::text)))::date AS week,
+            outcome.service,
+            outcome.environment,
+            outcome.organization_id,
+            outcome.organization,
+            outcome.failures_from,
+            count(*) AS deployments,
+            count(*) FILTER (WHERE (NOT outcome.success)) AS failed,
+            ((count(*) FILTER (WHERE (NOT outcome.success)))::double precision / (count(*))::double precision) AS change_failure_rate,
+            (percentile_disc((0.5)::double precision) WITHIN GROUP (ORDER BY (analytics.whole_seconds(analytics.seconds(outcome.deployed_at, outcome.restored_at)))))::double precision AS p50_seconds_to_restore,
+            (percentile_disc((0.5)::double precision) WITHIN GROUP (ORDER BY (analytics.whole_seconds(analytics.seconds(outcome.committed_at, outcome.deployed_at)))) FILTER (WHERE outcome.success))::double precision AS p50_lead_seconds,
+            count(*) FILTER (WHERE (NOT outcome.first_success)) AS first_failed,
+            ((count(*) FILTER (WHERE (NOT outcome.first_success)))::double precision / (count(*))::double precision) AS first_change_failure_rate,
+            count(*) FILTER (WHERE outcome.failed) AS change_fails,
+            count(*) FILTER (WHERE outcome.first_failed) AS first_change_fails,
+            (percentile_disc((0.5)::double precision) WITHIN GROUP (ORDER BY (analytics.whole_seconds(outcome.recovery_seconds))))::double precision AS p50_recovery_seconds,
+            count(*) FILTER (WHERE outcome.is_rework) AS reworks
+           FROM analytics.deployment_outcomes outcome
+          GROUP BY ((date_trunc('week'::text, (outcome.deployed_at AT TIME ZONE 'UTC'::text)))::date), outcome.service, outcome.environment, outcome.organization_id, outcome.organization, outcome.failures_from) counted
+     CROSS JOIN LATERAL ( SELECT (percentile_disc((0.5)::double precision) WITHIN GROUP (ORDER BY (analytics.whole_seconds(deployed_commits.lead_seconds))))::double precision AS p50_change_lead_seconds,
+            count(*) AS commits,
+            count(deployed_commits.committed_at) AS commits_with_time
+           FROM analytics.deployed_commits
+          WHERE ((deployed_commits.organization_id = counted.organization_id) AND (deployed_commits.service = counted.service) AND (deployed_commits.environment = counted.environment) AND (deployed_commits.deployed_at >= ((counted.week)::timestamp without time zone AT TIME ZONE 'UTC'::text)) AND (deployed_commits.deployed_at < (((counted.week + 7))::timestamp without time zone AT TIME ZONE 'UTC'::text)))) brought)
+UNION ALL
+ SELECT calendar.week,
+    known.service,
+    known.environment,
+    0 AS deployments,
+    0 AS failed,
+    NULL::double precision AS change_failure_rate,
+    NULL::double precision AS p50_seconds_to_restore,
+    NULL::double precision AS p50_lead_seconds,
+    known.organization_id,
+    organization.slug AS organization,
+    0 AS first_failed,
+    NULL::double precision AS first_change_failure_rate,
+    0 AS deployment_frequency,
+    NULL::double precision AS p50_change_lead_seconds,
+    0 AS commits,
+    0 AS commits_with_time,
+    0 AS change_fails,
+    NULL::double precision AS change_fail_rate,
+    NULL::double precision AS first_change_fail_rate,
+    NULL::double precision AS p50_recovery_seconds,
+    0 AS reworks,
+    NULL::double precision AS deployment_rework_rate,
+        CASE
+            WHEN (EXISTS ( SELECT
+               FROM settings.incidents incident
+              WHERE ((incident.service = known.service) AND (incident.environment = known.environment) AND (incident.organization = ANY (ARRAY['*'::text, organization.slug]))))) THEN 'incidents'::text
+            ELSE 'deployments'::text
+        END AS failures_from
+   FROM ((( SELECT deployments.organization_id,
+            deployments.service,
+            deployments.environment,
+            min(deployments.deployed_at) AS first_deployed_at
+           FROM analytics.deployments
+          GROUP BY deployments.organization_id, deployments.service, deployments.environment) known
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = known.organization_id)))
+     CROSS JOIN LATERAL ( SELECT (week.week)::date AS week
+           FROM generate_series(date_trunc('week'::text, (known.first_deployed_at AT TIME ZONE 'UTC'::text)), (( SELECT max(builds.created_at) AS max
+                   FROM buildkite.builds
+                  WHERE (builds.organization_id = known.organization_id)) AT TIME ZONE 'UTC'::text), '7 days'::interval) week(week)) calendar)
+  WHERE (NOT (EXISTS ( SELECT
+           FROM analytics.deployments deployed
+          WHERE (((date_trunc('week'::text, (deployed.deployed_at AT TIME ZONE 'UTC'::text)))::date = calendar.week) AND (deployed.service = known.service) AND (deployed.environment = known.environment) AND (COALESCE(deployed.organization_id, '00000000-0000-0000-0000-000000000000'::uuid) = COALESCE(known.organization_id, '00000000-0000-0000-0000-000000000000'::uuid))))));
+
+COMMENT ON VIEW analytics.dora_weekly IS 'DORA''s five metrics by organization, service, environment and week (Monday, UTC): deployment frequency, change lead time, failed deployment recovery time, change fail rate and deployment rework rate. From deployment_outcomes and deployed_commits. Weeks without deployments have a row too, from a service''s first deployment to the organization''s newest build. change_failure_rate, p50_seconds_to_restore and p50_lead_seconds go by the deployments alone, whatever the incidents say.';
 
 COMMENT ON COLUMN analytics.dora_weekly.week IS 'The Monday that the week (UTC) begins with.';
 
@@ -4130,6 +5858,28 @@ COMMENT ON COLUMN analytics.dora_weekly.organization IS 'Slug of the organizatio
 COMMENT ON COLUMN analytics.dora_weekly.first_failed IS 'How many failed at the first try, also those that a retry turned into a success.';
 
 COMMENT ON COLUMN analytics.dora_weekly.first_change_failure_rate IS 'Deployments that failed at the first try, divided by all, 0 to 1.';
+
+COMMENT ON COLUMN analytics.dora_weekly.deployment_frequency IS 'Deployments a day: deployments divided by 7.';
+
+COMMENT ON COLUMN analytics.dora_weekly.p50_change_lead_seconds IS 'Change lead time: median of the seconds from commit to deployment, over the commits that the week''s successful deployments brought, in whole seconds.';
+
+COMMENT ON COLUMN analytics.dora_weekly.commits IS 'Commits that they brought, as far as builds show them.';
+
+COMMENT ON COLUMN analytics.dora_weekly.commits_with_time IS 'Those whose commit time is known, and which the lead time is over.';
+
+COMMENT ON COLUMN analytics.dora_weekly.change_fails IS 'Deployments that failed: by incidents, otherwise by their results.';
+
+COMMENT ON COLUMN analytics.dora_weekly.change_fail_rate IS 'Change fail rate: change_fails divided by deployments, 0 to 1.';
+
+COMMENT ON COLUMN analytics.dora_weekly.first_change_fail_rate IS 'Deployments that failed at the first try or caused an incident, divided by deployments, 0 to 1.';
+
+COMMENT ON COLUMN analytics.dora_weekly.p50_recovery_seconds IS 'Failed deployment recovery time: median over the week''s failed deployments, in whole seconds.';
+
+COMMENT ON COLUMN analytics.dora_weekly.reworks IS 'Unplanned deployments that followed a failure.';
+
+COMMENT ON COLUMN analytics.dora_weekly.deployment_rework_rate IS 'Deployment rework rate: reworks divided by deployments, 0 to 1.';
+
+COMMENT ON COLUMN analytics.dora_weekly.failures_from IS 'incidents or deployments: what decides the five columns before.';
 
 CREATE TABLE sync.drift (
     id bigint NOT NULL,
@@ -4294,8 +6044,8 @@ CREATE VIEW analytics.first_failures_daily AS
     first_failures.organization_id,
     first_failures.pipeline_id,
     count(*) AS builds,
-    (percentile_cont((ARRAY[0.5, 0.9])::double precision[]) WITHIN GROUP (ORDER BY first_failures.seconds_to_first_failure))[1] AS p50_seconds,
-    (percentile_cont((ARRAY[0.5, 0.9])::double precision[]) WITHIN GROUP (ORDER BY first_failures.seconds_to_first_failure))[2] AS p90_seconds
+    ((percentile_disc((ARRAY[0.5, 0.9])::double precision[]) WITHIN GROUP (ORDER BY (analytics.whole_seconds(first_failures.seconds_to_first_failure))))[1])::double precision AS p50_seconds,
+    ((percentile_disc((ARRAY[0.5, 0.9])::double precision[]) WITHIN GROUP (ORDER BY (analytics.whole_seconds(first_failures.seconds_to_first_failure))))[2])::double precision AS p90_seconds
    FROM analytics.first_failures
   GROUP BY (((first_failures.created_at AT TIME ZONE 'UTC'::text))::date), first_failures.organization_id, first_failures.pipeline_id;
 
@@ -4312,6 +6062,183 @@ COMMENT ON COLUMN analytics.first_failures_daily.builds IS 'Builds with a sign o
 COMMENT ON COLUMN analytics.first_failures_daily.p50_seconds IS 'Median, in seconds.';
 
 COMMENT ON COLUMN analytics.first_failures_daily.p90_seconds IS '90th percentile, in seconds.';
+
+CREATE VIEW sync.first_results AS
+ SELECT build.id AS build_id,
+    ended.result,
+    ended.finished_at,
+    ended.passed_at
+   FROM (buildkite.builds build
+     CROSS JOIN LATERAL ( SELECT (array_agg(attempt_runs.state ORDER BY attempt_runs.finished_at))[1] AS result,
+            min(attempt_runs.finished_at) AS finished_at,
+            min(attempt_runs.finished_at) FILTER (WHERE (attempt_runs.state = 'passed'::text)) AS passed_at
+           FROM analytics.attempt_runs
+          WHERE ((attempt_runs.build_id = build.id) AND (analytics.build_result(attempt_runs.state, attempt_runs.blocked) IS NOT NULL))) ended);
+
+COMMENT ON VIEW sync.first_results IS 'How each build first ended, and when it first passed. Used by analytics.first_trunk_recoveries.';
+
+COMMENT ON COLUMN sync.first_results.build_id IS 'builds.id.';
+
+COMMENT ON COLUMN sync.first_results.result IS 'passed, failed, canceled, skipped or not_run: the result of the first attempt that has one.';
+
+COMMENT ON COLUMN sync.first_results.finished_at IS 'When that attempt finished.';
+
+COMMENT ON COLUMN sync.first_results.passed_at IS 'When an attempt first passed.';
+
+CREATE VIEW analytics.first_trunk_recoveries AS
+ SELECT red.organization_id,
+    organization.slug AS organization,
+    red.pipeline_id,
+    pipeline.slug AS pipeline,
+    red.branch,
+    red.created_at,
+    red.id AS broken_by_build_id,
+    red.number AS broken_by_build_number,
+    red.commit AS broken_by_commit,
+    lower(COALESCE(NULLIF(red.author_email, ''::text), NULLIF(red.creator_email, ''::text))) AS broken_by_email,
+    first.finished_at AS broken_at,
+    green.id AS recovered_by_build_id,
+    green.number AS recovered_by_build_number,
+    green.passed_at AS recovered_at,
+    (green.result <> 'passed'::text) AS recovered_by_retry,
+    analytics.seconds(first.finished_at, green.passed_at) AS seconds_to_green
+   FROM ((((((buildkite.builds red
+     JOIN buildkite.pipelines pipeline ON (((pipeline.id = red.pipeline_id) AND (NOT (pipeline.default_branch IS DISTINCT FROM red.branch)))))
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = red.organization_id)))
+     JOIN sync.first_results first ON ((first.build_id = red.id)))
+     LEFT JOIN LATERAL ( SELECT ended.result,
+            ended.passed_at
+           FROM (buildkite.builds earlier
+             JOIN sync.first_results ended ON ((ended.build_id = earlier.id)))
+          WHERE ((earlier.pipeline_id = red.pipeline_id) AND (earlier.branch = red.branch) AND (earlier.number < red.number) AND (ended.result = ANY (ARRAY['passed'::text, 'failed'::text])))
+          ORDER BY earlier.number DESC
+         LIMIT 1) before ON (true))
+     LEFT JOIN LATERAL ( SELECT later.number
+           FROM (buildkite.builds later
+             JOIN sync.first_results ended ON ((ended.build_id = later.id)))
+          WHERE ((later.pipeline_id = red.pipeline_id) AND (later.branch = red.branch) AND (later.number > red.number) AND (ended.result = 'passed'::text))
+          ORDER BY later.number
+         LIMIT 1) good ON (true))
+     LEFT JOIN LATERAL ( SELECT later.id,
+            later.number,
+            ended.result,
+            ended.passed_at
+           FROM (buildkite.builds later
+             JOIN sync.first_results ended ON ((ended.build_id = later.id)))
+          WHERE ((later.pipeline_id = red.pipeline_id) AND (later.branch = red.branch) AND (later.number >= red.number) AND (later.number <= COALESCE(good.number, '9223372036854775807'::bigint)) AND (ended.result = ANY (ARRAY['passed'::text, 'failed'::text])) AND (ended.passed_at IS NOT NULL) AND (( SELECT true
+                   FROM (buildkite.builds newer
+                     JOIN sync.first_results shown ON ((shown.build_id = newer.id)))
+                  WHERE ((newer.pipeline_id = red.pipeline_id) AND (newer.branch = red.branch) AND (newer.number > later.number) AND (newer.number < COALESCE(good.number, '9223372036854775807'::bigint)) AND (shown.result = 'failed'::text) AND (shown.finished_at <= ended.passed_at) AND ((shown.passed_at > ended.passed_at) IS NOT FALSE))
+                 LIMIT 1) IS NULL))
+          ORDER BY ended.passed_at, later.number
+         LIMIT 1) green ON (true))
+  WHERE ((red.branch IS NOT NULL) AND ((EXISTS ( SELECT
+           FROM buildkite.build_attempts
+          WHERE ((build_attempts.build_id = red.id) AND (build_attempts.state = 'failed'::text)))) OR (EXISTS ( SELECT
+           FROM buildkite.jobs
+          WHERE ((jobs.build_id = red.id) AND (jobs.retry_type = 'manual'::text))))) AND (first.result = 'failed'::text) AND ((before.result IS DISTINCT FROM 'failed'::text) OR (before.passed_at <= first.finished_at)));
+
+COMMENT ON VIEW analytics.first_trunk_recoveries IS 'As trunk_recoveries, by first results: a build that a retry turned green was red until then. The period ends with the retry that passed, or with the next build (by number) that passed at once. For a range of time add a condition on created_at, which uses an index.';
+
+COMMENT ON COLUMN analytics.first_trunk_recoveries.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.first_trunk_recoveries.organization IS 'Slug of the organization, at present.';
+
+COMMENT ON COLUMN analytics.first_trunk_recoveries.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.first_trunk_recoveries.pipeline IS 'Slug of the pipeline, at present.';
+
+COMMENT ON COLUMN analytics.first_trunk_recoveries.branch IS 'Branch.';
+
+COMMENT ON COLUMN analytics.first_trunk_recoveries.created_at IS 'When the build that broke it was created.';
+
+COMMENT ON COLUMN analytics.first_trunk_recoveries.broken_by_build_id IS 'builds.id of the build that broke it.';
+
+COMMENT ON COLUMN analytics.first_trunk_recoveries.broken_by_build_number IS 'Its number.';
+
+COMMENT ON COLUMN analytics.first_trunk_recoveries.broken_by_commit IS 'Its commit.';
+
+COMMENT ON COLUMN analytics.first_trunk_recoveries.broken_by_email IS 'E-mail address of the commit''s author, otherwise of the build''s creator.';
+
+COMMENT ON COLUMN analytics.first_trunk_recoveries.broken_at IS 'When its first attempt ended.';
+
+COMMENT ON COLUMN analytics.first_trunk_recoveries.recovered_by_build_id IS 'builds.id of the build that passed.';
+
+COMMENT ON COLUMN analytics.first_trunk_recoveries.recovered_by_build_number IS 'Its number.';
+
+COMMENT ON COLUMN analytics.first_trunk_recoveries.recovered_at IS 'When it first passed; null: still red.';
+
+COMMENT ON COLUMN analytics.first_trunk_recoveries.recovered_by_retry IS 'Whether it had failed before.';
+
+COMMENT ON COLUMN analytics.first_trunk_recoveries.seconds_to_green IS 'Seconds from broken to recovered.';
+
+CREATE VIEW analytics.job_repeats AS
+SELECT
+    NULL::uuid AS organization_id,
+    NULL::text AS organization,
+    NULL::uuid AS pipeline_id,
+    NULL::text AS pipeline,
+    NULL::text AS commit,
+    NULL::text AS job,
+    NULL::text AS step_key,
+    NULL::timestamp(3) with time zone AS created_at,
+    NULL::bigint AS builds,
+    NULL::bigint AS passed,
+    NULL::bigint AS failed,
+    NULL::boolean AS flaky;
+
+COMMENT ON VIEW analytics.job_repeats IS 'Jobs with a result in at least two builds of one commit, by the first try in each build. flaky: passed in one and failed in another. Soft failures, lost agents, cancels and expired jobs are no results.';
+
+COMMENT ON COLUMN analytics.job_repeats.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.job_repeats.organization IS 'Slug of the organization, at present.';
+
+COMMENT ON COLUMN analytics.job_repeats.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.job_repeats.pipeline IS 'Slug of the pipeline, at present.';
+
+COMMENT ON COLUMN analytics.job_repeats.commit IS 'Commit.';
+
+COMMENT ON COLUMN analytics.job_repeats.job IS 'Name of the job, as people read it.';
+
+COMMENT ON COLUMN analytics.job_repeats.step_key IS 'Key of the step.';
+
+COMMENT ON COLUMN analytics.job_repeats.created_at IS 'When the commit''s first build in the pipeline was created.';
+
+COMMENT ON COLUMN analytics.job_repeats.builds IS 'Builds in which the job''s first try had a result.';
+
+COMMENT ON COLUMN analytics.job_repeats.passed IS 'Those in which it passed.';
+
+COMMENT ON COLUMN analytics.job_repeats.failed IS 'Those in which it failed or timed out.';
+
+COMMENT ON COLUMN analytics.job_repeats.flaky IS 'Whether it did both.';
+
+CREATE VIEW analytics.flaky_commits_daily AS
+ SELECT ((job_repeats.created_at AT TIME ZONE 'UTC'::text))::date AS day,
+    job_repeats.organization_id,
+    job_repeats.pipeline_id,
+    job_repeats.job,
+    count(*) AS repeated,
+    count(*) FILTER (WHERE job_repeats.flaky) AS flaky,
+    ((count(*) FILTER (WHERE job_repeats.flaky))::double precision / (count(*))::double precision) AS flaky_rate
+   FROM analytics.job_repeats
+  GROUP BY (((job_repeats.created_at AT TIME ZONE 'UTC'::text))::date), job_repeats.organization_id, job_repeats.pipeline_id, job_repeats.job;
+
+COMMENT ON VIEW analytics.flaky_commits_daily IS 'How often a job passed in one build of a commit and failed in another, by the day (UTC) of the commit''s first build: the jobs of job_repeats.';
+
+COMMENT ON COLUMN analytics.flaky_commits_daily.day IS 'Day in UTC.';
+
+COMMENT ON COLUMN analytics.flaky_commits_daily.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.flaky_commits_daily.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.flaky_commits_daily.job IS 'Name of the job, as people read it.';
+
+COMMENT ON COLUMN analytics.flaky_commits_daily.repeated IS 'Commits for which it had a result in at least two builds; each part of a matrix or parallel step counts.';
+
+COMMENT ON COLUMN analytics.flaky_commits_daily.flaky IS 'Those for which it passed in one and failed in another.';
+
+COMMENT ON COLUMN analytics.flaky_commits_daily.flaky_rate IS 'flaky divided by repeated, 0 to 1.';
 
 CREATE VIEW analytics.flaky_jobs_daily AS
  SELECT ((COALESCE(first.finished_at, first.expired_at) AT TIME ZONE 'UTC'::text))::date AS day,
@@ -4383,11 +6310,20 @@ CREATE VIEW analytics.job_breaks AS
      JOIN buildkite.pipelines pipeline ON (((pipeline.id = build.pipeline_id) AND (pipeline.default_branch = build.branch))))
      LEFT JOIN buildkite.organizations organization ON ((organization.id = build.organization_id)))
      CROSS JOIN LATERAL ( SELECT earlier.number,
-            analytics.job_result(same.state, same.soft_failed, same.exit_status, same.signal_reason) AS result
-           FROM (buildkite.builds earlier
-             JOIN buildkite.jobs same ON ((same.build_id = earlier.id)))
-          WHERE ((earlier.pipeline_id = build.pipeline_id) AND (earlier.branch = build.branch) AND (earlier.number < build.number) AND (same.type = 'script'::text) AND (same.retried_in_job_id IS NULL) AND (NOT COALESCE(same.retried, false)) AND (analytics.job_name(same.name, same.label, same.step_key, same.command) = analytics.job_name(job.name, job.label, job.step_key, job.command)) AND (NOT (same.step_key IS DISTINCT FROM job.step_key)) AND (NOT (same.matrix IS DISTINCT FROM job.matrix)) AND (NOT (same.parallel_group_index IS DISTINCT FROM job.parallel_group_index)) AND (analytics.job_result(same.state, same.soft_failed, same.exit_status, same.signal_reason) = ANY (ARRAY['passed'::text, 'failed'::text, 'soft_failed'::text, 'timed_out'::text])))
-          ORDER BY earlier.number DESC, same.id
+            same.result
+           FROM (( SELECT builds.id,
+                    builds.number
+                   FROM buildkite.builds
+                  WHERE ((builds.pipeline_id = build.pipeline_id) AND (builds.branch = build.branch) AND (builds.number < build.number))
+                  ORDER BY builds.number DESC
+                 OFFSET 0) earlier
+             CROSS JOIN LATERAL ( SELECT tried.result
+                   FROM (buildkite.jobs one
+                     CROSS JOIN LATERAL ( SELECT analytics.job_result(one.state, one.soft_failed, one.exit_status, one.signal_reason) AS result) tried)
+                  WHERE ((one.build_id = earlier.id) AND (one.type = 'script'::text) AND (one.retried_in_job_id IS NULL) AND (NOT COALESCE(one.retried, false)) AND (analytics.job_name(one.name, one.label, one.step_key, one.command) = analytics.job_name(job.name, job.label, job.step_key, job.command)) AND (NOT (one.step_key IS DISTINCT FROM job.step_key)) AND (NOT (one.matrix IS DISTINCT FROM job.matrix)) AND (NOT (one.parallel_group_index IS DISTINCT FROM job.parallel_group_index)) AND (tried.result = ANY (ARRAY['passed'::text, 'failed'::text, 'soft_failed'::text, 'timed_out'::text])))
+                  ORDER BY one.id
+                 LIMIT 1) same)
+          ORDER BY earlier.number DESC
          LIMIT 1) before)
   WHERE ((job.type = 'script'::text) AND (job.state = ANY (ARRAY['failed'::text, 'finished'::text, 'timed_out'::text])) AND (job.retried_in_job_id IS NULL) AND (NOT COALESCE(job.retried, false)) AND (analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason) = ANY (ARRAY['failed'::text, 'timed_out'::text])) AND (before.result = 'passed'::text));
 
@@ -4417,76 +6353,74 @@ COMMENT ON COLUMN analytics.job_breaks.broken_at IS 'When it broke: the end of t
 
 COMMENT ON COLUMN analytics.job_breaks.organization IS 'Slug of the organization, at present.';
 
-CREATE TABLE analytics.jobs_daily (
-    day date NOT NULL,
-    organization_id uuid,
-    pipeline_id uuid,
-    job text NOT NULL,
-    tries bigint NOT NULL,
-    passed bigint NOT NULL,
-    soft_failed bigint NOT NULL,
-    failed bigint NOT NULL,
-    infra_lost bigint NOT NULL,
-    timed_out bigint NOT NULL,
-    expired bigint NOT NULL,
-    canceled bigint NOT NULL,
-    retried bigint NOT NULL,
-    mean_seconds double precision,
-    p50_seconds double precision,
-    p75_seconds double precision,
-    p90_seconds double precision,
-    p95_seconds double precision,
-    max_seconds double precision,
-    passed_p50_seconds double precision,
-    passed_p90_seconds double precision,
-    run_seconds double precision NOT NULL
-);
+CREATE VIEW analytics.job_costs_daily AS
+ SELECT spent.day,
+    spent.organization_id,
+    spent.pipeline_id,
+    spent.group_key,
+    spent.step_key,
+    spent.job,
+    spent.tries,
+    spent.minutes,
+    spent.minutes_wasted,
+    (spent.minutes * COALESCE(own.per_minute, anywhere.per_minute)) AS cost,
+    (spent.minutes_wasted * COALESCE(own.per_minute, anywhere.per_minute)) AS cost_wasted,
+    COALESCE(own.currency, anywhere.currency) AS currency,
+    spent.queue,
+    spent.cluster_id,
+    cluster.name AS cluster
+   FROM (((( SELECT ((job_minutes_hourly.hour AT TIME ZONE 'UTC'::text))::date AS day,
+            job_minutes_hourly.organization_id,
+            job_minutes_hourly.pipeline_id,
+            job_minutes_hourly.group_key,
+            job_minutes_hourly.step_key,
+            job_minutes_hourly.job,
+            job_minutes_hourly.queue,
+            job_minutes_hourly.cluster_id,
+            (sum(job_minutes_hourly.tries))::bigint AS tries,
+            sum(job_minutes_hourly.minutes) AS minutes,
+            sum(job_minutes_hourly.minutes_wasted) AS minutes_wasted
+           FROM analytics.job_minutes_hourly
+          GROUP BY (((job_minutes_hourly.hour AT TIME ZONE 'UTC'::text))::date), job_minutes_hourly.organization_id, job_minutes_hourly.pipeline_id, job_minutes_hourly.group_key, job_minutes_hourly.step_key, job_minutes_hourly.job, job_minutes_hourly.queue, job_minutes_hourly.cluster_id) spent
+     LEFT JOIN buildkite.clusters cluster ON ((cluster.id = spent.cluster_id)))
+     LEFT JOIN sync.cluster_rates own ON (((own.queue = spent.queue) AND (own.cluster_id = spent.cluster_id))))
+     LEFT JOIN ( SELECT queue_rates.queue,
+            (queue_rates.per_minute)::double precision AS per_minute,
+            queue_rates.currency
+           FROM settings.queue_rates
+          WHERE (queue_rates.cluster = '*'::text)) anywhere ON ((anywhere.queue = spent.queue)));
 
-COMMENT ON TABLE analytics.jobs_daily IS 'Command jobs by pipeline, job name and the day (UTC) they finished, counting every try except skipped and broken ones. A rollup table, refreshed about 15 s after a change. Percentiles are over all tries; passed_ over those that passed.';
+COMMENT ON VIEW analytics.job_costs_daily IS 'As costs_daily, by group, step and job.';
 
-COMMENT ON COLUMN analytics.jobs_daily.day IS 'Day in UTC.';
+COMMENT ON COLUMN analytics.job_costs_daily.day IS 'Day in UTC.';
 
-COMMENT ON COLUMN analytics.jobs_daily.organization_id IS 'organizations.id.';
+COMMENT ON COLUMN analytics.job_costs_daily.organization_id IS 'organizations.id.';
 
-COMMENT ON COLUMN analytics.jobs_daily.pipeline_id IS 'pipelines.id.';
+COMMENT ON COLUMN analytics.job_costs_daily.pipeline_id IS 'pipelines.id.';
 
-COMMENT ON COLUMN analytics.jobs_daily.job IS 'Name of the job, as people read it.';
+COMMENT ON COLUMN analytics.job_costs_daily.group_key IS 'Key of the group step that it belongs to.';
 
-COMMENT ON COLUMN analytics.jobs_daily.tries IS 'How many tries of jobs ended, also those that never started; without skipped and broken ones.';
+COMMENT ON COLUMN analytics.job_costs_daily.step_key IS 'Key of the step.';
 
-COMMENT ON COLUMN analytics.jobs_daily.passed IS 'How many passed.';
+COMMENT ON COLUMN analytics.job_costs_daily.job IS 'Name of the job, as people read it.';
 
-COMMENT ON COLUMN analytics.jobs_daily.soft_failed IS 'How many failed and were allowed to fail.';
+COMMENT ON COLUMN analytics.job_costs_daily.tries IS 'How many tries ended, without skipped and broken ones.';
 
-COMMENT ON COLUMN analytics.jobs_daily.failed IS 'How many failed.';
+COMMENT ON COLUMN analytics.job_costs_daily.minutes IS 'Agent minutes.';
 
-COMMENT ON COLUMN analytics.jobs_daily.infra_lost IS 'How many failed because their agent or machine was lost.';
+COMMENT ON COLUMN analytics.job_costs_daily.minutes_wasted IS 'Those wasted by lost agents, cancels, retries and rebuilds.';
 
-COMMENT ON COLUMN analytics.jobs_daily.timed_out IS 'How many ran too long.';
+COMMENT ON COLUMN analytics.job_costs_daily.cost IS 'Minutes times the queue''s rate; null without a rate.';
 
-COMMENT ON COLUMN analytics.jobs_daily.expired IS 'How many no agent took.';
+COMMENT ON COLUMN analytics.job_costs_daily.cost_wasted IS 'Minutes wasted times the queue''s rate.';
 
-COMMENT ON COLUMN analytics.jobs_daily.canceled IS 'How many were canceled.';
+COMMENT ON COLUMN analytics.job_costs_daily.currency IS 'Currency of the rate.';
 
-COMMENT ON COLUMN analytics.jobs_daily.retried IS 'How many were tried again afterwards.';
+COMMENT ON COLUMN analytics.job_costs_daily.queue IS 'Queue: of the agent query rules, otherwise of the cluster, otherwise default.';
 
-COMMENT ON COLUMN analytics.jobs_daily.mean_seconds IS 'Mean, in seconds.';
+COMMENT ON COLUMN analytics.job_costs_daily.cluster_id IS 'clusters.id; null outside clusters.';
 
-COMMENT ON COLUMN analytics.jobs_daily.p50_seconds IS 'Median, in seconds.';
-
-COMMENT ON COLUMN analytics.jobs_daily.p75_seconds IS '75th percentile, in seconds.';
-
-COMMENT ON COLUMN analytics.jobs_daily.p90_seconds IS '90th percentile, in seconds.';
-
-COMMENT ON COLUMN analytics.jobs_daily.p95_seconds IS '95th percentile, in seconds.';
-
-COMMENT ON COLUMN analytics.jobs_daily.max_seconds IS 'Longest, in seconds.';
-
-COMMENT ON COLUMN analytics.jobs_daily.passed_p50_seconds IS 'Median of those that passed, in seconds.';
-
-COMMENT ON COLUMN analytics.jobs_daily.passed_p90_seconds IS '90th percentile of those that passed, in seconds.';
-
-COMMENT ON COLUMN analytics.jobs_daily.run_seconds IS 'Seconds of running, in total.';
+COMMENT ON COLUMN analytics.job_costs_daily.cluster IS 'Name of the cluster, at present; null outside clusters.';
 
 CREATE VIEW analytics.job_failures_daily AS
  SELECT jobs_daily.day,
@@ -4526,6 +6460,172 @@ COMMENT ON COLUMN analytics.job_failures_daily.hard_failure_rate IS 'hard_failed
 COMMENT ON COLUMN analytics.job_failures_daily.soft_failure_rate IS 'soft_failed divided by the tries that were not canceled, 0 to 1.';
 
 COMMENT ON COLUMN analytics.job_failures_daily.infra_failure_rate IS 'infra_failed divided by the tries that were not canceled, 0 to 1.';
+
+CREATE VIEW analytics.jobs_by_period AS
+ SELECT merged.period,
+    merged.starts_on,
+    merged.organization_id,
+    merged.pipeline_id,
+    merged.job,
+    merged.tries,
+    merged.passed,
+    merged.soft_failed,
+    merged.failed,
+    merged.infra_lost,
+    merged.timed_out,
+    merged.expired,
+    merged.canceled,
+    merged.retried,
+    (((merged.failed + merged.timed_out))::double precision / (NULLIF((merged.tries - merged.canceled), 0))::double precision) AS hard_failure_rate,
+    (merged.run_seconds / (NULLIF(analytics.histogram_count(merged.run), 0))::double precision) AS mean_seconds,
+    analytics.percentile(merged.run, 0.5) AS p50_seconds,
+    analytics.percentile(merged.run, 0.75) AS p75_seconds,
+    analytics.percentile(merged.run, 0.9) AS p90_seconds,
+    analytics.percentile(merged.run, 0.95) AS p95_seconds,
+    merged.max_seconds,
+    analytics.percentile(merged.passed_run, 0.5) AS passed_p50_seconds,
+    analytics.percentile(merged.passed_run, 0.9) AS passed_p90_seconds,
+    merged.run_seconds
+   FROM ( SELECT period.name AS period,
+            period.starts_on,
+            daily.organization_id,
+            daily.pipeline_id,
+            daily.job,
+            (sum(daily.tries))::bigint AS tries,
+            (sum(daily.passed))::bigint AS passed,
+            (sum(daily.soft_failed))::bigint AS soft_failed,
+            (sum(daily.failed))::bigint AS failed,
+            (sum(daily.infra_lost))::bigint AS infra_lost,
+            (sum(daily.timed_out))::bigint AS timed_out,
+            (sum(daily.expired))::bigint AS expired,
+            (sum(daily.canceled))::bigint AS canceled,
+            (sum(daily.retried))::bigint AS retried,
+            sum(daily.run_seconds) AS run_seconds,
+            max(daily.max_seconds) AS max_seconds,
+            analytics.merge_histograms(daily.run_histogram) AS run,
+            analytics.merge_histograms(daily.passed_run_histogram) AS passed_run
+           FROM (analytics.jobs_daily daily
+             CROSS JOIN LATERAL ( VALUES ('week'::text,(date_trunc('week'::text, (daily.day)::timestamp without time zone))::date), ('month'::text,(date_trunc('month'::text, (daily.day)::timestamp without time zone))::date)) period(name, starts_on))
+          GROUP BY period.name, period.starts_on, daily.organization_id, daily.pipeline_id, daily.job) merged;
+
+COMMENT ON VIEW analytics.jobs_by_period IS 'As jobs_daily, by week (from Monday) and by month (UTC). The percentiles are of all tries of the period, not means of days. Choose one period.';
+
+COMMENT ON COLUMN analytics.jobs_by_period.period IS 'week or month.';
+
+COMMENT ON COLUMN analytics.jobs_by_period.starts_on IS 'First day of the period.';
+
+COMMENT ON COLUMN analytics.jobs_by_period.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.jobs_by_period.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.jobs_by_period.job IS 'Name of the job.';
+
+COMMENT ON COLUMN analytics.jobs_by_period.tries IS 'How many tries of jobs ended, also those that never started; without skipped and broken ones.';
+
+COMMENT ON COLUMN analytics.jobs_by_period.passed IS 'How many passed.';
+
+COMMENT ON COLUMN analytics.jobs_by_period.soft_failed IS 'How many failed softly.';
+
+COMMENT ON COLUMN analytics.jobs_by_period.failed IS 'How many failed.';
+
+COMMENT ON COLUMN analytics.jobs_by_period.infra_lost IS 'How many failed because their agent or machine was lost.';
+
+COMMENT ON COLUMN analytics.jobs_by_period.timed_out IS 'How many timed out.';
+
+COMMENT ON COLUMN analytics.jobs_by_period.expired IS 'How many expired.';
+
+COMMENT ON COLUMN analytics.jobs_by_period.canceled IS 'How many were canceled.';
+
+COMMENT ON COLUMN analytics.jobs_by_period.retried IS 'How many were retried.';
+
+COMMENT ON COLUMN analytics.jobs_by_period.hard_failure_rate IS 'Failed and timed out, divided by tries that were not canceled, 0 to 1.';
+
+COMMENT ON COLUMN analytics.jobs_by_period.mean_seconds IS 'Mean running time, in seconds.';
+
+COMMENT ON COLUMN analytics.jobs_by_period.p50_seconds IS 'Median, in seconds.';
+
+COMMENT ON COLUMN analytics.jobs_by_period.p75_seconds IS '75th percentile, in seconds.';
+
+COMMENT ON COLUMN analytics.jobs_by_period.p90_seconds IS '90th percentile, in seconds.';
+
+COMMENT ON COLUMN analytics.jobs_by_period.p95_seconds IS '95th percentile, in seconds.';
+
+COMMENT ON COLUMN analytics.jobs_by_period.max_seconds IS 'Longest, in seconds.';
+
+COMMENT ON COLUMN analytics.jobs_by_period.passed_p50_seconds IS 'Median of those that passed, in seconds.';
+
+COMMENT ON COLUMN analytics.jobs_by_period.passed_p90_seconds IS '90th percentile of those that passed, in seconds.';
+
+COMMENT ON COLUMN analytics.jobs_by_period.run_seconds IS 'Seconds that they ran, in total.';
+
+CREATE VIEW analytics.job_regressions AS
+ SELECT this.starts_on AS week,
+    this.organization_id,
+    this.pipeline_id,
+    this.job,
+    COALESCE(((this.passed >= 20) AND (before.passed >= 20) AND (median.seconds >= ((1.25)::double precision * merged.seconds)) AND (median.seconds >= (merged.seconds + (10)::double precision))), false) AS is_slower,
+    before.fails_more,
+    this.passed,
+    before.passed AS previous_passed,
+    median.seconds AS passed_p50_seconds,
+    merged.seconds AS previous_passed_p50_seconds,
+    (this.tries - this.canceled) AS not_canceled,
+    before.not_canceled AS previous_not_canceled,
+    this.hard_failure_rate,
+    ((before.hard_failed)::double precision / (before.not_canceled)::double precision) AS previous_hard_failure_rate
+   FROM (((analytics.jobs_by_period this
+     CROSS JOIN LATERAL ( SELECT this.passed_p50_seconds AS seconds
+         OFFSET 0) median)
+     CROSS JOIN LATERAL ( SELECT total.passed,
+            total.not_canceled,
+            total.hard_failed,
+            total.least_median,
+            total.common_rate,
+            COALESCE((((this.tries - this.canceled) >= 20) AND (total.not_canceled >= 20) AND ((this.hard_failure_rate - ((total.hard_failed)::double precision / (total.not_canceled)::double precision)) > ((3)::double precision * sqrt(((total.common_rate * ((1)::double precision - total.common_rate)) * (((1.0 / ((this.tries - this.canceled))::numeric) + (1.0 / (total.not_canceled)::numeric)))::double precision))))), false) AS fails_more
+           FROM ( SELECT (sum(daily.passed))::bigint AS passed,
+                    (NULLIF(sum((daily.tries - daily.canceled)), (0)::numeric))::bigint AS not_canceled,
+                    (sum((daily.failed + daily.timed_out)))::bigint AS hard_failed,
+                    min(daily.passed_p50_seconds) AS least_median,
+                    (((((this.failed + this.timed_out))::numeric + sum((daily.failed + daily.timed_out))))::double precision / (NULLIF((((this.tries - this.canceled))::numeric + sum((daily.tries - daily.canceled))), (0)::numeric))::double precision) AS common_rate
+                   FROM analytics.jobs_daily daily
+                  WHERE ((daily.pipeline_id = this.pipeline_id) AND (NOT (daily.organization_id IS DISTINCT FROM this.organization_id)) AND (daily.job = this.job) AND (daily.day >= (this.starts_on - 28)) AND (daily.day < this.starts_on))
+                 OFFSET 0) total
+         OFFSET 0) before)
+     CROSS JOIN LATERAL ( SELECT analytics.percentile(analytics.merge_histograms(daily.passed_run_histogram), 0.5) AS seconds
+           FROM analytics.jobs_daily daily
+          WHERE ((daily.pipeline_id = this.pipeline_id) AND (NOT (daily.organization_id IS DISTINCT FROM this.organization_id)) AND (daily.job = this.job) AND (daily.day >= (this.starts_on - 28)) AND (daily.day < this.starts_on))
+         OFFSET 0) merged)
+  WHERE ((this.period = 'week'::text) AND (before.fails_more OR ((this.passed >= 20) AND (median.seconds >= ((1.25)::double precision * before.least_median)) AND (median.seconds >= (before.least_median + (10)::double precision)))) AND (before.fails_more OR ((this.passed >= 20) AND (before.passed >= 20) AND (median.seconds >= ((1.25)::double precision * merged.seconds)) AND (median.seconds >= (merged.seconds + (10)::double precision)))));
+
+COMMENT ON VIEW analytics.job_regressions IS 'Jobs that became clearly slower, or fail clearly more often, in a week (from Monday, UTC) than in the four weeks before it. Both need at least 20 tries in both spans.';
+
+COMMENT ON COLUMN analytics.job_regressions.week IS 'Monday of the week.';
+
+COMMENT ON COLUMN analytics.job_regressions.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.job_regressions.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.job_regressions.job IS 'Name of the job.';
+
+COMMENT ON COLUMN analytics.job_regressions.is_slower IS 'Whether the median of passed tries rose by a quarter and by 10 s at least.';
+
+COMMENT ON COLUMN analytics.job_regressions.fails_more IS 'Whether the hard failure rate rose by more than three standard errors.';
+
+COMMENT ON COLUMN analytics.job_regressions.passed IS 'How many tries passed in the week.';
+
+COMMENT ON COLUMN analytics.job_regressions.previous_passed IS 'How many passed in the four weeks before.';
+
+COMMENT ON COLUMN analytics.job_regressions.passed_p50_seconds IS 'Median running time of passed tries in the week, in seconds.';
+
+COMMENT ON COLUMN analytics.job_regressions.previous_passed_p50_seconds IS 'The same in the four weeks before.';
+
+COMMENT ON COLUMN analytics.job_regressions.not_canceled IS 'Tries of the week that were not canceled.';
+
+COMMENT ON COLUMN analytics.job_regressions.previous_not_canceled IS 'The same in the four weeks before.';
+
+COMMENT ON COLUMN analytics.job_regressions.hard_failure_rate IS 'Failed and timed out in the week, divided by tries that were not canceled.';
+
+COMMENT ON COLUMN analytics.job_regressions.previous_hard_failure_rate IS 'The same in the four weeks before.';
 
 CREATE VIEW analytics.job_retries AS
  SELECT build.organization_id,
@@ -4847,55 +6947,132 @@ COMMENT ON COLUMN analytics.parallel_steps.imbalance IS 'max_seconds divided by 
 
 COMMENT ON COLUMN analytics.parallel_steps.organization IS 'Slug of the organization, at present.';
 
-CREATE TABLE analytics.pipeline_durations_daily (
-    day date,
-    organization_id uuid,
-    pipeline_id uuid,
-    builds bigint,
-    passed bigint,
-    mean_seconds double precision,
-    p50_seconds double precision,
-    p75_seconds double precision,
-    p90_seconds double precision,
-    p95_seconds double precision,
-    passed_p50_seconds double precision,
-    passed_p90_seconds double precision,
-    first_p50_seconds double precision,
-    first_p90_seconds double precision,
-    wait_p50_seconds double precision
-);
+CREATE VIEW analytics.pipeline_durations_by_period AS
+ SELECT merged.period,
+    merged.starts_on,
+    merged.organization_id,
+    merged.pipeline_id,
+    merged.builds,
+    merged.passed,
+    (((merged.builds - merged.passed))::double precision / (merged.builds)::double precision) AS failure_rate,
+    (merged.run_seconds / (NULLIF(analytics.histogram_count(merged.run), 0))::double precision) AS mean_seconds,
+    analytics.percentile(merged.run, 0.5) AS p50_seconds,
+    analytics.percentile(merged.run, 0.75) AS p75_seconds,
+    analytics.percentile(merged.run, 0.9) AS p90_seconds,
+    analytics.percentile(merged.run, 0.95) AS p95_seconds,
+    analytics.percentile(merged.passed_run, 0.5) AS passed_p50_seconds,
+    analytics.percentile(merged.passed_run, 0.9) AS passed_p90_seconds,
+    analytics.percentile(merged.first_run, 0.5) AS first_p50_seconds,
+    analytics.percentile(merged.first_run, 0.9) AS first_p90_seconds,
+    analytics.percentile(merged.wait, 0.5) AS wait_p50_seconds
+   FROM ( SELECT period.name AS period,
+            period.starts_on,
+            daily.organization_id,
+            daily.pipeline_id,
+            (sum(daily.builds))::bigint AS builds,
+            (sum(daily.passed))::bigint AS passed,
+            COALESCE(sum((daily.mean_seconds * (analytics.histogram_count(daily.run_histogram))::double precision)), (0)::double precision) AS run_seconds,
+            analytics.merge_histograms(daily.run_histogram) AS run,
+            analytics.merge_histograms(daily.passed_run_histogram) AS passed_run,
+            analytics.merge_histograms(daily.first_run_histogram) AS first_run,
+            analytics.merge_histograms(daily.wait_histogram) AS wait
+           FROM (analytics.pipeline_durations_daily daily
+             CROSS JOIN LATERAL ( VALUES ('week'::text,(date_trunc('week'::text, (daily.day)::timestamp without time zone))::date), ('month'::text,(date_trunc('month'::text, (daily.day)::timestamp without time zone))::date)) period(name, starts_on))
+          GROUP BY period.name, period.starts_on, daily.organization_id, daily.pipeline_id) merged;
 
-COMMENT ON TABLE analytics.pipeline_durations_daily IS 'How long builds ran, by pipeline and the day (UTC) they finished: the total of the attempts without pauses, as far as finishes were seen. For a build that ran before the mirror existed the API shows only the last. Practice disagrees on whether failures count: percentiles are over passed and failed builds; passed_ over passed ones only; first_ over first attempts only. A rollup table.';
+COMMENT ON VIEW analytics.pipeline_durations_by_period IS 'As pipeline_durations_daily, by week (from Monday) and by month (UTC). The percentiles are of all builds of the period, not means of days. Choose one period.';
 
-COMMENT ON COLUMN analytics.pipeline_durations_daily.day IS 'Day in UTC.';
+COMMENT ON COLUMN analytics.pipeline_durations_by_period.period IS 'week or month.';
 
-COMMENT ON COLUMN analytics.pipeline_durations_daily.organization_id IS 'organizations.id.';
+COMMENT ON COLUMN analytics.pipeline_durations_by_period.starts_on IS 'First day of the period.';
 
-COMMENT ON COLUMN analytics.pipeline_durations_daily.pipeline_id IS 'pipelines.id.';
+COMMENT ON COLUMN analytics.pipeline_durations_by_period.organization_id IS 'organizations.id.';
 
-COMMENT ON COLUMN analytics.pipeline_durations_daily.builds IS 'How many builds.';
+COMMENT ON COLUMN analytics.pipeline_durations_by_period.pipeline_id IS 'pipelines.id.';
 
-COMMENT ON COLUMN analytics.pipeline_durations_daily.passed IS 'How many passed.';
+COMMENT ON COLUMN analytics.pipeline_durations_by_period.builds IS 'How many builds passed or failed.';
 
-COMMENT ON COLUMN analytics.pipeline_durations_daily.mean_seconds IS 'Mean, in seconds.';
+COMMENT ON COLUMN analytics.pipeline_durations_by_period.passed IS 'How many passed.';
 
-COMMENT ON COLUMN analytics.pipeline_durations_daily.p50_seconds IS 'Median, in seconds.';
+COMMENT ON COLUMN analytics.pipeline_durations_by_period.failure_rate IS 'Failed builds divided by builds, 0 to 1.';
 
-COMMENT ON COLUMN analytics.pipeline_durations_daily.p75_seconds IS '75th percentile, in seconds.';
+COMMENT ON COLUMN analytics.pipeline_durations_by_period.mean_seconds IS 'Mean running time, in seconds.';
 
-COMMENT ON COLUMN analytics.pipeline_durations_daily.p90_seconds IS '90th percentile, in seconds.';
+COMMENT ON COLUMN analytics.pipeline_durations_by_period.p50_seconds IS 'Median, in seconds.';
 
-COMMENT ON COLUMN analytics.pipeline_durations_daily.p95_seconds IS '95th percentile, in seconds.';
+COMMENT ON COLUMN analytics.pipeline_durations_by_period.p75_seconds IS '75th percentile, in seconds.';
 
-COMMENT ON COLUMN analytics.pipeline_durations_daily.passed_p50_seconds IS 'Median of those that passed, in seconds.';
+COMMENT ON COLUMN analytics.pipeline_durations_by_period.p90_seconds IS '90th percentile, in seconds.';
 
-COMMENT ON COLUMN analytics.pipeline_durations_daily.passed_p90_seconds IS '90th percentile of those that passed, in seconds.';
+COMMENT ON COLUMN analytics.pipeline_durations_by_period.p95_seconds IS '95th percentile, in seconds.';
 
-COMMENT ON COLUMN analytics.pipeline_durations_daily.first_p50_seconds IS 'Median of first attempts, in seconds.';
+COMMENT ON COLUMN analytics.pipeline_durations_by_period.passed_p50_seconds IS 'Median of those that passed, in seconds.';
 
-COMMENT ON COLUMN analytics.pipeline_durations_daily.first_p90_seconds IS '90th percentile of first attempts, in seconds.';
+COMMENT ON COLUMN analytics.pipeline_durations_by_period.passed_p90_seconds IS '90th percentile of those that passed, in seconds.';
 
-COMMENT ON COLUMN analytics.pipeline_durations_daily.wait_p50_seconds IS 'Median of the wait from created to first started, in seconds.';
+COMMENT ON COLUMN analytics.pipeline_durations_by_period.first_p50_seconds IS 'Median of first attempts, in seconds.';
+
+COMMENT ON COLUMN analytics.pipeline_durations_by_period.first_p90_seconds IS '90th percentile of first attempts, in seconds.';
+
+COMMENT ON COLUMN analytics.pipeline_durations_by_period.wait_p50_seconds IS 'Median wait before the first start, in seconds.';
+
+CREATE VIEW analytics.period_changes AS
+ SELECT this.period,
+    this.starts_on,
+    this.organization_id,
+    this.pipeline_id,
+    this.builds,
+    before.builds AS previous_builds,
+    this.p50_seconds,
+    before.p50_seconds AS previous_p50_seconds,
+    this.p90_seconds,
+    before.p90_seconds AS previous_p90_seconds,
+    this.failure_rate,
+    before.failure_rate AS previous_failure_rate,
+    this.wait_p50_seconds,
+    before.wait_p50_seconds AS previous_wait_p50_seconds
+   FROM (analytics.pipeline_durations_by_period this
+     LEFT JOIN LATERAL ( SELECT earlier.builds,
+            earlier.p50_seconds,
+            earlier.p90_seconds,
+            earlier.failure_rate,
+            earlier.wait_p50_seconds
+           FROM analytics.pipeline_durations_by_period earlier
+          WHERE ((earlier.period = this.period) AND (earlier.pipeline_id = this.pipeline_id) AND (NOT (earlier.organization_id IS DISTINCT FROM this.organization_id)) AND (earlier.starts_on = ((this.starts_on -
+                CASE this.period
+                    WHEN 'week'::text THEN '7 days'::interval
+                    ELSE '1 mon'::interval
+                END))::date))) before ON (true));
+
+COMMENT ON VIEW analytics.period_changes IS 'Each week and month of a pipeline beside the one before it. The present period is not complete: fewer of its builds have finished. Choose one period.';
+
+COMMENT ON COLUMN analytics.period_changes.period IS 'week or month.';
+
+COMMENT ON COLUMN analytics.period_changes.starts_on IS 'First day of the period.';
+
+COMMENT ON COLUMN analytics.period_changes.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.period_changes.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.period_changes.builds IS 'How many builds passed or failed.';
+
+COMMENT ON COLUMN analytics.period_changes.previous_builds IS 'The same in the period before; null if there were none.';
+
+COMMENT ON COLUMN analytics.period_changes.p50_seconds IS 'Median running time, in seconds.';
+
+COMMENT ON COLUMN analytics.period_changes.previous_p50_seconds IS 'The same in the period before.';
+
+COMMENT ON COLUMN analytics.period_changes.p90_seconds IS '90th percentile of the running time, in seconds.';
+
+COMMENT ON COLUMN analytics.period_changes.previous_p90_seconds IS 'The same in the period before.';
+
+COMMENT ON COLUMN analytics.period_changes.failure_rate IS 'Failed builds divided by builds, 0 to 1.';
+
+COMMENT ON COLUMN analytics.period_changes.previous_failure_rate IS 'The same in the period before.';
+
+COMMENT ON COLUMN analytics.period_changes.wait_p50_seconds IS 'Median wait before the first start, in seconds.';
+
+COMMENT ON COLUMN analytics.period_changes.previous_wait_p50_seconds IS 'The same in the period before.';
 
 CREATE VIEW analytics.pipeline_jobs AS
  SELECT job.id,
@@ -5164,6 +7341,55 @@ COMMENT ON COLUMN analytics.pipeline_sources.name IS 'Buildkite.';
 
 COMMENT ON COLUMN analytics.pipeline_sources.api IS 'Whether the customer pushes the data; always false.';
 
+CREATE VIEW analytics.pipeline_stage_names AS
+ SELECT analytics.stable_id(concat(stage.pipeline_id, ':', stage.name)) AS id,
+    (1)::bigint AS pipeline_source_id,
+    stage.name,
+    analytics.repository_name(pipeline.repository) AS repository,
+    stage.pipeline_id
+   FROM (( SELECT DISTINCT job_minutes_hourly.pipeline_id,
+            COALESCE(job_minutes_hourly.group_key, job_minutes_hourly.step_key, job_minutes_hourly.job) AS name
+           FROM analytics.job_minutes_hourly) stage
+     LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = stage.pipeline_id)));
+
+COMMENT ON VIEW analytics.pipeline_stage_names IS 'Stages of pipelines, in the shape of DX''s table of that name (one column of our own at the end): groups, and steps outside groups, whose command jobs have ended. build_stages has their durations.';
+
+COMMENT ON COLUMN analytics.pipeline_stage_names.id IS 'Always the same for a pipeline and a name.';
+
+COMMENT ON COLUMN analytics.pipeline_stage_names.pipeline_source_id IS 'pipeline_sources.id.';
+
+COMMENT ON COLUMN analytics.pipeline_stage_names.name IS 'Key of the group; outside groups the key of the step, otherwise its name.';
+
+COMMENT ON COLUMN analytics.pipeline_stage_names.repository IS 'owner/name of the repository.';
+
+COMMENT ON COLUMN analytics.pipeline_stage_names.pipeline_id IS 'pipelines.id. Ours, not DX''s.';
+
+CREATE VIEW analytics.pipeline_variables AS
+ SELECT pipeline.id AS pipeline_id,
+    pipeline.organization_id,
+    organization.slug AS organization,
+    pipeline.slug AS pipeline,
+    named.variable
+   FROM ((buildkite.pipelines pipeline
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = pipeline.organization_id)))
+     CROSS JOIN LATERAL jsonb_object_keys(
+        CASE
+            WHEN (jsonb_typeof(pipeline.env) = 'object'::text) THEN pipeline.env
+            ELSE '{}'::jsonb
+        END) named(variable));
+
+COMMENT ON VIEW analytics.pipeline_variables IS 'Names of the environment variables of pipelines, without their values. Empty unless STORE_ENV is on.';
+
+COMMENT ON COLUMN analytics.pipeline_variables.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.pipeline_variables.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.pipeline_variables.organization IS 'Slug of the organization, at present.';
+
+COMMENT ON COLUMN analytics.pipeline_variables.pipeline IS 'Slug of the pipeline, at present.';
+
+COMMENT ON COLUMN analytics.pipeline_variables.variable IS 'Name of the variable.';
+
 CREATE VIEW analytics.pipelines AS
  SELECT pipeline.id,
     pipeline.organization_id,
@@ -5376,47 +7602,6 @@ COMMENT ON COLUMN analytics.queue_depths.running IS 'Jobs that ran.';
 COMMENT ON COLUMN analytics.queue_depths.most_waiting IS 'The most jobs that waited at the same time.';
 
 COMMENT ON COLUMN analytics.queue_depths.most_running IS 'The most jobs that ran at the same time.';
-
-CREATE TABLE analytics.queue_waits_daily (
-    day date NOT NULL,
-    organization_id uuid,
-    cluster_id uuid,
-    queue text NOT NULL,
-    started bigint NOT NULL,
-    mean_seconds double precision,
-    p50_seconds double precision,
-    p75_seconds double precision,
-    p90_seconds double precision,
-    p95_seconds double precision,
-    max_seconds double precision,
-    concurrency_wait_seconds double precision NOT NULL
-);
-
-COMMENT ON TABLE analytics.queue_waits_daily IS 'Waits for an agent by queue and the day (UTC) the job started, from runnable_at to started_at. Waits for other steps or a concurrency group are not included. Only command jobs that started. A rollup table.';
-
-COMMENT ON COLUMN analytics.queue_waits_daily.day IS 'Day in UTC.';
-
-COMMENT ON COLUMN analytics.queue_waits_daily.organization_id IS 'organizations.id.';
-
-COMMENT ON COLUMN analytics.queue_waits_daily.cluster_id IS 'clusters.id; null outside clusters.';
-
-COMMENT ON COLUMN analytics.queue_waits_daily.queue IS 'Queue: of the agent query rules, otherwise of the cluster, otherwise default.';
-
-COMMENT ON COLUMN analytics.queue_waits_daily.started IS 'How many jobs started.';
-
-COMMENT ON COLUMN analytics.queue_waits_daily.mean_seconds IS 'Mean, in seconds.';
-
-COMMENT ON COLUMN analytics.queue_waits_daily.p50_seconds IS 'Median, in seconds.';
-
-COMMENT ON COLUMN analytics.queue_waits_daily.p75_seconds IS '75th percentile, in seconds.';
-
-COMMENT ON COLUMN analytics.queue_waits_daily.p90_seconds IS '90th percentile, in seconds.';
-
-COMMENT ON COLUMN analytics.queue_waits_daily.p95_seconds IS '95th percentile, in seconds.';
-
-COMMENT ON COLUMN analytics.queue_waits_daily.max_seconds IS 'Longest, in seconds.';
-
-COMMENT ON COLUMN analytics.queue_waits_daily.concurrency_wait_seconds IS 'Seconds that these jobs waited for concurrency groups before, in total.';
 
 CREATE VIEW analytics.queues AS
  SELECT queue.id,
@@ -5705,6 +7890,147 @@ COMMENT ON COLUMN analytics.reference_syncs.read_at IS 'When it was last read co
 
 COMMENT ON COLUMN analytics.reference_syncs.error IS 'Why the list could not be read; null if it was read.';
 
+CREATE TABLE sync.stale_history (
+    id bigint NOT NULL,
+    pipeline_id uuid,
+    since date,
+    scanned_to timestamp with time zone,
+    changed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    only_deployments boolean DEFAULT false NOT NULL
+);
+
+COMMENT ON TABLE sync.stale_history IS 'Changes that make days of history stale, for one pipeline or for all. The rollup worker finds the days and adds them to sync.stale_days.';
+
+COMMENT ON COLUMN sync.stale_history.id IS 'Order of the changes.';
+
+COMMENT ON COLUMN sync.stale_history.pipeline_id IS 'pipelines.id: the days on which its builds ended. Null: the days of all pipelines.';
+
+COMMENT ON COLUMN sync.stale_history.since IS 'Without pipeline_id: the first day that may be stale.';
+
+COMMENT ON COLUMN sync.stale_history.scanned_to IS 'Builds created at or after this time are processed; null: none yet.';
+
+COMMENT ON COLUMN sync.stale_history.changed_at IS 'When the change was made, on the database''s clock.';
+
+COMMENT ON COLUMN sync.stale_history.only_deployments IS 'Whether the change affects only analytics.deployments, such as a changed rule. Ignored with pipeline_id.';
+
+CREATE VIEW analytics.rollup_days AS
+ SELECT known.day,
+    ((marked.since IS NOT NULL) OR (changed.since IS NOT NULL)) AS is_stale,
+    LEAST(marked.since, changed.since) AS stale_since
+   FROM ((( SELECT jobs_daily.day
+           FROM analytics.jobs_daily
+        UNION
+         SELECT build_results_daily.day
+           FROM analytics.build_results_daily
+        UNION
+         SELECT stale_days.day
+           FROM sync.stale_days) known
+     LEFT JOIN ( SELECT stale_days.day,
+            min(stale_days.marked_at) AS since
+           FROM sync.stale_days
+          GROUP BY stale_days.day) marked ON ((marked.day = known.day)))
+     LEFT JOIN LATERAL ( SELECT min(history.changed_at) AS since
+           FROM sync.stale_history history
+          WHERE (COALESCE(history.since, '-infinity'::date) <= known.day)) changed ON (true));
+
+COMMENT ON VIEW analytics.rollup_days IS 'The days that the rollup tables have, and whether a change of the mirror, a rule or a default branch is not in them yet. Join it by day.';
+
+COMMENT ON COLUMN analytics.rollup_days.day IS 'Day in UTC.';
+
+COMMENT ON COLUMN analytics.rollup_days.is_stale IS 'Whether rows of the day may still change: the rollup worker has not refreshed them since the mirror or a setting changed.';
+
+COMMENT ON COLUMN analytics.rollup_days.stale_since IS 'When the first of these changes was made; null if the day is not stale.';
+
+CREATE VIEW analytics.stage_durations_daily AS
+ SELECT ((build_stages.created_at AT TIME ZONE 'UTC'::text))::date AS day,
+    build_stages.organization_id,
+    build_stages.pipeline_id,
+    build_stages.level,
+    build_stages.name,
+    build_stages.group_key,
+    build_stages.is_stage,
+    count(*) AS builds,
+    avg(build_stages.run_seconds) AS mean_seconds,
+    (percentile_disc((0.5)::double precision) WITHIN GROUP (ORDER BY (analytics.whole_seconds(build_stages.run_seconds))))::double precision AS p50_seconds,
+    (percentile_disc((0.9)::double precision) WITHIN GROUP (ORDER BY (analytics.whole_seconds(build_stages.run_seconds))))::double precision AS p90_seconds,
+    (percentile_disc((0.95)::double precision) WITHIN GROUP (ORDER BY (analytics.whole_seconds(build_stages.run_seconds))))::double precision AS p95_seconds,
+    max(build_stages.run_seconds) AS max_seconds,
+    sum(build_stages.job_seconds) AS job_seconds
+   FROM analytics.build_stages
+  GROUP BY (((build_stages.created_at AT TIME ZONE 'UTC'::text))::date), build_stages.organization_id, build_stages.pipeline_id, build_stages.level, build_stages.name, build_stages.group_key, build_stages.is_stage;
+
+COMMENT ON VIEW analytics.stage_durations_daily IS 'How long groups and steps run in a build, by the day (UTC) the build was created: build_stages by day.';
+
+COMMENT ON COLUMN analytics.stage_durations_daily.day IS 'Day in UTC.';
+
+COMMENT ON COLUMN analytics.stage_durations_daily.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.stage_durations_daily.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.stage_durations_daily.level IS 'group or step.';
+
+COMMENT ON COLUMN analytics.stage_durations_daily.name IS 'Key of the group; key of the step, otherwise its name.';
+
+COMMENT ON COLUMN analytics.stage_durations_daily.group_key IS 'Key of the group; of a step, of the group that it belongs to.';
+
+COMMENT ON COLUMN analytics.stage_durations_daily.is_stage IS 'Whether it is a group, or a step outside groups.';
+
+COMMENT ON COLUMN analytics.stage_durations_daily.builds IS 'Builds in which it ran.';
+
+COMMENT ON COLUMN analytics.stage_durations_daily.mean_seconds IS 'Mean of the seconds that it ran in a build.';
+
+COMMENT ON COLUMN analytics.stage_durations_daily.p50_seconds IS 'Median, in whole seconds.';
+
+COMMENT ON COLUMN analytics.stage_durations_daily.p90_seconds IS '90th percentile, in whole seconds.';
+
+COMMENT ON COLUMN analytics.stage_durations_daily.p95_seconds IS '95th percentile, in whole seconds.';
+
+COMMENT ON COLUMN analytics.stage_durations_daily.max_seconds IS 'The longest.';
+
+COMMENT ON COLUMN analytics.stage_durations_daily.job_seconds IS 'Seconds that its jobs ran, in total.';
+
+CREATE VIEW analytics.teams AS
+ SELECT team.id,
+    team.organization_id,
+    organization.slug AS organization,
+    team.slug AS team,
+    team.name,
+    team.description,
+    team.privacy,
+    team."default" AS is_default,
+    lower(team.created_by_email) AS created_by_email,
+    team.created_at,
+    team.changed_at,
+    team.deleted_at
+   FROM (buildkite.teams team
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = team.organization_id)));
+
+COMMENT ON VIEW analytics.teams IS 'Teams, also deleted ones. pipelines.teams and users.teams have their slugs.';
+
+COMMENT ON COLUMN analytics.teams.id IS 'Buildkite''s UUID.';
+
+COMMENT ON COLUMN analytics.teams.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.teams.organization IS 'Slug of the organization, at present.';
+
+COMMENT ON COLUMN analytics.teams.team IS 'Slug, at present.';
+
+COMMENT ON COLUMN analytics.teams.name IS 'Name.';
+
+COMMENT ON COLUMN analytics.teams.description IS 'Free text.';
+
+COMMENT ON COLUMN analytics.teams.privacy IS 'visible or secret.';
+
+COMMENT ON COLUMN analytics.teams.is_default IS 'Whether new users join it.';
+
+COMMENT ON COLUMN analytics.teams.created_by_email IS 'E-mail address of who created it, in lower case.';
+
+COMMENT ON COLUMN analytics.teams.created_at IS 'When it was created.';
+
+COMMENT ON COLUMN analytics.teams.changed_at IS 'When the row last changed in the mirror, for incremental loads.';
+
+COMMENT ON COLUMN analytics.teams.deleted_at IS 'When the mirror noticed that Buildkite no longer lists it; null: Buildkite lists it.';
+
 CREATE VIEW analytics.trigger_edges AS
  SELECT parent.id AS parent_build_id,
     parent.pipeline_id AS parent_pipeline_id,
@@ -5812,41 +8138,6 @@ COMMENT ON COLUMN analytics.trigger_trees.depth IS 'Levels below the top.';
 COMMENT ON COLUMN analytics.trigger_trees.total_seconds IS 'Seconds from the top build''s creation to the last finish in the tree. Null while any of it is open or waits at a gate.';
 
 COMMENT ON COLUMN analytics.trigger_trees.failed IS 'How many of its builds failed.';
-
-CREATE TABLE analytics.trunk_health_daily (
-    day date,
-    organization_id uuid,
-    pipeline_id uuid,
-    builds bigint,
-    red_builds bigint,
-    commits bigint,
-    red_commits bigint,
-    green_rate double precision,
-    last_result text,
-    blocked bigint
-);
-
-COMMENT ON TABLE analytics.trunk_health_daily IS 'The default branch by day (UTC): builds and commits that ended red. A build that waits at a gate has no colour and is counted in blocked only; if every good build waits at a gate, green_rate is that of the others. By the present default branch: after a rename all days are rebuilt, and earlier ones contain only what ran on a branch of the new name. A rollup table.';
-
-COMMENT ON COLUMN analytics.trunk_health_daily.day IS 'Day in UTC.';
-
-COMMENT ON COLUMN analytics.trunk_health_daily.organization_id IS 'organizations.id.';
-
-COMMENT ON COLUMN analytics.trunk_health_daily.pipeline_id IS 'pipelines.id.';
-
-COMMENT ON COLUMN analytics.trunk_health_daily.builds IS 'How many builds.';
-
-COMMENT ON COLUMN analytics.trunk_health_daily.red_builds IS 'Builds that failed.';
-
-COMMENT ON COLUMN analytics.trunk_health_daily.commits IS 'How many commits.';
-
-COMMENT ON COLUMN analytics.trunk_health_daily.red_commits IS 'Commits with a failed build.';
-
-COMMENT ON COLUMN analytics.trunk_health_daily.green_rate IS 'Passed builds divided by passed and failed ones, 0 to 1. Null if all wait at a gate.';
-
-COMMENT ON COLUMN analytics.trunk_health_daily.last_result IS 'Result of the day''s last build, by number.';
-
-COMMENT ON COLUMN analytics.trunk_health_daily.blocked IS 'How many wait at a gate. They count as neither green nor red. Null on days that were not rebuilt since this column was added.';
 
 CREATE VIEW analytics.trunk_recoveries AS
  SELECT red.organization_id,
@@ -6015,40 +8306,6 @@ COMMENT ON COLUMN analytics.users.last_seen_at IS 'When the person last created,
 COMMENT ON COLUMN analytics.users.changed_at IS 'When the row last changed in the mirror; indexed below, for incremental loads.';
 
 COMMENT ON COLUMN analytics.users.key IS 'The key of a person, because id is null for some. Two people who turn out to be one get one key, so load users completely.';
-
-CREATE TABLE sync.builds_found (
-    hour timestamp with time zone NOT NULL,
-    organization_id uuid,
-    builds bigint NOT NULL,
-    builds_lost bigint NOT NULL
-);
-
-COMMENT ON TABLE sync.builds_found IS 'Builds by hour of creation, and how many of them REST showed first; the source of analytics.webhook_loss. A rollup table.';
-
-COMMENT ON COLUMN sync.builds_found.hour IS 'Start of the hour.';
-
-COMMENT ON COLUMN sync.builds_found.organization_id IS 'organizations.id.';
-
-COMMENT ON COLUMN sync.builds_found.builds IS 'Builds created in the hour.';
-
-COMMENT ON COLUMN sync.builds_found.builds_lost IS 'Those that REST showed first, 10 s or more after they were created.';
-
-CREATE TABLE sync.jobs_found (
-    hour timestamp with time zone NOT NULL,
-    organization_id uuid,
-    jobs bigint NOT NULL,
-    jobs_lost bigint NOT NULL
-);
-
-COMMENT ON TABLE sync.jobs_found IS 'Command jobs by hour of start, and how many of them REST showed first; the source of analytics.webhook_loss. A rollup table.';
-
-COMMENT ON COLUMN sync.jobs_found.hour IS 'Start of the hour.';
-
-COMMENT ON COLUMN sync.jobs_found.organization_id IS 'organizations.id.';
-
-COMMENT ON COLUMN sync.jobs_found.jobs IS 'Command jobs that started in the hour.';
-
-COMMENT ON COLUMN sync.jobs_found.jobs_lost IS 'Those that REST showed first, 10 s or more after they started.';
 
 CREATE VIEW analytics.webhook_loss AS
  SELECT COALESCE(built.hour, ran.hour) AS hour,
@@ -6307,59 +8564,6 @@ CREATE SEQUENCE sync.audit_log_id_seq
 
 ALTER SEQUENCE sync.audit_log_id_seq OWNED BY sync.audit_log.id;
 
-CREATE VIEW sync.branch_durations_daily_now AS
- SELECT ((COALESCE(build.finished_at, build.created_at) AT TIME ZONE 'UTC'::text))::date AS day,
-    build.organization_id,
-    build.pipeline_id,
-    build.branch,
-    count(*) AS builds,
-    count(*) FILTER (WHERE (build.state = 'passed'::text)) AS passed,
-    avg(run.total) AS mean_seconds,
-    (percentile_cont((ARRAY[0.5, 0.75, 0.9, 0.95])::double precision[]) WITHIN GROUP (ORDER BY run.total))[1] AS p50_seconds,
-    (percentile_cont((ARRAY[0.5, 0.75, 0.9, 0.95])::double precision[]) WITHIN GROUP (ORDER BY run.total))[2] AS p75_seconds,
-    (percentile_cont((ARRAY[0.5, 0.75, 0.9, 0.95])::double precision[]) WITHIN GROUP (ORDER BY run.total))[3] AS p90_seconds,
-    (percentile_cont((ARRAY[0.5, 0.75, 0.9, 0.95])::double precision[]) WITHIN GROUP (ORDER BY run.total))[4] AS p95_seconds,
-    (percentile_cont((ARRAY[0.5, 0.9])::double precision[]) WITHIN GROUP (ORDER BY run.total) FILTER (WHERE (build.state = 'passed'::text)))[1] AS passed_p50_seconds,
-    (percentile_cont((ARRAY[0.5, 0.9])::double precision[]) WITHIN GROUP (ORDER BY run.total) FILTER (WHERE (build.state = 'passed'::text)))[2] AS passed_p90_seconds
-   FROM (buildkite.builds build
-     CROSS JOIN LATERAL ( SELECT
-                CASE
-                    WHEN (count(*) FILTER (WHERE attempt.is_unread) = 0) THEN sum(attempt.run_seconds)
-                    ELSE NULL::double precision
-                END AS total
-           FROM analytics.attempt_runs attempt
-          WHERE (attempt.build_id = build.id)) run)
-  WHERE ((build.state = ANY (ARRAY['passed'::text, 'failed'::text])) AND (NOT COALESCE(build.blocked, false)))
-  GROUP BY (((COALESCE(build.finished_at, build.created_at) AT TIME ZONE 'UTC'::text))::date), build.organization_id, build.pipeline_id, build.branch;
-
-COMMENT ON VIEW sync.branch_durations_daily_now IS 'The source of analytics.branch_durations_daily, computed from all present builds.';
-
-COMMENT ON COLUMN sync.branch_durations_daily_now.day IS 'Day in UTC.';
-
-COMMENT ON COLUMN sync.branch_durations_daily_now.organization_id IS 'organizations.id.';
-
-COMMENT ON COLUMN sync.branch_durations_daily_now.pipeline_id IS 'pipelines.id.';
-
-COMMENT ON COLUMN sync.branch_durations_daily_now.branch IS 'Branch.';
-
-COMMENT ON COLUMN sync.branch_durations_daily_now.builds IS 'How many builds.';
-
-COMMENT ON COLUMN sync.branch_durations_daily_now.passed IS 'How many passed.';
-
-COMMENT ON COLUMN sync.branch_durations_daily_now.mean_seconds IS 'Mean, in seconds.';
-
-COMMENT ON COLUMN sync.branch_durations_daily_now.p50_seconds IS 'Median, in seconds.';
-
-COMMENT ON COLUMN sync.branch_durations_daily_now.p75_seconds IS '75th percentile, in seconds.';
-
-COMMENT ON COLUMN sync.branch_durations_daily_now.p90_seconds IS '90th percentile, in seconds.';
-
-COMMENT ON COLUMN sync.branch_durations_daily_now.p95_seconds IS '95th percentile, in seconds.';
-
-COMMENT ON COLUMN sync.branch_durations_daily_now.passed_p50_seconds IS 'Median of those that passed, in seconds.';
-
-COMMENT ON COLUMN sync.branch_durations_daily_now.passed_p90_seconds IS '90th percentile of those that passed, in seconds.';
-
 CREATE TABLE sync.budgets (
     scope text NOT NULL,
     state jsonb NOT NULL,
@@ -6373,59 +8577,6 @@ COMMENT ON COLUMN sync.budgets.scope IS 'Which limit: that of a user (by a finge
 COMMENT ON COLUMN sync.budgets.state IS 'Recently granted requests by class, waiting organizations, and the rate limit that Buildkite last reported. For internal use.';
 
 COMMENT ON COLUMN sync.budgets.updated_at IS 'When it was last written.';
-
-CREATE VIEW sync.build_results_daily_now AS
- SELECT ((COALESCE(build.finished_at, build.created_at) AT TIME ZONE 'UTC'::text))::date AS day,
-    build.organization_id,
-    build.pipeline_id,
-    count(*) FILTER (WHERE (ended.result = ANY (ARRAY['passed'::text, 'failed'::text]))) AS finished,
-    count(*) FILTER (WHERE (ended.result = 'passed'::text)) AS passed,
-    count(*) FILTER (WHERE (ended.result = 'failed'::text)) AS failed,
-    count(*) FILTER (WHERE (ended.result = 'canceled'::text)) AS canceled,
-    count(*) FILTER (WHERE (ended.result = ANY (ARRAY['skipped'::text, 'not_run'::text]))) AS skipped,
-    count(*) FILTER (WHERE ((ended.result = ANY (ARRAY['passed'::text, 'failed'::text])) AND (first.state = 'failed'::text))) AS first_failed,
-    count(*) FILTER (WHERE ((ended.result = 'passed'::text) AND (first.state = 'failed'::text))) AS passed_on_retry,
-    ((count(*) FILTER (WHERE (ended.result = 'failed'::text)))::double precision / (NULLIF(count(*) FILTER (WHERE (ended.result = ANY (ARRAY['passed'::text, 'failed'::text]))), 0))::double precision) AS failure_rate,
-    ((count(*) FILTER (WHERE ((ended.result = ANY (ARRAY['passed'::text, 'failed'::text])) AND (first.state = 'failed'::text))))::double precision / (NULLIF(count(*) FILTER (WHERE (ended.result = ANY (ARRAY['passed'::text, 'failed'::text]))), 0))::double precision) AS first_failure_rate,
-    count(*) FILTER (WHERE (ended.state = 'blocked'::text)) AS blocked
-   FROM ((buildkite.builds build
-     CROSS JOIN LATERAL ( SELECT analytics.build_state(build.state, build.blocked) AS state,
-            analytics.build_result(build.state, build.blocked) AS result) ended)
-     LEFT JOIN LATERAL ( SELECT attempt.state
-           FROM analytics.attempt_runs attempt
-          WHERE ((attempt.build_id = build.id) AND (analytics.build_result(attempt.state, attempt.blocked) IS NOT NULL))
-          ORDER BY attempt.finished_at
-         LIMIT 1) first ON (true))
-  WHERE ((ended.result IS NOT NULL) OR (ended.state = 'blocked'::text))
-  GROUP BY (((COALESCE(build.finished_at, build.created_at) AT TIME ZONE 'UTC'::text))::date), build.organization_id, build.pipeline_id;
-
-COMMENT ON VIEW sync.build_results_daily_now IS 'The source of analytics.build_results_daily, computed from all present builds.';
-
-COMMENT ON COLUMN sync.build_results_daily_now.day IS 'Day in UTC.';
-
-COMMENT ON COLUMN sync.build_results_daily_now.organization_id IS 'organizations.id.';
-
-COMMENT ON COLUMN sync.build_results_daily_now.pipeline_id IS 'pipelines.id.';
-
-COMMENT ON COLUMN sync.build_results_daily_now.finished IS 'How many passed or failed.';
-
-COMMENT ON COLUMN sync.build_results_daily_now.passed IS 'How many passed.';
-
-COMMENT ON COLUMN sync.build_results_daily_now.failed IS 'How many failed.';
-
-COMMENT ON COLUMN sync.build_results_daily_now.canceled IS 'How many were canceled.';
-
-COMMENT ON COLUMN sync.build_results_daily_now.skipped IS 'How many were skipped or not run.';
-
-COMMENT ON COLUMN sync.build_results_daily_now.first_failed IS 'How many failed at the first attempt.';
-
-COMMENT ON COLUMN sync.build_results_daily_now.passed_on_retry IS 'How many failed at the first attempt and passed in the end.';
-
-COMMENT ON COLUMN sync.build_results_daily_now.failure_rate IS 'Failed builds divided by passed and failed ones, 0 to 1.';
-
-COMMENT ON COLUMN sync.build_results_daily_now.first_failure_rate IS 'Builds that failed at the first attempt, divided by passed and failed ones, 0 to 1.';
-
-COMMENT ON COLUMN sync.build_results_daily_now.blocked IS 'How many wait at a gate, in neither rate.';
 
 CREATE TABLE sync.buildkite_clock (
     single_row boolean DEFAULT true NOT NULL,
@@ -6770,78 +8921,6 @@ COMMENT ON COLUMN sync.pipeline_changes.started_at IS 'When the update began, on
 
 COMMENT ON COLUMN sync.pipeline_changes.after_number IS 'Builds up to this number are updated; null once all are.';
 
-CREATE VIEW sync.pipeline_durations_daily_now AS
- SELECT ((COALESCE(build.finished_at, build.created_at) AT TIME ZONE 'UTC'::text))::date AS day,
-    build.organization_id,
-    build.pipeline_id,
-    count(*) AS builds,
-    count(*) FILTER (WHERE (build.state = 'passed'::text)) AS passed,
-    avg(run.total) AS mean_seconds,
-    (percentile_cont((ARRAY[0.5, 0.75, 0.9, 0.95])::double precision[]) WITHIN GROUP (ORDER BY run.total))[1] AS p50_seconds,
-    (percentile_cont((ARRAY[0.5, 0.75, 0.9, 0.95])::double precision[]) WITHIN GROUP (ORDER BY run.total))[2] AS p75_seconds,
-    (percentile_cont((ARRAY[0.5, 0.75, 0.9, 0.95])::double precision[]) WITHIN GROUP (ORDER BY run.total))[3] AS p90_seconds,
-    (percentile_cont((ARRAY[0.5, 0.75, 0.9, 0.95])::double precision[]) WITHIN GROUP (ORDER BY run.total))[4] AS p95_seconds,
-    (percentile_cont((ARRAY[0.5, 0.9])::double precision[]) WITHIN GROUP (ORDER BY run.total) FILTER (WHERE (build.state = 'passed'::text)))[1] AS passed_p50_seconds,
-    (percentile_cont((ARRAY[0.5, 0.9])::double precision[]) WITHIN GROUP (ORDER BY run.total) FILTER (WHERE (build.state = 'passed'::text)))[2] AS passed_p90_seconds,
-    (percentile_cont((ARRAY[0.5, 0.9])::double precision[]) WITHIN GROUP (ORDER BY run.first))[1] AS first_p50_seconds,
-    (percentile_cont((ARRAY[0.5, 0.9])::double precision[]) WITHIN GROUP (ORDER BY run.first))[2] AS first_p90_seconds,
-    percentile_cont((0.5)::double precision) WITHIN GROUP (ORDER BY (analytics.seconds(build.created_at, run.started_at))) AS wait_p50_seconds
-   FROM (buildkite.builds build
-     CROSS JOIN LATERAL ( SELECT
-                CASE
-                    WHEN (count(*) FILTER (WHERE attempt.is_unread) = 0) THEN sum(attempt.run_seconds)
-                    ELSE NULL::double precision
-                END AS total,
-                CASE
-                    WHEN (count(*) FILTER (WHERE attempt.is_unread) = 0) THEN sum(attempt.run_seconds) FILTER (WHERE attempt.is_first)
-                    ELSE NULL::double precision
-                END AS first,
-            LEAST(min(attempt.started_at),
-                CASE
-                    WHEN (build.first_seen_via = 'rest'::text) THEN ( SELECT min(job.started_at) AS min
-                       FROM ( SELECT jobs.started_at
-                               FROM buildkite.jobs
-                              WHERE (jobs.build_id = build.id)
-                             OFFSET 0) job)
-                    ELSE NULL::timestamp with time zone
-                END) AS started_at
-           FROM analytics.attempt_runs attempt
-          WHERE (attempt.build_id = build.id)) run)
-  WHERE ((build.state = ANY (ARRAY['passed'::text, 'failed'::text])) AND (NOT COALESCE(build.blocked, false)))
-  GROUP BY (((COALESCE(build.finished_at, build.created_at) AT TIME ZONE 'UTC'::text))::date), build.organization_id, build.pipeline_id;
-
-COMMENT ON VIEW sync.pipeline_durations_daily_now IS 'The source of analytics.pipeline_durations_daily, computed from all present builds.';
-
-COMMENT ON COLUMN sync.pipeline_durations_daily_now.day IS 'Day in UTC.';
-
-COMMENT ON COLUMN sync.pipeline_durations_daily_now.organization_id IS 'organizations.id.';
-
-COMMENT ON COLUMN sync.pipeline_durations_daily_now.pipeline_id IS 'pipelines.id.';
-
-COMMENT ON COLUMN sync.pipeline_durations_daily_now.builds IS 'How many builds.';
-
-COMMENT ON COLUMN sync.pipeline_durations_daily_now.passed IS 'How many passed.';
-
-COMMENT ON COLUMN sync.pipeline_durations_daily_now.mean_seconds IS 'Mean, in seconds.';
-
-COMMENT ON COLUMN sync.pipeline_durations_daily_now.p50_seconds IS 'Median, in seconds.';
-
-COMMENT ON COLUMN sync.pipeline_durations_daily_now.p75_seconds IS '75th percentile, in seconds.';
-
-COMMENT ON COLUMN sync.pipeline_durations_daily_now.p90_seconds IS '90th percentile, in seconds.';
-
-COMMENT ON COLUMN sync.pipeline_durations_daily_now.p95_seconds IS '95th percentile, in seconds.';
-
-COMMENT ON COLUMN sync.pipeline_durations_daily_now.passed_p50_seconds IS 'Median of those that passed, in seconds.';
-
-COMMENT ON COLUMN sync.pipeline_durations_daily_now.passed_p90_seconds IS '90th percentile of those that passed, in seconds.';
-
-COMMENT ON COLUMN sync.pipeline_durations_daily_now.first_p50_seconds IS 'Median of first attempts, in seconds.';
-
-COMMENT ON COLUMN sync.pipeline_durations_daily_now.first_p90_seconds IS '90th percentile of first attempts, in seconds.';
-
-COMMENT ON COLUMN sync.pipeline_durations_daily_now.wait_p50_seconds IS 'Median of the wait from created to first started, in seconds.';
-
 CREATE VIEW sync.queue_gauges AS
  SELECT
         CASE
@@ -6941,26 +9020,6 @@ COMMENT ON COLUMN sync.sessions.key IS 'HMAC-SHA-256 over the token, with the ra
 
 COMMENT ON COLUMN sync.sessions.ends_at IS 'When the session expires.';
 
-CREATE TABLE sync.stale_history (
-    id bigint NOT NULL,
-    pipeline_id uuid,
-    since date,
-    scanned_to timestamp with time zone,
-    changed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
-);
-
-COMMENT ON TABLE sync.stale_history IS 'Changes that make days of history stale, for one pipeline or for all. The rollup worker finds the days and adds them to sync.stale_days.';
-
-COMMENT ON COLUMN sync.stale_history.id IS 'Order of the changes.';
-
-COMMENT ON COLUMN sync.stale_history.pipeline_id IS 'pipelines.id: the days on which its builds ended. Null: the days of all pipelines.';
-
-COMMENT ON COLUMN sync.stale_history.since IS 'Without pipeline_id: the first day that may be stale.';
-
-COMMENT ON COLUMN sync.stale_history.scanned_to IS 'Builds created at or after this time are processed; null: none yet.';
-
-COMMENT ON COLUMN sync.stale_history.changed_at IS 'When the change was made, on the database''s clock.';
-
 CREATE SEQUENCE sync.stale_history_id_seq
     START WITH 1
     INCREMENT BY 1
@@ -6969,45 +9028,6 @@ CREATE SEQUENCE sync.stale_history_id_seq
     CACHE 1;
 
 ALTER SEQUENCE sync.stale_history_id_seq OWNED BY sync.stale_history.id;
-
-CREATE VIEW sync.trunk_health_daily_now AS
- SELECT ((COALESCE(build.finished_at, build.created_at) AT TIME ZONE 'UTC'::text))::date AS day,
-    build.organization_id,
-    build.pipeline_id,
-    count(ended.result) AS builds,
-    count(*) FILTER (WHERE (ended.result = 'failed'::text)) AS red_builds,
-    count(DISTINCT build.commit) FILTER (WHERE (ended.result IS NOT NULL)) AS commits,
-    count(DISTINCT build.commit) FILTER (WHERE (ended.result = 'failed'::text)) AS red_commits,
-    ((count(*) FILTER (WHERE (ended.result = 'passed'::text)))::double precision / (NULLIF(count(ended.result), 0))::double precision) AS green_rate,
-    (array_agg(ended.result ORDER BY build.number DESC) FILTER (WHERE (ended.result IS NOT NULL)))[1] AS last_result,
-    count(*) FILTER (WHERE (ended.result IS NULL)) AS blocked
-   FROM ((buildkite.builds build
-     JOIN buildkite.pipelines pipeline ON (((pipeline.id = build.pipeline_id) AND (pipeline.default_branch = build.branch))))
-     CROSS JOIN LATERAL ( SELECT analytics.build_result(build.state, build.blocked) AS result) ended)
-  WHERE ((ended.result = ANY (ARRAY['passed'::text, 'failed'::text])) OR (analytics.build_state(build.state, build.blocked) = 'blocked'::text))
-  GROUP BY (((COALESCE(build.finished_at, build.created_at) AT TIME ZONE 'UTC'::text))::date), build.organization_id, build.pipeline_id;
-
-COMMENT ON VIEW sync.trunk_health_daily_now IS 'The source of analytics.trunk_health_daily, computed from all present builds.';
-
-COMMENT ON COLUMN sync.trunk_health_daily_now.day IS 'Day in UTC.';
-
-COMMENT ON COLUMN sync.trunk_health_daily_now.organization_id IS 'organizations.id.';
-
-COMMENT ON COLUMN sync.trunk_health_daily_now.pipeline_id IS 'pipelines.id.';
-
-COMMENT ON COLUMN sync.trunk_health_daily_now.builds IS 'How many builds.';
-
-COMMENT ON COLUMN sync.trunk_health_daily_now.red_builds IS 'Builds that failed.';
-
-COMMENT ON COLUMN sync.trunk_health_daily_now.commits IS 'How many commits.';
-
-COMMENT ON COLUMN sync.trunk_health_daily_now.red_commits IS 'Commits with a failed build.';
-
-COMMENT ON COLUMN sync.trunk_health_daily_now.green_rate IS 'Passed builds divided by passed and failed ones, 0 to 1.';
-
-COMMENT ON COLUMN sync.trunk_health_daily_now.last_result IS 'Result of the day''s last build, by number.';
-
-COMMENT ON COLUMN sync.trunk_health_daily_now.blocked IS 'How many wait at a gate. They count as neither green nor red.';
 
 CREATE TABLE sync.user_identities (
     id uuid,
@@ -7124,6 +9144,9 @@ ALTER TABLE ONLY drizzle.__drizzle_migrations
 ALTER TABLE ONLY settings.deployment_rules
     ADD CONSTRAINT deployment_rules_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY settings.incidents
+    ADD CONSTRAINT incidents_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY settings.queue_rates
     ADD CONSTRAINT queue_rates_queue_cluster_pk PRIMARY KEY (queue, cluster);
 
@@ -7225,9 +9248,17 @@ CREATE INDEX branch_durations_daily_day ON analytics.branch_durations_daily USIN
 
 CREATE INDEX branch_durations_daily_pipeline ON analytics.branch_durations_daily USING btree (pipeline_id, day);
 
+CREATE INDEX build_minutes_hourly_build ON analytics.build_minutes_hourly USING btree (build_id);
+
+CREATE INDEX build_minutes_hourly_hour ON analytics.build_minutes_hourly USING btree (hour);
+
 CREATE INDEX build_results_daily_day ON analytics.build_results_daily USING btree (day);
 
 CREATE INDEX build_results_daily_pipeline ON analytics.build_results_daily USING btree (pipeline_id, day);
+
+CREATE INDEX builds_hourly_hour ON analytics.builds_hourly USING btree (hour);
+
+CREATE INDEX builds_hourly_pipeline ON analytics.builds_hourly USING btree (pipeline_id, hour);
 
 CREATE INDEX deployments_commit ON analytics.deployments USING btree (commit_sha);
 
@@ -7239,9 +9270,19 @@ CREATE INDEX deployments_service ON analytics.deployments USING btree (organizat
 
 CREATE INDEX deployments_week ON analytics.deployments USING btree (((date_trunc('week'::text, (deployed_at AT TIME ZONE 'UTC'::text)))::date));
 
+CREATE INDEX job_minutes_hourly_day ON analytics.job_minutes_hourly USING btree ((((hour AT TIME ZONE 'UTC'::text))::date));
+
+CREATE INDEX job_minutes_hourly_hour ON analytics.job_minutes_hourly USING btree (hour);
+
+CREATE INDEX job_minutes_hourly_pipeline ON analytics.job_minutes_hourly USING btree (pipeline_id, (((hour AT TIME ZONE 'UTC'::text))::date));
+
 CREATE INDEX jobs_daily_day ON analytics.jobs_daily USING btree (day);
 
 CREATE INDEX jobs_daily_pipeline ON analytics.jobs_daily USING btree (pipeline_id, day);
+
+CREATE INDEX jobs_hourly_hour ON analytics.jobs_hourly USING btree (hour);
+
+CREATE INDEX jobs_hourly_pipeline ON analytics.jobs_hourly USING btree (pipeline_id, hour);
 
 CREATE INDEX minutes_daily_day ON analytics.minutes_daily USING btree (day);
 
@@ -7371,6 +9412,10 @@ CREATE INDEX team_pipelines_pipeline_id ON buildkite.team_pipelines USING btree 
 
 CREATE UNIQUE INDEX users_id ON buildkite.users USING btree (id) WHERE (id IS NOT NULL);
 
+CREATE INDEX agent_days_day ON sync.agent_days USING btree (day);
+
+CREATE INDEX agent_days_started_hour ON sync.agent_days USING btree (started_hour);
+
 CREATE INDEX audit_log_at ON sync.audit_log USING btree (at);
 
 CREATE INDEX builds_found_hour ON sync.builds_found USING btree (hour);
@@ -7401,7 +9446,13 @@ CREATE INDEX job_reads_next ON sync.job_reads USING btree (organization_id, next
 
 CREATE INDEX jobs_found_hour ON sync.jobs_found USING btree (hour);
 
+CREATE INDEX minutes_hours_hour ON sync.minutes_hours USING btree (hour);
+
 CREATE INDEX pipeline_coverage_organization ON sync.pipeline_coverage USING btree (organization_id);
+
+CREATE INDEX queue_hours_hour ON sync.queue_hours USING btree (hour);
+
+CREATE INDEX queue_hours_started_hour ON sync.queue_hours USING btree (started_hour);
 
 CREATE INDEX stale_days_day ON sync.stale_days USING btree (day);
 
@@ -7410,6 +9461,88 @@ CREATE INDEX unlisted_builds_next_read_at ON sync.unlisted_builds USING btree (o
 CREATE UNIQUE INDEX user_identities_person ON sync.user_identities USING btree (COALESCE((id)::text, ''::text), md5(COALESCE(email, ''::text)), md5(COALESCE(username, ''::text)));
 
 CREATE UNIQUE INDEX windows_range ON sync.windows USING btree (organization_id, COALESCE(pipeline_id, '00000000-0000-0000-0000-000000000000'::uuid), created_from, created_to);
+
+CREATE OR REPLACE VIEW analytics.build_costs AS
+ SELECT build.id AS build_id,
+    build.organization_id,
+    organization.slug AS organization,
+    build.pipeline_id,
+    pipeline.slug AS pipeline,
+    build.number AS build_number,
+    build.branch,
+    (build.branch = pipeline.default_branch) AS is_default_branch,
+    analytics.repository_name(pipeline.repository) AS repository,
+        CASE
+            WHEN (build.pull_request_id ~ '^[0-9]{1,9}$'::text) THEN (build.pull_request_id)::integer
+            ELSE NULL::integer
+        END AS pr_number,
+    lower(NULLIF(build.author_email, ''::text)) AS author_email,
+    lower(NULLIF(build.creator_email, ''::text)) AS creator_email,
+    build.source,
+    build.created_at,
+    (sum(spent.tries))::bigint AS tries,
+    sum(spent.minutes) AS minutes,
+    sum(spent.minutes_wasted) AS minutes_wasted,
+    sum((spent.minutes * COALESCE(own.per_minute, anywhere.per_minute))) AS cost,
+    sum((spent.minutes_wasted * COALESCE(own.per_minute, anywhere.per_minute))) AS cost_wasted,
+    COALESCE(own.currency, anywhere.currency) AS currency
+   FROM (((((buildkite.builds build
+     CROSS JOIN LATERAL ( SELECT build_minutes_hourly.queue,
+            build_minutes_hourly.cluster_id,
+            build_minutes_hourly.tries,
+            build_minutes_hourly.minutes,
+            build_minutes_hourly.minutes_wasted
+           FROM analytics.build_minutes_hourly
+          WHERE (build_minutes_hourly.build_id = build.id)
+         OFFSET 0) spent)
+     LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = build.pipeline_id)))
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = build.organization_id)))
+     LEFT JOIN sync.cluster_rates own ON (((own.queue = spent.queue) AND (own.cluster_id = spent.cluster_id))))
+     LEFT JOIN ( SELECT queue_rates.queue,
+            (queue_rates.per_minute)::double precision AS per_minute,
+            queue_rates.currency
+           FROM settings.queue_rates
+          WHERE (queue_rates.cluster = '*'::text)) anywhere ON ((anywhere.queue = spent.queue)))
+  GROUP BY build.id, pipeline.id, organization.id, COALESCE(own.currency, anywhere.currency);
+
+CREATE OR REPLACE VIEW analytics.job_repeats AS
+ SELECT first.organization_id,
+    max(organization.slug) AS organization,
+    first.pipeline_id,
+    max(pipeline.slug) AS pipeline,
+    first.commit,
+    built.job,
+    built.step_key,
+    first.created_at,
+    count(*) AS builds,
+    count(*) FILTER (WHERE (NOT built.failed)) AS passed,
+    count(*) FILTER (WHERE built.failed) AS failed,
+    (bool_or(built.failed) AND (NOT bool_and(built.failed))) AS flaky
+   FROM ((((buildkite.builds first
+     LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = first.pipeline_id)))
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = first.organization_id)))
+     CROSS JOIN LATERAL ( SELECT ((NOT (EXISTS ( SELECT
+                   FROM buildkite.builds earlier
+                  WHERE ((earlier.commit = first.commit) AND (earlier.pipeline_id = first.pipeline_id) AND (earlier.number < first.number))))) AND (EXISTS ( SELECT
+                   FROM buildkite.builds later
+                  WHERE ((later.commit = first.commit) AND (later.pipeline_id = first.pipeline_id) AND (later.number > first.number))))) AS is_first_of_several
+         OFFSET 0) place)
+     CROSS JOIN LATERAL ( SELECT job.build_id,
+            analytics.job_name(job.name, job.label, job.step_key, job.command) AS job,
+            NULLIF(job.step_key, ''::text) AS step_key,
+            job.matrix,
+            job.parallel_group_index,
+            bool_or((said.result <> 'passed'::text)) AS failed
+           FROM ((buildkite.builds again
+             JOIN buildkite.jobs job ON ((job.build_id = again.id)))
+             CROSS JOIN LATERAL ( SELECT analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason) AS result) said)
+          WHERE (place.is_first_of_several AND (again.commit = first.commit) AND (again.pipeline_id = first.pipeline_id) AND (job.type = 'script'::text) AND (said.result = ANY (ARRAY['passed'::text, 'failed'::text, 'timed_out'::text])) AND (NOT (EXISTS ( SELECT
+                   FROM buildkite.jobs earlier
+                  WHERE (earlier.retried_in_job_id = job.id)))))
+          GROUP BY job.build_id, (analytics.job_name(job.name, job.label, job.step_key, job.command)), NULLIF(job.step_key, ''::text), job.matrix, job.parallel_group_index) built)
+  WHERE (first.commit <> 'HEAD'::text)
+  GROUP BY first.id, built.job, built.step_key, built.matrix, built.parallel_group_index
+ HAVING (count(*) > 1);
 
 CREATE TRIGGER invalidate_days_of_changed_agents AFTER UPDATE ON buildkite.agents REFERENCING OLD TABLE AS before_rows NEW TABLE AS after_rows FOR EACH STATEMENT EXECUTE FUNCTION sync.invalidate_days_of_changed_agents();
 
@@ -7465,14 +9598,91 @@ GRANT USAGE ON SCHEMA sync TO buildkite_reconciler;
 GRANT USAGE ON SCHEMA sync TO buildkite_web;
 GRANT USAGE ON SCHEMA sync TO buildkite_worker;
 
+GRANT SELECT ON TABLE analytics.agents_daily TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.agents_daily TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.agents_daily TO buildkite_worker;
+
+GRANT SELECT ON TABLE sync.agent_days TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.agent_days TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.agent_days TO buildkite_worker;
+
+GRANT SELECT ON TABLE analytics.branch_durations_daily TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.branch_durations_daily TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.branch_durations_daily TO buildkite_worker;
+
+GRANT SELECT ON TABLE analytics.build_minutes_hourly TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.build_minutes_hourly TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.build_minutes_hourly TO buildkite_worker;
+
+GRANT SELECT ON TABLE analytics.build_results_daily TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.build_results_daily TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.build_results_daily TO buildkite_worker;
+
+GRANT SELECT ON TABLE sync.builds_found TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.builds_found TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.builds_found TO buildkite_worker;
+
+GRANT SELECT ON TABLE analytics.builds_hourly TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.builds_hourly TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.builds_hourly TO buildkite_worker;
+
 GRANT SELECT ON TABLE sync.stale_days TO buildkite_reader;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.stale_days TO buildkite_reconciler;
 GRANT SELECT ON TABLE sync.stale_days TO buildkite_web;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.stale_days TO buildkite_worker;
 
+GRANT SELECT ON TABLE analytics.job_minutes_hourly TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.job_minutes_hourly TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.job_minutes_hourly TO buildkite_worker;
+
+GRANT SELECT ON TABLE sync.jobs_found TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.jobs_found TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.jobs_found TO buildkite_worker;
+
+GRANT SELECT ON TABLE analytics.jobs_daily TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.jobs_daily TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.jobs_daily TO buildkite_worker;
+
+GRANT SELECT ON TABLE analytics.jobs_hourly TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.jobs_hourly TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.jobs_hourly TO buildkite_worker;
+
+GRANT SELECT ON TABLE analytics.minutes_daily TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.minutes_daily TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.minutes_daily TO buildkite_worker;
+
+GRANT SELECT ON TABLE sync.minutes_hours TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.minutes_hours TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.minutes_hours TO buildkite_worker;
+
+GRANT SELECT ON TABLE analytics.pipeline_durations_daily TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.pipeline_durations_daily TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.pipeline_durations_daily TO buildkite_worker;
+
+GRANT SELECT ON TABLE sync.queue_hours TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.queue_hours TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.queue_hours TO buildkite_worker;
+
+GRANT SELECT ON TABLE analytics.trunk_health_daily TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.trunk_health_daily TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.trunk_health_daily TO buildkite_worker;
+
+GRANT SELECT ON TABLE analytics.queue_waits_daily TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.queue_waits_daily TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.queue_waits_daily TO buildkite_worker;
+
+GRANT SELECT ON TABLE analytics.queue_waits_hourly TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.queue_waits_hourly TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.queue_waits_hourly TO buildkite_worker;
+
 GRANT SELECT ON TABLE buildkite.agents TO buildkite_reader;
 GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.agents TO buildkite_reconciler;
 GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.agents TO buildkite_worker;
+
+GRANT SELECT ON TABLE buildkite.organizations TO buildkite_reader;
+GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.organizations TO buildkite_reconciler;
+GRANT SELECT ON TABLE buildkite.organizations TO buildkite_web;
+GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.organizations TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.agents TO buildkite_reader;
 GRANT SELECT ON TABLE analytics.agents TO buildkite_reconciler;
@@ -7483,10 +9693,6 @@ GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.agent_connections TO buildkite_rec
 GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.agent_connections TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.agent_connections TO buildkite_reader;
-
-GRANT SELECT ON TABLE analytics.agents_daily TO buildkite_reader;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.agents_daily TO buildkite_reconciler;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.agents_daily TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.agents_hourly TO buildkite_reader;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.agents_hourly TO buildkite_reconciler;
@@ -7529,11 +9735,6 @@ GRANT SELECT ON TABLE buildkite.jobs TO buildkite_reader;
 GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.jobs TO buildkite_reconciler;
 GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.jobs TO buildkite_worker;
 
-GRANT SELECT ON TABLE buildkite.organizations TO buildkite_reader;
-GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.organizations TO buildkite_reconciler;
-GRANT SELECT ON TABLE buildkite.organizations TO buildkite_web;
-GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.organizations TO buildkite_worker;
-
 GRANT SELECT ON TABLE buildkite.pipelines TO buildkite_reader;
 GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.pipelines TO buildkite_reconciler;
 GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.pipelines TO buildkite_worker;
@@ -7554,17 +9755,13 @@ GRANT SELECT ON TABLE analytics.attempt_runs TO buildkite_reader;
 GRANT SELECT ON TABLE analytics.attempt_runs TO buildkite_reconciler;
 GRANT SELECT ON TABLE analytics.attempt_runs TO buildkite_worker;
 
-GRANT SELECT ON TABLE analytics.branch_durations_daily TO buildkite_reader;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.branch_durations_daily TO buildkite_reconciler;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.branch_durations_daily TO buildkite_worker;
-
 GRANT SELECT ON TABLE analytics.build_attempts TO buildkite_reader;
 
-GRANT SELECT ON TABLE analytics.build_results_daily TO buildkite_reader;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.build_results_daily TO buildkite_reconciler;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.build_results_daily TO buildkite_worker;
+GRANT SELECT ON TABLE analytics.build_costs TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.build_sources_daily TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.build_stages TO buildkite_reader;
 
 GRANT SELECT ON TABLE buildkite.cluster_queues TO buildkite_reader;
 GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.cluster_queues TO buildkite_reconciler;
@@ -7578,10 +9775,6 @@ GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.teams TO buildkite_reconciler;
 
 GRANT SELECT ON TABLE analytics.builds TO buildkite_reader;
 
-GRANT SELECT ON TABLE analytics.queue_waits_hourly TO buildkite_reader;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.queue_waits_hourly TO buildkite_reconciler;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.queue_waits_hourly TO buildkite_worker;
-
 GRANT SELECT ON TABLE analytics.busy_periods TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.cancellations_daily TO buildkite_reader;
@@ -7590,10 +9783,6 @@ GRANT SELECT ON TABLE buildkite.clusters TO buildkite_reader;
 GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.clusters TO buildkite_reconciler;
 
 GRANT SELECT ON TABLE analytics.clusters TO buildkite_reader;
-
-GRANT SELECT ON TABLE analytics.minutes_daily TO buildkite_reader;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.minutes_daily TO buildkite_reconciler;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.minutes_daily TO buildkite_worker;
 
 GRANT SELECT ON TABLE settings.queue_rates TO buildkite_reader;
 
@@ -7705,6 +9894,14 @@ GRANT SELECT ON TABLE analytics.deployments TO buildkite_reader;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.deployments TO buildkite_reconciler;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.deployments TO buildkite_worker;
 
+GRANT SELECT ON TABLE analytics.deployed_commits TO buildkite_reader;
+
+GRANT SELECT ON TABLE settings.incidents TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.deployment_outcomes TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.deployment_services TO buildkite_reader;
+
 GRANT SELECT ON TABLE analytics.dora_weekly TO buildkite_reader;
 
 GRANT SELECT ON TABLE sync.drift TO buildkite_reader;
@@ -7718,15 +9915,25 @@ GRANT SELECT ON TABLE analytics.first_failures TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.first_failures_daily TO buildkite_reader;
 
+GRANT SELECT ON TABLE sync.first_results TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.first_trunk_recoveries TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.job_repeats TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.flaky_commits_daily TO buildkite_reader;
+
 GRANT SELECT ON TABLE analytics.flaky_jobs_daily TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.job_breaks TO buildkite_reader;
 
-GRANT SELECT ON TABLE analytics.jobs_daily TO buildkite_reader;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.jobs_daily TO buildkite_reconciler;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.jobs_daily TO buildkite_worker;
+GRANT SELECT ON TABLE analytics.job_costs_daily TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.job_failures_daily TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.jobs_by_period TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.job_regressions TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.job_retries TO buildkite_reader;
 
@@ -7736,9 +9943,9 @@ GRANT SELECT ON TABLE analytics.organizations TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.parallel_steps TO buildkite_reader;
 
-GRANT SELECT ON TABLE analytics.pipeline_durations_daily TO buildkite_reader;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.pipeline_durations_daily TO buildkite_reconciler;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.pipeline_durations_daily TO buildkite_worker;
+GRANT SELECT ON TABLE analytics.pipeline_durations_by_period TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.period_changes TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.pipeline_jobs TO buildkite_reader;
 
@@ -7751,6 +9958,10 @@ GRANT SELECT ON TABLE analytics.pipeline_schedules TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.pipeline_sources TO buildkite_reader;
 
+GRANT SELECT ON TABLE analytics.pipeline_stage_names TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.pipeline_variables TO buildkite_reader;
+
 GRANT SELECT ON TABLE analytics.pipelines TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.pull_requests TO buildkite_reader;
@@ -7760,10 +9971,6 @@ GRANT SELECT ON TABLE analytics.queue_costs_daily TO buildkite_reader;
 GRANT SELECT ON TABLE analytics.queue_depths TO buildkite_reader;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.queue_depths TO buildkite_reconciler;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.queue_depths TO buildkite_worker;
-
-GRANT SELECT ON TABLE analytics.queue_waits_daily TO buildkite_reader;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.queue_waits_daily TO buildkite_reconciler;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.queue_waits_daily TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.queues TO buildkite_reader;
 
@@ -7784,13 +9991,19 @@ GRANT SELECT ON TABLE sync.reference_syncs TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.reference_syncs TO buildkite_reader;
 
+GRANT SELECT ON TABLE sync.stale_history TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.stale_history TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.stale_history TO buildkite_worker;
+
+GRANT SELECT ON TABLE analytics.rollup_days TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.stage_durations_daily TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.teams TO buildkite_reader;
+
 GRANT SELECT ON TABLE analytics.trigger_edges TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.trigger_trees TO buildkite_reader;
-
-GRANT SELECT ON TABLE analytics.trunk_health_daily TO buildkite_reader;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.trunk_health_daily TO buildkite_reconciler;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.trunk_health_daily TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.trunk_recoveries TO buildkite_reader;
 
@@ -7802,14 +10015,6 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE buildkite.users TO buildkite_reconcil
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE buildkite.users TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.users TO buildkite_reader;
-
-GRANT SELECT ON TABLE sync.builds_found TO buildkite_reader;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.builds_found TO buildkite_reconciler;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.builds_found TO buildkite_worker;
-
-GRANT SELECT ON TABLE sync.jobs_found TO buildkite_reader;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.jobs_found TO buildkite_reconciler;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.jobs_found TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.webhook_loss TO buildkite_reader;
 
@@ -7845,18 +10050,10 @@ GRANT USAGE ON SEQUENCE sync.audit_log_id_seq TO buildkite_reconciler;
 GRANT USAGE ON SEQUENCE sync.audit_log_id_seq TO buildkite_web;
 GRANT USAGE ON SEQUENCE sync.audit_log_id_seq TO buildkite_worker;
 
-GRANT SELECT ON TABLE sync.branch_durations_daily_now TO buildkite_reader;
-GRANT SELECT ON TABLE sync.branch_durations_daily_now TO buildkite_reconciler;
-GRANT SELECT ON TABLE sync.branch_durations_daily_now TO buildkite_worker;
-
 GRANT SELECT ON TABLE sync.budgets TO buildkite_reader;
 GRANT SELECT,INSERT,UPDATE ON TABLE sync.budgets TO buildkite_reconciler;
 GRANT SELECT ON TABLE sync.budgets TO buildkite_web;
 GRANT SELECT,DELETE,UPDATE ON TABLE sync.budgets TO buildkite_worker;
-
-GRANT SELECT ON TABLE sync.build_results_daily_now TO buildkite_reader;
-GRANT SELECT ON TABLE sync.build_results_daily_now TO buildkite_reconciler;
-GRANT SELECT ON TABLE sync.build_results_daily_now TO buildkite_worker;
 
 GRANT SELECT ON TABLE sync.buildkite_clock TO buildkite_reader;
 GRANT SELECT,INSERT,UPDATE ON TABLE sync.buildkite_clock TO buildkite_reconciler;
@@ -7939,10 +10136,6 @@ GRANT SELECT,INSERT,DELETE ON TABLE sync.pauses TO buildkite_worker;
 GRANT SELECT ON TABLE sync.pipeline_changes TO buildkite_reader;
 GRANT SELECT,INSERT,UPDATE ON TABLE sync.pipeline_changes TO buildkite_reconciler;
 
-GRANT SELECT ON TABLE sync.pipeline_durations_daily_now TO buildkite_reader;
-GRANT SELECT ON TABLE sync.pipeline_durations_daily_now TO buildkite_reconciler;
-GRANT SELECT ON TABLE sync.pipeline_durations_daily_now TO buildkite_worker;
-
 GRANT SELECT ON TABLE sync.queue_gauges TO buildkite_reader;
 GRANT SELECT ON TABLE sync.queue_gauges TO buildkite_reconciler;
 GRANT SELECT ON TABLE sync.queue_gauges TO buildkite_web;
@@ -7956,16 +10149,8 @@ GRANT SELECT,INSERT,DELETE ON TABLE sync.sessions TO buildkite_reconciler;
 GRANT SELECT,INSERT,DELETE ON TABLE sync.sessions TO buildkite_web;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.sessions TO buildkite_worker;
 
-GRANT SELECT ON TABLE sync.stale_history TO buildkite_reader;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.stale_history TO buildkite_reconciler;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.stale_history TO buildkite_worker;
-
 GRANT USAGE ON SEQUENCE sync.stale_history_id_seq TO buildkite_reconciler;
 GRANT USAGE ON SEQUENCE sync.stale_history_id_seq TO buildkite_worker;
-
-GRANT SELECT ON TABLE sync.trunk_health_daily_now TO buildkite_reader;
-GRANT SELECT ON TABLE sync.trunk_health_daily_now TO buildkite_reconciler;
-GRANT SELECT ON TABLE sync.trunk_health_daily_now TO buildkite_worker;
 
 GRANT SELECT ON TABLE sync.user_identities TO buildkite_reader;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.user_identities TO buildkite_reconciler;

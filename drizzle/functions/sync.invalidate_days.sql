@@ -1,10 +1,8 @@
 create or replace function sync.invalidate_days(started timestamptz[], finished timestamptz[]) returns void
 language sql
 begin atomic
-  insert into sync.stale_days (day)
-  select distinct days.day from unnest(started, finished) as job (started_at, finished_at)
-  cross join lateral (
-    values ((job.started_at at time zone 'UTC')::date), ((job.finished_at at time zone 'UTC')::date)
-  ) as days (day)
-  where days.day is not null;
+  insert into sync.stale_days (day, hour)
+  select distinct (moment.at at time zone 'UTC')::date, extract(hour from moment.at at time zone 'UTC')::smallint
+  from (select unnest(started) as at union all select unnest(finished)) as moment
+  where moment.at is not null;
 end;

@@ -6,7 +6,7 @@ declare
   since timestamptz[];
   until timestamptz[];
 begin
-  -- Before and after: a job whose time was corrected across midnight leaves one day and enters another.
+  -- Before and after: a job whose time was corrected leaves one hour and enters another.
   perform sync.invalidate_days(
     array_agg(before.started_at) || array_agg(after.started_at),
     array_agg(coalesce(before.finished_at, before.expired_at)) || array_agg(coalesce(after.finished_at, after.expired_at)))
@@ -15,6 +15,9 @@ begin
   perform sync.invalidate_days_of_finished_builds(array_agg(distinct after.build_id))
   from before_rows as before join after_rows as after using (id)
   where after.changed_at is distinct from before.changed_at and after.build_id is not null having count(*) > 0;
+  perform sync.invalidate_days_of_retries(array_agg(after.retried_in_job_id))
+  from before_rows as before join after_rows as after using (id)
+  where after.changed_at is distinct from before.changed_at and after.retried_in_job_id is not null having count(*) > 0;
   -- The queues of a job that waits or runs were counted until then as if it would go on. So only what lies between the old and the new
   -- time is stale, or all of it if another queue or agent has it now.
   select array_agg(change.since), array_agg(change.until) into since, until

@@ -1,4 +1,4 @@
--- The results and durations of a build follow from its jobs, which may arrive or change after its own day was rebuilt. Without these
+-- The results and durations of a build follow from its jobs, which may arrive or change after its own hour was rebuilt. Without these
 -- settings Postgres may read all builds, because it plans the function once, for few rows.
 create or replace function sync.invalidate_days_of_finished_builds(ids uuid[]) returns void language plpgsql
 set search_path = pg_catalog, pg_temp

@@ -15,9 +15,22 @@ begin
     days := coalesce(days, '{}');
     if part.pipeline_id is null then
       delete from sync.stale_history where id = part.id;
-      perform sync.invalidate_all_days(part.since);
+      insert into sync.stale_days (day, only_deployments) select day, part.only_deployments from sync.days_with_data(part.since) as day;
       -- These days fill a batch.
       return array(select distinct day from sync.stale_days where day >= part.since);
+    end if;
+    if part.scanned_to is null then
+      -- Trunk health is merged from rows by hour, so the default branch needs no builds.
+      perform pg_advisory_xact_lock(hashtextextended('buildkite-mirror rollups', 0));
+      perform sync.replace_rows('analytics.trunk_health_daily', 'pipeline_id = any ($2) and day >= ($1 at time zone ''UTC'')::date',
+        'sync.trunk_health_of($1, ''infinity'', $2)', 'day', merged.since, array[part.pipeline_id])
+      -- While version 0.2 rebuilds history, older days have no rows by hour yet.
+      from (select date_trunc('day', min(hour), 'UTC') as since from analytics.builds_hourly) as merged where merged.since is not null;
+    end if;
+    if not exists (select from settings.deployment_rules) then
+      delete from sync.stale_history where id = part.id;
+      most := most - 10;
+      continue;
     end if;
     select min(created_at) into batch_from from (
       select created_at from buildkite.builds
@@ -37,7 +50,7 @@ begin
         select distinct (finished_at at time zone 'UTC')::date from buildkite.jobs where build_id = any (builds) and finished_at is not null);
     end if;
     ended := array_remove(ended, null);
-    insert into sync.stale_days (day) select distinct unnest(ended);
+    insert into sync.stale_days (day, only_deployments) select distinct unnest(ended), true;
     days := days || ended;
     if batch_from is null then
       delete from sync.stale_history where id = part.id;
@@ -49,4 +62,4 @@ begin
   return case when days is not null then array(select distinct unnest(days)) end;
 end $$;
 
-comment on function sync.mark_stale_history is 'Finds the days that changes in sync.stale_history made stale and adds them to sync.stale_days, processing about the given number of builds. Call it until it returns null. Returns the days that were added.';
+comment on function sync.mark_stale_history is 'Rebuilds the trunk health of pipelines in sync.stale_history, and adds the days that other changes made stale to sync.stale_days, processing about the given number of builds. Call it until it returns null. Returns the days that were added.';

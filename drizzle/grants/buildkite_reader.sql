@@ -2,13 +2,13 @@
 grant usage on schema analytics, buildkite, drizzle, settings, sync to buildkite_reader;
 grant select on drizzle.__drizzle_migrations to buildkite_reader;
 grant select on
-  sync.branch_durations_daily_now, sync.budgets, sync.build_results_daily_now, sync.buildkite_clock,
-  sync.builds_found, sync.cluster_rates, sync.compatibility, sync.counted_jobs, sync.cycles, sync.definitions, sync.deployment,
-  sync.drift, sync.failed_deliveries, sync.failures, sync.findings, sync.hidden_stops, sync.job_counts,
-  sync.job_histograms, sync.job_reads, sync.jobs_found, sync.last_heard, sync.leases, sync.metric_queues, sync.open_work, sync.pauses,
-  sync.pipeline_changes, sync.pipeline_coverage, sync.pipeline_durations_daily_now, sync.queue_gauges, sync.reference_item_syncs,
-  sync.reference_syncs, sync.rollups, sync.stale_days, sync.stale_history, sync.trunk_health_daily_now,
-  sync.unlisted_builds, sync.user_identities, sync.watermarks, sync.windows
+  sync.agent_days, sync.budgets, sync.buildkite_clock, sync.builds_found, sync.cluster_rates,
+  sync.compatibility, sync.counted_jobs, sync.cycles, sync.definitions, sync.deployment, sync.drift, sync.failed_deliveries,
+  sync.failures, sync.findings, sync.first_results, sync.hidden_stops, sync.job_counts, sync.job_histograms, sync.job_reads, sync.jobs_found,
+  sync.last_heard, sync.leases, sync.metric_queues, sync.minutes_hours, sync.open_work,
+  sync.pauses, sync.pipeline_changes, sync.pipeline_coverage, sync.queue_gauges, sync.queue_hours, sync.reference_item_syncs,
+  sync.reference_syncs, sync.rollups, sync.stale_days, sync.stale_history, sync.unlisted_builds,
+  sync.user_identities, sync.watermarks, sync.windows
   to buildkite_reader;
 grant select
   (id, key, event, request_id, received_at, observed_at, status, attempts, error, enqueued_at, applied_at, failed_at, next_try_at)

@@ -13,15 +13,14 @@ grant select, update, delete on
 
 -- Refreshes the rollups.
 grant select, insert, update, delete on
-  analytics.agents_daily, analytics.agents_hourly, analytics.branch_durations_daily, analytics.build_results_daily, analytics.deployments,
-  analytics.jobs_daily, analytics.minutes_daily, analytics.pipeline_durations_daily, analytics.queue_depths,
-  analytics.queue_waits_daily, analytics.queue_waits_hourly, analytics.trunk_health_daily,
-  buildkite.users, sync.builds_found, sync.counted_jobs, sync.job_counts, sync.jobs_found, sync.metric_queues, sync.open_work, sync.rollups,
+  analytics.agents_daily, analytics.agents_hourly, analytics.branch_durations_daily, analytics.build_minutes_hourly, analytics.build_results_daily,
+  analytics.builds_hourly, analytics.deployments, analytics.job_minutes_hourly, analytics.jobs_daily, analytics.jobs_hourly, analytics.minutes_daily,
+  analytics.pipeline_durations_daily, analytics.queue_depths, analytics.queue_waits_daily, analytics.queue_waits_hourly, analytics.trunk_health_daily,
+  buildkite.users, sync.agent_days, sync.builds_found, sync.counted_jobs, sync.job_counts, sync.jobs_found, sync.minutes_hours, sync.metric_queues, sync.open_work, sync.queue_hours, sync.rollups,
   sync.stale_days, sync.stale_history, sync.user_identities
   to buildkite_worker;
 grant select on
-  analytics.agents, analytics.attempt_runs, analytics.queues_now, buildkite.cluster_queues, buildkite.members, settings.deployment_rules,
-  sync.branch_durations_daily_now, sync.build_results_daily_now, sync.last_heard, sync.pipeline_durations_daily_now, sync.trunk_health_daily_now
+  analytics.agents, analytics.attempt_runs, analytics.queues_now, buildkite.cluster_queues, buildkite.members, settings.deployment_rules, sync.last_heard
   to buildkite_worker;
 grant usage on sequence sync.stale_history_id_seq to buildkite_worker;
 

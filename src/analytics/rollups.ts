@@ -17,12 +17,12 @@ export interface RollupTurn {
 }
 
 /**
- * Refreshes the tables of `analytics` and `buildkite.users`, one transaction for each day. Each day that is marked when the run begins
- * is refreshed once: the newest first, then those that have waited longest. Days marked meanwhile are left to the next run.
+ * Refreshes the tables of `analytics` and `buildkite.users`, one transaction for each day. The marked hours of each day that is marked when
+ * the run begins are refreshed once: the newest first, then those that have waited longest. Days marked meanwhile are left to the next run.
  * With `enoughMs` the run ends after that time, but not before the first two days, so that neither today nor another day waits
  * forever; changes of history are then left to {@link catchUp}. A day that fails is recorded in `sync.failures`, skipped, and retried
  * after a back-off. Ends early at `signal`, or if another process is refreshing.
- * The SQL function `sync.refresh_day` computes the rows of a day.
+ * The SQL function `sync.refresh_hours` computes the rows.
  * @throws StoreError when the database is unavailable.
  */
 export async function refreshRollups(
@@ -85,7 +85,7 @@ async function unitsOf(db: Db): Promise<Units> {
   }
 }
 
-/** Refreshes a day if it is marked; false when another process is refreshing. */
+/** Refreshes the marked hours of a day; false when another process is refreshing. */
 async function refreshMarkedDay(db: Db, day: string): Promise<boolean> {
   return (await call<boolean>(db, sql`select sync.refresh_marked_day(${day}) as done`)) ?? false
 }
@@ -201,9 +201,11 @@ const EVERY = 15 * SECOND
 const ENOUGH = SECOND
 /** The pause after a run is this many times as long as the run. On a busy day runs are slow, and must not fill all the time. */
 const REST = 20
+/** The longest pause, so that today's rows are at most a minute old. */
+const LONGEST_REST = 40 * SECOND
 
 /**
- * Keeps the tables of `analytics` up to date: every 15 s, or less often so that it takes at most a twentieth of the time. Between runs
+ * Keeps the tables of `analytics` up to date: every 15 s, or after a slow run less often, up to 40 s later. Between runs
  * it processes changes of history, in at most half of the time, and refreshes each of their days once.
  */
 export function startRollups(db: Db, log: Log, record: RecordMetric = () => {}): RollupKeeper {
@@ -238,7 +240,7 @@ export function startRollups(db: Db, log: Log, record: RecordMetric = () => {}):
       await attempt(() => noteTime(db))
       await attempt(turn)
       record('rollup_seconds', (Date.now() - began) / SECOND)
-      const until = Date.now() + Math.max(EVERY, REST * (Date.now() - began))
+      const until = Date.now() + Math.min(Math.max(EVERY, REST * (Date.now() - began)), LONGEST_REST)
       await attempt(() => catchUpUntil(until))
       await pause(until - Date.now(), signal)
     }

@@ -1,4 +1,4 @@
-import { boolean, numeric, pgSchema, primaryKey, serial, text } from 'drizzle-orm/pg-core'
+import { boolean, numeric, pgSchema, primaryKey, serial, text, timestamp } from 'drizzle-orm/pg-core'
 
 /** Settings that users write with SQL: the rules and rates that the views of `analytics` read. */
 export const settings = pgSchema('settings')
@@ -26,3 +26,15 @@ export const queue_rates = settings.table(
   },
   (t) => [primaryKey({ columns: [t.queue, t.cluster] })],
 )
+
+/** Incidents that a user loads: they decide which deployments failed, and when the service had recovered. */
+export const incidents = settings.table('incidents', {
+  id: text().primaryKey(),
+  organization: text().notNull().default('*'),
+  service: text().notNull(),
+  environment: text().notNull().default('production'),
+  started_at: timestamp({ withTimezone: true, precision: 3 }).notNull(),
+  resolved_at: timestamp({ withTimezone: true, precision: 3 }),
+  deployment_id: text(),
+  url: text(),
+})

@@ -109,7 +109,7 @@ test('of a job, of its build, of a rule; a job moved across midnight leaves its 
 })
 
 test('a deployment that ran again over midnight stands once, on its last day', async () => {
-  const deployment = `select deployed_at, success, (select count(*) from analytics.dora_weekly where week = '2026-04-27 00:00Z') from analytics.deployments where commit_sha = 'c60'`
+  const deployment = `select deployed_at, success, (select sum(deployments) from analytics.dora_weekly where week = '2026-04-27 00:00Z') from analytics.deployments where commit_sha = 'c60'`
   await addBuild(60, { state: 'failed', created_at: '2026-05-01T23:00:00Z', finished_at: '2026-05-01T23:30:00Z' })
   await stage.refresh()
   await says(deployment, '01 23:30:00 | false | 1')

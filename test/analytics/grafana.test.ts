@@ -54,9 +54,11 @@ afterAll(async () => {
 })
 
 describe('the dashboards', () => {
-  it('are five, each panel with an id of its own and the data source that is provisioned', () => {
+  it('are seven, each panel with an id of its own and the data source that is provisioned', () => {
     expect(dashboards.map(({ file }) => file)).toEqual([
+      'costs.json',
       'data-quality.json',
+      'delivery.json',
       'flaky-jobs.json',
       'overview.json',
       'pipelines.json',

@@ -667,14 +667,16 @@ jobs.push({
   ...mirrored(at('10 10:00:00')),
 })
 
+export async function insertRows(sql: postgres.Sql, table: string, rows: Row[]): Promise<void> {
+  await sql.unsafe(
+    `insert into ${table} select filled.* from json_array_elements($1::text::json) as row cross join lateral json_populate_record(null::${table}, ('{"extra": {}}'::jsonb || row::jsonb)::json) as filled`,
+    [JSON.stringify(rows)],
+  )
+}
+
 /** Fills the tables; `sync.refresh_rollups` is the caller's. */
 export async function insertHistory(sql: postgres.Sql): Promise<void> {
-  const insert = async (table: string, rows: Row[]) => {
-    await sql.unsafe(
-      `insert into ${table} select filled.* from json_array_elements($1::text::json) as row cross join lateral json_populate_record(null::${table}, ('{"extra": {}}'::jsonb || row::jsonb)::json) as filled`,
-      [JSON.stringify(rows)],
-    )
-  }
+  const insert = (table: string, rows: Row[]) => insertRows(sql, table, rows)
   await insert('buildkite.organizations', [
     { id: id('o', 1), slug: 'acme', name: 'Acme', ...mirrored(at('01 00:00:00')) },
     { id: id('o', 2), slug: 'globex', name: 'Globex', ...mirrored(at('01 00:00:00')) },

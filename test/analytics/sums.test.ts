@@ -21,21 +21,21 @@ test('pipeline_durations_daily: all, those that passed, first attempts', () =>
       'pipeline_durations_daily',
       'builds, passed, mean_seconds, p50_seconds, p90_seconds, passed_p50_seconds, first_p50_seconds, wait_p50_seconds',
     ),
-    `2 | app | 5 | 4 | 432 | 480 | 600 | 540 | 360 | 20
-    3 | app | 3 | 1 | 2000 | 2000 | 3280 | 400 | 2000 | 10
-    4 | app | 3 | 2 | 500 | 180 | 996 | 690 | 180 | 0
+    `2 | app | 5 | 4 | 432 | 480 | 600 | 480 | 360 | 20
+    3 | app | 3 | 1 | 2000 | 400 | 3600 | 400 | 400 | 10
+    4 | app | 3 | 2 | 500 | 180 | 1200 | 180 | 180 | 0
     4 | deploy | 1 | 1 | 900 | 900 | 900 | 900 | 900 | 300
     4 | lib | 1 | 0 | 1410 | 1410 | 1410 | - | 1410 | 30
-    5 | lib | 2 | 2 | 900 | 900 | 1140 | 900 | 900 | 30
-    6 | lib | 3 | 3 | 240 | 60 | 492 | 60 | 60 | 0
+    5 | lib | 2 | 2 | 900 | 600 | 1200 | 600 | 600 | 0
+    6 | lib | 3 | 3 | 240 | 60 | 600 | 60 | 60 | 0
     9 | deploy | 4 | 2 | 600 | 600 | 600 | 600 | 600 | 0
     9 | deploy-eu | 1 | 1 | 600 | 600 | 600 | 600 | 600 | 0
     10 | lib | 2 | 0 | 300 | 300 | 300 | - | 300 | 0
-    16 | app | 2 | 2 | 780 | 780 | 1116 | 780 | 780 | 0
+    16 | app | 2 | 2 | 780 | 360 | 1200 | 360 | 360 | 0
     16 | deploy | 1 | 1 | 600 | 600 | 600 | 600 | 600 | 0
-    16 | lib | 2 | 2 | 300 | 300 | 348 | 300 | 300 | 0
-    17 | lib | 2 | 2 | 945 | 945 | 1149 | 945 | 645 | 15
-    18 | app | 5 | 5 | 740 | 900 | 1080 | 900 | 600 | 0
+    16 | lib | 2 | 2 | 300 | 240 | 360 | 240 | 240 | 0
+    17 | lib | 2 | 2 | 945 | 690 | 1200 | 690 | 600 | 0
+    18 | app | 5 | 5 | 740 | 900 | 1200 | 900 | 600 | 0
     18 | lib | 3 | 0 | 60 | 60 | 60 | - | 60 | 0
     31 | app | 1 | 1 | - | - | - | - | - | 0`,
   ))
@@ -43,30 +43,30 @@ test('pipeline_durations_daily: all, those that passed, first attempts', () =>
 test('branch_durations_daily', () =>
   says(
     `${daily('branch_durations_daily', 'branch, builds, p50_seconds')}, branch`,
-    `2 | app | feature/a | 2 | 390
+    `2 | app | feature/a | 2 | 180
     2 | app | main | 3 | 480
     3 | app | main | 2 | 3600
     3 | app | release | 1 | 400
-    4 | app | feature/c | 2 | 150
+    4 | app | feature/c | 2 | 120
     4 | app | trigger | 1 | 1200
     4 | deploy | main | 1 | 900
     4 | lib | trunk | 1 | 1410
     5 | lib | trunk | 1 | 1200
     5 | lib | wide | 1 | 600
     6 | lib | trunk | 1 | 60
-    6 | lib | x | 2 | 330
+    6 | lib | x | 2 | 60
     9 | deploy | main | 4 | 600
     9 | deploy-eu | main | 1 | 600
     10 | lib | trunk | 2 | 300
     16 | app | feature/d | 1 | 360
     16 | app | release | 1 | 1200
     16 | deploy | main | 1 | 600
-    16 | lib | wide | 2 | 300
+    16 | lib | wide | 2 | 240
     17 | lib | arm | 1 | 690
     17 | lib | trunk | 1 | 1200
     18 | app | feature/e | 1 | 600
     18 | app | main | 1 | 900
-    18 | app | release | 2 | 500
+    18 | app | release | 2 | 100
     18 | app | trigger | 1 | 1200
     18 | lib | trunk | 3 | 60
     31 | app | absurd | 1 | -`,
@@ -102,14 +102,14 @@ test('jobs_daily: every try, by job', () =>
   says(
     `${daily('jobs_daily', 'job, tries, passed, soft_failed, failed, infra_lost, timed_out, expired, canceled, retried, p50_seconds, run_seconds')}, job`,
     `2 | app | lint | 1 | 0 | 1 | 0 | 0 | 0 | 0 | 0 | 0 | 60 | 60
-    2 | app | test | 8 | 4 | 0 | 2 | 1 | 0 | 0 | 1 | 2 | 240 | 2200
+    2 | app | test | 8 | 4 | 0 | 2 | 1 | 0 | 0 | 1 | 2 | 180 | 2200
     3 | app | lint | 1 | 0 | 0 | 1 | 0 | 0 | 0 | 0 | 0 | 60 | 60
     3 | app | test | 2 | 0 | 0 | 0 | 0 | 1 | 1 | 0 | 0 | 3600 | 3600
-    4 | app | test | 2 | 1 | 0 | 1 | 0 | 0 | 0 | 0 | 0 | 150 | 300
+    4 | app | test | 2 | 1 | 0 | 1 | 0 | 0 | 0 | 0 | 0 | 120 | 300
     4 | deploy | deploy | 1 | 1 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 900 | 900
     5 | lib | nightly | 1 | 1 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 1200 | 1200
     5 | lib | pack arm64 | 1 | 1 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 300 | 300
-    5 | lib | parts | 4 | 3 | 0 | 1 | 0 | 0 | 0 | 0 | 1 | 90 | 390
+    5 | lib | parts | 4 | 3 | 0 | 1 | 0 | 0 | 0 | 0 | 1 | 60 | 390
     6 | lib | test | 1 | 1 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 600 | 600
     9 | deploy | deploy | 5 | 2 | 0 | 2 | 0 | 0 | 0 | 1 | 0 | 600 | 2460
     9 | deploy-eu | deploy | 1 | 1 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 600 | 600
@@ -117,9 +117,9 @@ test('jobs_daily: every try, by job', () =>
     16 | app | test | 3 | 2 | 0 | 1 | 0 | 0 | 0 | 0 | 1 | 240 | 960
     16 | deploy | deploy | 1 | 1 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 600 | 600
     16 | lib | Tests 1/2 | 2 | 2 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 120 | 240
-    16 | lib | Tests 2/2 | 2 | 2 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 300 | 600
+    16 | lib | Tests 2/2 | 2 | 2 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 240 | 600
     17 | lib | pack | 2 | 2 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 600 | 1200
-    18 | app | ship | 2 | 2 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 350 | 700
+    18 | app | ship | 2 | 2 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 100 | 700
     18 | app | test | 7 | 4 | 0 | 2 | 1 | 0 | 0 | 0 | 3 | 300 | 2100
     18 | lib | pack | 6 | 2 | 0 | 4 | 0 | 0 | 0 | 0 | 0 | 60 | 360
     31 | app | test | 1 | 1 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | - | 0`,
@@ -128,7 +128,7 @@ test('jobs_daily: every try, by job', () =>
 test('jobs_daily: its percentiles', () =>
   says(
     `select mean_seconds, p75_seconds, p90_seconds, max_seconds, passed_p50_seconds, passed_p90_seconds from analytics.jobs_daily where tries = 8`,
-    '275 | 360 | 432 | 600 | 270 | 528',
+    '275 | 360 | 600 | 600 | 180 | 600',
   ))
 
 test('job_failures_daily: hard, soft, infrastructure', () =>
@@ -166,19 +166,19 @@ test('flaky_jobs_daily: a lost agent is not among them, a failure after it is', 
 test('queue_waits_daily: of the jobs that started that day', () =>
   says(
     'select extract(day from day)::int, cluster_id, queue, started, mean_seconds, p50_seconds, p75_seconds, p90_seconds, p95_seconds, max_seconds, concurrency_wait_seconds from analytics.queue_waits_daily order by day, queue, cluster_id, started desc',
-    `2 | - | linux | 9 | 22.222 | 20 | 30 | 36 | 48 | 60 | 0
+    `2 | - | linux | 9 | 22.222 | 20 | 30 | 60 | 60 | 60 | 0
     3 | - | linux | 3 | 10 | 10 | 10 | 10 | 10 | 10 | 0
-    4 | - | linux | 3 | 20 | 0 | 30 | 48 | 54 | 60 | 0
+    4 | - | linux | 3 | 20 | 0 | 60 | 60 | 60 | 60 | 0
     4 | - | mac | 1 | 300 | 300 | 300 | 300 | 300 | 300 | 0
     5 | ${id('c', 1)} | arm | 1 | 60 | 60 | 60 | 60 | 60 | 60 | 30
-    5 | - | linux | 4 | 7.5 | 0 | 7.5 | 21 | 25.5 | 30 | 0
+    5 | - | linux | 4 | 7.5 | 0 | 0 | 30 | 30 | 30 | 0
     6 | - | linux | 1 | 0 | 0 | 0 | 0 | 0 | 0 | 0
     9 | - | linux | 5 | 0 | 0 | 0 | 0 | 0 | 0 | 0
     9 | - | linux | 1 | 0 | 0 | 0 | 0 | 0 | 0 | 0
     16 | - | linux | 10 | 0 | 0 | 0 | 0 | 0 | 0 | 0
     17 | ${id('c', 1)} | arm | 1 | 30 | 30 | 30 | 30 | 30 | 30 | 0
     17 | ${id('c', 2)} | arm | 1 | 120 | 120 | 120 | 120 | 120 | 120 | 0
-    18 | - | linux | 15 | 1.333 | 0 | 0 | 6 | 10 | 10 | 0`,
+    18 | - | linux | 15 | 1.333 | 0 | 0 | 10 | 10 | 10 | 0`,
   ))
 
 test('queue_waits_hourly: a job across midnight is busy on both sides', () =>
@@ -305,8 +305,8 @@ test('trunk_health_daily', () =>
 test('first_failures_daily', () =>
   says(
     daily('first_failures_daily', 'builds, p50_seconds, p90_seconds'),
-    `2 | app | 2 | 310 | 366
-    3 | app | 3 | 3600 | 3608
+    `2 | app | 2 | 240 | 380
+    3 | app | 3 | 3600 | 3610
     4 | app | 1 | 120 | 120
     9 | deploy | 2 | 600 | 600
     18 | app | 1 | 600 | 600

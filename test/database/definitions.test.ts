@@ -172,7 +172,7 @@ test('each file replaces the object that its name says, comments on nothing else
     const object = kind === 'triggers' ? path[1] : path.join('.')
     const [created, ...others] = sql.match(/^create .*/gm) ?? []
     expect([created?.split('(')[0], others]).toEqual([
-      expect.stringMatching(`^create or replace ${kind?.slice(0, -1)} ${object}\\b`),
+      expect.stringMatching(`^create or replace (${kind?.slice(0, -1)}|aggregate) ${object}\\b`),
       [],
     ])
     for (const [comment] of sql.matchAll(/^comment on \w+ [\w."]+/gm)) expect(comment).toMatch(`${object}`)

@@ -182,7 +182,7 @@ describe.runIf(testQueueBackends().includes('redis') && hasPromtool())('every al
         when (new.id = '${edited[0]?.id}') execute function public.keeps();
       create function public.fails() returns trigger language plpgsql as $$
       begin raise exception 'canceling statement due to statement timeout' using errcode = '57014'; end $$;
-      create trigger fails before insert on analytics.minutes_daily for each row execute function public.fails();`)
+      create trigger fails before delete on sync.stale_days for each row execute function public.fails();`)
     const day = (ms: number) => new Date(ms).toISOString().slice(0, 10)
     await act('audit', { organization: scene.source.id, from: day(Date.now() - 90 * DAY), to: day(Date.now()) })
     const found = await scrapeUntil('it is found', (page) => sumOf(page, 'drift_found_total', 'different') > 100)

@@ -63,8 +63,8 @@ describe.each(testQueueBackends())('no failure blocks everything else, the queue
       begin raise exception 'canceling statement due to statement timeout' using errcode = '57014'; end $$;
       create trigger takes_too_long before update of status on sync.deliveries for each row
         when (new.status = 'applied' and new.payload like '%${marker}%') execute function public.takes_too_long();
-      create trigger takes_too_long before insert on analytics.minutes_daily for each row
-        when (new.day = '${day}') execute function public.takes_too_long();`)
+      create trigger takes_too_long before delete on sync.stale_days for each row
+        when (old.day = '${day}') execute function public.takes_too_long();`)
   }
 
   /** Stops the process that holds the lease of the hot cycle, in the middle of a cycle, and returns it. */

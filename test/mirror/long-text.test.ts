@@ -162,6 +162,7 @@ const bounded: Readonly<Record<string, string>> = {
   erased_people_hash_unique: 'a hash',
   failures_subject: 'recordFailure() cuts it',
   queue_rates_queue_cluster_pk: 'settings',
+  incidents_pkey: 'settings',
   budgets_pkey: 'our names',
   reference_syncs_organization_id_name_pk: 'our names',
   findings_name_subject_pk: 'our names and slugs',

@@ -116,7 +116,7 @@ describe('a day that cannot be refreshed', () => {
   test('is recorded and skipped until it is due again, and its record is deleted when it succeeds', async () => {
     await stage.sql.unsafe(`
       create function public.refuse() returns trigger language plpgsql as $$ begin raise 'canary' using errcode = '57014'; end $$;
-      create trigger refuse before insert on analytics.build_results_daily for each row when (new.day = '${bad}') execute function public.refuse()`)
+      create trigger refuse before delete on sync.stale_days for each row when (old.day = '${bad}') execute function public.refuse()`)
     await mark()
     expect(await refreshRollups(database.db)).toEqual({ days: others.length, users: 0, failed: 1 })
     expect(await staleDays()).toEqual([bad])

@@ -1,7 +1,7 @@
 -- A year of a large company, straight into the tables: :builds builds, ten times as many jobs and three times as many deliveries, long applied
 -- and their payloads dropped, evenly over 365 days until now.
 -- 50 pipelines, a fourth of the builds on the default branch; 12 % of builds fail, 3 % are retried to green, 4 % are canceled, 1 % wait at a gate,
--- 1 % were let go on, 1 % were triggered and 1 % are rebuilds. One hour in twelve agents are scarce. What each build is was thrown by dice that
+-- 1 % were let go on, 1 % were triggered and 1 % are rebuilds. 5 % have the commit of the build before. One hour in twelve agents are scarce. What each build is was thrown by dice that
 -- always fall the same way.
 -- ids are version 7, in order of time, as Buildkite's are.
 select now() as moment \gset
@@ -37,7 +37,8 @@ end $$;
 create temporary table plan as
 select b, pg_temp.id(at, 'build', b) as id, at, pg_temp.dice(b, 'pipeline', 50) as p, pg_temp.dice(b, 'ending', 100) as draw,
   pg_temp.dice(b, 'branch', 4) = 0 as trunk, pg_temp.dice(extract(epoch from at)::bigint / 3600, 'scarce', 12) = 0 as scarce,
-  lag(pg_temp.id(at, 'build', b)) over (order by b) as before
+  lag(pg_temp.id(at, 'build', b)) over (order by b) as before,
+  case when pg_temp.dice(b, 'again', 20) = 0 then lag(b) over (partition by pg_temp.dice(b, 'pipeline', 50) order by b) end as again
 from generate_series(1::bigint, :builds) as b
 cross join lateral (select :'moment'::timestamptz - interval '365 days' + b * interval '365 days' / (:builds + 1) as at) as moment;
 
@@ -47,7 +48,7 @@ insert into buildkite.builds (id, organization_id, pipeline_id, number, state, b
   triggered_from_build_id, rebuilt_from_id)
 select id, '00000000-0000-7000-8000-000000000001', pg_temp.id(:'moment'::timestamptz - interval '2 years', 'pipeline', p), b,
   case when draw < 12 then 'failed' when draw < 16 then 'canceled' else 'passed' end, draw = 16,
-  case when trunk then 'main' else 'feature/' || b % 5000 end, md5('commit' || b) || '00000000', 'Change number ' || b || ' of the year, with a line of text',
+  case when trunk then 'main' else 'feature/' || b % 5000 end, md5('commit' || coalesce(again, b)) || '00000000', 'Change number ' || b || ' of the year, with a line of text',
   (array['webhook', 'webhook', 'api', 'ui', 'schedule'])[1 + b % 5],
   'https://api.buildkite.com/v2/organizations/large/pipelines/pipeline-' || p || '/builds/' || b,
   'https://buildkite.com/large/pipeline-' || p || '/builds/' || b,

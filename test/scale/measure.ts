@@ -23,6 +23,13 @@ const rollups = [
   `jobs_daily ${days}`,
   `job_failures_daily ${days}`,
   `flaky_jobs_daily ${days}`,
+  `pipeline_durations_by_period where period = 'week' and starts_on > current_date - 30`,
+  `jobs_by_period where period = 'week' and starts_on > current_date - 30`,
+  `period_changes where period = 'week' and starts_on > current_date - 30`,
+  `job_regressions where week > current_date - 30`,
+  `builds_hourly ${since('hour')}`,
+  `jobs_hourly ${since('hour')}`,
+  `rollup_days ${days}`,
   `queue_waits_daily ${days}`,
   `queue_waits_hourly ${since('hour')}`,
   `queue_depths ${since('at')}`,
@@ -42,23 +49,34 @@ const rollups = [
   `deployments ${since('deployed_at')}`,
   `dora_weekly ${since('week')}`,
   `webhook_loss ${since('hour')}`,
+  `build_costs ${since('created_at')}`,
+  `job_costs_daily ${days}`,
+  `job_repeats ${since('created_at')}`,
+  `flaky_commits_daily ${days}`,
+  `build_stages ${since('created_at')}`,
+  `stage_durations_daily ${days}`,
+  `deployment_outcomes ${since('deployed_at')}`,
+  `deployed_commits ${since('deployed_at')}`,
+  `first_trunk_recoveries ${since('created_at')}`,
 ].map((rest) => `select * from analytics.${rest}`)
 
 const slugs = (await sql<{ slug: string }[]>`select slug from buildkite.pipelines`)
   .map(({ slug }) => `'${slug}'`)
   .join(', ')
 /** What the dashboards ask when they are opened: over a month, of all pipelines. */
-const panels = ['overview', 'pipelines', 'queues', 'flaky-jobs', 'data-quality'].flatMap((name) => {
-  const text = readFileSync(new URL(`../../docs/deploy/grafana/dashboards/${name}.json`, import.meta.url), 'utf8')
-  return [...text.matchAll(/"rawSql": ("(?:[^"\\]|\\.)*")/g)].map(([, found = '""']) =>
-    String(JSON.parse(found))
-      .replaceAll(/\$__timeGroupAlias\((\w+), \$__interval\)/g, `date_bin('1 hour', $1, 'epoch') as "time"`)
-      .replaceAll(/\$__timeFilter\(((?:[^()]|\([^()]*\))*)\)/g, `$1 > now() - interval '30 days'`)
-      .replaceAll('$__timeFrom()', `(now() - interval '30 days')`)
-      .replaceAll('$__timeTo()', 'now()')
-      .replaceAll('$pipeline', slugs),
-  )
-})
+const panels = ['overview', 'pipelines', 'queues', 'flaky-jobs', 'data-quality', 'costs', 'delivery'].flatMap(
+  (name) => {
+    const text = readFileSync(new URL(`../../docs/deploy/grafana/dashboards/${name}.json`, import.meta.url), 'utf8')
+    return [...text.matchAll(/"rawSql": ("(?:[^"\\]|\\.)*")/g)].map(([, found = '""']) =>
+      String(JSON.parse(found))
+        .replaceAll(/\$__timeGroupAlias\((\w+), \$__interval\)/g, `date_bin('1 hour', $1, 'epoch') as "time"`)
+        .replaceAll(/\$__timeFilter\(((?:[^()]|\([^()]*\))*)\)/g, `$1 > now() - interval '30 days'`)
+        .replaceAll('$__timeFrom()', `(now() - interval '30 days')`)
+        .replaceAll('$__timeTo()', 'now()')
+        .replaceAll('$pipeline', slugs),
+    )
+  },
+)
 
 async function explained(query: string): Promise<{ ms: number; plan: string }> {
   const runs: { ms: number; plan: string }[] = []

@@ -19,9 +19,13 @@ select
   agent.last_job_finished_at,
   agent.meta_data,
   agent.changed_at,
+  agent.created_at,
+  agent.ip_address,
+  organization.slug as organization,
   substring(coalesce(agent.cluster_url, agent.cluster_queue_url) from '/clusters/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})')::uuid as cluster_id,
   agent.deleted_at
-from buildkite.agents as agent;
+from buildkite.agents as agent
+left join buildkite.organizations as organization on organization.id = agent.organization_id;
 
 comment on view analytics.agents is 'Agents as last seen, including those that are gone.';
 comment on column analytics.agents.id is 'Buildkite''s UUID.';
@@ -45,3 +49,6 @@ comment on column analytics.agents.meta_data is 'Meta-data, as key=value.';
 comment on column analytics.agents.changed_at is 'When the row last changed in the mirror; indexed below, for incremental loads.';
 comment on column analytics.agents.cluster_id is 'clusters.id; null outside clusters.';
 comment on column analytics.agents.deleted_at is 'When a list of agents lacked it, although it had not disconnected; null otherwise.';
+comment on column analytics.agents.created_at is 'When it registered.';
+comment on column analytics.agents.ip_address is 'Address it connects from.';
+comment on column analytics.agents.organization is 'Slug of the organization, at present.';

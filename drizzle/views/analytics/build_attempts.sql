@@ -18,7 +18,11 @@ select
   coalesce(known.changed_at, build.changed_at) as changed_at,
   attempt.is_estimate,
   organization.slug as organization
-from (select *, row_number() over (partition by build_id order by finished_at) as attempt from analytics.attempt_runs) as attempt
+from (
+  select build_id, state, blocked, started_at, finished_at, run_seconds, is_estimate,
+    row_number() over (partition by build_id order by finished_at) as attempt
+  from analytics.attempt_runs
+) as attempt
 left join buildkite.build_attempts as known on known.build_id = attempt.build_id and known.finished_at = attempt.finished_at
 join buildkite.builds as build on build.id = attempt.build_id
 left join buildkite.pipelines as pipeline on pipeline.id = build.pipeline_id

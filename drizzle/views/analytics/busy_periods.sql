@@ -3,7 +3,8 @@ select organization_id, cluster_id, queue, min(hour) as began_at, max(hour) + in
   count(*) as hours, sum(started)::bigint as started, max(p90_seconds) as worst_p90_seconds,
   sum(busy_seconds) / count(*) / 3600 as mean_running_jobs
 from (
-  select *, hour - row_number() over (partition by organization_id, cluster_id, queue order by hour) * interval '1 hour' as island
+  select organization_id, cluster_id, queue, hour, started, p90_seconds, busy_seconds,
+    hour - row_number() over (partition by organization_id, cluster_id, queue order by hour) * interval '1 hour' as island
   from analytics.queue_waits_hourly where p90_seconds > 60
 ) as busy
 group by organization_id, cluster_id, queue, island;

@@ -4,8 +4,8 @@ select
   organization_id,
   pipeline_id,
   count(*) as builds,
-  (percentile_cont(array[0.5, 0.9]) within group (order by seconds_to_first_failure))[1] as p50_seconds,
-  (percentile_cont(array[0.5, 0.9]) within group (order by seconds_to_first_failure))[2] as p90_seconds
+  (percentile_disc(array[0.5, 0.9]) within group (order by analytics.whole_seconds(seconds_to_first_failure)))[1]::double precision as p50_seconds,
+  (percentile_disc(array[0.5, 0.9]) within group (order by analytics.whole_seconds(seconds_to_first_failure)))[2]::double precision as p90_seconds
 from analytics.first_failures
 group by 1, 2, 3;
 

@@ -17,18 +17,26 @@ join buildkite.builds as build on build.id = job.build_id
 join buildkite.pipelines as pipeline on pipeline.id = build.pipeline_id and pipeline.default_branch = build.branch
 left join buildkite.organizations as organization on organization.id = build.organization_id
 cross join lateral (
-  select earlier.number, analytics.job_result(same.state, same.soft_failed, same.exit_status, same.signal_reason) as result
-  from buildkite.builds as earlier
-  join buildkite.jobs as same on same.build_id = earlier.id
-  where earlier.pipeline_id = build.pipeline_id and earlier.branch = build.branch and earlier.number < build.number
-    and same.type = 'script' and same.retried_in_job_id is null and not coalesce(same.retried, false)
-    and analytics.job_name(same.name, same.label, same.step_key, same.command)
-      = analytics.job_name(job.name, job.label, job.step_key, job.command)
-    -- The parts of a parallel step or a matrix may share a name.
-    and same.step_key is not distinct from job.step_key and same.matrix is not distinct from job.matrix
-    and same.parallel_group_index is not distinct from job.parallel_group_index
-    and analytics.job_result(same.state, same.soft_failed, same.exit_status, same.signal_reason) in ('passed', 'failed', 'soft_failed', 'timed_out')
-  order by earlier.number desc, same.id limit 1
+  select earlier.number, same.result
+  from (
+    -- In order, so that Postgres stops at the first build that has the job. Otherwise it may read all earlier builds and sort them.
+    select id, number from buildkite.builds
+    where pipeline_id = build.pipeline_id and branch = build.branch and number < build.number order by number desc offset 0
+  ) as earlier
+  cross join lateral (
+    select tried.result
+    from buildkite.jobs as one
+    cross join lateral (select analytics.job_result(one.state, one.soft_failed, one.exit_status, one.signal_reason) as result) as tried
+    where one.build_id = earlier.id and one.type = 'script' and one.retried_in_job_id is null and not coalesce(one.retried, false)
+      and analytics.job_name(one.name, one.label, one.step_key, one.command)
+        = analytics.job_name(job.name, job.label, job.step_key, job.command)
+      -- The parts of a parallel step or a matrix may share a name.
+      and one.step_key is not distinct from job.step_key and one.matrix is not distinct from job.matrix
+      and one.parallel_group_index is not distinct from job.parallel_group_index
+      and tried.result in ('passed', 'failed', 'soft_failed', 'timed_out')
+    order by one.id limit 1
+  ) as same
+  order by earlier.number desc limit 1
 ) as before
 where job.type = 'script' and job.state in ('failed', 'finished', 'timed_out') and job.retried_in_job_id is null and not coalesce(job.retried, false)
   and analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason) in ('failed', 'timed_out')

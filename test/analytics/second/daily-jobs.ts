@@ -47,12 +47,11 @@ const queuePlace = ({ build: { organization_id }, job: { cluster_id }, queue }: 
 })
 const has = (result: string) => (one: Try) => one.result === result
 
+const counts = (one: Try): one is Try & { end: number } =>
+  one.end !== null && one.result !== 'skipped' && one.result !== 'broken' && one.result !== null
+
 /** Tries that ended on a known day, neither skipped nor broken. */
-export const endedTries = (facts: Facts): (Try & { end: number })[] =>
-  triesOf(facts).filter(
-    (one): one is Try & { end: number } =>
-      one.end !== null && one.result !== 'skipped' && one.result !== 'broken' && one.result !== null,
-  )
+export const endedTries = (facts: Facts): (Try & { end: number })[] => triesOf(facts).filter(counts)
 
 export function jobsDaily(facts: Facts): Row[] {
   return grouped(
@@ -213,7 +212,7 @@ export function agentsDaily(facts: Facts): Row[] {
       queue: one.queue,
     }),
     (group) => {
-      const ended = group.filter(({ end, day }) => end !== null && startOfDay(end) === day)
+      const ended = group.filter((one) => counts(one) && startOfDay(one.end) === one.day)
       return {
         agent_name: greatest(group.map(({ job }) => job.agent_name)),
         tries: ended.length,

@@ -36,12 +36,14 @@ export const greatest = <T extends number | string>(values: readonly Maybe<T>[])
 export const least = <T extends number | string>(values: readonly Maybe<T>[]): Maybe<T> =>
   values.filter(isPresent).reduce<Maybe<T>>((low, value) => (low === null || value < low ? value : low), null)
 
-/** Interpolates linearly between the two nearest of the sorted values. */
+/** Nearest rank, over whole seconds: a half is rounded up. */
 export function percentile(values: readonly Maybe<number>[], p: number): Maybe<number> {
-  const sorted = values.filter(isPresent).sort((a, b) => a - b)
-  const position = p * (sorted.length - 1)
-  const [low, high] = [sorted[Math.floor(position)], sorted[Math.ceil(position)]]
-  return low === undefined || high === undefined ? null : low + (high - low) * (position - Math.floor(position))
+  const sorted = values
+    .filter(isPresent)
+    .map((value) => Math.floor((Math.round(value * 1_000) + 500) / 1_000))
+    .sort((a, b) => a - b)
+  const rank = Math.ceil((Math.round(p * 100) * sorted.length) / 100)
+  return sorted[rank - 1] ?? null
 }
 
 export const rate = (part: number, whole: number): Maybe<number> => (whole === 0 ? null : part / whole)

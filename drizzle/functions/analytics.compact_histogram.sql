@@ -1,0 +1,13 @@
+create or replace function analytics.compact_histogram(pairs integer[]) returns integer[] language plpgsql
+immutable parallel safe set search_path = pg_catalog, pg_temp as $$
+begin
+  return array(
+    select pair.number from (
+      select pairs[i] as second, sum(pairs[i + 1])::integer as times from generate_series(1, cardinality(pairs) - 1, 2) as i group by pairs[i]
+    ) as counted
+    cross join lateral (values (1, counted.second), (2, counted.times)) as pair (place, number)
+    order by counted.second, pair.place
+  );
+end $$;
+
+comment on function analytics.compact_histogram is 'A histogram with each second once, in ascending order, from several that were appended to each other.';

@@ -1,0 +1,13 @@
+create or replace function sync.build_minutes_of_hour(from_hour timestamptz, tries sync.command_try[]) returns setof analytics.build_minutes_hourly
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return query
+  select from_hour::timestamptz(3), try.organization_id, try.pipeline_id, try.build_id, try.queue, try.cluster_id, count(*),
+    coalesce(sum(try.run_ms), 0)::double precision / 60000,
+    coalesce(sum(try.run_ms) filter (where try.result in ('infra_lost', 'canceled') or try.build_canceled or try.retried or try.rebuilt), 0)::double precision / 60000
+  from unnest(tries) as try
+  where try.ended_at >= from_hour and try.ended_at < from_hour + interval '1 hour' and try.result not in ('skipped', 'broken')
+  group by try.organization_id, try.pipeline_id, try.build_id, try.queue, try.cluster_id;
+end $$;
+
+comment on function sync.build_minutes_of_hour is 'The rows of analytics.build_minutes_hourly for one hour, from all present jobs.';
