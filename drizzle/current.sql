@@ -640,6 +640,115 @@ end $$;
 
 COMMENT ON FUNCTION sync.builds_of_hour(from_hour timestamp with time zone) IS 'The rows of analytics.builds_hourly for one hour, from all present builds.';
 
+CREATE FUNCTION sync.connections_between(since timestamp with time zone, until timestamp with time zone) RETURNS TABLE(agent_id uuid, connected_from timestamp with time zone, connected_to timestamp with time zone)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+begin
+  return query with found as (
+    select one.agent_id, one.connected_at, one.ended_at from buildkite.agent_connections as one
+    where one.ended_at > since and one.ended_at < until + interval '1 hour'
+    union
+    select one.agent_id, one.connected_at, one.ended_at from buildkite.agent_connections as one
+    where (one.ended_at is null or one.ended_at - one.connected_at > interval '1 hour')
+      and tstzrange(one.connected_at, greatest(one.connected_at, coalesce(one.ended_at, 'infinity'))) && tstzrange(since, until)
+  )
+  select found.agent_id, greatest(found.connected_at, since), least(coalesce(least(found.ended_at, next.connected_at), heard.heard_at), until)
+  from found
+  join buildkite.agents as agent on agent.id = found.agent_id
+  left join sync.last_heard as heard on heard.organization_id = agent.organization_id
+  left join lateral (
+    select one.connected_at from buildkite.agent_connections as one
+    where one.agent_id = found.agent_id and one.connected_at > found.connected_at order by one.connected_at limit 1
+  ) as next on true
+  where coalesce(least(found.ended_at, next.connected_at), heard.heard_at) > greatest(found.connected_at, since) and found.connected_at < until;
+end $$;
+
+COMMENT ON FUNCTION sync.connections_between(since timestamp with time zone, until timestamp with time zone) IS 'When agents were connected between two times. A connection without a known end ends when the agent''s next one begins, or lasts as long as the mirror has heard of the organization.';
+
+CREATE FUNCTION sync.count_jobs(most_queues integer DEFAULT 50) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+declare
+  began constant timestamptz := clock_timestamp();
+  bounds constant double precision[] := array[1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 14400, double precision 'Infinity'];
+  oldest timestamptz;
+  changed_since timestamptz;
+  counted integer;
+begin
+  if not pg_try_advisory_xact_lock(hashtextextended('buildkite-mirror job counts', 0)) then
+    return 0;
+  end if;
+  insert into sync.metric_queues (id, since) values (0, began) on conflict do nothing;
+  select greatest(since, began - interval '1 hour') into oldest from sync.metric_queues where id = 0;
+  -- A transaction that was open during the last run may have written rows since.
+  select refreshed_at - interval '5 minutes' into changed_since from sync.rollups where name = 'job_counts';
+  insert into sync.rollups (name, refreshed_at, took_ms) values ('job_counts', began, 0)
+  on conflict (name) do update set refreshed_at = excluded.refreshed_at;
+  delete from sync.counted_jobs where counted_at < began - interval '2 hours';
+
+  with learned as materialized (
+    select job.id, event.measure, event.seconds, build.organization_id, job.cluster_id,
+      coalesce(analytics.queue_of(job.agent_query_rules), queue.key, 'default') as queue
+    from buildkite.jobs as job
+    cross join lateral (values
+      ('wait', job.started_at, analytics.seconds(job.runnable_at, job.started_at)),
+      ('run', job.finished_at, analytics.seconds(job.started_at, job.finished_at))
+    ) as event (measure, at, seconds)
+    cross join lateral (select organization_id from buildkite.builds where id = job.build_id offset 0) as build
+    left join buildkite.cluster_queues as queue on queue.id = job.cluster_queue_id
+    where job.changed_at >= greatest(changed_since, began - interval '2 hours') and job.type = 'script'
+      and event.seconds is not null and event.at >= oldest
+  ), fresh as (
+    insert into sync.counted_jobs (job_id, measure, counted_at) select id, measure, began from learned
+    on conflict do nothing returning job_id, measure
+  ), counts as materialized (
+    select learned.organization_id, learned.cluster_id, learned.queue, learned.measure,
+      (select min(bound) from unnest(bounds) as bound where bound >= learned.seconds) as bucket,
+      count(*) as jobs, sum(learned.seconds) as seconds
+    from fresh join learned on learned.id = fresh.job_id and learned.measure = fresh.measure group by 1, 2, 3, 4, 5
+  ), named as (
+    insert into sync.metric_queues (id, organization_id, cluster_id, queue, since)
+    select (select max(id) from sync.metric_queues) + row_number() over (order by sum(busy.jobs) desc, busy.queue),
+      busy.organization_id, busy.cluster_id, busy.queue, began
+    from (
+      select organization_id, cluster_id, queue, jobs from counts
+      union all
+      select organization_id, cluster_id, queue, waiting + running from analytics.queues_now where waiting + running + agents > 0
+    ) as busy
+    where not exists (
+      select from sync.metric_queues as known
+      where (known.organization_id, known.cluster_id, known.queue) is not distinct from (busy.organization_id, busy.cluster_id, busy.queue)
+    )
+    group by busy.organization_id, busy.cluster_id, busy.queue
+    order by sum(busy.jobs) desc, busy.queue
+    limit (select greatest(most_queues + 1 - count(*), 0) from sync.metric_queues)
+    returning id, organization_id, cluster_id, queue
+  ), added as (
+    insert into sync.job_counts as known (queue_id, measure, bucket, jobs, seconds)
+    select coalesce(of_its_own.id, 0), counts.measure, counts.bucket, sum(counts.jobs), sum(counts.seconds)
+    from counts
+    left join (
+      select id, organization_id, cluster_id, queue from sync.metric_queues union all select id, organization_id, cluster_id, queue from named
+    ) as of_its_own
+      on (of_its_own.organization_id, of_its_own.cluster_id, of_its_own.queue) is not distinct from (counts.organization_id, counts.cluster_id, counts.queue)
+    group by 1, 2, 3
+    on conflict (queue_id, measure, bucket) do update set jobs = known.jobs + excluded.jobs, seconds = known.seconds + excluded.seconds
+  )
+  select coalesce(sum(jobs), 0) into counted from counts;
+  return counted;
+end $$;
+
+COMMENT ON FUNCTION sync.count_jobs(most_queues integer) IS 'Adds to sync.job_counts each wait that ended and each run that ended within the last hour, if that was after the first call ever and was not counted before. Gives queues series of their own while fewer than the given number have them. Returns how many it counted, or 0 if another process counts.';
+
 CREATE FUNCTION sync.days_with_data(since date) RETURNS SETOF date
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -648,15 +757,18 @@ declare
   found record;
   day date;
   days date[] := '{}';
+  heard constant timestamptz := (select max(heard_at) from sync.last_heard);
 begin
   -- Steps from day to day along the index of each time, instead of reading every row.
   for found in
-    select * from (values ('builds', 'created_at'), ('builds', 'finished_at'), ('jobs', 'started_at'), ('jobs', 'finished_at'), ('jobs', 'expired_at'))
+    select * from (values ('buildkite.builds', 'created_at'), ('buildkite.builds', 'finished_at'), ('buildkite.jobs', 'started_at'),
+      ('buildkite.jobs', 'finished_at'), ('buildkite.jobs', 'expired_at'), ('buildkite.agent_connections', 'ended_at'),
+      ('analytics.queue_depths', 'at'), ('analytics.agents_hourly', 'hour'))
       as times (relation, time)
   loop
     day := since;
     loop
-      execute format('select (min(%1$I) at time zone ''UTC'')::date from buildkite.%2$I where %1$I >= $1', found.time, found.relation)
+      execute format('select (min(%1$I) at time zone ''UTC'')::date from %2$s where %1$I >= $1', found.time, found.relation)
         into day using day::timestamp at time zone 'UTC';
       exit when day is null;
       days := days || day;
@@ -665,6 +777,29 @@ begin
   end loop;
   return query
   select unnest(days)
+  -- What lasted across days: at most an hour, so that it ended early on the next day, or longer.
+  union select next - 1 from unnest(days) as next cross join lateral (select next::timestamp at time zone 'UTC' as midnight) as midnights
+    where next > since and (
+      exists (select from buildkite.jobs where started_at >= midnight and started_at < midnight + interval '1 hour' and runnable_at < midnight)
+      or exists (select from buildkite.jobs where finished_at >= midnight and finished_at < midnight + interval '1 hour' and least(runnable_at, started_at) < midnight)
+      or exists (select from buildkite.jobs where expired_at >= midnight and expired_at < midnight + interval '1 hour' and least(runnable_at, started_at) < midnight)
+      or exists (select from buildkite.agent_connections where ended_at >= midnight and ended_at < midnight + interval '1 hour' and connected_at < midnight))
+  union select (moment at time zone 'UTC')::date
+    from (
+      select interval_of.began, interval_of.ended, true from buildkite.jobs
+      cross join lateral (values (runnable_at, least(started_at, coalesce(finished_at, expired_at))), (started_at, coalesce(finished_at, expired_at))) as interval_of (began, ended)
+      where type = 'script' and coalesce(finished_at, expired_at) - least(runnable_at, started_at) > interval '1 hour'
+      union all
+      select interval_of.began, interval_of.ended, true from buildkite.jobs
+      cross join lateral (values (runnable_at, coalesce(started_at, heard)), (started_at, heard)) as interval_of (began, ended)
+      where type = 'script' and coalesce(finished_at, expired_at) is null
+        and state not in ('passed', 'failed', 'canceled', 'timed_out', 'expired', 'skipped', 'broken', 'finished', 'waiting_failed', 'blocked_failed', 'unblocked', 'unblocked_failed')
+      union all
+      select greatest(connected_at, (select min(created_at) from buildkite.builds where created_at >= '2013-01-01')), coalesce(ended_at, heard), false from buildkite.agent_connections
+      where ended_at is null or ended_at - connected_at > interval '1 hour'
+    ) as span (began, ended, is_job)
+    cross join lateral generate_series(date_trunc('day', greatest(began, since::timestamp at time zone 'UTC'), 'UTC'), ended, interval '1 day') as moment
+    where ended - began <= case when is_job then interval '366 days' else interval '100 years' end
   union select minutes.day from analytics.minutes_daily as minutes where minutes.day >= since
   union select (deployed_at at time zone 'UTC')::date from analytics.deployments where deployed_at >= since::timestamp at time zone 'UTC';
 end $_$;
@@ -722,6 +857,20 @@ CREATE FUNCTION sync.invalidate_days(started timestamp with time zone[], finishe
            WHERE (moment.at IS NOT NULL);
 END;
 
+CREATE FUNCTION sync.invalidate_days_between(since timestamp with time zone[], until timestamp with time zone[], longest interval DEFAULT '366 days'::interval) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  insert into sync.stale_days (day, hour)
+  select distinct (moment at time zone 'UTC')::date, extract(hour from moment at time zone 'UTC')::smallint
+  from unnest(since, until) as span (one, other)
+  cross join lateral generate_series(date_trunc('hour', least(one, other), 'UTC'), greatest(one, other), interval '1 hour') as moment
+  where one is not null and other is not null and greatest(one, other) - least(one, other) <= longest;
+end $$;
+
+COMMENT ON FUNCTION sync.invalidate_days_between(since timestamp with time zone[], until timestamp with time zone[], longest interval) IS 'Marks every hour (UTC) between each pair of times, in either order. Pairs with a null, or further apart than the given interval, mark none: an uninitialised clock must not mark decades.';
+
 CREATE FUNCTION sync.invalidate_days_of_attempts() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -731,6 +880,28 @@ CREATE FUNCTION sync.invalidate_days_of_attempts() RETURNS trigger
 begin
   perform sync.invalidate_days(array_agg(coalesce(build.finished_at, build.created_at)), null)
   from buildkite.builds as build where build.id = any (array(select build_id from after_rows));
+  return null;
+end $$;
+
+CREATE FUNCTION sync.invalidate_days_of_changed_agents() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+declare
+  heard constant timestamptz := (select max(heard_at) from sync.last_heard);
+  agents uuid[];
+begin
+  select array_agg(after.id) into agents
+  from before_rows as before join after_rows as after using (id)
+  where (after.organization_id, after.queue, after.meta_data, after.cluster_url, after.cluster_queue_url)
+    is distinct from (before.organization_id, before.queue, before.meta_data, before.cluster_url, before.cluster_queue_url);
+  if agents is null then return null; end if;
+  perform sync.invalidate_days_of_connections(array_agg(connected_at), array_agg(coalesce(ended_at, heard)))
+  from buildkite.agent_connections where agent_id = any (agents) having count(*) > 0;
+  perform sync.invalidate_days_between(array_agg(started_at), array_agg(coalesce(finished_at, expired_at, heard)))
+  from buildkite.jobs where agent_id = any (agents) having count(*) > 0;
   return null;
 end $$;
 
@@ -755,10 +926,31 @@ begin
   where (after.organization_id, after.pipeline_id, after.branch, after.commit, after.state = 'canceled', after.rebuilt_from_id)
     is distinct from (before.organization_id, before.pipeline_id, before.branch, before.commit, before.state = 'canceled', before.rebuilt_from_id);
   if builds is not null then perform sync.invalidate_days_of_jobs(builds); end if;
+  -- Jobs that are still open count only as long as their build is open.
+  select array_agg(after.id) into builds
+  from before_rows as before join after_rows as after using (id)
+  where (after.state in ('creating', 'scheduled', 'running', 'failing', 'canceling'), after.blocked is true, after.deleted_at is null)
+    is distinct from (before.state in ('creating', 'scheduled', 'running', 'failing', 'canceling'), before.blocked is true, before.deleted_at is null);
+  if builds is not null then perform sync.invalidate_days_of_open_jobs(builds); end if;
   select array_agg(before.commit) || array_agg(after.commit) into commits
   from before_rows as before join after_rows as after using (id)
   where (after.commit, after.author_date) is distinct from (before.commit, before.author_date);
   if commits is not null then perform sync.invalidate_days_of_commits(commits, null); end if;
+  return null;
+end $$;
+
+CREATE FUNCTION sync.invalidate_days_of_changed_connections() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  heard constant timestamptz := (select max(heard_at) from sync.last_heard);
+begin
+  perform sync.invalidate_days_of_connections(
+    array_agg(least(coalesce(before.ended_at, heard), coalesce(after.ended_at, heard))),
+    array_agg(greatest(coalesce(before.ended_at, heard), coalesce(after.ended_at, heard))))
+  from before_rows as before join after_rows as after using (agent_id, connected_at)
+  where after.ended_at is distinct from before.ended_at having count(*) > 0;
   return null;
 end $$;
 
@@ -768,6 +960,10 @@ CREATE FUNCTION sync.invalidate_days_of_changed_jobs() RETURNS trigger
     SET enable_nestloop TO 'off'
     SET jit TO 'off'
     AS $$
+declare
+  heard constant timestamptz := (select max(heard_at) from sync.last_heard);
+  since timestamptz[];
+  until timestamptz[];
 begin
   -- Before and after: a job whose time was corrected leaves one hour and enters another.
   perform sync.invalidate_days(
@@ -781,6 +977,31 @@ begin
   perform sync.invalidate_days_of_retries(array_agg(after.retried_in_job_id))
   from before_rows as before join after_rows as after using (id)
   where after.changed_at is distinct from before.changed_at and after.retried_in_job_id is not null having count(*) > 0;
+  -- The queues of a job that waits or runs were counted until then as if it would go on. So only what lies between the old and the new
+  -- time is stale, or all of it if another queue or agent has it now.
+  select array_agg(change.since), array_agg(change.until) into since, until
+  from before_rows as before join after_rows as after using (id)
+  cross join lateral (values (coalesce(before.finished_at, before.expired_at), coalesce(after.finished_at, after.expired_at))) as ended (before, after)
+  cross join lateral (values (
+    (after.build_id, after.cluster_id, after.cluster_queue_id, after.agent_query_rules, after.agent_id)
+      is distinct from (before.build_id, before.cluster_id, before.cluster_queue_id, before.agent_query_rules, before.agent_id)
+    or (ended.after is null and (after.state, after.deleted_at is null) is distinct from (before.state, before.deleted_at is null))
+    -- A clock that was set right: too far to mark what lies between.
+    or greatest(before.runnable_at, before.started_at, ended.before, after.runnable_at, after.started_at, ended.after)
+      - least(before.runnable_at, before.started_at, ended.before, after.runnable_at, after.started_at, ended.after) > interval '366 days'
+  )) as whole (is_stale)
+  cross join lateral (
+    select coalesce(one, heard), coalesce(other, heard)
+    from (values (before.runnable_at, after.runnable_at), (before.started_at, after.started_at), (ended.before, ended.after)) as pair (one, other)
+    where one is distinct from other
+    union all
+    select one, other
+    from (values (before.runnable_at, coalesce(least(before.started_at, ended.before), heard)), (before.started_at, coalesce(ended.before, heard)),
+      (after.runnable_at, coalesce(least(after.started_at, ended.after), heard)), (after.started_at, coalesce(ended.after, heard))) as spans (one, other)
+    where whole.is_stale
+  ) as change (since, until)
+  where after.type = 'script';
+  if since is not null then perform sync.invalidate_days_between(since, until); end if;
   return null;
 end $$;
 
@@ -837,6 +1058,19 @@ begin
   having count(*) > 0;
 end $$;
 
+CREATE FUNCTION sync.invalidate_days_of_connections(since timestamp with time zone[], until timestamp with time zone[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  first_build constant timestamptz := (select min(created_at) from buildkite.builds where created_at >= '2013-01-01');
+begin
+  perform sync.invalidate_days_between(array_agg(greatest(span.since, first_build)), array_agg(span.until), interval '100 years')
+  from unnest(since, until) as span (since, until) where span.until > first_build having count(*) > 0;
+end $$;
+
+COMMENT ON FUNCTION sync.invalidate_days_of_connections(since timestamp with time zone[], until timestamp with time zone[]) IS 'Marks the days between each pair of times, but none before the first build: agents_hourly begins there, although an agent may have been connected for years.';
+
 CREATE FUNCTION sync.invalidate_days_of_finished_builds(ids uuid[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -857,6 +1091,8 @@ CREATE FUNCTION sync.invalidate_days_of_jobs(builds uuid[]) RETURNS void
 begin
   perform sync.invalidate_days(array_agg(job.started_at), array_agg(coalesce(job.finished_at, job.expired_at)))
   from buildkite.jobs as job where job.build_id = any (builds) having count(*) > 0;
+  perform sync.invalidate_days_of_work(array_agg(job.runnable_at), array_agg(job.started_at), array_agg(coalesce(job.finished_at, job.expired_at)))
+  from buildkite.jobs as job where job.build_id = any (builds) and job.type = 'script' having count(*) > 0;
 end $$;
 
 CREATE FUNCTION sync.invalidate_days_of_new_builds() RETURNS trigger
@@ -874,6 +1110,30 @@ begin
   -- The date of the commit is known only now, and it decides on lead times.
   select array_agg(after_rows.commit), array_agg(author_date) into commits, written_at from after_rows where author_date is not null;
   if commits is not null then perform sync.invalidate_days_of_commits(commits, written_at); end if;
+  -- Hours of agents begin with the first build. If that is one of these, they begin earlier now.
+  perform sync.invalidate_days_of_connections(array[min(created_at)], array[coalesce(
+    (select min(later.created_at) from buildkite.builds as later where later.created_at > max(after_rows.created_at)),
+    (select max(heard_at) from sync.last_heard)
+  )])
+  from after_rows where created_at >= '2013-01-01'
+  having min(created_at) = (select min(created_at) from buildkite.builds where created_at >= '2013-01-01')
+    and exists (select from buildkite.agent_connections);
+  return null;
+end $$;
+
+CREATE FUNCTION sync.invalidate_days_of_new_connections() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  heard constant timestamptz := (select max(heard_at) from sync.last_heard);
+begin
+  -- A connection before it that had no known end has one now.
+  perform sync.invalidate_days_of_connections(array_agg(connected_at), array_agg(case when exists (
+    select from buildkite.agent_connections as earlier
+    where earlier.agent_id = after_rows.agent_id and earlier.connected_at < after_rows.connected_at and earlier.ended_at is null
+  ) then heard else coalesce(ended_at, heard) end))
+  from after_rows having count(*) > 0;
   return null;
 end $$;
 
@@ -885,6 +1145,8 @@ begin
   perform sync.invalidate_days(array_agg(started_at), array_agg(coalesce(finished_at, expired_at))) from after_rows;
   perform sync.invalidate_days_of_finished_builds(array_agg(distinct build_id)) from after_rows where build_id is not null having count(*) > 0;
   perform sync.invalidate_days_of_retries(array_agg(retried_in_job_id)) from after_rows where retried_in_job_id is not null having count(*) > 0;
+  perform sync.invalidate_days_of_work(array_agg(runnable_at), array_agg(started_at), array_agg(coalesce(finished_at, expired_at)))
+  from after_rows where type = 'script' having count(*) > 0;
   return null;
 end $$;
 
@@ -906,6 +1168,45 @@ begin
   select min(coalesce((created_at at time zone 'UTC')::date, '-infinity')) from after_rows having count(*) > 0;
   return null;
 end $$;
+
+CREATE FUNCTION sync.invalidate_days_of_open_jobs(builds uuid[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+begin
+  perform sync.invalidate_days_of_work(array_agg(job.runnable_at), array_agg(job.started_at), array_agg(null::timestamptz))
+  from buildkite.jobs as job
+  where job.build_id = any (builds) and job.type = 'script' and coalesce(job.finished_at, job.expired_at) is null
+    and analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason) is null
+  having count(*) > 0;
+end $$;
+
+COMMENT ON FUNCTION sync.invalidate_days_of_open_jobs(builds uuid[]) IS 'Marks the days on which the open jobs of these builds waited or ran.';
+
+CREATE FUNCTION sync.invalidate_days_of_open_work() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+begin
+  if exists (
+    select from buildkite.jobs where type = 'script'
+      and state not in ('passed', 'failed', 'canceled', 'timed_out', 'expired', 'skipped', 'broken', 'finished', 'waiting_failed', 'blocked_failed', 'unblocked', 'unblocked_failed')
+  ) or exists (select from buildkite.agents where connection_state in ('connected', 'stopping') and deleted_at is null) then
+    perform sync.invalidate_days_between(array_agg(work.counted_to), array_agg(heard.heard_at))
+    from sync.open_work as work join sync.last_heard as heard using (organization_id)
+    where heard.heard_at >= date_bin('5 minutes', work.counted_to, 'epoch') + interval '5 minutes' having count(*) > 0;
+  end if;
+  insert into sync.open_work as work (organization_id, counted_to)
+  select organization_id, heard_at from sync.last_heard where heard_at is not null
+  on conflict (organization_id) do update set counted_to = excluded.counted_to
+  where excluded.counted_to >= date_bin('5 minutes', work.counted_to, 'epoch') + interval '5 minutes';
+end $$;
+
+COMMENT ON FUNCTION sync.invalidate_days_of_open_work() IS 'Marks the days that time alone makes stale: while a job is open or an agent is connected, each five minutes that the mirror has heard of add a point. Call it before the rollups are refreshed.';
 
 CREATE FUNCTION sync.invalidate_days_of_retries(next_tries uuid[]) RETURNS void
     LANGUAGE plpgsql
@@ -930,6 +1231,21 @@ begin
     select finished_at from tries where retried_in_job_id is null
   ) as tries having count(*) > 0;
 end $$;
+
+CREATE FUNCTION sync.invalidate_days_of_work(runnable timestamp with time zone[], started timestamp with time zone[], ended timestamp with time zone[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  heard constant timestamptz := (select max(heard_at) from sync.last_heard);
+begin
+  perform sync.invalidate_days_between(
+    array_agg(job.runnable_at) || array_agg(job.started_at),
+    array_agg(coalesce(least(job.started_at, job.ended_at), heard)) || array_agg(coalesce(job.ended_at, heard)))
+  from unnest(runnable, started, ended) as job (runnable_at, started_at, ended_at);
+end $$;
+
+COMMENT ON FUNCTION sync.invalidate_days_of_work(runnable timestamp with time zone[], started timestamp with time zone[], ended timestamp with time zone[]) IS 'Marks the days on which jobs waited for an agent or ran, given when each became runnable, started and ended. Open jobs count until the mirror last heard of any organization.';
 
 CREATE TABLE analytics.job_minutes_hourly (
     hour timestamp(3) with time zone NOT NULL,
@@ -984,6 +1300,55 @@ begin
 end $$;
 
 COMMENT ON FUNCTION sync.job_minutes_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) IS 'The rows of analytics.job_minutes_hourly for one hour, from all present jobs.';
+
+CREATE FUNCTION sync.jobs_between(since timestamp with time zone, until timestamp with time zone) RETURNS TABLE(organization_id uuid, cluster_id uuid, queue text, agent_id uuid, waits_from timestamp with time zone, waits_to timestamp with time zone, runs_from timestamp with time zone, runs_to timestamp with time zone)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+#variable_conflict use_column
+begin
+  return query
+  select build.organization_id, job.cluster_id, coalesce(analytics.queue_of(job.agent_query_rules), queue.key, 'default'), job.agent_id,
+    job.runnable_at,
+    case when least(job.started_at, stop.at) - job.runnable_at <= interval '366 days' then greatest(least(job.started_at, stop.at), job.runnable_at) else job.runnable_at end,
+    job.started_at,
+    case when stop.at - job.started_at <= interval '366 days' then greatest(stop.at, job.started_at) else job.started_at end
+  from (
+    select * from buildkite.jobs where type = 'script' and finished_at > since and finished_at < until + interval '1 hour'
+      and least(runnable_at, started_at) < until
+    union all
+    select * from buildkite.jobs where type = 'script' and finished_at is null and expired_at > since and expired_at < until + interval '1 hour'
+      and least(runnable_at, started_at) < until
+    union all
+    select * from buildkite.jobs where type = 'script' and coalesce(finished_at, expired_at) >= until + interval '1 hour'
+      and coalesce(finished_at, expired_at) - least(runnable_at, started_at) > interval '1 hour'
+      and tstzrange(least(runnable_at, started_at), greatest(runnable_at, started_at, coalesce(finished_at, expired_at))) && tstzrange(since, until)
+    union all
+    select * from buildkite.jobs where type = 'script' and coalesce(finished_at, expired_at) is null and least(runnable_at, started_at) < until
+      and state not in ('passed', 'failed', 'canceled', 'timed_out', 'expired', 'skipped', 'broken', 'finished', 'waiting_failed', 'blocked_failed', 'unblocked', 'unblocked_failed')
+  ) as job
+  cross join lateral (
+    select builds.organization_id,
+      builds.state in ('creating', 'scheduled', 'running', 'failing', 'canceling') and builds.blocked is not true and builds.deleted_at is null as is_open
+    from buildkite.builds where builds.id = job.build_id offset 0
+  ) as build
+  left join buildkite.cluster_queues as queue on queue.id = job.cluster_queue_id
+  left join sync.last_heard as heard on heard.organization_id = build.organization_id
+  cross join lateral (
+    select coalesce(job.finished_at, job.expired_at, case
+      when build.is_open and job.deleted_at is null and job.state is not null
+        and analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason) is null
+      then heard.heard_at
+    end) as at
+  ) as stop
+  where stop.at is not null;
+end $$;
+
+COMMENT ON FUNCTION sync.jobs_between(since timestamp with time zone, until timestamp with time zone) IS 'The command jobs that waited or ran between two times, and perhaps more: when each waited for an agent, and when it ran. An interval with equal ends is empty, one with a null does not exist. Those of more than 366 days are empty: Buildkite keeps no build that long.';
 
 CREATE TABLE sync.jobs_found (
     hour timestamp with time zone NOT NULL,
@@ -1717,6 +2082,7 @@ begin
     perform sync.replace_rows('analytics.job_minutes_hourly', 'hour = $1', 'sync.job_minutes_of_hour($1, $3)', 'hour', since, null, tries);
     perform sync.replace_rows('sync.builds_found', 'hour = $1', 'sync.builds_found_of_hour($1)', 'hour', since);
     perform sync.replace_rows('sync.jobs_found', 'hour = $1', 'sync.jobs_found_of_hour($1, $3)', 'hour', since, null, tries);
+    perform sync.refresh_queue_hour(since);
     if is_whole then
       hours := hours || since::text;
     else
@@ -1774,6 +2140,84 @@ begin
 end $$;
 
 COMMENT ON FUNCTION sync.refresh_marked_day(which date) IS 'Rebuilds the rollup tables for the stale hours of one day (UTC). Returns false and does nothing if another process rebuilds it.';
+
+CREATE FUNCTION sync.refresh_queue_hour(which timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+declare
+  hour_end constant timestamptz := which + interval '1 hour';
+begin
+  delete from analytics.queue_depths where at >= which and at < hour_end;
+  delete from analytics.agents_hourly where hour = which;
+  with work as materialized (
+    select * from sync.jobs_between(which, hour_end)
+  ), intervals as (
+    select organization_id, cluster_id, queue, waits_from as began, waits_to as ended, 1 as waits, 0 as runs from work
+    where waits_from < waits_to and waits_from < hour_end and waits_to > which
+    union all
+    select organization_id, cluster_id, queue, runs_from, runs_to, 0, 1 from work
+    where runs_from < runs_to and runs_from < hour_end and runs_to > which
+  ), moments as (
+    select organization_id, cluster_id, queue, point as at, 0 as waits, 0 as runs, true as is_point
+    from (select distinct organization_id, cluster_id, queue from intervals) as queues
+    join sync.last_heard as heard using (organization_id)
+    cross join generate_series(which, hour_end - interval '5 minutes', interval '5 minutes') as point
+    where point < heard.heard_at
+    union all
+    select organization_id, cluster_id, queue, greatest(began, which), waits, runs, false from intervals
+    union all
+    select organization_id, cluster_id, queue, ended, -waits, -runs, false from intervals where ended < hour_end
+  ), levels as (
+    select organization_id, cluster_id, queue, at, is_point,
+      sum(waits) over the_queue as waiting, sum(runs) over the_queue as running, null::double precision as waited
+    from moments window the_queue as (partition by organization_id, cluster_id, queue order by at)
+    union all
+    select organization_id, cluster_id, queue, point, false, null, null, extract(epoch from point - began)
+    from intervals
+    cross join generate_series(which, hour_end - interval '5 minutes', interval '5 minutes') as point
+    where waits = 1 and point >= began and point < ended
+  ), depths as (
+    insert into analytics.queue_depths
+    select slot, organization_id, cluster_id, queue,
+      max(waiting) filter (where is_point), max(waited), max(running) filter (where is_point), max(waiting), max(running)
+    from levels cross join lateral (select date_bin('5 minutes', at, which) as slot) as slots
+    group by slot, organization_id, cluster_id, queue having bool_or(is_point)
+  ), connected as materialized (
+    select agent_id, connected_from, connected_to from sync.connections_between(which, hour_end)
+    where hour_end > (select min(created_at) from buildkite.builds where created_at >= '2013-01-01')
+  ), agents as (
+    select agent.organization_id, agent.cluster_id, agent.queue, agent.id,
+      sum(spent.connected) as connected, sum(spent.busy) as busy
+    from (
+      select agent_id, analytics.seconds(connected_from, connected_to) as connected, 0 as busy from connected
+      union all
+      select agent_id, 0, analytics.seconds(greatest(runs_from, which), least(runs_to, hour_end)) from work
+      where agent_id is not null and runs_from < runs_to and runs_from < hour_end and runs_to > which
+    ) as spent (agent_id, connected, busy)
+    join analytics.agents as agent on agent.id = spent.agent_id
+    group by agent.organization_id, agent.cluster_id, agent.queue, agent.id
+  ), together as (
+    select organization_id, cluster_id, queue, max(level) as most
+    from (
+      select agent.organization_id, agent.cluster_id, agent.queue,
+        sum(change.by) over (partition by agent.organization_id, agent.cluster_id, agent.queue order by change.at) as level
+      from connected
+      cross join lateral (values (connected_from, 1), (connected_to, -1)) as change (at, by)
+      join analytics.agents as agent on agent.id = connected.agent_id
+    ) as levels group by organization_id, cluster_id, queue
+  )
+  insert into analytics.agents_hourly
+  select which, agents.organization_id, agents.cluster_id, agents.queue, count(*), coalesce(max(together.most), 0),
+    sum(connected), sum(busy), sum(greatest(connected - busy, 0))
+  from agents
+  left join together on (together.organization_id, together.cluster_id, together.queue)
+    is not distinct from (agents.organization_id, agents.cluster_id, agents.queue)
+  group by agents.organization_id, agents.cluster_id, agents.queue;
+end $$;
+
+COMMENT ON FUNCTION sync.refresh_queue_hour(which timestamp with time zone) IS 'Rebuilds queue_depths and agents_hourly for one hour (UTC).';
 
 CREATE FUNCTION sync.refresh_rollups() RETURNS integer
     LANGUAGE plpgsql
@@ -2341,7 +2785,7 @@ CREATE VIEW analytics.agents AS
     agent.name AS agent_name,
     COALESCE(agent.queue, analytics.queue_of(agent.meta_data), 'default'::text) AS queue,
     agent.connection_state,
-    (agent.connection_state = ANY (ARRAY['connected'::text, 'stopping'::text])) AS is_connected,
+    ((agent.connection_state = ANY (ARRAY['connected'::text, 'stopping'::text])) AND (agent.deleted_at IS NULL)) AS is_connected,
     (agent.job_id IS NOT NULL) AS is_busy,
     agent.version,
     agent.hostname,
@@ -2357,7 +2801,9 @@ CREATE VIEW analytics.agents AS
     agent.changed_at,
     agent.created_at,
     agent.ip_address,
-    organization.slug AS organization
+    organization.slug AS organization,
+    ("substring"(COALESCE(agent.cluster_url, agent.cluster_queue_url), '/clusters/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})'::text))::uuid AS cluster_id,
+    agent.deleted_at
    FROM (buildkite.agents agent
      LEFT JOIN buildkite.organizations organization ON ((organization.id = agent.organization_id)));
 
@@ -2373,7 +2819,7 @@ COMMENT ON COLUMN analytics.agents.queue IS 'Queue that it serves.';
 
 COMMENT ON COLUMN analytics.agents.connection_state IS 'never_connected, connected, disconnected, stopping, stopped or lost.';
 
-COMMENT ON COLUMN analytics.agents.is_connected IS 'Whether it is connected or stopping.';
+COMMENT ON COLUMN analytics.agents.is_connected IS 'Whether it is connected or stopping, and the lists of agents show it.';
 
 COMMENT ON COLUMN analytics.agents.is_busy IS 'Whether it runs a job.';
 
@@ -2407,40 +2853,156 @@ COMMENT ON COLUMN analytics.agents.ip_address IS 'Address it connects from.';
 
 COMMENT ON COLUMN analytics.agents.organization IS 'Slug of the organization, at present.';
 
-CREATE TABLE buildkite.build_attempts (
-    build_id uuid NOT NULL,
-    finished_at timestamp(3) with time zone NOT NULL,
-    started_at timestamp(3) with time zone,
-    state text,
-    blocked boolean,
-    blocked_state text,
+COMMENT ON COLUMN analytics.agents.cluster_id IS 'clusters.id; null outside clusters.';
+
+COMMENT ON COLUMN analytics.agents.deleted_at IS 'When a list of agents lacked it, although it had not disconnected; null otherwise.';
+
+CREATE TABLE buildkite.agent_connections (
+    agent_id uuid NOT NULL,
+    connected_at timestamp(3) with time zone NOT NULL,
+    ended_at timestamp(3) with time zone,
+    ended_as text,
     observed_at timestamp(3) with time zone NOT NULL,
     first_seen_at timestamp(3) with time zone NOT NULL,
     first_seen_via text NOT NULL,
     changed_at timestamp(3) with time zone NOT NULL
 );
 
-COMMENT ON TABLE buildkite.build_attempts IS 'Each distinct finish of a build. A retry or an unblock begins the next attempt. The first attempt is what people waited for; the last is what builds shows. Only finishes that were seen: one that came and went between two reads while its webhook was lost is missing.';
+COMMENT ON TABLE buildkite.agent_connections IS 'Each known connection of an agent, from connect to end. agents has only the last.';
 
-COMMENT ON COLUMN buildkite.build_attempts.build_id IS 'builds.id.';
+COMMENT ON COLUMN buildkite.agent_connections.agent_id IS 'agents.id.';
 
-COMMENT ON COLUMN buildkite.build_attempts.finished_at IS 'When this attempt finished (UTC), or came to a block step when blocked is true.';
+COMMENT ON COLUMN buildkite.agent_connections.connected_at IS 'When the agent connected.';
 
-COMMENT ON COLUMN buildkite.build_attempts.started_at IS 'When this attempt started (UTC), as the build said at its finish.';
+COMMENT ON COLUMN buildkite.agent_connections.ended_at IS 'When the connection ended; null while it lasts, or if its end is not known.';
 
-COMMENT ON COLUMN buildkite.build_attempts.state IS 'State at this finish. If blocked is true it is not a result.';
+COMMENT ON COLUMN buildkite.agent_connections.ended_as IS 'disconnected, lost or stopped, as Buildkite says; unlisted: a list of agents lacked the agent, and ended_at is when it was last seen.';
 
-COMMENT ON COLUMN buildkite.build_attempts.blocked IS 'True when the attempt ended at a block step: not finished, and not a success.';
+COMMENT ON COLUMN buildkite.agent_connections.observed_at IS 'Time of the payload that showed the end, or showed the connection first.';
 
-COMMENT ON COLUMN buildkite.build_attempts.blocked_state IS 'What the build counted as while blocked.';
+COMMENT ON COLUMN buildkite.agent_connections.first_seen_at IS 'When the mirror first saw the connection.';
 
-COMMENT ON COLUMN buildkite.build_attempts.observed_at IS 'When this finish was observed, on Buildkite''s clock.';
+COMMENT ON COLUMN buildkite.agent_connections.first_seen_via IS 'webhook or rest.';
 
-COMMENT ON COLUMN buildkite.build_attempts.first_seen_at IS 'When the mirror first saw this finish.';
+COMMENT ON COLUMN buildkite.agent_connections.changed_at IS 'When the row was last written.';
 
-COMMENT ON COLUMN buildkite.build_attempts.first_seen_via IS 'What first showed it: webhook or rest.';
+CREATE VIEW analytics.agent_connections AS
+ SELECT connection.agent_id,
+    agent.organization_id,
+    agent.cluster_id,
+    agent.queue,
+    agent.agent_name,
+    connection.connected_at,
+    connection.ended_at,
+    connection.ended_as,
+    analytics.seconds(connection.connected_at, connection.ended_at) AS connected_seconds,
+    connection.changed_at
+   FROM (buildkite.agent_connections connection
+     LEFT JOIN analytics.agents agent ON ((agent.id = connection.agent_id)));
 
-COMMENT ON COLUMN buildkite.build_attempts.changed_at IS 'When this row was last written, on the clock of Postgres. For incremental loads.';
+COMMENT ON VIEW analytics.agent_connections IS 'Each known connection of an agent, also of agents that are gone.';
+
+COMMENT ON COLUMN analytics.agent_connections.agent_id IS 'agents.id.';
+
+COMMENT ON COLUMN analytics.agent_connections.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.agent_connections.cluster_id IS 'clusters.id; null outside clusters.';
+
+COMMENT ON COLUMN analytics.agent_connections.queue IS 'Queue that the agent serves.';
+
+COMMENT ON COLUMN analytics.agent_connections.agent_name IS 'Name of the agent.';
+
+COMMENT ON COLUMN analytics.agent_connections.connected_at IS 'When it connected.';
+
+COMMENT ON COLUMN analytics.agent_connections.ended_at IS 'When the connection ended; null while it lasts, or if its end is not known.';
+
+COMMENT ON COLUMN analytics.agent_connections.ended_as IS 'disconnected, lost or stopped, as Buildkite says; unlisted: a list of agents lacked the agent, and ended_at is when it was last seen.';
+
+COMMENT ON COLUMN analytics.agent_connections.connected_seconds IS 'Seconds from connected_at to ended_at.';
+
+COMMENT ON COLUMN analytics.agent_connections.changed_at IS 'When the row last changed in the mirror; indexed below, for incremental loads.';
+
+CREATE TABLE analytics.agents_hourly (
+    hour timestamp with time zone NOT NULL,
+    organization_id uuid,
+    cluster_id uuid,
+    queue text NOT NULL,
+    agents integer NOT NULL,
+    most_connected integer NOT NULL,
+    connected_seconds double precision NOT NULL,
+    busy_seconds double precision NOT NULL,
+    idle_seconds double precision NOT NULL
+);
+
+COMMENT ON TABLE analytics.agents_hourly IS 'How long the agents of a queue were connected, busy and idle, by hour (UTC). From events of agents exact; from REST alone, an agent is known only if a list or a job showed it. A rollup table.';
+
+COMMENT ON COLUMN analytics.agents_hourly.hour IS 'Start of the hour.';
+
+COMMENT ON COLUMN analytics.agents_hourly.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.agents_hourly.cluster_id IS 'clusters.id; null outside clusters.';
+
+COMMENT ON COLUMN analytics.agents_hourly.queue IS 'Queue that the agents serve.';
+
+COMMENT ON COLUMN analytics.agents_hourly.agents IS 'Agents that were connected or busy in the hour.';
+
+COMMENT ON COLUMN analytics.agents_hourly.most_connected IS 'The most agents that were connected at the same time.';
+
+COMMENT ON COLUMN analytics.agents_hourly.connected_seconds IS 'Seconds that agents were connected, in total.';
+
+COMMENT ON COLUMN analytics.agents_hourly.busy_seconds IS 'Seconds that their jobs ran, in total.';
+
+COMMENT ON COLUMN analytics.agents_hourly.idle_seconds IS 'Of each agent the connected seconds without the busy ones, in total.';
+
+CREATE TABLE buildkite.annotations (
+    id uuid NOT NULL,
+    build_id uuid NOT NULL,
+    context text,
+    style text,
+    body_html text,
+    created_at timestamp(3) with time zone,
+    updated_at timestamp(3) with time zone,
+    organization_id uuid NOT NULL,
+    extra jsonb DEFAULT '{}'::jsonb NOT NULL,
+    first_seen_at timestamp(3) with time zone NOT NULL,
+    changed_at timestamp(3) with time zone NOT NULL,
+    deleted_at timestamp(3) with time zone,
+    scope text,
+    job_id uuid,
+    priority integer
+);
+
+COMMENT ON TABLE buildkite.annotations IS 'Annotations of builds. Empty unless STORE_ANNOTATIONS is on.';
+
+COMMENT ON COLUMN buildkite.annotations.id IS 'Buildkite''s UUID.';
+
+COMMENT ON COLUMN buildkite.annotations.build_id IS 'builds.id.';
+
+COMMENT ON COLUMN buildkite.annotations.context IS 'What distinguishes it from the other annotations of the build.';
+
+COMMENT ON COLUMN buildkite.annotations.style IS 'success, info, warning or error.';
+
+COMMENT ON COLUMN buildkite.annotations.body_html IS 'Its text, as HTML.';
+
+COMMENT ON COLUMN buildkite.annotations.created_at IS 'When it was created.';
+
+COMMENT ON COLUMN buildkite.annotations.updated_at IS 'When it was last changed.';
+
+COMMENT ON COLUMN buildkite.annotations.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN buildkite.annotations.extra IS 'Fields that Buildkite sent and no column contains, under their own names.';
+
+COMMENT ON COLUMN buildkite.annotations.first_seen_at IS 'When a list first contained it, on the mirror''s clock.';
+
+COMMENT ON COLUMN buildkite.annotations.changed_at IS 'When a column last changed, on the clock of Postgres; for incremental loads.';
+
+COMMENT ON COLUMN buildkite.annotations.deleted_at IS 'When the mirror noticed that the list no longer contains it; null: the list contains it. The row stays as history.';
+
+COMMENT ON COLUMN buildkite.annotations.scope IS 'build or job.';
+
+COMMENT ON COLUMN buildkite.annotations.job_id IS 'jobs.id, if the scope is job.';
+
+COMMENT ON COLUMN buildkite.annotations.priority IS '1 to 10; higher ones are shown first.';
 
 CREATE TABLE buildkite.builds (
     id uuid NOT NULL,
@@ -2611,6 +3173,92 @@ COMMENT ON COLUMN buildkite.builds.deleted_at IS 'When the mirror noticed that B
 COMMENT ON COLUMN buildkite.builds.deleted_reason IS 'Why Buildkite no longer shows the object. deleted: a read of the build got a 404, although its pipeline exists and older builds are listed. retention: the same, it is at least 30 days old, and Buildkite lists no build as old. pipeline_not_listed: its pipeline is gone. hidden: its pipeline exists, but is hidden from the API token''s user.';
 
 COMMENT ON COLUMN buildkite.builds.extra IS 'Fields that Buildkite sent and no column contains, under their own names, without secrets. {} if there are none.';
+
+CREATE VIEW analytics.annotations AS
+ SELECT annotation.id,
+    annotation.organization_id,
+    build.pipeline_id,
+    annotation.build_id,
+    build.number AS build_number,
+    annotation.job_id,
+    annotation.context,
+    annotation.style,
+    annotation.scope,
+    annotation.priority,
+    annotation.body_html,
+    annotation.created_at,
+    annotation.updated_at,
+    annotation.changed_at,
+    annotation.deleted_at
+   FROM (buildkite.annotations annotation
+     LEFT JOIN buildkite.builds build ON ((build.id = annotation.build_id)));
+
+COMMENT ON VIEW analytics.annotations IS 'Annotations of finished builds and their jobs, if STORE_ANNOTATIONS is set.';
+
+COMMENT ON COLUMN analytics.annotations.id IS 'Buildkite''s UUID.';
+
+COMMENT ON COLUMN analytics.annotations.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.annotations.pipeline_id IS 'pipelines.id.';
+
+COMMENT ON COLUMN analytics.annotations.build_id IS 'builds.id.';
+
+COMMENT ON COLUMN analytics.annotations.build_number IS 'Number of the build.';
+
+COMMENT ON COLUMN analytics.annotations.job_id IS 'jobs.id; null for an annotation of the build.';
+
+COMMENT ON COLUMN analytics.annotations.context IS 'Context: an annotation with the same one replaces it.';
+
+COMMENT ON COLUMN analytics.annotations.style IS 'success, info, warning or error.';
+
+COMMENT ON COLUMN analytics.annotations.scope IS 'build or job.';
+
+COMMENT ON COLUMN analytics.annotations.priority IS '1 to 10; higher ones are shown first.';
+
+COMMENT ON COLUMN analytics.annotations.body_html IS 'Content, as HTML.';
+
+COMMENT ON COLUMN analytics.annotations.created_at IS 'When it was created.';
+
+COMMENT ON COLUMN analytics.annotations.updated_at IS 'When it was last changed.';
+
+COMMENT ON COLUMN analytics.annotations.changed_at IS 'When the row last changed in the mirror.';
+
+COMMENT ON COLUMN analytics.annotations.deleted_at IS 'When a list first lacked it; null: Buildkite lists it.';
+
+CREATE TABLE buildkite.build_attempts (
+    build_id uuid NOT NULL,
+    finished_at timestamp(3) with time zone NOT NULL,
+    started_at timestamp(3) with time zone,
+    state text,
+    blocked boolean,
+    blocked_state text,
+    observed_at timestamp(3) with time zone NOT NULL,
+    first_seen_at timestamp(3) with time zone NOT NULL,
+    first_seen_via text NOT NULL,
+    changed_at timestamp(3) with time zone NOT NULL
+);
+
+COMMENT ON TABLE buildkite.build_attempts IS 'Each distinct finish of a build. A retry or an unblock begins the next attempt. The first attempt is what people waited for; the last is what builds shows. Only finishes that were seen: one that came and went between two reads while its webhook was lost is missing.';
+
+COMMENT ON COLUMN buildkite.build_attempts.build_id IS 'builds.id.';
+
+COMMENT ON COLUMN buildkite.build_attempts.finished_at IS 'When this attempt finished (UTC), or came to a block step when blocked is true.';
+
+COMMENT ON COLUMN buildkite.build_attempts.started_at IS 'When this attempt started (UTC), as the build said at its finish.';
+
+COMMENT ON COLUMN buildkite.build_attempts.state IS 'State at this finish. If blocked is true it is not a result.';
+
+COMMENT ON COLUMN buildkite.build_attempts.blocked IS 'True when the attempt ended at a block step: not finished, and not a success.';
+
+COMMENT ON COLUMN buildkite.build_attempts.blocked_state IS 'What the build counted as while blocked.';
+
+COMMENT ON COLUMN buildkite.build_attempts.observed_at IS 'When this finish was observed, on Buildkite''s clock.';
+
+COMMENT ON COLUMN buildkite.build_attempts.first_seen_at IS 'When the mirror first saw this finish.';
+
+COMMENT ON COLUMN buildkite.build_attempts.first_seen_via IS 'What first showed it: webhook or rest.';
+
+COMMENT ON COLUMN buildkite.build_attempts.changed_at IS 'When this row was last written, on the clock of Postgres. For incremental loads.';
 
 CREATE TABLE buildkite.jobs (
     id uuid NOT NULL,
@@ -2888,7 +3536,9 @@ CREATE TABLE buildkite.pipelines (
     changed_at timestamp(3) with time zone NOT NULL,
     deleted_at timestamp(3) with time zone,
     deleted_reason text,
-    extra jsonb DEFAULT '{}'::jsonb NOT NULL
+    extra jsonb DEFAULT '{}'::jsonb NOT NULL,
+    default_command_step_timeout integer,
+    maximum_command_step_timeout integer
 );
 
 COMMENT ON TABLE buildkite.pipelines IS 'Pipelines, archived ones too. One row each; a rename keeps the row (names over time: pipeline_slugs). A pipeline known only from a build or webhook has few columns filled until REST lists it.';
@@ -2990,6 +3640,10 @@ COMMENT ON COLUMN buildkite.pipelines.deleted_at IS 'When the mirror noticed tha
 COMMENT ON COLUMN buildkite.pipelines.deleted_reason IS 'Why Buildkite no longer shows the object. not_listed: the complete list of pipelines once contained it and no longer does; it was deleted, or the API token''s user may no longer see it. hidden: the list does not contain it although webhooks show it; it exists, and the API token''s user may not see it.';
 
 COMMENT ON COLUMN buildkite.pipelines.extra IS 'Fields that Buildkite sent and no column contains, under their own names, without secrets. {} if there are none.';
+
+COMMENT ON COLUMN buildkite.pipelines.default_command_step_timeout IS 'Time limit of command steps that have none, in minutes.';
+
+COMMENT ON COLUMN buildkite.pipelines.maximum_command_step_timeout IS 'Greatest time limit of a command step, in minutes.';
 
 CREATE VIEW analytics.approvals AS
  SELECT job.id AS job_id,
@@ -3502,7 +4156,19 @@ CREATE TABLE buildkite.cluster_queues (
     extra jsonb DEFAULT '{}'::jsonb NOT NULL,
     first_seen_at timestamp(3) with time zone NOT NULL,
     changed_at timestamp(3) with time zone NOT NULL,
-    deleted_at timestamp(3) with time zone
+    deleted_at timestamp(3) with time zone,
+    cluster_url text,
+    dispatch_paused_by_id uuid,
+    dispatch_paused_by_name text,
+    dispatch_paused_by_email text,
+    retry_agent_affinity text,
+    hosted boolean,
+    hosted_agents_agent_image_ref text,
+    hosted_agents_instance_shape_name text,
+    hosted_agents_instance_shape_machine_type text,
+    hosted_agents_instance_shape_architecture text,
+    hosted_agents_instance_shape_cpu integer,
+    hosted_agents_instance_shape_memory integer
 );
 
 COMMENT ON TABLE buildkite.cluster_queues IS 'Queues of clusters. Read hourly when a token has read_clusters.';
@@ -3544,6 +4210,30 @@ COMMENT ON COLUMN buildkite.cluster_queues.first_seen_at IS 'When a list first c
 COMMENT ON COLUMN buildkite.cluster_queues.changed_at IS 'When a column last changed, on the clock of Postgres; for incremental loads.';
 
 COMMENT ON COLUMN buildkite.cluster_queues.deleted_at IS 'When the mirror noticed that the list no longer contains it; null: the list contains it. The row stays as history.';
+
+COMMENT ON COLUMN buildkite.cluster_queues.cluster_url IS 'API address of the cluster.';
+
+COMMENT ON COLUMN buildkite.cluster_queues.dispatch_paused_by_id IS 'Who paused it: id.';
+
+COMMENT ON COLUMN buildkite.cluster_queues.dispatch_paused_by_name IS 'Who paused it: name.';
+
+COMMENT ON COLUMN buildkite.cluster_queues.dispatch_paused_by_email IS 'Who paused it: e-mail address.';
+
+COMMENT ON COLUMN buildkite.cluster_queues.retry_agent_affinity IS 'prefer-warmest or prefer-different: which agents retries prefer.';
+
+COMMENT ON COLUMN buildkite.cluster_queues.hosted IS 'Whether Buildkite hosts its agents; null if Buildkite does not say.';
+
+COMMENT ON COLUMN buildkite.cluster_queues.hosted_agents_agent_image_ref IS 'Image of the hosted agents.';
+
+COMMENT ON COLUMN buildkite.cluster_queues.hosted_agents_instance_shape_name IS 'Size of the hosted agents, such as LINUX_AMD64_2X4.';
+
+COMMENT ON COLUMN buildkite.cluster_queues.hosted_agents_instance_shape_machine_type IS 'linux or macos.';
+
+COMMENT ON COLUMN buildkite.cluster_queues.hosted_agents_instance_shape_architecture IS 'amd64 or arm64.';
+
+COMMENT ON COLUMN buildkite.cluster_queues.hosted_agents_instance_shape_cpu IS 'Number of vCPUs.';
+
+COMMENT ON COLUMN buildkite.cluster_queues.hosted_agents_instance_shape_memory IS 'Memory, in GB.';
 
 CREATE TABLE buildkite.team_pipelines (
     team_id uuid NOT NULL,
@@ -3915,7 +4605,10 @@ CREATE TABLE buildkite.clusters (
     extra jsonb DEFAULT '{}'::jsonb NOT NULL,
     first_seen_at timestamp(3) with time zone NOT NULL,
     changed_at timestamp(3) with time zone NOT NULL,
-    deleted_at timestamp(3) with time zone
+    deleted_at timestamp(3) with time zone,
+    maintainers jsonb,
+    default_queue_url text,
+    queues_url text
 );
 
 COMMENT ON TABLE buildkite.clusters IS 'Clusters. Read hourly when a token has read_clusters.';
@@ -3955,6 +4648,63 @@ COMMENT ON COLUMN buildkite.clusters.first_seen_at IS 'When a list first contain
 COMMENT ON COLUMN buildkite.clusters.changed_at IS 'When a column last changed, on the clock of Postgres; for incremental loads.';
 
 COMMENT ON COLUMN buildkite.clusters.deleted_at IS 'When the mirror noticed that the list no longer contains it; null: the list contains it. The row stays as history.';
+
+COMMENT ON COLUMN buildkite.clusters.maintainers IS 'Users and teams that may manage the cluster.';
+
+COMMENT ON COLUMN buildkite.clusters.default_queue_url IS 'API address of the default queue.';
+
+COMMENT ON COLUMN buildkite.clusters.queues_url IS 'API address of its queues.';
+
+CREATE VIEW analytics.clusters AS
+ SELECT cluster.id,
+    cluster.organization_id,
+    organization.slug AS organization,
+    cluster.name AS cluster,
+    cluster.description,
+    cluster.default_queue_id,
+    ARRAY( SELECT (member.member #>> '{actor,name}'::text[])
+           FROM jsonb_path_query(cluster.maintainers, '$."users"[*]'::jsonpath) member(member)
+          WHERE ((member.member #>> '{actor,name}'::text[]) IS NOT NULL)
+          ORDER BY (member.member #>> '{actor,name}'::text[])) AS maintainer_users,
+    ARRAY( SELECT (member.member #>> '{actor,slug}'::text[])
+           FROM jsonb_path_query(cluster.maintainers, '$."teams"[*]'::jsonpath) member(member)
+          WHERE ((member.member #>> '{actor,slug}'::text[]) IS NOT NULL)
+          ORDER BY (member.member #>> '{actor,slug}'::text[])) AS maintainer_teams,
+    cluster.created_by_name,
+    cluster.created_at,
+    cluster.web_url,
+    cluster.changed_at,
+    cluster.deleted_at
+   FROM (buildkite.clusters cluster
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = cluster.organization_id)));
+
+COMMENT ON VIEW analytics.clusters IS 'Clusters, as the lists show them; those that Buildkite no longer lists too.';
+
+COMMENT ON COLUMN analytics.clusters.id IS 'Buildkite''s UUID.';
+
+COMMENT ON COLUMN analytics.clusters.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.clusters.organization IS 'Slug of the organization, at present.';
+
+COMMENT ON COLUMN analytics.clusters.cluster IS 'Name of the cluster, at present.';
+
+COMMENT ON COLUMN analytics.clusters.description IS 'Description.';
+
+COMMENT ON COLUMN analytics.clusters.default_queue_id IS 'queues.id of its default queue.';
+
+COMMENT ON COLUMN analytics.clusters.maintainer_users IS 'Names of the users who may manage the cluster, sorted.';
+
+COMMENT ON COLUMN analytics.clusters.maintainer_teams IS 'Slugs of the teams that may manage the cluster, sorted.';
+
+COMMENT ON COLUMN analytics.clusters.created_by_name IS 'Name of the person who created it.';
+
+COMMENT ON COLUMN analytics.clusters.created_at IS 'When it was created.';
+
+COMMENT ON COLUMN analytics.clusters.web_url IS 'Address in the browser.';
+
+COMMENT ON COLUMN analytics.clusters.changed_at IS 'When the row last changed in the mirror.';
+
+COMMENT ON COLUMN analytics.clusters.deleted_at IS 'When a list first lacked it; null: Buildkite lists it.';
 
 CREATE TABLE settings.queue_rates (
     queue text NOT NULL,
@@ -6663,7 +7413,9 @@ CREATE VIEW analytics.pipelines AS
     pipeline.archived_at,
     pipeline.web_url,
     pipeline.changed_at,
-    pipeline.deleted_at
+    pipeline.deleted_at,
+    pipeline.default_command_step_timeout,
+    pipeline.maximum_command_step_timeout
    FROM ((buildkite.pipelines pipeline
      LEFT JOIN buildkite.organizations organization ON ((organization.id = pipeline.organization_id)))
      LEFT JOIN buildkite.clusters cluster ON ((cluster.id = pipeline.cluster_id)));
@@ -6707,6 +7459,10 @@ COMMENT ON COLUMN analytics.pipelines.web_url IS 'Address in the browser.';
 COMMENT ON COLUMN analytics.pipelines.changed_at IS 'When the row last changed in the mirror; indexed below, for incremental loads.';
 
 COMMENT ON COLUMN analytics.pipelines.deleted_at IS 'When the mirror noticed that Buildkite no longer shows it; null: Buildkite shows it.';
+
+COMMENT ON COLUMN analytics.pipelines.default_command_step_timeout IS 'Time limit of command steps that have none, in minutes.';
+
+COMMENT ON COLUMN analytics.pipelines.maximum_command_step_timeout IS 'Greatest time limit of a command step, in minutes.';
 
 CREATE VIEW analytics.pull_requests AS
  SELECT build.organization_id,
@@ -6814,6 +7570,221 @@ COMMENT ON COLUMN analytics.queue_costs_daily.cost IS 'minutes times the rate of
 COMMENT ON COLUMN analytics.queue_costs_daily.cost_wasted IS 'minutes_wasted times the rate of the queue.';
 
 COMMENT ON COLUMN analytics.queue_costs_daily.currency IS 'Currency of the rate.';
+
+CREATE TABLE analytics.queue_depths (
+    at timestamp with time zone NOT NULL,
+    organization_id uuid,
+    cluster_id uuid,
+    queue text NOT NULL,
+    waiting integer NOT NULL,
+    oldest_wait_seconds double precision,
+    running integer NOT NULL,
+    most_waiting integer NOT NULL,
+    most_running integer NOT NULL
+);
+
+COMMENT ON TABLE analytics.queue_depths IS 'How many jobs waited and ran, by queue, every five minutes, derived from the times of the jobs. A queue has the points of an hour in which one of its jobs waited or ran. A rollup table.';
+
+COMMENT ON COLUMN analytics.queue_depths.at IS 'The moment; the most_ columns are of the five minutes that begin then.';
+
+COMMENT ON COLUMN analytics.queue_depths.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.queue_depths.cluster_id IS 'clusters.id; null outside clusters.';
+
+COMMENT ON COLUMN analytics.queue_depths.queue IS 'Queue: of the agent query rules, otherwise of the cluster, otherwise default.';
+
+COMMENT ON COLUMN analytics.queue_depths.waiting IS 'Jobs that waited for an agent.';
+
+COMMENT ON COLUMN analytics.queue_depths.oldest_wait_seconds IS 'How long the one of them that waited longest had waited, in seconds; null if none waited.';
+
+COMMENT ON COLUMN analytics.queue_depths.running IS 'Jobs that ran.';
+
+COMMENT ON COLUMN analytics.queue_depths.most_waiting IS 'The most jobs that waited at the same time.';
+
+COMMENT ON COLUMN analytics.queue_depths.most_running IS 'The most jobs that ran at the same time.';
+
+CREATE VIEW analytics.queues AS
+ SELECT queue.id,
+    queue.organization_id,
+    organization.slug AS organization,
+    queue.cluster_id,
+    cluster.name AS cluster,
+    queue.key AS queue,
+    queue.description,
+    (cluster.default_queue_id = queue.id) AS is_default,
+    COALESCE(queue.hosted, false) AS is_hosted,
+    queue.hosted_agents_instance_shape_name AS instance_shape,
+    queue.hosted_agents_instance_shape_machine_type AS machine_type,
+    queue.hosted_agents_instance_shape_architecture AS architecture,
+    queue.hosted_agents_instance_shape_cpu AS cpu,
+    queue.hosted_agents_instance_shape_memory AS memory_gb,
+    queue.hosted_agents_agent_image_ref AS image,
+    queue.retry_agent_affinity,
+    queue.dispatch_paused,
+    queue.dispatch_paused_at,
+    queue.dispatch_paused_by_name,
+    lower(queue.dispatch_paused_by_email) AS dispatch_paused_by_email,
+    queue.dispatch_paused_note,
+    queue.created_at,
+    queue.web_url,
+    queue.changed_at,
+    queue.deleted_at
+   FROM ((buildkite.cluster_queues queue
+     LEFT JOIN buildkite.clusters cluster ON ((cluster.id = queue.cluster_id)))
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = queue.organization_id)));
+
+COMMENT ON VIEW analytics.queues IS 'Queues of clusters, as the lists show them; those that Buildkite no longer lists too.';
+
+COMMENT ON COLUMN analytics.queues.id IS 'Buildkite''s UUID.';
+
+COMMENT ON COLUMN analytics.queues.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.queues.organization IS 'Slug of the organization, at present.';
+
+COMMENT ON COLUMN analytics.queues.cluster_id IS 'clusters.id.';
+
+COMMENT ON COLUMN analytics.queues.cluster IS 'Name of the cluster, at present.';
+
+COMMENT ON COLUMN analytics.queues.queue IS 'Key of the queue, as rules of agents and jobs name it.';
+
+COMMENT ON COLUMN analytics.queues.description IS 'Description.';
+
+COMMENT ON COLUMN analytics.queues.is_default IS 'Whether it is the default queue of its cluster.';
+
+COMMENT ON COLUMN analytics.queues.is_hosted IS 'Whether Buildkite hosts its agents.';
+
+COMMENT ON COLUMN analytics.queues.instance_shape IS 'Size of the hosted agents, such as LINUX_AMD64_2X4; null if they are not hosted.';
+
+COMMENT ON COLUMN analytics.queues.machine_type IS 'linux or macos; null if they are not hosted.';
+
+COMMENT ON COLUMN analytics.queues.architecture IS 'amd64 or arm64; null if they are not hosted.';
+
+COMMENT ON COLUMN analytics.queues.cpu IS 'Number of vCPUs; null if they are not hosted.';
+
+COMMENT ON COLUMN analytics.queues.memory_gb IS 'Memory, in GB; null if they are not hosted.';
+
+COMMENT ON COLUMN analytics.queues.image IS 'Image of the hosted agents; null if it is the default.';
+
+COMMENT ON COLUMN analytics.queues.retry_agent_affinity IS 'prefer-warmest or prefer-different: which agents retries prefer.';
+
+COMMENT ON COLUMN analytics.queues.dispatch_paused IS 'Whether the queue gives no jobs to agents.';
+
+COMMENT ON COLUMN analytics.queues.dispatch_paused_at IS 'When it was paused.';
+
+COMMENT ON COLUMN analytics.queues.dispatch_paused_by_name IS 'Name of the person who paused it.';
+
+COMMENT ON COLUMN analytics.queues.dispatch_paused_by_email IS 'E-mail address of the person who paused it, in lower case.';
+
+COMMENT ON COLUMN analytics.queues.dispatch_paused_note IS 'Why it was paused.';
+
+COMMENT ON COLUMN analytics.queues.created_at IS 'When it was created.';
+
+COMMENT ON COLUMN analytics.queues.web_url IS 'Address in the browser.';
+
+COMMENT ON COLUMN analytics.queues.changed_at IS 'When the row last changed in the mirror.';
+
+COMMENT ON COLUMN analytics.queues.deleted_at IS 'When a list first lacked it; null: Buildkite lists it.';
+
+CREATE VIEW sync.last_heard AS
+ SELECT organization.id AS organization_id,
+    COALESCE(GREATEST(reached.watermark, ( SELECT max(delivery.received_at) AS max
+           FROM sync.deliveries delivery)), ( SELECT max(build.finished_at) AS max
+           FROM buildkite.builds build)) AS heard_at
+   FROM (buildkite.organizations organization
+     LEFT JOIN sync.watermarks reached ON ((reached.organization_id = organization.id)));
+
+COMMENT ON VIEW sync.last_heard IS 'Until when it is known that open jobs are open and connected agents are connected, by organization.';
+
+COMMENT ON COLUMN sync.last_heard.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN sync.last_heard.heard_at IS 'The later of the watermark and the last received delivery of any organization; without both, the last finish of a build.';
+
+CREATE VIEW analytics.queues_now AS
+ SELECT now_at.organization_id,
+    organization.slug AS organization,
+    now_at.cluster_id,
+    cluster.name AS cluster,
+    now_at.queue,
+    (count(*) FILTER (WHERE (now_at.is_job AND (now_at.started_at IS NULL) AND (now_at.runnable_at IS NOT NULL))))::integer AS waiting,
+    analytics.seconds(min(now_at.runnable_at) FILTER (WHERE (now_at.is_job AND (now_at.started_at IS NULL))), max(heard.heard_at)) AS oldest_wait_seconds,
+    (count(*) FILTER (WHERE (now_at.is_job AND (now_at.started_at IS NOT NULL))))::integer AS running,
+    (count(*) FILTER (WHERE ((now_at.agent_id IS NOT NULL) AND (NOT now_at.is_job))))::integer AS agents,
+    (count(*) FILTER (WHERE now_at.is_busy))::integer AS agents_busy,
+    (count(*) FILTER (WHERE ((now_at.agent_id IS NOT NULL) AND (NOT now_at.is_job) AND (NOT now_at.is_busy))))::integer AS agents_idle,
+    bool_or(now_at.dispatch_paused) AS dispatch_paused,
+    (max(heard.heard_at))::timestamp(3) with time zone AS as_of
+   FROM (((( SELECT build.organization_id,
+            job.cluster_id,
+            COALESCE(analytics.queue_of(job.agent_query_rules), queue.key, 'default'::text) AS queue,
+            true AS is_job,
+            job.runnable_at,
+            job.started_at,
+            job.agent_id,
+            false AS is_busy,
+            NULL::boolean AS dispatch_paused
+           FROM ((buildkite.jobs job
+             JOIN buildkite.builds build ON ((build.id = job.build_id)))
+             LEFT JOIN buildkite.cluster_queues queue ON ((queue.id = job.cluster_queue_id)))
+          WHERE ((job.type = 'script'::text) AND (job.state <> ALL (ARRAY['passed'::text, 'failed'::text, 'canceled'::text, 'timed_out'::text, 'expired'::text, 'skipped'::text, 'broken'::text, 'finished'::text, 'waiting_failed'::text, 'blocked_failed'::text, 'unblocked'::text, 'unblocked_failed'::text])) AND (COALESCE(job.finished_at, job.expired_at) IS NULL) AND (job.deleted_at IS NULL) AND (COALESCE(job.runnable_at, job.started_at) IS NOT NULL) AND (build.state = ANY (ARRAY['creating'::text, 'scheduled'::text, 'running'::text, 'failing'::text, 'canceling'::text])) AND (build.blocked IS NOT TRUE) AND (build.deleted_at IS NULL))
+        UNION ALL
+         SELECT agent.organization_id,
+            agent.cluster_id,
+            agent.queue,
+            false,
+            NULL::timestamp with time zone,
+            NULL::timestamp with time zone,
+            agent.id,
+            (EXISTS ( SELECT
+                   FROM (buildkite.jobs job
+                     JOIN buildkite.builds build ON ((build.id = job.build_id)))
+                  WHERE ((job.agent_id = agent.id) AND (job.started_at IS NOT NULL) AND (COALESCE(job.finished_at, job.expired_at) IS NULL) AND (job.deleted_at IS NULL) AND (job.state <> ALL (ARRAY['passed'::text, 'failed'::text, 'canceled'::text, 'timed_out'::text, 'expired'::text, 'skipped'::text, 'broken'::text, 'finished'::text, 'waiting_failed'::text, 'blocked_failed'::text, 'unblocked'::text, 'unblocked_failed'::text])) AND (build.state = ANY (ARRAY['creating'::text, 'scheduled'::text, 'running'::text, 'failing'::text, 'canceling'::text])) AND (build.blocked IS NOT TRUE) AND (build.deleted_at IS NULL)))) AS "exists",
+            NULL::boolean
+           FROM analytics.agents agent
+          WHERE ((agent.connection_state = ANY (ARRAY['connected'::text, 'stopping'::text])) AND (agent.deleted_at IS NULL))
+        UNION ALL
+         SELECT cluster_queues.organization_id,
+            cluster_queues.cluster_id,
+            cluster_queues.key,
+            false,
+            NULL::timestamp with time zone,
+            NULL::timestamp with time zone,
+            NULL::uuid,
+            false,
+            cluster_queues.dispatch_paused
+           FROM buildkite.cluster_queues
+          WHERE ((cluster_queues.deleted_at IS NULL) AND (cluster_queues.key IS NOT NULL))) now_at
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = now_at.organization_id)))
+     LEFT JOIN buildkite.clusters cluster ON ((cluster.id = now_at.cluster_id)))
+     LEFT JOIN sync.last_heard heard ON ((heard.organization_id = now_at.organization_id)))
+  GROUP BY now_at.organization_id, organization.slug, now_at.cluster_id, cluster.name, now_at.queue;
+
+COMMENT ON VIEW analytics.queues_now IS 'What waits and runs in each queue at present, and the agents that serve it. Queues that are listed, have open jobs, or have connected agents.';
+
+COMMENT ON COLUMN analytics.queues_now.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN analytics.queues_now.organization IS 'Slug of the organization, at present.';
+
+COMMENT ON COLUMN analytics.queues_now.cluster_id IS 'clusters.id; null outside clusters.';
+
+COMMENT ON COLUMN analytics.queues_now.cluster IS 'Name of the cluster, at present; null outside clusters.';
+
+COMMENT ON COLUMN analytics.queues_now.queue IS 'Queue: of the agent query rules, otherwise of the cluster, otherwise default.';
+
+COMMENT ON COLUMN analytics.queues_now.waiting IS 'Jobs that wait for an agent.';
+
+COMMENT ON COLUMN analytics.queues_now.oldest_wait_seconds IS 'How long the one of them that waits longest has waited at as_of, in seconds; null if none waits.';
+
+COMMENT ON COLUMN analytics.queues_now.running IS 'Jobs that run.';
+
+COMMENT ON COLUMN analytics.queues_now.agents IS 'Connected agents of the queue.';
+
+COMMENT ON COLUMN analytics.queues_now.agents_busy IS 'Those of them that run a job.';
+
+COMMENT ON COLUMN analytics.queues_now.agents_idle IS 'Those of them that run none, also paused ones.';
+
+COMMENT ON COLUMN analytics.queues_now.dispatch_paused IS 'Whether the queue gives no jobs to agents; null if no list shows the queue.';
+
+COMMENT ON COLUMN analytics.queues_now.as_of IS 'Until when the mirror has heard of the organization: its watermark, or the last delivery.';
 
 CREATE VIEW analytics.rebuilds AS
  SELECT build.organization_id,
@@ -7372,47 +8343,6 @@ COMMENT ON COLUMN analytics.webhook_loss.jobs IS 'Command jobs that started in t
 
 COMMENT ON COLUMN analytics.webhook_loss.jobs_lost IS 'Those that REST showed first, more than 10 s after they started.';
 
-CREATE TABLE buildkite.annotations (
-    id uuid NOT NULL,
-    build_id uuid NOT NULL,
-    context text,
-    style text,
-    body_html text,
-    created_at timestamp(3) with time zone,
-    updated_at timestamp(3) with time zone,
-    organization_id uuid NOT NULL,
-    extra jsonb DEFAULT '{}'::jsonb NOT NULL,
-    first_seen_at timestamp(3) with time zone NOT NULL,
-    changed_at timestamp(3) with time zone NOT NULL,
-    deleted_at timestamp(3) with time zone
-);
-
-COMMENT ON TABLE buildkite.annotations IS 'Annotations of builds. Empty unless STORE_ANNOTATIONS is on.';
-
-COMMENT ON COLUMN buildkite.annotations.id IS 'Buildkite''s UUID.';
-
-COMMENT ON COLUMN buildkite.annotations.build_id IS 'builds.id.';
-
-COMMENT ON COLUMN buildkite.annotations.context IS 'What distinguishes it from the other annotations of the build.';
-
-COMMENT ON COLUMN buildkite.annotations.style IS 'success, info, warning or error.';
-
-COMMENT ON COLUMN buildkite.annotations.body_html IS 'Its text, as HTML.';
-
-COMMENT ON COLUMN buildkite.annotations.created_at IS 'When it was created.';
-
-COMMENT ON COLUMN buildkite.annotations.updated_at IS 'When it was last changed.';
-
-COMMENT ON COLUMN buildkite.annotations.organization_id IS 'organizations.id.';
-
-COMMENT ON COLUMN buildkite.annotations.extra IS 'Fields that Buildkite sent and no column contains, under their own names.';
-
-COMMENT ON COLUMN buildkite.annotations.first_seen_at IS 'When a list first contained it, on the mirror''s clock.';
-
-COMMENT ON COLUMN buildkite.annotations.changed_at IS 'When a column last changed, on the clock of Postgres; for incremental loads.';
-
-COMMENT ON COLUMN buildkite.annotations.deleted_at IS 'When the mirror noticed that the list no longer contains it; null: the list contains it. The row stays as history.';
-
 CREATE TABLE buildkite.artifacts (
     id uuid NOT NULL,
     build_id uuid NOT NULL,
@@ -7673,6 +8603,20 @@ COMMENT ON COLUMN sync.compatibility.single_row IS 'Always true, so that the tab
 
 COMMENT ON COLUMN sync.compatibility.migrations_needed IS 'A program that knows fewer migrations refuses to work here. A migration that older programs cannot work with raises it.';
 
+CREATE TABLE sync.counted_jobs (
+    job_id uuid NOT NULL,
+    measure text NOT NULL,
+    counted_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE sync.counted_jobs IS 'The tries that sync.job_counts contains, so that each counts once. Rows are deleted after two hours, for older tries are not counted.';
+
+COMMENT ON COLUMN sync.counted_jobs.job_id IS 'jobs.id.';
+
+COMMENT ON COLUMN sync.counted_jobs.measure IS 'wait or run.';
+
+COMMENT ON COLUMN sync.counted_jobs.counted_at IS 'When it was counted.';
+
 CREATE SEQUENCE sync.cycles_id_seq
     START WITH 1
     INCREMENT BY 1
@@ -7819,6 +8763,99 @@ COMMENT ON COLUMN sync.findings.checked_at IS 'When it was last checked, on the 
 
 COMMENT ON COLUMN sync.findings.since IS 'Since when the check has had this result.';
 
+CREATE TABLE sync.job_counts (
+    queue_id integer NOT NULL,
+    measure text NOT NULL,
+    bucket double precision NOT NULL,
+    jobs bigint NOT NULL,
+    seconds double precision NOT NULL
+);
+
+COMMENT ON TABLE sync.job_counts IS 'The histograms of waits and runs that Prometheus reads. sync.count_jobs adds to them; nothing else changes them.';
+
+COMMENT ON COLUMN sync.job_counts.queue_id IS 'metric_queues.id.';
+
+COMMENT ON COLUMN sync.job_counts.measure IS 'wait or run.';
+
+COMMENT ON COLUMN sync.job_counts.bucket IS 'Upper bound of the bucket, in seconds; Infinity for the last.';
+
+COMMENT ON COLUMN sync.job_counts.jobs IS 'Tries in this bucket alone.';
+
+COMMENT ON COLUMN sync.job_counts.seconds IS 'Their seconds, in total.';
+
+CREATE TABLE sync.metric_queues (
+    id integer NOT NULL,
+    organization_id uuid,
+    cluster_id uuid,
+    queue text,
+    since timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE sync.metric_queues IS 'The queues that have series of their own in the metrics of Prometheus, at most 50. Row 0 stands for all others. A row stays, so that no counter goes down.';
+
+COMMENT ON COLUMN sync.metric_queues.id IS 'Number of the queue; 0 for all that have no row.';
+
+COMMENT ON COLUMN sync.metric_queues.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN sync.metric_queues.cluster_id IS 'clusters.id; null outside clusters.';
+
+COMMENT ON COLUMN sync.metric_queues.queue IS 'Queue; null in row 0.';
+
+COMMENT ON COLUMN sync.metric_queues.since IS 'When the row was added. Of row 0: jobs that started or finished before are not counted.';
+
+CREATE VIEW sync.job_histograms AS
+ SELECT
+        CASE
+            WHEN (named.id = 0) THEN 'other'::text
+            ELSE COALESCE(organization.slug, ''::text)
+        END AS organization,
+        CASE
+            WHEN (named.id = 0) THEN 'other'::text
+            ELSE COALESCE(cluster.name, (named.cluster_id)::text, ''::text)
+        END AS cluster,
+        CASE
+            WHEN (named.id = 0) THEN 'other'::text
+            ELSE named.queue
+        END AS queue,
+    measures.measure,
+    counts.bucket,
+    (COALESCE(sum(counts.jobs), (0)::numeric))::bigint AS jobs,
+    COALESCE(sum(counts.seconds), (0)::double precision) AS seconds
+   FROM ((((sync.metric_queues named
+     CROSS JOIN ( VALUES ('wait'::text), ('run'::text)) measures(measure))
+     LEFT JOIN sync.job_counts counts ON (((counts.queue_id = named.id) AND (counts.measure = measures.measure))))
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = named.organization_id)))
+     LEFT JOIN buildkite.clusters cluster ON ((cluster.id = named.cluster_id)))
+  GROUP BY
+        CASE
+            WHEN (named.id = 0) THEN 'other'::text
+            ELSE COALESCE(organization.slug, ''::text)
+        END,
+        CASE
+            WHEN (named.id = 0) THEN 'other'::text
+            ELSE COALESCE(cluster.name, (named.cluster_id)::text, ''::text)
+        END,
+        CASE
+            WHEN (named.id = 0) THEN 'other'::text
+            ELSE named.queue
+        END, measures.measure, counts.bucket;
+
+COMMENT ON VIEW sync.job_histograms IS 'sync.job_counts with the names of the queues, as Prometheus reads it. A queue without counts has a row without bucket.';
+
+COMMENT ON COLUMN sync.job_histograms.organization IS 'Slug of the organization.';
+
+COMMENT ON COLUMN sync.job_histograms.cluster IS 'Name of the cluster, otherwise its id; empty outside clusters.';
+
+COMMENT ON COLUMN sync.job_histograms.queue IS 'Queue.';
+
+COMMENT ON COLUMN sync.job_histograms.measure IS 'wait or run.';
+
+COMMENT ON COLUMN sync.job_histograms.bucket IS 'Upper bound of the bucket, in seconds; Infinity for the last.';
+
+COMMENT ON COLUMN sync.job_histograms.jobs IS 'Tries in this bucket alone.';
+
+COMMENT ON COLUMN sync.job_histograms.seconds IS 'Their seconds, in total.';
+
 CREATE TABLE sync.leases (
     name text NOT NULL,
     holder text NOT NULL,
@@ -7838,6 +8875,17 @@ COMMENT ON COLUMN sync.leases.fence IS 'Grows with each new holder; every commit
 COMMENT ON COLUMN sync.leases.acquired_at IS 'When the holder acquired it, on the database''s clock.';
 
 COMMENT ON COLUMN sync.leases.expires_at IS 'When it expires unless renewed, on the database''s clock.';
+
+CREATE TABLE sync.open_work (
+    organization_id uuid NOT NULL,
+    counted_to timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE sync.open_work IS 'Until when the rollups count open jobs and connected agents, by organization. sync.invalidate_days_of_open_work moves it forward.';
+
+COMMENT ON COLUMN sync.open_work.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN sync.open_work.counted_to IS 'sync.last_heard at the last mark.';
 
 CREATE TABLE sync.pauses (
     organization_id uuid NOT NULL,
@@ -7872,6 +8920,80 @@ COMMENT ON COLUMN sync.pipeline_changes.deleted_reason IS 'pipelines.deleted_rea
 COMMENT ON COLUMN sync.pipeline_changes.started_at IS 'When the update began, on Buildkite''s clock. An update that began within two minutes after the change is repeated, because lists may lag.';
 
 COMMENT ON COLUMN sync.pipeline_changes.after_number IS 'Builds up to this number are updated; null once all are.';
+
+CREATE VIEW sync.queue_gauges AS
+ SELECT
+        CASE
+            WHEN (named.id IS NULL) THEN 'other'::text
+            ELSE COALESCE(organization.slug, ''::text)
+        END AS organization,
+        CASE
+            WHEN (named.id IS NULL) THEN 'other'::text
+            ELSE COALESCE(cluster.name, (now_at.cluster_id)::text, ''::text)
+        END AS cluster,
+        CASE
+            WHEN (named.id IS NULL) THEN 'other'::text
+            ELSE now_at.queue
+        END AS queue,
+    (sum(now_at.waiting))::integer AS waiting,
+    COALESCE(max(now_at.oldest_wait_seconds), (0)::double precision) AS oldest_wait_seconds,
+    (sum(now_at.running))::integer AS running,
+    (sum(now_at.agents_busy))::integer AS agents_busy,
+    (sum(now_at.agents_idle))::integer AS agents_idle
+   FROM (((( SELECT queues_now.organization_id,
+            queues_now.cluster_id,
+            queues_now.queue,
+            queues_now.waiting,
+            queues_now.oldest_wait_seconds,
+            queues_now.running,
+            queues_now.agents_busy,
+            queues_now.agents_idle
+           FROM analytics.queues_now
+        UNION ALL
+         SELECT metric_queues.organization_id,
+            metric_queues.cluster_id,
+            metric_queues.queue,
+            0,
+            NULL::double precision,
+            0,
+            0,
+            0
+           FROM sync.metric_queues
+          WHERE (metric_queues.id > 0)) now_at
+     LEFT JOIN sync.metric_queues named ON ((NOT (((named.organization_id IS DISTINCT FROM now_at.organization_id) OR (named.cluster_id IS DISTINCT FROM now_at.cluster_id)) OR (named.queue IS DISTINCT FROM now_at.queue)))))
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = now_at.organization_id)))
+     LEFT JOIN buildkite.clusters cluster ON ((cluster.id = now_at.cluster_id)))
+  GROUP BY
+        CASE
+            WHEN (named.id IS NULL) THEN 'other'::text
+            ELSE COALESCE(organization.slug, ''::text)
+        END,
+        CASE
+            WHEN (named.id IS NULL) THEN 'other'::text
+            ELSE COALESCE(cluster.name, (now_at.cluster_id)::text, ''::text)
+        END,
+        CASE
+            WHEN (named.id IS NULL) THEN 'other'::text
+            ELSE now_at.queue
+        END;
+
+COMMENT ON VIEW sync.queue_gauges IS 'analytics.queues_now as Prometheus reads it: the queues of sync.metric_queues, and all others together as other.';
+
+COMMENT ON COLUMN sync.queue_gauges.organization IS 'Slug of the organization.';
+
+COMMENT ON COLUMN sync.queue_gauges.cluster IS 'Name of the cluster, otherwise its id; empty outside clusters.';
+
+COMMENT ON COLUMN sync.queue_gauges.queue IS 'Queue.';
+
+COMMENT ON COLUMN sync.queue_gauges.waiting IS 'Jobs that wait for an agent.';
+
+COMMENT ON COLUMN sync.queue_gauges.oldest_wait_seconds IS 'How long the one of them that waits longest has waited, in seconds; 0 if none waits.';
+
+COMMENT ON COLUMN sync.queue_gauges.running IS 'Jobs that run.';
+
+COMMENT ON COLUMN sync.queue_gauges.agents_busy IS 'Connected agents that run a job.';
+
+COMMENT ON COLUMN sync.queue_gauges.agents_idle IS 'Connected agents that run none.';
 
 CREATE TABLE sync.reference_item_syncs (
     name text NOT NULL,
@@ -7959,6 +9081,9 @@ ALTER TABLE ONLY sync.windows ALTER COLUMN id SET DEFAULT nextval('sync.windows_
 ALTER TABLE ONLY analytics.deployments
     ADD CONSTRAINT deployments_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY buildkite.agent_connections
+    ADD CONSTRAINT agent_connections_agent_id_connected_at_pk PRIMARY KEY (agent_id, connected_at);
+
 ALTER TABLE ONLY buildkite.agents
     ADD CONSTRAINT agents_pkey PRIMARY KEY (id);
 
@@ -8037,6 +9162,9 @@ ALTER TABLE ONLY sync.buildkite_clock
 ALTER TABLE ONLY sync.compatibility
     ADD CONSTRAINT compatibility_pkey PRIMARY KEY (single_row);
 
+ALTER TABLE ONLY sync.counted_jobs
+    ADD CONSTRAINT counted_jobs_pkey PRIMARY KEY (job_id, measure);
+
 ALTER TABLE ONLY sync.cycles
     ADD CONSTRAINT cycles_pkey PRIMARY KEY (id);
 
@@ -8064,11 +9192,20 @@ ALTER TABLE ONLY sync.failures
 ALTER TABLE ONLY sync.findings
     ADD CONSTRAINT findings_name_subject_pk PRIMARY KEY (name, subject);
 
+ALTER TABLE ONLY sync.job_counts
+    ADD CONSTRAINT job_counts_pkey PRIMARY KEY (queue_id, measure, bucket);
+
 ALTER TABLE ONLY sync.job_reads
     ADD CONSTRAINT job_reads_pkey PRIMARY KEY (build_id);
 
 ALTER TABLE ONLY sync.leases
     ADD CONSTRAINT leases_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY sync.metric_queues
+    ADD CONSTRAINT metric_queues_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY sync.open_work
+    ADD CONSTRAINT open_work_pkey PRIMARY KEY (organization_id);
 
 ALTER TABLE ONLY sync.pauses
     ADD CONSTRAINT pauses_organization_id_task_pk PRIMARY KEY (organization_id, task);
@@ -8104,6 +9241,8 @@ ALTER TABLE ONLY sync.windows
     ADD CONSTRAINT windows_pkey PRIMARY KEY (id);
 
 CREATE INDEX agents_daily_day ON analytics.agents_daily USING btree (day);
+
+CREATE INDEX agents_hourly_hour ON analytics.agents_hourly USING btree (hour);
 
 CREATE INDEX branch_durations_daily_day ON analytics.branch_durations_daily USING btree (day);
 
@@ -8153,6 +9292,8 @@ CREATE INDEX pipeline_durations_daily_day ON analytics.pipeline_durations_daily 
 
 CREATE INDEX pipeline_durations_daily_pipeline ON analytics.pipeline_durations_daily USING btree (pipeline_id, day);
 
+CREATE INDEX queue_depths_at ON analytics.queue_depths USING btree (at);
+
 CREATE INDEX queue_waits_daily_day ON analytics.queue_waits_daily USING btree (day);
 
 CREATE INDEX queue_waits_hourly_hour ON analytics.queue_waits_hourly USING btree (hour);
@@ -8161,7 +9302,15 @@ CREATE INDEX trunk_health_daily_day ON analytics.trunk_health_daily USING btree 
 
 CREATE INDEX trunk_health_daily_pipeline ON analytics.trunk_health_daily USING btree (pipeline_id, day);
 
+CREATE INDEX agent_connections_changed_at ON buildkite.agent_connections USING btree (changed_at);
+
+CREATE INDEX agent_connections_ended_at ON buildkite.agent_connections USING btree (ended_at) WHERE (ended_at IS NOT NULL);
+
+CREATE INDEX agent_connections_long ON buildkite.agent_connections USING gist (tstzrange(connected_at, GREATEST(connected_at, COALESCE(ended_at, 'infinity'::timestamp with time zone)))) WHERE ((ended_at IS NULL) OR ((ended_at - connected_at) > '01:00:00'::interval));
+
 CREATE INDEX agents_changed_at ON buildkite.agents USING btree (changed_at);
+
+CREATE INDEX agents_connected ON buildkite.agents USING btree (organization_id) WHERE ((connection_state = ANY (ARRAY['connected'::text, 'stopping'::text])) AND (deleted_at IS NULL));
 
 CREATE INDEX agents_organization_name ON buildkite.agents USING btree (organization_id, name);
 
@@ -8229,7 +9378,11 @@ CREATE INDEX jobs_failed ON buildkite.jobs USING btree (finished_at) WHERE (stat
 
 CREATE INDEX jobs_finished_at ON buildkite.jobs USING btree (finished_at);
 
+CREATE INDEX jobs_long ON buildkite.jobs USING gist (tstzrange(LEAST(runnable_at, started_at), GREATEST(runnable_at, started_at, COALESCE(finished_at, expired_at)))) WHERE ((type = 'script'::text) AND ((COALESCE(finished_at, expired_at) - LEAST(runnable_at, started_at)) > '01:00:00'::interval));
+
 CREATE INDEX jobs_manual ON buildkite.jobs USING btree (created_at) WHERE (type = 'manual'::text);
+
+CREATE INDEX jobs_open ON buildkite.jobs USING btree (runnable_at) WHERE ((type = 'script'::text) AND (state <> ALL (ARRAY['passed'::text, 'failed'::text, 'canceled'::text, 'timed_out'::text, 'expired'::text, 'skipped'::text, 'broken'::text, 'finished'::text, 'waiting_failed'::text, 'blocked_failed'::text, 'unblocked'::text, 'unblocked_failed'::text])));
 
 CREATE INDEX jobs_parallel ON buildkite.jobs USING btree (build_id) WHERE (parallel_group_total > 1);
 
@@ -8266,6 +9419,8 @@ CREATE INDEX agent_days_started_hour ON sync.agent_days USING btree (started_hou
 CREATE INDEX audit_log_at ON sync.audit_log USING btree (at);
 
 CREATE INDEX builds_found_hour ON sync.builds_found USING btree (hour);
+
+CREATE INDEX counted_jobs_counted_at ON sync.counted_jobs USING btree (counted_at);
 
 CREATE INDEX cycles_organization_started_at ON sync.cycles USING btree (organization_id, started_at);
 
@@ -8389,9 +9544,13 @@ CREATE OR REPLACE VIEW analytics.job_repeats AS
   GROUP BY first.id, built.job, built.step_key, built.matrix, built.parallel_group_index
  HAVING (count(*) > 1);
 
+CREATE TRIGGER invalidate_days_of_changed_agents AFTER UPDATE ON buildkite.agents REFERENCING OLD TABLE AS before_rows NEW TABLE AS after_rows FOR EACH STATEMENT EXECUTE FUNCTION sync.invalidate_days_of_changed_agents();
+
 CREATE TRIGGER invalidate_days_of_changed_attempts AFTER UPDATE ON buildkite.build_attempts REFERENCING NEW TABLE AS after_rows FOR EACH STATEMENT EXECUTE FUNCTION sync.invalidate_days_of_attempts();
 
 CREATE TRIGGER invalidate_days_of_changed_builds AFTER UPDATE ON buildkite.builds REFERENCING OLD TABLE AS before_rows NEW TABLE AS after_rows FOR EACH STATEMENT EXECUTE FUNCTION sync.invalidate_days_of_changed_builds();
+
+CREATE TRIGGER invalidate_days_of_changed_connections AFTER UPDATE ON buildkite.agent_connections REFERENCING OLD TABLE AS before_rows NEW TABLE AS after_rows FOR EACH STATEMENT EXECUTE FUNCTION sync.invalidate_days_of_changed_connections();
 
 CREATE TRIGGER invalidate_days_of_changed_jobs AFTER UPDATE ON buildkite.jobs REFERENCING OLD TABLE AS before_rows NEW TABLE AS after_rows FOR EACH STATEMENT EXECUTE FUNCTION sync.invalidate_days_of_changed_jobs();
 
@@ -8404,6 +9563,8 @@ CREATE TRIGGER invalidate_days_of_changed_queues AFTER UPDATE ON buildkite.clust
 CREATE TRIGGER invalidate_days_of_new_attempts AFTER INSERT ON buildkite.build_attempts REFERENCING NEW TABLE AS after_rows FOR EACH STATEMENT EXECUTE FUNCTION sync.invalidate_days_of_attempts();
 
 CREATE TRIGGER invalidate_days_of_new_builds AFTER INSERT ON buildkite.builds REFERENCING NEW TABLE AS after_rows FOR EACH STATEMENT EXECUTE FUNCTION sync.invalidate_days_of_new_builds();
+
+CREATE TRIGGER invalidate_days_of_new_connections AFTER INSERT ON buildkite.agent_connections REFERENCING NEW TABLE AS after_rows FOR EACH STATEMENT EXECUTE FUNCTION sync.invalidate_days_of_new_connections();
 
 CREATE TRIGGER invalidate_days_of_new_jobs AFTER INSERT ON buildkite.jobs REFERENCING NEW TABLE AS after_rows FOR EACH STATEMENT EXECUTE FUNCTION sync.invalidate_days_of_new_jobs();
 
@@ -8524,10 +9685,21 @@ GRANT SELECT ON TABLE buildkite.organizations TO buildkite_web;
 GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.organizations TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.agents TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.agents TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.agents TO buildkite_worker;
 
-GRANT SELECT ON TABLE buildkite.build_attempts TO buildkite_reader;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE buildkite.build_attempts TO buildkite_reconciler;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE buildkite.build_attempts TO buildkite_worker;
+GRANT SELECT ON TABLE buildkite.agent_connections TO buildkite_reader;
+GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.agent_connections TO buildkite_reconciler;
+GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.agent_connections TO buildkite_worker;
+
+GRANT SELECT ON TABLE analytics.agent_connections TO buildkite_reader;
+
+GRANT SELECT ON TABLE analytics.agents_hourly TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.agents_hourly TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.agents_hourly TO buildkite_worker;
+
+GRANT SELECT ON TABLE buildkite.annotations TO buildkite_reader;
+GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.annotations TO buildkite_reconciler;
 
 GRANT SELECT ON TABLE buildkite.builds TO buildkite_reader;
 GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.builds TO buildkite_reconciler;
@@ -8552,6 +9724,12 @@ GRANT SELECT(verified_at) ON TABLE buildkite.builds TO buildkite_web;
 GRANT SELECT(first_seen_via) ON TABLE buildkite.builds TO buildkite_web;
 
 GRANT SELECT(deleted_at) ON TABLE buildkite.builds TO buildkite_web;
+
+GRANT SELECT ON TABLE analytics.annotations TO buildkite_reader;
+
+GRANT SELECT ON TABLE buildkite.build_attempts TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE buildkite.build_attempts TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE buildkite.build_attempts TO buildkite_worker;
 
 GRANT SELECT ON TABLE buildkite.jobs TO buildkite_reader;
 GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.jobs TO buildkite_reconciler;
@@ -8603,6 +9781,8 @@ GRANT SELECT ON TABLE analytics.cancellations_daily TO buildkite_reader;
 
 GRANT SELECT ON TABLE buildkite.clusters TO buildkite_reader;
 GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.clusters TO buildkite_reconciler;
+
+GRANT SELECT ON TABLE analytics.clusters TO buildkite_reader;
 
 GRANT SELECT ON TABLE settings.queue_rates TO buildkite_reader;
 
@@ -8788,6 +9968,20 @@ GRANT SELECT ON TABLE analytics.pull_requests TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.queue_costs_daily TO buildkite_reader;
 
+GRANT SELECT ON TABLE analytics.queue_depths TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.queue_depths TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.queue_depths TO buildkite_worker;
+
+GRANT SELECT ON TABLE analytics.queues TO buildkite_reader;
+
+GRANT SELECT ON TABLE sync.last_heard TO buildkite_reader;
+GRANT SELECT ON TABLE sync.last_heard TO buildkite_reconciler;
+GRANT SELECT ON TABLE sync.last_heard TO buildkite_worker;
+
+GRANT SELECT ON TABLE analytics.queues_now TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.queues_now TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.queues_now TO buildkite_worker;
+
 GRANT SELECT ON TABLE analytics.rebuilds TO buildkite_reader;
 
 GRANT SELECT ON TABLE sync.reference_syncs TO buildkite_reader;
@@ -8823,9 +10017,6 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE buildkite.users TO buildkite_worker;
 GRANT SELECT ON TABLE analytics.users TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.webhook_loss TO buildkite_reader;
-
-GRANT SELECT ON TABLE buildkite.annotations TO buildkite_reader;
-GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.annotations TO buildkite_reconciler;
 
 GRANT SELECT ON TABLE buildkite.artifacts TO buildkite_reader;
 GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.artifacts TO buildkite_reconciler;
@@ -8873,6 +10064,10 @@ GRANT SELECT ON TABLE sync.compatibility TO buildkite_reconciler;
 GRANT SELECT ON TABLE sync.compatibility TO buildkite_web;
 GRANT SELECT ON TABLE sync.compatibility TO buildkite_worker;
 
+GRANT SELECT ON TABLE sync.counted_jobs TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.counted_jobs TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.counted_jobs TO buildkite_worker;
+
 GRANT USAGE ON SEQUENCE sync.cycles_id_seq TO buildkite_reconciler;
 
 GRANT SELECT ON TABLE sync.definitions TO buildkite_reader;
@@ -8911,10 +10106,27 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.findings TO buildkite_reconciler
 GRANT SELECT ON TABLE sync.findings TO buildkite_web;
 GRANT SELECT ON TABLE sync.findings TO buildkite_worker;
 
+GRANT SELECT ON TABLE sync.job_counts TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.job_counts TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.job_counts TO buildkite_worker;
+
+GRANT SELECT ON TABLE sync.metric_queues TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.metric_queues TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.metric_queues TO buildkite_worker;
+
+GRANT SELECT ON TABLE sync.job_histograms TO buildkite_reader;
+GRANT SELECT ON TABLE sync.job_histograms TO buildkite_reconciler;
+GRANT SELECT ON TABLE sync.job_histograms TO buildkite_web;
+GRANT SELECT ON TABLE sync.job_histograms TO buildkite_worker;
+
 GRANT SELECT ON TABLE sync.leases TO buildkite_reader;
 GRANT SELECT,INSERT,UPDATE ON TABLE sync.leases TO buildkite_reconciler;
 GRANT SELECT ON TABLE sync.leases TO buildkite_web;
 GRANT SELECT ON TABLE sync.leases TO buildkite_worker;
+
+GRANT SELECT ON TABLE sync.open_work TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.open_work TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.open_work TO buildkite_worker;
 
 GRANT SELECT ON TABLE sync.pauses TO buildkite_reader;
 GRANT SELECT,INSERT,DELETE ON TABLE sync.pauses TO buildkite_reconciler;
@@ -8923,6 +10135,11 @@ GRANT SELECT,INSERT,DELETE ON TABLE sync.pauses TO buildkite_worker;
 
 GRANT SELECT ON TABLE sync.pipeline_changes TO buildkite_reader;
 GRANT SELECT,INSERT,UPDATE ON TABLE sync.pipeline_changes TO buildkite_reconciler;
+
+GRANT SELECT ON TABLE sync.queue_gauges TO buildkite_reader;
+GRANT SELECT ON TABLE sync.queue_gauges TO buildkite_reconciler;
+GRANT SELECT ON TABLE sync.queue_gauges TO buildkite_web;
+GRANT SELECT ON TABLE sync.queue_gauges TO buildkite_worker;
 
 GRANT SELECT ON TABLE sync.reference_item_syncs TO buildkite_reader;
 GRANT SELECT,INSERT,UPDATE ON TABLE sync.reference_item_syncs TO buildkite_reconciler;

@@ -16,6 +16,12 @@ begin
   where (after.organization_id, after.pipeline_id, after.branch, after.commit, after.state = 'canceled', after.rebuilt_from_id)
     is distinct from (before.organization_id, before.pipeline_id, before.branch, before.commit, before.state = 'canceled', before.rebuilt_from_id);
   if builds is not null then perform sync.invalidate_days_of_jobs(builds); end if;
+  -- Jobs that are still open count only as long as their build is open.
+  select array_agg(after.id) into builds
+  from before_rows as before join after_rows as after using (id)
+  where (after.state in ('creating', 'scheduled', 'running', 'failing', 'canceling'), after.blocked is true, after.deleted_at is null)
+    is distinct from (before.state in ('creating', 'scheduled', 'running', 'failing', 'canceling'), before.blocked is true, before.deleted_at is null);
+  if builds is not null then perform sync.invalidate_days_of_open_jobs(builds); end if;
   select array_agg(before.commit) || array_agg(after.commit) into commits
   from before_rows as before join after_rows as after using (id)
   where (after.commit, after.author_date) is distinct from (before.commit, before.author_date);

@@ -5,4 +5,6 @@ set enable_seqscan = off set jit = off as $$
 begin
   perform sync.invalidate_days(array_agg(job.started_at), array_agg(coalesce(job.finished_at, job.expired_at)))
   from buildkite.jobs as job where job.build_id = any (builds) having count(*) > 0;
+  perform sync.invalidate_days_of_work(array_agg(job.runnable_at), array_agg(job.started_at), array_agg(coalesce(job.finished_at, job.expired_at)))
+  from buildkite.jobs as job where job.build_id = any (builds) and job.type = 'script' having count(*) > 0;
 end $$;

@@ -3,9 +3,10 @@ grant usage on schema analytics, buildkite, drizzle, settings, sync to buildkite
 grant select on drizzle.__drizzle_migrations to buildkite_reader;
 grant select on
   sync.agent_days, sync.budgets, sync.buildkite_clock, sync.builds_found, sync.cluster_rates,
-  sync.compatibility, sync.cycles, sync.definitions, sync.deployment, sync.drift, sync.failed_deliveries,
-  sync.failures, sync.findings, sync.first_results, sync.hidden_stops, sync.job_reads, sync.jobs_found, sync.leases, sync.minutes_hours,
-  sync.pauses, sync.pipeline_changes, sync.pipeline_coverage, sync.queue_hours, sync.reference_item_syncs,
+  sync.compatibility, sync.counted_jobs, sync.cycles, sync.definitions, sync.deployment, sync.drift, sync.failed_deliveries,
+  sync.failures, sync.findings, sync.first_results, sync.hidden_stops, sync.job_counts, sync.job_histograms, sync.job_reads, sync.jobs_found,
+  sync.last_heard, sync.leases, sync.metric_queues, sync.minutes_hours, sync.open_work,
+  sync.pauses, sync.pipeline_changes, sync.pipeline_coverage, sync.queue_gauges, sync.queue_hours, sync.reference_item_syncs,
   sync.reference_syncs, sync.rollups, sync.stale_days, sync.stale_history, sync.unlisted_builds,
   sync.user_identities, sync.watermarks, sync.windows
   to buildkite_reader;

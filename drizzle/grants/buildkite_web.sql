@@ -16,8 +16,8 @@ grant select on sync.erased_people to buildkite_web;
 -- The status page, metrics, and the pause of a backfill.
 grant select on
   analytics.data_coverage, buildkite.organizations,
-  sync.budgets, sync.cycles, sync.drift, sync.failed_deliveries, sync.failures, sync.findings, sync.leases,
-  sync.pipeline_coverage, sync.reference_syncs, sync.stale_days, sync.watermarks, sync.windows
+  sync.budgets, sync.cycles, sync.drift, sync.failed_deliveries, sync.failures, sync.findings,
+  sync.job_histograms, sync.leases, sync.pipeline_coverage, sync.queue_gauges, sync.reference_syncs, sync.stale_days, sync.watermarks, sync.windows
   to buildkite_web;
 grant select, insert, delete on sync.pauses to buildkite_web;
 grant select (id, organization_id, number, state, created_at, web_url, first_seen_via, observed_at, verified_at, deleted_at)

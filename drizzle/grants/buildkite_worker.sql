@@ -2,7 +2,7 @@
 grant usage on schema analytics, buildkite, drizzle, settings, sync to buildkite_worker;
 grant select, insert, update, delete on buildkite.build_attempts, sync.deliveries, sync.failures to buildkite_worker;
 grant select, insert, update on
-  buildkite.agents, buildkite.builds, buildkite.jobs, buildkite.organization_slugs, buildkite.organizations,
+  buildkite.agent_connections, buildkite.agents, buildkite.builds, buildkite.jobs, buildkite.organization_slugs, buildkite.organizations,
   buildkite.pipeline_slugs, buildkite.pipelines
   to buildkite_worker;
 grant usage on sequence sync.deliveries_id_seq, sync.failures_id_seq to buildkite_worker;
@@ -13,14 +13,14 @@ grant select, update, delete on
 
 -- Refreshes the rollups.
 grant select, insert, update, delete on
-  analytics.agents_daily, analytics.branch_durations_daily, analytics.build_minutes_hourly, analytics.build_results_daily,
+  analytics.agents_daily, analytics.agents_hourly, analytics.branch_durations_daily, analytics.build_minutes_hourly, analytics.build_results_daily,
   analytics.builds_hourly, analytics.deployments, analytics.job_minutes_hourly, analytics.jobs_daily, analytics.jobs_hourly, analytics.minutes_daily,
-  analytics.pipeline_durations_daily, analytics.queue_waits_daily, analytics.queue_waits_hourly, analytics.trunk_health_daily,
-  buildkite.users, sync.agent_days, sync.builds_found, sync.jobs_found, sync.minutes_hours, sync.queue_hours, sync.rollups,
+  analytics.pipeline_durations_daily, analytics.queue_depths, analytics.queue_waits_daily, analytics.queue_waits_hourly, analytics.trunk_health_daily,
+  buildkite.users, sync.agent_days, sync.builds_found, sync.counted_jobs, sync.job_counts, sync.jobs_found, sync.minutes_hours, sync.metric_queues, sync.open_work, sync.queue_hours, sync.rollups,
   sync.stale_days, sync.stale_history, sync.user_identities
   to buildkite_worker;
 grant select on
-  analytics.attempt_runs, buildkite.cluster_queues, buildkite.members, settings.deployment_rules
+  analytics.agents, analytics.attempt_runs, analytics.queues_now, buildkite.cluster_queues, buildkite.members, settings.deployment_rules, sync.last_heard
   to buildkite_worker;
 grant usage on sequence sync.stale_history_id_seq to buildkite_worker;
 
@@ -33,8 +33,8 @@ grant select on sync.erased_people to buildkite_worker;
 -- The status page, metrics, and the pause of a backfill.
 grant select on
   analytics.data_coverage, buildkite.organizations, buildkite.pipelines,
-  sync.budgets, sync.cycles, sync.drift, sync.failed_deliveries, sync.failures, sync.findings, sync.leases,
-  sync.pipeline_coverage, sync.reference_syncs, sync.stale_days, sync.watermarks, sync.windows
+  sync.budgets, sync.cycles, sync.drift, sync.failed_deliveries, sync.failures, sync.findings,
+  sync.job_histograms, sync.leases, sync.pipeline_coverage, sync.queue_gauges, sync.reference_syncs, sync.stale_days, sync.watermarks, sync.windows
   to buildkite_worker;
 grant select, insert, delete on sync.pauses to buildkite_worker;
 

@@ -182,6 +182,16 @@ export function followBackfill(db: Db): RollupFollower {
   }
 }
 
+/** Counts the jobs that started and finished, for Prometheus, and marks the days that time alone makes stale. */
+async function noteTime(db: Db): Promise<void> {
+  try {
+    await call(db, sql`select sync.count_jobs() as done`)
+    await call(db, sql`select sync.invalidate_days_of_open_work() as done`)
+  } catch (error) {
+    throw asStoreError(error, 'count jobs')
+  }
+}
+
 export interface RollupKeeper {
   stop(deadlineMs: number): Promise<void>
 }
@@ -227,6 +237,7 @@ export function startRollups(db: Db, log: Log, record: RecordMetric = () => {}):
           if (mayWarn()) log.warn({ err: error }, 'Rollups could not be refreshed; trying again soon.')
         })
       }
+      await attempt(() => noteTime(db))
       await attempt(turn)
       record('rollup_seconds', (Date.now() - began) / SECOND)
       const until = Date.now() + Math.min(Math.max(EVERY, REST * (Date.now() - began)), LONGEST_REST)

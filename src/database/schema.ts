@@ -102,6 +102,8 @@ export const pipelines = buildkite.table(
     env: json(),
     configuration: text(),
     steps: json(),
+    default_command_step_timeout: integer(),
+    maximum_command_step_timeout: integer(),
     ...mirrored(),
   },
   (t) => [
@@ -302,6 +304,20 @@ export const jobs = buildkite.table(
     index('jobs_parallel').on(t.build_id).where(sql`${t.parallel_group_total} > 1`),
     index('jobs_manual').on(t.created_at).where(sql`${t.type} = 'manual'`),
     index('jobs_triggered_build_id').on(t.triggered_build_id).where(isNotNull(t.triggered_build_id)),
+    // For the queues: open command jobs, and those that waited or ran for more than an hour (`sync.jobs_between`).
+    index('jobs_open')
+      .on(t.runnable_at)
+      .where(
+        sql`${t.type} = 'script' and ${t.state} not in ('passed', 'failed', 'canceled', 'timed_out', 'expired', 'skipped', 'broken', 'finished', 'waiting_failed', 'blocked_failed', 'unblocked', 'unblocked_failed')`,
+      ),
+    index('jobs_long')
+      .using(
+        'gist',
+        sql`tstzrange(least(${t.runnable_at}, ${t.started_at}), greatest(${t.runnable_at}, ${t.started_at}, coalesce(${t.finished_at}, ${t.expired_at})))`,
+      )
+      .where(
+        sql`${t.type} = 'script' and coalesce(${t.finished_at}, ${t.expired_at}) - least(${t.runnable_at}, ${t.started_at}) > interval '1 hour'`,
+      ),
   ],
 )
 
@@ -345,7 +361,42 @@ export const agents = buildkite.table(
     cluster_queue_url: text(),
     ...mirrored(),
   },
-  (t) => [index('agents_organization_name').on(t.organization_id, t.name), index('agents_changed_at').on(t.changed_at)],
+  (t) => [
+    index('agents_organization_name').on(t.organization_id, t.name),
+    index('agents_changed_at').on(t.changed_at),
+    index('agents_connected')
+      .on(t.organization_id)
+      .where(sql`${t.connection_state} in ('connected', 'stopping') and ${t.deleted_at} is null`),
+  ],
+)
+
+/** Why a connection ended; `unlisted`: a list of agents lacked it. */
+export type ConnectionEnd = 'disconnected' | 'lost' | 'stopped' | 'unlisted'
+
+export const agent_connections = buildkite.table(
+  'agent_connections',
+  {
+    agent_id: uuid().notNull(),
+    connected_at: time().notNull(),
+    ended_at: time(),
+    ended_as: text().$type<ConnectionEnd>(),
+    observed_at: time().notNull(),
+    first_seen_at: time().notNull(),
+    first_seen_via: text().$type<Via>().notNull(),
+    changed_at: time().notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.agent_id, t.connected_at] }),
+    index('agent_connections_changed_at').on(t.changed_at),
+    // For `sync.connections_between`: a short connection by its end, any other by its range.
+    index('agent_connections_ended_at').on(t.ended_at).where(isNotNull(t.ended_at)),
+    index('agent_connections_long')
+      .using(
+        'gist',
+        sql`tstzrange(${t.connected_at}, greatest(${t.connected_at}, coalesce(${t.ended_at}, 'infinity')))`,
+      )
+      .where(sql`${t.ended_at} is null or ${t.ended_at} - ${t.connected_at} > interval '1 hour'`),
+  ],
 )
 
 export const organization_slugs = buildkite.table(

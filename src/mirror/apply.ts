@@ -3,6 +3,7 @@ import type { Db, Transaction } from '../database/connection.ts'
 import { asStoreError } from '../database/connection.ts'
 import { agents, builds, jobs, organizations, pipelines, type Via } from '../database/schema.ts'
 import type { RecordMetric } from '../runtime/record-metric.ts'
+import { saveConnections } from './agent-connections.ts'
 import { saveAttempts } from './attempts.ts'
 import { eraseObserved } from './erased-people.ts'
 import type { BuildRow, JobRow, Observation, Observations } from './observation.ts'
@@ -92,6 +93,7 @@ export async function mergeObservations(
   await saveAttempts(tx, observed.builds, now)
   const mergedJobs = await mergeTable(tx, jobs, jobRule, observed.jobs, now)
   const mergedAgents = await mergeTable(tx, agents, agentRule, observed.agents, now)
+  await saveConnections(tx, observed.agents, now)
   const newPlaces = { organizations: renamed(mergedOrganizations), pipelines: renamed(mergedPipelines) }
   await saveSlugs(tx, newPlaces, observed)
   await adoptByOrganizations(tx, newPlaces.organizations)

@@ -69,6 +69,8 @@ export function pipelineFromPayload(payload: Json): PartialRow<PipelineRow> | un
     env: read.json('env'),
     configuration: read.text('configuration'),
     steps: read.json('steps'),
+    default_command_step_timeout: read.integer('default_command_step_timeout'),
+    maximum_command_step_timeout: read.integer('maximum_command_step_timeout'),
     extra: read.rest(),
   }
 }

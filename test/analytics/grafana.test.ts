@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { HOUR } from '../../src/runtime/time.ts'
+import { HOUR, MINUTE } from '../../src/runtime/time.ts'
 import type { Scene } from '../reconcile/scene.ts'
 import { openDemoHistory } from './demo-history.ts'
 
@@ -33,6 +33,7 @@ const panels = dashboards.flatMap(({ file, panels }) => panels.map((panel) => ({
 function expanded(query: string): string {
   const [from, to] = [`'2026-03-01T00:00:00Z'`, `'2026-04-05T00:00:00Z'`]
   return query
+    .replaceAll(/\$__timeGroupAlias\((\w+), \$__interval\)/g, `date_bin('5 minutes', $1, 'epoch') as "time"`)
     .replaceAll(/\$__timeFilter\(((?:[^()]|\([^()]*\))*)\)/g, `$1 between ${from} and ${to}`)
     .replaceAll('$__timeFrom()', from)
     .replaceAll('$__timeTo()', to)
@@ -75,7 +76,8 @@ describe('the dashboards', () => {
       expect(format).toBe(type === 'timeseries' ? 'time_series' : 'table')
       if (type !== 'timeseries') continue
       // Days and hours are those of UTC, and a metric has one value at each of them.
-      for (const { time } of rows) expect(time).toEqual(new Date(Math.floor(Number(time) / HOUR) * HOUR))
+      const step = rawSql.includes('queue_depths') ? 5 * MINUTE : HOUR
+      for (const { time } of rows) expect(time).toEqual(new Date(Math.floor(Number(time) / step) * step))
       expect(new Set(rows.map(({ time, metric }) => `${Number(time)} ${metric}`)).size).toBe(rows.length)
     }
   })

@@ -37,7 +37,7 @@ test("a day's sums are made from that day alone, whatever history lies around it
   // A few looks at each, for a few kinds of sums: not one for each of the fifty pipelines that the rule names. A job is looked at for the
   // hour in which it starts and for the one in which it ends.
   expect(jobs?.n).toBeGreaterThan(50)
-  expect(looked[1]).toBeLessThan(7 * (jobs?.n ?? 0))
-  expect(looked[0]).toBeLessThan(15 * (builds?.n ?? 0) + 3 * (jobs?.n ?? 0))
+  expect(looked[1]).toBeLessThan(9 * (jobs?.n ?? 0))
+  expect(looked[0]).toBeLessThan(15 * (builds?.n ?? 0) + 5 * (jobs?.n ?? 0))
   expect((await sql`select 1 from analytics.deployments where deployed_at::date = ${day}`).length).toBeGreaterThan(0)
 })

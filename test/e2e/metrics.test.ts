@@ -173,6 +173,19 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
       values ('planted', 'acme', 'warning', 'Planted.', now(), now()), ('well', 'acme', 'ok', 'Well.', now(), now())`
     await sql`insert into sync.failures (kind, subject, code, error, first_failed_at, last_failed_at, next_try_at)
       values ('rollup_day', 'planted', '57014', 'Planted.', now() - interval '1 hour', now(), now() + interval '1 hour')`
+    // Of an organization that the token does not see, so that nothing else looks at it.
+    await sql`with build as (
+        insert into buildkite.builds (id, organization_id, state, observed_at, first_seen_at, first_seen_via, changed_at)
+        values (gen_random_uuid(), gen_random_uuid(), 'running', now(), now(), 'webhook', now()) returning id
+      )
+      insert into buildkite.jobs (id, build_id, type, state, agent_query_rules, runnable_at, started_at, finished_at,
+        observed_at, first_seen_at, first_seen_via, changed_at)
+      select gen_random_uuid(), build.id, 'script', job.state, '{queue=planted}', now() - interval '5 seconds', job.started_at,
+        job.finished_at, now(), now(), 'webhook', now()
+      from build cross join (values
+        ('scheduled', null::timestamptz, null::timestamptz),
+        ('running', now(), null),
+        ('passed', now(), now() + interval '20 seconds')) as job (state, started_at, finished_at)`
     seen.planted = await scrape()
     scene.api.beforeAnswer = undefined
     await look(
@@ -206,6 +219,7 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
         (page('cycle_found_total', { result: 'missing' }) ?? 0) > 0 &&
         (page('problems') ?? 0) === 0 &&
         page('rollup_days_waiting') === 0 &&
+        (page('job_run_seconds') ?? 0) > 0 &&
         (page('rollup_days_total') ?? 0) > (seen.refused?.('rollup_days_total') ?? 0),
     )
 
@@ -467,6 +481,20 @@ describe.runIf(testQueueBackends().includes('redis'))('every metric moves when i
     tokens_refused_total() {
       stays('quiet', 'limited', 'tokens_refused_total')
       for (const via of ['form', 'bearer', 'session']) rises('limited', 'healed', 'tokens_refused_total', { via })
+    },
+    queue_waiting: () => expect(at('recovered')('queue_waiting', { queue: 'planted' })).toBe(1),
+    queue_running: () => expect(at('recovered')('queue_running', { queue: 'planted' })).toBe(1),
+    queue_oldest_wait_seconds: () => expect(of('recovered', 'queue_oldest_wait_seconds')).toBeGreaterThanOrEqual(0),
+    queue_agents: () => expect(of('recovered', 'queue_agents', { state: 'idle' })).toBeGreaterThan(0),
+    job_wait_seconds() {
+      expect(at('recovered')('job_wait_seconds', { queue: 'planted' })).toBe(2)
+      expect(at('recovered')('job_wait_seconds', { queue: 'planted' }, '_sum')).toBeCloseTo(10, 1)
+    },
+    job_run_seconds() {
+      expect(at('recovered')('job_run_seconds', { queue: 'planted' })).toBe(1)
+      expect(at('recovered')('job_run_seconds', { queue: 'planted' }, '_sum')).toBeCloseTo(20, 1)
+      expect(at('withoutDatabase')('job_run_seconds')).toBeUndefined()
+      expect(at('end')('job_run_seconds')).toBeGreaterThanOrEqual(1)
     },
     worker_stalled_seconds() {
       rises('recovered', 'withoutQueue', 'worker_stalled_seconds')

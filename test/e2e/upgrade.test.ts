@@ -209,9 +209,10 @@ describe.each(testQueueBackends())('an upgrade one process at a time, the queue 
     const odd = await sql`select event, status, error from sync.deliveries where status not in ('applied', 'ignored')`
     expect([...odd]).toEqual([])
     await twoMoreCycles(sql)
+    const timeLimits = ['default_command_step_timeout', 'maximum_command_step_timeout']
     const counters = ['scheduled_builds', 'running_builds', 'scheduled_jobs', 'running_jobs', 'waiting_jobs']
-    // The previous version stores badge_url; this one sets it to null with its next list of pipelines.
-    const columns = { pipelines: ['badge_url', ...counters.map((name) => `${name}_count`)] }
+    // The previous version stores badge_url, and in extra what it has no column for; this one corrects both with its next list of pipelines.
+    const columns = { pipelines: ['badge_url', 'extra', ...timeLimits, ...counters.map((name) => `${name}_count`)] }
     expect(await differences(own.url, simulation.truth, { columns })).toEqual([])
     // The rollups of an earlier program may meet a migration: it retries them.
     const outputs = processes.map((one) => one.output().replace(/^.*"kind":"transient".*\/bkm-previous-.*$/gm, ''))

@@ -43,6 +43,34 @@ test('a value that was never reported is not shown as 0, and a value that is no 
   expect(value(await meters.page(), 'deliveries_oldest_pending_seconds')).toBeUndefined()
 })
 
+test('a histogram that the database counted is shown as Prometheus wants it', async () => {
+  const meters = createMeters()
+  const labels = { organization: 'acme', cluster: '', queue: 'a "quoted"\\ one\n' }
+  meters.show('job_wait_seconds', [
+    {
+      labels,
+      buckets: new Map([
+        [5, 2],
+        [60, 1],
+        [Number.POSITIVE_INFINITY, 1],
+      ]),
+      sum: 20_050.5,
+    },
+  ])
+  const lines = (await meters.page()).body.split('\n').filter((line) => line.startsWith(`${PREFIX}job_wait_seconds`))
+  const of = 'organization="acme",cluster="",queue="a \\"quoted\\"\\\\ one\\n"'
+  const bucket = (le: string, n: number) => `${PREFIX}job_wait_seconds_bucket{${of},le="${le}"} ${n}`
+  expect(lines).toEqual([
+    ...['1', '5', '15', '30'].map((le) => bucket(le, le === '1' ? 0 : 2)),
+    ...['60', '120', '300', '600', '1800', '3600', '14400'].map((le) => bucket(le, 3)),
+    bucket('+Inf', 4),
+    `${PREFIX}job_wait_seconds_sum{${of}} 20050.5`,
+    `${PREFIX}job_wait_seconds_count{${of}} 4`,
+  ])
+  meters.forget('job_wait_seconds')
+  expect((await meters.page()).body).not.toContain('job_wait_seconds_bucket')
+})
+
 function value({ body }: { body: string }, name: string): number | undefined {
   const line = body.split('\n').find((one) => one.startsWith(`${PREFIX}${name} `))
   return line === undefined ? undefined : Number(line.split(' ').at(-1))
@@ -62,7 +90,7 @@ function asMarkdown(all: readonly [string, Metric][]): string {
 
 - **Counters and histograms** count what one process did. Add them up over replicas. A histogram has \`_bucket\`, \`_sum\`
   and \`_count\`.
-- **Gauges** of inbox, queue, watermarks, backfill, drift and budget are read from the stores. They are the same in every
+- **Gauges** of inbox, queues, watermarks, backfill, drift and budget are read from the stores. They are the same in every
   replica, so take the \`max\`. If the store does not answer within a second, the gauge is missing, not 0.
 - **Labels** have at most 100 values. Further values count as \`other\`. Most series of a counter with labels begin when
   they are first counted.

@@ -16,7 +16,7 @@ import {
   team_pipelines,
   teams,
 } from '../../src/database/reference-tables.ts'
-import { agents, builds } from '../../src/database/schema.ts'
+import { agent_connections, agents, builds } from '../../src/database/schema.ts'
 import { discover } from '../../src/reconcile/access/discover.ts'
 import { refreshPipelines } from '../../src/reconcile/pipelines/pipelines.ts'
 import { syncReferenceData } from '../../src/reconcile/reference-data/sync.ts'
@@ -84,7 +84,9 @@ describe('reading the small lists', () => {
         created_at: new Date(cluster.created_at),
         created_by_id: cluster.created_by?.id,
         created_by_email: cluster.created_by?.email,
-        extra: { queues_url: cluster.queues_url, maintainers: { users: [], teams: [] } },
+        maintainers: cluster.maintainers,
+        queues_url: cluster.queues_url,
+        default_queue_url: cluster.default_queue_url,
         deleted_at: null,
       })
       const held = await db.select().from(cluster_queues).where(eq(cluster_queues.cluster_id, cluster.id))
@@ -92,7 +94,26 @@ describe('reading the small lists', () => {
       expect(sorted(held.map(({ id }) => id))).toEqual(sorted(its.map(({ id }) => id)))
     }
     expect((await db.select().from(cluster_queues)).filter(({ dispatch_paused }) => dispatch_paused)).toMatchObject([
-      { key: 'gpu', dispatch_paused_note: 'New drivers', extra: { retry_agent_affinity: 'prefer-warmest' } },
+      {
+        key: 'gpu',
+        dispatch_paused_note: 'New drivers',
+        dispatch_paused_by_id: expect.any(String),
+        dispatch_paused_by_email: expect.stringContaining('@example.com'),
+        retry_agent_affinity: 'prefer-warmest',
+        cluster_url: truth[1]?.url,
+        hosted: null,
+      },
+    ])
+    expect((await db.select().from(cluster_queues)).filter(({ hosted }) => hosted)).toMatchObject([
+      {
+        key: 'macos',
+        hosted_agents_instance_shape_name: 'MACOS_ARM64_M4_6X28',
+        hosted_agents_instance_shape_machine_type: 'macos',
+        hosted_agents_instance_shape_architecture: 'arm64',
+        hosted_agents_instance_shape_cpu: 6,
+        hosted_agents_instance_shape_memory: 28,
+        extra: { created_by: expect.any(Object) },
+      },
     ])
     for (const team of groups) {
       const people = await db.select().from(team_members).where(eq(team_members.team_id, team.id))
@@ -180,6 +201,24 @@ describe('reading the small lists', () => {
     schedules.set(pipeline, its)
     await turn()
     expect(await gone()).toMatchObject({ teams: [], schedules: [] })
+  })
+
+  it('marks the agents that left without a word, and unmarks those that are back', async () => {
+    await turn()
+    const [left] = scene.simulation.truth.agents
+    if (!left) throw new Error('The simulation has no agents.')
+    left.connection_state = 'lost'
+    await turn()
+    const { db } = scene.database
+    const gone = async () => (await db.select().from(agents)).filter(({ deleted_at }) => deleted_at).map(({ id }) => id)
+    const ended = async () =>
+      (await db.select().from(agent_connections))
+        .filter(({ ended_at }) => ended_at)
+        .map(({ agent_id, ended_as }) => [agent_id, ended_as])
+    expect([await gone(), await ended()]).toEqual([[left.id], [[left.id, 'unlisted']]])
+    left.connection_state = 'connected'
+    await turn()
+    expect([await gone(), await ended()]).toEqual([[], []])
   })
 
   it('marks nothing while a list holds something without an id, for it may be just that one', async () => {
@@ -337,8 +376,8 @@ describe('annotations and artifacts', () => {
     expect(kept[0]).toMatchObject({ filename: 'app.tar.gz', file_size: expect.stringMatching(/^\d+$/) })
     expect(JSON.stringify(kept)).not.toMatch(/download_url|demo-canary/)
     const stored = await db.select().from(annotations)
-    expect(stored.some(({ extra }) => extra.scope === 'job')).toBe(true)
-    expect(stored.some(({ extra, style }) => extra.scope === 'build' && style === 'error')).toBe(true)
+    expect(stored.some(({ scope }) => scope === 'job')).toBe(true)
+    expect(stored.some(({ scope, style }) => scope === 'build' && style === 'error')).toBe(true)
 
     const again = first(scene.simulation.truth.builds.filter(({ state }) => state === 'failed'))
     await db

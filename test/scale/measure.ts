@@ -32,6 +32,8 @@ const rollups = [
   `rollup_days ${days}`,
   `queue_waits_daily ${days}`,
   `queue_waits_hourly ${since('hour')}`,
+  `queue_depths ${since('at')}`,
+  'queues_now',
   `busy_periods ${since('began_at')}`,
   `trunk_health_daily ${days}`,
   `trunk_recoveries ${since('broken_at')}`,
@@ -43,6 +45,7 @@ const rollups = [
   `costs_daily ${days}`,
   `queue_costs_daily ${days}`,
   `agents_daily ${days}`,
+  `agents_hourly ${since('hour')}`,
   `deployments ${since('deployed_at')}`,
   `dora_weekly ${since('week')}`,
   `webhook_loss ${since('hour')}`,
@@ -66,6 +69,7 @@ const panels = ['overview', 'pipelines', 'queues', 'flaky-jobs', 'data-quality',
     const text = readFileSync(new URL(`../../docs/deploy/grafana/dashboards/${name}.json`, import.meta.url), 'utf8')
     return [...text.matchAll(/"rawSql": ("(?:[^"\\]|\\.)*")/g)].map(([, found = '""']) =>
       String(JSON.parse(found))
+        .replaceAll(/\$__timeGroupAlias\((\w+), \$__interval\)/g, `date_bin('1 hour', $1, 'epoch') as "time"`)
         .replaceAll(/\$__timeFilter\(((?:[^()]|\([^()]*\))*)\)/g, `$1 > now() - interval '30 days'`)
         .replaceAll('$__timeFrom()', `(now() - interval '30 days')`)
         .replaceAll('$__timeTo()', 'now()')

@@ -5,7 +5,7 @@ select
   agent.name as agent_name,
   coalesce(agent.queue, analytics.queue_of(agent.meta_data), 'default') as queue,
   agent.connection_state,
-  agent.connection_state in ('connected', 'stopping') as is_connected,
+  agent.connection_state in ('connected', 'stopping') and agent.deleted_at is null as is_connected,
   agent.job_id is not null as is_busy,
   agent.version,
   agent.hostname,
@@ -21,7 +21,9 @@ select
   agent.changed_at,
   agent.created_at,
   agent.ip_address,
-  organization.slug as organization
+  organization.slug as organization,
+  substring(coalesce(agent.cluster_url, agent.cluster_queue_url) from '/clusters/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})')::uuid as cluster_id,
+  agent.deleted_at
 from buildkite.agents as agent
 left join buildkite.organizations as organization on organization.id = agent.organization_id;
 
@@ -31,7 +33,7 @@ comment on column analytics.agents.organization_id is 'organizations.id.';
 comment on column analytics.agents.agent_name is 'Name of the agent.';
 comment on column analytics.agents.queue is 'Queue that it serves.';
 comment on column analytics.agents.connection_state is 'never_connected, connected, disconnected, stopping, stopped or lost.';
-comment on column analytics.agents.is_connected is 'Whether it is connected or stopping.';
+comment on column analytics.agents.is_connected is 'Whether it is connected or stopping, and the lists of agents show it.';
 comment on column analytics.agents.is_busy is 'Whether it runs a job.';
 comment on column analytics.agents.version is 'Version of the agent.';
 comment on column analytics.agents.hostname is 'Name of its machine.';
@@ -45,6 +47,8 @@ comment on column analytics.agents.stopped_at is 'When it stopped.';
 comment on column analytics.agents.last_job_finished_at is 'When its last job finished.';
 comment on column analytics.agents.meta_data is 'Meta-data, as key=value.';
 comment on column analytics.agents.changed_at is 'When the row last changed in the mirror; indexed below, for incremental loads.';
+comment on column analytics.agents.cluster_id is 'clusters.id; null outside clusters.';
+comment on column analytics.agents.deleted_at is 'When a list of agents lacked it, although it had not disconnected; null otherwise.';
 comment on column analytics.agents.created_at is 'When it registered.';
 comment on column analytics.agents.ip_address is 'Address it connects from.';
 comment on column analytics.agents.organization is 'Slug of the organization, at present.';

@@ -21,7 +21,9 @@ select
   pipeline.archived_at,
   pipeline.web_url,
   pipeline.changed_at,
-  pipeline.deleted_at
+  pipeline.deleted_at,
+  pipeline.default_command_step_timeout,
+  pipeline.maximum_command_step_timeout
 from buildkite.pipelines as pipeline
 left join buildkite.organizations as organization on organization.id = pipeline.organization_id
 left join buildkite.clusters as cluster on cluster.id = pipeline.cluster_id;
@@ -46,3 +48,5 @@ comment on column analytics.pipelines.archived_at is 'When it was archived.';
 comment on column analytics.pipelines.web_url is 'Address in the browser.';
 comment on column analytics.pipelines.changed_at is 'When the row last changed in the mirror; indexed below, for incremental loads.';
 comment on column analytics.pipelines.deleted_at is 'When the mirror noticed that Buildkite no longer shows it; null: Buildkite shows it.';
+comment on column analytics.pipelines.default_command_step_timeout is 'Time limit of command steps that have none, in minutes.';
+comment on column analytics.pipelines.maximum_command_step_timeout is 'Greatest time limit of a command step, in minutes.';

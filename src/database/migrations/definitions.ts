@@ -90,6 +90,8 @@ const LOCK_ORDER = [
   'buildkite.builds',
   'buildkite.build_attempts',
   'buildkite.jobs',
+  'buildkite.agents',
+  'buildkite.agent_connections',
   'buildkite.cluster_queues',
   'settings.deployment_rules',
 ]

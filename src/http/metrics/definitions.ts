@@ -11,6 +11,8 @@ export interface Metric {
   readonly buckets?: readonly number[]
   /** Series that exist from the start, at 0. Prometheus misses the first increase of a series that appears with the value 1. */
   readonly begins?: readonly Readonly<Record<string, string>>[]
+  /** A histogram whose values are counted by the database, not by this process. */
+  readonly isCountedElsewhere?: boolean
 }
 
 export const PREFIX = 'buildkite_mirror_'
@@ -34,6 +36,15 @@ const histogram = (unit: string, help: string, buckets: readonly number[], label
 })
 
 const organization = "the organization's slug"
+const queueLabels: Labels = {
+  organization: "the organization's slug, or other",
+  cluster: 'its name, or its id without a name; empty outside clusters; or other',
+  queue: 'one of at most 50 queues, or other for the rest together',
+}
+const jobSeconds = [1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 14400]
+const countedOnce =
+  'Read from the database: the same in every replica, and each try counts once. Without tries that the mirror learned of more than ' +
+  'an hour late, as by a backfill.'
 const cycleKind = 'hot (each RECONCILE_INTERVAL), warm (hourly)'
 const tasks = ['hot', 'warm', 'pipelines', 'discover', 'backfill', 'audit', 'verify', 'dimensions']
 const failureKind =
@@ -251,6 +262,27 @@ const scraped = {
     'seconds',
     "Time without progress of this process's delivery worker while there is work; absent if it runs no delivery worker.",
   ),
+  queue_waiting: gauge('jobs', 'Jobs that wait for an agent.', queueLabels),
+  queue_oldest_wait_seconds: gauge(
+    'seconds',
+    'How long the oldest waiting job has waited; 0 if none waits.',
+    queueLabels,
+  ),
+  queue_running: gauge('jobs', 'Jobs that run.', queueLabels),
+  queue_agents: gauge('agents', 'Connected agents of the queue.', { ...queueLabels, state: 'busy, idle' }),
+  job_wait_seconds: {
+    ...histogram(
+      'seconds',
+      `Waits of jobs for an agent, counted at their start. ${countedOnce}`,
+      jobSeconds,
+      queueLabels,
+    ),
+    isCountedElsewhere: true,
+  },
+  job_run_seconds: {
+    ...histogram('seconds', `Runs of jobs, counted at their end. ${countedOnce}`, jobSeconds, queueLabels),
+    isCountedElsewhere: true,
+  },
   store_up: gauge('1 or 0', '1 if the store answers, 0 if not, by store.', { store: 'database, queue' }),
 }
 

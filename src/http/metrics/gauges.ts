@@ -7,7 +7,7 @@ import { SECOND } from '../../runtime/time.ts'
 import { ask, lastReceived, oldestPending, pendingAndFailed, type Watched, watermarksBySlug } from '../status/probes.ts'
 import { checkFindings } from '../status/recent-issues.ts'
 import type { MetricName } from './definitions.ts'
-import type { MeterLabels, Meters } from './registry.ts'
+import type { CountedHistogram, MeterLabels, Meters } from './registry.ts'
 
 /**
  * Sets the gauges at every scrape: stores, queue, inbox and completeness. Each query reads only a few rows or an index, whatever the
@@ -20,6 +20,7 @@ export function watchGauges(meters: Meters, watched: Watched): void {
   gauges.watchInbox()
   gauges.watchOrganizations()
   gauges.watchWork()
+  gauges.watchQueues()
 }
 
 class Gauges {
@@ -140,6 +141,28 @@ class Gauges {
     this.#watch(['rollup_days_waiting'], rollupDaysWaiting, (days) => this.#meters.record('rollup_days_waiting', days))
   }
 
+  /** Buildkite's queues, and the histograms of their jobs. */
+  watchQueues(): void {
+    this.#watch(
+      ['queue_waiting', 'queue_oldest_wait_seconds', 'queue_running', 'queue_agents'],
+      readQueues,
+      (queues) => {
+        for (const { organization, cluster, queue, ...now } of queues) {
+          const of = { organization, cluster, queue }
+          this.#meters.record('queue_waiting', now.waiting, of)
+          this.#meters.record('queue_oldest_wait_seconds', now.oldest_wait_seconds, of)
+          this.#meters.record('queue_running', now.running, of)
+          this.#meters.record('queue_agents', now.agents_busy, { ...of, state: 'busy' })
+          this.#meters.record('queue_agents', now.agents_idle, { ...of, state: 'idle' })
+        }
+      },
+    )
+    this.#watch(['job_wait_seconds', 'job_run_seconds'], readHistograms, ({ wait, run }) => {
+      this.#meters.show('job_wait_seconds', wait)
+      this.#meters.show('job_run_seconds', run)
+    })
+  }
+
   /** Reads the database at each scrape and shows the result. If it does not answer, shows none of `gauges`. */
   #watch<T>(gauges: readonly MetricName[], read: (db: Db) => Promise<T>, show: (value: T) => void): void {
     this.#meters.onScrape(async () => {
@@ -163,4 +186,46 @@ function countBy(values: readonly string[]): Map<string, number> {
 async function rollupDaysWaiting(db: Db): Promise<number> {
   const { rows } = await db.execute<{ days: number }>(sql`select count(distinct day)::int as days from sync.stale_days`)
   return rows[0]?.days ?? 0
+}
+
+type QueueGauges = {
+  organization: string
+  cluster: string
+  queue: string
+  waiting: number
+  oldest_wait_seconds: number
+  running: number
+  agents_busy: number
+  agents_idle: number
+}
+
+async function readQueues(db: Db): Promise<QueueGauges[]> {
+  return (await db.execute<QueueGauges>(sql`select * from sync.queue_gauges`)).rows
+}
+
+type Bucket = {
+  organization: string
+  cluster: string
+  queue: string
+  measure: string
+  bucket: number | null
+  jobs: string
+  seconds: number
+}
+
+async function readHistograms(db: Db): Promise<{ wait: CountedHistogram[]; run: CountedHistogram[] }> {
+  const { rows } = await db.execute<Bucket>(sql`select * from sync.job_histograms`)
+  const of = (wanted: string) => {
+    const series = new Map<string, { labels: Record<string, string>; buckets: Map<number, number>; sum: number }>()
+    for (const { organization, cluster, queue, measure, bucket, jobs, seconds } of rows) {
+      if (measure !== wanted) continue
+      const key = JSON.stringify([organization, cluster, queue])
+      const one = series.get(key) ?? { labels: { organization, cluster, queue }, buckets: new Map(), sum: 0 }
+      if (bucket !== null) one.buckets.set(bucket, Number(jobs))
+      one.sum += seconds
+      series.set(key, one)
+    }
+    return [...series.values()]
+  }
+  return { wait: of('wait'), run: of('run') }
 }

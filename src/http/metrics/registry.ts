@@ -17,6 +17,15 @@ export interface Meters {
   onScrape(source: () => Promise<void>): void
   /** Removes a gauge's values, so that values that are gone or unknown are not shown. */
   forget(what: MetricName): void
+  /** Sets the series of a histogram that is counted elsewhere. */
+  show(what: MetricName, series: readonly CountedHistogram[]): void
+}
+
+/** One series of a histogram: the number of values in each bucket alone, by upper bound; Infinity for the last. */
+export interface CountedHistogram {
+  readonly labels: Readonly<Record<string, string>>
+  readonly buckets: ReadonlyMap<number, number>
+  readonly sum: number
 }
 
 /** Some label values come from outside. After this many different values of a label, the rest are counted as `other`. */
@@ -27,7 +36,11 @@ export function createMeters(): Meters {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const instruments = new Map<string, Instrument>()
-  for (const [name, metric] of Object.entries(metrics)) instruments.set(name, makeInstrument(registry, name, metric))
+  const counted = new Map<string, CountedMetric>()
+  for (const [name, metric] of Object.entries(metrics)) {
+    if (metric.isCountedElsewhere) counted.set(name, new CountedMetric(name, metric))
+    else instruments.set(name, makeInstrument(registry, name, metric))
+  }
   const sources: (() => Promise<void>)[] = []
   return {
     record(what, n, labels = {}) {
@@ -35,10 +48,19 @@ export function createMeters(): Meters {
     },
     async page() {
       await Promise.allSettled(sources.map((source) => source()))
-      return { type: registry.contentType, body: await registry.metrics() }
+      const own = await registry.metrics()
+      return { type: registry.contentType, body: [own, ...[...counted.values()].map((one) => one.page())].join('\n') }
     },
     onScrape: (source) => void sources.push(source),
-    forget: (what) => instruments.get(what)?.forget(),
+    forget(what) {
+      instruments.get(what)?.forget()
+      const metric = counted.get(what)
+      if (metric) metric.series = []
+    },
+    show(what, series) {
+      const metric = counted.get(what)
+      if (metric) metric.series = series
+    },
   }
 }
 
@@ -66,6 +88,38 @@ function makeInstrument(registry: Registry, name: string, metric: Metric): Instr
   const histogram = new Histogram({ ...options, buckets: [...(metric.buckets ?? [])] })
   return { count: (n, labels) => histogram.observe(pick(labels), n), forget: () => histogram.reset() }
 }
+
+/** A histogram that is counted elsewhere, in the format of https://prometheus.io/docs/instrumenting/exposition_formats/. */
+class CountedMetric {
+  series: readonly CountedHistogram[] = []
+  readonly #name: string
+  readonly #head: string
+  readonly #bounds: readonly number[]
+
+  constructor(name: string, { help, kind, buckets = [] }: Metric) {
+    this.#name = PREFIX + name
+    this.#head = `# HELP ${this.#name} ${help}\n# TYPE ${this.#name} ${kind}\n`
+    this.#bounds = [...buckets, Number.POSITIVE_INFINITY]
+  }
+
+  page(): string {
+    return this.#head + this.series.flatMap((one) => this.#linesOf(one)).join('')
+  }
+
+  #linesOf({ labels, buckets, sum }: CountedHistogram): string[] {
+    const given = Object.entries(labels).map(([name, value]) => `${name}="${escaped(value)}"`)
+    let count = 0
+    const lines = this.#bounds.map((bound) => {
+      count += buckets.get(bound) ?? 0
+      const le = `le="${Number.isFinite(bound) ? bound : '+Inf'}"`
+      return `${this.#name}_bucket{${[...given, le].join(',')}} ${count}\n`
+    })
+    const of = `{${given.join(',')}}`
+    return [...lines, `${this.#name}_sum${of} ${sum}\n`, `${this.#name}_count${of} ${count}\n`]
+  }
+}
+
+const escaped = (value: string) => value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')
 
 function labelPicker(names: readonly string[]): (labels: MeterLabels) => Record<string, string> {
   const seen = new Map(names.map((name) => [name, new Set<string>()]))

@@ -42,13 +42,39 @@ export function rowsOf(
   return { rows, unusable: items.length - rows.length }
 }
 
-/** `created_by_id` is the field `id` of the object `created_by`. */
+/** Objects inside an item, whose fields are columns with their names as prefix. The longest prefix comes first. */
+const objects = [
+  ['created_by'],
+  ['dispatch_paused_by'],
+  ['hosted_agents', 'instance_shape'],
+  ['hosted_agents'],
+] as const
+
+/** The path of a column's field: `created_by_id` is the field `id` of the object `created_by`. */
+function pathOf(name: string): string[] {
+  for (const object of objects) {
+    const prefix = `${object.join('_')}_`
+    if (name.startsWith(prefix)) return [...object, name.slice(prefix.length)]
+  }
+  return [name]
+}
+
 function readColumn(reader: PayloadReader, { name, columnType }: PgColumn) {
-  const field = name.replace(/^created_by_/, '')
-  const path = field === name ? [name] : ['created_by', field]
-  if (columnType === 'PgUUID') return reader.uuid(...path)
-  if (columnType === 'PgTimestamp') return reader.time(...path)
-  return columnType === 'PgBoolean' ? reader.boolean(...path) : reader.text(...path)
+  const path = pathOf(name)
+  switch (columnType) {
+    case 'PgUUID':
+      return reader.uuid(...path)
+    case 'PgTimestamp':
+      return reader.time(...path)
+    case 'PgBoolean':
+      return reader.boolean(...path)
+    case 'PgInteger':
+      return reader.integer(...path)
+    case 'PgJsonb':
+      return reader.json(...path)
+    default:
+      return reader.text(...path)
+  }
 }
 
 /** Writes rows that are new, differ, or were marked as gone; leaves the others untouched. Returns how many were written. */

@@ -1,6 +1,7 @@
 import { and, eq, inArray, notInArray, or } from 'drizzle-orm'
 import { withLease } from '../../database/leases.ts'
 import { reference_syncs } from '../../database/reference-tables.ts'
+import { markUnlistedAgents } from '../../mirror/agent-connections.ts'
 import { inOneTransaction } from '../../mirror/apply.ts'
 import { eraseRows } from '../../mirror/erased-people.ts'
 import { observeAgents } from '../../mirror/observe.ts'
@@ -208,17 +209,24 @@ class Run {
   }
 
   async #readAgents(): Promise<'read'> {
-    const { storeEnv, clock } = this.#deps
+    const { storeEnv, clock, db } = this.#deps
     const { client, slug, id: organizationId } = this.#source
     let at: Date | undefined
     let rows = 0
+    const listed: string[] = []
+    let isWhole = true
     const options = { priority: 'dimensions', signal: this.#signal } as const
     for await (const page of client.list(slug, ['agents'], options)) {
       at ??= page.at
       rows += page.value.length
       const observed = observeAgents(page.value, page.at, { storeEnv, organizationId })
+      listed.push(...observed.agents.map(({ fields }) => fields.id))
+      isWhole &&= observed.unreadable === 0
       await keepObserved(this.#deps, observed)
     }
+    const since = at
+    if (since && isWhole)
+      await inOneTransaction(db, 'mark agents as gone', (tx) => markUnlistedAgents(tx, organizationId, listed, since))
     return this.#record(agentList.name, { status: 'read', rows, read_at: at ?? new Date(clock()), error: null })
   }
 

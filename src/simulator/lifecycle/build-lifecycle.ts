@@ -79,10 +79,13 @@ function canMove(truth: Truth, job: Job, agent: Agent | undefined): boolean {
   return !child || (child.finished_at !== null && !child.blocked && !openBuildStates.has(child.state))
 }
 
-const idleAgent = (truth: Truth, build: Build) =>
-  truth
+/** An idle agent, of the build's cluster if there is one. The simulated agents also take jobs of other clusters, so that none is stuck. */
+function idleAgent(truth: Truth, build: Build): Agent | undefined {
+  const idle = truth
     .agentsOf(truth.organizationOf(build.pipeline))
-    .find((agent) => agent.connection_state === 'connected' && !truth.running.has(agent))
+    .filter((agent) => agent.connection_state === 'connected' && !truth.running.has(agent))
+  return idle.find(({ cluster_url }) => cluster_url === build.pipeline.cluster_url) ?? idle[0]
+}
 
 function startJob(truth: Truth, build: Build, job: RunnableJob, at: number, mix: Mix): void {
   job.state = 'running'

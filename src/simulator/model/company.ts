@@ -69,6 +69,8 @@ export function foundCompany(seed: string, at: number, organization: Organizatio
     )
     company.teamPipelines.set(team, [])
   }
+  const [everyone] = company.teams
+  if (everyone) clusters[0]?.maintainers.teams.push(teamMaintainer(everyone))
   return company
 }
 
@@ -90,7 +92,7 @@ function foundCluster(given: {
     description: `Builds of ${name.toLowerCase()}`,
     emoji: ':technologist:',
     color: '#FFE0F1',
-    maintainers: { users: [], teams: [] },
+    maintainers: maintainersOf(given.creator),
     url,
     web_url: web,
     default_queue_url: `${url}/queues/${first}`,
@@ -98,6 +100,28 @@ function foundCluster(given: {
     created_at: iso(given.at),
     created_by: given.creator,
   }
+}
+
+interface Maintainer {
+  id: string
+  actor: { id: string; graphql_id: string; name: string; type: 'user' | 'team'; email?: string; slug?: string }
+}
+
+function maintainersOf({ id, graphql_id, name, email }: Person): { users: Maintainer[]; teams: Maintainer[] } {
+  const permission = createRandom(`maintainer ${id}`).uuid(0)
+  return { users: [{ id: permission, actor: { id, graphql_id, name, email, type: 'user' } }], teams: [] }
+}
+
+/** A team that may manage a cluster. */
+function teamMaintainer({ id, graphql_id, name, slug }: Team): Maintainer {
+  return { id: createRandom(`maintainer ${id}`).uuid(0), actor: { id, graphql_id, name, slug, type: 'team' } }
+}
+
+/** Only queues of hosted agents have these fields. */
+function hostedAgents(key: string) {
+  if (key !== 'macos') return {}
+  const shape = { machine_type: 'macos', architecture: 'arm64', cpu: 6, memory: 28, name: 'MACOS_ARM64_M4_6X28' }
+  return { hosted: true, hosted_agents: { instance_shape: shape } }
 }
 
 function foundQueue(random: Random, at: number, cluster: { url: string; web: string }, key: string, creator: Person) {
@@ -118,6 +142,7 @@ function foundQueue(random: Random, at: number, cluster: { url: string; web: str
     dispatch_paused_note: paused ? 'New drivers' : null,
     created_at: iso(at),
     created_by: creator,
+    ...hostedAgents(key),
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Random } from '../random.ts'
+import type { Company } from './company.ts'
 import {
   type Agent,
   type Build,
@@ -150,6 +151,8 @@ export function foundPipeline(
     tags: position % 2 ? null : ['backend', 'team-a'],
     emoji: position % 2 ? ':rocket:' : null,
     color: null,
+    default_command_step_timeout: position % 2 ? 30 : null,
+    maximum_command_step_timeout: position % 2 ? 120 : null,
     configuration: `env:\n  CODECOV_TOKEN: ${secretMark}-configuration\nsteps:\n  - command: make test\n`,
     steps: [
       { type: 'script', name: 'Test', command: 'make test', artifact_paths: null, env: { KEY: `${secretMark}-step` } },
@@ -163,9 +166,12 @@ export function foundAgent(
   organization: Organization,
   number: number,
   creator: Person,
+  company: Company,
 ): Agent {
   const id = random.uuid(at)
   const queue = number % 4 === 0 ? 'deploy' : 'default'
+  const cluster = company.clusters[number % 2]
+  const clusterQueue = cluster && company.queues.get(cluster)?.find(({ key }) => key === queue)
   return {
     id,
     graphql_id: graphqlId('Agent', id),
@@ -194,7 +200,7 @@ export function foundAgent(
     paused_by: null,
     paused_note: null,
     paused_timeout_in_minutes: null,
-    cluster_url: null,
-    cluster_queue_url: null,
+    cluster_url: cluster?.url ?? null,
+    cluster_queue_url: clusterQueue?.url ?? null,
   }
 }

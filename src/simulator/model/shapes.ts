@@ -59,6 +59,9 @@ export interface Pipeline {
   tags: string[] | null
   emoji: string | null
   color: string | null
+  /** In minutes. */
+  default_command_step_timeout: number | null
+  maximum_command_step_timeout: number | null
   configuration: string
   steps: unknown[]
 }

@@ -86,7 +86,8 @@ export class Truth {
         this.addPipeline(organization, foundedAt)
       }
       for (let i = 0; i < (options.agents ?? 8); i++) {
-        const agent = foundAgent(this.random, foundedAt, organization, i + 1, this.random.pick(this.people))
+        const creator = this.random.pick(this.people)
+        const agent = foundAgent(this.random, foundedAt, organization, i + 1, creator, this.companyOf(organization))
         this.agents.push(agent)
         this.#organizationOf.set(agent, organization)
       }

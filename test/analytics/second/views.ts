@@ -49,6 +49,8 @@ export interface View {
 }
 
 const mirrors = ['changed_at', 'deleted_at']
+/** Not computed yet. */
+const timeLimits = ['default_command_step_timeout', 'maximum_command_step_timeout']
 const histograms = ['run_histogram', 'passed_run_histogram', 'first_run_histogram', 'wait_histogram']
 const daily = ['day', 'organization_id', 'pipeline_id']
 const queues = ['organization_id', 'cluster_id', 'queue']
@@ -102,10 +104,15 @@ export const views: readonly View[] = [
     ],
   },
   { name: 'organizations', keys: ['id'], rows: organizations, leaveOut: mirrors },
-  { name: 'pipelines', keys: ['id'], rows: pipelines, leaveOut: mirrors },
+  { name: 'pipelines', keys: ['id'], rows: pipelines, leaveOut: [...mirrors, ...timeLimits] },
   { name: 'pipeline_schedules', keys: ['id'], rows: pipelineSchedules, leaveOut: mirrors },
   { name: 'pipeline_sources', keys: ['id'], rows: pipelineSources },
-  { name: 'agents', keys: ['id'], rows: agents, leaveOut: [...mirrors, 'created_at', 'ip_address', 'organization'] },
+  {
+    name: 'agents',
+    keys: ['id'],
+    rows: agents,
+    leaveOut: [...mirrors, 'created_at', 'ip_address', 'organization', 'cluster_id'],
+  },
   { name: 'users', keys: ['key'], rows: users, leaveOut: mirrors },
   { name: 'webhook_loss', keys: ['hour', 'organization_id'], rows: webhookLoss },
 ]

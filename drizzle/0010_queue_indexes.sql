@@ -1,0 +1,4 @@
+-- On a large table they take minutes, so they do not block writes.
+create index concurrently "jobs_open" on "buildkite"."jobs" ("runnable_at") where "type" = 'script' and "state" not in ('passed', 'failed', 'canceled', 'timed_out', 'expired', 'skipped', 'broken', 'finished', 'waiting_failed', 'blocked_failed', 'unblocked', 'unblocked_failed');--> statement-breakpoint
+create index concurrently "jobs_long" on "buildkite"."jobs" using gist (tstzrange(least("runnable_at", "started_at"), greatest("runnable_at", "started_at", coalesce("finished_at", "expired_at")))) where "type" = 'script' and coalesce("finished_at", "expired_at") - least("runnable_at", "started_at") > interval '1 hour';--> statement-breakpoint
+create index concurrently "agents_connected" on "buildkite"."agents" ("organization_id") where "connection_state" in ('connected', 'stopping') and "deleted_at" is null;
