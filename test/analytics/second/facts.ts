@@ -33,6 +33,7 @@ export interface Job {
   name: Text
   label: Text
   step_key: Text
+  group_key: Text
   step_id: Text
   command: Text
   state: Text

@@ -64,6 +64,9 @@ const jobTraps: readonly JobTrap[] = [
   () => ({ web_url: null }),
   () => ({ matrix: null }),
   () => ({ created_at: undefined }),
+  // Groups: one that is empty, and one with the name of a step.
+  ...['', 'tests', 'tests', 'tests', 'build'].map((group_key) => () => ({ group_key })),
+  () => ({ group_key: 'tests', step_key: null, name: 'tests' }),
 ]
 
 type BuildTrap = (build: Build) => Record<string, unknown>
@@ -127,6 +130,7 @@ export function setTraps({ truth }: Simulation, random: Random): void {
     if (build) truth.edit(build, trap(build))
   }
   gates(finished, random)
+  repeatCommits(finished, random)
   // The same gate may have no state that the API names.
   for (const pipeline of truth.pipelines) if (random.chance(0.5)) changePipeline(pipeline, random)
   const renamed = random.choose(truth.pipelines)
@@ -144,6 +148,20 @@ function gates(builds: readonly Build[], random: Random): void {
       if (job.type !== 'manual' || !random.chance(0.3)) continue
       const time = random.pick(['runnable_at', 'created_at'] as const)
       Object.assign(job, { [time]: build.created_at, label: random.pick(['', 'Ship it?', 'Release?']) })
+    }
+  }
+}
+
+/** Builds of one commit in one pipeline: some jobs have failed in one of them, and some have the name of another. */
+function repeatCommits(builds: readonly Build[], random: Random): void {
+  for (const first of builds.filter(() => random.chance(0.2))) {
+    const same = builds.filter(({ pipeline, branch }) => pipeline === first.pipeline && branch === first.branch)
+    for (const build of same.slice(0, random.int(2, 5))) {
+      build.commit = first.commit
+      for (const job of build.jobs.filter(isDone)) {
+        if (random.chance(0.1)) Object.assign(job, { step_key: random.pick(['', null]) })
+        if (random.chance(0.1)) Object.assign(job, { state: 'failed', exit_status: 1, signal_reason: null })
+      }
     }
   }
 }

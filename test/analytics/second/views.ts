@@ -1,5 +1,13 @@
 import { attemptRuns, buildAttempts, buildRows, pipelineRuns } from './builds.ts'
-import { costsDaily, minutesDaily, queueCostsDaily } from './costs.ts'
+import {
+  buildCosts,
+  buildMinutesHourly,
+  costsDaily,
+  jobCostsDaily,
+  jobMinutesHourly,
+  minutesDaily,
+  queueCostsDaily,
+} from './costs.ts'
 import {
   branchDurationsDaily,
   buildResultsDaily,
@@ -29,6 +37,7 @@ import {
   users,
   webhookLoss,
 } from './reference.ts'
+import { flakyCommitsDaily, jobRepeats } from './repeats.ts'
 import {
   firstFailures,
   firstFailuresDaily,
@@ -38,6 +47,7 @@ import {
   rebuilds,
   trunkRecoveries,
 } from './retries.ts'
+import { buildStages, pipelineStageNames, stageDurationsDaily } from './stages.ts'
 import type { Row } from './values.ts'
 
 export interface View {
@@ -46,6 +56,8 @@ export interface View {
   readonly rows: (facts: Facts) => Row[]
   /** Columns that only the mirror knows. */
   readonly leaveOut?: readonly string[]
+  /** Several rows may have the same keys. */
+  readonly hasTwins?: boolean
 }
 
 const mirrors = ['changed_at', 'deleted_at']
@@ -53,6 +65,7 @@ const mirrors = ['changed_at', 'deleted_at']
 const timeLimits = ['default_command_step_timeout', 'maximum_command_step_timeout']
 const histograms = ['run_histogram', 'passed_run_histogram', 'first_run_histogram', 'wait_histogram']
 const daily = ['day', 'organization_id', 'pipeline_id']
+const step = ['group_key', 'step_key', 'job']
 const queues = ['organization_id', 'cluster_id', 'queue']
 
 /** The views and tables that docs/analytics/definitions.md defines. Those for costs, stages, commits and outcomes are still missing. */
@@ -78,6 +91,23 @@ export const views: readonly View[] = [
   { name: 'agents_daily', keys: ['day', 'organization_id', 'agent_id', 'queue'], rows: agentsDaily },
   { name: 'costs_daily', keys: [...daily, 'branch', 'queue', 'cluster_id'], rows: costsDaily },
   { name: 'queue_costs_daily', keys: ['day', ...queues], rows: queueCostsDaily },
+  { name: 'build_minutes_hourly', keys: ['hour', 'build_id', 'queue', 'cluster_id'], rows: buildMinutesHourly },
+  {
+    name: 'job_minutes_hourly',
+    keys: ['hour', ...daily.slice(1), ...step, ...queues.slice(1)],
+    rows: jobMinutesHourly,
+  },
+  { name: 'build_costs', keys: ['build_id', 'currency'], rows: buildCosts },
+  { name: 'job_costs_daily', keys: [...daily, ...step, ...queues.slice(1)], rows: jobCostsDaily },
+  { name: 'job_repeats', keys: ['pipeline_id', 'commit', 'job', 'step_key'], rows: jobRepeats, hasTwins: true },
+  { name: 'flaky_commits_daily', keys: [...daily, 'job'], rows: flakyCommitsDaily },
+  { name: 'build_stages', keys: ['build_id', 'level', 'name', 'group_key'], rows: buildStages },
+  {
+    name: 'stage_durations_daily',
+    keys: [...daily, 'level', 'name', 'group_key', 'is_stage'],
+    rows: stageDurationsDaily,
+  },
+  { name: 'pipeline_stage_names', keys: ['pipeline_id', 'name'], rows: pipelineStageNames },
   { name: 'job_retries', keys: ['first_job_id'], rows: jobRetries },
   { name: 'flaky_jobs_daily', keys: [...daily, 'job'], rows: flakyJobsDaily },
   { name: 'first_failures', keys: ['build_id'], rows: firstFailures },
