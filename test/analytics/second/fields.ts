@@ -94,6 +94,8 @@ const pipelineShape: Shape = {
   ...of(text, 'name', 'repository', 'default_branch', 'visibility', 'web_url', 'url', 'provider.id'),
   ...of(text, 'created_by.name', 'created_by.email'),
   ...of(texts, 'tags'),
+  ...of(object, 'env'),
+  ...of(number, 'default_command_step_timeout', 'maximum_command_step_timeout'),
   ...of(time, 'created_at', 'archived_at'),
 }
 

@@ -44,6 +44,17 @@ export interface Rate {
   readonly currency: string
 }
 
+/** An incident that Buildkite does not know. */
+export interface Incident {
+  readonly id: string
+  readonly organization: string
+  readonly service: string
+  readonly environment: string
+  readonly started_at: number
+  readonly resolved_at: Maybe<number>
+  readonly deployment_id: Maybe<string>
+}
+
 /** All that the second implementation is given. */
 export interface History {
   readonly payloads: readonly Payload[]
@@ -52,6 +63,9 @@ export interface History {
   readonly before?: History
   readonly rules: readonly Rule[]
   readonly rates: readonly Rate[]
+  readonly incidents: readonly Incident[]
+  /** Whether the names of variables in the `env` of pipelines are stored. */
+  readonly storeEnv: boolean
   /** When the oldest stored webhook was received. */
   readonly oldestDelivery: Maybe<number>
 }

@@ -39,6 +39,8 @@ export function pipelines(facts: Facts): Row[] {
         (name) => [name, pipeline[name]],
       ),
     ),
+    default_command_step_timeout: pipeline.default_command_step_timeout,
+    maximum_command_step_timeout: pipeline.maximum_command_step_timeout,
     organization: slugOf(facts, pipeline.organization_id),
     pipeline: pipeline.slug,
     repository_url: repositoryUrlOf(pipeline.repository),

@@ -24,10 +24,13 @@ import {
   queueWaitsDaily,
   queueWaitsHourly,
 } from './daily-jobs.ts'
-import { deployments, doraWeekly } from './deployments.ts'
+import { deployedCommits } from './deployed-commits.ts'
+import { deploymentServices, deployments } from './deployments.ts'
+import { deploymentOutcomes, doraWeekly } from './dora.ts'
 import type { Facts } from './facts.ts'
 import { approvals, criticalPaths, parallelSteps, pullRequests, triggerEdges, triggerTrees } from './inside.ts'
 import { jobRows, pipelineJobs } from './jobs.ts'
+import { clusters, pipelineVariables, queues, teams } from './lists.ts'
 import {
   agents,
   organizations,
@@ -41,6 +44,7 @@ import { flakyCommitsDaily, jobRepeats } from './repeats.ts'
 import {
   firstFailures,
   firstFailuresDaily,
+  firstTrunkRecoveries,
   flakyJobsDaily,
   jobBreaks,
   jobRetries,
@@ -61,12 +65,10 @@ export interface View {
 }
 
 const mirrors = ['changed_at', 'deleted_at']
-/** Not computed yet. */
-const timeLimits = ['default_command_step_timeout', 'maximum_command_step_timeout']
 const histograms = ['run_histogram', 'passed_run_histogram', 'first_run_histogram', 'wait_histogram']
 const daily = ['day', 'organization_id', 'pipeline_id']
 const step = ['group_key', 'step_key', 'job']
-const queues = ['organization_id', 'cluster_id', 'queue']
+const byQueue = ['organization_id', 'cluster_id', 'queue']
 
 /** The views and tables that docs/analytics/definitions.md defines. Those for costs, stages, commits and outcomes are still missing. */
 export const views: readonly View[] = [
@@ -84,21 +86,21 @@ export const views: readonly View[] = [
   { name: 'cancellations_daily', keys: [...daily, 'result', 'cancel_reason'], rows: cancellationsDaily },
   { name: 'jobs_daily', keys: [...daily, 'job'], rows: jobsDaily, leaveOut: histograms },
   { name: 'job_failures_daily', keys: daily, rows: jobFailuresDaily },
-  { name: 'queue_waits_daily', keys: ['day', ...queues], rows: queueWaitsDaily, leaveOut: histograms },
-  { name: 'queue_waits_hourly', keys: ['hour', ...queues], rows: queueWaitsHourly, leaveOut: histograms },
-  { name: 'busy_periods', keys: [...queues, 'began_at'], rows: busyPeriods },
+  { name: 'queue_waits_daily', keys: ['day', ...byQueue], rows: queueWaitsDaily, leaveOut: histograms },
+  { name: 'queue_waits_hourly', keys: ['hour', ...byQueue], rows: queueWaitsHourly, leaveOut: histograms },
+  { name: 'busy_periods', keys: [...byQueue, 'began_at'], rows: busyPeriods },
   { name: 'minutes_daily', keys: [...daily, 'branch', 'queue', 'cluster_id'], rows: minutesDaily },
   { name: 'agents_daily', keys: ['day', 'organization_id', 'agent_id', 'queue'], rows: agentsDaily },
   { name: 'costs_daily', keys: [...daily, 'branch', 'queue', 'cluster_id'], rows: costsDaily },
-  { name: 'queue_costs_daily', keys: ['day', ...queues], rows: queueCostsDaily },
+  { name: 'queue_costs_daily', keys: ['day', ...byQueue], rows: queueCostsDaily },
   { name: 'build_minutes_hourly', keys: ['hour', 'build_id', 'queue', 'cluster_id'], rows: buildMinutesHourly },
   {
     name: 'job_minutes_hourly',
-    keys: ['hour', ...daily.slice(1), ...step, ...queues.slice(1)],
+    keys: ['hour', ...daily.slice(1), ...step, ...byQueue.slice(1)],
     rows: jobMinutesHourly,
   },
   { name: 'build_costs', keys: ['build_id', 'currency'], rows: buildCosts },
-  { name: 'job_costs_daily', keys: [...daily, ...step, ...queues.slice(1)], rows: jobCostsDaily },
+  { name: 'job_costs_daily', keys: [...daily, ...step, ...byQueue.slice(1)], rows: jobCostsDaily },
   { name: 'job_repeats', keys: ['pipeline_id', 'commit', 'job', 'step_key'], rows: jobRepeats, hasTwins: true },
   { name: 'flaky_commits_daily', keys: [...daily, 'job'], rows: flakyCommitsDaily },
   { name: 'build_stages', keys: ['build_id', 'level', 'name', 'group_key'], rows: buildStages },
@@ -114,6 +116,7 @@ export const views: readonly View[] = [
   { name: 'first_failures_daily', keys: daily, rows: firstFailuresDaily },
   { name: 'job_breaks', keys: ['job_id'], rows: jobBreaks },
   { name: 'trunk_recoveries', keys: ['broken_by_build_id'], rows: trunkRecoveries },
+  { name: 'first_trunk_recoveries', keys: ['broken_by_build_id'], rows: firstTrunkRecoveries },
   { name: 'rebuilds', keys: ['rebuild_id'], rows: rebuilds },
   { name: 'critical_paths', keys: ['build_id', 'position'], rows: criticalPaths },
   { name: 'parallel_steps', keys: ['build_id', 'step', 'parts'], rows: parallelSteps },
@@ -121,20 +124,17 @@ export const views: readonly View[] = [
   { name: 'trigger_edges', keys: ['child_build_id', 'trigger_job_id'], rows: triggerEdges },
   { name: 'trigger_trees', keys: ['root_build_id'], rows: triggerTrees },
   { name: 'pull_requests', keys: ['organization_id', 'repository', 'pr_number'], rows: pullRequests },
-  // Columns and weeks that the definitions have had for a shorter time than this comparison are left out until it has them.
-  { name: 'deployments', keys: ['reference_id'], rows: deployments, leaveOut: ['deployment_service_id'] },
-  {
-    name: 'dora_weekly where deployments > 0',
-    keys: ['week', 'organization_id', 'service', 'environment'],
-    rows: doraWeekly,
-    leaveOut: [
-      ...['deployment_frequency', 'p50_change_lead_seconds', 'commits', 'commits_with_time', 'change_fails'],
-      ...['change_fail_rate', 'first_change_fail_rate', 'p50_recovery_seconds', 'reworks', 'deployment_rework_rate'],
-      'failures_from',
-    ],
-  },
+  { name: 'deployments', keys: ['reference_id'], rows: deployments },
+  { name: 'deployment_services', keys: ['organization_id', 'name'], rows: deploymentServices },
+  { name: 'deployment_outcomes', keys: ['deployment_id'], rows: deploymentOutcomes },
+  { name: 'deployed_commits', keys: ['deployment_id', 'commit'], rows: deployedCommits },
+  { name: 'dora_weekly', keys: ['week', 'organization_id', 'service', 'environment'], rows: doraWeekly },
   { name: 'organizations', keys: ['id'], rows: organizations, leaveOut: mirrors },
-  { name: 'pipelines', keys: ['id'], rows: pipelines, leaveOut: [...mirrors, ...timeLimits] },
+  { name: 'pipelines', keys: ['id'], rows: pipelines, leaveOut: mirrors },
+  { name: 'pipeline_variables', keys: ['pipeline_id', 'variable'], rows: pipelineVariables },
+  { name: 'teams', keys: ['id'], rows: teams, leaveOut: mirrors },
+  { name: 'clusters', keys: ['id'], rows: clusters, leaveOut: mirrors },
+  { name: 'queues', keys: ['id'], rows: queues, leaveOut: mirrors },
   { name: 'pipeline_schedules', keys: ['id'], rows: pipelineSchedules, leaveOut: mirrors },
   { name: 'pipeline_sources', keys: ['id'], rows: pipelineSources },
   {
