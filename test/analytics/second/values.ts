@@ -20,6 +20,18 @@ export const startOfHour = (time: number): number => Math.floor(time / HOUR) * H
 /** Monday, 0 o'clock. The epoch was a Thursday. */
 export const startOfWeek = (time: number): number => Math.floor((time - 4 * DAY) / (7 * DAY)) * 7 * DAY + 4 * DAY
 
+/** The week and the month of a time. */
+export const periodsOf = (time: number) => [
+  { period: 'week', starts_on: dayOf(startOfWeek(time)) },
+  { period: 'month', starts_on: `${dayOf(time).slice(0, 8)}01` },
+]
+
+/** The start of the week or month before. */
+export function startBefore(period: string, startsOn: string): string {
+  const start = Date.parse(startsOn)
+  return period === 'week' ? dayOf(start - 7 * DAY) : `${dayOf(start - DAY).slice(0, 8)}01`
+}
+
 export const isPresent = <T>(value: T | null | undefined): value is T => value !== null && value !== undefined
 
 export function total(values: readonly Maybe<number>[]): Maybe<number> {

@@ -12,7 +12,10 @@ import {
   branchDurationsDaily,
   buildResultsDaily,
   buildSourcesDaily,
+  buildsHourly,
   cancellationsDaily,
+  periodChanges,
+  pipelineDurationsByPeriod,
   pipelineDurationsDaily,
   trunkHealthDaily,
 } from './daily-builds.ts'
@@ -20,7 +23,10 @@ import {
   agentsDaily,
   busyPeriods,
   jobFailuresDaily,
+  jobRegressions,
+  jobsByPeriod,
   jobsDaily,
+  jobsHourly,
   queueWaitsDaily,
   queueWaitsHourly,
 } from './daily-jobs.ts'
@@ -65,8 +71,8 @@ export interface View {
 }
 
 const mirrors = ['changed_at', 'deleted_at']
-const histograms = ['run_histogram', 'passed_run_histogram', 'first_run_histogram', 'wait_histogram']
 const daily = ['day', 'organization_id', 'pipeline_id']
+const period = ['period', 'starts_on', 'organization_id']
 const step = ['group_key', 'step_key', 'job']
 const byQueue = ['organization_id', 'cluster_id', 'queue']
 
@@ -79,15 +85,21 @@ export const views: readonly View[] = [
   { name: 'jobs', keys: ['id'], rows: jobRows, leaveOut: mirrors },
   { name: 'pipeline_jobs', keys: ['id'], rows: pipelineJobs },
   { name: 'build_results_daily', keys: daily, rows: buildResultsDaily },
-  { name: 'pipeline_durations_daily', keys: daily, rows: pipelineDurationsDaily, leaveOut: histograms },
-  { name: 'branch_durations_daily', keys: [...daily, 'branch'], rows: branchDurationsDaily, leaveOut: histograms },
+  { name: 'pipeline_durations_daily', keys: daily, rows: pipelineDurationsDaily },
+  { name: 'branch_durations_daily', keys: [...daily, 'branch'], rows: branchDurationsDaily },
   { name: 'trunk_health_daily', keys: daily, rows: trunkHealthDaily },
   { name: 'build_sources_daily', keys: [...daily, 'source', 'person_email'], rows: buildSourcesDaily },
   { name: 'cancellations_daily', keys: [...daily, 'result', 'cancel_reason'], rows: cancellationsDaily },
-  { name: 'jobs_daily', keys: [...daily, 'job'], rows: jobsDaily, leaveOut: histograms },
+  { name: 'builds_hourly', keys: ['hour', ...daily.slice(1), 'branch'], rows: buildsHourly },
+  { name: 'pipeline_durations_by_period', keys: [...period, 'pipeline_id'], rows: pipelineDurationsByPeriod },
+  { name: 'period_changes', keys: [...period, 'pipeline_id'], rows: periodChanges },
+  { name: 'jobs_hourly', keys: ['hour', ...daily.slice(1), 'job'], rows: jobsHourly },
+  { name: 'jobs_by_period', keys: [...period, 'pipeline_id', 'job'], rows: jobsByPeriod },
+  { name: 'job_regressions', keys: ['week', ...daily.slice(1), 'job'], rows: jobRegressions },
+  { name: 'jobs_daily', keys: [...daily, 'job'], rows: jobsDaily },
   { name: 'job_failures_daily', keys: daily, rows: jobFailuresDaily },
-  { name: 'queue_waits_daily', keys: ['day', ...byQueue], rows: queueWaitsDaily, leaveOut: histograms },
-  { name: 'queue_waits_hourly', keys: ['hour', ...byQueue], rows: queueWaitsHourly, leaveOut: histograms },
+  { name: 'queue_waits_daily', keys: ['day', ...byQueue], rows: queueWaitsDaily },
+  { name: 'queue_waits_hourly', keys: ['hour', ...byQueue], rows: queueWaitsHourly },
   { name: 'busy_periods', keys: [...byQueue, 'began_at'], rows: busyPeriods },
   { name: 'minutes_daily', keys: [...daily, 'branch', 'queue', 'cluster_id'], rows: minutesDaily },
   { name: 'agents_daily', keys: ['day', 'organization_id', 'agent_id', 'queue'], rows: agentsDaily },
