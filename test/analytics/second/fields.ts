@@ -102,8 +102,9 @@ const pipelineShape: Shape = {
 const agentShape: Shape = {
   ...of(uuid, 'id'),
   ...of(shortText, 'name'),
-  ...of(text, 'queue', 'connection_state', 'version', 'hostname', 'os_id', 'arch', 'url'),
-  ...of(time, 'connected_at', 'disconnected_at', 'lost_at', 'stopped_at', 'last_job_finished_at'),
+  ...of(text, 'queue', 'connection_state', 'version', 'hostname', 'os_id', 'arch', 'url', 'ip_address'),
+  ...of(text, 'cluster_url', 'cluster_queue_url'),
+  ...of(time, 'connected_at', 'disconnected_at', 'lost_at', 'stopped_at', 'last_job_finished_at', 'created_at'),
   ...of(flag, 'paused'),
   ...of(texts, 'meta_data'),
   ...of(object, 'job'),

@@ -55,6 +55,14 @@ export interface Incident {
   readonly deployment_id: Maybe<string>
 }
 
+/** What only the mirror knows. */
+export interface MirrorState {
+  /** By organization. */
+  readonly watermarks: ReadonlyMap<string, number>
+  /** The ids of objects that Buildkite no longer shows. */
+  readonly deleted: ReadonlySet<string>
+}
+
 /** All that the second implementation is given. */
 export interface History {
   readonly payloads: readonly Payload[]
@@ -63,6 +71,7 @@ export interface History {
   readonly before?: History
   readonly rules: readonly Rule[]
   readonly rates: readonly Rate[]
+  readonly mirror: MirrorState
   readonly incidents: readonly Incident[]
   /** Whether the names of variables in the `env` of pipelines are stored. */
   readonly storeEnv: boolean

@@ -22,7 +22,7 @@ import { demoToken } from '../../../src/simulator/api/api.ts'
 import type { Home } from '../../property/soundness-database.ts'
 import { freeBudget, silent } from '../../reconcile/access-of.ts'
 import { factsOf } from './facts.ts'
-import type { History, Lists, Payload, Rule } from './history.ts'
+import type { History, Lists, MirrorState, Payload, Rule } from './history.ts'
 import { makeIncidents } from './incidents.ts'
 import type { Lived } from './live.ts'
 
@@ -117,5 +117,18 @@ export async function finishMirror(home: Home, history: History): Promise<Histor
   await refreshRollups(database.db)
   const [left] = await sql<{ days: number }[]>`select count(*)::int as days from sync.stale_days`
   if (left?.days !== 0) throw new Error(`${left?.days} days are still stale.`)
-  return { ...history, rules, incidents }
+  return { ...history, rules, incidents, mirror: await readState(home) }
+}
+
+async function readState({ sql }: Home): Promise<MirrorState> {
+  const marks = await sql<{ id: string; watermark: Date }[]>`
+    select organization_id as id, watermark from sync.watermarks where watermark is not null`
+  const gone = await sql<{ id: string }[]>`
+    select id from buildkite.builds where deleted_at is not null
+    union all select id from buildkite.jobs where deleted_at is not null
+    union all select id from buildkite.agents where deleted_at is not null`
+  return {
+    watermarks: new Map(marks.map(({ id, watermark }) => [id, watermark.getTime()])),
+    deleted: new Set(gone.map(({ id }) => id)),
+  }
 }

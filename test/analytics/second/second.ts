@@ -119,7 +119,14 @@ function settingsOf({ simulation, seed }: Lived, lists: readonly Lists[]): Omit<
   ]
   const oldestDelivery = simulation.clock.now() - (seed % 3) * 7 * 86_400_000 - 3_600_000
   const withIds = rules.map((one, index) => ({ id: index + 1, ...one }))
-  return { rules: withIds, rates, incidents: [], storeEnv: storesEnv(seed), oldestDelivery }
+  return {
+    rules: withIds,
+    rates,
+    incidents: [],
+    mirror: { watermarks: new Map(), deleted: new Set() },
+    storeEnv: storesEnv(seed),
+    oldestDelivery,
+  }
 }
 
 async function compareMirror(url: string, history: History): Promise<Outcome> {

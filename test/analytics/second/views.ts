@@ -1,4 +1,5 @@
 import { attemptRuns, buildAttempts, buildRows, pipelineRuns } from './builds.ts'
+import { agentConnections, agentsHourly } from './connections.ts'
 import {
   buildCosts,
   buildMinutesHourly,
@@ -32,6 +33,7 @@ import {
 } from './daily-jobs.ts'
 import { deployedCommits } from './deployed-commits.ts'
 import { deploymentServices, deployments } from './deployments.ts'
+import { queueDepths, queuesNow } from './depths.ts'
 import { deploymentOutcomes, doraWeekly } from './dora.ts'
 import type { Facts } from './facts.ts'
 import { approvals, criticalPaths, parallelSteps, pullRequests, triggerEdges, triggerTrees } from './inside.ts'
@@ -71,6 +73,7 @@ export interface View {
 }
 
 const mirrors = ['changed_at', 'deleted_at']
+const firstHour = `(select date_trunc('hour', min(created_at), 'UTC') from analytics.builds where created_at >= '2013-01-01')`
 const daily = ['day', 'organization_id', 'pipeline_id']
 const period = ['period', 'starts_on', 'organization_id']
 const step = ['group_key', 'step_key', 'job']
@@ -149,12 +152,17 @@ export const views: readonly View[] = [
   { name: 'queues', keys: ['id'], rows: queues, leaveOut: mirrors },
   { name: 'pipeline_schedules', keys: ['id'], rows: pipelineSchedules, leaveOut: mirrors },
   { name: 'pipeline_sources', keys: ['id'], rows: pipelineSources },
+  { name: 'agents', keys: ['id'], rows: agents, leaveOut: mirrors },
   {
-    name: 'agents',
-    keys: ['id'],
-    rows: agents,
-    leaveOut: [...mirrors, 'created_at', 'ip_address', 'organization', 'cluster_id'],
+    name: 'agent_connections',
+    keys: ['agent_id', 'connected_at'],
+    rows: agentConnections,
+    leaveOut: mirrors,
   },
+  // The view also has hours before the first build, in which jobs ran.
+  { name: `agents_hourly where hour >= ${firstHour}`, keys: ['hour', ...byQueue], rows: agentsHourly },
+  { name: 'queue_depths', keys: ['at', ...byQueue], rows: queueDepths },
+  { name: 'queues_now', keys: byQueue, rows: queuesNow },
   { name: 'users', keys: ['key'], rows: users, leaveOut: mirrors },
   { name: 'webhook_loss', keys: ['hour', 'organization_id'], rows: webhookLoss },
 ]
