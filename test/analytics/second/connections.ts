@@ -2,7 +2,7 @@ import { agentPlace } from './agent-words.ts'
 import { heardAt, hoursOf, type Interval, most, timesOf } from './depths.ts'
 import type { Facts } from './facts.ts'
 import type { Sighting } from './merge.ts'
-import { greatest, grouped, isPresent, least, listBy, type Maybe, type Row, seconds, startOfHour } from './values.ts'
+import { grouped, isPresent, least, listBy, type Maybe, type Row, seconds, startOfHour } from './values.ts'
 
 // See "Agents over time" in docs/analytics/definitions.md.
 
@@ -28,7 +28,6 @@ function endOf({ row, at }: Sighting, connected: number): Pick<Connection, 'ende
 }
 
 const second = (time: number) => Math.floor(time / 1_000)
-const isSame = (a: number, b: number) => a === b || ((a % 1_000 === 0 || b % 1_000 === 0) && second(a) === second(b))
 
 /** The connections of an agent, in their order. */
 function connectionsOf(sightings: readonly Sighting[]): Connection[] {
@@ -37,27 +36,25 @@ function connectionsOf(sightings: readonly Sighting[]): Connection[] {
     const { connected_at, connection_state } = sighting.row
     if (typeof connected_at !== 'number' || !isPresent(connection_state)) continue
     const shown = { connected_at, at: sighting.at, ...endOf(sighting, connected_at) }
-    const same = known.find((one) => isSame(one.connected_at, connected_at))
+    const same = known.find((one) => one.connected_at === connected_at)
     if (!same) {
       known.push(shown)
       continue
     }
     const [now, before] = [second(shown.at), second(same.at)]
     const wins = now > before || (now === before && (shown.ended_at !== null || same.ended_at === null))
-    const exact = connected_at % 1_000 === 0 ? same.connected_at : connected_at
-    Object.assign(same, wins ? shown : {}, { connected_at: exact })
+    if (wins) Object.assign(same, shown)
   }
   return known.sort((a, b) => a.connected_at - b.connected_at)
 }
 
-/** The last payload, if the agent was connected then and no list shows it any more. */
+/** Ends the connection of an agent that a list lacked. Only the mirror knows when it was last seen. */
 function unlist(facts: Facts, agent: Row, connections: readonly Connection[]): void {
-  const { deleted } = facts.history.mirror
-  if (!deleted.has(String(agent.id))) return
+  const { deleted, unlisted } = facts.history.mirror
   const last = connections.at(-1)
-  if (last?.ended_at !== null) return
-  const shown = facts.sightings.get(String(agent.id)) ?? []
-  Object.assign(last, { ended_at: greatest(shown.map(({ at }) => at)), ended_as: 'unlisted' })
+  if (!last || last.ended_at !== null || !deleted.has(String(agent.id))) return
+  const ended_at = unlisted.get(`${agent.id} ${last.connected_at}`) ?? null
+  Object.assign(last, { ended_at, ended_as: 'unlisted' })
 }
 
 function allConnections(facts: Facts) {
@@ -74,9 +71,7 @@ export function agentConnections(facts: Facts): Row[] {
       agent_id: agent.id,
       ...agentPlace(agent),
       agent_name: agent.name,
-      ...{ connected_at, ended_as },
-      ended_at: ended_as === 'unlisted' ? undefined : ended_at,
-      connected_seconds: ended_as === 'unlisted' ? undefined : seconds(connected_at, ended_at),
+      ...{ connected_at, ended_at, ended_as, connected_seconds: seconds(connected_at, ended_at) },
     })),
   )
 }

@@ -59,6 +59,8 @@ export interface Incident {
 export interface MirrorState {
   /** By organization. */
   readonly watermarks: ReadonlyMap<string, number>
+  /** When an agent whose connection a list lacked was last seen, by its id and `connected_at`. */
+  readonly unlisted: ReadonlyMap<string, number>
   /** The ids of objects that Buildkite no longer shows. */
   readonly deleted: ReadonlySet<string>
 }

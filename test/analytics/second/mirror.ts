@@ -127,7 +127,12 @@ async function readState({ sql }: Home): Promise<MirrorState> {
     select id from buildkite.builds where deleted_at is not null
     union all select id from buildkite.jobs where deleted_at is not null
     union all select id from buildkite.agents where deleted_at is not null`
+  const unlisted = await sql<{ id: string; connected_at: Date; ended_at: Date }[]>`
+    select agent_id as id, connected_at, ended_at from buildkite.agent_connections where ended_as = 'unlisted'`
   return {
+    unlisted: new Map(
+      unlisted.map(({ id, connected_at, ended_at }) => [`${id} ${connected_at.getTime()}`, ended_at.getTime()]),
+    ),
     watermarks: new Map(marks.map(({ id, watermark }) => [id, watermark.getTime()])),
     deleted: new Set(gone.map(({ id }) => id)),
   }

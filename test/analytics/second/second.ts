@@ -1,7 +1,7 @@
 import type { Home } from '../../property/soundness-database.ts'
 import { compareView, openReader, zones } from './compare.ts'
 import { factsOf } from './facts.ts'
-import type { History, Lists } from './history.ts'
+import type { History, Lists, MirrorState } from './history.ts'
 import { liveOn } from './later.ts'
 import { arrivalsOf, type Lived, live, noLists, readAll, readLists, readPlaces } from './live.ts'
 import { applyOrganizations, applyPayloads, emptyMirror, finishMirror, mirrorByRest, storesEnv } from './mirror.ts'
@@ -99,6 +99,8 @@ async function change(mode: Mode, home: Home, lived: Lived, before: History): Pr
   })
 }
 
+const nothingKnown: MirrorState = { watermarks: new Map(), unlisted: new Map(), deleted: new Set() }
+
 /** Rules and rates that overlap, and one of each that nothing matches. */
 function settingsOf({ simulation, seed }: Lived, lists: readonly Lists[]): Omit<History, 'payloads' | 'lists'> {
   const rule = { branch: '*', step: null, organization: '*', environment: 'production', service: null, enabled: true }
@@ -117,13 +119,13 @@ function settingsOf({ simulation, seed }: Lived, lists: readonly Lists[]): Omit<
     { ...rate, cluster: String(lists[0]?.clusters[0]?.id), per_minute: 0.5 },
     { ...rate, queue: 'deploy', cluster: 'Production', per_minute: 1 / 64 },
   ]
-  const oldestDelivery = simulation.clock.now() - (seed % 3) * 7 * 86_400_000 - 3_600_000
+  const oldestDelivery = seed % 7 === 6 ? null : simulation.clock.now() - (seed % 3) * 7 * 86_400_000 - 3_600_000
   const withIds = rules.map((one, index) => ({ id: index + 1, ...one }))
   return {
     rules: withIds,
     rates,
     incidents: [],
-    mirror: { watermarks: new Map(), deleted: new Set() },
+    mirror: nothingKnown,
     storeEnv: storesEnv(seed),
     oldestDelivery,
   }
