@@ -55,6 +55,13 @@ export interface Incident {
   readonly deployment_id: Maybe<string>
 }
 
+/** The list of annotations of one build, as it was last read. */
+export interface BuildList {
+  readonly build_id: string
+  readonly readAt: number
+  readonly items: readonly Json[]
+}
+
 /** What only the mirror knows. */
 export interface MirrorState {
   /** By organization. */
@@ -73,6 +80,8 @@ export interface History {
   readonly before?: History
   readonly rules: readonly Rule[]
   readonly rates: readonly Rate[]
+  /** Only of builds whose lists the mirror read. */
+  readonly annotations?: readonly BuildList[]
   readonly mirror: MirrorState
   readonly incidents: readonly Incident[]
   /** Whether the names of variables in the `env` of pipelines are stored. */

@@ -85,3 +85,19 @@ export function pipelineVariables(facts: Facts): Row[] {
     })),
   )
 }
+
+export function annotations(facts: Facts): Row[] {
+  const last = new Map<unknown, { item: Json; build_id: string }>()
+  for (const { build_id, items } of facts.history.annotations ?? []) {
+    for (const item of items) last.set(item.id, { item, build_id })
+  }
+  return [...last.values()].map(({ item, build_id }) => {
+    const build = facts.buildById.get(build_id)
+    return {
+      ...fieldsOf(item, 'id', 'job_id', 'context', 'style', 'scope', 'priority', 'body_html'),
+      ...{ organization_id: build?.organization_id, pipeline_id: build?.pipeline_id, build_id },
+      build_number: build?.number,
+      ...{ created_at: timeOf(item, 'created_at'), updated_at: timeOf(item, 'updated_at') },
+    }
+  })
+}

@@ -22,9 +22,9 @@ import { demoToken } from '../../../src/simulator/api/api.ts'
 import type { Home } from '../../property/soundness-database.ts'
 import { freeBudget, silent } from '../../reconcile/access-of.ts'
 import { factsOf } from './facts.ts'
-import type { History, Lists, MirrorState, Payload, Rule } from './history.ts'
+import type { BuildList, History, Lists, MirrorState, Payload, Rule } from './history.ts'
 import { makeIncidents } from './incidents.ts'
-import type { Lived } from './live.ts'
+import { type Lived, listAll } from './live.ts'
 
 /** Empties the database, and lets its sessions live in a time zone that no number may depend on. */
 export async function emptyMirror(home: Home, url: string): Promise<void> {
@@ -39,11 +39,18 @@ export async function emptyMirror(home: Home, url: string): Promise<void> {
 
 export const storesEnv = (seed: number) => seed % 2 === 0
 
+const storesAnnotations = (seed: number) => seed % 2 === 1
+
 /** Mirrors all of it over REST, as the service does. */
 export async function mirrorByRest(db: Db, { api, simulation, seed }: Lived, withBuilds = true): Promise<void> {
   const clock = () => simulation.clock.now()
   const filter = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
-  const options = { storeEnv: storesEnv(seed), storeAnnotations: false, storeArtifacts: false, backfillDays: 90 }
+  const options = {
+    storeEnv: storesEnv(seed),
+    storeAnnotations: storesAnnotations(seed),
+    storeArtifacts: false,
+    backfillDays: 90,
+  }
   const deps = { db, log: silent, clock, filter, ...options }
   const common = { budget: freeBudget, log: silent, clock, backoffMs: 1 }
   const access = openAccess(
@@ -118,6 +125,28 @@ export async function finishMirror(home: Home, history: History): Promise<Histor
   const [left] = await sql<{ days: number }[]>`select count(*)::int as days from sync.stale_days`
   if (left?.days !== 0) throw new Error(`${left?.days} days are still stale.`)
   return { ...history, rules, incidents, mirror: await readState(home) }
+}
+
+/** Reads the lists of annotations that the mirror has read since. */
+export async function readAnnotations(
+  { sql }: Home,
+  { api, simulation }: Lived,
+  before?: History,
+): Promise<BuildList[]> {
+  const known = before?.annotations ?? []
+  const { truth } = simulation
+  const lists: BuildList[] = [...known]
+  const reads = await sql<{ id: string; read_at: Date }[]>`
+    select subject_id as id, read_at from sync.reference_item_syncs where name = 'annotations'`
+  for (const { id, read_at } of reads) {
+    const readAt = read_at.getTime()
+    const build = truth.builds.find((one) => one.id === id)
+    if (!build || known.some((list) => list.build_id === id && list.readAt === readAt)) continue
+    const { slug } = truth.organizationOf(build.pipeline)
+    const path = `organizations/${slug}/pipelines/${build.pipeline.slug}/builds/${build.number}/annotations?scope=all`
+    lists.push({ build_id: id, readAt, items: await listAll(api, path) })
+  }
+  return lists
 }
 
 async function readState({ sql }: Home): Promise<MirrorState> {

@@ -4,7 +4,15 @@ import { factsOf } from './facts.ts'
 import type { History, Lists, MirrorState } from './history.ts'
 import { liveOn } from './later.ts'
 import { arrivalsOf, type Lived, live, noLists, readAll, readLists, readPlaces } from './live.ts'
-import { applyOrganizations, applyPayloads, emptyMirror, finishMirror, mirrorByRest, storesEnv } from './mirror.ts'
+import {
+  applyOrganizations,
+  applyPayloads,
+  emptyMirror,
+  finishMirror,
+  mirrorByRest,
+  readAnnotations,
+  storesEnv,
+} from './mirror.ts'
 import { views } from './views.ts'
 
 export const modes = ['rest', 'webhooks', 'mixed'] as const
@@ -53,7 +61,8 @@ async function mirror(mode: Mode, home: Home, lived: Lived): Promise<History> {
   const settings = settingsOf(lived, lists)
   if (mode === 'rest') {
     await mirrorByRest(db, lived)
-    return finishMirror(home, { payloads: await readAll(lived), lists, ...settings })
+    const annotations = await readAnnotations(home, lived)
+    return finishMirror(home, { payloads: await readAll(lived), lists, annotations, ...settings })
   }
   await applyOrganizations(db, lists, lived.simulation.clock.now())
   if (mode === 'webhooks') {
@@ -66,7 +75,8 @@ async function mirror(mode: Mode, home: Home, lived: Lived): Promise<History> {
   const payloads = [...arrivalsOf(lived, mode), ...last]
   await applyPayloads(db, payloads, storesEnv(lived.seed))
   await mirrorByRest(db, lived, false)
-  return finishMirror(home, { payloads, lists, ...settings })
+  const annotations = await readAnnotations(home, lived)
+  return finishMirror(home, { payloads, lists, annotations, ...settings })
 }
 
 /** Lives on, and mirrors what has changed since in the same way. */
@@ -91,6 +101,7 @@ async function change(mode: Mode, home: Home, lived: Lived, before: History): Pr
     .map((rate) => ({ ...rate, per_minute: rate.per_minute * 2, cluster: '*', queue: `${rate.queue}` }))
   return finishMirror(home, {
     ...before,
+    annotations: await readAnnotations(home, lived, before),
     payloads: [...before.payloads, ...news],
     lists,
     before,
