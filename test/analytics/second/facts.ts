@@ -166,7 +166,7 @@ export function factsOf(history: History): Facts {
   for (const [id, own] of listBy(jobs, ({ build_id }) => build_id)) buildById.get(id)?.jobs.push(...own)
   const named = (of: 'clusters' | 'queues', key: string) =>
     new Map(
-      history.lists.flatMap((lists) =>
+      [...(history.before?.lists ?? []), ...history.lists].flatMap((lists) =>
         lists[of].map((one) => [String(lower(text(one, 'id'))), text(one, key)] as const),
       ),
     )

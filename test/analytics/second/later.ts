@@ -41,6 +41,15 @@ export function liveOn({ simulation, random }: Lived): void {
       Object.assign(back, { connection_state: 'connected', connected_at, stopped_at: null, queue: 'gpu' })
       if (random.chance(0.7)) truth.tell({ event: 'agent.connected', agent: back }, clock.now())
     }
+    // A queue that is gone, one that is paused, and another default.
+    for (const its of company.queues.values()) {
+      if (random.chance(0.5)) its.splice(random.int(0, its.length - 1), 1)
+      const paused = { dispatch_paused: true, dispatch_paused_at: new Date(clock.now()).toISOString() }
+      if (its[0]) Object.assign(its[0], paused, { hosted: true })
+    }
+    for (const cluster of company.clusters) {
+      cluster.default_queue_id = company.queues.get(cluster)?.at(-1)?.id ?? cluster.default_queue_id
+    }
     for (const cluster of company.clusters) cluster.name = `${cluster.name} II`
   }
   for (let i = 0; i < 5; i++) simulation.startBuild()

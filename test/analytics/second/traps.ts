@@ -159,10 +159,10 @@ function regress(builds: readonly Build[], random: Random): void {
   const model = build?.jobs.find(isDone)
   if (!build || !model) return
   const newest = at(build.finished_at, build.created_at)
-  const [isSlower, failsMore] = [random.chance(0.6), random.chance(0.6)]
-  for (let i = 0; i < 90; i++) {
+  const [isSlower, failsMore] = [random.chance(0.8), random.chance(0.7)]
+  for (let i = 0; i < 130; i++) {
     const isNew = i % 2 === 0
-    const finished_at = newest - (isNew ? 0 : random.int(1, 34)) * DAY
+    const finished_at = newest - (isNew ? 0 : random.pick([1, 8, 28, 34])) * DAY
     const started_at = finished_at - random.int(60_000, isNew && isSlower ? 200_000 : 110_000)
     const hasFailed = random.chance(isNew && failsMore ? 0.6 : 0.1)
     build.jobs.push({
