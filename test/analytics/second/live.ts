@@ -48,7 +48,7 @@ export async function live(seed: number): Promise<Lived> {
   }
   // The last builds end, or stay as they are.
   if (random.chance(0.7)) while (simulation.step(50) > 0);
-  if (seed % 4 !== 1) setTraps(simulation, random)
+  if (seed % 4 !== 1) setTraps(simulation, random, seed > 5)
   simulation.clock.pass(5_000)
   return lived
 }

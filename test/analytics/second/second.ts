@@ -24,7 +24,10 @@ export interface Outcome {
   readonly differences: string[]
 }
 
-/** Lives a history, and compares each view with the second implementation, mirrored in each way, and after it has changed. */
+/**
+ * Lives a history, and compares each view with the second implementation, mirrored in each way, and after it has changed.
+ * Of one mode alone, it compares only what has changed, in one time zone.
+ */
 export async function compareSeed(
   seed: number,
   home: Home,
@@ -32,10 +35,11 @@ export async function compareSeed(
   only: readonly Mode[] = modes,
 ): Promise<Outcome> {
   const lived = await live(seed)
+  const isSample = only.length === 1
   const differences: string[] = []
   const rows = new Map<string, number>()
   const compare = async (what: string, history: History) => {
-    const found = await compareMirror(url, history)
+    const found = await compareMirror(url, history, isSample ? ['Asia/Kathmandu'] : zones)
     for (const [view, count] of found.rows) rows.set(view, (rows.get(view) ?? 0) + count)
     differences.push(...found.differences.map((line) => `seed ${seed}, ${what}: ${line}`))
   }
@@ -46,7 +50,7 @@ export async function compareSeed(
     for (const [index, mode] of ordered.entries()) {
       await emptyMirror(home, url)
       const history = await mirror(mode, home, lived)
-      await compare(mode, history)
+      if (!isSample) await compare(mode, history)
       if (index === ordered.length - 1) await compare(`${mode}, changed`, await change(mode, home, lived, history))
     }
   } finally {
@@ -142,19 +146,20 @@ function settingsOf({ simulation, seed }: Lived, lists: readonly Lists[]): Omit<
   }
 }
 
-async function compareMirror(url: string, history: History): Promise<Outcome> {
+async function compareMirror(url: string, history: History, inZones: readonly string[]): Promise<Outcome> {
   const facts = factsOf(history)
   const computed = views.map((view) => ({ view, rows: view.rows(facts) }))
-  const differences: string[] = []
-  for (const zone of zones) {
-    const sql = openReader(url, zone)
-    for (const { view, rows } of computed) {
-      const found = await compareView(sql, view, rows)
-      differences.push(...found.map((line) => (zone === 'UTC' ? line : `in ${zone}: ${line}`)))
-    }
-    await sql.end()
-    // Another zone would say the same again.
-    if (differences.length > 0) break
-  }
+  const byZone = await Promise.all(
+    inZones.map(async (zone) => {
+      const sql = openReader(url, zone)
+      const lines: string[] = []
+      for (const { view, rows } of computed) lines.push(...(await compareView(sql, view, rows)))
+      await sql.end()
+      return { zone, lines }
+    }),
+  )
+  // If one differs, another zone says the same again.
+  const { zone, lines = [] } = byZone.find((one) => one.lines.length > 0) ?? {}
+  const differences = zone === 'UTC' ? lines : lines.map((line) => `in ${zone}: ${line}`)
   return { rows: new Map(computed.map(({ view, rows }) => [view.name, rows.length])), differences }
 }

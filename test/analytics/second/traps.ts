@@ -113,7 +113,8 @@ const repositories: [string, ...string[]] = [
   ...['git@host:2222/acme/app', 'github.com/acme/app', 'host:/path/app.git', '/srv/git/app.git'],
 ]
 
-export function setTraps({ truth }: Simulation, random: Random): void {
+/** @param isLong also histories of several weeks, which take longer. */
+export function setTraps({ truth }: Simulation, random: Random, isLong: boolean): void {
   const finished = truth.builds.filter((build) => build.finished_at !== null && !truth.alive.has(build))
   const jobs = finished.flatMap((build) => build.jobs.filter(isDone).map((job) => ({ build, job })))
   for (const trap of jobTraps) {
@@ -131,7 +132,7 @@ export function setTraps({ truth }: Simulation, random: Random): void {
   }
   gates(finished, random)
   repeatCommits(finished, random)
-  if (random.chance(0.7)) regress(finished, random)
+  if (isLong && random.chance(0.7)) regress(finished, random)
   // The same gate may have no state that the API names.
   for (const pipeline of truth.pipelines) if (random.chance(0.5)) changePipeline(pipeline, random)
   const renamed = random.choose(truth.pipelines)
