@@ -129,7 +129,7 @@ export function doraWeekly(facts: Facts): Row[] {
     if (!first) return []
     const { organization_id, service, environment } = first
     const created = facts.builds.filter((build) => build.organization_id === organization_id)
-    const newest = greatest(created.map(({ created_at }) => created_at)) ?? first.at
+    const newest = greatest([...created.map(({ created_at }) => created_at), ...series.map(({ at }) => at)]) ?? first.at
     const weeks: Row[] = []
     for (let week = startOfWeek(first.at); week <= startOfWeek(newest); week += WEEK) {
       const inWeek = outcomes.filter(({ deployed_at }) => startOfWeek(Number(deployed_at)) === week)
