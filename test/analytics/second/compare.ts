@@ -1,5 +1,5 @@
 import postgres from 'postgres'
-import type { Row } from './values.ts'
+import { type Row, wholeNumber } from './values.ts'
 import type { View } from './views.ts'
 
 export const zones = ['UTC', 'Asia/Kathmandu', 'America/New_York'] as const
@@ -17,7 +17,8 @@ export function openReader(url: string, zone: string): postgres.Sql {
     types: {
       time: type([1184], (text) => Date.parse(text.replace(' ', 'T').replace(/([+-]\d\d)$/, '$1:00'))),
       day: type([1082], (text) => text),
-      number: type([20, 21, 23, 700, 701, 1700], Number),
+      number: type([21, 23, 700, 701, 1700], Number),
+      whole: type([20], wholeNumber),
       json: type([114, 3802], (text) => JSON.parse(text)),
     },
   })
@@ -25,21 +26,20 @@ export function openReader(url: string, zone: string): postgres.Sql {
 
 /** Where a view and the second implementation differ, a line each. */
 export async function compareView(sql: postgres.Sql, view: View, mine: readonly Row[]): Promise<string[]> {
-  const { name, keys, leaveOut = [] } = view
+  const { name, keys, leaveOut = [], hasTwins = false } = view
   const found = await sql.unsafe(`select * from analytics.${name}`)
   const columns = found.columns.map((column) => column.name).filter((column) => !leaveOut.includes(column))
   const missing = mine[0] ? columns.filter((column) => !(column in (mine[0] ?? {}))) : []
   if (missing.length > 0) return [`${name}: not computed: ${missing.join(', ')}`]
-  const keyOf = (row: Row) => keys.map((key) => canonical(row[key])).join(' ')
+  const nameRows = (rows: readonly Row[]) => (hasTwins ? nameTwins(rows, keys, columns) : nameByKeys(rows, keys))
   const lines: string[] = []
   const expected = new Map<string, Row>()
-  for (const row of mine) {
-    if (expected.has(keyOf(row))) lines.push(`${name}: computed twice: ${keyOf(row)}`)
-    expected.set(keyOf(row), row)
+  for (const [key, row] of nameRows(mine)) {
+    if (expected.has(key)) lines.push(`${name}: computed twice: ${key}`)
+    expected.set(key, row)
   }
   const seen = new Set<string>()
-  for (const row of found as unknown as Row[]) {
-    const key = keyOf(row)
+  for (const [key, row] of nameRows(found as unknown as Row[])) {
     const other = expected.get(key)
     if (seen.has(key)) lines.push(`${name}: two rows of ${key}`)
     seen.add(key)
@@ -54,6 +54,27 @@ export async function compareView(sql: postgres.Sql, view: View, mine: readonly 
     if (!seen.has(key)) lines.push(`${name}: the view lacks ${key} ${JSON.stringify(row)}`)
   }
   return lines
+}
+
+type Named = readonly [key: string, row: Row]
+
+const nameByKeys = (rows: readonly Row[], keys: readonly string[]): Named[] =>
+  rows.map((row) => [keys.map((key) => canonical(row[key])).join(' '), row])
+
+/** Rows that no column names alone: numbered, in the order of their contents. */
+function nameTwins(rows: readonly Row[], keys: readonly string[], columns: readonly string[]): Named[] {
+  const contents = (row: Row) => columns.map((column) => canonical(row[column])).join(' ')
+  const sorted = rows.map((row) => [contents(row), row] as const).sort(([a], [b]) => (a < b ? -1 : 1))
+  const times = new Map<string, number>()
+  const named = nameByKeys(
+    sorted.map(([, row]) => row),
+    keys,
+  )
+  return named.map(([key, row]) => {
+    const place = (times.get(key) ?? 0) + 1
+    times.set(key, place)
+    return [`${key} ${place}`, row]
+  })
 }
 
 function isEqual(a: unknown, b: unknown): boolean {

@@ -16,12 +16,17 @@ import {
   distinct,
   greatest,
   grouped,
+  histogram,
   type Maybe,
   mean,
   percentile,
+  periodsOf,
   type Row,
   rate,
   seconds,
+  sortedWords,
+  startBefore,
+  startOfHour,
   total,
 } from './values.ts'
 
@@ -50,19 +55,55 @@ export function buildResultsDaily({ builds }: Facts): Row[] {
     counted.filter((build) => endDay(build) !== null),
     (build) => byPipeline(endDay(build), build),
     (group) => {
-      const ended = group.filter(has('passed', 'failed'))
-      const failedFirst = ended.filter((build) => firstResult(build) === 'failed')
+      const ended = count(group, has('passed', 'failed'))
+      const counts = resultCounts(group)
       return {
-        finished: ended.length,
-        passed: count(group, has('passed')),
-        failed: count(group, has('failed')),
-        canceled: count(group, has('canceled')),
-        skipped: count(group, has('skipped', 'not_run')),
-        blocked: count(group, isBlocked),
-        first_failed: failedFirst.length,
-        passed_on_retry: count(failedFirst, has('passed')),
-        failure_rate: rate(count(group, has('failed')), ended.length),
-        first_failure_rate: rate(failedFirst.length, ended.length),
+        finished: ended,
+        ...counts,
+        failure_rate: rate(counts.failed, ended),
+        first_failure_rate: rate(counts.first_failed, ended),
+      }
+    },
+  )
+}
+
+function resultCounts(group: readonly Build[]) {
+  const failedFirst = group.filter(has('passed', 'failed')).filter((build) => firstResult(build) === 'failed')
+  return {
+    passed: count(group, has('passed')),
+    failed: count(group, has('failed')),
+    canceled: count(group, has('canceled')),
+    skipped: count(group, has('skipped', 'not_run')),
+    blocked: count(group, isBlocked),
+    first_failed: failedFirst.length,
+    passed_on_retry: count(failedFirst, has('passed')),
+  }
+}
+
+export function buildsHourly({ builds }: Facts): Row[] {
+  const ended = builds.flatMap((build) => {
+    const at = build.finished_at ?? build.created_at
+    return at === null || (buildResult(build) === null && !isBlocked(build)) ? [] : [{ build, hour: startOfHour(at) }]
+  })
+  return grouped(
+    ended,
+    ({ hour, build: { organization_id, pipeline_id, branch } }) => ({ hour, organization_id, pipeline_id, branch }),
+    (inHour) => {
+      const group = inHour.map(({ build }) => build)
+      const timed = group.filter(has('passed', 'failed'))
+      const runs = total(timed.map(runSecondsOf))
+      const last = greatest(timed.map(({ number }) => number))
+      const lastBuild = timed.find(({ number }) => number === last)
+      const { run_histogram, passed_run_histogram, first_run_histogram, wait_histogram } = allDurations(timed)
+      return {
+        ...resultCounts(group),
+        // The view has 0 instead of null.
+        run_ms: runs === null ? undefined : Math.round(runs * 1_000),
+        ...{ run_histogram, passed_run_histogram, first_run_histogram, wait_histogram },
+        commits: sortedWords(timed.map(({ commit }) => commit)),
+        red_commits: sortedWords(timed.filter(has('failed')).map(({ commit }) => commit)),
+        last_build_number: last,
+        last_result: lastBuild ? buildResult(lastBuild) : null,
       }
     },
   )
@@ -81,25 +122,69 @@ function durations(group: readonly Build[]): Row {
     p95_seconds: percentile(runs, 0.95),
     passed_p50_seconds: percentile(passed.map(runSecondsOf), 0.5),
     passed_p90_seconds: percentile(passed.map(runSecondsOf), 0.9),
+    run_histogram: histogram(runs),
+    passed_run_histogram: histogram(passed.map(runSecondsOf)),
+  }
+}
+
+const waitOf = (build: Build) => seconds(build.created_at, firstStart(build))
+
+/** With first runs and waits. */
+function allDurations(group: readonly Build[]): Row {
+  return {
+    ...durations(group),
+    first_p50_seconds: percentile(group.map(firstRunSecondsOf), 0.5),
+    first_p90_seconds: percentile(group.map(firstRunSecondsOf), 0.9),
+    wait_p50_seconds: percentile(group.map(waitOf), 0.5),
+    first_run_histogram: histogram(group.map(firstRunSecondsOf)),
+    wait_histogram: histogram(group.map(waitOf)),
   }
 }
 
 const timed = ({ builds }: Facts) => builds.filter(has('passed', 'failed')).filter((build) => endDay(build) !== null)
 
 export function pipelineDurationsDaily(facts: Facts): Row[] {
-  return grouped(
-    timed(facts),
-    (build) => byPipeline(endDay(build), build),
-    (group) => ({
-      ...durations(group),
-      first_p50_seconds: percentile(group.map(firstRunSecondsOf), 0.5),
-      first_p90_seconds: percentile(group.map(firstRunSecondsOf), 0.9),
-      wait_p50_seconds: percentile(
-        group.map((build) => seconds(build.created_at, firstStart(build))),
-        0.5,
-      ),
-    }),
+  return grouped(timed(facts), (build) => byPipeline(endDay(build), build), allDurations)
+}
+
+export function pipelineDurationsByPeriod(facts: Facts): Row[] {
+  const inPeriods = timed(facts).flatMap((build) =>
+    periodsOf(build.finished_at ?? build.created_at ?? 0).map((period) => ({ build, ...period })),
   )
+  return grouped(
+    inPeriods,
+    ({ period, starts_on, build: { organization_id, pipeline_id } }) => ({
+      ...{ period, starts_on, organization_id, pipeline_id },
+    }),
+    (group) => {
+      const builds = group.map(({ build }) => build)
+      return {
+        ...allDurations(builds),
+        failure_rate: rate(builds.length - count(builds, has('passed')), builds.length),
+      }
+    },
+  )
+}
+
+export function periodChanges(facts: Facts): Row[] {
+  const rows = pipelineDurationsByPeriod(facts)
+  const names = ['builds', 'p50_seconds', 'p90_seconds', 'failure_rate', 'wait_p50_seconds']
+  return rows.map((row) => {
+    const { period, starts_on, organization_id, pipeline_id } = row
+    const last = startBefore(String(period), String(starts_on))
+    const before = rows.find(
+      (one) =>
+        one.period === period &&
+        one.starts_on === last &&
+        one.organization_id === organization_id &&
+        one.pipeline_id === pipeline_id,
+    )
+    return {
+      ...{ period, starts_on, organization_id, pipeline_id },
+      ...Object.fromEntries(names.map((name) => [name, row[name]])),
+      ...Object.fromEntries(names.map((name) => [`previous_${name}`, before?.[name] ?? null])),
+    }
+  })
 }
 
 export function branchDurationsDaily(facts: Facts): Row[] {

@@ -6,14 +6,18 @@ import {
   distinct,
   greatest,
   grouped,
+  histogram,
   isPresent,
+  listBy,
   type Maybe,
   mean,
   percentile,
+  periodsOf,
   type Row,
   rate,
   startOfDay,
   startOfHour,
+  startOfWeek,
   total,
 } from './values.ts'
 
@@ -53,30 +57,115 @@ const counts = (one: Try): one is Try & { end: number } =>
 /** Tries that ended on a known day, neither skipped nor broken. */
 export const endedTries = (facts: Facts): (Try & { end: number })[] => triesOf(facts).filter(counts)
 
+const results = ['passed', 'soft_failed', 'failed', 'infra_lost', 'timed_out', 'expired', 'canceled']
+
+const resultCounts = (group: readonly Try[]): Row => ({
+  tries: group.length,
+  ...Object.fromEntries(results.map((result) => [result, count(group, has(result))])),
+  retried: count(group, ({ job }) => isRetried(job)),
+})
+
+const runsOf = (group: readonly Try[]) => ({
+  runs: group.map(({ run }) => run),
+  passed: group.filter(has('passed')).map(({ run }) => run),
+})
+
+const histograms = (group: readonly Try[]): Row => ({
+  run_histogram: histogram(runsOf(group).runs),
+  passed_run_histogram: histogram(runsOf(group).passed),
+})
+
+function jobDurations(group: readonly Try[]): Row {
+  const { runs, passed } = runsOf(group)
+  return {
+    ...resultCounts(group),
+    mean_seconds: mean(runs),
+    max_seconds: greatest(runs),
+    p50_seconds: percentile(runs, 0.5),
+    p75_seconds: percentile(runs, 0.75),
+    p90_seconds: percentile(runs, 0.9),
+    p95_seconds: percentile(runs, 0.95),
+    passed_p50_seconds: percentile(passed, 0.5),
+    passed_p90_seconds: percentile(passed, 0.9),
+    run_seconds: total(runs) ?? 0,
+    ...histograms(group),
+  }
+}
+
 export function jobsDaily(facts: Facts): Row[] {
   return grouped(
     endedTries(facts),
     (one) => ({ day: dayOf(one.end), ...place(one), job: jobName(one.job) }),
+    jobDurations,
+  )
+}
+
+export function jobsHourly(facts: Facts): Row[] {
+  const inMs = (seconds: Maybe<number>) => (seconds === null ? null : Math.round(seconds * 1_000))
+  return grouped(
+    endedTries(facts),
+    (one) => ({ hour: startOfHour(one.end), ...place(one), job: jobName(one.job) }),
+    (group) => ({
+      ...resultCounts(group),
+      // The view has 0 instead of null.
+      run_ms: inMs(total(runsOf(group).runs)) ?? undefined,
+      max_run_ms: inMs(greatest(runsOf(group).runs)),
+      ...histograms(group),
+    }),
+  )
+}
+
+export function jobsByPeriod(facts: Facts): Row[] {
+  const inPeriods = endedTries(facts).flatMap((one) => periodsOf(one.end).map((period) => ({ ...one, ...period })))
+  return grouped(
+    inPeriods,
+    (one) => ({ period: one.period, starts_on: one.starts_on, ...place(one), job: jobName(one.job) }),
     (group) => {
-      const runs = group.map(({ run }) => run)
-      const passed = group.filter(has('passed')).map(({ run }) => run)
-      const results = ['passed', 'soft_failed', 'failed', 'infra_lost', 'timed_out', 'expired', 'canceled']
-      return {
-        tries: group.length,
-        ...Object.fromEntries(results.map((result) => [result, count(group, has(result))])),
-        retried: count(group, ({ job }) => isRetried(job)),
-        mean_seconds: mean(runs),
-        max_seconds: greatest(runs),
-        p50_seconds: percentile(runs, 0.5),
-        p75_seconds: percentile(runs, 0.75),
-        p90_seconds: percentile(runs, 0.9),
-        p95_seconds: percentile(runs, 0.95),
-        passed_p50_seconds: percentile(passed, 0.5),
-        passed_p90_seconds: percentile(passed, 0.9),
-        run_seconds: total(runs) ?? 0,
-      }
+      const notCanceled = group.length - count(group, has('canceled'))
+      return { ...jobDurations(group), hard_failure_rate: rate(count(group, isHard), notCanceled) }
     },
   )
+}
+
+const isHard = ({ result }: Try) => result === 'failed' || result === 'timed_out'
+
+export function jobRegressions(facts: Facts): Row[] {
+  const all = endedTries(facts)
+  const byJob = listBy(all, (one) => JSON.stringify([place(one), jobName(one.job)]))
+  return [...byJob.values()].flatMap((tries) =>
+    distinct(tries.map(({ end }) => startOfWeek(end))).flatMap((week) => {
+      const now = tries.filter(({ end }) => startOfWeek(end) === week)
+      const before = tries.filter(({ end }) => end < week && end >= week - 28 * DAY)
+      const [first] = now
+      const row = regression(now, before)
+      return first && row ? [{ week: dayOf(week), ...place(first), job: jobName(first.job), ...row }] : []
+    }),
+  )
+}
+
+/** The numbers of a week and of the span before, if the job is slower or fails more. */
+function regression(now: readonly Try[], before: readonly Try[]): Row | undefined {
+  const numbers = (tries: readonly Try[]) => {
+    const notCanceled = tries.length - count(tries, has('canceled'))
+    const hard = count(tries, isHard)
+    const passed = count(tries, has('passed'))
+    return { passed, notCanceled, hard, hardRate: rate(hard, notCanceled), p50: percentile(runsOf(tries).passed, 0.5) }
+  }
+  const [week, span] = [numbers(now), numbers(before)]
+  const [n, m] = [week.notCanceled, span.notCanceled]
+  const [p50, previous] = [week.p50 ?? 0, span.p50 ?? 0]
+  const isSlower = week.passed >= 20 && span.passed >= 20 && p50 >= 1.25 * previous && p50 >= previous + 10
+  const both = (week.hard + span.hard) / (n + m)
+  const limit = 3 * Math.sqrt(both * (1 - both) * (1 / n + 1 / m))
+  const failsMore = n >= 20 && m >= 20 && (week.hardRate ?? 0) - (span.hardRate ?? 0) > limit
+  if (!isSlower && !failsMore) return undefined
+  return {
+    ...{ is_slower: isSlower, fails_more: failsMore },
+    ...{ passed: week.passed, previous_passed: span.passed },
+    ...{ passed_p50_seconds: week.p50, previous_passed_p50_seconds: span.p50 },
+    ...{ not_canceled: n, previous_not_canceled: m },
+    ...{ hard_failure_rate: week.hardRate, previous_hard_failure_rate: span.hardRate },
+  }
 }
 
 export function jobFailuresDaily(facts: Facts): Row[] {
@@ -116,6 +205,7 @@ export function queueWaitsDaily(facts: Facts): Row[] {
         p75_seconds: percentile(waits, 0.75),
         p90_seconds: percentile(waits, 0.9),
         p95_seconds: percentile(waits, 0.95),
+        wait_histogram: histogram(waits),
         concurrency_wait_seconds: (total(group.map(({ job }) => job.concurrency_wait_time_ms)) ?? 0) / 1_000,
       }
     },
@@ -155,6 +245,7 @@ export function queueWaitsHourly(facts: Facts): Row[] {
         p90_seconds: percentile(waits, 0.9),
         p95_seconds: percentile(waits, 0.95),
         max_seconds: greatest(waits),
+        wait_histogram: histogram(waits),
         busy_seconds: group.reduce(
           (sum, { start, job, run, hour }) =>
             sum + (run === null ? 0 : ranWithin(start, job.finished_at ?? start, hour, HOUR)),

@@ -3,19 +3,7 @@ import { buildResult, buildUrl, finishOf, firstAttempt, slugOf } from './builds.
 import type { Build, Facts, Job } from './facts.ts'
 import type { Rule } from './history.ts'
 import { isRetried, jobResult } from './job-words.ts'
-import {
-  dayOf,
-  grouped,
-  least,
-  type Maybe,
-  matches,
-  percentile,
-  type Row,
-  rate,
-  repositoryOf,
-  seconds,
-  startOfWeek,
-} from './values.ts'
+import { grouped, idOf, least, listBy, type Maybe, matches, type Row, repositoryOf } from './values.ts'
 
 // See "Deployments" in docs/analytics/definitions.md.
 
@@ -26,9 +14,12 @@ interface Candidate {
   readonly success: boolean
 }
 
-interface Deployment extends Candidate {
+export interface Deployment extends Candidate {
+  readonly id: string
+  readonly organization_id: Maybe<string>
   readonly rule: Rule
   readonly service: Maybe<string>
+  readonly environment: string
 }
 
 const deployed = ['passed', 'soft_failed', 'failed', 'infra_lost', 'timed_out']
@@ -61,16 +52,41 @@ function isMatch(facts: Facts, rule: Rule, { build, job }: Candidate): boolean {
 const closeness = ({ pipeline, step, branch, organization }: Rule) =>
   [pipeline, step ?? '', branch, organization].join('').replaceAll('*', '').length
 
-function deploymentsOf(facts: Facts): Deployment[] {
-  return candidatesOf(facts).flatMap((candidate) => {
+const cache = new WeakMap<Facts, Deployment[]>()
+
+export function deploymentsOf(facts: Facts): Deployment[] {
+  const cached = cache.get(facts)
+  if (cached) return cached
+  const found = candidatesOf(facts).flatMap((candidate) => {
+    const { build, job } = candidate
     const [rule] = facts.history.rules
       .filter((one) => isMatch(facts, one, candidate))
       .sort((a, b) => closeness(b) - closeness(a) || a.id - b.id)
-    return rule ? [{ ...candidate, rule, service: rule.service ?? candidate.build.pipeline?.slug ?? null }] : []
+    if (!rule) return []
+    return [
+      {
+        ...candidate,
+        id: `${rule.id}:${job?.id ?? build.id}`,
+        organization_id: build.organization_id,
+        rule,
+        service: rule.service ?? build.pipeline?.slug ?? null,
+        environment: rule.environment,
+      },
+    ]
   })
+  cache.set(facts, found)
+  return found
 }
 
-function firstSuccess(facts: Facts, { build, job, success }: Candidate): boolean {
+/** Deployments of one organization, service and environment, from the first to the last; of equals, by the id. */
+export function seriesOf(facts: Facts): Deployment[][] {
+  const lists = listBy(deploymentsOf(facts), ({ organization_id, service, environment }) =>
+    JSON.stringify([organization_id, service, environment]),
+  )
+  return [...lists.values()].map((list) => list.sort((a, b) => a.at - b.at || (a.id < b.id ? -1 : 1)))
+}
+
+export function firstSuccess(facts: Facts, { build, job, success }: Candidate): boolean {
   if (job === null) {
     const first = firstAttempt(build)
     return first ? attemptResult(first) === 'passed' : success
@@ -84,7 +100,10 @@ function firstSuccess(facts: Facts, { build, job, success }: Candidate): boolean
   return jobResult(first) === 'passed'
 }
 
-function committedAt(facts: Facts, { organization_id, commit }: Build): Maybe<number> {
+export function committedAt(
+  facts: Facts,
+  { organization_id, commit }: Pick<Build, 'organization_id' | 'commit'>,
+): Maybe<number> {
   if (commit === null || commit === 'HEAD') return null
   const same = facts.builds.filter((one) => one.organization_id === organization_id && one.commit === commit)
   return least(same.map(({ author_date }) => author_date))
@@ -98,15 +117,13 @@ export function sourceUrl({ build, job }: Candidate): Maybe<string> {
 
 export function deployments(facts: Facts): Row[] {
   return deploymentsOf(facts).map((one) => {
-    const { build, job, at, rule, success, service } = one
+    const { id, build, job, at, rule, success, service } = one
     const reference = job?.id ?? build.id
     const pipeline = build.pipeline
     return {
-      id: `${rule.id}:${reference}`,
+      id,
       reference_id: reference,
       ...{ organization_id: build.organization_id, pipeline_id: build.pipeline_id },
-      organization: slugOf(facts, build.organization_id),
-      pipeline: pipeline?.slug ?? null,
       ...{ deployed_at: at, attributed_at: at, success, service },
       first_success: firstSuccess(facts, one),
       commit_sha: build.commit,
@@ -118,48 +135,20 @@ export function deployments(facts: Facts): Row[] {
       source_name: pipeline?.name ?? pipeline?.slug ?? null,
       source_url: sourceUrl(one),
       deployment_inference_rule_id: rule.id,
-      ...{ service_id: null, deployment_service_id: null },
+      service_id: null,
+      deployment_service_id: idOf(`${build.organization_id ?? ''}:${service}`),
     }
   })
 }
 
-export function doraWeekly(facts: Facts): Row[] {
-  const all = deploymentsOf(facts).sort((a, b) => a.at - b.at)
+export function deploymentServices(facts: Facts): Row[] {
   return grouped(
-    all,
-    ({ build: { organization_id }, rule, service }) => ({ organization_id, service, environment: rule.environment }),
-    (group) => ({ group }),
-  ).flatMap(({ group, ...key }) => {
-    const series = group as Deployment[]
-    return grouped(
-      series,
-      ({ at }) => ({ ...key, week: dayOf(startOfWeek(at)) }),
-      (inWeek) => {
-        const failed = inWeek.filter(({ success }) => !success)
-        const failedFirst = inWeek.filter((one) => !firstSuccess(facts, one)).length
-        return {
-          organization: slugOf(facts, key.organization_id as Maybe<string>),
-          deployments: inWeek.length,
-          failed: failed.length,
-          change_failure_rate: rate(failed.length, inWeek.length),
-          first_failed: failedFirst,
-          first_change_failure_rate: rate(failedFirst, inWeek.length),
-          p50_seconds_to_restore: percentile(
-            failed.map((one) => restoreSeconds(series, one)),
-            0.5,
-          ),
-          p50_lead_seconds: percentile(
-            inWeek.filter(({ success }) => success).map(({ build, at }) => seconds(committedAt(facts, build), at)),
-            0.5,
-          ),
-        }
-      },
-    )
-  })
-}
-
-function restoreSeconds(series: readonly Deployment[], failed: Deployment): Maybe<number> {
-  const before = series.findLast(({ at }) => at < failed.at)
-  if (before && !before.success) return null
-  return seconds(failed.at, series.find(({ at, success }) => success && at > failed.at)?.at ?? null)
+    deploymentsOf(facts),
+    ({ organization_id, service }) => ({ organization_id, name: service }),
+    (_, { organization_id, name }) => ({
+      id: idOf(`${organization_id ?? ''}:${name}`),
+      identifier: name,
+      organization: slugOf(facts, organization_id),
+    }),
+  )
 }

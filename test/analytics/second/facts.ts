@@ -1,6 +1,6 @@
 import type { Json } from './fields.ts'
 import type { History } from './history.ts'
-import { type Finish, type Merged, mergeAll, organizationIdOf } from './merge.ts'
+import { type Finish, type Merged, mergeAll, organizationIdOf, type Sighting } from './merge.ts'
 import { listBy, lower, type Maybe, type Row, sortedWords } from './values.ts'
 
 // The objects as every definition sees them: typed, complete with nulls, and linked.
@@ -33,6 +33,7 @@ export interface Job {
   name: Text
   label: Text
   step_key: Text
+  group_key: Text
   step_id: Text
   command: Text
   state: Text
@@ -117,6 +118,8 @@ export interface Facts {
   readonly builds: Build[]
   readonly jobs: Job[]
   readonly agents: Row[]
+  /** What each payload showed of an agent, in their order. */
+  readonly sightings: ReadonlyMap<string, Sighting[]>
   readonly buildById: ReadonlyMap<string, Build>
   readonly jobById: ReadonlyMap<string, Job>
   /** The ids of jobs that another known job names as its next try. */
@@ -171,6 +174,7 @@ export function factsOf(history: History): Facts {
     history,
     ...{ pipelines, builds, jobs, buildById },
     agents: [...objects.agents.values()].map((merged) => complete<Row>(withPlace(merged))),
+    sightings: objects.sightings,
     jobById: new Map(jobs.map((one) => [one.id, one])),
     nextTries: new Set(jobs.flatMap(({ retried_in_job_id }) => retried_in_job_id ?? [])),
     clusterNames: named('clusters', 'name'),

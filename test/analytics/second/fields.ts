@@ -94,14 +94,17 @@ const pipelineShape: Shape = {
   ...of(text, 'name', 'repository', 'default_branch', 'visibility', 'web_url', 'url', 'provider.id'),
   ...of(text, 'created_by.name', 'created_by.email'),
   ...of(texts, 'tags'),
+  ...of(object, 'env'),
+  ...of(number, 'default_command_step_timeout', 'maximum_command_step_timeout'),
   ...of(time, 'created_at', 'archived_at'),
 }
 
 const agentShape: Shape = {
   ...of(uuid, 'id'),
   ...of(shortText, 'name'),
-  ...of(text, 'queue', 'connection_state', 'version', 'hostname', 'os_id', 'arch', 'url'),
-  ...of(time, 'connected_at', 'disconnected_at', 'lost_at', 'stopped_at', 'last_job_finished_at'),
+  ...of(text, 'queue', 'connection_state', 'version', 'hostname', 'os_id', 'arch', 'url', 'ip_address'),
+  ...of(text, 'cluster_url', 'cluster_queue_url'),
+  ...of(time, 'connected_at', 'disconnected_at', 'lost_at', 'stopped_at', 'last_job_finished_at', 'created_at'),
   ...of(flag, 'paused'),
   ...of(texts, 'meta_data'),
   ...of(object, 'job'),

@@ -44,6 +44,25 @@ export interface Rate {
   readonly currency: string
 }
 
+/** An incident that Buildkite does not know. */
+export interface Incident {
+  readonly id: string
+  readonly organization: string
+  readonly service: string
+  readonly environment: string
+  readonly started_at: number
+  readonly resolved_at: Maybe<number>
+  readonly deployment_id: Maybe<string>
+}
+
+/** What only the mirror knows. */
+export interface MirrorState {
+  /** By organization. */
+  readonly watermarks: ReadonlyMap<string, number>
+  /** The ids of objects that Buildkite no longer shows. */
+  readonly deleted: ReadonlySet<string>
+}
+
 /** All that the second implementation is given. */
 export interface History {
   readonly payloads: readonly Payload[]
@@ -52,6 +71,10 @@ export interface History {
   readonly before?: History
   readonly rules: readonly Rule[]
   readonly rates: readonly Rate[]
+  readonly mirror: MirrorState
+  readonly incidents: readonly Incident[]
+  /** Whether the names of variables in the `env` of pipelines are stored. */
+  readonly storeEnv: boolean
   /** When the oldest stored webhook was received. */
   readonly oldestDelivery: Maybe<number>
 }

@@ -29,6 +29,18 @@ export function liveOn({ simulation, random }: Lived): void {
     company.teams.splice(random.int(0, 2), 1)
     for (const list of company.teamMembers.values()) list.splice(0, 1)
     for (const list of company.teamPipelines.values()) list.splice(0, 1)
+    // An agent that no list shows any more, and one that comes back with another name and queue.
+    const [gone, back] = truth.agentsOf(organization).filter((agent) => !truth.running.has(agent))
+    if (gone) truth.agents.splice(truth.agents.indexOf(gone), 1)
+    if (back) {
+      const stopped_at = new Date(clock.now()).toISOString()
+      Object.assign(back, { connection_state: 'stopped', stopped_at })
+      truth.tell({ event: 'agent.stopped', agent: back }, clock.now())
+      clock.pass(random.int(1, 5_000_000))
+      const connected_at = new Date(clock.now()).toISOString()
+      Object.assign(back, { connection_state: 'connected', connected_at, stopped_at: null, queue: 'gpu' })
+      if (random.chance(0.7)) truth.tell({ event: 'agent.connected', agent: back }, clock.now())
+    }
     for (const cluster of company.clusters) cluster.name = `${cluster.name} II`
   }
   for (let i = 0; i < 5; i++) simulation.startBuild()

@@ -22,6 +22,9 @@ export interface Finish extends Pick<Payload, 'via' | 'at'> {
   readonly row: Row
 }
 
+/** What one payload showed of an agent. */
+export type Sighting = Finish
+
 export interface Objects {
   readonly organizations: Map<string, string>
   readonly pipelines: Map<string, Merged>
@@ -29,6 +32,7 @@ export interface Objects {
   readonly jobs: Map<string, Merged>
   readonly agents: Map<string, Merged>
   readonly finishes: Map<string, Finish[]>
+  readonly sightings: Map<string, Sighting[]>
 }
 
 const second = (time: number) => Math.floor(time / 1_000)
@@ -173,7 +177,12 @@ function addBuild(objects: Objects, build: Json, pipeline: unknown, payload: Pay
 }
 
 function addAgent(objects: Objects, agent: unknown, payload: Payload): void {
-  if (isObject(agent)) add(objects.agents, agentFields(agent), payload, 'agent')
+  if (!isObject(agent)) return
+  const row = agentFields(agent)
+  add(objects.agents, row, payload, 'agent')
+  const sightings = objects.sightings.get(String(row.id)) ?? []
+  sightings.push({ via: payload.via, at: payload.at, row })
+  objects.sightings.set(String(row.id), sightings)
 }
 
 function addPipeline(objects: Objects, pipeline: Json, payload: Payload): void {
@@ -195,6 +204,7 @@ export function mergeAll(history: History): Objects {
       history.lists.map(({ organization }) => [String(organization.slug), String(organization.id)]),
     ),
     ...{ pipelines: new Map(), builds: new Map(), jobs: new Map(), agents: new Map(), finishes: new Map() },
+    sightings: new Map(),
   }
   for (const payload of history.payloads) {
     for (const pipeline of payload.pipelines ?? []) addPipeline(objects, pipeline, payload)

@@ -21,7 +21,9 @@ import { mirrorFilter } from '../../../src/runtime/scope.ts'
 import { demoToken } from '../../../src/simulator/api/api.ts'
 import type { Home } from '../../property/soundness-database.ts'
 import { freeBudget, silent } from '../../reconcile/access-of.ts'
-import type { History, Lists, Payload, Rule } from './history.ts'
+import { factsOf } from './facts.ts'
+import type { History, Lists, MirrorState, Payload, Rule } from './history.ts'
+import { makeIncidents } from './incidents.ts'
 import type { Lived } from './live.ts'
 
 /** Empties the database, and lets its sessions live in a time zone that no number may depend on. */
@@ -35,11 +37,13 @@ export async function emptyMirror(home: Home, url: string): Promise<void> {
   await sql.end()
 }
 
+export const storesEnv = (seed: number) => seed % 2 === 0
+
 /** Mirrors all of it over REST, as the service does. */
-export async function mirrorByRest(db: Db, { api, simulation }: Lived, withBuilds = true): Promise<void> {
+export async function mirrorByRest(db: Db, { api, simulation, seed }: Lived, withBuilds = true): Promise<void> {
   const clock = () => simulation.clock.now()
   const filter = mirrorFilter({ organizations: [], pipelinesInclude: [], pipelinesExclude: [] })
-  const options = { storeEnv: false, storeAnnotations: false, storeArtifacts: false, backfillDays: 90 }
+  const options = { storeEnv: storesEnv(seed), storeAnnotations: false, storeArtifacts: false, backfillDays: 90 }
   const deps = { db, log: silent, clock, filter, ...options }
   const common = { budget: freeBudget, log: silent, clock, backoffMs: 1 }
   const access = openAccess(
@@ -62,7 +66,7 @@ export async function mirrorByRest(db: Db, { api, simulation }: Lived, withBuild
 }
 
 /** Applies recorded payloads in their order: webhooks in batches, as the service does, and each read by itself. */
-export async function applyPayloads(db: Db, payloads: readonly Payload[]): Promise<void> {
+export async function applyPayloads(db: Db, payloads: readonly Payload[], storeEnv: boolean): Promise<void> {
   let batch: Observations[] = []
   let now = new Date(0)
   const flush = async () => {
@@ -71,7 +75,7 @@ export async function applyPayloads(db: Db, payloads: readonly Payload[]): Promi
   }
   for (const { at: time, appliedAt, ...shown } of structuredClone(payloads)) {
     const at = new Date(time)
-    const options = { storeEnv: false }
+    const options = { storeEnv }
     const { webhook, pipelines, agents, builds } = shown
     if (!webhook || batch.length >= 25) await flush()
     now = new Date(appliedAt)
@@ -98,6 +102,12 @@ export async function finishMirror(home: Home, history: History): Promise<Histor
     const [row] = await sql<{ id: number }[]>`insert into settings.deployment_rules ${sql(rule)} returning id`
     rules.push({ ...rule, id: row?.id ?? 0 })
   }
+  const incidents = makeIncidents(factsOf({ ...history, rules }))
+  await sql`delete from settings.incidents`
+  for (const { started_at, resolved_at, ...incident } of incidents) {
+    const times = { started_at: new Date(started_at), resolved_at: resolved_at === null ? null : new Date(resolved_at) }
+    await sql`insert into settings.incidents ${sql({ ...incident, ...times })}`
+  }
   for (const rate of history.rates) await sql`insert into settings.queue_rates ${sql({ ...rate })}`
   if (history.oldestDelivery !== null) {
     const at = new Date(history.oldestDelivery)
@@ -107,5 +117,18 @@ export async function finishMirror(home: Home, history: History): Promise<Histor
   await refreshRollups(database.db)
   const [left] = await sql<{ days: number }[]>`select count(*)::int as days from sync.stale_days`
   if (left?.days !== 0) throw new Error(`${left?.days} days are still stale.`)
-  return { ...history, rules }
+  return { ...history, rules, incidents, mirror: await readState(home) }
+}
+
+async function readState({ sql }: Home): Promise<MirrorState> {
+  const marks = await sql<{ id: string; watermark: Date }[]>`
+    select organization_id as id, watermark from sync.watermarks where watermark is not null`
+  const gone = await sql<{ id: string }[]>`
+    select id from buildkite.builds where deleted_at is not null
+    union all select id from buildkite.jobs where deleted_at is not null
+    union all select id from buildkite.agents where deleted_at is not null`
+  return {
+    watermarks: new Map(marks.map(({ id, watermark }) => [id, watermark.getTime()])),
+    deleted: new Set(gone.map(({ id }) => id)),
+  }
 }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { agentPlace, isConnected } from './agent-words.ts'
 import { slugOf } from './builds.ts'
 import { type Facts, factsOf } from './facts.ts'
 import { buildFields, type Json } from './fields.ts'
@@ -39,6 +40,8 @@ export function pipelines(facts: Facts): Row[] {
         (name) => [name, pipeline[name]],
       ),
     ),
+    default_command_step_timeout: pipeline.default_command_step_timeout,
+    maximum_command_step_timeout: pipeline.maximum_command_step_timeout,
     organization: slugOf(facts, pipeline.organization_id),
     pipeline: pipeline.slug,
     repository_url: repositoryUrlOf(pipeline.repository),
@@ -79,19 +82,16 @@ export function pipelineSchedules(facts: Facts): Row[] {
 }
 
 export function agents(facts: Facts): Row[] {
-  return facts.agents.map((agent) => {
-    const tag = (agent.meta_data as Maybe<string[]>)?.find((one) => one.startsWith('queue='))
-    const names = ['id', 'organization_id', 'connection_state', 'version', 'hostname', 'os_id', 'arch', 'paused']
-    const times = ['connected_at', 'disconnected_at', 'lost_at', 'stopped_at', 'last_job_finished_at', 'meta_data']
-    return {
-      ...Object.fromEntries([...names, ...times].map((name) => [name, agent[name]])),
-      organization: slugOf(facts, agent.organization_id as Maybe<string>),
-      agent_name: agent.name,
-      queue: agent.queue ?? tag?.slice('queue='.length) ?? 'default',
-      is_connected: ['connected', 'stopping'].includes(String(agent.connection_state)),
-      is_busy: agent.job !== null,
-    }
-  })
+  const names = ['id', 'connection_state', 'version', 'hostname', 'os_id', 'arch', 'paused', 'created_at', 'ip_address']
+  const times = ['connected_at', 'disconnected_at', 'lost_at', 'stopped_at', 'last_job_finished_at', 'meta_data']
+  return facts.agents.map((agent) => ({
+    ...Object.fromEntries([...names, ...times].map((name) => [name, agent[name]])),
+    ...agentPlace(agent),
+    organization: slugOf(facts, agent.organization_id as Maybe<string>),
+    agent_name: agent.name,
+    is_connected: isConnected(facts, agent),
+    is_busy: agent.job !== null,
+  }))
 }
 
 export const pipelineSources = (): Row[] => [{ id: 1, name: 'Buildkite', api: false }]

@@ -1,4 +1,4 @@
-import { attemptsOf } from './attempts.ts'
+import { attemptResult, attemptsOf } from './attempts.ts'
 import { breakerOf, buildResult, isDefaultBranch, placeOf, totalSeconds } from './builds.ts'
 import type { Build, Facts, Job } from './facts.ts'
 import { endOf, isCommand, isFailed, isRetried, jobName, jobResult, runSeconds } from './job-words.ts'
@@ -79,7 +79,7 @@ export function flakyJobsDaily(facts: Facts): Row[] {
     (group) => ({
       retried: group.length,
       flaky: group.filter(({ last }) => jobResult(last) === 'passed').length,
-      wasted_seconds: total(group.flatMap(({ failed }) => failed.map(runSeconds))) ?? 0,
+      wasted_seconds: total(group.flatMap(({ failed }) => failed.map(runSeconds))),
     }),
   )
 }
@@ -200,6 +200,62 @@ export function trunkRecoveries(facts: Facts): Row[] {
           recovered_by_commit: green?.commit ?? null,
           recovered_at: green?.finished_at ?? null,
           seconds_to_green: seconds(first.finished_at, green?.finished_at ?? null),
+        },
+      ]
+    }),
+  )
+}
+
+interface First {
+  readonly build: Build
+  readonly result: Maybe<string>
+  readonly at: number
+  readonly passedAt: Maybe<number>
+}
+
+function firstOf(build: Build): First[] {
+  const attempts = attemptsOf(build).map((one) => ({ at: one.finished_at, result: attemptResult(one) }))
+  const first = attempts.find(({ result }) => result !== null)
+  if (!first || !['passed', 'failed'].includes(first.result ?? '')) return []
+  return [{ build, ...first, passedAt: attempts.find(({ result }) => result === 'passed')?.at ?? null }]
+}
+
+/** The build of a red period that made the trunk green: no newer one was known to be red then. */
+function recoveryOf(period: readonly First[]): (First & { passedAt: number }) | undefined {
+  const isRed = ({ result, at, passedAt }: First, time: number) =>
+    result === 'failed' && at <= time && (passedAt === null || passedAt > time)
+  return period
+    .flatMap((one, place) => {
+      const { passedAt } = one
+      if (passedAt === null || period.slice(place + 1).some((newer) => isRed(newer, passedAt))) return []
+      return [{ ...one, passedAt }]
+    })
+    .sort((a, b) => a.passedAt - b.passedAt || Number(a.build.number) - Number(b.build.number))[0]
+}
+
+export function firstTrunkRecoveries(facts: Facts): Row[] {
+  const trunk = facts.builds
+    .filter((build) => isDefaultBranch(build))
+    .sort((a, b) => Number(a.number) - Number(b.number))
+    .flatMap(firstOf)
+  return [...listBy(trunk, ({ build }) => build.pipeline_id).values()].flatMap((builds) =>
+    builds.flatMap((first, index) => {
+      const before = builds[index - 1]
+      const isGreenBefore = before?.result !== 'failed' || (before.passedAt ?? Infinity) <= first.at
+      if (first.result !== 'failed' || !isGreenBefore) return []
+      const green = builds.findIndex(({ result }, place) => place > index && result === 'passed')
+      const recovery = recoveryOf(builds.slice(index, green < 0 ? undefined : green + 1))
+      return [
+        {
+          ...placeOf(facts, first.build),
+          ...{ branch: first.build.branch, created_at: first.build.created_at },
+          ...brokenBy(first.build),
+          broken_at: first.at,
+          recovered_by_build_id: recovery?.build.id ?? null,
+          recovered_by_build_number: recovery?.build.number ?? null,
+          recovered_at: recovery?.passedAt ?? null,
+          recovered_by_retry: recovery ? recovery.result === 'failed' : null,
+          seconds_to_green: seconds(first.at, recovery?.passedAt ?? null),
         },
       ]
     }),

@@ -4,7 +4,7 @@ import { factsOf } from './facts.ts'
 import type { History, Lists } from './history.ts'
 import { liveOn } from './later.ts'
 import { arrivalsOf, type Lived, live, noLists, readAll, readLists, readPlaces } from './live.ts'
-import { applyOrganizations, applyPayloads, emptyMirror, finishMirror, mirrorByRest } from './mirror.ts'
+import { applyOrganizations, applyPayloads, emptyMirror, finishMirror, mirrorByRest, storesEnv } from './mirror.ts'
 import { views } from './views.ts'
 
 export const modes = ['rest', 'webhooks', 'mixed'] as const
@@ -58,13 +58,13 @@ async function mirror(mode: Mode, home: Home, lived: Lived): Promise<History> {
   await applyOrganizations(db, lists, lived.simulation.clock.now())
   if (mode === 'webhooks') {
     const payloads = arrivalsOf(lived, mode).filter(({ via }) => via === 'webhook')
-    await applyPayloads(db, payloads)
+    await applyPayloads(db, payloads, storesEnv(lived.seed))
     return finishMirror(home, { payloads, lists: noLists(lists), ...settings })
   }
   // REST does not always have the last word of builds.
   const last = lived.seed % 4 === 0 ? await readPlaces(lived) : await readAll(lived)
   const payloads = [...arrivalsOf(lived, mode), ...last]
-  await applyPayloads(db, payloads)
+  await applyPayloads(db, payloads, storesEnv(lived.seed))
   await mirrorByRest(db, lived, false)
   return finishMirror(home, { payloads, lists, ...settings })
 }
@@ -79,7 +79,7 @@ async function change(mode: Mode, home: Home, lived: Lived, before: History): Pr
   const read = mode === 'webhooks' ? [] : await readAll(lived)
   const news = [...(mode === 'rest' ? [] : webhooks), ...read]
   if (mode === 'rest') await mirrorByRest(db, lived)
-  else await applyPayloads(db, news)
+  else await applyPayloads(db, news, storesEnv(lived.seed))
   if (mode === 'mixed') await mirrorByRest(db, lived, false)
   const [first, second, ...rules] = before.rules
   const changed =
@@ -90,20 +90,17 @@ async function change(mode: Mode, home: Home, lived: Lived, before: History): Pr
     .slice(1)
     .map((rate) => ({ ...rate, per_minute: rate.per_minute * 2, cluster: '*', queue: `${rate.queue}` }))
   return finishMirror(home, {
+    ...before,
     payloads: [...before.payloads, ...news],
     lists,
     before,
     rules: changed,
     rates: rates.filter(({ queue }, index) => rates.findIndex((one) => one.queue === queue) === index),
-    oldestDelivery: before.oldestDelivery,
   })
 }
 
 /** Rules and rates that overlap, and one of each that nothing matches. */
-function settingsOf(
-  { simulation, seed }: Lived,
-  lists: readonly Lists[],
-): Pick<History, 'rules' | 'rates' | 'oldestDelivery'> {
+function settingsOf({ simulation, seed }: Lived, lists: readonly Lists[]): Omit<History, 'payloads' | 'lists'> {
   const rule = { branch: '*', step: null, organization: '*', environment: 'production', service: null, enabled: true }
   const rules = [
     { ...rule, pipeline: '*', step: 'deploy' },
@@ -121,7 +118,15 @@ function settingsOf(
     { ...rate, queue: 'deploy', cluster: 'Production', per_minute: 1 / 64 },
   ]
   const oldestDelivery = simulation.clock.now() - (seed % 3) * 7 * 86_400_000 - 3_600_000
-  return { rules: rules.map((one, index) => ({ id: index + 1, ...one })), rates, oldestDelivery }
+  const withIds = rules.map((one, index) => ({ id: index + 1, ...one }))
+  return {
+    rules: withIds,
+    rates,
+    incidents: [],
+    mirror: { watermarks: new Map(), deleted: new Set() },
+    storeEnv: storesEnv(seed),
+    oldestDelivery,
+  }
 }
 
 async function compareMirror(url: string, history: History): Promise<Outcome> {

@@ -64,6 +64,9 @@ const jobTraps: readonly JobTrap[] = [
   () => ({ web_url: null }),
   () => ({ matrix: null }),
   () => ({ created_at: undefined }),
+  // Groups: one that is empty, and one with the name of a step.
+  ...['', 'tests', 'tests', 'tests', 'build'].map((group_key) => () => ({ group_key })),
+  () => ({ group_key: 'tests', step_key: null, name: 'tests' }),
 ]
 
 type BuildTrap = (build: Build) => Record<string, unknown>
@@ -127,6 +130,8 @@ export function setTraps({ truth }: Simulation, random: Random): void {
     if (build) truth.edit(build, trap(build))
   }
   gates(finished, random)
+  repeatCommits(finished, random)
+  if (random.chance(0.7)) regress(finished, random)
   // The same gate may have no state that the API names.
   for (const pipeline of truth.pipelines) if (random.chance(0.5)) changePipeline(pipeline, random)
   const renamed = random.choose(truth.pipelines)
@@ -144,6 +149,46 @@ function gates(builds: readonly Build[], random: Random): void {
       if (job.type !== 'manual' || !random.chance(0.3)) continue
       const time = random.pick(['runnable_at', 'created_at'] as const)
       Object.assign(job, { [time]: build.created_at, label: random.pick(['', 'Ship it?', 'Release?']) })
+    }
+  }
+}
+
+/** A job with many tries in several weeks: it becomes slower, or fails more. */
+function regress(builds: readonly Build[], random: Random): void {
+  const build = random.choose(builds.filter(({ jobs }) => jobs.some(isDone)))
+  const model = build?.jobs.find(isDone)
+  if (!build || !model) return
+  const newest = at(build.finished_at, build.created_at)
+  const [isSlower, failsMore] = [random.chance(0.6), random.chance(0.6)]
+  for (let i = 0; i < 90; i++) {
+    const isNew = i % 2 === 0
+    const finished_at = newest - (isNew ? 0 : random.int(1, 34)) * DAY
+    const started_at = finished_at - random.int(60_000, isNew && isSlower ? 200_000 : 110_000)
+    const hasFailed = random.chance(isNew && failsMore ? 0.6 : 0.1)
+    build.jobs.push({
+      ...model,
+      ...{
+        id: random.uuid(started_at),
+        name: 'Regression',
+        finished_at: iso(finished_at),
+        started_at: iso(started_at),
+      },
+      ...{ runnable_at: iso(started_at - random.int(1, 90_000)), retry_source: null, retried_in_job_id: null },
+      ...{ state: hasFailed ? 'failed' : 'passed', exit_status: hasFailed ? 1 : 0, signal_reason: null },
+    })
+  }
+}
+
+/** Builds of one commit in one pipeline: some jobs have failed in one of them, and some have the name of another. */
+function repeatCommits(builds: readonly Build[], random: Random): void {
+  for (const first of builds.filter(() => random.chance(0.2))) {
+    const same = builds.filter(({ pipeline, branch }) => pipeline === first.pipeline && branch === first.branch)
+    for (const build of same.slice(0, random.int(2, 5))) {
+      build.commit = first.commit
+      for (const job of build.jobs.filter(isDone)) {
+        if (random.chance(0.1)) Object.assign(job, { step_key: random.pick(['', null]) })
+        if (random.chance(0.1)) Object.assign(job, { state: 'failed', exit_status: 1, signal_reason: null })
+      }
     }
   }
 }

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto'
+
 // Times are milliseconds since the epoch. See "Common rules" in docs/analytics/definitions.md.
 
 export type Row = Record<string, unknown>
@@ -18,6 +20,18 @@ export const startOfHour = (time: number): number => Math.floor(time / HOUR) * H
 /** Monday, 0 o'clock. The epoch was a Thursday. */
 export const startOfWeek = (time: number): number => Math.floor((time - 4 * DAY) / (7 * DAY)) * 7 * DAY + 4 * DAY
 
+/** The week and the month of a time. */
+export const periodsOf = (time: number) => [
+  { period: 'week', starts_on: dayOf(startOfWeek(time)) },
+  { period: 'month', starts_on: `${dayOf(time).slice(0, 8)}01` },
+]
+
+/** The start of the week or month before. */
+export function startBefore(period: string, startsOn: string): string {
+  const start = Date.parse(startsOn)
+  return period === 'week' ? dayOf(start - 7 * DAY) : `${dayOf(start - DAY).slice(0, 8)}01`
+}
+
 export const isPresent = <T>(value: T | null | undefined): value is T => value !== null && value !== undefined
 
 export function total(values: readonly Maybe<number>[]): Maybe<number> {
@@ -36,12 +50,23 @@ export const greatest = <T extends number | string>(values: readonly Maybe<T>[])
 export const least = <T extends number | string>(values: readonly Maybe<T>[]): Maybe<T> =>
   values.filter(isPresent).reduce<Maybe<T>>((low, value) => (low === null || value < low ? value : low), null)
 
-/** Nearest rank, over whole seconds: a half is rounded up. */
-export function percentile(values: readonly Maybe<number>[], p: number): Maybe<number> {
-  const sorted = values
+/** As whole seconds, sorted: a half is rounded up. */
+const wholeSeconds = (values: readonly Maybe<number>[]): number[] =>
+  values
     .filter(isPresent)
-    .map((value) => Math.floor((Math.round(value * 1_000) + 500) / 1_000))
+    .map((value) => Math.min(2_147_483_647, Math.floor((Math.round(value * 1_000) + 500) / 1_000)))
     .sort((a, b) => a - b)
+
+/** Distinct whole seconds in ascending order, each followed by how often it occurs. */
+export function histogram(values: readonly Maybe<number>[]): number[] {
+  const times = new Map<number, number>()
+  for (const value of wholeSeconds(values)) times.set(value, (times.get(value) ?? 0) + 1)
+  return [...times].flat()
+}
+
+/** Nearest rank, over whole seconds. */
+export function percentile(values: readonly Maybe<number>[], p: number): Maybe<number> {
+  const sorted = wholeSeconds(values)
   const rank = Math.ceil((Math.round(p * 100) * sorted.length) / 100)
   return sorted[rank - 1] ?? null
 }
@@ -89,6 +114,15 @@ export const sortedWords = (words: readonly Maybe<string>[]): string[] => distin
 
 export const lower = (text: Maybe<string>): Maybe<string> => text?.toLowerCase() ?? null
 export const orNull = (text: Maybe<string>): Maybe<string> => (text === '' ? null : text)
+
+/** A number made of a text: the first 16 hexadecimal digits of its MD5, without the highest bit. As text, if it is large. */
+export function idOf(text: string): number | string {
+  const digits = createHash('md5').update(text).digest('hex').slice(0, 16)
+  return wholeNumber(String(BigInt(`0x${digits}`) & 0x7fff_ffff_ffff_ffffn))
+}
+
+/** A number of Postgres, or the same text if it is larger than a number can be here. */
+export const wholeNumber = (text: string): number | string => (Number.isSafeInteger(Number(text)) ? Number(text) : text)
 
 /** To a whole number; a half goes to the even one. */
 export function rounded(value: Maybe<number>): Maybe<number> {
