@@ -155,7 +155,7 @@ export function queuesNow(facts: Facts): Row[] {
     ...facts.agents.filter((agent) => isConnected(facts, agent)).map((agent) => ({ place: agentPlace(agent), agent })),
     ...listed.map(({ place }) => ({ place })),
   ]
-  return [...listBy(seen, ({ place }) => keyOf(place))].map(([key, group]) => {
+  const rows = [...listBy(seen, ({ place }) => keyOf(place))].map(([key, group]) => {
     const place = (group[0] as Seen).place
     const jobs = group.flatMap(({ job }) => job ?? [])
     const agents = group.map(({ agent }) => agent).filter((agent) => agent !== undefined)
@@ -173,4 +173,6 @@ export function queuesNow(facts: Facts): Row[] {
       ...{ dispatch_paused: paused.get(key) ?? null, as_of },
     }
   })
+  // The view lacks queues that only have open jobs which are not runnable yet.
+  return rows.filter((row) => row.waiting + row.running + row.agents > 0 || paused.has(keyOf(row)))
 }
