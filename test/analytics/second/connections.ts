@@ -28,24 +28,23 @@ function endOf({ row, at }: Sighting, connected: number): Pick<Connection, 'ende
 }
 
 const second = (time: number) => Math.floor(time / 1_000)
-const isSame = (a: number, b: number) => a === b || ((a % 1_000 === 0 || b % 1_000 === 0) && second(a) === second(b))
 
 /** The connections of an agent, in their order. */
 function connectionsOf(sightings: readonly Sighting[]): Connection[] {
   const known: Connection[] = []
   for (const sighting of sightings) {
-    const { connected_at, connection_state } = sighting.row
-    if (typeof connected_at !== 'number' || !isPresent(connection_state)) continue
+    const { connected_at: shownAt, connection_state } = sighting.row
+    if (typeof shownAt !== 'number' || !isPresent(connection_state)) continue
+    const connected_at = second(shownAt) * 1_000
     const shown = { connected_at, at: sighting.at, ...endOf(sighting, connected_at) }
-    const same = known.find((one) => isSame(one.connected_at, connected_at))
+    const same = known.find((one) => one.connected_at === connected_at)
     if (!same) {
       known.push(shown)
       continue
     }
     const [now, before] = [second(shown.at), second(same.at)]
     const wins = now > before || (now === before && (shown.ended_at !== null || same.ended_at === null))
-    const exact = connected_at % 1_000 === 0 ? same.connected_at : connected_at
-    Object.assign(same, wins ? shown : {}, { connected_at: exact })
+    if (wins) Object.assign(same, shown)
   }
   return known.sort((a, b) => a.connected_at - b.connected_at)
 }
