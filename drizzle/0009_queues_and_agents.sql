@@ -124,7 +124,7 @@ comment on column sync.counted_jobs.measure is 'wait or run.';
 comment on column sync.counted_jobs.counted_at is 'When it was counted.';--> statement-breakpoint
 comment on table buildkite.agent_connections is 'Each known connection of an agent, from connect to end. agents has only the last.';
 comment on column buildkite.agent_connections.agent_id is 'agents.id.';
-comment on column buildkite.agent_connections.connected_at is 'When the agent connected.';
+comment on column buildkite.agent_connections.connected_at is 'When the agent connected, in whole seconds.';
 comment on column buildkite.agent_connections.ended_at is 'When the connection ended; null while it lasts, or if its end is not known.';
 comment on column buildkite.agent_connections.ended_as is 'disconnected, lost or stopped, as Buildkite says; unlisted: a list of agents lacked the agent, and ended_at is when it was last seen.';
 comment on column buildkite.agent_connections.observed_at is 'Time of the payload that showed the end, or showed the connection first.';
@@ -162,12 +162,12 @@ where extra ?| '{scope,job_id,priority}';--> statement-breakpoint
 -- The last connection of each known agent.
 insert into buildkite.agent_connections
   (agent_id, connected_at, ended_at, ended_as, observed_at, first_seen_at, first_seen_via, changed_at)
-select id, connected_at, ended.at, ended.way, observed_at, first_seen_at, first_seen_via, statement_timestamp()
+select id, date_trunc('second', connected_at), ended.at, ended.way, observed_at, first_seen_at, first_seen_via, statement_timestamp()
 from buildkite.agents
 left join lateral (
   select moment.at, moment.way
   from (values (disconnected_at, 'disconnected'), (lost_at, 'lost'), (stopped_at, 'stopped')) as moment (at, way)
-  where moment.at >= connected_at and connection_state in ('disconnected', 'lost', 'stopped')
+  where moment.at >= date_trunc('second', connected_at) and connection_state in ('disconnected', 'lost', 'stopped')
   union all
   select greatest(observed_at, connected_at), connection_state where connection_state in ('disconnected', 'lost', 'stopped')
   order by at limit 1

@@ -2872,7 +2872,7 @@ COMMENT ON TABLE buildkite.agent_connections IS 'Each known connection of an age
 
 COMMENT ON COLUMN buildkite.agent_connections.agent_id IS 'agents.id.';
 
-COMMENT ON COLUMN buildkite.agent_connections.connected_at IS 'When the agent connected.';
+COMMENT ON COLUMN buildkite.agent_connections.connected_at IS 'When the agent connected, in whole seconds.';
 
 COMMENT ON COLUMN buildkite.agent_connections.ended_at IS 'When the connection ended; null while it lasts, or if its end is not known.';
 

@@ -47,8 +47,9 @@ export async function saveConnections(
 }
 
 function connectionOf({ fields, at, via }: Observation<AgentRow>, now: Date): Connection | undefined {
-  const { id, connected_at } = fields
-  if (!connected_at || !fields.connection_state) return undefined
+  const { id } = fields
+  if (!fields.connected_at || !fields.connection_state) return undefined
+  const connected_at = wholeSecond(fields.connected_at)
   return {
     agent_id: id,
     connected_at,
@@ -76,6 +77,9 @@ function endOf(
   return end ?? { ended_at: at > connectedAt ? at : connectedAt, ended_as: state }
 }
 
+/** Webhooks have no milliseconds. With them, a connection from a webhook and from REST would be two. */
+const wholeSecond = (time: Date) => new Date(Math.floor(time.getTime() / SECOND) * SECOND)
+
 const keyOf = ({ agent_id, connected_at }: Connection) => `${agent_id} ${connected_at.toISOString()}`
 
 function rankOf({ observed_at, ended_at }: Connection): number {
@@ -101,6 +105,7 @@ export async function markUnlistedAgents(
     )
     update ${agent_connections} as held set ended_at = greatest(gone.last_seen_at, held.connected_at), ended_as = 'unlisted',
       observed_at = ${at}, changed_at = ${changedNow}
-    from gone where held.agent_id = gone.id and held.connected_at = gone.connected_at and held.ended_at is null`)
+    from gone
+    where held.agent_id = gone.id and held.connected_at = date_trunc('second', gone.connected_at) and held.ended_at is null`)
   return rowCount ?? 0
 }

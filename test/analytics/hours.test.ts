@@ -81,7 +81,7 @@ function change(roll: (sides: number) => number): string {
 }
 
 describe('after a change', () => {
-  test.each([1, 2, 3, 4])(
+  test.each([1, 2])(
     'the rows are those of a rebuild from nothing, whatever changed (seed %i)',
     async (seed) => {
       const roll = dice(seed)

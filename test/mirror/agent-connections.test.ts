@@ -65,6 +65,12 @@ test('each connection is a row, although the agent shows only its last', async (
   expect(await held()).toEqual(connections)
 })
 
+test('REST shows milliseconds of a connection and a webhook whole seconds: it is one', async () => {
+  await apply(listed(20, { connected_at: new Date(at(10).getTime() + 883).toISOString() }))
+  await apply(webhook(50, 'lost', { connected_at: 10, lost_at: 49 }))
+  expect(await held()).toEqual([[10, 49, 'lost']])
+})
+
 test('in any order, twice, and all in one transaction', async () => {
   for (const one of life.toReversed()) await apply(one)
   for (const one of life) await apply(one)

@@ -169,6 +169,8 @@ const bounded: Readonly<Record<string, string>> = {
   leases_pkey: 'our names',
   reference_item_syncs_name_subject_id_pk: 'our names',
   pauses_organization_id_task_pk: 'our names',
+  counted_jobs_pkey: 'an id, and wait or run',
+  job_counts_pkey: 'an id, and wait or run',
   rollups_pkey: 'our names',
   sessions_pkey: 'an HMAC, of our own',
 }

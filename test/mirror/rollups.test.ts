@@ -33,7 +33,7 @@ async function generateHistory(): Promise<void> {
     insert into buildkite.builds (id, organization_id, pipeline_id, number, state, branch, commit, created_at, finished_at,
       observed_at, first_seen_at, first_seen_via, changed_at)
     select md5('long' || n)::uuid, ${id('o', 1)}, ${pipeline}, n, 'passed', 'main', md5('commit' || n), t, t + interval '5 minutes', t, t, 'rest', t
-    from (select n, timestamptz '2025-06-01 00:00Z' + n % 100 * interval '1 day' + n % 7 * interval '1 hour' as t
+    from (select n, timestamptz '2025-06-01 00:00Z' + n % 25 * interval '1 day' + n % 7 * interval '1 hour' as t
       from generate_series(1, ${BUILDS}::int) as n) as build`
   await stage.sql`
     insert into buildkite.jobs (id, build_id, type, name, state, started_at, finished_at, observed_at, first_seen_at, first_seen_via, changed_at)

@@ -59,6 +59,9 @@ describe('questions that published queries ask', () => {
 async function liveOn({ simulation, deps, source }: Scene): Promise<void> {
   const { clock, truth } = simulation
   clock.pass(2 * HOUR)
+  const resting = truth.agents.find(({ last_job_finished_at }) => last_job_finished_at)
+  if (!resting) throw new Error('No agent has run a job.')
+  resting.connection_state = 'stopping'
   const isGated = () => truth.builds.some(({ blocked, state }) => blocked && state !== 'canceled')
   for (let builds = 0; builds < 10 || (builds < 200 && !isGated()); builds++) {
     simulation.startBuild()

@@ -33,8 +33,9 @@ const second = (time: number) => Math.floor(time / 1_000)
 function connectionsOf(sightings: readonly Sighting[]): Connection[] {
   const known: Connection[] = []
   for (const sighting of sightings) {
-    const { connected_at, connection_state } = sighting.row
-    if (typeof connected_at !== 'number' || !isPresent(connection_state)) continue
+    const { connected_at: shownAt, connection_state } = sighting.row
+    if (typeof shownAt !== 'number' || !isPresent(connection_state)) continue
+    const connected_at = second(shownAt) * 1_000
     const shown = { connected_at, at: sighting.at, ...endOf(sighting, connected_at) }
     const same = known.find((one) => one.connected_at === connected_at)
     if (!same) {
