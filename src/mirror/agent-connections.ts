@@ -7,8 +7,8 @@ import { changedNow, columnList, selected } from './table.ts'
 
 type Connection = typeof agent_connections.$inferSelect
 
-/** The states of an agent without a connection, and the times that say when it ended. */
-const ends = { disconnected: 'disconnected_at', lost: 'lost_at', stopped: 'stopped_at' } as const
+/** The states of an agent without a connection. The field with the same name and `_at` says when it ended. */
+const endings = ['disconnected', 'lost', 'stopped'] as const
 
 /**
  * Saves each connection of the observed agents as a row of `agent_connections`. An agent's row shows only the last: a lost agent that comes
@@ -47,11 +47,10 @@ export async function saveConnections(
 }
 
 function connectionOf({ fields, at, via }: Observation<AgentRow>, now: Date): Connection | undefined {
-  const { id } = fields
   if (!fields.connected_at || !fields.connection_state) return undefined
   const connected_at = wholeSecond(fields.connected_at)
   return {
-    agent_id: id,
+    agent_id: fields.id,
     connected_at,
     ...endOf(fields, connected_at, at),
     observed_at: at,
@@ -67,11 +66,11 @@ function endOf(
   connectedAt: Date,
   at: Date,
 ): Pick<Connection, 'ended_at' | 'ended_as'> {
-  const state = (['disconnected', 'lost', 'stopped'] as const).find((one) => one === fields.connection_state)
+  const state = endings.find((one) => one === fields.connection_state)
   if (!state) return { ended_at: null, ended_as: null }
   let end: { ended_at: Date; ended_as: ConnectionEnd } | undefined
-  for (const way of ['disconnected', 'lost', 'stopped'] as const) {
-    const time = fields[ends[way]]
+  for (const way of endings) {
+    const time = fields[`${way}_at`]
     if (time && time >= connectedAt && (!end || time < end.ended_at)) end = { ended_at: time, ended_as: way }
   }
   return end ?? { ended_at: at > connectedAt ? at : connectedAt, ended_as: state }

@@ -44,17 +44,26 @@ describe('docs/analytics/cookbook.md', () => {
   it('shows what the queries answer', async () => {
     let rewritten = page
     for (const { query } of recipes) {
-      const rows = await sql.unsafe(query)
-      const sample = [
-        rows.columns.map(({ name }) => name),
-        ...rows.slice(0, 5).map((row) => Object.values(row).map(cell)),
-      ]
       const old = rewritten.slice(rewritten.indexOf(query))
       const block = /```text\n.*?```/s.exec(old)?.[0] ?? ''
-      rewritten = rewritten.replace(old, old.replace(block, `\`\`\`text\n${aligned(sample)}\n\`\`\``))
+      rewritten = rewritten.replace(old, old.replace(block, await firstRows(query, 5)))
     }
     await expect(rewritten).toMatchFileSnapshot('../../docs/analytics/cookbook.md')
   })
+
+  it('gives the rows that the README shows', async () => {
+    const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+    const query = /```sql\n(.*?)\n```/s.exec(readme)?.[1] ?? ''
+    expect(readme).toContain(await firstRows(query, 3))
+  })
+
+  /** A block of the page with the first rows that a query gives. */
+  async function firstRows(query: string, count: number): Promise<string> {
+    const rows = await sql.unsafe(query)
+    const names = rows.columns.map(({ name }) => name)
+    const sample = rows.slice(0, count).map((row) => Object.values(row).map(cell))
+    return `\`\`\`text\n${aligned([names, ...sample])}\n\`\`\``
+  }
 })
 
 function aligned(lines: readonly string[][]): string {
