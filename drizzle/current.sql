@@ -2055,6 +2055,7 @@ CREATE FUNCTION sync.refresh_hours(which date, hours_of_day integer[] DEFAULT NU
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
+    SET max_parallel_workers_per_gather TO '0'
     SET work_mem TO '32MB'
     AS $_$
 declare

@@ -3,6 +3,7 @@
 create or replace function sync.refresh_hours(which date, hours_of_day integer[] default null) returns void language plpgsql
 set search_path = pg_catalog, pg_temp
 set jit = off -- compiling this takes longer than running it
+set max_parallel_workers_per_gather = 0 -- so does starting workers, for hours without builds too
 set work_mem = '32MB' as $$
 declare
   day_start constant timestamptz := which::timestamp at time zone 'UTC';
