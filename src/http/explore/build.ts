@@ -1,7 +1,6 @@
 import { ago, count, moment } from '../pages/format.ts'
 import { html, type Markup } from '../pages/html.ts'
-import { badge, firstLine } from './builds-table.ts'
-import { durationText } from './charts.ts'
+import { durationText, shortDay } from './charts.ts'
 import { type Completeness, card, tile } from './figure.ts'
 import { linkTo, pathOf, type Scope } from './filters.ts'
 import { outside } from './frame.ts'
@@ -15,12 +14,13 @@ import {
   ROWS_SHOWN,
   relatedTo,
 } from './queries/build.ts'
-import { type ExploreParts, type Reading, read } from './query.ts'
+import { type Reader, type Reading, read } from './query.ts'
+import { badge, firstLine, tableCard } from './tables.ts'
 import { hoursText, moneyText } from './tiles.ts'
 import { waterfall } from './waterfall.ts'
 
 /** What the page of a build shows. */
-export async function readBuildParts(parts: ExploreParts, build: Build, from: number) {
+export async function readBuildParts(parts: Reader, build: Build, from: number) {
   const [jobs, attempts, related, costs] = await Promise.all([
     read(parts, jobsOfBuild(build.id, from)),
     read(parts, attemptsOf(build.id)),
@@ -105,34 +105,46 @@ function waterfallCard({ build, reading, parts, scope, slug, completeness, now }
   )
 }
 
-function attemptsCard(attempts: Reading<Attempt>, completeness: Completeness): Markup {
-  const rows = attempts.rows.map(
-    (one) =>
-      html`<tr><td class="n">${one.attempt}</td><td>${badge(one.state)}</td><td class="nowrap">${one.started_at ? moment(one.started_at) : '–'}</td><td class="n">${durationText(one.run_seconds)}${one.is_estimate && html`<small>estimated</small>`}</td></tr>`,
-  )
-  const content =
-    rows.length === 0
-      ? html`<p class="empty">It has not finished yet.</p>`
-      : html`<div class="scroll" tabindex="0" role="region" aria-label="Attempts"><table class="list"><thead><tr><th scope="col" class="n">Attempt</th><th scope="col">State</th><th scope="col">Started</th><th scope="col" class="n">Ran</th></tr></thead><tbody>${rows}</tbody></table></div>`
-  return card(
-    { title: 'Attempts', subtitle: 'a retry or an unblock begins the next', readings: [attempts], completeness },
-    content,
-  )
+function attemptsCard(reading: Reading<Attempt>, completeness: Completeness): Markup {
+  return tableCard({
+    title: 'Attempts',
+    subtitle: 'a retry or an unblock begins the next',
+    reading,
+    completeness,
+    empty: 'It has not finished yet.',
+    columns: [
+      { head: 'Attempt', shade: 'n', cell: ({ attempt }) => attempt },
+      { head: 'State', cell: ({ state }) => badge(state) },
+      { head: 'Started', shade: 'nowrap', cell: ({ started_at }) => (started_at ? minuteOf(started_at) : '–') },
+      {
+        head: 'Ran',
+        shade: 'n',
+        cell: ({ run_seconds, is_estimate }) =>
+          html`${durationText(run_seconds)}${is_estimate && html`<small>estimated</small>`}`,
+      },
+    ],
+  })
 }
 
-function relatedCard(related: Reading<Related>, { scope, completeness }: BuildPage): Markup {
-  const rows = related.rows.map(({ relation, organization, pipeline, build_number, state }) => {
+/** 27 Aug, 14:03 */
+const minuteOf = (at: Date) =>
+  html`<time datetime="${at.toISOString()}" title="${moment(at)}">${shortDay(at.toISOString())}, ${moment(at).slice(11, 16)}</time>`
+
+function relatedCard(reading: Reading<Related>, { scope, completeness }: BuildPage): Markup {
+  const linked = ({ organization, pipeline, build_number }: Related) => {
     const name = `${pipeline ?? 'unknown'} #${build_number ?? '?'}`
-    const link =
-      organization &&
-      pipeline &&
-      build_number !== null &&
-      pathOf(organization, 'pipelines', pipeline, 'builds', build_number)
-    return html`<tr><td>${relation}</td><td class="name">${link ? html`<a href="${link}">${name}</a>` : name}${organization !== scope.organization && html`<small>${organization}</small>`}</td><td class="n">${badge(state)}</td></tr>`
+    if (!organization || !pipeline || build_number === null) return name
+    return html`<a href="${pathOf(organization, 'pipelines', pipeline, 'builds', build_number)}">${name}</a>${organization !== scope.organization && html`<small>${organization}</small>`}`
+  }
+  return tableCard({
+    title: 'Triggers and rebuilds',
+    reading,
+    completeness,
+    empty: 'No other build triggered it, and it triggered none.',
+    columns: [
+      { head: 'How', shade: 'nowrap', cell: ({ relation }) => relation },
+      { head: 'Build', shade: 'name', cell: linked },
+      { head: 'State', shade: 'n', cell: ({ state }) => badge(state) },
+    ],
   })
-  const content =
-    rows.length === 0
-      ? html`<p class="empty">No other build triggered it, and it triggered none.</p>`
-      : html`<table class="list"><thead><tr><th scope="col">How</th><th scope="col">Build</th><th scope="col" class="n">State</th></tr></thead><tbody>${rows}</tbody></table>`
-  return card({ title: 'Triggers and rebuilds', readings: [related], completeness }, content)
 }

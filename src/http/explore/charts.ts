@@ -99,22 +99,23 @@ const dayScale = (days: readonly string[]) => scaleBand<string>().domain(days).r
 
 const percent = (share: number) => `${(share * 100).toFixed(3)}%`
 
+/** Texts keep their size, so only their places are shares of the width. */
 function frameOf(chart: Chart, y: ValueScale, drawing: Markup): Markup {
   const { days, title } = chart
   const x = dayScale(days)
-  const grid = y.ticks.map(
-    ({ at, text }) =>
-      html`<line x1="${GUTTER}" x2="100%" y1="${at.toFixed(1)}" y2="${at.toFixed(1)}"/><text x="${GUTTER - 8}" y="${(at + 4).toFixed(1)}" text-anchor="end">${text}</text>`,
+  const values = y.ticks.map(
+    ({ at, text }) => html`<text x="${GUTTER - 8}" y="${(at + 4).toFixed(1)}" text-anchor="end">${text}</text>`,
   )
+  const grid = y.ticks.map(({ at }) => html`<line x2="100%" y1="${at.toFixed(1)}" y2="${at.toFixed(1)}"/>`)
   const labels = dayTicks(days).map(
     (day) =>
       html`<text x="${percent((x(day) ?? 0) + x.bandwidth() / 2)}" y="${HEIGHT - 4}" text-anchor="middle">${shortDay(day)}</text>`,
   )
   const tips = days.map(
     (day, index) =>
-      html`<rect class="hit" x="${percent(x(day) ?? 0)}" y="0" width="${percent(x.bandwidth())}" height="${HEIGHT - BOTTOM}"><title>${shortDay(day)}${tipOf(chart, index)}</title></rect>`,
+      html`<rect class="hit" x="${percent(x(day) ?? 0)}" width="${percent(x.bandwidth())}" height="${HEIGHT - BOTTOM}"><title>${shortDay(day)}${tipOf(chart, index)}</title></rect>`,
   )
-  return html`<svg class="chart" height="${HEIGHT}" role="img" aria-label="${title}. ${summaryOf(chart)}"><g class="grid">${grid}</g><svg class="plot" x="${GUTTER}" height="${HEIGHT}">${drawing}<g class="ticks">${labels}</g>${tips}</svg></svg>`
+  return html`<div class="chart" role="img" aria-label="${title}. ${summaryOf(chart)}"><svg width="${GUTTER}" height="${HEIGHT}">${values}</svg><svg class="plot" height="${HEIGHT}"><g class="grid">${grid}</g>${drawing}${labels}${tips}</svg></div>`
 }
 
 /** The four or five days that get a label, at equal distances. A phone has room for no more. */

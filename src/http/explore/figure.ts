@@ -9,23 +9,22 @@ export interface Completeness {
   readonly isWhole: boolean
 }
 
-interface CardOptions {
+export interface CardOptions {
   readonly title: string
   readonly subtitle?: Markup | string | undefined
   /** Every statement whose numbers the card shows. */
   readonly readings: readonly Reading<unknown>[]
   readonly completeness: Completeness
-  readonly wide?: boolean
 }
 
 /** A card with its title, its content or why there is none, how complete its data is, and its SQL. */
 export function card(
-  { title, subtitle, readings, completeness, wide }: CardOptions,
+  { title, subtitle, readings, completeness }: CardOptions,
   content: Markup,
   numbers?: Markup,
 ): Markup {
   const refusal = readings.find((one) => one.refusal !== undefined)?.refusal
-  return html`<section class="card ${wide && 'across'}"><div class="head"><h2>${title}</h2>${subtitle && html`<p class="quiet small">${subtitle}</p>`}</div>
+  return html`<section class="card"><div class="head"><h2>${title}</h2>${subtitle && html`<p class="quiet small">${subtitle}</p>`}</div>
 ${refusal ? html`<p class="refusal">${refusal}</p>` : content}
 ${sourceOf(title, readings, completeness, numbers)}</section>`
 }
@@ -96,7 +95,7 @@ export const changeOf: Change = (present, before, better, text) => {
   const tone = better === 'neither' || share === 0 ? 'quiet' : isUp === (better === 'up') ? 'good' : 'bad'
   const words =
     share === 0
-      ? 'as before'
+      ? '±0 %'
       : html`<span aria-hidden="true">${isUp ? '↑' : '↓'}</span><span class="unseen">${isUp ? 'up' : 'down'}</span> ${Math.min(999, share)} %`
   return html`<small class="change ${tone}" title="${text(before)} in the period before">${words}</small>`
 }

@@ -5,7 +5,7 @@ import { page } from '../pages/layout.ts'
 import { sendPage } from '../pages/send.ts'
 import { shortDay } from './charts.ts'
 import type { Completeness } from './figure.ts'
-import { type Filters, linkTo, type Period, pathOf, type Scope, type SortKey } from './filters.ts'
+import { type Filters, linkTo, type Period, pathOf, type Scope } from './filters.ts'
 import type { Coverage } from './queries/coverage.ts'
 import type { PipelineChoice } from './queries/pipelines.ts'
 import type { Reading } from './query.ts'
@@ -40,7 +40,7 @@ ${body}
 }
 
 function finder(organization: string, q = ''): Markup {
-  return html`<form class="finder" method="get" action="${pathOf(organization, 'search')}" role="search"><label class="unseen" for="q">Search builds</label><input type="search" id="q" name="q" value="${q}" maxlength="300" placeholder="Number, commit, branch, author, message"><button>Search</button></form>`
+  return html`<form class="finder" method="get" action="${pathOf(organization, 'search')}" role="search"><label class="unseen" for="q">Search builds</label><input type="search" id="q" name="q" value="${q}" maxlength="300" placeholder="Search builds"><button>Search</button></form>`
 }
 
 /** The days to choose from, each a link. */
@@ -123,26 +123,10 @@ export function completenessNote({ sentence, isWhole }: Completeness, period: Pe
   const comparison = isCompared
     ? html`Changes compare with the ${period.days} days before, ${shortDay(period.before)} to ${dayBefore(period.from)}.`
     : html`There is no comparison: the ${period.days} days before are not complete.`
-  return html`<p id="completeness" class="small ${isWhole ? 'quiet' : 'mark warn'}">${sentence} <span class="quiet">Days are UTC, and today is not over. ${comparison}</span></p>`
+  return html`<p id="completeness" class="small quiet"><span class="${!isWhole && 'mark warn'}">${sentence}</span> <span>Days are UTC, and today is not over. ${comparison}</span></p>`
 }
 
 const dayBefore = (text: string) => shortDay(new Date(Date.parse(text) - 86_400_000).toISOString())
-
-/** A column head that sorts: a link that also reverses. */
-export function sortHead(
-  path: string,
-  filters: Filters,
-  fallback: string,
-  key: SortKey,
-  text: string,
-  shade = 'n',
-): Markup {
-  const sort = filters.sort ?? fallback
-  const isSorted = sort.replace('-', '') === key
-  const next = isSorted ? (sort.startsWith('-') ? key : `-${key}`) : key === 'name' ? key : `-${key}`
-  const order = isSorted && html` aria-sort="${sort.startsWith('-') ? 'descending' : 'ascending'}"`
-  return html`<th scope="col" class="${shade}"${order}><a href="${linkTo(path, { ...filters, sort: next })}#table">${text}${isSorted && html`<span aria-hidden="true"> ${sort.startsWith('-') ? '↓' : '↑'}</span>`}</a></th>`
-}
 
 /** A link to another site, only if it is one. */
 export function outside(url: string | null, text: Markup | string): Markup | string {

@@ -2,7 +2,7 @@ import { type SQL, sql } from 'drizzle-orm'
 import { PgDialect } from 'drizzle-orm/pg-core'
 import { z } from 'zod'
 import { asStoreError, type Db } from '../../database/connection.ts'
-import { SECOND } from '../../runtime/time.ts'
+import { type Clock, MINUTE, SECOND } from '../../runtime/time.ts'
 
 /** A statement over the views of `analytics`, and the shape of its rows. The page shows the text that runs. */
 export interface Query<Row> {
@@ -25,7 +25,23 @@ export interface ExploreParts {
   readonly timeoutMs?: number
 }
 
+/** The same, with what was read last. */
+export interface Reader extends ExploreParts {
+  readonly clock: Clock
+  readonly recent: Map<string, Kept>
+}
+interface Kept {
+  readonly at: number
+  readonly reading: Promise<Reading<unknown>>
+  isRefreshing: boolean
+}
+
 const TIMEOUT = 5 * SECOND
+/** Totals that were read this long ago are shown as they are. */
+const FRESH = 15 * SECOND
+/** Older ones are shown at once while they are read again, up to this age. */
+const KEPT = 5 * MINUTE
+const MOST_KEPT = 500
 
 export const whole = z.coerce.number()
 export const maybeNumber = z.union([z.null(), z.coerce.number()])
@@ -54,6 +70,53 @@ export async function read<Row>({ db, timeoutMs = TIMEOUT }: ExploreParts, query
     }
   }
 }
+
+/**
+ * Reads totals, which may be up to {@link KEPT} old. On a million builds a page of totals takes a second of work, and people open the same
+ * pages again and again.
+ */
+export async function readTotals<Row>(reader: Reader, query: Query<Row>): Promise<Reading<Row>> {
+  const key = textOf(query.statement)
+  const kept = reader.recent.get(key)
+  const age = kept ? reader.clock() - kept.at : KEPT
+  if (!kept || age >= KEPT) return shaped(query, await keep(reader, key, read(reader, query)))
+  if (age >= FRESH && !kept.isRefreshing) {
+    kept.isRefreshing = true
+    read(reader, query).then(
+      (reading) => keep(reader, key, Promise.resolve(reading)),
+      () => {
+        kept.isRefreshing = false
+      },
+    )
+  }
+  return shaped(query, await kept.reading)
+}
+
+/** Keeps a reading while it is awaited and afterwards, unless it fails. */
+async function keep<Row>(
+  { recent, clock }: Reader,
+  key: string,
+  reading: Promise<Reading<Row>>,
+): Promise<Reading<Row>> {
+  const kept = { at: clock(), reading, isRefreshing: false }
+  recent.delete(key)
+  recent.set(key, kept)
+  for (const oldest of recent.keys()) if (recent.size > MOST_KEPT) recent.delete(oldest)
+  let isWhole = false
+  try {
+    const { refusal } = await reading
+    isWhole = refusal === undefined
+    return await reading
+  } finally {
+    if (!isWhole && recent.get(key) === kept) recent.delete(key)
+  }
+}
+
+/** Equal texts are equal queries; the check gives the rows their type back. */
+const shaped = <Row>({ row }: Query<Row>, reading: Reading<unknown>): Reading<Row> => ({
+  ...reading,
+  rows: z.array(row).parse(reading.rows),
+})
 
 const dialect = new PgDialect()
 

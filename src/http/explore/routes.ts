@@ -11,7 +11,7 @@ import { pipelineListsOf, readPipelineLists } from './pipeline.ts'
 import { buildOf } from './queries/build.ts'
 import { coverageOf, staleDays } from './queries/coverage.ts'
 import { choicesOf, organizationsOf, type PipelineChoice } from './queries/pipelines.ts'
-import { type ExploreParts, read } from './query.ts'
+import { type ExploreParts, type Reader, read, readTotals } from './query.ts'
 import { readSearch, searchBody } from './search.ts'
 import { figuresOf } from './tiles.ts'
 import { chartsOf, readTrends } from './trends.ts'
@@ -30,7 +30,8 @@ interface View {
 }
 
 /** Adds the pages under /explore: CI history to look at, from the views of `analytics`. They only read. */
-export function exploreRoutes(app: FastifyInstance, parts: ExploreParts, clock: Clock): void {
+export function exploreRoutes(app: FastifyInstance, explore: ExploreParts, clock: Clock): void {
+  const parts: Reader = { ...explore, clock, recent: new Map() }
   const withScope =
     (show: (view: View, pipeline: string, number: number) => Promise<FastifyReply>) =>
     async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
@@ -85,7 +86,7 @@ function refuse(reply: FastifyReply, code: number, heading: string, text: string
   return sendExplorePage(reply.code(code), { title: heading, heading, body })
 }
 
-async function showOrganizations(parts: ExploreParts, reply: FastifyReply): Promise<FastifyReply> {
+async function showOrganizations(parts: Reader, reply: FastifyReply): Promise<FastifyReply> {
   const { rows } = await read(parts, organizationsOf())
   const [only] = rows
   if (only && rows.length === 1) return reply.redirect(pathOf(only.organization))
@@ -104,18 +105,21 @@ async function showOrganizations(parts: ExploreParts, reply: FastifyReply): Prom
 }
 
 /** The parts of a page that come before its own: coverage, filters and trends. */
-async function readTop(parts: ExploreParts, scope: Scope, now: Date) {
-  const [coverage, stale] = await Promise.all([read(parts, coverageOf(scope)), read(parts, staleDays(scope))])
+async function readTop(parts: Reader, scope: Scope, now: Date) {
+  const [coverage, stale] = await Promise.all([
+    readTotals(parts, coverageOf(scope)),
+    readTotals(parts, staleDays(scope)),
+  ])
   return {
     completeness: completenessOf(coverage, stale, scope.period, now),
     isCompared: isComparable(coverage, scope.period),
   }
 }
 
-async function showOverview(parts: ExploreParts, { reply, scope, now }: View): Promise<FastifyReply> {
+async function showOverview(parts: Reader, { reply, scope, now }: View): Promise<FastifyReply> {
   const { organization, organizationId, filters, period } = scope
   const [choices, trends, lists, top] = await Promise.all([
-    read(parts, choicesOf(organizationId)),
+    readTotals(parts, choicesOf(organizationId)),
     readTrends(parts, scope),
     readLists(parts, scope),
     readTop(parts, scope, now),
@@ -139,7 +143,7 @@ async function showOverview(parts: ExploreParts, { reply, scope, now }: View): P
 const linkFilters = ({ pipeline, branch, team, tag }: Filters) =>
   Object.fromEntries(Object.entries({ pipeline, branch, team, tag }).filter(([, value]) => value !== undefined))
 
-async function showSearch(parts: ExploreParts, { reply, scope, now }: View): Promise<FastifyReply> {
+async function showSearch(parts: Reader, { reply, scope, now }: View): Promise<FastifyReply> {
   const [found, { completeness }] = await Promise.all([readSearch(parts, scope), readTop(parts, scope, now)])
   const { organization, filters } = scope
   const body = searchBody(found, scope, completeness, now)
@@ -154,12 +158,12 @@ async function showSearch(parts: ExploreParts, { reply, scope, now }: View): Pro
   })
 }
 
-async function findPipeline(parts: ExploreParts, { scope }: View, slug: string): Promise<PipelineChoice | undefined> {
-  const { rows } = await read(parts, choicesOf(scope.organizationId))
+async function findPipeline(parts: Reader, { scope }: View, slug: string): Promise<PipelineChoice | undefined> {
+  const { rows } = await readTotals(parts, choicesOf(scope.organizationId))
   return rows.find((one) => one.pipeline === slug)
 }
 
-async function showPipeline(parts: ExploreParts, view: View, slug: string): Promise<FastifyReply> {
+async function showPipeline(parts: Reader, view: View, slug: string): Promise<FastifyReply> {
   const { reply, now } = view
   const pipeline = await findPipeline(parts, view, slug)
   if (!pipeline) return refuse(reply, 404, 'No such pipeline', `The mirror has no pipeline ${slug}.`)
@@ -185,7 +189,7 @@ ${figuresOf(trends, scope, completeness, isCompared)}${chartsOf(trends, scope, c
   })
 }
 
-async function showBuild(parts: ExploreParts, view: View, slug: string, number: number): Promise<FastifyReply> {
+async function showBuild(parts: Reader, view: View, slug: string, number: number): Promise<FastifyReply> {
   const { reply, now } = view
   const pipeline = await findPipeline(parts, view, slug)
   const reading = pipeline && (await read(parts, buildOf(pipeline.id, number)))

@@ -1,16 +1,16 @@
 import { html, type Markup } from '../pages/html.ts'
-import { buildsTable } from './builds-table.ts'
-import { type Completeness, card } from './figure.ts'
+import type { Completeness } from './figure.ts'
 import { linkTo, pathOf, type Scope } from './filters.ts'
 import { spanLinks } from './frame.ts'
 import type { BuildLine } from './queries/builds.ts'
 import { FOUND_SHOWN, kindsOf, type SearchKind, search } from './queries/search.ts'
-import { type ExploreParts, type Reading, read } from './query.ts'
+import { type Reader, type Reading, read } from './query.ts'
+import { buildColumns, tableCard } from './tables.ts'
 
 type Found = { readonly kind: SearchKind; readonly reading: Reading<BuildLine> }
 
 /** Searches everything that the text can be. */
-export async function readSearch(parts: ExploreParts, scope: Scope): Promise<Found[]> {
+export async function readSearch(parts: Reader, scope: Scope): Promise<Found[]> {
   const text = scope.filters.q?.trim() ?? ''
   if (text === '') return []
   const kinds = kindsOf(text, scope.filters.by)
@@ -34,19 +34,13 @@ export function searchBody(found: readonly Found[], scope: Scope, completeness: 
     (by) =>
       html`<a href="${linkTo(path, { ...filters, by })}"${filters.by === by && html` aria-current="true"`}>${by === 'any' ? 'Everything' : by === 'author' ? 'Author' : names[by as SearchKind]}</a>`,
   )
+  const columns = buildColumns(organization, now, true)
   const cards = found
     .filter(({ reading }) => reading.rows.length > 0 || reading.refusal)
-    .map(({ kind, reading }) =>
-      card(
-        {
-          title: names[kind],
-          subtitle: reading.rows.length === FOUND_SHOWN ? `the newest ${FOUND_SHOWN}` : undefined,
-          readings: [reading],
-          completeness,
-        },
-        buildsTable(organization, reading.rows, now, true),
-      ),
-    )
+    .map(({ kind, reading }) => {
+      const subtitle = reading.rows.length === FOUND_SHOWN ? `the newest ${FOUND_SHOWN}` : undefined
+      return tableCard({ title: names[kind], subtitle, reading, columns, completeness, empty: '' })
+    })
   const none =
     text === ''
       ? 'Type a build number, the first characters of a commit, a branch, a name or words of a message.'

@@ -6,20 +6,20 @@ import { durationsByDay, durationsOfPeriods, greenByDay, recoveriesOfPeriods, re
 import { costsByDay } from './queries/costs.ts'
 import { failuresByDay } from './queries/jobs.ts'
 import { waitsByDay, waitsOfPeriods } from './queries/queues.ts'
-import { type ExploreParts, read } from './query.ts'
+import { type Reader, readTotals } from './query.ts'
 
 /** What the figures and charts of an organization or a pipeline show. */
-export async function readTrends(parts: ExploreParts, scope: Scope) {
+export async function readTrends(parts: Reader, scope: Scope) {
   const [results, durations, durationSpans, failures, waits, waitSpans, green, recoveries, costs] = await Promise.all([
-    read(parts, resultsByDay(scope)),
-    read(parts, durationsByDay(scope)),
-    read(parts, durationsOfPeriods(scope)),
-    read(parts, failuresByDay(scope)),
-    read(parts, waitsByDay(scope)),
-    read(parts, waitsOfPeriods(scope)),
-    read(parts, greenByDay(scope)),
-    read(parts, recoveriesOfPeriods(scope)),
-    read(parts, costsByDay(scope)),
+    readTotals(parts, resultsByDay(scope)),
+    readTotals(parts, durationsByDay(scope)),
+    readTotals(parts, durationsOfPeriods(scope)),
+    readTotals(parts, failuresByDay(scope)),
+    readTotals(parts, waitsByDay(scope)),
+    readTotals(parts, waitsOfPeriods(scope)),
+    readTotals(parts, greenByDay(scope)),
+    readTotals(parts, recoveriesOfPeriods(scope)),
+    readTotals(parts, costsByDay(scope)),
   ])
   return { results, durations, durationSpans, failures, waits, waitSpans, green, recoveries, costs }
 }

@@ -1,10 +1,10 @@
 import { scaleLinear } from 'd3-scale'
 import { MINUTE, SECOND } from '../../runtime/time.ts'
 import { html, type Markup } from '../pages/html.ts'
-import { badge } from './builds-table.ts'
 import { durationText, legendOf } from './charts.ts'
 import { outside } from './frame.ts'
 import type { Build, BuildJob } from './queries/build.ts'
+import { badge } from './tables.ts'
 
 const WIDTH = 1_000
 
