@@ -3,18 +3,25 @@ import { z } from 'zod'
 import { DAY } from '../../runtime/time.ts'
 import { all } from './query.ts'
 
-const slug = z.string().max(600)
-const chosen = slug.optional().transform((value) => (value === '' ? undefined : value))
+// Postgres has no text with the character 0.
+const text = (most: number) =>
+  z
+    .string({ error: 'must be given once.' })
+    .max(most, { error: `must have at most ${most} characters.` })
+    .refine((value) => !value.includes('\0'), { error: 'must not contain the character 0.' })
+const chosen = text(600)
+  .optional()
+  .transform((value) => (value === '' ? undefined : value))
 
 /** How the table of pipelines or jobs is sorted: by a column, descending with a minus. */
 export const sortKeys = ['name', 'builds', 'failed', 'p50', 'p90', 'minutes', 'tries', 'hard', 'flaky'] as const
 export type SortKey = (typeof sortKeys)[number]
 
-const daysText = z.enum(['7', '30', '90'], { error: 'days must be 7, 30 or 90.' })
+const daysText = z.enum(['7', '30', '90'], { error: 'must be 7, 30 or 90.' })
 const sortText = z.string().regex(new RegExp(`^-?(${sortKeys.join('|')})$`), {
-  error: `sort must be one of ${sortKeys.join(', ')}, with - before it to reverse.`,
+  error: `must be one of ${sortKeys.join(', ')}, with - before it to reverse.`,
 })
-const rowText = z.string().regex(/^\d{1,6}$/, { error: 'from must be a row number.' })
+const rowText = z.string().regex(/^\d{1,6}$/, { error: 'must be a row number.' })
 
 /** The query string of the pages. */
 export const filterShape = z.object({
@@ -24,10 +31,10 @@ export const filterShape = z.object({
   team: chosen,
   tag: chosen,
   sort: sortText.optional(),
-  q: z.string().max(300, { error: 'q must have at most 300 characters.' }).optional(),
+  q: text(300).optional(),
   by: z
     .enum(['any', 'number', 'commit', 'branch', 'author', 'message'], {
-      error: 'by must be any, number, commit, branch, author or message.',
+      error: 'must be any, number, commit, branch, author or message.',
     })
     .default('any'),
   from: rowText.default('0').transform(Number),
@@ -39,9 +46,7 @@ export function parseFilters(query: unknown): { filters: Filters } | { faults: r
   const { success, data, error } = filterShape.safeParse(query)
   if (success) return { filters: data }
   return {
-    faults: error.issues.map(({ path, message }) =>
-      /^[a-z]+ must/.test(message) ? message : `${path.join('.')}: ${message}`,
-    ),
+    faults: error.issues.map(({ path, message }) => `${path.join('.')} ${message}`),
   }
 }
 
