@@ -27,5 +27,6 @@ pre { margin: .6rem 0 0; padding: .8rem .9rem; background: var(--well); border-r
 .falls .scale { font-size: .8rem; color: var(--soft) } .falls .scale svg { height: 1.2rem } .falls .scale text { font-size: 12px; fill: var(--soft) } .crit { font-weight: 600 } .crit small { font-weight: 400 } .job a { text-decoration-color: var(--line) }
 .more { display: flex; gap: 1rem; margin-top: .8rem }
 @media (max-width: 60rem) { .charts.three { grid-template-columns: minmax(0, 1fr) } }
+@media (max-width: 40rem) { .list .name { min-width: 5rem } .list td.nowrap { white-space: normal; min-width: 4rem } .filters .kinds { display: grid; grid-template-columns: repeat(3, 1fr) } .kinds a:nth-child(4) { border-left: 0 } .kinds a:nth-child(n+4) { border-top: 1px solid var(--line) } .list th, .list td { padding-right: .45rem } }
 @media (max-width: 48rem) { .charts { grid-template-columns: minmax(0, 1fr) } .figures.four { grid-template-columns: 1fr 1fr } .finder, .finder input[type=search] { flex: 1 1 12rem; width: 100% } .filters > * { flex: 1 1 8rem } .filters select, .filters input { width: 100%; max-width: none; min-width: 0 } .filters .spans { flex: 1 1 100%; overflow-x: auto } .filters .spans a { flex: 1; text-align: center } .falls li { grid-template-columns: minmax(0, 1fr) auto; gap: .1rem .6rem; padding: .4rem 0 } .falls .track { grid-column: 1 / -1; order: 3 } }
 `
