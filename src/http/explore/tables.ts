@@ -30,10 +30,12 @@ interface TableOptions<Row> extends Omit<CardOptions, 'readings'> {
   readonly sorting?: Sorting
   /** How many rows there are, if more than are shown. */
   readonly all?: number | undefined
+  /** Whether a phone shows a block for each row: the column `name` below the others. */
+  readonly isStacked?: boolean
 }
 
 /** A card with a table. */
-export function tableCard<Row>({ reading, empty, sorting, all, ...options }: TableOptions<Row>): Markup {
+export function tableCard<Row>({ reading, empty, sorting, all, isStacked, ...options }: TableOptions<Row>): Markup {
   const { title, columns } = options
   const { rows } = reading
   const more =
@@ -41,16 +43,19 @@ export function tableCard<Row>({ reading, empty, sorting, all, ...options }: Tab
     all > rows.length &&
     html`<p class="quiet small">The first ${rows.length} of ${all}. Sort by another column or filter to see others.</p>`
   const content =
-    rows.length === 0 ? html`<p class="empty">${empty}</p>` : html`${tableOf(title, columns, rows, sorting)}${more}`
+    rows.length === 0
+      ? html`<p class="empty">${empty}</p>`
+      : html`${tableOf(title, columns, rows, sorting, isStacked)}${more}`
   return card({ ...options, readings: [reading] }, content)
 }
 
 /** A table that scrolls sideways if it must. */
-export function tableOf<Row>(
+function tableOf<Row>(
   label: string,
   columns: readonly Column<Row>[],
   rows: readonly Row[],
   sorting?: Sorting,
+  isStacked = false,
 ): Markup {
   const heads = columns.map(({ head, shade, sort }) => {
     const attributes = html`scope="col" class="${shade === 'name' ? '' : shade}"`
@@ -59,7 +64,7 @@ export function tableOf<Row>(
   const lines = rows.map(
     (row) => html`<tr>${columns.map(({ shade, cell }) => html`<td class="${shade}">${cell(row)}</td>`)}</tr>`,
   )
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="${label}"><table class="list"${sorting && html` id="table"`}><thead><tr>${heads}</tr></thead><tbody>${lines}</tbody></table></div>`
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="${label}"><table class="list ${isStacked && 'stacked'}"${sorting && html` id="table"`}><thead><tr>${heads}</tr></thead><tbody>${lines}</tbody></table></div>`
 }
 
 /** A column head that sorts, and reverses if it is the order already. */
