@@ -18,6 +18,8 @@ beforeAll(async () => {
   scene = await openDemoHistory()
   now = scene.simulation.clock.now()
   sql = postgres(scene.url, { max: 2, onnotice: () => {} })
+  // A time zone that no page may go by.
+  await sql.unsafe(`alter database ${new URL(scene.url).pathname.slice(1)} set timezone = 'Asia/Kathmandu'`)
   explore = await openExplore(scene.url, { clock: () => now })
 })
 afterAll(async () => {
@@ -348,6 +350,12 @@ describe('/explore', () => {
       expect(cards.get('Builds a day')).toContain('<rect class="passed"')
     })
     expect(cardsOf((await get('/explore/acme', hasty)).body).get('Jobs that failed')).toContain('class="line hard"')
+    now += 400_000
+    await sql.begin(async (holding) => {
+      await holding`lock table buildkite.organizations in access exclusive mode`
+      const { status, body } = await get('/explore/acme', hasty)
+      expect([status, plain(body).includes('This took longer than 1 s')]).toEqual([503, true])
+    })
     await hasty.close()
   })
 
@@ -363,7 +371,7 @@ describe('/explore', () => {
     expect([
       status,
       plain(body).includes('No builds yet'),
-      plain(body).includes('No pipeline is complete yet'),
+      plain(body).includes('No pipeline is known to be complete yet'),
     ]).toEqual([200, true, true])
     await listener.close()
     await empty.drop()

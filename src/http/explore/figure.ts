@@ -36,7 +36,7 @@ export function sourceOf(
   { short, isWhole }: Completeness,
   numbers?: Markup,
 ): Markup {
-  const text = readings.map((one) => `${one.text};`).join('\n\n')
+  const text = readings.flatMap((one) => (one.text ? [`${one.text};`] : [])).join('\n\n')
   const summary = numbers ? 'SQL and numbers' : 'SQL'
   return html`<div class="source"><a class="${isWhole ? 'quiet' : 'mark warn'}" href="#completeness">${short}</a>
 <details><summary>${summary}<span class="unseen"> of ${title}</span></summary>${numbers}<pre tabindex="0" aria-label="SQL of ${title}"><code>${text}</code></pre></details></div>`

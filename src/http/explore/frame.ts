@@ -93,7 +93,10 @@ export function completenessOf(
   const { pipelines, pipelines_current, complete_from, as_of, jobs_as_of, exceptions } = known
   const computing = waiting > 0 && html` The totals of ${some(waiting, 'day')} are being computed and may change.`
   if (!as_of || !jobs_as_of || pipelines_current === 0 || !complete_from) {
-    return said('Not yet complete', html`No pipeline is complete yet: history is being read.${computing}`)
+    return said(
+      'Not yet complete',
+      html`No pipeline is known to be complete yet: see <a href="/">the status page</a>.${computing}`,
+    )
   }
   const age = html`as of ${ago(as_of, now)}, jobs as of ${ago(jobs_as_of, now)}`
   const some_missing = exceptions > 0 && html` ${some(exceptions, 'exception')}: see <a href="/">the status page</a>.`

@@ -60,15 +60,30 @@ export async function read<Row>({ db, timeoutMs = TIMEOUT }: ExploreParts, query
     const { rows } = await db.transactionWithTimeout(timeoutMs, (tx) => tx.execute(query.statement))
     return { rows: z.array(query.row).parse(rows), text }
   } catch (error) {
-    const failure = error instanceof z.ZodError ? error : asStoreError(error, 'read analytics')
-    if (!('code' in failure) || failure.code !== '57014') throw failure
+    if (error instanceof z.ZodError) throw error
+    const failure = asStoreError(error, 'read analytics')
     const seconds = Math.max(1, Math.round(timeoutMs / SECOND))
-    return {
-      rows: [],
-      text,
-      refusal: `This took longer than ${seconds} s and was cancelled. Choose fewer days or one pipeline.`,
+    const advice = 'Choose fewer days or one pipeline.'
+    if (failure.code === '57014') {
+      return { rows: [], text, refusal: `This took longer than ${seconds} s and was cancelled. ${advice}` }
     }
+    // No connection was free: other queries of this page, or of others, take too long.
+    const isBusy = failure.kind === 'transient' && failure.code === undefined
+    if (isBusy) return { rows: [], text, refusal: `The database was busy for too long. ${advice}` }
+    throw failure
   }
+}
+
+/** Without its rows there is no page. */
+export class BusyError extends Error {
+  override name = 'BusyError'
+}
+
+/** The rows of a query that the page cannot do without. @throws BusyError if there are none in time. */
+export async function rowsOf<Row>(reading: Promise<Reading<Row>>): Promise<readonly Row[]> {
+  const { rows, refusal } = await reading
+  if (refusal !== undefined) throw new BusyError(refusal)
+  return rows
 }
 
 /**

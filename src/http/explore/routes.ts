@@ -11,7 +11,7 @@ import { pipelineListsOf, readPipelineLists } from './pipeline.ts'
 import { buildOf } from './queries/build.ts'
 import { coverageOf, staleDays } from './queries/coverage.ts'
 import { choicesOf, organizationsOf, type PipelineChoice } from './queries/pipelines.ts'
-import { type ExploreParts, type Reader, read, readTotals } from './query.ts'
+import { BusyError, type ExploreParts, type Reader, read, readTotals, rowsOf } from './query.ts'
 import { readSearch, searchBody } from './search.ts'
 import { figuresOf } from './tiles.ts'
 import { chartsOf, readTrends } from './trends.ts'
@@ -39,8 +39,8 @@ export function exploreRoutes(app: FastifyInstance, explore: ExploreParts, clock
       const parsed = parseFilters(request.query)
       if ('faults' in parsed) return refuse(reply, 400, 'This address has a mistake', parsed.faults.join(' '))
       return unlessRefused(reply, async () => {
-        const known = await read(parts, organizationsOf())
-        const one = known.rows.find((row) => row.organization === organization)
+        const known = await rowsOf(read(parts, organizationsOf()))
+        const one = known.find((row) => row.organization === organization)
         if (!one) return refuse(reply, 404, 'No such organization', `The mirror has no organization ${organization}.`)
         const { filters } = parsed
         const scope = { organization, organizationId: one.id, filters, period: periodOf(filters.days, clock()) }
@@ -66,11 +66,12 @@ export function exploreRoutes(app: FastifyInstance, explore: ExploreParts, clock
   )
 }
 
-/** Turns a missing grant into a page that says where to look instead. */
+/** Turns a missing grant into a page that says where to look instead, and a busy database into one that says so. */
 async function unlessRefused(reply: FastifyReply, show: () => Promise<FastifyReply>): Promise<FastifyReply> {
   try {
     return await show()
   } catch (error) {
+    if (error instanceof BusyError) return refuse(reply, 503, 'The database is busy', error.message)
     if (!(error instanceof StoreError) || error.code !== '42501') throw error
     return refuse(
       reply,
@@ -87,7 +88,7 @@ function refuse(reply: FastifyReply, code: number, heading: string, text: string
 }
 
 async function showOrganizations(parts: Reader, reply: FastifyReply): Promise<FastifyReply> {
-  const { rows } = await read(parts, organizationsOf())
+  const rows = await rowsOf(read(parts, organizationsOf()))
   const [only] = rows
   if (only && rows.length === 1) return reply.redirect(pathOf(only.organization))
   const items = rows.map(
@@ -159,8 +160,10 @@ async function showSearch(parts: Reader, { reply, scope, now }: View): Promise<F
 }
 
 async function findPipeline(parts: Reader, { scope }: View, slug: string): Promise<PipelineChoice | undefined> {
-  const { rows } = await readTotals(parts, choicesOf(scope.organizationId))
-  return rows.find((one) => one.pipeline === slug)
+  const query = choicesOf(scope.organizationId)
+  const find = (rows: readonly PipelineChoice[]) => rows.find((one) => one.pipeline === slug)
+  // A new pipeline may be missing in what was read some minutes ago.
+  return find(await rowsOf(readTotals(parts, query))) ?? find(await rowsOf(read(parts, query)))
 }
 
 async function showPipeline(parts: Reader, view: View, slug: string): Promise<FastifyReply> {
@@ -193,7 +196,7 @@ async function showBuild(parts: Reader, view: View, slug: string, number: number
   const { reply, now } = view
   const pipeline = await findPipeline(parts, view, slug)
   const reading = pipeline && (await read(parts, buildOf(pipeline.id, number)))
-  const build = reading?.rows[0]
+  const [build] = reading ? await rowsOf(Promise.resolve(reading)) : []
   if (!build || !reading)
     return refuse(
       reply,

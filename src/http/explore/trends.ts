@@ -6,19 +6,21 @@ import { durationsByDay, durationsOfPeriods, greenByDay, recoveriesOfPeriods, re
 import { costsByDay } from './queries/costs.ts'
 import { failuresByDay } from './queries/jobs.ts'
 import { waitsByDay, waitsOfPeriods } from './queries/queues.ts'
-import { type Reader, readTotals } from './query.ts'
+import { type Query, type Reader, type Reading, readTotals } from './query.ts'
 
-/** What the figures and charts of an organization or a pipeline show. */
+/** What the figures and charts of an organization or a pipeline show. What no view has by branch is not read for one. */
 export async function readTrends(parts: Reader, scope: Scope) {
+  const unlessBranch = <Row>(query: Query<Row>): Promise<Reading<Row>> =>
+    scope.filters.branch === undefined ? readTotals(parts, query) : Promise.resolve({ rows: [], text: '' })
   const [results, durations, durationSpans, failures, waits, waitSpans, green, recoveries, costs] = await Promise.all([
     readTotals(parts, resultsByDay(scope)),
     readTotals(parts, durationsByDay(scope)),
     readTotals(parts, durationsOfPeriods(scope)),
-    readTotals(parts, failuresByDay(scope)),
+    unlessBranch(failuresByDay(scope)),
     readTotals(parts, waitsByDay(scope)),
     readTotals(parts, waitsOfPeriods(scope)),
-    readTotals(parts, greenByDay(scope)),
-    readTotals(parts, recoveriesOfPeriods(scope)),
+    unlessBranch(greenByDay(scope)),
+    unlessBranch(recoveriesOfPeriods(scope)),
     readTotals(parts, costsByDay(scope)),
   ])
   return { results, durations, durationSpans, failures, waits, waitSpans, green, recoveries, costs }

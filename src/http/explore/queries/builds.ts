@@ -7,8 +7,8 @@ import { all, dayText, maybeNumber, maybeText, maybeTime, type Query, whole } fr
 function hoursOf({ period, filters }: Scope): SQL {
   return all(
     sql`branch = ${filters.branch}`,
-    sql`hour >= ${period.before}::date at time zone 'UTC'`,
-    sql`hour < (${period.to}::date + 1) at time zone 'UTC'`,
+    sql`hour >= ${period.before}::timestamp at time zone 'UTC'`,
+    sql`hour < (${period.to}::timestamp + interval '1 day') at time zone 'UTC'`,
   )
 }
 
@@ -97,11 +97,11 @@ const recoveryRow = z.object({ is_present: z.boolean(), breaks: whole, still_red
 export function recoveriesOfPeriods(scope: Scope): Query<z.output<typeof recoveryRow>> {
   const { period } = scope
   const statement = sql`
-select broken_at >= ${period.from}::date at time zone 'UTC' as is_present,
+select broken_at >= ${period.from}::timestamp at time zone 'UTC' as is_present,
   count(*) as breaks, count(*) filter (where recovered_at is null) as still_red,
   percentile_disc(0.5) within group (order by analytics.whole_seconds(seconds_to_green)) as p50_seconds
 from analytics.trunk_recoveries
-where ${all(inScope(scope), sql`broken_at >= ${period.before}::date at time zone 'UTC'`)}
+where ${all(inScope(scope), sql`broken_at >= ${period.before}::timestamp at time zone 'UTC'`)}
 group by 1`
   return { statement, row: recoveryRow }
 }

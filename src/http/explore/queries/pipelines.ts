@@ -61,12 +61,12 @@ order by ${column} ${direction}, name limit ${PIPELINES_SHOWN}`
 
 const organizationRow = z.object({ id: z.string(), organization: z.string(), name: maybeText })
 
-/** The organizations that the mirror has seen and that have a slug. */
+/** The organizations that have a slug. Those that no token sees any more come last. */
 export function organizationsOf(): Query<z.output<typeof organizationRow>> {
   return {
     statement: sql`
 select id, organization, name from analytics.organizations
-where organization is not null and deleted_at is null order by organization`,
+where organization is not null order by deleted_at is not null, organization`,
     row: organizationRow,
   }
 }

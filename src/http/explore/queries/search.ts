@@ -8,8 +8,10 @@ export const FOUND_SHOWN = 50
 /** What a search looks at. Number, commit and branch have indexes; authors and messages are read, so only those of the period. */
 export type SearchKind = 'number' | 'commit' | 'branch' | 'author' | 'message'
 
-/** The kinds that a text can be. */
+/** The kinds that a text can be. A whole commit or `#12` is nothing else. */
 export function kindsOf(text: string, by: string): SearchKind[] {
+  if (by === 'any' && /^[0-9a-f]{40}$/i.test(text)) return ['commit']
+  if (by === 'any' && /^#\d{1,9}$/.test(text)) return ['number']
   const possible: Record<SearchKind, boolean> = {
     number: /^#?\d{1,9}$/.test(text),
     commit: /^[0-9a-f]{4,64}$/i.test(text),
@@ -29,7 +31,7 @@ from analytics.builds
 where ${all(
     sql`organization_id = ${organizationId}::uuid`,
     matching(kind, text, organizationId),
-    (kind === 'author' || kind === 'message') && sql`created_at >= ${period.from}::date at time zone 'UTC'`,
+    (kind === 'author' || kind === 'message') && sql`created_at >= ${period.from}::timestamp at time zone 'UTC'`,
     filters.pipeline !== undefined && sql`pipeline = ${filters.pipeline}`,
   )}
 order by created_at desc limit ${FOUND_SHOWN}`
