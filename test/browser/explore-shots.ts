@@ -23,8 +23,12 @@ export async function exploreShots(
   folder: string,
 ): Promise<void> {
   await sql`insert into settings.queue_rates ${sql(rates)} on conflict do nothing`
-  // As if the pipelines had been listed before everything was read: the next list would confirm it.
+  // As if the list of pipelines that confirms all this had come already.
+  const age = sql`interval '15 minutes'`
   await sql`update sync.pipeline_coverage set listed_since = now() - interval '30 days'`
+  await sql`
+    update sync.windows set verified_at = verified_at - ${age}, verified_until = verified_until - ${age},
+      first_verified_at = first_verified_at - ${age}, first_verified_until = first_verified_until - ${age}`
   await sql`update sync.watermarks set confirmed_to = greatest(backfill_to, pipelines_read_at - interval '2 minutes')`
   const isComputed = async () => {
     // The service takes a twentieth of the time for this.

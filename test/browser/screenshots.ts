@@ -62,7 +62,7 @@ try {
     RECONCILE_INTERVAL: '5s',
   })
   const webhooks = simulation.startWebhooks({ url: `${service.publicUrl}/webhooks/buildkite`, secret, drop: 0.06 })
-  simulation.live({ everyMs: 400, atOnce: 6 })
+  simulation.live({ everyMs: onlyExplore ? 2_000 : 400, atOnce: 6 })
   await until(backfilled, 'the history of one organization is read, and half of the other', 240_000)
   browser = await launchChromium()
   // What is read of it would mark days again.

@@ -1,6 +1,7 @@
 import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { durationText, shareText } from '../../src/http/explore/charts.ts'
+import { hoursText } from '../../src/http/explore/tiles.ts'
 import { count } from '../../src/http/pages/format.ts'
 import { createRandom } from '../../src/simulator/random.ts'
 import { openDemoHistory } from '../analytics/demo-history.ts'
@@ -103,10 +104,31 @@ describe('the numbers of the overview', () => {
         where type = 'script' and result not in ('skipped', 'broken') and (ended_at at time zone 'UTC')::date between ${from} and ${to}
           and (${pipeline}::text is null or pipeline = ${pipeline}) and (${team}::text is null or ${team} = any (teams))
           and (${tag}::text is null or ${tag} = any (tags))`
+      const [work] = await sql`
+        select sum(run_seconds) / 60 as minutes
+        from analytics.jobs join (select id, coalesce(finished_at, expired_at) as ended_at from buildkite.jobs) as raw using (id)
+        where type = 'script' and result not in ('skipped', 'broken') and (ended_at at time zone 'UTC')::date between ${from} and ${to}
+          and (${pipeline}::text is null or pipeline = ${pipeline}) and (${team}::text is null or ${team} = any (teams))
+          and (${tag}::text is null or ${tag} = any (tags)) and (${branch}::text is null or branch = ${branch})`
+      const [waits] = await sql`
+        select percentile_disc(0.9) within group (order by analytics.whole_seconds(agent_wait_seconds)) as p90 from analytics.jobs
+        where type = 'script' and (started_at at time zone 'UTC')::date between ${from} and ${to}`
+      const [red] = await sql`
+        select percentile_disc(0.5) within group (order by analytics.whole_seconds(seconds_to_green)) as p50
+        from analytics.trunk_recoveries join (select id as pipeline_id, teams, tags from analytics.pipelines) as owner using (pipeline_id)
+        where (broken_at at time zone 'UTC')::date between ${from} and ${to}
+          and (${pipeline}::text is null or pipeline = ${pipeline}) and (${team}::text is null or ${team} = any (teams))
+          and (${tag}::text is null or ${tag} = any (tags))`
       const tiles = tilesOf(body)
-      const shown = ['Builds', 'Builds that failed', 'Duration, p50', 'Jobs that failed'].map(
-        (title) => tiles.get(title)?.figure,
-      )
+      const shown = [
+        'Builds',
+        'Builds that failed',
+        'Duration, p50',
+        'Jobs that failed',
+        'Agent time',
+        'Wait for an agent, p90',
+        'Time to green, p50',
+      ].map((title) => tiles.get(title)?.figure)
       const rate = builds?.finished === 0 ? null : builds?.failed / builds?.finished
       expect([query.toString(), ...shown]).toEqual([
         query.toString(),
@@ -114,6 +136,9 @@ describe('the numbers of the overview', () => {
         shareText(rate),
         durationText(builds?.p50 ?? null),
         branch === null ? shareText(jobs?.hard) : '–',
+        hoursText(work?.minutes ?? 0),
+        durationText(waits?.p90 ?? null),
+        branch === null ? durationText(red?.p50 ?? null) : '–',
       ])
       expect(tiles.get('Builds')?.note).toBe(`${count(builds?.finished)} passed or failed`)
     }
