@@ -125,7 +125,8 @@ function costTiles(costs: Reading<CostsOfDay>, scope: Scope, changed: Change): M
   })
   const [main, ...others] = [...byCurrency(present)].sort((a, b) => b[1] - a[1])
   if (!main) {
-    const note = html`set rates in <code>settings.queue_rates</code>`
+    const isIdle = minutes(present) === 0
+    const note = isIdle ? 'no agent time' : html`set rates in <code>settings.queue_rates</code>`
     return [time, tile({ title: 'Cost', figure: '–', note })]
   }
   const [currency, cost] = main
