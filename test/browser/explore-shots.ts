@@ -44,7 +44,7 @@ export async function exploreShots(
       left join lateral (select gate.unblocked_at as at from analytics.approvals as gate where gate.job_id = job.id) as unblocked on true
       where job.build_id = build.id
     ) as its
-    where build.organization = ${organization} and build.result = 'passed' and build.created_at between now() - interval '9 days' and now() - interval '1 day'
+    where build.organization = ${organization} and build.pipeline in ('web-app', 'data-jobs') and build.result = 'passed' and build.created_at between now() - interval '9 days' and now() - interval '1 day'
       and build.run_seconds > 240
     order by least(its.retried, 1) + least(its.gates, 1) desc, its.jobs desc, build.run_seconds limit 1`
   if (!build) throw new Error('No build of the last days passed.')

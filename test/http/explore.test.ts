@@ -1,5 +1,6 @@
 import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openDatabase } from '../../src/database/connection.ts'
 import { durationText, shareText } from '../../src/http/explore/charts.ts'
 import { hoursText } from '../../src/http/explore/tiles.ts'
 import { count } from '../../src/http/pages/format.ts'
@@ -382,6 +383,21 @@ describe('/explore', () => {
       expect([status, plain(body).includes('This took longer than 1 s')]).toEqual([503, true])
     })
     await hasty.close()
+  })
+
+  it('says so while the database has no schema, or is away', async () => {
+    const bare = await createTestDatabase({ empty: true })
+    const listener = await openExplore(bare.url)
+    const { status, body } = await get('/explore', listener)
+    expect([status, plain(body).includes('It needs the migrations of this version')]).toEqual([503, true])
+    await listener.close()
+    await bare.drop()
+    const away = openDatabase('postgres://nobody@127.0.0.1:1/none', { name: 'explore test', connections: 1 })
+    const lost = await openExplore(scene.url, { db: away.db })
+    const answer = await get('/explore/acme', lost)
+    expect([answer.status, plain(answer.body).includes('The database is unavailable')]).toEqual([503, true])
+    await lost.close()
+    await away.close()
   })
 
   it('says what to do before there is anything to see', async () => {

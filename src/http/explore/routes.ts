@@ -66,19 +66,32 @@ export function exploreRoutes(app: FastifyInstance, explore: ExploreParts, clock
   )
 }
 
-/** Turns a missing grant into a page that says where to look instead, and a busy database into one that says so. */
+/** Shows a page for the failures that a reader can do something about. */
 async function unlessRefused(reply: FastifyReply, show: () => Promise<FastifyReply>): Promise<FastifyReply> {
   try {
     return await show()
   } catch (error) {
     if (error instanceof BusyError) return refuse(reply, 503, 'The database is busy', error.message)
-    if (!(error instanceof StoreError) || error.code !== '42501') throw error
-    return refuse(
-      reply,
-      403,
-      'This process may not read builds',
-      'The database user of this process may not read analytics: a receiver has no access to builds, jobs and people. Open /explore on the private listener of a worker or of the reconciler, or run migrate --roles if this is one.',
-    )
+    if (!(error instanceof StoreError)) throw error
+    if (error.code === '42501') {
+      return refuse(
+        reply,
+        403,
+        'This process may not read builds',
+        'The database user of this process may not read analytics: a receiver has no access to builds, jobs and people. Open /explore on the private listener of a worker or of the reconciler, or run migrate --roles if this is one.',
+      )
+    }
+    // The schema, a view, a column or a function is missing.
+    if (['3F000', '42P01', '42703', '42883'].includes(error.code ?? '')) {
+      return refuse(
+        reply,
+        503,
+        'The database is not ready',
+        'It needs the migrations of this version. They run at the start, or with buildkite-mirror migrate.',
+      )
+    }
+    if (error.kind === 'transient') return refuse(reply, 503, 'The database is unavailable', 'Try again soon.')
+    throw error
   }
 }
 
