@@ -385,7 +385,7 @@ describe('/explore', () => {
     await hasty.close()
   })
 
-  it('says so while the database has no schema, or is away', async () => {
+  it('says so while the database has no schema, or is unavailable', async () => {
     const bare = await createTestDatabase({ empty: true })
     const listener = await openExplore(bare.url)
     const { status, body } = await get('/explore', listener)
