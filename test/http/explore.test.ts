@@ -1,7 +1,7 @@
 import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openDatabase } from '../../src/database/connection.ts'
-import { durationText, shareText } from '../../src/http/explore/charts.ts'
+import { compact, durationText, shareText } from '../../src/http/explore/charts.ts'
 import { hoursText } from '../../src/http/explore/tiles.ts'
 import { count } from '../../src/http/pages/format.ts'
 import { createRandom } from '../../src/simulator/random.ts'
@@ -191,6 +191,12 @@ describe('the numbers of the overview', () => {
     const inOrder =
       await sql`select coalesce(name, pipeline) as name from analytics.pipelines where coalesce(name, pipeline) = any (${names}) order by 1`
     expect(names).toEqual(inOrder.map(({ name }) => plain(name)))
+    const minutes = await column('name', 6)
+    const spent = await sql`
+      select sum(minutes)::int as minutes from analytics.costs_daily join analytics.pipelines as pipeline on pipeline.id = pipeline_id
+      where day > ${new Date(now).toISOString().slice(0, 10)}::date - 30 group by pipeline.id, pipeline.name, pipeline.pipeline
+      order by coalesce(pipeline.name, pipeline.pipeline)`
+    expect(minutes).toEqual(spent.map((one) => compact(one.minutes)))
     for (const key of ['p50', 'p90', 'minutes']) expect((await get(`/explore/acme?sort=-${key}`)).status).toBe(200)
   })
 

@@ -34,6 +34,11 @@ export function pipelinesOf(scope: Scope): Query<PipelineLine> {
   const direction = sql.raw(sort.startsWith('-') ? 'desc nulls last' : 'asc nulls last')
   const ofBranch = branch !== undefined && sql`branch = ${branch}`
   const table = branch === undefined ? sql`analytics.pipeline_durations_daily` : sql`analytics.branch_durations_daily`
+  // Of the same tries; jobs_daily has fewer rows, because it has no branches.
+  const minutes =
+    branch === undefined
+      ? { sum: sql`sum(run_seconds) / 60`, table: sql`analytics.jobs_daily` }
+      : { sum: sql`sum(minutes)`, table: sql`analytics.minutes_daily` }
   const statement = sql`
 with built as (
   select pipeline_id, sum(builds) as finished, sum(builds - passed) as failed, sum(builds - passed)::float8 / nullif(sum(builds), 0) as failure_rate,
@@ -42,8 +47,8 @@ with built as (
   where ${all(inScope(scope), inPeriod(scope), ofBranch)}
   group by pipeline_id
 ), spent as (
-  select pipeline_id, sum(minutes) as minutes
-  from analytics.minutes_daily
+  select pipeline_id, ${minutes.sum} as minutes
+  from ${minutes.table}
   where ${all(inScope(scope), inPeriod(scope), ofBranch)}
   group by pipeline_id
 )
