@@ -66,7 +66,18 @@ export function drawLines(chart: Chart): Markup {
     .y((value) => y.at(value ?? 0))
   const paths = series.map(({ shade, values }) => html`<path class="line ${shade}" d="${pathOf([...values]) ?? ''}"/>`)
   const drawing = html`<svg viewBox="0 0 ${INNER} ${HEIGHT}" preserveAspectRatio="none" width="100%" height="${HEIGHT}">${paths}</svg>`
-  return frameOf(chart, y, drawing)
+  // A line through one value has no length.
+  const isAlone = (values: Series['values'], index: number) =>
+    (values[index - 1] ?? null) === null && (values[index + 1] ?? null) === null
+  const dots = series.flatMap(({ shade, values }) =>
+    values.map(
+      (value, index) =>
+        value !== null &&
+        isAlone(values, index) &&
+        html`<circle class="${shade}" cx="${percent((x(days[index] ?? '') ?? 0) + x.bandwidth() / 2)}" cy="${y.at(value).toFixed(1)}" r="2"/>`,
+    ),
+  )
+  return frameOf(chart, y, html`${drawing}${dots}`)
 }
 
 interface ValueScale {
