@@ -76,7 +76,10 @@ export const defects: readonly Defect[] = [
         changeView(home, [
           [
             /select organization_id, confirmed_to,/,
-            `select organization_id, (confirmed_to + interval '2 minutes')::timestamptz(3) as confirmed_to,`,
+            `select organization_id, (
+              select max(watermark_to) from sync.cycles as cycle
+              where cycle.organization_id = watermarks.organization_id and read_until <= pipelines_read_at
+            )::timestamptz(3) as confirmed_to,`,
           ],
         ]),
     },
