@@ -23,16 +23,26 @@ const names: Readonly<Record<SearchKind, string>> = {
   branch: 'Branch',
   author: 'Author or creator',
   message: 'Message',
+  text: 'Author or message',
 }
+
+const choices = [
+  ['any', 'Everything'],
+  ['number', 'Number'],
+  ['commit', 'Commit'],
+  ['branch', 'Branch'],
+  ['author', 'Author'],
+  ['message', 'Message'],
+] as const
 
 /** The results, a card for each kind that found something. */
 export function searchBody(found: readonly Found[], scope: Scope, completeness: Completeness, now: Date): Markup {
   const { organization, filters } = scope
   const path = pathOf(organization, 'search')
   const text = filters.q?.trim() ?? ''
-  const kinds = (['any', ...Object.keys(names)] as ('any' | SearchKind)[]).map(
-    (by) =>
-      html`<a href="${linkTo(path, { ...filters, by })}"${filters.by === by && html` aria-current="true"`}>${by === 'any' ? 'Everything' : by === 'author' ? 'Author' : names[by as SearchKind]}</a>`,
+  const kinds = choices.map(
+    ([by, name]) =>
+      html`<a href="${linkTo(path, { ...filters, by })}"${filters.by === by && html` aria-current="true"`}>${name}</a>`,
   )
   const columns = buildColumns(organization, now, true)
   const cards = found

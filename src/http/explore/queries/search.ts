@@ -6,7 +6,7 @@ import { type BuildLine, buildLine, buildLineColumns } from './builds.ts'
 export const FOUND_SHOWN = 50
 
 /** What a search looks at. Number, commit and branch have indexes; authors and messages are read, so only those of the period. */
-export type SearchKind = 'number' | 'commit' | 'branch' | 'author' | 'message'
+export type SearchKind = 'number' | 'commit' | 'branch' | 'author' | 'message' | 'text'
 
 /** The kinds that a text can be. A whole commit or `#12` is nothing else. */
 export function kindsOf(text: string, by: string): SearchKind[] {
@@ -16,8 +16,10 @@ export function kindsOf(text: string, by: string): SearchKind[] {
     number: /^#?\d{1,9}$/.test(text),
     commit: /^[0-9a-f]{4,64}$/i.test(text),
     branch: true,
-    author: text.length >= 2,
-    message: text.length >= 2,
+    author: by === 'author',
+    message: by === 'message',
+    // Author and message at once: the builds of the period are read only once.
+    text: text.length >= 2,
   }
   return (Object.keys(possible) as SearchKind[]).filter((kind) => possible[kind] && (by === 'any' || by === kind))
 }
@@ -31,7 +33,7 @@ from analytics.builds
 where ${all(
     sql`organization_id = ${organizationId}::uuid`,
     matching(kind, text, organizationId),
-    (kind === 'author' || kind === 'message') && sql`created_at >= ${period.from}::timestamp at time zone 'UTC'`,
+    ['author', 'message', 'text'].includes(kind) && sql`created_at >= ${period.from}::timestamp at time zone 'UTC'`,
     filters.pipeline !== undefined && sql`pipeline = ${filters.pipeline}`,
   )}
 order by created_at desc limit ${FOUND_SHOWN}`
@@ -52,8 +54,13 @@ function matching(kind: SearchKind, text: string, organizationId: string): SQL {
     case 'branch':
       return sql`branch = ${text}`
     case 'author':
-      return sql`(author_name ilike ${within} or author_email ilike ${within} or creator_name ilike ${within} or creator_email ilike ${within})`
+      return authored(within)
     case 'message':
       return sql`message ilike ${within}`
+    case 'text':
+      return sql`(message ilike ${within} or ${authored(within)})`
   }
 }
+
+const authored = (within: string) =>
+  sql`(author_name ilike ${within} or author_email ilike ${within} or creator_name ilike ${within} or creator_email ilike ${within})`
