@@ -55,7 +55,7 @@ CREATE TYPE sync.command_try AS (
 	step_key text
 );
 
-COMMENT ON TYPE sync.command_try IS 'A try of a command job, with what the rollups need of it: see sync.tries_of_hour().';
+COMMENT ON TYPE sync.command_try IS 'A try of a command job, with what the rollups need of it: see sync.tries_of_hours().';
 
 CREATE FUNCTION analytics.append_histogram(merged integer[], histogram integer[]) RETURNS integer[]
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
@@ -89,8 +89,12 @@ COMMENT ON FUNCTION analytics.build_state(state text, blocked boolean) IS 'The e
 CREATE FUNCTION analytics.compact_histogram(pairs integer[]) RETURNS integer[]
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 begin
+  if cardinality(pairs) < 3 then
+    return pairs;
+  end if;
   return array(
     select pair.number from (
       select pairs[i] as second, sum(pairs[i + 1])::integer as times from generate_series(1, cardinality(pairs) - 1, 2) as i group by pairs[i]
@@ -123,6 +127,10 @@ CREATE FUNCTION analytics.histogram_of(seconds integer[]) RETURNS integer[]
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
+  -- Most histograms of an hour have no value or one.
+  if cardinality(seconds) < 2 then
+    return case when seconds[1] is null then '{}' else array[seconds[1], 1] end;
+  end if;
   return array(
     select pair.number from (select second, count(*)::integer as times from unnest(seconds) as second where second is not null group by second) as counted
     cross join lateral (values (1, counted.second), (2, counted.times)) as pair (place, number)
@@ -285,13 +293,13 @@ COMMENT ON COLUMN sync.agent_days.busy_ms IS 'Milliseconds that jobs ran on the 
 
 COMMENT ON COLUMN sync.agent_days.infra_lost IS 'How many of them failed because their agent or machine was lost.';
 
-CREATE FUNCTION sync.agents_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) RETURNS SETOF sync.agent_days
+CREATE FUNCTION sync.agents_of_hours(since timestamp with time zone, until timestamp with time zone, tries sync.command_try[]) RETURNS SETOF sync.agent_days
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
   return query
-  select from_hour, (days.day_start at time zone 'UTC')::date, try.organization_id, try.agent_id, try.queue, max(try.agent_name),
+  select hours.hour, (days.day_start at time zone 'UTC')::date, try.organization_id, try.agent_id, try.queue, max(try.agent_name),
     count(*) filter (where try.result not in ('skipped', 'broken')
       and try.ended_at >= days.day_start and try.ended_at < days.day_start + interval '24 hours'),
     sum(case when try.run_ms is null then 0
@@ -302,12 +310,12 @@ begin
     select distinct date_trunc('day', moment, 'UTC') as day_start from unnest(array[try.started_at, try.finished_at, try.expired_at]) as moment
     where moment is not null
   ) as days
-  where try.agent_id is not null and coalesce(try.started_at, try.ended_at) >= from_hour
-    and coalesce(try.started_at, try.ended_at) < from_hour + interval '1 hour'
-  group by days.day_start, try.organization_id, try.agent_id, try.queue;
+  cross join lateral (select date_bin('1 hour', coalesce(try.started_at, try.ended_at), since) as hour) as hours
+  where try.agent_id is not null and hours.hour >= since and hours.hour < until
+  group by hours.hour, days.day_start, try.organization_id, try.agent_id, try.queue;
 end $$;
 
-COMMENT ON FUNCTION sync.agents_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) IS 'The rows of sync.agent_days for jobs that started in one hour, or ended in it without a start, from all present jobs.';
+COMMENT ON FUNCTION sync.agents_of_hours(since timestamp with time zone, until timestamp with time zone, tries sync.command_try[]) IS 'The rows of sync.agent_days for jobs that started in the hours of a range, or ended in them without a start, from all present jobs.';
 
 CREATE TABLE analytics.branch_durations_daily (
     day date,
@@ -416,21 +424,22 @@ COMMENT ON COLUMN analytics.build_minutes_hourly.minutes IS 'Agent minutes.';
 
 COMMENT ON COLUMN analytics.build_minutes_hourly.minutes_wasted IS 'Those wasted by lost agents, cancels, retries and rebuilds.';
 
-CREATE FUNCTION sync.build_minutes_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) RETURNS SETOF analytics.build_minutes_hourly
+CREATE FUNCTION sync.build_minutes_of_hours(since timestamp with time zone, until timestamp with time zone, tries sync.command_try[]) RETURNS SETOF analytics.build_minutes_hourly
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
   return query
-  select from_hour::timestamptz(3), try.organization_id, try.pipeline_id, try.build_id, try.queue, try.cluster_id, count(*),
+  select hours.hour::timestamptz(3), try.organization_id, try.pipeline_id, try.build_id, try.queue, try.cluster_id, count(*),
     coalesce(sum(try.run_ms), 0)::double precision / 60000,
     coalesce(sum(try.run_ms) filter (where try.result in ('infra_lost', 'canceled') or try.build_canceled or try.retried or try.rebuilt), 0)::double precision / 60000
   from unnest(tries) as try
-  where try.ended_at >= from_hour and try.ended_at < from_hour + interval '1 hour' and try.result not in ('skipped', 'broken')
-  group by try.organization_id, try.pipeline_id, try.build_id, try.queue, try.cluster_id;
+  cross join lateral (select date_bin('1 hour', try.ended_at, since) as hour) as hours
+  where hours.hour >= since and hours.hour < until and try.result not in ('skipped', 'broken')
+  group by hours.hour, try.organization_id, try.pipeline_id, try.build_id, try.queue, try.cluster_id;
 end $$;
 
-COMMENT ON FUNCTION sync.build_minutes_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) IS 'The rows of analytics.build_minutes_hourly for one hour, from all present jobs.';
+COMMENT ON FUNCTION sync.build_minutes_of_hours(since timestamp with time zone, until timestamp with time zone, tries sync.command_try[]) IS 'The rows of analytics.build_minutes_hourly for the hours of a range, from all present jobs.';
 
 CREATE TABLE analytics.build_results_daily (
     day date,
@@ -513,19 +522,20 @@ COMMENT ON COLUMN sync.builds_found.builds IS 'Builds created in the hour.';
 
 COMMENT ON COLUMN sync.builds_found.builds_lost IS 'Those that REST showed first, 10 s or more after they were created.';
 
-CREATE FUNCTION sync.builds_found_of_hour(from_hour timestamp with time zone) RETURNS SETOF sync.builds_found
+CREATE FUNCTION sync.builds_found_of_hours(since timestamp with time zone, until timestamp with time zone) RETURNS SETOF sync.builds_found
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
     AS $$
 begin
   return query
-  select from_hour, build.organization_id, count(*),
+  select date_bin('1 hour', build.created_at, since), build.organization_id, count(*),
     count(*) filter (where build.first_seen_via = 'rest' and build.first_seen_at > build.created_at + interval '10 seconds')
-  from buildkite.builds as build where build.created_at >= from_hour and build.created_at < from_hour + interval '1 hour'
-  group by build.organization_id;
+  from buildkite.builds as build where build.created_at >= since and build.created_at < until
+  group by 1, build.organization_id;
 end $$;
 
-COMMENT ON FUNCTION sync.builds_found_of_hour(from_hour timestamp with time zone) IS 'The rows of sync.builds_found for one hour, from all present builds.';
+COMMENT ON FUNCTION sync.builds_found_of_hours(since timestamp with time zone, until timestamp with time zone) IS 'The rows of sync.builds_found for the hours of a range, from all present builds.';
 
 CREATE TABLE analytics.builds_hourly (
     hour timestamp with time zone NOT NULL,
@@ -592,13 +602,14 @@ COMMENT ON COLUMN analytics.builds_hourly.last_build_number IS 'The highest numb
 
 COMMENT ON COLUMN analytics.builds_hourly.last_result IS 'The result of that build.';
 
-CREATE FUNCTION sync.builds_of_hour(from_hour timestamp with time zone) RETURNS SETOF analytics.builds_hourly
+CREATE FUNCTION sync.builds_of_hours(since timestamp with time zone, until timestamp with time zone) RETURNS SETOF analytics.builds_hourly
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
     AS $$
 begin
   return query
-  select from_hour, build.organization_id, build.pipeline_id, build.branch,
+  select build.hour, build.organization_id, build.pipeline_id, build.branch,
     count(*) filter (where build.result = 'passed'), count(*) filter (where build.result = 'failed'),
     count(*) filter (where build.result = 'canceled'), count(*) filter (where build.result in ('skipped', 'not_run')),
     count(*) filter (where build.state = 'blocked'),
@@ -614,15 +625,16 @@ begin
     (array_agg(build.number order by build.number desc) filter (where build.ran))[1],
     (array_agg(build.result order by build.number desc) filter (where build.ran))[1]
   from (
-    select ended.*, analytics.build_result(ended.state_at_buildkite, ended.blocked) as result,
+    select ended.*, date_bin('1 hour', coalesce(ended.finished_at, ended.created_at), since) as hour,
+      analytics.build_result(ended.state_at_buildkite, ended.blocked) as result,
       analytics.build_state(ended.state_at_buildkite, ended.blocked) as state,
       coalesce(analytics.build_result(ended.state_at_buildkite, ended.blocked) in ('passed', 'failed'), false) as ran
     from (
-      select id, organization_id, pipeline_id, branch, commit, number, created_at, first_seen_via, blocked, builds.state as state_at_buildkite
-      from buildkite.builds where finished_at >= from_hour and finished_at < from_hour + interval '1 hour'
+      select id, organization_id, pipeline_id, branch, commit, number, created_at, finished_at, first_seen_via, blocked, builds.state as state_at_buildkite
+      from buildkite.builds where finished_at >= since and finished_at < until
       union all
-      select id, organization_id, pipeline_id, branch, commit, number, created_at, first_seen_via, blocked, builds.state
-      from buildkite.builds where finished_at is null and created_at >= from_hour and created_at < from_hour + interval '1 hour'
+      select id, organization_id, pipeline_id, branch, commit, number, created_at, finished_at, first_seen_via, blocked, builds.state
+      from buildkite.builds where finished_at is null and created_at >= since and created_at < until
     ) as ended
   ) as build
   left join lateral (
@@ -635,10 +647,10 @@ begin
     from analytics.attempt_runs as attempt where attempt.build_id = build.id
   ) as run on build.ran
   where build.result is not null or build.state = 'blocked'
-  group by build.organization_id, build.pipeline_id, build.branch;
+  group by build.hour, build.organization_id, build.pipeline_id, build.branch;
 end $$;
 
-COMMENT ON FUNCTION sync.builds_of_hour(from_hour timestamp with time zone) IS 'The rows of analytics.builds_hourly for one hour, from all present builds.';
+COMMENT ON FUNCTION sync.builds_of_hours(since timestamp with time zone, until timestamp with time zone) IS 'The rows of analytics.builds_hourly for the hours of a range, from all present builds.';
 
 CREATE FUNCTION sync.connections_between(since timestamp with time zone, until timestamp with time zone) RETURNS TABLE(agent_id uuid, connected_from timestamp with time zone, connected_to timestamp with time zone)
     LANGUAGE plpgsql STABLE
@@ -805,6 +817,23 @@ begin
 end $_$;
 
 COMMENT ON FUNCTION sync.days_with_data(since date) IS 'Every day (UTC) from the given one on that has builds, jobs or rows in rollup tables.';
+
+CREATE FUNCTION sync.hour_ranges(hours timestamp with time zone[], longest interval DEFAULT '24:00:00'::interval) RETURNS TABLE(since timestamp with time zone, until timestamp with time zone)
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  return query
+  select min(numbered.hour), max(numbered.hour) + interval '1 hour'
+  from (
+    select one.hour, row_number() over (order by one.hour) as place from (select distinct unnest(hours) as hour) as one
+  ) as numbered
+  -- Hours that follow each other have the same start of their row.
+  group by numbered.hour - numbered.place * interval '1 hour', date_bin(longest, numbered.hour, 'epoch')
+  order by 1;
+end $$;
+
+COMMENT ON FUNCTION sync.hour_ranges(hours timestamp with time zone[], longest interval) IS 'Joins hours that follow each other into ranges of at most the given length.';
 
 CREATE FUNCTION sync.invalidate_all_days(since date DEFAULT '-infinity'::date) RETURNS integer
     LANGUAGE plpgsql
@@ -1285,21 +1314,22 @@ COMMENT ON COLUMN analytics.job_minutes_hourly.minutes IS 'Agent minutes.';
 
 COMMENT ON COLUMN analytics.job_minutes_hourly.minutes_wasted IS 'Those wasted by lost agents, cancels, retries and rebuilds.';
 
-CREATE FUNCTION sync.job_minutes_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) RETURNS SETOF analytics.job_minutes_hourly
+CREATE FUNCTION sync.job_minutes_of_hours(since timestamp with time zone, until timestamp with time zone, tries sync.command_try[]) RETURNS SETOF analytics.job_minutes_hourly
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
   return query
-  select from_hour::timestamptz(3), try.organization_id, try.pipeline_id, try.group_key, try.step_key, try.job, try.queue, try.cluster_id, count(*),
+  select hours.hour::timestamptz(3), try.organization_id, try.pipeline_id, try.group_key, try.step_key, try.job, try.queue, try.cluster_id, count(*),
     coalesce(sum(try.run_ms), 0)::double precision / 60000,
     coalesce(sum(try.run_ms) filter (where try.result in ('infra_lost', 'canceled') or try.build_canceled or try.retried or try.rebuilt), 0)::double precision / 60000
   from unnest(tries) as try
-  where try.ended_at >= from_hour and try.ended_at < from_hour + interval '1 hour' and try.result not in ('skipped', 'broken')
-  group by try.organization_id, try.pipeline_id, try.group_key, try.step_key, try.job, try.queue, try.cluster_id;
+  cross join lateral (select date_bin('1 hour', try.ended_at, since) as hour) as hours
+  where hours.hour >= since and hours.hour < until and try.result not in ('skipped', 'broken')
+  group by hours.hour, try.organization_id, try.pipeline_id, try.group_key, try.step_key, try.job, try.queue, try.cluster_id;
 end $$;
 
-COMMENT ON FUNCTION sync.job_minutes_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) IS 'The rows of analytics.job_minutes_hourly for one hour, from all present jobs.';
+COMMENT ON FUNCTION sync.job_minutes_of_hours(since timestamp with time zone, until timestamp with time zone, tries sync.command_try[]) IS 'The rows of analytics.job_minutes_hourly for the hours of a range, from all present jobs.';
 
 CREATE FUNCTION sync.jobs_between(since timestamp with time zone, until timestamp with time zone) RETURNS TABLE(organization_id uuid, cluster_id uuid, queue text, agent_id uuid, waits_from timestamp with time zone, waits_to timestamp with time zone, runs_from timestamp with time zone, runs_to timestamp with time zone)
     LANGUAGE plpgsql STABLE
@@ -1367,18 +1397,18 @@ COMMENT ON COLUMN sync.jobs_found.jobs IS 'Command jobs that started in the hour
 
 COMMENT ON COLUMN sync.jobs_found.jobs_lost IS 'Those that REST showed first, 10 s or more after they started.';
 
-CREATE FUNCTION sync.jobs_found_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) RETURNS SETOF sync.jobs_found
+CREATE FUNCTION sync.jobs_found_of_hours(since timestamp with time zone, until timestamp with time zone, tries sync.command_try[]) RETURNS SETOF sync.jobs_found
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
   return query
-  select from_hour, try.organization_id, count(*), count(*) filter (where try.lost_webhook)
-  from unnest(tries) as try where try.started_at >= from_hour and try.started_at < from_hour + interval '1 hour'
-  group by try.organization_id;
+  select date_bin('1 hour', try.started_at, since), try.organization_id, count(*), count(*) filter (where try.lost_webhook)
+  from unnest(tries) as try where try.started_at >= since and try.started_at < until
+  group by 1, try.organization_id;
 end $$;
 
-COMMENT ON FUNCTION sync.jobs_found_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) IS 'The rows of sync.jobs_found for one hour, from all present jobs.';
+COMMENT ON FUNCTION sync.jobs_found_of_hours(since timestamp with time zone, until timestamp with time zone, tries sync.command_try[]) IS 'The rows of sync.jobs_found for the hours of a range, from all present jobs.';
 
 CREATE TABLE analytics.jobs_daily (
     day date NOT NULL,
@@ -1542,13 +1572,13 @@ COMMENT ON COLUMN analytics.jobs_hourly.run_histogram IS 'Running time: whole se
 
 COMMENT ON COLUMN analytics.jobs_hourly.passed_run_histogram IS 'The same of passed tries.';
 
-CREATE FUNCTION sync.jobs_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) RETURNS SETOF analytics.jobs_hourly
+CREATE FUNCTION sync.jobs_of_hours(since timestamp with time zone, until timestamp with time zone, tries sync.command_try[]) RETURNS SETOF analytics.jobs_hourly
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
   return query
-  select from_hour, try.organization_id, try.pipeline_id, try.job, count(*),
+  select hours.hour, try.organization_id, try.pipeline_id, try.job, count(*),
     count(*) filter (where try.result = 'passed'), count(*) filter (where try.result = 'soft_failed'),
     count(*) filter (where try.result = 'failed'), count(*) filter (where try.result = 'infra_lost'),
     count(*) filter (where try.result = 'timed_out'), count(*) filter (where try.result = 'expired'),
@@ -1557,11 +1587,12 @@ begin
     analytics.histogram(analytics.whole_seconds(try.run_ms / 1000.0::double precision)),
     analytics.histogram(analytics.whole_seconds(try.run_ms / 1000.0::double precision)) filter (where try.result = 'passed')
   from unnest(tries) as try
-  where try.ended_at >= from_hour and try.ended_at < from_hour + interval '1 hour' and try.result not in ('skipped', 'broken')
-  group by try.organization_id, try.pipeline_id, try.job;
+  cross join lateral (select date_bin('1 hour', try.ended_at, since) as hour) as hours
+  where hours.hour >= since and hours.hour < until and try.result not in ('skipped', 'broken')
+  group by hours.hour, try.organization_id, try.pipeline_id, try.job;
 end $$;
 
-COMMENT ON FUNCTION sync.jobs_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) IS 'The rows of analytics.jobs_hourly for one hour, from all present jobs.';
+COMMENT ON FUNCTION sync.jobs_of_hours(since timestamp with time zone, until timestamp with time zone, tries sync.command_try[]) IS 'The rows of analytics.jobs_hourly for the hours of a range, from all present jobs.';
 
 CREATE FUNCTION sync.mark_stale_history(most integer DEFAULT 1000) RETURNS date[]
     LANGUAGE plpgsql
@@ -1590,8 +1621,8 @@ begin
     if part.scanned_to is null then
       -- Trunk health is merged from rows by hour, so the default branch needs no builds.
       perform pg_advisory_xact_lock(hashtextextended('buildkite-mirror rollups', 0));
-      perform sync.replace_rows('analytics.trunk_health_daily', 'pipeline_id = any ($2) and day >= ($1 at time zone ''UTC'')::date',
-        'sync.trunk_health_of($1, ''infinity'', $2)', 'day', merged.since, array[part.pipeline_id])
+      perform sync.replace_rows('analytics.trunk_health_daily', 'pipeline_id = any ($3) and day >= ($1 at time zone ''UTC'')::date',
+        'sync.trunk_health_of($1, ''infinity'', $3)', 'null', merged.since, null, array[part.pipeline_id])
       -- While version 0.2 rebuilds history, older days have no rows by hour yet.
       from (select date_trunc('day', min(hour), 'UTC') as since from analytics.builds_hourly) as merged where merged.since is not null;
     end if;
@@ -1642,8 +1673,8 @@ declare
 begin
   -- Jobs run on over midnight.
   for day in select distinct split_part(one, ' ', 1)::date from unnest(changed) as one union select which where is_whole loop
-    perform sync.replace_rows('analytics.agents_daily', 'day = ($1 at time zone ''UTC'')::date and ($2 is null or agent_id = any ($2))',
-      'sync.agents_of_day($1, $2)', 'day', day::timestamp at time zone 'UTC', agents);
+    perform sync.replace_rows('analytics.agents_daily', 'day = ($1 at time zone ''UTC'')::date and ($3 is null or agent_id = any ($3))',
+      'sync.agents_of_day($1, $3)', 'null', day::timestamp at time zone 'UTC', null, agents);
   end loop;
 end $_$;
 
@@ -1655,17 +1686,17 @@ CREATE FUNCTION sync.merge_day(which date, pipelines uuid[] DEFAULT NULL::uuid[]
     AS $_$
 declare
   day_start constant timestamptz := which::timestamp at time zone 'UTC';
-  scope constant text := 'day = ($1 at time zone ''UTC'')::date and ($2 is null or coalesce(pipeline_id, ''00000000-0000-0000-0000-000000000000'') = any ($2))';
+  scope constant text := 'day = ($1 at time zone ''UTC'')::date and ($3 is null or coalesce(pipeline_id, ''00000000-0000-0000-0000-000000000000'') = any ($3))';
 begin
   if cardinality(pipelines) = 0 then
     return;
   end if;
-  perform sync.replace_rows('analytics.build_results_daily', scope, 'sync.build_results_of_day($1, $2)', 'day', day_start, pipelines);
-  perform sync.replace_rows('analytics.pipeline_durations_daily', scope, 'sync.pipeline_durations_of_day($1, $2)', 'day', day_start, pipelines);
-  perform sync.replace_rows('analytics.branch_durations_daily', scope, 'sync.branch_durations_of_day($1, $2)', 'day', day_start, pipelines);
-  perform sync.replace_rows('analytics.trunk_health_daily', scope, 'sync.trunk_health_of($1, $1 + interval ''24 hours'', $2)', 'day', day_start, pipelines);
-  perform sync.replace_rows('analytics.jobs_daily', scope, 'sync.jobs_of_day($1, $2)', 'day', day_start, pipelines);
-  perform sync.replace_rows('analytics.minutes_daily', scope, 'sync.minutes_of_day($1, $2)', 'day', day_start, pipelines);
+  perform sync.replace_rows('analytics.build_results_daily', scope, 'sync.build_results_of_day($1, $3)', 'null', day_start, null, pipelines);
+  perform sync.replace_rows('analytics.pipeline_durations_daily', scope, 'sync.pipeline_durations_of_day($1, $3)', 'null', day_start, null, pipelines);
+  perform sync.replace_rows('analytics.branch_durations_daily', scope, 'sync.branch_durations_of_day($1, $3)', 'null', day_start, null, pipelines);
+  perform sync.replace_rows('analytics.trunk_health_daily', scope, 'sync.trunk_health_of($1, $1 + interval ''24 hours'', $3)', 'null', day_start, null, pipelines);
+  perform sync.replace_rows('analytics.jobs_daily', scope, 'sync.jobs_of_day($1, $3)', 'null', day_start, null, pipelines);
+  perform sync.replace_rows('analytics.minutes_daily', scope, 'sync.minutes_of_day($1, $3)', 'null', day_start, null, pipelines);
 end $_$;
 
 COMMENT ON FUNCTION sync.merge_day(which date, pipelines uuid[]) IS 'Makes the rows by day of some or all pipelines from the rows by hour.';
@@ -1675,15 +1706,13 @@ CREATE FUNCTION sync.merge_queue_hours(hours timestamp with time zone[], which d
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 declare
-  hour_start timestamptz;
+  day_start constant timestamptz := which::timestamp at time zone 'UTC';
 begin
   -- Jobs run on into later hours, also of the next day.
-  foreach hour_start in array array(select distinct changed from unnest(hours) as changed) loop
-    perform sync.replace_rows('analytics.queue_waits_hourly', 'hour = $1', 'sync.waits_of_hour($1)', 'hour', hour_start);
-  end loop;
+  perform sync.replace_rows('analytics.queue_waits_hourly', 'hour >= $1 and hour < $2', 'sync.waits_of_hours($1, $2)', 'null', since, until)
+  from sync.hour_ranges(hours);
   if cardinality(hours) > 0 then
-    perform sync.replace_rows('analytics.queue_waits_daily', 'day = ($1 at time zone ''UTC'')::date', 'sync.waits_of_day($1)', 'day',
-      which::timestamp at time zone 'UTC');
+    perform sync.replace_rows('analytics.queue_waits_daily', 'day = ($1 at time zone ''UTC'')::date', 'sync.waits_of_day($1)', 'null', day_start);
   end if;
 end $_$;
 
@@ -1789,30 +1818,31 @@ COMMENT ON COLUMN sync.minutes_hours.retried_ms IS 'Of the others, retried.';
 
 COMMENT ON COLUMN sync.minutes_hours.rebuilt_ms IS 'Of the others, in builds that were rebuilt.';
 
-CREATE FUNCTION sync.minutes_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) RETURNS SETOF sync.minutes_hours
+CREATE FUNCTION sync.minutes_of_hours(since timestamp with time zone, until timestamp with time zone, tries sync.command_try[]) RETURNS SETOF sync.minutes_hours
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
   return query
-  select from_hour, try.organization_id, try.pipeline_id, try.branch, try.queue, try.cluster_id, count(*),
+  select try.hour, try.organization_id, try.pipeline_id, try.branch, try.queue, try.cluster_id, count(*),
     coalesce(sum(try.run_ms), 0)::bigint,
     coalesce(sum(try.run_ms) filter (where try.lost = 'infra_lost'), 0)::bigint, coalesce(sum(try.run_ms) filter (where try.lost = 'canceled'), 0)::bigint,
     coalesce(sum(try.run_ms) filter (where try.lost = 'retried'), 0)::bigint, coalesce(sum(try.run_ms) filter (where try.lost = 'rebuilt'), 0)::bigint
   from (
-    select ended.*, case
+    select ended.*, hours.hour, case
       when ended.result = 'infra_lost' then 'infra_lost'
       when ended.result = 'canceled' or ended.build_canceled then 'canceled'
       when ended.retried then 'retried'
       when ended.rebuilt then 'rebuilt'
     end as lost
     from unnest(tries) as ended
-    where ended.ended_at >= from_hour and ended.ended_at < from_hour + interval '1 hour' and ended.result not in ('skipped', 'broken')
+    cross join lateral (select date_bin('1 hour', ended.ended_at, since) as hour) as hours
+    where hours.hour >= since and hours.hour < until and ended.result not in ('skipped', 'broken')
   ) as try
-  group by try.organization_id, try.pipeline_id, try.branch, try.queue, try.cluster_id;
+  group by try.hour, try.organization_id, try.pipeline_id, try.branch, try.queue, try.cluster_id;
 end $$;
 
-COMMENT ON FUNCTION sync.minutes_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) IS 'The rows of sync.minutes_hours for one hour, from all present jobs.';
+COMMENT ON FUNCTION sync.minutes_of_hours(since timestamp with time zone, until timestamp with time zone, tries sync.command_try[]) IS 'The rows of sync.minutes_hours for the hours of a range, from all present jobs.';
 
 CREATE TABLE analytics.pipeline_durations_daily (
     day date,
@@ -1941,37 +1971,38 @@ COMMENT ON COLUMN sync.queue_hours.concurrency_wait_ms IS 'Milliseconds that the
 
 COMMENT ON COLUMN sync.queue_hours.busy_ms IS 'Milliseconds that they ran within the hour, in total.';
 
-CREATE FUNCTION sync.queues_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) RETURNS SETOF sync.queue_hours
+CREATE FUNCTION sync.queues_of_hours(since timestamp with time zone, until timestamp with time zone, tries sync.command_try[]) RETURNS SETOF sync.queue_hours
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
   return query
-  select from_hour, ran.hour, try.organization_id, try.cluster_id, try.queue,
-    count(*) filter (where ran.hour = from_hour),
-    coalesce(sum(try.wait_ms) filter (where ran.hour = from_hour), 0)::bigint,
-    max(try.wait_ms) filter (where ran.hour = from_hour),
-    analytics.histogram(analytics.whole_seconds(try.wait_ms / 1000.0::double precision)) filter (where ran.hour = from_hour),
-    coalesce(sum(try.concurrency_wait_ms) filter (where ran.hour = from_hour), 0)::bigint,
+  select started.hour, ran.hour, try.organization_id, try.cluster_id, try.queue,
+    count(*) filter (where ran.hour = started.hour),
+    coalesce(sum(try.wait_ms) filter (where ran.hour = started.hour), 0)::bigint,
+    max(try.wait_ms) filter (where ran.hour = started.hour),
+    analytics.histogram(analytics.whole_seconds(try.wait_ms / 1000.0::double precision)) filter (where ran.hour = started.hour),
+    coalesce(sum(try.concurrency_wait_ms) filter (where ran.hour = started.hour), 0)::bigint,
     sum(case when try.run_ms is null then 0
       else round(1000 * analytics.seconds(greatest(try.started_at, ran.hour), least(try.finished_at, ran.hour + interval '1 hour'))) end)::bigint
   from unnest(tries) as try
+  cross join lateral (select date_bin('1 hour', try.started_at, since) as hour) as started
   cross join lateral (
     select hours.hour from (
       select distinct date_trunc('day', moment, 'UTC') as day_start from unnest(array[try.started_at, try.finished_at, try.expired_at]) as moment
       where moment is not null
     ) as days
     cross join lateral generate_series(
-      greatest(days.day_start, from_hour),
+      greatest(days.day_start, started.hour),
       least(case when try.run_ms is null then try.started_at else greatest(try.started_at, try.finished_at) end, days.day_start + interval '23 hours 59 minutes 59.999999 seconds'),
       interval '1 hour'
     ) as hours (hour)
   ) as ran
-  where try.started_at >= from_hour and try.started_at < from_hour + interval '1 hour'
-  group by ran.hour, try.organization_id, try.cluster_id, try.queue;
+  where started.hour >= since and started.hour < until
+  group by started.hour, ran.hour, try.organization_id, try.cluster_id, try.queue;
 end $$;
 
-COMMENT ON FUNCTION sync.queues_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) IS 'The rows of sync.queue_hours for jobs that started in one hour, from all present jobs.';
+COMMENT ON FUNCTION sync.queues_of_hours(since timestamp with time zone, until timestamp with time zone, tries sync.command_try[]) IS 'The rows of sync.queue_hours for jobs that started in the hours of a range, from all present jobs.';
 
 CREATE FUNCTION sync.refresh_day(which date) RETURNS void
     LANGUAGE plpgsql
@@ -2056,42 +2087,50 @@ CREATE FUNCTION sync.refresh_hours(which date, hours_of_day integer[] DEFAULT NU
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
     SET max_parallel_workers_per_gather TO '0'
+    SET plan_cache_mode TO 'force_generic_plan'
     SET work_mem TO '32MB'
     AS $_$
 declare
   day_start constant timestamptz := which::timestamp at time zone 'UTC';
   is_whole constant boolean := hours_of_day is null;
+  marked constant timestamptz[] := array(
+    select day_start + hour * interval '1 hour' from unnest(coalesce(hours_of_day, array(select generate_series(0, 23)))) as hour);
   pipeline constant text := 'coalesce(pipeline_id, ''00000000-0000-0000-0000-000000000000'')';
-  hour_of_day integer;
+  of_hours constant text := 'hour >= $1 and hour < $2';
+  of_started_hours constant text := 'started_hour >= $1 and started_hour < $2';
+  -- Many hours in one go take far less time, but their tries are in memory.
+  longest constant interval := case when (
+    select count(*) from (select from buildkite.jobs where finished_at >= day_start and finished_at < day_start + interval '24 hours' limit 100001) as ended
+  ) > 100000 then interval '1 hour' else interval '24 hours' end;
   since timestamptz;
+  until timestamptz;
   tries sync.command_try[];
   -- What changed.
   pipelines text[] := '{}';
   hours text[] := '{}';
   agents text[] := '{}';
 begin
-  foreach hour_of_day in array coalesce(hours_of_day, array(select generate_series(0, 23))) loop
-    since := day_start + hour_of_day * interval '1 hour';
-    tries := array(select sync.tries_of_hour(since));
+  for since, until in select * from sync.hour_ranges(marked, longest) loop
+    tries := array(select sync.tries_of_hours(since, until));
     pipelines := pipelines
-      || sync.replace_rows('analytics.builds_hourly', 'hour = $1', 'sync.builds_of_hour($1)', pipeline, since)
-      || sync.replace_rows('analytics.jobs_hourly', 'hour = $1', 'sync.jobs_of_hour($1, $3)', pipeline, since, null, tries)
-      || sync.replace_rows('sync.minutes_hours', 'hour = $1', 'sync.minutes_of_hour($1, $3)', pipeline, since, null, tries);
-    hours := hours || sync.replace_rows('sync.queue_hours', 'started_hour = $1', 'sync.queues_of_hour($1, $3)', 'hour', since, null, tries);
-    agents := agents || sync.replace_rows('sync.agent_days', 'started_hour = $1', 'sync.agents_of_hour($1, $3)', 'day || '' '' || agent_id', since, null, tries);
-    perform sync.replace_rows('analytics.build_minutes_hourly', 'hour = $1', 'sync.build_minutes_of_hour($1, $3)', 'hour', since, null, tries);
-    perform sync.replace_rows('analytics.job_minutes_hourly', 'hour = $1', 'sync.job_minutes_of_hour($1, $3)', 'hour', since, null, tries);
-    perform sync.replace_rows('sync.builds_found', 'hour = $1', 'sync.builds_found_of_hour($1)', 'hour', since);
-    perform sync.replace_rows('sync.jobs_found', 'hour = $1', 'sync.jobs_found_of_hour($1, $3)', 'hour', since, null, tries);
-    perform sync.refresh_queue_hour(since);
-    if is_whole then
-      hours := hours || since::text;
-    else
-      perform sync.refresh_deployments(since, since + interval '1 hour');
+      || sync.replace_rows('analytics.builds_hourly', of_hours, 'sync.builds_of_hours($1, $2)', pipeline, since, until)
+      || sync.replace_rows('analytics.jobs_hourly', of_hours, 'sync.jobs_of_hours($1, $2, $4)', pipeline, since, until, null, tries)
+      || sync.replace_rows('sync.minutes_hours', of_hours, 'sync.minutes_of_hours($1, $2, $4)', pipeline, since, until, null, tries);
+    hours := hours || sync.replace_rows('sync.queue_hours', of_started_hours, 'sync.queues_of_hours($1, $2, $4)', 'hour', since, until, null, tries);
+    agents := agents || sync.replace_rows('sync.agent_days', of_started_hours, 'sync.agents_of_hours($1, $2, $4)', 'day || '' '' || agent_id', since, until,
+      null, tries);
+    perform sync.replace_rows('analytics.build_minutes_hourly', of_hours, 'sync.build_minutes_of_hours($1, $2, $4)', 'null', since, until, null, tries);
+    perform sync.replace_rows('analytics.job_minutes_hourly', of_hours, 'sync.job_minutes_of_hours($1, $2, $4)', 'null', since, until, null, tries);
+    perform sync.replace_rows('sync.builds_found', of_hours, 'sync.builds_found_of_hours($1, $2)', 'null', since, until);
+    perform sync.replace_rows('sync.jobs_found', of_hours, 'sync.jobs_found_of_hours($1, $2, $4)', 'null', since, until, null, tries);
+    perform sync.refresh_queue_hours(since, until);
+    if not is_whole then
+      perform sync.refresh_deployments(since, until);
     end if;
   end loop;
   if is_whole then
     perform sync.refresh_deployments(day_start, day_start + interval '24 hours');
+    hours := hours || marked::text[];
   end if;
   perform sync.merge_day(which, case when not is_whole then pipelines::uuid[] end);
   perform sync.merge_queue_hours(hours::timestamptz[], which);
@@ -2142,34 +2181,40 @@ end $$;
 
 COMMENT ON FUNCTION sync.refresh_marked_day(which date) IS 'Rebuilds the rollup tables for the stale hours of one day (UTC). Returns false and does nothing if another process rebuilds it.';
 
-CREATE FUNCTION sync.refresh_queue_hour(which timestamp with time zone) RETURNS void
+CREATE FUNCTION sync.refresh_queue_hours(since timestamp with time zone, until timestamp with time zone) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
     AS $$
 declare
-  hour_end constant timestamptz := which + interval '1 hour';
+  step constant interval := interval '5 minutes';
+  first_hour constant timestamptz := (select date_trunc('hour', min(created_at), 'UTC') from buildkite.builds where created_at >= '2013-01-01');
 begin
-  delete from analytics.queue_depths where at >= which and at < hour_end;
-  delete from analytics.agents_hourly where hour = which;
+  delete from analytics.queue_depths where at >= since and at < until;
+  delete from analytics.agents_hourly where hour >= since and hour < until;
   with work as materialized (
-    select * from sync.jobs_between(which, hour_end)
-  ), intervals as (
-    select organization_id, cluster_id, queue, waits_from as began, waits_to as ended, 1 as waits, 0 as runs from work
-    where waits_from < waits_to and waits_from < hour_end and waits_to > which
+    select * from sync.jobs_between(since, until)
+  ), intervals as materialized (
+    select organization_id, cluster_id, queue, agent_id, waits_from as began, waits_to as ended, 1 as waits, 0 as runs from work
+    where waits_from < waits_to and waits_from < until and waits_to > since
     union all
-    select organization_id, cluster_id, queue, runs_from, runs_to, 0, 1 from work
-    where runs_from < runs_to and runs_from < hour_end and runs_to > which
+    select organization_id, cluster_id, queue, agent_id, runs_from, runs_to, 0, 1 from work
+    where runs_from < runs_to and runs_from < until and runs_to > since
   ), moments as (
+    -- A queue has the points of the hours in which one of its jobs waited or ran.
     select organization_id, cluster_id, queue, point as at, 0 as waits, 0 as runs, true as is_point
-    from (select distinct organization_id, cluster_id, queue from intervals) as queues
+    from (
+      select distinct organization_id, cluster_id, queue, hour
+      from intervals
+      cross join generate_series(date_bin('1 hour', greatest(began, since), since), least(ended, until) - interval '1 microsecond', interval '1 hour') as hour
+    ) as queues
     join sync.last_heard as heard using (organization_id)
-    cross join generate_series(which, hour_end - interval '5 minutes', interval '5 minutes') as point
+    cross join generate_series(hour, hour + interval '55 minutes', step) as point
     where point < heard.heard_at
     union all
-    select organization_id, cluster_id, queue, greatest(began, which), waits, runs, false from intervals
+    select organization_id, cluster_id, queue, greatest(began, since), waits, runs, false from intervals
     union all
-    select organization_id, cluster_id, queue, ended, -waits, -runs, false from intervals where ended < hour_end
+    select organization_id, cluster_id, queue, ended, -waits, -runs, false from intervals where ended < until
   ), levels as (
     select organization_id, cluster_id, queue, at, is_point,
       sum(waits) over the_queue as waiting, sum(runs) over the_queue as running, null::double precision as waited
@@ -2177,48 +2222,61 @@ begin
     union all
     select organization_id, cluster_id, queue, point, false, null, null, extract(epoch from point - began)
     from intervals
-    cross join generate_series(which, hour_end - interval '5 minutes', interval '5 minutes') as point
-    where waits = 1 and point >= began and point < ended
+    cross join generate_series(date_bin(step, greatest(began, since), since), least(ended, until) - interval '1 microsecond', step) as point
+    where waits = 1 and point >= began
   ), depths as (
     insert into analytics.queue_depths
     select slot, organization_id, cluster_id, queue,
       max(waiting) filter (where is_point), max(waited), max(running) filter (where is_point), max(waiting), max(running)
-    from levels cross join lateral (select date_bin('5 minutes', at, which) as slot) as slots
+    from levels cross join lateral (select date_bin(step, at, since) as slot) as slots
     group by slot, organization_id, cluster_id, queue having bool_or(is_point)
-  ), connected as materialized (
-    select agent_id, connected_from, connected_to from sync.connections_between(which, hour_end)
-    where hour_end > (select min(created_at) from buildkite.builds where created_at >= '2013-01-01')
-  ), agents as (
-    select agent.organization_id, agent.cluster_id, agent.queue, agent.id,
-      sum(spent.connected) as connected, sum(spent.busy) as busy
+  ), spans as materialized (
+    -- Of each agent, cut at the hours.
+    select hour, agent_id, is_connected, greatest(began, hour) as began, least(ended, hour + interval '1 hour') as ended
     from (
-      select agent_id, analytics.seconds(connected_from, connected_to) as connected, 0 as busy from connected
+      select agent_id, true as is_connected, connected_from as began, connected_to as ended from sync.connections_between(since, until)
       union all
-      select agent_id, 0, analytics.seconds(greatest(runs_from, which), least(runs_to, hour_end)) from work
-      where agent_id is not null and runs_from < runs_to and runs_from < hour_end and runs_to > which
-    ) as spent (agent_id, connected, busy)
-    join analytics.agents as agent on agent.id = spent.agent_id
-    group by agent.organization_id, agent.cluster_id, agent.queue, agent.id
+      select agent_id, false, greatest(began, since), least(ended, until) from intervals where runs = 1 and agent_id is not null
+    ) as span
+    cross join generate_series(date_bin('1 hour', began, since), ended - interval '1 microsecond', interval '1 hour') as hour
+    where hour >= first_hour
+  ), agents as materialized (
+    select agent.id, agent.organization_id, agent.cluster_id, agent.queue
+    from (select distinct agent_id from spans) as seen
+    -- Looked up by id: a company may have had a million agents.
+    cross join lateral (select id, organization_id, cluster_id, queue from analytics.agents where agents.id = seen.agent_id offset 0) as agent
+  ), spent as (
+    select hour, agent_id,
+      coalesce(sum(seconds) filter (where is_connected), 0) as connected,
+      coalesce(sum(seconds) filter (where not is_connected), 0) as busy
+    from spans cross join lateral (select extract(epoch from ended - began)::double precision as seconds) as lasted
+    group by hour, agent_id
   ), together as (
-    select organization_id, cluster_id, queue, max(level) as most
+    select hour, organization_id, cluster_id, queue, max(level) as most
     from (
-      select agent.organization_id, agent.cluster_id, agent.queue,
-        sum(change.by) over (partition by agent.organization_id, agent.cluster_id, agent.queue order by change.at) as level
-      from connected
-      cross join lateral (values (connected_from, 1), (connected_to, -1)) as change (at, by)
-      join analytics.agents as agent on agent.id = connected.agent_id
-    ) as levels group by organization_id, cluster_id, queue
+      select hour, organization_id, cluster_id, queue,
+        sum(sum(change.by)) over (partition by hour, organization_id, cluster_id, queue order by change.at) as level
+      from spans
+      join agents on agents.id = spans.agent_id
+      cross join lateral (values (began, 1), (ended, -1)) as change (at, by)
+      where is_connected and change.at < hour + interval '1 hour'
+      group by hour, organization_id, cluster_id, queue, change.at
+    ) as levels group by hour, organization_id, cluster_id, queue
   )
   insert into analytics.agents_hourly
-  select which, agents.organization_id, agents.cluster_id, agents.queue, count(*), coalesce(max(together.most), 0),
-    sum(connected), sum(busy), sum(greatest(connected - busy, 0))
-  from agents
-  left join together on (together.organization_id, together.cluster_id, together.queue)
-    is not distinct from (agents.organization_id, agents.cluster_id, agents.queue)
-  group by agents.organization_id, agents.cluster_id, agents.queue;
+  select spent.hour, spent.organization_id, spent.cluster_id, spent.queue, spent.agents, coalesce(together.most, 0),
+    spent.connected, spent.busy, spent.idle
+  from (
+    select hour, organization_id, cluster_id, queue, count(*) as agents,
+      sum(connected) as connected, sum(busy) as busy, sum(greatest(connected - busy, 0)) as idle
+    from spent join agents on agents.id = spent.agent_id
+    group by hour, organization_id, cluster_id, queue
+  ) as spent
+  left join together on together.hour = spent.hour and (together.organization_id, together.cluster_id, together.queue)
+    is not distinct from (spent.organization_id, spent.cluster_id, spent.queue);
 end $$;
 
-COMMENT ON FUNCTION sync.refresh_queue_hour(which timestamp with time zone) IS 'Rebuilds queue_depths and agents_hourly for one hour (UTC).';
+COMMENT ON FUNCTION sync.refresh_queue_hours(since timestamp with time zone, until timestamp with time zone) IS 'Rebuilds queue_depths and agents_hourly for the hours of a range (UTC).';
 
 CREATE FUNCTION sync.refresh_rollups() RETURNS integer
     LANGUAGE plpgsql
@@ -2321,7 +2379,7 @@ end $$;
 
 COMMENT ON FUNCTION sync.refresh_users() IS 'Adds the people that new builds, jobs, pipelines and members name, and rebuilds buildkite.users. Returns how many rows changed.';
 
-CREATE FUNCTION sync.replace_rows(relation text, scope text, fresh text, key text, since timestamp with time zone, ids uuid[] DEFAULT NULL::uuid[], tries sync.command_try[] DEFAULT NULL::sync.command_try[]) RETURNS text[]
+CREATE FUNCTION sync.replace_rows(relation text, scope text, fresh text, key text, since timestamp with time zone, until timestamp with time zone DEFAULT NULL::timestamp with time zone, ids uuid[] DEFAULT NULL::uuid[], tries sync.command_try[] DEFAULT NULL::sync.command_try[]) RETURNS text[]
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
@@ -2331,7 +2389,7 @@ begin
   -- Most hours of a quiet day have no tries, and then no rows. Postgres plans this in a fraction of the time.
   if cardinality(tries) = 0 then
     execute format('with removed as (delete from %1$s where %2$s returning %3$s as key) select array_agg(distinct key::text) from removed',
-      relation, scope, key) into keys using since, ids;
+      relation, scope, key) into keys using since, until, ids;
     return coalesce(keys, '{}');
   end if;
   execute format(
@@ -2342,18 +2400,17 @@ begin
       where not exists (select from %1$s as stored where (%2$s) and stored = fresh.one) returning %4$s as key
     )
     select array_agg(distinct key::text) from (select key from removed union all select key from added) as changed',
-    relation, scope, fresh, key) into keys using since, ids, tries;
+    relation, scope, fresh, key) into keys using since, until, ids, tries;
   return coalesce(keys, '{}');
 end $_$;
 
-COMMENT ON FUNCTION sync.replace_rows(relation text, scope text, fresh text, key text, since timestamp with time zone, ids uuid[], tries sync.command_try[]) IS 'Makes the rows of a table in scope equal to those that a function returns. Returns the distinct keys of the rows that changed. In scope and in the call of the function, $1 is since, $2 is ids and $3 is tries.';
+COMMENT ON FUNCTION sync.replace_rows(relation text, scope text, fresh text, key text, since timestamp with time zone, until timestamp with time zone, ids uuid[], tries sync.command_try[]) IS 'Makes the rows of a table in scope equal to those that a function returns. Returns the distinct keys of the rows that changed. In scope and in the call of the function, $1 is since, $2 is until, $3 is ids and $4 is tries.';
 
-CREATE FUNCTION sync.tries_of_hour(from_hour timestamp with time zone) RETURNS SETOF sync.command_try
+CREATE FUNCTION sync.tries_of_hours(since timestamp with time zone, until timestamp with time zone) RETURNS SETOF sync.command_try
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
     AS $$
-declare
-  to_hour constant timestamptz := from_hour + interval '1 hour';
 begin
   return query
   select
@@ -2378,11 +2435,11 @@ begin
   ) as build
   left join buildkite.cluster_queues as queue on queue.id = job.cluster_queue_id
   where job.type = 'script'
-    and (job.started_at >= from_hour and job.started_at < to_hour or job.finished_at >= from_hour and job.finished_at < to_hour
-      or job.expired_at >= from_hour and job.expired_at < to_hour);
+    and (job.started_at >= since and job.started_at < until or job.finished_at >= since and job.finished_at < until
+      or job.expired_at >= since and job.expired_at < until);
 end $$;
 
-COMMENT ON FUNCTION sync.tries_of_hour(from_hour timestamp with time zone) IS 'The tries of command jobs of known builds that started, finished or expired in an hour.';
+COMMENT ON FUNCTION sync.tries_of_hours(since timestamp with time zone, until timestamp with time zone) IS 'The tries of command jobs of known builds that started, finished or expired in a range of time.';
 
 CREATE TABLE analytics.trunk_health_daily (
     day date,
@@ -2552,24 +2609,24 @@ COMMENT ON COLUMN analytics.queue_waits_hourly.busy_seconds IS 'Seconds that job
 
 COMMENT ON COLUMN analytics.queue_waits_hourly.wait_histogram IS 'Waits: whole seconds and how many jobs, alternating.';
 
-CREATE FUNCTION sync.waits_of_hour(from_hour timestamp with time zone) RETURNS SETOF analytics.queue_waits_hourly
+CREATE FUNCTION sync.waits_of_hours(since timestamp with time zone, until timestamp with time zone) RETURNS SETOF analytics.queue_waits_hourly
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
   return query
-  select from_hour, merged.organization_id, merged.cluster_id, merged.queue, merged.started, analytics.percentile(merged.wait, 0.5),
+  select merged.hour, merged.organization_id, merged.cluster_id, merged.queue, merged.started, analytics.percentile(merged.wait, 0.5),
     analytics.percentile(merged.wait, 0.9), analytics.percentile(merged.wait, 0.95), merged.max_wait_ms / 1000.0::double precision,
     merged.busy_ms / 1000.0::double precision, merged.wait
   from (
-    select ran.organization_id, ran.cluster_id, ran.queue, sum(ran.started)::bigint as started, max(ran.max_wait_ms) as max_wait_ms,
+    select ran.hour, ran.organization_id, ran.cluster_id, ran.queue, sum(ran.started)::bigint as started, max(ran.max_wait_ms) as max_wait_ms,
       sum(ran.busy_ms) as busy_ms, analytics.merge_histograms(ran.wait_histogram) as wait
-    from sync.queue_hours as ran where ran.hour = from_hour
-    group by ran.organization_id, ran.cluster_id, ran.queue
+    from sync.queue_hours as ran where ran.hour >= since and ran.hour < until
+    group by ran.hour, ran.organization_id, ran.cluster_id, ran.queue
   ) as merged;
 end $$;
 
-COMMENT ON FUNCTION sync.waits_of_hour(from_hour timestamp with time zone) IS 'The rows of analytics.queue_waits_hourly for one hour, from sync.queue_hours.';
+COMMENT ON FUNCTION sync.waits_of_hours(since timestamp with time zone, until timestamp with time zone) IS 'The rows of analytics.queue_waits_hourly for the hours of a range, from sync.queue_hours.';
 
 CREATE AGGREGATE analytics.histogram(integer) (
     SFUNC = array_append,
