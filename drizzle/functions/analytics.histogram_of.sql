@@ -2,7 +2,7 @@ create or replace function analytics.histogram_of(seconds integer[]) returns int
 immutable parallel safe set search_path = pg_catalog, pg_temp as $$
 begin
   -- Most histograms of an hour have no value or one.
-  if cardinality(seconds) < 2 then
+  if coalesce(cardinality(seconds), 0) < 2 then
     return case when seconds[1] is null then '{}' else array[seconds[1], 1] end;
   end if;
   return array(

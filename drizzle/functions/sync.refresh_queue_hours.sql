@@ -56,39 +56,37 @@ begin
     cross join generate_series(date_bin('1 hour', began, since), ended - interval '1 microsecond', interval '1 hour') as hour
     where hour >= first_hour
   ), agents as materialized (
-    select agent.id, agent.organization_id, agent.cluster_id, agent.queue
+    select agent.id, agent.organization_id, agent.cluster_id, agent.queue,
+      dense_rank() over (order by agent.organization_id, agent.cluster_id, agent.queue) as queue_number
     from (select distinct agent_id from spans) as seen
     -- Looked up by id: a company may have had a million agents.
     cross join lateral (select id, organization_id, cluster_id, queue from analytics.agents where agents.id = seen.agent_id offset 0) as agent
   ), spent as (
-    select hour, agent_id,
-      coalesce(sum(seconds) filter (where is_connected), 0) as connected,
-      coalesce(sum(seconds) filter (where not is_connected), 0) as busy
-    from spans cross join lateral (select extract(epoch from ended - began)::double precision as seconds) as lasted
-    group by hour, agent_id
-  ), together as (
-    select hour, organization_id, cluster_id, queue, max(level) as most
+    select hour, queue_number, count(*) as agents, sum(connected) as connected, sum(busy) as busy, sum(greatest(connected - busy, 0)) as idle
     from (
-      select hour, organization_id, cluster_id, queue,
-        sum(sum(change.by)) over (partition by hour, organization_id, cluster_id, queue order by change.at) as level
+      select hour, agent_id,
+        coalesce(sum(seconds) filter (where is_connected), 0) as connected, coalesce(sum(seconds) filter (where not is_connected), 0) as busy
+      from spans cross join lateral (select extract(epoch from ended - began)::double precision as seconds) as lasted
+      group by hour, agent_id
+    ) as of_agent
+    join agents on agents.id = of_agent.agent_id
+    group by hour, queue_number
+  ), together as (
+    select hour, queue_number, max(level) as most
+    from (
+      select hour, queue_number, sum(sum(change.by)) over (partition by hour, queue_number order by change.at) as level
       from spans
       join agents on agents.id = spans.agent_id
       cross join lateral (values (began, 1), (ended, -1)) as change (at, by)
       where is_connected and change.at < hour + interval '1 hour'
-      group by hour, organization_id, cluster_id, queue, change.at
-    ) as levels group by hour, organization_id, cluster_id, queue
+      group by hour, queue_number, change.at
+    ) as levels group by hour, queue_number
   )
   insert into analytics.agents_hourly
-  select spent.hour, spent.organization_id, spent.cluster_id, spent.queue, spent.agents, coalesce(together.most, 0),
-    spent.connected, spent.busy, spent.idle
-  from (
-    select hour, organization_id, cluster_id, queue, count(*) as agents,
-      sum(connected) as connected, sum(busy) as busy, sum(greatest(connected - busy, 0)) as idle
-    from spent join agents on agents.id = spent.agent_id
-    group by hour, organization_id, cluster_id, queue
-  ) as spent
-  left join together on together.hour = spent.hour and (together.organization_id, together.cluster_id, together.queue)
-    is not distinct from (spent.organization_id, spent.cluster_id, spent.queue);
+  select hour, queues.organization_id, queues.cluster_id, queues.queue, spent.agents, coalesce(together.most, 0), spent.connected, spent.busy, spent.idle
+  from spent
+  join (select distinct queue_number, organization_id, cluster_id, queue from agents) as queues using (queue_number)
+  left join together using (hour, queue_number);
 end $$;
 
 comment on function sync.refresh_queue_hours is 'Rebuilds queue_depths and agents_hourly for the hours of a range (UTC).';

@@ -177,6 +177,36 @@ test('incidents decide for their service: by the deployment before them, or the 
   )
 })
 
+test('an incident may name a deployment of another service, which then failed', async () => {
+  const [named] = await stage.sql<{ id: string }[]>`
+    select deployment_id as id from analytics.deployment_outcomes where organization = 'globex' order by deployment_id limit 1`
+  const elsewhere = { organization: 'globex', service: 'elsewhere', environment: 'production' }
+  const times = { started_at: at('09 13:00:00'), resolved_at: at('09 14:00:00') }
+  await insertRows(stage.sql, 'settings.incidents', [{ id: 'i5', ...elsewhere, ...times, deployment_id: named?.id }])
+  await says(
+    `${outcomes} where deployment_id = '${named?.id}'`,
+    '09 12:40:00 | true | incidents | true | true | 09 14:00:00 | 3600 | false',
+  )
+  await stage.sql`delete from settings.incidents where id = 'i5'`
+})
+
+test('of two deployments at one time, the one with the greater id caused the incident after them', async () => {
+  const shop = `service = 'shop' and environment = 'production'`
+  await stage.sql.unsafe(`
+    insert into analytics.deployments (id, reference_id, deployed_at, success, service, environment, organization_id)
+    select 'z' || id, reference_id, deployed_at, success, service, environment, organization_id
+    from analytics.deployments where ${shop} and deployed_at = '2026-03-16T14:10:00Z'`)
+  const incident = { id: 'i6', organization: 'acme', service: 'shop', environment: 'production' }
+  await insertRows(stage.sql, 'settings.incidents', [{ ...incident, started_at: at('16 15:00:00') }])
+  await says(
+    `select left(deployment_id, 1) = 'z', failed from analytics.deployment_outcomes
+    where ${shop} and deployed_at = '2026-03-16T14:10:00Z' order by 1`,
+    'false | false\ntrue | true',
+  )
+  await stage.sql`delete from settings.incidents where id = 'i6'`
+  await stage.sql`delete from analytics.deployments where id like 'z%'`
+})
+
 test('deployment_services: an id for each organization and service, which deployments have', async () => {
   await says(
     `select organization, name, identifier, count(deployment.id), count(*) filter (where deployment.service = service.name and deployment.organization_id = service.organization_id)
