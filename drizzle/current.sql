@@ -5596,7 +5596,7 @@ CREATE VIEW analytics.deployed_commits AS
           GROUP BY pipelines.organization_id, (analytics.repository_name(pipelines.repository))) same ON (((same.organization_id = deployed.organization_id) AND (same.repository = deployed.repository))))
      CROSS JOIN LATERAL ( SELECT min(build.created_at) AS at
            FROM buildkite.builds build
-          WHERE ((build.commit = deployed.commit_sha) AND (build.branch = deployed.integration_branch) AND (build.pipeline_id = ANY (same.pipelines)))) head)
+          WHERE ((build.commit = deployed.commit_sha) AND (build.commit <> 'HEAD'::text) AND (build.branch = deployed.integration_branch) AND (build.pipeline_id = ANY (same.pipelines)))) head)
      CROSS JOIN LATERAL ( SELECT max(place.at) AS at
            FROM (( SELECT earlier.commit_sha
                    FROM analytics.deployments earlier
@@ -5605,7 +5605,7 @@ CREATE VIEW analytics.deployed_commits AS
                  LIMIT 5) one
              CROSS JOIN LATERAL ( SELECT min(build.created_at) AS at
                    FROM buildkite.builds build
-                  WHERE ((build.commit = one.commit_sha) AND (build.branch = deployed.integration_branch) AND (build.pipeline_id = ANY (same.pipelines)))) place)) start)
+                  WHERE ((build.commit = one.commit_sha) AND (build.commit <> 'HEAD'::text) AND (build.branch = deployed.integration_branch) AND (build.pipeline_id = ANY (same.pipelines)))) place)) start)
      CROSS JOIN LATERAL ( SELECT built.commit
            FROM (( SELECT DISTINCT build.commit
                    FROM buildkite.builds build

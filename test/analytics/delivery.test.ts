@@ -278,3 +278,27 @@ test('first_trunk_recoveries: red while the newest commit is red', async () => {
     '303 | 305 | 1800',
   )
 })
+
+test('deployed_commits: HEAD is no commit, also between two others', async () => {
+  const ship = async (number: number, hour: number, commit: string) => {
+    const [created, finished] = [`2${hour} 08:00:00`, `2${hour} 08:30:00`]
+    const build = {
+      pipeline_id: id('p', 3),
+      branch: 'trunk',
+      commit,
+      created_at: at(created),
+      finished_at: at(finished),
+    }
+    await addBuild(number, build)
+    await addAttempt(number, 'passed', created, finished)
+  }
+  await ship(211, 4, 'f1')
+  await addBuild(212, { pipeline_id: id('p', 3), branch: 'trunk', commit: 'f2', created_at: at('25 07:00:00') })
+  await ship(213, 5, 'HEAD')
+  await ship(214, 6, 'f3')
+  await stage.refresh()
+  await says(
+    `select deployed_at, string_agg(commit, ' ' order by commit) from analytics.deployed_commits where deployed_at > '2026-03-24' group by 1 order by 1`,
+    '24 08:30:00 | f1\n26 08:30:00 | f2 f3',
+  )
+})

@@ -19,7 +19,8 @@ left join (
 ) as same on same.organization_id = deployed.organization_id and same.repository = deployed.repository
 cross join lateral (
   select min(build.created_at) as at from buildkite.builds as build
-  where build.commit = deployed.commit_sha and build.branch = deployed.integration_branch and build.pipeline_id = any (same.pipelines)
+  where build.commit = deployed.commit_sha and build.commit <> 'HEAD' and build.branch = deployed.integration_branch
+    and build.pipeline_id = any (same.pipelines)
 ) as head
 cross join lateral (
   select max(place.at) as at
@@ -32,7 +33,8 @@ cross join lateral (
   ) as one
   cross join lateral (
     select min(build.created_at) as at from buildkite.builds as build
-    where build.commit = one.commit_sha and build.branch = deployed.integration_branch and build.pipeline_id = any (same.pipelines)
+    where build.commit = one.commit_sha and build.commit <> 'HEAD' and build.branch = deployed.integration_branch
+      and build.pipeline_id = any (same.pipelines)
   ) as place
 ) as start
 cross join lateral (
