@@ -152,9 +152,15 @@ CREATE FUNCTION analytics.job_result(state text, soft_failed boolean, exit_statu
 
 COMMENT ON FUNCTION analytics.job_result(state text, soft_failed boolean, exit_status bigint, signal_reason text) IS 'How a job ended. passed (also a gate that was unblocked); soft_failed: it failed and was allowed to; failed: its command failed; infra_lost: its agent or machine was lost (signal_reason other than cancel: agent_stop, agent_refused, process_run_error, ...; or exit status -1 without a reason); timed_out: ran too long; expired: no agent took it; canceled; broken: its conditions prevented it from running, or what it waited for failed; skipped. Null while it is open. A lost agent comes before soft_failed: a job that was allowed to fail and lost its agent is infra_lost.';
 
+CREATE FUNCTION analytics.pattern_of(glob text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN replace(replace(replace(replace(glob, '\'::text, '\\'::text), '%'::text, '\%'::text), '_'::text, '\_'::text), '*'::text, '%'::text);
+
+COMMENT ON FUNCTION analytics.pattern_of(glob text) IS 'The pattern for "like" of a pattern in which * matches any characters.';
+
 CREATE FUNCTION analytics.matches(value text, glob text) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN (value ~~ replace(replace(replace(replace(glob, '\'::text, '\\'::text), '%'::text, '\%'::text), '_'::text, '\_'::text), '*'::text, '%'::text));
+    RETURN (value ~~ analytics.pattern_of(glob));
 
 COMMENT ON FUNCTION analytics.matches(value text, glob text) IS 'Whether a text matches a pattern in which * matches any characters.';
 
@@ -817,6 +823,139 @@ begin
 end $_$;
 
 COMMENT ON FUNCTION sync.days_with_data(since date) IS 'Every day (UTC) from the given one on that has builds, jobs or rows in rollup tables.';
+
+CREATE TABLE analytics.deployments (
+    id text NOT NULL,
+    reference_id text,
+    service_id bigint,
+    repository text,
+    commit_sha text,
+    attributed_at timestamp with time zone,
+    merge_commit_shas text[],
+    environment text,
+    deployed_at timestamp with time zone NOT NULL,
+    success boolean NOT NULL,
+    service text,
+    source_url text,
+    source_name text,
+    integration_branch text,
+    deployment_inference_rule_id bigint,
+    deployment_service_id bigint,
+    organization_id uuid,
+    pipeline_id uuid,
+    committed_at timestamp with time zone,
+    first_success boolean
+);
+
+COMMENT ON TABLE analytics.deployments IS 'Deployments in the shape of DX''s table of that name (three columns of our own at the end), found by the rules in settings.deployment_rules: builds, or the last tries of a step''s jobs, that ended in success or failure. Canceled, blocked and open ones do not count. A rule for a step creates one deployment for each of its jobs: for each part of a parallel step or a matrix, unless the rule''s pattern names one. A deployment that ran again has its last end. Without rules the table is empty. A rollup table, refreshed about 15 s after a change of a build, and for every day when a rule changes.';
+
+COMMENT ON COLUMN analytics.deployments.id IS 'Rule and build, or rule and job. Of several rules that match a build or job, the closest counts: the one with the most fixed characters.';
+
+COMMENT ON COLUMN analytics.deployments.reference_id IS 'builds.id or jobs.id, as text.';
+
+COMMENT ON COLUMN analytics.deployments.service_id IS 'DX''s own id; always null here.';
+
+COMMENT ON COLUMN analytics.deployments.repository IS 'owner/name of the repository.';
+
+COMMENT ON COLUMN analytics.deployments.commit_sha IS 'Commit.';
+
+COMMENT ON COLUMN analytics.deployments.attributed_at IS 'As deployed_at.';
+
+COMMENT ON COLUMN analytics.deployments.merge_commit_shas IS 'The deployed commit. Which commits it brings is known to the repository only.';
+
+COMMENT ON COLUMN analytics.deployments.environment IS 'Environment, of the rule.';
+
+COMMENT ON COLUMN analytics.deployments.deployed_at IS 'When the deployment ended.';
+
+COMMENT ON COLUMN analytics.deployments.success IS 'Whether it succeeded.';
+
+COMMENT ON COLUMN analytics.deployments.service IS 'Service: of the rule, otherwise the pipeline''s slug.';
+
+COMMENT ON COLUMN analytics.deployments.source_url IS 'Address in the browser.';
+
+COMMENT ON COLUMN analytics.deployments.source_name IS 'Name of the pipeline.';
+
+COMMENT ON COLUMN analytics.deployments.integration_branch IS 'Default branch of the pipeline.';
+
+COMMENT ON COLUMN analytics.deployments.deployment_inference_rule_id IS 'settings.deployment_rules.id.';
+
+COMMENT ON COLUMN analytics.deployments.deployment_service_id IS 'deployment_services.id.';
+
+COMMENT ON COLUMN analytics.deployments.organization_id IS 'organizations.id. Ours, not DX''s.';
+
+COMMENT ON COLUMN analytics.deployments.pipeline_id IS 'pipelines.id. Ours, not DX''s.';
+
+COMMENT ON COLUMN analytics.deployments.committed_at IS 'Author date of the commit, from any of its builds; null if none has it. Ours, not DX''s.';
+
+COMMENT ON COLUMN analytics.deployments.first_success IS 'Whether its first try succeeded; success has the outcome of the last try. Ours, not DX''s.';
+
+CREATE FUNCTION sync.deployments_between(since timestamp with time zone, until timestamp with time zone) RETURNS SETOF analytics.deployments
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_variable
+begin
+  return query
+  with rules as materialized (
+    select rule.id, rule.environment, rule.service, rule.step is not null as of_jobs, rule.pipeline, analytics.pattern_of(rule.pipeline) as pipelines,
+      analytics.pattern_of(rule.step) as steps, analytics.pattern_of(rule.branch) as branches, analytics.pattern_of(rule.organization) as organizations,
+      length(replace(concat(rule.pipeline, rule.step, rule.branch, rule.organization), '*', '')) as fixed_characters
+    from settings.deployment_rules as rule where rule.enabled
+  )
+  -- Of several rules that match, the closest counts: the one with the most fixed characters.
+  select distinct on (deployed.id)
+    rule.id || ':' || deployed.id, deployed.id::text, null::bigint, analytics.repository_name(pipeline.repository), deployed.commit, deployed.finished_at,
+    array[deployed.commit], rule.environment, deployed.finished_at, deployed.result = 'passed', coalesce(rule.service, pipeline.slug),
+    coalesce(pipeline.web_url || '/builds/' || deployed.number || case when deployed.is_job then '#' || deployed.id else '' end, deployed.web_url),
+    coalesce(pipeline.name, pipeline.slug), pipeline.default_branch, rule.id::bigint,
+    analytics.stable_id(concat(pipeline.organization_id, ':', coalesce(rule.service, pipeline.slug))), pipeline.organization_id, pipeline.id,
+    (select min(build.author_date) from buildkite.builds as build
+      where build.commit = deployed.commit and deployed.commit <> 'HEAD' and build.organization_id = pipeline.organization_id),
+    case when deployed.is_job then (
+      with recursive tries as (
+        select deployed.id, deployed.result, 0 as back
+        union all
+        select job.id, analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason), tries.back + 1
+        from tries join buildkite.jobs as job on job.retried_in_job_id = tries.id where tries.back < 1000
+      )
+      select coalesce(result, '') = 'passed' from tries order by back desc limit 1
+    ) else coalesce((
+      select attempt.state = 'passed' from analytics.attempt_runs as attempt
+      where attempt.build_id = deployed.id and analytics.build_result(attempt.state, attempt.blocked) is not null
+      order by attempt.finished_at limit 1
+    ), deployed.result = 'passed') end
+  from (
+    select build.id, build.pipeline_id, build.branch, build.commit, build.finished_at, build.number, build.web_url,
+      analytics.build_result(build.state, build.blocked) as result, null as step_key, null as step_name, false as is_job
+    from buildkite.builds as build
+    where build.finished_at >= since and build.finished_at < until
+      and analytics.build_result(build.state, build.blocked) in ('passed', 'failed')
+      and exists (select from rules where not rules.of_jobs)
+    union all
+    select job.id, build.pipeline_id, build.branch, build.commit, job.finished_at, build.number, coalesce(job.web_url, build.web_url),
+      analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason), job.step_key, job.name, true
+    from buildkite.jobs as job
+    cross join lateral (
+      select pipeline_id, branch, commit, number, web_url from buildkite.builds where id = job.build_id offset 0
+    ) as build
+    where job.finished_at >= since and job.finished_at < until and job.type in ('script', 'trigger')
+      -- Most jobs are of no rule. This saves reading their builds and pipelines.
+      and exists (select from rules where job.step_key like rules.steps or job.name like rules.steps)
+      and job.retried_in_job_id is null and not coalesce(job.retried, false)
+      and analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason)
+        in ('passed', 'soft_failed', 'failed', 'infra_lost', 'timed_out')
+    offset 0
+  ) as deployed
+  cross join lateral (select * from buildkite.pipelines where id = deployed.pipeline_id offset 0) as pipeline
+  left join buildkite.organizations as organization on organization.id = pipeline.organization_id
+  join rules as rule on deployed.is_job = rule.of_jobs
+    and (not rule.of_jobs or deployed.step_key like rule.steps or deployed.step_name like rule.steps)
+  where (pipeline.slug like rule.pipelines or pipeline.id::text = rule.pipeline)
+    and deployed.branch like rule.branches and coalesce(organization.slug, '') like rule.organizations
+  order by deployed.id, rule.fixed_characters desc, rule.id;
+end $$;
+
+COMMENT ON FUNCTION sync.deployments_between(since timestamp with time zone, until timestamp with time zone) IS 'The rows of analytics.deployments for the builds and jobs that finished in a range of time, from all present builds and jobs.';
 
 CREATE FUNCTION sync.hour_ranges(hours timestamp with time zone[], longest interval DEFAULT '24:00:00'::interval) RETURNS TABLE(since timestamp with time zone, until timestamp with time zone)
     LANGUAGE plpgsql IMMUTABLE
@@ -2021,69 +2160,18 @@ CREATE FUNCTION sync.refresh_deployments(since timestamp with time zone, until t
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+declare
+  fresh constant analytics.deployments[] := array(select sync.deployments_between(since, until));
 begin
-  delete from analytics.deployments where deployed_at >= since and deployed_at < until;
-  insert into analytics.deployments (id, reference_id, repository, commit_sha, attributed_at, merge_commit_shas, environment, deployed_at, success,
-    service, source_url, source_name, integration_branch, deployment_inference_rule_id, organization_id, pipeline_id, committed_at, first_success,
-    deployment_service_id)
-  -- Of several rules that match, the closest counts: the one with the most fixed characters.
-  select distinct on (deployed.id)
-    rule.id || ':' || deployed.id, deployed.id::text, analytics.repository_name(pipeline.repository), deployed.commit, deployed.finished_at,
-    array[deployed.commit], rule.environment, deployed.finished_at, deployed.result = 'passed', coalesce(rule.service, pipeline.slug),
-    coalesce(pipeline.web_url || '/builds/' || deployed.number || case when deployed.is_job then '#' || deployed.id else '' end, deployed.web_url),
-    coalesce(pipeline.name, pipeline.slug), pipeline.default_branch, rule.id, pipeline.organization_id, pipeline.id,
-    (select min(build.author_date) from buildkite.builds as build
-      where build.commit = deployed.commit and deployed.commit <> 'HEAD' and build.organization_id = pipeline.organization_id),
-    case when deployed.is_job then (
-      with recursive tries as (
-        select deployed.id, deployed.result, 0 as back
-        union all
-        select job.id, analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason), tries.back + 1
-        from tries join buildkite.jobs as job on job.retried_in_job_id = tries.id where tries.back < 1000
-      )
-      select coalesce(result, '') = 'passed' from tries order by back desc limit 1
-    ) else coalesce((
-      select attempt.state = 'passed' from analytics.attempt_runs as attempt
-      where attempt.build_id = deployed.id and analytics.build_result(attempt.state, attempt.blocked) is not null
-      order by attempt.finished_at limit 1
-    ), deployed.result = 'passed') end,
-    analytics.stable_id(concat(pipeline.organization_id, ':', coalesce(rule.service, pipeline.slug)))
-  from (
-    select build.id, build.pipeline_id, build.branch, build.commit, build.finished_at, build.number, build.web_url,
-      analytics.build_result(build.state, build.blocked) as result, null as step_key, null as step_name, false as is_job
-    from buildkite.builds as build
-    where build.finished_at >= since and build.finished_at < until
-      and analytics.build_result(build.state, build.blocked) in ('passed', 'failed')
-    union all
-    select job.id, build.pipeline_id, build.branch, build.commit, job.finished_at, build.number, coalesce(job.web_url, build.web_url),
-      analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason), job.step_key, job.name, true
-    from buildkite.jobs as job
-    cross join lateral (
-      select pipeline_id, branch, commit, number, web_url from buildkite.builds where id = job.build_id offset 0
-    ) as build
-    where job.finished_at >= since and job.finished_at < until and job.type in ('script', 'trigger')
-      and job.retried_in_job_id is null and not coalesce(job.retried, false)
-      and analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason)
-        in ('passed', 'soft_failed', 'failed', 'infra_lost', 'timed_out')
-  ) as deployed
-  cross join lateral (select * from buildkite.pipelines where id = deployed.pipeline_id offset 0) as pipeline
-  left join buildkite.organizations as organization on organization.id = pipeline.organization_id
-  join settings.deployment_rules as rule on deployed.is_job = (rule.step is not null)
-    and (rule.step is null or analytics.matches(deployed.step_key, rule.step) or analytics.matches(deployed.step_name, rule.step))
-  where rule.enabled and (analytics.matches(pipeline.slug, rule.pipeline) or pipeline.id::text = rule.pipeline)
-    and analytics.matches(deployed.branch, rule.branch) and analytics.matches(coalesce(organization.slug, ''), rule.organization)
-  order by deployed.id, length(replace(concat(rule.pipeline, rule.step, rule.branch, rule.organization), '*', '')) desc, rule.id
+  delete from analytics.deployments as stored where stored.deployed_at >= since and stored.deployed_at < until
+    and not exists (select from unnest(fresh) as one where one = stored);
   -- A deployment that finished again in this range still has its row in the earlier range, which may be rebuilt later.
-  on conflict (id) do update set
-    repository = excluded.repository, commit_sha = excluded.commit_sha, attributed_at = excluded.attributed_at,
-    merge_commit_shas = excluded.merge_commit_shas, environment = excluded.environment, deployed_at = excluded.deployed_at,
-    success = excluded.success, service = excluded.service, source_url = excluded.source_url, source_name = excluded.source_name,
-    integration_branch = excluded.integration_branch, organization_id = excluded.organization_id, pipeline_id = excluded.pipeline_id,
-    committed_at = excluded.committed_at, first_success = excluded.first_success,
-    deployment_service_id = excluded.deployment_service_id;
+  delete from analytics.deployments as stored using unnest(fresh) as one where stored.id = one.id and stored <> one;
+  insert into analytics.deployments select one.* from unnest(fresh) as one
+  where not exists (select from analytics.deployments as stored where stored.id = one.id);
 end $$;
 
-COMMENT ON FUNCTION sync.refresh_deployments(since timestamp with time zone, until timestamp with time zone) IS 'Rebuilds analytics.deployments for the builds and jobs that finished in a range of time.';
+COMMENT ON FUNCTION sync.refresh_deployments(since timestamp with time zone, until timestamp with time zone) IS 'Makes the rows of analytics.deployments right for the builds and jobs that finished in a range of time.';
 
 CREATE FUNCTION sync.refresh_hours(which date, hours_of_day integer[] DEFAULT NULL::integer[]) RETURNS void
     LANGUAGE plpgsql
@@ -4008,28 +4096,165 @@ COMMENT ON COLUMN analytics.build_attempts.is_estimate IS 'Whether a stop of thi
 
 COMMENT ON COLUMN analytics.build_attempts.organization IS 'Slug of the organization, at present.';
 
+CREATE TABLE buildkite.clusters (
+    id uuid NOT NULL,
+    graphql_id text,
+    name text,
+    description text,
+    emoji text,
+    color text,
+    default_queue_id uuid,
+    url text,
+    web_url text,
+    created_at timestamp(3) with time zone,
+    created_by_id uuid,
+    created_by_name text,
+    created_by_email text,
+    organization_id uuid NOT NULL,
+    extra jsonb DEFAULT '{}'::jsonb NOT NULL,
+    first_seen_at timestamp(3) with time zone NOT NULL,
+    changed_at timestamp(3) with time zone NOT NULL,
+    deleted_at timestamp(3) with time zone,
+    maintainers jsonb,
+    default_queue_url text,
+    queues_url text
+);
+
+COMMENT ON TABLE buildkite.clusters IS 'Clusters. Read hourly when a token has read_clusters.';
+
+COMMENT ON COLUMN buildkite.clusters.id IS 'Buildkite''s UUID.';
+
+COMMENT ON COLUMN buildkite.clusters.graphql_id IS 'The same object''s id in the GraphQL API.';
+
+COMMENT ON COLUMN buildkite.clusters.name IS 'Name.';
+
+COMMENT ON COLUMN buildkite.clusters.description IS 'Free text, or null.';
+
+COMMENT ON COLUMN buildkite.clusters.emoji IS 'Emoji.';
+
+COMMENT ON COLUMN buildkite.clusters.color IS 'Colour, as a hex code.';
+
+COMMENT ON COLUMN buildkite.clusters.default_queue_id IS 'cluster_queues.id of the queue of agents that name none.';
+
+COMMENT ON COLUMN buildkite.clusters.url IS 'REST address.';
+
+COMMENT ON COLUMN buildkite.clusters.web_url IS 'Address in the browser.';
+
+COMMENT ON COLUMN buildkite.clusters.created_at IS 'When it was created.';
+
+COMMENT ON COLUMN buildkite.clusters.created_by_id IS 'Id of the person who created it.';
+
+COMMENT ON COLUMN buildkite.clusters.created_by_name IS 'Name of the person who created it.';
+
+COMMENT ON COLUMN buildkite.clusters.created_by_email IS 'E-mail address of the person who created it.';
+
+COMMENT ON COLUMN buildkite.clusters.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN buildkite.clusters.extra IS 'Fields that Buildkite sent and no column contains, under their own names.';
+
+COMMENT ON COLUMN buildkite.clusters.first_seen_at IS 'When a list first contained it, on the mirror''s clock.';
+
+COMMENT ON COLUMN buildkite.clusters.changed_at IS 'When a column last changed, on the clock of Postgres; for incremental loads.';
+
+COMMENT ON COLUMN buildkite.clusters.deleted_at IS 'When the mirror noticed that the list no longer contains it; null: the list contains it. The row stays as history.';
+
+COMMENT ON COLUMN buildkite.clusters.maintainers IS 'Users and teams that may manage the cluster.';
+
+COMMENT ON COLUMN buildkite.clusters.default_queue_url IS 'API address of the default queue.';
+
+COMMENT ON COLUMN buildkite.clusters.queues_url IS 'API address of its queues.';
+
+CREATE TABLE settings.queue_rates (
+    queue text NOT NULL,
+    per_minute numeric NOT NULL,
+    currency text DEFAULT 'USD'::text NOT NULL,
+    cluster text DEFAULT '*'::text NOT NULL
+);
+
+COMMENT ON TABLE settings.queue_rates IS 'What a minute of a queue''s agents costs. Fill it yourself; with a row for each cluster if they differ.';
+
+COMMENT ON COLUMN settings.queue_rates.queue IS 'Queue, as analytics.jobs names it.';
+
+COMMENT ON COLUMN settings.queue_rates.per_minute IS 'What a minute of an agent costs.';
+
+COMMENT ON COLUMN settings.queue_rates.currency IS 'Currency.';
+
+COMMENT ON COLUMN settings.queue_rates.cluster IS 'Name of the cluster, or its id; *: all clusters that no other row of the queue names.';
+
+CREATE VIEW sync.cluster_rates AS
+ SELECT DISTINCT ON (rate.queue, named.cluster_id) rate.queue,
+    named.cluster_id,
+    (rate.per_minute)::double precision AS per_minute,
+    rate.currency
+   FROM (settings.queue_rates rate
+     CROSS JOIN LATERAL ( SELECT (rate.cluster)::uuid AS cluster_id,
+            1 AS place
+          WHERE (rate.cluster ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'::text)
+        UNION ALL
+         SELECT known.id,
+            2
+           FROM buildkite.clusters known
+          WHERE (known.name = rate.cluster)) named)
+  ORDER BY rate.queue, named.cluster_id, named.place;
+
+COMMENT ON VIEW sync.cluster_rates IS 'The rates of settings.queue_rates that name a cluster, by the cluster''s id.';
+
+COMMENT ON COLUMN sync.cluster_rates.queue IS 'Queue.';
+
+COMMENT ON COLUMN sync.cluster_rates.cluster_id IS 'clusters.id.';
+
+COMMENT ON COLUMN sync.cluster_rates.per_minute IS 'What a minute of an agent costs.';
+
+COMMENT ON COLUMN sync.cluster_rates.currency IS 'Currency.';
+
 CREATE VIEW analytics.build_costs AS
-SELECT
-    NULL::uuid AS build_id,
-    NULL::uuid AS organization_id,
-    NULL::text AS organization,
-    NULL::uuid AS pipeline_id,
-    NULL::text AS pipeline,
-    NULL::bigint AS build_number,
-    NULL::text AS branch,
-    NULL::boolean AS is_default_branch,
-    NULL::text AS repository,
-    NULL::integer AS pr_number,
-    NULL::text AS author_email,
-    NULL::text AS creator_email,
-    NULL::text AS source,
-    NULL::timestamp(3) with time zone AS created_at,
-    NULL::bigint AS tries,
-    NULL::double precision AS minutes,
-    NULL::double precision AS minutes_wasted,
-    NULL::double precision AS cost,
-    NULL::double precision AS cost_wasted,
-    NULL::text AS currency;
+ SELECT build.id AS build_id,
+    build.organization_id,
+    organization.slug AS organization,
+    build.pipeline_id,
+    pipeline.slug AS pipeline,
+    build.number AS build_number,
+    build.branch,
+    (build.branch = pipeline.default_branch) AS is_default_branch,
+    analytics.repository_name(pipeline.repository) AS repository,
+        CASE
+            WHEN (build.pull_request_id ~ '^[0-9]{1,9}$'::text) THEN (build.pull_request_id)::integer
+            ELSE NULL::integer
+        END AS pr_number,
+    lower(NULLIF(build.author_email, ''::text)) AS author_email,
+    lower(NULLIF(build.creator_email, ''::text)) AS creator_email,
+    build.source,
+    build.created_at,
+    spent.tries,
+    spent.minutes,
+    spent.minutes_wasted,
+    spent.cost,
+    spent.cost_wasted,
+    spent.currency
+   FROM (((buildkite.builds build
+     CROSS JOIN LATERAL ( SELECT (sum(priced.tries))::bigint AS tries,
+            sum(priced.minutes) AS minutes,
+            sum(priced.minutes_wasted) AS minutes_wasted,
+            sum((priced.minutes * COALESCE(own.per_minute, anywhere.per_minute))) AS cost,
+            sum((priced.minutes_wasted * COALESCE(own.per_minute, anywhere.per_minute))) AS cost_wasted,
+            COALESCE(own.currency, anywhere.currency) AS currency
+           FROM ((( SELECT build_minutes_hourly.queue,
+                    build_minutes_hourly.cluster_id,
+                    build_minutes_hourly.tries,
+                    build_minutes_hourly.minutes,
+                    build_minutes_hourly.minutes_wasted
+                   FROM analytics.build_minutes_hourly
+                  WHERE (build_minutes_hourly.build_id = build.id)
+                 OFFSET 0) priced
+             LEFT JOIN sync.cluster_rates own ON (((own.queue = priced.queue) AND (own.cluster_id = priced.cluster_id))))
+             LEFT JOIN ( SELECT queue_rates.queue,
+                    (queue_rates.per_minute)::double precision AS per_minute,
+                    queue_rates.currency
+                   FROM settings.queue_rates
+                  WHERE (queue_rates.cluster = '*'::text)) anywhere ON ((anywhere.queue = priced.queue)))
+          GROUP BY COALESCE(own.currency, anywhere.currency)) spent)
+     LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = build.pipeline_id)))
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = build.organization_id)));
 
 COMMENT ON VIEW analytics.build_costs IS 'Agent minutes and cost of each build. A build whose queues have rates in several currencies has a row for each. Minutes without a rate have a row without currency. A build has no row before one of its command jobs ended.';
 
@@ -4656,74 +4881,6 @@ COMMENT ON COLUMN analytics.cancellations_daily.builds IS 'How many builds.';
 
 COMMENT ON COLUMN analytics.cancellations_daily.minutes IS 'Minutes that their command jobs had run.';
 
-CREATE TABLE buildkite.clusters (
-    id uuid NOT NULL,
-    graphql_id text,
-    name text,
-    description text,
-    emoji text,
-    color text,
-    default_queue_id uuid,
-    url text,
-    web_url text,
-    created_at timestamp(3) with time zone,
-    created_by_id uuid,
-    created_by_name text,
-    created_by_email text,
-    organization_id uuid NOT NULL,
-    extra jsonb DEFAULT '{}'::jsonb NOT NULL,
-    first_seen_at timestamp(3) with time zone NOT NULL,
-    changed_at timestamp(3) with time zone NOT NULL,
-    deleted_at timestamp(3) with time zone,
-    maintainers jsonb,
-    default_queue_url text,
-    queues_url text
-);
-
-COMMENT ON TABLE buildkite.clusters IS 'Clusters. Read hourly when a token has read_clusters.';
-
-COMMENT ON COLUMN buildkite.clusters.id IS 'Buildkite''s UUID.';
-
-COMMENT ON COLUMN buildkite.clusters.graphql_id IS 'The same object''s id in the GraphQL API.';
-
-COMMENT ON COLUMN buildkite.clusters.name IS 'Name.';
-
-COMMENT ON COLUMN buildkite.clusters.description IS 'Free text, or null.';
-
-COMMENT ON COLUMN buildkite.clusters.emoji IS 'Emoji.';
-
-COMMENT ON COLUMN buildkite.clusters.color IS 'Colour, as a hex code.';
-
-COMMENT ON COLUMN buildkite.clusters.default_queue_id IS 'cluster_queues.id of the queue of agents that name none.';
-
-COMMENT ON COLUMN buildkite.clusters.url IS 'REST address.';
-
-COMMENT ON COLUMN buildkite.clusters.web_url IS 'Address in the browser.';
-
-COMMENT ON COLUMN buildkite.clusters.created_at IS 'When it was created.';
-
-COMMENT ON COLUMN buildkite.clusters.created_by_id IS 'Id of the person who created it.';
-
-COMMENT ON COLUMN buildkite.clusters.created_by_name IS 'Name of the person who created it.';
-
-COMMENT ON COLUMN buildkite.clusters.created_by_email IS 'E-mail address of the person who created it.';
-
-COMMENT ON COLUMN buildkite.clusters.organization_id IS 'organizations.id.';
-
-COMMENT ON COLUMN buildkite.clusters.extra IS 'Fields that Buildkite sent and no column contains, under their own names.';
-
-COMMENT ON COLUMN buildkite.clusters.first_seen_at IS 'When a list first contained it, on the mirror''s clock.';
-
-COMMENT ON COLUMN buildkite.clusters.changed_at IS 'When a column last changed, on the clock of Postgres; for incremental loads.';
-
-COMMENT ON COLUMN buildkite.clusters.deleted_at IS 'When the mirror noticed that the list no longer contains it; null: the list contains it. The row stays as history.';
-
-COMMENT ON COLUMN buildkite.clusters.maintainers IS 'Users and teams that may manage the cluster.';
-
-COMMENT ON COLUMN buildkite.clusters.default_queue_url IS 'API address of the default queue.';
-
-COMMENT ON COLUMN buildkite.clusters.queues_url IS 'API address of its queues.';
-
 CREATE VIEW analytics.clusters AS
  SELECT cluster.id,
     cluster.organization_id,
@@ -4774,49 +4931,6 @@ COMMENT ON COLUMN analytics.clusters.web_url IS 'Address in the browser.';
 COMMENT ON COLUMN analytics.clusters.changed_at IS 'When the row last changed in the mirror.';
 
 COMMENT ON COLUMN analytics.clusters.deleted_at IS 'When a list first lacked it; null: Buildkite lists it.';
-
-CREATE TABLE settings.queue_rates (
-    queue text NOT NULL,
-    per_minute numeric NOT NULL,
-    currency text DEFAULT 'USD'::text NOT NULL,
-    cluster text DEFAULT '*'::text NOT NULL
-);
-
-COMMENT ON TABLE settings.queue_rates IS 'What a minute of a queue''s agents costs. Fill it yourself; with a row for each cluster if they differ.';
-
-COMMENT ON COLUMN settings.queue_rates.queue IS 'Queue, as analytics.jobs names it.';
-
-COMMENT ON COLUMN settings.queue_rates.per_minute IS 'What a minute of an agent costs.';
-
-COMMENT ON COLUMN settings.queue_rates.currency IS 'Currency.';
-
-COMMENT ON COLUMN settings.queue_rates.cluster IS 'Name of the cluster, or its id; *: all clusters that no other row of the queue names.';
-
-CREATE VIEW sync.cluster_rates AS
- SELECT DISTINCT ON (rate.queue, named.cluster_id) rate.queue,
-    named.cluster_id,
-    (rate.per_minute)::double precision AS per_minute,
-    rate.currency
-   FROM (settings.queue_rates rate
-     CROSS JOIN LATERAL ( SELECT (rate.cluster)::uuid AS cluster_id,
-            1 AS place
-          WHERE (rate.cluster ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'::text)
-        UNION ALL
-         SELECT known.id,
-            2
-           FROM buildkite.clusters known
-          WHERE (known.name = rate.cluster)) named)
-  ORDER BY rate.queue, named.cluster_id, named.place;
-
-COMMENT ON VIEW sync.cluster_rates IS 'The rates of settings.queue_rates that name a cluster, by the cluster''s id.';
-
-COMMENT ON COLUMN sync.cluster_rates.queue IS 'Queue.';
-
-COMMENT ON COLUMN sync.cluster_rates.cluster_id IS 'clusters.id.';
-
-COMMENT ON COLUMN sync.cluster_rates.per_minute IS 'What a minute of an agent costs.';
-
-COMMENT ON COLUMN sync.cluster_rates.currency IS 'Currency.';
 
 CREATE VIEW analytics.costs_daily AS
  SELECT spent.day,
@@ -5510,71 +5624,6 @@ COMMENT ON COLUMN analytics.data_freshness.rollups_refreshed_at IS 'When the rol
 
 COMMENT ON COLUMN analytics.data_freshness.rollup_days_stale IS 'Days whose rollup rows are stale.';
 
-CREATE TABLE analytics.deployments (
-    id text NOT NULL,
-    reference_id text,
-    service_id bigint,
-    repository text,
-    commit_sha text,
-    attributed_at timestamp with time zone,
-    merge_commit_shas text[],
-    environment text,
-    deployed_at timestamp with time zone NOT NULL,
-    success boolean NOT NULL,
-    service text,
-    source_url text,
-    source_name text,
-    integration_branch text,
-    deployment_inference_rule_id bigint,
-    deployment_service_id bigint,
-    organization_id uuid,
-    pipeline_id uuid,
-    committed_at timestamp with time zone,
-    first_success boolean
-);
-
-COMMENT ON TABLE analytics.deployments IS 'Deployments in the shape of DX''s table of that name (three columns of our own at the end), found by the rules in settings.deployment_rules: builds, or the last tries of a step''s jobs, that ended in success or failure. Canceled, blocked and open ones do not count. A rule for a step creates one deployment for each of its jobs: for each part of a parallel step or a matrix, unless the rule''s pattern names one. A deployment that ran again has its last end. Without rules the table is empty. A rollup table, refreshed about 15 s after a change of a build, and for every day when a rule changes.';
-
-COMMENT ON COLUMN analytics.deployments.id IS 'Rule and build, or rule and job. Of several rules that match a build or job, the closest counts: the one with the most fixed characters.';
-
-COMMENT ON COLUMN analytics.deployments.reference_id IS 'builds.id or jobs.id, as text.';
-
-COMMENT ON COLUMN analytics.deployments.service_id IS 'DX''s own id; always null here.';
-
-COMMENT ON COLUMN analytics.deployments.repository IS 'owner/name of the repository.';
-
-COMMENT ON COLUMN analytics.deployments.commit_sha IS 'Commit.';
-
-COMMENT ON COLUMN analytics.deployments.attributed_at IS 'As deployed_at.';
-
-COMMENT ON COLUMN analytics.deployments.merge_commit_shas IS 'The deployed commit. Which commits it brings is known to the repository only.';
-
-COMMENT ON COLUMN analytics.deployments.environment IS 'Environment, of the rule.';
-
-COMMENT ON COLUMN analytics.deployments.deployed_at IS 'When the deployment ended.';
-
-COMMENT ON COLUMN analytics.deployments.success IS 'Whether it succeeded.';
-
-COMMENT ON COLUMN analytics.deployments.service IS 'Service: of the rule, otherwise the pipeline''s slug.';
-
-COMMENT ON COLUMN analytics.deployments.source_url IS 'Address in the browser.';
-
-COMMENT ON COLUMN analytics.deployments.source_name IS 'Name of the pipeline.';
-
-COMMENT ON COLUMN analytics.deployments.integration_branch IS 'Default branch of the pipeline.';
-
-COMMENT ON COLUMN analytics.deployments.deployment_inference_rule_id IS 'settings.deployment_rules.id.';
-
-COMMENT ON COLUMN analytics.deployments.deployment_service_id IS 'deployment_services.id.';
-
-COMMENT ON COLUMN analytics.deployments.organization_id IS 'organizations.id. Ours, not DX''s.';
-
-COMMENT ON COLUMN analytics.deployments.pipeline_id IS 'pipelines.id. Ours, not DX''s.';
-
-COMMENT ON COLUMN analytics.deployments.committed_at IS 'Author date of the commit, from any of its builds; null if none has it. Ours, not DX''s.';
-
-COMMENT ON COLUMN analytics.deployments.first_success IS 'Whether its first try succeeded; success has the outcome of the last try. Ours, not DX''s.';
-
 CREATE VIEW analytics.deployed_commits AS
  SELECT deployed.id AS deployment_id,
     deployed.organization_id,
@@ -5906,7 +5955,8 @@ UNION ALL
           GROUP BY deployments.organization_id, deployments.service, deployments.environment) known
      CROSS JOIN LATERAL ( SELECT deployment_outcomes.failures_from
            FROM analytics.deployment_outcomes
-          WHERE (deployment_outcomes.deployment_id = known.deployment_id)) decided)
+          WHERE (deployment_outcomes.deployment_id = known.deployment_id)
+         LIMIT 1) decided)
      LEFT JOIN buildkite.organizations organization ON ((organization.id = known.organization_id)))
      CROSS JOIN LATERAL ( SELECT (week.week)::date AS week
            FROM generate_series(date_trunc('week'::text, (known.first_deployed_at AT TIME ZONE 'UTC'::text)), (( SELECT max(builds.created_at) AS max
@@ -9545,49 +9595,6 @@ CREATE UNIQUE INDEX user_identities_person ON sync.user_identities USING btree (
 
 CREATE UNIQUE INDEX windows_range ON sync.windows USING btree (organization_id, COALESCE(pipeline_id, '00000000-0000-0000-0000-000000000000'::uuid), created_from, created_to);
 
-CREATE OR REPLACE VIEW analytics.build_costs AS
- SELECT build.id AS build_id,
-    build.organization_id,
-    organization.slug AS organization,
-    build.pipeline_id,
-    pipeline.slug AS pipeline,
-    build.number AS build_number,
-    build.branch,
-    (build.branch = pipeline.default_branch) AS is_default_branch,
-    analytics.repository_name(pipeline.repository) AS repository,
-        CASE
-            WHEN (build.pull_request_id ~ '^[0-9]{1,9}$'::text) THEN (build.pull_request_id)::integer
-            ELSE NULL::integer
-        END AS pr_number,
-    lower(NULLIF(build.author_email, ''::text)) AS author_email,
-    lower(NULLIF(build.creator_email, ''::text)) AS creator_email,
-    build.source,
-    build.created_at,
-    (sum(spent.tries))::bigint AS tries,
-    sum(spent.minutes) AS minutes,
-    sum(spent.minutes_wasted) AS minutes_wasted,
-    sum((spent.minutes * COALESCE(own.per_minute, anywhere.per_minute))) AS cost,
-    sum((spent.minutes_wasted * COALESCE(own.per_minute, anywhere.per_minute))) AS cost_wasted,
-    COALESCE(own.currency, anywhere.currency) AS currency
-   FROM (((((buildkite.builds build
-     CROSS JOIN LATERAL ( SELECT build_minutes_hourly.queue,
-            build_minutes_hourly.cluster_id,
-            build_minutes_hourly.tries,
-            build_minutes_hourly.minutes,
-            build_minutes_hourly.minutes_wasted
-           FROM analytics.build_minutes_hourly
-          WHERE (build_minutes_hourly.build_id = build.id)
-         OFFSET 0) spent)
-     LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = build.pipeline_id)))
-     LEFT JOIN buildkite.organizations organization ON ((organization.id = build.organization_id)))
-     LEFT JOIN sync.cluster_rates own ON (((own.queue = spent.queue) AND (own.cluster_id = spent.cluster_id))))
-     LEFT JOIN ( SELECT queue_rates.queue,
-            (queue_rates.per_minute)::double precision AS per_minute,
-            queue_rates.currency
-           FROM settings.queue_rates
-          WHERE (queue_rates.cluster = '*'::text)) anywhere ON ((anywhere.queue = spent.queue)))
-  GROUP BY build.id, pipeline.id, organization.id, COALESCE(own.currency, anywhere.currency);
-
 CREATE OR REPLACE VIEW analytics.job_repeats AS
  SELECT first.organization_id,
     max(organization.slug) AS organization,
@@ -9708,6 +9715,10 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.builds_found TO buildkite_worker
 GRANT SELECT ON TABLE analytics.builds_hourly TO buildkite_reader;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.builds_hourly TO buildkite_reconciler;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.builds_hourly TO buildkite_worker;
+
+GRANT SELECT ON TABLE analytics.deployments TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.deployments TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.deployments TO buildkite_worker;
 
 GRANT SELECT ON TABLE sync.stale_days TO buildkite_reader;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.stale_days TO buildkite_reconciler;
@@ -9840,6 +9851,13 @@ GRANT SELECT ON TABLE analytics.attempt_runs TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.build_attempts TO buildkite_reader;
 
+GRANT SELECT ON TABLE buildkite.clusters TO buildkite_reader;
+GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.clusters TO buildkite_reconciler;
+
+GRANT SELECT ON TABLE settings.queue_rates TO buildkite_reader;
+
+GRANT SELECT ON TABLE sync.cluster_rates TO buildkite_reader;
+
 GRANT SELECT ON TABLE analytics.build_costs TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.build_sources_daily TO buildkite_reader;
@@ -9862,14 +9880,7 @@ GRANT SELECT ON TABLE analytics.busy_periods TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.cancellations_daily TO buildkite_reader;
 
-GRANT SELECT ON TABLE buildkite.clusters TO buildkite_reader;
-GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.clusters TO buildkite_reconciler;
-
 GRANT SELECT ON TABLE analytics.clusters TO buildkite_reader;
-
-GRANT SELECT ON TABLE settings.queue_rates TO buildkite_reader;
-
-GRANT SELECT ON TABLE sync.cluster_rates TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.costs_daily TO buildkite_reader;
 
@@ -9972,10 +9983,6 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.rollups TO buildkite_reconciler;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.rollups TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.data_freshness TO buildkite_reader;
-
-GRANT SELECT ON TABLE analytics.deployments TO buildkite_reader;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.deployments TO buildkite_reconciler;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.deployments TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.deployed_commits TO buildkite_reader;
 

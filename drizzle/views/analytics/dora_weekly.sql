@@ -49,7 +49,7 @@ from (
   from analytics.deployments group by 1, 2, 3
 ) as known
 cross join lateral (
-  select failures_from from analytics.deployment_outcomes where deployment_outcomes.deployment_id = known.deployment_id
+  select failures_from from analytics.deployment_outcomes where deployment_outcomes.deployment_id = known.deployment_id limit 1
 ) as decided
 left join buildkite.organizations as organization on organization.id = known.organization_id
 cross join lateral (
