@@ -5,7 +5,7 @@ import pg from 'pg'
 import { postgresOptions } from '../runtime/store-url.ts'
 import { MINUTE, SECOND, withDeadline } from '../runtime/time.ts'
 import * as schema from './schema.ts'
-import { asStoreError } from './store-error.ts'
+import { asStoreError, isReadOnly } from './store-error.ts'
 
 export { asStoreError, isOutage, isTooMuch, withStoreError } from './store-error.ts'
 
@@ -80,7 +80,8 @@ export function openDatabase(
 
 /**
  * Drizzle's own transaction leaks the connection if `begin` fails, and reuses a connection whose `rollback` failed. Here every
- * connection goes back to the pool, or is closed if its state is unknown.
+ * connection goes back to the pool, or is closed if its state is unknown or its server has become read-only: after a failover, the same
+ * address leads to another server.
  */
 function withSafeTransactions(db: Drizzle, pool: pg.Pool, idleLimitMs: number): Db {
   // Cached per connection: parsing the whole schema again would cost more than a small transaction.
@@ -115,7 +116,7 @@ function withSafeTransactions(db: Drizzle, pool: pg.Pool, idleLimitMs: number): 
       return value
     } catch (error) {
       // If the error is not from `work`, it is from begin, commit or rollback, and the connection's state is unknown.
-      sound = fault !== undefined && fault.thrown === error
+      sound = fault !== undefined && fault.thrown === error && !isReadOnly(error)
       throw fault ? fault.thrown : error
     } finally {
       if (usual !== undefined) setQueryTimeout(client, usual)

@@ -130,6 +130,11 @@ export function isOutage(error: unknown): boolean {
   return code === undefined || transientCodes.has(code) || outageStates.some((state) => code.startsWith(state))
 }
 
+/** Whether the server of this connection no longer accepts writes: it has become a standby. */
+export function isReadOnly(error: unknown): boolean {
+  return codeOf(unwrap(error)) === '25006'
+}
+
 /** Whether one statement takes too long (57014) or too much memory (53200), so that a smaller one may succeed. */
 export function isTooMuch(error: unknown): boolean {
   return error instanceof StoreError && (error.code === '57014' || error.code === '53200')

@@ -1,7 +1,7 @@
 import net from 'node:net'
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { asStoreError, type Database, openDatabase } from '../../src/database/connection.ts'
+import { asStoreError, type Database, type Db, openDatabase, withStoreError } from '../../src/database/connection.ts'
 import { budgets } from '../../src/database/schema.ts'
 import { StoreError } from '../../src/runtime/errors.ts'
 import { DeadlineError } from '../../src/runtime/time.ts'
@@ -23,6 +23,8 @@ const failure = (work: PromiseLike<unknown>) =>
     () => Promise.reject(new Error('It should have failed.')),
     (thrown: unknown) => asStoreError(thrown, 'try'),
   )
+
+const write = sql`update ${budgets} set state = state where scope = 'none'`
 
 describe('a database', () => {
   test('answers a ping, and shows its name in pg_stat_activity', async () => {
@@ -90,6 +92,21 @@ describe('a database', () => {
     const failed = narrow.db.transaction(async () => Promise.reject(new Error('the work failed')))
     await expect(failed).rejects.toThrow('the work failed')
     expect((await narrow.db.execute(sql`select 1 as one`)).rows).toEqual([{ one: 1 }])
+    await narrow.close()
+  })
+
+  test.each([
+    ['a transaction', (db: Db) => db.transaction((tx) => tx.execute(write))],
+    [
+      'a transaction that passes its error on',
+      (db: Db) => db.transaction((tx) => withStoreError('write', () => tx.execute(write))),
+    ],
+    ['a single statement', (db: Db) => db.execute(write)],
+  ])('closes a connection whose server has become read-only, after %s', async (_what, work) => {
+    const narrow = openDatabase(testDatabase.url, { name: 'narrow', connections: 1 })
+    await narrow.db.execute(sql`set default_transaction_read_only = on`)
+    expect(await failure(work(narrow.db))).toMatchObject({ kind: 'transient', code: '25006' })
+    await work(narrow.db)
     await narrow.close()
   })
 

@@ -4,8 +4,7 @@ import { faultsOf, soundHistory } from './soundness.ts'
 import { openHome } from './soundness-database.ts'
 
 // A sample; `npm run soundness -- --seeds 1..1000` runs more, and one seed again with all that happened in it.
-// Not 6: the plans of queries decide the order of its requests, and in some orders it meets the unproven case of how-it-works/05.
-const seeds = [1, 3, 7, 8, 16]
+const seeds = [1, 3, 6, 7, 8]
 
 let database: TestDatabase
 let home: Awaited<ReturnType<typeof openHome>>

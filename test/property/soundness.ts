@@ -112,7 +112,7 @@ class History {
     const turns = random.int(18, 30)
     for (let turn = 0; turn < turns; turn++) {
       await this.#happen()
-      if (this.#isSteady && random.chance(0.8)) await this.#listPipelines()
+      if (this.#isSteady && random.chance(0.8)) await this.#keepPace()
       if (this.#webhooks && random.chance(0.6)) await this.#webhooks.deliver(random.pick([0.3, 0.7, 1]))
       if (random.chance(0.4)) await this.#check('between tasks')
       await this.#run(this.#chooseTask(turn), random.int(0, 1))
@@ -136,10 +136,15 @@ class History {
     this.#trace.push(`${iso(this.#world.now())} ${'  '.repeat(this.#depth)}${line}`)
   }
 
-  /** As the service does every five minutes. */
-  async #listPipelines(): Promise<void> {
+  /** As the service does: cycles, and every five minutes a list of pipelines. */
+  async #keepPace(): Promise<void> {
     const [mark] = await this.#home.sql<{ at: Date | null }[]>`select pipelines_read_at as at from sync.watermarks`
-    if (mark?.at && this.#world.now() - mark.at.getTime() >= 5 * MINUTE) await this.#run('pipelines', 0)
+    if (!mark?.at || this.#world.now() - mark.at.getTime() < 5 * MINUTE) return
+    for (let cycle = 0; cycle < 2; cycle++) {
+      await this.#run('hot', 0)
+      this.#world.live(this.#random.int(MINUTE, 3 * MINUTE))
+    }
+    await this.#run('pipelines', 0)
   }
 
   #chooseTask(turn: number): Task {

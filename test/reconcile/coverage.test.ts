@@ -7,7 +7,9 @@ import { backfillOwed, backfillSpan } from '../../src/reconcile/backfill/backfil
 import { reconcileOnce } from '../../src/reconcile/cycle/cycle.ts'
 import { refreshPipelines } from '../../src/reconcile/pipelines/pipelines.ts'
 import { mirrorFilter } from '../../src/runtime/scope.ts'
-import { DAY, HOUR, MINUTE } from '../../src/runtime/time.ts'
+import { DAY, HOUR, MINUTE, SECOND } from '../../src/runtime/time.ts'
+import { retryFailed } from '../../src/simulator/lifecycle/interventions.ts'
+import { calmMix } from '../../src/simulator/probabilities.ts'
 import { openScene, type Scene } from './scene.ts'
 
 let scene: Scene
@@ -65,6 +67,24 @@ async function cyclesFor(minutes: number): Promise<void> {
     scene.simulation.clock.pass(MINUTE)
     await reconcileOnce(scene.deps, scene.source)
   }
+}
+
+/** A cycle in which the list of open builds is current and that of finished ones lags by a minute. */
+async function cycleOfUnequalLags(): Promise<void> {
+  const { client } = scene.source
+  const unequal: typeof client = Object.assign(Object.create(client), {
+    async *builds(...given: Parameters<typeof client.builds>) {
+      scene.api.listLagMs = given[1].finished_from ? MINUTE : 0
+      yield* client.builds(...given)
+      scene.api.listLagMs = 0
+    },
+  })
+  await reconcileOnce(scene.deps, { ...scene.source, client: unequal })
+}
+
+async function stateOf(id: string): Promise<string | null | undefined> {
+  const [row] = await scene.database.db.select({ state: builds.state }).from(builds).where(sql`id = ${id}`)
+  return row?.state
 }
 
 const history = { builds: 120, days: 60, jobs: 2 }
@@ -313,6 +333,32 @@ describe('what is claimed', () => {
     expect((await claimOf(pipelineOf(0).slug))?.as_of?.getTime()).toBeLessThanOrEqual(listedAt)
   })
 
+  it('does not include a build that a cycle missed, because its list of finished builds lagged more than that of open ones', async () => {
+    scene = await openScene({ pipelines: 1 })
+    await scene.complete(history)
+    await fewMinutes()
+    const { truth, clock } = scene.simulation
+    const build = truth.builds.find(({ state, blocked }) => state === 'failed' && !blocked) ?? expect.fail()
+    truth.record()
+    clock.pass(MINUTE)
+    truth.begin(clock.now())
+    retryFailed(truth, build, clock.now(), calmMix)
+    clock.pass(3 * MINUTE)
+    truth.edit(build, { state: 'canceled', finished_at: new Date(clock.now()).toISOString() })
+    const canceledAt = clock.now()
+    clock.pass(30 * SECOND)
+    await cycleOfUnequalLags()
+    expect(await stateOf(build.id)).toBe('failed')
+    clock.pass(2.5 * MINUTE)
+    await refreshPipelines(scene.deps, scene.source)
+    expect((await claimOf(pipelineOf(0).slug))?.as_of?.getTime()).toBeLessThan(canceledAt - 3 * MINUTE)
+    await cyclesFor(3)
+    clock.pass(2 * MINUTE)
+    await refreshPipelines(scene.deps, scene.source)
+    expect(await stateOf(build.id)).toBe('canceled')
+    expect((await claimOf(pipelineOf(0).slug))?.as_of?.getTime()).toBeGreaterThan(canceledAt)
+  })
+
   it('does not grow by cycles between lists of pipelines that lie far apart, for a pipeline may have been hidden', async () => {
     scene = await openScene({ pipelines: 2 })
     await scene.complete(history)
@@ -330,8 +376,8 @@ describe('what is claimed', () => {
     scene.simulation.clock.pass(4 * MINUTE)
     await refreshPipelines(scene.deps, scene.source)
     expect(await claimedAt()).toBeLessThanOrEqual(listedAt)
-    await cyclesFor(1)
-    scene.simulation.clock.pass(4 * MINUTE)
+    await cyclesFor(5)
+    scene.simulation.clock.pass(3 * MINUTE)
     await refreshPipelines(scene.deps, scene.source)
     expect(await claimedAt()).toBeGreaterThan(scene.simulation.clock.now() - 10 * MINUTE)
     expect(await scene.differences()).toEqual([])

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { Evidence } from '../../src/mirror/change-times.ts'
 import type { Difference } from '../../src/mirror/compare.ts'
 import { type BuildClaim, isProven } from '../../src/reconcile/audit/proof.ts'
-import { claimTime } from '../../src/reconcile/progress/claim.ts'
+import { readOnceTo } from '../../src/reconcile/progress/claim.ts'
 import { HOUR, MINUTE, SECOND } from '../../src/runtime/time.ts'
 
 const now = Date.parse('2026-03-01T12:00:00Z')
@@ -119,10 +119,10 @@ describe('the time of the claim', () => {
     updated_at: new Date(now),
   }
   it('is the watermark less the lag of lists, and never later than the list of pipelines', () => {
-    expect(claimTime(undefined)).toBeUndefined()
-    expect(claimTime({ ...mark, watermark: null })).toBeUndefined()
-    expect(claimTime(mark)).toEqual(new Date(ago(2 * MINUTE)))
-    expect(claimTime({ ...mark, pipelines_read_at: new Date(ago(HOUR)) })).toEqual(new Date(ago(HOUR)))
-    expect(claimTime({ ...mark, pipelines_read_at: null })).toEqual(new Date(ago(2 * MINUTE)))
+    expect(readOnceTo(undefined)).toBeUndefined()
+    expect(readOnceTo({ ...mark, watermark: null })).toBeUndefined()
+    expect(readOnceTo(mark)).toEqual(new Date(ago(2 * MINUTE)))
+    expect(readOnceTo({ ...mark, pipelines_read_at: new Date(ago(HOUR)) })).toEqual(new Date(ago(HOUR)))
+    expect(readOnceTo({ ...mark, pipelines_read_at: null })).toEqual(new Date(ago(2 * MINUTE)))
   })
 })

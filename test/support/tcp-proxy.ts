@@ -10,6 +10,8 @@ export interface TcpProxy {
   hang(): void
   /** All is well again; connections that hung are broken. */
   restore(): Promise<void>
+  /** New connections lead to this host and port, and those that are open break. */
+  moveTo(url: string): void
   /** How many bytes the target has sent so far. */
   sent(): number
   close(): Promise<void>
@@ -18,8 +20,7 @@ export interface TcpProxy {
 /** Starts a proxy to the host and port of `targetUrl`. Each connection is passed on `connectDelayMs` after it was opened. */
 export async function startTcpProxy(targetUrl: string, defaultPort: number, connectDelayMs = 0): Promise<TcpProxy> {
   const target = new URL(targetUrl)
-  const host = target.hostname
-  const port = Number(target.port || defaultPort)
+  let to = { host: target.hostname, port: Number(target.port || defaultPort) }
   const sockets = new Set<net.Socket>()
   let hanging = false
   let listening = 0
@@ -34,7 +35,7 @@ export async function startTcpProxy(targetUrl: string, defaultPort: number, conn
   })
   const passOn = (client: net.Socket) => {
     if (client.destroyed) return
-    const upstream = net.connect({ host, port })
+    const upstream = net.connect(to)
     sockets.add(upstream)
     upstream.on('close', () => {
       sockets.delete(upstream)
@@ -82,6 +83,11 @@ export async function startTcpProxy(targetUrl: string, defaultPort: number, conn
       hanging = false
       breakAll()
       if (!server.listening) await listen()
+    },
+    moveTo(url) {
+      const { hostname, port } = new URL(url)
+      to = { host: hostname, port: Number(port || defaultPort) }
+      breakAll()
     },
     sent: () => sent,
     close: stop,

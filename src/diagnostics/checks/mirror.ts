@@ -4,7 +4,7 @@ import { type Db, withStoreError } from '../../database/connection.ts'
 import { failuresOf } from '../../database/failures.ts'
 import { pendingMigrations } from '../../database/migrations/migrate.ts'
 import { builds, deliveries, jobs, organizations, pipelines, watermarks } from '../../database/schema.ts'
-import { claimedHistory } from '../../reconcile/progress/claim.ts'
+import { claimedHistory, claimLateAfter } from '../../reconcile/progress/claim.ts'
 import type { MirrorFilter } from '../../runtime/scope.ts'
 import { DAY, formatDuration, HOUR, MINUTE } from '../../runtime/time.ts'
 import { type CheckResult, failure, ok, warning } from '../finding.ts'
@@ -117,11 +117,10 @@ function checkLeases({ lostReplicas: lost }: MirrorState): CheckResult {
 /** Returns nothing if the claim is old only because the watermark is old: `watermark_lag` reports that. */
 function checkClaim(one: OrganizationState, now: number, everyMs: number): CheckResult[] {
   const { slug, watermark, claimedAt, pipelinesError } = one
-  const limit = Math.max(UNVERIFIED, 3 * everyMs)
-  if (one.pipelines === 0 || watermark === undefined || now - watermark > limit) return []
+  if (one.pipelines === 0 || watermark === undefined || now - watermark > Math.max(UNVERIFIED, 3 * everyMs)) return []
   const age = Math.max(0, now - (claimedAt ?? one.since))
   const upTo = `up to ${formatDuration(age)} ago`
-  if (age <= limit) {
+  if (age <= claimLateAfter(everyMs)) {
     return claimedAt === undefined ? [] : [ok('claim_lag', slug, `Builds are complete ${upTo}.`)]
   }
   const claimed = claimedAt === undefined ? 'No builds are complete yet' : `Builds are complete only ${upTo}`

@@ -1,5 +1,5 @@
 import { type BackfillCoverage, lostWebhooks, type OrganizationCoverage } from '../../coverage/coverage.ts'
-import type { Claim } from '../../reconcile/progress/claim.ts'
+import { type Claim, claimLateAfter } from '../../reconcile/progress/claim.ts'
 import { MINUTE, SECOND } from '../../runtime/time.ts'
 import { percent, roughly, some } from '../pages/format.ts'
 import { lostRows, nameOf } from '../pages/organization.ts'
@@ -22,8 +22,6 @@ export interface Summary {
   readonly reasons: readonly Reason[]
 }
 
-/** If a claim is older than this, and older than three intervals, then cycles or lists of pipelines fail or do not run. */
-const LATE = 15 * MINUTE
 /** A delivery that waited this long was overlooked. */
 const WAITING = 5 * MINUTE
 
@@ -94,8 +92,9 @@ function mirrored({ organizations }: Status): readonly OrganizationCoverage[] {
   return (organizations ?? []).filter((one) => one.mirrored)
 }
 
+/** If a claim is older than this, cycles or lists of pipelines fail or do not run. */
 function lateAfter({ reconciler }: Status): number {
-  return Math.max(LATE, 3 * reconciler.interval_seconds * SECOND)
+  return claimLateAfter(reconciler.interval_seconds * SECOND)
 }
 
 function lateOnes(status: Status): Reason[] {

@@ -4,7 +4,7 @@ import { canonical } from '../../mirror/merge.ts'
 import { observeBuilds } from '../../mirror/observe.ts'
 import { faultOfJobs } from '../builds/build-writer.ts'
 import type { ReconcileDeps, Source } from '../context.ts'
-import { buildsWithDeliveries, claimTime, jobClaims } from '../progress/claim.ts'
+import { buildsWithDeliveries, jobClaims, readOnceTo } from '../progress/claim.ts'
 import { readWatermark } from '../progress/watermark.ts'
 import { type BuildClaim, isProven } from './proof.ts'
 
@@ -21,9 +21,9 @@ export class MirrorComparison {
     this.#source = source
   }
 
-  /** Reads the time of the claim. Must run before any build is read: the mirror must match this claim when it is compared. */
+  /** Reads up to when cycles have read everything. Must run before any build is read: the mirror must match that when it is compared. */
   async readClaim(): Promise<void> {
-    this.#claimedAt = claimTime(await readWatermark(this.#deps.db, this.#source.id))?.getTime()
+    this.#claimedAt = readOnceTo(await readWatermark(this.#deps.db, this.#source.id))?.getTime()
   }
 
   compare(raw: readonly Raw[], at: Date, aheadMs?: number): Promise<Comparison> {

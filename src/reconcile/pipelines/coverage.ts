@@ -13,6 +13,7 @@ import {
 import { changedNow } from '../../mirror/table.ts'
 import { DAY, MINUTE } from '../../runtime/time.ts'
 import { presentOf, type ReconcileDeps, type Source } from '../context.ts'
+import { provenTo } from '../progress/claim.ts'
 import { LIST_LAG, type Watermark } from '../progress/watermark.ts'
 
 /** What a complete list of pipelines changed. */
@@ -128,14 +129,12 @@ function listedSince(before: Watermark | undefined, list: PipelinesList): Date {
 }
 
 /**
- * Moves the claim to the last cycle that ended while the listed pipelines were visible. The list may lag too: it may show the
- * pipelines of two minutes before.
+ * Moves the claim to what cycles had read while the listed pipelines were visible. The list may lag too: it may show the pipelines of
+ * two minutes before.
  */
 async function confirm(tx: Transaction, source: Source, { from }: PipelinesList): Promise<void> {
   await tx.execute(sql`
-    update ${watermarks} set confirmed_to = greatest(confirmed_to, (
-      select max(watermark_to) - ${LIST_LAG} * interval '1 ms' from ${cycles}
-      where organization_id = ${source.id} and kind in ('hot', 'warm') and read_until <= ${later(from, -LIST_LAG)}))
+    update ${watermarks} set confirmed_to = greatest(confirmed_to, ${provenTo(source.id, later(from, -LIST_LAG))})
     where organization_id = ${source.id}`)
   await tx.execute(sql`
     delete from ${failures} where organization_id = ${source.id} and cleared_at <= ${later(from, -LIST_LAG)}`)

@@ -1,6 +1,7 @@
-import { eq, inArray, sql } from 'drizzle-orm'
+import { eq, inArray, type SQL, sql } from 'drizzle-orm'
 import type { Db } from '../../database/connection.ts'
-import { builds, deliveries, failures, job_reads, pipelines, watermarks } from '../../database/schema.ts'
+import { builds, cycles, deliveries, failures, job_reads, pipelines, watermarks } from '../../database/schema.ts'
+import { MINUTE } from '../../runtime/time.ts'
 import type { TimeRange } from './time-range.ts'
 import { LIST_LAG, type Watermark } from './watermark.ts'
 
@@ -30,10 +31,38 @@ export interface ClaimedHistory extends Claim {
 }
 
 /**
- * The time of the claim: what analytics.data_coverage will claim once the next list of pipelines confirms it.
- * Undefined before the first cycle. Until the list of pipelines is read, only the watermark counts.
+ * SQL for the time up to which the cycles that ended by `until` prove what they read; null if there are none. It is two minutes before
+ * the last cycle after which a second one has read everything again. One cycle is not enough: if its list of finished builds lags more
+ * than that of open ones, a build that finished just before is in neither. After a first cycle, the backfill reads everything.
  */
-export function claimTime(mark: Watermark | undefined): Date | undefined {
+export function provenTo(organizationId: string, until?: Date): SQL {
+  const lag = sql`${LIST_LAG} * interval '1 ms'`
+  return sql`(
+    with ended as (
+      select watermark_from, watermark_to, read_until from ${cycles} as cycle
+      join ${watermarks} as mark using (organization_id)
+      where organization_id = ${organizationId} and kind in ('hot', 'warm')
+        and read_until <= coalesce(${until ?? null}::timestamptz, 'infinity')
+        -- started_at only narrows the search, because it has an index. It is on our clock, which may be off by some hours.
+        and started_at >= coalesce(mark.confirmed_to, '-infinity') - interval '1 day'
+    )
+    select max(watermark_to) - ${lag} from ended
+    where watermark_from is null or read_until <= (select max(watermark_to) from ended) - ${lag})`
+}
+
+/**
+ * A claim is late when it is older than this, in milliseconds. It waits for two cycles that are two minutes apart, and then for a list
+ * of pipelines, which is read every five minutes and may fail once.
+ */
+export function claimLateAfter(intervalMs: number): number {
+  return 15 * MINUTE + 5 * intervalMs
+}
+
+/**
+ * Up to when cycles have read everything once. A claim waits for more: see {@link provenTo} and the list of pipelines. Undefined before
+ * the first cycle. Until the list of pipelines is read, only the watermark counts.
+ */
+export function readOnceTo(mark: Watermark | undefined): Date | undefined {
   if (!mark?.watermark) return undefined
   const listed = mark.pipelines_read_at?.getTime() ?? Number.POSITIVE_INFINITY
   return new Date(Math.min(mark.watermark.getTime() - LIST_LAG, listed))
