@@ -5657,9 +5657,13 @@ CREATE VIEW analytics.deployed_commits AS
                   WHERE ((build.commit = one.commit_sha) AND (build.commit <> 'HEAD'::text) AND (build.branch = deployed.integration_branch) AND (build.pipeline_id = ANY (same.pipelines)))) place)) start)
      CROSS JOIN LATERAL ( SELECT built.commit
            FROM (( SELECT DISTINCT build.commit
-                   FROM buildkite.builds build
-                  WHERE ((build.pipeline_id = ANY (same.pipelines)) AND (build.branch = deployed.integration_branch) AND (build.commit <> 'HEAD'::text) AND (build.created_at > start.at) AND (build.created_at <= head.at))
-                 OFFSET 0) built
+                   FROM (unnest(same.pipelines) pipeline(id)
+                     CROSS JOIN LATERAL ( SELECT builds.commit,
+                            builds.branch
+                           FROM buildkite.builds
+                          WHERE ((builds.pipeline_id = pipeline.id) AND (builds.created_at > start.at) AND (builds.created_at <= head.at) AND (builds.commit <> 'HEAD'::text))
+                         OFFSET 0) build)
+                  WHERE (build.branch = deployed.integration_branch)) built
              CROSS JOIN LATERAL ( SELECT min(build.created_at) AS at
                    FROM buildkite.builds build
                   WHERE ((build.commit = built.commit) AND (build.branch = deployed.integration_branch) AND (build.pipeline_id = ANY (same.pipelines)))) place)
@@ -9396,6 +9400,8 @@ CREATE INDEX builds_hourly_pipeline ON analytics.builds_hourly USING btree (pipe
 CREATE INDEX deployments_commit ON analytics.deployments USING btree (commit_sha);
 
 CREATE INDEX deployments_deployed_at ON analytics.deployments USING btree (deployed_at);
+
+CREATE INDEX deployments_latest ON analytics.deployments USING btree (organization_id, service, environment, deployed_at DESC, id DESC) INCLUDE (success, repository, commit_sha);
 
 CREATE INDEX deployments_restored ON analytics.deployments USING btree (organization_id, service, environment, deployed_at) WHERE success;
 
