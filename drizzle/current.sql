@@ -532,6 +532,7 @@ CREATE FUNCTION sync.builds_found_of_hours(since timestamp with time zone, until
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $$
 begin
   return query
@@ -612,6 +613,7 @@ CREATE FUNCTION sync.builds_of_hours(since timestamp with time zone, until times
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $$
 begin
   return query
@@ -2503,6 +2505,7 @@ CREATE FUNCTION sync.tries_of_hours(since timestamp with time zone, until timest
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $$
 begin
   return query

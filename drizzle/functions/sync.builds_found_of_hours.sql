@@ -1,7 +1,7 @@
 -- Without enable_seqscan Postgres may read all builds, because it plans the function once, maybe when there are few.
 create or replace function sync.builds_found_of_hours(since timestamptz, until timestamptz) returns setof sync.builds_found language plpgsql stable
 set search_path = pg_catalog, pg_temp
-set enable_seqscan = off as $$
+set enable_seqscan = off set jit = off as $$
 begin
   return query
   select date_bin('1 hour', build.created_at, since), build.organization_id, count(*),

@@ -2,7 +2,7 @@
 -- Without enable_seqscan Postgres may read all builds, because it plans the function once, maybe when there are few.
 create or replace function sync.builds_of_hours(since timestamptz, until timestamptz) returns setof analytics.builds_hourly language plpgsql stable
 set search_path = pg_catalog, pg_temp
-set enable_seqscan = off as $$
+set enable_seqscan = off set jit = off as $$
 begin
   return query
   select build.hour, build.organization_id, build.pipeline_id, build.branch,

@@ -2,7 +2,7 @@
 -- "offset 0" makes Postgres look up the build of a job by id. Without it, Postgres expects few rows and reads all builds.
 create or replace function sync.tries_of_hours(since timestamptz, until timestamptz) returns setof sync.command_try language plpgsql stable
 set search_path = pg_catalog, pg_temp
-set enable_seqscan = off as $$
+set enable_seqscan = off set jit = off as $$
 begin
   return query
   select
