@@ -1,26 +1,22 @@
 import { Queue, Worker } from 'bullmq'
-import { Redis, type RedisOptions } from 'ioredis'
+import type { RedisOptions } from 'ioredis'
 import { messageOf } from '../runtime/errors.ts'
-import { readStoreUrl, tlsFault } from '../runtime/store-url.ts'
+import { readRedisUrl } from '../runtime/redis-url.ts'
+import { tlsFault } from '../runtime/store-url.ts'
 import { DeadlineError } from '../runtime/time.ts'
 import { type Engine, type Outage, type QueueWarning, workerOptions } from './engine.ts'
+import { connectToRedis, type RedisClient } from './redis-connection.ts'
 
 /** BullMQ on Redis. */
 export function redisEngine(redisUrl: string, onError: (error: Error) => void): Engine {
-  const { url, tls } = readStoreUrl(redisUrl)
+  const address = readRedisUrl(redisUrl)
   const connect = (options: RedisOptions) => {
-    const client = new Redis(url, {
-      connectTimeout: 5_000,
-      keepAlive: 10_000,
-      retryStrategy: (times) => Math.min(times * 200, 2_000),
-      ...(tls ? { tls } : {}),
-      ...options,
-    })
+    const client = connectToRedis(address, options)
     client.on('error', onError)
     return client
   }
   // A producer must fail fast, because a webhook waits for it.
-  let producer: Redis | undefined
+  let producer: RedisClient | undefined
   // Why the producer's last connection attempt failed; undefined while it is connected.
   let fault: Outage | undefined
   const producing = () => {
@@ -35,7 +31,7 @@ export function redisEngine(redisUrl: string, onError: (error: Error) => void): 
     return producer
   }
   // A worker must wait: with commandTimeout it would never work again after its first timeout. socketTimeout detects a dead socket.
-  let worker: Redis | undefined
+  let worker: RedisClient | undefined
   const working = () => {
     worker ??= connect({ maxRetriesPerRequest: null, socketTimeout: 30_000 })
     return worker
@@ -77,7 +73,8 @@ export function redisEngine(redisUrl: string, onError: (error: Error) => void): 
 }
 
 /** Messages of ioredis about a missing connection; they depend on what it was doing. */
-const disconnected = /Stream isn't writeable|Connection is closed|max retries per request/
+const disconnected =
+  /Stream isn't writeable|Connection is closed|max retries per request|All sentinels are unreachable|Failed to refresh slots|None of startup nodes|Cluster isn't ready|READONLY|CLUSTERDOWN/
 const timedOut = /Command timed out|Socket timeout/
 
 /** For errors of TLS or with a system code such as ECONNREFUSED. Errors that Redis itself answers have none. */
@@ -87,7 +84,7 @@ function networkFault(error: unknown): Outage | undefined {
   return tlsFault('Redis', error) ?? (isSystem ? { fact: `Redis cannot be reached (${code}).` } : undefined)
 }
 
-async function checkRedis(client: Redis): Promise<QueueWarning[]> {
+async function checkRedis(client: RedisClient): Promise<QueueWarning[]> {
   await client.ping()
   const warnings: QueueWarning[] = []
   const policy = await setting(client, 'maxmemory-policy')
@@ -111,7 +108,7 @@ async function checkRedis(client: Redis): Promise<QueueWarning[]> {
 }
 
 /** Managed Redis services often forbid CONFIG. Settings that cannot be read cause no warning. */
-async function setting(client: Redis, name: string): Promise<string | undefined> {
+async function setting(client: RedisClient, name: string): Promise<string | undefined> {
   try {
     const answer = await client.config('GET', name)
     return Array.isArray(answer) && typeof answer[1] === 'string' ? answer[1] : undefined

@@ -3,6 +3,7 @@ import { parseEnv } from 'node:util'
 import { z } from 'zod'
 import { ConfigError, shownPath } from './errors.ts'
 import { isLoopback } from './ip-range.ts'
+import { readRedisUrl } from './redis-url.ts'
 import {
   allowedIps,
   baseUrl,
@@ -21,6 +22,7 @@ import {
   tokens,
   url,
 } from './setting-formats.ts'
+import { readStoreUrl } from './store-url.ts'
 
 export type { Role } from './setting-formats.ts'
 export type WebhookAuth = Config['webhookAuth']
@@ -57,7 +59,7 @@ const maybeEmpty = <T>(shape: z.ZodType<readonly T[], string>, without: string, 
 const environment = z.object({
   DATABASE_URL: secret(
     optional(
-      storeUrl(['postgres:', 'postgresql:'], 'postgres://user:password@host:5432/buildkite'),
+      storeUrl(['postgres:', 'postgresql:'], 'postgres://user:password@host:5432/buildkite', readStoreUrl),
       'an embedded PostgreSQL in DATA_DIR',
       'Postgres database for the mirror; sslmode and sslrootcert as in libpq (docs/operations/tls.md)',
     ),
@@ -65,9 +67,9 @@ const environment = z.object({
   DATA_DIR: withDefault(z.string(), './data', 'Data folder of the embedded PostgreSQL'),
   REDIS_URL: secret(
     optional(
-      storeUrl(['redis:', 'rediss:'], 'redis://host:6379'),
+      storeUrl(['redis:', 'rediss:'], 'redis://host:6379', readRedisUrl),
       'the queue is in Postgres',
-      'Redis for the queue; rediss: for TLS (docs/operations/tls.md)',
+      'Redis for the queue: a server, a cluster or Sentinels (docs/operations/redis.md); rediss: for TLS',
     ),
   ),
   BUILDKITE_API_TOKEN: secret(

@@ -1,7 +1,6 @@
 import { z } from 'zod'
 import { messageOf } from './errors.ts'
 import { type IpRange, isLoopback, parseRange } from './ip-range.ts'
-import { readStoreUrl } from './store-url.ts'
 import { DAY, parseDuration } from './time.ts'
 
 // The formats of settings: each parses the text of a variable, or says what is wrong with it and what to write instead.
@@ -36,12 +35,12 @@ export const url = (protocols: readonly string[], example: string) =>
     context.addIssue({ code: 'custom', message: `is not a ${protocols.join(' or ')} URL. Write it like ${example}.` })
   })
 
-/** The URL of a store, whose parameters about TLS must be sound. */
-export const storeUrl = (protocols: readonly string[], example: string) =>
+/** The URL of a store, which `read` must understand. */
+export const storeUrl = (protocols: readonly string[], example: string, read: (text: string) => unknown) =>
   url(protocols, example).superRefine((text, context) => {
     if (!url(protocols, example).safeParse(text).success) return
     try {
-      readStoreUrl(text)
+      read(text)
     } catch (error) {
       context.addIssue({ code: 'custom', message: messageOf(error) })
     }

@@ -1,5 +1,6 @@
 import type { Config } from '../../runtime/config.ts'
 import { isLoopback } from '../../runtime/ip-range.ts'
+import { readRedisUrl } from '../../runtime/redis-url.ts'
 import { hostOf } from '../../runtime/setting-formats.ts'
 import { readStoreUrl } from '../../runtime/store-url.ts'
 import { type CheckName, type CheckResult, ok, warning } from '../finding.ts'
@@ -24,7 +25,7 @@ function checkApiHost(url: URL): CheckResult {
 }
 
 function checkEncryption(name: CheckName, store: string, url: string, setting: string): CheckResult {
-  const { tls, isExposed } = readStoreUrl(url)
+  const { tls, isExposed } = store === 'Redis' ? readRedisUrl(url) : readStoreUrl(url)
   if (tls) return ok(name, '', `Connections to ${store} are encrypted.`)
   if (!isExposed) return ok(name, '', `${store} is on this machine, or sslmode=disable accepts plain text.`)
   const how = store === 'Redis' ? 'Begin REDIS_URL with rediss:' : 'Add sslmode=verify-full to DATABASE_URL'
