@@ -84,6 +84,8 @@ const libraries: Record<string, readonly string[]> = {
   fastify: ['http', 'webhooks/receive', 'wiring.ts'],
   '@fastify/rate-limit': ['http', 'webhooks/receive'],
   'prom-client': ['http'],
+  'd3-scale': ['http/explore'],
+  'd3-shape': ['http/explore'],
   '@bull-board/api': ['queue/board.ts', 'http/queue-board.ts'],
   undici: ['buildkite'],
   pino: ['runtime/log.ts'],

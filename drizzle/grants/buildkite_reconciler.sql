@@ -42,6 +42,14 @@ grant select on
   to buildkite_reconciler;
 grant select, insert, delete on sync.pauses to buildkite_reconciler;
 
+-- The pages under /explore, whose totals by day and hour are granted above.
+grant select on
+  analytics.approvals, analytics.build_attempts, analytics.build_costs, analytics.builds, analytics.clusters, analytics.costs_daily,
+  analytics.critical_paths, analytics.flaky_jobs_daily, analytics.job_failures_daily, analytics.jobs, analytics.organizations,
+  analytics.pipelines, analytics.queue_costs_daily, analytics.rebuilds, analytics.rollup_days, analytics.trigger_edges,
+  analytics.trunk_recoveries
+  to buildkite_reconciler;
+
 -- Who signs in to the private listener, and what they do there.
 grant select, insert, delete on sync.sessions to buildkite_reconciler;
 grant insert on sync.audit_log to buildkite_reconciler;

@@ -1,4 +1,7 @@
-/** Makes docs/screenshots: the built service beside a simulated Buildkite with a believable history, looked at by Chromium. */
+/**
+ * Makes docs/screenshots: the built service beside a simulated Buildkite with a believable history, looked at by Chromium. With the
+ * argument `explore` only those of /explore.
+ */
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -11,12 +14,15 @@ import { launchChromium } from '../support/chromium.ts'
 import { type ServiceProcess, startService } from '../support/service.ts'
 import { findPostgres } from '../support/services.ts'
 import { until } from '../support/until.ts'
+import { exploreShots } from './explore-shots.ts'
 
 const folder = fileURLToPath(new URL('../../docs/screenshots/', import.meta.url))
 const cli = fileURLToPath(new URL('../../dist/cli.js', import.meta.url))
 const secret = 'the-secret-of-the-screenshots'
 const fast = 'acme'
 const slow = 'globex'
+let slowness = 1_200
+const onlyExplore = process.argv[2] === 'explore'
 
 const server = await findPostgres()
 const name = `screenshots_${process.pid}`
@@ -31,12 +37,13 @@ const simulation = createSimulation({
   organizations: [fast, slow],
   pipelines: 6,
 })
-simulation.writeHistory({ builds: 9_000, days: 90 })
+// Builds that others trigger count, so a history ends some time before its end. The shorter ones fill that.
+for (const days of [90, 8, 0.7]) simulation.writeHistory({ builds: Math.round(100 * days), days })
 const api = await simulation.startApi({ limits: { organization: 600, user: 600 } })
 // One organization is still being read while we look.
 api.beforeAnswer = ({ path, kind, query }) =>
   kind === 'builds' && path.includes(slow) && query.has('created_from') && query.has('created_to')
-    ? { kind: 'delay', ms: 1_200 }
+    ? { kind: 'delay', ms: slowness }
     : undefined
 // So that the hourly check finds a webhook in each organization.
 const registering = { BUILDKITE_API_URL: api.url, BUILDKITE_API_TOKEN: demoToken.token, WEBHOOK_SECRET: secret }
@@ -55,27 +62,14 @@ try {
     RECONCILE_INTERVAL: '5s',
   })
   const webhooks = simulation.startWebhooks({ url: `${service.publicUrl}/webhooks/buildkite`, secret, drop: 0.06 })
-  simulation.live({ everyMs: 400, atOnce: 6 })
+  simulation.live({ everyMs: onlyExplore ? 2_000 : 400, atOnce: 6 })
   await until(backfilled, 'the history of one organization is read, and half of the other', 240_000)
-  await age()
-  await driftAndMend(service)
   browser = await launchChromium()
-  for (const shot of [
-    { file: 'status-desktop', width: 1180, height: 1320, dark: false },
-    { file: 'status-phone', width: 390, height: 1240, dark: false },
-    { file: 'status-dark', width: 1180, height: 1320, dark: true },
-  ]) {
-    const context = await browser.newContext({
-      viewport: { width: shot.width, height: shot.height },
-      colorScheme: shot.dark ? 'dark' : 'light',
-      deviceScaleFactor: shot.width < 500 ? 1.5 : 1,
-    })
-    const page = await context.newPage()
-    await page.goto(service.privateUrl)
-    await page.getByText('Live', { exact: true }).waitFor()
-    await page.screenshot({ path: `${folder}${shot.file}.png` })
-    await context.close()
-  }
+  // What is read of it would mark days again.
+  slowness = 20_000
+  await exploreShots(browser, service.privateUrl, sql, fast, folder)
+  slowness = 1_200
+  if (!onlyExplore) await statusShots(browser, service)
   await webhooks.stop()
 } finally {
   await browser?.close()
@@ -85,6 +79,27 @@ try {
   await admin.unsafe(`drop database if exists ${name} with (force)`)
   await admin.end({ timeout: 1 })
   await server.stop()
+}
+
+async function statusShots(chromium: Browser, running: ServiceProcess): Promise<void> {
+  await age()
+  await driftAndMend(running)
+  for (const shot of [
+    { file: 'status-desktop', width: 1180, height: 1320, dark: false },
+    { file: 'status-phone', width: 390, height: 1240, dark: false },
+    { file: 'status-dark', width: 1180, height: 1320, dark: true },
+  ]) {
+    const context = await chromium.newContext({
+      viewport: { width: shot.width, height: shot.height },
+      colorScheme: shot.dark ? 'dark' : 'light',
+      deviceScaleFactor: shot.width < 500 ? 1.5 : 1,
+    })
+    const page = await context.newPage()
+    await page.goto(running.privateUrl)
+    await page.getByText('Live', { exact: true }).waitFor()
+    await page.screenshot({ path: `${folder}${shot.file}.png` })
+    await context.close()
+  }
 }
 
 async function backfilled(): Promise<boolean> {

@@ -134,6 +134,27 @@ describe.each(testQueueBackends())('with a database role for each process, and t
     expect((await fetch(`${privateUrl}/queues`)).status).toBe(200)
   })
 
+  it.each(['worker', 'reconciler'] as const)('the %s shows every page of /explore', async (name) => {
+    const [build] = await sql<{ organization: string; pipeline: string; build_number: string }[]>`
+      select organization, pipeline, build_number from analytics.builds order by created_at limit 1`
+    const home = `/explore/${build?.organization}`
+    const pipeline = `${home}/pipelines/${build?.pipeline}`
+    const filters = ['', '?branch=main', '?team=everyone&tag=none']
+    const pages = [pipeline, `${pipeline}/builds/${build?.build_number}`, `${home}/search?q=main`]
+    for (const page of [...filters.map((one) => `${home}${one}`), ...pages]) {
+      const answer = await fetch(`${service(name).privateUrl}${page}`)
+      expect([page, answer.status]).toEqual([page, 200])
+    }
+  })
+
+  it('the receiver, which may read no build, says where to look', async () => {
+    const answer = await fetch(`${service('web').privateUrl}/explore`)
+    expect([answer.status, await answer.text()]).toEqual([
+      403,
+      expect.stringContaining('on the private listener of a worker or of the reconciler'),
+    ])
+  })
+
   it.each(processes)('the actions of the %s work', async (name) => {
     const act = async (path: string, body: object) => {
       const headers = { 'content-type': 'application/json', accept: 'application/json' }
