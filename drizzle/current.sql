@@ -9856,6 +9856,8 @@ GRANT SELECT(slug) ON TABLE buildkite.pipelines TO buildkite_web;
 GRANT SELECT(deleted_at) ON TABLE buildkite.pipelines TO buildkite_web;
 
 GRANT SELECT ON TABLE analytics.approvals TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.approvals TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.approvals TO buildkite_worker;
 
 GRANT SELECT ON TABLE sync.hidden_stops TO buildkite_reader;
 
@@ -9864,6 +9866,8 @@ GRANT SELECT ON TABLE analytics.attempt_runs TO buildkite_reconciler;
 GRANT SELECT ON TABLE analytics.attempt_runs TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.build_attempts TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.build_attempts TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.build_attempts TO buildkite_worker;
 
 GRANT SELECT ON TABLE buildkite.clusters TO buildkite_reader;
 GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.clusters TO buildkite_reconciler;
@@ -9873,6 +9877,8 @@ GRANT SELECT ON TABLE settings.queue_rates TO buildkite_reader;
 GRANT SELECT ON TABLE sync.cluster_rates TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.build_costs TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.build_costs TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.build_costs TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.build_sources_daily TO buildkite_reader;
 
@@ -9889,16 +9895,24 @@ GRANT SELECT ON TABLE buildkite.teams TO buildkite_reader;
 GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.teams TO buildkite_reconciler;
 
 GRANT SELECT ON TABLE analytics.builds TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.builds TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.builds TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.busy_periods TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.cancellations_daily TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.clusters TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.clusters TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.clusters TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.costs_daily TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.costs_daily TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.costs_daily TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.critical_paths TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.critical_paths TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.critical_paths TO buildkite_worker;
 
 GRANT SELECT ON TABLE sync.failures TO buildkite_reader;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.failures TO buildkite_reconciler;
@@ -10028,12 +10042,16 @@ GRANT SELECT ON TABLE analytics.job_repeats TO buildkite_reader;
 GRANT SELECT ON TABLE analytics.flaky_commits_daily TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.flaky_jobs_daily TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.flaky_jobs_daily TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.flaky_jobs_daily TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.job_breaks TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.job_costs_daily TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.job_failures_daily TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.job_failures_daily TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.job_failures_daily TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.jobs_by_period TO buildkite_reader;
 
@@ -10042,8 +10060,12 @@ GRANT SELECT ON TABLE analytics.job_regressions TO buildkite_reader;
 GRANT SELECT ON TABLE analytics.job_retries TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.jobs TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.jobs TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.jobs TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.organizations TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.organizations TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.organizations TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.parallel_steps TO buildkite_reader;
 
@@ -10067,10 +10089,14 @@ GRANT SELECT ON TABLE analytics.pipeline_stage_names TO buildkite_reader;
 GRANT SELECT ON TABLE analytics.pipeline_variables TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.pipelines TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.pipelines TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.pipelines TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.pull_requests TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.queue_costs_daily TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.queue_costs_daily TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.queue_costs_daily TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.queue_depths TO buildkite_reader;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.queue_depths TO buildkite_reconciler;
@@ -10087,6 +10113,8 @@ GRANT SELECT ON TABLE analytics.queues_now TO buildkite_reconciler;
 GRANT SELECT ON TABLE analytics.queues_now TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.rebuilds TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.rebuilds TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.rebuilds TO buildkite_worker;
 
 GRANT SELECT ON TABLE sync.reference_syncs TO buildkite_reader;
 GRANT SELECT,INSERT,UPDATE ON TABLE sync.reference_syncs TO buildkite_reconciler;
@@ -10100,16 +10128,22 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.stale_history TO buildkite_recon
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.stale_history TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.rollup_days TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.rollup_days TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.rollup_days TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.stage_durations_daily TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.teams TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.trigger_edges TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.trigger_edges TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.trigger_edges TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.trigger_trees TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.trunk_recoveries TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.trunk_recoveries TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.trunk_recoveries TO buildkite_worker;
 
 GRANT SELECT ON TABLE buildkite.team_members TO buildkite_reader;
 GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.team_members TO buildkite_reconciler;
