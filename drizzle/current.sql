@@ -55,7 +55,7 @@ CREATE TYPE sync.command_try AS (
 	step_key text
 );
 
-COMMENT ON TYPE sync.command_try IS 'A try of a command job, with what the rollups need of it: see sync.tries_of_hour().';
+COMMENT ON TYPE sync.command_try IS 'A try of a command job, with what the rollups need of it: see sync.tries_of_hours().';
 
 CREATE FUNCTION analytics.append_histogram(merged integer[], histogram integer[]) RETURNS integer[]
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
@@ -89,8 +89,12 @@ COMMENT ON FUNCTION analytics.build_state(state text, blocked boolean) IS 'The e
 CREATE FUNCTION analytics.compact_histogram(pairs integer[]) RETURNS integer[]
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 begin
+  if cardinality(pairs) < 3 then
+    return pairs;
+  end if;
   return array(
     select pair.number from (
       select pairs[i] as second, sum(pairs[i + 1])::integer as times from generate_series(1, cardinality(pairs) - 1, 2) as i group by pairs[i]
@@ -123,6 +127,10 @@ CREATE FUNCTION analytics.histogram_of(seconds integer[]) RETURNS integer[]
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
+  -- Most histograms of an hour have no value or one.
+  if coalesce(cardinality(seconds), 0) < 2 then
+    return case when seconds[1] is null then '{}' else array[seconds[1], 1] end;
+  end if;
   return array(
     select pair.number from (select second, count(*)::integer as times from unnest(seconds) as second where second is not null group by second) as counted
     cross join lateral (values (1, counted.second), (2, counted.times)) as pair (place, number)
@@ -144,9 +152,15 @@ CREATE FUNCTION analytics.job_result(state text, soft_failed boolean, exit_statu
 
 COMMENT ON FUNCTION analytics.job_result(state text, soft_failed boolean, exit_status bigint, signal_reason text) IS 'How a job ended. passed (also a gate that was unblocked); soft_failed: it failed and was allowed to; failed: its command failed; infra_lost: its agent or machine was lost (signal_reason other than cancel: agent_stop, agent_refused, process_run_error, ...; or exit status -1 without a reason); timed_out: ran too long; expired: no agent took it; canceled; broken: its conditions prevented it from running, or what it waited for failed; skipped. Null while it is open. A lost agent comes before soft_failed: a job that was allowed to fail and lost its agent is infra_lost.';
 
+CREATE FUNCTION analytics.pattern_of(glob text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN replace(replace(replace(replace(glob, '\'::text, '\\'::text), '%'::text, '\%'::text), '_'::text, '\_'::text), '*'::text, '%'::text);
+
+COMMENT ON FUNCTION analytics.pattern_of(glob text) IS 'The pattern for "like" of a pattern in which * matches any characters.';
+
 CREATE FUNCTION analytics.matches(value text, glob text) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN (value ~~ replace(replace(replace(replace(glob, '\'::text, '\\'::text), '%'::text, '\%'::text), '_'::text, '\_'::text), '*'::text, '%'::text));
+    RETURN (value ~~ analytics.pattern_of(glob));
 
 COMMENT ON FUNCTION analytics.matches(value text, glob text) IS 'Whether a text matches a pattern in which * matches any characters.';
 
@@ -155,8 +169,13 @@ CREATE FUNCTION analytics.percentile(histogram integer[], p numeric) RETURNS dou
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-  rank bigint := greatest(ceil(p * analytics.histogram_count(histogram)), 1);
+  rank bigint;
 begin
+  -- Most groups of a day have one value.
+  if cardinality(histogram) = 2 then
+    return histogram[1];
+  end if;
+  rank := greatest(ceil(p * analytics.histogram_count(histogram)), 1);
   for i in 1 .. cardinality(histogram) by 2 loop
     rank := rank - histogram[i + 1];
     if rank <= 0 then
@@ -285,13 +304,13 @@ COMMENT ON COLUMN sync.agent_days.busy_ms IS 'Milliseconds that jobs ran on the 
 
 COMMENT ON COLUMN sync.agent_days.infra_lost IS 'How many of them failed because their agent or machine was lost.';
 
-CREATE FUNCTION sync.agents_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) RETURNS SETOF sync.agent_days
+CREATE FUNCTION sync.agents_of_hours(since timestamp with time zone, until timestamp with time zone, tries sync.command_try[]) RETURNS SETOF sync.agent_days
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
   return query
-  select from_hour, (days.day_start at time zone 'UTC')::date, try.organization_id, try.agent_id, try.queue, max(try.agent_name),
+  select hours.hour, (days.day_start at time zone 'UTC')::date, try.organization_id, try.agent_id, try.queue, max(try.agent_name),
     count(*) filter (where try.result not in ('skipped', 'broken')
       and try.ended_at >= days.day_start and try.ended_at < days.day_start + interval '24 hours'),
     sum(case when try.run_ms is null then 0
@@ -302,12 +321,12 @@ begin
     select distinct date_trunc('day', moment, 'UTC') as day_start from unnest(array[try.started_at, try.finished_at, try.expired_at]) as moment
     where moment is not null
   ) as days
-  where try.agent_id is not null and coalesce(try.started_at, try.ended_at) >= from_hour
-    and coalesce(try.started_at, try.ended_at) < from_hour + interval '1 hour'
-  group by days.day_start, try.organization_id, try.agent_id, try.queue;
+  cross join lateral (select date_bin('1 hour', coalesce(try.started_at, try.ended_at), since) as hour) as hours
+  where try.agent_id is not null and hours.hour >= since and hours.hour < until
+  group by hours.hour, days.day_start, try.organization_id, try.agent_id, try.queue;
 end $$;
 
-COMMENT ON FUNCTION sync.agents_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) IS 'The rows of sync.agent_days for jobs that started in one hour, or ended in it without a start, from all present jobs.';
+COMMENT ON FUNCTION sync.agents_of_hours(since timestamp with time zone, until timestamp with time zone, tries sync.command_try[]) IS 'The rows of sync.agent_days for jobs that started in the hours of a range, or ended in them without a start, from all present jobs.';
 
 CREATE TABLE analytics.branch_durations_daily (
     day date,
@@ -416,21 +435,22 @@ COMMENT ON COLUMN analytics.build_minutes_hourly.minutes IS 'Agent minutes.';
 
 COMMENT ON COLUMN analytics.build_minutes_hourly.minutes_wasted IS 'Those wasted by lost agents, cancels, retries and rebuilds.';
 
-CREATE FUNCTION sync.build_minutes_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) RETURNS SETOF analytics.build_minutes_hourly
+CREATE FUNCTION sync.build_minutes_of_hours(since timestamp with time zone, until timestamp with time zone, tries sync.command_try[]) RETURNS SETOF analytics.build_minutes_hourly
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
   return query
-  select from_hour::timestamptz(3), try.organization_id, try.pipeline_id, try.build_id, try.queue, try.cluster_id, count(*),
+  select hours.hour::timestamptz(3), try.organization_id, try.pipeline_id, try.build_id, try.queue, try.cluster_id, count(*),
     coalesce(sum(try.run_ms), 0)::double precision / 60000,
     coalesce(sum(try.run_ms) filter (where try.result in ('infra_lost', 'canceled') or try.build_canceled or try.retried or try.rebuilt), 0)::double precision / 60000
   from unnest(tries) as try
-  where try.ended_at >= from_hour and try.ended_at < from_hour + interval '1 hour' and try.result not in ('skipped', 'broken')
-  group by try.organization_id, try.pipeline_id, try.build_id, try.queue, try.cluster_id;
+  cross join lateral (select date_bin('1 hour', try.ended_at, since) as hour) as hours
+  where hours.hour >= since and hours.hour < until and try.result not in ('skipped', 'broken')
+  group by hours.hour, try.organization_id, try.pipeline_id, try.build_id, try.queue, try.cluster_id;
 end $$;
 
-COMMENT ON FUNCTION sync.build_minutes_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) IS 'The rows of analytics.build_minutes_hourly for one hour, from all present jobs.';
+COMMENT ON FUNCTION sync.build_minutes_of_hours(since timestamp with time zone, until timestamp with time zone, tries sync.command_try[]) IS 'The rows of analytics.build_minutes_hourly for the hours of a range, from all present jobs.';
 
 CREATE TABLE analytics.build_results_daily (
     day date,
@@ -513,19 +533,21 @@ COMMENT ON COLUMN sync.builds_found.builds IS 'Builds created in the hour.';
 
 COMMENT ON COLUMN sync.builds_found.builds_lost IS 'Those that REST showed first, 10 s or more after they were created.';
 
-CREATE FUNCTION sync.builds_found_of_hour(from_hour timestamp with time zone) RETURNS SETOF sync.builds_found
+CREATE FUNCTION sync.builds_found_of_hours(since timestamp with time zone, until timestamp with time zone) RETURNS SETOF sync.builds_found
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $$
 begin
   return query
-  select from_hour, build.organization_id, count(*),
+  select date_bin('1 hour', build.created_at, since), build.organization_id, count(*),
     count(*) filter (where build.first_seen_via = 'rest' and build.first_seen_at > build.created_at + interval '10 seconds')
-  from buildkite.builds as build where build.created_at >= from_hour and build.created_at < from_hour + interval '1 hour'
-  group by build.organization_id;
+  from buildkite.builds as build where build.created_at >= since and build.created_at < until
+  group by 1, build.organization_id;
 end $$;
 
-COMMENT ON FUNCTION sync.builds_found_of_hour(from_hour timestamp with time zone) IS 'The rows of sync.builds_found for one hour, from all present builds.';
+COMMENT ON FUNCTION sync.builds_found_of_hours(since timestamp with time zone, until timestamp with time zone) IS 'The rows of sync.builds_found for the hours of a range, from all present builds.';
 
 CREATE TABLE analytics.builds_hourly (
     hour timestamp with time zone NOT NULL,
@@ -539,7 +561,7 @@ CREATE TABLE analytics.builds_hourly (
     blocked bigint NOT NULL,
     first_failed bigint NOT NULL,
     passed_on_retry bigint NOT NULL,
-    run_ms bigint NOT NULL,
+    run_ms bigint,
     run_histogram integer[] NOT NULL,
     passed_run_histogram integer[] NOT NULL,
     first_run_histogram integer[] NOT NULL,
@@ -574,7 +596,7 @@ COMMENT ON COLUMN analytics.builds_hourly.first_failed IS 'How many of passed an
 
 COMMENT ON COLUMN analytics.builds_hourly.passed_on_retry IS 'How many failed at the first attempt and passed in the end.';
 
-COMMENT ON COLUMN analytics.builds_hourly.run_ms IS 'Milliseconds that passed and failed builds ran, in total.';
+COMMENT ON COLUMN analytics.builds_hourly.run_ms IS 'Milliseconds that passed and failed builds ran, in total; null if none is known.';
 
 COMMENT ON COLUMN analytics.builds_hourly.run_histogram IS 'Running time of passed and failed builds: whole seconds and how many builds, alternating.';
 
@@ -592,37 +614,40 @@ COMMENT ON COLUMN analytics.builds_hourly.last_build_number IS 'The highest numb
 
 COMMENT ON COLUMN analytics.builds_hourly.last_result IS 'The result of that build.';
 
-CREATE FUNCTION sync.builds_of_hour(from_hour timestamp with time zone) RETURNS SETOF analytics.builds_hourly
+CREATE FUNCTION sync.builds_of_hours(since timestamp with time zone, until timestamp with time zone) RETURNS SETOF analytics.builds_hourly
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $$
 begin
   return query
-  select from_hour, build.organization_id, build.pipeline_id, build.branch,
+  select build.hour, build.organization_id, build.pipeline_id, build.branch,
     count(*) filter (where build.result = 'passed'), count(*) filter (where build.result = 'failed'),
     count(*) filter (where build.result = 'canceled'), count(*) filter (where build.result in ('skipped', 'not_run')),
     count(*) filter (where build.state = 'blocked'),
     count(*) filter (where build.ran and run.first_state = 'failed'),
     count(*) filter (where build.result = 'passed' and run.first_state = 'failed'),
-    coalesce(sum(round(run.total * 1000)) filter (where build.ran), 0)::bigint,
-    analytics.histogram(analytics.whole_seconds(run.total)) filter (where build.ran),
-    analytics.histogram(analytics.whole_seconds(run.total)) filter (where build.result = 'passed'),
-    analytics.histogram(analytics.whole_seconds(run.first)) filter (where build.ran),
-    analytics.histogram(analytics.whole_seconds(analytics.seconds(build.created_at, run.started_at))) filter (where build.ran),
+    (sum(round(run.total * 1000)) filter (where build.ran))::bigint,
+    analytics.histogram_of(array_agg(analytics.whole_seconds(run.total)) filter (where build.ran)),
+    analytics.histogram_of(array_agg(analytics.whole_seconds(run.total)) filter (where build.result = 'passed')),
+    analytics.histogram_of(array_agg(analytics.whole_seconds(run.first)) filter (where build.ran)),
+    analytics.histogram_of(array_agg(analytics.whole_seconds(analytics.seconds(build.created_at, run.started_at))) filter (where build.ran)),
     coalesce(array_agg(distinct build.commit) filter (where build.ran and build.commit is not null), '{}'),
     coalesce(array_agg(distinct build.commit) filter (where build.result = 'failed' and build.commit is not null), '{}'),
     (array_agg(build.number order by build.number desc) filter (where build.ran))[1],
     (array_agg(build.result order by build.number desc) filter (where build.ran))[1]
   from (
-    select ended.*, analytics.build_result(ended.state_at_buildkite, ended.blocked) as result,
+    select ended.*, date_bin('1 hour', coalesce(ended.finished_at, ended.created_at), since) as hour,
+      analytics.build_result(ended.state_at_buildkite, ended.blocked) as result,
       analytics.build_state(ended.state_at_buildkite, ended.blocked) as state,
       coalesce(analytics.build_result(ended.state_at_buildkite, ended.blocked) in ('passed', 'failed'), false) as ran
     from (
-      select id, organization_id, pipeline_id, branch, commit, number, created_at, first_seen_via, blocked, builds.state as state_at_buildkite
-      from buildkite.builds where finished_at >= from_hour and finished_at < from_hour + interval '1 hour'
+      select id, organization_id, pipeline_id, branch, commit, number, created_at, finished_at, first_seen_via, blocked, builds.state as state_at_buildkite
+      from buildkite.builds where finished_at >= since and finished_at < until
       union all
-      select id, organization_id, pipeline_id, branch, commit, number, created_at, first_seen_via, blocked, builds.state
-      from buildkite.builds where finished_at is null and created_at >= from_hour and created_at < from_hour + interval '1 hour'
+      select id, organization_id, pipeline_id, branch, commit, number, created_at, finished_at, first_seen_via, blocked, builds.state
+      from buildkite.builds where finished_at is null and created_at >= since and created_at < until
     ) as ended
   ) as build
   left join lateral (
@@ -635,10 +660,10 @@ begin
     from analytics.attempt_runs as attempt where attempt.build_id = build.id
   ) as run on build.ran
   where build.result is not null or build.state = 'blocked'
-  group by build.organization_id, build.pipeline_id, build.branch;
+  group by build.hour, build.organization_id, build.pipeline_id, build.branch;
 end $$;
 
-COMMENT ON FUNCTION sync.builds_of_hour(from_hour timestamp with time zone) IS 'The rows of analytics.builds_hourly for one hour, from all present builds.';
+COMMENT ON FUNCTION sync.builds_of_hours(since timestamp with time zone, until timestamp with time zone) IS 'The rows of analytics.builds_hourly for the hours of a range, from all present builds.';
 
 CREATE FUNCTION sync.connections_between(since timestamp with time zone, until timestamp with time zone) RETURNS TABLE(agent_id uuid, connected_from timestamp with time zone, connected_to timestamp with time zone)
     LANGUAGE plpgsql STABLE
@@ -805,6 +830,156 @@ begin
 end $_$;
 
 COMMENT ON FUNCTION sync.days_with_data(since date) IS 'Every day (UTC) from the given one on that has builds, jobs or rows in rollup tables.';
+
+CREATE TABLE analytics.deployments (
+    id text NOT NULL,
+    reference_id text,
+    service_id bigint,
+    repository text,
+    commit_sha text,
+    attributed_at timestamp with time zone,
+    merge_commit_shas text[],
+    environment text,
+    deployed_at timestamp with time zone NOT NULL,
+    success boolean NOT NULL,
+    service text,
+    source_url text,
+    source_name text,
+    integration_branch text,
+    deployment_inference_rule_id bigint,
+    deployment_service_id bigint,
+    organization_id uuid,
+    pipeline_id uuid,
+    committed_at timestamp with time zone,
+    first_success boolean
+);
+
+COMMENT ON TABLE analytics.deployments IS 'Deployments in the shape of DX''s table of that name (three columns of our own at the end), found by the rules in settings.deployment_rules: builds, or the last tries of a step''s jobs, that ended in success or failure. Canceled, blocked and open ones do not count. A rule for a step creates one deployment for each of its jobs: for each part of a parallel step or a matrix, unless the rule''s pattern names one. A deployment that ran again has its last end. Without rules the table is empty. A rollup table, refreshed about 15 s after a change of a build, and for every day when a rule changes.';
+
+COMMENT ON COLUMN analytics.deployments.id IS 'Rule and build, or rule and job. Of several rules that match a build or job, the closest counts: the one with the most fixed characters.';
+
+COMMENT ON COLUMN analytics.deployments.reference_id IS 'builds.id or jobs.id, as text.';
+
+COMMENT ON COLUMN analytics.deployments.service_id IS 'DX''s own id; always null here.';
+
+COMMENT ON COLUMN analytics.deployments.repository IS 'owner/name of the repository.';
+
+COMMENT ON COLUMN analytics.deployments.commit_sha IS 'Commit.';
+
+COMMENT ON COLUMN analytics.deployments.attributed_at IS 'As deployed_at.';
+
+COMMENT ON COLUMN analytics.deployments.merge_commit_shas IS 'The deployed commit. Which commits it brings is known to the repository only.';
+
+COMMENT ON COLUMN analytics.deployments.environment IS 'Environment, of the rule.';
+
+COMMENT ON COLUMN analytics.deployments.deployed_at IS 'When the deployment ended.';
+
+COMMENT ON COLUMN analytics.deployments.success IS 'Whether it succeeded.';
+
+COMMENT ON COLUMN analytics.deployments.service IS 'Service: of the rule, otherwise the pipeline''s slug.';
+
+COMMENT ON COLUMN analytics.deployments.source_url IS 'Address in the browser.';
+
+COMMENT ON COLUMN analytics.deployments.source_name IS 'Name of the pipeline.';
+
+COMMENT ON COLUMN analytics.deployments.integration_branch IS 'Default branch of the pipeline.';
+
+COMMENT ON COLUMN analytics.deployments.deployment_inference_rule_id IS 'settings.deployment_rules.id.';
+
+COMMENT ON COLUMN analytics.deployments.deployment_service_id IS 'deployment_services.id.';
+
+COMMENT ON COLUMN analytics.deployments.organization_id IS 'organizations.id. Ours, not DX''s.';
+
+COMMENT ON COLUMN analytics.deployments.pipeline_id IS 'pipelines.id. Ours, not DX''s.';
+
+COMMENT ON COLUMN analytics.deployments.committed_at IS 'Author date of the commit, from any of its builds; null if none has it. Ours, not DX''s.';
+
+COMMENT ON COLUMN analytics.deployments.first_success IS 'Whether its first try succeeded; success has the outcome of the last try. Ours, not DX''s.';
+
+CREATE FUNCTION sync.deployments_between(since timestamp with time zone, until timestamp with time zone) RETURNS SETOF analytics.deployments
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_variable
+begin
+  return query
+  with rules as materialized (
+    select rule.id, rule.environment, rule.service, rule.step is not null as of_jobs, rule.pipeline, analytics.pattern_of(rule.pipeline) as pipelines,
+      analytics.pattern_of(rule.step) as steps, analytics.pattern_of(rule.branch) as branches, analytics.pattern_of(rule.organization) as organizations,
+      length(replace(concat(rule.pipeline, rule.step, rule.branch, rule.organization), '*', '')) as fixed_characters
+    from settings.deployment_rules as rule where rule.enabled
+  )
+  -- Of several rules that match, the closest counts: the one with the most fixed characters.
+  select distinct on (deployed.id)
+    rule.id || ':' || deployed.id, deployed.id::text, null::bigint, analytics.repository_name(pipeline.repository), deployed.commit, deployed.finished_at,
+    array[deployed.commit], rule.environment, deployed.finished_at, deployed.result = 'passed', coalesce(rule.service, pipeline.slug),
+    coalesce(pipeline.web_url || '/builds/' || deployed.number || case when deployed.is_job then '#' || deployed.id else '' end, deployed.web_url),
+    coalesce(pipeline.name, pipeline.slug), pipeline.default_branch, rule.id::bigint,
+    analytics.stable_id(concat(pipeline.organization_id, ':', coalesce(rule.service, pipeline.slug))), pipeline.organization_id, pipeline.id,
+    (select min(build.author_date) from buildkite.builds as build
+      where build.commit = deployed.commit and deployed.commit <> 'HEAD' and build.organization_id = pipeline.organization_id),
+    case when deployed.is_job then (
+      with recursive tries as (
+        select deployed.id, deployed.result, 0 as back
+        union all
+        select job.id, analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason), tries.back + 1
+        from tries join buildkite.jobs as job on job.retried_in_job_id = tries.id where tries.back < 1000
+      )
+      select coalesce(result, '') = 'passed' from tries order by back desc limit 1
+    ) else coalesce((
+      select attempt.state = 'passed' from analytics.attempt_runs as attempt
+      where attempt.build_id = deployed.id and analytics.build_result(attempt.state, attempt.blocked) is not null
+      order by attempt.finished_at limit 1
+    ), deployed.result = 'passed') end
+  from (
+    select build.id, build.pipeline_id, build.branch, build.commit, build.finished_at, build.number, build.web_url,
+      analytics.build_result(build.state, build.blocked) as result, null as step_key, null as step_name, false as is_job
+    from buildkite.builds as build
+    where build.finished_at >= since and build.finished_at < until
+      and analytics.build_result(build.state, build.blocked) in ('passed', 'failed')
+      and exists (select from rules where not rules.of_jobs)
+    union all
+    select job.id, build.pipeline_id, build.branch, build.commit, job.finished_at, build.number, coalesce(job.web_url, build.web_url),
+      analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason), job.step_key, job.name, true
+    from buildkite.jobs as job
+    cross join lateral (
+      select pipeline_id, branch, commit, number, web_url from buildkite.builds where id = job.build_id offset 0
+    ) as build
+    where job.finished_at >= since and job.finished_at < until and job.type in ('script', 'trigger')
+      -- Most jobs are of no rule. This saves reading their builds and pipelines.
+      and exists (select from rules where job.step_key like rules.steps or job.name like rules.steps)
+      and job.retried_in_job_id is null and not coalesce(job.retried, false)
+      and analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason)
+        in ('passed', 'soft_failed', 'failed', 'infra_lost', 'timed_out')
+    offset 0
+  ) as deployed
+  cross join lateral (select * from buildkite.pipelines where id = deployed.pipeline_id offset 0) as pipeline
+  left join buildkite.organizations as organization on organization.id = pipeline.organization_id
+  join rules as rule on deployed.is_job = rule.of_jobs
+    and (not rule.of_jobs or deployed.step_key like rule.steps or deployed.step_name like rule.steps)
+  where (pipeline.slug like rule.pipelines or pipeline.id::text = rule.pipeline)
+    and deployed.branch like rule.branches and coalesce(organization.slug, '') like rule.organizations
+  order by deployed.id, rule.fixed_characters desc, rule.id;
+end $$;
+
+COMMENT ON FUNCTION sync.deployments_between(since timestamp with time zone, until timestamp with time zone) IS 'The rows of analytics.deployments for the builds and jobs that finished in a range of time, from all present builds and jobs.';
+
+CREATE FUNCTION sync.hour_ranges(hours timestamp with time zone[], longest interval DEFAULT '24:00:00'::interval) RETURNS TABLE(since timestamp with time zone, until timestamp with time zone)
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  return query
+  select min(numbered.hour), max(numbered.hour) + interval '1 hour'
+  from (
+    select one.hour, row_number() over (order by one.hour) as place from (select distinct unnest(hours) as hour) as one
+  ) as numbered
+  -- Hours that follow each other have the same start of their row.
+  group by numbered.hour - numbered.place * interval '1 hour', date_bin(longest, numbered.hour, 'epoch')
+  order by 1;
+end $$;
+
+COMMENT ON FUNCTION sync.hour_ranges(hours timestamp with time zone[], longest interval) IS 'Joins hours that follow each other into ranges of at most the given length.';
 
 CREATE FUNCTION sync.invalidate_all_days(since date DEFAULT '-infinity'::date) RETURNS integer
     LANGUAGE plpgsql
@@ -1117,7 +1292,10 @@ begin
   )])
   from after_rows where created_at >= '2013-01-01'
   having min(created_at) = (select min(created_at) from buildkite.builds where created_at >= '2013-01-01')
-    and exists (select from buildkite.agent_connections);
+    and (exists (select from buildkite.agent_connections) or exists (
+      select from buildkite.jobs where started_at < coalesce(
+        (select min(later.created_at) from buildkite.builds as later where later.created_at > max(after_rows.created_at)), 'infinity')
+    ));
   return null;
 end $$;
 
@@ -1285,21 +1463,22 @@ COMMENT ON COLUMN analytics.job_minutes_hourly.minutes IS 'Agent minutes.';
 
 COMMENT ON COLUMN analytics.job_minutes_hourly.minutes_wasted IS 'Those wasted by lost agents, cancels, retries and rebuilds.';
 
-CREATE FUNCTION sync.job_minutes_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) RETURNS SETOF analytics.job_minutes_hourly
+CREATE FUNCTION sync.job_minutes_of_hours(since timestamp with time zone, until timestamp with time zone, tries sync.command_try[]) RETURNS SETOF analytics.job_minutes_hourly
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
   return query
-  select from_hour::timestamptz(3), try.organization_id, try.pipeline_id, try.group_key, try.step_key, try.job, try.queue, try.cluster_id, count(*),
+  select hours.hour::timestamptz(3), try.organization_id, try.pipeline_id, try.group_key, try.step_key, try.job, try.queue, try.cluster_id, count(*),
     coalesce(sum(try.run_ms), 0)::double precision / 60000,
     coalesce(sum(try.run_ms) filter (where try.result in ('infra_lost', 'canceled') or try.build_canceled or try.retried or try.rebuilt), 0)::double precision / 60000
   from unnest(tries) as try
-  where try.ended_at >= from_hour and try.ended_at < from_hour + interval '1 hour' and try.result not in ('skipped', 'broken')
-  group by try.organization_id, try.pipeline_id, try.group_key, try.step_key, try.job, try.queue, try.cluster_id;
+  cross join lateral (select date_bin('1 hour', try.ended_at, since) as hour) as hours
+  where hours.hour >= since and hours.hour < until and try.result not in ('skipped', 'broken')
+  group by hours.hour, try.organization_id, try.pipeline_id, try.group_key, try.step_key, try.job, try.queue, try.cluster_id;
 end $$;
 
-COMMENT ON FUNCTION sync.job_minutes_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) IS 'The rows of analytics.job_minutes_hourly for one hour, from all present jobs.';
+COMMENT ON FUNCTION sync.job_minutes_of_hours(since timestamp with time zone, until timestamp with time zone, tries sync.command_try[]) IS 'The rows of analytics.job_minutes_hourly for the hours of a range, from all present jobs.';
 
 CREATE FUNCTION sync.jobs_between(since timestamp with time zone, until timestamp with time zone) RETURNS TABLE(organization_id uuid, cluster_id uuid, queue text, agent_id uuid, waits_from timestamp with time zone, waits_to timestamp with time zone, runs_from timestamp with time zone, runs_to timestamp with time zone)
     LANGUAGE plpgsql STABLE
@@ -1367,18 +1546,18 @@ COMMENT ON COLUMN sync.jobs_found.jobs IS 'Command jobs that started in the hour
 
 COMMENT ON COLUMN sync.jobs_found.jobs_lost IS 'Those that REST showed first, 10 s or more after they started.';
 
-CREATE FUNCTION sync.jobs_found_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) RETURNS SETOF sync.jobs_found
+CREATE FUNCTION sync.jobs_found_of_hours(since timestamp with time zone, until timestamp with time zone, tries sync.command_try[]) RETURNS SETOF sync.jobs_found
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
   return query
-  select from_hour, try.organization_id, count(*), count(*) filter (where try.lost_webhook)
-  from unnest(tries) as try where try.started_at >= from_hour and try.started_at < from_hour + interval '1 hour'
-  group by try.organization_id;
+  select date_bin('1 hour', try.started_at, since), try.organization_id, count(*), count(*) filter (where try.lost_webhook)
+  from unnest(tries) as try where try.started_at >= since and try.started_at < until
+  group by 1, try.organization_id;
 end $$;
 
-COMMENT ON FUNCTION sync.jobs_found_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) IS 'The rows of sync.jobs_found for one hour, from all present jobs.';
+COMMENT ON FUNCTION sync.jobs_found_of_hours(since timestamp with time zone, until timestamp with time zone, tries sync.command_try[]) IS 'The rows of sync.jobs_found for the hours of a range, from all present jobs.';
 
 CREATE TABLE analytics.jobs_daily (
     day date NOT NULL,
@@ -1542,26 +1721,27 @@ COMMENT ON COLUMN analytics.jobs_hourly.run_histogram IS 'Running time: whole se
 
 COMMENT ON COLUMN analytics.jobs_hourly.passed_run_histogram IS 'The same of passed tries.';
 
-CREATE FUNCTION sync.jobs_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) RETURNS SETOF analytics.jobs_hourly
+CREATE FUNCTION sync.jobs_of_hours(since timestamp with time zone, until timestamp with time zone, tries sync.command_try[]) RETURNS SETOF analytics.jobs_hourly
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
   return query
-  select from_hour, try.organization_id, try.pipeline_id, try.job, count(*),
+  select hours.hour, try.organization_id, try.pipeline_id, try.job, count(*),
     count(*) filter (where try.result = 'passed'), count(*) filter (where try.result = 'soft_failed'),
     count(*) filter (where try.result = 'failed'), count(*) filter (where try.result = 'infra_lost'),
     count(*) filter (where try.result = 'timed_out'), count(*) filter (where try.result = 'expired'),
     count(*) filter (where try.result = 'canceled'), count(*) filter (where try.retried),
     coalesce(sum(try.run_ms), 0)::bigint, max(try.run_ms),
-    analytics.histogram(analytics.whole_seconds(try.run_ms / 1000.0::double precision)),
-    analytics.histogram(analytics.whole_seconds(try.run_ms / 1000.0::double precision)) filter (where try.result = 'passed')
+    analytics.histogram_of(array_agg(analytics.whole_seconds(try.run_ms / 1000.0::double precision))),
+    analytics.histogram_of(array_agg(analytics.whole_seconds(try.run_ms / 1000.0::double precision)) filter (where try.result = 'passed'))
   from unnest(tries) as try
-  where try.ended_at >= from_hour and try.ended_at < from_hour + interval '1 hour' and try.result not in ('skipped', 'broken')
-  group by try.organization_id, try.pipeline_id, try.job;
+  cross join lateral (select date_bin('1 hour', try.ended_at, since) as hour) as hours
+  where hours.hour >= since and hours.hour < until and try.result not in ('skipped', 'broken')
+  group by hours.hour, try.organization_id, try.pipeline_id, try.job;
 end $$;
 
-COMMENT ON FUNCTION sync.jobs_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) IS 'The rows of analytics.jobs_hourly for one hour, from all present jobs.';
+COMMENT ON FUNCTION sync.jobs_of_hours(since timestamp with time zone, until timestamp with time zone, tries sync.command_try[]) IS 'The rows of analytics.jobs_hourly for the hours of a range, from all present jobs.';
 
 CREATE FUNCTION sync.mark_stale_history(most integer DEFAULT 1000) RETURNS date[]
     LANGUAGE plpgsql
@@ -1590,8 +1770,8 @@ begin
     if part.scanned_to is null then
       -- Trunk health is merged from rows by hour, so the default branch needs no builds.
       perform pg_advisory_xact_lock(hashtextextended('buildkite-mirror rollups', 0));
-      perform sync.replace_rows('analytics.trunk_health_daily', 'pipeline_id = any ($2) and day >= ($1 at time zone ''UTC'')::date',
-        'sync.trunk_health_of($1, ''infinity'', $2)', 'day', merged.since, array[part.pipeline_id])
+      perform sync.replace_rows('analytics.trunk_health_daily', 'pipeline_id = any ($3) and day >= ($1 at time zone ''UTC'')::date',
+        'sync.trunk_health_of($1, ''infinity'', $3)', 'null', merged.since, null, array[part.pipeline_id])
       -- While version 0.2 rebuilds history, older days have no rows by hour yet.
       from (select date_trunc('day', min(hour), 'UTC') as since from analytics.builds_hourly) as merged where merged.since is not null;
     end if;
@@ -1642,8 +1822,8 @@ declare
 begin
   -- Jobs run on over midnight.
   for day in select distinct split_part(one, ' ', 1)::date from unnest(changed) as one union select which where is_whole loop
-    perform sync.replace_rows('analytics.agents_daily', 'day = ($1 at time zone ''UTC'')::date and ($2 is null or agent_id = any ($2))',
-      'sync.agents_of_day($1, $2)', 'day', day::timestamp at time zone 'UTC', agents);
+    perform sync.replace_rows('analytics.agents_daily', 'day = ($1 at time zone ''UTC'')::date and ($3 is null or agent_id = any ($3))',
+      'sync.agents_of_day($1, $3)', 'null', day::timestamp at time zone 'UTC', null, agents);
   end loop;
 end $_$;
 
@@ -1655,17 +1835,17 @@ CREATE FUNCTION sync.merge_day(which date, pipelines uuid[] DEFAULT NULL::uuid[]
     AS $_$
 declare
   day_start constant timestamptz := which::timestamp at time zone 'UTC';
-  scope constant text := 'day = ($1 at time zone ''UTC'')::date and ($2 is null or coalesce(pipeline_id, ''00000000-0000-0000-0000-000000000000'') = any ($2))';
+  scope constant text := 'day = ($1 at time zone ''UTC'')::date and ($3 is null or coalesce(pipeline_id, ''00000000-0000-0000-0000-000000000000'') = any ($3))';
 begin
   if cardinality(pipelines) = 0 then
     return;
   end if;
-  perform sync.replace_rows('analytics.build_results_daily', scope, 'sync.build_results_of_day($1, $2)', 'day', day_start, pipelines);
-  perform sync.replace_rows('analytics.pipeline_durations_daily', scope, 'sync.pipeline_durations_of_day($1, $2)', 'day', day_start, pipelines);
-  perform sync.replace_rows('analytics.branch_durations_daily', scope, 'sync.branch_durations_of_day($1, $2)', 'day', day_start, pipelines);
-  perform sync.replace_rows('analytics.trunk_health_daily', scope, 'sync.trunk_health_of($1, $1 + interval ''24 hours'', $2)', 'day', day_start, pipelines);
-  perform sync.replace_rows('analytics.jobs_daily', scope, 'sync.jobs_of_day($1, $2)', 'day', day_start, pipelines);
-  perform sync.replace_rows('analytics.minutes_daily', scope, 'sync.minutes_of_day($1, $2)', 'day', day_start, pipelines);
+  perform sync.replace_rows('analytics.build_results_daily', scope, 'sync.build_results_of_day($1, $3)', 'null', day_start, null, pipelines);
+  perform sync.replace_rows('analytics.pipeline_durations_daily', scope, 'sync.pipeline_durations_of_day($1, $3)', 'null', day_start, null, pipelines);
+  perform sync.replace_rows('analytics.branch_durations_daily', scope, 'sync.branch_durations_of_day($1, $3)', 'null', day_start, null, pipelines);
+  perform sync.replace_rows('analytics.trunk_health_daily', scope, 'sync.trunk_health_of($1, $1 + interval ''24 hours'', $3)', 'null', day_start, null, pipelines);
+  perform sync.replace_rows('analytics.jobs_daily', scope, 'sync.jobs_of_day($1, $3)', 'null', day_start, null, pipelines);
+  perform sync.replace_rows('analytics.minutes_daily', scope, 'sync.minutes_of_day($1, $3)', 'null', day_start, null, pipelines);
 end $_$;
 
 COMMENT ON FUNCTION sync.merge_day(which date, pipelines uuid[]) IS 'Makes the rows by day of some or all pipelines from the rows by hour.';
@@ -1675,15 +1855,13 @@ CREATE FUNCTION sync.merge_queue_hours(hours timestamp with time zone[], which d
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 declare
-  hour_start timestamptz;
+  day_start constant timestamptz := which::timestamp at time zone 'UTC';
 begin
   -- Jobs run on into later hours, also of the next day.
-  foreach hour_start in array array(select distinct changed from unnest(hours) as changed) loop
-    perform sync.replace_rows('analytics.queue_waits_hourly', 'hour = $1', 'sync.waits_of_hour($1)', 'hour', hour_start);
-  end loop;
+  perform sync.replace_rows('analytics.queue_waits_hourly', 'hour >= $1 and hour < $2', 'sync.waits_of_hours($1, $2)', 'null', since, until)
+  from sync.hour_ranges(hours);
   if cardinality(hours) > 0 then
-    perform sync.replace_rows('analytics.queue_waits_daily', 'day = ($1 at time zone ''UTC'')::date', 'sync.waits_of_day($1)', 'day',
-      which::timestamp at time zone 'UTC');
+    perform sync.replace_rows('analytics.queue_waits_daily', 'day = ($1 at time zone ''UTC'')::date', 'sync.waits_of_day($1)', 'null', day_start);
   end if;
 end $_$;
 
@@ -1789,30 +1967,31 @@ COMMENT ON COLUMN sync.minutes_hours.retried_ms IS 'Of the others, retried.';
 
 COMMENT ON COLUMN sync.minutes_hours.rebuilt_ms IS 'Of the others, in builds that were rebuilt.';
 
-CREATE FUNCTION sync.minutes_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) RETURNS SETOF sync.minutes_hours
+CREATE FUNCTION sync.minutes_of_hours(since timestamp with time zone, until timestamp with time zone, tries sync.command_try[]) RETURNS SETOF sync.minutes_hours
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
   return query
-  select from_hour, try.organization_id, try.pipeline_id, try.branch, try.queue, try.cluster_id, count(*),
+  select try.hour, try.organization_id, try.pipeline_id, try.branch, try.queue, try.cluster_id, count(*),
     coalesce(sum(try.run_ms), 0)::bigint,
     coalesce(sum(try.run_ms) filter (where try.lost = 'infra_lost'), 0)::bigint, coalesce(sum(try.run_ms) filter (where try.lost = 'canceled'), 0)::bigint,
     coalesce(sum(try.run_ms) filter (where try.lost = 'retried'), 0)::bigint, coalesce(sum(try.run_ms) filter (where try.lost = 'rebuilt'), 0)::bigint
   from (
-    select ended.*, case
+    select ended.*, hours.hour, case
       when ended.result = 'infra_lost' then 'infra_lost'
       when ended.result = 'canceled' or ended.build_canceled then 'canceled'
       when ended.retried then 'retried'
       when ended.rebuilt then 'rebuilt'
     end as lost
     from unnest(tries) as ended
-    where ended.ended_at >= from_hour and ended.ended_at < from_hour + interval '1 hour' and ended.result not in ('skipped', 'broken')
+    cross join lateral (select date_bin('1 hour', ended.ended_at, since) as hour) as hours
+    where hours.hour >= since and hours.hour < until and ended.result not in ('skipped', 'broken')
   ) as try
-  group by try.organization_id, try.pipeline_id, try.branch, try.queue, try.cluster_id;
+  group by try.hour, try.organization_id, try.pipeline_id, try.branch, try.queue, try.cluster_id;
 end $$;
 
-COMMENT ON FUNCTION sync.minutes_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) IS 'The rows of sync.minutes_hours for one hour, from all present jobs.';
+COMMENT ON FUNCTION sync.minutes_of_hours(since timestamp with time zone, until timestamp with time zone, tries sync.command_try[]) IS 'The rows of sync.minutes_hours for the hours of a range, from all present jobs.';
 
 CREATE TABLE analytics.pipeline_durations_daily (
     day date,
@@ -1941,37 +2120,38 @@ COMMENT ON COLUMN sync.queue_hours.concurrency_wait_ms IS 'Milliseconds that the
 
 COMMENT ON COLUMN sync.queue_hours.busy_ms IS 'Milliseconds that they ran within the hour, in total.';
 
-CREATE FUNCTION sync.queues_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) RETURNS SETOF sync.queue_hours
+CREATE FUNCTION sync.queues_of_hours(since timestamp with time zone, until timestamp with time zone, tries sync.command_try[]) RETURNS SETOF sync.queue_hours
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
   return query
-  select from_hour, ran.hour, try.organization_id, try.cluster_id, try.queue,
-    count(*) filter (where ran.hour = from_hour),
-    coalesce(sum(try.wait_ms) filter (where ran.hour = from_hour), 0)::bigint,
-    max(try.wait_ms) filter (where ran.hour = from_hour),
-    analytics.histogram(analytics.whole_seconds(try.wait_ms / 1000.0::double precision)) filter (where ran.hour = from_hour),
-    coalesce(sum(try.concurrency_wait_ms) filter (where ran.hour = from_hour), 0)::bigint,
+  select started.hour, ran.hour, try.organization_id, try.cluster_id, try.queue,
+    count(*) filter (where ran.hour = started.hour),
+    coalesce(sum(try.wait_ms) filter (where ran.hour = started.hour), 0)::bigint,
+    max(try.wait_ms) filter (where ran.hour = started.hour),
+    analytics.histogram_of(array_agg(analytics.whole_seconds(try.wait_ms / 1000.0::double precision)) filter (where ran.hour = started.hour)),
+    coalesce(sum(try.concurrency_wait_ms) filter (where ran.hour = started.hour), 0)::bigint,
     sum(case when try.run_ms is null then 0
       else round(1000 * analytics.seconds(greatest(try.started_at, ran.hour), least(try.finished_at, ran.hour + interval '1 hour'))) end)::bigint
   from unnest(tries) as try
+  cross join lateral (select date_bin('1 hour', try.started_at, since) as hour) as started
   cross join lateral (
     select hours.hour from (
       select distinct date_trunc('day', moment, 'UTC') as day_start from unnest(array[try.started_at, try.finished_at, try.expired_at]) as moment
       where moment is not null
     ) as days
     cross join lateral generate_series(
-      greatest(days.day_start, from_hour),
+      greatest(days.day_start, started.hour),
       least(case when try.run_ms is null then try.started_at else greatest(try.started_at, try.finished_at) end, days.day_start + interval '23 hours 59 minutes 59.999999 seconds'),
       interval '1 hour'
     ) as hours (hour)
   ) as ran
-  where try.started_at >= from_hour and try.started_at < from_hour + interval '1 hour'
-  group by ran.hour, try.organization_id, try.cluster_id, try.queue;
+  where started.hour >= since and started.hour < until
+  group by started.hour, ran.hour, try.organization_id, try.cluster_id, try.queue;
 end $$;
 
-COMMENT ON FUNCTION sync.queues_of_hour(from_hour timestamp with time zone, tries sync.command_try[]) IS 'The rows of sync.queue_hours for jobs that started in one hour, from all present jobs.';
+COMMENT ON FUNCTION sync.queues_of_hours(since timestamp with time zone, until timestamp with time zone, tries sync.command_try[]) IS 'The rows of sync.queue_hours for jobs that started in the hours of a range, from all present jobs.';
 
 CREATE FUNCTION sync.refresh_day(which date) RETURNS void
     LANGUAGE plpgsql
@@ -1987,111 +2167,68 @@ CREATE FUNCTION sync.refresh_deployments(since timestamp with time zone, until t
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+declare
+  fresh constant analytics.deployments[] := array(select sync.deployments_between(since, until));
 begin
-  delete from analytics.deployments where deployed_at >= since and deployed_at < until;
-  insert into analytics.deployments (id, reference_id, repository, commit_sha, attributed_at, merge_commit_shas, environment, deployed_at, success,
-    service, source_url, source_name, integration_branch, deployment_inference_rule_id, organization_id, pipeline_id, committed_at, first_success,
-    deployment_service_id)
-  -- Of several rules that match, the closest counts: the one with the most fixed characters.
-  select distinct on (deployed.id)
-    rule.id || ':' || deployed.id, deployed.id::text, analytics.repository_name(pipeline.repository), deployed.commit, deployed.finished_at,
-    array[deployed.commit], rule.environment, deployed.finished_at, deployed.result = 'passed', coalesce(rule.service, pipeline.slug),
-    coalesce(pipeline.web_url || '/builds/' || deployed.number || case when deployed.is_job then '#' || deployed.id else '' end, deployed.web_url),
-    coalesce(pipeline.name, pipeline.slug), pipeline.default_branch, rule.id, pipeline.organization_id, pipeline.id,
-    (select min(build.author_date) from buildkite.builds as build
-      where build.commit = deployed.commit and deployed.commit <> 'HEAD' and build.organization_id = pipeline.organization_id),
-    case when deployed.is_job then (
-      with recursive tries as (
-        select deployed.id, deployed.result, 0 as back
-        union all
-        select job.id, analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason), tries.back + 1
-        from tries join buildkite.jobs as job on job.retried_in_job_id = tries.id where tries.back < 1000
-      )
-      select coalesce(result, '') = 'passed' from tries order by back desc limit 1
-    ) else coalesce((
-      select attempt.state = 'passed' from analytics.attempt_runs as attempt
-      where attempt.build_id = deployed.id and analytics.build_result(attempt.state, attempt.blocked) is not null
-      order by attempt.finished_at limit 1
-    ), deployed.result = 'passed') end,
-    analytics.stable_id(concat(pipeline.organization_id, ':', coalesce(rule.service, pipeline.slug)))
-  from (
-    select build.id, build.pipeline_id, build.branch, build.commit, build.finished_at, build.number, build.web_url,
-      analytics.build_result(build.state, build.blocked) as result, null as step_key, null as step_name, false as is_job
-    from buildkite.builds as build
-    where build.finished_at >= since and build.finished_at < until
-      and analytics.build_result(build.state, build.blocked) in ('passed', 'failed')
-    union all
-    select job.id, build.pipeline_id, build.branch, build.commit, job.finished_at, build.number, coalesce(job.web_url, build.web_url),
-      analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason), job.step_key, job.name, true
-    from buildkite.jobs as job
-    cross join lateral (
-      select pipeline_id, branch, commit, number, web_url from buildkite.builds where id = job.build_id offset 0
-    ) as build
-    where job.finished_at >= since and job.finished_at < until and job.type in ('script', 'trigger')
-      and job.retried_in_job_id is null and not coalesce(job.retried, false)
-      and analytics.job_result(job.state, job.soft_failed, job.exit_status, job.signal_reason)
-        in ('passed', 'soft_failed', 'failed', 'infra_lost', 'timed_out')
-  ) as deployed
-  cross join lateral (select * from buildkite.pipelines where id = deployed.pipeline_id offset 0) as pipeline
-  left join buildkite.organizations as organization on organization.id = pipeline.organization_id
-  join settings.deployment_rules as rule on deployed.is_job = (rule.step is not null)
-    and (rule.step is null or analytics.matches(deployed.step_key, rule.step) or analytics.matches(deployed.step_name, rule.step))
-  where rule.enabled and (analytics.matches(pipeline.slug, rule.pipeline) or pipeline.id::text = rule.pipeline)
-    and analytics.matches(deployed.branch, rule.branch) and analytics.matches(coalesce(organization.slug, ''), rule.organization)
-  order by deployed.id, length(replace(concat(rule.pipeline, rule.step, rule.branch, rule.organization), '*', '')) desc, rule.id
+  delete from analytics.deployments as stored where stored.deployed_at >= since and stored.deployed_at < until
+    and not exists (select from unnest(fresh) as one where one = stored);
   -- A deployment that finished again in this range still has its row in the earlier range, which may be rebuilt later.
-  on conflict (id) do update set
-    repository = excluded.repository, commit_sha = excluded.commit_sha, attributed_at = excluded.attributed_at,
-    merge_commit_shas = excluded.merge_commit_shas, environment = excluded.environment, deployed_at = excluded.deployed_at,
-    success = excluded.success, service = excluded.service, source_url = excluded.source_url, source_name = excluded.source_name,
-    integration_branch = excluded.integration_branch, organization_id = excluded.organization_id, pipeline_id = excluded.pipeline_id,
-    committed_at = excluded.committed_at, first_success = excluded.first_success,
-    deployment_service_id = excluded.deployment_service_id;
+  delete from analytics.deployments as stored using unnest(fresh) as one where stored.id = one.id and stored <> one;
+  insert into analytics.deployments select one.* from unnest(fresh) as one
+  where not exists (select from analytics.deployments as stored where stored.id = one.id);
 end $$;
 
-COMMENT ON FUNCTION sync.refresh_deployments(since timestamp with time zone, until timestamp with time zone) IS 'Rebuilds analytics.deployments for the builds and jobs that finished in a range of time.';
+COMMENT ON FUNCTION sync.refresh_deployments(since timestamp with time zone, until timestamp with time zone) IS 'Makes the rows of analytics.deployments right for the builds and jobs that finished in a range of time.';
 
 CREATE FUNCTION sync.refresh_hours(which date, hours_of_day integer[] DEFAULT NULL::integer[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
     SET max_parallel_workers_per_gather TO '0'
+    SET plan_cache_mode TO 'force_generic_plan'
     SET work_mem TO '32MB'
     AS $_$
 declare
   day_start constant timestamptz := which::timestamp at time zone 'UTC';
   is_whole constant boolean := hours_of_day is null;
+  marked constant timestamptz[] := array(
+    select day_start + hour * interval '1 hour' from unnest(coalesce(hours_of_day, array(select generate_series(0, 23)))) as hour);
   pipeline constant text := 'coalesce(pipeline_id, ''00000000-0000-0000-0000-000000000000'')';
-  hour_of_day integer;
+  of_hours constant text := 'hour >= $1 and hour < $2';
+  of_started_hours constant text := 'started_hour >= $1 and started_hour < $2';
+  -- Many hours in one go take far less time, but their tries are in memory.
+  longest constant interval := case when (
+    select count(*) from (select from buildkite.jobs where finished_at >= day_start and finished_at < day_start + interval '24 hours' limit 100001) as ended
+  ) > 100000 then interval '1 hour' else interval '24 hours' end;
   since timestamptz;
+  until timestamptz;
   tries sync.command_try[];
   -- What changed.
   pipelines text[] := '{}';
   hours text[] := '{}';
   agents text[] := '{}';
 begin
-  foreach hour_of_day in array coalesce(hours_of_day, array(select generate_series(0, 23))) loop
-    since := day_start + hour_of_day * interval '1 hour';
-    tries := array(select sync.tries_of_hour(since));
+  for since, until in select * from sync.hour_ranges(marked, longest) loop
+    tries := array(select sync.tries_of_hours(since, until));
     pipelines := pipelines
-      || sync.replace_rows('analytics.builds_hourly', 'hour = $1', 'sync.builds_of_hour($1)', pipeline, since)
-      || sync.replace_rows('analytics.jobs_hourly', 'hour = $1', 'sync.jobs_of_hour($1, $3)', pipeline, since, null, tries)
-      || sync.replace_rows('sync.minutes_hours', 'hour = $1', 'sync.minutes_of_hour($1, $3)', pipeline, since, null, tries);
-    hours := hours || sync.replace_rows('sync.queue_hours', 'started_hour = $1', 'sync.queues_of_hour($1, $3)', 'hour', since, null, tries);
-    agents := agents || sync.replace_rows('sync.agent_days', 'started_hour = $1', 'sync.agents_of_hour($1, $3)', 'day || '' '' || agent_id', since, null, tries);
-    perform sync.replace_rows('analytics.build_minutes_hourly', 'hour = $1', 'sync.build_minutes_of_hour($1, $3)', 'hour', since, null, tries);
-    perform sync.replace_rows('analytics.job_minutes_hourly', 'hour = $1', 'sync.job_minutes_of_hour($1, $3)', 'hour', since, null, tries);
-    perform sync.replace_rows('sync.builds_found', 'hour = $1', 'sync.builds_found_of_hour($1)', 'hour', since);
-    perform sync.replace_rows('sync.jobs_found', 'hour = $1', 'sync.jobs_found_of_hour($1, $3)', 'hour', since, null, tries);
-    perform sync.refresh_queue_hour(since);
-    if is_whole then
-      hours := hours || since::text;
-    else
-      perform sync.refresh_deployments(since, since + interval '1 hour');
+      || sync.replace_rows('analytics.builds_hourly', of_hours, 'sync.builds_of_hours($1, $2)', pipeline, since, until)
+      || sync.replace_rows('analytics.jobs_hourly', of_hours, 'sync.jobs_of_hours($1, $2, $4)', pipeline, since, until, null, tries)
+      || sync.replace_rows('sync.minutes_hours', of_hours, 'sync.minutes_of_hours($1, $2, $4)', pipeline, since, until, null, tries);
+    hours := hours || sync.replace_rows('sync.queue_hours', of_started_hours, 'sync.queues_of_hours($1, $2, $4)', 'hour', since, until, null, tries);
+    agents := agents || sync.replace_rows('sync.agent_days', of_started_hours, 'sync.agents_of_hours($1, $2, $4)', 'day || '' '' || agent_id', since, until,
+      null, tries);
+    perform sync.replace_rows('analytics.build_minutes_hourly', of_hours, 'sync.build_minutes_of_hours($1, $2, $4)', 'null', since, until, null, tries);
+    perform sync.replace_rows('analytics.job_minutes_hourly', of_hours, 'sync.job_minutes_of_hours($1, $2, $4)', 'null', since, until, null, tries);
+    perform sync.replace_rows('sync.builds_found', of_hours, 'sync.builds_found_of_hours($1, $2)', 'null', since, until);
+    perform sync.replace_rows('sync.jobs_found', of_hours, 'sync.jobs_found_of_hours($1, $2, $4)', 'null', since, until, null, tries);
+    perform sync.refresh_queue_hours(since, until);
+    if not is_whole then
+      perform sync.refresh_deployments(since, until);
     end if;
   end loop;
   if is_whole then
     perform sync.refresh_deployments(day_start, day_start + interval '24 hours');
+    hours := hours || marked::text[];
   end if;
   perform sync.merge_day(which, case when not is_whole then pipelines::uuid[] end);
   perform sync.merge_queue_hours(hours::timestamptz[], which);
@@ -2142,34 +2279,40 @@ end $$;
 
 COMMENT ON FUNCTION sync.refresh_marked_day(which date) IS 'Rebuilds the rollup tables for the stale hours of one day (UTC). Returns false and does nothing if another process rebuilds it.';
 
-CREATE FUNCTION sync.refresh_queue_hour(which timestamp with time zone) RETURNS void
+CREATE FUNCTION sync.refresh_queue_hours(since timestamp with time zone, until timestamp with time zone) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
     AS $$
 declare
-  hour_end constant timestamptz := which + interval '1 hour';
+  step constant interval := interval '5 minutes';
+  first_hour constant timestamptz := (select date_trunc('hour', min(created_at), 'UTC') from buildkite.builds where created_at >= '2013-01-01');
 begin
-  delete from analytics.queue_depths where at >= which and at < hour_end;
-  delete from analytics.agents_hourly where hour = which;
+  delete from analytics.queue_depths where at >= since and at < until;
+  delete from analytics.agents_hourly where hour >= since and hour < until;
   with work as materialized (
-    select * from sync.jobs_between(which, hour_end)
-  ), intervals as (
-    select organization_id, cluster_id, queue, waits_from as began, waits_to as ended, 1 as waits, 0 as runs from work
-    where waits_from < waits_to and waits_from < hour_end and waits_to > which
+    select * from sync.jobs_between(since, until)
+  ), intervals as materialized (
+    select organization_id, cluster_id, queue, agent_id, waits_from as began, waits_to as ended, 1 as waits, 0 as runs from work
+    where waits_from < waits_to and waits_from < until and waits_to > since
     union all
-    select organization_id, cluster_id, queue, runs_from, runs_to, 0, 1 from work
-    where runs_from < runs_to and runs_from < hour_end and runs_to > which
+    select organization_id, cluster_id, queue, agent_id, runs_from, runs_to, 0, 1 from work
+    where runs_from < runs_to and runs_from < until and runs_to > since
   ), moments as (
+    -- A queue has the points of the hours in which one of its jobs waited or ran.
     select organization_id, cluster_id, queue, point as at, 0 as waits, 0 as runs, true as is_point
-    from (select distinct organization_id, cluster_id, queue from intervals) as queues
+    from (
+      select distinct organization_id, cluster_id, queue, hour
+      from intervals
+      cross join generate_series(date_bin('1 hour', greatest(began, since), since), least(ended, until) - interval '1 microsecond', interval '1 hour') as hour
+    ) as queues
     join sync.last_heard as heard using (organization_id)
-    cross join generate_series(which, hour_end - interval '5 minutes', interval '5 minutes') as point
+    cross join generate_series(hour, hour + interval '55 minutes', step) as point
     where point < heard.heard_at
     union all
-    select organization_id, cluster_id, queue, greatest(began, which), waits, runs, false from intervals
+    select organization_id, cluster_id, queue, greatest(began, since), waits, runs, false from intervals
     union all
-    select organization_id, cluster_id, queue, ended, -waits, -runs, false from intervals where ended < hour_end
+    select organization_id, cluster_id, queue, ended, -waits, -runs, false from intervals where ended < until
   ), levels as (
     select organization_id, cluster_id, queue, at, is_point,
       sum(waits) over the_queue as waiting, sum(runs) over the_queue as running, null::double precision as waited
@@ -2177,48 +2320,59 @@ begin
     union all
     select organization_id, cluster_id, queue, point, false, null, null, extract(epoch from point - began)
     from intervals
-    cross join generate_series(which, hour_end - interval '5 minutes', interval '5 minutes') as point
-    where waits = 1 and point >= began and point < ended
+    cross join generate_series(date_bin(step, greatest(began, since), since), least(ended, until) - interval '1 microsecond', step) as point
+    where waits = 1 and point >= began
   ), depths as (
     insert into analytics.queue_depths
     select slot, organization_id, cluster_id, queue,
       max(waiting) filter (where is_point), max(waited), max(running) filter (where is_point), max(waiting), max(running)
-    from levels cross join lateral (select date_bin('5 minutes', at, which) as slot) as slots
+    from levels cross join lateral (select date_bin(step, at, since) as slot) as slots
     group by slot, organization_id, cluster_id, queue having bool_or(is_point)
-  ), connected as materialized (
-    select agent_id, connected_from, connected_to from sync.connections_between(which, hour_end)
-    where hour_end > (select min(created_at) from buildkite.builds where created_at >= '2013-01-01')
-  ), agents as (
-    select agent.organization_id, agent.cluster_id, agent.queue, agent.id,
-      sum(spent.connected) as connected, sum(spent.busy) as busy
+  ), spans as materialized (
+    -- Of each agent, cut at the hours.
+    select hour, agent_id, is_connected, greatest(began, hour) as began, least(ended, hour + interval '1 hour') as ended
     from (
-      select agent_id, analytics.seconds(connected_from, connected_to) as connected, 0 as busy from connected
+      select agent_id, true as is_connected, connected_from as began, connected_to as ended from sync.connections_between(since, until)
       union all
-      select agent_id, 0, analytics.seconds(greatest(runs_from, which), least(runs_to, hour_end)) from work
-      where agent_id is not null and runs_from < runs_to and runs_from < hour_end and runs_to > which
-    ) as spent (agent_id, connected, busy)
-    join analytics.agents as agent on agent.id = spent.agent_id
-    group by agent.organization_id, agent.cluster_id, agent.queue, agent.id
-  ), together as (
-    select organization_id, cluster_id, queue, max(level) as most
+      select agent_id, false, greatest(began, since), least(ended, until) from intervals where runs = 1 and agent_id is not null
+    ) as span
+    cross join generate_series(date_bin('1 hour', began, since), ended - interval '1 microsecond', interval '1 hour') as hour
+    where hour >= first_hour
+  ), agents as materialized (
+    select agent.id, agent.organization_id, agent.cluster_id, agent.queue,
+      dense_rank() over (order by agent.organization_id, agent.cluster_id, agent.queue) as queue_number
+    from (select distinct agent_id from spans) as seen
+    -- Looked up by id: a company may have had a million agents.
+    cross join lateral (select id, organization_id, cluster_id, queue from analytics.agents where agents.id = seen.agent_id offset 0) as agent
+  ), spent as (
+    select hour, queue_number, count(*) as agents, sum(connected) as connected, sum(busy) as busy, sum(greatest(connected - busy, 0)) as idle
     from (
-      select agent.organization_id, agent.cluster_id, agent.queue,
-        sum(change.by) over (partition by agent.organization_id, agent.cluster_id, agent.queue order by change.at) as level
-      from connected
-      cross join lateral (values (connected_from, 1), (connected_to, -1)) as change (at, by)
-      join analytics.agents as agent on agent.id = connected.agent_id
-    ) as levels group by organization_id, cluster_id, queue
+      select hour, agent_id,
+        coalesce(sum(seconds) filter (where is_connected), 0) as connected, coalesce(sum(seconds) filter (where not is_connected), 0) as busy
+      from spans cross join lateral (select extract(epoch from ended - began)::double precision as seconds) as lasted
+      group by hour, agent_id
+    ) as of_agent
+    join agents on agents.id = of_agent.agent_id
+    group by hour, queue_number
+  ), together as (
+    select hour, queue_number, max(level) as most
+    from (
+      select hour, queue_number, sum(sum(change.by)) over (partition by hour, queue_number order by change.at) as level
+      from spans
+      join agents on agents.id = spans.agent_id
+      cross join lateral (values (began, 1), (ended, -1)) as change (at, by)
+      where is_connected and change.at < hour + interval '1 hour'
+      group by hour, queue_number, change.at
+    ) as levels group by hour, queue_number
   )
   insert into analytics.agents_hourly
-  select which, agents.organization_id, agents.cluster_id, agents.queue, count(*), coalesce(max(together.most), 0),
-    sum(connected), sum(busy), sum(greatest(connected - busy, 0))
-  from agents
-  left join together on (together.organization_id, together.cluster_id, together.queue)
-    is not distinct from (agents.organization_id, agents.cluster_id, agents.queue)
-  group by agents.organization_id, agents.cluster_id, agents.queue;
+  select hour, queues.organization_id, queues.cluster_id, queues.queue, spent.agents, coalesce(together.most, 0), spent.connected, spent.busy, spent.idle
+  from spent
+  join (select distinct queue_number, organization_id, cluster_id, queue from agents) as queues using (queue_number)
+  left join together using (hour, queue_number);
 end $$;
 
-COMMENT ON FUNCTION sync.refresh_queue_hour(which timestamp with time zone) IS 'Rebuilds queue_depths and agents_hourly for one hour (UTC).';
+COMMENT ON FUNCTION sync.refresh_queue_hours(since timestamp with time zone, until timestamp with time zone) IS 'Rebuilds queue_depths and agents_hourly for the hours of a range (UTC).';
 
 CREATE FUNCTION sync.refresh_rollups() RETURNS integer
     LANGUAGE plpgsql
@@ -2321,39 +2475,43 @@ end $$;
 
 COMMENT ON FUNCTION sync.refresh_users() IS 'Adds the people that new builds, jobs, pipelines and members name, and rebuilds buildkite.users. Returns how many rows changed.';
 
-CREATE FUNCTION sync.replace_rows(relation text, scope text, fresh text, key text, since timestamp with time zone, ids uuid[] DEFAULT NULL::uuid[], tries sync.command_try[] DEFAULT NULL::sync.command_try[]) RETURNS text[]
+CREATE FUNCTION sync.replace_rows(relation text, scope text, fresh text, key text, since timestamp with time zone, until timestamp with time zone DEFAULT NULL::timestamp with time zone, ids uuid[] DEFAULT NULL::uuid[], tries sync.command_try[] DEFAULT NULL::sync.command_try[]) RETURNS text[]
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 declare
+  has_rows boolean;
   keys text[];
 begin
-  -- Most hours of a quiet day have no tries, and then no rows. Postgres plans this in a fraction of the time.
-  if cardinality(tries) = 0 then
-    execute format('with removed as (delete from %1$s where %2$s returning %3$s as key) select array_agg(distinct key::text) from removed',
-      relation, scope, key) into keys using since, ids;
-    return coalesce(keys, '{}');
+  execute format('select exists (select from %s where %s)', relation, scope) into has_rows using since, until, ids;
+  -- Without tries there are no fresh rows.
+  if not has_rows and cardinality(tries) = 0 then
+    return '{}';
   end if;
-  execute format(
-    'with fresh as materialized (select one from %3$s as one), removed as (
-      delete from %1$s as stored where (%2$s) and not exists (select from fresh where fresh.one = stored) returning %4$s as key
-    ), added as (
-      insert into %1$s select (fresh.one).* from fresh
-      where not exists (select from %1$s as stored where (%2$s) and stored = fresh.one) returning %4$s as key
-    )
-    select array_agg(distinct key::text) from (select key from removed union all select key from added) as changed',
-    relation, scope, fresh, key) into keys using since, ids, tries;
+  execute case
+    -- As the last case, planned in a fraction of the time: most days are rebuilt once, and many hours have no tries.
+    when not has_rows then format('with changed as (insert into %s select * from %s returning %s as key)', relation, fresh, key)
+    when cardinality(tries) = 0 then format('with changed as (delete from %s where %s returning %s as key)', relation, scope, key)
+    else format(
+      'with fresh as materialized (select one from %3$s as one), removed as (
+        delete from %1$s as stored where (%2$s) and not exists (select from fresh where fresh.one = stored) returning %4$s as key
+      ), added as (
+        insert into %1$s select (fresh.one).* from fresh
+        where not exists (select from %1$s as stored where (%2$s) and stored = fresh.one) returning %4$s as key
+      ), changed as (select key from removed union all select key from added)',
+      relation, scope, fresh, key)
+  end || ' select array_agg(distinct key::text) from changed' into keys using since, until, ids, tries;
   return coalesce(keys, '{}');
 end $_$;
 
-COMMENT ON FUNCTION sync.replace_rows(relation text, scope text, fresh text, key text, since timestamp with time zone, ids uuid[], tries sync.command_try[]) IS 'Makes the rows of a table in scope equal to those that a function returns. Returns the distinct keys of the rows that changed. In scope and in the call of the function, $1 is since, $2 is ids and $3 is tries.';
+COMMENT ON FUNCTION sync.replace_rows(relation text, scope text, fresh text, key text, since timestamp with time zone, until timestamp with time zone, ids uuid[], tries sync.command_try[]) IS 'Makes the rows of a table in scope equal to those that a function returns. Returns the distinct keys of the rows that changed. In scope and in the call of the function, $1 is since, $2 is until, $3 is ids and $4 is tries.';
 
-CREATE FUNCTION sync.tries_of_hour(from_hour timestamp with time zone) RETURNS SETOF sync.command_try
+CREATE FUNCTION sync.tries_of_hours(since timestamp with time zone, until timestamp with time zone) RETURNS SETOF sync.command_try
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
     AS $$
-declare
-  to_hour constant timestamptz := from_hour + interval '1 hour';
 begin
   return query
   select
@@ -2378,11 +2536,11 @@ begin
   ) as build
   left join buildkite.cluster_queues as queue on queue.id = job.cluster_queue_id
   where job.type = 'script'
-    and (job.started_at >= from_hour and job.started_at < to_hour or job.finished_at >= from_hour and job.finished_at < to_hour
-      or job.expired_at >= from_hour and job.expired_at < to_hour);
+    and (job.started_at >= since and job.started_at < until or job.finished_at >= since and job.finished_at < until
+      or job.expired_at >= since and job.expired_at < until);
 end $$;
 
-COMMENT ON FUNCTION sync.tries_of_hour(from_hour timestamp with time zone) IS 'The tries of command jobs of known builds that started, finished or expired in an hour.';
+COMMENT ON FUNCTION sync.tries_of_hours(since timestamp with time zone, until timestamp with time zone) IS 'The tries of command jobs of known builds that started, finished or expired in a range of time.';
 
 CREATE TABLE analytics.trunk_health_daily (
     day date,
@@ -2552,24 +2710,24 @@ COMMENT ON COLUMN analytics.queue_waits_hourly.busy_seconds IS 'Seconds that job
 
 COMMENT ON COLUMN analytics.queue_waits_hourly.wait_histogram IS 'Waits: whole seconds and how many jobs, alternating.';
 
-CREATE FUNCTION sync.waits_of_hour(from_hour timestamp with time zone) RETURNS SETOF analytics.queue_waits_hourly
+CREATE FUNCTION sync.waits_of_hours(since timestamp with time zone, until timestamp with time zone) RETURNS SETOF analytics.queue_waits_hourly
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
   return query
-  select from_hour, merged.organization_id, merged.cluster_id, merged.queue, merged.started, analytics.percentile(merged.wait, 0.5),
+  select merged.hour, merged.organization_id, merged.cluster_id, merged.queue, merged.started, analytics.percentile(merged.wait, 0.5),
     analytics.percentile(merged.wait, 0.9), analytics.percentile(merged.wait, 0.95), merged.max_wait_ms / 1000.0::double precision,
     merged.busy_ms / 1000.0::double precision, merged.wait
   from (
-    select ran.organization_id, ran.cluster_id, ran.queue, sum(ran.started)::bigint as started, max(ran.max_wait_ms) as max_wait_ms,
+    select ran.hour, ran.organization_id, ran.cluster_id, ran.queue, sum(ran.started)::bigint as started, max(ran.max_wait_ms) as max_wait_ms,
       sum(ran.busy_ms) as busy_ms, analytics.merge_histograms(ran.wait_histogram) as wait
-    from sync.queue_hours as ran where ran.hour = from_hour
-    group by ran.organization_id, ran.cluster_id, ran.queue
+    from sync.queue_hours as ran where ran.hour >= since and ran.hour < until
+    group by ran.hour, ran.organization_id, ran.cluster_id, ran.queue
   ) as merged;
 end $$;
 
-COMMENT ON FUNCTION sync.waits_of_hour(from_hour timestamp with time zone) IS 'The rows of analytics.queue_waits_hourly for one hour, from sync.queue_hours.';
+COMMENT ON FUNCTION sync.waits_of_hours(since timestamp with time zone, until timestamp with time zone) IS 'The rows of analytics.queue_waits_hourly for the hours of a range, from sync.queue_hours.';
 
 CREATE AGGREGATE analytics.histogram(integer) (
     SFUNC = array_append,
@@ -3946,28 +4104,165 @@ COMMENT ON COLUMN analytics.build_attempts.is_estimate IS 'Whether a stop of thi
 
 COMMENT ON COLUMN analytics.build_attempts.organization IS 'Slug of the organization, at present.';
 
+CREATE TABLE buildkite.clusters (
+    id uuid NOT NULL,
+    graphql_id text,
+    name text,
+    description text,
+    emoji text,
+    color text,
+    default_queue_id uuid,
+    url text,
+    web_url text,
+    created_at timestamp(3) with time zone,
+    created_by_id uuid,
+    created_by_name text,
+    created_by_email text,
+    organization_id uuid NOT NULL,
+    extra jsonb DEFAULT '{}'::jsonb NOT NULL,
+    first_seen_at timestamp(3) with time zone NOT NULL,
+    changed_at timestamp(3) with time zone NOT NULL,
+    deleted_at timestamp(3) with time zone,
+    maintainers jsonb,
+    default_queue_url text,
+    queues_url text
+);
+
+COMMENT ON TABLE buildkite.clusters IS 'Clusters. Read hourly when a token has read_clusters.';
+
+COMMENT ON COLUMN buildkite.clusters.id IS 'Buildkite''s UUID.';
+
+COMMENT ON COLUMN buildkite.clusters.graphql_id IS 'The same object''s id in the GraphQL API.';
+
+COMMENT ON COLUMN buildkite.clusters.name IS 'Name.';
+
+COMMENT ON COLUMN buildkite.clusters.description IS 'Free text, or null.';
+
+COMMENT ON COLUMN buildkite.clusters.emoji IS 'Emoji.';
+
+COMMENT ON COLUMN buildkite.clusters.color IS 'Colour, as a hex code.';
+
+COMMENT ON COLUMN buildkite.clusters.default_queue_id IS 'cluster_queues.id of the queue of agents that name none.';
+
+COMMENT ON COLUMN buildkite.clusters.url IS 'REST address.';
+
+COMMENT ON COLUMN buildkite.clusters.web_url IS 'Address in the browser.';
+
+COMMENT ON COLUMN buildkite.clusters.created_at IS 'When it was created.';
+
+COMMENT ON COLUMN buildkite.clusters.created_by_id IS 'Id of the person who created it.';
+
+COMMENT ON COLUMN buildkite.clusters.created_by_name IS 'Name of the person who created it.';
+
+COMMENT ON COLUMN buildkite.clusters.created_by_email IS 'E-mail address of the person who created it.';
+
+COMMENT ON COLUMN buildkite.clusters.organization_id IS 'organizations.id.';
+
+COMMENT ON COLUMN buildkite.clusters.extra IS 'Fields that Buildkite sent and no column contains, under their own names.';
+
+COMMENT ON COLUMN buildkite.clusters.first_seen_at IS 'When a list first contained it, on the mirror''s clock.';
+
+COMMENT ON COLUMN buildkite.clusters.changed_at IS 'When a column last changed, on the clock of Postgres; for incremental loads.';
+
+COMMENT ON COLUMN buildkite.clusters.deleted_at IS 'When the mirror noticed that the list no longer contains it; null: the list contains it. The row stays as history.';
+
+COMMENT ON COLUMN buildkite.clusters.maintainers IS 'Users and teams that may manage the cluster.';
+
+COMMENT ON COLUMN buildkite.clusters.default_queue_url IS 'API address of the default queue.';
+
+COMMENT ON COLUMN buildkite.clusters.queues_url IS 'API address of its queues.';
+
+CREATE TABLE settings.queue_rates (
+    queue text NOT NULL,
+    per_minute numeric NOT NULL,
+    currency text DEFAULT 'USD'::text NOT NULL,
+    cluster text DEFAULT '*'::text NOT NULL
+);
+
+COMMENT ON TABLE settings.queue_rates IS 'What a minute of a queue''s agents costs. Fill it yourself; with a row for each cluster if they differ.';
+
+COMMENT ON COLUMN settings.queue_rates.queue IS 'Queue, as analytics.jobs names it.';
+
+COMMENT ON COLUMN settings.queue_rates.per_minute IS 'What a minute of an agent costs.';
+
+COMMENT ON COLUMN settings.queue_rates.currency IS 'Currency.';
+
+COMMENT ON COLUMN settings.queue_rates.cluster IS 'Name of the cluster, or its id; *: all clusters that no other row of the queue names.';
+
+CREATE VIEW sync.cluster_rates AS
+ SELECT DISTINCT ON (rate.queue, named.cluster_id) rate.queue,
+    named.cluster_id,
+    (rate.per_minute)::double precision AS per_minute,
+    rate.currency
+   FROM (settings.queue_rates rate
+     CROSS JOIN LATERAL ( SELECT (rate.cluster)::uuid AS cluster_id,
+            1 AS place
+          WHERE (rate.cluster ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'::text)
+        UNION ALL
+         SELECT known.id,
+            2
+           FROM buildkite.clusters known
+          WHERE (known.name = rate.cluster)) named)
+  ORDER BY rate.queue, named.cluster_id, named.place;
+
+COMMENT ON VIEW sync.cluster_rates IS 'The rates of settings.queue_rates that name a cluster, by the cluster''s id.';
+
+COMMENT ON COLUMN sync.cluster_rates.queue IS 'Queue.';
+
+COMMENT ON COLUMN sync.cluster_rates.cluster_id IS 'clusters.id.';
+
+COMMENT ON COLUMN sync.cluster_rates.per_minute IS 'What a minute of an agent costs.';
+
+COMMENT ON COLUMN sync.cluster_rates.currency IS 'Currency.';
+
 CREATE VIEW analytics.build_costs AS
-SELECT
-    NULL::uuid AS build_id,
-    NULL::uuid AS organization_id,
-    NULL::text AS organization,
-    NULL::uuid AS pipeline_id,
-    NULL::text AS pipeline,
-    NULL::bigint AS build_number,
-    NULL::text AS branch,
-    NULL::boolean AS is_default_branch,
-    NULL::text AS repository,
-    NULL::integer AS pr_number,
-    NULL::text AS author_email,
-    NULL::text AS creator_email,
-    NULL::text AS source,
-    NULL::timestamp(3) with time zone AS created_at,
-    NULL::bigint AS tries,
-    NULL::double precision AS minutes,
-    NULL::double precision AS minutes_wasted,
-    NULL::double precision AS cost,
-    NULL::double precision AS cost_wasted,
-    NULL::text AS currency;
+ SELECT build.id AS build_id,
+    build.organization_id,
+    organization.slug AS organization,
+    build.pipeline_id,
+    pipeline.slug AS pipeline,
+    build.number AS build_number,
+    build.branch,
+    (build.branch = pipeline.default_branch) AS is_default_branch,
+    analytics.repository_name(pipeline.repository) AS repository,
+        CASE
+            WHEN (build.pull_request_id ~ '^[0-9]{1,9}$'::text) THEN (build.pull_request_id)::integer
+            ELSE NULL::integer
+        END AS pr_number,
+    lower(NULLIF(build.author_email, ''::text)) AS author_email,
+    lower(NULLIF(build.creator_email, ''::text)) AS creator_email,
+    build.source,
+    build.created_at,
+    spent.tries,
+    spent.minutes,
+    spent.minutes_wasted,
+    spent.cost,
+    spent.cost_wasted,
+    spent.currency
+   FROM (((buildkite.builds build
+     CROSS JOIN LATERAL ( SELECT (sum(priced.tries))::bigint AS tries,
+            sum(priced.minutes) AS minutes,
+            sum(priced.minutes_wasted) AS minutes_wasted,
+            sum((priced.minutes * COALESCE(own.per_minute, anywhere.per_minute))) AS cost,
+            sum((priced.minutes_wasted * COALESCE(own.per_minute, anywhere.per_minute))) AS cost_wasted,
+            COALESCE(own.currency, anywhere.currency) AS currency
+           FROM ((( SELECT build_minutes_hourly.queue,
+                    build_minutes_hourly.cluster_id,
+                    build_minutes_hourly.tries,
+                    build_minutes_hourly.minutes,
+                    build_minutes_hourly.minutes_wasted
+                   FROM analytics.build_minutes_hourly
+                  WHERE (build_minutes_hourly.build_id = build.id)
+                 OFFSET 0) priced
+             LEFT JOIN sync.cluster_rates own ON (((own.queue = priced.queue) AND (own.cluster_id = priced.cluster_id))))
+             LEFT JOIN ( SELECT queue_rates.queue,
+                    (queue_rates.per_minute)::double precision AS per_minute,
+                    queue_rates.currency
+                   FROM settings.queue_rates
+                  WHERE (queue_rates.cluster = '*'::text)) anywhere ON ((anywhere.queue = priced.queue)))
+          GROUP BY COALESCE(own.currency, anywhere.currency)) spent)
+     LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = build.pipeline_id)))
+     LEFT JOIN buildkite.organizations organization ON ((organization.id = build.organization_id)));
 
 COMMENT ON VIEW analytics.build_costs IS 'Agent minutes and cost of each build. A build whose queues have rates in several currencies has a row for each. Minutes without a rate have a row without currency. A build has no row before one of its command jobs ended.';
 
@@ -4594,74 +4889,6 @@ COMMENT ON COLUMN analytics.cancellations_daily.builds IS 'How many builds.';
 
 COMMENT ON COLUMN analytics.cancellations_daily.minutes IS 'Minutes that their command jobs had run.';
 
-CREATE TABLE buildkite.clusters (
-    id uuid NOT NULL,
-    graphql_id text,
-    name text,
-    description text,
-    emoji text,
-    color text,
-    default_queue_id uuid,
-    url text,
-    web_url text,
-    created_at timestamp(3) with time zone,
-    created_by_id uuid,
-    created_by_name text,
-    created_by_email text,
-    organization_id uuid NOT NULL,
-    extra jsonb DEFAULT '{}'::jsonb NOT NULL,
-    first_seen_at timestamp(3) with time zone NOT NULL,
-    changed_at timestamp(3) with time zone NOT NULL,
-    deleted_at timestamp(3) with time zone,
-    maintainers jsonb,
-    default_queue_url text,
-    queues_url text
-);
-
-COMMENT ON TABLE buildkite.clusters IS 'Clusters. Read hourly when a token has read_clusters.';
-
-COMMENT ON COLUMN buildkite.clusters.id IS 'Buildkite''s UUID.';
-
-COMMENT ON COLUMN buildkite.clusters.graphql_id IS 'The same object''s id in the GraphQL API.';
-
-COMMENT ON COLUMN buildkite.clusters.name IS 'Name.';
-
-COMMENT ON COLUMN buildkite.clusters.description IS 'Free text, or null.';
-
-COMMENT ON COLUMN buildkite.clusters.emoji IS 'Emoji.';
-
-COMMENT ON COLUMN buildkite.clusters.color IS 'Colour, as a hex code.';
-
-COMMENT ON COLUMN buildkite.clusters.default_queue_id IS 'cluster_queues.id of the queue of agents that name none.';
-
-COMMENT ON COLUMN buildkite.clusters.url IS 'REST address.';
-
-COMMENT ON COLUMN buildkite.clusters.web_url IS 'Address in the browser.';
-
-COMMENT ON COLUMN buildkite.clusters.created_at IS 'When it was created.';
-
-COMMENT ON COLUMN buildkite.clusters.created_by_id IS 'Id of the person who created it.';
-
-COMMENT ON COLUMN buildkite.clusters.created_by_name IS 'Name of the person who created it.';
-
-COMMENT ON COLUMN buildkite.clusters.created_by_email IS 'E-mail address of the person who created it.';
-
-COMMENT ON COLUMN buildkite.clusters.organization_id IS 'organizations.id.';
-
-COMMENT ON COLUMN buildkite.clusters.extra IS 'Fields that Buildkite sent and no column contains, under their own names.';
-
-COMMENT ON COLUMN buildkite.clusters.first_seen_at IS 'When a list first contained it, on the mirror''s clock.';
-
-COMMENT ON COLUMN buildkite.clusters.changed_at IS 'When a column last changed, on the clock of Postgres; for incremental loads.';
-
-COMMENT ON COLUMN buildkite.clusters.deleted_at IS 'When the mirror noticed that the list no longer contains it; null: the list contains it. The row stays as history.';
-
-COMMENT ON COLUMN buildkite.clusters.maintainers IS 'Users and teams that may manage the cluster.';
-
-COMMENT ON COLUMN buildkite.clusters.default_queue_url IS 'API address of the default queue.';
-
-COMMENT ON COLUMN buildkite.clusters.queues_url IS 'API address of its queues.';
-
 CREATE VIEW analytics.clusters AS
  SELECT cluster.id,
     cluster.organization_id,
@@ -4712,49 +4939,6 @@ COMMENT ON COLUMN analytics.clusters.web_url IS 'Address in the browser.';
 COMMENT ON COLUMN analytics.clusters.changed_at IS 'When the row last changed in the mirror.';
 
 COMMENT ON COLUMN analytics.clusters.deleted_at IS 'When a list first lacked it; null: Buildkite lists it.';
-
-CREATE TABLE settings.queue_rates (
-    queue text NOT NULL,
-    per_minute numeric NOT NULL,
-    currency text DEFAULT 'USD'::text NOT NULL,
-    cluster text DEFAULT '*'::text NOT NULL
-);
-
-COMMENT ON TABLE settings.queue_rates IS 'What a minute of a queue''s agents costs. Fill it yourself; with a row for each cluster if they differ.';
-
-COMMENT ON COLUMN settings.queue_rates.queue IS 'Queue, as analytics.jobs names it.';
-
-COMMENT ON COLUMN settings.queue_rates.per_minute IS 'What a minute of an agent costs.';
-
-COMMENT ON COLUMN settings.queue_rates.currency IS 'Currency.';
-
-COMMENT ON COLUMN settings.queue_rates.cluster IS 'Name of the cluster, or its id; *: all clusters that no other row of the queue names.';
-
-CREATE VIEW sync.cluster_rates AS
- SELECT DISTINCT ON (rate.queue, named.cluster_id) rate.queue,
-    named.cluster_id,
-    (rate.per_minute)::double precision AS per_minute,
-    rate.currency
-   FROM (settings.queue_rates rate
-     CROSS JOIN LATERAL ( SELECT (rate.cluster)::uuid AS cluster_id,
-            1 AS place
-          WHERE (rate.cluster ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'::text)
-        UNION ALL
-         SELECT known.id,
-            2
-           FROM buildkite.clusters known
-          WHERE (known.name = rate.cluster)) named)
-  ORDER BY rate.queue, named.cluster_id, named.place;
-
-COMMENT ON VIEW sync.cluster_rates IS 'The rates of settings.queue_rates that name a cluster, by the cluster''s id.';
-
-COMMENT ON COLUMN sync.cluster_rates.queue IS 'Queue.';
-
-COMMENT ON COLUMN sync.cluster_rates.cluster_id IS 'clusters.id.';
-
-COMMENT ON COLUMN sync.cluster_rates.per_minute IS 'What a minute of an agent costs.';
-
-COMMENT ON COLUMN sync.cluster_rates.currency IS 'Currency.';
 
 CREATE VIEW analytics.costs_daily AS
  SELECT spent.day,
@@ -5448,71 +5632,6 @@ COMMENT ON COLUMN analytics.data_freshness.rollups_refreshed_at IS 'When the rol
 
 COMMENT ON COLUMN analytics.data_freshness.rollup_days_stale IS 'Days whose rollup rows are stale.';
 
-CREATE TABLE analytics.deployments (
-    id text NOT NULL,
-    reference_id text,
-    service_id bigint,
-    repository text,
-    commit_sha text,
-    attributed_at timestamp with time zone,
-    merge_commit_shas text[],
-    environment text,
-    deployed_at timestamp with time zone NOT NULL,
-    success boolean NOT NULL,
-    service text,
-    source_url text,
-    source_name text,
-    integration_branch text,
-    deployment_inference_rule_id bigint,
-    deployment_service_id bigint,
-    organization_id uuid,
-    pipeline_id uuid,
-    committed_at timestamp with time zone,
-    first_success boolean
-);
-
-COMMENT ON TABLE analytics.deployments IS 'Deployments in the shape of DX''s table of that name (three columns of our own at the end), found by the rules in settings.deployment_rules: builds, or the last tries of a step''s jobs, that ended in success or failure. Canceled, blocked and open ones do not count. A rule for a step creates one deployment for each of its jobs: for each part of a parallel step or a matrix, unless the rule''s pattern names one. A deployment that ran again has its last end. Without rules the table is empty. A rollup table, refreshed about 15 s after a change of a build, and for every day when a rule changes.';
-
-COMMENT ON COLUMN analytics.deployments.id IS 'Rule and build, or rule and job. Of several rules that match a build or job, the closest counts: the one with the most fixed characters.';
-
-COMMENT ON COLUMN analytics.deployments.reference_id IS 'builds.id or jobs.id, as text.';
-
-COMMENT ON COLUMN analytics.deployments.service_id IS 'DX''s own id; always null here.';
-
-COMMENT ON COLUMN analytics.deployments.repository IS 'owner/name of the repository.';
-
-COMMENT ON COLUMN analytics.deployments.commit_sha IS 'Commit.';
-
-COMMENT ON COLUMN analytics.deployments.attributed_at IS 'As deployed_at.';
-
-COMMENT ON COLUMN analytics.deployments.merge_commit_shas IS 'The deployed commit. Which commits it brings is known to the repository only.';
-
-COMMENT ON COLUMN analytics.deployments.environment IS 'Environment, of the rule.';
-
-COMMENT ON COLUMN analytics.deployments.deployed_at IS 'When the deployment ended.';
-
-COMMENT ON COLUMN analytics.deployments.success IS 'Whether it succeeded.';
-
-COMMENT ON COLUMN analytics.deployments.service IS 'Service: of the rule, otherwise the pipeline''s slug.';
-
-COMMENT ON COLUMN analytics.deployments.source_url IS 'Address in the browser.';
-
-COMMENT ON COLUMN analytics.deployments.source_name IS 'Name of the pipeline.';
-
-COMMENT ON COLUMN analytics.deployments.integration_branch IS 'Default branch of the pipeline.';
-
-COMMENT ON COLUMN analytics.deployments.deployment_inference_rule_id IS 'settings.deployment_rules.id.';
-
-COMMENT ON COLUMN analytics.deployments.deployment_service_id IS 'deployment_services.id.';
-
-COMMENT ON COLUMN analytics.deployments.organization_id IS 'organizations.id. Ours, not DX''s.';
-
-COMMENT ON COLUMN analytics.deployments.pipeline_id IS 'pipelines.id. Ours, not DX''s.';
-
-COMMENT ON COLUMN analytics.deployments.committed_at IS 'Author date of the commit, from any of its builds; null if none has it. Ours, not DX''s.';
-
-COMMENT ON COLUMN analytics.deployments.first_success IS 'Whether its first try succeeded; success has the outcome of the last try. Ours, not DX''s.';
-
 CREATE VIEW analytics.deployed_commits AS
  SELECT deployed.id AS deployment_id,
     deployed.organization_id,
@@ -5534,7 +5653,7 @@ CREATE VIEW analytics.deployed_commits AS
           GROUP BY pipelines.organization_id, (analytics.repository_name(pipelines.repository))) same ON (((same.organization_id = deployed.organization_id) AND (same.repository = deployed.repository))))
      CROSS JOIN LATERAL ( SELECT min(build.created_at) AS at
            FROM buildkite.builds build
-          WHERE ((build.commit = deployed.commit_sha) AND (build.branch = deployed.integration_branch) AND (build.pipeline_id = ANY (same.pipelines)))) head)
+          WHERE ((build.commit = deployed.commit_sha) AND (build.commit <> 'HEAD'::text) AND (build.branch = deployed.integration_branch) AND (build.pipeline_id = ANY (same.pipelines)))) head)
      CROSS JOIN LATERAL ( SELECT max(place.at) AS at
            FROM (( SELECT earlier.commit_sha
                    FROM analytics.deployments earlier
@@ -5543,12 +5662,16 @@ CREATE VIEW analytics.deployed_commits AS
                  LIMIT 5) one
              CROSS JOIN LATERAL ( SELECT min(build.created_at) AS at
                    FROM buildkite.builds build
-                  WHERE ((build.commit = one.commit_sha) AND (build.branch = deployed.integration_branch) AND (build.pipeline_id = ANY (same.pipelines)))) place)) start)
+                  WHERE ((build.commit = one.commit_sha) AND (build.commit <> 'HEAD'::text) AND (build.branch = deployed.integration_branch) AND (build.pipeline_id = ANY (same.pipelines)))) place)) start)
      CROSS JOIN LATERAL ( SELECT built.commit
            FROM (( SELECT DISTINCT build.commit
-                   FROM buildkite.builds build
-                  WHERE ((build.pipeline_id = ANY (same.pipelines)) AND (build.branch = deployed.integration_branch) AND (build.commit <> 'HEAD'::text) AND (build.created_at > start.at) AND (build.created_at <= head.at))
-                 OFFSET 0) built
+                   FROM (unnest(same.pipelines) pipeline(id)
+                     CROSS JOIN LATERAL ( SELECT builds.commit,
+                            builds.branch
+                           FROM buildkite.builds
+                          WHERE ((builds.pipeline_id = pipeline.id) AND (builds.created_at > start.at) AND (builds.created_at <= head.at) AND (builds.commit <> 'HEAD'::text))
+                         OFFSET 0) build)
+                  WHERE (build.branch = deployed.integration_branch)) built
              CROSS JOIN LATERAL ( SELECT min(build.created_at) AS at
                    FROM buildkite.builds build
                   WHERE ((build.commit = built.commit) AND (build.branch = deployed.integration_branch) AND (build.pipeline_id = ANY (same.pipelines)))) place)
@@ -5615,6 +5738,19 @@ COMMENT ON COLUMN settings.incidents.deployment_id IS 'deployments.id of the dep
 COMMENT ON COLUMN settings.incidents.url IS 'Address in the browser.';
 
 CREATE VIEW analytics.deployment_outcomes AS
+ WITH incidents AS MATERIALIZED (
+         SELECT incident.organization,
+            incident.service,
+            incident.environment,
+            incident.started_at,
+            incident.resolved_at,
+            named.id AS cause,
+            named.organization_id AS cause_organization_id,
+            named.service AS cause_service,
+            named.environment AS cause_environment
+           FROM (settings.incidents incident
+             LEFT JOIN analytics.deployments named ON ((named.id = incident.deployment_id)))
+        )
  SELECT deployed.id AS deployment_id,
     deployed.organization_id,
     organization.slug AS organization,
@@ -5658,8 +5794,8 @@ CREATE VIEW analytics.deployment_outcomes AS
    FROM (((((analytics.deployments deployed
      LEFT JOIN buildkite.organizations organization ON ((organization.id = deployed.organization_id)))
      CROSS JOIN LATERAL ( SELECT (EXISTS ( SELECT
-                   FROM settings.incidents incident
-                  WHERE ((incident.service = deployed.service) AND (incident.environment = deployed.environment) AND (incident.organization = ANY (ARRAY['*'::text, organization.slug]))))) AS has_incidents
+                   FROM incidents incident
+                  WHERE (((incident.service = deployed.service) AND (incident.environment = deployed.environment) AND (incident.organization = ANY (ARRAY['*'::text, organization.slug]))) OR ((incident.cause_service = deployed.service) AND (incident.cause_environment = deployed.environment) AND (NOT (incident.cause_organization_id IS DISTINCT FROM deployed.organization_id)))))) AS has_incidents
          OFFSET 0) known)
      LEFT JOIN LATERAL ( SELECT earlier.success
            FROM analytics.deployments earlier
@@ -5677,17 +5813,19 @@ CREATE VIEW analytics.deployment_outcomes AS
                     WHEN bool_and((blamed.resolved_at IS NOT NULL)) FILTER (WHERE blamed.on_this) THEN max(blamed.resolved_at) FILTER (WHERE blamed.on_this)
                     ELSE NULL::timestamp with time zone
                 END AS resolved_at,
-            COALESCE(bool_or(((blamed.started_at < deployed.deployed_at) AND COALESCE((deployed.deployed_at <= blamed.resolved_at), true))) FILTER (WHERE (NOT blamed.on_this)), false) AS is_rework
+            COALESCE(bool_or(((blamed.started_at < deployed.deployed_at) AND COALESCE((deployed.deployed_at <= blamed.resolved_at), true))) FILTER (WHERE (blamed.is_of_service AND (NOT blamed.on_this))), false) AS is_rework
            FROM ( SELECT incident.started_at,
                     incident.resolved_at,
+                    belongs.is_of_service,
                         CASE
-                            WHEN (EXISTS ( SELECT
-                               FROM analytics.deployments named
-                              WHERE (named.id = incident.deployment_id))) THEN (incident.deployment_id = deployed.id)
-                            ELSE (deployed.success AND (incident.started_at >= deployed.deployed_at) AND COALESCE((incident.started_at < next.at), true))
+                            WHEN (incident.cause IS NOT NULL) THEN (incident.cause = deployed.id)
+                            ELSE (belongs.is_of_service AND deployed.success AND (incident.started_at >= deployed.deployed_at) AND COALESCE((incident.started_at < next.at), true) AND (NOT (EXISTS ( SELECT
+                               FROM analytics.deployments twin
+                              WHERE (twin.success AND (twin.organization_id = deployed.organization_id) AND (twin.service = deployed.service) AND (twin.environment = deployed.environment) AND (twin.deployed_at = deployed.deployed_at) AND (twin.id > deployed.id))))))
                         END AS on_this
-                   FROM settings.incidents incident
-                  WHERE (known.has_incidents AND (incident.service = deployed.service) AND (incident.environment = deployed.environment) AND (incident.organization = ANY (ARRAY['*'::text, organization.slug])))
+                   FROM (incidents incident
+                     CROSS JOIN LATERAL ( SELECT COALESCE(((incident.service = deployed.service) AND (incident.environment = deployed.environment) AND (incident.organization = ANY (ARRAY['*'::text, organization.slug]))), false) AS is_of_service) belongs)
+                  WHERE (known.has_incidents AND (belongs.is_of_service OR (incident.cause = deployed.id)))
                  OFFSET 0) blamed) caused);
 
 COMMENT ON VIEW analytics.deployment_outcomes IS 'What became of each deployment: whether it failed, when the service had recovered, and whether it was rework. For a service and environment with incidents in settings.incidents, these decide. Otherwise the results of the deployments do.';
@@ -5819,18 +5957,18 @@ UNION ALL
     NULL::double precision AS p50_recovery_seconds,
     0 AS reworks,
     NULL::double precision AS deployment_rework_rate,
-        CASE
-            WHEN (EXISTS ( SELECT
-               FROM settings.incidents incident
-              WHERE ((incident.service = known.service) AND (incident.environment = known.environment) AND (incident.organization = ANY (ARRAY['*'::text, organization.slug]))))) THEN 'incidents'::text
-            ELSE 'deployments'::text
-        END AS failures_from
-   FROM ((( SELECT deployments.organization_id,
+    decided.failures_from
+   FROM (((( SELECT deployments.organization_id,
             deployments.service,
             deployments.environment,
-            min(deployments.deployed_at) AS first_deployed_at
+            min(deployments.deployed_at) AS first_deployed_at,
+            min(deployments.id) AS deployment_id
            FROM analytics.deployments
           GROUP BY deployments.organization_id, deployments.service, deployments.environment) known
+     CROSS JOIN LATERAL ( SELECT deployment_outcomes.failures_from
+           FROM analytics.deployment_outcomes
+          WHERE (deployment_outcomes.deployment_id = known.deployment_id)
+         LIMIT 1) decided)
      LEFT JOIN buildkite.organizations organization ON ((organization.id = known.organization_id)))
      CROSS JOIN LATERAL ( SELECT (week.week)::date AS week
            FROM generate_series(date_trunc('week'::text, (known.first_deployed_at AT TIME ZONE 'UTC'::text)), (( SELECT max(builds.created_at) AS max
@@ -9271,6 +9409,8 @@ CREATE INDEX deployments_commit ON analytics.deployments USING btree (commit_sha
 
 CREATE INDEX deployments_deployed_at ON analytics.deployments USING btree (deployed_at);
 
+CREATE INDEX deployments_latest ON analytics.deployments USING btree (organization_id, service, environment, deployed_at DESC, id DESC) INCLUDE (success, repository, commit_sha);
+
 CREATE INDEX deployments_restored ON analytics.deployments USING btree (organization_id, service, environment, deployed_at) WHERE success;
 
 CREATE INDEX deployments_service ON analytics.deployments USING btree (organization_id, service, environment, deployed_at);
@@ -9469,49 +9609,6 @@ CREATE UNIQUE INDEX user_identities_person ON sync.user_identities USING btree (
 
 CREATE UNIQUE INDEX windows_range ON sync.windows USING btree (organization_id, COALESCE(pipeline_id, '00000000-0000-0000-0000-000000000000'::uuid), created_from, created_to);
 
-CREATE OR REPLACE VIEW analytics.build_costs AS
- SELECT build.id AS build_id,
-    build.organization_id,
-    organization.slug AS organization,
-    build.pipeline_id,
-    pipeline.slug AS pipeline,
-    build.number AS build_number,
-    build.branch,
-    (build.branch = pipeline.default_branch) AS is_default_branch,
-    analytics.repository_name(pipeline.repository) AS repository,
-        CASE
-            WHEN (build.pull_request_id ~ '^[0-9]{1,9}$'::text) THEN (build.pull_request_id)::integer
-            ELSE NULL::integer
-        END AS pr_number,
-    lower(NULLIF(build.author_email, ''::text)) AS author_email,
-    lower(NULLIF(build.creator_email, ''::text)) AS creator_email,
-    build.source,
-    build.created_at,
-    (sum(spent.tries))::bigint AS tries,
-    sum(spent.minutes) AS minutes,
-    sum(spent.minutes_wasted) AS minutes_wasted,
-    sum((spent.minutes * COALESCE(own.per_minute, anywhere.per_minute))) AS cost,
-    sum((spent.minutes_wasted * COALESCE(own.per_minute, anywhere.per_minute))) AS cost_wasted,
-    COALESCE(own.currency, anywhere.currency) AS currency
-   FROM (((((buildkite.builds build
-     CROSS JOIN LATERAL ( SELECT build_minutes_hourly.queue,
-            build_minutes_hourly.cluster_id,
-            build_minutes_hourly.tries,
-            build_minutes_hourly.minutes,
-            build_minutes_hourly.minutes_wasted
-           FROM analytics.build_minutes_hourly
-          WHERE (build_minutes_hourly.build_id = build.id)
-         OFFSET 0) spent)
-     LEFT JOIN buildkite.pipelines pipeline ON ((pipeline.id = build.pipeline_id)))
-     LEFT JOIN buildkite.organizations organization ON ((organization.id = build.organization_id)))
-     LEFT JOIN sync.cluster_rates own ON (((own.queue = spent.queue) AND (own.cluster_id = spent.cluster_id))))
-     LEFT JOIN ( SELECT queue_rates.queue,
-            (queue_rates.per_minute)::double precision AS per_minute,
-            queue_rates.currency
-           FROM settings.queue_rates
-          WHERE (queue_rates.cluster = '*'::text)) anywhere ON ((anywhere.queue = spent.queue)))
-  GROUP BY build.id, pipeline.id, organization.id, COALESCE(own.currency, anywhere.currency);
-
 CREATE OR REPLACE VIEW analytics.job_repeats AS
  SELECT first.organization_id,
     max(organization.slug) AS organization,
@@ -9632,6 +9729,10 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.builds_found TO buildkite_worker
 GRANT SELECT ON TABLE analytics.builds_hourly TO buildkite_reader;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.builds_hourly TO buildkite_reconciler;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.builds_hourly TO buildkite_worker;
+
+GRANT SELECT ON TABLE analytics.deployments TO buildkite_reader;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.deployments TO buildkite_reconciler;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.deployments TO buildkite_worker;
 
 GRANT SELECT ON TABLE sync.stale_days TO buildkite_reader;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.stale_days TO buildkite_reconciler;
@@ -9755,6 +9856,8 @@ GRANT SELECT(slug) ON TABLE buildkite.pipelines TO buildkite_web;
 GRANT SELECT(deleted_at) ON TABLE buildkite.pipelines TO buildkite_web;
 
 GRANT SELECT ON TABLE analytics.approvals TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.approvals TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.approvals TO buildkite_worker;
 
 GRANT SELECT ON TABLE sync.hidden_stops TO buildkite_reader;
 
@@ -9763,8 +9866,19 @@ GRANT SELECT ON TABLE analytics.attempt_runs TO buildkite_reconciler;
 GRANT SELECT ON TABLE analytics.attempt_runs TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.build_attempts TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.build_attempts TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.build_attempts TO buildkite_worker;
+
+GRANT SELECT ON TABLE buildkite.clusters TO buildkite_reader;
+GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.clusters TO buildkite_reconciler;
+
+GRANT SELECT ON TABLE settings.queue_rates TO buildkite_reader;
+
+GRANT SELECT ON TABLE sync.cluster_rates TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.build_costs TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.build_costs TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.build_costs TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.build_sources_daily TO buildkite_reader;
 
@@ -9781,23 +9895,24 @@ GRANT SELECT ON TABLE buildkite.teams TO buildkite_reader;
 GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.teams TO buildkite_reconciler;
 
 GRANT SELECT ON TABLE analytics.builds TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.builds TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.builds TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.busy_periods TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.cancellations_daily TO buildkite_reader;
 
-GRANT SELECT ON TABLE buildkite.clusters TO buildkite_reader;
-GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.clusters TO buildkite_reconciler;
-
 GRANT SELECT ON TABLE analytics.clusters TO buildkite_reader;
-
-GRANT SELECT ON TABLE settings.queue_rates TO buildkite_reader;
-
-GRANT SELECT ON TABLE sync.cluster_rates TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.clusters TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.clusters TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.costs_daily TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.costs_daily TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.costs_daily TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.critical_paths TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.critical_paths TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.critical_paths TO buildkite_worker;
 
 GRANT SELECT ON TABLE sync.failures TO buildkite_reader;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.failures TO buildkite_reconciler;
@@ -9897,10 +10012,6 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.rollups TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.data_freshness TO buildkite_reader;
 
-GRANT SELECT ON TABLE analytics.deployments TO buildkite_reader;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.deployments TO buildkite_reconciler;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.deployments TO buildkite_worker;
-
 GRANT SELECT ON TABLE analytics.deployed_commits TO buildkite_reader;
 
 GRANT SELECT ON TABLE settings.incidents TO buildkite_reader;
@@ -9931,12 +10042,16 @@ GRANT SELECT ON TABLE analytics.job_repeats TO buildkite_reader;
 GRANT SELECT ON TABLE analytics.flaky_commits_daily TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.flaky_jobs_daily TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.flaky_jobs_daily TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.flaky_jobs_daily TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.job_breaks TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.job_costs_daily TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.job_failures_daily TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.job_failures_daily TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.job_failures_daily TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.jobs_by_period TO buildkite_reader;
 
@@ -9945,8 +10060,12 @@ GRANT SELECT ON TABLE analytics.job_regressions TO buildkite_reader;
 GRANT SELECT ON TABLE analytics.job_retries TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.jobs TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.jobs TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.jobs TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.organizations TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.organizations TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.organizations TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.parallel_steps TO buildkite_reader;
 
@@ -9970,10 +10089,14 @@ GRANT SELECT ON TABLE analytics.pipeline_stage_names TO buildkite_reader;
 GRANT SELECT ON TABLE analytics.pipeline_variables TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.pipelines TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.pipelines TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.pipelines TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.pull_requests TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.queue_costs_daily TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.queue_costs_daily TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.queue_costs_daily TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.queue_depths TO buildkite_reader;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE analytics.queue_depths TO buildkite_reconciler;
@@ -9990,6 +10113,8 @@ GRANT SELECT ON TABLE analytics.queues_now TO buildkite_reconciler;
 GRANT SELECT ON TABLE analytics.queues_now TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.rebuilds TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.rebuilds TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.rebuilds TO buildkite_worker;
 
 GRANT SELECT ON TABLE sync.reference_syncs TO buildkite_reader;
 GRANT SELECT,INSERT,UPDATE ON TABLE sync.reference_syncs TO buildkite_reconciler;
@@ -10003,16 +10128,22 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.stale_history TO buildkite_recon
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE sync.stale_history TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.rollup_days TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.rollup_days TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.rollup_days TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.stage_durations_daily TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.teams TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.trigger_edges TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.trigger_edges TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.trigger_edges TO buildkite_worker;
 
 GRANT SELECT ON TABLE analytics.trigger_trees TO buildkite_reader;
 
 GRANT SELECT ON TABLE analytics.trunk_recoveries TO buildkite_reader;
+GRANT SELECT ON TABLE analytics.trunk_recoveries TO buildkite_reconciler;
+GRANT SELECT ON TABLE analytics.trunk_recoveries TO buildkite_worker;
 
 GRANT SELECT ON TABLE buildkite.team_members TO buildkite_reader;
 GRANT SELECT,INSERT,UPDATE ON TABLE buildkite.team_members TO buildkite_reconciler;

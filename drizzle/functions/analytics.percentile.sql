@@ -1,8 +1,13 @@
 create or replace function analytics.percentile(histogram integer[], p numeric) returns double precision language plpgsql
 immutable parallel safe strict set search_path = pg_catalog, pg_temp as $$
 declare
-  rank bigint := greatest(ceil(p * analytics.histogram_count(histogram)), 1);
+  rank bigint;
 begin
+  -- Most groups of a day have one value.
+  if cardinality(histogram) = 2 then
+    return histogram[1];
+  end if;
+  rank := greatest(ceil(p * analytics.histogram_count(histogram)), 1);
   for i in 1 .. cardinality(histogram) by 2 loop
     rank := rank - histogram[i + 1];
     if rank <= 0 then

@@ -22,8 +22,8 @@ begin
     if part.scanned_to is null then
       -- Trunk health is merged from rows by hour, so the default branch needs no builds.
       perform pg_advisory_xact_lock(hashtextextended('buildkite-mirror rollups', 0));
-      perform sync.replace_rows('analytics.trunk_health_daily', 'pipeline_id = any ($2) and day >= ($1 at time zone ''UTC'')::date',
-        'sync.trunk_health_of($1, ''infinity'', $2)', 'day', merged.since, array[part.pipeline_id])
+      perform sync.replace_rows('analytics.trunk_health_daily', 'pipeline_id = any ($3) and day >= ($1 at time zone ''UTC'')::date',
+        'sync.trunk_health_of($1, ''infinity'', $3)', 'null', merged.since, null, array[part.pipeline_id])
       -- While version 0.2 rebuilds history, older days have no rows by hour yet.
       from (select date_trunc('day', min(hour), 'UTC') as since from analytics.builds_hourly) as merged where merged.since is not null;
     end if;

@@ -6,8 +6,8 @@ declare
 begin
   -- Jobs run on over midnight.
   for day in select distinct split_part(one, ' ', 1)::date from unnest(changed) as one union select which where is_whole loop
-    perform sync.replace_rows('analytics.agents_daily', 'day = ($1 at time zone ''UTC'')::date and ($2 is null or agent_id = any ($2))',
-      'sync.agents_of_day($1, $2)', 'day', day::timestamp at time zone 'UTC', agents);
+    perform sync.replace_rows('analytics.agents_daily', 'day = ($1 at time zone ''UTC'')::date and ($3 is null or agent_id = any ($3))',
+      'sync.agents_of_day($1, $3)', 'null', day::timestamp at time zone 'UTC', null, agents);
   end loop;
 end $$;
 

@@ -235,7 +235,7 @@ describe('a turn', () => {
   async function whileBusy(day: string, work: () => Promise<void>): Promise<void> {
     await stage.sql.unsafe(`
       create function public.busy() returns trigger language plpgsql as $$ begin insert into sync.stale_days (day) values ('${day}'); return null; end $$;
-      create trigger busy after delete on analytics.jobs_daily for each statement execute function public.busy()`)
+      create trigger busy after delete on analytics.queue_depths for each statement execute function public.busy()`)
     try {
       await work()
     } finally {

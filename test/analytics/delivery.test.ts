@@ -177,6 +177,36 @@ test('incidents decide for their service: by the deployment before them, or the 
   )
 })
 
+test('an incident may name a deployment of another service, which then failed', async () => {
+  const [named] = await stage.sql<{ id: string }[]>`
+    select deployment_id as id from analytics.deployment_outcomes where organization = 'globex' order by deployment_id limit 1`
+  const elsewhere = { organization: 'globex', service: 'elsewhere', environment: 'production' }
+  const times = { started_at: at('09 13:00:00'), resolved_at: at('09 14:00:00') }
+  await insertRows(stage.sql, 'settings.incidents', [{ id: 'i5', ...elsewhere, ...times, deployment_id: named?.id }])
+  await says(
+    `${outcomes} where deployment_id = '${named?.id}'`,
+    '09 12:40:00 | true | incidents | true | true | 09 14:00:00 | 3600 | false',
+  )
+  await stage.sql`delete from settings.incidents where id = 'i5'`
+})
+
+test('of two deployments at one time, the one with the greater id caused the incident after them', async () => {
+  const shop = `service = 'shop' and environment = 'production'`
+  await stage.sql.unsafe(`
+    insert into analytics.deployments (id, reference_id, deployed_at, success, service, environment, organization_id)
+    select 'z' || id, reference_id, deployed_at, success, service, environment, organization_id
+    from analytics.deployments where ${shop} and deployed_at = '2026-03-16T14:10:00Z'`)
+  const incident = { id: 'i6', organization: 'acme', service: 'shop', environment: 'production' }
+  await insertRows(stage.sql, 'settings.incidents', [{ ...incident, started_at: at('16 15:00:00') }])
+  await says(
+    `select left(deployment_id, 1) = 'z', failed from analytics.deployment_outcomes
+    where ${shop} and deployed_at = '2026-03-16T14:10:00Z' order by 1`,
+    'false | false\ntrue | true',
+  )
+  await stage.sql`delete from settings.incidents where id = 'i6'`
+  await stage.sql`delete from analytics.deployments where id like 'z%'`
+})
+
 test('deployment_services: an id for each organization and service, which deployments have', async () => {
   await says(
     `select organization, name, identifier, count(deployment.id), count(*) filter (where deployment.service = service.name and deployment.organization_id = service.organization_id)
@@ -246,5 +276,29 @@ test('first_trunk_recoveries: red while the newest commit is red', async () => {
   await says(
     `select broken_by_build_number, recovered_by_build_number, seconds_to_green from analytics.trunk_recoveries where broken_at > '2026-03-24'`,
     '303 | 305 | 1800',
+  )
+})
+
+test('deployed_commits: HEAD is no commit, also between two others', async () => {
+  const ship = async (number: number, hour: number, commit: string) => {
+    const [created, finished] = [`2${hour} 08:00:00`, `2${hour} 08:30:00`]
+    const build = {
+      pipeline_id: id('p', 3),
+      branch: 'trunk',
+      commit,
+      created_at: at(created),
+      finished_at: at(finished),
+    }
+    await addBuild(number, build)
+    await addAttempt(number, 'passed', created, finished)
+  }
+  await ship(211, 4, 'f1')
+  await addBuild(212, { pipeline_id: id('p', 3), branch: 'trunk', commit: 'f2', created_at: at('25 07:00:00') })
+  await ship(213, 5, 'HEAD')
+  await ship(214, 6, 'f3')
+  await stage.refresh()
+  await says(
+    `select deployed_at, string_agg(commit, ' ' order by commit) from analytics.deployed_commits where deployed_at > '2026-03-24' group by 1 order by 1`,
+    '24 08:30:00 | f1\n26 08:30:00 | f2 f3',
   )
 })

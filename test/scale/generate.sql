@@ -72,11 +72,11 @@ insert into buildkite.jobs (id, build_id, type, name, step_key, step_id, agent_q
   observed_at, verified_at, first_seen_at, first_seen_via, changed_at, unblocked_at)
 select pg_temp.id(at + j * interval '1 millisecond', 'job', b * 10 + j), id, case when gate then 'manual' else 'script' end, case when j in (3, 4, 5, 6) then 'Tests' else (array['Lint', 'Build', 'Pack', '', '', '', '', 'E2E', 'Scan', 'Deploy'])[1 + j] end,
   case when j in (3, 4, 5, 6) then 'tests' end, pg_temp.id(at, 'step', b * 10 + j), array['queue=' || (array['default', 'default', 'large', 'deploy', 'mac'])[1 + (b + j) % 5], 'docker=true'],
-  case when gate then case draw when 16 then 'blocked' else 'unblocked' end when draw < 12 and j = 7 or draw between 97 and 99 and j = 7 then 'failed' when draw between 12 and 15 and j > 5 then 'canceled' else 'passed' end,
+  case when gate then case draw when 16 then 'blocked' else 'unblocked' end when draw < 12 and j = 7 or draw between 97 and 99 and j = 7 or draw = 96 and j = 9 then 'failed' when draw between 12 and 15 and j > 5 then 'canceled' else 'passed' end,
   'https://api.buildkite.com/v2/organizations/large/pipelines/pipeline-' || p || '/builds/' || b,
   'https://buildkite.com/large/pipeline-' || p || '/builds/' || b || '#' || id, 'https://api.buildkite.com/v2/organizations/large/pipelines/pipeline-' || p || '/builds/' || b || '/jobs/' || id || '/log',
   'https://api.buildkite.com/v2/organizations/large/pipelines/pipeline-' || p || '/builds/' || b || '/jobs/' || id || '/log.txt', 'make step-' || j,
-  false, case when draw < 12 and j = 7 then 1 when draw between 97 and 98 and j = 7 then 1 when draw = 99 and j = 7 then -1 else 0 end,
+  false, case when draw < 12 and j = 7 or draw = 96 and j = 9 then 1 when draw between 97 and 98 and j = 7 then 1 when draw = 99 and j = 7 then -1 else 0 end,
   case when draw = 99 and j = 7 then 'agent_stop' end,
   at, at, at + interval '2 seconds', 0, case when not gate then at + (3 + (b * 31 + j * 17) % case when scarce then 90 else 50 end) * interval '1 second' end,
   case when not gate then at + (103 + (b * 37 + j * 101) % 900) * interval '1 second' end,
@@ -88,6 +88,14 @@ select pg_temp.id(at + j * interval '1 millisecond', 'job', b * 10 + j), id, cas
   at + interval '30 minutes', at + interval '30 minutes', at + interval '1 second', case when b % 300 = 0 then 'rest' else 'webhook' end, at + interval '30 minutes',
   case when gate and draw = 17 then at + interval '20 minutes' end
 from plan cross join generate_series(0, 9) as j cross join lateral (select j = 9 and draw in (16, 17) as gate) as of_this;
+
+insert into buildkite.agents (id, organization_id, name, connection_state, queue, connected_at, observed_at, verified_at, first_seen_at, first_seen_via, changed_at)
+select pg_temp.id(:'moment'::timestamptz - interval '1 year', 'agent', a), '00000000-0000-7000-8000-000000000001', 'agent-' || a, 'connected',
+  (array['default', 'large', 'deploy', 'mac'])[1 + a % 4], :'moment'::timestamptz - a * interval '1 day', :'moment'::timestamptz, :'moment'::timestamptz,
+  :'moment'::timestamptz, 'rest', :'moment'::timestamptz
+from generate_series(0, 299) as a;
+insert into buildkite.agent_connections (agent_id, connected_at, observed_at, first_seen_at, first_seen_via, changed_at)
+select id, date_trunc('second', connected_at), observed_at, first_seen_at, 'rest', changed_at from buildkite.agents;
 
 -- A key is the hash of a delivery's bytes, so that each lies anywhere in the index.
 insert into sync.deliveries (key, event, received_at, observed_at, status, attempts, enqueued_at, applied_at)

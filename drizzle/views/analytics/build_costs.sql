@@ -15,23 +15,22 @@ select
   lower(nullif(build.creator_email, '')) as creator_email,
   build.source,
   build.created_at,
-  sum(spent.tries)::bigint as tries,
-  sum(spent.minutes) as minutes,
-  sum(spent.minutes_wasted) as minutes_wasted,
-  sum(spent.minutes * coalesce(own.per_minute, anywhere.per_minute)) as cost,
-  sum(spent.minutes_wasted * coalesce(own.per_minute, anywhere.per_minute)) as cost_wasted,
-  coalesce(own.currency, anywhere.currency) as currency
+  spent.tries, spent.minutes, spent.minutes_wasted, spent.cost, spent.cost_wasted, spent.currency
 from buildkite.builds as build
 cross join lateral (
-  select queue, cluster_id, tries, minutes, minutes_wasted from analytics.build_minutes_hourly where build_id = build.id offset 0
+  select sum(priced.tries)::bigint as tries, sum(priced.minutes) as minutes, sum(priced.minutes_wasted) as minutes_wasted,
+    sum(priced.minutes * coalesce(own.per_minute, anywhere.per_minute)) as cost,
+    sum(priced.minutes_wasted * coalesce(own.per_minute, anywhere.per_minute)) as cost_wasted,
+    coalesce(own.currency, anywhere.currency) as currency
+  from (select queue, cluster_id, tries, minutes, minutes_wasted from analytics.build_minutes_hourly where build_id = build.id offset 0) as priced
+  left join sync.cluster_rates as own on own.queue = priced.queue and own.cluster_id = priced.cluster_id
+  left join (
+    select queue, per_minute::double precision as per_minute, currency from settings.queue_rates where cluster = '*'
+  ) as anywhere on anywhere.queue = priced.queue
+  group by coalesce(own.currency, anywhere.currency)
 ) as spent
 left join buildkite.pipelines as pipeline on pipeline.id = build.pipeline_id
-left join buildkite.organizations as organization on organization.id = build.organization_id
-left join sync.cluster_rates as own on own.queue = spent.queue and own.cluster_id = spent.cluster_id
-left join (
-  select queue, per_minute::double precision as per_minute, currency from settings.queue_rates where cluster = '*'
-) as anywhere on anywhere.queue = spent.queue
-group by build.id, pipeline.id, organization.id, coalesce(own.currency, anywhere.currency);
+left join buildkite.organizations as organization on organization.id = build.organization_id;
 
 comment on view analytics.build_costs is 'Agent minutes and cost of each build. A build whose queues have rates in several currencies has a row for each. Minutes without a rate have a row without currency. A build has no row before one of its command jobs ended.';
 comment on column analytics.build_costs.build_id is 'builds.id.';

@@ -19,7 +19,8 @@ left join (
 ) as same on same.organization_id = deployed.organization_id and same.repository = deployed.repository
 cross join lateral (
   select min(build.created_at) as at from buildkite.builds as build
-  where build.commit = deployed.commit_sha and build.branch = deployed.integration_branch and build.pipeline_id = any (same.pipelines)
+  where build.commit = deployed.commit_sha and build.commit <> 'HEAD' and build.branch = deployed.integration_branch
+    and build.pipeline_id = any (same.pipelines)
 ) as head
 cross join lateral (
   select max(place.at) as at
@@ -32,16 +33,21 @@ cross join lateral (
   ) as one
   cross join lateral (
     select min(build.created_at) as at from buildkite.builds as build
-    where build.commit = one.commit_sha and build.branch = deployed.integration_branch and build.pipeline_id = any (same.pipelines)
+    where build.commit = one.commit_sha and build.commit <> 'HEAD' and build.branch = deployed.integration_branch
+      and build.pipeline_id = any (same.pipelines)
   ) as place
 ) as start
 cross join lateral (
   select built.commit
   from (
-    select distinct build.commit from buildkite.builds as build
-    where build.pipeline_id = any (same.pipelines) and build.branch = deployed.integration_branch and build.commit <> 'HEAD'
-      and build.created_at > start.at and build.created_at <= head.at
-    offset 0
+    -- Few builds of a pipeline lie between two deployments. By branch, Postgres would read those of all pipelines.
+    select distinct build.commit
+    from unnest(same.pipelines) as pipeline (id)
+    cross join lateral (
+      select commit, branch from buildkite.builds
+      where pipeline_id = pipeline.id and created_at > start.at and created_at <= head.at and commit <> 'HEAD' offset 0
+    ) as build
+    where build.branch = deployed.integration_branch
   ) as built
   cross join lateral (
     select min(build.created_at) as at from buildkite.builds as build

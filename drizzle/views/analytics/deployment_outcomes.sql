@@ -1,5 +1,11 @@
 -- "offset 0" makes Postgres ask each of these questions once.
 create or replace view analytics.deployment_outcomes as
+with incidents as materialized (
+  select incident.organization, incident.service, incident.environment, incident.started_at, incident.resolved_at,
+    named.id as cause, named.organization_id as cause_organization_id, named.service as cause_service, named.environment as cause_environment
+  from settings.incidents as incident
+  left join analytics.deployments as named on named.id = incident.deployment_id
+)
 select
   deployed.id as deployment_id,
   deployed.organization_id,
@@ -24,8 +30,10 @@ from analytics.deployments as deployed
 left join buildkite.organizations as organization on organization.id = deployed.organization_id
 cross join lateral (
   select exists (
-    select from settings.incidents as incident
+    select from incidents as incident
     where incident.service = deployed.service and incident.environment = deployed.environment and incident.organization in ('*', organization.slug)
+      or incident.cause_service = deployed.service and incident.cause_environment = deployed.environment
+        and incident.cause_organization_id is not distinct from deployed.organization_id
   ) as has_incidents offset 0
 ) as known
 left join lateral (
@@ -45,16 +53,25 @@ cross join lateral (
     count(*) filter (where blamed.on_this) as incidents,
     min(blamed.started_at) filter (where blamed.on_this) as started_at,
     case when bool_and(blamed.resolved_at is not null) filter (where blamed.on_this) then max(blamed.resolved_at) filter (where blamed.on_this) end as resolved_at,
-    coalesce(bool_or(blamed.started_at < deployed.deployed_at and coalesce(deployed.deployed_at <= blamed.resolved_at, true)) filter (where not blamed.on_this), false) as is_rework
+    coalesce(bool_or(blamed.started_at < deployed.deployed_at and coalesce(deployed.deployed_at <= blamed.resolved_at, true))
+      filter (where blamed.is_of_service and not blamed.on_this), false) as is_rework
   from (
-    select incident.started_at, incident.resolved_at,
+    select incident.started_at, incident.resolved_at, belongs.is_of_service,
       case
-        when exists (select from analytics.deployments as named where named.id = incident.deployment_id) then incident.deployment_id = deployed.id
-        else deployed.success and incident.started_at >= deployed.deployed_at and coalesce(incident.started_at < next.at, true)
+        when incident.cause is not null then incident.cause = deployed.id
+        else belongs.is_of_service and deployed.success and incident.started_at >= deployed.deployed_at and coalesce(incident.started_at < next.at, true)
+          and not exists (
+            select from analytics.deployments as twin
+            where twin.success and twin.organization_id = deployed.organization_id and twin.service = deployed.service
+              and twin.environment = deployed.environment and twin.deployed_at = deployed.deployed_at and twin.id > deployed.id
+          )
       end as on_this
-    from settings.incidents as incident
-    where known.has_incidents and incident.service = deployed.service and incident.environment = deployed.environment
-      and incident.organization in ('*', organization.slug)
+    from incidents as incident
+    cross join lateral (
+      select coalesce(incident.service = deployed.service and incident.environment = deployed.environment
+        and incident.organization in ('*', organization.slug), false) as is_of_service
+    ) as belongs
+    where known.has_incidents and (belongs.is_of_service or incident.cause = deployed.id)
     offset 0
   ) as blamed
 ) as caused;

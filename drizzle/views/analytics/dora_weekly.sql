@@ -43,13 +43,14 @@ union all
 select
   calendar.week, known.service, known.environment, 0, 0, null, null, null, known.organization_id, organization.slug, 0, null, 0, null, 0, 0, 0, null, null,
   null, 0, null,
-  case when exists (
-    select from settings.incidents as incident
-    where incident.service = known.service and incident.environment = known.environment and incident.organization in ('*', organization.slug)
-  ) then 'incidents' else 'deployments' end
+  decided.failures_from
 from (
-  select organization_id, service, environment, min(deployed_at) as first_deployed_at from analytics.deployments group by 1, 2, 3
+  select organization_id, service, environment, min(deployed_at) as first_deployed_at, min(id) as deployment_id
+  from analytics.deployments group by 1, 2, 3
 ) as known
+cross join lateral (
+  select failures_from from analytics.deployment_outcomes where deployment_outcomes.deployment_id = known.deployment_id limit 1
+) as decided
 left join buildkite.organizations as organization on organization.id = known.organization_id
 cross join lateral (
   select week::date from generate_series(

@@ -97,8 +97,7 @@ export function buildsHourly({ builds }: Facts): Row[] {
       const { run_histogram, passed_run_histogram, first_run_histogram, wait_histogram } = allDurations(timed)
       return {
         ...resultCounts(group),
-        // The view has 0 instead of null.
-        run_ms: runs === null ? undefined : Math.round(runs * 1_000),
+        run_ms: runs === null ? null : Math.round(runs * 1_000),
         ...{ run_histogram, passed_run_histogram, first_run_histogram, wait_histogram },
         commits: sortedWords(timed.map(({ commit }) => commit)),
         red_commits: sortedWords(timed.filter(has('failed')).map(({ commit }) => commit)),

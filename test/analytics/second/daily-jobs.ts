@@ -107,8 +107,7 @@ export function jobsHourly(facts: Facts): Row[] {
     (one) => ({ hour: startOfHour(one.end), ...place(one), job: jobName(one.job) }),
     (group) => ({
       ...resultCounts(group),
-      // The view has 0 instead of null.
-      run_ms: inMs(total(runsOf(group).runs)) ?? undefined,
+      run_ms: inMs(total(runsOf(group).runs)) ?? 0,
       max_run_ms: inMs(greatest(runsOf(group).runs)),
       ...histograms(group),
     }),

@@ -135,7 +135,9 @@ interface Seen {
 }
 
 export function queuesNow(facts: Facts): Row[] {
-  const open = facts.jobs.filter((job) => isCommand(job) && isOpen(facts, job))
+  // A job without these times waits for other steps, not in a queue.
+  const isInQueue = ({ runnable_at, started_at }: Job) => runnable_at !== null || started_at !== null
+  const open = facts.jobs.filter((job) => isCommand(job) && isOpen(facts, job) && isInQueue(job))
   const busy = new Set(open.flatMap(({ started_at, agent_id }) => (started_at === null ? [] : (agent_id ?? []))))
   const listed = facts.history.lists.flatMap(({ queues, organization }) =>
     queues.map((queue) => ({
@@ -155,7 +157,7 @@ export function queuesNow(facts: Facts): Row[] {
     ...facts.agents.filter((agent) => isConnected(facts, agent)).map((agent) => ({ place: agentPlace(agent), agent })),
     ...listed.map(({ place }) => ({ place })),
   ]
-  const rows = [...listBy(seen, ({ place }) => keyOf(place))].map(([key, group]) => {
+  return [...listBy(seen, ({ place }) => keyOf(place))].map(([key, group]) => {
     const place = (group[0] as Seen).place
     const jobs = group.flatMap(({ job }) => job ?? [])
     const agents = group.map(({ agent }) => agent).filter((agent) => agent !== undefined)
@@ -173,6 +175,4 @@ export function queuesNow(facts: Facts): Row[] {
       ...{ dispatch_paused: paused.get(key) ?? null, as_of },
     }
   })
-  // The view lacks queues that only have open jobs which are not runnable yet.
-  return rows.filter((row) => row.waiting + row.running + row.agents > 0 || paused.has(keyOf(row)))
 }

@@ -57,7 +57,7 @@ function byDeployments(series: readonly Deployment[], one: Deployment, first: bo
 
 function byIncidents(facts: Facts, series: readonly Deployment[], one: Deployment, first: boolean): Row {
   const incidents = incidentsOf(facts, one)
-  // The deployment that an incident names may be of another service.
+  // An incident of another service may name this deployment.
   const caused = facts.history.incidents.filter(
     (incident) =>
       incident.deployment_id === one.id || (incidents.includes(incident) && causeOf(facts, series, incident) === one),
@@ -77,7 +77,8 @@ function byIncidents(facts: Facts, series: readonly Deployment[], one: Deploymen
 }
 
 function outcomesOf(facts: Facts, series: readonly Deployment[]): Row[] {
-  const incidents = series[0] ? incidentsOf(facts, series[0]) : []
+  const has = (one: Deployment) => facts.history.incidents.some(({ deployment_id }) => deployment_id === one.id)
+  const hasIncidents = (series[0] && incidentsOf(facts, series[0]).length > 0) || series.some(has)
   return series.map((one) => {
     const first = firstSuccess(facts, one)
     return {
@@ -85,7 +86,7 @@ function outcomesOf(facts: Facts, series: readonly Deployment[]): Row[] {
       ...{ organization_id: one.organization_id, organization: slugOf(facts, one.organization_id) },
       ...{ service: one.service, environment: one.environment, deployed_at: one.at },
       ...{ success: one.success, first_success: first },
-      ...(incidents.length === 0 ? byDeployments(series, one, first) : byIncidents(facts, series, one, first)),
+      ...(hasIncidents ? byIncidents(facts, series, one, first) : byDeployments(series, one, first)),
       restored_at: restoredAt(series, one),
       committed_at: committedAt(facts, one.build),
     }

@@ -27,8 +27,8 @@ export function makeIncidents(facts: Facts): Incident[] {
       started_at + HOUR,
       one.at + random.int(HOUR, 90 * HOUR),
     ])
-    // Never of another service: the view then says that no deployment caused the incident.
-    const deployment_id = random.pick([null, null, null, one.id, 'nothing', random.choose(of)?.id ?? null])
+    const ofAnyService = random.choose(all)?.id ?? null
+    const deployment_id = random.pick([null, null, one.id, 'nothing', random.choose(of)?.id ?? null, ofAnyService])
     return [{ organization, service: one.service ?? '', environment, started_at, resolved_at, deployment_id }]
   }
   const made = series

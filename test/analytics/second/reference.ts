@@ -91,6 +91,8 @@ export function agents(facts: Facts): Row[] {
     agent_name: agent.name,
     is_connected: isConnected(facts, agent),
     is_busy: agent.job !== null,
+    // An agent that no list shows is seen in builds alone, and only the mirror knows which builds it read again.
+    ...(facts.history.mirror.deleted.has(String(agent.id)) && { last_job_finished_at: undefined }),
   }))
 }
 

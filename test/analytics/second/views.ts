@@ -73,7 +73,6 @@ export interface View {
 }
 
 const mirrors = ['changed_at', 'deleted_at']
-const firstHour = `(select date_trunc('hour', min(created_at), 'UTC') from analytics.builds where created_at >= '2013-01-01')`
 const daily = ['day', 'organization_id', 'pipeline_id']
 const period = ['period', 'starts_on', 'organization_id']
 const step = ['group_key', 'step_key', 'job']
@@ -160,8 +159,7 @@ export const views: readonly View[] = [
     rows: agentConnections,
     leaveOut: mirrors,
   },
-  // The view also has hours before the first build, in which jobs ran.
-  { name: `agents_hourly where hour >= ${firstHour}`, keys: ['hour', ...byQueue], rows: agentsHourly },
+  { name: 'agents_hourly', keys: ['hour', ...byQueue], rows: agentsHourly },
   { name: 'queue_depths', keys: ['at', ...byQueue], rows: queueDepths },
   { name: 'queues_now', keys: byQueue, rows: queuesNow },
   { name: 'users', keys: ['key'], rows: users, leaveOut: mirrors },

@@ -1,8 +1,8 @@
+-- Without enable_seqscan Postgres may read all jobs, because it plans the function once, maybe when there are few.
 -- "offset 0" makes Postgres look up the build of a job by id. Without it, Postgres expects few rows and reads all builds.
-create or replace function sync.tries_of_hour(from_hour timestamptz) returns setof sync.command_try language plpgsql stable
-set search_path = pg_catalog, pg_temp as $$
-declare
-  to_hour constant timestamptz := from_hour + interval '1 hour';
+create or replace function sync.tries_of_hours(since timestamptz, until timestamptz) returns setof sync.command_try language plpgsql stable
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set jit = off as $$
 begin
   return query
   select
@@ -27,8 +27,8 @@ begin
   ) as build
   left join buildkite.cluster_queues as queue on queue.id = job.cluster_queue_id
   where job.type = 'script'
-    and (job.started_at >= from_hour and job.started_at < to_hour or job.finished_at >= from_hour and job.finished_at < to_hour
-      or job.expired_at >= from_hour and job.expired_at < to_hour);
+    and (job.started_at >= since and job.started_at < until or job.finished_at >= since and job.finished_at < until
+      or job.expired_at >= since and job.expired_at < until);
 end $$;
 
-comment on function sync.tries_of_hour is 'The tries of command jobs of known builds that started, finished or expired in an hour.';
+comment on function sync.tries_of_hours is 'The tries of command jobs of known builds that started, finished or expired in a range of time.';
