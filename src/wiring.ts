@@ -61,13 +61,19 @@ interface Parts {
   reconciler: Reconciler | undefined
 }
 
+/** The ports on which the service listens. */
+export interface Addresses {
+  readonly publicPort: number
+  readonly privatePort: number
+}
+
 /** Starts all parts in the order of their dependencies. Each part adds its closer when it starts; closers run in reverse order. */
 export async function startService(
   config: Config,
   log: Log,
   shutdown: Shutdown,
   tracing: Tracing | undefined,
-): Promise<void> {
+): Promise<Addresses> {
   for (const { result, detail, remedy } of checkConnections(config)) {
     if (result === 'warning') log.warn(`${detail} ${remedy}`)
   }
@@ -99,16 +105,17 @@ export async function startService(
   migrating.catch(() => {}) // awaited below
   // A long migration, such as building an index, must not delay the listeners either.
   const ready = await Promise.race([migrating, pause(LISTEN_WITHIN).then(() => false)])
-  await startListeners(parts, shutdown)
+  const addresses = await startListeners(parts, shutdown)
   if (!ready && !(await migrating)) await keepTrying(schemaIsThere, shutdown.signal)
-  if (shutdown.signal.aborted) return
+  if (shutdown.signal.aborted) return addresses
   if (config.roles.has('worker')) startWorkers(parts, shutdown)
   if (config.roles.has('reconciler')) startReconciling(parts, shutdown)
   for (const warning of await queues.check().catch(() => [])) log.warn(warningText(warning))
   log.info({ roles: [...config.roles], database: home.kind, queue: queues.backend }, 'Started.')
+  return addresses
 }
 
-async function startListeners(parts: Parts, shutdown: Shutdown): Promise<void> {
+async function startListeners(parts: Parts, shutdown: Shutdown): Promise<Addresses> {
   const { config, log, meters } = parts
   const watched = watch(parts, shutdown)
   const facts = cached(() => runProbes(watched), Date.now)
@@ -122,7 +129,7 @@ async function startListeners(parts: Parts, shutdown: Shutdown): Promise<void> {
   const { record } = meters
   const { trustProxy } = config
   const publicApp = await buildPublicApp({ log, webhooks, facts, trustProxy, isProven: proven.has, record })
-  await listen(publicApp, 'public', config.host, config.port, log, shutdown)
+  const publicPort = await listen(publicApp, 'public', config.host, config.port, log, shutdown)
   const status = async () => readStatus(watched, await facts())
   const privateApp = await buildPrivateApp({
     log,
@@ -133,12 +140,13 @@ async function startListeners(parts: Parts, shutdown: Shutdown): Promise<void> {
     actions: actionParts(parts, shutdown),
     board: () => parts.queues.board(),
   })
-  await listen(privateApp, 'private', config.adminHost, config.adminPort, log, shutdown)
+  const privatePort = await listen(privateApp, 'private', config.adminHost, config.adminPort, log, shutdown)
   if (config.roles.has('web') && config.webhookSecrets.length === 0) {
     log.warn(
       'WEBHOOK_SECRET is not set: the service answers webhooks with 503. Set it to the token of the webhook in Buildkite.',
     )
   }
+  return { publicPort, privatePort }
 }
 
 /** What the actions of the status page need. */
@@ -266,7 +274,7 @@ async function listen(
   port: number,
   log: Log,
   shutdown: Shutdown,
-): Promise<void> {
+): Promise<number> {
   try {
     await app.listen({ host, port })
   } catch (error) {
@@ -280,8 +288,10 @@ async function listen(
     )
   }
   const address = app.server.address()
-  log.info({ host, port: typeof address === 'object' ? address?.port : port }, `The ${name} listener is up.`)
+  const given = typeof address === 'object' && address ? address.port : port
+  log.info({ host, port: given }, `The ${name} listener is up.`)
   shutdown.add(`the ${name} listener`, () => app.close(), 5 * SECOND)
+  return given
 }
 
 /** Waits for the database to have this version's schema. */

@@ -20,7 +20,10 @@ export function createLog(level: string, to: 'stdout' | 'stderr' | DestinationSt
   const { fd, isTTY } = process[to]
   if (!isTTY) return pino(options, pino.destination({ dest: fd, sync: false, minLength: 0 }))
   const colorize = process[to].hasColors()
-  return pino(options, pretty({ destination: fd, colorize, translateTime: 'SYS:HH:MM:ss', ignore: 'pid,hostname' }))
+  return pino(
+    options,
+    pretty({ destination: fd, sync: true, colorize, translateTime: 'SYS:HH:MM:ss', ignore: 'pid,hostname' }),
+  )
 }
 
 /** Keys may come from the text of errors, so only so many are remembered. */

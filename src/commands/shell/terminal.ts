@@ -151,3 +151,9 @@ export function table(rows: readonly (readonly string[])[], paint?: Paint): stri
     })
     .join('\n')
 }
+
+/** Labels with a text each, as indented and aligned lines. */
+export function labelled(rows: readonly (readonly [label: string, text: string])[], paint: Paint): string {
+  const width = Math.max(...rows.map(([label]) => label.length))
+  return rows.map(([label, text]) => `  ${paint.cyan(label.padEnd(width))}  ${text}`).join('\n')
+}
