@@ -60,7 +60,9 @@ function describeError(error: unknown): DescribedError | unknown {
   const described: DescribedError = { name: error.name, message: leaky ? 'A query failed.' : error.message }
   if ('code' in error && typeof error.code === 'string') described.code = error.code
   if (error instanceof StoreError) described.kind = error.kind
-  if (error.stack && !leaky) described.stack = error.stack
+  // An unavailable store is no bug, and its message says all.
+  const isOutage = error instanceof StoreError && error.kind === 'transient'
+  if (error.stack && !leaky && !isOutage) described.stack = error.stack
   if (error.cause instanceof Error) described.cause = describeError(error.cause) as DescribedError
   return described
 }

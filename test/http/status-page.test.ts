@@ -303,7 +303,8 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
 
   it('has cycles and spans put into the queue, and shows that they wait', async () => {
     const built = await build()
-    expect((await built.inject(act('cycle', { organization: acme }))).json()).toMatchObject({ organizations: 1 })
+    expect((await built.inject(act('cycle', { organization: 'acme' }))).json()).toMatchObject({ organizations: 1 })
+    expect((await built.inject(act('cycle', { organization: 'nobody' }))).statusCode).toBe(404)
     const asked = await built.inject(act('audit', { organization: acme, from: '2026-01-02', to: '2026-01-03' }))
     const span = { from: '2026-01-02T00:00:00.000Z', to: '2026-01-04T00:00:00.000Z' }
     expect(asked.json()).toEqual({ done: 'audit', organization: acme, ...span })
@@ -347,7 +348,8 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
 
   it.each<[string, string, object, number]>([
     ['an organization that it does not know', 'cycle', { organization: '0190a0b0-0000-7000-8000-00000000ffff' }, 404],
-    ['an organization that is no id', 'backfill/pause', { organization: "'; drop table" }, 400],
+    ['an organization that it has no slug of', 'backfill/pause', { organization: "'; drop table" }, 404],
+    ['an organization that is no text', 'backfill/pause', { organization: 7 }, 400],
     ['a span that ends before it begins', 'audit', { organization: acme, from: '2026-02-02', to: '2026-01-02' }, 400],
     ['a span with a mistyped end', 'audit', { organization: acme, from: '2026-01-02', to: '9999-12-31' }, 400],
     ['a span with a mistyped begin', 'audit', { organization: acme, from: '0202-01-02', to: '2026-01-02' }, 400],

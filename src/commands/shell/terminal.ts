@@ -66,6 +66,8 @@ export class ProgressBar {
     this.#what = what
     this.#live = isLive(out, env)
     this.#startedAt = now
+    // A pipe gets no line from work that takes a moment.
+    if (!this.#live) this.#lastDrawn = now
   }
 
   show(progress: Progress, now = Date.now()): void {
