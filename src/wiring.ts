@@ -40,6 +40,8 @@ const DELIVERY_JOBS_AT_ONCE = 64
 /** The number of connections for each role, and for health, status and metrics. */
 const CONNECTIONS: Readonly<Record<Role, number>> = { web: 3, worker: 5, reconciler: 6 }
 const CONNECTIONS_BESIDES = 4
+/** A pool of their own for the pages under /explore, so that they delay nothing else. It opens none before somebody looks. */
+const EXPLORE_CONNECTIONS = 4
 
 /** How long a migration may delay the listeners. The receiver works on the older schema, too. */
 const LISTEN_WITHIN = 5 * SECOND
@@ -130,6 +132,8 @@ async function startListeners(parts: Parts, shutdown: Shutdown): Promise<Address
   const { trustProxy } = config
   const publicApp = await buildPublicApp({ log, webhooks, facts, trustProxy, isProven: proven.has, record })
   const publicPort = await listen(publicApp, 'public', config.host, config.port, log, shutdown)
+  const explore = openDatabase(parts.home.url, { name: 'explore', connections: EXPLORE_CONNECTIONS })
+  shutdown.add('the connections of /explore', (ms) => explore.close(ms), 3 * SECOND)
   const status = async () => readStatus(watched, await facts())
   const privateApp = await buildPrivateApp({
     log,
@@ -138,6 +142,7 @@ async function startListeners(parts: Parts, shutdown: Shutdown): Promise<Address
     meters,
     catalog: cached(() => readCatalog(parts.database.db), Date.now, MINUTE),
     actions: actionParts(parts, shutdown),
+    explore: { db: explore.db },
     board: () => parts.queues.board(),
   })
   const privatePort = await listen(privateApp, 'private', config.adminHost, config.adminPort, log, shutdown)

@@ -11,6 +11,8 @@ import { limitTries } from './auth/login-throttle.ts'
 import { openSessions } from './auth/session.ts'
 import { signInRoutes } from './auth/sign-in.ts'
 import { recognize, stranger } from './auth/visitor.ts'
+import type { ExploreParts } from './explore/query.ts'
+import { exploreRoutes } from './explore/routes.ts'
 import { buildListener, nothingHere } from './listener.ts'
 import type { Meters } from './metrics/registry.ts'
 import { LiveUpdates } from './pages/live-updates.ts'
@@ -30,13 +32,15 @@ export interface PrivateDeps {
   readonly catalog: () => Promise<CatalogSchema[]>
   /** What the page's actions need. */
   readonly actions: ActionParts
+  /** Where the pages under /explore read. */
+  readonly explore: ExploreParts
   /** The queues that the queue board shows. */
   readonly board: () => BoardQueue[]
 }
 
 const FORM = 'application/x-www-form-urlencoded'
 
-/** Builds the listener for the operator: the status page, its actions and its JSON, the queue board, `/schema` and `/metrics`. It does not listen yet. */
+/** Builds the listener for the operator: the status page, its actions and its JSON, `/explore`, the queue board, `/schema` and `/metrics`. It does not listen yet. */
 export async function buildPrivateApp(deps: PrivateDeps): Promise<FastifyInstance> {
   const { log, meters, actions } = deps
   const { db, clock } = actions
@@ -99,6 +103,7 @@ export async function buildPrivateApp(deps: PrivateDeps): Promise<FastifyInstanc
       .send(schemaPage(catalog))
   })
   actionRoutes(app, actions, () => status.forget())
+  exploreRoutes(app, deps.explore, clock)
   queueBoardRoutes(app, deps.board)
   signInRoutes(app, entrance)
   return app

@@ -102,6 +102,7 @@ async function listen(tokens: { adminToken?: string; readerToken?: string } = {}
       clock: Date.now,
       closing: new AbortController().signal,
     },
+    explore: { db: database.db },
     board: () => queues.board(),
   })
   unsubscribe('fastify.initialization', collect)

@@ -84,6 +84,7 @@ async function build(parts: Watched, adminToken?: string) {
     meters,
     catalog: () => readCatalog(parts.database.db),
     actions: actionParts(parts.database),
+    explore: { db: parts.database.db },
     board: () => parts.queues.board(),
   })
   return app

@@ -106,6 +106,7 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
         clock,
         closing: new AbortController().signal,
       },
+      explore: { db },
       board: () => queues.board(),
     })
     return app

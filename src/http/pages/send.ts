@@ -7,21 +7,23 @@ import { style } from './style.ts'
 const hashOf = (text: string) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`
 
 /** Allows only our own script and style, by their hashes. Loads nothing from other hosts, and sends forms only to us. */
-const policy = [
-  "default-src 'none'",
-  `script-src ${hashOf(script)}`,
-  `style-src ${hashOf(style)}`,
-  'img-src data:',
-  "connect-src 'self'",
-  "form-action 'self'",
-  "base-uri 'none'",
-  "frame-ancestors 'none'",
-].join('; ')
+const policyFor = (...styles: readonly string[]) =>
+  [
+    "default-src 'none'",
+    `script-src ${hashOf(script)}`,
+    `style-src ${styles.map(hashOf).join(' ')}`,
+    'img-src data:',
+    "connect-src 'self'",
+    "form-action 'self'",
+    "base-uri 'none'",
+    "frame-ancestors 'none'",
+  ].join('; ')
+const policy = policyFor(style)
 
-/** Sends an HTML page. */
-export function sendPage(reply: FastifyReply, page: Markup): FastifyReply {
+/** Sends an HTML page. `moreStyle` is what the page was made with. */
+export function sendPage(reply: FastifyReply, page: Markup, moreStyle?: string): FastifyReply {
   return reply
-    .header('content-security-policy', policy)
+    .header('content-security-policy', moreStyle === undefined ? policy : policyFor(style, moreStyle))
     .header('referrer-policy', 'same-origin')
     .type('text/html; charset=utf-8')
     .send(page.source)

@@ -40,7 +40,7 @@ ${mayAct && organizationForms(one, status.read_at)}
     title: 'Status',
     live: true,
     body: html`<header class="top"><b>buildkite-mirror</b>
-<nav aria-label="Pages"><a href="/schema">Schema</a><a href="/queues/">Queues</a><a href="/status">JSON</a><a href="/metrics">Metrics</a></nav>
+<nav aria-label="Pages"><a href="/explore">Explore</a><a href="/schema">Schema</a><a href="/queues/">Queues</a><a href="/status">JSON</a><a href="/metrics">Metrics</a></nav>
 ${signedIn && html`<form method="post" action="/sign-out"><button class="link">Sign out</button></form>`}
 <p id="live">As of ${moment(status.read_at)}. Reload for newer figures.</p></header>
 <main>
