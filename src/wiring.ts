@@ -16,6 +16,7 @@ import { buildPublicApp } from './http/public.ts'
 import { cached } from './http/status/health.ts'
 import { runProbes, type Watched } from './http/status/probes.ts'
 import { readStatus } from './http/status/status.ts'
+import { WebhookDay } from './http/status/webhook-day.ts'
 import { openQueues, type Queues, type RunningWorker, warningText } from './queue/queues.ts'
 import { type Reconciler, startReconciler } from './reconcile/reconciler.ts'
 import type { Config, Role } from './runtime/config.ts'
@@ -23,7 +24,7 @@ import { ConfigError, StoreError } from './runtime/errors.ts'
 import type { Log } from './runtime/log.ts'
 import { mirrorFilter } from './runtime/scope.ts'
 import type { Shutdown } from './runtime/shutdown.ts'
-import { MINUTE, pause, SECOND } from './runtime/time.ts'
+import { pause, SECOND } from './runtime/time.ts'
 import type { Tracing } from './runtime/tracing.ts'
 import { startDeferredRetries } from './webhooks/apply/deferred.ts'
 import { deliveryHandler } from './webhooks/apply/process-deliveries.ts'
@@ -140,7 +141,7 @@ async function startListeners(parts: Parts, shutdown: Shutdown): Promise<Address
     config,
     status,
     meters,
-    catalog: cached(() => readCatalog(parts.database.db), Date.now, MINUTE),
+    catalog: (withExamples) => readCatalog(parts.database.db, withExamples),
     actions: actionParts(parts, shutdown),
     explore: { db: explore.db },
     board: () => parts.queues.board(),
@@ -210,6 +211,7 @@ function receiverParts(
 function watch(parts: Parts, shutdown: Shutdown): Watched {
   const { config, database, home, queues, workers } = parts
   const filter = mirrorFilter(config)
+  const webhookDay = new WebhookDay(database.db, Date.now)
   return {
     config,
     database,
@@ -219,6 +221,7 @@ function watch(parts: Parts, shutdown: Shutdown): Watched {
     problems: () => parts.reconciler?.problems() ?? [],
     filter,
     coverage: () => coverage(database.db, new Date(), { filter, backfillDays: config.backfillDays }),
+    webhookDay: () => webhookDay.latest(),
     closing: () => shutdown.signal.aborted,
     clock: Date.now,
   }

@@ -104,13 +104,13 @@ export function noticeOf(query: unknown): Notice | undefined {
       return { text: `Replayed: ${parts.join(', ')}.`, bad: failed > 0 }
     }
     case 'cycle':
-      return { text: `Requested ${some(n('organizations'), 'cycle')}. Results appear below within seconds.` }
+      return { text: `Requested ${some(n('organizations'), 'sync')}. Results appear below within seconds.` }
     case 'backfill/pause':
       return { text: 'The backfill stops within seconds, whichever process runs it.' }
     case 'backfill/resume':
       return { text: 'The backfill continues where it stopped.' }
     case 'audit':
-      return { text: 'The audit is queued. Its result will appear under "Last cycles and audits".' }
+      return { text: 'The audit is queued. Its result will appear under "Last syncs and audits".' }
     default:
       return undefined
   }

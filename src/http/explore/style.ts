@@ -1,4 +1,4 @@
-/** What the pages under /explore need besides the style of the status page. */
+/** What the pages under /explore need in addition to the style of the status page. */
 export const exploreStyle = `
 :root { --passed: #2c9a6b; --failed: #cf4037; --canceled: #9aa39e; --skipped: #ccd3cf; --blocked: #d39b34; --second: #7d6bc4; --third: #c9792b }
 @media (prefers-color-scheme: dark) { :root { --passed: #35a377; --failed: #e2625a; --canceled: #6d7a74; --skipped: #3c4843; --blocked: #c98f2d; --second: #a493ec; --third: #dd9450 } }
