@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { type Command, commandHelp, findName, generalHelp, type Io, parseOptions } from './commands/shell/command.ts'
+import { misspeltSettings } from './commands/shell/misspelt.ts'
 import { paintFor } from './commands/shell/terminal.ts'
 import { readEnvironment } from './runtime/config.ts'
 import { BuildkiteError, ConfigError, messageOf, StoreError } from './runtime/errors.ts'
@@ -29,6 +30,8 @@ function all(): Promise<Command[]> {
 
 async function main(args: readonly string[], io: Io): Promise<number> {
   const [name, ...rest] = args
+  // help serve is serve --help.
+  if (name === 'help' && rest[0] !== undefined) return main([rest[0], '--help'], io)
   if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
     io.stdout.write(generalHelp(await all(), programVersion(), paintFor(io.stdout, io.env)))
     return name === undefined ? 2 : 0
@@ -44,7 +47,9 @@ async function main(args: readonly string[], io: Io): Promise<number> {
     io.stdout.write(commandHelp(command, paintFor(io.stdout, io.env)))
     return 0
   }
-  return command.run(parseOptions(command, rest), io)
+  const options = parseOptions(command, rest)
+  for (const hint of misspeltSettings(io.env)) io.stderr.write(`${paintFor(io.stderr, io.env).yellow(hint)}\n`)
+  return command.run(options, io)
 }
 
 /** Returns the message of known errors. Other errors are bugs and show their stack. */

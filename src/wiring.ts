@@ -16,6 +16,7 @@ import { buildPublicApp } from './http/public.ts'
 import { cached } from './http/status/health.ts'
 import { runProbes, type Watched } from './http/status/probes.ts'
 import { readStatus } from './http/status/status.ts'
+import { WebhookDay } from './http/status/webhook-day.ts'
 import { openQueues, type Queues, type RunningWorker, warningText } from './queue/queues.ts'
 import { type Reconciler, startReconciler } from './reconcile/reconciler.ts'
 import type { Config, Role } from './runtime/config.ts'
@@ -23,7 +24,7 @@ import { ConfigError, StoreError } from './runtime/errors.ts'
 import type { Log } from './runtime/log.ts'
 import { mirrorFilter } from './runtime/scope.ts'
 import type { Shutdown } from './runtime/shutdown.ts'
-import { MINUTE, pause, SECOND } from './runtime/time.ts'
+import { pause, SECOND } from './runtime/time.ts'
 import type { Tracing } from './runtime/tracing.ts'
 import { startDeferredRetries } from './webhooks/apply/deferred.ts'
 import { deliveryHandler } from './webhooks/apply/process-deliveries.ts'
@@ -63,13 +64,19 @@ interface Parts {
   reconciler: Reconciler | undefined
 }
 
+/** The ports on which the service listens. */
+export interface Addresses {
+  readonly publicPort: number
+  readonly privatePort: number
+}
+
 /** Starts all parts in the order of their dependencies. Each part adds its closer when it starts; closers run in reverse order. */
 export async function startService(
   config: Config,
   log: Log,
   shutdown: Shutdown,
   tracing: Tracing | undefined,
-): Promise<void> {
+): Promise<Addresses> {
   for (const { result, detail, remedy } of checkConnections(config)) {
     if (result === 'warning') log.warn(`${detail} ${remedy}`)
   }
@@ -101,16 +108,17 @@ export async function startService(
   migrating.catch(() => {}) // awaited below
   // A long migration, such as building an index, must not delay the listeners either.
   const ready = await Promise.race([migrating, pause(LISTEN_WITHIN).then(() => false)])
-  await startListeners(parts, shutdown)
+  const addresses = await startListeners(parts, shutdown)
   if (!ready && !(await migrating)) await keepTrying(schemaIsThere, shutdown.signal)
-  if (shutdown.signal.aborted) return
+  if (shutdown.signal.aborted) return addresses
   if (config.roles.has('worker')) startWorkers(parts, shutdown)
   if (config.roles.has('reconciler')) startReconciling(parts, shutdown)
   for (const warning of await queues.check().catch(() => [])) log.warn(warningText(warning))
   log.info({ roles: [...config.roles], database: home.kind, queue: queues.backend }, 'Started.')
+  return addresses
 }
 
-async function startListeners(parts: Parts, shutdown: Shutdown): Promise<void> {
+async function startListeners(parts: Parts, shutdown: Shutdown): Promise<Addresses> {
   const { config, log, meters } = parts
   const watched = watch(parts, shutdown)
   const facts = cached(() => runProbes(watched), Date.now)
@@ -124,7 +132,7 @@ async function startListeners(parts: Parts, shutdown: Shutdown): Promise<void> {
   const { record } = meters
   const { trustProxy } = config
   const publicApp = await buildPublicApp({ log, webhooks, facts, trustProxy, isProven: proven.has, record })
-  await listen(publicApp, 'public', config.host, config.port, log, shutdown)
+  const publicPort = await listen(publicApp, 'public', config.host, config.port, log, shutdown)
   const explore = openDatabase(parts.home.url, { name: 'explore', connections: EXPLORE_CONNECTIONS })
   shutdown.add('the connections of /explore', (ms) => explore.close(ms), 3 * SECOND)
   const status = async () => readStatus(watched, await facts())
@@ -133,17 +141,18 @@ async function startListeners(parts: Parts, shutdown: Shutdown): Promise<void> {
     config,
     status,
     meters,
-    catalog: cached(() => readCatalog(parts.database.db), Date.now, MINUTE),
+    catalog: (withExamples) => readCatalog(parts.database.db, withExamples),
     actions: actionParts(parts, shutdown),
     explore: { db: explore.db },
     board: () => parts.queues.board(),
   })
-  await listen(privateApp, 'private', config.adminHost, config.adminPort, log, shutdown)
+  const privatePort = await listen(privateApp, 'private', config.adminHost, config.adminPort, log, shutdown)
   if (config.roles.has('web') && config.webhookSecrets.length === 0) {
     log.warn(
       'WEBHOOK_SECRET is not set: the service answers webhooks with 503. Set it to the token of the webhook in Buildkite.',
     )
   }
+  return { publicPort, privatePort }
 }
 
 /** What the actions of the status page need. */
@@ -202,6 +211,7 @@ function receiverParts(
 function watch(parts: Parts, shutdown: Shutdown): Watched {
   const { config, database, home, queues, workers } = parts
   const filter = mirrorFilter(config)
+  const webhookDay = new WebhookDay(database.db, Date.now)
   return {
     config,
     database,
@@ -211,6 +221,7 @@ function watch(parts: Parts, shutdown: Shutdown): Watched {
     problems: () => parts.reconciler?.problems() ?? [],
     filter,
     coverage: () => coverage(database.db, new Date(), { filter, backfillDays: config.backfillDays }),
+    webhookDay: () => webhookDay.latest(),
     closing: () => shutdown.signal.aborted,
     clock: Date.now,
   }
@@ -271,7 +282,7 @@ async function listen(
   port: number,
   log: Log,
   shutdown: Shutdown,
-): Promise<void> {
+): Promise<number> {
   try {
     await app.listen({ host, port })
   } catch (error) {
@@ -285,8 +296,10 @@ async function listen(
     )
   }
   const address = app.server.address()
-  log.info({ host, port: typeof address === 'object' ? address?.port : port }, `The ${name} listener is up.`)
+  const given = typeof address === 'object' && address ? address.port : port
+  log.info({ host, port: given }, `The ${name} listener is up.`)
   shutdown.add(`the ${name} listener`, () => app.close(), 5 * SECOND)
+  return given
 }
 
 /** Waits for the database to have this version's schema. */

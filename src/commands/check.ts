@@ -4,20 +4,21 @@ import { findEmbedded } from '../database/embedded/embedded.ts'
 import { isMirror } from '../database/migrations/migrate.ts'
 import { checkDisk, readDisk } from '../diagnostics/checks/disk.ts'
 import { listedPipelines } from '../diagnostics/checks/pipelines.ts'
-import { type CheckResult, ok } from '../diagnostics/finding.ts'
+import { type CheckResult, checkLabels, ok } from '../diagnostics/finding.ts'
 import { checkBuildkite, checkPostgres, checkQueue } from '../diagnostics/run.ts'
 import { openAccess } from '../reconcile/access/access.ts'
 import { type Config, readConfig } from '../runtime/config.ts'
 import { createLog, type Log } from '../runtime/log.ts'
 import { mirrorFilter } from '../runtime/scope.ts'
 import type { Command, Io } from './shell/command.ts'
-import { table } from './shell/terminal.ts'
+import { type Paint, paintFor, table } from './shell/terminal.ts'
 
 export const check: Command = {
   name: 'check',
   summary: 'check token, webhook, clock, stores and lag',
   about:
-    'Checks everything that the service needs, changes nothing, and prints a remedy for each fault; docs/reference/checks.md lists them.\n' +
+    'Checks everything that the service needs, changes nothing, and prints a remedy for each fault; docs/reference/checks.md lists\n' +
+    'them by the names in brackets.\n' +
     'Exit code 1 if a check failed; a failed token has the code invalid_credentials, invalid_permissions or no_resources.',
   options: { json: { about: 'print JSON' } },
   async run(values, io) {
@@ -25,7 +26,7 @@ export const check: Command = {
     const log = createLog('silent')
     const findings = [...(await readBuildkite(config, log)), ...(await checkStores(config, log))]
     if (values.json) io.stdout.write(`${JSON.stringify(findings, null, 2)}\n`)
-    else print(findings, io)
+    else print(findings, io, paintFor(io.stdout, io.env))
     return findings.some(({ result }) => result === 'failed') ? 1 : 0
   },
 }
@@ -83,18 +84,19 @@ async function readQueue(config: Config, databaseUrl: string, log: Log): Promise
   }
 }
 
-function print(findings: readonly CheckResult[], io: Io): void {
+function print(findings: readonly CheckResult[], io: Io, paint: Paint): void {
   const rows = findings.map(({ name, subject, result, detail, code }) => [
-    result,
-    name,
+    { ok: paint.green, warning: paint.yellow, failed: paint.red }[result](result),
+    checkLabels[name],
     subject,
     code ? `${code}: ${detail}` : detail,
   ])
-  io.stdout.write(`${table([['result', 'check', 'in', 'found'], ...rows])}\n`)
+  io.stdout.write(`${table([['result', 'check', 'in', 'found'], ...rows], paint)}\n`)
   const faults = findings.filter(({ result }) => result !== 'ok')
   if (faults.length === 0) io.stdout.write('\nNo problems found.\n')
   else io.stdout.write('\nWhat to do:\n')
   for (const { name, subject, remedy } of faults) {
-    io.stdout.write(`  ${subject ? `${name} (${subject})` : name}: ${remedy ?? ''}\n`)
+    const label = subject ? `${checkLabels[name]}, ${subject}` : checkLabels[name]
+    io.stdout.write(`  ${label} [${name}]: ${remedy ?? ''}\n`)
   }
 }

@@ -153,7 +153,7 @@ function lastWord(report: VerifyReport): string {
   const healed = findings.filter((finding) => finding.healed).length
   if (findings.length > 0) {
     const kinds = `${of('missing')} missing, ${of('different')} different, ${of('unexpected')} gone from Buildkite`
-    parts.push(`${count(findings.length)} differences (${kinds})`)
+    parts.push(`${count(findings.length)} ${findings.length === 1 ? 'difference' : 'differences'} (${kinds})`)
     // "no difference" only if something was compared.
   } else if (builds + jobs > 0 || inFlight + unreadable.length === 0) parts.push('no difference')
   if (healed > 0) parts.push(`${count(healed)} healed`)

@@ -39,20 +39,21 @@ const SAMPLE = 200
 const withoutExample = new Set(['checksum', 'payload'])
 
 /**
- * Reads the database's own description: every schema, table, view and column, with its comment and an example from its rows.
+ * Reads the database's own description: every schema, table, view and column, with its comment and an example from its rows. The
+ * examples of a large mirror take seconds.
  * @throws StoreError when the database is unavailable.
  */
-export async function readCatalog(db: Db): Promise<CatalogSchema[]> {
+export async function readCatalog(db: Db, withExamples = true): Promise<CatalogSchema[]> {
   try {
     const catalog: CatalogSchema[] = []
-    for (const name of OUR_SCHEMAS) catalog.push(await readSchema(db, name))
+    for (const name of OUR_SCHEMAS) catalog.push(await readSchema(db, name, withExamples))
     return catalog
   } catch (error) {
     throw asStoreError(error, 'read the catalog of the database')
   }
 }
 
-async function readSchema(db: Db, schema: string): Promise<CatalogSchema> {
+async function readSchema(db: Db, schema: string, withExamples: boolean): Promise<CatalogSchema> {
   const described = await db.execute<{ comment: string | null }>(
     sql`select obj_description(oid, 'pg_namespace') as comment from pg_namespace where nspname = ${schema}`,
   )
@@ -75,7 +76,7 @@ async function readSchema(db: Db, schema: string): Promise<CatalogSchema> {
     order by 1`)
   const relations: CatalogRelation[] = []
   for (const { readable, ...relation } of rows) {
-    const examples = await examplesOf(db, schema, relation.name, readable)
+    const examples = withExamples ? await examplesOf(db, schema, relation.name, readable) : {}
     const columns = relation.columns.map((column) => ({ ...column, example: examples[column.name] ?? null }))
     relations.push({ ...relation, columns })
   }

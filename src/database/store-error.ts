@@ -19,6 +19,9 @@ export function asStoreError(error: unknown, doing: string): StoreError {
     const state = inner.code ?? ''
     if (state === '42501')
       return new StoreError('permanent', prefix + describe(inner, state), { code: state, remedy: grants })
+    if (state === '53300') {
+      return new StoreError('transient', prefix + describe(inner, state), { code: state, remedy: tooManyClients })
+    }
     const refused = startupParameter(inner)
     if (refused) return new StoreError('permanent', prefix + refused, { code: state })
     if (state === '28000' && /no encryption|SSL off/.test(inner.message)) {
@@ -139,6 +142,8 @@ export function isReadOnly(error: unknown): boolean {
 export function isTooMuch(error: unknown): boolean {
   return error instanceof StoreError && (error.code === '57014' || error.code === '53200')
 }
+
+const tooManyClients = 'Raise max_connections in Postgres, or let other clients use fewer connections.'
 
 const grants =
   'The database user lacks this grant. Make it a member of the role of its process, or run buildkite-mirror migrate --roles again: see ' +

@@ -21,7 +21,8 @@ export const checkNames = {
   webhook_pipelines_hidden: 'the webhook service covers only some pipelines, teams or clusters',
   webhook_branch_filter: 'the webhook service has a branch filter',
   webhook_token_mode: 'the webhook service uses another token mode than WEBHOOK_AUTH: every webhook is refused',
-  webhook_secret_mismatch: "the webhook service's token is not in WEBHOOK_SECRET: every webhook is refused",
+  webhook_secret_mismatch:
+    "the webhook service's token is not the first in WEBHOOK_SECRET; if it is none of them, every webhook is refused",
   webhook_silence: 'the API shows new builds of an organization, but no webhook arrived for them',
   postgres_plain_text: 'passwords and rows travel to Postgres on another machine in plain text',
   redis_plain_text: 'passwords and jobs travel to Redis on another machine in plain text',
@@ -46,6 +47,51 @@ export const checkNames = {
 } as const
 
 export type CheckName = keyof typeof checkNames
+
+/** What each check is about, for people: a label that reads well whether or not there is a fault. */
+export const checkLabels: Readonly<Record<CheckName, string>> = {
+  token_missing: 'API token set',
+  token_invalid: 'API token accepted',
+  token_expires_soon: 'API token expiry',
+  token_sent_elsewhere: "API token's host",
+  scope_missing: "API token's scopes",
+  access_refused: 'API access',
+  api_unreachable: 'API reachable',
+  organization_not_visible: 'organizations visible',
+  pipelines_hidden: 'pipelines visible',
+  pipelines_all_excluded: 'pipelines mirrored',
+  clock_skew: 'clock',
+  webhook_secret_missing: 'webhook secret set',
+  webhook_check_skipped: 'webhook services',
+  webhook_missing: 'webhook registered',
+  webhook_disabled: 'webhook enabled',
+  webhook_events_missing: 'webhook events',
+  webhook_pipelines_hidden: 'webhook pipelines',
+  webhook_branch_filter: 'webhook branches',
+  webhook_token_mode: 'webhook authentication',
+  webhook_secret_mismatch: 'webhook secret',
+  webhook_silence: 'webhooks arriving',
+  postgres_plain_text: 'Postgres encryption',
+  redis_plain_text: 'Redis encryption',
+  queue_unreachable: 'queue',
+  redis_eviction: 'Redis eviction',
+  redis_persistence: 'Redis persistence',
+  postgres_unreachable: 'Postgres',
+  postgres_version: 'Postgres version',
+  postgres_read_only: 'Postgres writable',
+  postgres_jit: 'Postgres jit',
+  postgres_connections: 'Postgres connections',
+  disk_space: 'disk space',
+  migrations_pending: 'schema',
+  delivery_lag: 'webhook delay',
+  deliveries_failed: 'webhooks applied',
+  watermark_lag: 'syncs',
+  claim_lag: 'completeness claim',
+  work_failing: 'failing work',
+  deployment_rule_unmatched: 'deployment rules match',
+  deployment_rules_overlap: 'deployment rules distinct',
+  lease_lost: 'leases',
+}
 
 export function isCheckName(name: string): name is CheckName {
   return Object.hasOwn(checkNames, name)

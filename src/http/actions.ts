@@ -1,4 +1,4 @@
-import { eq, inArray, isNotNull, or } from 'drizzle-orm'
+import { and, eq, inArray, isNotNull, isNull, or } from 'drizzle-orm'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import type { Db } from '../database/connection.ts'
@@ -104,13 +104,13 @@ export function noticeOf(query: unknown): Notice | undefined {
       return { text: `Replayed: ${parts.join(', ')}.`, bad: failed > 0 }
     }
     case 'cycle':
-      return { text: `Requested ${some(n('organizations'), 'cycle')}. Results appear below within seconds.` }
+      return { text: `Requested ${some(n('organizations'), 'sync')}. Results appear below within seconds.` }
     case 'backfill/pause':
       return { text: 'The backfill stops within seconds, whichever process runs it.' }
     case 'backfill/resume':
       return { text: 'The backfill continues where it stopped.' }
     case 'audit':
-      return { text: 'The audit is queued. Its result will appear under "Last cycles and audits".' }
+      return { text: 'The audit is queued. Its result will appear under "Last syncs and audits".' }
     default:
       return undefined
   }
@@ -146,26 +146,31 @@ function refuseUnknown(ids: readonly number[]): void {
   if (ids.length > 0) throw new ActionRefusal(404, `There is no delivery ${ids.join(', ')}.`)
 }
 
-const cycleBody = z.object({ organization: z.uuid().optional() }).nullish()
+/** The slug of an organization, or its id. */
+const organizationText = z.string().min(1).max(500)
+
+const cycleBody = z.object({ organization: organizationText.optional() }).nullish()
 
 async function runCycle({ db, queues }: ActionParts, body: unknown): Promise<ActionResult> {
-  const asked = read(cycleBody, body, 'Set organization to an organization id, or leave it out for all organizations.')
+  const asked = read(cycleBody, body, 'Set organization to a slug or an id, or leave it out for all organizations.')
   const ids = asked?.organization ? [await knownOrganization(db, asked.organization)] : await everyOrganization(db)
   for (const organization of ids) await queues.ask({ task: 'hot', organization })
   return { organizations: ids.length }
 }
 
-const oneBody = z.object({ organization: z.uuid() })
+const oneBody = z.object({ organization: organizationText })
 
 async function pauseOne({ db, clock }: ActionParts, body: unknown): Promise<ActionResult> {
-  const { organization } = read(oneBody, body, 'Set organization to an organization id.')
-  await pauseBackfill(db, await knownOrganization(db, organization), new Date(clock()))
+  const asked = read(oneBody, body, 'Set organization to a slug or an id.')
+  const organization = await knownOrganization(db, asked.organization)
+  await pauseBackfill(db, organization, new Date(clock()))
   return { organization, paused: true }
 }
 
 async function resumeOne({ db, queues }: ActionParts, body: unknown): Promise<ActionResult> {
-  const { organization } = read(oneBody, body, 'Set organization to an organization id.')
-  await resumeBackfill(db, await knownOrganization(db, organization))
+  const asked = read(oneBody, body, 'Set organization to a slug or an id.')
+  const organization = await knownOrganization(db, asked.organization)
+  await resumeBackfill(db, organization)
   // The backfill's schedule starts it within a minute anyway, so an unavailable queue is no reason to fail.
   await queues.ask({ task: 'backfill', organization }).catch(() => {})
   return { organization, paused: false }
@@ -173,11 +178,11 @@ async function resumeOne({ db, queues }: ActionParts, body: unknown): Promise<Ac
 
 /** A day, as a form sends it, or a time. */
 const whenText = z.union([z.iso.date(), z.iso.datetime({ offset: true })])
-const auditBody = z.object({ organization: z.uuid(), from: z.string(), to: z.string() })
+const auditBody = z.object({ organization: organizationText, from: z.string(), to: z.string() })
 
 async function auditSpan({ db, queues, clock }: ActionParts, body: unknown): Promise<ActionResult> {
   const words =
-    'Set organization to an organization id, and from and to to days (2026-01-31) or times (2026-01-31T12:00:00Z).'
+    'Set organization to a slug or an id, and from and to to days (2026-01-31) or times (2026-01-31T12:00:00Z).'
   const asked = read(auditBody, body, words)
   const from = readWhen('from', asked.from)
   // A day as `to` includes the whole day.
@@ -207,9 +212,14 @@ function read<T>(shape: z.ZodType<T>, body: unknown, advice: string): T {
   return parsed.data
 }
 
-async function knownOrganization(db: Db, id: string): Promise<string> {
-  const [row] = await db.select({ id: organizations.id }).from(organizations).where(eq(organizations.id, id))
-  if (!row) throw new ActionRefusal(404, 'The mirror has no organization with this id.')
+/** The id of the organization with this slug or id. */
+async function knownOrganization(db: Db, name: string): Promise<string> {
+  const isId = z.uuid().safeParse(name).success
+  const isNamed = isId
+    ? eq(organizations.id, name)
+    : and(eq(organizations.slug, name), isNull(organizations.deleted_at))
+  const [row] = await db.select({ id: organizations.id }).from(organizations).where(isNamed)
+  if (!row) throw new ActionRefusal(404, 'The mirror has no organization with this slug or id.')
   return row.id
 }
 

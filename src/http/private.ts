@@ -1,6 +1,5 @@
 import rateLimit from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import type { CatalogSchema } from '../database/catalog.ts'
 import type { BoardQueue } from '../queue/queues.ts'
 import type { Config } from '../runtime/config.ts'
 import type { Log } from '../runtime/log.ts'
@@ -16,8 +15,9 @@ import { exploreRoutes } from './explore/routes.ts'
 import { buildListener, nothingHere } from './listener.ts'
 import type { Meters } from './metrics/registry.ts'
 import { LiveUpdates } from './pages/live-updates.ts'
-import { schemaPage } from './pages/schema-page.ts'
-import { sendPage, wantsJson } from './pages/send.ts'
+import { recordRoutes } from './pages/records/routes.ts'
+import { type ReadCatalog, schemaRoutes } from './pages/schema/routes.ts'
+import { sendPage } from './pages/send.ts'
 import { statusPage } from './pages/status-page.ts'
 import { queueBoardRoutes } from './queue-board.ts'
 import { RecentStatus } from './status/recent-status.ts'
@@ -29,7 +29,7 @@ export interface PrivateDeps {
   readonly status: () => Promise<Status>
   readonly meters: Meters
   /** The schemas, tables, columns and comments of the database. */
-  readonly catalog: () => Promise<CatalogSchema[]>
+  readonly catalog: ReadCatalog
   /** What the page's actions need. */
   readonly actions: ActionParts
   /** Where the pages under /explore read. */
@@ -94,14 +94,8 @@ export async function buildPrivateApp(deps: PrivateDeps): Promise<FastifyInstanc
     const { type, body } = await meters.page()
     return reply.header('content-type', type).send(body)
   })
-  app.get('/schema', async (request, reply) => {
-    const catalog = await deps.catalog()
-    if (wantsJson(request)) return catalog
-    return reply
-      .header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
-      .type('text/html; charset=utf-8')
-      .send(schemaPage(catalog))
-  })
+  schemaRoutes(app, deps.catalog, clock)
+  recordRoutes(app, db, clock)
   actionRoutes(app, actions, () => status.forget())
   exploreRoutes(app, deps.explore, clock)
   queueBoardRoutes(app, deps.board)

@@ -20,7 +20,10 @@ export function createLog(level: string, to: 'stdout' | 'stderr' | DestinationSt
   const { fd, isTTY } = process[to]
   if (!isTTY) return pino(options, pino.destination({ dest: fd, sync: false, minLength: 0 }))
   const colorize = process[to].hasColors()
-  return pino(options, pretty({ destination: fd, colorize, translateTime: 'SYS:HH:MM:ss', ignore: 'pid,hostname' }))
+  return pino(
+    options,
+    pretty({ destination: fd, sync: true, colorize, translateTime: 'SYS:HH:MM:ss', ignore: 'pid,hostname' }),
+  )
 }
 
 /** Keys may come from the text of errors, so only so many are remembered. */
@@ -57,7 +60,9 @@ function describeError(error: unknown): DescribedError | unknown {
   const described: DescribedError = { name: error.name, message: leaky ? 'A query failed.' : error.message }
   if ('code' in error && typeof error.code === 'string') described.code = error.code
   if (error instanceof StoreError) described.kind = error.kind
-  if (error.stack && !leaky) described.stack = error.stack
+  // An unavailable store is no bug, and its message says all.
+  const isOutage = error instanceof StoreError && error.kind === 'transient'
+  if (error.stack && !leaky && !isOutage) described.stack = error.stack
   if (error.cause instanceof Error) described.cause = describeError(error.cause) as DescribedError
   return described
 }

@@ -38,8 +38,8 @@ describe('check', () => {
     stage.service.branch_configuration = 'main'
     const warned = await check()
     expect(warned.code).toBe(0)
-    expect(warned.stdout).toMatch(/^warning {2}webhook_branch_filter/m)
-    expect(warned.stdout).toMatch(/webhook_branch_filter \(acme\): Run buildkite-mirror register/)
+    expect(warned.stdout).toMatch(/^warning {2}webhook branches/m)
+    expect(warned.stdout).toMatch(/webhook branches, acme \[webhook_branch_filter\]: Run buildkite-mirror register/)
     stage.service.enabled = false
     expect((await check()).code).toBe(1)
   })
@@ -62,6 +62,6 @@ describe('check', () => {
     for (const pipeline of stage.scene.simulation.truth.pipelines) stage.scene.simulation.truth.hidden.add(pipeline)
     const { code, stdout } = await check()
     expect(code).toBe(1)
-    expect(stdout).toMatch(/^failed +pipelines_hidden +acme +no_resources: /m)
+    expect(stdout).toMatch(/^failed +pipelines visible +acme +no_resources: /m)
   })
 })

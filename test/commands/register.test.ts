@@ -96,7 +96,7 @@ describe('register', () => {
     await register([], { WEBHOOK_SECRET: 'the-given-secret' })
     const before = JSON.stringify(services.all)
     api.forget()
-    for (const settings of [{ WEBHOOK_SECRET: 'the-newer-secret,the-given-secret' }, {}]) {
+    for (const settings of [{ WEBHOOK_SECRET: 'the-given-secret,the-older-secret' }, {}]) {
       const { code, stdout } = await register([], settings)
       expect(code).toBe(0)
       expect(stdout).toContain('nothing was changed')
@@ -285,11 +285,12 @@ describe('register', () => {
       expect(await register(['--new', '--replace'])).toMatchObject({ code: 2 })
     })
 
-    it('corrects one whose token is in WEBHOOK_SECRET, whatever it is called', async () => {
+    it('corrects one whose token is in WEBHOOK_SECRET, whatever it is called, and gives it the first token', async () => {
       const { code, stdout } = await register([], { WEBHOOK_SECRET: `the-newer-secret,${token}` })
       expect(code).toBe(0)
       expect(stdout).toContain('It is "CI dashboard"')
-      expect(only()).toMatchObject({ description: 'CI dashboard', settings: { url, token } })
+      expect(stdout).toContain('token: set to the first value of WEBHOOK_SECRET')
+      expect(only()).toMatchObject({ description: 'CI dashboard', settings: { url, token: 'the-newer-secret' } })
     })
   })
 

@@ -4,6 +4,9 @@ import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { prettyFactory } from 'pino-pretty'
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import { whereToLook } from '../../src/commands/serve.ts'
+import { paintFor } from '../../src/commands/shell/terminal.ts'
+import { readConfig } from '../../src/runtime/config.ts'
 import { makeFolder } from '../support/folder.ts'
 import { freePort } from '../support/free-port.ts'
 import { openShell, type Shell } from '../support/shell.ts'
@@ -86,11 +89,21 @@ async function type(terminal: string, command: string): Promise<string> {
 
 const pretty = prettyFactory({ colorize: false, translateTime: 'SYS:HH:MM:ss', ignore: 'pid,hostname' })
 
+/** The block that a terminal shows, and a pipe does not, once the service has started. */
+function block(): string {
+  const settings = { BUILDKITE_API_TOKEN: 'demo-token', WEBHOOK_SECRET: shown.secret, HOST: '127.0.0.1' }
+  const config = readConfig(settings)
+  return whereToLook(config, Number(shown.ports.public), Number(shown.ports.private), paintFor({ isTTY: false }, {}))
+}
+
 /** What was printed, as a terminal shows it, with whatever is another each time made the same. */
 function steady(printed: string): string {
   // A machine that is slow may have fetched before it says that it has started.
   const ordered = printed.replace(/^(\{[^\n]*"Fetched history\."\}\n)(.*"Started\."\}\n)/ms, '$2$1')
-  const text = ordered.replace(/^\{.*\}$/gm, (line) => pretty(line).trimEnd())
+  const text = ordered.replace(/^\{.*\}$/gm, (line) => {
+    const text = pretty(line).trimEnd()
+    return line.includes('"Started."') ? `${text}\n\n${block()}\n` : text
+  })
   const named = (['api', 'public', 'private'] as const).reduce(
     (so, name) => so.replace(new RegExp(`\\b${ports[name]}\\b`, 'g'), shown.ports[name]),
     text,

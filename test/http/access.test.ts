@@ -397,7 +397,8 @@ describe('READER_TOKEN', () => {
         }
       }
       for (const { method, path } of all.filter(
-        (one) => ['GET', 'HEAD'].includes(one.method) && one.path !== '/events',
+        // The event stream never ends, and the audit log says who did what.
+        (one) => ['GET', 'HEAD'].includes(one.method) && !['/events', '/history/actions'].includes(one.path),
       )) {
         const { status } = await send(listener, path, { method, headers: as })
         expect([401, 403, 405], `${method} ${path}`).not.toContain(status)
@@ -406,6 +407,22 @@ describe('READER_TOKEN', () => {
     expect([asked, await database.db.select().from(pauses)]).toEqual([[], []])
     expect(await entries()).toContain('reader session POST /actions/backfill/pause refused 1')
     expect((await send(listener, '/sign-out', post({}, { cookie: session }))).status).toBe(200)
+  })
+
+  it('shows a delivery without its payload, and not who did what', async () => {
+    await database.db.execute(`insert into sync.deliveries (key, event, received_at, observed_at, failed_at, status, error, payload)
+      values ('p', 'ping', now(), now(), now(), 'failed', 'no', '{"marker": "of the payload"}')`)
+    const [row] = (await database.db.execute<{ id: string }>(`select id from sync.deliveries where key = 'p'`)).rows
+    const listener = await listen()
+    const as = (token: string, path: string) => send(listener, path, { headers: bearer(token) })
+    const [admin, reader] = [adminToken, readerToken].map((token) => as(token, `/deliveries/${row?.id}`))
+    expect((await admin)?.body).toContain('of the payload')
+    expect((await admin)?.body).toContain('action="/actions/replay"')
+    expect((await reader)?.body).toContain('READER_TOKEN does not show payloads')
+    expect((await reader)?.body).not.toMatch(/of the payload|action="\/actions/)
+    expect((await as(readerToken, '/history')).status).toBe(200)
+    expect((await as(readerToken, '/history/actions')).status).toBe(403)
+    await database.db.execute(`delete from sync.deliveries where key = 'p'`)
   })
 
   it('shows the page and its live pieces without buttons, to readers alone', async () => {

@@ -28,6 +28,7 @@ import { issueOf, problem } from '../../src/reconcile/issue.ts'
 import { createLog } from '../../src/runtime/log.ts'
 import { mirrorFilter } from '../../src/runtime/scope.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { until } from '../support/until.ts'
 import { everything, watchedOf } from './watched.ts'
 
 const log = createLog('silent')
@@ -82,7 +83,7 @@ async function build(parts: Watched, adminToken?: string) {
     config: { adminToken, readerToken: undefined, trustProxy: [] },
     status: async () => readStatus(parts, await runProbes(parts)),
     meters,
-    catalog: () => readCatalog(parts.database.db),
+    catalog: (withExamples) => readCatalog(parts.database.db, withExamples),
     actions: actionParts(parts.database),
     explore: { db: parts.database.db },
     board: () => parts.queues.board(),
@@ -131,14 +132,28 @@ describe('/schema', () => {
   it('shows every column as a page and as JSON, in which nothing can break out of its text', async () => {
     await database.db.update(organizations).set({ name: '<script>alert(1)</script>' })
     const built = await build(watched())
-    const html = await built.inject('/schema')
-    expect(html.headers['content-type']).toContain('text/html')
-    expect(html.headers['content-security-policy']).toContain("default-src 'none'")
-    expect(html.body).toContain('id="analytics.pipeline_runs"')
+    const index = await built.inject('/schema')
+    expect(index.headers['content-type']).toContain('text/html')
+    expect(index.headers['content-security-policy']).toContain("default-src 'none'")
+    expect(index.body).toContain('href="/schema/analytics?open=pipeline_runs#analytics.pipeline_runs"')
+    const examples = async () => (await built.inject('/schema/buildkite')).body.includes('&#60;script&#62;')
+    await until(examples, 'the examples are read')
+    const html = await built.inject('/schema/buildkite?open=organizations')
+    expect(html.body).toContain('<details id="buildkite.organizations" open>')
     expect(html.body).not.toContain('<script')
-    expect(html.body).toContain('&#60;script&#62;')
+    expect((await built.inject(`/schema/${encodeURIComponent('<b>')}`)).statusCode).toBe(404)
     const json = await built.inject({ url: '/schema', headers: { accept: 'application/json' } })
     expect(json.json()).toEqual(await readCatalog(database.db))
+  })
+
+  it('finds tables and columns by words of their names and comments', async () => {
+    const built = await build(watched())
+    const found = (await built.inject('/schema?q=trunk+recover')).body
+    expect(found).toContain('>analytics.trunk_recoveries</a>')
+    expect((await built.inject('/schema?q=pull+request+id')).body).toContain('>buildkite.builds.pull_request_id</a>')
+    const nothing = (await built.inject(`/schema?q=${encodeURIComponent('"><script>')}`)).body
+    expect(nothing).toContain('0 results')
+    expect(nothing).not.toContain('<script')
   })
 
   it('answers 503 with a sentence while Postgres is unavailable', async () => {

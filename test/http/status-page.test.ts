@@ -97,7 +97,7 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
         return readStatus(watched, await runProbes(watched))
       },
       meters: createMeters(),
-      catalog: () => readCatalog(db),
+      catalog: (withExamples) => readCatalog(db, withExamples),
       actions: {
         db,
         queues,
@@ -214,7 +214,7 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
     await shows('0 webhooks lost in the last 24 hours.')
     const healthy = (await built.inject('/')).body
     expect(healthy).toMatch(/Healthy: all builds are verified up to \dm( \d+s)? ago/)
-    expect(healthy).toContain('0 lost<small>in the last 24 hours, by 1 cycle</small>')
+    expect(healthy).toContain('0 lost<small>in the last 24 hours, checked by 1 sync</small>')
     expect(healthy).not.toMatch(/103 missing|429 behind/)
     await database.db.insert(cycles).values({ ...ran, builds_missing: 2, jobs_healed: 1 })
     await shows('Webhooks of acme were lost: 2 builds and 1 job in the last 24 hours, last found')
@@ -254,6 +254,80 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
       lasting: 1,
       shown: [{ kind: 'window', organization: 'acme', tries: 1 }, {}, {}, {}, {}],
     })
+  })
+
+  it('opens a failed delivery to its error and its payload without secrets, whatever they hold', async () => {
+    const payload = JSON.stringify({ event: 'ping', build: { env: { A: 'hunter2' }, message: nasty } })
+    const [row] = await database.db
+      .insert(deliveries)
+      .values({ ...failed(nasty, nasty), event: nasty, payload })
+      .returning()
+    const built = await build()
+    await until(async () => (await built.inject('/')).body.includes(`href="/deliveries/${row?.id}"`), 'it is linked')
+    const { body } = await built.inject(`/deliveries/${row?.id}`)
+    expect(body).toContain('after 0 tries')
+    expect(body).toContain('&#60;img src=x')
+    expect(body).not.toMatch(/<img|<script|hunter2/)
+    expect(body).toContain('action="/actions/replay"')
+    for (const id of ['0', '-1', '99999999', 'x']) {
+      expect((await built.inject(`/deliveries/${id}`)).statusCode).toBe(404)
+    }
+  })
+
+  it('has pages of all syncs and audits, and of what people did', async () => {
+    const ran = (minutes: number) => ({
+      organization_id: acme,
+      kind: minutes % 10 === 0 ? ('audit' as const) : ('hot' as const),
+      started_at: new Date(Date.now() - minutes * 60_000),
+      error: minutes === 119 ? nasty : null,
+    })
+    await database.db.insert(cycles).values(Array.from({ length: 120 }, (_, index) => ran(120 - index)))
+    const built = await build()
+    const seenOn = async (path: string): Promise<number> => {
+      const { body } = await built.inject(path)
+      expect(body).not.toContain('<img')
+      const next = /href="([^"]*)" rel="next"/.exec(body)?.[1]
+      return (body.match(/<td>acme<\/td>/g) ?? []).length + (next ? await seenOn(next) : 0)
+    }
+    expect([await seenOn('/history'), await seenOn('/history/audits')]).toEqual([120, 12])
+    expect((await built.inject('/history?before=nonsense')).statusCode).toBe(200)
+    await built.inject(act('replay', { failed: 'all' }))
+    expect((await built.inject('/history/actions')).body).toContain('POST /actions/replay<small>failed=all</small>')
+    await database.db.delete(cycles)
+  })
+
+  it('shows the webhooks of the day: how many, how soon applied, how many waited', async () => {
+    const quarter = 15 * 60_000
+    const start = (Math.floor(Date.now() / quarter) - 8) * quarter
+    const at = (ms: number) => new Date(start + ms)
+    const one = (key: string, received: number, applied: number | undefined, attempts = 1) => ({
+      key,
+      event: 'ping',
+      received_at: at(received),
+      observed_at: at(received),
+      attempts,
+      ...(applied === undefined ? {} : { status: 'applied' as const, applied_at: at(applied) }),
+    })
+    await database.db
+      .insert(deliveries)
+      .values([
+        one('quick', 1_000, 1_500),
+        one('slow', 2_000, 2 * quarter + 1_000),
+        one('replayed', 3_000, 7 * quarter, 2),
+        one('waits', quarter, undefined, 0),
+      ])
+    const built = await build()
+    const day = (await built.inject('/status')).json<Status>().webhook_day ?? []
+    expect(day).toHaveLength(96)
+    const from = day.findIndex((part) => Date.parse(String(part.from)) === start)
+    expect(day.slice(from, from + 3)).toMatchObject([
+      { received: 3, waiting: 1, delay_median: expect.closeTo((0.5 + 2 * 900 - 1) / 2, 1) },
+      { received: 1, waiting: 2, delay_median: null },
+      { received: 0, waiting: 1, delay_median: null },
+    ])
+    const { body } = await built.inject('/')
+    expect(body).toContain('aria-label="Webhook-to-row delay. 96 quarters of an hour. slowest 5 %')
+    expect(body).toContain('aria-label="Webhooks waiting to be applied. 96 quarters of an hour. waiting: at most 2."')
   })
 
   it('shows the claim of each organization', async () => {
@@ -304,7 +378,8 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
 
   it('has cycles and spans put into the queue, and shows that they wait', async () => {
     const built = await build()
-    expect((await built.inject(act('cycle', { organization: acme }))).json()).toMatchObject({ organizations: 1 })
+    expect((await built.inject(act('cycle', { organization: 'acme' }))).json()).toMatchObject({ organizations: 1 })
+    expect((await built.inject(act('cycle', { organization: 'nobody' }))).statusCode).toBe(404)
     const asked = await built.inject(act('audit', { organization: acme, from: '2026-01-02', to: '2026-01-03' }))
     const span = { from: '2026-01-02T00:00:00.000Z', to: '2026-01-04T00:00:00.000Z' }
     expect(asked.json()).toEqual({ done: 'audit', organization: acme, ...span })
@@ -348,7 +423,8 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
 
   it.each<[string, string, object, number]>([
     ['an organization that it does not know', 'cycle', { organization: '0190a0b0-0000-7000-8000-00000000ffff' }, 404],
-    ['an organization that is no id', 'backfill/pause', { organization: "'; drop table" }, 400],
+    ['an organization that it has no slug of', 'backfill/pause', { organization: "'; drop table" }, 404],
+    ['an organization that is no text', 'backfill/pause', { organization: 7 }, 400],
     ['a span that ends before it begins', 'audit', { organization: acme, from: '2026-02-02', to: '2026-01-02' }, 400],
     ['a span with a mistyped end', 'audit', { organization: acme, from: '2026-01-02', to: '9999-12-31' }, 400],
     ['a span with a mistyped begin', 'audit', { organization: acme, from: '0202-01-02', to: '2026-01-02' }, 400],

@@ -1,5 +1,6 @@
 import { coverage } from '../../src/coverage/coverage.ts'
 import type { Watched } from '../../src/http/status/probes.ts'
+import { WebhookDay } from '../../src/http/status/webhook-day.ts'
 import type { Role } from '../../src/runtime/config.ts'
 import { mirrorFilter } from '../../src/runtime/scope.ts'
 
@@ -24,6 +25,7 @@ export function watchedOf(
     workers: [],
     problems: () => [],
     coverage: () => coverage(parts.database.db),
+    webhookDay: () => new WebhookDay(parts.database.db, Date.now).latest(),
     closing: () => false,
     clock: Date.now,
     ...parts,

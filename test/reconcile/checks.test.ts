@@ -394,6 +394,13 @@ describe('the checks', () => {
     expect(findings.map(({ name }) => name)).toContain('webhook_missing')
   })
 
+  it('warns while Buildkite has a later value of WEBHOOK_SECRET, not the first', async () => {
+    stage.service.settings.token = secret
+    stage.config = { ...stage.config, webhookSecrets: ['the-newer-secret', secret] }
+    const { findings } = await stage.look()
+    expect(namesOf(findings)).toEqual(['webhook_secret_mismatch warning'])
+  })
+
   it('knows the webhook that register makes for a path before ours', async () => {
     stage.service.settings.url = 'https://example.com/mirror/webhooks/buildkite'
     stage.service.settings.token = 'rotated'

@@ -53,12 +53,26 @@ test('the demo ends by itself with a mirror that equals the simulated Buildkite,
   expect(summary.webhooks.accepted).toBe(summary.webhooks.sent)
 })
 
-test('Ctrl-C stops the demo in order and leaves nothing behind', async () => {
-  const demo = runDemo(['--builds', '50'])
-  await demo.says("psql 'postgres://")
+test('the first Ctrl-C settles, shows the proof and leaves nothing behind', async () => {
+  const demo = runDemo(['--builds', '50', '--drop', '0.3'])
   await demo.says('builds come and go')
+  expect(demo.output()).toMatch(/Status page {2}http:\/\/127\.0\.0\.1:\d+\/\n/)
+  expect(demo.output()).toContain('/postgres.url)"')
   demo.child.kill('SIGINT')
   expect(await demo.ended, demo.output()).toBe(0)
+  expect(demo.output()).toContain('✓ The mirror equals the simulated Buildkite')
+  expect(demo.output()).toContain('The service has stopped.')
+  expect((await readdir(folder)).filter((name) => name.startsWith('buildkite-mirror-demo'))).toEqual([])
+})
+
+test('the second Ctrl-C stops the demo at once, in order', async () => {
+  const demo = runDemo(['--builds', '2000', '--rate-limit', '5'])
+  await demo.says('builds come and go')
+  demo.child.kill('SIGINT')
+  await demo.says('settling')
+  demo.child.kill('SIGINT')
+  expect(await demo.ended, demo.output()).toBe(0)
+  expect(demo.output()).not.toContain('equals')
   expect(demo.output()).toContain('The service has stopped.')
   expect((await readdir(folder)).filter((name) => name.startsWith('buildkite-mirror-demo'))).toEqual([])
 })

@@ -20,6 +20,8 @@ export interface Work {
   buildsHealed: number
   jobsMissing: number
   jobsHealed: number
+  buildsInFlight: number
+  jobsInFlight: number
   windows: number
   windowsDone: number
 }
@@ -87,6 +89,8 @@ async function readWork(db: Db): Promise<Work> {
         buildsHealed: sum(cycles.builds_healed),
         jobsMissing: sum(cycles.jobs_missing),
         jobsHealed: sum(cycles.jobs_healed),
+        buildsInFlight: sum(cycles.builds_in_flight),
+        jobsInFlight: sum(cycles.jobs_in_flight),
       })
       .from(cycles),
     db
@@ -104,6 +108,8 @@ async function readWork(db: Db): Promise<Work> {
     buildsHealed: Number(sums?.buildsHealed ?? 0),
     jobsMissing: Number(sums?.jobsMissing ?? 0),
     jobsHealed: Number(sums?.jobsHealed ?? 0),
+    buildsInFlight: Number(sums?.buildsInFlight ?? 0),
+    jobsInFlight: Number(sums?.jobsInFlight ?? 0),
     windows: span?.all ?? 0,
     windowsDone: Number(span?.done ?? 0),
   }

@@ -5,7 +5,7 @@ import { openDatabase } from '../../database/connection.ts'
 import { startEmbedded } from '../../database/embedded/embedded.ts'
 import { ConfigError } from '../../runtime/errors.ts'
 import { createLog } from '../../runtime/log.ts'
-import { stopOnSignal } from '../../runtime/signals.ts'
+import { onStopSignals } from '../../runtime/signals.ts'
 import { MINUTE, pause, SECOND } from '../../runtime/time.ts'
 import { type Api, demoToken } from '../../simulator/api/api.ts'
 import type { Build } from '../../simulator/model/shapes.ts'
@@ -13,11 +13,11 @@ import { createRandom, realClock } from '../../simulator/random.ts'
 import { createSimulation, type Simulation } from '../../simulator/simulation.ts'
 import type { Webhooks } from '../../simulator/webhooks/webhooks.ts'
 import type { Command, Io, Values } from '../shell/command.ts'
-import { count } from '../shell/terminal.ts'
+import { labelled, paintFor } from '../shell/terminal.ts'
 import { runDemoApi } from './api.ts'
 import { type Comparison, compare, isWhole } from './comparison.ts'
-import { type DemoService, startDemoService } from './mirror-process.ts'
-import { Screen, type Sight } from './view.ts'
+import { type DemoService, StoppedEarly, startDemoService } from './mirror-process.ts'
+import { proofLines, Screen, type Sight } from './view.ts'
 
 export const demo: Command = {
   name: 'demo',
@@ -25,7 +25,8 @@ export const demo: Command = {
   about:
     'Starts a simulated Buildkite organization with some history and builds that run while you watch, and next to it the real\n' +
     'service with its own PostgreSQL. It loses some webhooks on purpose, and the reconciler finds the missing data.\n' +
-    'It installs nothing, nothing leaves this machine, and Ctrl-C removes everything.',
+    'The first Ctrl-C ends the simulated builds, waits until the mirror has healed, and shows the proof; the second stops at once.\n' +
+    'It installs nothing, nothing leaves this machine, and at the end everything is removed.',
   options: {
     builds: { value: '<n>', about: 'builds of history at the start (default 3000)' },
     seconds: { value: '<s>', about: 'stop after this time, once the mirror is complete (default: until Ctrl-C)' },
@@ -41,10 +42,30 @@ export const demo: Command = {
   },
   async run(values, io) {
     const options = readOptions(values)
-    const stopping = stopOnSignal()
-    stopping.addEventListener('abort', () => io.stderr.write('\nStopping …\n'))
-    return options.apiOnly ? runDemoApi(options, io, stopping) : runDemo(options, io, stopping)
+    const stops = listenForStops()
+    stops.stop.addEventListener('abort', () => io.stderr.write('\nStopping …\n'))
+    return options.apiOnly ? runDemoApi(options, io, stops.end) : runDemo(options, io, stops)
   },
+}
+
+/** How the user ends the demo. */
+interface Stops {
+  /** Aborts at the first Ctrl-C: the demo settles. */
+  readonly settle: AbortSignal
+  /** Aborts at the second one, or at SIGTERM: the demo stops at once. */
+  readonly stop: AbortSignal
+  /** Aborts at the first of both. */
+  readonly end: AbortSignal
+}
+
+function listenForStops(): Stops {
+  const settle = new AbortController()
+  const stop = new AbortController()
+  onStopSignals(
+    (signal) => (signal === 'SIGINT' ? settle : stop).abort(),
+    () => (stop.signal.aborted ? process.exit(130) : stop.abort()),
+  )
+  return { settle: settle.signal, stop: stop.signal, end: AbortSignal.any([settle.signal, stop.signal]) }
 }
 
 interface DemoOptions {
@@ -92,7 +113,7 @@ function readOptions(values: Values): DemoOptions {
   }
 }
 
-async function runDemo(options: DemoOptions, io: Io, stopping: AbortSignal): Promise<number> {
+async function runDemo(options: DemoOptions, io: Io, stops: Stops): Promise<number> {
   const say = (text: string) => options.json || io.stdout.write(`${text}\n`)
   const folder = await mkdtemp(join(tmpdir(), 'buildkite-mirror-demo-'))
   // For root: the user that runs PostgreSQL must pass through.
@@ -119,7 +140,7 @@ async function runDemo(options: DemoOptions, io: Io, stopping: AbortSignal): Pro
         logFile: join(folder, 'service.log'),
         dataDir: folder,
       },
-      stopping,
+      stops.end,
     )
     const killAtExit = () => service.kill()
     process.once('exit', killAtExit)
@@ -128,12 +149,21 @@ async function runDemo(options: DemoOptions, io: Io, stopping: AbortSignal): Pro
       process.off('exit', killAtExit)
       say(how === 'gracefully' ? 'The service has stopped.' : 'The service had to be killed.')
     })
-    say(
-      `\nQuery the mirror while it runs:\n\n  psql '${embedded.url}' -c 'select state, count(*) from buildkite.builds group by 1'\n`,
+    const paint = paintFor(io.stdout, io.env)
+    const block = labelled(
+      [
+        ['Status page', service.privateUrl],
+        ['Explore', `${service.privateUrl}explore`],
+        ['Webhook URL', service.webhookUrl],
+        ['SQL', `psql "$(cat ${join(folder, 'postgres.url')})"`],
+        ['Ctrl-C', 'settles and shows the proof; a second Ctrl-C stops at once'],
+      ],
+      paint,
     )
-    return await watch({ options, io, stopping, simulation, api, service, secret, url: embedded.url })
+    say(`\nThe service mirrors a simulated Buildkite.\n\n${block}\n`)
+    return await watch({ options, io, stops, simulation, api, service, secret, url: embedded.url })
   } catch (error) {
-    if (stopping.aborted) return 0
+    if (stops.stop.aborted || error instanceof StoppedEarly) return 0
     throw error
   } finally {
     for (const step of undo.reverse()) await step()
@@ -144,7 +174,7 @@ async function runDemo(options: DemoOptions, io: Io, stopping: AbortSignal): Pro
 interface Watching {
   options: DemoOptions
   io: Io
-  stopping: AbortSignal
+  stops: Stops
   simulation: Simulation
   api: Api
   service: DemoService
@@ -153,7 +183,7 @@ interface Watching {
 }
 
 async function watch(watching: Watching): Promise<number> {
-  const { options, io, stopping, simulation, api, service } = watching
+  const { options, io, stops, simulation, api, service } = watching
   const { truth } = simulation
   const started = Date.now()
   const lost = new Set<Build>()
@@ -188,19 +218,19 @@ async function watch(watching: Watching): Promise<number> {
   }
   try {
     const end = options.seconds === undefined ? Number.POSITIVE_INFINITY : started + options.seconds * SECOND
-    while (!stopping.aborted && death === undefined && Date.now() < end) {
+    while (!stops.end.aborted && death === undefined && Date.now() < end) {
       await look('builds come and go')
       // Comparing a large mirror takes long and must not keep it busy.
-      await pause(Math.max(io.stdout.isTTY ? 500 : SECOND, 5 * took), stopping)
+      await pause(Math.max(io.stdout.isTTY ? 500 : SECOND, 5 * took), stops.end)
     }
     stopLive()
-    if (!stopping.aborted && death === undefined) {
-      await simulation.play()
+    if (!stops.stop.aborted && death === undefined) {
+      await Promise.race([simulation.play(), aborted(stops.stop)])
       const deadline = Date.now() + 2 * MINUTE + backfillMs(options)
       do {
-        await look('all builds have finished; the reconciler finds what got lost')
-        await pause(Math.max(500, took), stopping)
-      } while (!isWhole(comparison) && Date.now() < deadline && !stopping.aborted && death === undefined)
+        await look('settling: all builds have finished; the mirror heals what got lost')
+        await pause(Math.max(500, took), stops.stop)
+      } while (!isWhole(comparison) && Date.now() < deadline && !stops.stop.aborted && death === undefined)
     }
     await look('the end', true)
   } finally {
@@ -208,7 +238,7 @@ async function watch(watching: Watching): Promise<number> {
     await webhooks.stop()
     await database.close(SECOND)
   }
-  if (death !== undefined && !stopping.aborted) throw new Error(death)
+  if (death !== undefined && !stops.stop.aborted) throw new Error(death)
   return conclude(watching, sightOf('the end', started, comparison, webhooks, api))
 }
 
@@ -228,16 +258,20 @@ function sightOf(
   return { elapsedMs: now - started, doing, comparison, webhooks: webhooks.stats, requests, now }
 }
 
-/** Prints the result and returns the exit code: 1 if the mirror is not complete at the end of the given seconds. */
-function conclude({ options, io, stopping }: Watching, sight: Sight): number {
+/** Prints the result and returns the exit code: 1 if the mirror is not complete after it has settled. */
+function conclude({ options, io, stops }: Watching, sight: Sight): number {
   const whole = isWhole(sight.comparison)
   const { comparison, webhooks, requests, elapsedMs } = sight
   if (options.json) {
     io.stdout.write(`${JSON.stringify({ whole, elapsed_ms: elapsedMs, ...comparison, webhooks, requests }, null, 2)}\n`)
-  } else if (whole) {
-    io.stdout.write(`\nThe mirror equals the simulated Buildkite; ${count(webhooks.dropped)} webhooks were lost.\n`)
-  } else if (!stopping.aborted) {
+  } else if (comparison && whole) {
+    io.stdout.write(`\n${proofLines(comparison, webhooks, paintFor(io.stdout, io.env)).join('\n')}\n\n`)
+  } else if (!stops.stop.aborted) {
     io.stdout.write('\nThe mirror does not equal the simulated Buildkite. Run with --keep and look into service.log.\n')
   }
-  return whole || stopping.aborted ? 0 : 1
+  return whole || stops.stop.aborted ? 0 : 1
+}
+
+function aborted(signal: AbortSignal): Promise<unknown> {
+  return signal.aborted ? Promise.resolve() : new Promise((resolve) => signal.addEventListener('abort', resolve))
 }

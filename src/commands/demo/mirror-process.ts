@@ -11,12 +11,17 @@ import { pause, SECOND, withDeadline } from '../../runtime/time.ts'
 export interface DemoService {
   /** The URL that receives webhooks. */
   readonly webhookUrl: string
+  /** The URL of the status page. */
+  readonly privateUrl: string
   /** Resolves with an error message when the service exits unexpectedly. */
   readonly died: Promise<string>
   /** Stops it with SIGTERM, and with SIGKILL after `deadlineMs`. Returns which of them was needed. */
   stop(deadlineMs: number): Promise<'gracefully' | 'by force'>
   kill(): void
 }
+
+/** The user ended the demo before the service answered. */
+export class StoppedEarly extends Error {}
 
 export interface DemoServiceOptions {
   databaseUrl: string
@@ -52,6 +57,7 @@ export async function startDemoService(options: DemoServiceOptions, signal: Abor
   )
   const service: DemoService = {
     webhookUrl: `${url}/webhooks/buildkite`,
+    privateUrl: `http://127.0.0.1:${adminPort}/`,
     died,
     stop: (deadlineMs) => stop(child, ended, deadlineMs),
     kill: () => child.kill('SIGKILL'),
@@ -60,6 +66,7 @@ export async function startDemoService(options: DemoServiceOptions, signal: Abor
     await untilLive(url, child, signal)
   } catch (error) {
     service.kill()
+    if (error instanceof StoppedEarly) throw error
     throw new Error(`${messageOf(error)} The end of its log:\n${await tail(options.logFile)}`)
   }
   return service
@@ -94,7 +101,7 @@ async function untilLive(url: string, child: ChildProcess, signal: AbortSignal):
     if (live?.ok) return
     await pause(100, signal)
   }
-  throw new Error(signal.aborted ? 'Stopped before the service answered.' : 'The service did not answer within 60 s.')
+  throw signal.aborted ? new StoppedEarly() : new Error('The service did not answer within 60 s.')
 }
 
 async function stop(

@@ -1,6 +1,7 @@
+import { stripVTControlCharacters } from 'node:util'
 import { formatDuration } from '../../runtime/time.ts'
 import type { WebhookStats } from '../../simulator/webhooks/webhooks.ts'
-import { count, type Environment, isLive } from '../shell/terminal.ts'
+import { count, type Environment, isLive, type Paint, paintFor } from '../shell/terminal.ts'
 import type { Comparison } from './comparison.ts'
 
 /** Everything that the demo shows at one time. */
@@ -20,42 +21,58 @@ const refused = ({ sent, accepted, answers }: WebhookStats) => {
   return { refused: answered - accepted, underWay: sent - answered }
 }
 
-/** The screen of a terminal as lines, without colours. */
-export function picture(sight: Sight): string[] {
+/** The screen of a terminal as lines. They fit 79 columns, unless a number has more than six digits. */
+export function picture(sight: Sight, paint: Paint): string[] {
   const { comparison, webhooks, requests } = sight
-  const head = [`${formatDuration(sight.elapsedMs)}  ${sight.doing}`, '']
-  const mail = [
-    `webhooks    ${count(webhooks.sent)} sent, ${count(webhooks.accepted)} accepted, ${count(refused(webhooks).refused)} refused; ` +
-      `${count(webhooks.dropped)} more lost on purpose`,
-    `API         ${count(requests.total)} requests, ${count(requests.limited)} over the limit`,
+  const row = (label: string, text: string) => `${paint.dim(label.padEnd(12))}${text}`
+  const head = [`${paint.bold(formatDuration(sight.elapsedMs))}  ${sight.doing}`, '']
+  const traffic = [
+    row(
+      'webhooks',
+      `${count(webhooks.sent)} sent, ${count(refused(webhooks).refused)} refused; ${paint.yellow(`${count(webhooks.dropped)} more lost on purpose`)}`,
+    ),
+    row('API', `${count(requests.total)} requests, ${count(requests.limited)} over the limit`),
   ]
-  if (!comparison) return [...head, 'The mirror has no tables yet.', '', ...mail]
+  if (!comparison) return [...head, 'The mirror has no tables yet.', '', ...traffic]
   const { kinds, work, lost } = comparison
+  const last = work.lastCycleAt
+    ? `, the last ${formatDuration(Math.max(0, sight.now - work.lastCycleAt.getTime()))} ago`
+    : ''
+  const builds = work.buildsMissing + work.buildsHealed + work.buildsInFlight
+  const jobs = work.jobsMissing + work.jobsHealed + work.jobsInFlight
   return [
     ...head,
-    `${''.padEnd(14)}${'Buildkite'.padStart(10)}${'mirror'.padStart(10)}`,
-    ...kinds.map(({ kind, truth, mirror, behind }) =>
-      [
-        kind.padEnd(14),
-        count(truth).padStart(10),
-        count(mirror).padStart(10),
-        `  ${bar(truth === 0 ? 1 : (truth - behind) / truth)}`,
-        behind ? `  ${count(behind)} behind` : '  all',
-      ].join(''),
-    ),
+    paint.dim(`${''.padEnd(14)}${'Buildkite'.padStart(10)}${'mirror'.padStart(10)}`),
+    ...kinds.map((kind) => kindLine(kind, paint)),
     '',
-    ...mail,
-    `reconciler  ${count(work.cycles)} cycles${work.lastCycleAt ? `, the last ${formatDuration(Math.max(0, sight.now - work.lastCycleAt.getTime()))} ago` : ''}; ` +
-      `backfill ${count(work.windowsDone)} of ${count(work.windows)} windows`,
-    `            found and healed: ${count(work.buildsMissing)} builds and ${count(work.jobsMissing)} jobs that were missing, ` +
-      `${count(work.buildsHealed)} and ${count(work.jobsHealed)} that were out of date`,
-    `            lost webhooks were about ${count(lost.builds)} builds; ${count(lost.whole)} of these are complete in the mirror`,
+    ...traffic,
+    row(
+      'syncs',
+      `${count(work.cycles)}${last}; history: ${count(work.windowsDone)} of ${count(work.windows)} parts read`,
+    ),
+    row('API found', `${count(builds)} builds and ${count(jobs)} jobs before or without their webhook`),
+    row('lost', `webhooks of ${count(lost.builds)} builds; ${count(lost.whole)} of these are complete again`),
   ]
 }
 
-function bar(share: number): string {
-  const filled = Math.floor(share * 20)
-  return '█'.repeat(filled) + '░'.repeat(20 - filled)
+function kindLine({ kind, truth, mirror, behind }: Comparison['kinds'][number], paint: Paint): string {
+  const colour = behind > 0 ? paint.yellow : paint.green
+  const filled = Math.floor(20 * (truth === 0 ? 1 : (truth - behind) / truth))
+  const bar = '█'.repeat(filled) + '░'.repeat(20 - filled)
+  const state = behind > 0 ? `${count(behind)} behind` : 'all'
+  return `${kind.padEnd(14)}${count(truth).padStart(10)}${count(mirror).padStart(10)}  ${colour(`${bar}  ${state}`)}`
+}
+
+/** What the demo has shown, at its end. */
+export function proofLines({ kinds, lost }: Comparison, webhooks: WebhookStats, paint: Paint): string[] {
+  const of = (kind: string) => count(kinds.find((one) => one.kind === kind)?.truth ?? 0)
+  const mark = paint.green('✓')
+  const equal = `${mark} The mirror equals the simulated Buildkite: ${of('builds')} builds, ${of('jobs')} jobs.`
+  if (webhooks.dropped === 0) return [equal]
+  return [
+    equal,
+    `${mark} ${count(webhooks.dropped)} webhooks of ${count(lost.builds)} builds were lost; all are healed.`,
+  ]
 }
 
 /** The same in one line, for logs and pipes. */
@@ -80,12 +97,14 @@ export function plainLine(sight: Sight): string {
 export class Screen {
   readonly #out: NodeJS.WriteStream
   readonly #live: boolean
+  readonly #paint: Paint
   #height = 0
   #lastLine = Number.NEGATIVE_INFINITY
 
   constructor(out: NodeJS.WriteStream, env: Environment) {
     this.#out = out
     this.#live = isLive(out, env)
+    this.#paint = paintFor(out, env)
   }
 
   show(sight: Sight, last = false): void {
@@ -96,9 +115,16 @@ export class Screen {
       return
     }
     const width = (this.#out.columns || 80) - 1
-    const lines = picture(sight)
-    const up = this.#height > 0 ? `\x1b[${this.#height}A` : ''
-    this.#out.write(`${up}\x1b[0J${lines.map((line) => `${line.slice(0, width)}\n`).join('')}`)
+    const lines = picture(sight, this.#paint).map((line) => fitted(line, width))
+    // \r, because the terminal shows a Ctrl-C as ^C.
+    const up = this.#height > 0 ? `\r\x1b[${this.#height}A` : ''
+    this.#out.write(`${up}\x1b[0J${lines.map((line) => `${line}\n`).join('')}`)
     this.#height = lines.length
   }
+}
+
+/** A line that is too wide loses its colours and its end: a wrapped line could not be redrawn. */
+function fitted(line: string, width: number): string {
+  const plain = stripVTControlCharacters(line)
+  return plain.length <= width ? line : `${plain.slice(0, width - 1)}…`
 }

@@ -13,7 +13,7 @@ import {
 export interface Wanted {
   readonly url: string
   readonly mode: TokenMode
-  /** WEBHOOK_SECRET: the service may have any of them as its token. Without any, its token is not changed. */
+  /** WEBHOOK_SECRET: the service's token becomes the first; the others identify it. Without any, its token is not changed. */
   readonly secrets: readonly string[]
   /** The pipelines that send webhooks; undefined for all. */
   readonly scopeIds: readonly string[] | undefined
@@ -149,9 +149,11 @@ const fixMode: Fixer = ({ tokenMode }, { mode }) =>
   tokenMode === mode ? undefined : { wish: { tokenMode: mode }, change: `authentication: ${tokenMode} became ${mode}` }
 
 /** Sets a token that Buildkite does not show again, because it may differ from ours. */
-const fixToken: Fixer = (service, { secrets: [first, ...others] }) => {
-  if (first === undefined || service.hasToken([first, ...others])) return undefined
-  return { wish: { token: first }, change: 'token: set to WEBHOOK_SECRET' }
+const fixToken: Fixer = (service, { secrets }) => {
+  const [first, ...others] = secrets
+  if (first === undefined || service.hasToken([first])) return undefined
+  const change = others.length > 0 ? 'token: set to the first value of WEBHOOK_SECRET' : 'token: set to WEBHOOK_SECRET'
+  return { wish: { token: first }, change }
 }
 
 function scopeText(scopeIds: readonly string[] | undefined): string {

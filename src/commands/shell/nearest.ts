@@ -7,7 +7,7 @@ export function nearest(typed: string, known: readonly string[]): string | undef
 }
 
 /** How many letters must be changed, added, removed or swapped with their neighbour to turn `a` into `b`. */
-function distance(a: string, b: string): number {
+export function distance(a: string, b: string): number {
   const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, column) => column)]
   const at = (row: number, column: number) => rows[row]?.[column] ?? 0
   for (let row = 1; row <= a.length; row++) {

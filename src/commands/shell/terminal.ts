@@ -66,6 +66,8 @@ export class ProgressBar {
     this.#what = what
     this.#live = isLive(out, env)
     this.#startedAt = now
+    // A pipe gets no line from work that takes a moment.
+    if (!this.#live) this.#lastDrawn = now
   }
 
   show(progress: Progress, now = Date.now()): void {
@@ -150,4 +152,10 @@ export function table(rows: readonly (readonly string[])[], paint?: Paint): stri
       return index === 0 && paint ? paint.bold(line) : line
     })
     .join('\n')
+}
+
+/** Labels with a text each, as indented and aligned lines. */
+export function labelled(rows: readonly (readonly [label: string, text: string])[], paint: Paint): string {
+  const width = Math.max(...rows.map(([label]) => label.length))
+  return rows.map(([label, text]) => `  ${paint.cyan(label.padEnd(width))}  ${text}`).join('\n')
 }

@@ -97,7 +97,9 @@ function checkBranches(organization: string, { branches }: WebhookService): Chec
 
 function checkProof(organization: string, service: WebhookService, config: WebhookConfig): CheckResult[] {
   const { tokenMode } = service
+  const [first = '', ...others] = config.webhookSecrets
   const differs = service.hasToken(config.webhookSecrets) === false
+  const isOld = !differs && others.length > 0 && service.hasToken([first]) === false
   const mode =
     tokenMode === config.webhookAuth
       ? ok('webhook_token_mode', organization, `Webhooks are sent with a ${tokenMode}, as WEBHOOK_AUTH requires.`)
@@ -114,6 +116,13 @@ function checkProof(organization: string, service: WebhookService, config: Webho
         `The token of the webhook service (${describeService(service)}) is not in WEBHOOK_SECRET: every webhook is refused.`,
         'Run buildkite-mirror register to give the webhook service the token in WEBHOOK_SECRET. If it belongs to another tool, add --new.',
       )
-    : ok('webhook_secret_mismatch', organization, "WEBHOOK_SECRET holds the webhook service's token.")
+    : isOld
+      ? warning(
+          'webhook_secret_mismatch',
+          organization,
+          'The webhook service still has a later value of WEBHOOK_SECRET as its token, not the first.',
+          'Run buildkite-mirror register to give it the first value. Remove the later values only afterwards.',
+        )
+      : ok('webhook_secret_mismatch', organization, "WEBHOOK_SECRET holds the webhook service's token.")
   return [mode, secret]
 }

@@ -5,7 +5,7 @@ import { count } from '../pages/format.ts'
 import { html, type Markup } from '../pages/html.ts'
 
 /** What a value is: this decides its ticks and its text. */
-export type Unit = 'count' | 'seconds' | 'share' | 'minutes'
+export type Unit = 'count' | 'seconds' | 'share' | 'minutes' | 'delay' | 'most'
 
 /** One line, or one part of each bar. `shade` is its class in style.ts. A null is a day without a value. */
 export interface Series {
@@ -18,8 +18,10 @@ export interface Chart {
   /** What it shows, for screen readers. */
   readonly title: string
   readonly unit: Unit
-  /** The days, as text. */
+  /** The days, or the times of another kind of point, as text. */
   readonly days: readonly string[]
+  /** What such a point is called, in the plural, and how it is shown; default days. */
+  readonly points?: { readonly name: string; readonly label: (at: string) => string }
   readonly series: readonly Series[]
 }
 
@@ -87,19 +89,16 @@ interface ValueScale {
 
 /** The vertical scale, from 0 to a round number of the unit in which the highest value is read. */
 function valueScale(unit: Unit, most: number): ValueScale {
-  const step = unit === 'seconds' ? (most > 5_400 ? 3_600 : most > 90 ? 60 : 1) : 1
-  const suffix = unit !== 'seconds' ? '' : step === 3_600 ? ' h' : step === 60 ? ' min' : ' s'
-  const least = unit === 'share' ? 0.01 : unit === 'seconds' ? 1 : 4
+  const isTime = unit === 'seconds' || unit === 'delay'
+  const step = isTime ? (most > 5_400 ? 3_600 : most > 90 ? 60 : 1) : 1
+  const suffix = !isTime ? '' : step === 3_600 ? ' h' : step === 60 ? ' min' : ' s'
+  const least = unit === 'share' ? 0.01 : isTime ? 1 : 4
   const scale = scaleLinear()
     .domain([0, Math.max(least, most / step)])
     .nice(4)
     .range([HEIGHT - BOTTOM, TOP])
   const text = (value: number) =>
-    unit === 'share'
-      ? `${Number((value * 100).toFixed(1))} %`
-      : unit === 'seconds'
-        ? `${value}${suffix}`
-        : compact(value)
+    unit === 'share' ? `${Number((value * 100).toFixed(1))} %` : isTime ? `${value}${suffix}` : compact(value)
   return {
     at: (value) => scale(value / step),
     ticks: scale.ticks(4).map((value) => ({ at: scale(value), text: text(value) })),
@@ -112,7 +111,7 @@ const percent = (share: number) => `${(share * 100).toFixed(3)}%`
 
 /** Texts keep their size, so only their places are shares of the width. */
 function frameOf(chart: Chart, y: ValueScale, drawing: Markup): Markup {
-  const { days, title } = chart
+  const { days, title, points = dayPoints } = chart
   const x = dayScale(days)
   const values = y.ticks.map(
     ({ at, text }) => html`<text x="${GUTTER - 8}" y="${(at + 4).toFixed(1)}" text-anchor="end">${text}</text>`,
@@ -120,11 +119,11 @@ function frameOf(chart: Chart, y: ValueScale, drawing: Markup): Markup {
   const grid = y.ticks.map(({ at }) => html`<line x2="100%" y1="${at.toFixed(1)}" y2="${at.toFixed(1)}"/>`)
   const labels = dayTicks(days).map(
     (day) =>
-      html`<text x="${percent((x(day) ?? 0) + x.bandwidth() / 2)}" y="${HEIGHT - 4}" text-anchor="middle">${shortDay(day)}</text>`,
+      html`<text x="${percent((x(day) ?? 0) + x.bandwidth() / 2)}" y="${HEIGHT - 4}" text-anchor="middle">${points.label(day)}</text>`,
   )
   const tips = days.map(
     (day, index) =>
-      html`<rect class="hit" x="${percent(x(day) ?? 0)}" width="${percent(x.bandwidth())}" height="${HEIGHT - BOTTOM}"><title>${shortDay(day)}${tipOf(chart, index)}</title></rect>`,
+      html`<rect class="hit" x="${percent(x(day) ?? 0)}" width="${percent(x.bandwidth())}" height="${HEIGHT - BOTTOM}"><title>${points.label(day)}${tipOf(chart, index)}</title></rect>`,
   )
   return html`<div class="chart" role="img" aria-label="${title}. ${summaryOf(chart)}"><svg width="${GUTTER}" height="${HEIGHT}">${values}</svg><svg class="plot" height="${HEIGHT}"><g class="grid">${grid}</g>${drawing}${labels}${tips}</svg></div>`
 }
@@ -140,19 +139,23 @@ function tipOf({ series, unit }: Chart, index: number): string {
 }
 
 /** The chart in words: what each series adds up to, or its range. */
-function summaryOf({ series, unit, days }: Chart): string {
+function summaryOf({ series, unit, days, points = dayPoints }: Chart): string {
   const parts = series.map(({ name, values }) => {
     const known = values.filter((value): value is number => value !== null)
     if (known.length === 0) return `${name}: no values`
+    if (unit === 'most') return `${name}: at most ${count(Math.max(...known))}`
     if (unit === 'count' || unit === 'minutes') return `${name}: ${count(known.reduce((sum, value) => sum + value, 0))}`
     return `${name}: ${valueText(unit, Math.min(...known))} to ${valueText(unit, Math.max(...known))}`
   })
-  return `${days.length} days. ${parts.join('; ')}.`
+  return `${days.length} ${points.name}. ${parts.join('; ')}.`
 }
+
+const dayPoints = { name: 'days', label: shortDay }
 
 /** A value with its unit. */
 export function valueText(unit: Unit, value: number | null): string {
   if (value === null) return '–'
+  if (unit === 'delay') return value < 1 ? `${Math.round(value * 1_000)} ms` : durationText(value)
   if (unit === 'seconds') return durationText(value)
   if (unit === 'share') return shareText(value)
   return count(value)

@@ -1,8 +1,9 @@
 import { type BackfillCoverage, lostWebhooks, type OrganizationCoverage } from '../../coverage/coverage.ts'
 import { DAY, SECOND } from '../../runtime/time.ts'
 import { dayOf, spanBounds } from './date-bounds.ts'
-import { ago, count, days, moment, percent, roughly, some } from './format.ts'
+import { ago, count, moment, percent, roughly, some } from './format.ts'
 import { html, type Markup } from './html.ts'
+import { cycleTable } from './records/cycle-table.ts'
 import { drawShare, drawStrip, legend } from './svg.ts'
 
 /** The live part of an organization: its time strip, its backfill and its figures. */
@@ -36,8 +37,6 @@ function claimPart({ claim, covered_from }: OrganizationCoverage, now: Date): Ma
   return html`<p>${from} as of ${ago(as_of, now)}, jobs as of ${ago(jobs_as_of, now)}; <b>${count(pipelines_complete)} of ${some(pipelines, 'pipeline')}</b> complete over the wanted history; ${listed}.</p>`
 }
 
-type Cycle = OrganizationCoverage['recent_cycles'][number]
-
 export function nameOf({ slug, id }: Pick<OrganizationCoverage, 'slug' | 'id'>): string {
   return slug ?? id
 }
@@ -47,10 +46,10 @@ function webhooksOf({ last_day, receives_webhooks }: OrganizationCoverage, now: 
   const lost = lostWebhooks(last_day)
   if (lost.total > 0) {
     const last = last_day.last_lost_at && html`, last found ${ago(last_day.last_lost_at, now)}`
-    return html`<span class="mark warn">lost for ${lostRows(lost)}</span><small>in the last 24 hours${last}; a cycle corrected them</small>`
+    return html`<span class="mark warn">lost for ${lostRows(lost)}</span><small>in the last 24 hours${last}; a sync corrected them</small>`
   }
   if (!receives_webhooks) return html`none received<small>this organization is mirrored by polling only</small>`
-  return html`0 lost<small>in the last 24 hours, by ${some(last_day.cycles, 'cycle')}</small>`
+  return html`0 lost<small>in the last 24 hours, checked by ${some(last_day.cycles, 'sync')}</small>`
 }
 
 /** `2 builds and 1 job`. */
@@ -79,34 +78,12 @@ function pauseForm(id: string, name: string, paused: boolean): Markup {
   return html`<form method="post" action="/actions/backfill/${paused ? 'resume' : 'pause'}"><input type="hidden" name="organization" value="${id}"><button data-key="pause-${id}">${paused ? 'Resume' : 'Pause'}<span class="unseen"> the backfill of ${name}</span></button></form>`
 }
 
-/** The last cycles of an organization, and its reference data. */
+/** The last syncs and audits of an organization, and its reference data. */
 export function cyclesPiece({ recent_cycles, lists }: OrganizationCoverage, now: Date): Markup {
-  const rows = recent_cycles.map((cycle) => {
-    const took = cycle.finished_at ? roughly(cycle.finished_at.getTime() - cycle.started_at.getTime()) : ''
-    const corrected = lostWebhooks(cycle).total
-    const completed = cycle.builds_completed + cycle.jobs_completed
-    const inFlight = cycle.builds_in_flight + cycle.jobs_in_flight
-    return html`<tr><td class="nowrap">${ago(cycle.started_at, now)}</td><td>${kindOf(cycle, now)}</td><td class="n wide">${took}</td><td class="n">${count(cycle.builds_read)}</td><td class="n">${figure(corrected)}</td><td class="n wide">${count(inFlight)}</td><td class="n wide">${count(completed)}</td></tr>${cycle.error && html`<tr class="under"><td colspan="7"><span class="bad break clamp">${cycle.error}</span></td></tr>`}`
-  })
-  return html`<h3>Last cycles and audits</h3>
-${
-  rows.length === 0
-    ? html`<p class="quiet">None yet.</p>`
-    : html`<div class="scroll" tabindex="0" role="region" aria-label="Last cycles and audits"><table><thead><tr><th scope="col">When</th><th scope="col">What</th><th scope="col" class="n wide">Took</th><th scope="col" class="n">Builds read</th><th scope="col" class="n">Corrected</th><th scope="col" class="n wide">In flight</th><th scope="col" class="n wide">Completed</th></tr></thead><tbody>${rows}</tbody></table></div>
-<p class="quiet small">Corrected: builds and jobs that were missing or wrong. In flight: not up to date, but their webhook may still arrive. Completed: the API added data that no webhook carries.</p>`
-}
+  return html`<h3>Last syncs and audits</h3>
+${recent_cycles.length === 0 ? html`<p class="quiet">None yet.</p>` : cycleTable(recent_cycles, now)}
+<p class="small"><a href="/history">Older syncs and audits</a></p>
 ${lists.length > 0 && html`<h3>Reference data</h3><ul class="chips">${lists.map(chip)}</ul>`}`
-}
-
-function figure(n: number): Markup {
-  return n > 0 ? html`<b>${count(n)}</b>` : html`<span class="quiet">0</span>`
-}
-
-function kindOf({ kind, watermark_from, watermark_to }: Cycle, now: Date): string {
-  if (kind !== 'audit') return `${kind}\u00a0cycle`
-  if (!watermark_from || !watermark_to) return 'audit'
-  // The end is not included.
-  return `audit ${days(watermark_from, new Date(Math.max(watermark_from.getTime(), watermark_to.getTime() - 1)), now)}`
 }
 
 function chip({ name, status, rows, error }: OrganizationCoverage['lists'][number]): Markup {
@@ -124,7 +101,7 @@ export function organizationForms(one: OrganizationCoverage, now: Date): Markup 
     return html`<div><label for="${id}">${label}</label><input type="date" id="${id}" name="${which}" value="${dayOf(at)}" min="${dayOf(first)}" max="${dayOf(last)}" required></div>`
   }
   return html`<div class="actions">
-<form method="post" action="/actions/cycle"><input type="hidden" name="organization" value="${one.id}"><button>Run a cycle now<span class="unseen"> of ${name}</span></button></form>
+<form method="post" action="/actions/cycle"><input type="hidden" name="organization" value="${one.id}"><button>Sync now<span class="unseen"> of ${name}</span></button></form>
 <details><summary>Audit a time range</summary>
 <form method="post" action="/actions/audit"><input type="hidden" name="organization" value="${one.id}">
 ${field('from', 'Builds created from', new Date(now.getTime() - 7 * DAY))}${field('to', 'to the end of', now)}

@@ -1,6 +1,6 @@
 /**
  * The script of the status page. It receives changed pieces from `/events` and replaces the old ones. A piece in which the mouse
- * button is down is replaced later, because the click would be lost. The focus is kept. The page can be read without the script.
+ * button is down is replaced later, because the click would be lost. The focus is kept, and details stay open. The page can be read without the script.
  */
 export const script = `(() => {
   const live = document.getElementById('live')
@@ -11,7 +11,9 @@ export const script = `(() => {
     if (!box) return location.reload()
     if (box === pressed) return waiting.set(id, html)
     const focused = box.contains(document.activeElement) ? document.activeElement.dataset.key : undefined
+    const open = [...box.querySelectorAll('details[open]')].map((one) => one.dataset.key)
     box.innerHTML = html
+    for (const key of open) box.querySelector('details[data-key="' + CSS.escape(key) + '"]')?.setAttribute('open', '')
     if (focused) box.querySelector('[data-key="' + CSS.escape(focused) + '"]')?.focus({ preventScroll: true })
   }
   const flush = () => {

@@ -1,13 +1,16 @@
+import { checkLabels, isCheckName } from '../../diagnostics/finding.ts'
 import type { Issue } from '../../reconcile/issue.ts'
 import type { Status } from '../status/status.ts'
 import { claimOf, summaryOf } from '../status/summary.ts'
 import { ratePerMinute } from '../status/webhook-throughput.ts'
+import { dayPiece } from './day-charts.ts'
 import { failingPiece } from './failing-work.ts'
 import { ago, count, moment, roughly, some } from './format.ts'
+import { topBar } from './header.ts'
 import { html, type Markup } from './html.ts'
 import { page } from './layout.ts'
 import { coveragePiece, cyclesPiece, nameOf, organizationForms } from './organization.ts'
-import { drawMinutes, drawShare } from './svg.ts'
+import { drawShare } from './svg.ts'
 
 /** What the page shows in addition to the status. */
 export interface PageOptions {
@@ -39,14 +42,16 @@ ${mayAct && organizationForms(one, status.read_at)}
   return page({
     title: 'Status',
     live: true,
-    body: html`<header class="top"><b>buildkite-mirror</b>
-<nav aria-label="Pages"><a href="/explore">Explore</a><a href="/schema">Schema</a><a href="/queues/">Queues</a><a href="/status">JSON</a><a href="/metrics">Metrics</a></nav>
-${signedIn && html`<form method="post" action="/sign-out"><button class="link">Sign out</button></form>`}
-<p id="live">As of ${moment(status.read_at)}. Reload for newer figures.</p></header>
+    body: html`${topBar(
+      '/',
+      html`${signedIn && html`<form method="post" action="/sign-out"><button class="link">Sign out</button></form>`}
+<p id="live">As of ${moment(status.read_at)}. Reload for newer figures.</p>`,
+    )}
 <main>
 ${notice && html`<p class="notice ${notice.bad && 'bad'}" role="status">${notice.text}</p>`}
 ${piece('health')}
 ${piece('figures')}
+${piece('day', 'card')}
 ${organizations}
 ${piece('asked')}
 ${piece('failing')}
@@ -63,6 +68,7 @@ export function livePieces(status: Status, mayAct: boolean): Map<string, Markup>
   return new Map([
     ['health', healthPiece(status)],
     ['figures', figuresPiece(status)],
+    ['day', dayPiece(status)],
     ...(status.organizations ?? []).flatMap((one): [string, Markup][] => [
       [`coverage ${one.id}`, coveragePiece(one, now, mayAct)],
       [`cycles ${one.id}`, cyclesPiece(one, now)],
@@ -100,15 +106,23 @@ ${tile(
   'Webhooks',
   flow ? html`${rate(ratePerMinute(flow))} <small>a minute</small>` : '–',
   deliveries?.last_received_at
-    ? html`last one ${ago(deliveries.last_received_at, read_at)}`
+    ? html`mean of 5 minutes; last one ${ago(deliveries.last_received_at, read_at)}`
     : webhooks.on
       ? 'none yet'
       : 'off',
-  flow && drawMinutes(flow.minutes),
 )}
-${tile('Webhook-to-row delay', flow?.lag_seconds ? seconds(flow.lag_seconds.median) : '–', flow?.lag_seconds ? `median; p95 ${seconds(flow.lag_seconds.p95)}` : 'no webhook in the last hour')}
+${tile('Webhook-to-row delay', flow?.lag_seconds ? seconds(flow.lag_seconds.median) : '–', flow?.lag_seconds ? `median of the last hour; 95 % within ${seconds(flow.lag_seconds.p95)}` : 'no webhook in the last hour')}
 ${tile('Jobs waiting', queue.depth ? count(waiting) : '–', queue.depth ? `${count(active)} active, ${some(deliveries?.pending ?? 0, 'delivery', 'deliveries')} to apply` : 'the queue does not answer')}
-${tile('API calls left', least ? html`${count(least.left)} <small>of ${count(least.allowed)}</small>` : '–', least ? `this minute, ${scopeName(least.scope)}` : 'no calls yet')}
+${tile(
+  'API calls left',
+  least ? html`${count(least.left)} <small>of ${count(least.allowed)}</small>` : '–',
+  least
+    ? `this minute, ${scopeName(
+        least.scope,
+        tightest.map(({ scope }) => scope),
+      )}`
+    : 'no calls yet',
+)}
 </div>`
 }
 
@@ -123,8 +137,8 @@ function verifiedTile(status: Status): Markup {
   return tile('Builds verified up to', html`${age(as_of)} <small>ago</small>`, subtitle)
 }
 
-function tile(title: string, figure: Markup | string, subtitle: Markup | string, drawing?: Markup | null): Markup {
-  return html`<div class="figure ${drawing && 'drawn'}"><h2>${title}</h2><b>${figure}</b><p>${subtitle}</p>${drawing}</div>`
+function tile(title: string, figure: Markup | string, subtitle: Markup | string): Markup {
+  return html`<div class="figure"><h2>${title}</h2><b>${figure}</b><p>${subtitle}</p></div>`
 }
 
 function rate(perMinute: number): string {
@@ -141,7 +155,7 @@ function askedPiece({ asked, organizations }: Status): Markup {
   const items = asked.map(({ job, active }) => {
     const span = job.from && job.to ? ` ${job.from.slice(0, 10)} to ${job.to.slice(0, 10)}` : ''
     const of = job.organization ? ` of ${slugs.get(job.organization) ?? job.organization}` : ''
-    const what = job.task === 'verify' ? 'Audit' : job.task === 'backfill' ? 'Backfill' : 'Cycle'
+    const what = job.task === 'verify' ? 'Audit' : job.task === 'backfill' ? 'Backfill' : 'Sync'
     return html`<li>${what}${of}${span}: <b>${active ? 'running' : 'waiting'}</b></li>`
   })
   return html`<div class="card"><h2>Requested</h2><ul class="plain">${items}</ul></div>`
@@ -155,7 +169,7 @@ function failedPiece({ failed_deliveries, deliveries, read_at }: Status, mayAct:
   const rows = failed_deliveries.map(
     (
       one,
-    ) => html`<tr><td class="nowrap when">${ago(one.received_at, read_at)}</td><td class="what">${one.event}</td><td class="break"><span class="clamp">${one.error}</span></td>
+    ) => html`<tr><td class="nowrap when">${ago(one.received_at, read_at)}</td><td class="what"><a href="/deliveries/${one.id}">${one.event}</a></td><td class="break"><span class="clamp">${one.error}</span></td>
 <td class="end">${
       one.replayable
         ? mayAct &&
@@ -167,7 +181,8 @@ function failedPiece({ failed_deliveries, deliveries, read_at }: Status, mayAct:
   return html`<div class="card"><div class="head"><h2>Failed deliveries</h2>
 ${mayAct && html`<form method="post" action="/actions/replay"><input type="hidden" name="failed" value="all"><button class="main" data-key="replay-all">Replay all ${count(all)}</button></form>`}</div>
 <div class="scroll" tabindex="0" role="region" aria-label="Failed deliveries"><table class="stack"><thead><tr><th scope="col">Received</th><th scope="col">Event</th><th scope="col">Error</th><th scope="col"><span class="unseen">Action</span></th></tr></thead><tbody>${rows}</tbody></table></div>
-${all > rows.length && html`<p class="quiet small">The newest ${rows.length} of ${count(all)}; sync.deliveries has them all.</p>`}</div>`
+${all > rows.length && html`<p class="quiet small">The newest ${rows.length} of ${count(all)}; sync.deliveries has them all.</p>`}
+<p class="small"><a href="/history/actions">Who replayed deliveries</a></p></div>`
 }
 
 function driftPiece({ recent_drift, read_at }: Status): Markup {
@@ -202,7 +217,17 @@ ${
   items.length + met.length === 0
     ? html`<p class="quiet">${checked ? 'Token, webhook, stores and clocks are ok.' : 'The service checks itself every hour.'}</p>`
     : html`<ul class="plain">${met}${items}</ul>`
-}`
+}
+${findings && findings.length > 0 && allChecks(findings)}`
+}
+
+/** Every result of the last check. */
+function allChecks(findings: NonNullable<Status['findings']>): Markup {
+  const rows = findings.map(
+    ({ name, subject, result, detail }) =>
+      html`<tr><td class="what">${isCheckName(name) ? checkLabels[name] : name}${subject && html`<small>${subject}</small>`}</td><td><span class="${result === 'ok' ? 'good' : `mark ${result === 'failed' ? 'bad' : 'warn'}`}">${result}</span></td><td class="break">${detail}</td></tr>`,
+  )
+  return html`<details data-key="checks"><summary>All checks (${findings.length})</summary><div class="scroll" tabindex="0" role="region" aria-label="All checks"><table><tbody>${rows}</tbody></table></div></details>`
 }
 
 function problemItem({ code, subject, message, remedy }: Issue): Markup {
@@ -210,24 +235,28 @@ function problemItem({ code, subject, message, remedy }: Issue): Markup {
 }
 
 function budgetsPiece({ budgets, read_at }: Status): Markup {
+  const scopes = (budgets ?? []).map(({ scope }) => scope)
   const items = (budgets ?? []).map(({ scope, allowed, used, limit, held_ms }) => {
     const held =
       held_ms > 0 && html`<span class="mark warn">held for ${roughly(held_ms)}, until the limit resets</span>`
-    return html`<li>${scopeName(scope)} <span>${count(used)} of our ${count(allowed)} calls in the last minute; Buildkite allows ${count(limit)}</span>${held}${drawShare(used / Math.max(1, allowed), held_ms > 0 ? 'warn' : 'share')}</li>`
+    return html`<li>${scopeName(scope, scopes)} <span>${count(used)} of our ${count(allowed)} calls in the last minute; Buildkite allows ${count(limit)}</span>${held}${drawShare(used / Math.max(1, allowed), held_ms > 0 ? 'warn' : 'share')}</li>`
   })
   return html`<div class="head"><h2>Rate budget</h2><p class="quiet small">${moment(read_at).slice(11, 19)}</p></div>
 ${items.length === 0 ? html`<p class="quiet">No recent calls.</p>` : html`<ul class="plain">${items}</ul>`}`
 }
 
-function scopeName(scope: string): string {
+/** A limit of Buildkite in words. The users of tokens have no names here, so several are numbered. */
+function scopeName(scope: string, all: readonly string[]): string {
   const [kind, name = ''] = scope.split(':')
-  return kind === 'organization' ? `organization ${name}` : `token’s user ${name.slice(0, 6)}`
+  if (kind === 'organization') return `organization ${name}`
+  const users = all.filter((one) => one.startsWith('user:')).sort()
+  return users.length > 1 ? `token user ${users.indexOf(scope) + 1}` : 'the token’s user'
 }
 
 function processPiece({ version, roles, uptime_seconds, database, queue }: Status): Markup {
   const depths = Object.entries(queue.depth ?? {}).map(
     ([name, one]) => `${name} ${count(one.waiting)} waiting, ${count(one.active)} active, ${count(one.failed)} failed`,
   )
-  return html`<p>Version ${version} · ${roles.join(', ')} · up for ${roughly(uptime_seconds * 1_000)} · ${database.kind === 'embedded' ? 'embedded PostgreSQL' : 'PostgreSQL'} · queue on ${queue.backend === 'redis' ? 'Redis' : 'PostgreSQL'}</p>
+  return html`<p>Version ${version} · ${roles.join(', ')} · up for ${roughly(uptime_seconds * 1_000)} · ${database.kind === 'embedded' ? 'embedded PostgreSQL' : 'PostgreSQL'} · queue on ${queue.backend === 'redis' ? 'Redis' : 'PostgreSQL'} · <a href="/status">this page as JSON</a></p>
 <p>${depths.join(' · ')}</p>`
 }

@@ -2,10 +2,10 @@
 export const style = `
 :root { color-scheme: light dark;
   --paper: #f4f5f2; --card: #fff; --ink: #1a2320; --soft: #56625c; --line: #dfe3de; --well: #eef0ec;
-  --good: #13714f; --live: #2f8f9d; --warn: #8a5a00; --bad: #b3261e; --v0: #17805a; --reading: #d39b34; --good-1: #4d9b7e; --good-2: #93c4b0; --on: #fff }
+  --good: #13714f; --live: #2f8f9d; --warn: #8a5a00; --bad: #b3261e; --v0: #17805a; --reading: #d39b34; --second: #7d6bc4; --third: #c9792b; --good-1: #4d9b7e; --good-2: #93c4b0; --on: #fff }
 @media (prefers-color-scheme: dark) { :root {
   --paper: #0d1211; --card: #141b19; --ink: #e7ece9; --soft: #9daaa4; --line: #26312d; --well: #1b2421;
-  --good: #55c79d; --live: #58b6c4; --warn: #e3ae52; --bad: #ff8d84; --v0: #2f9f79; --reading: #c98f2d; --good-1: #26785c; --good-2: #1d5140; --on: #08120e } }
+  --good: #55c79d; --live: #58b6c4; --warn: #e3ae52; --bad: #ff8d84; --v0: #2f9f79; --reading: #c98f2d; --second: #a493ec; --third: #dd9450; --good-1: #26785c; --good-2: #1d5140; --on: #08120e } }
 * { box-sizing: border-box }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif; font-variant-numeric: tabular-nums; -webkit-text-size-adjust: 100% }
 main, .top { max-width: 66rem; margin: 0 auto; padding: 0 1.25rem }
@@ -37,7 +37,14 @@ p { margin: .35rem 0 } .quiet { color: var(--soft) } small, .small { font-size: 
 .figure b { display: block; font-size: 1.65rem; font-weight: 560; letter-spacing: -.025em; line-height: 1.3 }
 .figure b small { font-size: .85rem; font-weight: 400; color: var(--soft); letter-spacing: 0 }
 .figure p { margin: 0; color: var(--soft); font-size: .85rem }
-.spark { display: block; width: 100%; height: 1.5rem; margin-top: .35rem } .spark rect { fill: var(--good-1) } .spark .now { fill: var(--good-2) }
+figure { margin: 0; min-width: 0 } figcaption { font-size: .88rem; font-weight: 550 } figcaption small { color: var(--soft); font-weight: 400; display: block }
+.trio { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 1rem 1.6rem; margin-top: .9rem }
+.chart { display: flex; margin-top: .5rem } .chart > svg { flex: none; overflow: visible } .chart > .plot { flex: 1; min-width: 0; width: 0 } .chart text { font-size: 12px; fill: var(--soft) } .grid line { stroke: var(--line) }
+.first { fill: var(--live); stroke: var(--live) } .second { fill: var(--second); stroke: var(--second) } .third { fill: var(--third); stroke: var(--third) } rect.first, rect.second, rect.third { stroke: none }
+.line.line { fill: none; stroke-width: 2; vector-effect: non-scaling-stroke; stroke-linejoin: round; stroke-linecap: round } .hit { fill: transparent } .hit:hover { fill: color-mix(in srgb, var(--ink) 8%, transparent) }
+.relations details { border-top: 1px solid var(--line); padding: .15rem 0 } .relations details:first-child { border: 0 } .relations summary { display: block; border: 0; padding: .4rem 0; font-weight: 400 } .relations summary b { font-weight: 600 } .relations summary > span { display: block; font-size: .88rem } .relations details[open] { padding-bottom: .8rem } .columns td:nth-child(2) { color: var(--soft) } .columns .break { min-width: 9rem } .chips a { color: inherit; text-decoration: none } .chips a:hover { text-decoration: underline } .search { display: flex; gap: .4rem; flex-wrap: wrap }
+.title { padding: 1.2rem 0 1rem; overflow-wrap: anywhere } .tabs { display: flex; flex-wrap: wrap; gap: .3rem 1.2rem; margin-bottom: .9rem } .tabs a[aria-current], .top nav a[aria-current] { color: var(--ink); font-weight: 600; text-decoration: none }
+pre { margin: .6rem 0 0; padding: .8rem .9rem; background: var(--well); border-radius: .5rem; overflow: auto; font-size: .8rem; line-height: 1.45; max-height: 32rem }
 .strip { display: block; width: 100%; height: 2rem; border-radius: .35rem; margin-top: .9rem; background: var(--well) }
 .v0 { fill: var(--v0) } .v1 { fill: var(--good-1) } .v2 { fill: var(--good-2) } .live { fill: var(--live) } .flawed { fill: var(--bad) } .partial { fill: color-mix(in srgb, var(--reading) 45%, var(--well)) } .reading { fill: var(--reading) } .unread, .ahead { fill: transparent }
 .axis { display: flex; justify-content: space-between; color: var(--soft); font-size: .8rem; margin-top: .25rem }
@@ -78,7 +85,8 @@ td { border-top: 1px solid var(--line); padding: .38rem .9rem .38rem 0; vertical
 footer { color: var(--soft); font-size: .85rem; padding: .6rem 0 0 } footer p { margin: .1rem 0 }
 .narrow { max-width: 27rem; padding-top: 14vh } .sign-in { display: grid; gap: .5rem; margin: 1.4rem 0 1rem } .sign-in input { padding: .55rem .7rem } .sign-in button { justify-self: start; color: var(--on); background: var(--good); border-color: transparent; padding: .5rem 1.1rem; margin-top: .4rem }
 code { font-size: .92em } .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap } button { position: relative }
-@media (max-width: 40rem) { main, .top { padding-left: .9rem; padding-right: .9rem } .wide { display: none } .card { padding: 1rem } .scroll { margin: .5rem -1rem 0; padding: 0 1rem } .figures { grid-template-columns: 1fr 1fr } .figure.drawn { grid-column: 1 / -1; order: -1 } .actions { gap: .4rem } button, details > summary { padding: .36rem .62rem; font-size: .86rem } .figure { padding: .8rem 1rem } .figure b { font-size: 1.35rem } .hero { padding: .9rem 0 1.2rem } .small { font-size: .82rem } dl { grid-template-columns: 1fr 1fr }
+@media (max-width: 56rem) { .trio { grid-template-columns: minmax(0, 1fr) } }
+@media (max-width: 40rem) { main, .top { padding-left: .9rem; padding-right: .9rem } .wide { display: none } .card { padding: 1rem } .scroll { margin: .5rem -1rem 0; padding: 0 1rem } .figures { grid-template-columns: 1fr 1fr } .actions { gap: .4rem } button, details > summary { padding: .36rem .62rem; font-size: .86rem } .figure { padding: .8rem 1rem } .figure b { font-size: 1.35rem } .hero { padding: .9rem 0 1.2rem } .small { font-size: .82rem } dl { grid-template-columns: 1fr 1fr }
   table { font-size: .84rem } th { white-space: normal; vertical-align: bottom } th, td { padding-right: .55rem } .break { min-width: 0 }
   .clamp { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; overflow: hidden }
   .stack, .stack tbody { display: block } .stack thead { position: absolute; clip-path: inset(50%); width: 1px; height: 1px; overflow: hidden }

@@ -9,7 +9,7 @@ const WIDTH = 1_000
 export function drawStrip(parts: readonly TimelinePart[], now: Date): Markup {
   const [first] = parts
   const last = parts.at(-1)
-  if (!first || !last) return html`<p class="quiet">No cycle has run yet.</p>`
+  if (!first || !last) return html`<p class="quiet">No sync has run yet.</p>`
   const from = first.from.getTime()
   const scale = WIDTH / Math.max(1, last.to.getTime() - from)
   const rects = parts.map((part) => {
@@ -83,17 +83,6 @@ function summary(parts: readonly TimelinePart[]): string {
 }
 
 const lengthOf = ({ from, to }: TimelinePart) => to.getTime() - from.getTime()
-
-/** Draws one bar for each of sixty minutes. */
-export function drawMinutes(minutes: readonly number[]): Markup {
-  const most = Math.max(1, ...minutes)
-  const bars = minutes.map((n, minute) => {
-    const height = n === 0 ? 0 : Math.max(1, (n / most) * 20)
-    return html`<rect class="${minute === minutes.length - 1 ? 'now' : 'past'}" x="${minute}" y="${(20 - height).toFixed(2)}" width="0.72" height="${height.toFixed(2)}"/>`
-  })
-  const total = minutes.reduce((sum, n) => sum + n, 0)
-  return html`<svg class="spark" viewBox="0 0 ${minutes.length} 20" preserveAspectRatio="none" role="img" aria-label="${count(total)} webhooks in the last hour, ${count(most)} a minute at most">${bars}</svg>`
-}
 
 /** Draws a share from 0 to 1 as a bar. It is hidden from screen readers, as the number is shown next to it. */
 export function drawShare(share: number, shade = 'share'): Markup {

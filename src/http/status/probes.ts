@@ -9,6 +9,7 @@ import type { Config, Role } from '../../runtime/config.ts'
 import { ConfigError } from '../../runtime/errors.ts'
 import type { MirrorFilter } from '../../runtime/scope.ts'
 import { type Clock, DeadlineError, SECOND, withDeadline } from '../../runtime/time.ts'
+import type { DayPart } from './webhook-day.ts'
 
 /** What health, status and metrics read. They never change it. */
 export interface Watched {
@@ -26,6 +27,8 @@ export interface Watched {
   problems(): readonly Issue[]
   /** How far each organization is covered. */
   coverage(): Promise<readonly OrganizationCoverage[]>
+  /** The webhooks of the last 24 hours, a quarter of an hour each. */
+  webhookDay(): Promise<readonly DayPart[]>
   /** Whether the process is closing. */
   closing(): boolean
   readonly clock: Clock

@@ -10,6 +10,7 @@ import { programVersion } from '../../runtime/version.ts'
 import { type HealthReason, type HealthStatus, readiness } from './health.ts'
 import { ask, type InboxFigures, inboxFigures, type Probe, type Probes, type Watched } from './probes.ts'
 import { type CheckFinding, checkFindings, failedDeliveries, recentDrift } from './recent-issues.ts'
+import type { DayPart } from './webhook-day.ts'
 import { type Flow, webhookFlow } from './webhook-throughput.ts'
 
 /** The answer of `/status`. A part that could not be read in time is null, and `reasons` says why. It never holds a secret. */
@@ -34,6 +35,8 @@ export interface Status {
   problems: readonly Issue[]
   /** The webhooks of the last hour, and how soon they were applied. */
   flow: Flow | null
+  /** The webhooks of the last 24 hours, in parts of 15 minutes, oldest first. */
+  webhook_day: readonly DayPart[] | null
   /** The newest deliveries that could not be applied. */
   failed_deliveries: Awaited<ReturnType<typeof failedDeliveries>> | null
   /** Failing work that is retried with back-off; oldest failure first, at most 50. */
@@ -54,18 +57,21 @@ const startedAt = Date.now() - process.uptime() * SECOND
 
 /** Longer than the default, because organizations are read one after another. */
 const COVERAGE_TIMEOUT = 5 * SECOND
+/** Longer than one call reads, with its last query. */
+const DAY_TIMEOUT = 3 * SECOND
 
 /** Reads the whole status. It takes seconds at most, even when stores do not answer. */
 export async function readStatus(watched: Watched, facts: Probes): Promise<Status> {
   const { config, clock } = watched
   const { db } = watched.database
   const now = clock()
-  const [depth, asked, inbox, coverage, flow, failed, failing, budgets, drift, findings] = await Promise.all([
+  const [depth, asked, inbox, coverage, flow, day, failed, failing, budgets, drift, findings] = await Promise.all([
     ask('The queue', () => watched.queues.depth()),
     ask('The queue', () => watched.queues.asked()),
     ask('The inbox', () => inboxFigures(db, now)),
     ask('The coverage', () => watched.coverage(), COVERAGE_TIMEOUT),
     ask('The inbox', () => webhookFlow(db, now)),
+    ask('The inbox', () => watched.webhookDay(), DAY_TIMEOUT),
     ask('The inbox', () => failedDeliveries(db)),
     ask('The database', () => failingWork(db, watched.filter, new Date(now))),
     ask('The database', () => budgetsLeft(db, config.apiBudgetShare, now)),
@@ -74,7 +80,7 @@ export async function readStatus(watched: Watched, facts: Probes): Promise<Statu
   ])
   // An unavailable queue is already among the reasons; these timeouts are not the cause.
   const queueAnswers = facts.queue.ok ? [depth, asked] : []
-  const answers = [...queueAnswers, inbox, coverage, flow, failed, failing, budgets, drift, findings]
+  const answers = [...queueAnswers, inbox, coverage, flow, day, failed, failing, budgets, drift, findings]
   const { status, reasons } = readiness(facts)
   return {
     version: programVersion(),
@@ -100,6 +106,7 @@ export async function readStatus(watched: Watched, facts: Probes): Promise<Statu
     organizations: valueOrNull(coverage),
     problems: facts.problems,
     flow: valueOrNull(flow),
+    webhook_day: valueOrNull(day),
     failed_deliveries: valueOrNull(failed),
     failing: valueOrNull(failing),
     budgets: valueOrNull(budgets),

@@ -113,7 +113,7 @@ function ageOf(at: Date | null, { read_at }: Status): number {
 }
 
 function whyLate({ last_error, failures, claim }: OrganizationCoverage, status: Status): string {
-  if (last_error) return ` The last cycle failed: ${last_error.message}`
+  if (last_error) return ` The last sync failed: ${last_error.message}`
   const list = failures.find(({ kind }) => kind === 'pipelines_list')
   if (list) return ` Reading the list of pipelines fails: ${list.error}`
   const age = ageOf(claim.pipelines_listed_at, status)
@@ -151,7 +151,7 @@ function lostOnes(status: Status): Reason[] {
     const last = last_day.last_lost_at
       ? ` ${roughly(Math.max(0, status.read_at.getTime() - last_day.last_lost_at.getTime()))} ago`
       : ''
-    const text = `Webhooks of ${slug ?? id} were lost: ${lostRows(lost)} in the last 24 hours, last found${last}. A cycle corrected them.`
+    const text = `Webhooks of ${slug ?? id} were lost: ${lostRows(lost)} in the last 24 hours, last found${last}. A sync corrected them.`
     return [{ tone: 'warn', text, remedy: 'See "Webhooks lost" in docs/operations/runbook.md.' }]
   })
 }

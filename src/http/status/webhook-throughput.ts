@@ -10,7 +10,7 @@ export interface Flow {
   readonly minutes: readonly number[]
   /** The current status of these deliveries. */
   readonly outcomes: Readonly<Partial<Record<DeliveryStatus, number>>>
-  /** Seconds from receipt to being applied, over the latest 1,000 deliveries of the last hour; null when there was none. */
+  /** Seconds from receipt to being applied, over the latest 1,000 deliveries of the last hour that were applied at the first try; null when there was none. */
   readonly lag_seconds: { readonly median: number; readonly p95: number } | null
 }
 
@@ -34,6 +34,8 @@ export async function webhookFlow(db: Db, now: number): Promise<Flow> {
       and(
         gte(deliveries.received_at, new Date(now - HOUR)),
         eq(deliveries.status, 'applied'),
+        // One that was tried again may have been replayed days later.
+        eq(deliveries.attempts, 1),
         isNotNull(deliveries.applied_at),
       ),
     )
