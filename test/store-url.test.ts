@@ -5,6 +5,7 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { checkConnections } from '../src/diagnostics/checks/connections.ts'
 import { readConfig } from '../src/runtime/config.ts'
 import { ConfigError, messageOf } from '../src/runtime/errors.ts'
+import { readRedisUrl } from '../src/runtime/redis-url.ts'
 import { readStoreUrl } from '../src/runtime/store-url.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'bkm-store-url-'))
@@ -100,7 +101,7 @@ it('is read in one place, whatever connects', () => {
   const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'))
   const holding = (pattern: RegExp) => files.filter((file) => pattern.test(readFileSync(new URL(file, src), 'utf8')))
   expect(holding(/connectionString:/)).toEqual(['runtime/store-url.ts'])
-  expect(holding(/new Redis\(/)).toEqual(['queue/redis.ts'])
+  expect(holding(/new (Redis|Cluster)\(/)).toEqual(['queue/redis-connection.ts'])
   const connecting = holding(/new (pg\.(Client|Pool)|CalmClient)\(/)
   expect(connecting.length).toBeGreaterThan(4)
   expect(connecting.filter((file) => !holding(/postgresOptions|connectionOptions/).includes(file))).toEqual([])
@@ -150,5 +151,57 @@ describe('checkConnections', () => {
     expect(warnings({ apiUrl: 'https://api.buildkite.com.evil.example/v2' })).toEqual(['token_sent_elsewhere'])
     expect(warnings({ apiUrl: 'http://127.0.0.1:8080' })).toEqual([])
     expect(JSON.stringify(results({ apiUrl: 'https://gateway.example' }))).not.toContain('hunter2')
+  })
+})
+
+describe('the URL of several servers of Redis', () => {
+  it('names a cluster by some of its nodes', () => {
+    const address = readRedisUrl('redis://u:p@one.example?cluster=true&node=two.example:7000&node=[::1]')
+    expect(address.cluster).toEqual([
+      { host: 'one.example', port: 6_379 },
+      { host: 'two.example', port: 7_000 },
+      { host: '::1', port: 6_379 },
+    ])
+    expect(address.url).toBe('redis://u:p@one.example')
+  })
+
+  it('names Sentinels, and the primary that they know', () => {
+    const address = readRedisUrl('rediss://one.example/2?sentinel=mirror&node=two.example:7000')
+    expect(address.sentinels).toEqual({
+      name: 'mirror',
+      nodes: [
+        { host: 'one.example', port: 26_379 },
+        { host: 'two.example', port: 7_000 },
+      ],
+    })
+    expect(address.url).toBe('rediss://one.example/2')
+    expect(address.tls).toMatchObject({ rejectUnauthorized: true })
+  })
+
+  it.each([
+    ['redis://127.0.0.1?cluster=true&node=two.example', true],
+    ['redis://127.0.0.1?cluster=true&node=two.example&sslmode=disable', false],
+    ['rediss://127.0.0.1?cluster=true&node=two.example', false],
+    ['redis://127.0.0.1?cluster=true&node=127.0.0.1:7000', false],
+  ])('%s sends plain text to another machine: %s', (text, isExposed) => {
+    expect(readRedisUrl(text).isExposed).toBe(isExposed)
+  })
+
+  it.each([
+    ['cluster=yes', 'has an unknown value of cluster'],
+    ['cluster=true&sentinel=a', 'has both cluster and sentinel'],
+    ['sentinel=', 'has an empty sentinel'],
+    ['node=two.example', 'has node, but neither'],
+    ['cluster=true&node=u:hunter2@two.example', 'has a node that is no address'],
+    ['cluster=true&node=two.example/1', 'has a node that is no address'],
+    ['cluster=true&node=', 'has a node that is no address'],
+  ])('with %s is refused, without its password', (query, says) => {
+    const fault = faultOf({ REDIS_URL: `redis://u:hunter2@one.example?${query}` })
+    expect(fault).toContain(says)
+    expect(fault).not.toContain('hunter2')
+  })
+
+  it('of a cluster has no database', () => {
+    expect(faultOf({ REDIS_URL: 'redis://one.example/1?cluster=true' })).toContain('has only database 0')
   })
 })

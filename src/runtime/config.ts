@@ -69,7 +69,7 @@ const environment = z.object({
     optional(
       storeUrl(['redis:', 'rediss:'], 'redis://host:6379', readRedisUrl),
       'the queue is in Postgres',
-      'Redis for the queue: a server, a cluster or Sentinels (docs/operations/redis.md); rediss: for TLS',
+      'Redis for the queue: a server, a cluster or Sentinels (docs/operations/deployment.md); rediss: for TLS',
     ),
   ),
   BUILDKITE_API_TOKEN: secret(

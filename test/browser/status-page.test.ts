@@ -140,7 +140,7 @@ describe.skipIf(!findChromium())('the status page in a browser', () => {
   it('runs a cycle when asked', async () => {
     const before = await cyclesOf('hot')
     const page = await visit()
-    await page.getByRole('button', { name: 'Run a cycle now of acme' }).click()
+    await page.getByRole('button', { name: 'Sync now of acme' }).click()
     await page.getByText('Requested 1 cycle').waitFor()
     await until(async () => (await cyclesOf('hot')) > before, 'another cycle ran')
   })
