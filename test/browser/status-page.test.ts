@@ -141,7 +141,7 @@ describe.skipIf(!findChromium())('the status page in a browser', () => {
     const before = await cyclesOf('hot')
     const page = await visit()
     await page.getByRole('button', { name: 'Sync now of acme' }).click()
-    await page.getByText('Requested 1 cycle').waitFor()
+    await page.getByText('Requested 1 sync').waitFor()
     await until(async () => (await cyclesOf('hot')) > before, 'another cycle ran')
   })
 
