@@ -205,6 +205,25 @@ describe.skipIf(!findChromium())('the status page in a browser', () => {
     expect(await page.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true)
   })
 
+  it.each([
+    ['light', 1280],
+    ['dark', 375],
+  ] as const)(
+    'has its other pages accessible in %s at %i px, without sideways scrolling',
+    async (colorScheme, width) => {
+      await insertFailed('opened', `It could not be applied: ${'x'.repeat(200)}`)
+      const [failed] = await sql<{ id: string }[]>`select max(id) as id from sync.deliveries`
+      const page = await visit({ colorScheme, viewport: { width, height: 900 } })
+      const schema = ['schema', 'schema/analytics?open=builds', 'schema?q=branch']
+      for (const path of [`deliveries/${failed?.id}`, 'history', 'history/audits', 'history/actions', ...schema]) {
+        await page.goto(`${service.privateUrl}/${path}`)
+        expect([path, ...(await violations(page))]).toEqual([path])
+        const fits = await page.evaluate('document.documentElement.scrollWidth <= innerWidth')
+        expect([path, fits]).toEqual([path, true])
+      }
+    },
+  )
+
   it('keeps figures, errors and buttons in sight on a narrow phone', async () => {
     await insertFailed('long', `It could not be applied: ${'because of this and of that, '.repeat(40)}so it is.`)
     await insertFailing('builds created from 2026-05-01T00:00:00.000Z', 'The list fails, '.repeat(40))

@@ -287,7 +287,7 @@ describe.each(testQueueBackends())('the status page, with the queue on %s,', (ba
       const { body } = await built.inject(path)
       expect(body).not.toContain('<img')
       const next = /href="([^"]*)" rel="next"/.exec(body)?.[1]
-      return (body.match(/<td>acme<\/td>/g) ?? []).length + (next ? await seenOn(next) : 0)
+      return (body.match(/<td>(sync|audit)<\/td>/g) ?? []).length + (next ? await seenOn(next) : 0)
     }
     expect([await seenOn('/history'), await seenOn('/history/audits')]).toEqual([120, 12])
     expect((await built.inject('/history?before=nonsense')).statusCode).toBe(200)

@@ -7,7 +7,7 @@ export const style = `
   --paper: #0d1211; --card: #141b19; --ink: #e7ece9; --soft: #9daaa4; --line: #26312d; --well: #1b2421;
   --good: #55c79d; --live: #58b6c4; --warn: #e3ae52; --bad: #ff8d84; --v0: #2f9f79; --reading: #c98f2d; --second: #a493ec; --third: #dd9450; --good-1: #26785c; --good-2: #1d5140; --on: #08120e } }
 * { box-sizing: border-box }
-body { margin: 0; background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif; font-variant-numeric: tabular-nums; -webkit-text-size-adjust: 100% }
+body { margin: 0; overflow-wrap: break-word; background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif; font-variant-numeric: tabular-nums; -webkit-text-size-adjust: 100% }
 main, .top { max-width: 66rem; margin: 0 auto; padding: 0 1.25rem }
 main { padding-bottom: 4rem }
 a { color: var(--good); text-underline-offset: .18em }
@@ -42,7 +42,7 @@ figure { margin: 0; min-width: 0 } figcaption { font-size: .88rem; font-weight: 
 .chart { display: flex; margin-top: .5rem } .chart > svg { flex: none; overflow: visible } .chart > .plot { flex: 1; min-width: 0; width: 0 } .chart text { font-size: 12px; fill: var(--soft) } .grid line { stroke: var(--line) }
 .first { fill: var(--live); stroke: var(--live) } .second { fill: var(--second); stroke: var(--second) } .third { fill: var(--third); stroke: var(--third) } rect.first, rect.second, rect.third { stroke: none }
 .line.line { fill: none; stroke-width: 2; vector-effect: non-scaling-stroke; stroke-linejoin: round; stroke-linecap: round } .hit { fill: transparent } .hit:hover { fill: color-mix(in srgb, var(--ink) 8%, transparent) }
-.relations details { border-top: 1px solid var(--line); padding: .15rem 0 } .relations details:first-child { border: 0 } .relations summary { display: block; border: 0; padding: .4rem 0; font-weight: 400 } .relations summary b { font-weight: 600 } .relations summary > span { display: block; font-size: .88rem } .relations details[open] { padding-bottom: .8rem } .columns td:nth-child(2) { color: var(--soft) } .columns .break { min-width: 9rem } .chips a { color: inherit; text-decoration: none } .chips a:hover { text-decoration: underline } .search { display: flex; gap: .4rem; flex-wrap: wrap }
+.relations details { border-top: 1px solid var(--line); padding: .15rem 0 } .relations details:first-child { border: 0 } .relations summary { display: block; border: 0; padding: .4rem 0; font-weight: 400 } .relations summary b { font-weight: 600 } .relations summary::before { content: "▸"; color: var(--soft); display: inline-block; width: 1.1rem } .relations details[open] summary::before { content: "▾" } .relations summary > span { padding-left: 1.1rem } .relations summary > span { display: block; font-size: .88rem } .relations details[open] { padding-bottom: .8rem } .columns td:nth-child(2) { color: var(--soft) } .columns .break { min-width: 9rem } .chips a { color: inherit; text-decoration: none } .chips a:hover { text-decoration: underline } .search { display: flex; gap: .4rem; flex-wrap: wrap }
 .title { padding: 1.2rem 0 1rem; overflow-wrap: anywhere } .tabs { display: flex; flex-wrap: wrap; gap: .3rem 1.2rem; margin-bottom: .9rem } .tabs a[aria-current], .top nav a[aria-current] { color: var(--ink); font-weight: 600; text-decoration: none }
 pre { margin: .6rem 0 0; padding: .8rem .9rem; background: var(--well); border-radius: .5rem; overflow: auto; font-size: .8rem; line-height: 1.45; max-height: 32rem }
 .strip { display: block; width: 100%; height: 2rem; border-radius: .35rem; margin-top: .9rem; background: var(--well) }
@@ -72,7 +72,7 @@ th { text-align: left; font-weight: 500; color: var(--soft); font-size: .8rem; p
 td { border-top: 1px solid var(--line); padding: .38rem .9rem .38rem 0; vertical-align: top } th:last-child, td:last-child { padding-right: 0 }
 .n { text-align: right } td.nowrap, td.n { white-space: nowrap } .break { overflow-wrap: anywhere; min-width: 11rem } td.end { text-align: right } .under td { border: 0; padding-top: 0 }  td .quiet, td small { color: var(--soft) } td small { display: block }
 .mark { font-weight: 600 } .mark.good, .good { color: var(--good) } .mark.warn { color: var(--warn) } .mark.bad, td .bad { color: var(--bad) }
-.plain { list-style: none; margin: .6rem 0 0; padding: 0; display: grid; gap: .65rem }
+.plain { list-style: none; margin: .6rem 0 0; padding: 0; display: grid; grid-template-columns: minmax(0, 1fr); gap: .65rem; overflow-wrap: anywhere } .plain + details { margin-top: .7rem }
 .plain li { border-top: 1px solid var(--line); padding-top: .6rem } .plain li:first-child { border: 0; padding-top: 0 }
 .plain span { display: block; color: var(--soft) }
 .chips { display: flex; flex-wrap: wrap; gap: .35rem; margin: .3rem 0 0; padding: 0; list-style: none }

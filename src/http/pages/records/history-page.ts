@@ -47,7 +47,7 @@ export function cyclesPage(
   const table =
     shown.length === 0
       ? html`<p class="quiet">None ${before === undefined ? 'yet' : 'older'}.</p>`
-      : cycleTable(shown, now, (id) => names.get(id) ?? id)
+      : cycleTable(shown, now, names.size > 1 ? (id) => names.get(id) ?? id : undefined)
   const path = audits ? '/history/audits' : '/history'
   return frame(path, html`${table}${olderLink(path, rows)}`)
 }
