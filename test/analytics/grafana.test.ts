@@ -10,6 +10,7 @@ const folder = new URL('../../docs/deploy/grafana/', import.meta.url)
 const read = (path: string) => readFileSync(new URL(path, folder), 'utf8')
 const dashboard = z.object({
   uid: z.string(),
+  links: z.array(z.object({ type: z.literal('dashboards'), tags: z.array(z.string()) })).length(1),
   templating: z.object({ list: z.array(z.object({ name: z.string(), query: z.string() })) }),
   panels: z.array(
     z.object({
@@ -18,6 +19,15 @@ const dashboard = z.object({
       description: z.string().min(10),
       type: z.enum(['timeseries', 'table']),
       datasource: z.object({ uid: z.string() }),
+      fieldConfig: z.object({
+        defaults: z.object({ unit: z.string().optional(), thresholds: z.object({}).optional() }),
+        overrides: z.array(
+          z.object({
+            matcher: z.object({ id: z.enum(['byName', 'byRegexp']), options: z.string() }),
+            properties: z.array(z.object({ id: z.string() })),
+          }),
+        ),
+      }),
       targets: z.array(z.object({ rawSql: z.string(), format: z.string() })).length(1),
     }),
   ),
@@ -37,6 +47,7 @@ function expanded(query: string): string {
     .replaceAll(/\$__timeFilter\(((?:[^()]|\([^()]*\))*)\)/g, `$1 between ${from} and ${to}`)
     .replaceAll('$__timeFrom()', from)
     .replaceAll('$__timeTo()', to)
+    .replaceAll('$organization', `select slug from buildkite.organizations`)
     .replaceAll('$pipeline', `select pipeline from analytics.pipelines`)
 }
 
@@ -69,10 +80,38 @@ describe('the dashboards', () => {
     expect(new Set(panels.map(({ datasource }) => datasource.uid))).toEqual(new Set([provisioned]))
   })
 
-  it.each(panels)('$file: $title has rows for a reader', async ({ type, targets }) => {
+  it.each(dashboards)(
+    '$file leads to the others, asks for an organization, and marks what is too high',
+    ({ templating, panels }) => {
+      expect(templating.list.map(({ name }) => name)).toContain('organization')
+      for (const { targets } of panels) for (const { rawSql } of targets) expect(rawSql).toContain('in ($organization)')
+      const isMarked = panels.some(
+        ({ fieldConfig: { defaults, overrides } }) =>
+          defaults.thresholds !== undefined ||
+          overrides.some(({ properties }) => properties.some(({ id }) => id === 'thresholds')),
+      )
+      expect(isMarked).toBe(true)
+    },
+  )
+
+  it.each(panels)('$file: $title has rows for a reader, with units', async ({ type, targets, fieldConfig }) => {
     for (const { rawSql, format } of targets) {
       const rows = await sql.unsafe(expanded(rawSql))
       expect(rows.length).toBeGreaterThan(0)
+      const columns = rows.columns.map(({ name }) => name)
+      const matches = ({ matcher: { id, options } }: (typeof fieldConfig.overrides)[number], column: string) =>
+        id === 'byName' ? column === options : new RegExp(options.slice(1, -1)).test(column)
+      for (const one of fieldConfig.overrides) expect(columns.some((column) => matches(one, column))).toBe(true)
+      if (type === 'timeseries') expect(fieldConfig.defaults.unit).toBeDefined()
+      const measures = type === 'table' ? columns.filter((column) => /seconds|rate$|minutes|hours$/.test(column)) : []
+      const unitOf = (column: string) =>
+        fieldConfig.overrides.some((one) => matches(one, column) && one.properties.some(({ id }) => id === 'unit'))
+      expect(measures.filter((column) => !unitOf(column))).toEqual([])
+      const builds = columns.filter((column) => column.endsWith('build_number'))
+      const isLinked = (column: string) =>
+        fieldConfig.overrides.some((one) => matches(one, column) && one.properties.some(({ id }) => id === 'links'))
+      expect(builds.filter((column) => !isLinked(column))).toEqual([])
+      if (builds.length > 0) expect(columns).toEqual(expect.arrayContaining(['organization', 'pipeline']))
       expect(format).toBe(type === 'timeseries' ? 'time_series' : 'table')
       if (type !== 'timeseries') continue
       // Days and hours are those of UTC, and a metric has one value at each of them.
@@ -84,7 +123,7 @@ describe('the dashboards', () => {
 
   it('fill their variables', async () => {
     for (const { templating } of dashboards) {
-      for (const { query } of templating.list) expect((await sql.unsafe(query)).length).toBeGreaterThan(0)
+      for (const { query } of templating.list) expect((await sql.unsafe(expanded(query))).length).toBeGreaterThan(0)
     }
   })
 })

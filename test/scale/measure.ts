@@ -73,6 +73,7 @@ const panels = ['overview', 'pipelines', 'queues', 'flaky-jobs', 'data-quality',
         .replaceAll(/\$__timeFilter\(((?:[^()]|\([^()]*\))*)\)/g, `$1 > now() - interval '30 days'`)
         .replaceAll('$__timeFrom()', `(now() - interval '30 days')`)
         .replaceAll('$__timeTo()', 'now()')
+        .replaceAll('$organization', `select slug from buildkite.organizations`)
         .replaceAll('$pipeline', slugs),
     )
   },
