@@ -9409,7 +9409,7 @@ CREATE INDEX deployments_commit ON analytics.deployments USING btree (commit_sha
 
 CREATE INDEX deployments_deployed_at ON analytics.deployments USING btree (deployed_at);
 
-CREATE INDEX deployments_latest ON analytics.deployments USING btree (organization_id, service, environment, deployed_at DESC, id DESC) INCLUDE (success, repository, commit_sha);
+CREATE INDEX deployments_latest ON analytics.deployments USING btree (organization_id, service, environment, deployed_at DESC, id DESC) INCLUDE (success, commit_sha);
 
 CREATE INDEX deployments_restored ON analytics.deployments USING btree (organization_id, service, environment, deployed_at) WHERE success;
 

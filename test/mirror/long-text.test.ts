@@ -153,6 +153,7 @@ const bounded: Readonly<Record<string, string>> = {
   pipeline_slugs_pipeline_id_organization_slug_slug_pk: 'keepSlugs()',
   deployments_commit: 'copied from builds.commit',
   deployments_pkey: 'two ids',
+  deployments_latest: 'settings, or pipelines.slug; copied from builds.commit',
   deployments_service: 'settings, or pipelines.slug',
   deployments_restored: 'settings, or pipelines.slug',
   user_identities_person: 'hashes',
