@@ -54,13 +54,7 @@ for (const organization of [fast, slow]) {
 let service: ServiceProcess | undefined
 let browser: Browser | undefined
 try {
-  service = await startService({
-    DATABASE_URL: url.href,
-    BUILDKITE_API_URL: api.url,
-    BUILDKITE_API_TOKEN: demoToken.token,
-    WEBHOOK_SECRET: secret,
-    RECONCILE_INTERVAL: '5s',
-  })
+  service = await start()
   const webhooks = simulation.startWebhooks({ url: `${service.publicUrl}/webhooks/buildkite`, secret, drop: 0.06 })
   simulation.live({ everyMs: onlyExplore ? 2_000 : 400, atOnce: 6 })
   await until(backfilled, 'the history of one organization is read, and half of the other', 240_000)
@@ -69,7 +63,14 @@ try {
   slowness = 20_000
   await exploreShots(browser, service.privateUrl, sql, fast, folder)
   slowness = 1_200
-  if (!onlyExplore) await statusShots(browser, service)
+  if (!onlyExplore) {
+    await age()
+    // It has read the past of the inbox already, and would not read it again.
+    await service.stop()
+    service = await start()
+    webhooks.url = `${service.publicUrl}/webhooks/buildkite`
+    await statusShots(browser, service)
+  }
   await webhooks.stop()
 } finally {
   await browser?.close()
@@ -81,8 +82,17 @@ try {
   await server.stop()
 }
 
+function start(): Promise<ServiceProcess> {
+  return startService({
+    DATABASE_URL: url.href,
+    BUILDKITE_API_URL: api.url,
+    BUILDKITE_API_TOKEN: demoToken.token,
+    WEBHOOK_SECRET: secret,
+    RECONCILE_INTERVAL: '5s',
+  })
+}
+
 async function statusShots(chromium: Browser, running: ServiceProcess): Promise<void> {
-  await age()
   await driftAndMend(running)
   for (const shot of [
     { file: 'status-desktop', width: 1180, height: 1320, dark: false },
@@ -133,8 +143,8 @@ async function age(): Promise<void> {
       now() - interval '3 minutes', now() + interval '2 minutes' from buildkite.organizations where slug = ${fast}`
   await sql`insert into sync.deliveries (key, event, received_at, observed_at, status, applied_at)
     select 'past ' || m || ' ' || n, 'job.finished', at, at, 'applied', at + interval '80 milliseconds' * (1 + n % 4)
-    from generate_series(2, 59) as m, lateral generate_series(1, (230 + 90 * sin(m / 6.0) + (m * 7919) % 61)::int) as n,
-      lateral (select now() - m * interval '1 minute' - n * interval '0.15 seconds' as at) as moment`
+    from generate_series(2, 1430, 4) as m, lateral generate_series(1, (500 + 360 * sin(m / 230.0) + (m * 7919) % 121)::int) as n,
+      lateral (select now() - m * interval '1 minute' - n * interval '0.25 seconds' as at) as moment`
   await sql`insert into sync.deliveries (key, event, received_at, observed_at, status, attempts, error, failed_at, payload) values
     ('s1', 'build.finished', now() - interval '41 minutes', now() - interval '41 minutes', 'failed', 1,
      'The build has no id.', now() - interval '41 minutes', '{}'),
