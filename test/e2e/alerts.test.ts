@@ -318,8 +318,8 @@ describe.runIf(testQueueBackends().includes('redis') && hasPromtool())('every al
     await scene.complete({ builds: 300, days: 20 })
     // No webhook reports these, and the organization is not new.
     await scene.simulation.play({ builds: 5 })
-    for (let n = 0; n < 6; n++) {
-      scene.simulation.clock.pass(HOUR / 6)
+    for (let n = 0; n < 12; n++) {
+      scene.simulation.clock.pass(HOUR / 12)
       await refreshPipelines(scene.deps, scene.source)
       await reconcileOnce(scene.deps, scene.source)
     }

@@ -199,7 +199,7 @@ describe.skipIf(!findPgBouncer())('behind PgBouncer in transaction mode', () => 
       const response = await fetch(`${service.publicUrl}/webhooks/buildkite`, { method: 'POST', headers, body })
       expect(response.status).toBe(202)
       expect(code).toBe(1)
-      expect(stdout).toContain('queue_unreachable: Set REDIS_URL')
+      expect(stdout).toContain('[queue_unreachable]: Set REDIS_URL')
     })
   })
 })
