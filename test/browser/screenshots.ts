@@ -141,8 +141,8 @@ async function age(): Promise<void> {
   await sql`insert into sync.failures (kind, organization_id, subject, pipeline_slug, build_number, code, error, tries, first_failed_at, last_failed_at, next_try_at)
     select 'build', id, 'web-app #98', 'web-app', 98, 'http_504', 'Buildkite answered 504 for the build.', 2, now() - interval '4 minutes',
       now() - interval '3 minutes', now() + interval '2 minutes' from buildkite.organizations where slug = ${fast}`
-  await sql`insert into sync.deliveries (key, event, received_at, observed_at, status, applied_at)
-    select 'past ' || m || ' ' || n, 'job.finished', at, at, 'applied', at + interval '80 milliseconds' * (1 + n % 4)
+  await sql`insert into sync.deliveries (key, event, received_at, observed_at, status, attempts, applied_at)
+    select 'past ' || m || ' ' || n, 'job.finished', at, at, 'applied', 1, at + interval '80 milliseconds' * (1 + n % 4)
     from generate_series(2, 1430, 4) as m, lateral generate_series(1, (500 + 360 * sin(m / 230.0) + (m * 7919) % 121)::int) as n,
       lateral (select now() - m * interval '1 minute' - n * interval '0.25 seconds' as at) as moment`
   await sql`insert into sync.deliveries (key, event, received_at, observed_at, status, attempts, error, failed_at, payload) values
