@@ -2,13 +2,13 @@ import postgres from 'postgres'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type Api, demoToken } from '../../src/simulator/api/api.ts'
 import { createSimulation, type Simulation } from '../../src/simulator/simulation.ts'
-import { acceptedIn } from '../support/accepted.ts'
+import { acceptedIn, allApplied } from '../support/accepted.ts'
 import { differences } from '../support/differences.ts'
 import { testQueueBackends } from '../support/redis.ts'
 import { type RedisServer, startRedisServer } from '../support/redis-server.ts'
 import { type ServiceProcess, startService } from '../support/service.ts'
 import { type PostgresPair, startPostgresPair } from '../support/system-postgres.ts'
-import { until, untilProgress } from '../support/until.ts'
+import { until } from '../support/until.ts'
 
 const secret = 'the-secret-of-failover-tests'
 /** These are read every five minutes. */
@@ -47,9 +47,6 @@ async function start(synchronous: boolean, backend: string, api?: Api): Promise<
   return service
 }
 
-const pending = async () =>
-  (await sql<{ n: number }[]>`select count(*)::int as n from sync.deliveries where status = 'pending'`)[0]?.n ?? -1
-
 describe.each(testQueueBackends())('when Postgres fails over under webhooks, with the queue on %s', (backend) => {
   it('loses nothing that it has accepted, if commits wait for the standby', async () => {
     simulation = createSimulation({ seed: 21, stepMs: [1, 5] })
@@ -75,11 +72,11 @@ describe.each(testQueueBackends())('when Postgres fails over under webhooks, wit
     const webhooks = simulation.startWebhooks({ url: `${publicUrl}/webhooks/buildkite`, secret, concurrency: 16 })
     webhooks.ping()
     await simulation.play({ builds: 20 })
-    await untilProgress(pending, 0, 'every delivery is applied')
+    await allApplied(sql)
     await until(() => cycles(), 'a cycle has ended')
     await pair.stopReplication()
     await simulation.play({ builds: 30 })
-    await untilProgress(pending, 0, 'every delivery is applied')
+    await allApplied(sql)
     const known = await builds()
     expect(known).toBeGreaterThan(45)
     // What is younger may still come by webhook, and does not count as lost.

@@ -1,5 +1,6 @@
 import type { FastifyReply } from 'fastify'
 import { ago, day, some } from '../pages/format.ts'
+import { topBar } from '../pages/header.ts'
 import { html, type Markup } from '../pages/html.ts'
 import { page } from '../pages/layout.ts'
 import { sendPage } from '../pages/send.ts'
@@ -29,9 +30,8 @@ export function sendExplorePage(
   { title, heading, subtitle, crumbs = [], organization, q, body }: ExplorePage,
 ): FastifyReply {
   const path = crumbs.map(([text, link]) => html`<li><a href="${link}">${text}</a></li>`)
-  const markup = html`<header class="top explore"><b>buildkite-mirror</b>
-<nav aria-label="Pages"><a href="/explore">Explore</a><a href="/">Status</a><a href="/schema">Schema</a></nav></header>
-<main class="explore">
+  const markup = html`${topBar('/explore')}
+<main>
 <div class="title"><div>${path.length > 0 && html`<nav aria-label="Above this page"><ol class="crumbs">${path}</ol></nav>`}<h1>${heading}</h1>${subtitle && html`<p>${subtitle}</p>`}</div>
 ${organization !== undefined && finder(organization, q)}</div>
 ${body}

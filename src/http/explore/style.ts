@@ -2,7 +2,7 @@
 export const exploreStyle = `
 :root { --passed: #2c9a6b; --failed: #cf4037; --canceled: #9aa39e; --skipped: #ccd3cf; --blocked: #d39b34; --second: #7d6bc4; --third: #c9792b }
 @media (prefers-color-scheme: dark) { :root { --passed: #35a377; --failed: #e2625a; --canceled: #6d7a74; --skipped: #3c4843; --blocked: #c98f2d; --second: #a493ec; --third: #dd9450 } }
-main.explore, .top.explore { max-width: 78rem }
+main, .top { max-width: 78rem }
 .crumbs { display: flex; flex-wrap: wrap; gap: .1rem .5rem; font-size: .88rem; color: var(--soft); margin: 0 0 .35rem; padding: 0; list-style: none } .crumbs a { color: var(--soft) } .crumbs li + li::before { content: "/"; margin-right: .5rem; color: var(--line) }
 .title { display: flex; flex-wrap: wrap; gap: .5rem 1.2rem; align-items: end; justify-content: space-between; padding: .6rem 0 .9rem } .title > div { min-width: 0 } .title h1 { overflow-wrap: anywhere } .title p { margin: .25rem 0 0; color: var(--soft) }
 .finder { display: flex; gap: .4rem; flex-wrap: wrap } .finder input[type=search] { width: 15rem }

@@ -14,16 +14,16 @@ export type Raw = Record<string, unknown>
 export class MirrorComparison {
   readonly #deps: ReconcileDeps
   readonly #source: Source
-  #claimedAt: number | undefined
+  #readTo: number | undefined
 
   constructor(deps: ReconcileDeps, source: Source) {
     this.#deps = deps
     this.#source = source
   }
 
-  /** Reads up to when cycles have read everything. Must run before any build is read: the mirror must match that when it is compared. */
-  async readClaim(): Promise<void> {
-    this.#claimedAt = readOnceTo(await readWatermark(this.#deps.db, this.#source.id))?.getTime()
+  /** Reads up to when the mirror must equal Buildkite. Must run before any build is read. */
+  async begin(): Promise<void> {
+    this.#readTo = readOnceTo(await readWatermark(this.#deps.db, this.#source.id))?.getTime()
   }
 
   compare(raw: readonly Raw[], at: Date, aheadMs?: number): Promise<Comparison> {
@@ -50,7 +50,7 @@ export class MirrorComparison {
 
   async #claims(ids: readonly string[]): Promise<(id: string) => BuildClaim> {
     const { db } = this.#deps
-    const build = this.#claimedAt
+    const build = this.#readTo
     const buildIds = [...new Set(ids)]
     const [jobs, deliveries] = await Promise.all([jobClaims(db, buildIds), buildsWithDeliveries(db, buildIds)])
     return (id) => {

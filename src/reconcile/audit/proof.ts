@@ -1,9 +1,9 @@
 import type { Evidence } from '../../mirror/change-times.ts'
 import type { Difference } from '../../mirror/compare.ts'
 
-/** What the mirror claims for one build, in milliseconds since the epoch. */
+/** What `verify` and the audit demand of the mirror for one build, in milliseconds since the epoch. */
 export interface BuildClaim {
-  /** The mirror claims that the build is correct at this time; undefined when it claims nothing, so that every difference counts. */
+  /** The build must be as Buildkite had it at this time, or newer; undefined before the first cycle, when every difference counts. */
   readonly build: number | undefined
   /** The same for its jobs. */
   readonly jobs: number | undefined

@@ -79,7 +79,7 @@ export class Verification {
 
   /** Must run before any build is read. */
   begin(): Promise<void> {
-    return this.#mirror.readClaim()
+    return this.#mirror.begin()
   }
 
   /** Counts the ranges that the walk avoids as unreadable. */
@@ -243,7 +243,7 @@ export class Verification {
       onPause?.(this.#suspects.size, recheckAfterMs)
       await wait(recheckAfterMs, signal)
       signal?.throwIfAborted()
-      await this.#mirror.readClaim()
+      await this.#mirror.begin()
       for (const [id, suspect] of [...this.#suspects].slice(0, BUILDS_PER_RECHECK)) await this.#recheck(id, suspect)
     }
   }

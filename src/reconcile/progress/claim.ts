@@ -35,14 +35,14 @@ export interface ClaimedHistory extends Claim {
  * the last cycle after which a second one has read everything again. One cycle is not enough: if its list of finished builds lags more
  * than that of open ones, a build that finished just before is in neither. After a first cycle, the backfill reads everything.
  */
-export function provenTo(organizationId: string, until?: Date): SQL {
+export function provenTo(organizationId: string, until: Date): SQL {
   const lag = sql`${LIST_LAG} * interval '1 ms'`
   return sql`(
     with ended as (
       select watermark_from, watermark_to, read_until from ${cycles} as cycle
       join ${watermarks} as mark using (organization_id)
       where organization_id = ${organizationId} and kind in ('hot', 'warm')
-        and read_until <= coalesce(${until ?? null}::timestamptz, 'infinity')
+        and read_until <= ${until}
         -- started_at only narrows the search, because it has an index. It is on our clock, which may be off by some hours.
         and started_at >= coalesce(mark.confirmed_to, '-infinity') - interval '1 day'
     )

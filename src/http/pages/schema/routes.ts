@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import type { CatalogSchema } from '../../../database/catalog.ts'
 import { type Clock, MINUTE, pause } from '../../../runtime/time.ts'
+import { cached } from '../../status/health.ts'
 import { sendPage, wantsJson } from '../send.ts'
 import { noSchema, type SchemaView, schemaIndex, schemaOf, schemaSearch } from './page.ts'
 
@@ -19,7 +20,7 @@ const query = z.object({
 
 /** Adds `/schema`: the tables, views and columns of the database, as pages and as JSON. */
 export function schemaRoutes(app: FastifyInstance, read: ReadCatalog, clock: Clock): void {
-  const catalog = new RecentCatalog(read, clock)
+  const catalog = recentCatalog(read, clock)
   app.get('/schema', async (request, reply) => {
     if (wantsJson(request)) return catalog.whole()
     const { q } = query.parse(request.query)
@@ -35,40 +36,26 @@ export function schemaRoutes(app: FastifyInstance, read: ReadCatalog, clock: Clo
   })
 }
 
-/** Reads the catalog at most once a minute. Examples of slow views take seconds, so a page does not wait for them. */
-class RecentCatalog {
-  readonly #read: ReadCatalog
-  readonly #clock: Clock
-  #whole: { readonly at: number; readonly value: Promise<CatalogSchema[]> } | undefined
-  #known: CatalogSchema[] | undefined
-
-  constructor(read: ReadCatalog, clock: Clock) {
-    this.#read = read
-    this.#clock = clock
-  }
-
-  /** With examples, at most a minute old. @throws StoreError */
-  whole(): Promise<CatalogSchema[]> {
-    if (this.#whole && this.#clock() - this.#whole.at < MINUTE) return this.#whole.value
-    const value = this.#read(true)
-    this.#whole = { at: this.#clock(), value }
-    value.then(
-      (catalog) => {
-        this.#known = catalog
-      },
-      () => {
-        if (this.#whole?.value === value) this.#whole = undefined
-      },
-    )
-    return value
-  }
-
-  /** The last one that was read; before that, without examples if those take long. @throws StoreError */
-  async quick(): Promise<SchemaView> {
-    const whole = this.whole()
-    whole.catch(() => {})
-    const known = this.#known ?? (await Promise.race([whole, pause(WAITS)]))
-    if (known) return { catalog: known, hasExamples: true }
-    return { catalog: await this.#read(false), hasExamples: false }
+/** The catalog, read at most once a minute. Examples of slow views take seconds, so a page does not wait for them. */
+function recentCatalog(read: ReadCatalog, clock: Clock) {
+  let known: CatalogSchema[] | undefined
+  /** With examples. @throws StoreError */
+  const whole = cached(
+    async () => {
+      known = await read(true)
+      return known
+    },
+    clock,
+    MINUTE,
+  )
+  return {
+    whole,
+    /** The last one that was read; before that, without examples if those take long. @throws StoreError */
+    async quick(): Promise<SchemaView> {
+      const reading = whole()
+      reading.catch(() => {})
+      const catalog = known ?? (await Promise.race([reading, pause(WAITS)]))
+      return catalog ? { catalog, hasExamples: true } : { catalog: await read(false), hasExamples: false }
+    },
   }
 }
